@@ -1,0 +1,5 @@
+"""``python -m hardener`` is ``hardener``."""
+
+from hardener.cli import main
+
+main()

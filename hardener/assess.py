@@ -1,0 +1,72 @@
+"""Judge a snapshot: every control of a benchmark gets one finding. Pure: no clock, no network, no Ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hardener.checks import Check, all_checks
+from hardener.model import Assessment, Control, Finding, Status, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+
+SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "none"}
+
+
+def assess(snapshot: Snapshot, controls: Sequence[Control], *, benchmark: str) -> Assessment:
+    """Judge one host.
+
+    Args:
+        snapshot: the host's facts.
+        controls: what must hold, in the order of the report.
+        benchmark: name of the benchmark version, e.g. ``cis-docker-1.8.0``.
+
+    Returns:
+        An assessment with exactly one finding a control.
+    """
+    checks = all_checks()
+    return Assessment(
+        host=snapshot.host,
+        benchmark=benchmark,
+        collected_at=snapshot.collected_at,
+        findings=tuple(Finding(control, _judge(checks[control.slug], snapshot)) for control in controls),
+        facts=_summary(snapshot),
+    )
+
+
+def unreachable(host: str, reason: str, controls: Sequence[Control], *, benchmark: str) -> Assessment:
+    """The assessment of a host that gave no facts: as many findings as any other, all of them errors."""
+    verdict = Verdict(Status.ERROR, "the host can be reached", f"not evaluated: {reason}")
+    return Assessment(
+        host=host,
+        benchmark=benchmark,
+        collected_at="",
+        findings=tuple(Finding(control, verdict) for control in controls),
+        unreachable=reason or "unreachable",
+    )
+
+
+def _judge(check: Check, snapshot: Snapshot) -> Verdict:
+    try:
+        return check(snapshot)
+    except FactUnavailable as missing:
+        return Verdict(Status.ERROR, "the facts can be read", f"{missing.source} could not be read: {missing.reason}")
+    except Exception as error:  # noqa: BLE001 - a defect in one check must not cost the other verdicts
+        return Verdict(
+            Status.ERROR, "the check runs", f"the check itself failed: {type(error).__name__}: {error}"
+        )
+
+
+def _summary(snapshot: Snapshot) -> dict[str, str]:
+    """The few facts that stand beside a host's name in a report."""
+    summary = dict(SUMMARY)
+    try:
+        system = snapshot.fact("system")
+        summary["os"] = str(system.get("os", {}).get("PRETTY_NAME", "unknown"))
+        summary["kernel"] = str(system.get("kernel", "unknown"))
+        summary["docker"] = str(snapshot.fact("docker.version").get("Version", "unknown"))
+    except FactUnavailable:
+        if snapshot.raw.get("sources") and summary["docker"] == "none":
+            try:
+                summary["docker"] = "not answering" if snapshot.engine_installed else "none"
+            except FactUnavailable:
+                summary["docker"] = "unknown"
+    return summary

@@ -1,0 +1,44 @@
+"""Decide: one file a benchmark section, pure functions from a snapshot to a verdict.
+
+A check is registered under its control's slug::
+
+    @check("container-not-privileged")
+    def not_privileged(snapshot: Snapshot) -> Verdict: ...
+
+It reads facts through ``Snapshot`` and lets ``FactUnavailable`` pass: the assessment reports it as an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from hardener.model import Verdict
+from hardener.snapshot import Snapshot
+
+Check = Callable[[Snapshot], Verdict]
+
+SECTIONS = ("host", "daemon", "files", "images", "runtime", "operations", "swarm", "protection")
+
+_registry: dict[str, Check] = {}
+
+
+def check(*slugs: str) -> Callable[[Check], Check]:
+    """Register a check under the slugs of the controls it decides."""
+
+    def register(function: Check) -> Check:
+        for slug in slugs:
+            if slug in _registry:
+                raise ValueError(f"two checks for {slug}")
+            _registry[slug] = function
+        return function
+
+    return register
+
+
+def all_checks() -> Mapping[str, Check]:
+    """Every check by slug."""
+    for section in SECTIONS:
+        import_module(f"hardener.checks.{section}")
+    return MappingProxyType(_registry)

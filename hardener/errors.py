@@ -1,0 +1,42 @@
+"""What can go wrong, and the exit codes that say so."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The contract with scripts: one number for each way a run can end."""
+
+    COMPLIANT = 0
+    INTERNAL = 1
+    USAGE = 2
+    NOT_COMPLIANT = 3
+    INCOMPLETE = 4
+    ROLLED_BACK = 5
+    INTERRUPTED = 130
+
+
+class HardenerError(Exception):
+    """A problem the user can solve; shown as one line, never as a traceback.
+
+    Args:
+        message: what is wrong, naming the file, the key or the host.
+        hint: what to do about it.
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class InternalError(HardenerError):
+    """A defect of hardener itself or of a tool it drives."""
+
+    exit_code = ExitCode.INTERNAL

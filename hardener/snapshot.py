@@ -1,0 +1,183 @@
+"""Typed view of one host's snapshot: what `docs/snapshot.md` describes, and no opinion about it.
+
+A check asks for a fact and gets it, or ``FactUnavailable`` when the collector could not read it; the assessment
+turns that into an error, so no check can pass on facts that are not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hardener.errors import HardenerError
+
+SCHEMA = "hardener/snapshot/1"
+
+JSONObject = Mapping[str, Any]
+
+
+class FactUnavailable(Exception):  # noqa: N818 - it is a state of the world, not a defect
+    """A source failed on the host, or was never collected."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class FactAbsent(FactUnavailable):
+    """The thing itself does not exist on the host (no engine, no auditctl, no systemd)."""
+
+
+class Snapshot:
+    """Facts of one host at one moment.
+
+    Args:
+        raw: a parsed snapshot document.
+
+    Raises:
+        HardenerError: ``raw`` is not a snapshot of a version this hardener reads.
+    """
+
+    def __init__(self, raw: JSONObject) -> None:
+        if not isinstance(raw, Mapping) or raw.get("schema") != SCHEMA:
+            found = raw.get("schema") if isinstance(raw, Mapping) else type(raw).__name__
+            raise HardenerError(f"not a snapshot: schema is {found!r}, expected {SCHEMA!r}")
+        self.raw = raw
+        self._sources: JSONObject = raw.get("sources") or {}
+
+    @classmethod
+    def load(cls, path: Path) -> Snapshot:
+        """Read a snapshot file.
+
+        Raises:
+            HardenerError: the file cannot be read, is not JSON, or is not a snapshot.
+        """
+        try:
+            raw = json.loads(path.read_bytes())
+        except OSError as error:
+            raise HardenerError(f"cannot read snapshot {path}: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise HardenerError(f"{path} is not JSON: {error}") from error
+        try:
+            return cls(raw)
+        except HardenerError as error:
+            raise HardenerError(f"{path}: {error.message}") from error
+
+    @property
+    def host(self) -> str:
+        """Inventory name of the host."""
+        return str(self.raw.get("host") or "unknown")
+
+    @property
+    def collected_at(self) -> str:
+        """When it was collected, RFC 3339 in UTC."""
+        return str(self.raw.get("collected_at") or "")
+
+    @property
+    def policy(self) -> JSONObject:
+        """What the site declared for this host (`hardener_policy`)."""
+        return self.raw.get("policy") or {}
+
+    @property
+    def collector(self) -> JSONObject:
+        """What the collector says of itself."""
+        return self.raw.get("collector") or {}
+
+    def fact(self, source: str) -> Any:
+        """Data of a source.
+
+        Raises:
+            FactAbsent: the thing does not exist on the host.
+            FactUnavailable: the source failed or is not in this snapshot.
+        """
+        entry = self._sources.get(source)
+        if entry is None:
+            raise FactUnavailable(source, "not in this snapshot")
+        match entry.get("state"):
+            case "ok":
+                return entry.get("data")
+            case "absent":
+                raise FactAbsent(source, str(entry.get("error") or "absent"))
+            case _:
+                raise FactUnavailable(source, str(entry.get("error") or "failed"))
+
+    def fact_or(self, source: str, default: Any) -> Any:
+        """Data of a source, or ``default`` where the thing does not exist; a failed source still raises."""
+        try:
+            return self.fact(source)
+        except FactAbsent:
+            return default
+
+    # --- the engine -------------------------------------------------------------------------------------
+
+    @cached_property
+    def engine_installed(self) -> bool:
+        """Whether any Docker engine is on the host."""
+        return bool(self.fact_or("engine", {}).get("installed"))
+
+    @cached_property
+    def info(self) -> JSONObject:
+        """What the engine says of itself (``GET /info``)."""
+        return self.fact("docker.info")  # type: ignore[no-any-return]
+
+    @cached_property
+    def engine_version(self) -> tuple[int, ...]:
+        """Version of the running engine, e.g. ``(26, 1, 5)``."""
+        return version_tuple(str(self.fact("docker.version").get("Version", "")))
+
+    @cached_property
+    def security_options(self) -> frozenset[str]:
+        """Names in the engine's SecurityOptions: ``{"apparmor", "seccomp", "cgroupns", "userns", "rootless"}``."""
+        names = set()
+        for option in self.info.get("SecurityOptions") or ():
+            for part in str(option).split(","):
+                key, _, value = part.partition("=")
+                if key == "name":
+                    names.add(value)
+        return frozenset(names)
+
+    @cached_property
+    def containers(self) -> Sequence[JSONObject]:
+        """Every container, running or not: ``{"inspect": …, "proc": … or None}``."""
+        return self.fact("docker.containers")  # type: ignore[no-any-return]
+
+    @cached_property
+    def images(self) -> Sequence[JSONObject]:
+        """Every image: ``{"inspect": …, "history": [...]}``."""
+        return self.fact("docker.images")  # type: ignore[no-any-return]
+
+    # --- the daemon's declared configuration ------------------------------------------------------------
+
+    @cached_property
+    def daemon_config(self) -> JSONObject:
+        """The source ``daemon.config``."""
+        return self.fact("daemon.config")  # type: ignore[no-any-return]
+
+    def file(self, path: str) -> JSONObject | None:
+        """Stat record of a path, ``None`` where it does not exist.
+
+        Raises:
+            FactUnavailable: the collector did not look at it or could not.
+        """
+        files = self.fact("files")
+        if path not in files:
+            raise FactUnavailable("files", f"{path} was not collected")
+        record = files[path]
+        if record is not None and "error" in record:
+            raise FactUnavailable("files", f"{path}: {record['error']}")
+        return record  # type: ignore[no-any-return]
+
+
+def version_tuple(text: str) -> tuple[int, ...]:
+    """Leading numbers of a version: ``"26.1.5+dfsg1"`` gives ``(26, 1, 5)``, anything else ``()``."""
+    numbers: list[int] = []
+    for part in text.split("+")[0].split("-")[0].split("."):
+        digits = "".join(character for character in part if character.isdigit())
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
