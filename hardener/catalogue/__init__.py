@@ -1,0 +1,186 @@
+"""What must hold on a host: every control of every benchmark version, described in our own words.
+
+Controls are keyed by slug (``controls/<section>.yaml``); a benchmark version maps its ids to slugs
+(``benchmarks/<name>.yaml``), because the same id means different things in different versions. What the roles
+protect and CIS leaves to "harden the host" are our own controls (``own.yaml``): they close every benchmark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from hardener.errors import HardenerError
+from hardener.model import BenchmarkRef, Control, FrameworkMapping, Impact, Remediation, Severity
+
+DEFAULT_BENCHMARK = "cis-docker-1.8.0"
+
+_DATA = Path(__file__).resolve().parent
+
+
+def benchmarks() -> tuple[str, ...]:
+    """Names of the benchmark versions, oldest first."""
+    return tuple(sorted(path.stem for path in (_DATA / "benchmarks").glob("*.yaml")))
+
+
+@cache
+def load(benchmark: str) -> tuple[Control, ...]:
+    """Every control of a benchmark in the order of its ids, our own controls last.
+
+    Raises:
+        HardenerError: there is no such benchmark.
+    """
+    if benchmark not in benchmarks():
+        raise HardenerError(f"unknown benchmark {benchmark!r}", hint=f"one of: {', '.join(benchmarks())}")
+    return tuple(
+        sorted(
+            (control for control in _controls() if benchmark in control.benchmarks),
+            key=lambda control: _order(control.benchmarks[benchmark].id),
+        )
+    )
+
+
+@cache
+def sections(benchmark: str) -> Mapping[str, str]:
+    """Titles of a benchmark's sections by their number, ours included."""
+    return MappingProxyType(_read(f"benchmarks/{benchmark}.yaml")["sections"] | _read("own.yaml")["sections"])
+
+
+def find(text: str, benchmark: str) -> Control:
+    """The control with this slug, or with this id in this benchmark.
+
+    Raises:
+        HardenerError: there is none; says what is near.
+    """
+    controls = load(benchmark)
+    wanted = text.strip().casefold()
+    for control in controls:
+        if wanted in (control.slug, control.benchmarks[benchmark].id.casefold()):
+            return control
+    raise HardenerError(f"no control {text!r} in {benchmark}", hint=_hint(wanted, benchmark))
+
+
+def select(
+    controls: Sequence[Control], *, benchmark: str, level: int = 2, only: Sequence[str] = ()
+) -> tuple[Control, ...]:
+    """The controls up to a level that one of the selectors names, in their order.
+
+    Args:
+        controls: where to select from.
+        benchmark: whose ids and levels count.
+        level: 1 for the level-1 controls alone, 2 for both levels.
+        only: slugs, ids, beginnings of ids (``5`` and ``1.1`` select what lies below) or sections
+            (``runtime``); none selects everything.
+
+    Raises:
+        HardenerError: a selector names nothing, or nothing is left.
+    """
+    chosen: set[str] = set()
+    for selector in only:
+        matches = {control.slug for control in controls if _matches(control, selector, benchmark)}
+        if not matches:
+            raise HardenerError(
+                f"nothing to select with {selector!r} in {benchmark}",
+                hint=_hint(selector.strip().casefold(), benchmark),
+            )
+        chosen |= matches
+    named = [control for control in controls if not only or control.slug in chosen]
+    selected = tuple(control for control in named if control.benchmarks[benchmark].level <= level)
+    if named and not selected:
+        raise HardenerError(f"everything selected is above level {level}", hint="use --level 2")
+    return selected
+
+
+@cache
+def digest() -> str:
+    """SHA-256 over the catalogue's files, so that a report says which catalogue judged it."""
+    total = hashlib.sha256()
+    for path in sorted(_DATA.rglob("*.yaml")):
+        content = path.read_bytes()
+        total.update(f"{path.relative_to(_DATA).as_posix()} {len(content)}\n".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _matches(control: Control, selector: str, benchmark: str) -> bool:
+    wanted = selector.strip().casefold()
+    place = control.benchmarks[benchmark].id.casefold()
+    return wanted in (control.slug, control.section, place) or place.startswith(f"{wanted}.")
+
+
+def _hint(wanted: str, benchmark: str) -> str:
+    """Where the control is instead, or the names nearest to what was asked for."""
+    for control in _controls():
+        if wanted == control.slug:
+            places = ", ".join(f"{name} {ref.id}" for name, ref in control.benchmarks.items())
+            return f"{control.slug} is {places}"
+    controls = load(benchmark)
+    names = [name for control in controls for name in (control.slug, control.benchmarks[benchmark].id)]
+    near = get_close_matches(wanted, names, n=3) or [slug for slug in names if wanted and wanted in slug][:3]
+    return f"did you mean {', '.join(near)}?" if near else "`hardener controls` lists them all"
+
+
+def _order(identifier: str) -> tuple[tuple[float, str], ...]:
+    """Sort key of an id: by number, so that 1.1.2 comes before 1.1.10; ours (H.1) after all numbers."""
+    return tuple((int(part) if part.isdigit() else math.inf, part) for part in identifier.split("."))
+
+
+@cache
+def _controls() -> tuple[Control, ...]:
+    """Every control of every benchmark."""
+    places = _places()
+    return tuple(
+        _control(slug, path.stem, entry, places[slug])
+        for path in sorted((_DATA / "controls").glob("*.yaml"))
+        for slug, entry in _read(f"controls/{path.name}").items()
+    )
+
+
+def _places() -> Mapping[str, dict[str, BenchmarkRef]]:
+    """Where each slug stands: benchmark name to id, level and assessment."""
+    places: dict[str, dict[str, BenchmarkRef]] = {}
+    own = _read("own.yaml")["recommendations"]
+    for name in benchmarks():
+        for identifier, entry in (_read(f"benchmarks/{name}.yaml")["recommendations"] | own).items():
+            reference = BenchmarkRef(identifier, entry["level"], entry["assessment"])
+            places.setdefault(entry["slug"], {})[name] = reference
+    return places
+
+
+def _control(slug: str, section: str, entry: dict[str, Any], places: dict[str, BenchmarkRef]) -> Control:
+    return Control(
+        slug=slug,
+        section=section,
+        title=entry["title"],
+        severity=Severity(entry["severity"]),
+        rationale=entry["rationale"],
+        decision=entry["decision"],
+        fix=entry["fix"],
+        remediation=_remediation(entry["remediation"]),
+        mappings=tuple(_mappings(entry["mappings"])),
+        benchmarks=MappingProxyType(places),
+    )
+
+
+def _remediation(entry: Mapping[str, str] | None) -> Remediation | None:
+    return Remediation(entry["role"], entry["variable"], Impact(entry["impact"])) if entry else None
+
+
+def _mappings(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[FrameworkMapping]:
+    for framework, entry in entries.items():
+        yield FrameworkMapping(framework, tuple(entry["requirements"]), entry["source"])
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    # Imported here: YAML is only needed by the verbs that judge.
+    import yaml  # noqa: PLC0415
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster
+    return yaml.load((_DATA / name).read_bytes(), loader)  # type: ignore[no-any-return]  # noqa: S506
