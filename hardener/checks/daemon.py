@@ -1,0 +1,3 @@
+"""Section 2: how the daemon is configured."""
+
+from __future__ import annotations

@@ -1,0 +1,133 @@
+"""Snapshots for tests: one complete Debian 13 host with Docker 26.1.5, changed where the test says so.
+
+    make(**{"docker.info": {"LiveRestoreEnabled": True}, "files": {"/etc/docker": None}})
+
+Objects are merged key by key at any depth; anything else, lists too, replaces what was there. A source
+becomes ``failed("why")`` or ``absent("what")``, an object is swapped whole by ``only({...})`` and a key taken
+away by ``GONE``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from hardener.snapshot import Snapshot
+
+GONE: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Only:
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    state: str
+    error: str
+
+
+def only(value: Any) -> Any:
+    """``value`` in place of what the base has there, not merged into it."""
+    return _Only(value)
+
+
+def failed(error: str = "timed out") -> Any:
+    """A source that should be there and could not be read."""
+    return _State("failed", error)
+
+
+def absent(error: str = "not on this host") -> Any:
+    """A source whose subject does not exist on the host."""
+    return _State("absent", error)
+
+
+def make(
+    *, host: str = "h", policy: Mapping[str, Any] | None = None, without: tuple[str, ...] = (), **sources: Any
+) -> Snapshot:
+    """A snapshot that differs from the base in the given sources; ``without`` names those never collected."""
+    raw = deepcopy(_base())
+    raw["host"] = host
+    raw["policy"] = dict(policy or {})
+    for name, change in sources.items():
+        if isinstance(change, _State):
+            raw["sources"][name] = {"state": change.state, "ms": 0, "error": change.error}
+        else:
+            data = merge(raw["sources"].get(name, {}).get("data"), change)
+            raw["sources"][name] = {"state": "ok", "ms": 1, "data": data}
+    for name in without:
+        del raw["sources"][name]
+    return Snapshot(raw)
+
+
+def no_engine() -> Snapshot:
+    """A host without Docker."""
+    reason = "no Docker engine is installed"
+    gone = [
+        name for name in _base()["sources"] if name == "engine" or name.startswith(("docker.", "daemon."))
+    ]
+    return make(**dict.fromkeys(gone, absent(reason)), groups=only({}))
+
+
+def silent_engine(error: str = "connect: connection refused") -> Snapshot:
+    """A host whose engine is installed and does not answer."""
+    silent = [name for name in _base()["sources"] if name.startswith("docker.")]
+    engine = {
+        "reachable": False,
+        "error": error,
+        "pid": None,
+        "pid_from": None,
+        "api_version": None,
+        "proxies": 0,
+    }
+    return make(engine=engine, **dict.fromkeys(silent, failed(error)))
+
+
+def container(
+    name: str = "web", *, proc: Mapping[str, Any] | None = None, running: bool = True, **inspect: Any
+) -> dict[str, Any]:
+    """A container of the base, changed: ``container("db", HostConfig={"Privileged": True})``."""
+    base = deepcopy(_base()["sources"]["docker.containers"]["data"][0])
+    changed = merge(base["inspect"], {"Name": f"/{name}", **inspect})
+    if not running:
+        changed["State"] = merge(changed["State"], {"Status": "exited", "Running": False, "Pid": 0})
+        return {"inspect": changed, "proc": None}
+    return {"inspect": changed, "proc": merge(base["proc"], proc or {})}
+
+
+def image(
+    tag: str = "registry.example.org/web:1.4", *, history: Any = None, **inspect: Any
+) -> dict[str, Any]:
+    """An image of the base, changed: ``image(Config={"User": "1000"})``."""
+    base = deepcopy(_base()["sources"]["docker.images"]["data"][0])
+    return {
+        "inspect": merge(base["inspect"], {"RepoTags": [tag], **inspect}),
+        "history": base["history"] if history is None else history,
+    }
+
+
+def merge(old: Any, change: Any) -> Any:
+    """``change`` laid over ``old``: objects key by key, everything else replaced."""
+    if isinstance(change, _Only):
+        return change.value
+    if not isinstance(change, Mapping):
+        return change
+    merged = dict(old) if isinstance(old, Mapping) else {}
+    for key, value in change.items():
+        if value is GONE:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+@cache
+def _base() -> dict[str, Any]:
+    text = (Path(__file__).parent / "data" / "debian13.json").read_text(encoding="utf-8")
+    return json.loads(text)  # type: ignore[no-any-return]
