@@ -86,6 +86,11 @@ class Control:
     mappings: tuple[FrameworkMapping, ...]
     benchmarks: Mapping[str, BenchmarkRef]  # benchmark name, e.g. "cis-docker-1.8.0" -> place
 
+    def id_in(self, benchmark: str) -> str:
+        """The id that people know it by in a benchmark version; its slug where the benchmark has none."""
+        place = self.benchmarks.get(benchmark)
+        return place.id if place else self.slug
+
 
 @dataclass(frozen=True, slots=True)
 class Offender:
