@@ -1,0 +1,83 @@
+"""The few ways a check ends, said the same way everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import wraps
+
+from hardener.checks import Check
+from hardener.model import Offender, Status, Verdict
+from hardener.snapshot import Snapshot
+
+NO_ENGINE = "Docker is not installed"
+
+
+def needs_engine(function: Check) -> Check:
+    """Decorate a check that means nothing on a host without Docker.
+
+    A host whose engine is installed and does not answer is another matter: there the facts are missing, and
+    that is an error.
+    """
+
+    @wraps(function)
+    def decided(snapshot: Snapshot) -> Verdict:
+        if not snapshot.engine_installed:
+            return not_applicable(NO_ENGINE)
+        return function(snapshot)
+
+    return decided
+
+
+def passed(expected: str, actual: str, *, evidence: Sequence[str] = (), checked: int = 0) -> Verdict:
+    """The control holds."""
+    return Verdict(Status.PASS, _line(expected), _line(actual), evidence=tuple(evidence), checked=checked)
+
+
+def failed(
+    expected: str,
+    actual: str,
+    *,
+    offenders: Sequence[Offender] = (),
+    evidence: Sequence[str] = (),
+    checked: int = 0,
+) -> Verdict:
+    """The control does not hold; ``offenders`` are the objects that break it."""
+    return Verdict(
+        Status.FAIL,
+        _line(expected),
+        _line(actual),
+        tuple(offenders),
+        tuple(evidence),
+        checked or len(offenders),
+    )
+
+
+def manual(
+    expected: str,
+    look_at: str,
+    *,
+    evidence: Sequence[str] = (),
+    offenders: Sequence[Offender] = (),
+    checked: int = 0,
+) -> Verdict:
+    """Only a person can decide: ``look_at`` says what at, ``evidence`` holds the facts collected for it."""
+    return Verdict(Status.MANUAL, _line(expected), _line(look_at), tuple(offenders), tuple(evidence), checked)
+
+
+def not_applicable(reason: str, *, evidence: Sequence[str] = ()) -> Verdict:
+    """The control has no object on this host."""
+    return Verdict(
+        Status.NOT_APPLICABLE, "the control has something to judge", _line(reason), (), tuple(evidence)
+    )
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``count(1, "container")`` is ``"1 container"``, ``count(3, "entry", "entries")`` ``"3 entries"``."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _line(text: str) -> str:
+    """Names come from the host and may hold anything; a verdict's sentence stays one line."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
