@@ -1,0 +1,257 @@
+"""Run a folder of Python sources on the host as one script: one round trip, no AnsiballZ package.
+
+From a task:
+
+    - name: Ask the host
+      host_script:
+        source: host_probe            # a package folder below the role's files/
+        entry: main:probe             # module:function in it; gets the arguments, returns JSON data
+        arguments: {path: /etc}
+        read_only: true               # changes nothing: runs in check mode too
+      register: probe                 # probe.result is what the function returned
+
+From another action plugin, which then need not pass large results through the task result:
+
+    runner = self._shared_loader_obj.action_loader.get(
+        "host_script", task=self._task, connection=self._connection, play_context=self._play_context,
+        loader=self._loader, templar=self._templar, shared_loader_obj=self._shared_loader_obj)
+    answer = runner.run_script(
+        source=Path(__file__).parents[1] / "files" / "host_probe", entry="main:probe",
+        arguments={"path": "/etc"}, task_vars=task_vars)
+    answer.result         # parsed JSON
+    answer.facts          # to be returned as ansible_facts (the interpreter that was found)
+
+``run_script`` raises AnsibleActionFail with one line that says what is wrong; connection and become errors
+pass through, so that an unreachable host is unreachable. It runs in check mode as well: the caller decides.
+
+On the host, sources are imported from memory by ``files/host_script/bootstrap.py``; they may use only the
+standard library of Python 3.8. Where the connection pipelines, the script travels on standard input and
+nothing is written on the host; where it does not (or become cannot), it is a file in the remote temporary
+folder, removed afterwards. Nothing that comes from data is ever part of a shell command: arguments and
+sources are in the script.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import secrets
+import shlex
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible import constants as C  # noqa: N812 - the name everybody uses for it
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+_BOOTSTRAP = Path(__file__).parents[1] / "files" / "host_script" / "bootstrap.py"
+
+# Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
+_LOADER = (
+    "import sys\n"
+    "if sys.version_info<(3,8):"
+    "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+', ');sys.exit(86)\n"
+    "import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())))"
+)
+_TOO_OLD = 86
+_NOT_FOUND = 87
+_MAX_RESULT = 256 * 1024 * 1024
+_MAX_LINE = 300
+_AUTO = frozenset({"", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
+
+
+class Answer(NamedTuple):
+    """What the host said: the function's result, the Python that ran it, facts worth keeping."""
+
+    result: Any
+    python: str
+    facts: dict[str, str]
+
+
+class ActionModule(ActionBase):
+    """The action; see the module's documentation."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"source", "entry", "arguments", "read_only", "timeout"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the script that the task names."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "source": {"type": "str", "required": True},
+                "entry": {"type": "str", "default": "main:main"},
+                "arguments": {"type": "dict", "default": {}},
+                "read_only": {"type": "bool", "default": False},
+                "timeout": {"type": "int", "default": 0},
+            }
+        )
+        if self._task.check_mode and not args["read_only"]:
+            return {"skipped": True, "changed": False, "msg": "not run in check mode (read_only is not set)"}
+        answer = self.run_script(
+            source=Path(self._find_needle("files", args["source"])),
+            entry=args["entry"],
+            arguments=args["arguments"],
+            timeout=args["timeout"],
+            task_vars=task_vars,
+        )
+        changed = not args["read_only"]
+        if isinstance(answer.result, dict):
+            changed = bool(answer.result.get("changed", changed))
+        return {
+            "changed": changed,
+            "result": answer.result,
+            "python": answer.python,
+            "ansible_facts": answer.facts,
+        }
+
+    def run_script(
+        self,
+        *,
+        source: Path,
+        entry: str,
+        arguments: dict[str, Any],
+        task_vars: dict[str, Any] | None,
+        timeout: int = 0,
+    ) -> Answer:
+        """Deliver a package folder to the host, call one function of it, return what it returned.
+
+        Args:
+            source: package folder (with ``__init__.py``).
+            entry: ``module:function`` inside the package; it takes ``arguments`` and returns JSON data.
+            arguments: JSON data.
+            task_vars: the task's variables.
+            timeout: seconds after which the script is killed on the host; 0 for never.
+
+        Raises:
+            AnsibleActionFail: there is no usable Python on the host, or the script failed.
+        """
+        marker = f"host-script-{secrets.token_hex(8)}"
+        payload = bundle(source=source, entry=entry, arguments=arguments, marker=marker, timeout=timeout)
+        interpreters, discovering = self._interpreters(task_vars or {})
+        outcome = self._execute(self._command(interpreters), payload)
+        head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
+        if "error" in answer:
+            self._display.vvv(str(answer.get("traceback")))
+            reason = _one_line(str(answer["error"])[:_MAX_LINE])
+            raise AnsibleActionFail(f"{source.name} failed on the host: {reason}")
+        facts = {}
+        if discovering and head.get("executable") and not self._task.delegate_to:
+            facts["discovered_interpreter_python"] = str(head["executable"])
+        return Answer(answer.get("result"), str(head.get("python", "")), facts)
+
+    def _interpreters(self, task_vars: dict[str, Any]) -> tuple[list[list[str]], bool]:
+        """Interpreters to try, as argument lists, and whether that is a discovery (nobody has named one)."""
+        if self._task.delegate_to:
+            task_vars = task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
+        named = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
+        named = str(self._templar.template(named) or "").strip()
+        if named not in _AUTO:
+            return [shlex.split(named)], False
+        known = (task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python")
+        if known:
+            return [[str(known)]], False
+        # The system's own Python first: the newest one in PATH may be a shim or somebody's private build.
+        fallback = C.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=task_vars)
+        names = dict.fromkeys(["/usr/bin/python3", *map(str, fallback), "python3"])
+        return [[name] for name in names], True
+
+    def _command(self, interpreters: list[list[str]]) -> str:
+        """The shell command: the first interpreter that exists and is new enough runs what is on stdin."""
+        quote = shlex.quote
+        tries = [
+            f"if command -v {quote(words[0])} >/dev/null 2>&1;then "
+            f'{" ".join(map(quote, words))} -IBS -c "$0";r=$?;'
+            f"case $r in {_TOO_OLD}|126|127);;*)exit $r;;esac;fi"
+            for words in interpreters
+        ]
+        script = ";".join([*tries, f"exit {_NOT_FOUND}"])
+        # One more sh, so that neither the login shell nor a configured shell has to understand the script.
+        loader = "exec(" + repr(_LOADER) + ")"  # on one line: csh ends a string at a line's end
+        command = f"/bin/sh -c {quote(script)} {quote(loader)}"
+        return f"{self._compute_environment_string()} {command}".strip()
+
+    def _execute(self, command: str, payload: bytes) -> dict[str, Any]:
+        """Run the command with the payload on its standard input, by pipelining or from a file."""
+        if self._is_pipelining_enabled("new"):
+            return dict(self._low_level_execute_command(command, in_data=payload))
+        shell = self._connection._shell
+        made_here = shell.tmpdir is None
+        if made_here:
+            self._make_tmp_path()
+        try:
+            path = shell.join_path(shell.tmpdir, "host_script")
+            self._transfer_data(path, payload)
+            self._fixup_perms2([shell.tmpdir, path])
+            return dict(self._low_level_execute_command(f"{command} < {shell.quote(path)}"))
+        finally:
+            if made_here:
+                self._remove_tmp_path(shell.tmpdir)
+
+    def _parse(
+        self, outcome: dict[str, Any], marker: str, *, interpreters: list[list[str]], timeout: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and answer from between the markers.
+
+        Raises:
+            AnsibleActionFail: they are not there or not readable; the message says why.
+        """
+        _, found, rest = outcome["stdout"].partition(f"{marker} ")
+        body, ended, _ = rest.partition(marker)
+        if found and ended:
+            head, _, blob = body.partition("\n")
+            try:
+                inflater = zlib.decompressobj()
+                text = inflater.decompress(binascii.a2b_base64(blob), _MAX_RESULT)
+                if inflater.unconsumed_tail:
+                    raise AnsibleActionFail(f"the host's answer is larger than {_MAX_RESULT} bytes")
+                parsed_head, parsed = json.loads(head), json.loads(text)
+                if isinstance(parsed_head, dict) and isinstance(parsed, dict):
+                    return parsed_head, parsed
+            except (ValueError, zlib.error, RecursionError):
+                pass
+            raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
+        said = _one_line(outcome["stderr"] or outcome["stdout"])
+        tried = ", ".join(words[0] for words in interpreters)
+        match outcome["rc"]:
+            case 87 if said:
+                reason = f"Python 3.8 or newer is needed on the host: {said} (tried {tried})"
+            case 87:
+                reason = f"no Python on the host (tried {tried}): set ansible_python_interpreter"
+            case 142 | -14 if timeout:
+                reason = f"the script did not end within {timeout} s on the host and was killed"
+            case rc:
+                reason = f"the script ended with code {rc} on the host: {said or 'it said nothing'}"
+        raise AnsibleActionFail(reason)
+
+
+def bundle(*, source: Path, entry: str, arguments: dict[str, Any], marker: str, timeout: int = 0) -> bytes:
+    """The script for the host: bootstrap, sources and arguments, compressed, as base64.
+
+    Raises:
+        AnsibleActionFail: ``source`` is no package folder.
+    """
+    if not (source / "__init__.py").is_file():
+        raise AnsibleActionFail(f"{source} is not a package folder: it has no __init__.py")
+    sources = {}
+    for path in sorted(source.rglob("*.py")):
+        parts = [source.name, *path.relative_to(source).with_suffix("").parts]
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        sources[name] = [is_package, path.read_text(encoding="utf-8")]
+    request = {
+        "sources": sources,
+        "entry": f"{source.name}.{entry}",
+        "arguments": arguments,
+        "marker": marker,
+        "timeout": timeout,
+    }
+    script = f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({json.dumps(request)!r})\n"
+    return binascii.b2a_base64(zlib.compress(script.encode(), 9), newline=False)
+
+
+def _one_line(text: str) -> str:
+    """The end of a text as one printable line."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _MAX_LINE else "…" + line[-_MAX_LINE:]

@@ -1,0 +1,62 @@
+"""Run a bundle of Python sources on the host: one script, nothing written, standard library only.
+
+The action `host_script` sends this file, and after it one line that calls ``run`` with the bundle. Modules
+are imported from memory when they are first needed. What the entry function returns is printed between two
+marker lines, so that a login banner or a lecture of sudo before it does no harm.
+"""
+
+import sys
+from _frozen_importlib import ModuleSpec
+
+
+class MemoryImporter:
+    """Finds and loads the modules of a bundle: module name -> [is it a package, source text]."""
+
+    def __init__(self, sources):
+        self.sources = sources
+
+    def find_spec(self, name, _path=None, _target=None):
+        """Spec of a bundled module, None for any other."""
+        if name not in self.sources:
+            return None
+        return ModuleSpec(name, self, origin="<host_script>/" + name, is_package=self.sources[name][0])
+
+    def create_module(self, _spec):
+        """Let Python make the module object as usual."""
+
+    def exec_module(self, module):
+        """Compile and run a module's source in its namespace."""
+        code = compile(self.sources[module.__name__][1], module.__spec__.origin, "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102 - this is what an importer does
+
+    def get_source(self, name):
+        """Source text, for tracebacks."""
+        return self.sources[name][1]
+
+
+def run(text):
+    """Import the entry point of a bundle, call it, print the result, leave without waiting for threads."""
+    import os
+    from _signal import alarm
+    from binascii import b2a_base64
+    from json import dumps, loads
+    from zlib import compress
+
+    request = loads(text)
+    if request["timeout"]:
+        alarm(request["timeout"])  # the default action of SIGALRM ends the process, whatever it hangs in
+    sys.meta_path.insert(0, MemoryImporter(request["sources"]))
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # a stray print must not end up in the answer
+    module, function = request["entry"].split(":")
+    try:
+        entry = getattr(__import__(module, fromlist=[function]), function)
+        answer = dumps({"result": entry(request["arguments"])})
+    except BaseException as error:  # whatever it is, the controller gets to know
+        from traceback import format_exc
+
+        answer = dumps({"error": f"{type(error).__name__}: {error}", "traceback": format_exc()})
+    marker = request["marker"].encode()
+    head = dumps({"python": sys.version.split()[0], "executable": sys.executable}).encode()
+    output.write(b"\n%s %s\n%s%s\n" % (marker, head, b2a_base64(compress(answer.encode(), 1)), marker))
+    output.flush()
+    os._exit(0)
