@@ -30,6 +30,17 @@ def benchmarks() -> tuple[str, ...]:
 
 
 @cache
+def every_control() -> tuple[Control, ...]:
+    """Every control of every benchmark version, by section."""
+    places = _places()
+    return tuple(
+        _control(slug, path.stem, entry, places[slug])
+        for path in sorted((_DATA / "controls").glob("*.yaml"))
+        for slug, entry in _read(f"controls/{path.name}").items()
+    )
+
+
+@cache
 def load(benchmark: str) -> tuple[Control, ...]:
     """Every control of a benchmark in the order of its ids, our own controls last.
 
@@ -40,7 +51,7 @@ def load(benchmark: str) -> tuple[Control, ...]:
         raise HardenerError(f"unknown benchmark {benchmark!r}", hint=f"one of: {', '.join(benchmarks())}")
     return tuple(
         sorted(
-            (control for control in _controls() if benchmark in control.benchmarks),
+            (control for control in every_control() if benchmark in control.benchmarks),
             key=lambda control: _order(control.benchmarks[benchmark].id),
         )
     )
@@ -63,7 +74,7 @@ def find(text: str, benchmark: str) -> Control:
     for control in controls:
         if wanted in (control.slug, control.benchmarks[benchmark].id.casefold()):
             return control
-    raise HardenerError(f"no control {text!r} in {benchmark}", hint=_hint(wanted, benchmark))
+    raise HardenerError(f"no control {text!r} in {benchmark}", hint=_hint(wanted, controls, benchmark))
 
 
 def select(
@@ -87,7 +98,7 @@ def select(
         if not matches:
             raise HardenerError(
                 f"nothing to select with {selector!r} in {benchmark}",
-                hint=_hint(selector.strip().casefold(), benchmark),
+                hint=_hint(selector.strip().casefold(), controls, benchmark, sections=True),
             )
         chosen |= matches
     named = [control for control in controls if not only or control.slug in chosen]
@@ -114,32 +125,22 @@ def _matches(control: Control, selector: str, benchmark: str) -> bool:
     return wanted in (control.slug, control.section, place) or place.startswith(f"{wanted}.")
 
 
-def _hint(wanted: str, benchmark: str) -> str:
-    """Where the control is instead, or the names nearest to what was asked for."""
-    for control in _controls():
-        if wanted == control.slug:
-            places = ", ".join(f"{name} {ref.id}" for name, ref in control.benchmarks.items())
+def _hint(wanted: str, controls: Sequence[Control], benchmark: str, *, sections: bool = False) -> str:
+    """Where another version has the control, or the names nearest to what was asked for."""
+    for control in every_control():
+        if wanted in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):
+            places = ", ".join(f"{place.id} in {name}" for name, place in control.benchmarks.items())
             return f"{control.slug} is {places}"
-    controls = load(benchmark)
     names = [name for control in controls for name in (control.slug, control.benchmarks[benchmark].id)]
-    near = get_close_matches(wanted, names, n=3) or [slug for slug in names if wanted and wanted in slug][:3]
+    if sections:
+        names += sorted({control.section for control in controls})
+    near = get_close_matches(wanted, names, n=3) or [name for name in names if wanted and wanted in name][:3]
     return f"did you mean {', '.join(near)}?" if near else "`hardener controls` lists them all"
 
 
 def _order(identifier: str) -> tuple[tuple[float, str], ...]:
     """Sort key of an id: by number, so that 1.1.2 comes before 1.1.10; ours (H.1) after all numbers."""
     return tuple((int(part) if part.isdigit() else math.inf, part) for part in identifier.split("."))
-
-
-@cache
-def _controls() -> tuple[Control, ...]:
-    """Every control of every benchmark."""
-    places = _places()
-    return tuple(
-        _control(slug, path.stem, entry, places[slug])
-        for path in sorted((_DATA / "controls").glob("*.yaml"))
-        for slug, entry in _read(f"controls/{path.name}").items()
-    )
 
 
 def _places() -> Mapping[str, dict[str, BenchmarkRef]]:

@@ -1,0 +1,80 @@
+"""Write ``docs/controls`` from the catalogue: a page a control, and an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hardener import catalogue
+from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.model import Control
+
+TARGET = Path(__file__).resolve().parent / "controls"
+ORIGIN = "<!-- Generated from hardener/catalogue by docs/generate_controls.py: change it there. -->"
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    return {
+        "README.md": "\n".join(_index(catalogue.benchmarks()[-1])) + "\n",
+        **{f"{control.slug}.md": "\n".join(_page(control)) + "\n" for control in catalogue.every_control()},
+    }
+
+
+def write() -> None:
+    """Bring the folder up to date; pages of controls that are gone go too."""
+    TARGET.mkdir(exist_ok=True)
+    wanted = pages()
+    for path in TARGET.glob("*.md"):
+        if path.name not in wanted:
+            path.unlink()
+    for name, text in wanted.items():
+        (TARGET / name).write_text(text)
+
+
+def _index(benchmark: str) -> Iterator[str]:
+    yield from (ORIGIN, "# Controls", "")
+    yield f"What has to hold on a host, in our own words. The ids are those of {benchmark}; each page has the"
+    yield "others. `hardener explain SLUG` shows the same in a terminal."
+    for section, title in catalogue.sections(benchmark).items():
+        rows = [
+            f"| {control.id_in(benchmark)} | [{control.slug}]({control.slug}.md) | {control.title} "
+            f"| {control.severity} | {control.remediation.role if control.remediation else ''} |"
+            for control in catalogue.load(benchmark)
+            if control.id_in(benchmark).rpartition(".")[0] == section
+        ]
+        if rows:
+            yield from ("", f"## {section} {title}", "")
+            yield from ("| id | control | what holds | severity | role |", "| --- | --- | --- | --- | --- |")
+            yield from rows
+
+
+def _page(control: Control) -> Iterator[str]:
+    yield from (ORIGIN, f"# {control.title}", "")
+    yield from (f"`{control.slug}`, section {control.section}, severity {control.severity}", "")
+    yield from ("| benchmark | id | level | assessment |", "| --- | --- | --- | --- |")
+    for name, place in control.benchmarks.items():
+        yield f"| {name} | {place.id} | {place.level} | {place.assessment} |"
+    yield from ("", "## Why", "", control.rationale)
+    yield from ("", "## How it is decided", "", control.decision)
+    yield from ("", "## How to fix it", "", control.fix)
+    yield from ("", "## What hardener does", "", _remediation(control))
+    yield from ("", "## Serves", "")
+    yield from ("| framework | requirements | according to |", "| --- | --- | --- |")
+    for mapping in control.mappings:
+        requirements = ", ".join(mapping.requirements)
+        yield f"| {FRAMEWORKS[mapping.framework]} | {requirements} | {SOURCES[mapping.source]} |"
+
+
+def _remediation(control: Control) -> str:
+    if control.remediation is None:
+        return "No role remediates it yet."
+    remediation = control.remediation
+    return (
+        f"Role `{remediation.role}`, variable `{remediation.variable}`. "
+        f"Impact {remediation.impact}: {IMPACTS[remediation.impact]}."
+    )
+
+
+if __name__ == "__main__":
+    write()

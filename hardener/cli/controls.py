@@ -1,0 +1,38 @@
+"""``hardener controls``: the controls of a benchmark, one a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from hardener import catalogue
+from hardener.model import Control
+
+COLUMNS = ("ID", "LEVEL", "SEVERITY", "SLUG", "REMEDIATED BY", "TITLE")
+
+
+@click.command(short_help="List the controls of a benchmark.")
+@click.option(
+    "--benchmark",
+    default=catalogue.DEFAULT_BENCHMARK,
+    show_default=True,
+    metavar="NAME",
+    help="Benchmark version to list; our own controls (H.1 …) come last.",
+)
+def controls(benchmark: str) -> None:
+    """List the controls of a benchmark version, one a line: id, level, severity, slug, role, title."""
+    rows = [COLUMNS, *(_row(control, benchmark) for control in catalogue.load(benchmark))]
+    click.echo("\n".join(_aligned(rows)))
+
+
+def _row(control: Control, benchmark: str) -> tuple[str, ...]:
+    place = control.benchmarks[benchmark]
+    role = control.remediation.role if control.remediation else "-"
+    return (place.id, str(place.level), control.severity, control.slug, role, control.title)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,214 @@
+"""The catalogue's data, as strictly as it can be judged: counts, ids, texts, mappings, checks and roles."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener import catalogue
+from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.checks import SECTIONS, all_checks
+from hardener.content import content_dir
+from hardener.model import Control, Impact
+
+DATA = Path(catalogue.__file__).parent
+CONTROLS = catalogue.every_control()
+OWN = {control.slug for control in CONTROLS if control.section == "protection"}
+
+FIELDS = ["title", "severity", "rationale", "decision", "fix", "remediation", "mappings"]
+REQUIREMENT = {
+    "cis-controls-v8": r"\d{1,2}(\.\d{1,2})?",
+    "nist-800-190": r"4\.[1-5]\.[1-5]|6\.4",
+    "nist-800-53r5": r"[A-Z]{2}-\d{1,2}(\(\d{1,2}\))?",
+    "pci-dss-4.0": r"\d{1,2}(\.\d{1,2}){2,3}",
+}
+
+every_control = pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.slug)
+every_benchmark = pytest.mark.parametrize("benchmark", catalogue.benchmarks())
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """Refuses a key given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]
+        twice = [key for key, count in Counter(keys).items() if count > 1]
+        if twice:
+            raise ValueError(f"given twice: {twice}")
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> dict[str, Any]:
+    data = yaml.load(path.read_text(), UniqueKeys)
+    assert isinstance(data, dict)
+    return data
+
+
+@pytest.mark.parametrize("path", sorted(DATA.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_no_key_is_given_twice(path: Path) -> None:
+    assert read(path)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "recommendations", "level_1", "automated"),
+    [
+        ("cis-docker-1.6.0", 117, 86, 21),
+        ("cis-docker-1.7.0", 117, 86, 23),
+        ("cis-docker-1.8.0", 118, 87, 23),
+    ],
+)
+def test_every_recommendation_is_there(
+    benchmark: str, recommendations: int, level_1: int, automated: int
+) -> None:
+    places = [
+        control.benchmarks[benchmark] for control in catalogue.load(benchmark) if control.slug not in OWN
+    ]
+    assert len(places) == recommendations
+    assert Counter(place.level for place in places) == {1: level_1, 2: recommendations - level_1}
+    assert Counter(place.assessment for place in places) == {
+        "automated": automated,
+        "manual": recommendations - automated,
+    }
+
+
+@every_benchmark
+def test_ids_are_unique_and_without_gaps(benchmark: str) -> None:
+    ids = [control.benchmarks[benchmark].id for control in catalogue.load(benchmark)]
+    assert len(set(ids)) == len(ids)
+    last: dict[str, int] = {}
+    for identifier in ids:
+        above, _, number = identifier.rpartition(".")
+        assert int(number) == last.get(above, 0) + 1, identifier
+        last[above] = int(number)
+    titles = catalogue.sections(benchmark)
+    assert set(last) <= set(titles)
+    assert all(titles.values())
+
+
+@every_benchmark
+def test_a_slug_stands_once_in_a_benchmark(benchmark: str) -> None:
+    recommendations = read(DATA / "benchmarks" / f"{benchmark}.yaml")["recommendations"].values()
+    slugs = [entry["slug"] for entry in recommendations]
+    assert len(set(slugs)) == len(slugs)
+    assert set(slugs) <= {control.slug for control in CONTROLS}
+
+
+def test_our_own_controls_belong_to_every_benchmark() -> None:
+    assert len(OWN) == 7
+    for control in CONTROLS:
+        if control.slug in OWN:
+            assert set(control.benchmarks) == set(catalogue.benchmarks())
+            assert len({(place.id, place.level) for place in control.benchmarks.values()}) == 1
+
+
+def test_controls_are_unique_and_each_has_a_place() -> None:
+    slugs = [control.slug for control in CONTROLS]
+    titles = [control.title for control in CONTROLS]
+    assert len(set(slugs)) == len(slugs)
+    assert len(set(titles)) == len(titles)
+    assert all(control.benchmarks for control in CONTROLS)
+
+
+def test_a_file_a_section() -> None:
+    assert {path.stem for path in (DATA / "controls").glob("*.yaml")} == set(SECTIONS)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_controls_stand_in_the_order_of_the_newest_benchmark(section: str) -> None:
+    newest = [
+        control.slug for control in catalogue.load(catalogue.benchmarks()[-1]) if control.section == section
+    ]
+    assert list(read(DATA / "controls" / f"{section}.yaml")) == newest
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_fields_are_complete_and_in_order(section: str) -> None:
+    for slug, entry in read(DATA / "controls" / f"{section}.yaml").items():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", slug)
+        assert list(entry) == FIELDS, slug
+
+
+@every_control
+def test_texts_say_something(control: Control) -> None:
+    assert 20 <= len(control.title) <= 90
+    assert not control.title.endswith(".")
+    assert "|" not in control.title  # titles stand in tables
+    for text, least in ((control.rationale, 50), (control.decision, 70), (control.fix, 40)):
+        assert len(text) >= least
+        assert text == text.strip()
+        assert text.replace("…", "").isascii()
+        assert not re.search(r"\b(TODO|FIXME|XXX|TBD)\b", text)
+
+
+@every_control
+def test_prose_is_markdown_that_hides_nothing(control: Control) -> None:
+    for text in (control.rationale, control.decision, control.fix):
+        prose = "\n\n".join(part for part in text.split("\n\n") if not part.startswith(" "))
+        assert prose.count("`") % 2 == 0
+        outside = re.sub(r"`[^`]*`", "", prose)
+        assert not re.search(r"[<>*]|\b_|_\b", outside), "would be taken for HTML or emphasis"
+        assert "\n" not in prose.replace("\n\n", ""), "a paragraph that did not fold"
+
+
+@every_control
+def test_controls_named_in_texts_exist(control: Control) -> None:
+    slugs = {other.slug for other in CONTROLS}
+    named = re.findall(
+        r"`((?:audit|daemon|file|image|container|exec|ops|swarm|host)(?:-[a-z0-9]+)+|docker-group[a-z-]*)`",
+        f"{control.rationale} {control.decision} {control.fix}",
+    )
+    assert set(named) - slugs <= {"audit-rules"}
+
+
+@every_control
+def test_mappings_are_well_formed(control: Control) -> None:
+    frameworks = [mapping.framework for mapping in control.mappings]
+    assert frameworks == [name for name in FRAMEWORKS if name in frameworks]
+    assert {"cis-controls-v8", "nist-800-190", "nist-800-53r5"} <= set(frameworks)
+    for mapping in control.mappings:
+        assert mapping.source in SOURCES
+        assert mapping.requirements
+        assert len(set(mapping.requirements)) == len(mapping.requirements)
+        for requirement in mapping.requirements:
+            assert isinstance(requirement, str), "an id without quotes is a number in YAML"
+            assert re.fullmatch(REQUIREMENT[mapping.framework], requirement), requirement
+        by_benchmark = mapping.framework == "cis-controls-v8" and control.slug not in OWN
+        assert mapping.source == ("benchmark" if by_benchmark else "judgement")
+
+
+def test_every_key_has_words() -> None:
+    assert set(IMPACTS) == set(Impact)
+    assert set(FRAMEWORKS) == set(REQUIREMENT)
+
+
+def test_every_control_has_a_check_and_every_check_a_control() -> None:
+    checks = all_checks()
+    slugs = {control.slug for control in CONTROLS}
+    assert sorted(slugs - set(checks)) == []
+    assert sorted(set(checks) - slugs) == []
+
+
+def test_checks_live_in_the_file_of_their_section() -> None:
+    checks = all_checks()
+    for control in CONTROLS:
+        assert checks[control.slug].__module__.startswith(f"hardener.checks.{control.section}"), control.slug
+
+
+@pytest.mark.parametrize(
+    ("role", "variable"),
+    sorted({(fix.role, fix.variable) for fix in (control.remediation for control in CONTROLS) if fix}),
+)
+def test_a_remediation_names_a_role_and_its_variable(role: str, variable: str) -> None:
+    path = content_dir() / "roles" / role / "meta" / "argument_specs.yml"
+    specification = yaml.safe_load(path.read_text())
+    assert variable in specification["argument_specs"]["main"]["options"]
+
+
+def test_what_the_roles_cover_is_remediated() -> None:
+    covered = Counter(control.remediation.role for control in CONTROLS if control.remediation)
+    assert covered == {"docker_daemon": 7, "docker_files": 24, "audit_rules": 16}

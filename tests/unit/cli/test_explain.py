@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from hardener import catalogue
+from hardener.cli.explain import _describe, explain
+from hardener.errors import HardenerError
+from hardener.model import Control
+
+
+def run(*arguments: str, color: bool = False) -> str:
+    result = CliRunner().invoke(explain, arguments, color=color, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_shows_everything_about_a_control() -> None:
+    control = catalogue.find("daemon-icc-disabled", catalogue.DEFAULT_BENCHMARK)
+    output = run("daemon-icc-disabled")
+    flat = " ".join(output.split())
+    assert output.startswith(f"{control.title}\ndaemon-icc-disabled\n")
+    for text in (control.rationale, control.decision, control.fix):
+        assert " ".join(text.split()) in flat
+    assert "cis-docker-1.6.0 2.2 level 1 manual" in flat
+    assert "role `docker_daemon`, variable `docker_daemon_icc`. Impact daemon-restart: the daemon" in flat
+    assert "CIS Controls v8 12.3 (by the benchmark)" in flat
+    assert "PCI DSS 4.0 1.3.1, 1.4.1 (by this project's judgement)" in flat
+
+
+def test_says_when_no_role_remediates() -> None:
+    assert "No role remediates it yet" in run("container-not-privileged")
+
+
+def test_an_id_means_what_it_means_in_the_benchmark() -> None:
+    assert "Note: 2.7 is daemon-tls-verify in cis-docker-1.6.0, cis-docker-1.7.0\n" in run("2.7")
+    older = run("2.7", "--benchmark", "cis-docker-1.7.0")
+    assert "\ndaemon-tls-verify\n" in older
+    assert "Note: 2.7 is daemon-storage-devicemapper-absent in cis-docker-1.8.0\n" in older
+    assert "Note:" not in run("5.5")
+
+
+def test_our_own_controls_are_explained_too() -> None:
+    assert "\nhost-updates-pending\n" in run("H.1")
+
+
+def test_commands_stay_whole_and_prose_is_wrapped() -> None:
+    rule = (
+        "      -a always,exit -F arch=b64 -F path=/usr/bin/containerd-shim-runc-v2 -F perm=wxa -F key=docker"
+    )
+    lines = run("audit-bin-containerd-shim-runc-v2").splitlines()
+    assert rule in lines
+    assert all(len(line) <= 100 for line in lines if line != rule)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_narrow_terminals_get_narrow_prose(width: int) -> None:
+    control = catalogue.find("daemon-live-restore", catalogue.DEFAULT_BENCHMARK)
+    text = "\n".join(_describe(control, catalogue.DEFAULT_BENCHMARK, width))
+    prose = text[text.index("Why") : text.index("How it is decided")].splitlines()
+    assert max(map(len, prose)) <= width
+    assert " ".join(control.rationale.split()) in " ".join(text.split())
+
+
+def test_no_escape_sequences_without_a_terminal_or_with_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" not in run("5.5")
+    assert "\x1b[1mWhy\x1b[0m" in run("5.5", color=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in run("5.5", color=True)
+
+
+@pytest.mark.parametrize("control", catalogue.every_control(), ids=lambda control: control.slug)
+def test_every_control_can_be_explained(control: Control) -> None:
+    benchmark = tuple(control.benchmarks)[-1]
+    output = run(control.slug, "--benchmark", benchmark)
+    assert " ".join(control.fix.split()) in " ".join(output.split())
+
+
+def test_unknown_control_says_what_is_near() -> None:
+    with pytest.raises(HardenerError, match="did you mean daemon-icc-disabled"):
+        run("icc-disabled")
+
+
+def test_unknown_benchmark_says_which_there_are() -> None:
+    with pytest.raises(HardenerError, match=r"unknown benchmark .*cis-docker-1\.8\.0"):
+        run("5.5", "--benchmark", "cis-docker-2.0")
