@@ -61,6 +61,10 @@ check-readme: $(VENV)/.installed ## the README shows what --help says, and nothi
 update-readme: $(VENV)/.installed ## write the present --help into the README
 	$(BIN)/python .ci/check_readme.py --write README.md
 
+.PHONY: docs
+docs: $(VENV)/.installed ## write docs/controls from the catalogue
+	$(BIN)/python docs/generate_controls.py
+
 .PHONY: package
 package: $(VENV)/.installed ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build
