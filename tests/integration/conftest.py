@@ -1,0 +1,35 @@
+"""A real engine for the tests that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.dockerd import Dockerd
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Dockerd]:
+    """A private engine with its default configuration, shared by the whole run.
+
+    A test that changes the daemon's configuration starts its own ``Dockerd``. What is missing is an error and
+    not a skip: a test that did not run proves nothing.
+    """
+    if os.geteuid() != 0:
+        pytest.fail("tests against a real dockerd need root", pytrace=False)
+    if shutil.which("dockerd") is None:
+        pytest.fail("dockerd is missing: apt-get install docker.io", pytrace=False)
+    with Dockerd() as engine:
+        engine.ensure_image()
+        yield engine
+
+
+@pytest.fixture
+def engine(dockerd: Dockerd) -> Iterator[Dockerd]:
+    """The shared engine, without containers before and after the test."""
+    dockerd.remove_containers()
+    yield dockerd
+    dockerd.remove_containers()

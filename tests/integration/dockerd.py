@@ -1,0 +1,297 @@
+"""A private Docker engine for tests and benchmarks: its own folders, socket, containerd and configuration.
+
+    with Dockerd(config={"icc": False}) as engine:
+        engine.run("web", command=["sleep", "1000"], labels={"a": "b"}, host_config={"Privileged": True})
+
+Nothing is pulled: the image ``busybox:test`` is made from the static busybox of the machine. The engine is
+ended by its pid, and with it its containers, mounts and folder.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+IMAGE = "busybox:test"
+BUSYBOX = Path("/usr/bin/busybox")
+APPLETS = ("sh", "sleep", "cat", "true", "id", "httpd", "nc", "ls", "ps", "touch", "mkdir")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class EngineError(Exception):
+    """The engine did not start, or refused a request."""
+
+
+class Dockerd:
+    """A dockerd of one's own.
+
+    Args:
+        config: content of its daemon.json.
+        flags: more command line flags; ``{root}`` in them is replaced by the engine's folder.
+        timeout: seconds to wait until it answers.
+    """
+
+    def __init__(
+        self, *, config: Mapping[str, Any] | None = None, flags: Sequence[str] = (), timeout: float = 60
+    ) -> None:
+        # A unix socket's path may have 107 characters: pytest's own temporary folders are too deep.
+        self.root = Path(tempfile.mkdtemp(prefix="hardener-dockerd-", dir="/tmp"))
+        self.socket = self.root / "docker.sock"
+        self.config_file = self.root / "daemon.json"
+        self.data_root = self.root / "data"
+        self.log = self.root / "dockerd.log"
+        self.pidfile = self.root / "docker.pid"
+        self.flags = tuple(flag.replace("{root}", str(self.root)) for flag in flags)
+        self.timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self.configure(config or {})
+
+    # --- the engine -----------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def host(self) -> str:
+        """The engine's address, as DOCKER_HOST wants it."""
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running daemon."""
+        assert self._process is not None, "the engine is not running"
+        return self._process.pid
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts it."""
+        return [
+            shutil.which("dockerd") or "dockerd",
+            "--config-file",
+            str(self.config_file),
+            "--data-root",
+            str(self.data_root),
+            "--exec-root",
+            str(self.root / "exec"),
+            "--pidfile",
+            str(self.pidfile),
+            f"--host={self.host}",
+            *self.flags,
+        ]
+
+    def configure(self, config: Mapping[str, Any] | str) -> None:
+        """Write daemon.json; a string is written as it is. It counts from the next start on."""
+        text = config if isinstance(config, str) else json.dumps(config, indent=2)
+        self.config_file.write_text(text, encoding="utf-8")
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers."""
+        with self.log.open("ab") as log:
+            # A session of its own: an interrupt of the test run must not reach it before `close` does.
+            self._process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + self.timeout
+        while True:
+            with suppress(OSError, http.client.HTTPException):
+                self.api("GET", "/_ping")
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise EngineError(f"dockerd did not start: {self._last_log_lines()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the daemon; with live-restore its containers go on."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def close(self) -> None:
+        """End the daemon and all that it left: containers, mounts, the folder."""
+        if self._process is not None and self._process.poll() is None:
+            with suppress(OSError, http.client.HTTPException, EngineError):
+                self.remove_containers()
+        self.stop()
+        for pid in self._leftover_processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for mount_point in self._mount_points():
+            subprocess.run(["umount", "-l", mount_point], check=False, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _last_log_lines(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+    def _leftover_processes(self) -> list[int]:
+        """Shims and container processes that carry this engine's folder in their command line."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and str(self.root).encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return [pid for pid in found if pid != os.getpid()]
+
+    def _mount_points(self) -> list[str]:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        points = [line.split()[4] for line in lines]
+        return sorted((point for point in points if point.startswith(f"{self.root}/")), key=len, reverse=True)
+
+    # --- its API --------------------------------------------------------------------------------------------
+
+    def api(self, method: str, path: str, body: object = None, *, timeout: float = 120) -> Any:
+        """One API request; a dictionary or list is sent as JSON, bytes as a tar archive.
+
+        Raises:
+            EngineError: the engine refused it.
+        """
+        connection = _UnixConnection(self.socket, timeout)
+        headers = {}
+        data = None
+        if isinstance(body, bytes):
+            data, headers = body, {"Content-Type": "application/x-tar"}
+        elif body is not None:
+            data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body=data, headers=headers)
+            response = connection.getresponse()
+            answer = response.read()
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise EngineError(f"{method} {path}: {response.status} {answer.decode(errors='replace').strip()}")
+        if response.getheader("Content-Type", "").startswith("application/json"):
+            # build and import answer with a stream of objects; the error, if any, is in the last one
+            lines = [json.loads(line) for line in answer.decode().splitlines() if line.strip()]
+            if lines and isinstance(lines[-1], dict) and "errorDetail" in lines[-1]:
+                raise EngineError(f"{method} {path}: {lines[-1]['error']}")
+            return lines[0] if len(lines) == 1 else lines
+        return answer.decode(errors="replace")
+
+    def docker(self, *args: str) -> str:
+        """Run the docker client against this engine and return what it prints."""
+        return subprocess.run(
+            ["docker", "--host", self.host, *args], check=True, capture_output=True, text=True
+        ).stdout
+
+    # --- images and containers ------------------------------------------------------------------------------
+
+    def ensure_image(self) -> str:
+        """Make ``busybox:test`` if it is not there yet."""
+        try:
+            self.api("GET", f"/images/{IMAGE}/json")
+        except EngineError:
+            if not BUSYBOX.is_file():
+                raise EngineError(f"{BUSYBOX} is missing: apt-get install busybox-static") from None
+            files: dict[str, bytes | str] = {"bin/busybox": BUSYBOX.read_bytes()}
+            files |= {f"bin/{name}": "busybox" for name in APPLETS}
+            files |= {"etc/passwd": b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"}
+            repo, tag = IMAGE.split(":")
+            query = urlencode({"fromSrc": "-", "repo": repo, "tag": tag, "changes": 'CMD ["/bin/sh"]'})
+            self.api("POST", f"/images/create?{query}", _tar(files))
+        return IMAGE
+
+    def build(self, tag: str, dockerfile: str, files: Mapping[str, bytes | str] | None = None) -> str:
+        """Build an image with the classic builder, which needs no network; ``FROM busybox:test`` works."""
+        self.ensure_image()
+        context = _tar({"Dockerfile": dockerfile.encode(), **(files or {})})
+        self.api("POST", f"/build?{urlencode({'t': tag, 'version': '1'})}", context)
+        return tag
+
+    def create(
+        self,
+        name: str | None = None,
+        *,
+        image: str = IMAGE,
+        command: Sequence[str] = ("sleep", "1000000"),
+        env: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        host_config: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> str:
+        """Create a container and return its id; ``config`` are further keys of the create request."""
+        if image == IMAGE:
+            self.ensure_image()
+        query = f"?name={quote(name)}" if name else ""
+        body = {
+            "Image": image,
+            "Cmd": list(command),
+            "Env": list(env),
+            "Labels": dict(labels or {}),
+            "HostConfig": dict(host_config or {}),
+            **config,
+        }
+        return str(self.api("POST", f"/containers/create{query}", body)["Id"])
+
+    def run(self, name: str | None = None, **options: Any) -> str:
+        """Create and start a container; see ``create``."""
+        container = self.create(name, **options)
+        self.api("POST", f"/containers/{container}/start")
+        return container
+
+    def remove_containers(self) -> None:
+        """Remove every container."""
+        for container in self.api("GET", "/containers/json?all=1"):
+            self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+
+
+def _tar(files: Mapping[str, bytes | str]) -> bytes:
+    """A tar archive of executable files; a string is the target of a symbolic link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.mode = 0o755
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
