@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pkgutil import iter_modules
 from types import MappingProxyType
 
 from hardener.model import Verdict
@@ -38,7 +39,7 @@ def check(*slugs: str) -> Callable[[Check], Check]:
 
 
 def all_checks() -> Mapping[str, Check]:
-    """Every check by slug."""
-    for section in SECTIONS:
-        import_module(f"hardener.checks.{section}")
+    """Every check by slug; a section may be split over several modules."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
     return MappingProxyType(_registry)
