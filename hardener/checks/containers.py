@@ -1,0 +1,177 @@
+"""A container as the facts show it: the kernel's word for one that runs, the declaration for one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hardener.checks import check, shapes
+from hardener.checks.every import Judge, every
+from hardener.checks.verdicts import needs_engine
+from hardener.model import Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+SOURCE = "docker.containers"
+NO_CONTAINERS = "there are no containers"
+
+# Where HostConfig declares which namespace a container joins.
+_MODES = {"net": "NetworkMode", "pid": "PidMode", "ipc": "IpcMode", "uts": "UTSMode"}
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a host, running or not."""
+
+    snapshot: Snapshot
+    inspect: JSONObject
+    facts: JSONObject | None  # `proc` of docs/snapshot.md
+
+    @property
+    def kind(self) -> str:
+        """How reports call it."""
+        return "container"
+
+    @property
+    def id(self) -> str:
+        """Its full id."""
+        return shapes.text(self.inspect, "Id", SOURCE)
+
+    @property
+    def name(self) -> str:
+        """Its name without the API's leading slash; where it has none, its short id."""
+        return shapes.text(self.inspect, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
+
+    @property
+    def basis(self) -> str:
+        """Says so where only the declaration could be judged."""
+        return "" if self.running else "not running: judged by its configuration"
+
+    @property
+    def running(self) -> bool:
+        """Whether it has processes; one that waits for its next restart has none."""
+        if self.facts is not None:
+            return True
+        state = shapes.required(self.inspect, "State", SOURCE)
+        return bool(state.get("Running")) and not state.get("Restarting")
+
+    @property
+    def config(self) -> JSONObject:
+        """What its image and its start say about the process."""
+        return shapes.required(self.inspect, "Config", SOURCE)
+
+    @property
+    def host_config(self) -> JSONObject:
+        """What it was allowed at its start."""
+        return shapes.required(self.inspect, "HostConfig", SOURCE)
+
+    @property
+    def privileged(self) -> bool:
+        """Whether it was started with every capability and device, and without filter."""
+        return bool(self.host_config.get("Privileged"))
+
+    def fact(self, key: str) -> Any:
+        """What the kernel says of a running container.
+
+        Raises:
+            FactUnavailable: the collector could not read it.
+        """
+        value = None if self.facts is None else self.facts.get(key)
+        if value is None:
+            raise FactUnavailable(SOURCE, f"{key} of the processes of {self.name} could not be read")
+        return value
+
+    def security_options(self, key: str) -> list[str]:
+        """Values of one security option in order, written ``key=value`` or ``key:value``; ``""`` of a bare one."""
+        values = []
+        for option in shapes.texts(self.host_config, "SecurityOpt", SOURCE):
+            # The engine splits at "=" first: a label's value has colons of its own.
+            name, _, value = option.partition("=" if "=" in option else ":")
+            if name == key:
+                values.append(value)
+        return values
+
+    def shares(self, namespace: str) -> bool:
+        """Whether it lives in the host's namespace: effectively while it runs, else by its declaration."""
+        if self.running:
+            return namespace in self.fact("host_namespaces")
+        return self.declares_host(namespace)[0]
+
+    def declares_host(self, namespace: str) -> tuple[bool, str]:
+        """Whether it asks for the host's namespace, and the container through which it does.
+
+        ``container:NAME`` borrows from a neighbour, which may borrow in turn.
+        """
+        mode = shapes.text(self.host_config, _MODES[namespace], SOURCE)
+        through = ""
+        seen: set[str] = set()
+        while mode.startswith("container:") and mode not in seen:
+            seen.add(mode)
+            neighbour = _find(self.snapshot, mode.removeprefix("container:"))
+            if neighbour is None:
+                return False, ""
+            through = neighbour.name
+            mode = shapes.text(neighbour.host_config, _MODES[namespace], SOURCE)
+        return mode == "host", through
+
+
+def containers(snapshot: Snapshot) -> tuple[Container, ...]:
+    """Every container of the host. None is left out, whatever its name, labels or state."""
+    found = []
+    for entry in snapshot.containers:
+        facts = entry.get("proc")
+        if facts is not None and not isinstance(facts, Mapping):
+            raise FactUnavailable(SOURCE, "proc is not an object")
+        found.append(Container(snapshot, shapes.required(entry, "inspect", SOURCE), facts))
+    return tuple(found)
+
+
+def every_container(
+    snapshot: Snapshot,
+    judge: Judge[Container],
+    *,
+    expected: str,
+    only: Callable[[Container], bool] | None = None,
+    nobody: str = NO_CONTAINERS,
+    ask: str = "",
+    evidence: Sequence[str] = (),
+) -> Verdict:
+    """Put one rule to every container, or to those that ``only`` selects; see ``every``."""
+    everyone = containers(snapshot)
+    subjects = [container for container in everyone if only is None or only(container)]
+    return every(
+        subjects,
+        judge,
+        expected=expected,
+        nobody=nobody if everyone else NO_CONTAINERS,
+        ask=ask,
+        evidence=evidence,
+    )
+
+
+def container_check(
+    slug: str, *, expected: str, ask: str = ""
+) -> Callable[[Judge[Container]], Judge[Container]]:
+    """Register a rule that every container must hold, for a control that applies to any host with Docker."""
+
+    def register(judge: Judge[Container]) -> Judge[Container]:
+        @check(slug)
+        @needs_engine
+        def decided(snapshot: Snapshot) -> Verdict:
+            return every_container(snapshot, judge, expected=expected, ask=ask)
+
+        return judge
+
+    return register
+
+
+def go_bool(text: str) -> bool:
+    """A boolean as the engine reads it from a security option; anything it refuses is false."""
+    return text in {"1", "t", "T", "true", "TRUE", "True"}
+
+
+def _find(snapshot: Snapshot, reference: str) -> Container | None:
+    for container in containers(snapshot):
+        if reference and (container.name == reference or container.id.startswith(reference)):
+            return container
+    return None

@@ -1,0 +1,139 @@
+"""Judge many objects by one rule: every container, image, network or service must hold it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from hardener.checks.verdicts import count, failed, manual, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable
+from hardener.text import shorten
+
+NAMED = 3  # offenders named in the one line that stands alone; the list holds them all
+
+
+class Note(str):
+    """A remark on an object that breaks nothing: an exception by policy, a declaration without effect."""
+
+
+class Question(str):
+    """A remark on an object that only a person can judge."""
+
+
+class Subject(Protocol):
+    """One object of a host that a rule can be put to."""
+
+    @property
+    def kind(self) -> str:
+        """``container``, ``image``, ``network``, ``service``."""
+
+    @property
+    def name(self) -> str:
+        """What a reader knows it by."""
+
+    @property
+    def basis(self) -> str:
+        """What it had to be judged by, where that is not the running truth; else empty."""
+
+
+AnySubject = TypeVar("AnySubject", bound=Subject)
+Judge = Callable[[AnySubject], Iterable[str]]
+
+
+def every(
+    subjects: Sequence[AnySubject],
+    judge: Judge[AnySubject],
+    *,
+    expected: str,
+    nobody: str,
+    ask: str = "",
+    evidence: Sequence[str] = (),
+) -> Verdict:
+    """Put one rule to every subject.
+
+    Args:
+        subjects: the objects of the host.
+        judge: gives the reasons why a subject breaks the rule, each as the rest of a sentence that begins
+            with its name; a ``Note`` or a ``Question`` breaks nothing.
+        expected: what must hold, in one line.
+        nobody: why the control does not apply where there are no subjects.
+        ask: what a person has to look at when a question is left.
+        evidence: facts that are not about one subject.
+
+    Raises:
+        FactUnavailable: nothing breaks the rule, but not every subject could be judged.
+    """
+    if not subjects:
+        return not_applicable(nobody, evidence=evidence)
+    broken: list[Offender] = []
+    doubtful: list[Offender] = []
+    remarks: list[str] = []
+    unknown: list[FactUnavailable] = []
+    for subject in subjects:
+        reasons: list[str] = []
+        questions: list[str] = []
+        try:
+            for remark in judge(subject):
+                if isinstance(remark, Note):
+                    remarks.append(f"{subject.kind} {subject.name}: {remark}")
+                elif isinstance(remark, Question):
+                    questions.append(remark)
+                else:
+                    reasons.append(remark)
+        except FactUnavailable as missing:
+            unknown.append(missing)
+            remarks.append(f"{subject.kind} {subject.name}: could not be judged: {missing}")
+        if reasons:
+            broken.append(_offender(subject, reasons))
+        if questions:
+            doubtful.append(_offender(subject, questions))
+    if unknown and not broken:
+        raise FactUnavailable(
+            unknown[0].source, f"{unknown[0].reason} ({len(unknown)} of {_total(subjects)})"
+        )
+    facts = (*evidence, *_bases(subjects), *remarks)
+    checked = len(subjects)
+    if broken:
+        doubts = tuple(f"{each.kind} {each.name}: {each.detail}" for each in doubtful)
+        return failed(
+            expected,
+            _sentence(broken, subjects),
+            offenders=broken,
+            evidence=(*facts, *doubts),
+            checked=checked,
+        )
+    if doubtful:
+        return manual(
+            expected,
+            f"{ask}: {_sentence(doubtful, subjects)}",
+            evidence=facts,
+            offenders=doubtful,
+            checked=checked,
+        )
+    return passed(expected, f"{_total(subjects)}, none in breach", evidence=facts, checked=checked)
+
+
+def _offender(subject: Subject, reasons: Sequence[str]) -> Offender:
+    basis = f" ({subject.basis})" if subject.basis else ""
+    return Offender(subject.kind, subject.name, "; ".join(reasons) + basis)
+
+
+def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str:
+    """``2 of 7 containers: web runs privileged; db runs privileged``."""
+    named = [f"{each.name} {shorten(each.detail, 120)}" for each in offenders[:NAMED]]
+    if len(offenders) > NAMED:
+        named.append(f"and {len(offenders) - NAMED} more")
+    return f"{len(offenders)} of {_total(subjects)}: {'; '.join(named)}"
+
+
+def _total(subjects: Sequence[Subject]) -> str:
+    """``7 containers``, ``7 containers and 2 services``."""
+    kinds = Counter(subject.kind for subject in subjects)
+    return " and ".join(count(number, kind) for kind, number in kinds.items())
+
+
+def _bases(subjects: Sequence[Subject]) -> tuple[str, ...]:
+    bases = Counter(subject.basis for subject in subjects if subject.basis)
+    return tuple(f"{number} of {_total(subjects)}: {basis}" for basis, number in bases.items())
