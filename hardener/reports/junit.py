@@ -1,0 +1,175 @@
+"""The JUnit report, for every CI there is: a suite is a host, a case is a control.
+
+There is no JUnit standard. This follows ``junit-10.xsd`` (Jenkins xUnit), the strictest schema in use, and
+what Jenkins, GitLab, Azure and the GitHub actions really read: a message and a text that each stand alone,
+all counts on the suite, classname and name unique and stable. A case is never a container: containers come
+and go, and with them the history of the case.
+
+This is the one place that knows junit-xml; what its output lacks to be valid is put right in ``_suite``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+from junit_xml import TestCase, TestSuite
+
+from hardener.model import Assessment, Finding, Status, Verdict
+from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.wording import first, offender, section_name, share
+from hardener.text import block, line
+
+_OFFENDERS_SHOWN = 20
+_EVIDENCE_SHOWN = 100
+_NOT_EVALUATED = "NOT EVALUATED: host unreachable"
+
+
+class JUnitReport(Report):
+    """JUnit XML for CI."""
+
+    def __init__(self, run: RunInfo) -> None:
+        super().__init__(run)
+        self._seen: Counter[str] = Counter()
+
+    def begin(self) -> str:
+        """The root, without totals: they are known last, and readers take them from the suites."""
+        seconds = max(0.0, (self.run.ended - self.run.started).total_seconds())
+        name = quoteattr(line(f"hardener {self.run.benchmark}"))
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time="{seconds:.3f}">\n'
+
+    def host(self, assessment: Assessment) -> str:
+        """One suite."""
+        slug = host_slug(assessment.host)
+        self._seen[slug] += 1
+        if self._seen[slug] > 1:  # two snapshots of one host: readers would drop the second's cases
+            slug = f"{slug}___{self._seen[slug]}"
+        suite = _suite(assessment, slug, self.run)
+        ElementTree.indent(suite, level=1)
+        return f"  {ElementTree.tostring(suite, encoding='unicode')}\n"
+
+    def end(self) -> str:
+        """The end of the root."""
+        return "</testsuites>\n"
+
+
+def host_slug(host: str) -> str:
+    """A host's part of a classname: no dot, stable, and different for different hosts.
+
+    ``db01.example.com`` gives ``db01_example_com`` and ``web_1`` gives ``web__1``. Any other name gets a
+    digest, because what is replaced in it could be what tells it from another.
+    """
+    if re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", host):
+        return host.replace(".", "_")
+    if re.fullmatch(r"[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*", host):
+        return host.replace("_", "__")
+    digest = hashlib.sha256(host.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{_slug(host)[:80]}___{digest}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
+
+
+def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Element:
+    suite = TestSuite(
+        line(assessment.host) or "(no name)",
+        list(_cases(assessment, slug)),
+        hostname=line(assessment.host),
+        id=slug,
+        timestamp=_timestamp(assessment, run),
+        properties={
+            "run_id": line(run.run_id),
+            "run_started": utc(run.started),
+            "run_ended": utc(run.ended),
+            "benchmark": line(assessment.benchmark),
+            "catalogue_digest": run.catalogue_digest,
+            "hardener_version": run.tool_version,
+            "ansible_version": run.ansible_version,
+            **{f"host_{line(key)}": line(value) for key, value in sorted(assessment.facts.items())},
+        },
+    )
+    element: ElementTree.Element = suite.build_xml_doc()
+    del element.attrib["disabled"]  # no such attribute in the schema
+    element.set("time", f"{float(element.get('time', '0')):.3f}")  # at most three decimals
+    return element
+
+
+def _timestamp(assessment: Assessment, run: RunInfo) -> str:
+    """UTC without an offset, the one form that all readers accept."""
+    try:
+        claimed = datetime.fromisoformat(assessment.collected_at)
+        moment = claimed.astimezone(UTC) if claimed.tzinfo else claimed
+    except (ValueError, OverflowError):  # a host can claim anything
+        moment = run.started.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _cases(assessment: Assessment, slug: str) -> Iterator[TestCase]:
+    package = f"{_slug(assessment.benchmark)}.{slug}"
+    if assessment.unreachable:
+        case = TestCase("connectivity", classname=f"{package}.connectivity")
+        reason = block(assessment.unreachable)
+        case.add_error_info(line(f"host unreachable: {reason}"), reason, "hardener.unreachable")
+        yield case
+    for finding in assessment.findings:
+        control = finding.control
+        name = line(f"{control.id_in(assessment.benchmark)} {control.title}")
+        case = TestCase(name, classname=f"{package}.{_slug(section_name(control, assessment.benchmark))}")
+        if assessment.unreachable:
+            case.add_skipped_info(_NOT_EVALUATED, _NOT_EVALUATED)
+        else:
+            _add_result(case, finding)
+        yield case
+
+
+def _add_result(case: TestCase, finding: Finding) -> None:
+    verdict = finding.verdict
+    if verdict.status is Status.PASS:
+        return
+    found = line(verdict.actual) or "no detail"  # junit-xml turns a failure without a text into a pass
+    text = _text(finding)
+    match verdict.status:
+        case Status.FAIL:
+            counted = share(verdict)
+            message = f"expected {line(verdict.expected) or 'otherwise'}, found {found}"
+            case.add_failure_info(
+                line(f"{message} ({counted})" if counted else message, 600), text, "hardener.fail"
+            )
+        case Status.ERROR:
+            case.add_error_info(found, text, "hardener.error")
+        case Status.WAIVED:
+            case.add_skipped_info(f"WAIVED: {found}", text)
+        case Status.MANUAL:
+            case.add_skipped_info(f"MANUAL: {found}", text)
+        case Status.NOT_APPLICABLE:
+            case.add_skipped_info(f"NOT APPLICABLE: {found}", text)
+    # GitLab takes [[ATTACHMENT|path]] in there for a link to a file.
+    case.stdout = "\n".join(_evidence(verdict)).replace("[[", "[ [")
+
+
+def _text(finding: Finding) -> str:
+    """What a reader needs who sees nothing but this: GitLab shows no message, Jenkins no property."""
+    control, verdict = finding.control, finding.verdict
+    lines = [f"expected: {line(verdict.expected, 2000)}", f"found:    {line(verdict.actual, 2000)}"]
+    if verdict.offenders:
+        lines.append(f"offenders ({share(verdict) or len(verdict.offenders)}):")
+        lines += (
+            f"  {each}" for each in first([offender(each) for each in verdict.offenders], _OFFENDERS_SHOWN)
+        )
+    if verdict.status is Status.MANUAL and verdict.evidence:
+        lines += ("look at:", *(f"  {each}" for each in _evidence(verdict)))
+    if verdict.status in (Status.FAIL, Status.WAIVED, Status.MANUAL):
+        lines.append(f"fix: {block(control.fix, 2000)}")
+        if role := control.remediation:
+            lines.append(f"role: {role.role} ({role.variable}), impact: {role.impact}")
+    return "\n".join(lines)
+
+
+def _evidence(verdict: Verdict) -> list[str]:
+    return list(first([line(each, 1000) for each in verdict.evidence], _EVIDENCE_SHOWN))

@@ -1,0 +1,36 @@
+"""Words that more than one report uses for the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hardener.model import Control, Offender, Verdict
+from hardener.text import line
+
+
+def section_name(control: Control, benchmark: str) -> str:
+    """``5 runtime``: the section's number in the benchmark and the name that ``--only`` takes."""
+    place = control.benchmarks.get(benchmark)
+    return f"{place.id.partition('.')[0]} {control.section}" if place else control.section
+
+
+def offender(each: Offender, limit: int = 300) -> str:
+    """``container web: runs as root``, on one line."""
+    what = f"{each.kind} {each.name}".strip()
+    return line(f"{what}: {each.detail}" if each.detail else what, limit)
+
+
+def share(verdict: Verdict) -> str:
+    """``2 of 7 containers``; empty where nothing was counted or the verdict says so itself."""
+    broken = len(verdict.offenders)
+    if not 0 < broken <= verdict.checked or f"{broken} of {verdict.checked}" in verdict.actual:
+        return ""
+    kinds = {each.kind for each in verdict.offenders}
+    return f"{broken} of {verdict.checked} {line(kinds.pop()) + 's' if len(kinds) == 1 else 'objects'}"
+
+
+def first(items: Sequence[str], limit: int) -> Iterator[str]:
+    """The first items, and how many more there are."""
+    yield from items[:limit]
+    if len(items) > limit:
+        yield f"+{len(items) - limit} more"
