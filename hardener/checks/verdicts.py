@@ -8,6 +8,7 @@ from functools import wraps
 from hardener.checks import Check
 from hardener.model import Offender, Status, Verdict
 from hardener.snapshot import Snapshot
+from hardener.text import line
 
 NO_ENGINE = "Docker is not installed"
 
@@ -30,7 +31,7 @@ def needs_engine(function: Check) -> Check:
 
 def passed(expected: str, actual: str, *, evidence: Sequence[str] = (), checked: int = 0) -> Verdict:
     """The control holds."""
-    return Verdict(Status.PASS, _line(expected), _line(actual), evidence=tuple(evidence), checked=checked)
+    return Verdict(Status.PASS, line(expected), line(actual), evidence=tuple(evidence), checked=checked)
 
 
 def failed(
@@ -44,8 +45,8 @@ def failed(
     """The control does not hold; ``offenders`` are the objects that break it."""
     return Verdict(
         Status.FAIL,
-        _line(expected),
-        _line(actual),
+        line(expected),
+        line(actual),
         tuple(offenders),
         tuple(evidence),
         checked or len(offenders),
@@ -61,23 +62,16 @@ def manual(
     checked: int = 0,
 ) -> Verdict:
     """Only a person can decide: ``look_at`` says what at, ``evidence`` holds the facts collected for it."""
-    return Verdict(Status.MANUAL, _line(expected), _line(look_at), tuple(offenders), tuple(evidence), checked)
+    return Verdict(Status.MANUAL, line(expected), line(look_at), tuple(offenders), tuple(evidence), checked)
 
 
 def not_applicable(reason: str, *, evidence: Sequence[str] = ()) -> Verdict:
     """The control has no object on this host."""
     return Verdict(
-        Status.NOT_APPLICABLE, "the control has something to judge", _line(reason), (), tuple(evidence)
+        Status.NOT_APPLICABLE, "the control has something to judge", line(reason), (), tuple(evidence)
     )
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """``count(1, "container")`` is ``"1 container"``, ``count(3, "entry", "entries")`` ``"3 entries"``."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _line(text: str) -> str:
-    """Names come from the host and may hold anything; a verdict's sentence stays one line."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )

@@ -1,0 +1,92 @@
+"""Where this host's engine keeps the files that the benchmark is about."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from hardener.checks.settings import Settings, api_hosts
+from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
+
+_REMAPPED = re.compile(r"/\d+\.\d+$")
+
+
+def exists(snapshot: Snapshot, path: str) -> bool:
+    """Whether something is there; a file that was seen below a folder proves the folder.
+
+    Raises:
+        FactUnavailable: nobody looked.
+    """
+    files = snapshot.fact("files")
+    if path in files:
+        return snapshot.file(path) is not None
+    if any(record and name.startswith(f"{path}/") for name, record in files.items()):
+        return True
+    raise FactUnavailable("files", f"{path} was not collected")
+
+
+def real(snapshot: Snapshot, path: str) -> str:
+    """The path with symbolic links resolved, as far as the collector looked."""
+    record = snapshot.fact("files").get(path)
+    return str((record and record.get("target")) or path)
+
+
+def unit(snapshot: Snapshot, name: str) -> JSONObject | None:
+    """Properties of a systemd unit that is loaded, else ``None``."""
+    try:
+        found: JSONObject | None = snapshot.fact("units").get(name)
+    except FactAbsent:
+        return None
+    return found if found and found.get("LoadState") == "loaded" else None
+
+
+def unit_files(snapshot: Snapshot, name: str) -> tuple[str, ...]:
+    """The file and the drop-ins that systemd loaded for a unit; none where there is no such unit."""
+    loaded = unit(snapshot, name) or {}
+    return tuple(path for path in (loaded.get("FragmentPath"), *(loaded.get("DropInPaths") or ())) if path)
+
+
+def api_sockets(snapshot: Snapshot) -> tuple[str, ...]:
+    """The Unix sockets of the API that exist: the one that answers, and those declared."""
+    engine = snapshot.fact("engine")
+    declared = [host.removeprefix("unix://") for host in _hosts(snapshot) if host.startswith("unix://")]
+    answering = [engine["socket"]] if engine.get("socket") else []
+    sockets: dict[str, str] = {}
+    for path in (*answering, *declared):
+        if exists(snapshot, path):
+            sockets.setdefault(real(snapshot, path), path)
+    return tuple(sockets.values())
+
+
+def _hosts(snapshot: Snapshot) -> tuple[str, ...]:
+    """The declared hosts; where the file cannot be parsed, the socket that answers is enough."""
+    try:
+        return api_hosts(snapshot, Settings(snapshot))
+    except FactUnavailable:
+        if snapshot.fact("engine").get("socket"):
+            return ()
+        raise
+
+
+def containerd_socket(snapshot: Snapshot) -> str:
+    """The socket of the containerd that the engine uses."""
+    return str(snapshot.fact("engine").get("containerd_socket") or "/run/containerd/containerd.sock")
+
+
+def config_folder(snapshot: Snapshot) -> str:
+    """The daemon's configuration folder: ``/etc/docker``, or the one of a rootless daemon's user."""
+    if snapshot.fact("engine").get("rootless"):
+        return posixpath.dirname(Settings(snapshot).path)
+    return "/etc/docker"
+
+
+def data_root(snapshot: Snapshot) -> str:
+    """The engine's data root, without the part that userns-remap adds.
+
+    From the running engine; from its configuration where it does not answer.
+    """
+    try:
+        root = str(snapshot.info["DockerRootDir"])
+    except FactUnavailable:
+        root = real(snapshot, str(Settings(snapshot).text("data-root").value))
+    return _REMAPPED.sub("", root)

@@ -1,0 +1,249 @@
+"""What the daemon was told: its command line over daemon.json over the engine's defaults.
+
+These are the declared values. Where the engine itself reports one, that is the effective value and decides;
+``Settings.drift`` says where the two part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
+
+# Keys of daemon.json whose flag is called otherwise: a list in the file, one value each on the command line.
+_FLAGS = {
+    "authorization-plugins": "authorization-plugin",
+    "default-ulimits": "default-ulimit",
+    "hosts": "host",
+    "insecure-registries": "insecure-registry",
+    "log-opts": "log-opt",
+    "registry-mirrors": "registry-mirror",
+    "storage-opts": "storage-opt",
+}
+
+_DEFAULTS: Mapping[str, Any] = {
+    "data-root": "/var/lib/docker",
+    "debug": False,
+    "experimental": False,
+    "group": "docker",
+    "icc": True,
+    "ip6tables": True,
+    "iptables": True,
+    "live-restore": False,
+    "log-driver": "json-file",
+    "log-level": "info",
+    "no-new-privileges": False,
+    "userland-proxy": True,
+}
+
+# What Go's strconv.ParseBool takes, which reads the flags.
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "FALSE", "false", "False"), False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A value and who set it: a flag (``--icc``), the file's path, or ``default``."""
+
+    value: Any
+    origin: str
+
+    def __str__(self) -> str:
+        shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        return f"{shown} ({self.origin})"
+
+
+class Settings:
+    """The daemon's declared configuration on one host."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._config = snapshot.daemon_config
+        self._flags: Mapping[str, Sequence[str]] = self._config.get("flags") or {}
+
+    @property
+    def path(self) -> str:
+        """The configuration file that the daemon reads."""
+        return str(self._config.get("path") or "/etc/docker/daemon.json")
+
+    @cached_property
+    def file(self) -> Mapping[str, Any]:
+        """The parsed configuration file.
+
+        Raises:
+            FactUnavailable: there is one and it cannot be parsed.
+        """
+        parsed = self._config.get("parsed")
+        if isinstance(parsed, Mapping):
+            return parsed
+        if self._config.get("exists") or parsed is not None:
+            reason = self._config.get("error") or "is not a JSON object"
+            raise FactUnavailable("daemon.config", f"{self.path}: {reason}")
+        return {}
+
+    def get(self, key: str) -> Declared:
+        """What is declared for a key of daemon.json, as it stands there or on the command line."""
+        flag = _FLAGS.get(key, key)
+        if flag in self._flags:
+            return Declared(tuple(self._flags[flag]), f"--{flag}")
+        if key in self.file:
+            return Declared(self.file[key], self.path)
+        return Declared(_DEFAULTS.get(key), "default")
+
+    def boolean(self, key: str) -> Declared:
+        """A key that is on or off.
+
+        Raises:
+            FactUnavailable: what stands there is neither, and the engine would refuse it.
+        """
+        declared = self.get(key)
+        value = declared.value
+        if isinstance(value, tuple):
+            value = _BOOLEANS.get(value[-1] if value else "true")
+        if not isinstance(value, bool):
+            raise FactUnavailable("daemon.config", f"{key} is neither true nor false in {declared.origin}")
+        return Declared(value, declared.origin)
+
+    def text(self, key: str) -> Declared:
+        """A key with one value; ``""`` where nothing is set."""
+        declared = self.get(key)
+        value = declared.value
+        if isinstance(value, tuple):
+            value = value[-1] if value else ""
+        if not isinstance(value, str | None):
+            raise FactUnavailable("daemon.config", f"{key} is not a text in {declared.origin}")
+        return Declared(value or "", declared.origin)
+
+    def entries(self, key: str) -> Declared:
+        """A key with several values; an object gives ``name=value`` as its flag does."""
+        declared = self.get(key)
+        value = declared.value
+        if isinstance(value, Mapping):
+            value = [f"{name}={part}" for name, part in value.items()]
+        if not isinstance(value, list | tuple | None):
+            raise FactUnavailable("daemon.config", f"{key} is not a list in {declared.origin}")
+        return Declared(tuple(str(part) for part in value or ()), declared.origin)
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """Keys that stand in both places: a daemon that starts like this refuses to."""
+        return tuple(key for key in self.file if _FLAGS.get(key, key) in self._flags)
+
+    @property
+    def duplicates(self) -> tuple[str, ...]:
+        """Keys that the file holds more than once; the last one counts, and people read the first."""
+        return tuple(str(key) for key in self._config.get("duplicate_keys") or ())
+
+    @property
+    def changed_since_start(self) -> bool:
+        """Whether the file is younger than the running daemon, which may then still follow an older one."""
+        started = self._snapshot.fact("engine").get("started")
+        record = self._snapshot.fact("files").get(self.path)
+        changed = record.get("mtime") if isinstance(record, Mapping) else None
+        return bool(started and changed and changed > started)
+
+    def drift(self, key: str, effective: object) -> str:
+        """How the declared value of a switch parts from the effective one, as the end of a sentence."""
+        try:
+            declared = self.boolean(key)
+        except FactUnavailable as broken:
+            return f"; what is declared cannot be read: {broken.reason}"
+        if declared.value == effective:
+            return ""
+        return f"; declared {declared}: it takes effect at the next restart"
+
+    def evidence(self, *keys: str) -> list[str]:
+        """What is declared for some keys, and what is wrong with the file, for the reader of a finding."""
+        facts = []
+        try:
+            facts += [f"{key}: {self._shown(key)}" for key in keys]
+            facts += [f"{key} stands on the command line and in {self.path}" for key in self.conflicts]
+            facts += [f"{key} stands more than once in {self.path}" for key in self.duplicates]
+        except FactUnavailable as broken:
+            facts.append(broken.reason)
+        return facts
+
+    def _shown(self, key: str) -> str:
+        declared = self.get(key)
+        if isinstance(declared.value, tuple):
+            return str(Declared(", ".join(declared.value), declared.origin))
+        return str(Declared("unset", declared.origin)) if declared.value is None else str(declared)
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """How the API on TCP is protected, as the daemon resolves its options."""
+
+    enabled: bool
+    verify: bool
+    ca: str  # "" where no CA is set: client certificates of any public CA are then accepted
+    cert: str
+    key: str
+
+
+def tls(snapshot: Snapshot, settings: Settings) -> TLS:
+    """Resolve the daemon's TLS options the way dockerd does (cmd/dockerd/options.go, daemon.go).
+
+    Setting ``tlsverify`` to anything turns TLS on; ``tls`` alone verifies clients as well. The default paths
+    count only where the command line or ``DOCKER_TLS_VERIFY`` turned TLS on: with TLS from daemon.json alone,
+    a path that is not set is empty.
+    """
+    flags = settings.get("tls").origin.startswith("--") or settings.get("tlsverify").origin.startswith("--")
+    environment = snapshot.daemon_config.get("environment") or {}
+    verify_set = settings.get("tlsverify").value is not None
+    enabled = verify_set or (settings.get("tls").value is not None and bool(settings.boolean("tls").value))
+    verify = bool(settings.boolean("tlsverify").value) if verify_set else enabled
+    use_defaults = flags or bool(environment.get("DOCKER_TLS_VERIFY"))
+    folder = _certificate_folder(snapshot, environment)
+
+    def path(key: str, name: str) -> str:
+        set_to = str(settings.text(key).value)
+        return set_to or (f"{folder}/{name}" if use_defaults else "")
+
+    return TLS(
+        enabled, verify, path("tlscacert", "ca.pem"), path("tlscert", "cert.pem"), path("tlskey", "key.pem")
+    )
+
+
+def _certificate_folder(snapshot: Snapshot, environment: Mapping[str, str]) -> str:
+    home = snapshot.fact("engine").get("home") or "/root"
+    return environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{home}/.docker"
+
+
+def api_hosts(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
+    """Addresses the API is declared to listen on, those that systemd holds for ``fd://`` resolved.
+
+    ``unix:///run/docker.sock``, ``tcp://0.0.0.0:2375``; the engine's default where nothing is declared.
+    """
+    declared = settings.entries("hosts").value or ("unix://",)
+    hosts = [_complete(host) for host in declared if not host.startswith("fd://")]
+    if len(hosts) < len(declared):
+        hosts += socket_unit_hosts(snapshot)
+    return tuple(dict.fromkeys(hosts))
+
+
+def _complete(host: str) -> str:
+    """A host as people write it, with what dockerd adds."""
+    if host in ("", "unix://"):
+        return "unix:///var/run/docker.sock"
+    return host if "://" in host else f"tcp://{host}"
+
+
+def socket_unit_hosts(snapshot: Snapshot) -> list[str]:
+    """What docker.socket listens on, in the form of ``--host``."""
+    try:
+        unit = snapshot.fact("units").get("docker.socket") or {}
+    except FactAbsent:
+        return []
+    hosts = []
+    for entry in unit.get("Listen") or ():
+        address = str(entry).removesuffix("(Stream)").strip()
+        if address.startswith("/"):
+            hosts.append(f"unix://{address}")
+        elif ":" in address or address.isdigit():
+            hosts.append(f"tcp://{address}" if ":" in address else f"tcp://[::]:{address}")
+    return hosts

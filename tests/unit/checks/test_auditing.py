@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import absent, failed, make, no_engine, only, silent_engine
+
+RULES = {
+    "audit-dockerd": "-w /usr/sbin/dockerd -p wxa -k docker",
+    "audit-run-containerd": "-w /run/containerd -p wa -k docker",
+    "audit-var-lib-docker": "-w /var/lib/docker -p wa -k docker",
+    "audit-etc-docker": "-w /etc/docker -p wa -k docker",
+    "audit-docker-service": "-w /usr/lib/systemd/system/docker.service -p wa -k docker",
+    "audit-containerd-sock": "-w /run/containerd/containerd.sock -p wa -k docker",
+    "audit-docker-socket": "-w /run/docker.sock -p wa -k docker",
+    "audit-etc-default-docker": "-w /etc/default/docker -p wa -k docker",
+    "audit-daemon-json": "-w /etc/docker/daemon.json -p wa -k docker",
+    "audit-containerd-config": "-w /etc/containerd/config.toml -p wa -k docker",
+    "audit-etc-sysconfig-docker": "-w /etc/sysconfig/docker -p wa -k docker",
+    "audit-bin-containerd": "-w /usr/bin/containerd -p wxa -k docker",
+    "audit-bin-containerd-shim": "-w /usr/bin/containerd-shim -p wxa -k docker",
+    "audit-bin-containerd-shim-runc-v1": "-w /usr/bin/containerd-shim-runc-v1 -p wxa -k docker",
+    "audit-bin-containerd-shim-runc-v2": "-w /usr/bin/containerd-shim-runc-v2 -p wxa -k docker",
+    "audit-bin-runc": "-w /usr/sbin/runc -p wxa -k docker",
+}
+SOCKET_UNIT = "-w /usr/lib/systemd/system/docker.socket -p wa -k docker"
+REGULAR = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "acl": [], "target": None}
+ALL_FILES = {"/etc/docker/daemon.json": REGULAR, "/etc/sysconfig/docker": REGULAR}
+
+
+def audited(rules: Any, *, lasting: Any = None, enabled: Any = 1, **sources: Any) -> Snapshot:
+    files = [{"file": "/etc/audit/rules.d/docker.rules", "lines": rules if lasting is None else lasting}]
+    loaded = {"rules": rules, "status": {"enabled": enabled}}
+    sources.setdefault("files", ALL_FILES)
+    return make(**{"audit.loaded": loaded, "audit.persistent": files, **sources})
+
+
+def details(verdict: Verdict) -> str:
+    return " ".join(f"{offender.name} {offender.detail}" for offender in verdict.offenders)
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_a_rule_of_its_own_passes(judge: Judge, slug: str) -> None:
+    verdict = judge(slug, audited([RULES[slug], SOCKET_UNIT]))
+    assert verdict.status is Status.PASS, verdict
+    assert any(RULES[slug] in fact for fact in verdict.evidence)
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_every_rule_but_its_own_fails(judge: Judge, slug: str) -> None:
+    covering = {"audit-daemon-json": {"audit-etc-docker"}, "audit-containerd-sock": {"audit-run-containerd"}}
+    left_out = {slug} | covering.get(slug, set())
+    verdict = judge(slug, audited([rule for other, rule in RULES.items() if other not in left_out]))
+    assert verdict.status is Status.FAIL
+    assert verdict.offenders
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_no_rules_no_auditd_and_auditing_off_fail(judge: Judge, slug: str) -> None:
+    assert judge(slug, audited([])).status is Status.FAIL
+    assert judge(slug, audited([RULES[slug], SOCKET_UNIT], enabled=0)).status is Status.FAIL
+    missing = make(
+        files=ALL_FILES,
+        **{"audit.loaded": absent("no auditctl"), "audit.persistent": absent("no /etc/audit")},
+    )
+    assert "not installed" in judge(slug, missing).actual
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_rules_that_cannot_be_read_are_no_verdict(judge: Judge, slug: str) -> None:
+    with pytest.raises(FactUnavailable):
+        judge(
+            slug, audited([RULES[slug], SOCKET_UNIT], **{"audit.loaded": failed("Operation not permitted")})
+        )
+
+
+@pytest.mark.parametrize("slug", RULES)
+def test_without_an_engine_there_is_nothing_to_audit(judge: Judge, slug: str) -> None:
+    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("slug", sorted(RULES.keys() - {"audit-daemon-json", "audit-etc-sysconfig-docker"}))
+def test_a_stopped_engine_is_judged_all_the_same(judge: Judge, slug: str) -> None:
+    assert judge(slug, silent_engine()).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("slug", "sources"),
+    [
+        ("audit-daemon-json", {}),
+        ("audit-etc-sysconfig-docker", {}),
+        ("audit-etc-default-docker", {"files": {"/etc/default/docker": None}}),
+        ("audit-etc-docker", {"files": {"/etc/docker": None}}),
+        ("audit-containerd-config", {"files": {"/etc/containerd/config.toml": None}}),
+        ("audit-containerd-sock", {"files": {"/run/containerd/containerd.sock": None}}),
+        ("audit-run-containerd", {"files": {"/run/containerd": None}}),
+        ("audit-bin-containerd-shim", {"engine": {"binaries": {"containerd-shim": None}}}),
+        ("audit-docker-service", {"units": absent("systemd does not run")}),
+        ("audit-docker-service", {"units": {"docker.service": {"LoadState": "not-found"}}}),
+        (
+            "audit-docker-socket",
+            {
+                "units": absent("systemd does not run"),
+                "engine": {"socket": None},
+                "daemon.config": {"flags": only({"host": ["tcp://127.0.0.1:2376"]})},
+            },
+        ),
+    ],
+)
+def test_what_is_not_there_needs_no_rule(judge: Judge, slug: str, sources: dict[str, Any]) -> None:
+    assert judge(slug, make(**sources)).status is Status.NOT_APPLICABLE
+
+
+def test_a_rule_must_last(judge: Judge) -> None:
+    verdict = judge("audit-dockerd", audited([RULES["audit-dockerd"]], lasting=[]))
+    assert verdict.status is Status.FAIL
+    assert "no rule that lasts" in verdict.actual
+
+
+def test_a_rule_must_be_loaded(judge: Judge) -> None:
+    verdict = judge("audit-dockerd", audited([], lasting=[RULES["audit-dockerd"]]))
+    assert verdict.status is Status.FAIL
+    assert "no loaded rule" in verdict.actual
+
+
+def test_a_file_that_switches_auditing_off_does_not_last(judge: Judge) -> None:
+    rule = RULES["audit-dockerd"]
+    assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 0"])).status is Status.FAIL
+    assert judge("audit-dockerd", audited([rule], lasting=[rule, "-e 2"], enabled=2)).status is Status.PASS
+
+
+def test_a_later_file_can_undo_an_earlier_one(judge: Judge) -> None:
+    rule = RULES["audit-dockerd"]
+    files = [
+        {"file": "/etc/audit/rules.d/99-last.rules", "lines": ["-D"]},
+        {"file": "/etc/audit/rules.d/10-docker.rules", "lines": [rule]},
+    ]
+    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": files})).status is Status.FAIL
+
+
+def test_the_permission_that_is_missing_is_named(judge: Judge) -> None:
+    verdict = judge("audit-dockerd", audited(["-w /usr/sbin/dockerd -p wa -k docker"]))
+    assert verdict.status is Status.FAIL
+    assert "records execution" in details(verdict)
+
+
+def test_rules_for_some_users_alone_are_shown_but_do_not_count(judge: Judge) -> None:
+    rule = "-a always,exit -F path=/usr/sbin/dockerd -F perm=wxa -F auid>=1000 -F key=docker"
+    verdict = judge("audit-dockerd", audited([rule]))
+    assert verdict.status is Status.FAIL
+    assert f"loaded: {rule}" in verdict.evidence
+
+
+def test_drop_ins_are_part_of_the_unit(judge: Judge) -> None:
+    drop_in = "/etc/systemd/system/docker.service.d/override.conf"
+    unit = {"units": {"docker.service": {"DropInPaths": [drop_in]}}, "files": {drop_in: REGULAR}}
+    rule = RULES["audit-docker-service"]
+    verdict = judge("audit-docker-service", audited([rule], **unit))
+    assert verdict.status is Status.FAIL
+    assert {offender.name for offender in verdict.offenders} == {drop_in}
+    folder = "-w /etc/systemd/system/docker.service.d -p wa"
+    assert judge("audit-docker-service", audited([rule, folder], **unit)).status is Status.PASS
+
+
+def test_the_socket_and_its_unit_both_count(judge: Judge) -> None:
+    verdict = judge("audit-docker-socket", audited([RULES["audit-docker-socket"]]))
+    assert verdict.status is Status.FAIL
+    assert {offender.name for offender in verdict.offenders} == {"/usr/lib/systemd/system/docker.socket"}
+
+
+def test_the_configured_data_root_counts_and_not_the_remapped_part(judge: Judge) -> None:
+    root = {"docker.info": {"DockerRootDir": "/srv/docker/100000.100000"}}
+    assert judge("audit-var-lib-docker", audited(["-w /srv/docker -p wa"], **root)).status is Status.PASS
+    assert judge("audit-var-lib-docker", audited(["-w /var/lib/docker -p wa"], **root)).status is Status.FAIL
+
+
+def test_a_link_is_audited_where_it_points(judge: Judge) -> None:
+    files = {"/etc/docker/daemon.json": {**REGULAR, "target": "/srv/conf/daemon.json"}}
+    assert judge("audit-daemon-json", audited(["-w /etc/docker"], files=files)).status is Status.FAIL
+    assert judge("audit-daemon-json", audited(["-w /srv/conf"], files=files)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("slug", "lookalike"),
+    [
+        ("audit-bin-containerd", RULES["audit-bin-containerd-shim-runc-v2"]),
+        ("audit-run-containerd", RULES["audit-containerd-sock"]),
+        ("audit-etc-docker", RULES["audit-daemon-json"]),
+    ],
+)
+def test_db_22_unanchored_rule_never_rule_and_disabled_auditing(
+    judge: Judge, slug: str, lookalike: str
+) -> None:
+    assert judge(slug, audited([lookalike])).status is Status.FAIL
+    path = RULES[slug].split()[1]
+    never = f"-a never,exit -S all -F dir={path}"
+    assert judge(slug, audited([never])).status is Status.FAIL
+    assert judge(slug, audited([never, RULES[slug]])).status is Status.FAIL
+    assert judge(slug, audited([RULES[slug]], enabled=0)).status is Status.FAIL
+    assert judge(slug, audited([RULES[slug]])).status is Status.PASS
+
+
+def test_db_23_a_directory_watch_covers_the_file(judge: Judge) -> None:
+    assert judge("audit-daemon-json", audited(["-w /etc/docker -p wa -k docker"])).status is Status.PASS
+
+
+def test_db_24_rules_in_rules_d_count_and_invisible_ones_are_unknown(judge: Judge) -> None:
+    rule = RULES["audit-dockerd"]
+    assert judge("audit-dockerd", audited([rule], lasting=[rule])).status is Status.PASS
+    single = [{"file": "/etc/audit/audit.rules", "lines": [rule]}]
+    assert judge("audit-dockerd", audited([rule], **{"audit.persistent": single})).status is Status.PASS
+    with pytest.raises(FactUnavailable, match="not permitted"):
+        judge("audit-dockerd", audited([rule], **{"audit.loaded": failed("Operation not permitted")}))
+    with pytest.raises(FactUnavailable, match="denied"):
+        judge("audit-dockerd", audited([rule], **{"audit.persistent": failed("Permission denied")}))
