@@ -1,0 +1,156 @@
+"""Before and after: what hardening, or time, did to each control. Pure; ``terminal`` shows it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hardener.errors import HardenerError
+from hardener.model import Assessment, Control, Finding, Status, Verdict
+from hardener.reports.summary import SEVERITIES
+from hardener.reports.wording import section_name
+from hardener.text import line
+
+
+class Outcome(StrEnum):
+    """What became of a control on one host."""
+
+    BROKEN = "broken"
+    UNDECIDED = "no longer decided"
+    FIXED = "fixed"
+    STILL_FAILING = "still failing"
+    CHANGED = "changed otherwise"
+    SAME = "unchanged"
+
+    @classmethod
+    def of(cls, before: Status, after: Status) -> Outcome:
+        """The outcome of a control that had one status and now has the other."""
+        match before, after:
+            case Status.FAIL, Status.FAIL:
+                return cls.STILL_FAILING
+            case _ if before is after:
+                return cls.SAME
+            case Status.FAIL, Status.PASS:
+                return cls.FIXED
+            case _, Status.FAIL:
+                return cls.BROKEN
+            case _, Status.ERROR:
+                return cls.UNDECIDED
+        return cls.CHANGED
+
+
+@dataclass(slots=True)
+class Change:
+    """One control that went from one status to another, on some hosts; the first of them as the example."""
+
+    control: Control
+    id: str
+    place: int  # in the benchmark's order
+    outcome: Outcome
+    host: str
+    before: Verdict
+    after: Verdict
+    hosts: int = 0
+
+
+class Comparison:
+    """Two assessments of each host, counted against each other."""
+
+    def __init__(self) -> None:
+        self.benchmark = ""
+        self.hosts = 0
+        self.first: Assessment | None = None  # of the later ones
+        self.outcomes: Counter[Outcome] = Counter()
+        self.before: Counter[Status] = Counter()
+        self.after: Counter[Status] = Counter()
+        self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
+        self.not_compared: list[tuple[str, str]] = []  # host, why
+        self._changes: dict[tuple[str, Status, Status], Change] = {}
+
+    def add(self, before: Assessment, after: Assessment) -> None:
+        """Compare one host.
+
+        A host that could not be reached is counted with its errors, but its controls are not listed one by
+        one: they did not change, they were not seen.
+
+        Raises:
+            HardenerError: the two assessments hold different controls.
+        """
+        pairs = list(_pairs(before, after))
+        self.hosts += 1
+        self.first = self.first or after
+        self.benchmark = self.benchmark or after.benchmark
+        gone = _unreachable(before, after)
+        if gone:
+            self.not_compared.append((line(after.host), line(gone)))
+        for place, (old, new) in enumerate(pairs):
+            section = section_name(new.control, after.benchmark)
+            earlier, later = self.sections.setdefault(section, (Counter(), Counter()))
+            earlier[old.status] += 1
+            later[new.status] += 1
+            self.before[old.status] += 1
+            self.after[new.status] += 1
+            if not gone:
+                self._note(old, new, place, after)
+
+    def changes(self, outcome: Outcome) -> list[Change]:
+        """The controls with this outcome on some host, most severe first."""
+        chosen = [change for change in self._changes.values() if change.outcome is outcome]
+        return sorted(chosen, key=lambda each: (SEVERITIES.index(each.control.severity), each.place))
+
+    def _note(self, old: Finding, new: Finding, place: int, assessment: Assessment) -> None:
+        outcome = Outcome.of(old.status, new.status)
+        self.outcomes[outcome] += 1
+        if outcome is Outcome.SAME:
+            return
+        control = new.control
+        change = self._changes.setdefault(
+            (control.slug, old.status, new.status),
+            Change(
+                control=control,
+                id=control.id_in(assessment.benchmark),
+                place=place,
+                outcome=outcome,
+                host=line(assessment.host),
+                before=old.verdict,
+                after=new.verdict,
+            ),
+        )
+        change.hosts += 1
+
+
+def compare(before: Iterable[Assessment], after: Iterable[Assessment]) -> Comparison:
+    """Compare two runs over the same hosts; a host that only one of them knows is named, not compared.
+
+    Raises:
+        HardenerError: the two runs judged different controls.
+    """
+    comparison = Comparison()
+    earlier = {assessment.host: assessment for assessment in before}
+    for assessment in after:
+        old = earlier.pop(assessment.host, None)
+        if old:
+            comparison.add(old, assessment)
+        else:
+            comparison.not_compared.append((line(assessment.host), "was not assessed before"))
+    comparison.not_compared += ((line(host), "was not assessed afterwards") for host in earlier)
+    return comparison
+
+
+def _pairs(before: Assessment, after: Assessment) -> Iterable[tuple[Finding, Finding]]:
+    old = {finding.control.slug: finding for finding in before.findings}
+    new = {finding.control.slug: finding for finding in after.findings}
+    if old.keys() != new.keys():
+        raise HardenerError(
+            f"cannot compare {line(after.host)}: the two assessments hold different controls",
+            hint="assess both with the same benchmark and selection",
+        )
+    return ((old[slug], finding) for slug, finding in new.items())
+
+
+def _unreachable(before: Assessment, after: Assessment) -> str:
+    if after.unreachable:
+        return f"could not be reached afterwards: {after.unreachable}"
+    return f"could not be reached before: {before.unreachable}" if before.unreachable else ""

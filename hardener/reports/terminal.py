@@ -1,0 +1,76 @@
+"""Show results to a person: at the end of an audit, and before against after.
+
+rich is imported when something is shown, not before: most of what the command line does needs none of it.
+Standard output is data, so the caller says where things go::
+
+    show_summary(summary, console(sys.stdout), files={"JUnit": path})
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TextIO
+
+from hardener.reports.compare import Comparison
+from hardener.reports.summary import Summary
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NO_FILES: Mapping[str, Path] = MappingProxyType({})
+_PLAIN = str.maketrans({"█": "#", "▒": "-", "·": ".", "→": ">", "✔": "+", "✘": "x", "…": "~"})
+
+
+def console(stream: TextIO, *, width: int | None = None) -> Console:
+    """A console that shows text as it is: no markup, no emoji codes, no guessing at what to highlight.
+
+    Colours only where the stream is a terminal and NO_COLOR is not set. A stream whose encoding lacks our
+    shapes gets plainer ones.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=_plainer.__name__)
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def show_summary(summary: Summary, console: Console, *, files: Mapping[str, Path] = _NO_FILES) -> None:
+    """Show what an audit found.
+
+    Args:
+        summary: the totals.
+        console: where to.
+        files: what was written, by what it is called.
+    """
+    from hardener.reports.screens import summary_screen  # noqa: PLC0415
+
+    console.print(summary_screen(summary, files))
+
+
+def show_comparison(
+    comparison: Comparison, console: Console, *, files: Mapping[str, Path] = _NO_FILES
+) -> None:
+    """Show what changed between two assessments.
+
+    Args:
+        comparison: the changes.
+        console: where to.
+        files: what was written, by what it is called.
+    """
+    from hardener.reports.screens import comparison_screen  # noqa: PLC0415
+
+    console.print(comparison_screen(comparison, files))
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    plain = error.object[error.start : error.end].translate(_PLAIN)
+    return "".join(character if character.isascii() else "?" for character in plain), error.end
+
+
+codecs.register_error(_plainer.__name__, _plainer)
