@@ -1,3 +1,171 @@
-"""Section 1: the host and what it runs the engine on."""
+"""Section 1: the host beneath the engine, its disk, its users and its own hardening."""
 
 from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hardener.checks import all_checks, check, policy
+from hardener.checks.paths import api_sockets, data_root, unit
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+CONTAINERD_ROOT = "/var/lib/containerd"
+_SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
+
+
+@check("host-separate-partition")
+@needs_engine
+def separate_partition(snapshot: Snapshot) -> Verdict:
+    """The data root, and the place of images in the containerd store, lie on a device of their own."""
+    mounts = snapshot.fact("mounts")
+    root = data_root(snapshot)
+    expected = f"{root} is a file system of its own"
+    offenders = _on_parents_device(mounts, root)
+    evidence = [_where(mounts, root)]
+    # Asked only now: a data root on the system's disk fails without an engine that answers.
+    if not offenders and _SNAPSHOTTER in (snapshot.info.get("DriverStatus") or ()):
+        offenders = _on_parents_device(mounts, CONTAINERD_ROOT)
+        evidence.append(_where(mounts, CONTAINERD_ROOT))
+    if offenders:
+        return failed(
+            expected, "; ".join(f"{each.name} {each.detail}" for each in offenders), offenders=offenders
+        )
+    return passed(expected, evidence[0], evidence=evidence, checked=len(evidence))
+
+
+def _on_parents_device(mounts: Sequence[JSONObject], path: str) -> list[Offender]:
+    parent = _mount(mounts, posixpath.dirname(path))
+    own = _mount(mounts, path)
+    if path != "/" and own["device"] == parent["device"]:
+        return [Offender("directory", path, f"shares the file system mounted at {own['mount_point']}")]
+    return []
+
+
+def _where(mounts: Sequence[JSONObject], path: str) -> str:
+    own = _mount(mounts, path)
+    return f"{path} lies on {own.get('source')} ({own.get('fstype')}), mounted at {own['mount_point']}"
+
+
+def _mount(mounts: Sequence[JSONObject], path: str) -> JSONObject:
+    """The mount a path lies on: the longest, and of several on the same place the last."""
+    found: JSONObject | None = None
+    for mount in mounts:
+        point = mount["mount_point"].rstrip("/")
+        if f"{path}/".startswith(f"{point}/") and (
+            found is None or len(point) >= len(found["mount_point"].rstrip("/"))
+        ):
+            found = mount
+    if found is None:
+        raise FactUnavailable("mounts", f"nothing is mounted above {path}")
+    return found
+
+
+@check("docker-group-trusted-users")
+@needs_engine
+def trusted_users(snapshot: Snapshot) -> Verdict:
+    """Whoever may write to the API socket is root on the host."""
+    expected = "only approved users can reach the daemon through its socket"
+    if snapshot.fact("engine").get("rootless"):
+        return not_applicable("the daemon is rootless: its socket belongs to one user")
+    approved = policy.texts(snapshot, "docker_group_members")
+    sockets = api_sockets(snapshot)
+    reach: dict[str, str] = {}
+    if not sockets:
+        group = _declared_group(snapshot)
+        reach = dict.fromkeys(_members(snapshot, group), f"in the group {group}")
+    for path in sockets:
+        for user, how in _writers(snapshot, path):
+            reach.setdefault(user, how)
+    reach.pop("root", None)
+    evidence = [*(f"socket: {path}" for path in sockets), *(f"{user}: {how}" for user, how in reach.items())]
+    offenders = [
+        Offender("user", user, how)
+        for user, how in sorted(reach.items())
+        if user == EVERYBODY or user not in (approved or ())
+    ]
+    if not offenders:
+        return passed(expected, _nobody_else(reach), evidence=evidence, checked=len(reach))
+    names = ", ".join(offender.name for offender in offenders)
+    if approved is None and EVERYBODY not in reach:
+        return manual(
+            expected,
+            f"look whether each of these may be root on this host: {names}; "
+            "then list them in hardener_policy.docker_group_members",
+            evidence=evidence,
+            checked=len(reach),
+        )
+    return failed(
+        expected, f"not approved: {names}", offenders=offenders, evidence=evidence, checked=len(reach)
+    )
+
+
+EVERYBODY = "every local user"
+
+
+def _nobody_else(reach: dict[str, str]) -> str:
+    if not reach:
+        return "no user beside root"
+    return f"{count(len(reach), 'user')}, all approved: {', '.join(sorted(reach))}"
+
+
+def _writers(snapshot: Snapshot, path: str) -> Iterable[tuple[str, str]]:
+    """Who may write to a socket beside its owner, and by what."""
+    record = snapshot.file(path)
+    if record is None:
+        return
+    mode = int(record["mode"], 8)
+    if mode & 0o002:
+        yield EVERYBODY, f"{path} has mode {record['mode']}"
+    if mode & 0o020 and record["gid"] != 0:
+        for user in _members(snapshot, str(record["group"])):
+            yield user, f"in the group {record['group']}, which owns {path}"
+    for entry in record.get("acl") or ():
+        if "w" not in str(entry.get("perms")) or entry.get("id") is None:
+            continue
+        name = str(entry.get("name") or entry["id"])
+        if entry.get("tag") == "user":
+            yield name, f"ACL of {path}"
+        elif entry.get("tag") == "group":
+            yield f"group {name}", f"ACL of {path}"
+
+
+def _members(snapshot: Snapshot, group: str) -> list[str]:
+    """Everybody in a group, those included whose primary group it is."""
+    groups: dict[str, Any] = snapshot.fact("groups")
+    if group not in groups:
+        raise FactUnavailable("groups", f"the members of {group} were not collected")
+    entry = groups[group] or {}
+    return [str(name) for key in ("members", "primary") for name in entry.get(key) or ()]
+
+
+def _declared_group(snapshot: Snapshot) -> str:
+    socket = unit(snapshot, "docker.socket") or {}
+    return str(socket.get("SocketGroup") or Settings(snapshot).text("group").value)
+
+
+@check("host-hardened")
+def hardened(snapshot: Snapshot) -> Verdict:
+    """No fact of Docker's decides it: a person reads a report of an operating-system benchmark."""
+    evidence = []
+    try:
+        system = snapshot.fact("system")
+        evidence.append(f"{system.get('os', {}).get('PRETTY_NAME')}, kernel {system.get('kernel')}")
+        evidence.append(f"up for {int(system.get('uptime_s') or 0) // 86400} days")
+    except FactUnavailable as missing:
+        evidence.append(f"not collected: {missing.source}")
+    for slug, judge in sorted(all_checks().items()):
+        if slug.startswith("host-") and slug not in ("host-hardened", "host-separate-partition"):
+            try:
+                verdict = judge(snapshot)
+                evidence.append(f"{slug}: {verdict.status.value}, {verdict.actual}")
+            except FactUnavailable as missing:
+                evidence.append(f"{slug}: error, {missing.source} could not be read: {missing.reason}")
+    return manual(
+        "the operating system follows a hardening baseline",
+        "look at a recent report of an operating-system benchmark (such as CIS Debian) for this host",
+        evidence=evidence,
+    )

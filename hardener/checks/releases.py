@@ -1,0 +1,193 @@
+"""Section 1.2: whether the engine is a release that somebody still repairs.
+
+The version number alone says little: a distribution repairs an old one in its package's revision. So its
+package is as good as the distribution's support, and one from upstream is compared with what upstream had
+published when this file was written. What the data below cannot know is left to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from hardener.checks import check
+from hardener.checks.updates import pending
+from hardener.checks.verdicts import failed, manual, needs_engine, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot, version_tuple
+
+# The day the data below was gathered, and for how long "nothing newer is known" may be believed.
+AS_OF = date(2026, 11, 25)
+BELIEVED_FOR = timedelta(days=90)
+
+# Upstream's branches that are still repaired (project/BRANCHES-AND-TAGS.md of moby) and the newest release of
+# each that repairs a security hole. Mirantis and Amazon keep 25.0 for their own packages until December 2026.
+MAINTAINED = {29: (29, 9, 0)}
+KEPT_BY_OTHERS = frozenset({25})
+# The same for the parts that Docker's own packages bring along, by branch.
+PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
+    "runc": {(1, 1): (1, 3, 6), (1, 2): (1, 3, 6), (1, 3): (1, 3, 6), (1, 4): (1, 4, 3)},
+    "containerd": {(1, 7): (1, 7, 29), (2, 0): (2, 0, 7), (2, 1): (2, 1, 5)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Until when a distribution's release gets security updates, from its own team and then from another."""
+
+    regular: date
+    extended: date
+
+
+DISTRIBUTIONS: Mapping[tuple[str, str], Support] = {
+    ("debian", "11"): Support(date(2024, 8, 14), date(2026, 8, 31)),
+    ("debian", "12"): Support(date(2026, 6, 10), date(2028, 6, 30)),
+    ("debian", "13"): Support(date(2028, 8, 9), date(2030, 6, 30)),
+}
+
+UPSTREAM_PACKAGES = ("docker-ce",)
+DISTRIBUTION_PACKAGES = ("docker.io", "moby-engine", "docker")
+ENGINE_PACKAGES = frozenset(
+    {
+        *UPSTREAM_PACKAGES,
+        *DISTRIBUTION_PACKAGES,
+        "containerd",
+        "containerd.io",
+        "runc",
+        "docker-ce-cli",
+        "docker-cli",
+    }
+)
+EXPECTED = "the running engine is a supported release with its security fixes"
+
+
+@check("docker-version-current")
+@needs_engine
+def version_current(snapshot: Snapshot) -> Verdict:
+    """The running engine, not the installed package, must be repaired."""
+    version = snapshot.fact("docker.version")
+    running = str(version.get("Version", ""))
+    packages = snapshot.fact("packages")
+    installed = packages.get("installed") or {}
+    package = next((name for name in (*UPSTREAM_PACKAGES, *DISTRIBUTION_PACKAGES) if name in installed), "")
+    evidence = [f"running: {running}", *_parts(version)]
+    evidence += [f"package: {name} {installed[name]}" for name in sorted(ENGINE_PACKAGES & installed.keys())]
+    if not version_tuple(running):
+        raise FactUnavailable("docker.version", f"{running!r} is no version")
+    waiting = [
+        Offender(
+            "package", str(update.get("name")), f"{update.get('candidate')} repairs {update.get('installed')}"
+        )
+        for update in packages.get("pending_security") or ()
+        if update.get("name") in ENGINE_PACKAGES
+    ]
+    if waiting:
+        names = ", ".join(offender.name for offender in waiting)
+        return failed(EXPECTED, f"security updates wait: {names}", offenders=waiting, evidence=evidence)
+    if package and _upstream(installed[package]) > version_tuple(running):
+        stale = Offender("package", package, f"{installed[package]} is installed, {running} still runs")
+        return failed(EXPECTED, f"{stale.detail}: restart the daemon", offenders=[stale], evidence=evidence)
+    if package in DISTRIBUTION_PACKAGES and _upstream(installed[package]) == version_tuple(running):
+        return _distribution(snapshot, package, evidence)
+    return _upstream_release(snapshot, version, evidence)
+
+
+def _distribution(snapshot: Snapshot, package: str, evidence: list[str]) -> Verdict:
+    system = snapshot.fact("system").get("os") or {}
+    name = str(system.get("PRETTY_NAME") or system.get("ID") or "this distribution")
+    support = DISTRIBUTIONS.get((str(system.get("ID")), str(system.get("VERSION_ID"))))
+    today = _today(snapshot)
+    if support is None:
+        return manual(
+            EXPECTED,
+            f"look whether {name} still repairs its package {package}: it is not in our data",
+            evidence=evidence,
+        )
+    evidence.append(f"{name}: security support until {support.regular}, extended until {support.extended}")
+    if today > support.extended:
+        offender = Offender("package", package, f"{name} is out of support since {support.extended}")
+        return failed(
+            EXPECTED,
+            f"{name} repairs nothing since {support.extended}",
+            offenders=[offender],
+            evidence=evidence,
+        )
+    if today > support.regular:
+        return manual(
+            EXPECTED,
+            f"look whether the extended support of {name} covers {package} (check-support-status)",
+            evidence=evidence,
+        )
+    pending(snapshot)  # an index too old to know of updates cannot say that none waits
+    return passed(EXPECTED, f"{package} of {name}, no security update waits", evidence=evidence)
+
+
+def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[str]) -> Verdict:
+    running = version_tuple(str(version["Version"]))
+    evidence.append(f"upstream as of {AS_OF}: " + ", ".join(_dotted(fixed) for fixed in MAINTAINED.values()))
+    branch = running[0]
+    old = [
+        Offender("package", name, f"{_dotted(part)} has known holes, {_dotted(fixed)} repairs them")
+        for name, part, fixed in _old_parts(version)
+    ]
+    if branch in MAINTAINED and running < MAINTAINED[branch]:
+        old.insert(
+            0,
+            Offender(
+                "package",
+                "engine",
+                f"{_dotted(running)} has known holes, {_dotted(MAINTAINED[branch])} repairs them",
+            ),
+        )
+    elif branch < max(MAINTAINED) and branch not in MAINTAINED and branch not in KEPT_BY_OTHERS:
+        old.insert(0, Offender("package", "engine", f"nobody repairs {branch}.x any more"))
+    if old:
+        found = "; ".join(f"{offender.name}: {offender.detail}" for offender in old)
+        return failed(EXPECTED, found, offenders=old, evidence=evidence)
+    if branch not in MAINTAINED:
+        return manual(
+            EXPECTED, f"look whether {_dotted(running)} is still repaired by who built it", evidence=evidence
+        )
+    if _today(snapshot) - AS_OF > BELIEVED_FOR:
+        return manual(
+            EXPECTED,
+            f"look for security releases after {AS_OF}: this hardener knows of none later",
+            evidence=evidence,
+        )
+    return passed(EXPECTED, f"{_dotted(running)}: no security release after it is known", evidence=evidence)
+
+
+def _old_parts(version: JSONObject) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    old = []
+    for component in version.get("Components") or ():
+        name = str(component.get("Name"))
+        part = version_tuple(str(component.get("Version")).partition("~")[0])
+        fixed = PARTS.get(name, {}).get(part[:2])
+        if fixed and part < fixed:
+            old.append((name, part, fixed))
+    return old
+
+
+def _parts(version: JSONObject) -> list[str]:
+    return [
+        f"running: {component.get('Name')} {component.get('Version')}"
+        for component in version.get("Components") or ()
+        if component.get("Name") in PARTS
+    ]
+
+
+def _upstream(package_version: object) -> tuple[int, ...]:
+    """The upstream part of a package's version: ``5:29.9.0-1~debian.13~trixie`` is ``(29, 9, 0)``."""
+    return version_tuple(str(package_version).rpartition(":")[2].partition("~")[0])
+
+
+def _today(snapshot: Snapshot) -> date:
+    try:
+        return date.fromisoformat(snapshot.collected_at[:10])
+    except ValueError:
+        raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is no date") from None
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(number) for number in version)

@@ -1,0 +1,134 @@
+"""Our own controls: security updates, those that wait and those that install themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hardener.checks import check
+from hardener.checks.verdicts import count, failed, manual, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
+
+MAX_INDEX_AGE_DAYS = 7
+_DAY = 86400
+_OFF = ("", "0")
+
+
+def pending(snapshot: Snapshot) -> Sequence[JSONObject]:
+    """The security updates that wait on a host.
+
+    Raises:
+        FactUnavailable: none is known, from an index too old to know.
+    """
+    packages = snapshot.fact("packages")
+    waiting = packages.get("pending_security")
+    if waiting is None:
+        raise FactUnavailable("packages", "pending security updates were not collected")
+    age = packages.get("index_age_s")
+    if not waiting and age is None:
+        raise FactUnavailable("packages", "the host has no index of security updates: refresh it")
+    if not waiting and age > MAX_INDEX_AGE_DAYS * _DAY:
+        raise FactUnavailable(
+            "packages",
+            f"the index of security updates is {age // _DAY} days old, at most {MAX_INDEX_AGE_DAYS} will do",
+        )
+    return list(waiting)
+
+
+@check("host-updates-pending")
+def updates_pending(snapshot: Snapshot) -> Verdict:
+    """Nothing with a hole in it is installed, or still runs."""
+    expected = "no security update waits, and none waits for a reboot"
+    packages = snapshot.fact("packages")
+    offenders = [
+        Offender(
+            "package",
+            str(update.get("name")),
+            f"{update.get('installed')} installed, {update.get('candidate')} available",
+        )
+        for update in packages.get("pending_security") or ()
+    ]
+    found = [f"{count(len(offenders), 'security update')} pending"] if offenders else []
+    if packages.get("reboot_required"):
+        waiting = packages.get("reboot_packages") or ["unknown packages"]
+        offenders += [Offender("package", str(name), "installed, waits for a reboot") for name in waiting]
+        found.append("a reboot is required")
+    if offenders:
+        return failed(expected, ", ".join(found), offenders=offenders)
+    pending(snapshot)  # an index too old to know of updates cannot say that none waits
+    age = f"index refreshed {packages.get('index_age_s', 0) // 3600} hours before"
+    return passed(expected, "no security update waits", evidence=[age])
+
+
+@check("host-updates-automatic")
+def updates_automatic(snapshot: Snapshot) -> Verdict:
+    """Security updates are fetched and installed by a timer."""
+    expected = "security updates are installed by a timer"
+    packages = snapshot.fact("packages")
+    match packages.get("manager"):
+        case "apt":
+            return _apt(snapshot, packages, expected)
+        case "dnf" | "yum":
+            return _dnf(snapshot, packages, expected)
+        case other:
+            return manual(
+                expected, f"look how security updates are installed: the manager is {other or 'unknown'}"
+            )
+
+
+def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
+    automatic = packages.get("automatic") or {}
+    unattended = packages.get("unattended") or {}
+    origins = [str(origin) for origin in unattended.get("origins") or ()]
+    evidence = [f"{name}: {value}" for name, value in automatic.items()]
+    evidence += [f"allowed origin: {origin}" for origin in origins]
+    offenders = []
+    if str(automatic.get("APT::Periodic::Enable", "1")) == "0":
+        offenders.append(Offender("setting", "APT::Periodic::Enable", "is 0: nothing periodic runs"))
+    for key in ("APT::Periodic::Update-Package-Lists", "APT::Periodic::Unattended-Upgrade"):
+        value = str(automatic.get(key, ""))
+        if value in _OFF:
+            offenders.append(Offender("setting", key, f"is {value or 'not set'}"))
+    if not unattended.get("installed"):
+        offenders.append(Offender("package", "unattended-upgrades", "is not installed"))
+    elif not any("security" in origin.lower() for origin in origins):
+        offenders.append(Offender("setting", "Unattended-Upgrade origins", "no security origin is allowed"))
+    try:
+        units = snapshot.fact("units")
+    except FactAbsent:
+        if not offenders:
+            return manual(
+                expected, "look whether cron runs apt-compat daily: no systemd here", evidence=evidence
+            )
+        units = {}
+    for timer in ("apt-daily.timer", "apt-daily-upgrade.timer") if units else ():
+        state = (units.get(timer) or {}).get("ActiveState")
+        if state != "active":
+            offenders.append(Offender("unit", timer, f"is {state or 'missing'}"))
+    if offenders:
+        return failed(expected, _sentence(offenders), offenders=offenders, evidence=evidence)
+    return passed(expected, "unattended-upgrades, run by the apt-daily timers", evidence=evidence)
+
+
+def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
+    units = snapshot.fact_or("units", {})
+    active = [
+        timer
+        for timer in ("dnf-automatic-install.timer", "dnf-automatic.timer")
+        if (units.get(timer) or {}).get("ActiveState") == "active"
+    ]
+    applies = (packages.get("automatic") or {}).get("apply_updates")
+    if "dnf-automatic-install.timer" in active or (active and applies in ("yes", "true", "1", True)):
+        return passed(expected, f"{active[0]} is active")
+    if active and applies is None:
+        return manual(
+            expected, "look at apply_updates in /etc/dnf/automatic.conf: dnf-automatic.timer is active"
+        )
+    found = "dnf-automatic downloads without installing" if active else "no timer of dnf-automatic is active"
+    return failed(
+        expected, found, offenders=[Offender("unit", "dnf-automatic-install.timer", "is not active")]
+    )
+
+
+def _sentence(offenders: Sequence[Offender]) -> str:
+    return "; ".join(f"{offender.name} {offender.detail}" for offender in offenders)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
+
+
+def mount(point: str, device: str, **changes: Any) -> dict[str, Any]:
+    base = {"mount_point": point, "root": "/", "device": device, "fstype": "ext4", "source": f"/dev/{device}"}
+    return {**base, "options": "rw", "propagation": "shared", **changes}
+
+
+ROOT = mount("/", "254:1")
+DISK = mount("/var/lib/docker", "254:16")
+SNAPSHOTTER = {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+
+
+@pytest.mark.parametrize(
+    ("mounts", "info", "status"),
+    [
+        ([ROOT, DISK], {}, Status.PASS),
+        ([ROOT], {}, Status.FAIL),
+        ([ROOT, mount("/var", "254:2")], {}, Status.FAIL),
+        ([ROOT, mount("/var/lib/docker", "254:1", root="/srv/docker")], {}, Status.FAIL),
+        ([ROOT, mount("/var/lib/docker2", "254:16")], {}, Status.FAIL),
+        ([ROOT, mount("/var/lib/docker/overlay2/x/merged", "0:44")], {}, Status.FAIL),
+        ([ROOT, DISK, mount("/var/lib/docker", "254:1")], {}, Status.FAIL),
+        ([ROOT, DISK], {"DockerRootDir": "/srv/docker"}, Status.FAIL),
+        ([ROOT, mount("/srv/docker", "254:16")], {"DockerRootDir": "/srv/docker/100000.100000"}, Status.PASS),
+        ([ROOT, DISK], SNAPSHOTTER, Status.FAIL),
+        ([ROOT, DISK, mount("/var/lib/containerd", "254:32")], SNAPSHOTTER, Status.PASS),
+    ],
+)
+def test_data_root_on_a_device_of_its_own(judge: Judge, mounts: Any, info: Any, status: Status) -> None:
+    verdict = judge("host-separate-partition", make(mounts=mounts, **{"docker.info": info}))
+    assert verdict.status is status, verdict
+    assert bool(verdict.offenders) is (status is Status.FAIL)
+
+
+def test_a_stopped_engine_has_its_data_root_in_the_configuration(judge: Judge) -> None:
+    assert judge("host-separate-partition", silent_engine()).status is Status.FAIL
+
+
+def test_a_stopped_engine_does_not_say_where_images_are(judge: Judge) -> None:
+    snapshot = make(mounts=[ROOT, DISK], **{"docker.info": failed("connection refused")})
+    with pytest.raises(FactUnavailable):
+        judge("host-separate-partition", snapshot)
+
+
+def group(**changes: Any) -> dict[str, Any]:
+    return {"docker": {"gid": 103, **changes}}
+
+
+@pytest.mark.parametrize(
+    ("sources", "policy", "status", "names"),
+    [
+        ({}, {}, Status.PASS, set()),
+        ({}, {"docker_group_members": []}, Status.PASS, set()),
+        ({"groups": group(members=["root"])}, {}, Status.PASS, set()),
+        ({"groups": group(members=["deploy"])}, {}, Status.MANUAL, set()),
+        ({"groups": group(members=["deploy"])}, {"docker_group_members": ["deploy"]}, Status.PASS, set()),
+        ({"groups": group(members=["deploy"])}, {"docker_group_members": []}, Status.FAIL, {"deploy"}),
+        (
+            {"groups": group(members=["deploy"], primary=["eve"])},
+            {"docker_group_members": ["deploy"]},
+            Status.FAIL,
+            {"eve"},
+        ),
+    ],
+)
+def test_members_of_the_group_are_approved(
+    judge: Judge, sources: Any, policy: Any, status: Status, names: set[str]
+) -> None:
+    verdict = judge("docker-group-trusted-users", make(policy=policy, **sources))
+    assert verdict.status is status, verdict
+    assert {offender.name for offender in verdict.offenders} == names
+
+
+def test_a_person_is_told_whom_to_look_at(judge: Judge) -> None:
+    verdict = judge("docker-group-trusted-users", make(groups=group(members=["deploy"], primary=["eve"])))
+    assert "deploy, eve" in verdict.actual
+    assert "docker_group_members" in verdict.actual
+
+
+def test_the_group_that_owns_the_socket_counts_whatever_its_name(judge: Judge) -> None:
+    snapshot = make(
+        files={"/run/docker.sock": {"group": "ops", "gid": 200}},
+        groups={"ops": {"gid": 200, "members": ["eve"], "primary": []}},
+        policy={"docker_group_members": ["deploy"]},
+    )
+    verdict = judge("docker-group-trusted-users", snapshot)
+    assert {offender.name for offender in verdict.offenders} == {"eve"}
+
+
+def test_access_by_acl_and_by_mode_counts(judge: Judge) -> None:
+    entries = [
+        {"tag": "user", "id": 1000, "name": "eve", "perms": "rw-"},
+        {"tag": "user", "id": 1001, "name": "reader", "perms": "r--"},
+        {"tag": "group", "id": 50, "name": "staff", "perms": "rw-"},
+        {"tag": "mask", "id": None, "name": None, "perms": "rw-"},
+    ]
+    policy: dict[str, Any] = {"docker_group_members": []}
+    verdict = judge(
+        "docker-group-trusted-users", make(policy=policy, files={"/run/docker.sock": {"acl": entries}})
+    )
+    assert {offender.name for offender in verdict.offenders} == {"eve", "group staff"}
+    verdict = judge("docker-group-trusted-users", make(files={"/run/docker.sock": {"mode": "0666"}}))
+    assert verdict.status is Status.FAIL
+    assert {offender.name for offender in verdict.offenders} == {"every local user"}
+
+
+def test_a_group_without_write_permission_reaches_nothing(judge: Judge) -> None:
+    snapshot = make(groups=group(members=["eve"]), files={"/run/docker.sock": {"mode": "0600"}})
+    assert judge("docker-group-trusted-users", snapshot).status is Status.PASS
+
+
+def test_a_rootless_daemon_has_no_group(judge: Judge) -> None:
+    verdict = judge("docker-group-trusted-users", make(engine={"rootless": True}))
+    assert verdict.status is Status.NOT_APPLICABLE
+
+
+def test_without_a_socket_the_declared_group_is_judged(judge: Judge) -> None:
+    gone = {"/run/docker.sock": None, "/var/run/docker.sock": None}
+    snapshot = make(files=gone, groups=group(members=["eve"]), engine={"socket": None})
+    assert judge("docker-group-trusted-users", snapshot).status is Status.MANUAL
+
+
+def test_a_group_that_was_not_collected_is_no_verdict(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable, match="docker"):
+        judge("docker-group-trusted-users", make(groups=only({})))
+
+
+@pytest.mark.parametrize("policy", [{"docker_group_members": "deploy"}, {"docker_group_members": [1]}])
+def test_a_slip_in_the_policy_is_no_verdict(judge: Judge, policy: Any) -> None:
+    with pytest.raises(FactUnavailable):
+        judge("docker-group-trusted-users", make(policy=policy, groups=group(members=["deploy"])))
+
+
+def test_a_hostile_name_stays_in_its_line(judge: Judge) -> None:
+    verdict = judge("docker-group-trusted-users", make(groups=group(members=["a\nb\x1b[31m"])))
+    assert "\n" not in verdict.actual
+    assert "\x1b" not in verdict.actual
+
+
+@pytest.mark.parametrize("slug", ["host-separate-partition", "docker-group-trusted-users"])
+def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, slug: str) -> None:
+    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    "snapshot", [make(), no_engine(), make(system=failed("denied"), packages=failed("apt is locked"))]
+)
+def test_db_58_an_attestation_comes_with_evidence(judge: Judge, snapshot: Snapshot) -> None:
+    verdict = judge("host-hardened", snapshot)
+    assert verdict.status is Status.MANUAL
+    assert any("host-updates-pending" in fact for fact in verdict.evidence)
+    assert any("kernel" in fact or "not collected" in fact for fact in verdict.evidence)
