@@ -193,12 +193,6 @@ def test_every_control_has_a_check_and_every_check_a_control() -> None:
     assert sorted(set(checks) - slugs) == []
 
 
-def test_checks_live_in_the_file_of_their_section() -> None:
-    checks = all_checks()
-    for control in CONTROLS:
-        assert checks[control.slug].__module__.startswith(f"hardener.checks.{control.section}"), control.slug
-
-
 @pytest.mark.parametrize(
     ("role", "variable"),
     sorted({(fix.role, fix.variable) for fix in (control.remediation for control in CONTROLS) if fix}),
