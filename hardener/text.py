@@ -21,7 +21,7 @@ def shorten(text: str, limit: int) -> str:
 
 def line(text: str, limit: int = 300) -> str:
     """One line for a name, a message or a table cell: blanks and line ends become single spaces."""
-    return _visible(shorten(_BLANKS.sub(" ", text).strip(), limit))
+    return _visible(shorten(_BLANKS.sub(" ", text).strip(" "), limit))
 
 
 def block(text: str, limit: int = 20_000) -> str:

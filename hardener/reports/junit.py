@@ -77,10 +77,11 @@ def _slug(text: str) -> str:
 
 
 def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Element:
+    name = line(assessment.host) or "(no name)"
     suite = TestSuite(
-        line(assessment.host) or "(no name)",
+        name,
         list(_cases(assessment, slug)),
-        hostname=line(assessment.host),
+        hostname=name,
         id=slug,
         timestamp=_timestamp(assessment, run),
         properties={
@@ -114,8 +115,8 @@ def _cases(assessment: Assessment, slug: str) -> Iterator[TestCase]:
     package = f"{_slug(assessment.benchmark)}.{slug}"
     if assessment.unreachable:
         case = TestCase("connectivity", classname=f"{package}.connectivity")
-        reason = block(assessment.unreachable)
-        case.add_error_info(line(f"host unreachable: {reason}"), reason, "hardener.unreachable")
+        reason = f"host unreachable: {assessment.unreachable}"
+        case.add_error_info(line(reason), block(reason), "hardener.unreachable")
         yield case
     for finding in assessment.findings:
         control = finding.control
@@ -172,4 +173,5 @@ def _text(finding: Finding) -> str:
 
 
 def _evidence(verdict: Verdict) -> list[str]:
-    return list(first([line(each, 1000) for each in verdict.evidence], _EVIDENCE_SHOWN))
+    lines = [shown for each in verdict.evidence if (shown := line(each, 1000))]
+    return list(first(lines, _EVIDENCE_SHOWN))

@@ -1,0 +1,165 @@
+"""Assessments made by hand: every status, several sections, an unreachable host. No catalogue needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from hardener.assess import unreachable
+from hardener.model import (
+    Assessment,
+    BenchmarkRef,
+    Control,
+    Finding,
+    FrameworkMapping,
+    Impact,
+    Offender,
+    Remediation,
+    Severity,
+    Status,
+    Verdict,
+)
+from hardener.reports.interface import RunInfo
+
+BENCHMARK = "cis-docker-1.8.0"
+FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
+GOLDEN = Path(__file__).parent / "golden"
+
+# What attackers, accidents and careless tools put into names and labels.
+HOSTILE = (
+    "\x1b[31mred\x1b[0m",
+    "\x1b]8;;http://evil.example\x07click\x1b]8;;\x07",
+    "\x9b31m",
+    "\x00",
+    "\x7f",
+    "\r\n",
+    "\roverwritten",
+    "\u202egnp.exe",
+    "\u2066\u2069",
+    "\u200b\ufeff",
+    "\u2028\u2029\x85",
+    "\ud800",
+    "\udfff\ud83d",
+    "\ufffe\uffff\U0001ffff",
+    "]]>",
+    "<script>alert(1)</script>",
+    "&amp;&#0;",
+    "\"' onload='x",
+    "[bold]markup[/bold]",
+    "[/]",
+    "[link=http://evil.example]x[/link]",
+    ":skull:",
+    "[[ATTACHMENT|/etc/passwd]]",
+    "e\u0301\u0301\u0301",
+    "漢字",
+    "A" * 5000,
+)
+hostile_text = st.lists(
+    st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=()), max_size=12), max_size=6
+).map("".join)
+
+
+def control(
+    slug: str,
+    identifier: str,
+    section: str,
+    *,
+    title: str = "",
+    severity: Severity = Severity.MEDIUM,
+    role: str = "",
+) -> Control:
+    return Control(
+        slug=slug,
+        section=section,
+        title=title or f"The title of {slug}",
+        severity=severity,
+        rationale="Because.",
+        decision="The effective value.",
+        fix=f"Set it for {slug}.",
+        remediation=Remediation(role, f"{role}_{slug}", Impact.DAEMON_RESTART) if role else None,
+        mappings=(FrameworkMapping("cis-controls-v8", ("4.1", "4.8"), "benchmark"),),
+        benchmarks={BENCHMARK: BenchmarkRef(identifier, 1, "automated")},
+    )
+
+
+CONTROLS = (
+    control("audit-dockerd", "1.1.3", "host", severity=Severity.HIGH, role="audit_rules"),
+    control("audit-etc-docker", "1.1.10", "host"),
+    control("daemon-icc", "2.2", "daemon", role="docker_daemon"),
+    control("container-not-privileged", "5.5", "runtime", severity=Severity.CRITICAL),
+    control("container-pids", "5.29", "runtime", severity=Severity.LOW),
+    control("image-user", "4.1", "images"),
+    control("host-lsm", "H.7", "protection", severity=Severity.HIGH),
+)
+
+PRIVILEGED = tuple(Offender("container", f"web{n}", "runs privileged") for n in range(4))
+
+VERDICTS = (
+    Verdict(Status.FAIL, "a rule for /usr/bin/dockerd", "no rule", evidence=("auditctl -l: 0 rules",)),
+    Verdict(Status.PASS, "a rule for /etc/docker", "-w /etc/docker -p wa", checked=1),
+    Verdict(Status.WAIVED, "icc is false", "icc is true", (Offender("network", "bridge", "icc"),)),
+    Verdict(Status.FAIL, "no privileged container", "privileged containers", PRIVILEGED, ("web0: true",), 9),
+    Verdict(Status.NOT_APPLICABLE, "a process limit everywhere", "no container runs"),
+    Verdict(Status.MANUAL, "images are trusted", "2 images", (), ("look at nginx:1", "look at redis:7"), 2),
+    Verdict(Status.ERROR, "the facts can be read", "lsm could not be read: permission denied"),
+)
+
+
+def assessment(
+    host: str = "db01.example.com",
+    verdicts: Sequence[Verdict] = VERDICTS,
+    *,
+    controls: Sequence[Control] = CONTROLS,
+    collected_at: str = "2026-11-25T00:30:00Z",
+) -> Assessment:
+    findings = tuple(Finding(*pair) for pair in zip(controls, verdicts, strict=True))
+    return Assessment(host, BENCHMARK, collected_at, findings, facts=FACTS)
+
+
+def statuses(*wanted: Status) -> tuple[Verdict, ...]:
+    return tuple(Verdict(status, "it is so", f"it is {status}") for status in wanted)
+
+
+def gone(host: str = "web_1", *, reason: str = "ssh: connection refused") -> Assessment:
+    return unreachable(host, reason, CONTROLS, benchmark=BENCHMARK)
+
+
+def hostile_assessment(text: str) -> Assessment:
+    """A host on which everything that a stranger can choose is this text."""
+    verdicts = [
+        Verdict(status, text, text, (Offender(text, text, text),) * 30, (text,) * 3, 40) for status in Status
+    ]
+    base = assessment(text, verdicts, controls=CONTROLS[: len(verdicts)], collected_at=text)
+    return Assessment(text, BENCHMARK, text, base.findings, facts={"os": text, "docker": text, text: text})
+
+
+@pytest.fixture
+def run() -> RunInfo:
+    return RunInfo(
+        run_id="20261125T003000Z-7f3a",
+        tool_version="0.1.0",
+        benchmark=BENCHMARK,
+        catalogue_digest="c0ffee" * 10 + "c0ff",
+        ansible_version="2.19.14",
+        started=datetime(2026, 11, 25, 0, 29, 58, 250_000, tzinfo=UTC),
+        ended=datetime(2026, 11, 25, 0, 30, 1, 123_456, tzinfo=UTC),
+    )
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compare with a file in golden/; HARDENER_UPDATE_GOLDEN=1 writes it instead, and the test fails once."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if os.environ.get("HARDENER_UPDATE_GOLDEN"):
+            path.write_text(text, encoding="utf-8")
+            pytest.fail(f"wrote {path.name}: look at the difference")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

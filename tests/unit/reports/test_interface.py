@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.model import Assessment
+from hardener.reports.interface import Report, RunInfo, write_reports
+from hardener.reports.junit import JUnitReport
+from hardener.reports.native import NativeReport
+from tests.unit.reports.conftest import BENCHMARK, VERDICTS, assessment
+
+
+class Names(Report):
+    """The smallest report there is."""
+
+    def begin(self) -> str:
+        return "begin\n"
+
+    def host(self, assessment: Assessment) -> str:
+        return f"{assessment.host}\n"
+
+    def end(self) -> str:
+        return "end\n"
+
+
+def test_one_pass_feeds_every_report(tmp_path: Path, run: RunInfo) -> None:
+    hosts = (assessment(name) for name in ("a", "b"))
+    write_reports(hosts, {tmp_path / "one": Names(run), tmp_path / "deep/er/two": Names(run)})
+    assert (tmp_path / "one").read_text() == "begin\na\nb\nend\n"
+    assert (tmp_path / "deep/er/two").read_text() == "begin\na\nb\nend\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "one"]
+
+
+def test_only_the_owner_reads_it(tmp_path: Path, run: RunInfo) -> None:
+    write_reports([], {tmp_path / "one": Names(run)})
+    assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o600
+
+
+def test_a_failure_on_the_way_leaves_the_earlier_files(tmp_path: Path, run: RunInfo) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for path in paths:
+        path.write_text("earlier")
+
+    def interrupted() -> Iterator[Assessment]:
+        yield assessment()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_reports(interrupted(), {path: Names(run) for path in paths})
+    assert [path.read_text() for path in paths] == ["earlier", "earlier"]
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow past 32 kB: the write fails as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, run: RunInfo, small_disk: None) -> None:
+    small, large = tmp_path / "names", tmp_path / "report.xml"
+    small.write_text("earlier")
+    large.write_text("earlier")
+    hosts = (assessment(f"host{n}") for n in range(40))
+    with pytest.raises(HardenerError, match=r"cannot write .*report\.xml: File too large .*unchanged"):
+        write_reports(hosts, {small: Names(run), large: JUnitReport(run)})
+    assert (small.read_text(), large.read_text()) == ("earlier", "earlier")
+    assert sorted(tmp_path.iterdir()) == [small, large]
+
+
+def test_a_device_is_written_to_and_stays_a_device(run: RunInfo) -> None:
+    with pytest.raises(HardenerError, match="cannot write /dev/full: No space left on device"):
+        write_reports([assessment()], {Path("/dev/full"): Names(run)})
+    write_reports([assessment()], {Path("/dev/null"): Names(run)})
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_pipe_is_written_to(run: RunInfo) -> None:
+    reader, writer = os.pipe()
+    write_reports([assessment("a")], {Path(f"/dev/fd/{writer}"): Names(run)})
+    os.close(writer)
+    with os.fdopen(reader) as end:
+        assert end.read() == "begin\na\nend\n"
+
+
+def test_the_file_that_a_link_points_to_is_replaced(tmp_path: Path, run: RunInfo) -> None:
+    (tmp_path / "real").write_text("earlier")
+    (tmp_path / "link").symlink_to("real")
+    write_reports([], {tmp_path / "link": Names(run)})
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "begin\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("folder", "Is a directory"),
+        ("file/below", "Not a directory|File exists"),
+        ("n" * 300, "name too long"),
+    ],
+)
+def test_what_cannot_be_written_is_named(tmp_path: Path, run: RunInfo, name: str, reason: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(HardenerError, match=rf"cannot write .*{name[:8]}.*: .*({reason})"):
+        write_reports([], {tmp_path / name: Names(run)})
+
+
+class Tracked(Assessment):
+    """An assessment that can be watched: a subclass without slots takes weak references."""
+
+
+@pytest.mark.parametrize("report", [JUnitReport, NativeReport])
+def test_no_report_holds_on_to_a_host(tmp_path: Path, run: RunInfo, report: type[Report]) -> None:
+    alive: list[weakref.ref[Assessment]] = []
+
+    def hosts() -> Iterator[Assessment]:
+        for number in range(5):
+            assert sum(reference() is not None for reference in alive) <= 1
+            one = Tracked(
+                f"host{number}", BENCHMARK, "", assessment(verdicts=VERDICTS).findings, facts={"os": "x"}
+            )
+            alive.append(weakref.ref(one))
+            yield one
+            del one
+
+    write_reports(hosts(), {tmp_path / "report": report(run)})
+    assert len(alive) == 5
+
+
+def test_rich_is_not_imported_before_something_is_shown() -> None:
+    program = (
+        "import sys, hardener.reports.junit, hardener.reports.native, hardener.reports.terminal;"
+        "print('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

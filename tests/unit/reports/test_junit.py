@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from lxml import etree
+
+from hardener.model import Assessment, Offender, Status, Verdict
+from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.junit import JUnitReport, host_slug
+from tests.unit.reports.conftest import (
+    BENCHMARK,
+    CONTROLS,
+    HOSTILE,
+    assessment,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
+from tests.unit.reports.junit_lint import lint
+
+# Our own schema, and the one of Jenkins' xUnit plugin where the environment says where it is.
+SCHEMAS = [Path(__file__).parents[2] / "fixtures/junit-subset.xsd"]
+SCHEMAS += [Path(path) for path in [os.environ.get("HARDENER_JUNIT_XSD")] if path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, run: RunInfo) -> Callable[..., Path]:
+    def report(*assessments: Assessment) -> Path:
+        path = tmp_path / "junit.xml"
+        write_reports(assessments, {path: JUnitReport(run)})
+        return path
+
+    return report
+
+
+def check(path: Path) -> JUnitXml:
+    """Valid, to every reader's liking, and read again by somebody else's code."""
+    for schema in SCHEMAS:
+        validator = etree.XMLSchema(etree.parse(schema))
+        assert validator.validate(etree.parse(path)), f"{schema.name}: {validator.error_log}"
+    assert lint(path) == []
+    return JUnitXml.fromfile(str(path))
+
+
+def suites(xml: JUnitXml) -> list[TestSuite]:
+    return list(xml)
+
+
+def case(suite: Iterable[TestCase], name: str) -> TestCase:
+    (found,) = [each for each in suite if (each.name or "").startswith(f"{name} ")]
+    return found
+
+
+def test_golden(write: Callable[..., Path], golden: Callable[[str, str], None]) -> None:
+    path = write(assessment(), gone())
+    check(path)
+    golden("junit.xml", path.read_text(encoding="utf-8"))
+
+
+def test_no_host_is_a_valid_report(write: Callable[..., Path]) -> None:
+    assert suites(check(write())) == []
+
+
+@pytest.mark.parametrize(
+    ("control", "kind", "type_", "message"),
+    [
+        ("1.1.3", Failure, "hardener.fail", "expected a rule for /usr/bin/dockerd, found no rule"),
+        (
+            "5.5",
+            Failure,
+            "hardener.fail",
+            "expected no privileged container, found privileged containers (4 of 9 containers)",
+        ),
+        ("2.2", Skipped, "skipped", "WAIVED: icc is true"),
+        ("5.29", Skipped, "skipped", "NOT APPLICABLE: no container runs"),
+        ("4.1", Skipped, "skipped", "MANUAL: 2 images"),
+        ("H.7", Error, "hardener.error", "lsm could not be read: permission denied"),
+    ],
+)
+def test_each_status(
+    write: Callable[..., Path],
+    control: str,
+    kind: type[Failure | Skipped | Error],
+    type_: str,
+    message: str,
+) -> None:
+    (suite,) = suites(check(write(assessment())))
+    (result,) = case(suite, control).result
+    assert type(result) is kind
+    assert (result.type, result.message) == (type_, message)
+
+
+def test_a_pass_is_an_empty_case(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(assessment())))
+    passed = case(suite, "1.1.10")
+    assert passed.result == []
+    assert passed.system_out is None
+
+
+def test_the_text_stands_alone(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(assessment())))
+    (failure,) = case(suite, "1.1.3").result
+    assert failure.text.splitlines() == [
+        "expected: a rule for /usr/bin/dockerd",
+        "found:    no rule",
+        "fix: Set it for audit-dockerd.",
+        "role: audit_rules (audit_rules_audit-dockerd), impact: daemon-restart",
+    ]
+    assert case(suite, "1.1.3").system_out == "auditctl -l: 0 rules"
+    (failure,) = case(suite, "5.5").result
+    assert "  container web0: runs privileged" in failure.text.splitlines()
+    (manual,) = case(suite, "4.1").result
+    assert "look at:\n  look at nginx:1\n  look at redis:7" in manual.text
+
+
+def test_offenders_are_capped(write: Callable[..., Path]) -> None:
+    many = Verdict(
+        Status.FAIL, "none", "many", tuple(Offender("container", f"c{n}", "") for n in range(1000))
+    )
+    (suite,) = suites(check(write(assessment(verdicts=[many], controls=CONTROLS[:1]))))
+    text = case(suite, "1.1.3").result[0].text
+    assert "  container c19\n  +980 more\n" in text
+    assert "c20" not in text
+
+
+def test_a_failure_without_words_stays_a_failure(write: Callable[..., Path]) -> None:
+    empty = [Verdict(status, "", " \n") for status in Status]
+    (suite,) = suites(check(write(assessment(verdicts=empty, controls=CONTROLS[: len(empty)]))))
+    assert (suite.failures, suite.errors, suite.skipped) == (1, 1, 3)
+
+
+def test_an_unreachable_host_has_the_same_cases_and_one_more(write: Callable[..., Path]) -> None:
+    reached, lost = suites(check(write(assessment("web-1"), gone("web-2"))))
+    names = [each.name for each in reached]
+    assert [each.name for each in lost] == ["connectivity", *names]
+    assert (lost.tests, lost.errors, lost.skipped) == (len(CONTROLS) + 1, 1, len(CONTROLS))
+    first, *rest = lost
+    assert first.result[0].message == "host unreachable: ssh: connection refused"
+    assert {each.result[0].message for each in rest} == {"NOT EVALUATED: host unreachable"}
+
+
+def test_suite_says_where_it_comes_from(write: Callable[..., Path]) -> None:
+    path = write(assessment())
+    (suite,) = suites(check(path))
+    assert (suite.name, suite.hostname) == ("db01.example.com", "db01.example.com")
+    assert suite.timestamp == "2026-11-25T00:30:00"
+    properties = {
+        each.get("name"): each.get("value")
+        for each in etree.parse(path).findall("testsuite/properties/property")
+    }
+    assert properties["benchmark"] == BENCHMARK
+    assert properties["run_id"] == "20261125T003000Z-7f3a"
+    assert properties["host_docker"] == "26.1.5"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "written"),
+    [
+        ("2026-11-25T02:30:00+02:00", "2026-11-25T00:30:00"),
+        ("2026-11-25T00:30:00", "2026-11-25T00:30:00"),
+        ("", "2026-11-25T00:29:58"),
+        ("yesterday", "2026-11-25T00:29:58"),
+        ("0001-01-01T00:00:00+23:00", "2026-11-25T00:29:58"),
+    ],
+)
+def test_timestamp_is_utc_whatever_the_host_claims(
+    write: Callable[..., Path], claimed: str, written: str
+) -> None:
+    (suite,) = suites(check(write(assessment(collected_at=claimed))))
+    assert suite.timestamp == written
+
+
+def test_a_clock_that_went_back_gives_no_negative_time(tmp_path: Path, run: RunInfo) -> None:
+    path = tmp_path / "junit.xml"
+    write_reports([assessment()], {path: JUnitReport(replace(run, ended=run.started, started=run.ended))})
+    check(path)
+    assert etree.parse(path).getroot().get("time") == "0.000"
+
+
+def test_one_host_twice_stays_two_suites(write: Callable[..., Path]) -> None:
+    xml = check(write(assessment("db01"), assessment("db01"), assessment("db01")))
+    assert sum(suite.tests for suite in xml) == 3 * len(CONTROLS)
+
+
+@pytest.mark.parametrize(
+    ("host", "slug"),
+    [
+        ("db01", "db01"),
+        ("db01.example.com", "db01_example_com"),
+        ("web_1", "web__1"),
+        ("Web-1", "Web-1"),
+        ("10.0.0.7", "10_0_0_7"),
+    ],
+)
+def test_host_slug(host: str, slug: str) -> None:
+    assert host_slug(host) == slug
+
+
+def test_names_that_look_alike_get_different_slugs() -> None:
+    names = ["a.b", "a_b", "a__b", "a..b", "a b", "a/b", "a:b", "a.b_c", "a_b.c", "ä", "ö", "", "_", "."]
+    assert len({host_slug(name) for name in names}) == len(names)
+
+
+@given(st.text("ab._-", max_size=6), st.text("ab._-", max_size=6))
+def test_host_slug_is_injective(one: str, other: str) -> None:
+    assert (host_slug(one) == host_slug(other)) is (one == other)
+
+
+def test_classname_has_three_parts(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(assessment())))
+    assert {each.classname for each in suite} == {
+        "cis_docker_1_8_0.db01_example_com.1_host",
+        "cis_docker_1_8_0.db01_example_com.2_daemon",
+        "cis_docker_1_8_0.db01_example_com.4_images",
+        "cis_docker_1_8_0.db01_example_com.5_runtime",
+        "cis_docker_1_8_0.db01_example_com.H_protection",
+    }
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile_text)
+def test_hostile_text_everywhere(write: Callable[..., Path], text: str) -> None:
+    first, second, third = suites(
+        check(write(hostile_assessment(text), assessment("peaceful"), gone(text, reason=text)))
+    )
+    assert (first.tests, first.failures, first.errors, first.skipped) == (6, 1, 1, 3)
+    assert second.tests == len(CONTROLS)
+    assert (third.tests, third.errors, third.skipped) == (len(CONTROLS) + 1, 1, len(CONTROLS))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_each_hostile_snippet(write: Callable[..., Path], text: str) -> None:
+    check(write(hostile_assessment(f"x{text}y")))

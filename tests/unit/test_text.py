@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener.text import block, line, scalar, shorten
+
+anything = st.text(st.characters(exclude_categories=()))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("web-1", "web-1"),
+        ("Größe 漢字 é ✔", "Größe 漢字 é ✔"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\x9b31m", r"\x9b31m"),
+        ("a\x00b\x7f", r"a\x00b\x7f"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("zero\u200bwidth\ufeff", r"zero\u200bwidth\ufeff"),
+        ("half \ud800", r"half \ud800"),
+        ("\ufffe\U0001ffff", r"\ufffe\U0001ffff"),
+        ("[bold]", "[bold]"),
+        ("two\r\n  lines\tand\rmore ", "two lines and more"),
+        ("\u2028", r"\u2028"),
+    ],
+)
+def test_line(text: str, shown: str) -> None:
+    assert line(text) == shown
+
+
+def test_block_keeps_lines_and_nothing_else() -> None:
+    assert block("a\r\nb\tc\nd\re\x1b") == "a\nb   c\nd\\re\\x1b"
+
+
+def test_shorten_says_how_much_is_missing() -> None:
+    assert shorten("12345", 5) == "12345"
+    assert shorten("1234567", 5) == "12345… (+2 characters)"
+
+
+def test_a_megabyte_becomes_a_line() -> None:
+    assert len(line("x" * 1_000_000)) < 340
+    assert len(line("\x1b" * 1_000_000)) < 4 * 300 + 40
+    assert len(block("\n" * 1_000_000)) < 20_100
+    assert len(scalar("x" * 1_000_000)) < 10_040
+
+
+def test_scalar_changes_nothing_but_surrogates() -> None:
+    assert scalar("\x1b[31m\u202e\x00\ufffe\n") == "\x1b[31m\u202e\x00\ufffe\n"
+    assert scalar("a\ud800b\udfff") == "a\ufffdb\ufffd"
+
+
+@given(anything)
+def test_a_line_is_one_visible_line(text: str) -> None:
+    shown = line(text)
+    assert shown.isprintable()
+    assert line(shown) == shown or len(shown) > 300
+
+
+@given(anything)
+def test_a_block_is_visible_but_for_line_ends(text: str) -> None:
+    assert block(text).replace("\n", "").isprintable()
+
+
+@given(anything)
+def test_both_are_what_xml_allows(text: str) -> None:
+    element = ElementTree.Element("x", {"a": line(text)})
+    element.text = block(text)
+    again = ElementTree.fromstring(ElementTree.tostring(element, encoding="utf-8"))
+    assert (again.get("a"), again.text or "") == (line(text), block(text))
+
+
+@given(anything)
+def test_a_scalar_is_what_strict_json_readers_take(text: str) -> None:
+    scalar(text).encode("utf-8")
+    assert json.loads(json.dumps(scalar(text))) == scalar(text)
