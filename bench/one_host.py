@@ -1,0 +1,186 @@
+"""Time one host's audit against its floor and against docker-bench-security, on the same engine in one run.
+
+    python -m bench.one_host --containers 0,10,50,200 [--docker-bench CHECKOUT] [--runs 5] [--json FILE]
+
+Starts a private dockerd on the default socket of this machine (there must be none) with N busybox containers,
+and times whole processes: the bare API reads (the floor), the collector by hand, `hardener audit` of this host
+through Ansible, and docker-bench-security where a checkout is given. Prints medians and ratios as Markdown.
+Needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.integration.dockerd import Dockerd
+
+SOCKET = Path("/run/docker.sock")
+REPOSITORY = Path(__file__).resolve().parents[1]
+COLLECTOR = REPOSITORY / "roles" / "collect" / "files" / "host_snapshot"
+
+# The least that any audit must read, over one keep-alive connection: what the collector is held against.
+API_READS = """
+import http.client, json, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(sys.argv[1])
+unix = Unix("docker")
+def get(path):
+    unix.request("GET", path)
+    return json.loads(unix.getresponse().read())
+for path in ("/version", "/info", "/networks", "/volumes", "/plugins"):
+    get(path)
+for image in get("/images/json"):
+    get("/images/%s/json" % image["Id"])
+    get("/images/%s/history" % image["Id"])
+for container in get("/containers/json?all=1"):
+    get("/containers/%s/json" % container["Id"])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of several runs of one command, and the most memory that a process of it took."""
+
+    seconds: tuple[float, ...]
+    peak_mib: float
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.seconds)
+
+
+def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
+    """Run a command several times and time each run as a whole process, its output thrown away."""
+    seconds = []
+    peak = 0
+    for number in range(warm_up + runs):
+        begun = time.perf_counter()
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            dict(os.environ),
+            file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+        )
+        _, status, usage = os.wait4(pid, 0)
+        took = time.perf_counter() - begun
+        # 3 and 4 say that the host does not comply or is incomplete: it was audited all the same.
+        if os.waitstatus_to_exitcode(status) not in (0, 3, 4):
+            raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+        if number >= warm_up:
+            seconds.append(took)
+            peak = max(peak, usage.ru_maxrss)
+    return Timing(tuple(seconds), peak / 1024)
+
+
+def commands(docker_bench: Path | None, scratch: Path) -> dict[str, list[str]]:
+    """What is timed, by name."""
+    python = sys.executable
+    hardener = str(Path(python).with_name("hardener"))
+    timed = {
+        "bare API reads": [python, "-I", "-S", "-c", API_READS, str(SOCKET)],
+        "collector": [python, "-I", "-S", str(COLLECTOR)],
+        "hardener audit": [
+            hardener,
+            "audit",
+            "-i",
+            "localhost,",
+            "--exit-zero",
+            "--junit",
+            str(scratch / "junit.xml"),
+        ],
+    }
+    if docker_bench:
+        script = f"cd {docker_bench} && exec ./docker-bench-security.sh -b -l {scratch}/docker-bench.log"
+        timed["docker-bench-security"] = [shutil.which("sh") or "sh", "-c", script]
+    return timed
+
+
+def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
+    """Time everything for each number of containers; one engine serves them all, growing."""
+    results: dict[str, dict[str, Timing]] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="hardener-bench-") as scratch,
+        Dockerd(flags=[f"--host=unix://{SOCKET}"]) as engine,
+    ):
+        engine.ensure_image()
+        running = 0
+        for wanted in sorted(options.containers):
+            for number in range(running, wanted):
+                engine.run(f"bench-{number}", host_config={"NetworkMode": "none"})
+            running = wanted
+            results[str(wanted)] = {
+                name: measure(
+                    command,
+                    # docker-bench takes minutes where the others take a second: it is run once.
+                    runs=1 if name.startswith("docker-bench") else options.runs,
+                    warm_up=0 if name.startswith("docker-bench") else 1,
+                )
+                for name, command in commands(options.docker_bench, Path(scratch)).items()
+            }
+            print(markdown({str(wanted): results[str(wanted)]}), file=sys.stderr, flush=True)
+    return results
+
+
+def markdown(results: dict[str, dict[str, Timing]]) -> str:
+    """The medians as a table, with what each costs against the floor and gains against docker-bench."""
+    names = list(next(iter(results.values())))
+    lines = [
+        "| containers | "
+        + " | ".join(names)
+        + " | collector / reads | docker-bench / audit | collector memory |",
+        "| --- |" + " --- |" * (len(names) + 3),
+    ]
+    for containers, timings in results.items():
+        bench = timings.get("docker-bench-security")
+        audit = timings["hardener audit"].median
+        cells = [f"{timings[name].median:.3g} s" for name in names]
+        cells.append(f"{timings['collector'].median / timings['bare API reads'].median:.2f}")
+        cells.append(f"{bench.median / audit:.0f}" if bench else "not run")
+        cells.append(f"{timings['collector'].peak_mib:.0f} MiB")
+        lines.append(f"| {containers} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument(
+        "--containers", type=lambda text: [int(part) for part in text.split(",")], default=[0, 10, 50, 200]
+    )
+    parser.add_argument(
+        "--docker-bench", type=Path, help="a checkout of docker-bench-security to time as well"
+    )
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write every single time there")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("starting a dockerd needs root")
+    if SOCKET.exists():
+        parser.error(f"{SOCKET} exists: this machine has an engine of its own, which would be measured too")
+    # 200 containers and a dockerd need more than the usual number of open files.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    results = run(options)
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, median of {options.runs} runs\n")
+    print(markdown(results))
+    if options.json:
+        seconds = {n: {k: t.seconds for k, t in timings.items()} for n, timings in results.items()}
+        options.json.write_text(json.dumps(seconds, indent=1))
+
+
+if __name__ == "__main__":
+    main()
