@@ -57,15 +57,24 @@ class Snapshot:
             HardenerError: the file cannot be read, is not JSON, or is not a snapshot.
         """
         try:
-            raw = json.loads(path.read_bytes())
+            data = path.read_bytes()
         except OSError as error:
             raise HardenerError(f"cannot read snapshot {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise HardenerError(f"{path} is not JSON: {error}") from error
+        return cls.parse(data, name=str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, *, name: str) -> Snapshot:
+        """Read a snapshot document; ``name`` says in errors where it came from.
+
+        Raises:
+            HardenerError: the document is not JSON, or is not a snapshot.
+        """
         try:
-            return cls(raw)
+            return cls(json.loads(data))
+        except (ValueError, RecursionError) as error:
+            raise HardenerError(f"{name} is not JSON: {error}") from error
         except HardenerError as error:
-            raise HardenerError(f"{path}: {error.message}") from error
+            raise HardenerError(f"{name}: {error.message}") from error
 
     @property
     def host(self) -> str:
