@@ -214,7 +214,7 @@ def _cases(title: str, cases: Sequence[Cases], summary: Summary) -> Iterator[Ren
             more = each.hosts - len(each.examples)
             detail = f"{each.hosts} of {summary.hosts} hosts: {names}{f' +{more} more' if more else ''}"
         what.append(f"\n{detail}", style="bright_black")
-        table.add_row(Text(severity, style=_SEVERITY[severity]), Text(each.id), what)
+        table.add_row(Text(f"{severity:<8}", style=_SEVERITY[severity]), Text(each.id), what)
     yield Padding(table, (0, 1))
 
 

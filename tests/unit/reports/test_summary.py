@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+
+from hardener.model import Assessment, Severity, Status
+from hardener.reports.summary import Summary
+from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, gone, statuses
+
+ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
+
+
+def summary(*assessments: Assessment) -> Summary:
+    result = Summary()
+    for each in assessments:
+        result.add(each)
+    return result
+
+
+def test_counts_of_a_run_are_the_sums_of_its_hosts() -> None:
+    result = summary(assessment("a"), assessment("b"), gone("c"))
+    assert result.hosts == 3
+    assert result.counts.total() == 3 * len(CONTROLS)
+    assert result.counts[Status.ERROR] == 2 + len(CONTROLS)
+    assert sum(result.sections.values(), Counter()) == result.counts
+    assert list(result.sections) == ["1 host", "2 daemon", "5 runtime", "4 images", "H protection"]
+
+
+def test_failing_controls_come_most_severe_first_then_as_the_benchmark_has_them() -> None:
+    failing = statuses(*[Status.FAIL] * len(CONTROLS))
+    order = [cases.id for cases in summary(assessment(verdicts=failing)).cases(Status.FAIL)]
+    assert order == ["5.5", "1.1.3", "H.7", "1.1.10", "2.2", "4.1", "5.29"]
+
+
+def test_order_does_not_depend_on_which_host_failed_first() -> None:
+    late = statuses(*[Status.PASS] * 5, Status.FAIL, Status.PASS)
+    early = statuses(Status.PASS, Status.FAIL, *[Status.PASS] * 5)
+    result = summary(assessment("a", late), assessment("b", early))
+    assert [cases.id for cases in result.cases(Status.FAIL)] == ["1.1.10", "4.1"]
+
+
+def test_examples_are_few_and_all_hosts_are_counted() -> None:
+    (worst, *_) = summary(*(assessment(f"host{n}") for n in range(20))).cases(Status.FAIL)
+    assert (worst.id, worst.hosts) == ("5.5", 20)
+    assert [host for host, _ in worst.examples] == ["host0", "host1", "host2"]
+
+
+def test_an_unreachable_host_is_named_and_not_listed_control_by_control() -> None:
+    result = summary(gone("c"))
+    assert result.unreachable == [("c", "ssh: connection refused")]
+    assert result.cases(Status.ERROR) == []
+    assert result.worst() == []
+
+
+def test_worst_hosts_are_those_with_the_gravest_failures() -> None:
+    mild = statuses(Status.PASS, Status.FAIL, Status.FAIL, Status.PASS, Status.FAIL, Status.FAIL, Status.PASS)
+    grave = statuses(*[Status.PASS] * 3, Status.FAIL, *[Status.PASS] * 3)
+    hosts = [assessment(f"mild{n}", mild) for n in range(6)]
+    worst = summary(*hosts, assessment("grave", grave), assessment("good", ALL_PASS)).worst()
+    assert [toll.host for toll in worst] == ["grave", "mild0", "mild1", "mild2", "mild3"]
+    assert dict(zip(Severity, worst[0].by_severity, strict=True)) == {
+        Severity.CRITICAL: 1,
+        Severity.HIGH: 0,
+        Severity.MEDIUM: 0,
+        Severity.LOW: 0,
+    }
+
+
+class Tracked(Assessment):
+    """An assessment that can be watched: a subclass without slots takes weak references."""
+
+
+def test_a_fleet_passes_through_without_piling_up() -> None:
+    alive: list[weakref.ref[Assessment]] = []
+    result = Summary()
+
+    def track() -> Assessment:
+        one = Tracked(f"host{len(alive)}", BENCHMARK, "", assessment(verdicts=VERDICTS).findings)
+        alive.append(weakref.ref(one))
+        return one
+
+    passed = sum(1 for _ in result.watch(track() for _ in range(10)))
+    assert passed == result.hosts == 10
+    assert [reference() is not None for reference in alive] == [True] + [
+        False
+    ] * 9  # the first is the heading

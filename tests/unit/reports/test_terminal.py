@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from hardener.model import Assessment, Offender, Status, Verdict
+from hardener.reports.compare import compare
+from hardener.reports.screens import _cells
+from hardener.reports.summary import Summary
+from hardener.reports.terminal import console, show_comparison, show_summary
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    HOSTILE,
+    assessment,
+    gone,
+    hostile_assessment,
+    hostile_text,
+    statuses,
+)
+
+FILES = {"JUnit": Path("results/junit.xml"), "JSON": Path("results/report.json")}
+P, F, M, N, W, E = Status
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def summary_text(*assessments: Assessment, width: int = 80, stream: io.StringIO | None = None) -> str:
+    summary = Summary()
+    for each in assessments:
+        summary.add(each)
+    stream = stream or io.StringIO()
+    show_summary(summary, console(stream, width=width), files=FILES)
+    return stream.getvalue()
+
+
+def comparison_text(before: list[Assessment], after: list[Assessment], width: int = 80) -> str:
+    stream = io.StringIO()
+    show_comparison(compare(before, after), console(stream, width=width), files=FILES)
+    return stream.getvalue()
+
+
+def trimmed(text: str) -> str:
+    """Without the blanks that rich fills lines with."""
+    return re.sub(r" +$", "", text, flags=re.MULTILINE)
+
+
+BEFORE = assessment("db01.example.com", statuses(F, F, F, F, P, M, E))
+AFTER = assessment("db01.example.com", statuses(P, P, P, F, F, M, P))
+
+
+def test_golden_summary(golden: Callable[[str, str], None]) -> None:
+    golden("summary.txt", trimmed(summary_text(assessment())))
+
+
+def test_golden_fleet(golden: Callable[[str, str], None]) -> None:
+    hosts = [assessment(f"node{n}") for n in range(5)]
+    golden("fleet.txt", trimmed(summary_text(*hosts, gone("node9"))))
+
+
+def test_golden_comparison(golden: Callable[[str, str], None]) -> None:
+    golden("comparison.txt", trimmed(comparison_text([BEFORE], [AFTER])))
+
+
+def test_no_host() -> None:
+    assert summary_text().strip() == "No host was assessed."
+    assert "No host was assessed twice." in comparison_text([BEFORE], [])
+    assert "db01.example.com: was not assessed afterwards" in comparison_text([BEFORE], [])
+
+
+def test_a_comparison_of_a_fleet_counts_hosts() -> None:
+    before = [assessment(f"n{n}", statuses(*[F] * 7)) for n in range(3)]
+    after = [assessment("n0", statuses(*[P] * 7)), assessment("n1", statuses(*[F] * 7)), gone("n2")]
+    text = comparison_text(before, after)
+    assert "3 hosts" in text
+    assert "7 fixed   0 broken   7 still failing" in text
+    assert "1 of 3 hosts" in text
+    assert "n2: could not be reached afterwards: ssh: connection refused" in text
+
+
+def test_every_failure_is_listed_with_what_was_found_and_who_offends() -> None:
+    text = " ".join(summary_text(assessment()).split())
+    assert "critical 5.5 The title of container-not-privileged privileged containers" in text
+    assert "container web0: runs privileged · container web1: runs privileged · +2 more" in text
+    assert "H.7 The title of host-lsm lsm could not be read: permission denied" in text
+    assert "JUnit results/junit.xml" in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+    long = Verdict(F, "x" * 200, "漢字" * 100, (Offender("container", "é" * 90, "y" * 300),) * 9, (), 9)
+    host = "h" * 250
+    texts = [
+        summary_text(assessment(host, [long] * 7), width=width),
+        summary_text(*[assessment(host, [long] * 7)] * 100, gone(host), width=width),
+        comparison_text([assessment(host, [long] * 7)], [assessment(host, [long] * 7)], width=width),
+    ]
+    for text in texts:
+        assert max(map(cell_len, text.splitlines())) <= width
+
+
+def test_numbers_of_a_large_fleet_fit_into_80_columns() -> None:
+    one = assessment("host", statuses(*[F] * 7))
+    summary = Summary()
+    for _ in range(30_000 // 7):
+        summary.add(one)
+    stream = io.StringIO()
+    show_summary(summary, console(stream, width=80))
+    total = next(line for line in stream.getvalue().splitlines() if line.startswith(" Total"))
+    assert total.split()[2] == str(30_000 // 7 * 7)
+
+
+def colours(text: str) -> list[str]:
+    return re.findall(r"\x1b\[[0-9;]*m", text)
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return monkeypatch
+
+
+def test_colours_on_a_terminal_alone(plain_environment: pytest.MonkeyPatch) -> None:
+    assert any("31" in code for code in colours(summary_text(assessment(), stream=Terminal())))
+    assert colours(summary_text(assessment())) == []
+
+
+def test_no_color(plain_environment: pytest.MonkeyPatch) -> None:
+    plain_environment.setenv("NO_COLOR", "1")
+    text = summary_text(assessment(), stream=Terminal())
+    assert {code for code in colours(text) if re.search(r"[349]\d", code)} == set()
+
+
+def test_shapes_say_what_colours_say() -> None:
+    text = comparison_text([BEFORE], [AFTER])
+    assert "█ pass   ▒ fail   ! error   · manual, not applicable or waived" in text
+    assert re.search(r"1 host +▒+ +█+ +0 → 2 +2 → 0", text)
+
+
+def test_an_old_encoding_gets_plain_shapes() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    show_comparison(compare([BEFORE], [AFTER]), console(stream, width=80))
+    stream.flush()
+    text = raw.getvalue().decode("ascii")
+    assert re.search(r"1 host[ |]+-+[ |]+#+[ |]+0 > 2[ |]+2 > 0", text)
+    assert "+  1.1.3" in text
+
+
+def visible(text: str) -> bool:
+    return text.replace("\n", "").isprintable()
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile_text)
+def test_hostile_text_is_inert(plain_environment: pytest.MonkeyPatch, text: str) -> None:
+    hostile = hostile_assessment(text)
+    assert visible(summary_text(hostile))
+    assert visible(summary_text(hostile, gone(text, reason=text)))
+    assert visible(comparison_text([hostile], [hostile]))
+    assert visible(comparison_text([assessment(text)], [gone(text, reason=text)]))
+    shown = summary_text(hostile, stream=Terminal())
+    assert visible(re.sub(r"\x1b\[[0-9;]*m", "", shown))  # what is left beside our own colours
+
+
+@pytest.mark.parametrize("snippet", [each for each in HOSTILE if each.isprintable() and len(each) < 40])
+def test_markup_and_emoji_codes_are_shown_as_they_are(snippet: str) -> None:
+    assert snippet in summary_text(hostile_assessment(snippet), width=300)
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=4, max_size=4), st.integers(4, 30))
+def test_bars_fill_their_width_and_hide_nothing(amounts: list[int], width: int) -> None:
+    cells = _cells(amounts, width)
+    assert sum(cells) == (width if any(amounts) else 0)
+    assert all((cell > 0) is (amount > 0) for cell, amount in zip(cells, amounts, strict=True))
+
+
+def test_controls_are_all_counted() -> None:
+    total = next(line for line in summary_text(assessment()).splitlines() if line.startswith(" Total"))
+    assert sum(int(word) for word in total.split() if word.isdigit()) == len(CONTROLS)
