@@ -64,8 +64,10 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
     a pipe is written to as the hosts come.
 
     Raises:
-        HardenerError: a file cannot be written; says which.
+        HardenerError: a file cannot be written, says which; or two reports would go to one file.
     """
+    if len({path.resolve() for path in reports}) < len(reports):
+        raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
     outputs: list[tuple[Report, _Output]] = []
     try:
         for path, report in reports.items():

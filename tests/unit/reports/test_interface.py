@@ -118,6 +118,13 @@ def test_what_cannot_be_written_is_named(tmp_path: Path, run: RunInfo, name: str
         write_reports([], {tmp_path / name: Names(run)})
 
 
+def test_two_reports_never_share_a_file(tmp_path: Path, run: RunInfo) -> None:
+    (tmp_path / "link").symlink_to("real")
+    with pytest.raises(HardenerError, match="the same file"):
+        write_reports([], {tmp_path / "real": Names(run), tmp_path / "link": Names(run)})
+    assert not (tmp_path / "real").exists()
+
+
 class Tracked(Assessment):
     """An assessment that can be watched: a subclass without slots takes weak references."""
 
