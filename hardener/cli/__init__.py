@@ -1,0 +1,87 @@
+"""The front door: ``hardener VERB``, one file a verb.
+
+Standard output is data, standard error is conversation, the exit code is a contract (``ExitCode``). Whatever
+goes wrong is one line on standard error. Verbs import what they need when they run: ``--help`` is fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from hardener import __version__
+from hardener.cli.assess import assess
+from hardener.cli.audit import audit
+from hardener.cli.common import Conversation, verbose_option
+from hardener.cli.controls import controls
+from hardener.cli.explain import explain
+from hardener.cli.lab import lab
+from hardener.errors import ExitCode, HardenerError
+from hardener.text import line
+
+
+class _Hardener(click.Group):
+    """The verbs, and one way to end for all of them."""
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        """Run a verb; however it ends becomes an exit code and at most one line."""
+        conversation = Conversation()
+        try:
+            code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
+        except HardenerError as error:
+            code = _say(line(str(error), 2000), error.exit_code)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = ExitCode.USAGE
+        except click.ClickException as error:
+            code = _say(_usage(error), ExitCode.USAGE)
+        except (click.Abort, KeyboardInterrupt):
+            code = _say("interrupted", ExitCode.INTERRUPTED)
+        except Exception as error:
+            if conversation.verbose:
+                raise
+            what = line(f"{type(error).__name__}: {error}")
+            code = _say(
+                f"internal error: {what} (`hardener -v …` shows where; please report it)", ExitCode.INTERNAL
+            )
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _usage(error: click.ClickException) -> str:
+    message = line(error.format_message()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message} (see `{context.command_path} --help`)" if context else message
+
+
+def _say(message: str, code: ExitCode) -> ExitCode:
+    click.echo(f"hardener: error: {message}", err=True)
+    return code
+
+
+@click.group(cls=_Hardener, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="hardener %(version)s")
+@verbose_option
+def main() -> None:
+    r"""Harden Docker hosts, prove it with the CIS Docker Benchmark, keep it so.
+
+    \b
+    Exit codes:
+      0    compliant: no control fails
+      1    internal error
+      2    wrong use: an option, a file, an inventory
+      3    not compliant: a control fails
+      4    incomplete: nothing fails, but a host or a control could not be evaluated
+      5    rolled back: a change broke a host and was undone
+      130  interrupted
+    """
+
+
+for _verb in (audit, assess, explain, controls, lab):
+    main.add_command(_verb)

@@ -1,0 +1,65 @@
+"""``hardener assess``: judge stored snapshots; no host, no Ansible."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hardener.cli.common import ReportFiles, Selection, exit_zero_option, report_options, selection_options
+from hardener.errors import ExitCode, HardenerError
+
+if TYPE_CHECKING:
+    from hardener.snapshot import Snapshot
+
+STDIN = Path("-")
+
+
+@click.command(short_help="Judge stored snapshots, without any host.")
+@click.argument("snapshots", nargs=-1, required=True, metavar="SNAPSHOT...", type=click.Path(path_type=Path))
+@selection_options
+@report_options
+@exit_zero_option
+def assess(
+    *, snapshots: tuple[Path, ...], selection: Selection, files: ReportFiles, exit_zero: bool
+) -> ExitCode:
+    r"""Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
+
+    SNAPSHOT is a file, a folder of *.json files, or - for standard input.
+
+    \b
+    hardener assess snapshots/ --junit junit.xml
+    ssh db01 sudo python3 - < host_snapshot.py | hardener assess -
+    """
+    from hardener.assess import assess as judge
+    from hardener.cli.auditing import exit_code, report
+
+    started = datetime.now(UTC)
+    controls = selection.controls()
+    assessments = [judge(snapshot, controls, benchmark=selection.benchmark) for snapshot in _load(snapshots)]
+    summary = report(assessments, selection, files, started=started)
+    return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
+
+
+def _load(paths: tuple[Path, ...]) -> Iterator[Snapshot]:
+    """The snapshots, folder by folder in the order of their names.
+
+    Raises:
+        HardenerError: one cannot be read, or a folder holds none.
+    """
+    from hardener.snapshot import Snapshot
+
+    for path in paths:
+        if path == STDIN:
+            yield Snapshot.parse(sys.stdin.buffer.read(), name="standard input")
+        elif path.is_dir():
+            found = sorted(path.glob("*.json"))
+            if not found:
+                raise HardenerError(f"no snapshot in {path}", hint="snapshots are *.json files")
+            yield from map(Snapshot.load, found)
+        else:
+            yield Snapshot.load(path)

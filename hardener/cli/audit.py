@@ -1,0 +1,69 @@
+"""``hardener audit``: read what is true on the hosts, judge it, report it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from hardener.cli.common import (
+    Conversation,
+    FleetOptions,
+    ReportFiles,
+    Selection,
+    exit_zero_option,
+    fleet_options,
+    report_options,
+    selection_options,
+    verbose_option,
+)
+from hardener.errors import ExitCode
+
+
+@click.command(short_help="Audit hosts; changes nothing.")
+@fleet_options
+@selection_options
+@report_options
+@click.option(
+    "--snapshots",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep the collected facts in this folder, a file a host.",
+)
+@exit_zero_option
+@verbose_option
+@click.pass_obj
+def audit(
+    conversation: Conversation,
+    *,
+    hosts: FleetOptions,
+    selection: Selection,
+    files: ReportFiles,
+    snapshots: Path | None,
+    exit_zero: bool,
+) -> ExitCode:
+    r"""Audit hosts against the CIS Docker Benchmark. Read only.
+
+    Facts are collected by one Ansible task a host, as root: directly where root logs in, with sudo otherwise
+    (or as ansible_become says). A host that cannot be reached is part of every report.
+
+    \b
+    hardener audit -i localhost,
+    hardener audit -i inventory.yml --limit web --junit junit.xml --json report.json
+    """
+    from hardener.cli.auditing import exit_code, judge, report, snapshot_folder
+    from hardener.cli.progress import Progress, echo
+    from hardener.fleet import ansible_version
+
+    started = datetime.now(UTC)
+    fleet = hosts.fleet(echo if conversation.verbose else None)
+    with (
+        snapshot_folder(snapshots) as folder,
+        fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
+    ):
+        with Progress("audit", last="collect", plain=conversation.verbose) as progress:
+            assessments = judge(run, selection, progress, keep=snapshots is not None)
+        # Ansible needs a moment to go; the results do not wait for it.
+        summary = report(assessments, selection, files, started=started, ansible_version=ansible_version())
+    return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)

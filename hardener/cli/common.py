@@ -1,0 +1,209 @@
+"""Options that several verbs have, each group of them as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardener import catalogue
+
+if TYPE_CHECKING:
+    from hardener.fleet import Fleet
+    from hardener.model import Control
+    from hardener.reports.interface import Report, RunInfo
+
+_Function = Callable[..., Any]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """How much is said on standard error."""
+
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """Which hosts, and what Ansible needs to reach them."""
+
+    inventory: str
+    limit: str
+    ask_become_pass: bool
+    ask_vault_pass: bool
+    vault_password_file: Path | None
+    artifacts: Path | None
+
+    def fleet(self, echo: Callable[[str], None] | None) -> Fleet:
+        """The hosts; asks for the passwords that are needed, as Ansible would.
+
+        Args:
+            echo: called with each line that Ansible prints.
+
+        Raises:
+            HardenerError: the inventory cannot be one.
+        """
+        from hardener.fleet import Credentials, Fleet
+
+        return Fleet(
+            inventory=self.inventory,
+            limit=self.limit,
+            credentials=Credentials(
+                become_password=_ask("BECOME password") if self.ask_become_pass else None,
+                vault_password=_ask("Vault password") if self.ask_vault_pass else None,
+                vault_password_file=self.vault_password_file,
+            ),
+            artifacts=self.artifacts,
+            echo=echo,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which controls count."""
+
+    benchmark: str
+    level: int
+    only: tuple[str, ...]
+
+    def controls(self) -> tuple[Control, ...]:
+        """The controls, in the order of the report.
+
+        Raises:
+            HardenerError: there is no such benchmark, or a selector names nothing.
+        """
+        return catalogue.select(
+            catalogue.load(self.benchmark), benchmark=self.benchmark, level=self.level, only=self.only
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """Which reports are written, and where."""
+
+    junit: Path | None
+    json: Path | None
+
+    def reports(self, run: RunInfo) -> dict[Path, Report]:
+        """The reports of a run by their files."""
+        from hardener.reports.junit import JUnitReport
+        from hardener.reports.native import NativeReport
+
+        reports: dict[Path, Report] = {}
+        if self.junit:
+            reports[self.junit] = JUnitReport(run)
+        if self.json:
+            reports[self.json] = NativeReport(run)
+        return reports
+
+    def named(self) -> Mapping[str, Path]:
+        """The files by what they are called."""
+        return {name: path for name, path in (("JUnit", self.junit), ("JSON", self.json)) if path is not None}
+
+
+def _ask(what: str) -> str:
+    return str(click.prompt(what, hide_input=True, err=True, default="", show_default=False))
+
+
+def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[_Function], _Function]:
+    """Options as one decorator, in the order they are written; the verb gets one ``kind`` as ``name``."""
+    fields = [field.name for field in dataclasses.fields(kind)]
+
+    def decorate(function: _Function) -> _Function:
+        @functools.wraps(function)
+        def with_group(**values: Any) -> Any:
+            group = kind(**{field: values.pop(field) for field in fields})
+            return function(**{name: group}, **values)
+
+        decorated: _Function = with_group
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _be_verbose(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Conversation).verbose = True
+
+
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_be_verbose,
+    help="Show what Ansible prints, and where an internal error is.",
+)
+
+fleet_options = _group(
+    "hosts",
+    FleetOptions,
+    click.option(
+        "-i",
+        "--inventory",
+        required=True,
+        metavar="INVENTORY",
+        help="Ansible inventory: file, folder, or list of hosts ('db01,'; 'localhost,' is this machine).",
+    ),
+    click.option("--limit", default="", metavar="PATTERN", help="Only these hosts of the inventory."),
+    click.option("-K", "--ask-become-pass", is_flag=True, help="Ask for the password of sudo on the hosts."),
+    click.option("-J", "--ask-vault-pass", is_flag=True, help="Ask for the password of Ansible Vault."),
+    click.option(
+        "--vault-password-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="File with the password of Ansible Vault.",
+    ),
+    click.option(
+        "--artifacts",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Keep what Ansible prints, and every event, in this folder.",
+    ),
+)
+
+selection_options = _group(
+    "selection",
+    Selection,
+    click.option(
+        "--benchmark",
+        default=catalogue.DEFAULT_BENCHMARK,
+        show_default=True,
+        metavar="NAME",
+        help="Benchmark version to judge by.",
+    ),
+    click.option(
+        "--level",
+        type=click.IntRange(1, 2),
+        default=2,
+        show_default=True,
+        metavar="1|2",
+        help="Highest level of the controls that count.",
+    ),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="SLUG|CIS-ID|SECTION",
+        help="Only this control or section; repeatable. `hardener controls` lists them.",
+    ),
+)
+
+report_options = _group(
+    "files",
+    ReportFiles,
+    click.option("--junit", type=click.Path(path_type=Path), metavar="PATH", help="Write JUnit XML."),
+    click.option(
+        "--json", type=click.Path(path_type=Path), metavar="PATH", help="Write all findings as JSON."
+    ),
+)
+
+exit_zero_option = click.option(
+    "--exit-zero", is_flag=True, help="Exit with 0 where the code would be 3 or 4: for jobs that only report."
+)

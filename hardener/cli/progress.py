@@ -1,0 +1,101 @@
+"""Progress on standard error: one live line on a terminal, now and then a line anywhere else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+import click
+
+from hardener.fleet import Event, Hosts, State, TaskResult, TaskStarted
+from hardener.text import block, line
+
+_REDRAW_S = 0.1
+_LINE_EVERY_S = 10.0
+_CLEAR = "\r\x1b[K"
+
+
+def echo(text: str) -> None:
+    """Show a line that Ansible printed."""
+    click.echo(block(text), err=True)
+
+
+class Progress:
+    """What a run over the fleet is doing.
+
+    A host is done when its last task is, or when it failed; failures are lines that stay.
+
+    Args:
+        label: what is done to the hosts, such as ``audit``.
+        last: the action that ends a host.
+        stream: where to; standard error.
+        plain: no live line, because others write to the stream too.
+    """
+
+    def __init__(self, label: str, *, last: str, stream: TextIO | None = None, plain: bool = False) -> None:
+        self._label = label
+        self._last = last
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and not plain
+        self._colour = self._stream.isatty() and not os.environ.get("NO_COLOR")
+        self._started = self._shown = time.monotonic()
+        self._hosts: tuple[str, ...] = ()
+        self._done: set[str] = set()
+        self._failed: dict[State, int] = {State.UNREACHABLE: 0, State.FAILED: 0}
+        self._task = ""
+
+    def __enter__(self) -> Self:
+        self._draw()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write("")
+        if error is None:
+            self._write(f"{self._status()}\n")
+
+    def show(self, event: Event) -> None:
+        """Take an event of the run."""
+        match event:
+            case Hosts(names):
+                self._hosts = names
+            case TaskStarted(name):
+                self._task = name
+            case TaskResult(host, action, state, reason):
+                if state in self._failed:
+                    self._failed[state] += 1
+                    self.note(f"{line(host)}: {state}: {reason}", colour="red")
+                if state in self._failed or action == self._last:
+                    self._done.add(host)
+        every = _REDRAW_S if self._live else _LINE_EVERY_S
+        if time.monotonic() - self._shown >= every:
+            self._draw() if self._live else self._write(f"{self._status()}\n")
+
+    def note(self, text: str, *, colour: str | None = None) -> None:
+        """Show a line that stays."""
+        self._write(f"{click.style(text, fg=colour) if colour and self._colour else text}\n")
+        self._draw()
+
+    def _status(self) -> str:
+        hosts = len(self._hosts) or len(self._done)
+        parts = [f"{len(self._done)} of {hosts} host{'' if hosts == 1 else 's'}" if hosts else "starting"]
+        parts += [f"{count} {state}" for state, count in self._failed.items() if count]
+        return f"{self._label}: {', '.join(parts)}, {time.monotonic() - self._started:.1f} s"
+
+    def _draw(self) -> None:
+        """Draw the live line again, where there is one."""
+        if not self._live:
+            return
+        text = f"{self._status()}  {self._task}" if self._task else self._status()
+        text = line(text)[: shutil.get_terminal_size().columns - 1]  # what wraps could not be cleared
+        self._write(click.style(text, dim=True) if self._colour else text)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"{_CLEAR}{text}" if self._live else text)
+        self._stream.flush()
+        self._shown = time.monotonic()

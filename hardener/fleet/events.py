@@ -1,0 +1,131 @@
+"""What Ansible says while it runs, as types; and how each host ended.
+
+ansible-runner hands on Ansible's events as dictionaries. ``translate`` takes what we use out of them and
+nothing else; texts come from hosts, so they are made safe to show here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hardener.text import line
+
+
+class State(StrEnum):
+    """How a task, or a whole run, ended on a host."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts of this run, in the order of the inventory."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """Ansible begins a task."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A task ended on a host.
+
+    ``data`` is what the task returned; ``reason`` one line that says why it failed. A failure that the
+    playbook ignores is ``OK``.
+    """
+
+    host: str
+    action: str  # without its collection: "collect", "converge", "apt"
+    state: State
+    reason: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing happened for a second: a moment to show that time passes."""
+
+
+Event = Hosts | TaskStarted | TaskResult | Idle
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended on one host: ``OK``, ``CHANGED``, ``FAILED`` or ``UNREACHABLE``, and why."""
+
+    state: State
+    reason: str = ""
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether everything was done that was asked for."""
+        return self.state in (State.OK, State.CHANGED)
+
+
+_STATES = {
+    "runner_on_ok": State.OK,
+    "runner_on_failed": State.FAILED,
+    "runner_on_unreachable": State.UNREACHABLE,
+    "runner_on_skipped": State.SKIPPED,
+}
+_POPULATION = "ansible_play_hosts_all"
+
+
+def translate(raw: Mapping[str, Any]) -> Event | None:
+    """An event of ansible-runner as ours; None for those that say nothing to us."""
+    data = raw.get("event_data") or {}
+    if raw.get("event") == "playbook_on_task_start":
+        return TaskStarted(line(str(data.get("name", ""))))
+    state = _STATES.get(raw.get("event", ""))
+    if state is None:
+        return None
+    result = data.get("res") or {}
+    # The playbooks' first task prints this variable, so that hosts that never answer are known too.
+    if _POPULATION in result and data.get("resolved_action") == "ansible.builtin.debug":
+        return Hosts(tuple(map(str, result[_POPULATION])))
+    reason = ""
+    if state is State.FAILED and data.get("ignore_errors"):
+        state = State.OK
+    elif state in (State.FAILED, State.UNREACHABLE):
+        reason = explain(result)
+    elif state is State.OK and result.get("changed") is True:
+        state = State.CHANGED
+    return TaskResult(
+        host=str(data.get("host", "")),
+        action=str(data.get("resolved_action") or data.get("task_action", "")).rpartition(".")[2],
+        state=state,
+        reason=reason,
+        data=result,
+    )
+
+
+def explain(result: Mapping[str, Any]) -> str:
+    """Why a task failed, in one line."""
+    message = str(result.get("msg") or "")
+    for item in result.get("results") or ():  # a loop: "one or more items failed" says nothing
+        if isinstance(item, Mapping) and item.get("failed") and item.get("msg"):
+            message = str(item["msg"])
+            break
+    for prefix in ("Task failed: ", "Action failed: ", "Failed to connect to the host via ssh: "):
+        message = message.removeprefix(prefix)
+    # What the connection or sudo said is the reason; ssh's greeting banners are not.
+    head, _, said = message.partition(">>> Standard Error")
+    lines = [text.strip() for text in head.splitlines() if text.strip()]
+    if said.strip():
+        lines.append(said.strip().splitlines()[-1].strip())
+    said = str(result.get("stderr") or result.get("module_stderr") or "").strip()
+    if said and said.splitlines()[-1] not in message:
+        lines.append(said.splitlines()[-1].strip())
+    return line(" ".join(lines)) or "Ansible gives no reason"

@@ -1,0 +1,89 @@
+"""What stopped Ansible before it got to the hosts, from what it printed, as one error.
+
+There are no events for this: Ansible prints ``[ERROR]: …`` with its origin, a list of causes and excerpts of
+files, or the usage of its command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from hardener.errors import HardenerError, InternalError
+from hardener.text import line
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_START = re.compile(r"\[(ERROR|WARNING)\]: |(?:ERROR(?:!|:)|ansible-playbook: error:) ")
+_ORIGIN = re.compile(r"^Origin: (?P<place>[^<\n]+)$", re.MULTILINE)
+_UNPARSED = re.compile(r"Completely failed to parse inventory source (?P<path>.+)")
+_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<cause>.+)")
+
+_HINTS = (
+    ("no vault secrets found", "give the password: --ask-vault-pass or --vault-password-file"),
+    ("Decryption failed", "is it the right vault password?"),
+    ("no hosts to target", "`--limit` leaves none; see `ansible-inventory --graph`"),
+    (
+        "Could not match supplied host pattern",
+        "no host or group has that name; see `ansible-inventory --graph`",
+    ),
+)
+
+
+def failure(printed: Iterable[str], *, code: int) -> HardenerError:
+    """The error that says why Ansible gave up.
+
+    Args:
+        printed: what it printed, line by line.
+        code: its exit code.
+    """
+    messages = list(_messages(printed))
+    errors = [text for kind, text in messages if kind == "error"]
+    if not errors:
+        return InternalError(
+            f"ansible-playbook ended with code {code} before it reached any host",
+            hint="-v shows what it printed",
+        )
+    text = errors[-1]
+    if unparsed := _UNPARSED.match(text):
+        path = unparsed["path"].strip()
+        text = _unparsed(path, [text for kind, text in messages if kind == "warning"])
+    head = _head(text)
+    hint = next((hint for known, hint in _HINTS if known in text), "")
+    return HardenerError(head.replace(", ignoring: ", ": "), hint=hint)
+
+
+def _messages(printed: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The errors and warnings in what was printed, each with the lines that belong to it."""
+    kind, lines = "", list[str]()
+    for printed_line in printed:
+        for text in _ESCAPES.sub("", printed_line).splitlines():
+            if start := _START.match(text):
+                if kind:
+                    yield kind, "\n".join(lines)
+                kind = "warning" if start[1] == "WARNING" else "error"
+                lines = [text[start.end() :]]
+            elif kind:
+                lines.append(text)
+    if kind:
+        yield kind, "\n".join(lines)
+
+
+def _head(text: str) -> str:
+    """A message's first line, and where the cause is."""
+    head = line(text.partition("\n")[0]).rstrip(".")
+    places = _ORIGIN.findall(text)
+    if places and places[-1] not in head:
+        return f"{head} ({line(places[-1])})"
+    return head
+
+
+def _unparsed(path: str, warnings: Sequence[str]) -> str:
+    """Why an inventory cannot be read: every plugin has tried, the one for such a file knows."""
+    causes = [text for text in warnings if _PLUGIN.match(text)]
+    if not causes:
+        return f"cannot read inventory {path}: it is no inventory"
+    yaml = path.endswith((".yml", ".yaml", ".json"))
+    cause = causes[0] if yaml else causes[-1]
+    match = _PLUGIN.match(cause)
+    assert match is not None
+    return f"cannot read inventory {path}: {match['cause']}{cause[match.end() :]}"

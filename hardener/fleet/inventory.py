@@ -1,0 +1,67 @@
+"""The inventory as the user names it: a file, a folder, a script, or a list of hosts such as ``db01,db02``.
+
+Ansible reads it; here is only what Ansible would not say clearly, or would let pass: a missing file leaves it
+with no host and success.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.text import line
+
+# The names for which Ansible itself, where no inventory names them, does not connect by ssh.
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def check(inventory: str) -> None:
+    """Refuse an inventory that cannot be one.
+
+    Raises:
+        HardenerError: it does not exist, or a list names no host or an impossible one.
+    """
+    if not inventory.strip():
+        raise HardenerError(
+            "the inventory is empty", hint="give a file, a folder or a list of hosts such as 'db01,'"
+        )
+    if not _is_list(inventory):
+        if not Path(inventory).exists():
+            raise HardenerError(
+                f"inventory {line(inventory)} does not exist",
+                hint=f"a host is given as a list: -i '{line(inventory)},'",
+            )
+        return
+    hosts = _hosts(inventory)
+    if not hosts:
+        raise HardenerError("the inventory names no host", hint="-i 'db01,' names one")
+    for host in hosts:
+        if host.startswith("-") or not host.isprintable() or any(letter in host for letter in " *?"):
+            raise HardenerError(
+                f"{line(repr(host))} is no host name",
+                hint="a list names hosts one by one; patterns go into --limit",
+            )
+
+
+def sources(inventory: str, folder: Path) -> list[str]:
+    """Ansible's inventory sources for what the user named.
+
+    In a list, ``localhost`` is the machine that hardener runs on: reached without ssh, as Ansible does where
+    no inventory names it. A file in ``folder`` says so; it comes first, so that everything else overrides it.
+    """
+    local = sorted(_LOCAL.intersection(_hosts(inventory))) if _is_list(inventory) else []
+    if not local:
+        return [inventory]
+    path = folder / "local.json"
+    hosts = {host: {"ansible_connection": "local"} for host in local}
+    path.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
+    return [str(path), inventory]
+
+
+def _is_list(inventory: str) -> bool:
+    return "," in inventory and not Path(inventory).exists()
+
+
+def _hosts(inventory: str) -> list[str]:
+    return [name for part in inventory.split(",") if (name := part.strip(" \t"))]

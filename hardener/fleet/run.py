@@ -1,0 +1,220 @@
+"""One run of ansible-runner: started in the background, read as a stream of events, always cleaned up.
+
+Ansible works while the caller does something else or looks at what has come already; its files are in a
+private folder that is gone afterwards. However the caller leaves, Ansible and its workers are ended.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import ansible_runner
+
+from hardener.errors import HardenerError, InternalError
+from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
+from hardener.fleet.failure import failure
+from hardener.text import line
+
+_IDLE_S = 1.0
+_POLL_S = 0.2  # how often ansible-runner asks whether it should stop
+_GRACE_S = 5.0
+_PRINTED_LINES = 1000
+
+_Options = Callable[[Path], dict[str, Any]]
+
+
+class Run:
+    """A playbook that runs; made by ``Fleet.run``.
+
+    Args:
+        options: gives ansible-runner's options, once there is a folder for its files.
+        label: what its artifacts are called.
+        artifacts: where they are kept; None removes them.
+        echo: called with each line that Ansible prints.
+    """
+
+    def __init__(
+        self,
+        options: _Options,
+        *,
+        label: str,
+        artifacts: Path | None = None,
+        echo: Callable[[str], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._label = label
+        self._artifacts = artifacts
+        self._echo = echo
+        self._queue: queue.SimpleQueue[dict[str, Any] | _End] = queue.SimpleQueue()
+        self._cancelled = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._folder: Path | None = None
+        self._pid = 0
+        self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
+        self._hosts: dict[str, None] = {}
+        self._reasons: dict[str, str] = {}
+        self._stats: dict[str, Any] | None = None
+        self._end: _End | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="hardener-"))
+        self._watch_signals()
+        self._thread = threading.Thread(target=self._work, name=f"ansible-{self._label}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._stop(interrupt=kind is not None or (self._stats is None and self._end is None))
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events, as they come; ends when Ansible has done all hosts.
+
+        Raises:
+            HardenerError: Ansible stopped before it got to any host.
+        """
+        while self._stats is None:
+            try:
+                raw = self._queue.get(timeout=_IDLE_S)
+            except queue.Empty:
+                yield Idle()
+                continue
+            if isinstance(raw, _End):
+                self._end = raw
+                break
+            if event := self._take(raw):
+                yield event
+        if not self._hosts:
+            raise self._failure()
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """How the run ended on each host, in the order of the inventory; complete after the events."""
+        stats = self._stats or {}
+        return {host: self._outcome(host, stats) for host in self._hosts}
+
+    def _outcome(self, host: str, stats: dict[str, Any]) -> Outcome:
+        reason = self._reasons.get(host, "")
+        if host in stats.get("dark", ()):
+            return Outcome(State.UNREACHABLE, reason)
+        if host in stats.get("failures", ()):
+            return Outcome(State.FAILED, reason)
+        if host not in stats.get("processed", ()):
+            return Outcome(State.FAILED, reason or f"Ansible did not get to it: {self._failure().message}")
+        return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
+
+    def _failure(self) -> HardenerError:
+        if self._end and self._end.error:
+            return InternalError(f"ansible-runner failed: {line(repr(self._end.error))}")
+        if self._stats is not None:
+            return HardenerError("the inventory has no hosts")
+        return failure(self._printed, code=self._end.code if self._end else 0)
+
+    def _take(self, raw: dict[str, Any]) -> Event | None:
+        self._pid = raw.get("pid", self._pid)
+        if raw.get("event") == "playbook_on_stats":
+            self._stats = raw["event_data"]
+        event = translate(raw)
+        if isinstance(event, Hosts):
+            self._hosts |= dict.fromkeys(event.names)
+        elif isinstance(event, TaskResult):
+            self._hosts.setdefault(event.host)
+            if event.reason:
+                self._reasons[event.host] = event.reason
+        return event
+
+    # --- the thread that runs Ansible ---------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Run Ansible; whatever happens, the queue gets its end."""
+        assert self._folder is not None
+        ident = self._ident()
+        try:
+            runner = ansible_runner.run(
+                **self._options(self._folder),
+                private_data_dir=str(self._folder),
+                artifact_dir=str(self._artifacts.absolute()) if self._artifacts else None,
+                ident=ident,
+                quiet=True,
+                suppress_env_files=True,
+                settings={"pexpect_timeout": _POLL_S, "suppress_output_file": self._artifacts is None},
+                event_handler=self._on_event,
+                cancel_callback=self._cancelled.is_set,
+            )
+        except Exception as error:  # whatever it is, the thread that waits must know
+            self._queue.put(_End(error=error))
+        else:
+            self._queue.put(_End(code=runner.rc or 0))
+        finally:
+            if self._artifacts:  # ansible-runner writes the whole environment there, with whatever secrets
+                (self._artifacts / ident / "command").unlink(missing_ok=True)
+
+    def _on_event(self, raw: dict[str, Any]) -> bool:
+        """Take an event; the answer says whether ansible-runner writes it to a file."""
+        if text := raw.get("stdout"):
+            self._printed.append(text)
+            if self._echo:
+                self._echo(text)
+        self._queue.put(raw)
+        return self._artifacts is not None
+
+    def _ident(self) -> str:
+        """A name for this run's artifacts that is not taken."""
+        if self._artifacts is None or not (self._artifacts / self._label).exists():
+            return self._label
+        taken = len(list(self._artifacts.glob(f"{self._label}*")))
+        return f"{self._label}-{taken + 1}"
+
+    # --- ending -------------------------------------------------------------------------------------------
+
+    def _watch_signals(self) -> None:
+        """Let a termination end the run as Ctrl-C does: Ansible has a session of its own and would go on."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._handlers[number] = signal.signal(number, _interrupt)
+
+    def _stop(self, *, interrupt: bool) -> None:
+        """Wait for Ansible to end, or make it."""
+        assert self._thread is not None
+        try:
+            if interrupt and self._pid and self._thread.is_alive():
+                # Ansible passes it on to its workers, which have sessions of their own; a kill would not.
+                with suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.SIGINT)
+            if self._pid or not interrupt:
+                self._thread.join(_GRACE_S)
+        finally:  # whatever is left, and however often Ctrl-C is pressed
+            self._cancelled.set()
+            self._thread.join()
+
+
+class _End:
+    """Ansible has ended."""
+
+    def __init__(self, *, code: int = 0, error: Exception | None = None) -> None:
+        self.code = code
+        self.error = error
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

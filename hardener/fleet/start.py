@@ -1,0 +1,175 @@
+"""How Ansible is started: its environment, its options, the passwords it asks for."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hardener.content import content_dir
+from hardener.errors import InternalError
+from hardener.fleet import inventory as inventories
+from hardener.fleet.run import Run
+
+_FORKS_A_CORE = 4
+_MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
+_MAX_FORKS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What Ansible may ask for. Keys, users and ports are the inventory's business."""
+
+    become_password: str | None = field(default=None, repr=False)
+    vault_password: str | None = field(default=None, repr=False)
+    vault_password_file: Path | None = None
+
+
+class Fleet:
+    """The hosts of an inventory, and how they are reached.
+
+    Args:
+        inventory: a file, a folder, or a list such as ``db01,db02``.
+        limit: Ansible's pattern for a part of the inventory.
+        credentials: passwords, where they are needed.
+        artifacts: where everything that Ansible says is kept; nothing is kept without it.
+        echo: called with each line that Ansible prints.
+
+    Raises:
+        HardenerError: the inventory cannot be one.
+    """
+
+    def __init__(
+        self,
+        *,
+        inventory: str,
+        limit: str = "",
+        credentials: Credentials | None = None,
+        artifacts: Path | None = None,
+        echo: Callable[[str], None] | None = None,
+    ) -> None:
+        inventories.check(inventory)
+        self._inventory = inventory
+        self._limit = limit
+        self._credentials = credentials or Credentials()
+        self._artifacts = artifacts
+        self._echo = echo
+
+    def run(
+        self, playbook: str, *, variables: Mapping[str, Any], check: bool = False, diff: bool = False
+    ) -> Run:
+        """A run of one of our playbooks; it starts where it is entered as a context.
+
+        Args:
+            playbook: its name, such as ``audit``.
+            variables: extra variables; not for secrets, they are on a command line.
+            check: change nothing, predict.
+            diff: let the hosts say what changes.
+        """
+        binary = Path(sys.executable).parent / "ansible-playbook"
+        if not binary.exists() and shutil.which("ansible-playbook") is None:
+            raise InternalError("ansible-playbook is missing", hint="install hardener with its dependencies")
+        return Run(
+            partial(self._options, playbook=playbook, variables=variables, check=check, diff=diff),
+            label=playbook,
+            artifacts=self._artifacts,
+            echo=self._echo,
+        )
+
+    def _options(
+        self, folder: Path, *, playbook: str, variables: Mapping[str, Any], check: bool, diff: bool
+    ) -> dict[str, Any]:
+        """Options of ansible-runner for a run with its files in ``folder``."""
+        options, passwords = self._passwords()
+        flags = [*options, *(["--check"] if check else []), *(["--diff"] if diff else [])]
+        return {
+            "playbook": str(content_dir() / "playbooks" / f"{playbook}.yml"),
+            "inventory": inventories.sources(self._inventory, folder),
+            "limit": self._limit or None,
+            "extravars": dict(variables),
+            "cmdline": shlex.join(flags) or None,
+            "passwords": passwords,
+            "envvars": environment(os.environ),
+            # The user's own ansible.cfg, and paths relative to where hardener was called.
+            "project_dir": str(Path.cwd()),
+            # ansible-runner would point Ansible's fact cache at its own folder.
+            "fact_cache_type": "memory",
+        }
+
+    def _passwords(self) -> tuple[list[str], dict[str, str]]:
+        """Ansible's options, and the answers to what it then asks on its terminal.
+
+        A password is on no command line, in no environment and in no file.
+        """
+        flags: list[str] = []
+        answers: dict[str, str] = {}
+        if self._credentials.become_password is not None:
+            flags.append("--ask-become-pass")
+            answers["^BECOME password: $"] = self._credentials.become_password
+        if self._credentials.vault_password is not None:
+            flags.append("--ask-vault-pass")
+            answers["^Vault password: $"] = self._credentials.vault_password
+        if self._credentials.vault_password_file is not None:
+            flags += ["--vault-password-file", str(self._credentials.vault_password_file)]
+        return flags, answers
+
+
+def ansible_version() -> str:
+    """Version of ansible-core."""
+    return version("ansible-core")
+
+
+def environment(present: Mapping[str, str]) -> dict[str, str]:
+    """What Ansible's environment gets beside what is there.
+
+    The user's environment wins over what is merely a better default than Ansible's own; an ``ansible.cfg``
+    comes after both.
+    """
+    preferred = {
+        "ANSIBLE_FORKS": str(forks()),
+        # ansible-runner would turn it off.
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        # Hosts that are silently left out of an audit are worse than an error.
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_PIPELINING": "True",
+    }
+    settings = {name: value for name, value in preferred.items() if name not in present}
+    # Ours comes first even where another Ansible is in PATH, or none (pipx).
+    path = os.pathsep.join(filter(None, (str(Path(sys.executable).parent), present.get("PATH", os.defpath))))
+    settings |= {
+        "ANSIBLE_FORCE_COLOR": "False",
+        "ANSIBLE_NOCOLOR": "True",
+        "ANSIBLE_ROLES_PATH": str(content_dir() / "roles"),
+        # ansible-runner's own callback builds on this one; others break it.
+        "ANSIBLE_STDOUT_CALLBACK": "default",
+        "MAX_EVENT_RES": str(8 * 1024 * 1024),
+        "PATH": path,
+    }
+    # The playbooks decide by it whether one has to become root; su and cron leave it wrong or unset.
+    with suppress(KeyError):
+        settings["USER"] = pwd.getpwuid(os.geteuid()).pw_name
+    if (
+        "utf"
+        not in (present.get("LC_ALL") or present.get("LC_CTYPE") or present.get("LANG") or "utf").lower()
+    ):
+        settings["LC_ALL"] = "C.UTF-8"  # Ansible refuses to start in any other encoding
+    return settings
+
+
+def forks() -> int:
+    """How many hosts at once: by cores and by free memory; Ansible takes no more than there are hosts."""
+    limits = [_FORKS_A_CORE * (os.cpu_count() or 1), _MAX_FORKS]
+    with suppress(OSError, ValueError):  # not Linux: the cores decide alone
+        memory = Path("/proc/meminfo").read_text(encoding="ascii").partition("MemAvailable:")[2].split()[0]
+        limits.append(int(memory) // _MEMORY_A_FORK)
+    return max(1, min(limits))
