@@ -2,10 +2,10 @@
 
     python -m bench.one_host --containers 0,10,50,200 [--docker-bench CHECKOUT] [--runs 5] [--json FILE]
 
-Starts a private dockerd on the default socket of this machine (there must be none) with N busybox containers,
-and times whole processes: the bare API reads (the floor), the collector by hand, `hardener audit` of this host
-through Ansible, and docker-bench-security where a checkout is given. Prints medians and ratios as Markdown.
-Needs root.
+Starts a private dockerd on the default socket of this machine (there must be none) with N containers in
+it, and times whole processes: the bare API reads (the floor), the collector by hand, `hardener audit` of this
+host through Ansible, and docker-bench-security where a checkout is given. Prints medians and ratios as
+Markdown. Needs root.
 """
 
 from __future__ import annotations
