@@ -1,10 +1,10 @@
-"""A container as the facts show it: the kernel's word for one that runs, the declaration for one that does not."""
+"""A container as the facts show it: the kernel's word for one that runs, the declaration for any other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hardener.checks import check, shapes
 from hardener.checks.every import Judge, every
@@ -23,14 +23,11 @@ _MODES = {"net": "NetworkMode", "pid": "PidMode", "ipc": "IpcMode", "uts": "UTSM
 class Container:
     """One container of a host, running or not."""
 
+    kind: ClassVar[str] = "container"
+
     snapshot: Snapshot
     inspect: JSONObject
     facts: JSONObject | None  # `proc` of docs/snapshot.md
-
-    @property
-    def kind(self) -> str:
-        """How reports call it."""
-        return "container"
 
     @property
     def id(self) -> str:
@@ -82,7 +79,7 @@ class Container:
         return value
 
     def security_options(self, key: str) -> list[str]:
-        """Values of one security option in order, written ``key=value`` or ``key:value``; ``""`` of a bare one."""
+        """Values of one security option, ``key=value`` or ``key:value``, in order; ``""`` for a bare one."""
         values = []
         for option in shapes.texts(self.host_config, "SecurityOpt", SOURCE):
             # The engine splits at "=" first: a label's value has colons of its own.

@@ -107,7 +107,7 @@ def every(
     if doubtful:
         return manual(
             expected,
-            f"{ask}: {_sentence(doubtful, subjects)}",
+            f"{ask}: {len(doubtful)} of {_total(subjects)}",
             evidence=facts,
             offenders=doubtful,
             checked=checked,

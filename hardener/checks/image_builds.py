@@ -1,0 +1,200 @@
+"""Section 4, images: what their build history tells of how they were made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hardener.checks import check
+from hardener.checks.build_history import Command, Step, commands, steps
+from hardener.checks.containers import containers
+from hardener.checks.every import Note, Question, every
+from hardener.checks.local_images import NO_IMAGES, Image, images
+from hardener.checks.verdicts import needs_engine
+from hardener.model import Verdict
+from hardener.snapshot import Snapshot
+from hardener.text import shorten
+
+# What each package manager calls "fetch the index and do nothing with it".
+_REFRESHES = {
+    "apk": {"update"},
+    "apt": {"update"},
+    "apt-get": {"update"},
+    "aptitude": {"update"},
+    "dnf": {"makecache"},
+    "microdnf": {"makecache"},
+    "opkg": {"update"},
+    "tdnf": {"makecache"},
+    "yum": {"makecache"},
+    "zypper": {"ref", "refresh"},
+}
+_CLEANING = frozenset({"autoclean", "autoremove", "clean", "dist-clean"})
+
+# Programs that prepare or tidy and install nothing. Any other may have used the index.
+_BYSTANDER_WORDS = """
+: [ [[ } add-apt-repository apt-key awk case cat cd chmod chown cp curl cut date done echo esac export false
+fi find for gpg grep head install ln ls mkdir mv printf pwd rm sed set shopt sleep sort tail tar tee test
+touch tr true umask unset wget
+"""
+_BYSTANDERS = frozenset(_BYSTANDER_WORDS.split())
+
+# Ways to install what nobody signed, by the program that offers them; the rest are settings in any text.
+_UNVERIFIED_OPTIONS = {
+    "apk": {"--allow-untrusted"},
+    "apt": {"--allow-unauthenticated", "--allow-insecure-repositories", "--force-yes"},
+    "apt-get": {"--allow-unauthenticated", "--allow-insecure-repositories", "--force-yes"},
+    "curl": {"--insecure"},
+    "dnf": {"--nogpgcheck"},
+    "microdnf": {"--nogpgcheck"},
+    "pip": {"--trusted-host"},
+    "pip3": {"--trusted-host"},
+    "rpm": {"--nodigest", "--nosignature"},
+    "tdnf": {"--nogpgcheck"},
+    "wget": {"--no-check-certificate"},
+    "yum": {"--nogpgcheck"},
+    "zypper": {"--no-gpg-checks", "--allow-unsigned-rpm"},
+}
+_UNVERIFIED_SETTING = re.compile(
+    r"\[[^\]\n]*trusted=yes[^\]\n]*\]"
+    r"|(?:AllowInsecureRepositories|AllowUnauthenticated|AllowDowngradeToInsecureRepositories)"
+    r"[\"']?[\s=]+[\"']?(?:1|true|yes)"
+    r"|\b(?:repo_)?gpgcheck\s*=\s*(?:0|no|false)"
+    r"|\bsslverify\s*=\s*(?:0|no|false)"
+    r"|\bSigLevel\s*=\s*(?:Never|TrustAll)",
+    re.IGNORECASE,
+)
+_SET_ID = re.compile(r"[ugoa]*[+=][rwxXst]*s[rwxXst]*|0?[2-7][0-7]{3}")
+# Options of curl that take no value and may stand before k in one word: curl -fsSLk
+_CURL_INSECURE = re.compile(r"-[#0-9BGIJLMNORSVZafgijlnpqsv]*k")
+
+
+@check("image-no-lone-update")
+@needs_engine
+def lone_update(snapshot: Snapshot) -> Verdict:
+    """No layer holds a package index that a later, cached build would install from."""
+    return every(
+        images(snapshot),
+        _lone_update,
+        expected="every layer that refreshes a package index installs from it",
+        nobody=NO_IMAGES,
+    )
+
+
+def _lone_update(image: Image) -> Iterator[str]:
+    if not image.history:
+        yield Note("has no build history")
+    for step in steps(image):
+        ran = tuple(commands(step))
+        refreshed = [command for command in ran if _refreshes(command)]
+        if refreshed and not any(_may_install(command) for command in ran):
+            yield f"has a layer that only refreshes a package index: {shorten(str(refreshed[0]), 100)}"
+
+
+def _refreshes(command: Command) -> bool:
+    if command.program == "pacman":
+        # -Sy with packages installs, with u it upgrades.
+        flags = [word for word in command.words if word.startswith("-S")]
+        named = [word for word in command.words if not word.startswith("-")]
+        return any("y" in flag and "u" not in flag for flag in flags) and not named
+    return bool(_REFRESHES.get(command.program, set()) & set(command.words))
+
+
+def _may_install(command: Command) -> bool:
+    if command.program in _REFRESHES or command.program == "pacman":
+        verbs = {word for word in command.words if not word.startswith("-")}
+        return not _refreshes(command) and not verbs & _CLEANING
+    return command.program not in _BYSTANDERS
+
+
+@check("image-copy-not-add")
+@needs_engine
+def copy_not_add(snapshot: Snapshot) -> Verdict:
+    """No image was built with ADD, but for the root filesystem that it starts from."""
+    return every(
+        images(snapshot),
+        _added,
+        expected="files come into images by COPY, not ADD",
+        nobody=NO_IMAGES,
+    )
+
+
+def _added(image: Image) -> Iterator[str]:
+    if not image.history:
+        yield Note("has no build history")
+    layers = [step for step in steps(image) if step.instruction in {"ADD", "COPY", "RUN"}]
+    for number, step in enumerate(layers):
+        if step.instruction == "ADD" and not (number == 0 and _is_rootfs(step)):
+            yield f"is built with ADD {shorten(step.arguments.strip(), 100)}"
+
+
+def _is_rootfs(step: Step) -> bool:
+    """Whether the first layer is a local archive unpacked into the root: how every base image begins."""
+    words = step.arguments.split()
+    return bool(words) and words[-1] == "/" and "://" not in step.arguments
+
+
+@check("image-verified-packages")
+@needs_engine
+def verified_packages(snapshot: Snapshot) -> Verdict:
+    """No command of a build switched signature checks off; what scripts did inside only a person can tell."""
+    return every(
+        images(snapshot),
+        _unverified,
+        expected="software comes into images with its signature checked",
+        nobody=NO_IMAGES,
+        ask="read the Dockerfile and its scripts: is all software that they fetch verified",
+    )
+
+
+def _unverified(image: Image) -> Iterator[str]:
+    found = False
+    for step in steps(image):
+        reasons = [f"{command.program} {word}" for command in commands(step) for word in _disabling(command)]
+        setting = _UNVERIFIED_SETTING.search(step.arguments) if step.instruction == "RUN" else None
+        for reason in (*reasons, *((setting[0],) if setting else ())):
+            found = True
+            yield f"is built without checking signatures: {shorten(reason, 100)}"
+    if not found:
+        yield Question("switches no check off in its history" if image.history else "has no build history")
+
+
+def _disabling(command: Command) -> Iterator[str]:
+    options = _UNVERIFIED_OPTIONS.get(command.program, set())
+    for word in command.words:
+        name = word.partition("=")[0]
+        if name in options or (command.program == "curl" and _CURL_INSECURE.match(word)):
+            yield word
+
+
+@check("image-no-setuid")
+@needs_engine
+def no_setuid(snapshot: Snapshot) -> Verdict:
+    """A person lists the set-uid programs: no API tells the modes of an image's files."""
+    hardened: dict[str, bool] = {}
+    for container in containers(snapshot):
+        effective = (container.facts or {}).get("no_new_privs") == 1
+        image_id = str(container.inspect.get("Image"))
+        hardened[image_id] = hardened.get(image_id, True) and effective
+
+    def judge(image: Image) -> Iterator[str]:
+        yield Question(_set_id_history(image))
+        if hardened.get(image.id):
+            yield Note("all its containers run with no_new_privs: set-uid programs gain nothing in them")
+
+    return every(
+        images(snapshot),
+        judge,
+        expected="images hold no set-uid or set-gid programs",
+        nobody=NO_IMAGES,
+        ask="look into each image: docker run --rm --entrypoint find IMAGE / -xdev -perm /6000 -type f",
+    )
+
+
+def _set_id_history(image: Image) -> str:
+    for step in steps(image):
+        for command in commands(step):
+            if command.program == "chmod" and any(
+                _SET_ID.fullmatch(part) for word in command.words for part in word.split(",")
+            ):
+                return f"sets set-uid or set-gid bits in its history: {shorten(str(command), 100)}"
+    return "sets no such bit by a command of its history" if image.history else "has no build history"

@@ -1,0 +1,68 @@
+"""Section 6, operations: images and containers that nobody uses do not pile up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hardener.checks import check, policy, shapes
+from hardener.checks.containers import SOURCE, Container, containers
+from hardener.checks.local_images import Image, images
+from hardener.checks.verdicts import count, failed, manual, needs_engine, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import Snapshot
+
+
+@check("ops-image-sprawl")
+@needs_engine
+def image_sprawl(snapshot: Snapshot) -> Verdict:
+    """Few images lie unused: each is something to start by mistake and nothing that anybody updates."""
+    used = {container.inspect.get("Image") for container in containers(snapshot)}
+    everything = images(snapshot)
+    unused = [image for image in everything if image.id not in used]
+    return _sprawl(
+        [_unused_image(image) for image in unused],
+        policy.limit(snapshot, "max_unused_images"),
+        key="max_unused_images",
+        what=f"{len(unused)} of {count(len(everything), 'image')} used by no container",
+        checked=len(everything),
+    )
+
+
+def _unused_image(image: Image) -> Offender:
+    return Offender(image.kind, image.name, f"is used by no container: {image.size}, built {image.created}")
+
+
+@check("ops-container-sprawl")
+@needs_engine
+def container_sprawl(snapshot: Snapshot) -> Verdict:
+    """Few containers lie around that do not run."""
+    everything = containers(snapshot)
+    stopped = [container for container in everything if not container.running]
+    return _sprawl(
+        [_stopped_container(container) for container in stopped],
+        policy.limit(snapshot, "max_stopped_containers"),
+        key="max_stopped_containers",
+        what=f"{len(stopped)} of {count(len(everything), 'container')} not running",
+        checked=len(everything),
+    )
+
+
+def _stopped_container(container: Container) -> Offender:
+    state = shapes.required(container.inspect, "State", SOURCE)
+    status = shapes.text(state, "Status", SOURCE) or "not running"
+    since = shapes.text(state, "FinishedAt", SOURCE)[:10]
+    # The year 1 is the engine's word for never.
+    when = "" if since in {"", "0001-01-01"} else f" since {since}"
+    return Offender(container.kind, container.name, f"is {status}{when}")
+
+
+def _sprawl(unused: Sequence[Offender], limit: int | None, *, key: str, what: str, checked: int) -> Verdict:
+    expected = f"no more than hardener_policy.{key}" + ("" if limit is None else f" ({limit})")
+    if not unused or (limit is not None and len(unused) <= limit):
+        return passed(
+            expected, what, evidence=[f"{each.name} {each.detail}" for each in unused], checked=checked
+        )
+    if limit is None:
+        look_at = f"{what}: remove what is not needed, or say in policy how many may be"
+        return manual(expected, look_at, offenders=unused, checked=checked)
+    return failed(expected, what, offenders=unused, checked=checked)

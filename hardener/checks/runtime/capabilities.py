@@ -1,0 +1,104 @@
+"""Which Linux capabilities containers can ever use: the bounding set, against policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from hardener.checks import policy, shapes
+from hardener.checks.containers import SOURCE, Container, container_check
+from hardener.checks.every import Note
+from hardener.snapshot import FactUnavailable
+
+# In the order of their numbers (linux/capability.h).
+_NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT "
+    "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE "
+    "AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ "
+    "PERFMON BPF CHECKPOINT_RESTORE"
+)
+CAPABILITIES = tuple(_NAMES.split())
+
+# What the engine gives a container that asks for nothing (moby: daemon/pkg/oci/caps/defaults.go).
+_DEFAULT_MASK = 0xA80425FB
+
+_BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
+
+
+def _named(mask: int) -> frozenset[str]:
+    """Names of the bits set; a capability newer than this list goes by its number."""
+    return frozenset(
+        CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
+    )
+
+
+DEFAULT = _named(_DEFAULT_MASK)
+
+# Raw sockets let a container forge its neighbours' ARP and DNS; hardly any workload needs them.
+ALLOWED = DEFAULT - {"NET_RAW"}
+
+
+@container_check(
+    "container-capabilities",
+    expected="no container has a capability beyond the engine's default set without NET_RAW, or its policy",
+)
+def _capabilities(container: Container) -> Iterator[str]:
+    granted = policy.for_container(container.snapshot, "capabilities", container.name)
+    allowed = ALLOWED if granted is None else _policy(granted)
+    declared = _declared(container)
+    held = _effective(container) if container.running else declared
+    excess = held - allowed
+    if excess:
+        unasked = excess - declared
+        yield _sentence(excess) + (f" (not declared: {_listed(unasked)})" if unasked else "")
+    elif granted is not None and held - ALLOWED:
+        yield Note(f"policy lets it keep {_listed(held - ALLOWED)}")
+
+
+def _sentence(excess: frozenset[str]) -> str:
+    # NET_RAW and all that is not default: whoever holds SYS_ADMIN and SYS_MODULE holds the host.
+    if set(CAPABILITIES) - DEFAULT <= excess:
+        return "has every capability"
+    return f"has {_listed(excess)}"
+
+
+def _effective(container: Container) -> frozenset[str]:
+    """What its processes have or can get from a set-uid program or file capability."""
+    mask = 0
+    for key in ("cap_bnd", "cap_eff"):
+        value = str(container.fact(key))
+        if not _BIT_MASK.fullmatch(value):
+            raise FactUnavailable(SOURCE, f"{key} of {container.name} is no bit mask")
+        mask |= int(value, 16)
+    return _named(mask)
+
+
+def _declared(container: Container) -> frozenset[str]:
+    """What the engine makes of CapAdd and CapDrop (moby: daemon/pkg/oci/caps/utils.go)."""
+    if container.privileged:
+        return frozenset(CAPABILITIES)
+    added = {_normal(name) for name in shapes.texts(container.host_config, "CapAdd", SOURCE)}
+    dropped = {_normal(name) for name in shapes.texts(container.host_config, "CapDrop", SOURCE)}
+    if "ALL" in added:
+        return frozenset(CAPABILITIES) - dropped
+    if "ALL" in dropped:
+        return frozenset(added)
+    return (DEFAULT - dropped) | added
+
+
+def _policy(names: Iterable[str]) -> frozenset[str]:
+    allowed = frozenset(_normal(name) for name in names)
+    unknown = allowed - set(CAPABILITIES)
+    if unknown:
+        # "ALL" too: a container that needs everything is a risk to accept by a waiver, not by a policy.
+        raise policy.unusable("capabilities", "must name single capabilities", ", ".join(sorted(unknown)))
+    return allowed
+
+
+def _normal(name: str) -> str:
+    return name.upper().removeprefix("CAP_")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

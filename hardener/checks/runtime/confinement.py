@@ -1,0 +1,159 @@
+"""What holds a container's processes in: AppArmor, SELinux, seccomp, no_new_privs, and no privileged mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hardener.checks import check, shapes
+from hardener.checks.containers import Container, container_check, every_container, go_bool
+from hardener.checks.every import Note
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import needs_engine, not_applicable
+from hardener.model import Verdict
+from hardener.snapshot import JSONObject, Snapshot
+
+# SELinux types that the policy does not confine, or that are the host's own services.
+_UNCONFINED_TYPES = frozenset(
+    {
+        "container_runtime_t",
+        "docker_t",
+        "init_t",
+        "initrc_t",
+        "kernel_t",
+        "spc_t",
+        "unconfined_service_t",
+        "unconfined_t",
+    }
+)
+
+
+@container_check("container-not-privileged", expected="no container is privileged")
+def _privileged(container: Container) -> Iterator[str]:
+    if container.privileged:
+        yield "is privileged"
+
+
+@check("container-apparmor")
+@needs_engine
+def apparmor(snapshot: Snapshot) -> Verdict:
+    """Every container runs under an enforced AppArmor profile, where the engine uses AppArmor."""
+    if "apparmor" not in snapshot.security_options:
+        return not_applicable("the engine does not use AppArmor on this host")
+    return every_container(
+        snapshot, _apparmor, expected="every container is confined by an enforced AppArmor profile"
+    )
+
+
+def _apparmor(container: Container) -> Iterator[str]:
+    declared = container.inspect.get("AppArmorProfile") or _declared_profile(container)
+    if not container.running:
+        if declared == "unconfined":
+            yield "is set to run without an AppArmor profile"
+        elif _loaded_profiles(container.snapshot).get(declared) == "complain":
+            yield f"is set to run under {declared}, which only complains"
+        return
+    # "docker-default (enforce)"; the kernel writes a process without profile as plain "unconfined".
+    profile, _, mode = str(container.fact("label")).strip().rpartition(" (")
+    if mode.rstrip(")") not in {"enforce", "kill"}:
+        how = f"only in mode {mode.rstrip(')')} of {profile}" if profile else "without an AppArmor profile"
+        asked = f" (declared: {declared})" if declared != "unconfined" else ""
+        yield f"runs {how}{asked}"
+    elif declared == "unconfined":
+        yield Note(f"declared unconfined, but runs under {profile}")
+
+
+def _declared_profile(container: Container) -> str:
+    options = container.security_options("apparmor")
+    if options:
+        return options[-1]
+    return "unconfined" if container.privileged else "docker-default"
+
+
+def _loaded_profiles(snapshot: Snapshot) -> JSONObject:
+    return shapes.table(shapes.table(snapshot.fact("lsm"), "apparmor", "lsm"), "profiles", "lsm")
+
+
+@check("container-selinux")
+@needs_engine
+def selinux(snapshot: Snapshot) -> Verdict:
+    """Every container runs under a confined SELinux type, where the host or the engine uses SELinux."""
+    host = snapshot.fact_or("lsm", {}).get("selinux") or {}
+    if "selinux" not in snapshot.security_options and not host.get("enabled"):
+        return not_applicable("SELinux is not enabled on this host")
+    expected = "every container is confined by an enforced SELinux type"
+    permissive = host.get("mode") == "permissive"
+
+    def judge(container: Container) -> Iterator[str]:
+        label = container.fact("label") if container.running else container.inspect.get("ProcessLabel")
+        fields = str(label or "").split(":")
+        selinux_type = fields[2] if len(fields) > 2 else ""
+        if not selinux_type:
+            yield "has no SELinux label"
+        elif selinux_type in _UNCONFINED_TYPES:
+            yield f"is labelled {selinux_type}, which is not confined"
+        elif permissive:
+            yield f"is labelled {selinux_type}, but SELinux is permissive and enforces nothing"
+
+    engine = "uses" if "selinux" in snapshot.security_options else "does not use"
+    return every_container(
+        snapshot,
+        judge,
+        expected=expected,
+        evidence=(f"SELinux mode: {host.get('mode') or 'unknown'}", f"the engine {engine} SELinux labels"),
+    )
+
+
+@check("container-seccomp-enabled")
+@needs_engine
+def seccomp(snapshot: Snapshot) -> Verdict:
+    """Every container runs under a seccomp filter."""
+    if "seccomp" not in snapshot.security_options and not snapshot.fact("lsm").get("seccomp"):
+        return not_applicable("the kernel has no seccomp")
+    return every_container(snapshot, _seccomp, expected="every container has a seccomp filter")
+
+
+def _seccomp(container: Container) -> Iterator[str]:
+    reason = _declares_no_filter(container)
+    if not container.running:
+        if reason:
+            yield f"is set to run without a seccomp filter: {reason}"
+    elif container.fact("seccomp") != 2:  # 2 is SECCOMP_MODE_FILTER in /proc/PID/status
+        yield f"runs without a seccomp filter: {reason or 'nothing in its configuration says why'}"
+    elif reason:
+        yield Note(f"has a seccomp filter although declared without one: {reason}")
+
+
+def _declares_no_filter(container: Container) -> str:
+    """Why the engine would give it no filter; the engine asks in this order."""
+    if container.privileged:
+        return "it is privileged"
+    profiles = container.security_options("seccomp")
+    if profiles:
+        return "seccomp=unconfined" if profiles[-1] == "unconfined" else ""
+    for option in container.snapshot.info.get("SecurityOptions") or ():
+        if {"name=seccomp", "profile=unconfined"} <= set(str(option).split(",")):
+            return "the daemon's default profile is unconfined"
+    if "seccomp" not in container.snapshot.security_options:
+        return "the engine was built or started without seccomp"
+    return ""
+
+
+@container_check("container-no-new-privileges", expected="every container has no_new_privs set")
+def _no_new_privileges(container: Container) -> Iterator[str]:
+    options = container.security_options("no-new-privileges")
+    if not container.running:
+        if not (_grants(options[-1]) if options else _daemon_default(container.snapshot)):
+            yield "is not set to run with no_new_privs"
+    elif container.fact("no_new_privs") != 1:
+        declared = " although declared" if options and _grants(options[-1]) else ""
+        yield f"runs without no_new_privs{declared}"
+
+
+def _grants(option: str) -> bool:
+    """Whether ``no-new-privileges[=VALUE]`` turns it on: present is not the same as true."""
+    return option == "" or go_bool(option)
+
+
+def _daemon_default(snapshot: Snapshot) -> bool:
+    """What the daemon gives to a container that says nothing itself; inspect does not show it."""
+    return bool(Settings(snapshot).boolean("no-new-privileges").value)

@@ -1,0 +1,216 @@
+"""How containers are started, restarted, entered and kept current, and whether swarm starts them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from hardener.checks import auditrules, check, policy, shapes
+from hardener.checks.containers import (
+    NO_CONTAINERS,
+    SOURCE,
+    Container,
+    container_check,
+    containers,
+    every_container,
+)
+from hardener.checks.every import Note, Question, every
+from hardener.checks.local_images import Image, images, spelled_out
+from hardener.checks.swarmstate import SOURCE as SWARM
+from hardener.checks.swarmstate import Service, node_state, services
+from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
+from hardener.model import Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+
+MAX_RETRIES = 5  # the benchmark's number
+
+_SSH_SERVERS = frozenset({"dropbear", "dropbearmulti", "sshd", "sshd-auth", "sshd-session", "tinysshd"})
+
+
+@check("swarm-mode-off")
+@needs_engine
+def swarm_mode(snapshot: Snapshot) -> Verdict:
+    """Swarm mode is off, unless the site declares that it is meant to be on."""
+    meant = policy.flag(snapshot, "swarm")
+    state = node_state(snapshot)
+    expected = "swarm mode is inactive, or hardener_policy.swarm is true"
+    actual = f"swarm mode is {state}"
+    if state == "inactive":
+        return passed(expected, actual)
+    if meant:
+        return passed(expected, f"{actual}, as policy means it to be")
+    return failed(expected, f"{actual}, and policy does not say that it is meant to be")
+
+
+@check("container-restart-policy")
+@needs_engine
+def restart_policy(snapshot: Snapshot) -> Verdict:
+    """Nothing is restarted for ever: what keeps failing, or is made to, stays down and is noticed."""
+    subjects: tuple[Container | Service, ...] = (*containers(snapshot), *services(snapshot))
+    return every(
+        subjects,
+        _restarts_for_ever,
+        expected=f"containers are not restarted, or on failure and at most {MAX_RETRIES} times",
+        nobody=NO_CONTAINERS,
+    )
+
+
+def _restarts_for_ever(subject: Container | Service) -> Iterator[str]:
+    if isinstance(subject, Service):
+        restart = shapes.table(subject.task, "RestartPolicy", SWARM)
+        condition = shapes.text(restart, "Condition", SWARM) or "any"
+        retries = shapes.number(restart, "MaxAttempts", SWARM)
+    else:
+        restart = shapes.table(subject.host_config, "RestartPolicy", SOURCE)
+        condition = shapes.text(restart, "Name", SOURCE) or "no"
+        retries = shapes.number(restart, "MaximumRetryCount", SOURCE)
+    if condition == "on-failure":
+        if not 0 < retries <= MAX_RETRIES:
+            yield f"is restarted on failure {f'up to {retries} times' if retries > 0 else 'without limit'}"
+    elif condition not in {"no", "none"}:
+        yield f"is restarted for ever: {condition}"
+
+
+@check("container-health-running")
+@needs_engine
+def health(snapshot: Snapshot) -> Verdict:
+    """Every running container has a health check, and it says healthy."""
+    return every_container(
+        snapshot,
+        _health,
+        expected="every running container reports itself healthy",
+        only=lambda container: container.running,
+        nobody="no container is running",
+    )
+
+
+def _health(container: Container) -> Iterator[str]:
+    state = shapes.required(container.inspect, "State", SOURCE)
+    status = shapes.text(shapes.table(state, "Health", SOURCE), "Status", SOURCE)
+    if status in {"", "none"}:
+        yield "has no health check"
+    elif status == "starting":
+        yield Note("is starting: its health check has not decided yet")
+    elif status != "healthy":
+        yield f"is {status}"
+
+
+@container_check("container-no-sshd", expected="no container runs an SSH server")
+def _sshd(container: Container) -> Iterator[str]:
+    if not container.running:
+        command = (container.inspect.get("Path") or "", *shapes.texts(container.inspect, "Args", SOURCE))
+        words = [word for argument in command for word in str(argument).split()]
+        if found := _ssh_servers(words):
+            yield f"is set to start {', '.join(found)}"
+        return
+    container.fact("processes")
+    facts = container.facts or {}
+    processes = shapes.rows(facts, "processes", SOURCE)
+    if found := _ssh_servers([str(process.get(key)) for process in processes for key in ("exe", "comm")]):
+        yield f"runs {', '.join(found)}"
+    elif not container.shares("net") and 22 in _tcp_ports(container):
+        # Whatever it calls itself. In the host's namespace port 22 may be the host's own.
+        yield "listens on port 22"
+    elif facts.get("processes_truncated", container.fact("processes_total") > len(processes)):
+        raise FactUnavailable(SOURCE, f"only {len(processes)} kinds of process of {container.name} were seen")
+
+
+def _ssh_servers(programs: Sequence[str]) -> list[str]:
+    # A program replaced on disk keeps running as "/usr/sbin/sshd (deleted)"; comm can read "sshd: root".
+    names = {posixpath.basename(program.removesuffix(" (deleted)")).partition(":")[0] for program in programs}
+    return sorted(names & _SSH_SERVERS)
+
+
+def _tcp_ports(container: Container) -> set[int]:
+    return {
+        shapes.number(socket, "port", SOURCE)
+        for socket in shapes.rows(container.facts or {}, "listening", SOURCE)
+        if str(socket.get("proto")).startswith("tcp")
+    }
+
+
+@check("exec-not-privileged")
+@needs_engine
+def exec_privileged(snapshot: Snapshot) -> Verdict:
+    """A person looks through the records of commands: no engine keeps the events that would decide it."""
+    return _executions(snapshot, "docker exec --privileged")
+
+
+@check("exec-not-root-user")
+@needs_engine
+def exec_root(snapshot: Snapshot) -> Verdict:
+    """As above; a root process in a container that starts as another user can be a trace of it."""
+    return _executions(snapshot, "docker exec --user root")
+
+
+def _executions(snapshot: Snapshot, command: str) -> Verdict:
+    everyone = containers(snapshot)
+    if not everyone:
+        return not_applicable(NO_CONTAINERS)
+    facts = [_audited(snapshot)]
+    for container in everyone:
+        sessions = shapes.texts(container.inspect, "ExecIDs", SOURCE)
+        if sessions:
+            facts.append(f"container {container.name}: {count(len(sessions), 'exec session')} open now")
+        facts += [f"container {container.name}: {line}" for line in _root_guests(container)]
+    return manual(
+        f"nobody runs {command}",
+        f"search the host's audit records for {command}: the engine keeps no record of it",
+        evidence=facts,
+        checked=len(everyone),
+    )
+
+
+def _audited(snapshot: Snapshot) -> str:
+    """Whether the kernel records who runs the client; the API can be reached without it."""
+    client = snapshot.fact("engine").get("binaries", {}).get("docker")
+    if not client:
+        return "there is no docker client on this host; programs that use the API leave no audit record"
+    try:
+        loaded = snapshot.fact("audit.loaded")
+    except FactUnavailable as missing:
+        return f"whether runs of {client} are audited is not known: {missing.reason}"
+    rules = auditrules.parse(shapes.texts(loaded, "rules", "audit.loaded"))
+    enabled = shapes.table(loaded, "status", "audit.loaded").get("enabled")
+    audited = bool(enabled) and not rules.uncovered(client, "x")
+    return f"runs of {client} are {'audited: ausearch shows them' if audited else 'not audited by any rule'}"
+
+
+def _root_guests(container: Container) -> Iterator[str]:
+    """Root processes where the first one is not root: from exec, a set-uid program or an init."""
+    if not container.running or not container.fact("uid"):
+        return
+    for process in shapes.rows(container.facts or {}, "processes", SOURCE):
+        if process.get("uid") == 0:
+            yield f"runs {process.get('comm')} as root, its first process as uid {container.fact('uid')}"
+
+
+@check("image-latest-pulled")
+@needs_engine
+def latest_pulled(snapshot: Snapshot) -> Verdict:
+    """No container runs an older build than its tag names here; a person asks the registry for more."""
+    current = {spelled_out(tag): image for image in images(snapshot) for tag in image.tags}
+
+    def judge(container: Container) -> Iterator[str]:
+        reference = shapes.text(container.config, "Image", SOURCE)
+        if "@" in reference or reference.startswith("sha256:"):
+            yield Question(f"is pinned to {reference}")
+            return
+        image = current.get(spelled_out(reference))
+        if image is None:
+            yield f"runs an image that its tag {reference} does not name any more"
+        elif image.id != container.inspect.get("Image"):
+            yield f"runs an older image than {reference} is now (built {image.created})"
+        else:
+            yield Question(f"runs {reference}, built {image.created}, {_origin(image)}")
+
+    return every_container(
+        snapshot,
+        judge,
+        expected="every container runs the newest image of its tag",
+        ask="is this the newest that the registry has",
+    )
+
+
+def _origin(image: Image) -> str:
+    return image.digests[0] if image.digests else "from no registry"

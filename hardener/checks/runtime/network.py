@@ -1,0 +1,258 @@
+"""Which ports containers and services open on the host, on which addresses, and which network they are in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import IPv6Address, ip_address
+
+from hardener.checks import check, policy, shapes
+from hardener.checks.containers import NO_CONTAINERS, SOURCE, Container, container_check, containers
+from hardener.checks.every import Note, Question, every
+from hardener.checks.swarmstate import SOURCE as SWARM
+from hardener.checks.swarmstate import Service, services
+from hardener.checks.verdicts import needs_engine, not_applicable
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+Publisher = Container | Service
+
+# The benchmark's number, also where the kernel lets everybody bind lower ports: clients trust them still.
+_PRIVILEGED_BELOW = 1024
+
+# Where a bridge network says which address a port gets that names none.
+_DEFAULT_ADDRESS = "com.docker.network.bridge.host_binding_ipv4"
+
+_NUMBER = re.compile(r"[0-9]{1,5}")
+_PROTOCOLS = frozenset({"", "tcp", "udp", "sctp"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A port that something opens on the host."""
+
+    how: str  # "publishes" or "listens, through the host's network, on"
+    address: str  # "" where none is chosen yet
+    first: int  # 0 where the engine will choose one
+    last: int
+    protocol: str
+
+    def __str__(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address or "*"
+        if not self.first:
+            return f"{self.how} {address}, a port of the engine's choice ({self.protocol})"
+        ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{self.how} {address}:{ports}/{self.protocol}"
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is open on every address of the host."""
+        if not self.address:
+            return True
+        try:
+            parsed = ip_address(self.address)
+        except ValueError as error:
+            raise FactUnavailable(SOURCE, f"{self.address!r} is no address") from error
+        mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+        return (mapped or parsed).is_unspecified
+
+
+@check("container-no-privileged-ports")
+@needs_engine
+def privileged_ports(snapshot: Snapshot) -> Verdict:
+    """No container or service opens a host port below 1024, but those that the site means to publish."""
+    meant = _meant_ports(snapshot) or ()
+
+    def judge(publisher: Publisher) -> Iterator[str]:
+        for opening in _openings(publisher):
+            if not 0 < opening.first < _PRIVILEGED_BELOW:
+                continue
+            if any(port.covers(publisher, opening) for port in meant):
+                yield Note(f"policy lets it open a privileged port: it {opening}")
+            else:
+                yield str(opening)
+
+    return every(
+        _publishers(snapshot),
+        judge,
+        expected=f"no container opens a host port below {_PRIVILEGED_BELOW}, but those that policy names",
+        nobody=NO_CONTAINERS,
+    )
+
+
+@check("container-only-needed-ports")
+@needs_engine
+def needed_ports(snapshot: Snapshot) -> Verdict:
+    """Every port that a container or service opens on the host is one that the site means to publish."""
+    meant = _meant_ports(snapshot)
+
+    def judge(publisher: Publisher) -> Iterator[str]:
+        for opening in _openings(publisher):
+            if meant is None:
+                yield Question(str(opening))
+            elif not any(port.covers(publisher, opening) for port in meant):
+                yield str(opening)
+        if isinstance(publisher, Container) and not publisher.running and publisher.shares("net"):
+            yield Question("will open ports through the host's network, seen only while it runs")
+
+    return every(
+        _publishers(snapshot),
+        judge,
+        expected="every open port is named in hardener_policy.published_ports",
+        nobody=NO_CONTAINERS,
+        ask="is each of these ports needed by users of the workload, and then named in policy",
+    )
+
+
+@check("container-bind-specific-interface")
+@needs_engine
+def specific_interface(snapshot: Snapshot) -> Verdict:
+    """Whatever is open is open on a chosen address."""
+
+    def judge(publisher: Publisher) -> Iterator[str]:
+        for opening in _openings(publisher):
+            if opening.everywhere:
+                yield f"{opening}, on every address of the host"
+
+    publishers = _publishers(snapshot)
+    verdict = every(
+        publishers,
+        judge,
+        expected="every open port is bound to a chosen address of the host",
+        nobody=NO_CONTAINERS,
+    )
+    if verdict.status is Status.PASS and not any(any(_openings(publisher)) for publisher in publishers):
+        return not_applicable("no container opens a port of the host")
+    return verdict
+
+
+@container_check("container-not-default-bridge", expected="no container is in the default bridge network")
+def _default_bridge(container: Container) -> Iterator[str]:
+    """The name `bridge` is the engine's own: no other network can have it."""
+    networks = shapes.table(shapes.required(container.inspect, "NetworkSettings", SOURCE), "Networks", SOURCE)
+    if "bridge" in networks:
+        yield "is in the default bridge network"
+    elif not networks and container.host_config.get("NetworkMode") in {"", "bridge", "default"}:
+        yield "is set to join the default bridge network"
+
+
+def _publishers(snapshot: Snapshot) -> Sequence[Publisher]:
+    return (*containers(snapshot), *services(snapshot))
+
+
+def _openings(publisher: Publisher) -> Iterator[_Opening]:
+    if isinstance(publisher, Service):
+        yield from _service_openings(publisher)
+    elif publisher.shares("net"):
+        yield from _sockets(publisher)
+    elif publisher.running:
+        yield from _effective(publisher)
+    else:
+        yield from _declared(publisher)
+
+
+def _sockets(container: Container) -> Iterator[_Opening]:
+    """What a container in the host's network listens on: it publishes nothing and is open all the same."""
+    if not container.running:
+        return
+    container.fact("listening")
+    for socket in shapes.rows(container.facts or {}, "listening", SOURCE):
+        port = shapes.number(socket, "port", SOURCE)
+        yield _Opening(
+            how="listens, through the host's network, on",
+            address=shapes.text(socket, "address", SOURCE),
+            first=port,
+            last=port,
+            protocol=shapes.text(socket, "proto", SOURCE).removesuffix("6"),
+        )
+
+
+def _effective(container: Container) -> Iterator[_Opening]:
+    ports = shapes.table(shapes.required(container.inspect, "NetworkSettings", SOURCE), "Ports", SOURCE)
+    for inner in ports:
+        for binding in shapes.rows(ports, inner, SOURCE):
+            yield _published(inner, binding, default="")
+
+
+def _declared(container: Container) -> Iterator[_Opening]:
+    bindings = shapes.table(container.host_config, "PortBindings", SOURCE)
+    default = _default_address(container) if bindings else ""
+    for inner in bindings:
+        for binding in shapes.rows(bindings, inner, SOURCE):
+            yield _published(inner, binding, default=default)
+    if container.host_config.get("PublishAllPorts"):
+        for inner in shapes.table(container.config, "ExposedPorts", SOURCE):
+            yield _published(inner, {}, default="")
+
+
+def _published(inner: str, binding: JSONObject, *, default: str) -> _Opening:
+    """One binding of a container's port, e.g. of ``80/tcp``; its host port may be a range or left open."""
+    first, _, last = shapes.text(binding, "HostPort", SOURCE).partition("-")
+    return _Opening(
+        how="publishes",
+        address=shapes.text(binding, "HostIp", SOURCE) or default,
+        first=_port(first),
+        last=_port(last or first),
+        protocol=inner.partition("/")[2] or "tcp",
+    )
+
+
+def _port(text: str) -> int:
+    if not text:
+        return 0
+    if not _NUMBER.fullmatch(text):
+        raise FactUnavailable(SOURCE, f"{text[:20]!r} is no port")
+    return int(text)
+
+
+def _default_address(container: Container) -> str:
+    mode = container.host_config.get("NetworkMode")
+    name = "bridge" if mode in {"", "default"} else mode
+    for network in container.snapshot.fact("docker.networks"):
+        if name in {network.get("Name"), network.get("Id")}:
+            options = shapes.table(network, "Options", "docker.networks")
+            return shapes.text(options, _DEFAULT_ADDRESS, "docker.networks")
+    return ""
+
+
+def _service_openings(service: Service) -> Iterator[_Opening]:
+    """What the routing mesh opens for a service, on every address of every node."""
+    endpoint = shapes.table(service.facts, "Endpoint", SWARM)
+    for port in shapes.rows(endpoint, "Ports", SWARM):
+        number = shapes.number(port, "PublishedPort", SWARM)
+        yield _Opening("publishes", "", number, number, shapes.text(port, "Protocol", SWARM) or "tcp")
+
+
+@dataclass(frozen=True, slots=True)
+class _MeantPort:
+    """One entry of the policy: ``443/tcp``, ``web-*:8080/tcp``, ``30000-30100/udp``."""
+
+    publisher: str  # a glob
+    first: int
+    last: int
+    protocol: str
+
+    def covers(self, publisher: Publisher, opening: _Opening) -> bool:
+        return (
+            fnmatchcase(publisher.name, self.publisher)
+            and self.protocol == opening.protocol
+            and self.first <= opening.first
+            and opening.last <= self.last
+        )
+
+
+def _meant_ports(snapshot: Snapshot) -> tuple[_MeantPort, ...] | None:
+    entries = policy.texts(snapshot, "published_ports")
+    return None if entries is None else tuple(_meant_port(entry) for entry in entries)
+
+
+def _meant_port(entry: str) -> _MeantPort:
+    publisher, _, port = entry.rpartition(":")
+    numbers, _, protocol = port.partition("/")
+    first, _, last = numbers.partition("-")
+    ends = [int(number) for number in (first, last or first) if _NUMBER.fullmatch(number)]
+    if len(ends) != 2 or not 0 < ends[0] <= ends[1] <= 65535 or protocol not in _PROTOCOLS:
+        raise policy.unusable("published_ports", "must be entries like 443/tcp or web:8080/tcp", entry)
+    return _MeantPort(publisher or "*", ends[0], ends[1], protocol or "tcp")

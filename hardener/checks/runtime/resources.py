@@ -1,0 +1,193 @@
+"""What containers may use up: memory, processor, processes, file descriptors; and where that is accounted.
+
+The limits of a running container are those of its cgroup: what was declared may not be enforced (a rootless
+engine without delegation, a kernel without the controller).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hardener.checks import check, policy, shapes
+from hardener.checks.containers import SOURCE, Container, container_check, every_container
+from hardener.checks.every import Note, Question
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import needs_engine, not_applicable
+from hardener.model import Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+
+_DEFAULT_SHARES = 1024  # the engine's word for the weight that everybody has
+_MISSING = object()
+
+
+@container_check(
+    "container-memory-limit", expected="every container has a memory limit below the memory of the host"
+)
+def _memory(container: Container) -> Iterator[str]:
+    declared = shapes.number(container.host_config, "Memory", SOURCE)
+    total = shapes.number(container.snapshot.info, "MemTotal", "docker.info")
+    if not container.running:
+        if declared <= 0:
+            yield "is set to run without a memory limit"
+        elif container.snapshot.info.get("MemoryLimit") is False:
+            yield f"declares {_size(declared)}, but the engine cannot limit memory on this host"
+        elif 0 < total <= declared:
+            yield f"declares {_size(declared)}, no less than the host has ({_size(total)})"
+        return
+    limit = _limit(container, "memory_max")
+    but = f", though {_size(declared)} are declared" if declared > 0 else ""
+    if limit is _MISSING:
+        yield f"runs without a memory controller{but}"
+    elif limit is None:
+        yield f"runs without a memory limit{but}"
+    elif 0 < total <= limit:
+        yield f"may use {_size(limit)}, no less than the host has ({_size(total)})"
+    elif declared <= 0:
+        yield Note(f"is limited to {_size(limit)} by its cgroup, not by its own configuration")
+
+
+@container_check(
+    "container-cpu-limit", expected="every container has a processor quota or a weight other than the default"
+)
+def _cpu(container: Container) -> Iterator[str]:
+    shares = shapes.number(container.host_config, "CpuShares", SOURCE)
+    quota = shapes.number(container.host_config, "NanoCpus", SOURCE) > 0 or (
+        shapes.number(container.host_config, "CpuQuota", SOURCE) > 0
+    )
+    weighted = shares not in {0, _DEFAULT_SHARES}
+    declared = quota or weighted
+    if not container.running:
+        able = (quota and container.snapshot.info.get("CpuCfsQuota") is not False) or (
+            weighted and container.snapshot.info.get("CPUShares") is not False
+        )
+        if not declared:
+            yield "is set to run without a processor limit"
+        elif not able:
+            yield "declares a processor limit, but the engine cannot enforce it on this host"
+        return
+    ceiling = _limit(container, "cpu_max")
+    weight = _limit(container, "cpu_weight")
+    if ceiling is not _MISSING and ceiling is not None:
+        return
+    # Declaring the default weight asks for nothing, though runc may write it as another number.
+    heavy = weight is not _MISSING and weight is not None and weight != _default_weight(container.snapshot)
+    if heavy and shares != _DEFAULT_SHARES:
+        return
+    but = ", though one is declared" if declared else ""
+    same = " (1024 is the default weight)" if shares == _DEFAULT_SHARES else ""
+    yield f"runs without a processor limit{but}{same}"
+
+
+def _default_weight(snapshot: Snapshot) -> int:
+    return 100 if snapshot.fact("system").get("cgroup_version") == 2 else _DEFAULT_SHARES
+
+
+@check("container-pids-limit")
+@needs_engine
+def pids(snapshot: Snapshot) -> Verdict:
+    """Every container has a limit on its processes."""
+    if snapshot.info.get("PidsLimit") is False:
+        return not_applicable("the engine cannot limit processes on this host: no pids controller")
+    return every_container(snapshot, _pids, expected="every container has a limit on its processes")
+
+
+def _pids(container: Container) -> Iterator[str]:
+    declared = shapes.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set none
+    if not container.running:
+        if declared <= 0:
+            yield "is set to run without a limit on its processes"
+        return
+    limit = _limit(container, "pids_max")
+    but = f", though {declared} are declared" if declared > 0 else ""
+    if limit is _MISSING:
+        yield f"runs without a pids controller{but}"
+    elif limit is None:
+        yield f"runs without a limit on its processes{but}"
+    elif declared <= 0:
+        yield Note(f"is limited to {limit} processes by its cgroup, not by its own configuration")
+
+
+@check("container-cgroup-parent")
+@needs_engine
+def cgroup_parent(snapshot: Snapshot) -> Verdict:
+    """Every container is accounted under the engine's own cgroup parent or one that the site named."""
+    driver = snapshot.info.get("CgroupDriver")
+    # Naming the engine's default changes nothing.
+    accepted = {"", *({"system.slice"} if driver == "systemd" else {"docker", "/docker"})}
+    accepted.update(policy.texts(snapshot, "cgroup_parents") or ())
+
+    def judge(container: Container) -> Iterator[str]:
+        parent = shapes.text(container.host_config, "CgroupParent", SOURCE)
+        if parent not in accepted:
+            actual = str(_cgroup(container).get("path")) if container.running else ""
+            yield f"is accounted under {parent}" + (f", at {actual}" if actual else "")
+        elif parent:
+            yield Note(f"is accounted under {parent}, as accepted")
+
+    return every_container(
+        snapshot,
+        judge,
+        expected="every container is under the cgroup parent of the engine or one named in policy",
+    )
+
+
+@check("container-ulimits")
+@needs_engine
+def ulimits(snapshot: Snapshot) -> Verdict:
+    """No container raises a limit above what the daemon gives to all; a person judges other overrides."""
+    defaults = _daemon_ulimits(snapshot)
+
+    def judge(container: Container) -> Iterator[str]:
+        for entry in shapes.rows(container.host_config, "Ulimits", SOURCE):
+            name = shapes.text(entry, "Name", SOURCE)
+            soft, hard = (shapes.number(entry, key, SOURCE) for key in ("Soft", "Hard"))
+            override = f"{name}={_ulimit(soft)}:{_ulimit(hard)}"
+            if hard == -1:
+                yield f"lifts the limit altogether: {override}"
+            elif name in defaults and 0 <= defaults[name] < hard:
+                yield f"raises {override} above the daemon's default of {defaults[name]}"
+            elif name in defaults:
+                yield Note(f"lowers the daemon's default of {_ulimit(defaults[name])}: {override}")
+            else:
+                yield Question(f"sets {override}, for which the daemon has no default")
+
+    shown = ", ".join(f"{name}={_ulimit(hard)}" for name, hard in sorted(defaults.items()))
+    return every_container(
+        snapshot,
+        judge,
+        expected="no container has ulimits above the daemon's defaults",
+        ask="was each of these limits set on purpose",
+        evidence=(f"the daemon's default ulimits: {shown or 'none'}",),
+    )
+
+
+def _daemon_ulimits(snapshot: Snapshot) -> dict[str, int]:
+    """The hard limits that the daemon gives to every container, from its flags or its file."""
+    value = Settings(snapshot).get("default-ulimits").value
+    try:
+        if isinstance(value, Mapping):
+            return {name: int(entry.get("Hard", entry.get("hard", -1))) for name, entry in value.items()}
+        # --default-ulimit nofile=SOFT[:HARD]
+        pairs = [str(flag).partition("=") for flag in value or ()]
+        return {name: int(limits.rpartition(":")[2]) for name, _, limits in pairs}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise FactUnavailable("daemon.config", "default-ulimits cannot be read") from error
+
+
+def _ulimit(value: int) -> str:
+    return "unlimited" if value == -1 else str(value)
+
+
+def _cgroup(container: Container) -> Mapping[str, Any]:
+    container.fact("cgroup")
+    return shapes.table(container.facts or {}, "cgroup", SOURCE)
+
+
+def _limit(container: Container, key: str) -> Any:
+    """A limit of its cgroup: ``None`` for unlimited, ``_MISSING`` where the controller is not there."""
+    return _cgroup(container).get(key, _MISSING)
+
+
+def _size(number: int) -> str:
+    return f"{number / 2**20:.0f} MiB" if number >= 2**20 else f"{number} bytes"

@@ -1,0 +1,63 @@
+"""What swarm mode says of a host: its role in the cluster and the services that the cluster runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hardener.checks import shapes
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+SOURCE = "docker.swarm"
+INACTIVE = "swarm mode is inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the cluster, as a manager knows it."""
+
+    kind: ClassVar[str] = "service"
+    basis: ClassVar[str] = ""
+
+    facts: JSONObject
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return shapes.text(self.facts, "ID", SOURCE)
+
+    @property
+    def spec(self) -> JSONObject:
+        """What the cluster was asked to run."""
+        return shapes.required(self.facts, "Spec", SOURCE)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return shapes.text(self.spec, "Name", SOURCE) or self.id
+
+    @property
+    def task(self) -> JSONObject:
+        """How each of its tasks runs."""
+        return shapes.table(self.spec, "TaskTemplate", SOURCE)
+
+
+def node_state(snapshot: Snapshot) -> str:
+    """``inactive``, ``pending``, ``active``, ``locked`` or ``error``.
+
+    Raises:
+        FactUnavailable: the engine does not say.
+    """
+    state = shapes.table(snapshot.info, "Swarm", "docker.info").get("LocalNodeState")
+    if not isinstance(state, str) or not state:
+        raise FactUnavailable("docker.info", "Swarm.LocalNodeState is missing")
+    return state
+
+
+def services(snapshot: Snapshot) -> tuple[Service, ...]:
+    """Services of the cluster; none where swarm is inactive or this node is a worker, which knows none."""
+    swarm: Any = snapshot.fact_or(SOURCE, {})
+    if not isinstance(swarm, Mapping):
+        raise FactUnavailable(SOURCE, "is not an object")
+    return tuple(Service(facts) for facts in shapes.rows(swarm, "services", SOURCE))
