@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from hardener.checks import Check, all_checks
 from hardener.model import Assessment, Control, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
-SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "none"}
+SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
 
 def assess(snapshot: Snapshot, controls: Sequence[Control], *, benchmark: str) -> Assessment:
@@ -48,7 +49,9 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
     try:
         return check(snapshot)
     except FactUnavailable as missing:
-        return Verdict(Status.ERROR, "the facts can be read", f"{missing.source} could not be read: {missing.reason}")
+        return Verdict(
+            Status.ERROR, "the facts can be read", f"{missing.source} could not be read: {missing.reason}"
+        )
     except Exception as error:  # noqa: BLE001 - a defect in one check must not cost the other verdicts
         return Verdict(
             Status.ERROR, "the check runs", f"the check itself failed: {type(error).__name__}: {error}"
@@ -58,15 +61,14 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
 def _summary(snapshot: Snapshot) -> dict[str, str]:
     """The few facts that stand beside a host's name in a report."""
     summary = dict(SUMMARY)
-    try:
+    # A document may hold anything in any place; what is not as described is not known.
+    with suppress(FactUnavailable, AttributeError):
         system = snapshot.fact("system")
-        summary["os"] = str(system.get("os", {}).get("PRETTY_NAME", "unknown"))
         summary["kernel"] = str(system.get("kernel", "unknown"))
+        summary["os"] = str(system.get("os", {}).get("PRETTY_NAME", "unknown"))
+    try:
         summary["docker"] = str(snapshot.fact("docker.version").get("Version", "unknown"))
-    except FactUnavailable:
-        if snapshot.raw.get("sources") and summary["docker"] == "none":
-            try:
-                summary["docker"] = "not answering" if snapshot.engine_installed else "none"
-            except FactUnavailable:
-                summary["docker"] = "unknown"
+    except (FactUnavailable, AttributeError):
+        with suppress(FactUnavailable, AttributeError):
+            summary["docker"] = "not answering" if snapshot.engine_installed else "none"
     return summary

@@ -7,6 +7,7 @@ turns that into an error, so no check can pass on facts that are not there.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,8 @@ class Snapshot:
             raise HardenerError(f"not a snapshot: schema is {found!r}, expected {SCHEMA!r}")
         self.raw = raw
         self._sources: JSONObject = raw.get("sources") or {}
+        if not _is_mapping_of_mappings(self._sources):
+            raise HardenerError("not a snapshot: its sources are no objects")
 
     @classmethod
     def load(cls, path: Path) -> Snapshot:
@@ -181,12 +184,11 @@ class Snapshot:
         return record  # type: ignore[no-any-return]
 
 
+def _is_mapping_of_mappings(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values())
+
+
 def version_tuple(text: str) -> tuple[int, ...]:
     """Leading numbers of a version: ``"26.1.5+dfsg1"`` gives ``(26, 1, 5)``, anything else ``()``."""
-    numbers: list[int] = []
-    for part in text.split("+")[0].split("-")[0].split("."):
-        digits = "".join(character for character in part if character.isdigit())
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
+    found = re.match(r"v?([0-9]{1,9}(?:\.[0-9]{1,9})*)", text)
+    return tuple(map(int, found[1].split("."))) if found else ()

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardener import assess as module
+from hardener import catalogue
+from hardener.assess import assess, unreachable
+from hardener.checks import Check
+from hardener.model import Control, Status, Verdict
+from hardener.snapshot import Snapshot
+from tests.unit.snapshots import absent, failed, make, no_engine, silent_engine
+
+BENCHMARK = "cis-docker-1.8.0"
+PASS = Verdict(Status.PASS, "so", "so")
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def controls() -> tuple[Control, ...]:
+    return catalogue.load(BENCHMARK)
+
+
+@pytest.fixture
+def judged_by(monkeypatch: pytest.MonkeyPatch, controls: tuple[Control, ...]) -> Iterator[dict[str, Check]]:
+    """The checks, each passing until a test says otherwise."""
+    checks: dict[str, Check] = {control.slug: lambda snapshot: PASS for control in controls}
+    monkeypatch.setattr(module, "all_checks", lambda: checks)
+    return iter([checks])
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [make(), no_engine(), silent_engine(), Snapshot({"schema": "hardener/snapshot/1"})],
+    ids=["docker", "no engine", "silent engine", "nothing collected"],
+)
+def test_every_host_gets_one_finding_a_control(snapshot: Snapshot, controls: tuple[Control, ...]) -> None:
+    assessment = assess(snapshot, controls, benchmark=BENCHMARK)
+    assert tuple(finding.control for finding in assessment.findings) == controls
+    assert assessment.counts().total() == len(controls)
+
+
+def test_where_nothing_was_collected_nothing_passes(controls: tuple[Control, ...]) -> None:
+    assessment = assess(Snapshot({"schema": "hardener/snapshot/1"}), controls, benchmark=BENCHMARK)
+    assert assessment.counts()[Status.PASS] == 0
+    assert assessment.counts()[Status.FAIL] == 0
+
+
+def test_no_check_fails_by_itself(controls: tuple[Control, ...]) -> None:
+    for snapshot in (make(), no_engine(), silent_engine()):
+        assessment = assess(snapshot, controls, benchmark=BENCHMARK)
+        broken = [each for each in assessment.findings if "the check itself failed" in each.verdict.actual]
+        assert not broken
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.lists(ANYTHING, min_size=40, max_size=40))
+def test_a_hostile_document_gets_its_findings_too(data: list[Any], controls: tuple[Control, ...]) -> None:
+    names = make().raw["sources"]
+    sources = {name: {"state": "ok", "data": each} for name, each in zip(names, data, strict=False)}
+    snapshot = Snapshot({"schema": "hardener/snapshot/1", "policy": data[-1], "sources": sources})
+    assert len(assess(snapshot, controls, benchmark=BENCHMARK).findings) == len(controls)
+
+
+def test_facts_that_could_not_be_read_are_an_error(
+    judged_by: Iterator[dict[str, Check]], controls: tuple[Control, ...]
+) -> None:
+    checks = next(judged_by)
+    first, second, third = controls[:3]
+    checks[first.slug] = lambda snapshot: Verdict(Status.PASS, "so", str(snapshot.fact("audit.loaded")))
+    checks[second.slug] = lambda snapshot: Verdict(Status.PASS, "so", str(1 // 0))
+    snapshot = make(**{"audit.loaded": failed("not permitted")})
+    findings = assess(snapshot, (first, second, third), benchmark=BENCHMARK).findings
+    assert [finding.status for finding in findings] == [Status.ERROR, Status.ERROR, Status.PASS]
+    assert findings[0].verdict.actual == "audit.loaded could not be read: not permitted"
+    assert findings[1].verdict.actual.startswith("the check itself failed: ZeroDivisionError")
+
+
+def test_carries_the_host_and_when(controls: tuple[Control, ...]) -> None:
+    snapshot = make(host="db01")
+    assessment = assess(snapshot, controls[:1], benchmark=BENCHMARK)
+    assert (assessment.host, assessment.benchmark) == ("db01", BENCHMARK)
+    assert assessment.collected_at == snapshot.collected_at != ""
+    assert not assessment.unreachable
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "docker"),
+    [
+        (make(), "26.1.5+dfsg1"),
+        (no_engine(), "none"),
+        (silent_engine(), "not answering"),
+        (make(engine=failed(), **{"docker.version": failed()}), "unknown"),
+        (make(**{"docker.version": absent()}, engine={"installed": False}), "none"),
+    ],
+)
+def test_says_which_engine(snapshot: Snapshot, docker: str, controls: tuple[Control, ...]) -> None:
+    assert assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["docker"] == docker
+
+
+def test_a_host_without_facts_is_judged_too(controls: tuple[Control, ...]) -> None:
+    assessment = unreachable("db02", "connection refused", controls, benchmark=BENCHMARK)
+    assert (assessment.host, assessment.unreachable, assessment.collected_at) == (
+        "db02",
+        "connection refused",
+        "",
+    )
+    assert assessment.counts() == {Status.ERROR: len(controls)}
+    assert unreachable("db02", "", controls, benchmark=BENCHMARK).unreachable == "unreachable"

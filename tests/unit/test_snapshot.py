@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener.errors import HardenerError
+from hardener.snapshot import SCHEMA, FactAbsent, FactUnavailable, Snapshot, version_tuple
+from tests.unit.snapshots import absent, failed, make, no_engine, silent_engine
+
+
+def document(**keys: Any) -> bytes:
+    return json.dumps({"schema": SCHEMA, **keys}).encode()
+
+
+def test_says_who_when_and_what_was_declared() -> None:
+    data = document(host="db01", collected_at="2026-11-25T00:30:00Z", policy={"swarm": True})
+    snapshot = Snapshot.parse(data, name="x")
+    assert (snapshot.host, snapshot.collected_at) == ("db01", "2026-11-25T00:30:00Z")
+    assert snapshot.policy == {"swarm": True}
+
+
+def test_a_bare_document_has_a_name_and_no_facts() -> None:
+    snapshot = Snapshot.parse(document(), name="x")
+    assert (snapshot.host, snapshot.collected_at, snapshot.policy, snapshot.collector) == (
+        "unknown",
+        "",
+        {},
+        {},
+    )
+    with pytest.raises(FactUnavailable, match="not in this snapshot"):
+        snapshot.fact("system")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "x is not JSON"),
+        (b"{", "x is not JSON"),
+        (b"\xff\xfe", "x is not JSON"),
+        (b"[" * 100_000, "x is not JSON"),
+        (b"[]", "x: not a snapshot: schema is 'list'"),
+        (b"{}", "x: not a snapshot: schema is None"),
+        (document(sources=[1]), "x: not a snapshot: its sources are no objects"),
+        (document(sources={"system": 1}), "x: not a snapshot: its sources are no objects"),
+        (b'{"schema": "hardener/snapshot/2"}', "x: not a snapshot: schema is 'hardener/snapshot/2'"),
+    ],
+)
+def test_what_is_no_snapshot_is_refused_by_name(data: bytes, message: str) -> None:
+    with pytest.raises(HardenerError, match=message):
+        Snapshot.parse(data, name="x")
+
+
+def test_a_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(HardenerError, match=r"cannot read snapshot .*gone\.json: No such file"):
+        Snapshot.load(tmp_path / "gone.json")
+    (tmp_path / "half.json").write_text('{"schema"')
+    with pytest.raises(HardenerError, match=r"half\.json is not JSON"):
+        Snapshot.load(tmp_path / "half.json")
+
+
+def test_a_source_is_there_absent_or_failed() -> None:
+    snapshot = make(**{"docker.swarm": absent("swarm is inactive"), "audit.loaded": failed("not permitted")})
+    assert snapshot.fact("docker.info")["ServerVersion"]
+    assert snapshot.fact_or("docker.swarm", {"none": 1}) == {"none": 1}
+    with pytest.raises(FactAbsent, match="swarm is inactive"):
+        snapshot.fact("docker.swarm")
+    for read in (lambda: snapshot.fact("audit.loaded"), lambda: snapshot.fact_or("audit.loaded", {})):
+        with pytest.raises(FactUnavailable, match="not permitted") as caught:
+            read()
+        assert not isinstance(caught.value, FactAbsent)
+
+
+def test_an_unknown_state_is_a_failure_not_data() -> None:
+    raw = {"schema": SCHEMA, "sources": {"system": {"state": "great", "data": {"kernel": "6"}}}}
+    with pytest.raises(FactUnavailable):
+        Snapshot(raw).fact("system")
+
+
+def test_a_file_is_known_missing_or_not_known() -> None:
+    snapshot = make(files={"/etc/a": None, "/etc/b": {"error": "Permission denied"}})
+    assert snapshot.file("/etc/a") is None
+    with pytest.raises(FactUnavailable, match="/etc/b: Permission denied"):
+        snapshot.file("/etc/b")
+    with pytest.raises(FactUnavailable, match="/etc/never was not collected"):
+        snapshot.file("/etc/never")
+
+
+def test_security_options_are_names() -> None:
+    options = ["name=seccomp,profile=builtin", "name=cgroupns", "rootless", ""]
+    assert make(**{"docker.info": {"SecurityOptions": options}}).security_options == {"seccomp", "cgroupns"}
+    assert make(**{"docker.info": {"SecurityOptions": None}}).security_options == frozenset()
+
+
+def test_hosts_without_an_answering_engine() -> None:
+    assert not no_engine().engine_installed
+    assert silent_engine().engine_installed
+    with pytest.raises(FactAbsent):
+        _ = no_engine().info
+    with pytest.raises(FactUnavailable, match="connection refused"):
+        _ = silent_engine().info
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("26.1.5+dfsg1", (26, 1, 5)),
+        ("20.10.24", (20, 10, 24)),
+        ("29.0.0-rc.1", (29, 0, 0)),
+        ("1.41", (1, 41)),
+        ("v1.2", (1, 2)),
+        ("29.0rc1", (29, 0)),
+        ("1" * 5000, (111_111_111,)),
+        ("dev", ()),
+        ("", ()),
+    ],
+)
+def test_version_tuple(text: str, numbers: tuple[int, ...]) -> None:
+    assert version_tuple(text) == numbers
+
+
+@given(st.text())
+def test_any_version_gives_numbers(text: str) -> None:
+    assert all(number >= 0 for number in version_tuple(text))
+
+
+@given(st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.integers())))
+def test_no_document_is_more_than_refused(raw: dict[str, Any]) -> None:
+    with pytest.raises(HardenerError):
+        Snapshot({**raw, "schema": None})

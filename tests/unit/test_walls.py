@@ -1,0 +1,125 @@
+"""The walls between the rooms of the house, as docs/architecture.md draws them."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "hardener"
+PURE = ("assess", "catalogue", "checks", "errors", "model", "plan", "reports", "snapshot", "text")
+ON_HOST = ("collect", "converge")
+
+
+def imports(source: str, module: str) -> Iterator[str]:
+    """Full names of everything that a module imports, wherever in it, and from whatever dots."""
+    package = module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield origin
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+def texts(source: str) -> Iterator[str]:
+    """Every string in a module but its documentation."""
+    tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
+
+
+def modules() -> dict[str, str]:
+    """Source of every module of the package by its name; a package is called ``hardener.x.__init__``."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in PACKAGE.rglob("*.py")
+        if "_content" not in path.parts
+    }
+
+
+def room(name: str) -> str:
+    """The room of the package that a module is in: ``hardener.fleet.run`` is in ``fleet``."""
+    return name.split(".")[1] if name.startswith("hardener.") else ""
+
+
+MODULES = modules()
+
+
+def test_imports_sees_every_form() -> None:
+    source = "\n".join(
+        (
+            "import a.b",
+            "from c import d",
+            "def f():\n from . import near\n from ..far import thing\n from .. import other",
+            "if TYPE_CHECKING:\n import quiet",
+        )
+    )
+    found = set(imports(source, "hardener.room.module"))
+    assert {"a.b", "c", "c.d", "hardener.room.near", "hardener.far.thing", "hardener.other", "quiet"} <= found
+
+
+def test_texts_leaves_documentation_out() -> None:
+    source = '"""ansible-playbook"""\ndef f():\n    """ansible"""\n    run("ansible-doc")\n'
+    assert list(texts(source)) == ["ansible-doc"]
+
+
+def test_the_package_is_found() -> None:
+    rooms = {room(name) for name in MODULES}
+    assert set(PURE) <= rooms
+    assert {"fleet", "cli"} <= rooms
+
+
+@pytest.mark.parametrize("pure", PURE)
+def test_judging_knows_nothing_of_hosts_or_the_command_line(pure: str) -> None:
+    for name, source in MODULES.items():
+        if room(name) == pure:
+            known = {room(imported) for imported in imports(source, name)}
+            assert not known & {"fleet", "cli", "history", "lab"}, name
+
+
+def test_nobody_imports_the_command_line() -> None:
+    for name, source in MODULES.items():
+        if room(name) not in ("cli", "__main__"):
+            assert "cli" not in {room(imported) for imported in imports(source, name)}, name
+
+
+def test_only_the_fleet_knows_ansible() -> None:
+    for name, source in MODULES.items():
+        if room(name) != "fleet":
+            tops = {imported.split(".")[0] for imported in imports(source, name)}
+            assert not tops & {"ansible", "ansible_runner"}, name
+
+
+def test_only_the_fleet_starts_ansible() -> None:
+    for name, source in MODULES.items():
+        if room(name) != "fleet":
+            started = {text for text in texts(source) if text.split(" ")[0].startswith("ansible-")}
+            assert not started - {"ansible-core"}, name
+
+
+@pytest.mark.parametrize("role", ON_HOST)
+def test_what_runs_on_a_host_needs_nothing_but_python_3_8(role: str) -> None:
+    files = ROOT / "roles" / role / "files"
+    packages = {path.parent for path in files.rglob("*.py")}
+    assert packages
+    own = {path.name for path in packages} | {path.stem for path in files.rglob("*.py")}
+    for path in files.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        ast.parse(source, feature_version=(3, 8))
+        module = ".".join(path.relative_to(files).with_suffix("").parts)
+        tops = {imported.split(".")[0] for imported in imports(source, module)} - {""}
+        assert tops <= sys.stdlib_module_names | own, path
