@@ -1,0 +1,92 @@
+"""``hardener lab``: the throw-away Docker host."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from hardener.lab.recipe import RELEASES
+
+_release = click.option(
+    "--debian",
+    "release",
+    type=click.Choice(list(RELEASES)),
+    default="13",
+    show_default=True,
+    help="Debian release.",
+)
+_name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian and the release]")
+
+
+@click.group(short_help="A throw-away Docker host to try things on.")
+def lab() -> None:
+    """Throw-away Docker hosts: Debian virtual machines under QEMU, reached on loopback only.
+
+    The first start of a release installs it from Debian, which takes minutes; later ones take seconds.
+    Images and guests are kept below ~/.cache/hardener/lab (or XDG_CACHE_HOME).
+    """
+
+
+@lab.command(short_help="Start a guest; print its inventory file.")
+@_release
+@_name
+def up(release: str, name: str | None) -> None:
+    """Start a pristine Docker host and print the path of an Ansible inventory for it.
+
+    A guest of that name that already runs is kept as it is.
+    """
+    from hardener import lab as guests
+
+    guest = guests.up(_named(name, release), release, say=_say)
+    _say(f"guest {guest.name} is up: hardener lab ssh --name {guest.name}")
+    click.echo(guest.inventory)
+
+
+@lab.command(short_help="List the guests.")
+def status() -> None:
+    """List the guests: name, release, state, port of its ssh on 127.0.0.1, inventory file."""
+    from hardener import lab as guests
+
+    for guest in guests.status():
+        state = "stopped" if guest.pid is None else "running"
+        click.echo(f"{guest.name}\t{guest.release}\t{state}\t{guest.port}\t{guest.inventory}")
+
+
+@lab.command(
+    short_help="Log in to a guest, or run a command there.", context_settings={"ignore_unknown_options": True}
+)
+@_release
+@_name
+@click.option(
+    "--user", default="root", show_default=True, type=click.Choice(["root", "lab"]), help="Who logs in."
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh(release: str, name: str | None, user: str, command: tuple[str, ...]) -> None:
+    """Log in to a guest, or run COMMAND there word for word.
+
+    The user lab may use sudo without a password.
+    """
+    from hardener import lab as guests
+
+    argv = guests.find(_named(name, release)).ssh_command(*command, user=user)
+    os.execvp(argv[0], argv)  # noqa: S606 - becoming ssh is the point: its terminal and exit code are the user's
+
+
+@lab.command(short_help="End a guest and remove it.")
+@_release
+@_name
+def down(release: str, name: str | None) -> None:
+    """End a guest and remove all that belongs to it; the image stays for the next one."""
+    from hardener import lab as guests
+
+    chosen = _named(name, release)
+    _say(f"guest {chosen} is gone" if guests.down(chosen) else f"there is no guest {chosen}")
+
+
+def _named(name: str | None, release: str) -> str:
+    return name if name is not None else f"debian-{release}"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,9 @@
+"""The lab: throw-away Docker hosts, Debian guests under QEMU, restored in seconds from an image built once."""
+
+from __future__ import annotations
+
+from hardener.lab.guest import Guest, down, find, status, up
+from hardener.lab.image import Say, build
+from hardener.lab.recipe import RELEASES, release_named
+
+__all__ = ["RELEASES", "Guest", "Say", "build", "down", "find", "release_named", "status", "up"]

@@ -1,0 +1,253 @@
+"""Guests of the lab: pristine Docker hosts, restored from an image in seconds."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hardener.errors import HardenerError, InternalError
+from hardener.lab import host, qemu, recipe, ssh
+from hardener.lab.image import Image, Say, build
+from hardener.lab.qemu import Machine
+
+# Seconds; a restore takes three on an idle machine.
+_RESTORE_TIMEOUT = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """A virtual machine with Docker active, reached by ssh on loopback.
+
+    Attributes:
+        name: what the user calls it, and its name in the inventory.
+        release: Debian release it runs: ``12``, ``13`` or ``testing``.
+        directory: where its files are.
+        port: loopback port that leads to its ssh.
+        user_key: private key that logs in as ``root`` and as ``lab``, who may use sudo.
+    """
+
+    name: str
+    release: str
+    directory: Path
+    port: int
+    user_key: Path
+
+    @property
+    def known_hosts(self) -> Path:
+        """Holds the one host key that this guest may show."""
+        return self.directory / "known_hosts"
+
+    @property
+    def inventory(self) -> Path:
+        """An Ansible inventory with this guest alone."""
+        return self.directory / "inventory.yml"
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of its virtual machine, or None if that has ended."""
+        return qemu.running_pid(_pidfile(self.directory))
+
+    def ssh_command(self, *argv: str, user: str = "root") -> list[str]:
+        """The command line that runs ``argv``, or a login shell, in the guest."""
+        return ssh.command(
+            user=user, port=self.port, user_key=self.user_key, known_hosts=self.known_hosts, argv=argv
+        )
+
+    def ssh(
+        self, *argv: str, user: str = "root", stdin: str = "", check: bool = True, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the guest, its words as they are: no shell takes them apart.
+
+        Args:
+            argv: the command.
+            user: who runs it.
+            stdin: its standard input.
+            check: raise if it fails.
+            timeout: seconds it may take.
+        """
+        return subprocess.run(
+            self.ssh_command(*argv, user=user),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=timeout,
+        )
+
+    def stop(self) -> None:
+        """End this guest; nothing of it remains."""
+        down(self.name)
+
+
+def up(name: str, release: str, *, say: Say) -> Guest:
+    """A guest of that name: the one that runs, or else a pristine new one.
+
+    Args:
+        name: lower-case letters, digits and hyphens.
+        release: ``12``, ``13`` or ``testing``.
+        say: told what happens, line by line.
+
+    Raises:
+        HardenerError: the name is taken by a guest of another release, a tool is missing, or it cannot start.
+    """
+    directory = _directory(name)
+    wanted = recipe.release_named(release)
+    with host.lock(f"guest-{name}"):
+        running = _load(directory)
+        if running is not None and running.pid is not None:
+            if running.release != release:
+                raise HardenerError(
+                    f"guest {name} runs Debian {running.release}",
+                    hint=f"take another --name, or run: hardener lab down --name {name}",
+                )
+            return running
+        image = build(wanted, say=say)
+        _remove(directory)
+        directory.mkdir(mode=0o700, parents=True)
+        try:
+            say(f"starting guest {name} (Debian {release})")
+            return _restore(name, wanted.name, directory, image)
+        except BaseException:
+            _remove(directory)
+            raise
+
+
+def down(name: str) -> bool:
+    """End the guest of that name and remove what belongs to it.
+
+    Returns:
+        Whether there was one.
+    """
+    directory = _directory(name)
+    with host.lock(f"guest-{name}"):
+        existed = directory.is_dir()
+        _remove(directory)
+    return existed
+
+
+def status() -> list[Guest]:
+    """All guests, running or not, by name."""
+    directories = sorted((host.cache_dir() / "guests").glob("*/"))
+    return [guest for directory in directories if (guest := _load(directory)) is not None]
+
+
+def find(name: str) -> Guest:
+    """The running guest of that name.
+
+    Raises:
+        HardenerError: there is none.
+    """
+    guest = _load(_directory(name))
+    if guest is None or guest.pid is None:
+        raise HardenerError(f"no guest {name} is running", hint=f"start it: hardener lab up --name {name}")
+    return guest
+
+
+def _directory(name: str) -> Path:
+    # It becomes a file name, an inventory host and an argument: nothing but the plainest will do.
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
+        raise HardenerError(
+            f"{name!r} is no name for a guest",
+            hint="up to 32 lower-case letters, digits and hyphens between them",
+        )
+    return host.cache_dir() / "guests" / name
+
+
+def _pidfile(directory: Path) -> Path:
+    return directory / "qemu.pid"
+
+
+def _remove(directory: Path) -> None:
+    qemu.stop(_pidfile(directory))
+    if directory.is_dir():
+        shutil.rmtree(directory)
+
+
+def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
+    """Start a guest on a layer of its own above the image's disk, from the image's saved state."""
+    overlay = directory / "disk.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", str(overlay)],
+        env=host.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    guest = Guest(
+        name=name, release=release, directory=directory, port=qemu.free_port(), user_key=image.user_key
+    )
+    machine = Machine(
+        directory=directory,
+        accelerator=image.accelerator.read_text(),
+        kernel=image.kernel,
+        initrd=image.initrd,
+        disk=overlay,
+        disk_format="qcow2",
+        port=guest.port,
+    )
+    ssh.write_known_hosts(guest.known_hosts, port=guest.port, host_key=image.host_key)
+    qemu.start(machine, incoming=image.state)
+    _set_clock(guest, machine)
+    guest.inventory.write_text(yaml.safe_dump(inventory(guest), sort_keys=False))
+    # Last: a folder with this file holds a whole guest.
+    (directory / "guest.json").write_text(
+        json.dumps({"release": release, "port": guest.port, "user_key": str(image.user_key)})
+    )
+    return guest
+
+
+def _set_clock(guest: Guest, machine: Machine) -> None:
+    """Set the guest's clock, which stood still since the image was saved; proves that the guest answers.
+
+    QEMU's clock chip follows this machine; a time sent by ssh would be late by as long as ssh takes.
+    """
+    deadline = time.monotonic() + _RESTORE_TIMEOUT
+    last = ""
+    while guest.pid is not None and time.monotonic() < deadline:
+        try:
+            guest.ssh("sh", "-c", 'date --utc --set "@$(cat /sys/class/rtc/rtc0/since_epoch)"', timeout=30)
+        except subprocess.CalledProcessError as error:
+            last = error.stderr.strip()
+            time.sleep(0.2)
+        except subprocess.TimeoutExpired:
+            last = "ssh did not answer"
+        else:
+            return
+    raise InternalError(
+        f"guest {guest.name} did not come up: {last or 'QEMU ended'}; its console says: {machine.last_words()}"
+    )
+
+
+def _load(directory: Path) -> Guest | None:
+    """The guest whose files are there, or None if they are not, or not all."""
+    try:
+        known = json.loads((directory / "guest.json").read_text())
+    except FileNotFoundError:
+        return None
+    return Guest(
+        name=directory.name,
+        release=known["release"],
+        directory=directory,
+        port=known["port"],
+        user_key=Path(known["user_key"]),
+    )
+
+
+def inventory(guest: Guest) -> dict[str, Any]:
+    """An Ansible inventory with this guest alone."""
+    variables = {
+        "ansible_host": "127.0.0.1",
+        "ansible_port": guest.port,
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(guest.user_key),
+        "ansible_ssh_common_args": " ".join(ssh.options(known_hosts=guest.known_hosts)),
+    }
+    return {"all": {"hosts": {guest.name: variables}}}

@@ -1,0 +1,94 @@
+"""What the lab needs of the machine it runs on: tools, a cache folder, locks."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hardener.errors import HardenerError
+
+# Programs, and the Debian packages they come in.
+_PROGRAMS = {
+    "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+
+# Debian keeps administrators' programs in folders that are only in root's PATH.
+_SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def environment() -> dict[str, str]:
+    """The environment for the programs the lab starts."""
+    return {**os.environ, "PATH": _SEARCH_PATH, "LC_ALL": "C.UTF-8"}
+
+
+def require_tools() -> None:
+    """Make sure that everything the lab starts is there.
+
+    Raises:
+        HardenerError: something is not; with the command that installs all of it.
+    """
+    if platform.machine() != "x86_64":
+        raise HardenerError(f"the lab needs an x86_64 machine, and this one is {platform.machine()}")
+    missing = {name: package for name, package in _PROGRAMS.items() if not _installed(name)}
+    if not _has_libarchive():
+        missing["libarchive.so.13"] = "libarchive13t64"
+    if os.geteuid() and not _installed("newuidmap"):
+        missing["newuidmap"] = "uidmap"
+    if missing:
+        raise HardenerError(
+            f"the lab needs {', '.join(missing)}",
+            hint=f"apt-get install --yes {' '.join(sorted(set(missing.values())))}",
+        )
+
+
+def _installed(program: str) -> bool:
+    return shutil.which(program, path=_SEARCH_PATH) is not None
+
+
+def _has_libarchive() -> bool:
+    """Whether mke2fs can read an archive: it loads this library only then."""
+    try:
+        ctypes.CDLL("libarchive.so.13")
+    except OSError:
+        return False
+    return True
+
+
+def cache_dir() -> Path:
+    """Folder of the lab's images and guests.
+
+    Raises:
+        HardenerError: its path has characters that QEMU's or ssh's options would misread.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    directory = root / "hardener" / "lab"
+    if not re.fullmatch(r"[\w./+@-]+", str(directory)):
+        raise HardenerError(
+            f"the lab cannot use the cache folder {str(directory)!r}",
+            hint="set XDG_CACHE_HOME to a path of letters, digits and ./+@_- alone",
+        )
+    return directory
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Wait until nobody else works on what the name stands for, and keep others waiting."""
+    directory = cache_dir() / "locks"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / name).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,243 @@
+"""Images of the lab: built once for a recipe, booted, and saved with Docker running."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from hardener import text
+from hardener.errors import HardenerError, InternalError
+from hardener.lab import host, qemu, recipe, ssh
+from hardener.lab.qemu import Machine
+from hardener.lab.recipe import Release
+
+Say = Callable[[str], None]
+
+# In emulation on a busy machine; an idle one takes about a minute.
+_BOOT_TIMEOUT = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The files of an image."""
+
+    directory: Path
+
+    @property
+    def kernel(self) -> Path:
+        """The guest's kernel, which QEMU boots directly."""
+        return self.directory / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        """The kernel's initial RAM disk."""
+        return self.directory / "initrd.img"
+
+    @property
+    def disk(self) -> Path:
+        """The root disk; never written again once the image is finished."""
+        return self.directory / "disk.raw"
+
+    @property
+    def state(self) -> Path:
+        """Memory and devices of the guest with Docker active."""
+        return self.directory / "state"
+
+    @property
+    def user_key(self) -> Path:
+        """Private key that logs in."""
+        return self.directory / "id_ed25519"
+
+    @property
+    def host_key(self) -> Path:
+        """Private key that the guest proves itself with."""
+        return self.directory / "ssh_host_ed25519_key"
+
+    @property
+    def accelerator(self) -> Path:
+        """Names what the guest was booted with, and must be restored with."""
+        return self.directory / "accelerator"
+
+
+def build(release: Release, *, say: Say) -> Image:
+    """The image of a release: from the cache, or built.
+
+    An image appears in the cache whole or not at all: it is built elsewhere and renamed when it is done.
+
+    Args:
+        release: what to build.
+        say: told what happens, line by line.
+
+    Raises:
+        HardenerError: a tool is missing, or the image cannot be built.
+    """
+    host.require_tools()
+    accelerator = "kvm" if qemu.kvm_accessible() else "tcg"
+    name = recipe.image_name(release, machine=[qemu.version(), *qemu.hardware(accelerator)])
+    images = host.cache_dir() / "images"
+    image = Image(images / name)
+    if image.directory.is_dir():
+        return image
+    images.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with host.lock(name):
+        if image.directory.is_dir():  # built while we waited
+            return image
+        for leftover in images.glob(f"{name}.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        draft = Image(Path(tempfile.mkdtemp(prefix=f"{name}.", dir=images)))
+        try:
+            say(f"building a Debian {release.name} guest in {images}, once; takes a few minutes")
+            _install(draft, release)
+            _boot_and_save(draft, say=say)
+            draft.directory.rename(image.directory)
+        finally:
+            shutil.rmtree(draft.directory, ignore_errors=True)
+    return image
+
+
+def _install(image: Image, release: Release) -> None:
+    """Make the root disk, and take the kernel out of it."""
+    authorized_key = ssh.generate_key(image.user_key, comment="hardener-lab")
+    ssh.generate_key(image.host_key, comment="hardener-lab-guest")
+    files = recipe.guest_files(host_key=image.host_key.read_text(), authorized_key=authorized_key)
+    files_tar = image.directory / "files.tar"
+    files_tar.touch(mode=0o600)
+    files_tar.write_bytes(recipe.guest_files_tar(files))
+    scratch = image.directory / "scratch"
+    scratch.mkdir()
+    # mmdebstrap's unshare mode works as another user, who must get at its scratch folder and no further.
+    scratch.chmod(0o1777)
+    bootstrap = recipe.bootstrap_command(
+        release, files_tar=str(files_tar), kernel=str(image.kernel), initrd=str(image.initrd)
+    )
+    log = image.directory / "build.log"
+    if not _bootstrap_to_disk(bootstrap, image.disk, scratch=scratch, log=log):
+        last = log.read_text(errors="replace").strip().splitlines()[-5:]
+        raise HardenerError(
+            f"the Debian {release.name} guest could not be installed: {text.line(' / '.join(last), 600)}",
+            hint="packages come from Debian by apt: apt-get update must work on this machine",
+        )
+    files_tar.unlink()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, scratch: Path, log: Path) -> bool:
+    """Stream the guest's root file system from mmdebstrap into a new disk; no mount, so no need to be root.
+
+    Returns:
+        Whether both ends succeeded; what they said is in the log.
+    """
+    make_disk = ["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", "-", str(disk), recipe.DISK_SIZE]
+    environment = {**host.environment(), "TMPDIR": str(scratch)}
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(
+            qemu.tied(bootstrap),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        ) as installing,
+        subprocess.Popen(
+            qemu.tied(make_disk), env=environment, stdin=subprocess.PIPE, stdout=said, stderr=said
+        ) as making,
+    ):
+        assert installing.stdout is not None
+        assert making.stdin is not None
+        try:
+            _to_gnu_tar(installing.stdout, making.stdin)
+        except BrokenPipeError:
+            pass  # mke2fs gave up: its exit code and the log tell
+        except tarfile.ReadError:
+            pass  # and here mmdebstrap
+        except BaseException:
+            installing.kill()
+            making.kill()
+            raise
+    return installing.returncode == 0 and making.returncode == 0
+
+
+def _to_gnu_tar(source: IO[bytes], target: IO[bytes]) -> None:
+    """Rewrite an archive with plain bytes as names: mke2fs knows no locale and refuses pax's UTF-8 ones."""
+    with (
+        tarfile.open(fileobj=source, mode="r|") as reading,
+        tarfile.open(fileobj=target, mode="w|", format=tarfile.GNU_FORMAT) as writing,
+    ):
+        for member in reading:
+            writing.addfile(member, reading.extractfile(member) if member.isreg() else None)
+            reading.members = []  # or it would remember every one
+
+
+def _boot_and_save(image: Image, *, say: Say) -> None:
+    """Boot the guest, wait for Docker, and save its state."""
+    accelerator = qemu.choose_accelerator(image.kernel)
+    image.accelerator.write_text(accelerator)
+    say(f"booting it with {'hardware virtualisation' if accelerator == 'kvm' else 'emulation'}")
+    machine = Machine(
+        directory=image.directory,
+        accelerator=accelerator,
+        kernel=image.kernel,
+        initrd=image.initrd,
+        disk=image.disk,
+        disk_format="raw",
+        port=qemu.free_port(),
+    )
+    known_hosts = image.directory / "known_hosts"
+    ssh.write_known_hosts(known_hosts, port=machine.port, host_key=image.host_key)
+    with (image.directory / "qemu.log").open("wb") as log:
+        process = subprocess.Popen(
+            qemu.tied(machine.command("-qmp", "unix:qmp,server=on,wait=off")),
+            cwd=image.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for_docker(machine, process, known_hosts=known_hosts, user_key=image.user_key)
+        say("saving it with Docker active")
+        control = qemu.Qmp("qmp", image.directory)
+        try:
+            control.save_state(image.state)
+        finally:
+            control.close()
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    known_hosts.unlink()
+    (image.directory / "qmp").unlink(missing_ok=True)
+
+
+def _wait_for_docker(
+    machine: Machine, process: subprocess.Popen[bytes], *, known_hosts: Path, user_key: Path
+) -> None:
+    # Units still starting would be frozen into every guest: wait until the boot is over, then ask the daemon.
+    ready = ssh.command(
+        user="root",
+        port=machine.port,
+        user_key=user_key,
+        known_hosts=known_hosts,
+        argv=(
+            "sh",
+            "-c",
+            "systemctl is-system-running --wait; systemctl is-active docker && docker version && sync",
+        ),
+    )
+    deadline = time.monotonic() + _BOOT_TIMEOUT
+    last = ""
+    while process.poll() is None and time.monotonic() < deadline:
+        shown = subprocess.run(ready, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if shown.returncode == 0:
+            return
+        last = (shown.stderr or shown.stdout).strip()
+        time.sleep(1)
+    raise InternalError(
+        f"the guest did not get Docker running: {last or 'QEMU ended'}; its console says: {machine.last_words()}"
+    )

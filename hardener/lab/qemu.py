@@ -1,0 +1,269 @@
+"""The virtual machine: QEMU's command line, its life, and the state it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hardener import text
+from hardener.errors import InternalError
+from hardener.lab import recipe
+
+QEMU = "qemu-system-x86_64"
+
+_ACCELERATORS = {
+    "kvm": ("-accel", "kvm", "-cpu", "host"),
+    "tcg": ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One virtual machine.
+
+    Attributes:
+        directory: where it keeps its files.
+        accelerator: ``kvm`` or ``tcg``.
+        kernel: the kernel to boot.
+        initrd: its initial RAM disk.
+        disk: the root disk.
+        disk_format: ``raw`` or ``qcow2``.
+        port: loopback port that leads to the guest's ssh.
+    """
+
+    directory: Path
+    accelerator: str
+    kernel: Path
+    initrd: Path
+    disk: Path
+    disk_format: str
+    port: int
+
+    @property
+    def pidfile(self) -> Path:
+        """Where QEMU writes its process id; as an argument also the mark that a process is ours."""
+        return self.directory / "qemu.pid"
+
+    @property
+    def console(self) -> Path:
+        """What the guest wrote to its serial console."""
+        return self.directory / "console.log"
+
+    def last_words(self) -> str:
+        """The last lines of the console, for an error message."""
+        try:
+            lines = self.console.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return text.line(" / ".join(lines[-5:])) or "nothing"
+
+    def command(self, *extra: str) -> list[str]:
+        """The command line; a saved state fits only the very same devices."""
+        disk = {
+            "driver": self.disk_format,
+            "node-name": "disk",
+            "file": {"driver": "file", "filename": str(self.disk)},
+        }
+        return [
+            QEMU,
+            *hardware(self.accelerator),
+            *(
+                "-kernel",
+                str(self.kernel),
+                "-initrd",
+                str(self.initrd),
+                "-append",
+                recipe.KERNEL_COMMAND_LINE,
+            ),
+            *("-blockdev", json.dumps(disk), "-device", "virtio-blk-pci,drive=disk"),
+            *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
+            *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
+            *("-serial", f"file:{self.console}", "-pidfile", str(self.pidfile)),
+            # Its stricter settings would keep QEMU from going to the background.
+            *("-sandbox", "on,obsolete=deny,resourcecontrol=deny"),
+            *extra,
+        ]
+
+
+def hardware(accelerator: str) -> tuple[str, ...]:
+    """The options that every guest of this machine shares."""
+    return (
+        *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"),
+        *_ACCELERATORS[accelerator],
+        *("-smp", "2", "-m", str(recipe.MEMORY_MIB)),
+    )
+
+
+def version() -> str:
+    """QEMU's version line: a saved state is only good for the QEMU that wrote it."""
+    shown = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
+    return shown.stdout.partition("\n")[0]
+
+
+def kvm_accessible() -> bool:
+    """Whether this user may open /dev/kvm; whether guests run is what `choose_accelerator` tries."""
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def choose_accelerator(kernel: Path, *, timeout: float = 15) -> str:
+    """Hardware virtualisation if a kernel really runs with it, else emulation.
+
+    An openable /dev/kvm proves little: nested and para-virtualised hosts create a virtual machine and then
+    fail on its first instructions. So a kernel without a disk is started: it must get to the panic that says so.
+
+    Args:
+        kernel: any kernel.
+        timeout: seconds after which a guest that says nothing counts as not running.
+    """
+    if not kvm_accessible():
+        return "tcg"
+    command = [
+        QEMU,
+        *hardware("kvm"),
+        *("-kernel", str(kernel), "-append", "console=ttyS0 panic=-1", "-no-reboot", "-serial", "stdio"),
+    ]
+    try:
+        shown = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "tcg"
+    return "kvm" if b"Kernel panic" in shown.stdout else "tcg"
+
+
+def start(machine: Machine, *, incoming: Path) -> None:
+    """Start a guest in the background, from a saved state.
+
+    Args:
+        machine: what to start.
+        incoming: the saved state.
+
+    Raises:
+        InternalError: QEMU refused.
+    """
+    command = machine.command("-incoming", f"file:{incoming}", "-daemonize")
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise InternalError(f"QEMU did not start: {ran.stderr.strip() or f'exit code {ran.returncode}'}")
+
+
+def running_pid(pidfile: Path) -> int | None:
+    """Process id of the QEMU that was started with this pidfile, or None.
+
+    A number in a file proves nothing, it may long be another's: the process must have been started with
+    this very pidfile.
+    """
+    try:
+        pid = int(pidfile.read_text())
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    ours = Path(os.fsdecode(arguments[0])).name == QEMU and os.fsencode(pidfile) in arguments
+    return pid if ours else None
+
+
+def stop(pidfile: Path, *, timeout: float = 10) -> bool:
+    """End the QEMU that was started with this pidfile, and no other process.
+
+    Returns:
+        Whether it ran.
+
+    Raises:
+        InternalError: it outlived even SIGKILL.
+    """
+    pid = running_pid(pidfile)
+    if pid is None:
+        return False
+    # The descriptor pins the process: had the number been reused since, what we ask again and signal is the
+    # same process, or none.
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if running_pid(pidfile) != pid:
+            return False
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(process, ending)
+            if select.select([process], [], [], timeout)[0]:
+                return True
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(process)
+    raise InternalError(f"QEMU (process {pid}) does not end")
+
+
+class Qmp:
+    """QEMU's control socket, as far as saving a state needs it."""
+
+    def __init__(self, socket_name: str, directory: Path) -> None:
+        # A socket's path may have about a hundred characters, a cache folder's more: go by its descriptor.
+        folder = os.open(directory, os.O_PATH)
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.settimeout(60)
+            self._socket.connect(f"/proc/self/fd/{folder}/{socket_name}")
+        finally:
+            os.close(folder)
+        self._lines = self._socket.makefile("r")
+        self._lines.readline()  # the greeting
+        self.execute("qmp_capabilities")
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._lines.close()
+        self._socket.close()
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        """Run one command and return what it gives.
+
+        Raises:
+            InternalError: QEMU refused or is gone.
+        """
+        message: dict[str, Any] = {"execute": command}
+        if arguments:
+            message["arguments"] = arguments
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+        for line in self._lines:
+            answer = json.loads(line)
+            if "error" in answer:
+                raise InternalError(f"QEMU refused {command}: {answer['error'].get('desc')}")
+            if "return" in answer:
+                return answer["return"]
+        raise InternalError(f"QEMU ended during {command}")
+
+    def save_state(self, path: Path) -> None:
+        """Write the guest's whole state to a file and end QEMU.
+
+        The guest runs on until the last moment: one that was stopped before would be restored stopped.
+        """
+        self.execute("migrate-set-parameters", {"max-bandwidth": 0, "downtime-limit": 10_000})
+        self.execute("migrate", {"uri": f"file:{path}"})
+        while (progress := self.execute("query-migrate"))["status"] != "completed":
+            if progress["status"] in {"failed", "cancelled"}:
+                raise InternalError(f"QEMU could not save the guest: {progress.get('error-desc')}")
+            time.sleep(0.1)
+        self.execute("quit")
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """The command, to be killed when we die: a killed build must not leave a machine running."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *command]
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

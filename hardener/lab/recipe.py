@@ -1,0 +1,197 @@
+"""What a lab guest is made of; a hash of it names the cached image."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+
+from hardener.errors import HardenerError
+
+MEMORY_MIB = 1536
+DISK_SIZE = "8G"
+LAB_USER = "lab"
+
+_PACKAGES = (
+    "apparmor",
+    "apparmor-utils",
+    "apt-utils",
+    "busybox-static",
+    "ca-certificates",
+    "dbus",
+    "docker.io",
+    "iproute2",
+    "iptables",
+    "kmod",
+    "linux-image-cloud-amd64",
+    "nftables",
+    "openssh-server",
+    "procps",
+    "python3",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+    "udev",
+)
+
+# Addresses of QEMU's user network; static, so that no boot waits for a lease.
+_NETWORK = """\
+[Match]
+Name=eth0
+
+[Network]
+Address=10.0.2.15/24
+Gateway=10.0.2.2
+"""
+
+KERNEL_COMMAND_LINE = "root=/dev/vda rw console=ttyS0 apparmor=1 security=apparmor net.ifnames=0"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A Debian release that a guest can run.
+
+    Attributes:
+        name: what a user says, ``13``.
+        suite: what an archive calls it, ``trixie``.
+        extra_packages: packages beside the common ones.
+        apt_options: apt settings for the build, kept in the guest.
+    """
+
+    name: str
+    suite: str
+    extra_packages: tuple[str, ...] = ()
+    apt_options: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Everything that is installed, sorted."""
+        return tuple(sorted({*_PACKAGES, *self.extra_packages}))
+
+
+RELEASES = {
+    release.name: release
+    for release in (
+        Release(name="12", suite="bookworm"),
+        Release(name="13", suite="trixie", extra_packages=("docker-cli",)),
+        # A mirror may hold a dated copy of testing; its index is still signed, only no longer fresh.
+        Release(
+            name="testing",
+            suite="testing",
+            extra_packages=("docker-cli",),
+            apt_options=('Acquire::Check-Valid-Until "false"',),
+        ),
+    )
+}
+
+
+def release_named(name: str) -> Release:
+    """The release of that name.
+
+    Raises:
+        HardenerError: there is no such release.
+    """
+    try:
+        return RELEASES[name]
+    except KeyError:
+        raise HardenerError(
+            f"the lab knows no Debian {name!r}", hint=f"one of {', '.join(RELEASES)}"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFile:
+    """A file put into the image."""
+
+    path: str
+    content: str
+    mode: int = 0o644
+
+
+def guest_files(*, host_key: str, authorized_key: str) -> tuple[GuestFile, ...]:
+    """The files a guest has beside its packages.
+
+    Args:
+        host_key: private ssh key of the guest.
+        authorized_key: public ssh key that may log in.
+    """
+    return (
+        GuestFile("etc/hostname", "lab\n"),
+        GuestFile(
+            "etc/hosts", "127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost ip6-localhost ip6-loopback\n"
+        ),
+        GuestFile("etc/resolv.conf", "nameserver 10.0.2.3\n"),
+        GuestFile("etc/fstab", "/dev/vda / ext4 defaults 0 1\n"),
+        GuestFile("etc/systemd/network/eth0.network", _NETWORK),
+        GuestFile("etc/ssh/ssh_host_ed25519_key", host_key, 0o600),
+        GuestFile(f"etc/sudoers.d/{LAB_USER}", f"{LAB_USER} ALL=(ALL) NOPASSWD: ALL\n", 0o440),
+        GuestFile("etc/lab-authorized-keys", authorized_key),
+        # One file for every user, owned by root: nothing to create in a home folder.
+        GuestFile("etc/ssh/sshd_config.d/lab.conf", "AuthorizedKeysFile /etc/lab-authorized-keys\n"),
+    )
+
+
+def guest_files_tar(files: tuple[GuestFile, ...]) -> bytes:
+    """The files as a tar archive that belongs to root, for mmdebstrap's ``tar-in``."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for file in files:
+            content = file.content.encode()
+            member = tarfile.TarInfo(file.path)
+            member.size = len(content)
+            member.mode = file.mode
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: str) -> list[str]:
+    """The mmdebstrap command that writes the guest's root file system as a tar archive to standard output.
+
+    No mirror is named: mmdebstrap's own default serves, and becomes the guest's source list.
+
+    Args:
+        release: what to install.
+        files_tar: archive of the guest's files.
+        kernel: where to put the guest's kernel.
+        initrd: where to put its initial RAM disk.
+    """
+    # openssh-server made host keys of its own; the one that known_hosts has is ours.
+    hooks = (
+        'rm -f "$1"/etc/ssh/ssh_host_*',
+        f"tar-in {files_tar} /",
+        f'chroot "$1" useradd --create-home --shell /bin/bash {LAB_USER}',
+        'chroot "$1" systemctl enable systemd-networkd.service',
+        f"download /vmlinuz {kernel}",
+        f"download /initrd.img {initrd}",
+    )
+    return [
+        "mmdebstrap",
+        "--quiet",
+        "--format=tar",
+        "--variant=apt",
+        "--components=main",
+        f"--include={','.join(release.packages)}",
+        *(f"--aptopt={option}" for option in release.apt_options),
+        *(f"--customize-hook={hook}" for hook in hooks),
+        release.suite,
+        "-",
+    ]
+
+
+def image_name(release: Release, *, machine: list[str]) -> str:
+    """Name of the image in the cache: it changes with whatever the image depends on.
+
+    Args:
+        release: what is installed.
+        machine: what the saved state of the running guest depends on: QEMU and its options.
+    """
+    ingredients = [
+        bootstrap_command(release, files_tar="", kernel="", initrd=""),
+        [(file.path, file.content, file.mode) for file in guest_files(host_key="", authorized_key="")],
+        [DISK_SIZE, MEMORY_MIB, KERNEL_COMMAND_LINE],
+        machine,
+    ]
+    digest = hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()
+    return f"debian{release.name}-{digest[:16]}"
