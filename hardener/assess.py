@@ -52,7 +52,7 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
         return Verdict(
             Status.ERROR, "the facts can be read", f"{missing.source} could not be read: {missing.reason}"
         )
-    except Exception as error:  # noqa: BLE001 - a defect in one check must not cost the other verdicts
+    except Exception as error:  # a defect in one check must not cost the other verdicts
         return Verdict(
             Status.ERROR, "the check runs", f"the check itself failed: {type(error).__name__}: {error}"
         )

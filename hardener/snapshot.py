@@ -1,7 +1,7 @@
 """Typed view of one host's snapshot: what `docs/snapshot.md` describes, and no opinion about it.
 
-A check asks for a fact and gets it, or ``FactUnavailable`` when the collector could not read it; the assessment
-turns that into an error, so no check can pass on facts that are not there.
+A check asks for a fact and gets it, or ``FactUnavailable`` when the collector could not read it; the
+assessment turns that into an error, so no check can pass on facts that are not there.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Snapshot:
 
     @cached_property
     def security_options(self) -> frozenset[str]:
-        """Names in the engine's SecurityOptions: ``{"apparmor", "seccomp", "cgroupns", "userns", "rootless"}``."""
+        """Names in the engine's SecurityOptions, of ``apparmor``, ``seccomp``, ``cgroupns``, ``userns`` …"""
         names = set()
         for option in self.info.get("SecurityOptions") or ():
             for part in str(option).split(","):
@@ -181,7 +181,7 @@ class Snapshot:
         record = files[path]
         if record is not None and "error" in record:
             raise FactUnavailable("files", f"{path}: {record['error']}")
-        return record  # type: ignore[no-any-return]
+        return record
 
 
 def _is_mapping_of_mappings(value: object) -> bool:

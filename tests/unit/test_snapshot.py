@@ -69,10 +69,11 @@ def test_a_source_is_there_absent_or_failed() -> None:
     assert snapshot.fact_or("docker.swarm", {"none": 1}) == {"none": 1}
     with pytest.raises(FactAbsent, match="swarm is inactive"):
         snapshot.fact("docker.swarm")
-    for read in (lambda: snapshot.fact("audit.loaded"), lambda: snapshot.fact_or("audit.loaded", {})):
-        with pytest.raises(FactUnavailable, match="not permitted") as caught:
-            read()
-        assert not isinstance(caught.value, FactAbsent)
+    with pytest.raises(FactUnavailable, match="not permitted") as caught:
+        snapshot.fact("audit.loaded")
+    assert not isinstance(caught.value, FactAbsent)
+    with pytest.raises(FactUnavailable, match="not permitted"):
+        snapshot.fact_or("audit.loaded", {})
 
 
 def test_an_unknown_state_is_a_failure_not_data() -> None:
