@@ -1,3 +1,346 @@
-"""Section 2: how the daemon is configured."""
+"""Section 2: what the daemon lets containers do by default, and what it runs with itself."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hardener.checks import check, policy, shapes
+from hardener.checks.containers import containers
+from hardener.checks.ports import published
+from hardener.checks.settings import Settings
+from hardener.checks.swarmstate import node_state
+from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+INFO = "docker.info"
+_ICC = "com.docker.network.bridge.enable_icc"
+
+
+@check("daemon-rootless")
+@needs_engine
+def rootless(snapshot: Snapshot) -> Verdict:
+    """The daemon's own user; whether a rootful one is needed here, only a person can say."""
+    expected = "the daemon runs rootless where its workload allows it"
+    if runs_rootless(snapshot):
+        return passed(expected, f"rootless, uid {snapshot.fact('engine').get('euid')}")
+    snapshot.info  # noqa: B018 - an engine that does not answer may be rootless all the same
+    return manual(
+        expected,
+        "the daemon runs as root: look whether this host's containers could run under a rootless one",
+        evidence=_against_rootless(snapshot),
+    )
+
+
+def runs_rootless(snapshot: Snapshot) -> bool:
+    """Whether the daemon is not the host's root, by its process or by its own word."""
+    engine = snapshot.fact("engine")
+    if engine.get("rootless") or engine.get("euid"):
+        return True
+    try:
+        return "rootless" in snapshot.security_options
+    except FactUnavailable:
+        return False
+
+
+def _against_rootless(snapshot: Snapshot) -> list[str]:
+    """What a rootless daemon would not do for the workload that runs here."""
+    facts = []
+    if node_state(snapshot) != "inactive":
+        facts.append("needs root: swarm mode (overlay networks)")
+    for container in containers(snapshot):
+        if container.privileged:
+            facts.append(f"needs root: {container.name} is privileged")
+        if container.host_config.get("NetworkMode") == "host":
+            facts.append(f"needs root: {container.name} uses the host's network")
+    lowest = snapshot.fact("system").get("unprivileged_port_start") or 1024
+    for port in published(snapshot):
+        if port.port.isdigit() and int(port.port) < lowest:
+            facts.append(f"needs net.ipv4.ip_unprivileged_port_start: {port}")
+    return facts or ["nothing that runs now was found to need root"]
+
+
+@check("daemon-icc-disabled")
+@needs_engine
+def icc(snapshot: Snapshot) -> Verdict:
+    """The default bridge as it is, not as it was asked for."""
+    expected = f"{_ICC} is false on the network bridge"
+    bridge = next(
+        (network for network in snapshot.fact("docker.networks") if network.get("Name") == "bridge"), None
+    )
+    if bridge is None:
+        return not_applicable("the default bridge is switched off")
+    settings = Settings(snapshot)
+    effective = shapes.text(shapes.table(bridge, "Options", "docker.networks"), _ICC, "docker.networks")
+    actual = f"{_ICC} is {effective or 'not set'}{settings.drift('icc', effective != 'false')}"
+    evidence = settings.evidence("icc", "bridge")
+    if effective == "false":
+        return passed(expected, actual, evidence=evidence)
+    return failed(expected, actual, offenders=[Offender("network", "bridge", actual)], evidence=evidence)
+
+
+@check("daemon-log-level-info")
+@needs_engine
+def log_level(snapshot: Snapshot) -> Verdict:
+    """The level is declared, nothing reports it; debug overrules it and is reported."""
+    expected = "log level info, no debug mode"
+    settings = Settings(snapshot)
+    level = settings.text("log-level")
+    evidence = settings.evidence("log-level", "debug")
+    offenders = []
+    if str(level.value).lower() not in ("", "info"):
+        offenders.append(Offender("setting", "log-level", f"is {level}"))
+    declared_debug = settings.boolean("debug")
+    if declared_debug.value:
+        offenders.append(Offender("setting", "debug", f"is {declared_debug}"))
+    if offenders:
+        actual = "; ".join(f"{offender.name} {offender.detail}" for offender in offenders)
+        return failed(expected, actual, offenders=offenders, evidence=evidence)
+    if snapshot.info.get("Debug"):
+        actual = f"the running daemon is in debug mode{settings.drift('debug', True)}"
+        return failed(expected, actual, offenders=[Offender("setting", "debug", "is on")], evidence=evidence)
+    return unless_stale(settings, "log-level", expected, f"log level {level}, debug off", evidence)
+
+
+def unless_stale(
+    settings: Settings, key: str, expected: str, actual: str, evidence: Sequence[str]
+) -> Verdict:
+    """Pass a value that nothing but the file proves, unless the file is younger than the daemon."""
+    if settings.changed_since_start and not settings.get(key).origin.startswith("--"):
+        return manual(
+            expected,
+            f"restart the daemon, or look what it runs with: {settings.path} was changed after it started "
+            f"and now gives {actual}",
+            evidence=evidence,
+        )
+    return passed(expected, actual, evidence=evidence)
+
+
+@check("daemon-storage-aufs-absent")
+@needs_engine
+def aufs(snapshot: Snapshot) -> Verdict:
+    """A driver that nobody maintains."""
+    return _driver_absent(snapshot, "aufs", removed_in=24)
+
+
+@check("daemon-storage-devicemapper-absent")
+@needs_engine
+def devicemapper(snapshot: Snapshot) -> Verdict:
+    """A driver that nobody maintains."""
+    return _driver_absent(snapshot, "devicemapper", removed_in=25)
+
+
+def _driver_absent(snapshot: Snapshot, driver: str, *, removed_in: int) -> Verdict:
+    expected = f"the storage driver is not {driver}"
+    if snapshot.engine_version >= (removed_in,):
+        return not_applicable(f"the engine has no driver {driver} since {removed_in}.0")
+    found = shapes.text(snapshot.info, "Driver", INFO)
+    if found == driver:
+        return failed(
+            expected, f"the driver is {found}", offenders=[Offender("setting", "storage-driver", found)]
+        )
+    return passed(expected, f"the driver is {found}")
+
+
+@check("daemon-base-device-size")
+@needs_engine
+def base_device_size(snapshot: Snapshot) -> Verdict:
+    """An option of devicemapper alone."""
+    expected = "no dm.basesize among storage-opts"
+    driver = shapes.text(snapshot.info, "Driver", INFO)
+    if driver != "devicemapper":
+        return not_applicable(f"the storage driver is {driver}: only devicemapper has a base device size")
+    options = Settings(snapshot).entries("storage-opts")
+    offenders = [
+        Offender("setting", "storage-opts", f"{option} ({options.origin})")
+        for option in options.value
+        if option.partition("=")[0].strip() == "dm.basesize"
+    ]
+    if offenders:
+        return failed(expected, offenders[0].detail, offenders=offenders)
+    return passed(expected, "dm.basesize is not set", evidence=list(options.value))
+
+
+@check("daemon-default-ulimits")
+@needs_engine
+def default_ulimits(snapshot: Snapshot) -> Verdict:
+    """Which limits fit is the site's business; that there are none is nobody's decision."""
+    expected = "default-ulimits holds at least one limit"
+    settings = Settings(snapshot)
+    limits = settings.entries("default-ulimits")
+    evidence = [f"{limit} ({limits.origin})" for limit in limits.value]
+    if not limits.value:
+        actual = "no default ulimit is set"
+        return failed(expected, actual, offenders=[Offender("setting", "default-ulimits", "is not set")])
+    names = ", ".join(limit.partition("=")[0] for limit in limits.value)
+    return unless_stale(settings, "default-ulimits", expected, f"limits for {names}", evidence)
+
+
+@check("daemon-userns-remap")
+@needs_engine
+def userns_remap(snapshot: Snapshot) -> Verdict:
+    """Root in a container must be nobody on the host, in the engine and in each container that runs."""
+    expected = "root in containers is not root on the host"
+    settings = Settings(snapshot)
+    evidence = settings.evidence("userns-remap")
+    if not snapshot.security_options & {"userns", "rootless"}:
+        asked = _declared_text(settings, "userns-remap")
+        drift = f"; declared {asked}: it takes effect at the next restart" if asked else ""
+        return failed(
+            expected,
+            f"the engine does not remap users{drift}",
+            offenders=[Offender("setting", "userns-remap", "is not in effect")],
+            evidence=evidence,
+        )
+    running = [container for container in containers(snapshot) if container.running]
+    offenders = [
+        Offender("container", container.name, "its uid 0 is the host's uid 0")
+        for container in running
+        if any(entry[0] == 0 and entry[1] == 0 for entry in container.fact("uid_map"))
+    ]
+    if offenders:
+        found = f"{len(offenders)} of {len(running)} running containers are not remapped"
+        return failed(expected, found, offenders=offenders, evidence=evidence, checked=len(running))
+    return passed(expected, "the engine remaps users", evidence=evidence, checked=len(running))
+
+
+def _declared_text(settings: Settings, key: str) -> str:
+    try:
+        declared = settings.text(key)
+    except FactUnavailable:
+        return ""
+    return str(declared) if declared.value else ""
+
+
+@check("daemon-cgroup-parent-default")
+@needs_engine
+def cgroup_parent(snapshot: Snapshot) -> Verdict:
+    """Containers' cgroups hang where the limits of the host expect them."""
+    expected = "cgroup-parent is unset, or one that the site approved"
+    settings = Settings(snapshot)
+    parent = settings.text("cgroup-parent")
+    approved = policy.texts(snapshot, "cgroup_parents") or ()
+    if parent.value in ("", *approved):
+        actual = f"cgroup-parent {parent}" if parent.value else "cgroup-parent is unset"
+        return unless_stale(settings, "cgroup-parent", expected, actual, settings.evidence())
+    return failed(
+        expected,
+        f"cgroup-parent {parent}",
+        offenders=[
+            Offender("setting", "cgroup-parent", f"{parent} is not in hardener_policy.cgroup_parents")
+        ],
+        evidence=settings.evidence(),
+    )
+
+
+@check("daemon-no-new-privileges")
+@needs_engine
+def no_new_privileges(snapshot: Snapshot) -> Verdict:
+    """Engines from 24.0 on report it, for older ones there is only what they were told."""
+    expected = "new containers cannot gain privileges by default"
+    settings = Settings(snapshot)
+    evidence = settings.evidence("no-new-privileges")
+    if snapshot.engine_version >= (24,):
+        effective = "no-new-privileges" in snapshot.security_options
+        actual = f"no-new-privileges is {'on' if effective else 'off'}"
+        actual += settings.drift("no-new-privileges", effective)
+        if effective:
+            return passed(expected, actual, evidence=evidence)
+    else:
+        declared = settings.boolean("no-new-privileges")
+        actual = f"no-new-privileges {declared}"
+        if declared.value:
+            return unless_stale(settings, "no-new-privileges", expected, actual, evidence)
+    offender = Offender("setting", "no-new-privileges", "is not in effect")
+    return failed(expected, actual, offenders=[offender], evidence=evidence)
+
+
+@check("daemon-live-restore")
+@needs_engine
+def live_restore(snapshot: Snapshot) -> Verdict:
+    """Containers must not die with their daemon."""
+    expected = "containers keep running while the daemon restarts"
+    if node_state(snapshot) != "inactive":
+        return not_applicable("swarm mode is on, which excludes live-restore")
+    settings = Settings(snapshot)
+    effective = bool(snapshot.info.get("LiveRestoreEnabled"))
+    actual = f"live-restore is {'on' if effective else 'off'}{settings.drift('live-restore', effective)}"
+    evidence = settings.evidence("live-restore")
+    if effective:
+        return passed(expected, actual, evidence=evidence)
+    offender = Offender("setting", "live-restore", "is not in effect")
+    return failed(expected, actual, offenders=[offender], evidence=evidence)
+
+
+@check("daemon-userland-proxy-disabled")
+@needs_engine
+def userland_proxy(snapshot: Snapshot) -> Verdict:
+    """A proxy that runs proves it on; that none runs proves it off only where ports are published."""
+    expected = "userland-proxy is false and no docker-proxy runs"
+    if runs_rootless(snapshot):
+        return not_applicable("a rootless daemon forwards ports in another way")
+    settings = Settings(snapshot)
+    proxies = shapes.number(snapshot.fact("engine"), "proxies", "engine")
+    evidence = [*settings.evidence("userland-proxy"), f"docker-proxy processes: {proxies}"]
+    if proxies:
+        actual = f"{count(proxies, 'docker-proxy', 'docker-proxies')} running"
+        actual += settings.drift("userland-proxy", True)
+        offender = Offender("process", "docker-proxy", actual)
+        return failed(expected, actual, offenders=[offender], evidence=evidence)
+    declared = settings.boolean("userland-proxy")
+    if declared.value:
+        offender = Offender("setting", "userland-proxy", f"is {declared}")
+        return failed(expected, f"userland-proxy {declared}", offenders=[offender], evidence=evidence)
+    ports = len(published(snapshot))
+    actual = f"userland-proxy {declared}, no docker-proxy runs"
+    if ports:
+        return passed(expected, f"{actual}, {count(ports, 'port')} published", evidence=evidence)
+    return unless_stale(settings, "userland-proxy", expected, actual, evidence)
+
+
+@check("daemon-seccomp-custom")
+@needs_engine
+def seccomp_profile(snapshot: Snapshot) -> Verdict:
+    """The built-in profile follows the engine's updates; another one is somebody's to keep."""
+    expected = "the built-in seccomp profile, or a custom one that policy asks for"
+    profile = _seccomp(snapshot.info)
+    if profile in ("builtin", "default"):
+        return passed(expected, f"the engine reports profile {profile}")
+    if profile is None and not snapshot.fact("lsm").get("seccomp"):
+        return not_applicable("the kernel has no seccomp")
+    if profile in (None, "", "unconfined"):
+        actual = f"the engine reports {profile or 'no seccomp'}"
+        return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
+    return manual(
+        expected,
+        f"look whether policy asks for {profile}, and whether it is at least as strict as this engine's own",
+        evidence=[f"seccomp profile: {profile}"],
+    )
+
+
+def _seccomp(info: JSONObject) -> str | None:
+    for option in shapes.texts(info, "SecurityOptions", INFO):
+        fields = dict(part.partition("=")[::2] for part in option.split(","))
+        if fields.get("name") == "seccomp":
+            return fields.get("profile", "")
+    return None
+
+
+@check("daemon-experimental-off")
+@needs_engine
+def experimental(snapshot: Snapshot) -> Verdict:
+    """Every engine still reports it, whatever its version."""
+    expected = "the engine reports no experimental features"
+    version = snapshot.fact("docker.version")
+    details = [
+        shapes.table(component, "Details", "docker.version").get("Experimental")
+        for component in shapes.rows(version, "Components", "docker.version")
+        if component.get("Name") == "Engine"
+    ]
+    settings = Settings(snapshot)
+    on = version.get("Experimental") is True or "true" in details
+    actual = f"experimental is {'on' if on else 'off'}{settings.drift('experimental', on)}"
+    if on:
+        offender = Offender("setting", "experimental", "is on")
+        return failed(expected, actual, offenders=[offender], evidence=settings.evidence("experimental"))
+    return passed(expected, actual, evidence=settings.evidence("experimental"))

@@ -1,0 +1,243 @@
+"""Section 2: how the daemon is reached, whom it trusts, and where container logs go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from hardener.checks import check, shapes
+from hardener.checks.containers import containers
+from hardener.checks.settings import TLS, Settings, api_hosts, tls
+from hardener.checks.verdicts import failed, manual, needs_engine, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+
+INFO = "docker.info"
+SWARM_PORTS = frozenset({2377, 7946})
+
+_BUILT_IN_DRIVERS = frozenset({"json-file", "local", "journald", "none", "syslog", "etwlogs"})
+_TLS_KEYS = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+
+
+@check("daemon-tls-verify")
+@needs_engine
+def tls_verify(snapshot: Snapshot) -> Verdict:
+    """Whoever reaches the API is root: on TCP only who shows a certificate of the site's own CA may."""
+    expected = "every TCP socket of the API demands a client certificate of the site's CA"
+    settings = Settings(snapshot)
+    listening = [_address(socket) for socket in _api_listeners(snapshot, settings)]
+    declared = _declared_tcp(snapshot, settings)
+    evidence = [*(f"listening: {address}" for address in listening), *settings.evidence(*_TLS_KEYS)]
+    evidence += [warning for warning in _warnings(snapshot) if "API is accessible" in warning]
+    running = snapshot.fact("engine").get("pid") is not None
+    if not listening and (running or not declared):
+        later = f"; declared {', '.join(declared)}: it takes effect at the next restart" if declared else ""
+        return not_applicable(f"the API is on no TCP socket{later}", evidence=evidence)
+    protection = tls(snapshot, settings)
+    endpoints = listening or declared
+    weakness = _weakness(protection)
+    if weakness:
+        offenders = [Offender("socket", address, weakness) for address in endpoints]
+        actual = f"{', '.join(endpoints)}: {weakness}"
+        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(endpoints))
+    actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
+    if running and settings.changed_since_start and not _from_flags(settings):
+        look = f"restart the daemon: {settings.path} was changed after it started and only now gives {actual}"
+        return manual(expected, look, evidence=evidence, checked=len(endpoints))
+    return passed(expected, actual, evidence=evidence, checked=len(endpoints))
+
+
+def _weakness(protection: TLS) -> str:
+    if not protection.enabled:
+        return "no TLS"
+    if not protection.verify:
+        return "TLS without client certificates (tlsverify is false)"
+    if not protection.ca:
+        return "no tlscacert: a client certificate of any public CA is accepted"
+    if not protection.cert or not protection.key:
+        return "tlscert or tlskey is missing"
+    return ""
+
+
+def _from_flags(settings: Settings) -> bool:
+    return any(settings.get(key).origin.startswith("--") for key in ("tls", "tlsverify"))
+
+
+def _declared_tcp(snapshot: Snapshot, settings: Settings) -> list[str]:
+    try:
+        hosts = api_hosts(snapshot, settings)
+    except FactUnavailable:
+        return []  # a broken file declares nothing; what listens is known all the same
+    return [host for host in hosts if host.startswith("tcp://")]
+
+
+def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[str, Any]]:
+    """TCP sockets of the daemon that are its API: not swarm's, which have their own TLS, nor metrics."""
+    engine = snapshot.fact("engine")
+    other: set[int] = set()
+    if engine.get("reachable"):
+        swarm = shapes.table(snapshot.info, "Swarm", INFO)
+        if swarm.get("LocalNodeState") not in (None, "", "inactive"):
+            other |= SWARM_PORTS
+            other |= {
+                _port(str(manager.get("Addr"))) for manager in shapes.rows(swarm, "RemoteManagers", INFO)
+            }
+    for key in ("metrics-addr", "network-diagnostic-port"):
+        try:
+            other.add(_port(str(settings.get(key).value)))
+        except FactUnavailable:
+            continue
+    for socket in shapes.rows(engine, "listening", "engine"):
+        if socket.get("port") not in other:
+            yield socket
+
+
+def _port(text: str) -> int:
+    """The port of ``address:port``, of a lone number and of a flag's tuple; 0 where there is none."""
+    digits = text.strip("(),'").rpartition(":")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _address(socket: Mapping[str, Any]) -> str:
+    address = str(socket.get("address"))
+    return (
+        f"tcp://[{address}]:{socket.get('port')}"
+        if ":" in address
+        else f"tcp://{address}:{socket.get('port')}"
+    )
+
+
+def _warnings(snapshot: Snapshot) -> Sequence[str]:
+    if not snapshot.fact("engine").get("reachable"):
+        return ()
+    return shapes.texts(snapshot.info, "Warnings", INFO)
+
+
+@check("daemon-insecure-registries-none")
+@needs_engine
+def insecure_registries(snapshot: Snapshot) -> Verdict:
+    """What the engine itself takes from a registry without verified TLS; loopback it always does."""
+    expected = "no registry outside this host is used without verified TLS"
+    registries = shapes.required(snapshot.info, "RegistryConfig", INFO)
+    offenders = [
+        Offender("registry", network, "an insecure range")
+        for network in shapes.texts(registries, "InsecureRegistryCIDRs", INFO)
+        if not _loopback_network(network)
+    ]
+    mirrors = list(shapes.texts(registries, "Mirrors", INFO))
+    configs = shapes.table(registries, "IndexConfigs", INFO)
+    for name in configs:
+        index = shapes.required(configs, name, INFO)
+        if index.get("Secure") is False and not _loopback_host(name):
+            offenders.append(Offender("registry", name, "marked as insecure"))
+        mirrors += shapes.texts(index, "Mirrors", INFO)
+    offenders += [
+        Offender("mirror", mirror, "reached without TLS")
+        for mirror in dict.fromkeys(mirrors)
+        if mirror.lower().startswith("http://") and not _loopback_host(mirror[7:].split("/")[0])
+    ]
+    evidence = Settings(snapshot).evidence("insecure-registries", "registry-mirrors")
+    if offenders:
+        actual = "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders)
+        return failed(expected, actual, offenders=offenders, evidence=evidence)
+    return passed(expected, "the engine uses none", evidence=evidence)
+
+
+def _loopback_network(text: str) -> bool:
+    try:
+        return ip_network(text, strict=False).is_loopback
+    except ValueError:
+        return False
+
+
+def _loopback_host(name: str) -> bool:
+    host = name if name.count(":") > 1 and not name.startswith("[") else name.rsplit(":", 1)[0]
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@check("daemon-authz-plugin")
+@needs_engine
+def authz_plugin(snapshot: Snapshot) -> Verdict:
+    """Without one, whoever may call the API may call all of it."""
+    expected = "an authorization plugin decides about API calls"
+    active = shapes.texts(shapes.table(snapshot.info, "Plugins", INFO), "Authorization", INFO)
+    evidence = Settings(snapshot).evidence("authorization-plugins")
+    if not active:
+        offender = Offender("setting", "authorization-plugins", "none is in effect")
+        return failed(expected, "the engine asks no plugin", offenders=[offender], evidence=evidence)
+    managed = {
+        str(plugin.get("Name")).removesuffix(":latest"): plugin for plugin in snapshot.fact("docker.plugins")
+    }
+    offenders = [
+        Offender("plugin", name, "is not enabled")
+        for name in active
+        if managed.get(name.removesuffix(":latest"), {}).get("Enabled") is False
+    ]
+    if offenders:
+        names = ", ".join(offender.name for offender in offenders)
+        return failed(expected, f"not enabled: {names}", offenders=offenders, evidence=evidence)
+    return passed(expected, f"asked: {', '.join(active)}", evidence=evidence, checked=len(active))
+
+
+@check("daemon-central-logging")
+@needs_engine
+def central_logging(snapshot: Snapshot) -> Verdict:
+    """The default for new containers, and what each one got when it was made."""
+    expected = "container logs are sent off the host"
+    drivers = {("setting", "log-driver"): (str(snapshot.info.get("LoggingDriver")), _log_options(snapshot))}
+    for container in containers(snapshot):
+        log = shapes.table(container.host_config, "LogConfig", "docker.containers")
+        options = {key: str(value) for key, value in shapes.table(log, "Config", "docker.containers").items()}
+        drivers["container", container.name] = (shapes.text(log, "Type", "docker.containers"), options)
+    lost: list[Offender] = []
+    local: list[Offender] = []
+    for (kind, name), (driver, options) in drivers.items():
+        if driver == "none":
+            lost.append(Offender(kind, name, "driver none keeps nothing"))
+        elif not _remote(driver, options):
+            local.append(Offender(kind, name, f"driver {driver} keeps logs on the host"))
+    evidence = [f"{name}: {driver}" for (_, name), (driver, _) in drivers.items()]
+    if lost:
+        names = ", ".join(offender.name for offender in lost)
+        return failed(
+            expected,
+            f"logs are thrown away: {names}",
+            offenders=lost,
+            evidence=evidence,
+            checked=len(drivers),
+        )
+    if local:
+        names = ", ".join(f"{offender.name} ({offender.detail.split()[1]})" for offender in local)
+        return manual(
+            expected,
+            f"look whether something on this host ships the logs of {names}",
+            evidence=evidence,
+            offenders=local,
+            checked=len(drivers),
+        )
+    return passed(expected, "every logging driver in use is remote", evidence=evidence, checked=len(drivers))
+
+
+def _log_options(snapshot: Snapshot) -> dict[str, str]:
+    entries = Settings(snapshot).entries("log-opts").value
+    return dict(entry.partition("=")[::2] for entry in entries)
+
+
+def _remote(driver: str, options: Mapping[str, str]) -> bool:
+    """Whether a driver sends to another host; plugins do, or there would be no need for them."""
+    if driver != "syslog":
+        return driver not in _BUILT_IN_DRIVERS
+    try:
+        address = urlsplit(options.get("syslog-address", ""))
+    except ValueError:
+        return False
+    if address.scheme not in ("tcp", "udp", "tcp+tls"):
+        return False  # the host's own syslog
+    return not _loopback_host(address.netloc)

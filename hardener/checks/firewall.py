@@ -1,0 +1,212 @@
+"""The packet filter: Docker's own rules, the host's inbound policy and the one for published ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hardener.checks import check, shapes
+from hardener.checks.daemon import runs_rootless
+from hardener.checks.packetfilter import PACKETS, Chain, Decision, Fate, Ruleset, read_nft, read_save
+from hardener.checks.ports import Published, published
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+
+_FAMILIES = {4: "ip", 6: "ip6"}
+_SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that people rarely filter in
+_TOOLS = {4: "iptables", 6: "ip6tables"}
+
+
+@check("host-firewall-input-ipv4")
+def inbound_ipv4(snapshot: Snapshot) -> Verdict:
+    """What no rule allows does not come in."""
+    return _inbound(snapshot, 4)
+
+
+@check("host-firewall-input-ipv6")
+def inbound_ipv6(snapshot: Snapshot) -> Verdict:
+    """The same for the addresses that rules for IPv4 do not see."""
+    sysctl = snapshot.fact("sysctl")
+    key = "net.ipv6.conf.all.disable_ipv6"
+    if key in sysctl and sysctl[key] in (None, "1"):
+        return not_applicable("IPv6 is switched off in the kernel")
+    return _inbound(snapshot, 6)
+
+
+def _inbound(snapshot: Snapshot, version: int) -> Verdict:
+    expected = f"inbound IPv{version} is refused unless a rule allows it"
+    chains = [
+        (rules, chain)
+        for rules in _rulesets(snapshot, version)
+        for chain in rules.hooked("input", {_FAMILIES[version], "inet"})
+    ]
+    chains.sort(key=lambda pair: pair[1].key[1] in _SELDOM)
+    fates = [
+        (chain, {packet: rules.follow(chain, packet) for packet in (f"tcp{version}", f"udp{version}")})
+        for rules, chain in chains
+    ]
+    evidence = [
+        f"{chain}: {packet} {fate.fate.value} by {fate.reason}"
+        for chain, by in fates
+        for packet, fate in by.items()
+    ]
+    open_for = [
+        packet
+        for packet in (f"tcp{version}", f"udp{version}")
+        if not any(by[packet].fate is Fate.REFUSED for _, by in fates)
+    ]
+    if not open_for:
+        return passed(expected, _refusals(fates), evidence=evidence, checked=len(fates))
+    _complete_or_raise(snapshot)
+    if not fates:
+        actual = "no chain is loaded that sees inbound packets"
+        return failed(expected, actual, offenders=[Offender("firewall", "input", actual)])
+    offenders = [Offender("chain", str(chain), by[open_for[0]].reason) for chain, by in fates]
+    return failed(
+        expected,
+        f"what no rule names is accepted: {offenders[0].detail}",
+        offenders=offenders,
+        evidence=evidence,
+        checked=len(fates),
+    )
+
+
+def _refusals(fates: Sequence[tuple[Chain, dict[str, Decision]]]) -> str:
+    reasons = [fate.reason for _, by in fates for fate in by.values() if fate.fate is Fate.REFUSED]
+    return "refused: " + "; ".join(dict.fromkeys(reasons))
+
+
+@check("host-firewall-docker-user")
+@needs_engine
+def docker_user(snapshot: Snapshot) -> Verdict:
+    """Published ports are forwarded past the input chain; DOCKER-USER is asked before Docker lets them in."""
+    if runs_rootless(snapshot):
+        return not_applicable("a rootless daemon forwards ports in its own network namespace")
+    if _backend(snapshot).startswith("nftables"):
+        return not_applicable("the engine's nftables backend has no DOCKER-USER")
+    ports = [port for port in published(snapshot) if not port.loopback]
+    if not ports:
+        return not_applicable("no port is published beyond the host itself")
+    expected = "published ports pass a rule in DOCKER-USER that can refuse them"
+    evidence = [f"published: {port}" for port in ports]
+    decided = {version: _user_policy(snapshot, version) for version in _forwarded(snapshot, ports)}
+    if not decided:
+        return not_applicable(
+            "ports are published on IPv6 alone and served by docker-proxy: host-firewall-input-ipv6 decides",
+            evidence=evidence,
+        )
+    offenders = [
+        Offender("chain", f"{_TOOLS[version]} DOCKER-USER", reason)
+        for version, (holds, reason) in decided.items()
+        if not holds
+    ]
+    if offenders:
+        actual = "; ".join(f"{offender.name} {offender.detail}" for offender in offenders)
+        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
+    actual = "; ".join(reason for _, reason in decided.values())
+    return passed(expected, actual, evidence=evidence, checked=len(ports))
+
+
+def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
+    """The IP versions in which the kernel forwards published ports; docker-proxy serves IPv6 without that."""
+    versions = {port.version for port in ports}
+    if 6 in versions and ("ip6", "filter", "DOCKER") not in _saved(snapshot, 6).chains:
+        versions.remove(6)
+    return sorted(versions)
+
+
+def _user_policy(snapshot: Snapshot, version: int) -> tuple[bool, str]:
+    """Whether forwarded packets meet a rule in DOCKER-USER that can refuse them, and why."""
+    rules = _saved(snapshot, version)
+    family = _FAMILIES[version]
+    user = rules.chains.get((family, "filter", "DOCKER-USER"))
+    forward = rules.chains.get((family, "filter", "FORWARD"))
+    if user is None:
+        return False, "is not loaded"
+    for rule in forward.rules if forward else ():
+        if rule.target == user.key[2]:
+            break
+        if rule.verdict == "accept" and rule.takes == PACKETS:
+            return False, f"is not reached: {rule.text}"
+    else:
+        return False, "is not reached: FORWARD does not jump to it"
+    refusing = rules.can_refuse(user)
+    return (True, refusing) if refusing else (False, "has no rule that refuses anything")
+
+
+@check("daemon-iptables-managed")
+@needs_engine
+def iptables_managed(snapshot: Snapshot) -> Verdict:
+    """Allowed to, and done: rules that another tool flushed leave the option as it was."""
+    expected = "the daemon may manage the packet filter, and its chains are loaded"
+    if runs_rootless(snapshot):
+        return not_applicable("a rootless daemon filters in its own network namespace")
+    settings = Settings(snapshot)
+    if settings.text("firewall-backend").value == "nftables":
+        return not_applicable("the engine filters with nftables")
+    evidence = settings.evidence("iptables", "ip6tables")
+    declared = settings.boolean("iptables")
+    if not declared.value:
+        offender = Offender("setting", "iptables", f"is {declared}")
+        return failed(expected, f"iptables {declared}", offenders=[offender], evidence=evidence)
+    if _backend(snapshot).startswith("nftables"):
+        return not_applicable("the engine filters with nftables")
+    networks = [network for network in snapshot.fact("docker.networks") if network.get("Driver") == "bridge"]
+    with_ipv6 = [str(network.get("Name")) for network in networks if network.get("EnableIPv6")]
+    offenders = []
+    if ("ip", "filter", "DOCKER") not in _saved(snapshot, 4).chains:
+        offenders.append(
+            Offender("chain", "iptables DOCKER", "is not loaded: flushed since the daemon started")
+        )
+    if with_ipv6 and ("ip6", "filter", "DOCKER") not in _saved(snapshot, 6).chains:
+        offenders.append(
+            Offender("chain", "ip6tables DOCKER", f"is not loaded, and IPv6 is on in {', '.join(with_ipv6)}")
+        )
+    if offenders:
+        actual = "; ".join(f"{offender.name} {offender.detail}" for offender in offenders)
+        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(networks))
+    return passed(expected, f"iptables {declared}, Docker's chains are loaded", evidence=evidence)
+
+
+def _backend(snapshot: Snapshot) -> str:
+    """The packet filter that the engine reports; older ones report none and know iptables alone."""
+    backend = shapes.table(snapshot.info, "FirewallBackend", "docker.info")
+    return shapes.text(backend, "Driver", "docker.info")
+
+
+def _saved(snapshot: Snapshot, version: int) -> Ruleset:
+    """The rules of iptables.
+
+    Raises:
+        FactUnavailable: they could not be read.
+    """
+    iptables = shapes.table(snapshot.fact("firewall"), "iptables", "firewall")
+    text = iptables.get(f"ipv{version}")
+    if not isinstance(text, str):
+        errors = shapes.table(snapshot.fact("firewall"), "errors", "firewall")
+        why = "; ".join(str(error) for error in errors.values()) or "was not collected"
+        raise FactUnavailable("firewall", f"{_TOOLS[version]}-save: {why}")
+    return read_save(text, _FAMILIES[version])
+
+
+def _rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
+    """What each tool shows; iptables' own tables once, since nftables cannot show all their matches."""
+    firewall = snapshot.fact("firewall")
+    saved = Ruleset({})
+    if isinstance(shapes.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
+        saved = _saved(snapshot, version)
+    tables = {key[:2] for key in saved.chains}
+    native = read_nft(shapes.rows(firewall, "nft", "firewall"))
+    return [saved, Ruleset({key: chain for key, chain in native.chains.items() if key[:2] not in tables})]
+
+
+def _complete_or_raise(snapshot: Snapshot) -> None:
+    """Before a filter is called open: a part of it that could not be seen may be what closes it."""
+    firewall = snapshot.fact("firewall")
+    errors = shapes.table(firewall, "errors", "firewall")
+    if errors:
+        raise FactUnavailable("firewall", "; ".join(f"{name}: {error}" for name, error in errors.items()))
+    firewalld = snapshot.fact_or("units", {}).get("firewalld.service") or {}
+    if firewall.get("nft") is None and firewalld.get("ActiveState") == "active":
+        raise FactUnavailable("firewall", "firewalld runs, and there is no nft to show its rules")

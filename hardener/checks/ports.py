@@ -1,0 +1,68 @@
+"""Ports that running containers and swarm services publish on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from hardener.checks import shapes
+from hardener.checks.containers import SOURCE, containers
+from hardener.checks.swarmstate import services
+from hardener.snapshot import FactUnavailable, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port open on the host that leads to a container."""
+
+    owner: str
+    address: str  # "0.0.0.0", "::", "127.0.0.1" …
+    port: str
+    protocol: str
+
+    def __str__(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.owner} {address}:{self.port}/{self.protocol}"
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self._parsed().version
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only the host itself reaches it."""
+        return self._parsed().is_loopback
+
+    def _parsed(self) -> IPv4Address | IPv6Address:
+        try:
+            return ip_address(self.address)
+        except ValueError as error:
+            raise FactUnavailable(SOURCE, f"{self.address!r} is no address") from error
+
+
+def published(snapshot: Snapshot) -> tuple[Published, ...]:
+    """Every published port that is open now."""
+    return (*_of_containers(snapshot), *_of_services(snapshot))
+
+
+def _of_containers(snapshot: Snapshot) -> Iterator[Published]:
+    for container in containers(snapshot):
+        settings = shapes.table(container.inspect, "NetworkSettings", SOURCE)
+        for inside, bindings in shapes.table(settings, "Ports", SOURCE).items():
+            for binding in shapes.rows({"bindings": bindings}, "bindings", SOURCE):
+                address = shapes.text(binding, "HostIp", SOURCE) or "0.0.0.0"  # noqa: S104 - what it means
+                port = shapes.text(binding, "HostPort", SOURCE)
+                yield Published(container.name, address, port, str(inside).partition("/")[2] or "tcp")
+
+
+def _of_services(snapshot: Snapshot) -> Iterator[Published]:
+    """A service's port is open on every node, on every address."""
+    for service in services(snapshot):
+        endpoint = shapes.table(service.facts, "Endpoint", "docker.swarm")
+        for port in shapes.rows(endpoint, "Ports", "docker.swarm"):
+            number = shapes.number(port, "PublishedPort", "docker.swarm")
+            if number:
+                protocol = shapes.text(port, "Protocol", "docker.swarm") or "tcp"
+                yield Published(service.name, "0.0.0.0", str(number), protocol)  # noqa: S104 - what it means

@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
+
+SLUGS = (
+    "daemon-rootless",
+    "daemon-icc-disabled",
+    "daemon-log-level-info",
+    "daemon-storage-aufs-absent",
+    "daemon-storage-devicemapper-absent",
+    "daemon-default-ulimits",
+    "daemon-userns-remap",
+    "daemon-cgroup-parent-default",
+    "daemon-base-device-size",
+    "daemon-no-new-privileges",
+    "daemon-live-restore",
+    "daemon-userland-proxy-disabled",
+    "daemon-seccomp-custom",
+    "daemon-experimental-off",
+)
+DECLARED_ALONE = {"daemon-default-ulimits", "daemon-cgroup-parent-default"}
+OLD = {"docker.version": {"Version": "20.10.24+dfsg1"}}
+STALE = {"engine": {"started": 100}, "files": {"/etc/docker/daemon.json": {"mtime": 200}}}
+
+
+def told(flags: Any = None, parsed: Any = None, **sources: Any) -> Snapshot:
+    config = {"flags": only(flags or {}), "exists": parsed is not None, "parsed": parsed}
+    return make(**{"daemon.config": config, **sources})
+
+
+def bridge(icc: str | None) -> dict[str, Any]:
+    options = {} if icc is None else {"com.docker.network.bridge.enable_icc": icc}
+    return {"docker.networks": [{"Name": "bridge", "Driver": "bridge", "Options": options}]}
+
+
+def options(*names: str) -> dict[str, Any]:
+    return {"docker.info": {"SecurityOptions": [f"name={name}" for name in names]}}
+
+
+def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
+    assert verdict.status is status, verdict
+    assert words in verdict.actual, verdict
+    assert bool(verdict.offenders) is (status is Status.FAIL), verdict
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, slug: str) -> None:
+    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("slug", [slug for slug in SLUGS if slug not in DECLARED_ALONE])
+def test_an_engine_that_does_not_answer_is_no_verdict(judge: Judge, slug: str) -> None:
+    snapshot = told(
+        parsed={"userland-proxy": False},
+        **{
+            name: failed("refused")
+            for name in ("docker.info", "docker.version", "docker.networks", "docker.containers")
+        },
+        engine={"proxies": 0, "pid": None, "reachable": False},
+    )
+    with pytest.raises(FactUnavailable):
+        judge(slug, snapshot)
+
+
+def test_what_is_declared_alone_is_judged_without_the_engine(judge: Judge) -> None:
+    by_status(judge("daemon-default-ulimits", silent_engine()), Status.FAIL)
+    by_status(judge("daemon-cgroup-parent-default", silent_engine()), Status.PASS)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status"),
+    [
+        (make(), Status.MANUAL),
+        (make(engine={"rootless": True, "euid": 1000}), Status.PASS),
+        (make(engine={"euid": 1000}), Status.PASS),
+        (make(**options("rootless", "cgroupns")), Status.PASS),
+    ],
+)
+def test_rootless(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+    by_status(judge("daemon-rootless", snapshot), status)
+
+
+def test_what_stands_against_rootless_is_told(judge: Judge) -> None:
+    held = [
+        container("vpn", HostConfig={"Privileged": True}),
+        container("proxy", HostConfig={"NetworkMode": "host"}),
+        container("web", NetworkSettings={"Ports": {"80/tcp": [{"HostIp": "::", "HostPort": "80"}]}}),
+    ]
+    verdict = judge("daemon-rootless", make(**{"docker.containers": held}))
+    assert "needs root: vpn is privileged" in verdict.evidence
+    assert "needs root: proxy uses the host's network" in verdict.evidence
+    assert any("[::]:80/tcp" in fact for fact in verdict.evidence)
+
+
+@pytest.mark.parametrize(
+    ("sources", "status", "words"),
+    [
+        (bridge("false"), Status.PASS, ""),
+        (bridge("true"), Status.FAIL, "is true"),
+        (bridge(None), Status.FAIL, "not set"),
+        (bridge("no\x1b[0m"), Status.FAIL, ""),
+        ({"docker.networks": [{"Name": "none", "Driver": "null"}]}, Status.NOT_APPLICABLE, "switched off"),
+    ],
+)
+def test_icc(judge: Judge, sources: Any, status: Status, words: str) -> None:
+    by_status(judge("daemon-icc-disabled", make(**sources)), status, words)
+
+
+def test_db_20_a_declaration_without_a_restart_is_told_and_not_believed(judge: Judge) -> None:
+    drift = told(parsed={"icc": False}, **bridge("true"))
+    by_status(judge("daemon-icc-disabled", drift), Status.FAIL, "declared false")
+    opened = told(parsed={"icc": True}, **bridge("false"))
+    by_status(judge("daemon-icc-disabled", opened), Status.PASS, "declared true")
+    proxies = told(parsed={"userland-proxy": False}, engine={"proxies": 2})
+    by_status(judge("daemon-userland-proxy-disabled", proxies), Status.FAIL, "declared false")
+
+
+def test_a_broken_file_beside_a_running_daemon_is_told(judge: Judge) -> None:
+    broken = {"daemon.config": {"exists": True, "parsed": None, "error": "Expecting value"}}
+    by_status(judge("daemon-icc-disabled", make(**broken, **bridge("false"))), Status.PASS, "cannot be read")
+    with pytest.raises(FactUnavailable, match="Expecting value"):
+        judge("daemon-default-ulimits", make(**broken))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "words"),
+    [
+        (told(), Status.PASS, "info (default)"),
+        (told({"log-level": ["info"]}), Status.PASS, "--log-level"),
+        (told(parsed={"log-level": "INFO"}), Status.PASS, ""),
+        (told(parsed={"log-level": "warn"}), Status.FAIL, "warn"),
+        (told(parsed={"debug": True}), Status.FAIL, "debug"),
+        (told({"debug": ["true"]}), Status.FAIL, "debug"),
+        (told(**{"docker.info": {"Debug": True}}), Status.FAIL, "debug mode"),
+        (told(**STALE), Status.MANUAL, "restart"),
+        (told({"log-level": ["info"]}, **STALE), Status.PASS, ""),
+        (told(parsed={"log-level": "error"}, **STALE), Status.FAIL, "error"),
+    ],
+)
+def test_log_level(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+    by_status(judge("daemon-log-level-info", snapshot), status, words)
+
+
+def test_db_13_the_command_line_counts_and_so_does_debug(judge: Judge) -> None:
+    by_status(judge("daemon-log-level-info", told({"log-level": ["debug"]}, {})), Status.FAIL, "--log-level")
+    by_status(judge("daemon-log-level-info", told({"debug": ["true"]}, {"log-level": "info"})), Status.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("slug", "driver", "gone"),
+    [
+        ("daemon-storage-aufs-absent", "aufs", "24.0.5"),
+        ("daemon-storage-devicemapper-absent", "devicemapper", "25.0.1"),
+    ],
+)
+def test_storage_driver(judge: Judge, slug: str, driver: str, gone: str) -> None:
+    by_status(judge(slug, make(**OLD)), Status.PASS, "overlay2")
+    by_status(judge(slug, make(**OLD, **{"docker.info": {"Driver": driver}})), Status.FAIL, driver)
+    by_status(judge(slug, make(**{"docker.version": {"Version": gone}})), Status.NOT_APPLICABLE, "no driver")
+
+
+DEVICEMAPPER = {"docker.info": {"Driver": "devicemapper"}}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status"),
+    [
+        (told({"storage-opt": ["dm.basesize=50G"]}), Status.NOT_APPLICABLE),
+        (told({"storage-opt": ["dm.fs=xfs"]}, **DEVICEMAPPER), Status.PASS),
+        (told(parsed={"storage-opts": ["dm.fs=xfs", "dm.basesize=50G"]}, **DEVICEMAPPER), Status.FAIL),
+    ],
+)
+def test_base_device_size(judge: Judge, snapshot: Snapshot, status: Status) -> None:
+    by_status(judge("daemon-base-device-size", snapshot), status)
+
+
+def test_db_10_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
+    flagged = told({"storage-opt": ["dm.basesize=50G"]}, **DEVICEMAPPER)
+    by_status(judge("daemon-base-device-size", flagged), Status.FAIL, "dm.basesize=50G (--storage-opt)")
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "words"),
+    [
+        (told(), Status.FAIL, "no default"),
+        (told(parsed={"default-ulimits": {}}), Status.FAIL, ""),
+        (told({"default-ulimit": ["nofile=1024:2048"]}), Status.PASS, "nofile"),
+        (
+            told(parsed={"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}}}),
+            Status.PASS,
+            "nofile",
+        ),
+        (told(parsed={"default-ulimits": {"nofile": {}}}, **STALE), Status.MANUAL, "restart"),
+    ],
+)
+def test_default_ulimits(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+    by_status(judge("daemon-default-ulimits", snapshot), status, words)
+
+
+MAPPED = {"uid_map": [[0, 100000, 65536]]}
+
+
+@pytest.mark.parametrize(
+    ("sources", "status", "words"),
+    [
+        ({}, Status.FAIL, "does not remap"),
+        ({**options("userns"), "docker.containers": []}, Status.PASS, ""),
+        ({**options("userns"), "docker.containers": [container(proc=MAPPED)]}, Status.PASS, ""),
+        ({**options("userns"), "docker.containers": [container(running=False)]}, Status.PASS, ""),
+        (
+            {**options("userns"), "docker.containers": [container(proc=MAPPED), container("x")]},
+            Status.FAIL,
+            "1 of 2",
+        ),
+        (
+            {**options("rootless"), "docker.containers": [container(proc={"uid_map": [[0, 1000, 1]]})]},
+            Status.PASS,
+            "",
+        ),
+    ],
+)
+def test_userns_remap(judge: Judge, sources: Any, status: Status, words: str) -> None:
+    by_status(judge("daemon-userns-remap", make(**sources)), status, words)
+
+
+def test_db_16_the_engine_and_the_kernel_decide_and_rootless_counts(judge: Judge) -> None:
+    wished = told(parsed={"userns-remap": "default"})
+    by_status(judge("daemon-userns-remap", wished), Status.FAIL, "declared default")
+    rootless = make(**options("rootless"), **{"docker.containers": []})
+    by_status(judge("daemon-userns-remap", rootless), Status.PASS)
+    by_status(judge("daemon-rootless", rootless), Status.PASS)
+
+
+def test_db_11_a_rootless_daemons_file_is_the_one_that_counts(judge: Judge) -> None:
+    path = "/home/ci/.config/docker/daemon.json"
+    config = {"path": path, "exists": True, "parsed": {"log-level": "debug"}, "flags": only({})}
+    verdict = judge("daemon-log-level-info", make(**{"daemon.config": config}, engine={"rootless": True}))
+    by_status(verdict, Status.FAIL, path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "policy", "status"),
+    [
+        ({}, {}, Status.PASS),
+        ({"cgroup-parent": [""]}, {}, Status.PASS),
+        ({"cgroup-parent": ["limits.slice"]}, {}, Status.FAIL),
+        ({"cgroup-parent": ["limits.slice"]}, {"cgroup_parents": ["limits.slice"]}, Status.PASS),
+        ({"cgroup-parent": ["limits.slice"]}, {"cgroup_parents": ["other.slice"]}, Status.FAIL),
+    ],
+)
+def test_cgroup_parent(judge: Judge, flags: Any, policy: Any, status: Status) -> None:
+    by_status(judge("daemon-cgroup-parent-default", told(flags, policy=policy)), status)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "words"),
+    [
+        (make(), Status.FAIL, "off"),
+        (make(**options("no-new-privileges")), Status.PASS, "on"),
+        (told(parsed={"no-new-privileges": True}), Status.FAIL, "declared true"),
+        (
+            told({"no-new-privileges": ["false"]}, **options("no-new-privileges")),
+            Status.PASS,
+            "declared false",
+        ),
+        (told(**OLD), Status.FAIL, "false (default)"),
+        (told(parsed={"no-new-privileges": True}, **OLD), Status.PASS, ""),
+        (told(parsed={"no-new-privileges": True}, **OLD, **STALE), Status.MANUAL, "restart"),
+    ],
+)
+def test_no_new_privileges(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+    by_status(judge("daemon-no-new-privileges", snapshot), status, words)
+
+
+@pytest.mark.parametrize(
+    ("info", "status"),
+    [
+        ({"LiveRestoreEnabled": True}, Status.PASS),
+        ({"LiveRestoreEnabled": False}, Status.FAIL),
+        ({"LiveRestoreEnabled": False, "Swarm": {"LocalNodeState": "active"}}, Status.NOT_APPLICABLE),
+        ({"LiveRestoreEnabled": False, "Swarm": {"LocalNodeState": "locked"}}, Status.NOT_APPLICABLE),
+    ],
+)
+def test_live_restore(judge: Judge, info: Any, status: Status) -> None:
+    by_status(judge("daemon-live-restore", make(**{"docker.info": info})), status)
+
+
+def test_db_15_a_switch_set_to_false_is_off(judge: Judge) -> None:
+    off = told({"live-restore": ["false"], "no-new-privileges": ["false"]})
+    by_status(judge("daemon-live-restore", off), Status.FAIL)
+    by_status(judge("daemon-no-new-privileges", off), Status.FAIL)
+    by_status(judge("daemon-no-new-privileges", told({"no-new-privileges": ["false"]}, **OLD)), Status.FAIL)
+
+
+QUIET = {"engine": {"proxies": 0}}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "words"),
+    [
+        (make(), Status.FAIL, "2 docker-proxies running"),
+        (told(**QUIET), Status.FAIL, "true (default)"),
+        (told(parsed={"userland-proxy": False}, **QUIET), Status.PASS, "2 ports published"),
+        (told(parsed={"userland-proxy": False}, **QUIET, **{"docker.containers": []}), Status.PASS, ""),
+        (
+            told(
+                parsed={"userland-proxy": False},
+                engine={"proxies": 0, "started": 100},
+                files=STALE["files"],
+                **{"docker.containers": []},
+            ),
+            Status.MANUAL,
+            "restart",
+        ),
+        (make(engine={"rootless": True}), Status.NOT_APPLICABLE, ""),
+    ],
+)
+def test_userland_proxy(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+    by_status(judge("daemon-userland-proxy-disabled", snapshot), status, words)
+
+
+@pytest.mark.parametrize(
+    ("names", "seccomp", "status", "words"),
+    [
+        (["seccomp,profile=builtin"], True, Status.PASS, "builtin"),
+        (["seccomp,profile=default"], True, Status.PASS, "default"),
+        (["seccomp,profile=unconfined"], True, Status.FAIL, "unconfined"),
+        (["seccomp"], True, Status.FAIL, "no seccomp"),
+        (["apparmor"], True, Status.FAIL, "no seccomp"),
+        (["apparmor"], False, Status.NOT_APPLICABLE, "kernel"),
+        (["seccomp,profile=/etc/docker/seccomp.json"], True, Status.MANUAL, "/etc/docker/seccomp.json"),
+    ],
+)
+def test_seccomp(judge: Judge, names: list[str], seccomp: bool, status: Status, words: str) -> None:
+    snapshot = make(lsm={"seccomp": seccomp}, **options(*names))
+    by_status(judge("daemon-seccomp-custom", snapshot), status, words)
+
+
+def version(number: str, experimental: Any) -> dict[str, Any]:
+    engine = {"Name": "Engine", "Version": number, "Details": {"Experimental": experimental}}
+    return {"docker.version": {"Version": number, "Components": [engine]}}
+
+
+def test_experimental(judge: Judge) -> None:
+    by_status(judge("daemon-experimental-off", make()), Status.PASS)
+    by_status(
+        judge("daemon-experimental-off", make(**{"docker.version": {"Experimental": True}})), Status.FAIL
+    )
+
+
+@pytest.mark.parametrize("number", ["19.03.15", "20.10.24", "26.1.5", "29.9.0"])
+def test_db_19_experimental_is_judged_on_every_engine(judge: Judge, number: str) -> None:
+    by_status(judge("daemon-experimental-off", make(**version(number, "true"))), Status.FAIL)
+    by_status(judge("daemon-experimental-off", make(**version(number, "false"))), Status.PASS)

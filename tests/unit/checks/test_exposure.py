@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import container, make, no_engine, only, silent_engine
+
+SLUGS = (
+    "daemon-tls-verify",
+    "daemon-insecure-registries-none",
+    "daemon-authz-plugin",
+    "daemon-central-logging",
+)
+MTLS = {
+    "tlsverify": ["true"],
+    "tlscacert": ["/c/ca.pem"],
+    "tlscert": ["/c/cert.pem"],
+    "tlskey": ["/c/key.pem"],
+}
+STALE = {"started": 100}
+
+
+def told(
+    flags: Any = None, parsed: Any = None, *, listening: Any = (), engine: Any = None, **sources: Any
+) -> Snapshot:
+    config = {"flags": only(flags or {}), "exists": parsed is not None, "parsed": parsed}
+    facts = {
+        "listening": [{"address": a, "port": p, "process": "dockerd"} for a, p in listening],
+        **(engine or {}),
+    }
+    return make(engine=facts, **{"daemon.config": config, **sources})
+
+
+def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
+    assert verdict.status is status, verdict
+    assert words in verdict.actual, verdict
+    if status is Status.FAIL:
+        assert verdict.offenders
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, slug: str) -> None:
+    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("slug", [slug for slug in SLUGS if slug != "daemon-tls-verify"])
+def test_an_engine_that_does_not_answer_is_no_verdict(judge: Judge, slug: str) -> None:
+    with pytest.raises(FactUnavailable):
+        judge(slug, silent_engine())
+
+
+ANYWHERE = [("0.0.0.0", 2375)]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "words"),
+    [
+        (told(), Status.NOT_APPLICABLE, "no TCP socket"),
+        (
+            told({"host": ["tcp://0.0.0.0:2375"]}, listening=ANYWHERE),
+            Status.FAIL,
+            "tcp://0.0.0.0:2375: no TLS",
+        ),
+        (told({"host": ["tcp://127.0.0.1:2375"]}, listening=[("127.0.0.1", 2375)]), Status.FAIL, "127.0.0.1"),
+        (told({"host": ["tcp://[::]:2375"]}, listening=[("::", 2375)]), Status.FAIL, "tcp://[::]:2375"),
+        (told(MTLS, listening=ANYWHERE), Status.PASS, "/c/ca.pem"),
+        (
+            told({**MTLS, "tlsverify": ["false"]}, listening=ANYWHERE),
+            Status.FAIL,
+            "without client certificates",
+        ),
+        (told({"tls": ["true"], "tlscacert": ["/c/ca.pem"]}, listening=ANYWHERE), Status.PASS, "/c/ca.pem"),
+        (
+            told(
+                parsed={"tlsverify": True, "tlscert": "/c/cert.pem", "tlskey": "/c/key.pem"},
+                listening=ANYWHERE,
+            ),
+            Status.FAIL,
+            "any public CA",
+        ),
+        (
+            told(parsed={"tlsverify": True, "tlscacert": "/c/ca.pem"}, listening=ANYWHERE),
+            Status.FAIL,
+            "tlskey",
+        ),
+        (
+            told({"metrics-addr": ["127.0.0.1:9323"]}, listening=[("127.0.0.1", 9323)]),
+            Status.NOT_APPLICABLE,
+            "",
+        ),
+        (told(parsed={"metrics-addr": "0.0.0.0:2375"}, listening=[("0.0.0.0", 2376)]), Status.FAIL, "2376"),
+    ],
+)
+def test_tcp_demands_client_certificates(
+    judge: Judge, snapshot: Snapshot, status: Status, words: str
+) -> None:
+    by_status(judge("daemon-tls-verify", snapshot), status, words)
+
+
+def test_swarms_sockets_have_their_own_tls(judge: Judge) -> None:
+    swarm = {"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "n", "Addr": "192.0.2.1:4242"}]}
+    sockets = [("::", 2377), ("::", 7946), ("::", 4242)]
+    joined = told(listening=sockets, **{"docker.info": {"Swarm": swarm}})
+    by_status(judge("daemon-tls-verify", joined), Status.NOT_APPLICABLE)
+    by_status(judge("daemon-tls-verify", told(listening=sockets)), Status.FAIL)
+
+
+def test_a_stopped_engine_is_judged_by_what_it_will_open(judge: Judge) -> None:
+    stopped = {"pid": None, "reachable": False}
+    opened = told({"host": ["tcp://0.0.0.0:2375"]}, engine=stopped)
+    by_status(judge("daemon-tls-verify", opened), Status.FAIL, "tcp://0.0.0.0:2375")
+    by_status(judge("daemon-tls-verify", told(engine=stopped)), Status.NOT_APPLICABLE)
+
+
+def test_a_declaration_that_is_not_in_force_is_told(judge: Judge) -> None:
+    later = told(parsed={"hosts": ["tcp://0.0.0.0:2375"]})
+    by_status(judge("daemon-tls-verify", later), Status.NOT_APPLICABLE, "declared tcp://0.0.0.0:2375")
+
+
+def test_tls_from_a_file_that_is_younger_than_the_daemon_is_looked_at(judge: Judge) -> None:
+    parsed = {"tlsverify": True, "tlscacert": "/c/ca.pem", "tlscert": "/c/cert.pem", "tlskey": "/c/key.pem"}
+    files = {"/etc/docker/daemon.json": {"mtime": 200}}
+    fresh = told(parsed=parsed, listening=ANYWHERE, engine=STALE, files=files)
+    by_status(judge("daemon-tls-verify", fresh), Status.MANUAL, "restart")
+    by_status(
+        judge("daemon-tls-verify", told(MTLS, listening=ANYWHERE, engine=STALE, files=files)), Status.PASS
+    )
+
+
+def test_what_the_engine_warns_of_is_evidence(judge: Judge) -> None:
+    warning = "[DEPRECATION NOTICE]: API is accessible on http://0.0.0.0:2375 without encryption."
+    verdict = judge("daemon-tls-verify", told(listening=ANYWHERE, **{"docker.info": {"Warnings": [warning]}}))
+    assert warning in verdict.evidence
+
+
+def test_db_01_a_listening_socket_is_found_whatever_the_configuration_says(judge: Judge) -> None:
+    by_status(judge("daemon-tls-verify", told(listening=ANYWHERE)), Status.FAIL, "tcp://0.0.0.0:2375")
+    held = {"address": "0.0.0.0", "port": 2375, "process": "systemd"}
+    by_status(judge("daemon-tls-verify", make(engine={"listening": [held]})), Status.FAIL)
+
+
+def test_db_02_hosts_of_several_lines_are_a_list_like_any_other(judge: Judge) -> None:
+    hosts = {"hosts": ["unix:///run/docker.sock", "tcp://0.0.0.0:2375"]}
+    by_status(
+        judge("daemon-tls-verify", told(parsed=hosts, engine={"pid": None, "reachable": False})), Status.FAIL
+    )
+
+
+def test_db_03_an_address_of_a_log_driver_is_no_host(judge: Judge) -> None:
+    log = {"log-driver": "syslog", "log-opts": {"syslog-address": "tcp://loghost:514"}}
+    by_status(judge("daemon-tls-verify", told(parsed=log)), Status.NOT_APPLICABLE)
+
+
+def test_db_04_mutual_tls_in_the_file_is_read(judge: Judge) -> None:
+    parsed = {
+        "hosts": ["tcp://0.0.0.0:2376"],
+        "tlsverify": True,
+        "tlscacert": "/c/ca.pem",
+        "tlscert": "/c/cert.pem",
+        "tlskey": "/c/key.pem",
+    }
+    by_status(judge("daemon-tls-verify", told(parsed=parsed, listening=[("0.0.0.0", 2376)])), Status.PASS)
+
+
+def registries(**config: Any) -> dict[str, Any]:
+    return {"docker.info": {"RegistryConfig": config}}
+
+
+def index(name: str, *, secure: bool = True, mirrors: Any = ()) -> dict[str, Any]:
+    return {name: {"Name": name, "Mirrors": list(mirrors), "Secure": secure, "Official": False}}
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        ({}, set()),
+        ({"InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"]}, set()),
+        ({"InsecureRegistryCIDRs": ["127.0.0.0/8", "10.0.0.0/8"]}, {"10.0.0.0/8"}),
+        ({"InsecureRegistryCIDRs": ["0.0.0.0/0"]}, {"0.0.0.0/0"}),
+        ({"InsecureRegistryCIDRs": ["junk"]}, {"junk"}),
+        ({"InsecureRegistryCIDRs": None}, set()),
+        ({"IndexConfigs": index("registry.lan:5000", secure=False)}, {"registry.lan:5000"}),
+        ({"IndexConfigs": index("registry.lan:5000")}, set()),
+        ({"IndexConfigs": index("localhost:5000", secure=False)}, set()),
+        ({"IndexConfigs": index("[::1]:5000", secure=False)}, set()),
+        ({"IndexConfigs": index("localhost.evil.example", secure=False)}, {"localhost.evil.example"}),
+        ({"Mirrors": ["http://mirror.lan/"]}, {"http://mirror.lan/"}),
+        ({"Mirrors": ["https://mirror.lan/", "http://127.0.0.1:5000/"]}, set()),
+        ({"IndexConfigs": index("docker.io", mirrors=["HTTP://mirror.lan/"])}, {"HTTP://mirror.lan/"}),
+    ],
+)
+def test_insecure_registries(judge: Judge, config: Any, names: set[str]) -> None:
+    verdict = judge("daemon-insecure-registries-none", make(**registries(**config)))
+    by_status(verdict, Status.FAIL if names else Status.PASS)
+    assert {offender.name for offender in verdict.offenders} == names
+
+
+def test_db_21_the_engines_own_word_counts(judge: Judge) -> None:
+    by_status(judge("daemon-insecure-registries-none", told({"insecure-registry": ["a.lan"]})), Status.PASS)
+    effective = registries(IndexConfigs=index("a.lan", secure=False))
+    by_status(judge("daemon-insecure-registries-none", told(**effective)), Status.FAIL)
+    mirror = registries(Mirrors=["http://mirror.lan/"])
+    by_status(judge("daemon-insecure-registries-none", told(**mirror)), Status.FAIL, "without TLS")
+
+
+def test_a_registry_of_the_wrong_shape_is_no_verdict(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable):
+        judge("daemon-insecure-registries-none", make(**{"docker.info": {"RegistryConfig": None}}))
+    with pytest.raises(FactUnavailable):
+        judge("daemon-insecure-registries-none", make(**registries(IndexConfigs={"a": None})))
+
+
+def asked(*names: str) -> dict[str, Any]:
+    return {"docker.info": {"Plugins": {"Authorization": list(names)}}}
+
+
+@pytest.mark.parametrize(
+    ("sources", "status", "words"),
+    [
+        ({}, Status.FAIL, "no plugin"),
+        (asked("opa"), Status.PASS, "opa"),
+        ({**asked("opa"), "docker.plugins": [{"Name": "opa:latest", "Enabled": True}]}, Status.PASS, ""),
+        (
+            {**asked("opa"), "docker.plugins": [{"Name": "opa:latest", "Enabled": False}]},
+            Status.FAIL,
+            "not enabled",
+        ),
+    ],
+)
+def test_an_authorization_plugin_is_asked(judge: Judge, sources: Any, status: Status, words: str) -> None:
+    by_status(judge("daemon-authz-plugin", make(**sources)), status, words)
+
+
+def logs(driver: str, *containers: dict[str, Any], **options: str) -> Snapshot:
+    info = {"docker.info": {"LoggingDriver": driver}, "docker.containers": list(containers)}
+    return told(parsed={"log-opts": options} if options else None, **info)
+
+
+def logging(name: str, driver: str, **options: str) -> dict[str, Any]:
+    return container(name, HostConfig={"LogConfig": {"Type": driver, "Config": only(options)}})
+
+
+REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "status", "words"),
+    [
+        (make(), Status.MANUAL, "log-driver (json-file), web (json-file)"),
+        (logs("journald"), Status.MANUAL, "journald"),
+        (logs("local"), Status.MANUAL, "local"),
+        (logs("none"), Status.FAIL, "thrown away"),
+        (logs("fluentd"), Status.PASS, ""),
+        (logs("grafana/loki-docker-driver:3"), Status.PASS, ""),
+        (logs("syslog"), Status.MANUAL, "syslog"),
+        (logs("syslog", **{"syslog-address": "unix:///dev/log"}), Status.MANUAL, ""),
+        (logs("syslog", **{"syslog-address": "udp://127.0.0.1:514"}), Status.MANUAL, ""),
+        (logs("syslog", **{"syslog-address": "tcp://["}), Status.MANUAL, ""),
+        (logs("syslog", **REMOTE), Status.PASS, ""),
+        (logs("gelf", logging("db", "json-file")), Status.MANUAL, "db (json-file)"),
+        (logs("gelf", logging("db", "none")), Status.FAIL, "db"),
+        (logs("gelf", logging("db", "syslog", **REMOTE)), Status.PASS, ""),
+    ],
+)
+def test_logs_leave_the_host(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
+    by_status(judge("daemon-central-logging", snapshot), status, words)
+
+
+@pytest.mark.parametrize(("driver", "status"), [("none", Status.FAIL), ("local", Status.MANUAL)])
+def test_db_17_none_and_local_are_not_central_and_each_container_counts(
+    judge: Judge, driver: str, status: Status
+) -> None:
+    by_status(judge("daemon-central-logging", logs(driver)), status)
+    by_status(judge("daemon-central-logging", logs("fluentd", logging("db", driver))), status, "db")

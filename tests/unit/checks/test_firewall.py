@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import absent, container, failed, make, no_engine, only, silent_engine
+
+INPUTS = [("host-firewall-input-ipv4", "ipv4"), ("host-firewall-input-ipv6", "ipv6")]
+DOCKER = ":DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\n"
+
+
+def save(*rules: str, policy: str = "ACCEPT", docker: str = DOCKER) -> str:
+    body = "".join(f"{rule}\n" for rule in rules)
+    return f"*filter\n:INPUT {policy} [0:0]\n:FORWARD DROP [0:0]\n{docker}{body}COMMIT\n"
+
+
+def inet(*, policy: str = "accept", family: str = "inet", hook: str = "input") -> list[dict[str, Any]]:
+    chain = {"family": family, "table": "host", "name": "in", "type": "filter", "hook": hook, "prio": 0}
+    return [{"table": {"family": family, "name": "host"}}, {"chain": {**chain, "policy": policy}}]
+
+
+def filtered(ipv4: str | None = None, ipv6: str | None = None, nft: Any = (), **sources: Any) -> Snapshot:
+    tables = {"variant": "nf_tables", "ipv4": ipv4, "ipv6": ipv6}
+    objects = None if nft is None else list(nft)
+    return make(firewall=only({"iptables": tables, "nft": objects, "errors": {}}), **sources)
+
+
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+def test_a_fresh_debian_is_open(judge: Judge, slug: str, version: str) -> None:
+    verdict = judge(slug, make())
+    assert verdict.status is Status.FAIL
+    assert verdict.offenders
+
+
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+@pytest.mark.parametrize(
+    "text", [save(policy="DROP"), save("-A INPUT -p tcp --dport 22 -j ACCEPT", "-A INPUT -j DROP")]
+)
+def test_iptables_closes(judge: Judge, slug: str, version: str, text: str) -> None:
+    verdict = judge(slug, filtered(**{"ipv4": save(), "ipv6": save(), version: text}))
+    assert verdict.status is Status.PASS, verdict
+    other = next(each for each, _ in INPUTS if each != slug)
+    assert judge(other, filtered(**{"ipv4": save(), "ipv6": save(), version: text})).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("family", "passing"),
+    [
+        ("inet", {"host-firewall-input-ipv4", "host-firewall-input-ipv6"}),
+        ("ip", {"host-firewall-input-ipv4"}),
+        ("ip6", {"host-firewall-input-ipv6"}),
+        ("bridge", set()),
+    ],
+)
+def test_nftables_closes_for_its_family(judge: Judge, family: str, passing: set[str]) -> None:
+    snapshot = filtered(save(), save(), inet(policy="drop", family=family))
+    assert {slug for slug, _ in INPUTS if judge(slug, snapshot).status is Status.PASS} == passing
+
+
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+@pytest.mark.parametrize(
+    "nft", [inet(), inet(policy="drop", hook="output"), inet(policy="drop", hook="forward"), []]
+)
+def test_other_chains_close_nothing(judge: Judge, slug: str, version: str, nft: Any) -> None:
+    assert judge(slug, filtered(None, None, nft)).status is Status.FAIL
+
+
+def test_tcp_alone_is_half_a_wall(judge: Judge) -> None:
+    verdict = judge("host-firewall-input-ipv4", filtered(save("-A INPUT -p tcp -j DROP")))
+    assert verdict.status is Status.FAIL
+
+
+def test_tcp_in_one_place_and_udp_in_another_are_a_whole_one(judge: Judge) -> None:
+    udp = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "udp"}}
+    rule = {"rule": {"family": "inet", "table": "host", "chain": "in", "expr": [udp, {"drop": None}]}}
+    snapshot = filtered(save("-A INPUT -p tcp -j DROP"), None, [*inet(), rule])
+    assert judge("host-firewall-input-ipv4", snapshot).status is Status.PASS
+
+
+def test_what_nftables_shows_of_iptables_is_not_believed(judge: Judge) -> None:
+    """iptables accepts everything by a match that nft cannot show: there the rule looks like a condition."""
+    opaque = [
+        {"table": {"family": "ip", "name": "filter"}},
+        {
+            "chain": {
+                "family": "ip",
+                "table": "filter",
+                "name": "INPUT",
+                "type": "filter",
+                "hook": "input",
+                "policy": "drop",
+            }
+        },
+        {
+            "rule": {
+                "family": "ip",
+                "table": "filter",
+                "chain": "INPUT",
+                "expr": [{"xt": {"type": "match", "name": "comment"}}, {"accept": None}],
+            }
+        },
+    ]
+    snapshot = filtered(save("-A INPUT -m comment --comment all -j ACCEPT", policy="DROP"), None, opaque)
+    assert judge("host-firewall-input-ipv4", snapshot).status is Status.FAIL
+
+
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+def test_what_could_not_be_seen_may_be_what_closes(judge: Judge, slug: str, version: str) -> None:
+    with pytest.raises(FactUnavailable):
+        judge(slug, make(firewall=failed("Operation not permitted")))
+    with pytest.raises(FactUnavailable, match="not permitted"):
+        judge(slug, make(firewall={"nft": None, "errors": {"nft": "Operation not permitted"}}))
+    active = {"firewalld.service": {"ActiveState": "active"}}
+    with pytest.raises(FactUnavailable, match="firewalld"):
+        judge(slug, filtered(save(), save(), None, units=active))
+    closed = filtered(save(policy="DROP"), save(policy="DROP"), None, units=active)
+    assert judge(slug, closed).status is Status.PASS
+
+
+@pytest.mark.parametrize("value", ["1", None])
+def test_no_ipv6_needs_no_filter(judge: Judge, value: str | None) -> None:
+    off = make(sysctl={"net.ipv6.conf.all.disable_ipv6": value})
+    assert judge("host-firewall-input-ipv6", off).status is Status.NOT_APPLICABLE
+    on = make(sysctl={"net.ipv6.conf.all.disable_ipv6": "0"})
+    assert judge("host-firewall-input-ipv6", on).status is Status.FAIL
+
+
+def test_a_host_without_docker_is_filtered_too(judge: Judge) -> None:
+    assert judge("host-firewall-input-ipv4", no_engine()).status is Status.FAIL
+
+
+USER = "host-firewall-docker-user"
+DROP = "-A DOCKER-USER -i eth0 -j DROP"
+
+
+def ports(*addresses: str) -> dict[str, Any]:
+    bindings = [{"HostIp": address, "HostPort": "8080"} for address in addresses]
+    return {"docker.containers": [container(NetworkSettings={"Ports": {"80/tcp": bindings, "81/tcp": None}})]}
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        (save(DROP), Status.PASS, "DROP"),
+        (save("-A DOCKER-USER -j RETURN"), Status.FAIL, "no rule that refuses"),
+        (save("-A DOCKER-USER -j RETURN", DROP), Status.FAIL, "no rule that refuses"),
+        (
+            save("-A DOCKER-USER -j SITE", "-A SITE -j REJECT", docker=f":SITE - [0:0]\n{DOCKER}"),
+            Status.PASS,
+            "REJECT",
+        ),
+        (save(docker=""), Status.FAIL, "not loaded"),
+        (save(docker=":DOCKER-USER - [0:0]\n" + DROP + "\n"), Status.FAIL, "does not jump"),
+        (save(DROP, docker="-A FORWARD -j ACCEPT\n" + DOCKER), Status.FAIL, "not reached"),
+        (save(DROP, docker="-A FORWARD -i lo -j ACCEPT\n" + DOCKER), Status.PASS, "DROP"),
+    ],
+)
+def test_published_ports_pass_a_policy(judge: Judge, text: str, status: Status, words: str) -> None:
+    verdict = judge(USER, filtered(text, save(docker=""), **ports("0.0.0.0")))
+    assert verdict.status is status, verdict
+    assert words in verdict.actual
+
+
+def test_a_fresh_docker_has_no_policy(judge: Judge) -> None:
+    verdict = judge(USER, make())
+    assert verdict.status is Status.FAIL
+    assert "published: web 0.0.0.0:8080/tcp" in verdict.evidence
+
+
+def test_ipv6_counts_where_docker_forwards_it(judge: Judge) -> None:
+    both = ports("0.0.0.0", "::")
+    assert judge(USER, filtered(save(DROP), save(docker=""), **both)).status is Status.PASS
+    verdict = judge(USER, filtered(save(DROP), save(), **both))
+    assert verdict.status is Status.FAIL
+    assert {offender.name for offender in verdict.offenders} == {"ip6tables DOCKER-USER"}
+    assert judge(USER, filtered(save(DROP), save(DROP), **both)).status is Status.PASS
+    assert judge(USER, filtered(save(DROP), save(docker=""), **ports("::"))).status is Status.NOT_APPLICABLE
+
+
+def test_a_service_of_the_swarm_publishes_too(judge: Judge) -> None:
+    service = {
+        "ID": "s",
+        "Spec": {"Name": "api"},
+        "Endpoint": {"Ports": [{"PublishedPort": 443, "Protocol": "tcp"}]},
+    }
+    swarm = {"docker.swarm": {"services": [service]}, "docker.containers": []}
+    verdict = judge(USER, filtered(save(), save(docker=""), **swarm))
+    assert verdict.status is Status.FAIL
+    assert "published: api 0.0.0.0:443/tcp" in verdict.evidence
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        no_engine(),
+        make(engine={"rootless": True}),
+        make(**{"docker.containers": []}),
+        make(**ports("127.0.0.1", "::1")),
+        make(**{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}),
+    ],
+)
+def test_where_nothing_is_forwarded_no_policy_is_needed(judge: Judge, snapshot: Snapshot) -> None:
+    assert judge(USER, snapshot).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        silent_engine(),
+        make(firewall=failed()),
+        make(firewall={"iptables": {"ipv4": None}}),
+        make(**ports("nowhere")),
+    ],
+)
+def test_missing_facts_are_no_verdict(judge: Judge, snapshot: Snapshot) -> None:
+    with pytest.raises(FactUnavailable):
+        judge(USER, snapshot)
+
+
+MANAGED = "daemon-iptables-managed"
+
+
+def test_docker_manages_the_filter(judge: Judge) -> None:
+    assert judge(MANAGED, make()).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        ({"daemon.config": {"flags": {"iptables": ["false"]}}}, "false (--iptables)"),
+        (
+            {"daemon.config": {"exists": True, "parsed": {"iptables": False}}},
+            "false (/etc/docker/daemon.json)",
+        ),
+        ({"firewall": {"iptables": {"ipv4": save(docker="")}}}, "flushed"),
+        ({"docker.networks": [{"Name": "v6", "Driver": "bridge", "EnableIPv6": True}]}, "IPv6 is on in v6"),
+    ],
+)
+def test_db_20_declared_or_flushed_the_filter_is_missing(judge: Judge, sources: Any, words: str) -> None:
+    verdict = judge(MANAGED, make(**sources))
+    assert verdict.status is Status.FAIL
+    assert words in verdict.actual
+
+
+def test_a_stopped_engine_still_declares(judge: Judge) -> None:
+    stopped = {"docker.info": failed("connection refused"), "docker.networks": failed("connection refused")}
+    off = make(**{"daemon.config": {"flags": {"iptables": ["false"]}}}, **stopped)
+    assert judge(MANAGED, off).status is Status.FAIL
+    with pytest.raises(FactUnavailable):
+        judge(MANAGED, make(**stopped))
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        no_engine(),
+        make(engine={"rootless": True}),
+        make(**{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}),
+        make(**{"daemon.config": {"exists": True, "parsed": {"firewall-backend": "nftables"}}}),
+    ],
+)
+def test_another_filter_is_not_judged_here(judge: Judge, snapshot: Snapshot) -> None:
+    assert judge(MANAGED, snapshot).status is Status.NOT_APPLICABLE
+
+
+def test_absent_is_not_empty(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable):
+        judge(MANAGED, make(firewall=absent("no netfilter")))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.checks.protection import KERNEL_SETTINGS, NEEDED_BY_DOCKER
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import GONE, absent, failed, make, no_engine, silent_engine
+
+GOOD = {
+    "kernel.kptr_restrict": "2",
+    "kernel.dmesg_restrict": "1",
+    "kernel.randomize_va_space": "2",
+    "kernel.unprivileged_bpf_disabled": "1",
+    "net.core.bpf_jit_harden": "2",
+    "kernel.perf_event_paranoid": "3",
+    "kernel.yama.ptrace_scope": "1",
+    "fs.protected_hardlinks": "1",
+    "fs.protected_symlinks": "1",
+    "fs.protected_fifos": "1",
+    "fs.protected_regular": "2",
+    "fs.suid_dumpable": "0",
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.default.accept_redirects": "0",
+    "net.ipv6.conf.all.accept_redirects": "0",
+    "net.ipv6.conf.default.accept_redirects": "0",
+    "net.ipv4.conf.all.accept_source_route": "0",
+    "net.ipv4.conf.default.accept_source_route": "0",
+    "net.ipv6.conf.all.accept_source_route": "0",
+    "net.ipv6.conf.default.accept_source_route": "0",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+    "net.ipv4.conf.all.rp_filter": "2",
+    "net.ipv4.conf.default.rp_filter": "1",
+    "net.ipv4.tcp_syncookies": "1",
+    "net.ipv4.icmp_echo_ignore_broadcasts": "1",
+    "net.ipv4.icmp_ignore_bogus_error_responses": "1",
+    "net.ipv4.ip_forward": "1",
+    "net.bridge.bridge-nf-call-iptables": "1",
+}
+BAD = {
+    **dict.fromkeys(GOOD, "0"),
+    **{key: "1" for key in GOOD if key.rpartition(".")[2] in ("accept_redirects", "accept_source_route")},
+    **{key: "1" for key in GOOD if key.endswith("send_redirects")},
+    "kernel.perf_event_paranoid": "-1",
+    "fs.suid_dumpable": "1",
+}
+
+
+def test_the_table_is_known_in_full() -> None:
+    assert GOOD.keys() == KERNEL_SETTINGS.keys() | NEEDED_BY_DOCKER.keys()
+
+
+def test_the_baseline_passes(judge: Judge) -> None:
+    verdict = judge("host-kernel-settings", make(sysctl=GOOD))
+    assert verdict.status is Status.PASS
+    assert verdict.checked == len(GOOD)
+
+
+@pytest.mark.parametrize("key", GOOD)
+@pytest.mark.parametrize("value", ["bad", "", "1 2", "junk"])
+def test_each_key_alone_fails(judge: Judge, key: str, value: str) -> None:
+    verdict = judge("host-kernel-settings", make(sysctl={**GOOD, key: BAD[key] if value == "bad" else value}))
+    assert verdict.status is Status.FAIL
+    assert [offender.name for offender in verdict.offenders] == [key]
+
+
+def test_a_fresh_debian_fails(judge: Judge) -> None:
+    assert judge("host-kernel-settings", make()).status is Status.FAIL
+
+
+def test_a_key_that_the_kernel_does_not_have_is_left_out(judge: Judge) -> None:
+    sysctl = {**GOOD, "net.bridge.bridge-nf-call-iptables": None, "kernel.yama.ptrace_scope": None}
+    assert judge("host-kernel-settings", make(sysctl=sysctl)).checked == len(GOOD) - 2
+
+
+def test_a_key_that_was_not_collected_is_no_verdict(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable, match="kptr"):
+        judge("host-kernel-settings", make(sysctl={**GOOD, "kernel.kptr_restrict": GONE}))
+
+
+def test_forwarding_is_needed_where_a_rootful_engine_is(judge: Judge) -> None:
+    sysctl = {**GOOD, "net.ipv4.ip_forward": "0"}
+    assert judge("host-kernel-settings", make(sysctl=sysctl)).status is Status.FAIL
+    assert judge("host-kernel-settings", make(sysctl=sysctl, engine={"rootless": True})).status is Status.PASS
+    bare = make(sysctl=sysctl, engine=absent("no engine"))
+    assert judge("host-kernel-settings", bare).status is Status.PASS
+
+
+APPARMOR: dict[str, Any] = {"apparmor": {"enabled": True, "profiles": {"docker-default": "enforce"}}}
+SELINUX: dict[str, Any] = {
+    "apparmor": {"enabled": False, "profiles": {}},
+    "selinux": {"enabled": True, "mode": "enforcing", "policy": "targeted"},
+}
+
+
+@pytest.mark.parametrize(
+    ("lsm", "options", "status", "words"),
+    [
+        (APPARMOR, ["name=apparmor"], Status.PASS, "apparmor enforces"),
+        (APPARMOR, ["name=seccomp,profile=builtin"], Status.FAIL, "engine does not use it"),
+        (
+            {"apparmor": {"profiles": {"docker-default": "complain"}}},
+            ["name=apparmor"],
+            Status.FAIL,
+            "complain",
+        ),
+        ({"apparmor": {"profiles": {"docker-default": GONE}}}, ["name=apparmor"], Status.FAIL, "not loaded"),
+        ({"apparmor": {"enabled": False}}, [], Status.FAIL, "neither"),
+        (SELINUX, ["name=selinux"], Status.PASS, "selinux enforces"),
+        (SELINUX, [], Status.FAIL, "engine does not use it"),
+        (
+            {**SELINUX, "selinux": {"enabled": True, "mode": "permissive"}},
+            ["name=selinux"],
+            Status.FAIL,
+            "SELinux",
+        ),
+    ],
+)
+def test_a_security_module_enforces(
+    judge: Judge, lsm: Any, options: list[str], status: Status, words: str
+) -> None:
+    verdict = judge("host-lsm-enforcing", make(lsm=lsm, **{"docker.info": {"SecurityOptions": options}}))
+    assert verdict.status is status
+    assert words in verdict.actual
+
+
+def test_a_host_without_an_engine_needs_no_docker_profile(judge: Judge) -> None:
+    assert judge("host-lsm-enforcing", no_engine()).status is Status.PASS
+
+
+def test_a_stopped_engine_decides_only_what_the_kernel_alone_decides(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable):
+        judge("host-lsm-enforcing", silent_engine())
+    stopped = {"docker.info": failed("connection refused")}
+    assert (
+        judge("host-lsm-enforcing", make(lsm={"apparmor": {"enabled": False}}, **stopped)).status
+        is Status.FAIL
+    )
+    with pytest.raises(FactUnavailable):
+        judge("host-lsm-enforcing", make(lsm={"apparmor": {"profiles": {"docker-default": GONE}}}, **stopped))
