@@ -13,6 +13,7 @@ import yaml
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.checks import SECTIONS, all_checks
+from hardener.checks.protection import KERNEL_SETTINGS, NEEDED_BY_DOCKER
 from hardener.content import content_dir
 from hardener.model import Control, Impact
 
@@ -191,6 +192,20 @@ def test_every_control_has_a_check_and_every_check_a_control() -> None:
     slugs = {control.slug for control in CONTROLS}
     assert sorted(slugs - set(checks)) == []
     assert sorted(set(checks) - slugs) == []
+
+
+@pytest.mark.parametrize("key", [*KERNEL_SETTINGS, *NEEDED_BY_DOCKER])
+def test_the_baseline_of_kernel_settings_is_told_as_it_is_checked(key: str) -> None:
+    told = catalogue.find("host-kernel-settings", catalogue.DEFAULT_BENCHMARK).decision
+    words, _ = (KERNEL_SETTINGS | NEEDED_BY_DOCKER)[key]
+    per_interface = re.fullmatch(r"(net\.ipv[46]\.conf)\.(all|default)\.(\w+)", key)
+    if per_interface:
+        scope, which, name = per_interface.groups()
+        assert f"`{scope}`" in told
+        assert f"`{which}`" in told
+    else:
+        name = key
+    assert re.search(rf"`{re.escape(name)}` {words}(?! or| more|\d)", told)
 
 
 @pytest.mark.parametrize(
