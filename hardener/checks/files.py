@@ -1,3 +1,173 @@
-"""Section 3: who may change the daemon's files."""
+"""Section 3: who may change the files that the daemon trusts, and reach its sockets."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hardener.checks import check
+from hardener.checks.daemon import runs_rootless
+from hardener.checks.paths import (
+    api_sockets,
+    config_folder,
+    containerd_socket,
+    exists,
+    unit,
+    unit_files,
+)
+from hardener.checks.settings import Settings, tls
+from hardener.checks.verdicts import count, failed, needs_engine, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import JSONObject, Snapshot
+
+Find = Callable[[Snapshot], Sequence[str]]
+Wrong = Callable[[Snapshot, JSONObject], str]
+
+
+def _register(
+    slug: str, what: str, find: Find, expected: str, wrong: Wrong, *, rootless: bool = True
+) -> None:
+    """Make a check that every path ``find`` gives holds; without ``rootless`` it is not for such a daemon."""
+
+    @check(slug)
+    @needs_engine
+    def decided(snapshot: Snapshot) -> Verdict:
+        if not rootless and runs_rootless(snapshot):
+            return not_applicable(f"the daemon is rootless: {what} belongs to its user")
+        found = [(path, record) for path in find(snapshot) if (record := snapshot.file(path)) is not None]
+        if not found:
+            return not_applicable(f"{what} does not exist on this host")
+        offenders = [
+            Offender("file", path, reason) for path, record in found if (reason := wrong(snapshot, record))
+        ]
+        sentence = f"{what}: {expected}"
+        if not offenders:
+            return passed(sentence, _seen(found), checked=len(found))
+        shown = "; ".join(f"{offender.name} {offender.detail}" for offender in offenders[:3])
+        more = f" and {len(offenders) - 3} more" if len(offenders) > 3 else ""
+        return failed(sentence, shown + more, offenders=offenders, checked=len(found))
+
+
+def _seen(found: Sequence[tuple[str, JSONObject]]) -> str:
+    if len(found) > 3:
+        return f"{count(len(found), 'file')}, all as expected"
+    return "; ".join(f"{path} {_owner(record)} {record['mode']}" for path, record in found)
+
+
+def _owner(record: JSONObject) -> str:
+    return f"{record.get('owner') or record['uid']}:{record.get('group') or record['gid']}"
+
+
+def _not_roots(snapshot: Snapshot, record: JSONObject) -> str:
+    """Root's by number: names can be changed. A rootless daemon's files may be its user's."""
+    if runs_rootless(snapshot):
+        user = snapshot.fact("engine").get("euid")
+        return "" if record["uid"] in (0, user) else f"belongs to {_owner(record)} (uid {record['uid']})"
+    if record["uid"] == 0 and record["gid"] == 0:
+        return ""
+    return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']})"
+
+
+def _not_the_groups(snapshot: Snapshot, record: JSONObject) -> str:
+    """Root's, and of the group that whoever made the socket was told; root's own group is tighter still."""
+    settings = Settings(snapshot)
+    activated = any(host.startswith("fd://") for host in settings.entries("hosts").value)
+    socket = (activated and unit(snapshot, "docker.socket")) or {}
+    group = str(socket.get("SocketGroup") or settings.text("group").value)
+    if record["uid"] == 0 and (record["gid"] == 0 or group in (record.get("group"), str(record["gid"]))):
+        return ""
+    return f"belongs to {_owner(record)} ({record['uid']}:{record['gid']}), not to root:{group}"
+
+
+def _wider_than(allowed: int) -> Wrong:
+    """Bits outside the mask, and ACL entries that give somebody by name more than the mask gives to all."""
+
+    def wrong(_: Snapshot, record: JSONObject) -> str:
+        reasons = []
+        if int(record["mode"], 8) & ~allowed:
+            reasons.append(f"has mode {record['mode']}")
+        entries = record.get("acl") or ()
+        mask = next((_bits(str(entry["perms"])) for entry in entries if entry.get("tag") == "mask"), 0o7)
+        for entry in entries:
+            granted = _bits(str(entry.get("perms") or "")) & mask
+            if entry.get("id") is not None and granted & ~(allowed & 0o7):
+                name = entry.get("name") or entry["id"]
+                reasons.append(f"has an ACL that gives {entry.get('tag')} {name} {entry['perms']}")
+        return ", ".join(reasons)
+
+    return wrong
+
+
+def _bits(permissions: str) -> int:
+    return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in permissions)
+
+
+def _one(path: Callable[[Snapshot], str]) -> Find:
+    def find(snapshot: Snapshot) -> Sequence[str]:
+        where = path(snapshot)
+        return [where] if where and exists(snapshot, where) else []
+
+    return find
+
+
+def _certificates(snapshot: Snapshot) -> Sequence[str]:
+    """Every file of every registry, client keys included."""
+    folder = f"{config_folder(snapshot)}/certs.d/"
+    files = snapshot.fact("files")
+    return [
+        path
+        for path, record in sorted(files.items())
+        if path.startswith(folder) and (record is None or record.get("type") != "dir")
+    ]
+
+
+def _tls_file(name: str) -> Find:
+    def path(snapshot: Snapshot) -> str:
+        options = tls(snapshot, Settings(snapshot))
+        return str(getattr(options, name)) if options.enabled else ""
+
+    return _one(path)
+
+
+_ROOTS = "owner and group root"
+
+
+def _pair(name: str, what: str, find: Find, allowed: int) -> None:
+    """The two controls that most files have: whose it is, and who else may do what."""
+    _register(f"file-{name}-owner", what, find, _ROOTS, _not_roots)
+    _register(f"file-{name}-mode", what, find, f"mode {allowed:04o} or tighter", _wider_than(allowed))
+
+
+_pair("docker-service", "docker.service", lambda snapshot: unit_files(snapshot, "docker.service"), 0o644)
+_pair("docker-socket-unit", "docker.socket", lambda snapshot: unit_files(snapshot, "docker.socket"), 0o644)
+_pair("etc-docker", "the configuration folder", _one(config_folder), 0o755)
+_pair("registry-cert", "certificates of registries", _certificates, 0o444)
+_pair("tls-ca", "the CA of the API", _tls_file("ca"), 0o444)
+_pair("tls-cert", "the certificate of the API", _tls_file("cert"), 0o444)
+_pair("tls-key", "the private key of the API", _tls_file("key"), 0o400)
+_pair("daemon-json", "daemon.json", _one(lambda snapshot: Settings(snapshot).path), 0o644)
+_pair("etc-default-docker", "/etc/default/docker", _one(lambda _: "/etc/default/docker"), 0o644)
+_pair("etc-sysconfig-docker", "/etc/sysconfig/docker", _one(lambda _: "/etc/sysconfig/docker"), 0o644)
+_register(
+    "file-docker-sock-owner",
+    "the API socket",
+    api_sockets,
+    "owner root, and the group that the configuration names",
+    _not_the_groups,
+    rootless=False,
+)
+_register("file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _wider_than(0o660))
+_register(
+    "file-containerd-sock-owner",
+    "the containerd socket",
+    _one(containerd_socket),
+    _ROOTS,
+    _not_roots,
+    rootless=False,
+)
+_register(
+    "file-containerd-sock-mode",
+    "the containerd socket",
+    _one(containerd_socket),
+    "mode 0660 or tighter",
+    _wider_than(0o660),
+)

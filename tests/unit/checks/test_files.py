@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import absent, failed, make, no_engine, only, silent_engine
+
+TLS = {
+    "tlsverify": ["true"],
+    "tlscacert": ["/c/ca.pem"],
+    "tlscert": ["/c/cert.pem"],
+    "tlskey": ["/c/key.pem"],
+}
+UNIT = "/usr/lib/systemd/system/docker.service"
+CERT = "/etc/docker/certs.d/registry.lan:5000/ca.crt"
+
+# Name in the slug -> the path, the widest mode that passes, and a wider one whose number is smaller.
+FILES: dict[str, tuple[str, str, str]] = {
+    "docker-service": (UNIT, "0644", "0622"),
+    "docker-socket-unit": ("/usr/lib/systemd/system/docker.socket", "0644", "0602"),
+    "etc-docker": ("/etc/docker", "0755", "0727"),
+    "registry-cert": (CERT, "0444", "0422"),
+    "tls-ca": ("/c/ca.pem", "0444", "0424"),
+    "tls-cert": ("/c/cert.pem", "0444", "0441"),
+    "tls-key": ("/c/key.pem", "0400", "0040"),
+    "docker-sock": ("/run/docker.sock", "0660", "0626"),
+    "daemon-json": ("/etc/docker/daemon.json", "0644", "0577"),
+    "etc-default-docker": ("/etc/default/docker", "0644", "0466"),
+    "etc-sysconfig-docker": ("/etc/sysconfig/docker", "0644", "0606"),
+    "containerd-sock": ("/run/containerd/containerd.sock", "0660", "0646"),
+}
+NAMES = sorted(FILES)
+OPTIONAL = sorted(FILES.keys() - {"docker-service", "docker-socket-unit", "docker-sock"})
+
+
+def record(mode: str = "0600", **changes: Any) -> dict[str, Any]:
+    base = {
+        "type": "file",
+        "mode": mode,
+        "uid": 0,
+        "gid": 0,
+        "owner": "root",
+        "group": "root",
+        "target": None,
+    }
+    return {**base, "acl": [], "size": 1, "mtime": 1, "dev": "254:1", "ino": 1, **changes}
+
+
+def host(name: str, **changes: Any) -> Snapshot:
+    """A host that has everything, with one file changed."""
+    files = {path: record(mode) for path, mode, _ in FILES.values()}
+    files["/run/docker.sock"] |= {"group": "docker", "gid": 103}
+    files[FILES[name][0]] |= changes
+    return make(files=files, **{"daemon.config": {"flags": TLS}})
+
+
+def granting(tag: str, perms: str, mask: str = "rwx", number: int = 1000) -> list[dict[str, Any]]:
+    return [
+        {"tag": "owner", "id": None, "name": None, "perms": "rw-"},
+        {"tag": tag, "id": number, "name": "eve", "perms": perms},
+        {"tag": "owning-group", "id": None, "name": None, "perms": "rw-"},
+        {"tag": "mask", "id": None, "name": None, "perms": mask},
+        {"tag": "other", "id": None, "name": None, "perms": "---"},
+    ]
+
+
+def names(verdict: Verdict) -> set[str]:
+    return {offender.name for offender in verdict.offenders}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_root_owns_it(judge: Judge, name: str) -> None:
+    verdict = judge(f"file-{name}-owner", host(name))
+    assert verdict.status is Status.PASS, verdict
+    assert verdict.checked == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "changes", [{"uid": 1000, "owner": "root"}, {"uid": 1000, "owner": "eve"}, {"gid": 1000, "group": "eve"}]
+)
+def test_somebody_else_owns_it(judge: Judge, name: str, changes: Any) -> None:
+    verdict = judge(f"file-{name}-owner", host(name, **changes))
+    assert verdict.status is Status.FAIL
+    assert names(verdict) == {FILES[name][0]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_widest_mode_passes(judge: Judge, name: str) -> None:
+    assert judge(f"file-{name}-mode", host(name)).status is Status.PASS
+    assert judge(f"file-{name}-mode", host(name, mode="0000")).status is Status.PASS
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bit", [0o1, 0o2, 0o10, 0o20, 0o100, 0o1000, 0o2000, 0o4000])
+def test_each_bit_more_fails(judge: Judge, name: str, bit: int) -> None:
+    allowed = int(FILES[name][1], 8)
+    verdict = judge(f"file-{name}-mode", host(name, mode=f"{allowed | bit:04o}"))
+    assert verdict.status is (Status.PASS if allowed & bit else Status.FAIL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_db_05_modes_are_compared_bit_by_bit(judge: Judge, name: str) -> None:
+    mode = FILES[name][2]
+    assert int(mode) <= int(FILES[name][1])  # as decimal numbers, the comparison that is wrong
+    verdict = judge(f"file-{name}-mode", host(name, mode=mode))
+    assert verdict.status is Status.FAIL
+    assert mode in verdict.actual
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_acl_counts(judge: Judge, name: str) -> None:
+    slug = f"file-{name}-mode"
+    assert judge(slug, host(name, acl=granting("user", "rwx"))).status is Status.FAIL
+    assert judge(slug, host(name, acl=granting("group", "-w-"))).status is Status.FAIL
+    assert judge(slug, host(name, acl=granting("user", "rwx", mask="---"))).status is Status.PASS
+    readable = int(FILES[name][1], 8) & 0o4
+    reading = judge(slug, host(name, acl=granting("user", "r--", number=0)))
+    assert reading.status is (Status.PASS if readable else Status.FAIL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("aspect", ["owner", "mode"])
+def test_what_cannot_be_read_is_no_verdict(judge: Judge, name: str, aspect: str) -> None:
+    slug = f"file-{name}-{aspect}"
+    snapshot = host(name)
+    snapshot.raw["sources"]["files"]["data"][FILES[name][0]] = {"error": "Permission denied"}
+    with pytest.raises(FactUnavailable, match="Permission denied"):
+        judge(slug, Snapshot(snapshot.raw))
+    with pytest.raises(FactUnavailable):
+        judge(slug, make(files=failed("timed out"), **{"daemon.config": {"flags": TLS}}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("aspect", ["owner", "mode"])
+def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, name: str, aspect: str) -> None:
+    assert judge(f"file-{name}-{aspect}", no_engine()).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("aspect", ["owner", "mode"])
+def test_what_is_not_there_is_not_judged(judge: Judge, name: str, aspect: str) -> None:
+    snapshot = make(files={FILES[name][0]: None})
+    assert judge(f"file-{name}-{aspect}", snapshot).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("name", ["docker-service", "docker-socket-unit"])
+@pytest.mark.parametrize("aspect", ["owner", "mode"])
+def test_without_systemd_there_are_no_units(judge: Judge, name: str, aspect: str) -> None:
+    assert judge(f"file-{name}-{aspect}", make(units=absent("no systemd"))).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    "slug", ["file-docker-service-owner", "file-docker-sock-mode", "file-etc-docker-mode"]
+)
+def test_a_stopped_engine_is_judged_all_the_same(judge: Judge, slug: str) -> None:
+    assert judge(slug, silent_engine()).status is Status.PASS
+
+
+@pytest.mark.parametrize("unit", ["docker.service", "docker.socket"])
+def test_drop_ins_are_part_of_a_unit(judge: Judge, unit: str) -> None:
+    drop_in = f"/etc/systemd/system/{unit}.d/override.conf"
+    slug = "file-docker-service-mode" if unit == "docker.service" else "file-docker-socket-unit-mode"
+    snapshot = make(units={unit: {"DropInPaths": [drop_in]}}, files={drop_in: record("0666")})
+    assert names(judge(slug, snapshot)) == {drop_in}
+
+
+def test_a_unit_that_was_not_looked_at_is_no_verdict(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable, match="not collected"):
+        judge("file-docker-service-mode", make(units={"docker.service": {"DropInPaths": ["/x.conf"]}}))
+
+
+@pytest.mark.parametrize(
+    ("unit_group", "flags", "owner", "status"),
+    [
+        ("docker", {"host": ["fd://"]}, {"group": "docker", "gid": 103}, Status.PASS),
+        ("ops", {"host": ["fd://"]}, {"group": "ops", "gid": 200}, Status.PASS),
+        ("ops", {"host": ["fd://"]}, {"group": "docker", "gid": 103}, Status.FAIL),
+        ("docker", {"host": ["unix://"], "group": ["ops"]}, {"group": "ops", "gid": 200}, Status.PASS),
+        ("docker", {"host": ["unix://"], "group": ["200"]}, {"group": "ops", "gid": 200}, Status.PASS),
+        ("docker", {"host": ["unix://"]}, {"group": "ops", "gid": 200}, Status.FAIL),
+        ("docker", {"host": ["fd://"]}, {"group": "root", "gid": 0}, Status.PASS),
+        ("docker", {"host": ["fd://"]}, {"group": "docker", "gid": 103, "uid": 1000}, Status.FAIL),
+    ],
+)
+def test_the_sockets_group_is_the_one_that_was_named(
+    judge: Judge, unit_group: str, flags: Any, owner: Any, status: Status
+) -> None:
+    snapshot = make(
+        units={"docker.socket": {"SocketGroup": unit_group}},
+        files={"/run/docker.sock": owner, "/var/run/docker.sock": owner},
+        **{"daemon.config": {"flags": only(flags)}},
+    )
+    assert judge("file-docker-sock-owner", snapshot).status is status
+
+
+def test_every_socket_of_the_api_counts(judge: Judge) -> None:
+    flags = {"host": ["fd://", "unix:///srv/api.sock"]}
+    snapshot = make(files={"/srv/api.sock": record("0666")}, **{"daemon.config": {"flags": flags}})
+    assert names(judge("file-docker-sock-mode", snapshot)) == {"/srv/api.sock"}
+
+
+def test_a_rootless_daemons_files_belong_to_its_user(judge: Judge) -> None:
+    path = "/home/ci/.config/docker/daemon.json"
+    engine = {"rootless": True, "euid": 1000}
+    mine = record("0644", uid=1000, gid=1000)
+    config = {"daemon.config": {"path": path, "exists": True, "parsed": {}}}
+    good = make(engine=engine, files={path: mine, "/home/ci/.config/docker": mine}, **config)
+    assert judge("file-daemon-json-owner", good).status is Status.PASS
+    assert judge("file-etc-docker-owner", good).status is Status.PASS
+    assert judge("file-docker-sock-owner", good).status is Status.NOT_APPLICABLE
+    assert judge("file-containerd-sock-owner", good).status is Status.NOT_APPLICABLE
+    others = make(engine=engine, files={path: {**mine, "uid": 1001}}, **config)
+    assert judge("file-daemon-json-owner", others).status is Status.FAIL
+
+
+def test_db_28_group_and_every_kind_of_certificate_count_whatever_their_name(judge: Judge) -> None:
+    folder = "/etc/docker/certs.d/a registry:5000"
+    files: dict[str, Any] = {
+        "/etc/docker/certs.d": record("0755", type="dir", uid=1000),
+        folder: record("0755", type="dir"),
+        f"{folder}/ca.crt": record("0444"),
+        f"{folder}/client.cert": record("0444", gid=1000),
+        f"{folder}/client.key": record("0400", uid=1000),
+        f"{folder}/two\nlines.crt": record("0444", gid=1000),
+    }
+    verdict = judge("file-registry-cert-owner", make(files=files))
+    assert names(verdict) == {f"{folder}/client.cert", f"{folder}/client.key", f"{folder}/two\nlines.crt"}
+    assert verdict.checked == 4
+    assert "\n" not in verdict.actual
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "path"),
+    [
+        ({"tlsverify": ["true"]}, {}, "/root/.docker/key.pem"),
+        ({"tls": ["true"]}, {"DOCKER_CERT_PATH": "/certs"}, "/certs/key.pem"),
+        ({"tlsverify": ["true"]}, {"DOCKER_CONFIG": "/conf"}, "/conf/key.pem"),
+        ({"tlsverify": ["true"], "tlskey": ["/srv/s key.pem"]}, {}, "/srv/s key.pem"),
+    ],
+)
+def test_db_29_default_places_of_tls_files_are_resolved(
+    judge: Judge, flags: Any, environment: Any, path: str
+) -> None:
+    config = {"daemon.config": {"flags": flags, "environment": environment}}
+    assert names(judge("file-tls-key-mode", make(files={path: record("0444")}, **config))) == {path}
+    assert judge("file-tls-key-mode", make(files={path: record("0400")}, **config)).status is Status.PASS
+
+
+def test_db_10_a_path_apart_from_its_flag_is_read(judge: Judge) -> None:
+    config = {"daemon.config": {"flags": {"tlsverify": ["true"], "tlscacert": ["/p"]}}}
+    assert names(judge("file-tls-ca-owner", make(files={"/p": record(uid=1000)}, **config))) == {"/p"}
+
+
+def test_db_09_and_db_11_the_file_that_the_daemon_reads_is_judged(judge: Judge) -> None:
+    other = "/var/snap/docker/current/config/daemon.json"
+    config = {"daemon.config": {"path": other, "exists": True, "parsed": {}}}
+    files = {other: record("0666"), "/etc/docker/daemon.json": record("0644")}
+    assert names(judge("file-daemon-json-mode", make(files=files, **config))) == {other}
