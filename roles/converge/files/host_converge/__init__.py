@@ -1,0 +1,18 @@
+"""Change a host in one transaction: every resource or none, one restart, and back if the engine suffers.
+
+``main.converge`` takes the documents of a host's protections and returns what it did, as JSON data. The
+action plugin `converge` delivers this folder over the connection; by hand it runs as
+``python3 -m host_converge < request.json`` (standard library of Python 3.8, root).
+
+    main          the request, the result
+    documents     what the controller asked for, checked
+    planning      resources and the state of the host -> the changes to make
+    jsonkeys      keys of a JSON file, with a record of whose they are
+    files         read, replace, set owners and modes; nothing is ever half-written
+    backup        what was there before, and the journal of an unfinished run
+    transaction   lock, plan, apply, activate, verify, roll back
+    detached      a worker that survives the connection
+    activations   load rules and modules, reload systemd; each once and in order
+    docker        reload or restart the engine without losing a container
+    daemonconfig  what is wrong with a daemon.json before the engine finds out
+"""

@@ -1,0 +1,278 @@
+"""What was there before a run, and the journal of a run that is not over.
+
+    /var/lib/hardener/              root only
+        lock
+        journal.json                only while a run is changing the host
+        ownership.json              which keys of which files are ours
+        backups/<run>/              the last ten
+            manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
+            files/0                 its content, where that was changed
+            result.json             how the run ended
+
+The journal is on disk before the first change and goes with the last: a run that finds one knows that the run
+before it was killed, and from the manifest how to take it back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import time
+from contextlib import suppress
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from host_converge import files
+from host_converge.errors import Refused
+from host_converge.files import NOTHING, State
+from host_converge.planning import Change, digest
+
+KEPT = 10
+
+
+class Entry(NamedTuple):
+    """One path of a manifest."""
+
+    path: str
+    before: State  # without content
+    before_hash: str
+    after_hash: str
+    rewritten: bool
+    stored: str  # file below the backup that holds the content; "" where there was none to keep
+    modified: int
+    made: tuple[str, ...]  # folders that had to be made for it
+
+
+class Store:
+    """The folder that hardener keeps on a host."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.bookkeeping = os.path.join(folder, "ownership.json")
+        self.journal_file = os.path.join(folder, "journal.json")
+        self.lock = os.path.join(folder, "lock")
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever changed on this host."""
+        return os.path.isdir(self.folder)
+
+    def make(self) -> None:
+        """Make the folder, for root only."""
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        os.chmod(self.folder, 0o700)
+
+    def backup_folder(self, run: str) -> str:
+        """Where a run's backup is."""
+        return os.path.join(self.folder, "backups", run)
+
+    def new_run(self) -> str:
+        """A name for a run, later than all others of this host."""
+        return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + os.urandom(3).hex()
+
+    def back_up(self, run: str, changes: Sequence[Change]) -> None:
+        """Store what the changes will replace. Nothing of it is left where that fails."""
+        folder = self.backup_folder(run)
+        os.makedirs(os.path.join(folder, "files"), mode=0o700)
+        try:
+            made: set[str] = set()
+            entries = []
+            for number, change in enumerate(changes):
+                stored = ""
+                if change.rewrites and change.before.content is not None:
+                    stored = f"files/{number}"
+                    files.replace(os.path.join(folder, stored), files.own(change.before.content))
+                missing = [path for path in files.missing_directories(change.path) if path not in made]
+                made.update(missing)
+                entries.append(_dump(change, stored, missing))
+            write_json(os.path.join(folder, "manifest.json"), {"run": run, "entries": entries})
+            files.sync_directory(os.path.dirname(folder))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def manifest(self, run: str) -> list[Entry]:
+        """Every path a run was to touch, in its order.
+
+        Raises:
+            Refused: it is not there or damaged.
+        """
+        path = os.path.join(self.backup_folder(run), "manifest.json")
+        try:
+            with open(path, "rb") as file:
+                return [_load(raw) for raw in json.load(file)["entries"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Refused(f"{path} cannot be read: {error}") from error
+
+    def state_before(self, run: str, entry: Entry) -> State:
+        """What was at a path, with its content."""
+        if not entry.stored:
+            return entry.before
+        with open(os.path.join(self.backup_folder(run), entry.stored), "rb") as file:
+            return entry.before._replace(content=file.read())
+
+    def prune(self, current: str) -> None:
+        """Forget all backups but the newest ones."""
+        folder = os.path.join(self.folder, "backups")
+        others = sorted(name for name in os.listdir(folder) if name != current)
+        for name in others[: max(0, len(others) - (KEPT - 1))]:
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+
+    def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Put back everything a run changed.
+
+        Args:
+            run: the run.
+            written: hashes of contents that are ours beside those of the manifest.
+
+        Returns:
+            Notes about paths that somebody else has changed since and that stay as they are; and what could
+            not be put back.
+        """
+        notes, problems = [], []
+        for entry in reversed(self.manifest(run)):
+            try:
+                note = self._restore(run, entry, written)
+            except (OSError, Refused) as error:
+                problems.append(f"{entry.path}: {getattr(error, 'strerror', None) or error}")
+            else:
+                notes += note
+        return notes, problems
+
+    def _restore(self, run: str, entry: Entry, written: Sequence[str]) -> list[str]:
+        with suppress(FileNotFoundError):
+            os.unlink(files.temporary_name(entry.path))
+        now = files.read(entry.path, content=entry.rewritten)
+        if entry.rewritten:
+            found = digest(now.content)
+            if found not in (entry.before_hash, entry.after_hash, *written):
+                return [f"{entry.path} was changed by somebody else meanwhile, and stays as it is"]
+            before = self.state_before(run, entry)
+            if now != before:
+                files.put(entry.path, now, before)
+                files.set_modified(entry.path, entry.modified)
+        elif now.exists:
+            files.set_attributes(entry.path, entry.before)
+        for folder in reversed(entry.made):
+            with suppress(OSError):  # somebody else uses it by now
+                os.rmdir(folder)
+        return []
+
+
+class Journal:
+    """The unfinished run: its phase, what has begun, and what the activations need to take it back."""
+
+    def __init__(self, store: Store, raw: dict[str, Any]) -> None:
+        self._store = store
+        self._raw = raw
+
+    @classmethod
+    def begin(cls, store: Store, run: str, activations: Mapping[str, Any]) -> Journal:
+        """Write the journal of a run that is about to change the host."""
+        journal = cls(store, {"run": run, "activations": dict(activations), "memory": {}, "written": []})
+        journal.save()
+        return journal
+
+    @classmethod
+    def find(cls, store: Store) -> Journal | None:
+        """The journal of a run that was killed, None where there is none.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        try:
+            with open(store.journal_file, "rb") as file:
+                return cls(store, json.load(file))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise Refused(f"{store.journal_file} cannot be read: {error}") from error
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return str(self._raw["run"])
+
+    @property
+    def activations(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings of the run's activations."""
+        found: Mapping[str, Mapping[str, Any]] = self._raw["activations"]
+        return found
+
+    @property
+    def written(self) -> list[str]:
+        """Hashes of contents that are ours beside those of the manifest."""
+        found: list[str] = self._raw["written"]
+        return found
+
+    def memory(self, activation: str) -> dict[str, Any] | None:
+        """What an activation noted when it began; None where it has not begun."""
+        found: dict[str, Any] | None = self._raw["memory"].get(activation)
+        return found
+
+    def note(self, activation: str, memory: Mapping[str, Any]) -> None:
+        """Keep what an activation has to know to be undone, before it does something."""
+        self._raw["memory"][activation] = dict(memory)
+        self.save()
+
+    def will_write(self, content: bytes) -> None:
+        """Keep the hash of a content that is about to be written beside the plan."""
+        self._raw["written"].append(digest(content))
+        self.save()
+
+    def save(self) -> None:
+        """Write it."""
+        write_json(self._store.journal_file, self._raw)
+
+    def end(self) -> None:
+        """The run is over."""
+        files.put(self._store.journal_file, NOTHING, NOTHING)
+
+
+def write_json(path: str, data: object) -> None:
+    """Replace a file of our own."""
+    files.replace(path, files.own((json.dumps(data, indent=1) + "\n").encode()))
+
+
+def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:
+    before = change.before
+    return {
+        "path": change.path,
+        "before": {
+            "kind": before.kind,
+            "mode": f"{before.mode:04o}",
+            "uid": before.uid,
+            "gid": before.gid,
+            "acl": base64.b64encode(before.acl).decode(),
+            "sha256": digest(before.content),
+        },
+        "after": {"kind": change.after.kind, "sha256": digest(change.after.content)},
+        "rewritten": change.rewrites,
+        "stored": stored,
+        "modified": files.modified(change.path),
+        "made": list(made),
+    }
+
+
+def _load(raw: Mapping[str, Any]) -> Entry:
+    before = raw["before"]
+    state = State(
+        before["kind"],
+        None,
+        int(before["mode"], 8),
+        before["uid"],
+        before["gid"],
+        base64.b64decode(before["acl"]),
+    )
+    after = raw["after"]
+    return Entry(
+        raw["path"],
+        state,
+        before["sha256"],
+        after["sha256"],
+        raw["rewritten"],
+        raw["stored"],
+        raw["modified"],
+        tuple(raw["made"]),
+    )

@@ -1,0 +1,376 @@
+"""Bring a changed configuration into force in the engine, and lose no container doing it.
+
+Reload where the engine takes the changed keys while it runs, else restart. Before a restart that finds
+live-restore off, it is switched on by a reload, so that containers survive; the same the other way round when
+a failed change is taken back. Where containers cannot survive, the restart is refused unless the request
+allows that they stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import Any, Callable, Mapping, Sequence
+
+from host_converge import daemonconfig, files, jsonkeys, system
+from host_converge.activations import Activation
+from host_converge.engineapi import Engine, NoAnswer, NotThere, wait_for
+from host_converge.errors import Failed, Refused
+from host_converge.files import State
+from host_converge.planning import Plan, digest
+
+# What the engine reads again on SIGHUP as long as the key stands in the file (daemon/reload.go), and what it
+# has where nothing is set. Not the authorisation plugins, though it reads them: it exits when one is silent.
+_RELOADABLE: Mapping[str, Any] = {
+    "debug": False,
+    "insecure-registries": [],
+    "labels": [],
+    "live-restore": False,
+    "max-concurrent-downloads": 3,
+    "max-concurrent-uploads": 5,
+    "max-download-attempts": 5,
+    "registry-mirrors": [],
+    "shutdown-timeout": 15,
+}
+_SHOWN = 10
+
+
+class Docker(Activation):
+    """The engine's own activation; see the module's documentation.
+
+    Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and ``flags``
+    (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values: ``info``,
+    ``bridge``, ``security``); ``stale`` (the file is younger than the engine's process);
+    ``allow_containers_stop``; ``timeout`` (seconds that a start may take).
+    """
+
+    name = "docker"
+    known = frozenset(
+        {
+            "when",
+            "config",
+            "dockerd",
+            "argv",
+            "flags",
+            "socket",
+            "unit",
+            "expect",
+            "stale",
+            "allow_containers_stop",
+            "timeout",
+        }
+    )
+
+    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
+        super().__init__(settings, check=check)
+        for key in ("config", "socket", "unit"):
+            if not isinstance(settings.get(key), str):
+                raise Refused(f"activation {self.name}: {key} is missing")
+        self.config = files.real_path(settings["config"])
+        self.unit = settings["unit"]
+        self.timeout = float(settings.get("timeout", 120))
+        self.engine = Engine(settings["socket"])
+        self.action = ""
+        self.stopping: list[str] = []  # names of containers that the restart ends
+
+    # --- before ---------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: Plan) -> None:
+        """Find out whether the engine has to reload or restart, and refuse what it would not survive."""
+        super().prepare(plan)
+        before, after = plan.before(self.config), plan.after(self.config)
+        unit = _unit(self.unit)
+        info = None if unit.get("asleep") else self.engine.info()
+        if before.content != after.content:
+            daemonconfig.refuse_bad(
+                after.content or b"", before.content or b"", self.settings, info=info, engine=self.engine
+            )
+        if info is None:
+            if self.due:
+                self.pending = ["the engine does not run: the configuration takes effect when it starts"]
+                self.reasons = []
+            return
+        changed = _changed_keys(before, after, self.config)
+        mismatches = self._mismatches(info)
+        self.reasons += mismatches.values()
+        stale = self._stale(plan)
+        if stale and not changed:
+            self.reasons.append(f"{self.config} is younger than the engine, which may run on an older one")
+        if not self.due:
+            self._see_bridge(int(info.get("ContainersRunning") or 0))
+            return
+        keys = jsonkeys.parse(after.content or b"", self.config)
+        elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
+        by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= {"LiveRestoreEnabled"}
+        self.action = "reload" if by_reload and not elsewhere and not stale else "restart"
+        self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
+        self.memory["keys"] = sorted(changed & set(_RELOADABLE))
+        running = self.engine.running()
+        self.memory["running"] = [container["Id"] for container in running]
+        if self.action == "restart":
+            self._refuse_to_stop(running, unit, keys)
+        plan.bookkeeping.in_force[self.config] = digest(after.content)
+
+    def _refuse_to_stop(
+        self, running: Sequence[Mapping[str, Any]], unit: Mapping[str, str], keys: Mapping[str, Any]
+    ) -> None:
+        """Refuse a restart that would stop containers, unless that is allowed; see how they survive it."""
+        if unit.get("ActiveState") != "active":
+            raise Refused(
+                f"the engine at {self.engine.path} has to be restarted, and is not run by {self.unit}"
+                f" ({unit.get('ActiveState') or 'no systemd'}): restart it yourself, or name its unit"
+            )
+        live = self.memory["live"]
+        reason = ""
+        if unit.get("KillMode") != "process":
+            reason = f"{self.unit} ends all its processes (KillMode is {unit.get('KillMode')})"
+        elif not live and keys.get("live-restore") is not True:
+            reason = "live-restore is not wanted"
+        self.memory["switch_on"] = bool(running) and not live and not reason
+        if running and reason:
+            self.stopping = [_name(container) for container in running]
+            if self.settings.get("allow_containers_stop") is not True:
+                raise Refused(
+                    f"restarting the engine would stop {_listed(self.stopping)}: {reason};"
+                    " allow it with docker_daemon_allow_containers_stop"
+                )
+        self.memory["stopping"] = bool(self.stopping)
+
+    def _stale(self, plan: Plan) -> bool:
+        """Whether the engine may run on an older file than the one that is there, by somebody else's hand."""
+        known = plan.bookkeeping.in_force.get(self.config)
+        return bool(self.settings.get("stale")) and known != digest(plan.before(self.config).content)
+
+    def _mismatches(self, info: Mapping[str, Any]) -> dict[str, str]:
+        """Effective values that are not the expected ones, the default bridge's only where they can be."""
+        expect = self.settings.get("expect", {})
+        found = {
+            key: f"{key} is {json.dumps(info.get(key))} in the engine, to be {json.dumps(value)}"
+            for key, value in expect.get("info", {}).items()
+            if not jsonkeys.same(info.get(key), value)
+        }
+        options = {
+            part.partition("=")[2]
+            for option in info.get("SecurityOptions") or ()
+            for part in str(option).split(",")
+            if part.startswith("name=")
+        }
+        for name in expect.get("security", []):
+            if name not in options:
+                found[name] = f"{name} is not in force in the engine"
+        if not info.get("ContainersRunning"):
+            found.update(self._bridge_differs())
+        return found
+
+    def _bridge_differs(self) -> dict[str, str]:
+        expect = self.settings.get("expect", {}).get("bridge", {})
+        options = self.engine.bridge() if expect else {}
+        return {
+            key: f"{key} is {json.dumps(options.get(key))} on the default bridge, to be {json.dumps(value)}"
+            for key, value in expect.items()
+            if options and options.get(key) != value
+        }
+
+    def _see_bridge(self, running: int) -> None:
+        """The engine leaves its default bridge as it is while containers run: say so, and don't insist."""
+        self.pending += [
+            f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
+            for difference in self._bridge_differs().values()
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Action, reasons, and what they cost."""
+        described = {**super().describe(), "action": self.action}
+        if self.stopping:
+            described["stops"] = self.stopping
+        if self.memory.get("switch_on"):
+            described["first"] = "switch live-restore on by a reload, so that containers survive"
+        return described
+
+    # --- the change -----------------------------------------------------------------------------------------
+
+    def perform(self) -> None:
+        """Reload or restart."""
+        if self.action == "reload" or self.memory["switch_on"]:
+            self._stage("reload")
+            self._reload()
+        if self.memory["switch_on"]:
+            wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
+        if self.action == "restart":
+            self._stage("restart")
+            self._restart()
+
+    def _stage(self, name: str) -> None:
+        """Keep how far it got, before it goes there."""
+        self.memory["stage"] = name
+        self.save()
+
+    def problems(self) -> list[str]:
+        """What the engine does not do as planned, and containers that are lost."""
+        try:
+            if self.action == "reload":
+                self._wait_for_info()
+            info = self.engine.info()
+            if info is None:
+                return [f"the engine does not answer at {self.engine.path}"]
+            found = list(self._mismatches(info).values())
+            if info.get("ContainersRunning"):
+                self._see_bridge(info["ContainersRunning"])
+            return found + self._lost(self.memory["running"], stopped=bool(self.stopping))
+        except (NoAnswer, Failed) as error:
+            return [str(error)]
+
+    def _wait_for_info(self) -> None:
+        """A reload answers nothing: give the values the time to change."""
+
+        def settled() -> bool:
+            info = self.engine.info()
+            return info is not None and not self._mismatches(info)
+
+        try:
+            wait_for("", settled, seconds=10)
+        except Failed:
+            return
+
+    def _lost(self, running: Sequence[str], *, stopped: bool) -> list[str]:
+        """Containers that ran and do not any more."""
+        lost: dict[str, str] = {}
+
+        def all_back() -> bool:
+            lost.clear()
+            for container in running:
+                try:
+                    inspected = self.engine.inspect(container)
+                except NotThere:
+                    continue  # it ended, and was to be removed then
+                state, policy = inspected["State"], inspected["HostConfig"].get("RestartPolicy") or {}
+                on = state.get("Running") or state.get("Restarting")
+                ended = not stopped and state.get("ExitCode") == 0  # by itself: nobody had sent it a signal
+                left = stopped and policy.get("Name") in ("", "no", None)
+                if not (on or ended or left):
+                    lost[container] = _name(inspected)
+            return not lost
+
+        try:
+            wait_for("", all_back, seconds=60 if stopped else 10)
+        except Failed:
+            return [f"no longer running: {_listed(sorted(lost.values()))}"]
+        return []
+
+    # --- and back -------------------------------------------------------------------------------------------
+
+    def undo(self) -> list[str]:
+        """Have the engine run on its restored configuration, its containers alive."""
+        memory = self.memory
+        interlude = _Interlude(self.config, self.will_write)
+        if memory.get("stage") == "restart" and memory.get("switch_on"):
+            # An engine that starts with live-restore off ends the containers it finds: switch it off later.
+            with interlude:
+                interlude.write({"live-restore": True})
+                self._restart()
+                interlude.write({"live-restore": False})
+                self._reload()
+                wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
+        elif memory.get("stage") == "restart":
+            self._restart()
+        elif memory.get("stage") == "reload":
+            # A key that is gone from the file keeps its value on reload: say the old one, then take it away.
+            with interlude:
+                interlude.write({key: _RELOADABLE[key] for key in memory["keys"]})
+                self._reload()
+                live = bool(memory["live"])
+                wait_for("the engine did not take its former values", lambda: self._live(live), seconds=20)
+        if self.engine.info() is None:
+            return [f"the engine does not answer at {self.engine.path}"]
+        return self._lost(memory.get("running", ()), stopped=bool(memory.get("stopping")))
+
+    # --- means ----------------------------------------------------------------------------------------------
+
+    def _live(self, expected: bool) -> bool:
+        info = self.engine.info()
+        return info is not None and bool(info.get("LiveRestoreEnabled")) is expected
+
+    def _reload(self) -> None:
+        try:
+            os.kill(int(_unit(self.unit).get("MainPID", 0)) or self.engine.pid(), signal.SIGHUP)
+        except (NoAnswer, OSError) as error:
+            raise Failed(f"the engine cannot be told to reload: {error}") from error
+
+    def _restart(self) -> None:
+        """Restart the unit; its start limit (three in a minute) must not be what keeps it down."""
+        system.run("systemctl", "reset-failed", self.unit)
+        outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
+        if outcome.code != 0:
+            raise Failed(f"{self.unit} does not start: {_journal(self.unit) or outcome.said}")
+        wait_for(
+            f"{self.unit} started, and did not answer at {self.engine.path}",
+            lambda: self.engine.info() is not None,
+            seconds=self.timeout,
+        )
+
+
+class _Interlude:
+    """Other values in daemon.json for a moment; afterwards it is what it was, to the byte."""
+
+    def __init__(self, path: str, will_write: Callable[[bytes], None]) -> None:
+        self._path = path
+        self._will_write = will_write
+        self._before = files.read(path)
+        self._modified = files.modified(path)
+
+    def write(self, keys: Mapping[str, Any]) -> None:
+        """Set keys that the file does not have, and live-restore in any case."""
+        data = jsonkeys.parse(self._before.content or b"", self._path)
+        data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
+        content = jsonkeys.render(data, self._before.content)
+        self._will_write(content)
+        like = self._before if self._before.exists else files.own(b"")
+        files.replace(self._path, like._replace(content=content))
+
+    def __enter__(self) -> _Interlude:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        files.put(self._path, files.read(self._path), self._before)
+        files.set_modified(self._path, self._modified)
+
+
+def _changed_keys(before: State, after: State, path: str) -> set[str]:
+    """Keys of daemon.json that change."""
+    if before.content == after.content:
+        return set()
+    one, other = (jsonkeys.parse(state.content or b"", path) for state in (before, after))
+    return {key for key in {*one, *other} if not jsonkeys.same(one.get(key), other.get(key))}
+
+
+def _unit(name: str) -> dict[str, str]:
+    """State of the engine's unit; ``asleep`` where only its socket is awake: to ask would be to start it."""
+    if not system.has_systemd():
+        return {}
+    outcome = system.run(
+        "systemctl", "show", "--property=ActiveState,KillMode,MainPID,TriggeredBy", "--", name
+    )
+    unit = dict(line.split("=", 1) for line in outcome.output.splitlines() if "=" in line)
+    if unit.get("ActiveState") != "active" and unit.get("TriggeredBy"):
+        sockets = unit["TriggeredBy"].split()
+        if "active" in system.run("systemctl", "is-active", "--", *sockets).output.splitlines():
+            unit["asleep"] = "yes"
+    return unit
+
+
+def _journal(unit: str) -> str:
+    """What the engine itself said about why it does not start."""
+    outcome = system.run("journalctl", "--unit", unit, "--lines=30", "--output=cat", "--no-pager", "--quiet")
+    said = [line for line in outcome.output.splitlines() if "failed to start daemon" in line.lower()]
+    said = said or [line for line in outcome.output.splitlines() if "unable to configure" in line.lower()]
+    return " ".join(said[-1].split())[:400] if said else ""
+
+
+def _name(container: Mapping[str, Any]) -> str:
+    return str(container.get("Name") or container.get("Id", "?")).lstrip("/")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{len(names)} containers ({shown}{', …' if len(names) > _SHOWN else ''})"

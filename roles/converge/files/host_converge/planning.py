@@ -1,0 +1,270 @@
+"""From what documents want and what is on the host to the changes that have to be made. Changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import grp
+import hashlib
+import json
+import pwd
+import re
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+from host_converge import files, jsonkeys
+from host_converge.documents import Document, Resource
+from host_converge.errors import Refused
+from host_converge.files import ABSENT, DIRECTORY, FILE, NOTHING, State
+
+Reader = Callable[..., State]
+
+_SECRET_KEY = re.compile(
+    r'("[^"]*(?:passw|secret|token|api-?key|credential)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
+)
+_URL_PASSWORD = re.compile(r"(\w+://)[^/\s:@\"]*:[^/\s@\"]*@")
+
+
+class Change(NamedTuple):
+    """What happens to one path. A ``hidden`` one is our own bookkeeping, and no change of the host."""
+
+    path: str
+    before: State
+    after: State
+    documents: tuple[str, ...]
+    hidden: bool = False
+
+    @property
+    def what(self) -> str:
+        """The change in a word or two."""
+        if not self.before.exists:
+            return "create"
+        if not self.after.exists:
+            return "remove"
+        return "write" if self.after.content != self.before.content else "owner and mode"
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the content changes, and not only who may do what with it."""
+        return self.what != "owner and mode"
+
+    def diff(self) -> str:
+        """A unified diff of content and attributes, fit for a terminal, passwords left out."""
+        parts = []
+        if self.rewrites:
+            parts.append(_unified(self.path, _lines(self.before), _lines(self.after)))
+        attributes = [_attributes(state) if state.exists else [] for state in (self.before, self.after)]
+        if attributes[0] != attributes[1]:
+            parts.append(_unified(f"{self.path} (owner and mode)", *attributes))
+        return "".join(parts)
+
+
+class Bookkeeping:
+    """What is remembered from run to run: whose keys are whose, which configuration the engine runs on."""
+
+    def __init__(self, content: bytes | None) -> None:
+        try:
+            raw = json.loads(content or b"{}")
+        except ValueError as error:
+            raise Refused(
+                f"hardener's own record of its keys (ownership.json) is damaged: {error}"
+            ) from error
+        self.files: dict[str, dict[str, Any]] = raw.get("files", {})
+        self.in_force: dict[str, str] = raw.get("in_force", {})
+
+    def dump(self) -> bytes:
+        """As the content of its file."""
+        raw = {"version": 1, "files": self.files, "in_force": self.in_force}
+        return (json.dumps(raw, indent=1, sort_keys=True) + "\n").encode()
+
+    def records(self, path: str, document: str) -> list[jsonkeys.Record]:
+        """The keys of a file that a document set."""
+        entry = self.files.get(path, {}).get("documents", {})
+        return [jsonkeys.Record.load(raw) for raw in entry.get(document, ())]
+
+    def keep(self, path: str, document: str, records: Sequence[jsonkeys.Record]) -> None:
+        """Replace the records of a file and a document."""
+        entry = self.files.setdefault(path, {"created": False, "documents": {}})
+        entry["documents"].pop(document, None)
+        if records:
+            entry["documents"][document] = [record.dump() for record in records]
+        elif not entry["documents"] and not entry["created"]:
+            del self.files[path]
+
+
+class Plan:
+    """The changes that make the documents true, and what each path looks like afterwards."""
+
+    def __init__(self, documents: Sequence[Document], *, bookkeeping_file: str, read: Reader) -> None:
+        self._read = read
+        self._bookkeeping_file = bookkeeping_file
+        self._before: dict[str, State] = {}
+        self._after: dict[str, State] = {}
+        self._wanted_by: dict[str, list[str]] = {}
+        self._writers: dict[str, Resource] = {}
+        self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
+        resources = [resource for document in documents for resource in document.resources]
+        for resource in resources:
+            if resource.kind != "attributes":
+                self._write(resource)
+        for resource in resources:
+            if resource.kind == "attributes":  # last: also of a file that another resource makes
+                self._attributes(resource)
+        self._agreed(resources)
+
+    @property
+    def changes(self) -> list[Change]:
+        """What has to change on the host."""
+        return [
+            Change(path, self._before[path], after, tuple(self._wanted_by[path]))
+            for path, after in self._after.items()
+            if after != self._before[path]
+        ]
+
+    @property
+    def all_changes(self) -> list[Change]:
+        """The same, and our bookkeeping where it changes."""
+        before = self._read(self._bookkeeping_file)
+        content = self.bookkeeping.dump()
+        empty = not (self.bookkeeping.files or self.bookkeeping.in_force)
+        if content == before.content or (empty and not before.exists):
+            return self.changes
+        after = files.own(content)
+        return [*self.changes, Change(self._bookkeeping_file, before, after, (), hidden=True)]
+
+    def changed(self, paths: Sequence[str]) -> list[str]:
+        """Which of some paths change."""
+        real = {files.real_path(path): path for path in paths}
+        return [real[change.path] for change in self.changes if change.path in real]
+
+    def before(self, path: str) -> State:
+        """What is at a path now, with content."""
+        path = files.real_path(path)
+        state = self._before.get(path)
+        return state if state is not None and state.content is not None else self._read(path)
+
+    def after(self, path: str) -> State:
+        """What will be at a path."""
+        state = self._after.get(files.real_path(path))
+        known = state is not None and (state.content is not None or not state.exists)
+        return state if state is not None and known else self.before(path)
+
+    def _state(self, resource: Resource, *, content: bool = True) -> tuple[str, State]:
+        path = files.real_path(resource.path)
+        if path not in self._after:
+            self._before[path] = self._after[path] = self._read(path, content=content)
+        wanted_by = self._wanted_by.setdefault(path, [])
+        if resource.document not in wanted_by:
+            wanted_by.append(resource.document)
+        return path, self._after[path]
+
+    def _write(self, resource: Resource) -> None:
+        path, state = self._state(resource)
+        if state.kind not in (FILE, ABSENT):
+            raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
+        other = self._writers.setdefault(path, resource)
+        if other is not resource and not (other.kind == resource.kind == "json"):
+            raise Refused(f"{resource}: {other.document} writes that file as well")
+        if resource.kind == "absent":
+            self._after[path] = NOTHING
+        elif resource.kind == "file":
+            self._after[path] = State(
+                FILE, resource.content.encode(), resource.bits("mode"), resource.uid(0), resource.gid(0)
+            )
+        else:
+            self._after[path] = self._merged(resource, path, state)
+
+    def _merged(self, resource: Resource, path: str, state: State) -> State:
+        present = jsonkeys.parse(state.content or b"", path)
+        wish = jsonkeys.Wish(resource.keys, resource.defaults, resource.whole)
+        records = self.bookkeeping.records(path, resource.document)
+        try:
+            merged, kept = jsonkeys.merge(present, records, wish)
+        except Refused as refused:
+            raise Refused(f"{path}: {refused}") from None
+        entry = self.bookkeeping.files.setdefault(path, {"created": False, "documents": {}})
+        if not merged and (entry["created"] or not state.exists):
+            del self.bookkeeping.files[path]
+            return NOTHING
+        entry["created"] = entry["created"] or not state.exists
+        self.bookkeeping.keep(path, resource.document, kept)
+        if jsonkeys.same(present, merged) and state.exists:
+            return state
+        content = jsonkeys.render(merged, state.content)
+        if state.exists:
+            return state._replace(content=content)
+        return State(FILE, content, resource.bits("mode"), resource.uid(0), resource.gid(0))
+
+    def _attributes(self, resource: Resource) -> None:
+        path, state = self._state(resource, content=False)
+        if not state.exists:
+            return
+        mode, acl = state.mode, state.acl
+        if acl and resource.remove_acl:
+            mode, acl = mode & ~0o070 | files.group_bits(state) << 3, b""
+        self._after[path] = state._replace(
+            mode=mode & resource.bits("at_most"),
+            acl=acl,
+            uid=resource.uid(state.uid),
+            gid=resource.gid(state.gid),
+        )
+
+    def _agreed(self, resources: Sequence[Resource]) -> None:
+        """Refuse two documents that want different values for one key."""
+        for resource in resources:
+            if resource.kind != "json":
+                continue
+            path = files.real_path(resource.path)
+            merged = jsonkeys.parse(self._after[path].content or b"", path)
+            for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
+                if not jsonkeys.same(jsonkeys.get(merged, key), value):
+                    raise Refused(f"{resource}: another document wants another {'.'.join(key)}")
+
+
+def digest(content: bytes | None) -> str:
+    """SHA-256 of a content; empty where there is none."""
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def printable(text: str) -> str:
+    """Text that does nothing to a terminal: a host's file may hold anything."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
+        for character in text
+    )
+
+
+def redacted(text: str) -> str:
+    """Text without the passwords that configuration files of engines hold."""
+    return _URL_PASSWORD.sub(r"\1***@", _SECRET_KEY.sub(r'\1"***"', text))
+
+
+def _lines(state: State) -> list[str]:
+    text = redacted((state.content or b"").decode(errors="backslashreplace"))
+    return text.splitlines(keepends=True)
+
+
+def _attributes(state: State) -> list[str]:
+    lines = [f"owner {_name(pwd.getpwuid, state.uid)}:{_name(grp.getgrgid, state.gid)}\n"]
+    lines.append(f"mode {state.mode:04o}\n")
+    return [*lines, "access control list\n"] if state.acl else lines
+
+
+def _name(look_up: Callable[[int], Any], number: int) -> str:
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def _unified(path: str, before: Sequence[str], after: Sequence[str]) -> str:
+    lines = difflib.unified_diff(before, after, f"before: {path}", f"after: {path}")
+    text = "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+    return printable(text)
+
+
+def overlay(read: Reader, states: Mapping[str, State]) -> Reader:
+    """A reader that sees some paths as they will be after an interrupted run is taken back."""
+
+    def see(path: str, *, content: bool = True) -> State:
+        return states[path] if path in states else read(path, content=content)
+
+    return see

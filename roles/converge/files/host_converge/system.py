@@ -1,0 +1,79 @@
+"""Run the host's own tools."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import NamedTuple, Sequence
+
+from host_converge.errors import Failed
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
+_MAX = 300
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    output: str
+    error: str
+
+    @property
+    def said(self) -> str:
+        """What it said about a failure, in one line."""
+        text = " ".join((self.error or self.output).split())
+        return text if len(text) <= _MAX else "…" + text[-_MAX:]
+
+
+def run(
+    *command: str,
+    timeout: float = 30,
+    keep_open: Sequence[int] = (),
+    environment: dict[str, str] | None = None,
+) -> Outcome:
+    """Run a command without a shell; code 127 where there is no such program, 124 where it took too long."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            pass_fds=keep_open,
+            env={**_ENVIRONMENT, **(environment or {})},
+            cwd="/",
+            check=False,
+        )
+    except FileNotFoundError:
+        return Outcome(127, "", f"{command[0]} is not installed")
+    except OSError as error:
+        return Outcome(126, "", f"{command[0]}: {error.strerror}")
+    except subprocess.TimeoutExpired:
+        return Outcome(124, "", f"{command[0]} did not end within {timeout:.0f} s")
+    return Outcome(
+        done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
+
+
+def must(*command: str, timeout: float = 30) -> str:
+    """Run a command that has to succeed, and return its output.
+
+    Raises:
+        Failed: it did not.
+    """
+    outcome = run(*command, timeout=timeout)
+    if outcome.code != 0:
+        raise Failed(f"{' '.join(command)}: {outcome.said or f'ended with code {outcome.code}'}")
+    return outcome.output
+
+
+def installed(program: str) -> bool:
+    """Whether a program is in the system's path."""
+    return shutil.which(program, path=_PATH) is not None
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs this host."""
+    return os.path.isdir("/run/systemd/system")
