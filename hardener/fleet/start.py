@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shlex
@@ -71,7 +72,7 @@ class Fleet:
 
         Args:
             playbook: its name, such as ``audit``.
-            variables: extra variables; not for secrets, they are on a command line.
+            variables: extra variables.
             check: change nothing, predict.
             diff: let the hosts say what changes.
         """
@@ -90,12 +91,14 @@ class Fleet:
     ) -> dict[str, Any]:
         """Options of ansible-runner for a run with its files in ``folder``."""
         options, passwords = self._passwords()
+        extra = folder / "variables.json"  # as an argument they could be too long
+        extra.write_text(json.dumps(dict(variables)), encoding="utf-8")
         flags = [*options, *(["--check"] if check else []), *(["--diff"] if diff else [])]
         return {
             "playbook": str(content_dir() / "playbooks" / f"{playbook}.yml"),
             "inventory": inventories.sources(self._inventory, folder),
             "limit": self._limit or None,
-            "extravars": dict(variables),
+            "extravars": str(extra),
             "cmdline": shlex.join(flags) or None,
             "passwords": passwords,
             "envvars": environment(os.environ),

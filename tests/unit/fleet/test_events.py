@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.fleet.events import Event, Hosts, Outcome, State, TaskResult, TaskStarted, explain, translate
+
+
+def raw(event: str, *, action: str = "collect", host: str = "db01", **data: Any) -> dict[str, Any]:
+    """An event as ansible-runner gives it."""
+    return {
+        "event": event,
+        "uuid": "84cd30f4-11a7-4090-8c51-cb2c0ba74909",
+        "counter": 7,
+        "stdout": "",
+        "pid": 26597,
+        "event_data": {
+            "playbook": "audit.yml",
+            "task": "Collect the facts",
+            "task_action": action.rpartition(".")[2],
+            "resolved_action": action,
+            "host": host,
+            "remote_addr": host,
+            **data,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "event"),
+    [
+        (
+            raw("playbook_on_task_start", name="collect : Read\nthe host"),
+            TaskStarted("collect : Read the host"),
+        ),
+        (
+            raw("runner_on_ok", action="ansible.builtin.debug", res={"ansible_play_hosts_all": ["b", "a"]}),
+            Hosts(("b", "a")),
+        ),
+        (
+            raw("runner_on_ok", res={"changed": False, "snapshot": "/s"}),
+            TaskResult("db01", "collect", State.OK, data={"changed": False, "snapshot": "/s"}),
+        ),
+        (
+            raw("runner_on_ok", action="ansible.builtin.apt", res={"changed": True}),
+            TaskResult("db01", "apt", State.CHANGED, data={"changed": True}),
+        ),
+        (raw("runner_on_skipped", res={}), TaskResult("db01", "collect", State.SKIPPED)),
+        (
+            raw("runner_on_failed", res={"msg": "no Python"}, ignore_errors=None),
+            TaskResult("db01", "collect", State.FAILED, "no Python", {"msg": "no Python"}),
+        ),
+        (
+            raw("runner_on_failed", res={"msg": "no Python"}, ignore_errors=True),
+            TaskResult("db01", "collect", State.OK, "", {"msg": "no Python"}),
+        ),
+        (
+            raw("runner_on_unreachable", res={"unreachable": True, "msg": "gone"}),
+            TaskResult("db01", "collect", State.UNREACHABLE, "gone", {"unreachable": True, "msg": "gone"}),
+        ),
+        (raw("runner_on_start"), None),
+        (raw("playbook_on_stats"), None),
+        ({"event": "verbose", "stdout": "[WARNING]: x"}, None),
+        ({}, None),
+    ],
+)
+def test_translate(given: dict[str, Any], event: Event | None) -> None:
+    assert translate(given) == event
+
+
+def test_only_our_first_task_names_the_hosts() -> None:
+    """A host must not be able to name others by what it returns."""
+    event = translate(raw("runner_on_ok", res={"ansible_play_hosts_all": ["x"], "changed": False}))
+    assert isinstance(event, TaskResult)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (
+            {"msg": "Task failed: Failed to connect to the host via ssh: ssh: connect to host h: refused"},
+            "ssh: connect to host h: refused",
+        ),
+        (
+            {"msg": "Task failed: Premature end.\n>>> Standard Error\n\n/bin/sh: 1: sudo: not found"},
+            "Premature end. /bin/sh: 1: sudo: not found",
+        ),
+        (
+            {"msg": "MODULE FAILURE", "module_stderr": "Traceback\nOSError: full\n"},
+            "MODULE FAILURE OSError: full",
+        ),
+        ({"msg": "non-zero return code", "stderr": "E: locked"}, "non-zero return code E: locked"),
+        (
+            {
+                "msg": "One or more items failed",
+                "results": [{"failed": False}, {"failed": True, "msg": "second"}],
+            },
+            "second",
+        ),
+        ({"outcome": "rolled_back", "reason": "dockerd did not come back"}, "dockerd did not come back"),
+        ({"msg": "red \x1b[31m\u202e"}, "red \\x1b[31m\\u202e"),
+        ({"censored": "the output has been hidden"}, "Ansible gives no reason"),
+        ({}, "Ansible gives no reason"),
+    ],
+)
+def test_explain(result: dict[str, Any], reason: str) -> None:
+    assert explain(result) == reason
+
+
+def test_a_reason_is_one_line_of_bearable_length() -> None:
+    reason = explain({"msg": "line\n" * 1000})
+    assert "\n" not in reason
+    assert len(reason) < 400
+
+
+def test_outcomes_that_are_well() -> None:
+    assert Outcome(State.OK).ended_well
+    assert Outcome(State.CHANGED).ended_well
+    assert not Outcome(State.FAILED, "x").ended_well
+    assert not Outcome(State.UNREACHABLE, "x").ended_well

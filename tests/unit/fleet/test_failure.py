@@ -1,0 +1,105 @@
+"""What ansible-playbook 2.19 printed when it stopped early, and the line we make of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardener.errors import ExitCode, InternalError
+from hardener.fleet.failure import failure
+
+UNPARSED = """\
+[WARNING]: Failed to parse inventory with 'auto' plugin: YAML parsing failed: Colons in unquoted.
+
+Failed to parse inventory with 'auto' plugin.
+
+<<< caused by >>>
+
+YAML parsing failed: Colons in unquoted.
+Origin: /i/bad.yml:1:5
+
+1 a: b: c
+      ^ column 5
+
+[WARNING]: Failed to parse inventory with 'yaml' plugin: YAML parsing failed: Colons in unquoted.
+Origin: <inventory plugin 'yaml' with source '/i/bad.yml'>
+
+[WARNING]: Failed to parse inventory with 'ini' plugin: Failed to parse inventory: Invalid host pattern 'a:'
+Origin: /i/bad.yml
+
+[ERROR]: Completely failed to parse inventory source /i/bad.yml
+"""
+USAGE = """\
+usage: ansible-playbook [-h] [--version] [-v]
+                        playbook [playbook ...]
+ansible-playbook: error: argument -l/--limit: expected one argument
+"""
+ORIGIN = """\
+[ERROR]: YAML parsing failed: This may be a mismatched quote.
+Origin: /i/group_vars/all.yml:3:7
+
+3 hardener_policy: "x
+        ^ column 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "message", "hint"),
+    [
+        (
+            UNPARSED,
+            "cannot read inventory /i/bad.yml: YAML parsing failed: Colons in unquoted (/i/bad.yml:1:5)",
+            "",
+        ),
+        (
+            UNPARSED.replace("bad.yml", "hosts"),
+            "cannot read inventory /i/hosts: Failed to parse inventory: Invalid host pattern 'a:'",
+            "",
+        ),
+        (
+            "[ERROR]: Completely failed to parse inventory source /i/x",
+            "cannot read inventory /i/x: it is no inventory",
+            "",
+        ),
+        (USAGE, "argument -l/--limit: expected one argument", ""),
+        (
+            "[WARNING]: Could not match\n[ERROR]: Could not match supplied host pattern, ignoring: zz",
+            "Could not match supplied host pattern: zz",
+            "no host or group has that name; see `ansible-inventory --graph`",
+        ),
+        (
+            "[ERROR]: Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
+            "Specified inventory, host pattern and/or --limit leaves us with no hosts to target",
+            "`--limit` leaves none; see `ansible-inventory --graph`",
+        ),
+        (
+            "\x1b[0;31m[ERROR]: Attempting to decrypt but no vault secrets found.\x1b[0m",
+            "Attempting to decrypt but no vault secrets found",
+            "give the password: --ask-vault-pass or --vault-password-file",
+        ),
+        (
+            "ERROR! Decryption failed (no vault secrets were found that could decrypt)",
+            "Decryption failed (no vault secrets were found that could decrypt)",
+            "is it the right vault password?",
+        ),
+        (ORIGIN, "YAML parsing failed: This may be a mismatched quote (/i/group_vars/all.yml:3:7)", ""),
+    ],
+)
+def test_says_what_stopped_ansible(printed: str, message: str, hint: str) -> None:
+    error = failure(printed.splitlines(), code=1)
+    assert (error.message, error.hint) == (message, hint)
+    assert error.exit_code is ExitCode.USAGE
+
+
+def test_the_last_error_counts() -> None:
+    assert str(failure(["[ERROR]: first", "more", "[ERROR]: second"], code=1)) == "second"
+
+
+@pytest.mark.parametrize("printed", [[], ["[WARNING]: something"], ["Killed"]])
+def test_where_ansible_says_nothing_it_is_our_problem(printed: list[str]) -> None:
+    error = failure(printed, code=137)
+    assert isinstance(error, InternalError)
+    assert "code 137" in str(error)
+
+
+def test_what_is_printed_cannot_act_on_the_terminal() -> None:
+    assert str(failure(["[ERROR]: bad \x07\u202e name"], code=1)) == "bad \\x07\\u202e name"

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.fleet.inventory import check, sources
+
+
+@pytest.mark.parametrize(
+    "inventory", ["db01,", "db01,db02", "db01, db02", "10.0.0.1,", "::1,", "user-1.example.org:2222,"]
+)
+def test_lists_of_hosts_are_inventories(inventory: str, tmp_path: Path) -> None:
+    check(inventory)
+    assert sources(inventory, tmp_path)[-1] == inventory
+
+
+def test_files_and_folders_are_inventories(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "hosts.ini", tmp_path / "a,b"):
+        if path != tmp_path:
+            path.touch()
+        check(str(path))
+        assert sources(str(path), tmp_path) == [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("inventory", "message"),
+    [
+        ("", "the inventory is empty"),
+        ("  ", "the inventory is empty"),
+        (",", "names no host"),
+        (" , ,", "names no host"),
+        ("db01", r"inventory db01 does not exist \(a host is given as a list: -i 'db01,'\)"),
+        ("web*,", r"'web\*' is no host name"),
+        ("db01,a\nb", r"'a\\nb' is no host name"),
+        ("db 01,", "'db 01' is no host name"),
+        ("-oProxyCommand=x,", "is no host name"),
+        ("\x1b[31mred,", r"'\\x1b\[31mred' is no host name"),
+        ("\x1b[31mgone", r"\\x1b\[31mgone does not exist"),
+    ],
+)
+def test_what_cannot_be_an_inventory_is_refused(inventory: str, message: str) -> None:
+    with pytest.raises(HardenerError, match=message) as caught:
+        check(inventory)
+    assert str(caught.value).isprintable()
+
+
+def test_localhost_in_a_list_is_this_machine(tmp_path: Path) -> None:
+    first, last = sources("localhost,db01,127.0.0.1", tmp_path)
+    assert last == "localhost,db01,127.0.0.1"
+    hosts = json.loads(Path(first).read_text())["all"]["hosts"]
+    local = {"ansible_connection": "local"}
+    assert hosts == {"localhost": local, "127.0.0.1": local}
+
+
+@pytest.mark.parametrize("inventory", ["db01,", "localhost:2222,"])
+def test_others_are_reached_by_ssh(inventory: str, tmp_path: Path) -> None:
+    assert sources(inventory, tmp_path) == [inventory]
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,261 @@
+"""A run against an ansible-runner that says what the test wants; tests/integration has the real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError, InternalError
+from hardener.fleet import run as module
+from hardener.fleet.events import Hosts, Idle, Outcome, State, TaskResult
+from hardener.fleet.run import Run
+
+Script = Callable[[Callable[[dict[str, Any]], bool], Callable[[], bool]], int]
+
+
+def hosts(*names: str) -> dict[str, Any]:
+    data = {
+        "resolved_action": "ansible.builtin.debug",
+        "host": names[0],
+        "res": {"ansible_play_hosts_all": names},
+    }
+    return {"event": "runner_on_ok", "pid": 0, "event_data": data}
+
+
+def result(event: str, host: str, **res: Any) -> dict[str, Any]:
+    return {"event": event, "pid": 0, "event_data": {"resolved_action": "collect", "host": host, "res": res}}
+
+
+def stats(processed: str = "", **groups: Mapping[str, int]) -> dict[str, Any]:
+    data = {"processed": dict.fromkeys(processed.split(), 1), **groups}
+    return {"event": "playbook_on_stats", "pid": 0, "event_data": data}
+
+
+def printed(text: str) -> dict[str, Any]:
+    return {"event": "verbose", "stdout": text}
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[str, Any]]]:
+    """Make ansible-runner follow a script; gives the options of its calls."""
+
+    def install(script: Script) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = []
+
+        def run(**options: Any) -> SimpleNamespace:
+            calls.append(options)
+            return SimpleNamespace(rc=script(options["event_handler"], options["cancel_callback"]))
+
+        monkeypatch.setattr("ansible_runner.run", run)
+        return calls
+
+    return install
+
+
+def events(*raw: dict[str, Any], code: int = 0) -> Script:
+    def script(say: Callable[[dict[str, Any]], bool], _cancelled: Callable[[], bool]) -> int:
+        for each in raw:
+            say(each)
+        return code
+
+    return script
+
+
+def until_cancelled(*raw: dict[str, Any]) -> Script:
+    def script(say: Callable[[dict[str, Any]], bool], cancelled: Callable[[], bool]) -> int:
+        for each in raw:
+            say(each)
+        while not cancelled():
+            time.sleep(0.01)
+        return 254
+
+    return script
+
+
+def a_run(**options: Any) -> Run:
+    return Run(lambda folder: {"playbook": "p.yml", "passwords": {"x": "y"}}, label="audit", **options)
+
+
+def test_events_come_and_outcomes_stay(play: Callable[[Script], Any]) -> None:
+    play(
+        events(
+            hosts("c", "a", "b", "d"),
+            result("runner_on_ok", "a", changed=False),
+            result("runner_on_failed", "b", msg="no Python"),
+            result("runner_on_unreachable", "c", msg="refused"),
+            result("runner_on_ok", "d", changed=True),
+            stats("a b c d", dark={"c": 1}, failures={"b": 1}, changed={"d": 1}),
+            code=4,
+        )
+    )
+    with a_run() as run:
+        seen = list(run)
+    assert seen[0] == Hosts(("c", "a", "b", "d"))
+    assert [event.host for event in seen if isinstance(event, TaskResult)] == ["a", "b", "c", "d"]
+    assert list(run.outcomes.items()) == [
+        ("c", Outcome(State.UNREACHABLE, "refused")),
+        ("a", Outcome(State.OK)),
+        ("b", Outcome(State.FAILED, "no Python")),
+        ("d", Outcome(State.CHANGED)),
+    ]
+
+
+def test_a_rescued_failure_is_no_failure(play: Callable[[Script], Any]) -> None:
+    play(events(hosts("a"), result("runner_on_failed", "a", msg="x"), stats("a", rescued={"a": 1})))
+    with a_run() as run:
+        list(run)
+    assert run.outcomes == {"a": Outcome(State.OK)}
+
+
+def test_hosts_that_ansible_did_not_get_to_are_failures(play: Callable[[Script], Any]) -> None:
+    play(
+        events(
+            hosts("a", "b"),
+            result("runner_on_ok", "a"),
+            printed("[ERROR]: Unexpected Exception: no space left"),
+            code=250,
+        )
+    )
+    with a_run() as run:
+        list(run)
+    for outcome in run.outcomes.values():
+        assert outcome.state is State.FAILED
+        assert outcome.reason == "Ansible did not get to it: Unexpected Exception: no space left"
+
+
+def test_what_stops_ansible_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
+    play(events(printed("[ERROR]: Could not match supplied host pattern, ignoring: zz"), code=1))
+    with pytest.raises(HardenerError, match="host pattern: zz"), a_run() as run:
+        list(run)
+
+
+def test_an_inventory_without_hosts_is_an_error(play: Callable[[Script], Any]) -> None:
+    play(events({"event": "playbook_on_no_hosts_matched"}, stats()))
+    with pytest.raises(HardenerError, match="the inventory has no hosts"), a_run() as run:
+        list(run)
+
+
+def test_a_defect_of_ansible_runner_is_one_line(play: Callable[[Script], Any]) -> None:
+    def broken(_say: object, _cancelled: object) -> int:
+        raise RuntimeError("two\nlines")
+
+    play(broken)
+    with (
+        pytest.raises(InternalError, match=r"ansible-runner failed: RuntimeError\('two\\nlines'\)"),
+        a_run() as run,
+    ):
+        list(run)
+
+
+def test_nothing_stays_and_nothing_is_written(play: Callable[[Script], Any], tmp_path: Path) -> None:
+    calls = play(events(hosts("a"), stats("a")))
+    with a_run() as run:
+        list(run)
+        folder = Path(calls[0]["private_data_dir"])
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+    assert calls[0]["quiet"]
+    assert calls[0]["suppress_env_files"], "the passwords would be written to a file"
+    assert calls[0]["settings"]["suppress_output_file"]
+    assert calls[0]["event_handler"](printed("x")) is False, "the event would be written to a file"
+
+
+def test_artifacts_are_kept_on_request_without_the_environment(
+    play: Callable[[Script], Any], tmp_path: Path
+) -> None:
+    def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
+        assert say(hosts("a")) is True
+        folder = Path(calls[-1]["artifact_dir"]) / calls[-1]["ident"]
+        folder.mkdir(parents=True)
+        (folder / "command").write_text("the environment, secrets and all")
+        (folder / "stdout").write_text("what Ansible said")
+        say(stats("a"))
+        return 0
+
+    calls = play(script)
+    for _ in range(2):
+        with a_run(artifacts=tmp_path) as run:
+            list(run)
+    kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert kept == ["audit-2/stdout", "audit/stdout"]
+    assert not calls[0]["settings"]["suppress_output_file"]
+
+
+def test_what_ansible_prints_is_echoed_on_request(play: Callable[[Script], Any]) -> None:
+    play(events(printed("PLAY [Audit]"), hosts("a"), stats("a")))
+    lines: list[str] = []
+    with a_run(echo=lines.append) as run:
+        list(run)
+    assert lines == ["PLAY [Audit]"]
+
+
+def test_leaving_ends_ansible(play: Callable[[Script], Any]) -> None:
+    play(until_cancelled(hosts("a", "b")))
+    with pytest.raises(ZeroDivisionError), a_run() as run:
+        _ = [1 // 0 for _ in run]
+    assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
+    with a_run() as run:
+        assert next(iter(run)) == Hosts(("a", "b"))
+    assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
+
+
+def test_ansible_is_interrupted_before_it_is_killed(play: Callable[[Script], Any]) -> None:
+    """An interrupt is passed on to its workers; a kill would leave them, and what they change."""
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    def script(say: Callable[[dict[str, Any]], bool], cancelled: Callable[[], bool]) -> int:
+        say({**hosts("a"), "pid": sleeper.pid})
+        sleeper.wait()
+        assert not cancelled()
+        return 254
+
+    play(script)
+    with a_run() as run:
+        next(iter(run))
+    assert sleeper.returncode == -signal.SIGINT
+
+
+def test_time_passes_visibly(play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_S", 0.01)
+    play(until_cancelled())
+    with a_run() as run:
+        assert next(iter(run)) == Idle()
+
+
+def terminate_at_first_event(run: Run, number: signal.Signals) -> None:
+    for _ in run:
+        os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_termination_is_an_interrupt(play: Callable[[Script], Any], number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        play(until_cancelled(hosts("a")))
+        with pytest.raises(KeyboardInterrupt), a_run() as run:
+            terminate_at_first_event(run, number)
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_nohup_is_respected(play: Callable[[Script], Any]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        play(events(hosts("a"), stats("a")))
+        with a_run() as run:
+            os.kill(os.getpid(), signal.SIGHUP)
+            list(run)
+        assert run.outcomes == {"a": Outcome(State.OK)}
+    finally:
+        signal.signal(signal.SIGHUP, before)

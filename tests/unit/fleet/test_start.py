@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.content import content_dir
+from hardener.errors import HardenerError, InternalError
+from hardener.fleet.start import Credentials, Fleet, ansible_version, environment, forks
+
+
+def options(fleet: Fleet, folder: Path, **changed: Any) -> dict[str, Any]:
+    return fleet._options(
+        folder, **{"playbook": "audit", "variables": {}, "check": False, "diff": False, **changed}
+    )
+
+
+def flags(given: dict[str, Any]) -> list[str]:
+    return shlex.split(given["cmdline"] or "")
+
+
+def test_runs_our_playbook_on_the_users_inventory(tmp_path: Path) -> None:
+    given = options(Fleet(inventory="db01,db02", limit="db*"), tmp_path)
+    assert given["playbook"] == str(content_dir() / "playbooks" / "audit.yml")
+    assert (given["inventory"], given["limit"]) == (["db01,db02"], "db*")
+    assert flags(given) == []
+
+
+def test_runs_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that ./ansible.cfg, and paths in it, mean what they mean for ansible-playbook."""
+    monkeypatch.chdir(tmp_path)
+    assert options(Fleet(inventory="db01,"), tmp_path)["project_dir"] == str(tmp_path)
+
+
+def test_variables_go_by_a_file(tmp_path: Path) -> None:
+    """A plan for a thousand hosts is longer than an argument may be."""
+    variables = {"hardener_plan": {f"host{number}": ["docker_daemon"] for number in range(10_000)}}
+    given = options(Fleet(inventory="db01,"), tmp_path, variables=variables)
+    path = Path(given["extravars"])
+    assert path.parent == tmp_path
+    assert path.stat().st_size > 128 * 1024
+
+
+def test_check_and_diff(tmp_path: Path) -> None:
+    fleet = Fleet(inventory="db01,")
+    assert flags(options(fleet, tmp_path, check=True, diff=True)) == ["--check", "--diff"]
+    assert flags(options(fleet, tmp_path, diff=True)) == ["--diff"]
+
+
+def test_passwords_answer_prompts_and_are_nowhere_else(tmp_path: Path) -> None:
+    credentials = Credentials(become_password="s3cret", vault_password="v4ult")
+    given = options(Fleet(inventory="db01,", credentials=credentials), tmp_path)
+    assert flags(given) == ["--ask-become-pass", "--ask-vault-pass"]
+    assert set(given.pop("passwords").values()) == {"s3cret", "v4ult"}
+    assert "s3cret" not in str(given)
+    assert "v4ult" not in str(given)
+    assert "s3cret" not in repr(credentials)
+    assert not any("s3cret" in path.read_text() for path in tmp_path.iterdir())
+
+
+def test_an_empty_password_is_a_password(tmp_path: Path) -> None:
+    given = options(Fleet(inventory="db01,", credentials=Credentials(become_password="")), tmp_path)
+    assert flags(given) == ["--ask-become-pass"]
+
+
+def test_a_vault_password_file_may_have_any_name(tmp_path: Path) -> None:
+    credentials = Credentials(vault_password_file=Path("my vault; rm -rf"))
+    given = options(Fleet(inventory="db01,", credentials=credentials), tmp_path)
+    assert flags(given) == ["--vault-password-file", "my vault; rm -rf"]
+
+
+def test_an_impossible_inventory_is_refused_before_anything_starts() -> None:
+    with pytest.raises(HardenerError, match="does not exist"):
+        Fleet(inventory="nowhere")
+
+
+def test_ansible_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InternalError, match="ansible-playbook is missing"):
+        Fleet(inventory="db01,").run("audit", variables={})
+
+
+def test_host_keys_are_checked_and_connections_pipelined() -> None:
+    settings = environment({})
+    assert settings["ANSIBLE_HOST_KEY_CHECKING"] == "True"
+    assert settings["ANSIBLE_PIPELINING"] == "True"
+    assert settings["ANSIBLE_ROLES_PATH"] == str(content_dir() / "roles")
+
+
+@pytest.mark.parametrize("name", ["ANSIBLE_FORKS", "ANSIBLE_PIPELINING", "ANSIBLE_HOST_KEY_CHECKING"])
+def test_the_users_environment_wins(name: str) -> None:
+    assert name in environment({})
+    assert name not in environment({name: "x"})
+
+
+def test_our_ansible_comes_first() -> None:
+    assert environment({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
+
+
+def test_the_user_is_who_runs_it_whatever_su_left_behind() -> None:
+    assert environment({"USER": "somebody"})["USER"] == pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.mark.parametrize(
+    ("present", "changed"),
+    [
+        ({}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({"LANG": "C.utf8"}, False),
+        ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, True),
+        ({"LANG": "POSIX"}, True),
+        ({"LC_CTYPE": "de_DE", "LANG": "de_DE.UTF-8"}, True),
+    ],
+)
+def test_ansible_gets_an_encoding_that_it_accepts(present: dict[str, str], changed: bool) -> None:
+    assert ("LC_ALL" in environment(present)) is changed
+
+
+def test_forks_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"kB": 0}
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: f"MemTotal: 9 kB\nMemAvailable:  {free['kB']} kB\n"
+    )
+    for cores, free["kB"], expected in ((4, 10**7, 16), (4, 3 * 64 * 1024, 3), (4, 0, 1), (1000, 10**9, 100)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert forks() == expected
+
+
+def test_forks_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert forks() == 4
+
+
+def test_ansible_version() -> None:
+    assert ansible_version().startswith("2.")
