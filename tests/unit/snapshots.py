@@ -101,6 +101,58 @@ def container(
     return {"inspect": changed, "proc": merge(base["proc"], proc or {})}
 
 
+def hardened(
+    name: str = "twin", *, proc: Mapping[str, Any] | None = None, running: bool = True, **inspect: Any
+) -> dict[str, Any]:
+    """A container that holds every rule of section 5, changed: the other side of each failing case."""
+    declared = {
+        "State": {"Health": {"Status": "healthy", "FailingStreak": 0, "Log": None}},
+        "Config": {"User": "1000:1000"},
+        "HostConfig": {
+            "CapDrop": ["ALL"],
+            "Memory": 67108864,
+            "NanoCpus": 500000000,
+            "NetworkMode": "app",
+            "PidsLimit": 64,
+            "PortBindings": only({"8443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8443"}]}),
+            "ReadonlyRootfs": True,
+            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
+            "SecurityOpt": ["no-new-privileges"],
+        },
+        "NetworkSettings": {
+            "Ports": only({"8443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8443"}]}),
+            "Networks": only({"app": {"NetworkID": "9f0c"}}),
+        },
+    }
+    effective = {
+        "uid": 101000,
+        "gid": 101000,
+        "uid_map": [[0, 100000, 65536]],
+        "gid_map": [[0, 100000, 65536]],
+        "cap_eff": "0000000000000000",
+        "cap_bnd": "0000000000000000",
+        "cap_prm": "0000000000000000",
+        "no_new_privs": 1,
+        "host_namespaces": [],
+        "cgroup": {"memory_max": 67108864, "cpu_max": "50000 100000", "pids_max": 64},
+        "processes": [{"pid": 812, "comm": "app", "exe": "/usr/bin/app", "uid": 101000}],
+        "processes_total": 1,
+        "listening": [{"proto": "tcp", "address": "0.0.0.0", "port": 8443}],
+    }
+    twin = container(name, proc=effective, running=running, **declared)
+    return {
+        "inspect": merge(twin["inspect"], inspect),
+        "proc": merge(twin["proc"], proc or {}) if running else None,
+    }
+
+
+def with_containers(*containers: Mapping[str, Any], **others: Any) -> Snapshot:
+    """The base with these containers, on an engine that remaps users."""
+    options = ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns", "name=userns"]
+    info = merge({"SecurityOptions": options}, others.pop("info", {}))
+    return make(**{"docker.containers": list(containers), "docker.info": info}, **others)
+
+
 def image(
     tag: str = "registry.example.org/web:1.4", *, history: Any = None, **inspect: Any
 ) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _PRIVILEGED_BELOW = 1024
 # Where a bridge network says which address a port gets that names none.
 _DEFAULT_ADDRESS = "com.docker.network.bridge.host_binding_ipv4"
 
+_HOST_PORTS = re.compile(r"(?:[0-9]{1,5}(?:-[0-9]{1,5})?)?")
 _NUMBER = re.compile(r"[0-9]{1,5}")
 _PROTOCOLS = frozenset({"", "tcp", "udp", "sctp"})
 
@@ -189,22 +190,17 @@ def _declared(container: Container) -> Iterator[_Opening]:
 
 def _published(inner: str, binding: JSONObject, *, default: str) -> _Opening:
     """One binding of a container's port, e.g. of ``80/tcp``; its host port may be a range or left open."""
-    first, _, last = shapes.text(binding, "HostPort", SOURCE).partition("-")
+    ports = shapes.text(binding, "HostPort", SOURCE)
+    if not _HOST_PORTS.fullmatch(ports):
+        raise FactUnavailable(SOURCE, f"{ports[:20]!r} is no port")
+    first, _, last = ports.partition("-")
     return _Opening(
         how="publishes",
         address=shapes.text(binding, "HostIp", SOURCE) or default,
-        first=_port(first),
-        last=_port(last or first),
+        first=int(first or 0),
+        last=int(last or first or 0),
         protocol=inner.partition("/")[2] or "tcp",
     )
-
-
-def _port(text: str) -> int:
-    if not text:
-        return 0
-    if not _NUMBER.fullmatch(text):
-        raise FactUnavailable(SOURCE, f"{text[:20]!r} is no port")
-    return int(text)
 
 
 def _default_address(container: Container) -> str:

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable
+from tests.unit.checks.conftest import Judge
+from tests.unit.checks.runtime.cases import broken, held
+from tests.unit.snapshots import container, failed, hardened, make, with_containers
+
+SELINUX = {"info": {"SecurityOptions": ["name=seccomp,profile=builtin", "name=selinux"]}}
+UNCONFINED = {"SecurityOptions": ["name=seccomp,profile=unconfined"]}
+CONFINED = "system_u:system_r:container_t:s0:c14,c77"
+
+
+def test_privileged(judge: Judge) -> None:
+    assert broken(judge, "container-not-privileged", hardened("bad", HostConfig={"Privileged": True}))
+    held(judge, "container-not-privileged", hardened())
+
+
+def test_db_06_a_stopped_privileged_container_is_seen(judge: Judge) -> None:
+    bad = hardened("bad", running=False, HostConfig={"Privileged": True})
+    assert broken(judge, "container-not-privileged", bad).endswith(
+        "(not running: judged by its configuration)"
+    )
+
+
+def test_db_06_a_restarting_privileged_container_is_seen(judge: Judge) -> None:
+    bad = hardened("bad", running=False, HostConfig={"Privileged": True})
+    bad["inspect"]["State"] |= {"Status": "restarting", "Running": True, "Restarting": True}
+    assert "is privileged" in broken(judge, "container-not-privileged", bad)
+
+
+class TestAppArmor:
+    SLUG = "container-apparmor"
+
+    @pytest.mark.parametrize(
+        ("bad", "detail"),
+        [
+            (
+                {"proc": {"label": "unconfined"}},
+                "runs without an AppArmor profile (declared: docker-default)",
+            ),
+            (
+                {"proc": {"label": "unconfined"}, "AppArmorProfile": "unconfined"},
+                "runs without an AppArmor profile",
+            ),
+            ({"proc": {"label": ""}}, "runs without an AppArmor profile (declared: docker-default)"),
+            ({"proc": {"label": "web (complain)"}}, "runs only in mode complain of web"),
+            ({"proc": {"label": "web (unconfined)"}}, "runs only in mode unconfined of web"),
+            (
+                {"running": False, "AppArmorProfile": "unconfined"},
+                "is set to run without an AppArmor profile",
+            ),
+        ],
+    )
+    def test_broken(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+        assert broken(judge, self.SLUG, hardened("bad", **bad)).startswith(detail)
+
+    @pytest.mark.parametrize("option", ["apparmor=unconfined", "apparmor:unconfined"])
+    def test_one_never_started_is_judged_by_its_options(self, judge: Judge, option: str) -> None:
+        bad = hardened("bad", running=False, AppArmorProfile="", HostConfig={"SecurityOpt": [option]})
+        assert "is set to run without" in broken(judge, self.SLUG, bad)
+
+    def test_a_stopped_one_under_a_profile_that_complains(self, judge: Judge) -> None:
+        bad = hardened("bad", running=False, AppArmorProfile="web")
+        lsm = {"apparmor": {"profiles": {"web": "complain"}}}
+        assert "which only complains" in broken(judge, self.SLUG, bad, lsm=lsm)
+
+    @pytest.mark.parametrize("label", ["docker-default (enforce)", "web (kill)", "a (b) (enforce)"])
+    def test_held(self, judge: Judge, label: str) -> None:
+        held(judge, self.SLUG, hardened(proc={"label": label}))
+
+    def test_effective_beats_declared(self, judge: Judge) -> None:
+        verdict = held(judge, self.SLUG, hardened(AppArmorProfile="unconfined"))
+        assert "container twin: declared unconfined, but runs under docker-default" in verdict.evidence
+
+    def test_db_37_does_not_apply_where_the_engine_has_no_apparmor(self, judge: Judge) -> None:
+        snapshot = with_containers(hardened(), info={"SecurityOptions": ["name=seccomp,profile=builtin"]})
+        assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
+
+    def test_a_label_that_could_not_be_read_is_an_error(self, judge: Judge) -> None:
+        with pytest.raises(FactUnavailable, match="label"):
+            judge(self.SLUG, with_containers(hardened(proc={"label": None})))
+
+
+class TestSELinux:
+    SLUG = "container-selinux"
+
+    @staticmethod
+    def labelled(label: Any, name: str = "bad", running: bool = True) -> dict[str, Any]:
+        return hardened(name, running=running, proc={"label": label}, ProcessLabel=label)
+
+    @pytest.mark.parametrize(
+        ("label", "detail"),
+        [
+            ("system_u:system_r:spc_t:s0", "is labelled spc_t, which is not confined"),
+            ("unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023", "is labelled unconfined_t"),
+            ("system_u:system_r:container_runtime_t:s0", "is labelled container_runtime_t"),
+            ("kernel", "has no SELinux label"),
+            ("", "has no SELinux label"),
+        ],
+    )
+    @pytest.mark.parametrize("running", [True, False])
+    def test_broken(self, judge: Judge, label: str, detail: str, running: bool) -> None:
+        snapshot = with_containers(
+            self.labelled(CONFINED, "twin"), self.labelled(label, running=running), **SELINUX
+        )
+        verdict = judge(self.SLUG, snapshot)
+        assert [offender.name for offender in verdict.offenders] == ["bad"]
+        assert verdict.offenders[0].detail.startswith(detail)
+
+    @pytest.mark.parametrize("label", [CONFINED, "system_u:system_r:my_app.process:s0:c1,c2"])
+    def test_held(self, judge: Judge, label: str) -> None:
+        held(judge, self.SLUG, self.labelled(label), **SELINUX)
+
+    def test_permissive_enforces_nothing(self, judge: Judge) -> None:
+        lsm = {"selinux": {"enabled": True, "mode": "permissive"}}
+        verdict = judge(self.SLUG, with_containers(self.labelled(CONFINED), lsm=lsm, **SELINUX))
+        assert verdict.status is Status.FAIL
+        assert "permissive" in verdict.actual
+
+    def test_an_engine_that_ignores_the_hosts_selinux_confines_nothing(self, judge: Judge) -> None:
+        lsm = {"selinux": {"enabled": True, "mode": "enforcing"}}
+        snapshot = with_containers(self.labelled("system_u:system_r:unconfined_service_t:s0"), lsm=lsm)
+        verdict = judge(self.SLUG, snapshot)
+        assert verdict.status is Status.FAIL
+        assert "the engine does not use SELinux labels" in verdict.evidence
+
+    @pytest.mark.parametrize("options", [None, ["seccomp=unconfined"], ["label=type:container_t"]])
+    def test_db_37_security_options_are_no_selinux(self, judge: Judge, options: Any) -> None:
+        snapshot = with_containers(container(HostConfig={"SecurityOpt": options}))
+        assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
+        bad = container(
+            "bad", proc={"label": "system_u:system_r:spc_t:s0"}, HostConfig={"SecurityOpt": options}
+        )
+        assert judge(self.SLUG, with_containers(bad, **SELINUX)).status is Status.FAIL
+
+
+class TestSeccomp:
+    SLUG = "container-seccomp-enabled"
+
+    @pytest.mark.parametrize(
+        ("config", "why"),
+        [
+            ({"SecurityOpt": ["seccomp=unconfined"]}, "seccomp=unconfined"),
+            ({"SecurityOpt": ["seccomp:unconfined"]}, "seccomp=unconfined"),
+            ({"Privileged": True}, "it is privileged"),
+            ({}, "nothing in its configuration says why"),
+        ],
+    )
+    def test_broken(self, judge: Judge, config: dict[str, Any], why: str) -> None:
+        detail = broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 0}, HostConfig=config))
+        assert detail == f"runs without a seccomp filter: {why}"
+
+    @pytest.mark.parametrize("config", [{"SecurityOpt": ["seccomp=unconfined"]}, {"Privileged": True}])
+    def test_stopped_and_broken(self, judge: Judge, config: dict[str, Any]) -> None:
+        bad = hardened("bad", running=False, HostConfig=config)
+        assert "is set to run without a seccomp filter" in broken(judge, self.SLUG, bad)
+
+    def test_held(self, judge: Judge) -> None:
+        held(judge, self.SLUG, hardened())
+        held(judge, self.SLUG, hardened(running=False))
+
+    def test_strict_mode_is_no_filter(self, judge: Judge) -> None:
+        assert broken(judge, self.SLUG, hardened("bad", proc={"seccomp": 1}))
+
+    def test_db_49_a_privileged_container_has_no_filter(self, judge: Judge) -> None:
+        bad = hardened("bad", proc={"seccomp": 0}, HostConfig={"Privileged": True})
+        assert "it is privileged" in broken(judge, self.SLUG, bad)
+
+    @pytest.mark.parametrize("running", [True, False])
+    def test_db_49_nor_has_any_on_an_unconfined_daemon(self, judge: Judge, running: bool) -> None:
+        bad = hardened("bad", running=running, proc={"seccomp": 0})
+        verdict = judge(self.SLUG, with_containers(bad, info=UNCONFINED))
+        assert "the daemon's default profile is unconfined" in verdict.actual
+
+    def test_a_profile_of_its_own_counts_on_an_unconfined_daemon(self, judge: Judge) -> None:
+        own = hardened(
+            running=False, HostConfig={"SecurityOpt": ['seccomp={"defaultAction": "SCMP_ACT_ERRNO"}']}
+        )
+        held(judge, self.SLUG, own, info=UNCONFINED)
+
+    def test_effective_beats_declared(self, judge: Judge) -> None:
+        verdict = held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": ["seccomp=unconfined"]}))
+        assert any("has a seccomp filter although declared without one" in fact for fact in verdict.evidence)
+
+    def test_does_not_apply_to_a_kernel_without_it(self, judge: Judge) -> None:
+        without = {"SecurityOptions": ["name=apparmor"]}
+        snapshot = with_containers(hardened(), info=without, lsm={"seccomp": False})
+        assert judge(self.SLUG, snapshot).status is Status.NOT_APPLICABLE
+
+    def test_an_engine_without_it_on_a_kernel_with_it_fails(self, judge: Judge) -> None:
+        bad = hardened(proc={"seccomp": 0})
+        snapshot = with_containers(bad, info={"SecurityOptions": ["name=apparmor"]})
+        assert judge(self.SLUG, snapshot).status is Status.FAIL
+
+
+class TestNoNewPrivileges:
+    SLUG = "container-no-new-privileges"
+
+    @pytest.mark.parametrize(
+        ("options", "detail"),
+        [
+            (["no-new-privileges"], "runs without no_new_privs although declared"),
+            (["no-new-privileges=false"], "runs without no_new_privs"),
+            (None, "runs without no_new_privs"),
+        ],
+    )
+    def test_broken(self, judge: Judge, options: Any, detail: str) -> None:
+        bad = hardened("bad", proc={"no_new_privs": 0}, HostConfig={"SecurityOpt": options})
+        assert broken(judge, self.SLUG, bad) == detail
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["no-new-privileges=false"],
+            ["no-new-privileges:false"],
+            ["no-new-privileges=no"],
+            ["no-new-privileges=0"],
+            [],
+        ],
+    )
+    def test_db_15_present_is_not_true(self, judge: Judge, options: list[str]) -> None:
+        bad = hardened("bad", running=False, HostConfig={"SecurityOpt": options})
+        assert broken(judge, self.SLUG, bad)
+
+    @pytest.mark.parametrize(
+        "option",
+        ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true", "no-new-privileges=1"],
+    )
+    def test_held(self, judge: Judge, option: str) -> None:
+        held(judge, self.SLUG, hardened(running=False, HostConfig={"SecurityOpt": [option]}))
+
+    def test_a_stopped_one_that_says_nothing_gets_the_daemons_default(self, judge: Judge) -> None:
+        quiet = hardened(running=False, HostConfig={"SecurityOpt": None})
+        config = {"exists": True, "parsed": {"no-new-privileges": True}}
+        held(judge, self.SLUG, quiet, **{"daemon.config": config})
+        opted_out = hardened(running=False, HostConfig={"SecurityOpt": ["no-new-privileges=false"]})
+        verdict = judge(self.SLUG, with_containers(opted_out, **{"daemon.config": config}))
+        assert verdict.status is Status.FAIL
+
+    def test_a_running_one_needs_no_declaration(self, judge: Judge) -> None:
+        held(judge, self.SLUG, hardened(HostConfig={"SecurityOpt": None}))
+
+
+def test_a_container_whose_processes_could_not_be_read_is_an_error(judge: Judge) -> None:
+    unread = hardened()
+    unread["proc"] = None
+    for slug in ("container-apparmor", "container-seccomp-enabled", "container-no-new-privileges"):
+        with pytest.raises(FactUnavailable, match="twin could not be read"):
+            judge(slug, with_containers(unread))
+
+
+def test_containers_that_could_not_be_listed_are_an_error(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable):
+        judge("container-not-privileged", make(**{"docker.containers": failed("timed out")}))

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable
+from tests.unit.checks.conftest import Judge
+from tests.unit.checks.runtime.cases import broken, details, held
+from tests.unit.snapshots import hardened, only, with_containers
+
+MEMORY = "container-memory-limit"
+CPU = "container-cpu-limit"
+PIDS = "container-pids-limit"
+
+NOTHING = {"NanoCpus": 0, "CpuShares": 0}
+DEFAULTS = {"nofile": {"Name": "nofile", "Soft": 512, "Hard": 1024}}
+FILE = {"daemon.config": {"parsed": {"default-ulimits": DEFAULTS}}}
+FLAG = {"daemon.config": {"flags": {"default-ulimit": ["nofile=512:1024", "nproc=100"]}}}
+
+
+def grouped(name: str = "bad", *, config: dict[str, Any] | None = None, **cgroup: Any) -> dict[str, Any]:
+    """A running container with these values in its cgroup and these declarations."""
+    return hardened(name, proc={"cgroup": cgroup}, HostConfig=config or {})
+
+
+def without_controller(key: str) -> dict[str, Any]:
+    bad = hardened("bad")
+    del bad["proc"]["cgroup"][key]
+    return bad
+
+
+class TestMemory:
+    @pytest.mark.parametrize(
+        ("bad", "detail"),
+        [
+            (grouped(memory_max=None, config={"Memory": 0}), "runs without a memory limit"),
+            (grouped(memory_max=1 << 50), "may use 1073741824 MiB, no less than the host has (1967 MiB)"),
+            (
+                without_controller("memory_max"),
+                "runs without a memory controller, though 64 MiB are declared",
+            ),
+            (
+                hardened("bad", running=False, HostConfig={"Memory": 0}),
+                "is set to run without a memory limit",
+            ),
+            (
+                hardened("bad", running=False, HostConfig={"Memory": None}),
+                "is set to run without a memory limit",
+            ),
+            (
+                hardened("bad", running=False, HostConfig={"Memory": 1 << 50}),
+                "declares 1073741824 MiB, no less",
+            ),
+        ],
+    )
+    def test_broken(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+        assert broken(judge, MEMORY, bad).startswith(detail)
+
+    def test_db_45_a_declared_limit_that_is_not_enforced(self, judge: Judge) -> None:
+        bad = grouped(memory_max=None)
+        assert broken(judge, MEMORY, bad) == "runs without a memory limit, though 64 MiB are declared"
+
+    def test_db_45_an_engine_that_cannot_limit(self, judge: Judge) -> None:
+        snapshot = with_containers(hardened(running=False), info={"MemoryLimit": False})
+        assert "the engine cannot limit memory" in judge(MEMORY, snapshot).actual
+
+    def test_held(self, judge: Judge) -> None:
+        held(judge, MEMORY, hardened())
+        held(judge, MEMORY, hardened(running=False))
+
+    def test_a_limit_that_something_else_set(self, judge: Judge) -> None:
+        verdict = held(judge, MEMORY, grouped(memory_max=1 << 26, config={"Memory": 0}))
+        assert any("not by its own configuration" in fact for fact in verdict.evidence)
+
+    @pytest.mark.parametrize("cgroup", [None, "gone", []])
+    def test_no_cgroup_read_is_an_error(self, judge: Judge, cgroup: Any) -> None:
+        with pytest.raises(FactUnavailable, match="cgroup"):
+            judge(MEMORY, with_containers(hardened(proc={"cgroup": cgroup})))
+
+    def test_a_number_that_is_none_is_an_error(self, judge: Judge) -> None:
+        with pytest.raises(FactUnavailable, match="Memory"):
+            judge(MEMORY, with_containers(hardened(HostConfig={"Memory": "64m"})))
+
+
+class TestProcessor:
+    @pytest.mark.parametrize(
+        ("bad", "detail"),
+        [
+            (grouped(cpu_max=None, config=NOTHING), "runs without a processor limit"),
+            (grouped(cpu_max=None), "runs without a processor limit, though one is declared"),
+            (hardened("bad", running=False, HostConfig=NOTHING), "is set to run without a processor limit"),
+        ],
+    )
+    def test_broken(self, judge: Judge, bad: dict[str, Any], detail: str) -> None:
+        assert broken(judge, CPU, bad).startswith(detail)
+
+    @pytest.mark.parametrize("weight", [100, 39])
+    def test_db_45_the_default_weight_is_no_limit(self, judge: Judge, weight: int) -> None:
+        """On cgroup v2 runc 1.1 writes 1024 shares as weight 39, a later one as 100."""
+        bad = grouped(cpu_max=None, cpu_weight=weight, config={"NanoCpus": 0, "CpuShares": 1024})
+        assert "(1024 is the default weight)" in broken(judge, CPU, bad)
+        stopped = hardened("bad", running=False, HostConfig={"NanoCpus": 0, "CpuShares": 1024})
+        assert broken(judge, CPU, stopped)
+
+    @pytest.mark.parametrize("version", [1, "hybrid"])
+    def test_the_default_weight_of_cgroup_v1(self, judge: Judge, version: Any) -> None:
+        plain = grouped(cpu_max=None, cpu_weight=1024, config=NOTHING)
+        heavy = grouped("heavy", cpu_max=None, cpu_weight=512, config={"NanoCpus": 0, "CpuShares": 512})
+        verdict = judge(CPU, with_containers(plain, heavy, system={"cgroup_version": version}))
+        assert list(details(verdict)) == ["bad"]
+
+    def test_db_45_a_quota_counts(self, judge: Judge) -> None:
+        held(judge, CPU, grouped(cpu_max="50000 100000", config={"NanoCpus": 0, "CpuQuota": 50000}))
+        held(judge, CPU, hardened(running=False, HostConfig={"NanoCpus": 0, "CpuQuota": 50000}))
+
+    @pytest.mark.parametrize("config", [{"NanoCpus": 500000000}, {"NanoCpus": 0, "CpuShares": 512}])
+    def test_held(self, judge: Judge, config: dict[str, Any]) -> None:
+        held(judge, CPU, grouped(cpu_max=None, cpu_weight=20, config=config))
+        held(judge, CPU, hardened(running=False, HostConfig=config))
+
+    def test_an_engine_that_cannot_limit(self, judge: Judge) -> None:
+        snapshot = with_containers(hardened(running=False), info={"CpuCfsQuota": False})
+        assert "cannot enforce it on this host" in judge(CPU, snapshot).actual
+
+
+class TestProcesses:
+    @pytest.mark.parametrize("declared", [None, 0, -1])
+    def test_broken(self, judge: Judge, declared: Any) -> None:
+        bad = grouped(pids_max=None, config={"PidsLimit": declared})
+        assert broken(judge, PIDS, bad) == "runs without a limit on its processes"
+        assert broken(judge, PIDS, hardened("bad", running=False, HostConfig={"PidsLimit": declared}))
+
+    def test_db_45_a_declared_limit_that_is_not_enforced(self, judge: Judge) -> None:
+        assert broken(judge, PIDS, grouped(pids_max=None)).endswith("though 64 are declared")
+        assert "without a pids controller" in broken(judge, PIDS, without_controller("pids_max"))
+
+    def test_held(self, judge: Judge) -> None:
+        held(judge, PIDS, hardened())
+        held(judge, PIDS, hardened(running=False))
+
+    def test_a_limit_that_something_else_set(self, judge: Judge) -> None:
+        verdict = held(judge, PIDS, grouped(pids_max=2048, config={"PidsLimit": None}))
+        assert any("limited to 2048 processes by its cgroup" in fact for fact in verdict.evidence)
+
+    def test_does_not_apply_without_the_controller(self, judge: Judge) -> None:
+        snapshot = with_containers(hardened(), info={"PidsLimit": False})
+        assert judge(PIDS, snapshot).status is Status.NOT_APPLICABLE
+
+
+class TestCgroupParent:
+    SLUG = "container-cgroup-parent"
+
+    def test_broken(self, judge: Judge) -> None:
+        bad = hardened(
+            "bad", proc={"cgroup": {"path": "/mine.slice/x"}}, HostConfig={"CgroupParent": "mine.slice"}
+        )
+        assert broken(judge, self.SLUG, bad) == "is accounted under mine.slice, at /mine.slice/x"
+        broken(judge, self.SLUG, hardened("bad", running=False, HostConfig={"CgroupParent": "/mine"}))
+
+    @pytest.mark.parametrize(
+        ("driver", "parent", "status"),
+        [
+            ("systemd", "", Status.PASS),
+            ("systemd", "system.slice", Status.PASS),
+            ("systemd", "/docker", Status.FAIL),
+            ("cgroupfs", "/docker", Status.PASS),
+            ("cgroupfs", "system.slice", Status.FAIL),
+        ],
+    )
+    def test_the_engines_own(self, judge: Judge, driver: str, parent: str, status: Status) -> None:
+        snapshot = with_containers(
+            hardened(HostConfig={"CgroupParent": parent}), info={"CgroupDriver": driver}
+        )
+        assert judge(self.SLUG, snapshot).status is status
+
+    def test_policy(self, judge: Judge) -> None:
+        mine = hardened(HostConfig={"CgroupParent": "mine.slice"})
+        held(judge, self.SLUG, mine, policy={"cgroup_parents": ["mine.slice"]})
+        with pytest.raises(FactUnavailable, match="cgroup_parents must be a list of texts"):
+            judge(self.SLUG, with_containers(mine, policy={"cgroup_parents": "mine.slice"}))
+
+
+def ulimit(name: str, soft: int, hard: int) -> dict[str, Any]:
+    return {"Ulimits": [{"Name": name, "Soft": soft, "Hard": hard}]}
+
+
+class TestUlimits:
+    SLUG = "container-ulimits"
+
+    @pytest.mark.parametrize("daemon", [FILE, FLAG])
+    @pytest.mark.parametrize("running", [True, False])
+    def test_raised_above_the_daemons_default(self, judge: Judge, daemon: Any, running: bool) -> None:
+        bad = hardened("bad", running=running, HostConfig=ulimit("nofile", 2048, 4096))
+        assert broken(judge, self.SLUG, bad, **daemon).startswith(
+            "raises nofile=2048:4096 above the daemon's default of 1024"
+        )
+
+    def test_lifted(self, judge: Judge) -> None:
+        bad = hardened("bad", HostConfig=ulimit("memlock", -1, -1))
+        assert broken(judge, self.SLUG, bad) == "lifts the limit altogether: memlock=unlimited:unlimited"
+
+    def test_set_where_the_daemon_has_no_default(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, with_containers(hardened(HostConfig=ulimit("nofile", 64, 128))))
+        assert verdict.status is Status.MANUAL
+        assert details(verdict) == {"twin": "sets nofile=64:128, for which the daemon has no default"}
+
+    @pytest.mark.parametrize("ulimits", [None, []])
+    def test_held(self, judge: Judge, ulimits: Any) -> None:
+        held(judge, self.SLUG, hardened(HostConfig={"Ulimits": ulimits}))
+
+    def test_lowered(self, judge: Judge) -> None:
+        verdict = held(judge, self.SLUG, hardened(HostConfig=ulimit("nofile", 64, 128)), **FILE)
+        assert "the daemon's default ulimits: nofile=1024" in verdict.evidence
+        assert any("lowers the daemon's default of 1024" in fact for fact in verdict.evidence)
+
+    @pytest.mark.parametrize("defaults", [7, ["nofile"], {"nofile": 7}, {"nofile": {"Hard": "many"}}])
+    def test_defaults_that_are_none_are_an_error(self, judge: Judge, defaults: Any) -> None:
+        config = {"daemon.config": {"parsed": {"default-ulimits": only(defaults)}}}
+        with pytest.raises(FactUnavailable, match="default-ulimits"):
+            judge(self.SLUG, with_containers(hardened(), **config))
