@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hardener.checks import shapes
 from hardener.checks.local_images import SOURCE, Image
@@ -39,6 +40,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _PREFIX_WORDS = "! { builtin command do eatmydata elif else env exec if nice nohup sudo then time"
 _PREFIXES = frozenset(_PREFIX_WORDS.split())
 _SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
+_SCRIPT_OPTION = re.compile(r"-\w*c")
 _NESTED = 3  # shells in shells
 
 
@@ -67,7 +69,7 @@ def steps(image: Image) -> tuple[Step, ...]:
 
 
 def commands(step: Step) -> Iterator[Command]:
-    """The simple commands that a RUN step ran, in order, also those inside ``sh -c '…'``."""
+    """The simple commands that a RUN step ran, in order, those of ``sh -c '…'`` in place of the shell."""
     if step.instruction != "RUN":
         return
     # Build arguments stand before the shell, their values unquoted.
@@ -93,12 +95,20 @@ def _commands(script: str, depth: int) -> Iterator[Command]:
         command = _command(words)
         if command is None:
             continue
-        yield command
-        if command.program in _SHELLS and depth:
-            for number, word in enumerate(command.words[:-1]):
-                if re.fullmatch(r"-\w*c", word):
-                    yield from _commands(command.words[number + 1], depth - 1)
-                    break
+        inner = _inner_script(command) if depth else ""
+        if inner:
+            yield from _commands(inner, depth - 1)
+        else:
+            yield command
+
+
+def _inner_script(command: Command) -> str:
+    """What a shell runs by ``-c``; empty for anything else."""
+    if command.program in _SHELLS:
+        for option, script in pairwise(command.words):
+            if _SCRIPT_OPTION.fullmatch(option):
+                return script
+    return ""
 
 
 def _split(script: str) -> Iterator[list[str]]:

@@ -122,7 +122,7 @@ def _offender(subject: Subject, reasons: Sequence[str]) -> Offender:
 
 def _sentence(offenders: Sequence[Offender], subjects: Sequence[Subject]) -> str:
     """``2 of 7 containers: web runs privileged; db runs privileged``."""
-    named = [f"{each.name} {shorten(each.detail, 120)}" for each in offenders[:NAMED]]
+    named = [f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in offenders[:NAMED]]
     if len(offenders) > NAMED:
         named.append(f"and {len(offenders) - NAMED} more")
     return f"{len(offenders)} of {_total(subjects)}: {'; '.join(named)}"

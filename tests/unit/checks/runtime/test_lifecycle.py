@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable
+from tests.unit.checks.conftest import Judge
+from tests.unit.checks.runtime.cases import broken, details, held
+from tests.unit.snapshots import absent, failed, hardened, image, make, only, with_containers
+
+
+class TestSwarmMode:
+    SLUG = "swarm-mode-off"
+
+    @pytest.mark.parametrize("state", ["active", "pending", "locked", "error"])
+    @pytest.mark.parametrize("meant", [None, False])
+    def test_broken(self, judge: Judge, state: str, meant: Any) -> None:
+        snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": state}}}, policy={"swarm": meant})
+        verdict = judge(self.SLUG, snapshot)
+        assert (verdict.status, verdict.actual.partition(",")[0]) == (Status.FAIL, f"swarm mode is {state}")
+
+    @pytest.mark.parametrize(("state", "meant"), [("inactive", None), ("inactive", True), ("active", True)])
+    def test_held(self, judge: Judge, state: str, meant: Any) -> None:
+        snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": state}}}, policy={"swarm": meant})
+        assert judge(self.SLUG, snapshot).status is Status.PASS
+
+    @pytest.mark.parametrize("meant", ["yes", 1, []])
+    def test_a_policy_of_another_type_is_an_error(self, judge: Judge, meant: Any) -> None:
+        with pytest.raises(FactUnavailable, match="swarm must be true or false"):
+            judge(self.SLUG, make(policy={"swarm": meant}))
+
+    @pytest.mark.parametrize("swarm", [None, {}, {"LocalNodeState": ""}, []])
+    def test_an_engine_that_does_not_say_is_an_error(self, judge: Judge, swarm: Any) -> None:
+        with pytest.raises(FactUnavailable, match="Swarm"):
+            judge(self.SLUG, make(**{"docker.info": {"Swarm": only(swarm)}}))
+
+
+class TestRestartPolicy:
+    SLUG = "container-restart-policy"
+
+    @staticmethod
+    def policy(name: str, retries: Any) -> dict[str, Any]:
+        return {"HostConfig": {"RestartPolicy": {"Name": name, "MaximumRetryCount": retries}}}
+
+    @pytest.mark.parametrize("name", ["always", "unless-stopped"])
+    @pytest.mark.parametrize("retries", [0, 3])
+    @pytest.mark.parametrize("running", [True, False])
+    def test_db_46_restart_always_fails(self, judge: Judge, name: str, retries: int, running: bool) -> None:
+        bad = hardened("bad", running=running, **self.policy(name, retries))
+        assert broken(judge, self.SLUG, bad).startswith(f"is restarted for ever: {name}")
+
+    @pytest.mark.parametrize(
+        ("retries", "how"), [(6, "up to 6 times"), (0, "without limit"), (None, "without limit")]
+    )
+    def test_on_failure_too_often(self, judge: Judge, retries: Any, how: str) -> None:
+        bad = hardened("bad", **self.policy("on-failure", retries))
+        assert broken(judge, self.SLUG, bad) == f"is restarted on failure {how}"
+
+    @pytest.mark.parametrize(("name", "retries"), [("on-failure", 1), ("on-failure", 5), ("no", 0), ("", 0)])
+    def test_held(self, judge: Judge, name: str, retries: int) -> None:
+        held(judge, self.SLUG, hardened(**self.policy(name, retries)))
+
+    def test_a_policy_that_is_null(self, judge: Judge) -> None:
+        held(judge, self.SLUG, hardened(HostConfig={"RestartPolicy": only(None)}))
+
+    @pytest.mark.parametrize(
+        ("restart", "status"),
+        [
+            (None, Status.FAIL),  # the engine's default is any, without limit
+            ({"Condition": "any", "MaxAttempts": 3}, Status.FAIL),
+            ({"Condition": "on-failure", "MaxAttempts": 0}, Status.FAIL),
+            ({"Condition": "on-failure", "MaxAttempts": 5}, Status.PASS),
+            ({"Condition": "none"}, Status.PASS),
+        ],
+    )
+    def test_db_46_services_have_a_policy_of_their_own(
+        self, judge: Judge, restart: Any, status: Status
+    ) -> None:
+        shop = {"ID": "s1", "Spec": {"Name": "shop", "TaskTemplate": {"RestartPolicy": restart}}}
+        verdict = judge(self.SLUG, with_containers(hardened(), **{"docker.swarm": {"services": [shop]}}))
+        assert verdict.status is status
+        assert list(details(verdict)) == (["shop"] if status is Status.FAIL else [])
+
+
+class TestHealth:
+    SLUG = "container-health-running"
+
+    @pytest.mark.parametrize(
+        ("health", "detail"),
+        [
+            (None, "has no health check"),
+            ({"Status": "none"}, "has no health check"),
+            ({"Status": "unhealthy"}, "is unhealthy"),
+        ],
+    )
+    def test_broken(self, judge: Judge, health: Any, detail: str) -> None:
+        assert broken(judge, self.SLUG, hardened("bad", State={"Health": only(health)})) == detail
+
+    def test_held(self, judge: Judge) -> None:
+        held(judge, self.SLUG, hardened())
+        verdict = held(judge, self.SLUG, hardened(State={"Health": {"Status": "starting"}}))
+        assert any("is starting" in fact for fact in verdict.evidence)
+
+    def test_does_not_apply_where_nothing_runs(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, with_containers(hardened(running=False)))
+        assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "no container is running")
+
+
+class TestSSHServer:
+    SLUG = "container-no-sshd"
+
+    @staticmethod
+    def processes(*programs: tuple[str, str], **proc: Any) -> dict[str, Any]:
+        rows = [
+            {"pid": 900 + n, "comm": comm, "exe": exe, "uid": 0} for n, (comm, exe) in enumerate(programs)
+        ]
+        return {"proc": {"processes": rows, "processes_total": len(rows), **proc}}
+
+    @pytest.mark.parametrize(
+        ("comm", "exe", "found"),
+        [
+            ("sshd", "/usr/sbin/sshd", "sshd"),
+            ("sshd-session", "/usr/lib/openssh/sshd-session", "sshd-session"),
+            ("dropbear", "/bin/busybox", "dropbear"),
+            ("web", "/usr/sbin/sshd", "sshd"),
+            ("sshd: root", "", "sshd"),
+            ("x", "/usr/sbin/sshd (deleted)", "sshd"),
+        ],
+    )
+    def test_broken(self, judge: Judge, comm: str, exe: str, found: str) -> None:
+        bad = hardened("bad", **self.processes(("init", "/sbin/init"), (comm, exe)))
+        assert broken(judge, self.SLUG, bad) == f"runs {found}"
+
+    def test_one_by_another_name(self, judge: Judge) -> None:
+        listening = [{"proto": "tcp6", "address": "::", "port": 22}]
+        bad = hardened("bad", **self.processes(("app", "/app"), listening=listening))
+        assert broken(judge, self.SLUG, bad) == "listens on port 22"
+
+    def test_port_22_of_the_host_is_the_hosts(self, judge: Judge) -> None:
+        listening = [{"proto": "tcp", "address": "0.0.0.0", "port": 22}]
+        proc = {"listening": listening, "host_namespaces": ["net"]}
+        held(judge, self.SLUG, hardened(**self.processes(("app", "/app"), **proc)))
+
+    @pytest.mark.parametrize(
+        ("path", "args"), [("/usr/sbin/sshd", ["-D"]), ("/bin/sh", ["-c", "exec /usr/sbin/sshd -D"])]
+    )
+    def test_stopped(self, judge: Judge, path: str, args: list[str]) -> None:
+        bad = hardened("bad", running=False, Path=path, Args=args)
+        assert broken(judge, self.SLUG, bad).startswith("is set to start sshd")
+
+    @pytest.mark.parametrize(
+        "exe", ["/usr/bin/ssh", "/usr/bin/ssh-agent", "/opt/sshd-exporter", "/sshd/app", None]
+    )
+    def test_held(self, judge: Judge, exe: Any) -> None:
+        held(judge, self.SLUG, hardened(**self.processes(("app", exe))))
+        held(judge, self.SLUG, hardened(running=False, Path=exe, Args=None))
+
+    def test_more_kinds_than_were_seen_is_an_error(self, judge: Judge) -> None:
+        many = hardened(**self.processes(("app", "/app"), processes_total=900, processes_truncated=True))
+        with pytest.raises(FactUnavailable, match="only 1 kinds of process"):
+            judge(self.SLUG, with_containers(many))
+        many["proc"]["processes_truncated"] = False
+        held(judge, self.SLUG, many)
+
+    def test_unread_processes_are_an_error(self, judge: Judge) -> None:
+        with pytest.raises(FactUnavailable, match="processes"):
+            judge(self.SLUG, with_containers(hardened(proc={"processes": None})))
+
+
+@pytest.mark.parametrize("slug", ["exec-not-privileged", "exec-not-root-user"])
+class TestExecutions:
+    def test_db_58_a_person_is_told_where_to_look(self, judge: Judge, slug: str) -> None:
+        verdict = judge(slug, with_containers(hardened()))
+        assert verdict.status is Status.MANUAL
+        assert "search the host's audit records for docker exec --" in verdict.actual
+        assert "runs of /usr/bin/docker are not audited by any rule" in verdict.evidence
+
+    def test_facts_collected(self, judge: Judge, slug: str) -> None:
+        audited = {"rules": ["-w /usr/bin/docker -p rwxa -k docker"], "status": {"enabled": 1}}
+        guest = [{"pid": 1, "comm": "app", "uid": 1000}, {"pid": 2, "comm": "sh", "uid": 0}]
+        entered = hardened("web", ExecIDs=["aa", "bb"], proc={"uid": 1000, "processes": guest})
+        verdict = judge(slug, with_containers(entered, **{"audit.loaded": audited}))
+        assert "runs of /usr/bin/docker are audited: ausearch shows them" in verdict.evidence
+        assert "container web: 2 exec sessions open now" in verdict.evidence
+        assert "container web: runs sh as root, its first process as uid 1000" in verdict.evidence
+
+    @pytest.mark.parametrize("audit", [absent("no auditctl"), failed("Operation not permitted")])
+    def test_a_host_without_auditing_is_told_so(self, judge: Judge, slug: str, audit: Any) -> None:
+        verdict = judge(slug, with_containers(hardened(), **{"audit.loaded": audit}))
+        assert verdict.status is Status.MANUAL
+        assert any(
+            fact.startswith("whether runs of /usr/bin/docker are audited is not known")
+            for fact in verdict.evidence
+        )
+
+    def test_a_host_without_the_client_is_told_so(self, judge: Judge, slug: str) -> None:
+        verdict = judge(slug, with_containers(hardened(), engine={"binaries": {"docker": None}}))
+        assert any("no docker client on this host" in fact for fact in verdict.evidence)
+
+
+class TestLatestPulled:
+    SLUG = "image-latest-pulled"
+    TAG = "registry.example.org/web:1.4"
+
+    def test_db_58_a_person_asks_the_registry(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, with_containers(hardened()))
+        assert verdict.status is Status.MANUAL
+        detail = details(verdict)["twin"]
+        assert f"runs {self.TAG}, built 2026-11-25, registry.example.org/web@sha256:bbbb" in detail
+
+    def test_the_tag_has_moved_on(self, judge: Judge) -> None:
+        detail = broken(judge, self.SLUG, hardened("bad", Image="sha256:old"))
+        assert detail == f"runs an older image than {self.TAG} is now (built 2026-11-25)"
+
+    def test_the_tag_is_gone(self, judge: Judge) -> None:
+        detail = broken(judge, self.SLUG, hardened("bad", Config={"Image": "other"}))
+        assert detail == "runs an image that its tag other does not name any more"
+
+    @pytest.mark.parametrize(
+        ("reference", "tag"),
+        [
+            ("nginx", "nginx:latest"),
+            ("docker.io/library/nginx", "nginx:latest"),
+            ("nginx:latest", "docker.io/library/nginx:latest"),
+            ("localhost:5000/web", "localhost:5000/web:latest"),
+        ],
+    )
+    def test_references_are_spelled_out(self, judge: Judge, reference: str, tag: str) -> None:
+        images = {"docker.images": [image(tag)]}
+        verdict = judge(self.SLUG, with_containers(hardened(Config={"Image": reference}), **images))
+        assert verdict.status is Status.MANUAL
+
+    @pytest.mark.parametrize("reference", ["web@sha256:0a", "sha256:0a"])
+    def test_a_pinned_image_is_asked_about(self, judge: Judge, reference: str) -> None:
+        verdict = judge(self.SLUG, with_containers(hardened(Config={"Image": reference})))
+        assert details(verdict) == {"twin": f"is pinned to {reference}"}
