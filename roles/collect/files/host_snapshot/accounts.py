@@ -1,0 +1,68 @@
+"""Accounts that matter: who reaches the daemon through its group, who else is root."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+
+from host_snapshot.bounds import read_text
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterable
+    from typing import Any
+
+
+def groups(names: Iterable[str | int]) -> dict[str, Any]:
+    """The source `groups`: members of some groups, given by name or id, as the name service knows them."""
+    found: dict[str, Any] = {}
+    users = pwd.getpwall()
+    for name in names:
+        try:
+            group = grp.getgrgid(name) if isinstance(name, int) else grp.getgrnam(name)
+        except KeyError:
+            continue
+        found[group.gr_name] = {
+            "gid": group.gr_gid,
+            "members": sorted(set(group.gr_mem)),
+            "primary": sorted(user.pw_name for user in users if user.pw_gid == group.gr_gid),
+        }
+    return found
+
+
+def users(remap: str) -> dict[str, Any]:
+    """The source `users`.
+
+    Args:
+        remap: the daemon's ``userns-remap``; empty where it is not set.
+    """
+    user, _, group = remap.partition(":")
+    if user in ("", "default"):
+        user = group = "dockremap"
+    return {
+        "root": [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == 0],
+        "remap": {
+            "user": user,
+            "subuid": subordinate_ids("/etc/subuid", user),
+            "subgid": subordinate_ids("/etc/subgid", group or user),
+        },
+    }
+
+
+def subordinate_ids(path: str, owner: str) -> list[list[int]]:
+    """Ranges of ids that belong to an owner, named or by number: ``[[start, count], …]``."""
+    names = {owner}
+    try:
+        names.add(str(pwd.getpwnam(owner).pw_uid))
+    except KeyError:
+        pass
+    try:
+        lines = read_text(path).splitlines()
+    except FileNotFoundError:
+        return []
+    ranges = []
+    for line in lines:
+        fields = line.strip().split(":")
+        if len(fields) == 3 and fields[0] in names and fields[1].isdigit() and fields[2].isdigit():
+            ranges.append([int(fields[1]), int(fields[2])])
+    return ranges

@@ -1,0 +1,215 @@
+"""The truth about a running container, from /proc and its cgroup, as the host sees it."""
+
+from __future__ import annotations
+
+import os
+
+from host_snapshot import processes, sockets
+from host_snapshot.bounds import read_or, read_text
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+NAMESPACES = ("net", "pid", "ipc", "uts", "mnt", "user", "cgroup")
+MAX_KINDS = 64
+MAX_PROCESSES = 4096
+_CAPABILITIES = {
+    "cap_eff": "CapEff",
+    "cap_bnd": "CapBnd",
+    "cap_prm": "CapPrm",
+    "cap_inh": "CapInh",
+    "cap_amb": "CapAmb",
+}
+_UNLIMITED_V1 = 1 << 62  # version 1 says "the largest page-aligned number"
+
+
+class Host:
+    """What containers are compared with: the host's namespaces, and where cgroups are mounted."""
+
+    def __init__(self, mounts: list[dict[str, Any]]) -> None:
+        self.namespaces = {
+            kind: processes.namespace(1, kind) or processes.namespace("self", kind) for kind in NAMESPACES
+        }
+        self.cgroups: dict[str, str] = {}  # controller -> where its tree is mounted; "" for version 2
+        for mount in mounts:
+            if mount["fstype"] == "cgroup2" and mount["root"] == "/":
+                self.cgroups.setdefault("", mount["mount_point"])
+            elif mount["fstype"] == "cgroup":
+                for name in os.path.basename(mount["mount_point"]).split(","):
+                    self.cgroups.setdefault(name, mount["mount_point"])
+        self._listening: dict[str, list[dict[str, Any]]] = {}
+
+    def listening(self, pid: int, namespace: str) -> list[dict[str, Any]]:
+        """Listening sockets of a network namespace; containers that share one are read once."""
+        if namespace not in self._listening:
+            self._listening[namespace] = sockets.listening(pid)
+        return self._listening[namespace]
+
+
+def read(pid: int, container: str, host: Host) -> dict[str, Any] | None:
+    """The `proc` of a container, None where its first process ended meanwhile.
+
+    Raises:
+        PermissionError: the collector may not look.
+    """
+    try:
+        return _read(pid, container, host)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
+    status = processes.status(pid)
+    namespaces = {kind: processes.namespace(pid, kind) for kind in NAMESPACES}
+    if namespaces["mnt"] is None:
+        os.readlink(f"/proc/{pid}/ns/mnt")  # to say why
+    cgroups = _cgroup_folders(pid, container, host)
+    members = _members(pid, cgroups)
+    kinds, truncated = _kinds(pid, members, status)
+    return {
+        "pid": pid,
+        "exe": processes.executable(pid),
+        "uid": int(status["Uid"].split()[1]),
+        "gid": int(status["Gid"].split()[1]),
+        "uid_map": _id_map(f"/proc/{pid}/uid_map"),
+        "gid_map": _id_map(f"/proc/{pid}/gid_map"),
+        **{name: status[field] for name, field in _CAPABILITIES.items() if field in status},
+        "seccomp": int(status["Seccomp"]) if "Seccomp" in status else None,
+        "no_new_privs": int(status["NoNewPrivs"]) if "NoNewPrivs" in status else None,
+        "label": _label(pid),
+        "namespaces": namespaces,
+        "host_namespaces": [kind for kind in NAMESPACES if namespaces[kind] == host.namespaces[kind]],
+        "limits": _limits(pid),
+        "cgroup": _cgroup(cgroups),
+        "processes": kinds,
+        "processes_total": len(members),
+        "processes_truncated": truncated,
+        "listening": _listening(pid, namespaces["net"] or "", members, host),
+    }
+
+
+def _id_map(path: str) -> list[list[int]]:
+    return [[int(number) for number in line.split()] for line in read_text(path).splitlines()]
+
+
+def _label(pid: int) -> str | None:
+    """Label of the security module; None where none labels processes."""
+    for path in (f"/proc/{pid}/attr/apparmor/current", f"/proc/{pid}/attr/current"):
+        try:
+            return read_text(path).strip("\0\n ") or None
+        except OSError:
+            continue
+    return None
+
+
+def _limits(pid: int) -> dict[str, list[str]]:
+    """Resource limits: a table with columns of fixed width."""
+    lines = read_text(f"/proc/{pid}/limits").splitlines()[1:]
+    return {line[:26].strip(): [line[26:47].strip(), line[47:68].strip()] for line in lines}
+
+
+def _cgroup_folders(pid: int, container: str, host: Host) -> dict[str, str]:
+    """Controller to the folder of the container's cgroup; "" for version 2."""
+    folders = {}
+    for line in read_text(f"/proc/{pid}/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        # An init system in the container moves itself deeper: the limits are where the container's id is.
+        at = path.find(container)
+        if at >= 0:
+            end = path.find("/", at)
+            path = path[:end] if end >= 0 else path
+        for name in controllers.replace("name=", "").split(","):
+            if name in host.cgroups:
+                folders[name] = f"{host.cgroups[name]}{path}".rstrip("/")
+    return folders
+
+
+def _cgroup(folders: dict[str, str]) -> dict[str, Any]:
+    """Limits: None means unlimited, a missing key that the controller is not there."""
+    found: dict[str, Any] = {"path": folders.get("memory") or folders.get("") or folders.get("pids")}
+    if "" in folders:
+        folder = folders[""]
+        _keep(found, "memory_max", _number(_first(f"{folder}/memory.max")))
+        _keep(found, "cpu_weight", _number(_first(f"{folder}/cpu.weight")))
+        _keep(found, "cpu_max", _number(_first(f"{folder}/cpu.max")))
+        _keep(found, "pids_max", _number(_first(f"{folder}/pids.max")))
+    if "memory" in folders:
+        limit = _number(_first(f"{folders['memory']}/memory.limit_in_bytes"))
+        huge = isinstance(limit, int) and limit >= _UNLIMITED_V1
+        _keep(found, "memory_max", "max" if huge else limit)
+    if "pids" in folders:
+        _keep(found, "pids_max", _number(_first(f"{folders['pids']}/pids.max")))
+    if "cpu" in folders:
+        shares = _number(_first(f"{folders['cpu']}/cpu.shares"))
+        if isinstance(shares, int):
+            found["cpu_shares"] = shares
+            # 1024 is version 1's default as 100 is version 2's; any other value is converted as runc does
+            found["cpu_weight"] = 100 if shares == 1024 else 1 + ((shares - 2) * 9999) // 262142
+        quota = _first(f"{folders['cpu']}/cpu.cfs_quota_us")
+        if quota is not None:
+            period = _first(f"{folders['cpu']}/cpu.cfs_period_us")
+            found["cpu_max"] = None if quota == "-1" else f"{quota} {period}"
+    return found
+
+
+def _keep(found: dict[str, Any], key: str, value: int | str | None) -> None:
+    if value is not None:
+        found[key] = None if str(value).startswith("max") else value
+
+
+def _number(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def _first(path: str) -> str | None:
+    """First line of a cgroup file, None where the controller is not there."""
+    try:
+        return read_text(path).partition("\n")[0]
+    except OSError:
+        return None
+
+
+def _members(pid: int, folders: dict[str, str]) -> list[int]:
+    """Processes in the container's cgroup and in those below it."""
+    # Any tree will do; "pids" and "memory" of version 1, and version 2, hold every process.
+    folder = next((folders[name] for name in ("pids", "memory", "") if name in folders), "")
+    found: list[int] = []
+    waiting = [folder] if folder else []
+    while waiting and len(found) < MAX_PROCESSES:
+        folder = waiting.pop()
+        try:
+            found += [int(line) for line in read_text(f"{folder}/cgroup.procs").split()]
+            if os.stat(folder).st_nlink > 2:  # the kernel counts the folders in a folder
+                waiting += [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found or [pid]
+
+
+def _kinds(pid: int, members: list[int], own: dict[str, str]) -> tuple[list[dict[str, Any]], bool]:
+    """The first process of every (name, program, user), and whether there are more than fit."""
+    kinds: dict[tuple[str, str | None, int], dict[str, Any]] = {}
+    for member in members[:MAX_PROCESSES]:
+        try:
+            status = own if member == pid else processes.status(member)
+        except OSError:
+            continue  # it ended meanwhile
+        uid = int(status["Uid"].split()[1])
+        key = (status["Name"], processes.executable(member), uid)
+        kinds.setdefault(key, {"pid": member, "comm": key[0], "exe": key[1], "uid": uid})
+    return list(kinds.values())[:MAX_KINDS], len(kinds) > MAX_KINDS or len(members) > MAX_PROCESSES
+
+
+def _listening(pid: int, namespace: str, members: list[int], host: Host) -> list[dict[str, Any]]:
+    """Sockets of the container's own network namespace; of the host's only those that its processes hold."""
+    found = host.listening(pid, namespace)
+    if not found:
+        return []
+    holders = sockets.owners({entry["inode"] for entry in found}, members[:MAX_PROCESSES])
+    if namespace == host.namespaces["net"]:
+        found = [entry for entry in found if entry["inode"] in holders]
+    return [
+        {**entry, "process": read_or(f"/proc/{holders.get(entry['inode'], 0)}/comm", "")} for entry in found
+    ]

@@ -1,0 +1,114 @@
+"""The source `engine`: which engine runs here, as whom, and where it can be reached."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from host_snapshot import processes, sockets
+from host_snapshot.bounds import Absent, Failed, printable_path, read_or
+from host_snapshot.httpunix import Connection
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from host_snapshot.engine import Engine
+
+_SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
+
+
+def containerd_socket(engine: Engine, info: dict[str, Any]) -> str | None:
+    """Socket of the containerd that the engine uses; what the engine says of it comes first."""
+    known = (info.get("Containerd") or {}).get("Address") or engine.setting("containerd")
+    if known:
+        return str(known)
+    root = engine.setting("exec-root")
+    if root is None and engine.rootless:
+        root = f"{engine.environment.get('XDG_RUNTIME_DIR') or f'/run/user/{engine.euid}'}/docker"
+    own = f"{root or '/run/docker'}/containerd/containerd.sock"
+    return own if os.path.exists(own) else _SYSTEM_CONTAINERD
+
+
+def describe(
+    engine: Engine,
+    *,
+    info: dict[str, Any],
+    running: dict[int, str],
+    units: dict[str, dict[str, Any]],
+    listening: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The source itself.
+
+    Raises:
+        Absent: no engine is installed.
+    """
+    if not engine.installed:
+        raise Absent("no Docker engine is installed")
+    address = containerd_socket(engine, info)
+    return {
+        "installed": True,
+        "binaries": engine.binaries,
+        "socket": printable_path(engine.socket) if engine.socket else None,
+        "socket_from": engine.socket_from,
+        "rootless": engine.rootless,
+        "euid": engine.euid,
+        "pid": engine.pid,
+        "pid_from": _pid_from(engine, units),
+        "started": processes.started(engine.pid) if engine.pid else None,
+        "containerd_pid": _containerd_pid(address, running),
+        "containerd_socket": address,
+        "reachable": engine.version is not None,
+        "error": engine.error,
+        "api_version": engine.api.lstrip("/v") or None,
+        "home": engine.home,
+        "listening": _listening(engine, units, listening),
+        "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
+    }
+
+
+def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
+    """Who says that this process is the daemon; None where only its name does."""
+    if engine.pid is None:
+        return None
+    if engine.peer == engine.pid:
+        return "peer"
+    if units.get("docker.service", {}).get("MainPID") == engine.pid:
+        return "systemd"
+    path = engine.setting("pidfile") or "/run/docker.pid"
+    return "pidfile" if read_or(str(path), "") == str(engine.pid) else None
+
+
+def _child(pid: int, parent: int | None) -> bool:
+    return parent is None or processes.parent(pid) == parent
+
+
+def _containerd_pid(address: str | None, running: dict[int, str]) -> int | None:
+    """The process that listens on containerd's socket; None where nobody does."""
+    try:
+        connection = Connection(address or "", time.monotonic() + 1)
+    except (OSError, Failed):
+        return None
+    pid = connection.peer()[0]
+    connection.close()
+    return pid if running.get(pid) == "containerd" else None
+
+
+def _listening(
+    engine: Engine, units: dict[str, dict[str, Any]], listening: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """TCP sockets of the daemon, and those that systemd holds for it."""
+    entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
+    found = []
+    if engine.pid is not None:
+        own = processes.namespace(engine.pid, "net")
+        if own not in (None, processes.namespace(1, "net"), processes.namespace("self", "net")):
+            entries = [entry for entry in sockets.listening(engine.pid) if entry["proto"].startswith("tcp")]
+        inodes = sockets.held(engine.pid)
+        found = [(entry, "dockerd") for entry in entries if entry["inode"] in inodes]
+    else:
+        listen = units.get("docker.socket", {}).get("Listen", ())
+        ports = {entry.partition(" (")[0].rpartition(":")[2] for entry in listen if not entry.startswith("/")}
+        held_for_it = (entry for entry in entries if entry.get("pid") == 1 and str(entry["port"]) in ports)
+        found = [(entry, "systemd") for entry in held_for_it]
+    return [{"address": entry["address"], "port": entry["port"], "process": name} for entry, name in found]

@@ -1,0 +1,51 @@
+"""The packet filter as it is loaded, from every front end that can tell."""
+
+from __future__ import annotations
+
+from json import loads
+
+from host_snapshot.bounds import Absent, Failed, describe, run
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+
+def read() -> dict[str, Any]:
+    """The source `firewall`.
+
+    Raises:
+        Failed: no front end could tell anything.
+    """
+    errors: dict[str, str] = {}
+
+    def ask(name: str, *arguments: str) -> str | None:
+        try:
+            return run(name, *arguments)
+        except (Absent, Failed, OSError) as error:
+            errors[name] = describe(error)
+            return None
+
+    ipv4, ipv6 = ask("iptables-save"), ask("ip6tables-save")
+    nft = ask("nft", "--json", "list", "ruleset")
+    ruleset = None
+    if nft is not None:
+        try:
+            ruleset = loads(nft)["nftables"] if nft.strip() else []
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            errors["nft"] = f"its answer is not understood: {describe(error)}"
+    if ipv4 is None and ruleset is None:
+        raise Failed("; ".join(f"{name}: {error}" for name, error in errors.items()))
+    iptables = None
+    if ipv4 is not None or ipv6 is not None:
+        iptables = {"variant": _variant(ipv4, ask), "ipv4": ipv4, "ipv6": ipv6}
+    return {"iptables": iptables, "nft": ruleset, "errors": errors}
+
+
+def _variant(saved: str | None, ask: Any) -> str | None:
+    """Which kernel interface iptables uses: it says so in its output, and in its version when there are no rules."""
+    header = saved or ask("iptables", "--version") or ""
+    first = header.partition("\n")[0]
+    if "nf_tables" in first:
+        return "nf_tables"
+    return "legacy" if first else None

@@ -1,0 +1,78 @@
+"""Which files the checks judge on this host."""
+
+from __future__ import annotations
+
+import os
+
+from host_snapshot.filestat import Files
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from host_snapshot.engine import Engine
+
+_FIXED = (
+    "/etc/containerd/config.toml",
+    "/etc/default/docker",
+    "/etc/docker",
+    "/etc/docker/daemon.json",
+    "/etc/environment",
+    "/etc/subgid",
+    "/etc/subuid",
+    "/etc/sysconfig/docker",
+    "/run/containerd",
+    "/run/containerd/containerd.sock",
+    "/run/docker.sock",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/run/docker.sock",
+)
+_TLS = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
+
+
+def look(
+    files: Files,
+    engine: Engine,
+    *,
+    units: dict[str, dict[str, Any]],
+    root: str,
+    containerd_socket: str | None,
+) -> None:
+    """Look at the files of the host and of its engine; those that are quick to reach and always local."""
+    wanted = list(_FIXED)
+    for unit in units.values():
+        wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
+        wanted += [entry.partition(" (")[0] for entry in unit["Listen"] if entry.startswith("/")]
+        wanted += [entry.partition(" (")[0] for entry in unit["EnvironmentFiles"]]
+    wanted += [path for path in engine.binaries.values() if path]
+    config = str(engine.config.get("path") or "")
+    wanted += [config, os.path.dirname(config)]
+    wanted += _api_sockets(engine)
+    wanted += _tls(engine)
+    for path in (root, str(engine.setting("data-root") or engine.setting("graph") or "")):
+        wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
+    for path in (containerd_socket or "", str(engine.setting("seccomp-profile") or "")):
+        wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
+    for path in wanted:
+        if path.startswith("/"):
+            files.add(path)
+    files.add_tree("/etc/docker/certs.d")
+    if engine.rootless:
+        files.add_tree(f"{os.path.dirname(config)}/certs.d")
+
+
+def _api_sockets(engine: Engine) -> list[str]:
+    declared = list(engine.flags.get("host") or ())
+    hosts = (engine.config.get("parsed") or {}).get("hosts")
+    declared += [str(host) for host in hosts] if isinstance(hosts, list) else []
+    return [host[len("unix://") :] for host in declared if host.startswith("unix://")] + [engine.socket or ""]
+
+
+def _tls(engine: Engine) -> list[str]:
+    """The explicit places, and those the daemon looks at when none is given."""
+    environment = engine.environment
+    folder = (
+        environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{engine.home}/.docker"
+    )
+    return [path for key, name in _TLS for path in (str(engine.setting(key) or ""), f"{folder}/{name}")]

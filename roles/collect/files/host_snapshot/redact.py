@@ -1,0 +1,224 @@
+"""Replace secrets by keyed digests before anything leaves the host.
+
+A digest (``hmac:`` and 16 hex digits) lets two snapshots of a host be compared without telling the value. Values
+of environment variables and build arguments are always replaced; anything else where its name or its form gives
+it away. What was recognised as a secret is counted, so that checks can decide without seeing any.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from hmac import digest
+from os import urandom
+
+from host_snapshot.bounds import Failed, read_bytes
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+MAX_TEXT = 65536
+_MAX_SECRETS = 2000
+_HOST_KEYS = ("ed25519", "ecdsa", "rsa")
+
+# A name that says: here is a secret. `password-file=/run/secrets/db` only says where one is.
+_NAME = re.compile(
+    r"passw|passphrase|pwd$|secret|token|credential|basic-?auth|htpasswd|api[-_.]?key|cookie"
+    r"|(private|access|account|encryption|signing|license|session|shared)[-_.]?key|conn(ection)?[-_.]?str",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(r"(file|path|dir|name|id|url|ttl|expiry|length|type|driver)s?$", re.IGNORECASE)
+_NO_SECRET = re.compile(
+    r"|true|false|yes|no|none|null|\d{1,3}|hmac:[0-9a-f]{16}|/[^\s=]*|\$\S*", re.IGNORECASE
+)
+_VALUE = r"""("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+)"""
+_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(["']?\s*[=:]\s*)""" + _VALUE)
+_OPTION = re.compile(r"(?<!\S)(--?[\w.-]{1,64})(\s+)(?!-)" + _VALUE)
+_HEADER = re.compile(r"(authorization\s*:\s*(?:basic|bearer|token)\s+)([^\s\"']+)", re.IGNORECASE)
+_URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"'?#]+)@")
+_FORMS = (
+    (
+        "private-key",
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
+    ),
+    ("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    ("jwt", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
+    (
+        "token",
+        re.compile(
+            r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{40,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}"
+            r"|SWMTKN-1-[a-z0-9-]{20,}|SWMKEY-1-[\w+/=]{20,}|sk-[\w-]{20,}|npm_[A-Za-z0-9]{30,})"
+        ),
+    ),
+)
+# The cheap question first: can a pattern above match anywhere in this JSON text?
+_HINTS = (
+    b"://",
+    b"PRIVATE KEY",
+    b"uthorization",
+    b"AKIA",
+    b"ASIA",
+    b"eyJ",
+    b"glpat-",
+    b"xox",
+    b"SWM",
+    b"sk-",
+)
+_HINTS += (b"npm_", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_")
+
+
+class Redactor:
+    """Replaces secrets and remembers where they were, not what they were."""
+
+    def __init__(self) -> None:
+        self.key, self.key_source = _load_key()
+        self.secrets: list[dict[str, str]] = []
+        self._digests: dict[str, str] = {}
+
+    def digest(self, value: str) -> str:
+        """What stands for a value."""
+        known = self._digests.get(value)
+        if known is None:
+            code = digest(self.key, value.encode("utf-8", "surrogatepass"), "sha256")
+            known = f"hmac:{code.hex()[:16]}"
+            if len(self._digests) < 10000:
+                self._digests[value] = known
+        return known
+
+    def count(self, where: str, kind: str) -> None:
+        """Remember that there was a secret."""
+        if len(self.secrets) < _MAX_SECRETS:
+            self.secrets.append({"where": where[:300], "kind": kind})
+
+    def assignments(self, pairs: Any, where: str) -> list[str]:
+        """Environment: ``["NAME=value", …]``, every value replaced."""
+        result = []
+        for pair in pairs or ():
+            name, equals, value = str(pair).partition("=")
+            kind = _kind(name, value)
+            if kind:
+                self.count(f"{where} env {name[:100]}", kind)
+            result.append(f"{name[:MAX_TEXT]}={self.digest(value)}" if equals else name[:MAX_TEXT])
+        return result
+
+    def words(self, words: Any, where: str) -> list[str]:
+        """A command line: the values of options whose name says secret, and whatever looks like one."""
+        result: list[str] = []
+        previous = ""
+        for word in words or ():
+            text = str(word)
+            secret = previous.startswith("-") and "=" not in previous and _says_secret(previous)
+            if secret and not text.startswith("-") and not _NO_SECRET.fullmatch(text):
+                self.count(f"{where} {previous[:100]}", "name")
+                text = self.digest(text)
+            else:
+                text = self.text(text, where)
+            result.append(text)
+            previous = str(word)
+        return result
+
+    def options(self, data: Any, where: str) -> Any:
+        """Labels, options, settings: an object at any depth, the values replaced whose name says secret."""
+        if isinstance(data, dict):
+            return {key: self._option(key, value, where) for key, value in data.items()}
+        if isinstance(data, list):
+            return [self.options(item, where) for item in data]
+        return self.text(data, where) if isinstance(data, str) else data
+
+    def _option(self, name: str, value: Any, where: str) -> Any:
+        if isinstance(value, str) and _says_secret(name) and not _NO_SECRET.fullmatch(value):
+            self.count(f"{where} {name[:100]}", _kind(name, value) or "name")
+            return self.digest(value)
+        return self.options(value, where)
+
+    def forms(self, data: Any, raw: bytes, where: str) -> Any:
+        """A whole document: what looks like a secret wherever it stands, and texts of unreasonable length.
+
+        Args:
+            data: the parsed document.
+            raw: its text, to tell quickly that there is nothing to do.
+            where: what the document describes.
+        """
+        if len(raw) <= MAX_TEXT and not any(hint in raw for hint in _HINTS):
+            return data
+        return self._forms(data, where)
+
+    def _forms(self, data: Any, where: str) -> Any:
+        if isinstance(data, dict):
+            return {key[:MAX_TEXT]: self._forms(value, where) for key, value in data.items()}
+        if isinstance(data, list):
+            return [self._forms(item, where) for item in data]
+        return self._form(data, where) if isinstance(data, str) else data
+
+    def text(self, text: str, where: str) -> str:
+        """Any text: what looks like a secret, and assignments to names that say secret."""
+        text = self._form(text, where)
+        if not _NAME.search(text):
+            return text
+
+        def replace(match: re.Match[str]) -> str:
+            name, between, value = match.groups()
+            if not _says_secret(name) or _NO_SECRET.fullmatch(value.strip("\"'")):
+                return match.group()
+            self.count(f"{where} {name}", "name")
+            return f"{name}{between}{self.digest(value)}"
+
+        return _OPTION.sub(replace, _ASSIGNED.sub(replace, text))
+
+    def _form(self, text: str, where: str) -> str:
+        """What looks like a secret, by its form alone; a text of unreasonable length is cut."""
+        length = len(text)
+        text = text[:MAX_TEXT]
+        for kind, pattern in _FORMS:
+
+            def replace(match: re.Match[str], kind: str = kind) -> str:
+                self.count(where, kind)
+                return self.digest(match.group())
+
+            text = pattern.sub(replace, text)
+        if "://" in text:
+            text = _URL.sub(lambda match: self._url(match, where), text)
+        if "uthorization" in text:
+
+            def header(match: re.Match[str]) -> str:
+                self.count(where, "token")
+                return f"{match.group(1)}{self.digest(match.group(2))}"
+
+            text = _HEADER.sub(header, text)
+        # Cut with a margin: the half of a secret at the very end is not recognised as one.
+        return text if length <= MAX_TEXT else f"{text[:-4096]} … [cut: {length} characters]"
+
+    def _url(self, match: re.Match[str], where: str) -> str:
+        if ":" in match.group(2):
+            self.count(where, "url-password")
+        return f"{match.group(1)}{self.digest(match.group(2))}@"
+
+
+def _says_secret(name: str) -> bool:
+    return bool(_NAME.search(name)) and not _PLACE.search(name)
+
+
+def _kind(name: str, value: str) -> str:
+    """What kind of secret a variable holds; empty for none."""
+    for kind, pattern in _FORMS:
+        if pattern.search(value):
+            return kind
+    match = _URL.search(value)
+    if match and ":" in match.group(2):
+        return "url-password"
+    return "name" if _says_secret(name) and not _NO_SECRET.fullmatch(value) else ""
+
+
+def _load_key() -> tuple[bytes, str]:
+    """A key that only this host's root has, so that digests of low-entropy values cannot be tried out elsewhere."""
+    for kind in _HOST_KEYS:
+        try:
+            secret = read_bytes(f"/etc/ssh/ssh_host_{kind}_key", 65536)
+        except (OSError, Failed):
+            continue
+        if secret:
+            return sha256(b"hardener snapshot digest\0" + secret).digest(), "host"
+    return urandom(32), "random"
