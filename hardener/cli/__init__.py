@@ -18,6 +18,7 @@ from hardener.cli.audit import audit
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.controls import controls
 from hardener.cli.explain import explain
+from hardener.cli.harden import harden
 from hardener.cli.lab import lab
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
@@ -83,5 +84,5 @@ def main() -> None:
     """
 
 
-for _verb in (audit, assess, explain, controls, lab):
+for _verb in (audit, harden, assess, explain, controls, lab):
     main.add_command(_verb)

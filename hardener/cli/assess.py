@@ -36,7 +36,7 @@ def assess(
     ssh db01 sudo python3 - < host_snapshot.py | hardener assess -
     """
     from hardener.assess import assess as judge
-    from hardener.cli.auditing import exit_code, report
+    from hardener.cli.reporting import exit_code, report
 
     started = datetime.now(UTC)
     controls = selection.controls()

@@ -52,18 +52,13 @@ def audit(
     hardener audit -i localhost,
     hardener audit -i inventory.yml --limit web --junit junit.xml --json report.json
     """
-    from hardener.cli.auditing import exit_code, judge, report, snapshot_folder
-    from hardener.cli.progress import Progress, echo
+    from hardener.cli.auditing import audited
+    from hardener.cli.progress import echo
+    from hardener.cli.reporting import exit_code, report
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
     fleet = hosts.fleet(echo if conversation.verbose else None)
-    with (
-        snapshot_folder(snapshots) as folder,
-        fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
-    ):
-        with Progress("audit", last="collect", plain=conversation.verbose) as progress:
-            assessments = judge(run, selection, progress, keep=snapshots is not None)
-        # Ansible needs a moment to go; the results do not wait for it.
+    with audited(fleet, selection, snapshots=snapshots, plain=conversation.verbose) as assessments:
         summary = report(assessments, selection, files, started=started, ansible_version=ansible_version())
     return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)

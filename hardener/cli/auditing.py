@@ -1,35 +1,53 @@
-"""The middle of every audit: judge hosts while snapshots arrive, write reports, choose the exit code."""
+"""An audit of the fleet: judge each host while the snapshots of the others arrive."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
 from hardener.checks import all_checks
-from hardener.cli.common import ReportFiles, Selection
-from hardener.errors import ExitCode, HardenerError
-from hardener.model import Assessment, Status
-from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.summary import Summary
-from hardener.reports.terminal import console, show_summary
+from hardener.cli.progress import Progress
+from hardener.errors import HardenerError
+from hardener.fleet import TaskResult
 from hardener.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from hardener.cli.progress import Progress
-    from hardener.fleet import Run
+    from hardener.cli.common import Selection
+    from hardener.fleet import Fleet, Run
+    from hardener.model import Assessment
 
 
 @contextmanager
-def snapshot_folder(kept: Path | None) -> Iterator[Path]:
+def audited(
+    fleet: Fleet, selection: Selection, *, snapshots: Path | None, label: str = "audit", plain: bool = False
+) -> Iterator[list[Assessment]]:
+    """Audit the fleet; gives one assessment a host, in the order of the inventory.
+
+    They are there as soon as the last host is judged: Ansible needs a moment more to go, inside the context.
+
+    Args:
+        fleet: the hosts.
+        selection: which controls count.
+        snapshots: where the snapshots are kept; None keeps none.
+        label: what the audit is called on standard error.
+        plain: no live progress.
+    """
+    with (
+        _snapshot_folder(snapshots) as folder,
+        fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
+    ):
+        with Progress(label, last="collect", plain=plain) as progress:
+            assessments = _judge(run, selection, progress, keep=snapshots is not None)
+        yield assessments
+
+
+@contextmanager
+def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
     """Where snapshots arrive: a folder to keep, or one that is gone afterwards.
 
     Raises:
@@ -47,20 +65,8 @@ def snapshot_folder(kept: Path | None) -> Iterator[Path]:
     yield kept.absolute()
 
 
-def judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) -> list[Assessment]:
-    """Judge each host as soon as its snapshot is there, while Ansible is still busy with the others.
-
-    Args:
-        run: a run of the audit playbook.
-        selection: which controls count.
-        progress: is shown every event.
-        keep: whether the snapshots stay where they are.
-
-    Returns:
-        One assessment a host, in the order of the inventory: those that gave no snapshot are among them.
-    """
-    from hardener.fleet import TaskResult
-
+def _judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) -> list[Assessment]:
+    """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
     controls = selection.controls()  # read while Ansible starts
     all_checks()
     judged: dict[str, Assessment] = {}
@@ -80,39 +86,3 @@ def judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) -> 
         judged.get(host) or unreachable(host, outcome.reason, controls, benchmark=selection.benchmark)
         for host, outcome in run.outcomes.items()
     ]
-
-
-def report(
-    assessments: Sequence[Assessment],
-    selection: Selection,
-    files: ReportFiles,
-    *,
-    started: datetime,
-    ansible_version: str = "",
-) -> Summary:
-    """Write the reports that were asked for, and show on standard output what they count."""
-    summary = Summary()
-    run = run_info(selection, started=started, ansible_version=ansible_version)
-    write_reports(summary.watch(assessments), files.reports(run))
-    show_summary(summary, console(sys.stdout), files=files.named())
-    return summary
-
-
-def run_info(selection: Selection, *, started: datetime, ansible_version: str = "") -> RunInfo:
-    """What the reports say about a run that ends now."""
-    return RunInfo(
-        run_id=str(uuid4()),
-        tool_version=__version__,
-        benchmark=selection.benchmark,
-        catalogue_digest=catalogue.digest(),
-        ansible_version=ansible_version,
-        started=started,
-        ended=datetime.now(UTC),
-    )
-
-
-def exit_code(counts: Mapping[Status, int]) -> ExitCode:
-    """A failing control is worse than one that nobody could evaluate, and that is worse than compliance."""
-    if counts.get(Status.FAIL):
-        return ExitCode.NOT_COMPLIANT
-    return ExitCode.INCOMPLETE if counts.get(Status.ERROR) else ExitCode.COMPLIANT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,9 +101,17 @@ class ReportFiles:
             reports[self.json] = NativeReport(run)
         return reports
 
-    def named(self) -> Mapping[str, Path]:
+    def before(self) -> ReportFiles:
+        """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.
+
+        There is no such JUnit file: CI takes every file there is, and would count what is repaired.
+        """
+        return ReportFiles(junit=None, json=self.json and self.json.with_suffix(f".before{self.json.suffix}"))
+
+    def named(self) -> dict[str, Path]:
         """The files by what they are called."""
-        return {name: path for name, path in (("JUnit", self.junit), ("JSON", self.json)) if path is not None}
+        files = {"JUnit": self.junit, "JSON": self.json}
+        return {name: path for name, path in files.items() if path is not None}
 
 
 def _ask(what: str) -> str:

@@ -55,7 +55,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._write("")
+        self.clear()
         if error is None:
             self._write(f"{self._status()}\n")
 
@@ -80,6 +80,10 @@ class Progress:
         """Show a line that stays."""
         self._write(f"{click.style(text, fg=colour) if colour and self._colour else text}\n")
         self._draw()
+
+    def clear(self) -> None:
+        """Take the live line away, before something else is written to the same terminal."""
+        self._write("")
 
     def _status(self) -> str:
         hosts = len(self._hosts) or len(self._done)
