@@ -9,7 +9,7 @@ from hardener.checks import check, policy, shapes
 from hardener.checks.containers import SOURCE as CONTAINERS
 from hardener.checks.containers import Container, containers
 from hardener.checks.every import Note, Question, every
-from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, repository_name
+from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
 from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot, version_tuple
@@ -107,12 +107,11 @@ def trusted_base(snapshot: Snapshot) -> Verdict:
 
 
 def _place(entry: str) -> str:
-    """A prefix of the policy spelled out: a registry alone, or a repository with its registry."""
+    """A prefix of the policy with its registry; one without is on Docker Hub."""
     name = entry.rstrip("/")
     if not name:
         raise policy.unusable("registries", "must name registries or repositories", entry)
-    registry_alone = "/" not in name and ("." in name or ":" in name or name == "localhost")
-    return name if registry_alone else repository_name(name)
+    return name if is_registry(name.partition("/")[0]) else repository_name(name)
 
 
 def _is_in(origin: str, place: str) -> bool:

@@ -82,14 +82,18 @@ def repository_name(reference: str) -> str:
     """The repository of a reference with its registry, without tag and digest."""
     repository, _ = _split_tag(reference.partition("@")[0])
     registry, slash, rest = repository.partition("/")
-    # A first part with a dot or a port, and localhost, is a registry; everything else is on Docker Hub.
-    if not slash or not (registry == "localhost" or "." in registry or ":" in registry):
+    if not slash or not is_registry(registry):
         registry, rest = "docker.io", repository
     if registry == "index.docker.io":
         registry = "docker.io"
     if registry == "docker.io" and "/" not in rest:
         rest = f"library/{rest}"
     return f"{registry}/{rest}"
+
+
+def is_registry(part: str) -> bool:
+    """Whether the first part of a name is a registry's: everything else is on Docker Hub."""
+    return part == "localhost" or "." in part or ":" in part
 
 
 def _split_tag(name: str) -> tuple[str, str]:

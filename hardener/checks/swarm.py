@@ -7,7 +7,6 @@ apply to a worker, whose manager is assessed as well.
 from __future__ import annotations
 
 import re
-from binascii import Error as NotBase64
 from binascii import a2b_base64
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -334,7 +333,7 @@ def _first_day(certificate: str) -> str:
     body = certificate.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END")[0]
     try:
         found = _VALIDITY.search(a2b_base64(body))
-    except NotBase64:
+    except ValueError:  # no base64
         found = None
     if not found:
         return "unreadable"

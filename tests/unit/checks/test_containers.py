@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.checks.containers import containers, every_container, go_bool
+from hardener.snapshot import FactUnavailable
+from tests.unit.snapshots import container, make
+
+
+def only_one(entry: dict[str, Any]) -> Any:
+    return containers(make(**{"docker.containers": [entry]}))[0]
+
+
+@pytest.mark.parametrize(
+    ("inspect", "name"),
+    [
+        ({"Name": "/web"}, "web"),
+        ({"Name": None, "Id": "0a1b2c3d4e5f60"}, "0a1b2c3d4e5f"),
+        ({"Name": "/", "Id": ""}, "(unnamed)"),
+    ],
+)
+def test_its_name_has_no_slash(inspect: dict[str, Any], name: str) -> None:
+    entry = container()
+    entry["inspect"] |= inspect
+    assert only_one(entry).name == name
+
+
+@pytest.mark.parametrize(
+    ("state", "running"),
+    [
+        ({"Running": True}, True),
+        ({"Running": True, "Paused": True}, True),
+        ({"Running": True, "Restarting": True}, False),
+        ({"Running": False}, False),
+        ({}, False),
+    ],
+)
+def test_it_runs_while_it_has_processes(state: dict[str, bool], running: bool) -> None:
+    entry = container()
+    entry["inspect"]["State"] = state
+    entry["proc"] = None
+    assert only_one(entry).running is running
+
+
+def test_its_kernel_facts_prove_that_it_runs() -> None:
+    entry = container()
+    entry["inspect"]["State"] = {"Running": False}
+    assert only_one(entry).running
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        (None, []),
+        (["seccomp=unconfined"], ["unconfined"]),
+        (["seccomp:unconfined"], ["unconfined"]),
+        (["label=level:s0:c1"], []),
+        (["seccomp", "seccomp=a=b"], ["", "a=b"]),
+    ],
+)
+def test_security_options_in_both_spellings(options: Any, values: list[str]) -> None:
+    entry = container(HostConfig={"SecurityOpt": options})
+    assert only_one(entry).security_options("seccomp") == values
+
+
+def test_a_label_keeps_its_colons() -> None:
+    entry = container(HostConfig={"SecurityOpt": ["label=level:s0:c1"]})
+    assert only_one(entry).security_options("label") == ["level:s0:c1"]
+
+
+@pytest.mark.parametrize("text", ["true", "True", "1", "t"])
+def test_go_takes_these_for_true(text: str) -> None:
+    assert go_bool(text)
+
+
+@pytest.mark.parametrize("text", ["yes", "on", "tRUE", "", "0", "false"])
+def test_and_no_other(text: str) -> None:
+    assert not go_bool(text)
+
+
+def test_kernel_facts_of_another_shape_are_an_error() -> None:
+    with pytest.raises(FactUnavailable, match="proc is not an object"):
+        containers(make(**{"docker.containers": [{"inspect": {}, "proc": "gone"}]}))
+
+
+def test_those_left_out_are_not_counted() -> None:
+    snapshot = make(**{"docker.containers": [container("a"), container("b", running=False)]})
+    verdict = every_container(
+        snapshot, lambda _: [], expected="-", only=lambda each: each.running, nobody="nothing runs"
+    )
+    assert verdict.checked == 1

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from hardener.checks.every import Note, Question, every
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable
+
+
+@dataclass(frozen=True)
+class Thing:
+    name: str
+    kind: str = "container"
+    basis: str = ""
+
+
+def judged(remarks: dict[str, list[str]], *things: Thing) -> Verdict:
+    subjects = things or tuple(Thing(name) for name in remarks)
+    return every(
+        subjects,
+        lambda thing: remarks[thing.name],
+        expected="all is well",
+        nobody="nobody is here",
+        ask="is it",
+    )
+
+
+def test_reasons_make_offenders() -> None:
+    verdict = judged({"a": [], "b": ["leaks", "creaks"], "c": ["leaks"]})
+    assert verdict.status is Status.FAIL
+    assert [(each.kind, each.name, each.detail) for each in verdict.offenders] == [
+        ("container", "b", "leaks; creaks"),
+        ("container", "c", "leaks"),
+    ]
+    assert verdict.actual == "2 of 3 containers: b leaks; creaks; c leaks"
+    assert verdict.checked == 3
+
+
+def test_notes_are_evidence_and_break_nothing() -> None:
+    verdict = judged({"a": [Note("squeaks")]})
+    assert (verdict.status, verdict.evidence) == (Status.PASS, ("container a: squeaks",))
+    assert verdict.actual == "1 container, none in breach"
+
+
+def test_questions_are_for_a_person() -> None:
+    verdict = judged({"a": [Question("hums")], "b": []})
+    assert (verdict.status, verdict.actual) == (Status.MANUAL, "is it: 1 of 2 containers")
+    assert verdict.offenders[0].detail == "hums"
+
+
+def test_a_failure_outranks_a_question_and_keeps_it() -> None:
+    verdict = judged({"a": [Question("hums")], "b": ["leaks"]})
+    assert verdict.status is Status.FAIL
+    assert [each.name for each in verdict.offenders] == ["b"]
+    assert "container a: hums" in verdict.evidence
+
+
+def test_nobody_to_judge_is_not_applicable() -> None:
+    verdict = every((), lambda _: ["x"], expected="all is well", nobody="nobody is here")
+    assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "nobody is here")
+
+
+def unknown_after(*reasons: str) -> Callable[[Thing], Iterator[str]]:
+    def judge(thing: Thing) -> Iterator[str]:
+        yield from reasons
+        raise FactUnavailable("docker.containers", f"{thing.name} was not read")
+
+    return judge
+
+
+def test_missing_facts_are_an_error_and_counted() -> None:
+    with pytest.raises(FactUnavailable, match=r"a was not read \(2 of 2 containers\)"):
+        every((Thing("a"), Thing("b")), unknown_after(), expected="all is well", nobody="-")
+
+
+def test_a_question_does_not_hide_missing_facts() -> None:
+    with pytest.raises(FactUnavailable):
+        every((Thing("a"),), unknown_after(Question("hums")), expected="all is well", nobody="-")
+
+
+def test_what_broke_before_the_facts_ran_out_counts() -> None:
+    verdict = every((Thing("a"),), unknown_after("leaks"), expected="all is well", nobody="-")
+    assert verdict.status is Status.FAIL
+    assert "container a: could not be judged: docker.containers: a was not read" in verdict.evidence
+
+
+def test_the_basis_of_a_judgement_is_said() -> None:
+    stopped = Thing("a", basis="not running")
+    verdict = judged({"a": ["leaks"], "b": []}, stopped, Thing("b"))
+    assert verdict.offenders[0].detail == "leaks (not running)"
+    assert "1 of 2 containers: not running" in verdict.evidence
+
+
+def test_kinds_are_counted_apart() -> None:
+    verdict = judged({"a": ["leaks"], "b": [], "c": []}, Thing("a"), Thing("b"), Thing("c", kind="service"))
+    assert verdict.actual == "1 of 2 containers and 1 service: a leaks"
+
+
+def test_the_sentence_names_a_few_and_stays_short() -> None:
+    verdict = judged({f"{number}" + "x" * 10_000: ["leaks" * 10_000] for number in range(40)})
+    assert len(verdict.actual) < 1_000
+    assert len(verdict.offenders) == 40
+    assert judged({name: ["x"] for name in "abcde"}).actual == "5 of 5 containers: a x; b x; c x; and 2 more"

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.checks import all_checks
+from hardener.checks.local_images import NO_IMAGES
+from hardener.checks.verdicts import NO_ENGINE
+from hardener.model import Status, Verdict
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import (
+    absent,
+    container,
+    failed,
+    hardened,
+    image,
+    make,
+    no_engine,
+    only,
+    silent_engine,
+    with_containers,
+)
+
+CONTROLS = sorted(
+    slug for slug in all_checks() if slug.startswith("image-") and slug != "image-latest-pulled"
+)
+each_control = pytest.mark.parametrize("slug", CONTROLS)
+
+
+def details(verdict: Verdict) -> dict[str, str]:
+    return {offender.name: offender.detail for offender in verdict.offenders}
+
+
+def hosting(*images: dict[str, Any], **others: Any) -> Snapshot:
+    """A host with these images and no containers."""
+    return make(**{"docker.images": list(images), "docker.containers": []}, **others)
+
+
+def test_all_of_section_four_is_here() -> None:
+    assert len(CONTROLS) == 12
+
+
+@each_control
+def test_a_host_without_docker_is_not_applicable(judge: Judge, slug: str) -> None:
+    verdict = judge(slug, no_engine())
+    assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, NO_ENGINE)
+
+
+@each_control
+def test_an_engine_that_does_not_answer_is_an_error(judge: Judge, slug: str) -> None:
+    snapshot = silent_engine()
+    if slug == "image-content-trust":  # which is about the client
+        assert judge(slug, snapshot).status is Status.FAIL
+        return
+    with pytest.raises(FactUnavailable, match="connection refused"):
+        judge(slug, snapshot)
+
+
+@each_control
+def test_db_08_a_host_without_images_gets_every_result(judge: Judge, slug: str) -> None:
+    verdict = judge(slug, hosting())
+    if slug == "image-content-trust":
+        assert verdict.status is Status.FAIL
+    else:
+        assert verdict.status is Status.NOT_APPLICABLE
+        assert verdict.actual in {NO_IMAGES, "there are no containers and no images"}
+
+
+@each_control
+def test_db_07_no_image_exempts_itself(judge: Judge, slug: str) -> None:
+    """Neither a name with "nil" in it nor a label takes an image out."""
+    odd = image("vanilla:1", Id="sha256:odd", Config={"Labels": {"docker.bench.security": "", "exempt": "1"}})
+    verdict = judge(slug, hosting(image(), odd))
+    if slug != "image-content-trust":
+        assert verdict.checked == 2
+        assert ("vanilla:1" in details(verdict)) == ("registry.example.org/web:1.4" in details(verdict))
+
+
+@each_control
+@pytest.mark.parametrize(
+    "inspect",
+    [
+        {"Config": only(None), "RepoTags": None, "RepoDigests": None, "Created": None, "Size": None},
+        {"RepoTags": ["\x1b[2J\u202e" + "A" * 1_000_000], "Config": {"User": None, "Healthcheck": None}},
+    ],
+)
+def test_hostile_and_null_values(judge: Judge, slug: str, inspect: dict[str, Any]) -> None:
+    verdict = judge(slug, hosting({**image(), "inspect": image(**inspect)["inspect"]}))
+    assert verdict.actual.isprintable()
+    assert len(verdict.actual) < 1_000
+
+
+class TestNonRootUser:
+    SLUG = "image-non-root-user"
+
+    @pytest.mark.parametrize(
+        "user", ["", "0", "root", "0:0", "root:root", "0:1000", "00", "+0", "-0", ":1000", "root:"]
+    )
+    def test_db_31_every_spelling_of_root(self, judge: Judge, user: str) -> None:
+        for subject in (
+            hosting(image("bad:1", Config={"User": user})),
+            make(**{"docker.containers": [container("bad", running=False, Config={"User": user})]}),
+        ):
+            verdict = judge(self.SLUG, subject)
+            assert verdict.status is Status.FAIL
+            assert "is set to run as root" in verdict.offenders[0].detail
+
+    @pytest.mark.parametrize("user", ["1000", "1000:0", "app", "app:root", "rooty", "10", "000001"])
+    def test_held(self, judge: Judge, user: str) -> None:
+        assert judge(self.SLUG, hosting(image(Config={"User": user}))).status is Status.PASS
+        stopped = container(running=False, Config={"User": user})
+        assert judge(self.SLUG, make(**{"docker.containers": [stopped]})).status is Status.PASS
+
+    def test_a_name_is_taken_at_its_word_and_said_so(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, hosting(image(Config={"User": "app"})))
+        assert any("the uid behind that name shows only while it runs" in fact for fact in verdict.evidence)
+
+    def test_db_31_the_process_decides_not_the_declaration(self, judge: Judge) -> None:
+        dropped = container("dropped", proc={"uid": 33}, Config={"User": ""})
+        named = container("named", proc={"uid": 0}, Config={"User": "toor"})
+        verdict = judge(self.SLUG, make(**{"docker.containers": [dropped, named]}))
+        assert details(verdict) == {"named": "runs as root on the host, declared user 'toor'"}
+        assert any("starts as root inside and runs as uid 33" in fact for fact in verdict.evidence)
+
+    def test_db_31_a_remapped_root_is_not_the_hosts(self, judge: Judge) -> None:
+        remapped = hardened(proc={"uid": 100000}, Config={"User": "0"})
+        stopped = hardened("job", running=False, Config={"User": ""})
+        unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
+        snapshot = with_containers(remapped, stopped, **{"docker.images": [image(), unused]})
+        assert judge(self.SLUG, snapshot).status is Status.PASS
+
+    def test_db_31_one_that_opts_out_of_the_remap_is(self, judge: Judge) -> None:
+        stopped = hardened("job", running=False, Config={"User": ""}, HostConfig={"UsernsMode": "host"})
+        assert judge(self.SLUG, with_containers(stopped)).status is Status.FAIL
+
+    def test_db_31_images_without_containers_are_looked_at(self, judge: Judge) -> None:
+        unused = image("unused:1", Id="sha256:unused", Config={"User": ""})
+        snapshot = with_containers(
+            hardened(), **{"docker.images": [image(), unused]}, info={"SecurityOptions": []}
+        )
+        verdict = judge(self.SLUG, snapshot)
+        assert details(verdict) == {"unused:1": "is set to run as root (no user set)"}
+        assert "1 of 1 container and 1 image" in verdict.actual
+
+    def test_an_unread_process_is_an_error(self, judge: Judge) -> None:
+        with pytest.raises(FactUnavailable, match="uid"):
+            judge(self.SLUG, make(**{"docker.containers": [container(proc={"uid": None})]}))
+
+
+class TestTrustedBase:
+    SLUG = "image-trusted-base"
+
+    @staticmethod
+    def pulled(*repositories: str) -> dict[str, Any]:
+        return image("bad:1", RepoDigests=[f"{repository}@sha256:0a" for repository in repositories])
+
+    def test_db_58_without_policy_a_person_decides(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, hosting(self.pulled("nginx"), image("local:1", RepoDigests=None)))
+        assert verdict.status is Status.MANUAL
+        assert details(verdict) == {
+            "bad:1": "comes from docker.io/library/nginx",
+            "local:1": "comes from no registry: it was built or loaded here",
+        }
+
+    @pytest.mark.parametrize(
+        ("policy", "origin", "status"),
+        [
+            (["registry.example.org"], "registry.example.org/a/b", Status.PASS),
+            (["registry.example.org/"], "registry.example.org/a/b", Status.PASS),
+            (["registry.example.org"], "registry.example.org.evil.com/a", Status.FAIL),
+            (["ghcr.io/shop"], "ghcr.io/shop/web", Status.PASS),
+            (["ghcr.io/shop"], "ghcr.io/shopping/web", Status.FAIL),
+            (["ghcr.io/shop"], "ghcr.io/shop", Status.PASS),
+            (["docker.io/library"], "nginx", Status.PASS),
+            (["docker.io/library"], "someone/nginx", Status.FAIL),
+            (["nginx"], "docker.io/library/nginx", Status.PASS),
+            (["nginx"], "nginx/agent", Status.FAIL),
+            (["grafana/loki"], "grafana/loki", Status.PASS),
+            (["localhost:5000"], "localhost:5000/web", Status.PASS),
+            ([], "nginx", Status.FAIL),
+        ],
+    )
+    def test_policy(self, judge: Judge, policy: list[str], origin: str, status: Status) -> None:
+        verdict = judge(self.SLUG, hosting(self.pulled(origin), policy={"registries": policy}))
+        assert verdict.status is status
+
+    def test_a_tag_proves_no_origin(self, judge: Judge) -> None:
+        retagged = image("registry.example.org/web:1", RepoDigests=[])
+        verdict = judge(self.SLUG, hosting(retagged, policy={"registries": ["registry.example.org"]}))
+        assert verdict.status is Status.FAIL
+
+    @pytest.mark.parametrize("policy", ["ghcr.io", {"ghcr.io": 1}, [None], [""], ["/"]])
+    def test_a_policy_of_another_shape_is_an_error(self, judge: Judge, policy: Any) -> None:
+        with pytest.raises(FactUnavailable, match="hardener_policy: registries"):
+            judge(self.SLUG, hosting(self.pulled("nginx"), policy={"registries": policy}))
+
+
+@pytest.mark.parametrize(
+    ("slug", "fact"),
+    [
+        ("image-minimal-packages", "2 MB, 3 build steps"),
+        ("image-vulnerability-scan", "unused, built 2026-11-25, sha256:67df816ec"),
+        (
+            "image-signed-artifacts-validated",
+            "no signature seen by the engine, registry.example.org/web@sha256:bbb",
+        ),
+    ],
+)
+def test_db_58_what_only_a_person_can_decide_comes_with_facts(judge: Judge, slug: str, fact: str) -> None:
+    verdict = judge(slug, hosting(image()))
+    assert verdict.status is Status.MANUAL
+    assert fact in verdict.offenders[0].detail
+
+
+def test_signatures_that_the_engine_verified(judge: Judge) -> None:
+    signed = image(Identity={"Signature": [{"Signer": "release@example.org"}]})
+    verdict = judge("image-signed-artifacts-validated", hosting(signed))
+    assert "release@example.org" in verdict.offenders[0].detail
+
+
+class TestContentTrust:
+    SLUG = "image-content-trust"
+
+    @staticmethod
+    def setting(value: str, file: str = "/etc/environment") -> dict[str, str]:
+        return {"file": file, "name": "DOCKER_CONTENT_TRUST", "value": value}
+
+    @staticmethod
+    def client(versions: dict[str, str]) -> dict[str, Any]:
+        return {"packages": {"installed": only(versions)}}
+
+    @pytest.mark.parametrize("value", ["1", "true", "yes", "on"])
+    @pytest.mark.parametrize("file", ["/etc/environment", "/etc/profile", "/etc/profile.d/docker.sh"])
+    def test_held(self, judge: Judge, value: str, file: str) -> None:
+        verdict = judge(self.SLUG, make(environment=[self.setting(value, file)]))
+        assert verdict.status is Status.PASS
+        assert any("asked by the client alone" in fact for fact in verdict.evidence)
+
+    @pytest.mark.parametrize(
+        ("settings", "actual"),
+        [
+            ([], "DOCKER_CONTENT_TRUST is not set for anybody"),
+            ([("0", "/etc/environment")], "content trust is turned off in /etc/environment"),
+            ([("false", "/etc/environment")], "content trust is turned off in /etc/environment"),
+            ([("", "/etc/environment")], "content trust is turned off in /etc/environment"),
+            ([("1", "/root/.profile")], "content trust is on only in /root/.profile"),
+            ([("1", "/etc/bash.bashrc")], "content trust is on only in /etc/bash.bashrc"),
+            (
+                [("1", "/etc/environment"), ("0", "/etc/profile.d/x.sh")],
+                "content trust is turned off in /etc/profile.d/x.sh",
+            ),
+        ],
+    )
+    def test_broken(self, judge: Judge, settings: list[tuple[str, str]], actual: str) -> None:
+        verdict = judge(self.SLUG, make(environment=[self.setting(*each) for each in settings]))
+        assert (verdict.status, verdict.actual) == (Status.FAIL, actual)
+
+    @pytest.mark.parametrize(
+        "versions",
+        [
+            {"docker-ce-cli": "5:29.0.1-1~debian.13~trixie"},
+            {"docker-cli": "29.0.0+dfsg1-1"},
+            {"docker.io": "30.1.0-1"},
+        ],
+    )
+    def test_db_33_from_29_on_the_variable_proves_nothing(
+        self, judge: Judge, versions: dict[str, str]
+    ) -> None:
+        verdict = judge(self.SLUG, make(environment=[self.setting("1")], **self.client(versions)))
+        assert verdict.status is Status.NOT_APPLICABLE
+        assert "knows no content trust any more" in verdict.actual
+        assert "/etc/environment: DOCKER_CONTENT_TRUST=1" in verdict.evidence
+
+    def test_db_33_the_client_counts_not_the_engine(self, judge: Judge) -> None:
+        old_engine = make(
+            environment=[self.setting("1")],
+            **self.client({"docker.io": "26.1.5-1", "docker-cli": "29.0.0-1"}),
+        )
+        assert judge(self.SLUG, old_engine).status is Status.NOT_APPLICABLE
+
+    def test_a_client_from_no_package_is_as_old_as_the_engine(self, judge: Judge) -> None:
+        trust = [self.setting("1")]
+        for version, status in (("26.1.5", Status.PASS), ("29.2.0", Status.NOT_APPLICABLE)):
+            docker = {"docker.version": {"Version": version}}
+            assert judge(self.SLUG, make(environment=trust, **self.client({}), **docker)).status is status
+            assert judge(self.SLUG, make(environment=trust, packages=absent(), **docker)).status is status
+
+    def test_a_host_without_a_client(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, make(engine={"binaries": {"docker": None}}))
+        assert verdict.status is Status.NOT_APPLICABLE
+
+    @pytest.mark.parametrize("source", ["packages", "environment"])
+    def test_missing_facts_are_an_error(self, judge: Judge, source: str) -> None:
+        with pytest.raises(FactUnavailable):
+            judge(self.SLUG, make(**{source: failed("timed out")}))
+
+    def test_a_version_that_is_none_is_an_error(self, judge: Judge) -> None:
+        with pytest.raises(FactUnavailable, match="version of docker-cli ~git cannot be read"):
+            judge(self.SLUG, make(environment=[self.setting("1")], **self.client({"docker-cli": "~git"})))
+
+
+class TestHealthcheck:
+    SLUG = "image-healthcheck"
+
+    @pytest.mark.parametrize(
+        ("check", "detail"),
+        [
+            (None, "declares no health check"),
+            ({"Test": None, "Interval": 30}, "declares no health check"),
+            ({"Test": []}, "declares no health check"),
+            ({"Test": ["NONE"]}, "turns the health check of its base off"),
+        ],
+    )
+    def test_broken(self, judge: Judge, check: Any, detail: str) -> None:
+        good = image("good:1", Config={"Healthcheck": {"Test": ["CMD", "/probe"]}})
+        verdict = judge(self.SLUG, hosting(good, image("bad:1", Config={"Healthcheck": check})))
+        assert details(verdict) == {"bad:1": detail}
+
+    @pytest.mark.parametrize("test", [["CMD", "/probe"], ["CMD-SHELL", "curl -f localhost"]])
+    def test_held(self, judge: Judge, test: list[str]) -> None:
+        assert judge(self.SLUG, hosting(image(Config={"Healthcheck": {"Test": test}}))).status is Status.PASS
+
+
+class TestSecrets:
+    SLUG = "image-no-secrets"
+    ID = "sha256:67df816ec08690cb06221295509f57ccea25847d47111c187afa8f946c13e439"
+
+    @staticmethod
+    def found(*places: tuple[str, str], images: tuple[dict[str, Any], ...] = ()) -> Snapshot:
+        raw = dict(hosting(image(), *images).raw)
+        raw["collector"] = {"secrets": [{"where": where, "kind": kind} for where, kind in places]}
+        return Snapshot(raw)
+
+    def test_broken(self, judge: Judge) -> None:
+        other = image("good:1", Id="sha256:other")
+        snapshot = self.found(
+            (f"image {self.ID} env AWS_SECRET_ACCESS_KEY", "name"),
+            (f"image {self.ID} history 2", "private-key"),
+            ("container 0a env AWS_SECRET_ACCESS_KEY", "name"),
+            ("service s1 env TOKEN", "name"),
+            images=(other,),
+        )
+        assert details(judge(self.SLUG, snapshot)) == {
+            "registry.example.org/web:1.4": "gives away what looks like a secret: env AWS_SECRET_ACCESS_KEY"
+            " (name); gives away what looks like a secret: history 2 (private-key)"
+        }
+
+    def test_held(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, self.found())
+        assert verdict.status is Status.PASS
+        assert (
+            "searched: environment, labels and build history; not the files in its layers" in verdict.evidence
+        )
+
+    @pytest.mark.parametrize("collector", [{}, {"secrets": None}, {"secrets": "none"}, {"secrets": [1]}])
+    def test_nobody_searched_is_an_error(self, judge: Judge, collector: Any) -> None:
+        raw = dict(hosting(image()).raw)
+        raw["collector"] = collector
+        with pytest.raises(FactUnavailable, match="secrets"):
+            judge(self.SLUG, Snapshot(raw))

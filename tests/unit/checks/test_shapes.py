@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hardener.checks import shapes
+from hardener.snapshot import FactUnavailable
+
+Reader = Callable[[dict[str, Any], str, str], Any]
+READERS: list[tuple[Reader, Any, Any, list[Any]]] = [
+    (shapes.table, {"a": 1}, {}, [[], "x", 1, True]),
+    (shapes.rows, [{"a": 1}], (), [{}, "x", [1], ["x"], [None], 1]),
+    (shapes.texts, ["a"], (), [{}, "x", [1], [None], [{}]]),
+    (shapes.number, 7, 0, ["7", 7.5, [], {}]),
+    (shapes.text, "a", "", [1, [], {}, True]),
+]
+
+
+@pytest.mark.parametrize(("read", "good", "empty", "bad"), READERS)
+def test_null_is_empty_and_a_wrong_shape_an_error(
+    read: Reader, good: Any, empty: Any, bad: list[Any]
+) -> None:
+    assert read({"key": good}, "key", "docker.info") == good
+    assert read({"key": None}, "key", "docker.info") == empty
+    assert read({}, "key", "docker.info") == empty
+    for value in bad:
+        with pytest.raises(FactUnavailable, match=r"docker\.info: key is not"):
+            read({"key": value}, "key", "docker.info")
+
+
+@pytest.mark.parametrize("value", [None, [], "x"])
+def test_what_every_answer_has_is_required(value: Any) -> None:
+    assert shapes.required({"key": {}}, "key", "docker.info") == {}
+    with pytest.raises(FactUnavailable, match="key is not an object"):
+        shapes.required({"key": value}, "key", "docker.info")
