@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hardener.checks import check, shapes
@@ -15,6 +16,7 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 _FAMILIES = {4: "ip", 6: "ip6"}
 _SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that people rarely filter in
+_LOOPBACK = re.compile(r"(-i|iif ==|iifname ==) lo\b")
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 
 
@@ -50,6 +52,12 @@ def _inbound(snapshot: Snapshot, version: int) -> Verdict:
         f"{chain}: {packet} {fate.fate.value} by {fate.reason}"
         for chain, by in fates
         for packet, fate in by.items()
+    ]
+    evidence += [
+        f"{chain}: everything from one place is accepted by {rule.text}"
+        for chain, _ in fates
+        for rule in chain.rules
+        if rule.verdict == "accept" and rule.takes < rule.takes_somewhere and not _LOOPBACK.search(rule.text)
     ]
     open_for = [
         packet

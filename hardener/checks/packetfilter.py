@@ -23,7 +23,10 @@ Key = tuple[str, str, str]  # family, table, chain
 # The packets that are followed, one by one: protocol and IP version.
 PACKETS = frozenset({"tcp4", "udp4", "tcp6", "udp6"})
 _NONE: frozenset[str] = frozenset()
-_MODULES_WITHOUT_CONDITION = frozenset({"comment", "conntrack", "state", "tcp", "udp"})
+_MODULES_WITHOUT_CONDITION = frozenset({"addrtype", "comment", "conntrack", "state", "tcp", "udp"})
+_PLACES = frozenset(
+    {"-i", "-o", "--dst-type", "--src-type"}
+)  # conditions on where a packet comes from or goes
 
 
 class Fate(Enum):
@@ -36,12 +39,16 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: where it sends packets, and which of ``PACKETS`` it takes whatever their address and port."""
+    """One rule: where it sends packets, and which of ``PACKETS`` it takes whatever their address and port.
+
+    ``takes_somewhere`` adds those that it takes on some interface or of some kind of address.
+    """
 
     text: str
     verdict: str  # "accept", "drop", "reject", "return", "jump", "goto", "" for what only counts or logs
     target: str = ""
     takes: frozenset[str] = PACKETS
+    takes_somewhere: frozenset[str] = PACKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +83,21 @@ class Ruleset:
         return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
 
     def follow(self, chain: Chain, packet: str, _through: frozenset[Key] = frozenset()) -> Decision:
-        """What happens in ``chain`` to one of ``PACKETS``."""
+        """What happens in ``chain`` to one of ``PACKETS``.
+
+        A chain that hands packets of some interface back, like ufw's for what is not local, refuses the rest
+        alone: its caller decides.
+        """
+        hands_back = False
         for rule in chain.rules:
             if packet not in rule.takes:
+                hands_back = hands_back or (rule.verdict == "return" and packet in rule.takes_somewhere)
                 continue
             match rule.verdict:
                 case "accept":
                     return Decision(Fate.ACCEPTED, f"{chain}: {rule.text}")
+                case "drop" | "reject" if hands_back and not chain.hook:
+                    break
                 case "drop" | "reject":
                     return Decision(Fate.REFUSED, f"{chain}: {rule.text}")
                 case "return":
@@ -148,7 +163,7 @@ def _words(line: str) -> list[str]:
 
 
 def _saved_rule(line: str, words: Sequence[str]) -> Rule:
-    takes = PACKETS
+    takes = somewhere = PACKETS
     negated = False
     index = 0
     while index < len(words):
@@ -159,11 +174,15 @@ def _saved_rule(line: str, words: Sequence[str]) -> Rule:
             index += 1
             continue
         if word in ("-j", "-g"):
-            return Rule(line, *_saved_target(word, value), takes)  # the target's own options follow
-        takes &= _saved_condition(word, value, negated=negated)
+            return Rule(
+                line, *_saved_target(word, value), takes, somewhere
+            )  # the target's own options follow
+        kept = _saved_condition(word, value, negated=negated)
+        takes &= kept
+        somewhere &= PACKETS if word in _PLACES else kept
         negated = False
         index += 2
-    return Rule(line, "", takes=takes)
+    return Rule(line, "")
 
 
 def _saved_condition(option: str, value: str, *, negated: bool) -> frozenset[str]:
@@ -229,7 +248,7 @@ _NFT_WITHOUT_CONDITION = frozenset({"counter", "log", "mangle", "comment", "notr
 
 def _nft_rule(statements: Sequence[Mapping[str, Any]]) -> Rule:
     verdict, target = "", ""
-    takes = PACKETS
+    takes = somewhere = PACKETS
     words = []
     for statement in statements:
         name, value = next(iter(statement.items()), ("", None))
@@ -241,10 +260,21 @@ def _nft_rule(statements: Sequence[Mapping[str, Any]]) -> Rule:
         elif name == "xt" and isinstance(value, Mapping) and value.get("type") == "target":
             verdict, target = _saved_target("-j", str(value.get("name")))
         elif name == "match" and isinstance(value, Mapping):
-            takes &= _nft_condition(value)
+            kept = _nft_condition(value)
+            takes &= kept
+            somewhere &= PACKETS if _is_place(value.get("left")) else kept
         elif name not in _NFT_WITHOUT_CONDITION:
-            takes = _NONE  # a limit, a set or a verdict map lets some through
-    return Rule(" ".join(words), verdict, target, takes)
+            takes = somewhere = _NONE  # a limit, a set or a verdict map lets some through
+    return Rule(" ".join(words), verdict, target, takes, somewhere)
+
+
+def _is_place(left: Any) -> bool:
+    """Whether a match is on where a packet comes from or goes."""
+    match left:
+        case {"meta": {"key": "iif" | "iifname" | "oif" | "oifname" | "iifgroup" | "pkttype"}} | {"fib": _}:
+            return True
+        case _:
+            return False
 
 
 def _nft_condition(match: Mapping[str, Any]) -> frozenset[str]:

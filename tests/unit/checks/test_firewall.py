@@ -81,6 +81,15 @@ def test_tcp_in_one_place_and_udp_in_another_are_a_whole_one(judge: Judge) -> No
     assert judge("host-firewall-input-ipv4", snapshot).status is Status.PASS
 
 
+def test_an_interface_that_may_do_everything_is_told(judge: Judge) -> None:
+    text = save("-A INPUT -i lo -j ACCEPT", "-A INPUT -i eth0 -j ACCEPT", policy="DROP")
+    verdict = judge("host-firewall-input-ipv4", filtered(text))
+    assert verdict.status is Status.PASS
+    told = [fact for fact in verdict.evidence if "from one place" in fact]
+    assert len(told) == 1
+    assert "-i eth0" in told[0]
+
+
 def test_what_nftables_shows_of_iptables_is_not_believed(judge: Judge) -> None:
     """iptables accepts everything by a match that nft cannot show: there the rule looks like a condition."""
     opaque = [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +52,14 @@ def fate(rules: Ruleset, packet: str = "tcp4") -> Fate:
         (saved("-A INPUT -j SITE", "-A SITE -j ACCEPT", chains="SITE", policy="DROP"), Fate.ACCEPTED),
         (saved("-A INPUT -j SITE", "-A SITE -j RETURN", "-A SITE -j DROP", chains="SITE"), Fate.ACCEPTED),
         (saved("-A INPUT -i eth0 -j SITE", "-A SITE -j ACCEPT", chains="SITE", policy="DROP"), Fate.REFUSED),
+        (
+            saved("-A INPUT -j SITE", "-A SITE -i eth0 -j RETURN", "-A SITE -j DROP", chains="SITE"),
+            Fate.ACCEPTED,
+        ),
+        (
+            saved("-A INPUT -j SITE", "-A SITE -s 192.0.2.1 -j RETURN", "-A SITE -j DROP", chains="SITE"),
+            Fate.REFUSED,
+        ),
         (saved("-A INPUT -g SITE", "-A INPUT -j DROP", chains="SITE"), Fate.ACCEPTED),
         (saved("-A INPUT -j A", "-A A -j B", "-A B -j A", chains="A B", policy="DROP"), Fate.REFUSED),
         (saved("-A INPUT -j NOWHERE", policy="DROP"), Fate.REFUSED),
@@ -151,6 +161,43 @@ def native(*rules: list[Any], policy: str | None = "accept", family: str = "inet
 )
 def test_what_nftables_does_with_a_new_tcp_connection(rules: Ruleset, expected: Fate) -> None:
     assert fate(rules) is expected
+
+
+def test_a_chain_that_hands_back_what_is_for_this_host_leaves_it_to_its_caller() -> None:
+    local = match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
+    rules = native([{"jump": {"target": "site"}}])
+    site = rules.chains["inet", "host", "site"]
+    site.rules.insert(
+        0,
+        read_nft(
+            [{"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [local, {"return": None}]}}]
+        )
+        .chains["inet", "t", "c"]
+        .rules[0],
+    )
+    assert fate(rules) is Fate.ACCEPTED
+
+
+def recorded(name: str) -> str:
+    """As a Debian 13 guest with Docker printed it."""
+    return (Path(__file__).parent.parent / "data" / name).read_text(encoding="utf-8")
+
+
+def test_ufw_is_as_closed_as_its_default() -> None:
+    text = recorded("ufw.iptables-save")
+    for packet in ("tcp4", "udp4"):
+        assert fate(read_save(text, "ip"), packet) is Fate.REFUSED
+        opened = text.replace(":INPUT DROP", ":INPUT ACCEPT")  # what `ufw default allow incoming` does
+        assert fate(read_save(opened, "ip"), packet) is Fate.ACCEPTED
+        everything = text + "*filter\n-A ufw-user-input -j ACCEPT\nCOMMIT\n"  # `ufw allow from any`
+        assert fate(read_save(everything, "ip"), packet) is Fate.ACCEPTED
+
+
+@pytest.mark.parametrize(("zone", "expected"), [("public", Fate.REFUSED), ("trusted", Fate.ACCEPTED)])
+def test_firewalld_is_as_closed_as_its_default_zone(zone: str, expected: Fate) -> None:
+    rules = read_nft(json.loads(recorded(f"firewalld-{zone}.nft.json"))["nftables"])
+    for packet in ("tcp4", "udp4", "tcp6", "udp6"):
+        assert fate(rules, packet) is expected
 
 
 def test_a_table_that_is_switched_off_filters_nothing() -> None:
