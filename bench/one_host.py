@@ -28,7 +28,7 @@ from tests.integration.dockerd import Dockerd
 
 SOCKET = Path("/run/docker.sock")
 REPOSITORY = Path(__file__).resolve().parents[1]
-COLLECTOR = REPOSITORY / "roles" / "collect" / "files" / "host_snapshot"
+COLLECTOR = REPOSITORY / "roles" / "collect" / "files" / "host_snapshot.py"
 
 # The least that any audit must read, over one keep-alive connection: what the collector is held against.
 API_READS = """

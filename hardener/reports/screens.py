@@ -18,7 +18,7 @@ from rich.text import Text
 from hardener.model import Assessment, Severity, Status, Verdict
 from hardener.reports.compare import Change, Comparison, Outcome
 from hardener.reports.summary import SEVERITIES, Cases, Summary
-from hardener.reports.wording import first, offender
+from hardener.reports.wording import first
 from hardener.text import line
 
 _REST = (Status.MANUAL, Status.NOT_APPLICABLE, Status.WAIVED)
@@ -52,7 +52,6 @@ _OUTCOME = {
     Outcome.CHANGED: ("~", "cyan"),
 }
 _HOSTS_SHOWN = 10
-_OFFENDERS_SHOWN = 2
 
 
 def summary_screen(summary: Summary, files: Mapping[str, Path]) -> RenderableType:
@@ -219,9 +218,8 @@ def _cases(title: str, cases: Sequence[Cases], summary: Summary) -> Iterator[Ren
 
 
 def _detail(verdict: Verdict) -> str:
-    """What was found, and the first offenders."""
-    shown = first([offender(each, 60) for each in verdict.offenders], _OFFENDERS_SHOWN)
-    return " · ".join([line(verdict.actual, 200) or "no detail", *shown])
+    """What was found; a verdict's ``actual`` stands alone, so the offenders are left to the reports."""
+    return line(verdict.actual, 200) or "no detail"
 
 
 def _worst(summary: Summary) -> Iterator[RenderableType]:
