@@ -63,7 +63,7 @@ def status() -> None:
 )
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def ssh(release: str, name: str | None, user: str, command: tuple[str, ...]) -> None:
-    """Log in to a guest, or run COMMAND there word for word.
+    """Log in to a guest, or run COMMAND there word for word; -- before it keeps its options its own.
 
     The user lab may use sudo without a password.
     """

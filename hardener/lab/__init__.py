@@ -1,4 +1,4 @@
-"""The lab: throw-away Docker hosts, Debian guests under QEMU, restored in seconds from an image built once."""
+"""Throw-away Docker hosts: Debian guests under QEMU, restored in seconds from an image built once."""
 
 from __future__ import annotations
 

@@ -174,13 +174,7 @@ def _remove(directory: Path) -> None:
 def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
     """Start a guest on a layer of its own above the image's disk, from the image's saved state."""
     overlay = directory / "disk.qcow2"
-    subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", str(overlay)],
-        env=host.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )
+    host.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", str(overlay))
     guest = Guest(
         name=name, release=release, directory=directory, port=qemu.free_port(), user_key=image.user_key
     )
@@ -222,7 +216,7 @@ def _set_clock(guest: Guest, machine: Machine) -> None:
         else:
             return
     raise InternalError(
-        f"guest {guest.name} did not come up: {last or 'QEMU ended'}; its console says: {machine.last_words()}"
+        f"guest {guest.name} does not answer: {last or 'QEMU ended'}; console: {machine.last_words()}"
     )
 
 

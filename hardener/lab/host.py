@@ -8,11 +8,13 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hardener.errors import HardenerError
+from hardener import text
+from hardener.errors import HardenerError, InternalError
 
 # Programs, and the Debian packages they come in.
 _PROGRAMS = {
@@ -32,6 +34,20 @@ _SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/
 def environment() -> dict[str, str]:
     """The environment for the programs the lab starts."""
     return {**os.environ, "PATH": _SEARCH_PATH, "LC_ALL": "C.UTF-8"}
+
+
+def run(*argv: str) -> str:
+    """Run a program that needs no input, and return what it prints.
+
+    Raises:
+        InternalError: it failed.
+    """
+    ran = subprocess.run(
+        argv, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        raise InternalError(f"{argv[0]} failed with exit code {ran.returncode}: {text.line(ran.stderr)}")
+    return ran.stdout
 
 
 def require_tools() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tarfile
@@ -20,7 +21,10 @@ from hardener.lab.recipe import Release
 
 Say = Callable[[str], None]
 
-# In emulation on a busy machine; an idle one takes about a minute.
+# Units still starting would be frozen into every guest: first the boot must be over.
+_DOCKER_RUNS = "systemctl is-system-running --wait; systemctl is-active docker && docker version && sync"
+
+# Seconds, in emulation on a busy machine; an idle one takes about a minute.
 _BOOT_TIMEOUT = 900
 
 
@@ -110,32 +114,31 @@ def _install(image: Image, release: Release) -> None:
     files_tar = image.directory / "files.tar"
     files_tar.touch(mode=0o600)
     files_tar.write_bytes(recipe.guest_files_tar(files))
-    scratch = image.directory / "scratch"
-    scratch.mkdir()
-    # mmdebstrap's unshare mode works as another user, who must get at its scratch folder and no further.
-    scratch.chmod(0o1777)
     bootstrap = recipe.bootstrap_command(
         release, files_tar=str(files_tar), kernel=str(image.kernel), initrd=str(image.initrd)
     )
     log = image.directory / "build.log"
-    if not _bootstrap_to_disk(bootstrap, image.disk, scratch=scratch, log=log):
+    if not _bootstrap_to_disk(bootstrap, image.disk, log=log):
         last = log.read_text(errors="replace").strip().splitlines()[-5:]
         raise HardenerError(
             f"the Debian {release.name} guest could not be installed: {text.line(' / '.join(last), 600)}",
             hint="packages come from Debian by apt: apt-get update must work on this machine",
         )
     files_tar.unlink()
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, scratch: Path, log: Path) -> bool:
+def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, log: Path) -> bool:
     """Stream the guest's root file system from mmdebstrap into a new disk; no mount, so no need to be root.
 
     Returns:
         Whether both ends succeeded; what they said is in the log.
     """
     make_disk = ["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", "-", str(disk), recipe.DISK_SIZE]
-    environment = {**host.environment(), "TMPDIR": str(scratch)}
+    environment = host.environment()
+    if os.geteuid() == 0:
+        # So that what a killed build leaves is found. Without root, mmdebstrap works as yet another
+        # user, who may not enter the cache, and whose files we could not remove.
+        environment["TMPDIR"] = str(disk.parent)
     with (
         log.open("wb") as said,
         subprocess.Popen(
@@ -153,10 +156,8 @@ def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, scratch: Path, log: 
         assert making.stdin is not None
         try:
             _to_gnu_tar(installing.stdout, making.stdin)
-        except BrokenPipeError:
-            pass  # mke2fs gave up: its exit code and the log tell
-        except tarfile.ReadError:
-            pass  # and here mmdebstrap
+        except (OSError, tarfile.TarError):
+            return False  # one of them gave up; the log tells why
         except BaseException:
             installing.kill()
             making.kill()
@@ -172,7 +173,6 @@ def _to_gnu_tar(source: IO[bytes], target: IO[bytes]) -> None:
     ):
         for member in reading:
             writing.addfile(member, reading.extractfile(member) if member.isreg() else None)
-            reading.members = []  # or it would remember every one
 
 
 def _boot_and_save(image: Image, *, say: Say) -> None:
@@ -193,7 +193,7 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
     ssh.write_known_hosts(known_hosts, port=machine.port, host_key=image.host_key)
     with (image.directory / "qemu.log").open("wb") as log:
         process = subprocess.Popen(
-            qemu.tied(machine.command("-qmp", "unix:qmp,server=on,wait=off")),
+            qemu.tied(machine.command()),
             cwd=image.directory,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -202,11 +202,8 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
     try:
         _wait_for_docker(machine, process, known_hosts=known_hosts, user_key=image.user_key)
         say("saving it with Docker active")
-        control = qemu.Qmp("qmp", image.directory)
-        try:
+        with qemu.Qmp(image.directory) as control:
             control.save_state(image.state)
-        finally:
-            control.close()
         process.wait(timeout=60)
     finally:
         process.kill()
@@ -218,26 +215,31 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
 def _wait_for_docker(
     machine: Machine, process: subprocess.Popen[bytes], *, known_hosts: Path, user_key: Path
 ) -> None:
-    # Units still starting would be frozen into every guest: wait until the boot is over, then ask the daemon.
     ready = ssh.command(
         user="root",
         port=machine.port,
         user_key=user_key,
         known_hosts=known_hosts,
-        argv=(
-            "sh",
-            "-c",
-            "systemctl is-system-running --wait; systemctl is-active docker && docker version && sync",
-        ),
+        argv=("sh", "-c", _DOCKER_RUNS),
     )
     deadline = time.monotonic() + _BOOT_TIMEOUT
     last = ""
     while process.poll() is None and time.monotonic() < deadline:
-        shown = subprocess.run(ready, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        try:
+            shown = subprocess.run(
+                ready,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=max(1, deadline - time.monotonic()),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            break
         if shown.returncode == 0:
             return
-        last = (shown.stderr or shown.stdout).strip()
+        last = text.line(shown.stderr or shown.stdout)
         time.sleep(1)
     raise InternalError(
-        f"the guest did not get Docker running: {last or 'QEMU ended'}; its console says: {machine.last_words()}"
+        f"the guest got no Docker running: {last or 'no answer'}; its console says: {machine.last_words()}"
     )

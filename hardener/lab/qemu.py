@@ -12,13 +12,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hardener import text
 from hardener.errors import InternalError
-from hardener.lab import recipe
+from hardener.lab import host, recipe
 
 QEMU = "qemu-system-x86_64"
+
+# Seconds QEMU may take to answer.
+_QMP_TIMEOUT = 60
+
+# Relative to the machine's folder, where QEMU is started: a socket's path may have about a hundred
+# characters, a cache folder's more.
+_QMP_SOCKET = "qmp"
 
 _ACCELERATORS = {
     "kvm": ("-accel", "kvm", "-cpu", "host"),
@@ -88,6 +95,7 @@ class Machine:
             *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
             *("-serial", f"file:{self.console}", "-pidfile", str(self.pidfile)),
+            *("-qmp", f"unix:{_QMP_SOCKET},server=on,wait=off"),
             # Its stricter settings would keep QEMU from going to the background.
             *("-sandbox", "on,obsolete=deny,resourcecontrol=deny"),
             *extra,
@@ -105,8 +113,7 @@ def hardware(accelerator: str) -> tuple[str, ...]:
 
 def version() -> str:
     """QEMU's version line: a saved state is only good for the QEMU that wrote it."""
-    shown = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
-    return shown.stdout.partition("\n")[0]
+    return host.run(QEMU, "--version").partition("\n")[0]
 
 
 def kvm_accessible() -> bool:
@@ -117,8 +124,8 @@ def kvm_accessible() -> bool:
 def choose_accelerator(kernel: Path, *, timeout: float = 15) -> str:
     """Hardware virtualisation if a kernel really runs with it, else emulation.
 
-    An openable /dev/kvm proves little: nested and para-virtualised hosts create a virtual machine and then
-    fail on its first instructions. So a kernel without a disk is started: it must get to the panic that says so.
+    An openable /dev/kvm proves little: some hosts that are virtual themselves create a virtual machine and
+    then fail on its instructions. So a kernel is started without a disk: it must get as far as to panic.
 
     Args:
         kernel: any kernel.
@@ -141,7 +148,7 @@ def choose_accelerator(kernel: Path, *, timeout: float = 15) -> str:
 
 
 def start(machine: Machine, *, incoming: Path) -> None:
-    """Start a guest in the background, from a saved state.
+    """Start a guest in the background from a saved state; returns when it runs.
 
     Args:
         machine: what to start.
@@ -150,10 +157,19 @@ def start(machine: Machine, *, incoming: Path) -> None:
     Raises:
         InternalError: QEMU refused.
     """
-    command = machine.command("-incoming", f"file:{incoming}", "-daemonize")
-    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        machine.command("-incoming", f"file:{incoming}", "-daemonize"),
+        cwd=machine.directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if ran.returncode:
         raise InternalError(f"QEMU did not start: {ran.stderr.strip() or f'exit code {ran.returncode}'}")
+    # A connection attempted sooner is lost, and tried again by QEMU only after seconds.
+    with Qmp(machine.directory) as control:
+        control.wait_until_running()
 
 
 def running_pid(pidfile: Path) -> int | None:
@@ -204,23 +220,31 @@ def stop(pidfile: Path, *, timeout: float = 10) -> bool:
 
 
 class Qmp:
-    """QEMU's control socket, as far as saving a state needs it."""
+    """QEMU's control socket, as far as saving and restoring a state needs it; a context manager.
 
-    def __init__(self, socket_name: str, directory: Path) -> None:
-        # A socket's path may have about a hundred characters, a cache folder's more: go by its descriptor.
+    Args:
+        directory: the machine's folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
         folder = os.open(directory, os.O_PATH)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(_QMP_TIMEOUT)
         try:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._socket.settimeout(60)
-            self._socket.connect(f"/proc/self/fd/{folder}/{socket_name}")
+            self._socket.connect(f"/proc/self/fd/{folder}/{_QMP_SOCKET}")
+        except OSError as error:
+            self._socket.close()
+            raise InternalError(f"QEMU's control socket in {directory} does not answer: {error}") from error
         finally:
             os.close(folder)
         self._lines = self._socket.makefile("r")
+
+    def __enter__(self) -> Self:
         self._lines.readline()  # the greeting
         self.execute("qmp_capabilities")
+        return self
 
-    def close(self) -> None:
-        """Let go of the socket."""
+    def __exit__(self, *raised: object) -> None:
         self._lines.close()
         self._socket.close()
 
@@ -233,14 +257,24 @@ class Qmp:
         message: dict[str, Any] = {"execute": command}
         if arguments:
             message["arguments"] = arguments
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
-        for line in self._lines:
-            answer = json.loads(line)
-            if "error" in answer:
-                raise InternalError(f"QEMU refused {command}: {answer['error'].get('desc')}")
-            if "return" in answer:
-                return answer["return"]
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+            for line in self._lines:
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise InternalError(f"QEMU refused {command}: {answer['error'].get('desc')}")
+                if "return" in answer:
+                    return answer["return"]
+        except OSError as error:
+            raise InternalError(f"QEMU did not answer {command}: {error}") from error
         raise InternalError(f"QEMU ended during {command}")
+
+    def wait_until_running(self) -> None:
+        """Wait until a saved state is loaded and the guest goes on from it."""
+        while (status := self.execute("query-status")["status"]) == "inmigrate":
+            time.sleep(0.05)
+        if status != "running":
+            raise InternalError(f"the restored guest does not run, QEMU says: {status}")
 
     def save_state(self, path: Path) -> None:
         """Write the guest's whole state to a file and end QEMU.

@@ -28,6 +28,7 @@ _PACKAGES = (
     "linux-image-cloud-amd64",
     "nftables",
     "openssh-server",
+    "passwd",
     "procps",
     "python3",
     "sudo",
@@ -35,6 +36,12 @@ _PACKAGES = (
     "systemd-sysv",
     "udev",
 )
+
+_HOSTS = """\
+127.0.0.1 localhost
+127.0.1.1 lab
+::1 localhost ip6-localhost ip6-loopback
+"""
 
 # Addresses of QEMU's user network; static, so that no boot waits for a lease.
 _NETWORK = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from pathlib import Path
 
 from hardener.lab import host
@@ -11,13 +10,7 @@ from hardener.lab import host
 
 def generate_key(path: Path, *, comment: str) -> str:
     """Make a key pair without a passphrase; returns the public key."""
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
-        env=host.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )
+    host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
     return path.with_name(f"{path.name}.pub").read_text()
 
 
