@@ -118,7 +118,7 @@ class ModulesLoad(Activation):
         for module in modules:
             if not self._valid.fullmatch(str(module)):
                 raise Refused(f"activation {self.name}: {module!r} is no name of a module")
-        return [module for module in modules if not os.path.isdir(f"/sys/module/{module}")]
+        return [module for module in modules if not _in_kernel(module)]
 
     def perform(self) -> None:
         """Load what is missing."""
@@ -216,6 +216,13 @@ def audit_rule(line: str) -> tuple[str, ...]:
             elif name == "key":
                 key = text
     return action, path.rstrip("/"), key
+
+
+def _in_kernel(module: str) -> bool:
+    """Whether a module is loaded or built in; not everything that is built in shows in /sys/module."""
+    if os.path.isdir(f"/sys/module/{module}"):
+        return True
+    return f"/{module}.ko" in _read(f"/lib/modules/{os.uname().release}/modules.builtin")
 
 
 def _nothing(*_: object) -> None:

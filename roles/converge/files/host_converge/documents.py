@@ -12,6 +12,8 @@ r"""What the controller asks for: documents of resources and activations, checke
      "activations": [{"name": "docker", "when": ["/etc/docker/daemon.json"], ...}],
      "notes": ["userns-remap is not applied: the host has 3 images"]}
 
+or, where a protection can do nothing for a host: ``{"name": "audit_rules", "refused": "no audit here"}``.
+
 Owner, group and mode of a ``json`` resource count where the file has to be made; one that is there keeps its.
 """
 
@@ -109,6 +111,7 @@ class Document(NamedTuple):
     name: str
     resources: tuple[Resource, ...]
     notes: tuple[str, ...]
+    refused: str
 
 
 class Request(NamedTuple):
@@ -122,6 +125,11 @@ class Request(NamedTuple):
     def notes(self) -> list[str]:
         """What the documents want to tell the reader of the result."""
         return [f"{document.name}: {note}" for document in self.documents for note in document.notes]
+
+    @property
+    def refused(self) -> list[str]:
+        """The documents that refuse this host, and why."""
+        return [f"{document.name}: {document.refused}" for document in self.documents if document.refused]
 
 
 def parse(raw: Mapping[str, Any], known_activations: tuple[str, ...]) -> Request:
@@ -158,13 +166,13 @@ def _document(raw: Any) -> Document:
     name = _take(raw, "name", str, "a document")
     if not _NAME.fullmatch(name):
         raise Refused(f"a document cannot be called {name!r}")
-    _only(raw, ("name", "resources", "activations", "notes"), name)
+    _only(raw, ("name", "resources", "activations", "notes", "refused"), name)
     resources = [
         _resource(entry, name, f"{name}: resources[{number}]")
         for number, entry in enumerate(_take(raw, "resources", list, name, []))
     ]
     notes = tuple(str(note) for note in _take(raw, "notes", list, name, []))
-    return Document(name, tuple(resources), notes)
+    return Document(name, tuple(resources), notes, _take(raw, "refused", str, name, ""))
 
 
 def _resource(raw: Any, document: str, where: str) -> Resource:

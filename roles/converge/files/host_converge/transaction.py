@@ -43,6 +43,8 @@ class Transaction:
             Refused: it was not begun.
             Failed: its worker was killed.
         """
+        if self._request.refused and len(self._request.refused) == len(self._request.documents):
+            raise Refused("; ".join(self._request.refused))
         if self._request.check and not self._store.exists:
             return self._run()
         if not self._request.check:
@@ -74,6 +76,7 @@ class Transaction:
             "activations": [activation.describe() for activation in due],
             "notes": notes,
             "pending": pending,
+            "refused": self._request.refused,
             "recovered": interrupted.run if interrupted else recovered.get("run", ""),
             "outcome": "unchanged",
             "run": "",

@@ -1,0 +1,152 @@
+"""From a snapshot to the document that gives the engine's files to root and shuts others out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+_DROP_IN = "/etc/systemd/system/docker.socket.d/50-hardener.conf"
+_SOCKET = 0o660
+
+
+class FilterModule:
+    """Filters of the role."""
+
+    def filters(self) -> dict[str, Any]:
+        """Filters by name."""
+        return {"docker_files_document": document}
+
+
+class _Rule(NamedTuple):
+    """Who may have a path: owner root, this group (empty: whichever has it), this mode at most."""
+
+    path: str
+    at_most: int
+    group: str = "root"
+
+
+def document(snapshot: Mapping[str, Any], *, enforce: bool) -> dict[str, Any]:
+    """The document; ``enforce`` is the role's variable."""
+    sources = snapshot["sources"]
+    for source in ("engine", "files", "daemon.config"):
+        entry = sources.get(source, {})
+        if source == "engine" and entry.get("state") == "absent":
+            return {"name": "docker_files", "refused": "there is no Docker engine on this host"}
+        if entry.get("state") != "ok":
+            why = entry.get("error") or "not collected"
+            return {"name": "docker_files", "refused": f"{source} could not be read: {why}"}
+    if sources["engine"]["data"].get("rootless"):
+        return {"name": "docker_files", "refused": "the engine is rootless: its files belong to its user"}
+    if not enforce:
+        return {"name": "docker_files", "notes": ["docker_files_enforce is false: nothing is looked after"]}
+    files = sources["files"]["data"]
+    resources = []
+    for rule in _rules(sources, files):
+        record = files.get(rule.path)
+        if not record or "error" in record:
+            continue
+        group = "" if record.get("gid") == 0 else rule.group
+        resources.append(
+            {
+                "kind": "attributes",
+                "path": rule.path,
+                "owner": "root",
+                "group": group,
+                "at_most": f"{rule.at_most:04o}",
+                "remove_acl": _gives_more(record.get("acl") or (), rule.at_most),
+            }
+        )
+    drop_in = _drop_in(_unit(sources, "docker.socket"))
+    if not drop_in:
+        return {"name": "docker_files", "resources": resources}
+    return {
+        "name": "docker_files",
+        "resources": [*resources, {"kind": "file", "path": _DROP_IN, "content": drop_in}],
+        "activations": [{"name": "systemd-reload", "when": [_DROP_IN]}],
+    }
+
+
+def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Rule]:
+    engine, config = sources["engine"]["data"], sources["daemon.config"]["data"]
+    for name in ("docker.service", "docker.socket"):
+        unit = _unit(sources, name)
+        for path in (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ())):
+            if path:
+                yield _Rule(path, 0o644)
+    yield _Rule("/etc/docker", 0o755)
+    for path, record in files.items():
+        if path.startswith("/etc/docker/certs.d/") and record and record.get("type") == "file":
+            yield _Rule(path, 0o400 if path.endswith(".key") else 0o444)
+    yield from _tls(engine, config)
+    yield _Rule(str(config.get("path") or "/etc/docker/daemon.json"), 0o644)
+    yield _Rule("/etc/default/docker", 0o644)
+    yield _Rule("/etc/sysconfig/docker", 0o644)
+    yield from _sockets(sources, engine, config)
+    yield _Rule(str(engine.get("containerd_socket") or "/run/containerd/containerd.sock"), _SOCKET)
+
+
+def _tls(engine: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[_Rule]:
+    """The files that TLS is set up with; default places count only where the command line turns TLS on."""
+    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
+    environment = config.get("environment") or {}
+    folder = (
+        environment.get("DOCKER_CERT_PATH")
+        or environment.get("DOCKER_CONFIG")
+        or f"{engine.get('home') or '/root'}/.docker"
+    )
+    by_default = {"tls", "tlsverify"} & set(flags) or environment.get("DOCKER_TLS_VERIFY")
+    for key, name, at_most in (
+        ("tlscacert", "ca.pem", 0o444),
+        ("tlscert", "cert.pem", 0o444),
+        ("tlskey", "key.pem", 0o400),
+    ):
+        given = (list(flags.get(key) or ()) or [parsed.get(key)])[-1]
+        if given or by_default:
+            yield _Rule(str(given or f"{folder}/{name}"), at_most)
+
+
+def _sockets(
+    sources: Mapping[str, Any], engine: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[_Rule]:
+    """The API's sockets, and the group that the configuration gives them to."""
+    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
+    hosts = [str(host) for host in flags.get("host") or parsed.get("hosts") or ()]
+    unit = _unit(sources, "docker.socket") if any(host.startswith("fd://") for host in hosts) else {}
+    group = (
+        unit.get("SocketGroup") or (list(flags.get("group") or ()) or [parsed.get("group")])[-1] or "docker"
+    )
+    paths = [str(engine.get("socket") or "")]
+    paths += [
+        host[len("unix://") :] or "/var/run/docker.sock" for host in hosts if host.startswith("unix://")
+    ]
+    paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
+    known = (sources.get("groups", {}).get("data") or {}).keys()
+    for path in dict.fromkeys(path for path in paths if path.startswith("/")):
+        yield _Rule(path, _SOCKET, str(group) if group in known else "")
+
+
+def _unit(sources: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    unit: Mapping[str, Any] = (sources.get("units", {}).get("data") or {}).get(name) or {}
+    return unit if unit.get("LoadState") == "loaded" else {}
+
+
+def _drop_in(unit: Mapping[str, Any]) -> str:
+    """What makes the socket come up right the next time, where its unit would not."""
+    lines = []
+    mode = str(unit.get("SocketMode") or "0660")
+    if int(mode, 8) & ~_SOCKET:
+        lines.append(f"SocketMode={int(mode, 8) & _SOCKET:04o}")
+    if unit.get("SocketUser") not in (None, "", "root"):
+        lines.append("SocketUser=root")
+    return "\n".join(["# Written by hardener.", "[Socket]", *lines, ""]) if lines else ""
+
+
+def _gives_more(acl: Any, at_most: int) -> bool:
+    """Whether an access control list gives somebody by name more than everybody may have."""
+    mask = next((_bits(entry) for entry in acl if entry.get("tag") == "mask"), 7)
+    return any(entry.get("id") is not None and _bits(entry) & mask & ~(at_most & 7) for entry in acl)
+
+
+def _bits(entry: Mapping[str, Any]) -> int:
+    granted = str(entry.get("perms") or "")
+    return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in granted)
