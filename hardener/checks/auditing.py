@@ -16,7 +16,7 @@ from hardener.checks.paths import (
     unit_files,
 )
 from hardener.checks.settings import Settings
-from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import Snapshot
 
@@ -45,7 +45,7 @@ def _register(slug: str, what: str, find: Find, permissions: str = CHANGE) -> No
     def audited(snapshot: Snapshot) -> Verdict:
         watched = find(snapshot)
         if not watched:
-            return not_applicable(f"{what} does not exist on this host")
+            return not_applicable(f"not on this host: {what}")
         return _decide(snapshot, watched, permissions)
 
 
@@ -74,12 +74,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
             key=len,
             default=frozenset(permissions),
         )
-        if in_kernel:
-            offenders.append(Offender("file", item.path, f"no loaded rule records {_spoken(in_kernel)}"))
-        if in_files:
-            offenders.append(
-                Offender("file", item.path, f"no rule that lasts in /etc/audit records {_spoken(in_files)}")
-            )
+        offenders += [Offender("file", item.path, reason) for reason in _reasons(in_kernel, in_files)]
     enabled = status.get("enabled")
     if enabled not in (1, 2):
         offenders.append(Offender("setting", "auditing", f"switched off in the kernel (enabled {enabled})"))
@@ -89,12 +84,22 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
         return passed(expected, "recorded now and after a reboot", evidence=evidence, checked=len(watched))
     return failed(
         expected,
-        "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders[:2])
-        + (f" (and {len(offenders) - 2} more)" if len(offenders) > 2 else ""),
+        listed([f"{offender.name}: {offender.detail}" for offender in offenders], 2, glue="; "),
         offenders=offenders,
         evidence=evidence,
         checked=len(watched),
     )
+
+
+def _reasons(in_kernel: frozenset[str], in_files: frozenset[str]) -> list[str]:
+    if in_kernel and in_kernel == in_files:
+        return [f"no rule records {_spoken(in_kernel)}, in the kernel or in /etc/audit"]
+    reasons = []
+    if in_kernel:
+        reasons.append(f"no loaded rule records {_spoken(in_kernel)}")
+    if in_files:
+        reasons.append(f"no rule that lasts in /etc/audit records {_spoken(in_files)}")
+    return reasons
 
 
 def _rule_sets(files: Iterable[dict[str, object]]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from hardener.checks import check, shapes
 from hardener.checks.containers import containers
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
-from hardener.checks.verdicts import failed, manual, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
@@ -140,7 +140,7 @@ def insecure_registries(snapshot: Snapshot) -> Verdict:
     ]
     evidence = Settings(snapshot).evidence("insecure-registries", "registry-mirrors")
     if offenders:
-        actual = "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders)
+        actual = listed([f"{offender.name}: {offender.detail}" for offender in offenders], glue="; ")
         return failed(expected, actual, offenders=offenders, evidence=evidence)
     return passed(expected, "the engine uses none", evidence=evidence)
 
@@ -205,7 +205,7 @@ def central_logging(snapshot: Snapshot) -> Verdict:
             local.append(Offender(kind, name, f"driver {driver} keeps logs on the host"))
     evidence = [f"{name}: {driver}" for (_, name), (driver, _) in drivers.items()]
     if lost:
-        names = ", ".join(offender.name for offender in lost)
+        names = listed([offender.name for offender in lost])
         return failed(
             expected,
             f"logs are thrown away: {names}",
@@ -214,7 +214,7 @@ def central_logging(snapshot: Snapshot) -> Verdict:
             checked=len(drivers),
         )
     if local:
-        names = ", ".join(f"{offender.name} ({offender.detail.split()[1]})" for offender in local)
+        names = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
         return manual(
             expected,
             f"look whether something on this host ships the logs of {names}",

@@ -15,7 +15,7 @@ from hardener.checks.paths import (
     unit_files,
 )
 from hardener.checks.settings import Settings, tls
-from hardener.checks.verdicts import count, failed, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import count, failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
@@ -35,16 +35,15 @@ def _register(
             return not_applicable(f"the daemon is rootless: {what} belongs to its user")
         found = [(path, record) for path in find(snapshot) if (record := snapshot.file(path)) is not None]
         if not found:
-            return not_applicable(f"{what} does not exist on this host")
+            return not_applicable(f"not on this host: {what}")
         offenders = [
             Offender("file", path, reason) for path, record in found if (reason := wrong(snapshot, record))
         ]
         sentence = f"{what}: {expected}"
         if not offenders:
             return passed(sentence, _seen(found), checked=len(found))
-        shown = "; ".join(f"{offender.name} {offender.detail}" for offender in offenders[:3])
-        more = f" and {len(offenders) - 3} more" if len(offenders) > 3 else ""
-        return failed(sentence, shown + more, offenders=offenders, checked=len(found))
+        shown = listed([f"{offender.name} {offender.detail}" for offender in offenders], 3, glue="; ")
+        return failed(sentence, shown, offenders=offenders, checked=len(found))
 
 
 def _seen(found: Sequence[tuple[str, JSONObject]]) -> str:

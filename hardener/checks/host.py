@@ -9,7 +9,7 @@ from typing import Any
 from hardener.checks import all_checks, check, policy
 from hardener.checks.paths import api_sockets, data_root, unit
 from hardener.checks.settings import Settings
-from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
@@ -41,7 +41,7 @@ def _on_parents_device(mounts: Sequence[JSONObject], path: str) -> list[Offender
     parent = _mount(mounts, posixpath.dirname(path))
     own = _mount(mounts, path)
     if path != "/" and own["device"] == parent["device"]:
-        return [Offender("directory", path, f"shares the file system mounted at {own['mount_point']}")]
+        return [Offender("directory", path, f"lies on the same device as {posixpath.dirname(path)}")]
     return []
 
 
@@ -89,7 +89,7 @@ def trusted_users(snapshot: Snapshot) -> Verdict:
     ]
     if not offenders:
         return passed(expected, _nobody_else(reach), evidence=evidence, checked=len(reach))
-    names = ", ".join(offender.name for offender in offenders)
+    names = listed([offender.name for offender in offenders], 10)
     if approved is None and EVERYBODY not in reach:
         return manual(
             expected,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
-from hardener.checks.verdicts import count, failed, passed
+from hardener.checks.verdicts import count, failed, listed, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
@@ -82,11 +82,10 @@ def kernel_settings(snapshot: Snapshot) -> Verdict:
     expected = "kernel settings of the baseline are in force"
     if not offenders:
         return passed(expected, f"all {count(checked, 'setting')} hold", checked=checked)
-    shown = ", ".join(offender.name for offender in offenders[:4])
-    more = f" and {len(offenders) - 4} more" if len(offenders) > 4 else ""
+    shown = listed([f"{offender.name} {offender.detail}" for offender in offenders], glue="; ")
     return failed(
         expected,
-        f"{len(offenders)} of {count(checked, 'setting')}: {shown}{more}",
+        f"{len(offenders)} of {count(checked, 'setting')}: {shown}",
         offenders=offenders,
         checked=checked,
     )

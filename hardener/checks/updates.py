@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hardener.checks import check
-from hardener.checks.verdicts import count, failed, manual, passed
+from hardener.checks.verdicts import count, failed, listed, manual, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
@@ -48,7 +48,8 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         )
         for update in packages.get("pending_security") or ()
     ]
-    found = [f"{count(len(offenders), 'security update')} pending"] if offenders else []
+    names = listed([offender.name for offender in offenders])
+    found = [f"{count(len(offenders), 'security update')} pending: {names}"] if offenders else []
     if packages.get("reboot_required"):
         waiting = packages.get("reboot_packages") or ["unknown packages"]
         offenders += [Offender("package", str(name), "installed, waits for a reboot") for name in waiting]
@@ -106,7 +107,8 @@ def _apt(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
         if state != "active":
             offenders.append(Offender("unit", timer, f"is {state or 'missing'}"))
     if offenders:
-        return failed(expected, _sentence(offenders), offenders=offenders, evidence=evidence)
+        actual = listed([f"{offender.name} {offender.detail}" for offender in offenders], glue="; ")
+        return failed(expected, actual, offenders=offenders, evidence=evidence)
     return passed(expected, "unattended-upgrades, run by the apt-daily timers", evidence=evidence)
 
 
@@ -128,7 +130,3 @@ def _dnf(snapshot: Snapshot, packages: JSONObject, expected: str) -> Verdict:
     return failed(
         expected, found, offenders=[Offender("unit", "dnf-automatic-install.timer", "is not active")]
     )
-
-
-def _sentence(offenders: Sequence[Offender]) -> str:
-    return "; ".join(f"{offender.name} {offender.detail}" for offender in offenders)

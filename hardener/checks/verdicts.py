@@ -75,3 +75,9 @@ def not_applicable(reason: str, *, evidence: Sequence[str] = ()) -> Verdict:
 def count(number: int, noun: str, plural: str = "") -> str:
     """``count(1, "container")`` is ``"1 container"``, ``count(3, "entry", "entries")`` ``"3 entries"``."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], limit: int = 4, *, glue: str = ", ") -> str:
+    """Names for a sentence: the first few, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return glue.join(names[:limit]) + more
