@@ -46,11 +46,11 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether it has processes; one that waits for its next restart has none."""
-        if self.facts is not None:
-            return True
-        state = shapes.required(self.inspect, "State", SOURCE)
-        return bool(state.get("Running")) and not state.get("Restarting")
+        """Whether it has processes. One that waits for its next restart has none, nor one that just ended.
+
+        The collector looks at the processes of each, and fails as a whole where it may not.
+        """
+        return self.facts is not None
 
     @property
     def config(self) -> JSONObject:

@@ -18,6 +18,7 @@ from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 _DEFAULT_SHARES = 1024  # the engine's word for the weight that everybody has
+_DEFAULT_WEIGHT = 100  # the kernel's
 _MISSING = object()
 
 
@@ -71,16 +72,12 @@ def _cpu(container: Container) -> Iterator[str]:
     if ceiling is not _MISSING and ceiling is not None:
         return
     # Declaring the default weight asks for nothing, though runc may write it as another number.
-    heavy = weight is not _MISSING and weight is not None and weight != _default_weight(container.snapshot)
-    if heavy and shares != _DEFAULT_SHARES:
+    weighty = weight is not _MISSING and weight is not None and weight != _DEFAULT_WEIGHT
+    if weighty and shares != _DEFAULT_SHARES:
         return
     but = ", though one is declared" if declared else ""
     same = " (1024 is the default weight)" if shares == _DEFAULT_SHARES else ""
     yield f"runs without a processor limit{but}{same}"
-
-
-def _default_weight(snapshot: Snapshot) -> int:
-    return 100 if snapshot.fact("system").get("cgroup_version") == 2 else _DEFAULT_SHARES
 
 
 @check("container-pids-limit")

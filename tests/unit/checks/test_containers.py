@@ -27,27 +27,16 @@ def test_its_name_has_no_slash(inspect: dict[str, Any], name: str) -> None:
     assert only_one(entry).name == name
 
 
-@pytest.mark.parametrize(
-    ("state", "running"),
-    [
-        ({"Running": True}, True),
-        ({"Running": True, "Paused": True}, True),
-        ({"Running": True, "Restarting": True}, False),
-        ({"Running": False}, False),
-        ({}, False),
-    ],
-)
-def test_it_runs_while_it_has_processes(state: dict[str, bool], running: bool) -> None:
-    entry = container()
-    entry["inspect"]["State"] = state
-    entry["proc"] = None
-    assert only_one(entry).running is running
-
-
-def test_its_kernel_facts_prove_that_it_runs() -> None:
+def test_its_processes_prove_that_it_runs() -> None:
     entry = container()
     entry["inspect"]["State"] = {"Running": False}
     assert only_one(entry).running
+
+
+def test_one_that_ended_since_it_was_inspected_does_not_run() -> None:
+    entry = container()
+    entry["proc"] = None
+    assert not only_one(entry).running
 
 
 @pytest.mark.parametrize(

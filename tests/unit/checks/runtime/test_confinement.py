@@ -247,8 +247,7 @@ class TestNoNewPrivileges:
 
 
 def test_a_container_whose_processes_could_not_be_read_is_an_error(judge: Judge) -> None:
-    unread = hardened()
-    unread["proc"] = None
+    unread = hardened(proc={"label": None, "seccomp": None, "no_new_privs": None})
     for slug in ("container-apparmor", "container-seccomp-enabled", "container-no-new-privileges"):
         with pytest.raises(FactUnavailable, match="twin could not be read"):
             judge(slug, with_containers(unread))

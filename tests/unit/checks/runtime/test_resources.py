@@ -104,13 +104,6 @@ class TestProcessor:
         stopped = hardened("bad", running=False, HostConfig={"NanoCpus": 0, "CpuShares": 1024})
         assert broken(judge, CPU, stopped)
 
-    @pytest.mark.parametrize("version", [1, "hybrid"])
-    def test_the_default_weight_of_cgroup_v1(self, judge: Judge, version: Any) -> None:
-        plain = grouped(cpu_max=None, cpu_weight=1024, config=NOTHING)
-        heavy = grouped("heavy", cpu_max=None, cpu_weight=512, config={"NanoCpus": 0, "CpuShares": 512})
-        verdict = judge(CPU, with_containers(plain, heavy, system={"cgroup_version": version}))
-        assert list(details(verdict)) == ["bad"]
-
     def test_db_45_a_quota_counts(self, judge: Judge) -> None:
         held(judge, CPU, grouped(cpu_max="50000 100000", config={"NanoCpus": 0, "CpuQuota": 50000}))
         held(judge, CPU, hardened(running=False, HostConfig={"NanoCpus": 0, "CpuQuota": 50000}))
