@@ -24,6 +24,7 @@ CHANGE = "wa"
 CHANGE_AND_RUN = "wax"
 _WORDS = {"w": "write", "a": "attribute change", "x": "execution"}
 _SHOWN = 8
+_NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
             "auditd is not installed: nothing is recorded",
             offenders=[Offender("file", item.path, "not audited") for item in watched],
         )
-    loaded = auditrules.parse(source.get("rules") or ())
+    loaded = auditrules.parse(source.get("rules") or (), native=native)
     status = source.get("status") or {}
     offenders = []
     for item in watched:

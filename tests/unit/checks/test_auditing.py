@@ -178,6 +178,12 @@ def test_the_configured_data_root_counts_and_not_the_remapped_part(judge: Judge)
     assert judge("audit-var-lib-docker", audited(["-w /var/lib/docker -p wa"], **root)).status is Status.FAIL
 
 
+def test_a_32_bit_machine_has_32_bit_rules(judge: Judge) -> None:
+    rule = "-a always,exit -F arch=b32 -F path=/usr/sbin/dockerd -F perm=wxa -F key=docker"
+    assert judge("audit-dockerd", audited([rule], system={"arch": "armv7l"})).status is Status.PASS
+    assert judge("audit-dockerd", audited([rule])).status is Status.FAIL
+
+
 def test_a_link_is_audited_where_it_points(judge: Judge) -> None:
     files = {"/etc/docker/daemon.json": {**REGULAR, "target": "/srv/conf/daemon.json"}}
     assert judge("audit-daemon-json", audited(["-w /etc/docker"], files=files)).status is Status.FAIL

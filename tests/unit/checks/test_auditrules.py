@@ -71,6 +71,12 @@ def test_a_rule_does_not_cover(rules: list[str], path: str, needed: str, left: s
     assert auditrules.parse(rules).uncovered(path, needed) == frozenset(left)
 
 
+def test_a_rule_for_the_machines_own_system_calls_is_complete() -> None:
+    rules = ["-a always,exit -F arch=b32 -F path=/p -F perm=wa"]
+    assert not auditrules.parse(rules, native="b32").uncovered("/p", "wa")
+    assert auditrules.parse(rules, native="b64").uncovered("/p", "wa")
+
+
 def test_what_comes_first_decides() -> None:
     rules = auditrules.parse(["-w /p -p wa", "-a never,exit -F path=/p"])
     assert not rules.uncovered("/p", "wa")
