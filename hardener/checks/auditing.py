@@ -53,7 +53,11 @@ def _register(slug: str, what: str, find: Find, permissions: str = CHANGE) -> No
 def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) -> Verdict:
     wanted = ", ".join(_WORDS[permission] for permission in permissions)
     expected = f"{_names(watched)}: {wanted} recorded by a rule in the kernel, and by one that lasts"
-    persistent = [auditrules.parse(lines) for lines in _rule_sets(snapshot.fact_or("audit.persistent", []))]
+    native = "b32" if snapshot.fact("system").get("arch") in _NARROW_MACHINES else "b64"
+    persistent = [
+        auditrules.parse(lines, native=native)
+        for lines in _rule_sets(snapshot.fact_or("audit.persistent", []))
+    ]
     source = snapshot.fact_or("audit.loaded", None)
     if source is None:
         return failed(
