@@ -25,6 +25,7 @@ _PROGRAMS = {
     "setpriv": "util-linux",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "unshare": "util-linux",
 }
 
 # Debian keeps administrators' programs in folders that are only in root's PATH.
@@ -48,6 +49,22 @@ def run(*argv: str) -> str:
     if ran.returncode:
         raise InternalError(f"{argv[0]} failed with exit code {ran.returncode}: {text.line(ran.stderr)}")
     return ran.stdout
+
+
+def tied(*argv: str) -> list[str]:
+    """The command, to be killed when we die: a killed build must not leave a machine running."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
+
+
+def contained(*argv: str) -> list[str]:
+    """The command, to be killed with all its children and mounts when we die.
+
+    mmdebstrap as root mounts parts of this machine into the tree it works on. Were they left behind where we
+    see them, removing that tree would remove what is mounted there.
+    """
+    if os.geteuid():
+        return tied(*argv)  # mmdebstrap then takes namespaces of its own
+    return tied("unshare", "--mount-proc", "--pid", "--fork", "--kill-child=KILL", "--", *argv)
 
 
 def require_tools() -> None:

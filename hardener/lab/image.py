@@ -142,14 +142,14 @@ def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, log: Path) -> bool:
     with (
         log.open("wb") as said,
         subprocess.Popen(
-            qemu.tied(bootstrap),
+            host.contained(*bootstrap),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
         ) as installing,
         subprocess.Popen(
-            qemu.tied(make_disk), env=environment, stdin=subprocess.PIPE, stdout=said, stderr=said
+            host.tied(*make_disk), env=environment, stdin=subprocess.PIPE, stdout=said, stderr=said
         ) as making,
     ):
         assert installing.stdout is not None
@@ -193,7 +193,7 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
     ssh.write_known_hosts(known_hosts, port=machine.port, host_key=image.host_key)
     with (image.directory / "qemu.log").open("wb") as log:
         process = subprocess.Popen(
-            qemu.tied(machine.command()),
+            host.tied(*machine.command()),
             cwd=image.directory,
             stdin=subprocess.DEVNULL,
             stdout=log,

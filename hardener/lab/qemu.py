@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -288,11 +287,6 @@ class Qmp:
                 raise InternalError(f"QEMU could not save the guest: {progress.get('error-desc')}")
             time.sleep(0.1)
         self.execute("quit")
-
-
-def tied(command: Sequence[str]) -> list[str]:
-    """The command, to be killed when we die: a killed build must not leave a machine running."""
-    return ["setpriv", "--pdeathsig", "KILL", "--", *command]
 
 
 def free_port() -> int:
