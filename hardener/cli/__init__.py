@@ -70,7 +70,7 @@ def _say(message: str, code: ExitCode) -> ExitCode:
 @click.version_option(__version__, message="hardener %(version)s")
 @verbose_option
 def main() -> None:
-    r"""Harden Docker hosts, prove it with the CIS Docker Benchmark, keep it so.
+    """Harden Docker hosts, prove it with the CIS Docker Benchmark, keep it so.
 
     \b
     Exit codes:
@@ -81,7 +81,7 @@ def main() -> None:
       4    incomplete: nothing fails, but a host or a control could not be evaluated
       5    rolled back: a change broke a host and was undone
       130  interrupted
-    """
+    """  # noqa: D301 - click reads the \b
 
 
 for _verb in (audit, harden, assess, explain, controls, lab):

@@ -27,14 +27,14 @@ STDIN = Path("-")
 def assess(
     *, snapshots: tuple[Path, ...], selection: Selection, files: ReportFiles, exit_zero: bool
 ) -> ExitCode:
-    r"""Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
+    """Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
 
     SNAPSHOT is a file, a folder of *.json files, or - for standard input.
 
     \b
     hardener assess snapshots/ --junit junit.xml
     ssh db01 sudo python3 - < host_snapshot.py | hardener assess -
-    """
+    """  # noqa: D301 - click reads the \b
     from hardener.assess import assess as judge
     from hardener.cli.reporting import exit_code, report
 

@@ -43,7 +43,7 @@ def audit(
     snapshots: Path | None,
     exit_zero: bool,
 ) -> ExitCode:
-    r"""Audit hosts against the CIS Docker Benchmark. Read only.
+    """Audit hosts against the CIS Docker Benchmark. Read only.
 
     Facts are collected by one Ansible task a host, as root: directly where root logs in, with sudo otherwise
     (or as ansible_become says). A host that cannot be reached is part of every report.
@@ -51,7 +51,7 @@ def audit(
     \b
     hardener audit -i localhost,
     hardener audit -i inventory.yml --limit web --junit junit.xml --json report.json
-    """
+    """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.progress import echo
     from hardener.cli.reporting import exit_code, report

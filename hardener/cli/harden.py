@@ -47,7 +47,7 @@ def harden(
     files: ReportFiles,
     snapshots: Path | None,
 ) -> ExitCode:
-    r"""Audit hosts, run the roles that remediate what fails, audit again and show the difference.
+    """Audit hosts, run the roles that remediate what fails, audit again and show the difference.
 
     All changes of a host are one transaction: one restart of the daemon, a health check, and back to what was
     before if the host is not well. Hosts where nothing fails that a role remediates are not touched.
@@ -58,7 +58,7 @@ def harden(
     \b
     hardener harden -i inventory.yml --check --diff
     hardener harden -i inventory.yml --only daemon --junit junit.xml
-    """
+    """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.hardening import announce, apply
     from hardener.cli.progress import echo

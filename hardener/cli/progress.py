@@ -69,7 +69,7 @@ class Progress:
             case TaskResult(host, action, state, reason):
                 if state in self._failed:
                     self._failed[state] += 1
-                    self.note(f"{line(host)}: {state}: {reason}", colour="red")
+                    self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
                 if state in self._failed or action == self._last:
                     self._done.add(host)
         every = _REDRAW_S if self._live else _LINE_EVERY_S

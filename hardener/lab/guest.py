@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hardener.errors import HardenerError, InternalError
 from hardener.lab import host, qemu, recipe, ssh
 from hardener.lab.image import Image, Say, build
@@ -190,6 +188,8 @@ def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
     ssh.write_known_hosts(guest.known_hosts, port=guest.port, host_key=image.host_key)
     qemu.start(machine, incoming=image.state)
     _set_clock(guest, machine)
+    import yaml  # noqa: PLC0415 - `hardener --help` must not wait for it
+
     guest.inventory.write_text(yaml.safe_dump(inventory(guest), sort_keys=False))
     # Last: a folder with this file holds a whole guest.
     (directory / "guest.json").write_text(

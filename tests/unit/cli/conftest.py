@@ -1,0 +1,96 @@
+"""A command line whose fleet answers from memory: hosts, and how each of them behaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hardener.cli import main
+from hardener.fleet import Event, Hosts, Outcome, State, TaskResult
+from hardener.snapshot import Snapshot
+
+
+@dataclass(slots=True)
+class FakeFleet:
+    """Stands for the hosts. ``snapshots``: host to what it gives, a reason where it gives nothing."""
+
+    snapshots: dict[str, Snapshot | str] = field(default_factory=dict)
+    converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
+    error: BaseException | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def __call__(self, **options: Any) -> Self:
+        """Takes the place of the class."""
+        self.options = options
+        return self
+
+    def run(self, playbook: str, **options: Any) -> FakeRun:
+        """A run of a playbook."""
+        self.runs.append((playbook, options))
+        return FakeRun(self, playbook, options)
+
+
+class FakeRun:
+    def __init__(self, fleet: FakeFleet, playbook: str, options: Mapping[str, Any]) -> None:
+        self.fleet = fleet
+        self.variables = options["variables"]
+        self.results = self.audit if playbook == "audit" else self.harden
+        self.outcomes: dict[str, Outcome] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Event]:
+        yield Hosts(tuple(self.fleet.snapshots))
+        if self.fleet.error:
+            raise self.fleet.error
+        for result in self.results():
+            self.outcomes[result.host] = Outcome(result.state, result.reason)
+            yield result
+
+    def audit(self) -> Iterator[TaskResult]:
+        for host, snapshot in self.fleet.snapshots.items():
+            if isinstance(snapshot, str):
+                yield TaskResult(host, "collect", State.UNREACHABLE, snapshot)
+            else:
+                path = Path(self.variables["collect_dest"]) / f"{abs(hash(host))}.json"
+                path.write_text(json.dumps(snapshot.raw))
+                yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path)})
+
+    def harden(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            if host in self.variables["harden_plan"]:
+                data = self.fleet.converge(host)
+                state = State.FAILED if data.get("failed") else State.OK
+                yield TaskResult(host, "converge", state, data["msg"] if data.get("failed") else "", data)
+            else:
+                yield TaskResult(host, "converge", State.SKIPPED)
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+    """The fleet that the command line talks to."""
+    fake = FakeFleet()
+    monkeypatch.setattr("hardener.fleet.Fleet", fake)
+    return fake
+
+
+@pytest.fixture
+def hardener() -> Callable[..., Result]:
+    """Run the command line as a user does."""
+
+    def run(*arguments: str, **options: Any) -> Result:
+        return CliRunner().invoke(main, arguments, prog_name="hardener", **options)
+
+    return run

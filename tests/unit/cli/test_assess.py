@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.unit.snapshots import make
+
+Hardener = Callable[..., Result]
+
+
+def stored(folder: Path, *hosts: str) -> list[str]:
+    for host in hosts:
+        (folder / f"{host}.json").write_text(json.dumps(make(host=host).raw))
+    return [str(folder / f"{host}.json") for host in hosts]
+
+
+def hosts_in(report: Path) -> list[str]:
+    return [host["host"] for host in json.loads(report.read_text())["hosts"]]
+
+
+def test_files_folders_and_standard_input(hardener: Hardener, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    stored(tmp_path / "more", "c", "b")
+    (tmp_path / "more" / "README").touch()
+    (first,) = stored(tmp_path, "z")
+    report = tmp_path / "r.json"
+    arguments = (first, str(tmp_path / "more"), "-", "--json", str(report))
+    result = hardener("assess", *arguments, input=json.dumps(make(host="piped").raw))
+    assert result.exit_code == 3
+    assert hosts_in(report) == ["z", "b", "c", "piped"]
+    assert json.loads(report.read_text())["run"]["ansible_version"] is None
+    assert result.stderr == ""
+
+
+def test_ansible_is_not_needed(hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ansible_runner", None)
+    monkeypatch.delitem(__import__("sys").modules, "hardener.fleet.run", raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "hardener.fleet", raising=False)
+    assert hardener("assess", *stored(tmp_path, "a"), "--only", "2.2").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "x.json is not JSON"),
+        (b"[]", "x.json: not a snapshot: schema is 'list'"),
+        (b'{"schema": "hardener/snapshot/9"}', "x.json: not a snapshot: schema is 'hardener/snapshot/9'"),
+        (None, "x.json: No such file or directory"),
+    ],
+)
+def test_what_is_no_snapshot_is_named(
+    hardener: Hardener, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    result = hardener("assess", *stored(tmp_path, "a"), str(path), "--junit", str(tmp_path / "j.xml"))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "j.xml").exists()
+
+
+def test_standard_input_is_named_too(hardener: Hardener) -> None:
+    result = hardener("assess", "-", input="")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("hardener: error: standard input is not JSON")
+
+
+def test_an_empty_folder_is_an_error(hardener: Hardener, tmp_path: Path) -> None:
+    result = hardener("assess", str(tmp_path))
+    assert result.exit_code == 2
+    assert f"no snapshot in {tmp_path}" in result.stderr
+
+
+def test_exit_zero(hardener: Hardener, tmp_path: Path) -> None:
+    assert hardener("assess", *stored(tmp_path, "a"), "--exit-zero").exit_code == 0

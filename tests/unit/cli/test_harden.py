@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from junitparser import JUnitXml
+
+from hardener.snapshot import Snapshot
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.snapshots import make
+
+Hardener = Callable[..., Result]
+ONLY = ("--only", "daemon-icc-disabled")
+
+
+def bridge(*, icc: bool) -> Snapshot:
+    """A host whose default bridge lets containers talk, or not."""
+    base = make().raw["sources"]["docker.networks"]["data"]
+    networks = json.loads(json.dumps(base))
+    for network in networks:
+        if network["Name"] == "bridge":
+            network["Options"]["com.docker.network.bridge.enable_icc"] = "true" if icc else "false"
+    return make(**{"docker.networks": networks})
+
+
+def changing(fleet: FakeFleet, **answer: Any) -> Callable[[str], dict[str, Any]]:
+    """A transaction that repairs the host, unless the answer says otherwise."""
+
+    def converge(host: str) -> dict[str, Any]:
+        if not answer.get("failed"):
+            fleet.snapshots[host] = bridge(icc=False)
+        return {"outcome": "changed", "changed": True, "msg": "changed /etc/docker/daemon.json", **answer}
+
+    return converge
+
+
+def test_the_base_fails_and_the_repaired_passes(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    assert hardener("audit", "-i", "inv,", *ONLY).exit_code == 3
+    fleet.snapshots = {"web1": bridge(icc=False)}
+    assert hardener("audit", "-i", "inv,", *ONLY).exit_code == 0
+
+
+def test_audits_changes_audits_and_shows_the_difference(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=False)}
+    fleet.converge = changing(fleet)
+    junit, native = tmp_path / "junit.xml", tmp_path / "report.json"
+    result = hardener("harden", "-i", "inv,", *ONLY, "--junit", str(junit), "--json", str(native))
+    assert result.exit_code == 0
+    assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit"]
+    assert fleet.runs[1][1]["variables"] == {"harden_plan": {"web1": ["docker_daemon"]}}
+    assert "plan: web1: docker_daemon (1 failing, impact daemon-restart)\n" in result.stderr
+    assert "web1: changed /etc/docker/daemon.json\n" in result.stderr
+    assert "fixed" in result.stdout.casefold()
+    assert JUnitXml.fromfile(str(junit)).failures == 0
+    assert json.loads(native.read_text())["summary"]["counts"]["fail"] == 0
+    assert json.loads((tmp_path / "report.before.json").read_text())["summary"]["counts"]["fail"] == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "junit.xml",
+        "report.before.json",
+        "report.json",
+    ]
+
+
+def test_where_nothing_fails_nothing_is_run(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+    fleet.snapshots = {"web1": bridge(icc=False)}
+    result = hardener("harden", "-i", "inv,", *ONLY, "--junit", str(tmp_path / "j.xml"))
+    assert result.exit_code == 0
+    assert [playbook for playbook, _ in fleet.runs] == ["audit"]
+    assert "nothing fails that a role remediates" in result.stderr
+    assert (tmp_path / "j.xml").exists()
+
+
+def test_what_no_role_remediates_stays_and_says_so(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"gone": "timed out"}
+    result = hardener("harden", "-i", "inv,", *ONLY)
+    assert result.exit_code == 4
+    assert [playbook for playbook, _ in fleet.runs] == ["audit"]
+
+
+def test_check_changes_nothing_and_diff_shows_what_would(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    diff = [{"path": "/etc/docker/daemon.json", "prepared": '--- before\n+++ after\n+  "icc": false\n'}]
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = lambda host: {
+        "outcome": "would_change",
+        "changed": True,
+        "msg": "change x",
+        "diff": diff,
+    }
+    native = tmp_path / "report.json"
+    result = hardener("harden", "-i", "inv,", *ONLY, "--check", "--diff", "--json", str(native))
+    assert result.exit_code == 3, "it is still not compliant"
+    assert [(playbook, options.get("check")) for playbook, options in fleet.runs] == [
+        ("audit", None),
+        ("harden", True),
+    ]
+    assert fleet.runs[1][1]["diff"] is True
+    shown = 'web1: /etc/docker/daemon.json\n--- before\n+++ after\n+  "icc": false\n'
+    assert result.stdout.startswith(shown)
+    assert json.loads(native.read_text())["summary"]["counts"]["fail"] == 1
+    assert not (tmp_path / "report.before.json").exists()
+
+
+def test_no_differences_unless_asked(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet, diff=[{"path": "/x", "prepared": "+secret"}])
+    assert "+secret" not in hardener("harden", "-i", "inv,", *ONLY).stdout
+
+
+@pytest.mark.parametrize("outcome", ["rolled_back", "rollback_failed"])
+def test_a_rollback_is_the_worst(hardener: Hardener, fleet: FakeFleet, outcome: str) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet, outcome=outcome, failed=True, changed=False, msg="dockerd did not start")
+    result = hardener("harden", "-i", "inv,", *ONLY)
+    assert result.exit_code == 5
+    assert "web1: failed: dockerd did not start\n" in result.stderr
+
+
+def test_a_host_that_could_not_be_changed_is_not_well(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet, outcome="refused", failed=True, msg="duplicate keys")
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 3
+
+
+def test_a_failure_counts_even_where_all_passes_afterwards(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+
+    def converge(host: str) -> dict[str, Any]:
+        fleet.snapshots[host] = bridge(icc=False)
+        return {"outcome": "interrupted", "failed": True, "msg": "killed"}
+
+    fleet.converge = converge
+    assert hardener("harden", "-i", "inv,", *ONLY).exit_code == 4
+
+
+def test_what_was_left_undone_is_said(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet, notes=["userns-remap is not applied: 3 images\x1b[2J"])
+    stderr = hardener("harden", "-i", "inv,", *ONLY).stderr
+    assert "web1: userns-remap is not applied: 3 images\\x1b[2J\n" in stderr
+
+
+def test_hosts_with_the_same_plan_share_a_line(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {f"web{number}": bridge(icc=True) for number in range(7)}
+    fleet.converge = changing(fleet)
+    stderr = hardener("harden", "-i", "inv,", *ONLY).stderr
+    assert "plan: web0, web1, web2, web3, web4 and 2 more: docker_daemon (" in stderr
+    assert stderr.count("plan:") == 1
+
+
+def test_snapshots_of_both_audits_are_kept(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    hardener("harden", "-i", "inv,", *ONLY, "--snapshots", str(tmp_path))
+    assert [len(list((tmp_path / when).iterdir())) for when in ("before", "after")] == [1, 1]
+
+
+def test_passwords_are_asked_for_once(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    result = hardener("harden", "-i", "inv,", *ONLY, "-K", input="s3cret\n")
+    assert result.exit_code == 0
+    assert result.stderr.count("BECOME password") == 1

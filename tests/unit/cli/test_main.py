@@ -1,0 +1,122 @@
+"""How every verb ends: one line on standard error, and an exit code that is a contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+from click.testing import Result
+
+from hardener import __version__
+from hardener.cli import main
+from hardener.errors import ExitCode, HardenerError, InternalError
+
+Hardener = Callable[..., Result]
+REPORT = "(`hardener -v …` shows where; please report it)"
+SEE_AUDIT = "(see `hardener audit --help`)"
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Make the verb ``controls`` end with an exception."""
+
+    def install(error: BaseException) -> None:
+        @click.command()
+        def controls() -> None:
+            raise error
+
+        monkeypatch.setitem(main.commands, "controls", controls)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (HardenerError("no such host", hint="name one"), 2, "hardener: error: no such host (name one)"),
+        (InternalError("ansible broke"), 1, "hardener: error: ansible broke"),
+        (KeyboardInterrupt(), 130, "hardener: error: interrupted"),
+        (click.Abort(), 130, "hardener: error: interrupted"),
+        (
+            ZeroDivisionError("by\nzero"),
+            1,
+            f"hardener: error: internal error: ZeroDivisionError: by zero {REPORT}",
+        ),
+        (HardenerError("two\nlines \x1b[31m"), 2, "hardener: error: two lines \\x1b[31m"),
+    ],
+)
+def test_every_end_is_one_line_and_a_code(
+    hardener: Hardener,
+    failing: Callable[[BaseException], None],
+    error: BaseException,
+    code: int,
+    message: str,
+) -> None:
+    failing(error)
+    result = hardener("controls")
+    assert result.exit_code == code
+    assert result.stderr.strip() == message
+    assert result.stdout == ""
+
+
+def test_verbose_shows_where(hardener: Hardener, failing: Callable[[BaseException], None]) -> None:
+    failing(ZeroDivisionError("by zero"))
+    with pytest.raises(ZeroDivisionError):
+        hardener("-v", "controls", catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nonsense",), "hardener: error: No such command 'nonsense' (see `hardener --help`)"),
+        (("audit",), "hardener: error: Missing option '-i' / '--inventory' (see `hardener audit --help`)"),
+        (
+            ("audit", "-i", "x,", "--level", "3"),
+            f"hardener: error: Invalid value for '--level': 3 is not in the range 1<=x<=2 {SEE_AUDIT}",
+        ),
+        (("assess",), "hardener: error: Missing argument 'SNAPSHOT...' (see `hardener assess --help`)"),
+    ],
+)
+def test_wrong_use_is_one_line(hardener: Hardener, arguments: tuple[str, ...], message: str) -> None:
+    result = hardener(*arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.strip() == message
+
+
+def test_without_a_verb_the_verbs_are_shown(hardener: Hardener) -> None:
+    result = hardener()
+    assert result.exit_code == ExitCode.USAGE
+    assert "Commands:" in result.output
+
+
+def test_help_says_what_the_codes_mean(hardener: Hardener) -> None:
+    result = hardener("-h")
+    assert result.exit_code == 0
+    for code in ExitCode:
+        assert f"\n    {code} " in result.stdout, code
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_every_verb_has_help(hardener: Hardener, verb: str) -> None:
+    result = hardener(verb, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: hardener {verb} ")
+    assert "\\b" not in result.stdout
+
+
+def test_version(hardener: Hardener) -> None:
+    assert hardener("--version").stdout == f"hardener {__version__}\n"
+
+
+def test_help_imports_no_engine() -> None:
+    """Start-up time is a feature: what only a verb needs is imported when it runs."""
+    code = (
+        "import sys; import hardener.cli;"
+        "print([m for m in ('ansible_runner', 'ansible', 'rich', 'jinja2', 'pydantic', 'junit_xml', 'yaml',"
+        " 'hardener.fleet', 'hardener.checks') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout == "[]\n"

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from hardener.cli.progress import Progress
+from hardener.fleet import Event, Hosts, Idle, State, TaskResult, TaskStarted
+
+
+class Stream(io.StringIO):
+    def __init__(self, *, tty: bool) -> None:
+        super().__init__()
+        self.tty = tty
+
+    def isatty(self) -> bool:
+        return self.tty
+
+
+EVENTS: tuple[Event, ...] = (
+    Hosts(("a", "b", "c")),
+    TaskStarted("Collect the facts"),
+    TaskResult("a", "debug", State.OK),
+    TaskResult("a", "collect", State.OK),
+    TaskResult("b", "collect", State.UNREACHABLE, "connection refused"),
+    Idle(),
+    TaskResult("c", "collect", State.FAILED, "no Python"),
+)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that passes by four seconds with every look at it."""
+    now = iter(range(0, 100_000, 4))
+    monkeypatch.setattr("hardener.cli.progress.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def shown(stream: Stream, *events: Event, plain: bool = False) -> str:
+    with Progress("audit", last="collect", stream=stream, plain=plain) as progress:
+        for event in events:
+            progress.show(event)
+    return stream.getvalue()
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    text = shown(Stream(tty=False), *EVENTS)
+    assert "\x1b" not in text
+    assert "\r" not in text
+    lines = text.splitlines()
+    assert "b: unreachable: connection refused" in lines
+    assert "c: failed: no Python" in lines
+    assert lines[-1].startswith("audit: 3 of 3 hosts, 1 unreachable, 1 failed, ")
+
+
+def test_a_long_run_says_something_now_and_then() -> None:
+    lines = shown(Stream(tty=False), *([Idle()] * 20)).splitlines()
+    assert 3 < len(lines) < 15
+    assert {line.split(",")[0] for line in lines} == {"audit: starting"}
+
+
+def test_a_terminal_has_one_live_line() -> None:
+    text = shown(Stream(tty=True), *EVENTS)
+    assert text.startswith("\r\x1b[K")
+    assert "\x1b[2maudit: 1 of 3 hosts" in text
+    assert "Collect the facts" in text
+    *_, last, end = text.split("\r\x1b[K")[-1].split("\n")
+    assert last.startswith("audit: 3 of 3 hosts, 1 unreachable, 1 failed, ")
+    assert end == ""
+
+
+def test_no_color_keeps_the_live_line_and_drops_the_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = shown(Stream(tty=True), *EVENTS)
+    assert text.replace("\r\x1b[K", "").count("\x1b") == 0
+    assert "\r\x1b[K" in text
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_live_line_where_it_would_disturb(monkeypatch: pytest.MonkeyPatch, plain: bool) -> None:
+    if not plain:
+        monkeypatch.setenv("TERM", "dumb")
+    assert "\r" not in shown(Stream(tty=True), *EVENTS, plain=plain)
+
+
+def test_the_live_line_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = shown(Stream(tty=True), TaskStarted("x" * 500))
+    assert all(len(part) < 30 for part in text.split("\r\x1b[K")[:-1])
+
+
+def test_an_error_leaves_no_last_line() -> None:
+    stream = Stream(tty=True)
+    with pytest.raises(ZeroDivisionError), Progress("audit", last="collect", stream=stream):
+        _ = 1 // 0
+    assert stream.getvalue().endswith("\r\x1b[K")
+
+
+def test_one_host_is_a_host() -> None:
+    text = shown(Stream(tty=False), Hosts(("a",)), TaskResult("a", "collect", State.OK))
+    assert text.startswith("audit: 1 of 1 host, ")
