@@ -39,6 +39,9 @@ _DEFAULTS: Mapping[str, Any] = {
     "userland-proxy": True,
 }
 
+# A process's start is known in ticks after a boot whose time is known in seconds.
+_CLOCKS_DIFFER_BY = 2
+
 # What Go's strconv.ParseBool takes, which reads the flags.
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
@@ -144,7 +147,7 @@ class Settings:
         started = self._snapshot.fact("engine").get("started")
         record = self._snapshot.fact("files").get(self.path)
         changed = record.get("mtime") if isinstance(record, Mapping) else None
-        return bool(started and changed and changed > started)
+        return bool(started and changed and changed > started + _CLOCKS_DIFFER_BY)
 
     def drift(self, key: str, effective: object) -> str:
         """How the declared value of a switch parts from the effective one, as the end of a sentence."""

@@ -72,7 +72,8 @@ def test_keys_that_stand_twice_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("started", "mtime", "stale"), [(100, 200, True), (200, 100, False), (None, 200, False)]
+    ("started", "mtime", "stale"),
+    [(100, 200, True), (100, 101, False), (200, 100, False), (None, 200, False)],
 )
 def test_a_file_younger_than_the_daemon_is_not_in_force(started: Any, mtime: Any, stale: bool) -> None:
     snapshot = make(engine={"started": started}, files={"/etc/docker/daemon.json": {"mtime": mtime}})

@@ -1,0 +1,322 @@
+"""Sections 2 and 3 on engines that are really configured like this: what fails, and its twin that passes."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.integration.collecting import collect, judge
+from tests.integration.dockerd import Dockerd, EngineError
+
+pytestmark = pytest.mark.docker
+
+HARDENED = {
+    "icc": False,
+    "userland-proxy": False,
+    "live-restore": True,
+    "no-new-privileges": True,
+    "log-level": "info",
+    "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 524288}},
+    "log-driver": "syslog",
+    "log-opts": {"syslog-address": "udp://192.0.2.1:514"},
+}
+CARELESS = {
+    "debug": True,
+    "experimental": True,
+    "insecure-registries": ["registry.lan:5000", "10.0.0.0/8"],
+    "registry-mirrors": ["http://mirror.lan/"],
+    "seccomp-profile": "unconfined",
+    "log-driver": "none",
+    "cgroup-parent": "/elsewhere",
+}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CA and a server certificate of its, with the modes that the benchmark asks for."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    openssl(
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test CA",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+    )
+    openssl(
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "server.csr",
+    )
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-days",
+        "2",
+        "-out",
+        "cert.pem",
+    )
+    for name, mode in (("ca.pem", 0o444), ("cert.pem", 0o444), ("key.pem", 0o400)):
+        (folder / name).chmod(mode)
+    return folder
+
+
+def mutual(folder: Path) -> tuple[str, ...]:
+    return (
+        "--tlsverify",
+        f"--tlscacert={folder}/ca.pem",
+        "--tlscert",  # a flag with its value apart
+        f"{folder}/cert.pem",
+        f"--tlskey={folder}/key.pem",
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def careless() -> Iterator[tuple[Dockerd, Snapshot]]:
+    """An engine that does what it should not, with files that anybody may write."""
+    flags = ("--host", f"tcp://127.0.0.1:{free_port()}", "--tls=false", "-l", "debug")
+    with Dockerd(config=CARELESS, flags=flags) as engine:
+        engine.create("quiet", host_config={"LogConfig": {"Type": "json-file", "Config": {}}})
+        engine.config_file.chmod(0o622)
+        engine.socket.chmod(0o666)
+        yield engine, collect(engine)
+
+
+@pytest.fixture(scope="module")
+def hardened(certificates: Path) -> Iterator[tuple[Dockerd, Snapshot]]:
+    """An engine as the benchmark wants it; the API on TCP included, for those who ask who they are."""
+    with Dockerd(
+        config=HARDENED, flags=(f"--host=tcp://127.0.0.1:{free_port()}", *mutual(certificates))
+    ) as engine:
+        engine.config_file.chmod(0o644)
+        yield engine, collect(engine)
+
+
+@pytest.mark.parametrize(
+    ("slug", "words"),
+    [
+        ("daemon-icc-disabled", "enable_icc is true"),
+        ("daemon-log-level-info", "debug (--log-level)"),
+        ("daemon-insecure-registries-none", "registry.lan:5000"),
+        ("daemon-tls-verify", "tcp://127.0.0.1:"),
+        ("daemon-default-ulimits", "no default"),
+        ("daemon-userns-remap", "does not remap"),
+        ("daemon-cgroup-parent-default", "/elsewhere"),
+        ("daemon-authz-plugin", "no plugin"),
+        ("daemon-central-logging", "log-driver"),
+        ("daemon-no-new-privileges", "off"),
+        ("daemon-live-restore", "off"),
+        ("daemon-userland-proxy-disabled", "true (default)"),
+        ("daemon-seccomp-custom", "unconfined"),
+        ("daemon-experimental-off", "on"),
+        ("file-daemon-json-mode", "0622"),
+        ("file-docker-sock-mode", "0666"),
+        ("docker-group-trusted-users", "every local user"),
+    ],
+)
+def test_a_careless_engine_fails(careless: tuple[Dockerd, Snapshot], slug: str, words: str) -> None:
+    verdict = judge(slug, careless[1])
+    assert verdict.status is Status.FAIL, verdict
+    assert words in verdict.actual, verdict
+    assert verdict.offenders
+
+
+def test_insecure_registries_are_all_found(careless: tuple[Dockerd, Snapshot]) -> None:
+    verdict = judge("daemon-insecure-registries-none", careless[1])
+    assert {offender.name for offender in verdict.offenders} == {
+        "registry.lan:5000",
+        "10.0.0.0/8",
+        "http://mirror.lan/",
+    }
+
+
+@pytest.mark.parametrize(
+    "slug",
+    [
+        "daemon-icc-disabled",
+        "daemon-log-level-info",
+        "daemon-iptables-managed",
+        "daemon-insecure-registries-none",
+        "daemon-tls-verify",
+        "daemon-default-ulimits",
+        "daemon-cgroup-parent-default",
+        "daemon-central-logging",
+        "daemon-no-new-privileges",
+        "daemon-live-restore",
+        "daemon-userland-proxy-disabled",
+        "daemon-seccomp-custom",
+        "daemon-experimental-off",
+        "file-daemon-json-mode",
+        "file-daemon-json-owner",
+        "file-docker-sock-mode",
+        "file-docker-sock-owner",
+        "file-tls-ca-mode",
+        "file-tls-ca-owner",
+        "file-tls-cert-mode",
+        "file-tls-cert-owner",
+        "file-tls-key-mode",
+        "file-tls-key-owner",
+    ],
+)
+def test_a_hardened_engine_passes(hardened: tuple[Dockerd, Snapshot], slug: str) -> None:
+    verdict = judge(slug, hardened[1])
+    assert verdict.status is Status.PASS, verdict
+
+
+def test_a_file_without_a_restart_is_not_believed(hardened: tuple[Dockerd, Snapshot]) -> None:
+    engine, _ = hardened
+    before = engine.config_file.read_text()
+    engine.configure({"icc": True, "no-new-privileges": False, "live-restore": False, "log-level": "info"})
+    # A second is the finest the two clocks agree on.
+    later = engine_started(engine) + 5
+    os.utime(engine.config_file, (later, later))
+    snapshot = collect(engine)
+    for slug in ("daemon-icc-disabled", "daemon-no-new-privileges", "daemon-live-restore"):
+        verdict = judge(slug, snapshot)
+        assert verdict.status is Status.PASS, verdict
+        assert "takes effect at the next restart" in verdict.actual
+    assert judge("daemon-log-level-info", snapshot).status is Status.MANUAL
+    engine.configure("{ broken")
+    broken = collect(engine)
+    assert judge("daemon-icc-disabled", broken).status is Status.PASS
+    assert "cannot be read" in judge("daemon-icc-disabled", broken).actual
+    engine.config_file.write_text(before)
+
+
+def engine_started(engine: Dockerd) -> int:
+    return int(collect(engine).fact("engine")["started"])
+
+
+def test_files_of_tls_that_others_may_read_fail(
+    certificates: Path, hardened: tuple[Dockerd, Snapshot]
+) -> None:
+    wrong = {"ca.pem": 0o646, "cert.pem": 0o466, "key.pem": 0o440}
+    right = {name: (certificates / name).stat().st_mode & 0o7777 for name in wrong}
+    try:
+        for name, mode in wrong.items():
+            (certificates / name).chmod(mode)
+            os.chown(certificates / name, 0, 1)
+        snapshot = collect(hardened[0])
+        for what in ("ca", "cert", "key"):
+            for aspect in ("mode", "owner"):
+                verdict = judge(f"file-tls-{what}-{aspect}", snapshot)
+                assert verdict.status is Status.FAIL, verdict
+                assert [offender.name for offender in verdict.offenders] == [f"{certificates}/{what}.pem"]
+    finally:
+        for name, mode in right.items():
+            (certificates / name).chmod(mode)
+            os.chown(certificates / name, 0, 0)
+
+
+def test_a_group_and_an_acl_on_the_socket_count(hardened: tuple[Dockerd, Snapshot]) -> None:
+    engine, _ = hardened
+    os.chown(engine.socket, 0, 1)
+    try:
+        verdict = judge("file-docker-sock-owner", collect(engine))
+        assert verdict.status is Status.FAIL, verdict
+    finally:
+        os.chown(engine.socket, 0, grp.getgrnam("docker").gr_gid)
+
+
+def test_proxies_and_published_ports_decide_about_the_userland_proxy(engine: Dockerd) -> None:
+    engine.run(
+        "web",
+        host_config={"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
+        ExposedPorts={"80/tcp": {}},
+    )
+    verdict = judge("daemon-userland-proxy-disabled", collect(engine))
+    assert verdict.status is Status.FAIL
+    assert "1 docker-proxy running" in verdict.actual
+
+
+def test_a_filter_that_is_not_dockers_fails() -> None:
+    with Dockerd(flags=("--iptables=false",)) as engine:
+        verdict = judge("daemon-iptables-managed", collect(engine))
+    assert verdict.status is Status.FAIL
+    assert "false (--iptables)" in verdict.actual
+
+
+def test_tls_without_client_certificates_fails(certificates: Path) -> None:
+    flags = (f"--host=tcp://127.0.0.1:{free_port()}", *mutual(certificates)[1:], "--tlsverify=false")
+    with Dockerd(flags=flags) as engine:
+        verdict = judge("daemon-tls-verify", collect(engine))
+    assert verdict.status is Status.FAIL
+    assert "without client certificates" in verdict.actual
+
+
+def test_tls_from_the_file_without_a_ca_lets_any_certificate_in(certificates: Path) -> None:
+    """The engine takes the machine's public CAs then: tlsverify alone is no wall."""
+    config = {
+        "tlsverify": True,
+        "tlscert": f"{certificates}/cert.pem",
+        "tlskey": f"{certificates}/key.pem",
+    }
+    with Dockerd(config=config, flags=(f"--host=tcp://127.0.0.1:{free_port()}",)) as engine:
+        verdict = judge("daemon-tls-verify", collect(engine))
+    assert verdict.status is Status.FAIL
+    assert "any public CA" in verdict.actual
+
+
+def test_a_key_that_stands_twice_is_told() -> None:
+    engine = Dockerd()
+    engine.configure('{"debug": true, "debug": false}')
+    with engine:
+        verdict = judge("daemon-log-level-info", collect(engine))
+    assert verdict.status is Status.PASS
+    assert any("more than once" in fact for fact in verdict.evidence)
+
+
+def test_an_engine_that_refuses_its_configuration_still_has_files_and_rules(tmp_path: Path) -> None:
+    """Flag and file say different things: dockerd does not start, and what needs no engine is decided."""
+    engine = Dockerd(config={"icc": False}, flags=("--icc=true",))
+    try:
+        with pytest.raises(EngineError, match="icc"):
+            engine.start()
+        snapshot = collect(engine)
+        assert snapshot.fact("engine")["reachable"] is False
+        assert judge("audit-dockerd", snapshot).status in (Status.FAIL, Status.PASS)
+        assert json.dumps(snapshot.raw["sources"]["docker.info"]["state"]) == '"failed"'
+    finally:
+        engine.close()
