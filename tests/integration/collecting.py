@@ -1,0 +1,35 @@
+"""Collect a real snapshot from a private engine, the way a person does it by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hardener.checks import all_checks
+from hardener.model import Verdict
+from hardener.snapshot import Snapshot
+from tests.integration.dockerd import Dockerd
+
+COLLECTOR = Path(__file__).parents[2] / "roles" / "collect" / "files" / "host_snapshot.py"
+
+
+def collect(engine: Dockerd, *, policy: Mapping[str, Any] | None = None) -> Snapshot:
+    """The snapshot of this machine, its engine being ``engine``; ``policy`` is the site's."""
+    printed = subprocess.run(
+        [sys.executable, str(COLLECTOR), f"--socket={engine.socket}"], check=True, capture_output=True
+    ).stdout
+    return Snapshot({**json.loads(printed), "policy": dict(policy or {})})
+
+
+def judge(slug: str, snapshot: Snapshot) -> Verdict:
+    """The verdict on one control."""
+    return all_checks()[slug](snapshot)
+
+
+def named(verdict: Verdict, kind: str = "container") -> set[str]:
+    """Names of the offenders of one kind."""
+    return {offender.name for offender in verdict.offenders if offender.kind == kind}
