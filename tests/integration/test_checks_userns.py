@@ -1,0 +1,58 @@
+"""Containers of a real engine that remaps users, which changes nothing on this machine to do so."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.integration.collecting import collect, judge, named
+from tests.integration.dockerd import Dockerd
+
+pytestmark = pytest.mark.docker
+
+BASE = 231072
+
+
+class RemappingDockerd(Dockerd):
+    """A private engine in a mount namespace of its own, where `daemon` has subordinate ids."""
+
+    def __init__(self) -> None:
+        super().__init__(config={"userns-remap": "daemon"})
+        self.root.chmod(0o711)  # a remapped root has to pass
+        self.ids = self.root / "subordinate"
+        self.ids.write_text(f"daemon:{BASE}:65536\n")
+
+    @property
+    def command(self) -> list[str]:
+        bind = 'mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", bind, str(self.ids), *super().command]
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Iterator[Snapshot]:
+    for name in ("subuid", "subgid"):
+        assert Path("/etc", name).exists(), f"/etc/{name} is missing: apt-get install passwd"
+    subprocess.run(["unshare", "--mount", "true"], check=True)
+    with RemappingDockerd() as engine:
+        engine.run("remapped")
+        engine.run("opted-out", host_config={"UsernsMode": "host"})
+        engine.create("created")
+        engine.create("created-opted-out", host_config={"UsernsMode": "host"})
+        yield collect(engine)
+
+
+def test_who_opts_out_shares_the_hosts_user_namespace(snapshot: Snapshot) -> None:
+    verdict = judge("container-no-host-userns", snapshot)
+    assert verdict.status is Status.FAIL
+    assert named(verdict) == {"opted-out", "created-opted-out"}
+
+
+def test_a_remapped_root_is_not_root_on_the_host(snapshot: Snapshot) -> None:
+    verdict = judge("image-non-root-user", snapshot)
+    assert named(verdict) == {"opted-out", "created-opted-out"}
+    assert f"container remapped: starts as root inside and runs as uid {BASE} of the host" in verdict.evidence
