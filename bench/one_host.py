@@ -16,14 +16,11 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
 
 SOCKET = Path("/run/docker.sock")
@@ -49,42 +46,6 @@ for image in get("/images/json"):
 for container in get("/containers/json?all=1"):
     get("/containers/%s/json" % container["Id"])
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds of several runs of one command, and the most memory that a process of it took."""
-
-    seconds: tuple[float, ...]
-    peak_mib: float
-
-    @property
-    def median(self) -> float:
-        """The middle one."""
-        return statistics.median(self.seconds)
-
-
-def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
-    """Run a command several times and time each run as a whole process, its output thrown away."""
-    seconds = []
-    peak = 0
-    for number in range(warm_up + runs):
-        begun = time.perf_counter()
-        pid = os.posix_spawn(
-            command[0],
-            list(command),
-            dict(os.environ),
-            file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
-        )
-        _, status, usage = os.wait4(pid, 0)
-        took = time.perf_counter() - begun
-        # 3 and 4 say that the host does not comply or is incomplete: it was audited all the same.
-        if os.waitstatus_to_exitcode(status) not in (0, 3, 4):
-            raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-        if number >= warm_up:
-            seconds.append(took)
-            peak = max(peak, usage.ru_maxrss)
-    return Timing(tuple(seconds), peak / 1024)
 
 
 def commands(docker_bench: Path | None, scratch: Path) -> dict[str, list[str]]:
