@@ -6,12 +6,10 @@ import os
 
 import click
 
-from hardener.lab.recipe import RELEASES
-
 _release = click.option(
     "--debian",
     "release",
-    type=click.Choice(list(RELEASES)),
+    metavar="12|13|testing",
     default="13",
     show_default=True,
     help="Debian release.",
@@ -54,18 +52,19 @@ def status() -> None:
 
 
 @lab.command(
-    short_help="Log in to a guest, or run a command there.", context_settings={"ignore_unknown_options": True}
+    short_help="Log in to a guest, or run a command there.",
+    context_settings={"allow_interspersed_args": False},
 )
 @_release
 @_name
 @click.option(
-    "--user", default="root", show_default=True, type=click.Choice(["root", "lab"]), help="Who logs in."
+    "--user", type=click.Choice(["root", "lab"]), default="root", show_default=True, help="Who logs in."
 )
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1)
 def ssh(release: str, name: str | None, user: str, command: tuple[str, ...]) -> None:
-    """Log in to a guest, or run COMMAND there word for word; -- before it keeps its options its own.
+    """Log in to a guest, or run COMMAND there, its words as they are.
 
-    The user lab may use sudo without a password.
+    Both users may do everything: lab by sudo, which asks for no password.
     """
     from hardener import lab as guests
 

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import tarfile
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.lab import recipe
+from hardener.lab.recipe import RELEASES, Release
+
+MACHINE = ["QEMU emulator version 10.0", "-m", "1536"]
+TRIXIE = RELEASES["13"]
+
+
+def bootstrap(release: Release) -> list[str]:
+    return recipe.bootstrap_command(
+        release, files_tar="/c/files.tar", kernel="/c/vmlinuz", initrd="/c/initrd.img"
+    )
+
+
+def test_the_name_of_an_image_is_stable_and_says_the_release() -> None:
+    name = recipe.image_name(TRIXIE, machine=MACHINE)
+    assert name == recipe.image_name(TRIXIE, machine=list(MACHINE))
+    assert re.fullmatch(r"debian13-[0-9a-f]{16}", name)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(TRIXIE, suite="sid"),
+        dataclasses.replace(TRIXIE, extra_packages=()),
+        dataclasses.replace(TRIXIE, apt_options=("APT::Install-Suggests 1",)),
+    ],
+    ids=["suite", "packages", "apt options"],
+)
+def test_the_name_changes_with_what_is_installed(other: Release) -> None:
+    assert recipe.image_name(other, machine=MACHINE) != recipe.image_name(TRIXIE, machine=MACHINE)
+
+
+def test_the_name_changes_with_the_virtual_machine() -> None:
+    newer = ["QEMU emulator version 10.1", *MACHINE[1:]]
+    assert recipe.image_name(TRIXIE, machine=newer) != recipe.image_name(TRIXIE, machine=MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("constant", "value"),
+    [("DISK_SIZE", "9G"), ("MEMORY_MIB", 9), ("KERNEL_COMMAND_LINE", "quiet"), ("_NETWORK", "other")],
+)
+def test_the_name_changes_with_the_rest_of_the_recipe(
+    monkeypatch: pytest.MonkeyPatch, constant: str, value: object
+) -> None:
+    before = recipe.image_name(TRIXIE, machine=MACHINE)
+    monkeypatch.setattr(recipe, constant, value)
+    assert recipe.image_name(TRIXIE, machine=MACHINE) != before
+
+
+def test_no_mirror_is_named() -> None:
+    for release in RELEASES.values():
+        command = bootstrap(release)
+        assert command[-2:] == [release.suite, "-"]
+        assert not [word for word in command if "://" in word or ".org" in word]
+
+
+def test_only_testing_accepts_a_dated_index() -> None:
+    dated = {
+        name for name, release in RELEASES.items() if "Check-Valid-Until" in " ".join(bootstrap(release))
+    }
+    assert dated == {"testing"}
+
+
+def test_the_client_is_named_where_it_is_a_package_of_its_own() -> None:
+    assert {name for name, release in RELEASES.items() if "docker-cli" in release.packages} == {
+        "13",
+        "testing",
+    }
+
+
+def test_auditd_is_left_to_the_role_that_installs_it() -> None:
+    assert not [name for name, release in RELEASES.items() if "auditd" in release.packages]
+
+
+def test_an_unknown_release_names_those_there_are() -> None:
+    with pytest.raises(HardenerError, match=r"Debian '14' .*12, 13, testing"):
+        recipe.release_named("14")
+
+
+def test_the_guests_files_belong_to_root_and_secrets_to_nobody_else() -> None:
+    files = recipe.guest_files(host_key="PRIVATE", authorized_key="ssh-ed25519 AAAA user\n")
+    with tarfile.open(fileobj=io.BytesIO(recipe.guest_files_tar(files))) as archive:
+        members = {member.name: member for member in archive.getmembers()}
+        host_key = archive.extractfile("etc/ssh/ssh_host_ed25519_key")
+        assert host_key is not None
+        assert host_key.read() == b"PRIVATE"
+    assert {(member.uid, member.gid) for member in members.values()} == {(0, 0)}
+    assert members["etc/ssh/ssh_host_ed25519_key"].mode == 0o600
+    assert members["etc/sudoers.d/lab"].mode == 0o440
