@@ -134,7 +134,8 @@ def main() -> None:
     if SOCKET.exists():
         parser.error(f"{SOCKET} exists: this machine has an engine of its own, which would be measured too")
     # 200 containers and a dockerd need more than the usual number of open files.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     results = run(options)
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, median of {options.runs} runs\n")
     print(markdown(results))
