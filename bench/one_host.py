@@ -54,7 +54,7 @@ def commands(docker_bench: Path | None, scratch: Path) -> dict[str, list[str]]:
     hardener = str(Path(python).with_name("hardener"))
     timed = {
         "bare API reads": [python, "-I", "-S", "-c", API_READS, str(SOCKET)],
-        "collector": [python, "-I", "-S", str(COLLECTOR)],
+        "collector": [python, "-S", str(COLLECTOR)],
         "hardener audit": [
             hardener,
             "audit",
