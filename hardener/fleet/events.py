@@ -80,6 +80,7 @@ _STATES = {
     "runner_on_unreachable": State.UNREACHABLE,
     "runner_on_skipped": State.SKIPPED,
 }
+_LINES_TOLD = 4
 _POPULATION = "ansible_play_hosts_all"
 
 
@@ -120,9 +121,11 @@ def explain(result: Mapping[str, Any]) -> str:
             break
     for prefix in ("Task failed: ", "Action failed: ", "Failed to connect to the host via ssh: "):
         message = message.removeprefix(prefix)
-    # What the connection or sudo said is the reason; ssh's greeting banners are not.
     head, _, said = message.partition(">>> Standard Error")
-    lines = [text.strip() for text in head.splitlines() if text.strip()]
+    # A host key that has changed comes in a frame of @.
+    lines = [text for text in (each.strip("@ ") for each in head.splitlines()) if text]
+    if len(lines) > _LINES_TOLD:
+        lines = [lines[0], "…", *lines[-2:]]
     if said.strip():
         lines.append(said.strip().splitlines()[-1].strip())
     said = str(result.get("stderr") or result.get("module_stderr") or "").strip()

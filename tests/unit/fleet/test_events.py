@@ -98,6 +98,13 @@ def test_only_our_first_task_names_the_hosts() -> None:
             },
             "second",
         ),
+        (
+            {
+                "msg": "Failed to connect to the host via ssh: @@@@@\r\n@  WARNING: CHANGED!  @\r\n@@@@@\r\n"
+                "NASTY!\r\nmore\r\nmore\r\nHost key for h has changed.\r\nHost key verification failed."
+            },
+            "WARNING: CHANGED! … Host key for h has changed. Host key verification failed.",
+        ),
         ({"outcome": "rolled_back", "reason": "dockerd did not come back"}, "dockerd did not come back"),
         ({"msg": "red \x1b[31m\u202e"}, "red \\x1b[31m\\u202e"),
         ({"censored": "the output has been hidden"}, "Ansible gives no reason"),

@@ -1,0 +1,116 @@
+"""A private ssh server on loopback for tests: its own port, host key, user key and known_hosts.
+
+    with Sshd() as server:
+        inventory = {"all": {"hosts": {"web1": server.variables()}}}
+
+Nothing of the machine's own ssh is used or changed. Root, because only root can log anybody in.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_CONFIG = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {root}/host_key
+AuthorizedKeysFile {root}/authorized_keys
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin yes
+MaxStartups 200
+PrintMotd no
+"""
+
+
+# Nothing that the machine knows of hosts, nobody to ask.
+_ALONE = "-o GlobalKnownHostsFile=none"
+
+
+class Sshd:
+    """An ssh server of one's own."""
+
+    def __init__(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="hardener-sshd-", dir="/tmp"))
+        self.root.chmod(0o755)  # the server reads the keys as the user who logs in
+        self.port = free_port()
+        self.user_key = self._key("user_key")
+        self.known_hosts = self.trust(self._key("host_key"))
+        (self.root / "authorized_keys").write_text(self.user_key.with_suffix(".pub").read_text())
+        (self.root / "config").write_text(_CONFIG.format(port=self.port, root=self.root))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        # Debian's init makes it; the server does not start without.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        self._process = subprocess.Popen(
+            ["/usr/sbin/sshd", "-D", "-e", "-f", str(self.root / "config")],
+            stdin=subprocess.DEVNULL,
+            stderr=(self.root / "log").open("wb"),
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return self
+        self.__exit__(None, None, None)
+        raise RuntimeError("sshd did not start")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=10)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def variables(self, *, user: str = "root", **changed: Any) -> dict[str, Any]:
+        """Inventory variables of a host that is this server."""
+        known_hosts = changed.pop("known_hosts", self.known_hosts)
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.port,
+            "ansible_user": user,
+            "ansible_ssh_private_key_file": str(self.user_key),
+            # Ansible's own options, with connections that are gone soon after the test.
+            "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=3s",
+            "ansible_ssh_common_args": f"-F none -o UserKnownHostsFile={known_hosts} {_ALONE}",
+            **changed,
+        }
+
+    def trust(self, key: Path) -> Path:
+        """A known_hosts file that trusts this key for this server."""
+        path = self.root / f"known_hosts.{key.name}"
+        path.write_text(f"[127.0.0.1]:{self.port} {key.with_suffix('.pub').read_text()}")
+        return path
+
+    def another_key(self) -> Path:
+        """A host key that is not this server's."""
+        return self._key("another_key")
+
+    def _key(self, name: str) -> Path:
+        path = self.root / name
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)]
+        subprocess.run(command, check=True)
+        return path
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

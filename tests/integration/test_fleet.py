@@ -1,0 +1,390 @@
+"""The fleet against real hosts: this machine by its local connection, and by ssh on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.sshd import Sshd, free_port
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+LOCAL = {"ansible_connection": "local"}
+USER = "hardener-test"
+
+Hardener = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    """An ssh server; what is missing is an error and not a skip."""
+    if os.geteuid() != 0:
+        pytest.fail("tests against an ssh server need root", pytrace=False)
+    if not Path("/usr/sbin/sshd").exists():
+        pytest.fail("sshd is missing: apt-get install openssh-server", pytrace=False)
+    with Sshd() as server:
+        yield server
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A user without an ansible.cfg, a vault or an agent, whose temporary files can be looked at."""
+    (tmp_path / "tmp").mkdir()
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SSH_"))}
+    # ssh's control sockets live below HOME, and their paths must be short.
+    return {**inherited, "TMPDIR": str(tmp_path / "tmp"), "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def hardener(environment: dict[str, str], tmp_path: Path) -> Hardener:
+    """Run the command line; returns when it has ended, in an empty working folder."""
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(BIN / "hardener"), *arguments],
+            cwd=work,
+            env={**environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Callable[[Mapping[str, Any]], str]:
+    """Write an inventory of hosts and their variables."""
+
+    def write(hosts: Mapping[str, Any]) -> str:
+        path = tmp_path / "inventory.yml"
+        path.write_text(json.dumps({"all": {"hosts": hosts}}))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def sudoer() -> Iterator[str]:
+    """A user who may become root by a password, which is the fixture's value."""
+    if shutil.which("sudo") is None:
+        pytest.fail("sudo is missing: apt-get install sudo", pytrace=False)
+    password = secrets.token_hex(8)
+    rule = Path("/etc/sudoers.d") / USER
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", USER], check=True)
+    try:
+        subprocess.run(["chpasswd"], input=f"{USER}:{password}\n", text=True, check=True)
+        rule.write_text(f"{USER} ALL=(root) ALL\n")
+        rule.chmod(0o440)
+        yield password
+    finally:
+        rule.unlink(missing_ok=True)
+        subprocess.run(["userdel", "--force", "--remove", USER], check=True, stderr=subprocess.DEVNULL)
+
+
+def hosts_in(report: Path) -> dict[str, dict[str, Any]]:
+    return {host["host"]: host for host in json.loads(report.read_text())["hosts"]}
+
+
+def audited(
+    hardener: Hardener, source: str, tmp_path: Path, *arguments: str, **environment: str
+) -> dict[str, dict[str, Any]]:
+    """Audit, and the hosts of the report; every one has as many findings as any other."""
+    report = tmp_path / "report.json"
+    result = hardener("audit", "-i", source, "--json", str(report), *arguments, **environment)
+    assert result.returncode in (0, 3, 4), result.stderr
+    hosts = hosts_in(report)
+    assert len({len(host["findings"]) for host in hosts.values()}) == 1
+    return hosts
+
+
+def processes(marker: str) -> list[int]:
+    """Processes that have this text in their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if marker.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def test_a_local_and_an_ssh_host(
+    sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    source = inventory({"here": LOCAL, "there": sshd.variables()})
+    hosts = audited(hardener, source, tmp_path, "--snapshots", str(tmp_path / "snapshots"))
+    assert list(hosts) == ["here", "there"]
+    assert not any(host["unreachable"] for host in hosts.values())
+    # It is the same machine twice: two ways to it, one truth.
+    here, there = ({each["id"]: each["status"] for each in host["findings"]} for host in hosts.values())
+    assert here == there
+    snapshots = sorted(json.loads(path.read_text())["host"] for path in (tmp_path / "snapshots").iterdir())
+    assert snapshots == ["here", "there"]
+
+
+def test_this_machine_needs_no_inventory(hardener: Hardener, tmp_path: Path) -> None:
+    hosts = audited(hardener, "localhost,", tmp_path)
+    assert not hosts["localhost"]["unreachable"]
+    assert not list((tmp_path / "tmp").iterdir()), "temporary files are left"
+    assert not list((tmp_path / "work").iterdir()), "files are left where it was called"
+
+
+def test_hosts_that_cannot_be_reached_are_results(
+    sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    # Ansible shares connections by address, port and user: these would come in by that of "fine".
+    alone = {"ansible_ssh_args": "-o ControlPath=none"}
+    source = inventory(
+        {
+            "refused": sshd.variables(ansible_port=free_port()),
+            "impostor": sshd.variables(known_hosts=sshd.trust(sshd.another_key()), **alone),
+            "stranger": sshd.variables(known_hosts=tmp_path / "empty", **alone),
+            "keyless": sshd.variables(ansible_ssh_private_key_file=str(tmp_path / "no-such-key"), **alone),
+            "nameless": {"ansible_host": "no-such-host.invalid"},
+            "undefined": {**LOCAL, "ansible_connection": "{{ nowhere }}"},
+            "snakeless": {**LOCAL, "ansible_python_interpreter": "/no/such/python"},
+            "fine": sshd.variables(),
+        }
+    )
+    hosts = audited(hardener, source, tmp_path)
+    reasons = {name: host["unreachable"] for name, host in hosts.items()}
+    assert reasons.pop("fine") is None
+    for name, reason in {
+        "refused": "Connection refused",
+        "impostor": "Host key verification failed",
+        "stranger": "Host key verification failed",
+        "keyless": "Permission denied",
+        "nameless": "Could not resolve hostname",
+        "undefined": "'nowhere' is undefined",
+        "snakeless": "/no/such/python",
+    }.items():
+        assert reason in reasons[name]
+        assert len(reasons[name]) < 400
+        assert "\n" not in reasons[name]
+        assert {finding["status"] for finding in hosts[name]["findings"]} == {"error"}
+
+
+def test_a_fleet_larger_than_the_forks(
+    sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    source = inventory({f"web{number:02}": sshd.variables() for number in range(12)})
+    hosts = audited(hardener, source, tmp_path, "--limit", "web*:!web03", ANSIBLE_FORKS="4")
+    assert list(hosts) == [f"web{number:02}" for number in range(12) if number != 3]
+    assert not any(host["unreachable"] for host in hosts.values())
+
+
+def test_names_that_would_hurt_elsewhere(
+    hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    names = ["a\nb", "web*", "../../etc/x", "<&\"'>", "a b", "{{ 7 * 7 }}", "ünï", "x" * 300]
+    snapshots = tmp_path / "snapshots"
+    hosts = audited(hardener, inventory(dict.fromkeys(names, LOCAL)), tmp_path, "--snapshots", str(snapshots))
+    assert set(hosts) == set(names)
+    assert not any(host["unreachable"] for host in hosts.values())
+    assert sorted(json.loads(path.read_text())["host"] for path in snapshots.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-i", "nowhere.yml"), "inventory nowhere.yml does not exist"),
+        (("-i", "broken.yml"), r"cannot read inventory .*/broken\.yml: .*\(.*/broken\.yml:\d+:\d+\)"),
+        (("-i", "empty.yml"), "the inventory has no hosts"),
+        (("-i", "good.yml", "--limit", "nobody"), "Could not match supplied host pattern: nobody"),
+        (("-i", "good.yml", "--limit", "here,nobody"), "Could not match supplied host pattern: nobody"),
+        (("-i", "good.yml", "--limit", "!here"), "no hosts to target"),
+        (("-i", "vault"), r"no vault secrets found \(give the password: --ask-vault-pass"),
+        (("-i", "vault", "--vault-password-file", "wrong"), r"Decryption failed .*right vault password"),
+        (("-i", "vault", "--vault-password-file", "missing"), "missing was not found"),
+    ],
+)
+def test_what_stops_everything_is_one_line(
+    hardener: Hardener, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    work = tmp_path / "work"
+    (work / "good.yml").write_text(json.dumps({"all": {"hosts": {"here": LOCAL}}}))
+    (work / "broken.yml").write_text("all:\n  hosts: {here: [}\n")
+    (work / "empty.yml").write_text("all:\n  hosts: {}\n")
+    (work / "wrong").write_text("wrong")
+    vault(work / "vault", "v4ult")
+    result = hardener("audit", *arguments, "--junit", str(tmp_path / "junit.xml"))
+    assert result.returncode == 2
+    error = result.stderr.splitlines()[-1]
+    assert error.startswith("hardener: error: ")
+    assert re.search(message, error), error
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def vault(folder: Path, password: str) -> Path:
+    """An inventory folder whose group variables are encrypted; returns the file with the password."""
+    (folder / "group_vars").mkdir(parents=True)
+    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"here": LOCAL}}}))
+    variables = folder / "group_vars" / "all.yml"
+    variables.write_text("hardener_policy: {docker_group_members: [deploy]}\n")
+    path = folder.parent / "right"
+    path.write_text(password)
+    command = [str(BIN / "ansible-vault"), "encrypt", "--vault-password-file", str(path), str(variables)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def test_vault_and_ansible_cfg_work_as_for_ansible(hardener: Hardener, tmp_path: Path) -> None:
+    """The policy of a host may be encrypted; the password comes by option, variable or ./ansible.cfg."""
+    work = tmp_path / "work"
+    password = vault(work / "inv", "v4ult")
+    snapshots = tmp_path / "snapshots"
+    keep = ("--snapshots", str(snapshots))
+    audited(hardener, "inv", tmp_path, *keep, "--vault-password-file", str(password))
+    (snapshot,) = snapshots.iterdir()
+    assert json.loads(snapshot.read_text())["policy"] == {"docker_group_members": ["deploy"]}
+    audited(hardener, "inv", tmp_path, ANSIBLE_VAULT_PASSWORD_FILE=str(password))
+    (work / "ansible.cfg").write_text("[defaults]\nvault_password_file = right\n")
+    audited(hardener, "inv", tmp_path)
+
+
+def test_sudo_with_the_right_a_wrong_and_no_password(
+    sshd: Sshd,
+    sudoer: str,
+    environment: dict[str, str],
+    inventory: Callable[[Any], str],
+    tmp_path: Path,
+) -> None:
+    source = inventory({"there": sshd.variables(user=USER)})
+    for password, reason in ((sudoer, None), ("wrong", "sudo"), (None, "sudo")):
+        report, snapshots = tmp_path / "report.json", tmp_path / "snapshots"
+        arguments = ["audit", "-i", source, "--json", str(report), "--snapshots", str(snapshots)]
+        # In a session of its own there is no terminal: the password is read from standard input.
+        result = subprocess.run(
+            [str(BIN / "hardener"), *arguments, *(["-K"] if password else [])],
+            env=environment,
+            input=f"{password}\n",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            start_new_session=True,
+        )
+        unreachable = hosts_in(report)["there"]["unreachable"]
+        if reason is None:
+            assert unreachable is None, result.stderr
+            (snapshot,) = snapshots.iterdir()
+            assert json.loads(snapshot.read_text())["collector"]["euid"] == 0
+        else:
+            assert reason in unreachable
+            assert "password" in unreachable.casefold()
+        assert sudoer not in result.stdout + result.stderr
+
+
+@pytest.fixture
+def hanging(
+    environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """An audit of a host whose connection never comes, and what its processes have in their command line."""
+    marker = f"{secrets.randbelow(10**9) + 10**6}"
+    ssh = {
+        "ansible_ssh_common_args": f"-o ProxyCommand='sleep {marker}'",
+        "ansible_ssh_args": "",
+        "ansible_timeout": 600,
+    }
+    process = subprocess.Popen(
+        [
+            str(BIN / "hardener"),
+            "audit",
+            "-K",
+            "-i",
+            inventory({"dark": ssh}),
+            "--junit",
+            str(tmp_path / "j.xml"),
+        ],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write("s3cret-of-the-test\n")
+    process.stdin.flush()
+    try:
+        deadline = time.monotonic() + 30
+        while not processes(f"sleep {marker}") and not processes(f"sleep\0{marker}"):
+            assert time.monotonic() < deadline, "the audit did not start"
+            time.sleep(0.05)
+        yield process, marker
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing(
+    hanging: tuple[subprocess.Popen[str], str], tmp_path: Path, number: signal.Signals
+) -> None:
+    process, marker = hanging
+    began = time.monotonic()
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert stdout == ""
+    assert stderr.splitlines()[-1] == "hardener: error: interrupted"
+    assert not processes(marker)
+    assert not (tmp_path / "j.xml").exists()
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_password_is_in_no_command_line_environment_or_file(
+    hanging: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    secret = b"s3cret-of-the-test"
+    assert secret not in b"".join(
+        path.read_bytes() for path in (tmp_path / "tmp").rglob("*") if path.is_file()
+    )
+    looked = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            for name in ("cmdline", "environ"):
+                try:
+                    assert secret not in (entry / name).read_bytes(), entry
+                    looked += 1
+                except OSError:
+                    continue
+    assert looked > 10
+
+
+def test_what_ansible_says_is_kept_on_request(hardener: Hardener, tmp_path: Path) -> None:
+    kept = tmp_path / "artifacts"
+    audited(hardener, "localhost,", tmp_path, "--artifacts", str(kept), SOME_TOKEN="t0ken-of-the-test")
+    assert "PLAY RECAP" in (kept / "audit" / "stdout").read_text()
+    assert list((kept / "audit" / "job_events").glob("*.json"))
+    assert not any("t0ken-of-the-test" in path.read_text() for path in kept.rglob("*") if path.is_file())
+
+
+def test_plain_ansible_runs_the_playbook_too(environment: dict[str, str], tmp_path: Path) -> None:
+    command = ["-i", "localhost,", "-c", "local", "playbooks/audit.yml", "-e", f"collect_dest={tmp_path}/s"]
+    subprocess.run(
+        [str(BIN / "ansible-playbook"), *command], cwd=ROOT, env=environment, check=True, capture_output=True
+    )
+    assert json.loads((tmp_path / "s" / "localhost.json").read_text())["host"] == "localhost"
