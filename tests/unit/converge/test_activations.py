@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from host_converge import activations, system
+from host_converge.activations import Activation, AuditRulesLoad, ModulesLoad, SystemdReload, audit_rule
+from host_converge.errors import Refused
+
+from tests.unit.converge.conftest import Host
+
+
+def outcomes(answers: dict[tuple[str, ...], system.Outcome]) -> Callable[..., system.Outcome]:
+    def run(*command: str, **_: object) -> system.Outcome:
+        return answers[command]
+
+    return run
+
+
+STATUS = ("auditctl", "-s")
+LIST = ("auditctl", "-l")
+RULE = "-a always,exit -F arch=b64 -F dir=/etc/docker -F perm=wa -F key=docker"
+
+
+def audit(
+    monkeypatch: pytest.MonkeyPatch, loaded: str = "No rules", status: str = "enabled 1\nfailure 1\n"
+) -> None:
+    answers = {STATUS: system.Outcome(0, status, ""), LIST: system.Outcome(0, loaded, "")}
+    monkeypatch.setattr(system, "run", outcomes(answers))
+    monkeypatch.setattr(system, "installed", lambda _: True)
+
+
+def prepared(activation: Activation, host: Host) -> Activation:
+    activation.prepare(host.plan())
+    return activation
+
+
+def audit_load(check: bool = False) -> AuditRulesLoad:
+    return AuditRulesLoad({"when": [], "rules": [RULE]}, check=check)
+
+
+def test_rules_that_the_kernel_lost_are_loaded_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit(monkeypatch)
+    assert prepared(audit_load(), host).reasons == [f"not loaded: {RULE}"]
+    audit(monkeypatch, loaded="-w /etc/docker/ -p wa -k docker\n")
+    assert not prepared(audit_load(), host).due
+
+
+def test_locked_rules_wait_for_the_next_boot(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit(monkeypatch, status="enabled 2\nfailure 1\n")
+    activation = prepared(audit_load(), host)
+    assert not activation.due
+    assert "locked until the next boot" in activation.pending[0]
+
+
+def test_a_failure_mode_that_panics_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit(monkeypatch, status="enabled 1\nfailure 2\n")
+    assert "would panic this host" in prepared(audit_load(), host).pending[0]
+
+
+def test_a_kernel_without_audit_is_refused_in_clear_words(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {STATUS: system.Outcome(1, "", "Error - audit support not in kernel")}
+    monkeypatch.setattr(system, "run", outcomes(answers))
+    monkeypatch.setattr(system, "installed", lambda _: True)
+    with pytest.raises(Refused, match=r"cannot be used here .*audit support not in kernel"):
+        prepared(audit_load(), host)
+
+
+def test_before_the_audit_daemon_is_installed_check_mode_predicts_the_load(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "installed", lambda _: False)
+    assert prepared(audit_load(check=True), host).due
+    with pytest.raises(Refused, match="install the audit daemon"):
+        prepared(audit_load(), host)
+
+
+def test_without_systemd_there_is_nothing_to_tell_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    plan = host.plan(host.file("x.service", ""))
+    activation = SystemdReload({"when": [host.path("x.service")]})
+    activation.prepare(plan)
+    assert not activation.due
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (RULE, "-w /etc/docker -p wa -k docker"),
+        (RULE, "-w /etc/docker/ -p wa -k docker"),
+        (RULE, "-a always,exit -S open,openat -F dir=/etc/docker -F perm=wa -F key=docker"),
+        (RULE, "-a exit,always -F arch=b64 -F dir=/etc/docker -F perm=wa -k docker"),
+    ],
+)
+def test_a_rule_is_known_however_auditctl_prints_it(one: str, other: str) -> None:
+    assert audit_rule(one) == audit_rule(other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        RULE.replace("always", "never"),
+        RULE.replace("/etc/docker", "/etc/docker2"),
+        RULE.replace("key=docker", "key=other"),
+    ],
+)
+def test_another_rule_is_another(other: str) -> None:
+    assert audit_rule(RULE) != audit_rule(other)
+
+
+def test_a_module_that_is_not_loaded_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "_in_kernel", lambda module: module == "there")
+    activation = ModulesLoad({"when": [], "modules": ["there", "missing"]})
+    monkeypatch.setattr(activations, "_read", lambda path: "0")
+    assert prepared(activation, host).reasons == ["the module missing is not loaded"]
+    monkeypatch.setattr(activations, "_read", lambda path: "1")
+    with pytest.raises(Refused, match="loads no more modules until it is booted again"):
+        prepared(activation, host)
+
+
+def test_the_name_of_a_module_is_no_option(host: Host) -> None:
+    with pytest.raises(Refused, match="is no name of a module"):
+        prepared(ModulesLoad({"when": [], "modules": ["--remove"]}), host)
+
+
+def test_a_setting_that_an_activation_does_not_know_is_refused() -> None:
+    with pytest.raises(Refused, match="unknown modules"):
+        SystemdReload({"when": [], "modules": []})
+
+
+def test_a_command_that_is_missing_fails_and_does_not_raise(tmp_path: Path) -> None:
+    assert system.run(str(tmp_path / "no-such-program")).code == 127
+    assert system.run("sleep", "5", timeout=0.05).code == 124

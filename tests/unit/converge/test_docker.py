@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_converge import daemonconfig, docker, engineapi
+from host_converge.docker import Docker
+from host_converge.engineapi import NotThere
+from host_converge.errors import Failed, Refused
+
+from tests.unit.converge.conftest import Host
+
+ICC = "com.docker.network.bridge.enable_icc"
+
+
+class Engine:
+    """An engine that a test can look into: it takes its configuration as dockerd does."""
+
+    def __init__(self, config: Path) -> None:
+        self.path = "/run/docker.sock"
+        self.config = config
+        self.up = True
+        self.live = False
+        self.options = {ICC: "true"}
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.events: list[str] = []
+        self.starts = True
+
+    def info(self) -> dict[str, Any] | None:
+        if not self.up:
+            return None
+        running = sum(container["State"]["Running"] for container in self.containers.values())
+        return {
+            "LiveRestoreEnabled": self.live,
+            "ContainersRunning": running,
+            "SecurityOptions": ["name=seccomp,profile=builtin"],
+            "Swarm": {"LocalNodeState": "inactive"},
+        }
+
+    def bridge(self) -> dict[str, str]:
+        return self.options
+
+    def running(self) -> list[dict[str, Any]]:
+        return [container for container in self.containers.values() if container["State"]["Running"]]
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        try:
+            return self.containers[container]
+        except KeyError:
+            raise NotThere(container) from None
+
+    def pid(self) -> int:
+        return 4711
+
+    def run_container(self, name: str, policy: str = "no") -> None:
+        self.containers[name] = {
+            "Id": name,
+            "Name": f"/{name}",
+            "State": {"Running": True},
+            "HostConfig": {"RestartPolicy": {"Name": policy}},
+        }
+
+    def file(self) -> dict[str, Any]:
+        return dict(json.loads(self.config.read_text())) if self.config.exists() else {}
+
+    def reload(self) -> None:
+        self.events.append("reload")
+        self.live = self.file().get("live-restore", self.live)
+
+    def restart(self) -> None:
+        self.events.append("restart")
+        if not self.live:
+            self._stop()
+        if not self.starts:
+            self.up = False
+            self.starts = True  # the next one does
+            raise Failed("docker.service does not start")
+        self.up = True
+        self.live = self.file().get("live-restore", False)
+        if not self.live:
+            self._stop()
+        if not self.running():
+            self.options = {ICC: json.dumps(self.file().get("icc", True))}
+
+    def _stop(self) -> None:
+        for container in self.containers.values():
+            policy = container["HostConfig"]["RestartPolicy"]["Name"]
+            container["State"] = {"Running": policy == "always", "ExitCode": 137}
+
+
+Make = Callable[..., Docker]
+
+
+@pytest.fixture
+def engine(host: Host) -> Engine:
+    return Engine(host.folder / "daemon.json")
+
+
+@pytest.fixture
+def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes the activation on the fake engine."""
+    unit = {"ActiveState": "active", "KillMode": "process", "MainPID": "4711"}
+    monkeypatch.setattr(docker, "_unit", lambda _: unit if engine.up else {**unit, "ActiveState": "failed"})
+    monkeypatch.setattr(docker, "Engine", lambda _: engine)
+    monkeypatch.setattr(Docker, "_reload", lambda _: engine.reload())
+    monkeypatch.setattr(Docker, "_restart", lambda _: engine.restart())
+    monkeypatch.setattr(daemonconfig, "refuse_bad", lambda *_, **__: None)
+    monkeypatch.setattr(engineapi.time, "sleep", lambda _: None)
+    clock = iter(range(10_000))
+    monkeypatch.setattr(engineapi.time, "monotonic", lambda: next(clock))
+
+    def build(**settings: Any) -> Docker:
+        return Docker(
+            {
+                "when": [host.path("daemon.json")],
+                "config": host.path("daemon.json"),
+                "socket": "/run/docker.sock",
+                "unit": "docker.service",
+                **settings,
+            }
+        )
+
+    return build
+
+
+def prepare(host: Host, activation: Docker, keys: dict[str, Any]) -> Docker:
+    plan = host.plan(host.json("daemon.json", keys))
+    activation.prepare(plan)
+    host.apply(plan)
+    return activation
+
+
+def test_a_key_that_the_engine_rereads_is_reloaded(host: Host, make: Make, engine: Engine) -> None:
+    activation = prepare(host, make(expect={"info": {"LiveRestoreEnabled": True}}), {"live-restore": True})
+    assert activation.action == "reload"
+    activation.perform()
+    assert activation.problems() == []
+    assert engine.events == ["reload"]
+
+
+def test_any_other_key_is_a_restart(host: Host, make: Make, engine: Engine) -> None:
+    activation = prepare(host, make(), {"live-restore": True, "icc": False})
+    assert activation.action == "restart"
+    activation.perform()
+    assert engine.events == ["restart"]
+
+
+def test_live_restore_is_switched_on_first_so_that_containers_survive(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True, "icc": False})
+    assert "switch live-restore on" in activation.describe()["first"]
+    activation.perform()
+    assert engine.events == ["reload", "restart"]
+    assert activation.problems() == []
+    assert engine.containers["web"]["State"]["Running"]
+
+
+def test_a_restart_that_would_stop_containers_is_refused(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web")
+    with pytest.raises(Refused, match=r"would stop 1 containers \(web\): live-restore is not wanted"):
+        prepare(host, make(), {"icc": False})
+
+
+def test_a_unit_that_kills_everything_counts_as_no_live_restore(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.run_container("web")
+    engine.live = True
+    unit = {"ActiveState": "active", "KillMode": "control-group"}
+    monkeypatch.setattr(docker, "_unit", lambda _: unit)
+    with pytest.raises(Refused, match="KillMode is control-group"):
+        prepare(host, make(), {"icc": False, "live-restore": True})
+
+
+def test_allowed_to_stop_containers_it_says_which(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("job")
+    engine.run_container("web", policy="always")
+    activation = prepare(host, make(allow_containers_stop=True), {"icc": False})
+    assert activation.describe()["stops"] == ["job", "web"]
+    activation.perform()
+    assert activation.problems() == []  # web is back by its policy, job is known to stay down
+
+
+def test_a_container_that_is_lost_is_a_problem(host: Host, make: Make, engine: Engine) -> None:
+    engine.live = True
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True, "icc": False})
+    activation.perform()
+    engine.containers["web"]["State"] = {"Running": False, "ExitCode": 1}
+    assert activation.problems() == ["no longer running: 1 containers (web)"]
+    engine.containers["web"]["State"] = {"Running": False, "ExitCode": 0}  # it had come to its end
+    assert activation.problems() == []
+    del engine.containers["web"]  # started with --rm
+    assert activation.problems() == []
+
+
+def test_an_effective_value_that_differs_makes_it_due_whatever_the_file_says(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"icc": false}')
+    activation = prepare(host, make(expect={"bridge": {ICC: "false"}}), {"icc": False})
+    assert activation.action == "restart"
+    assert activation.reasons == [f'{ICC} is "true" on the default bridge, to be "false"']
+    activation.perform()
+    assert activation.problems() == []
+    again = make(expect={"bridge": {ICC: "false"}})
+    again.prepare(host.plan(host.json("daemon.json", {"icc": False})))
+    assert not again.due
+
+
+def test_a_bridge_that_containers_hold_is_pending_and_no_reason_to_restart_again(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    engine.run_container("web")
+    keys = {"icc": False, "live-restore": True}
+    settings = {"expect": {"bridge": {ICC: "false"}}}
+    activation = prepare(host, make(**settings), keys)
+    activation.perform()
+    assert activation.problems() == []
+    assert "with no container running (1 run now)" in activation.pending[0]
+    again = make(**settings)
+    again.prepare(host.plan(host.json("daemon.json", keys)))
+    assert (again.due, len(again.pending)) == (False, 1)
+
+
+def test_a_file_younger_than_the_engine_is_brought_into_force_once(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"log-level": "info"}')
+    activation = prepare(host, make(stale=True), {"log-level": "info"})
+    assert (activation.due, activation.action) == (True, "restart")
+    again = make(stale=True)
+    again.prepare(host.plan(host.json("daemon.json", {"log-level": "info"})))
+    assert not again.due
+
+
+def test_an_engine_that_does_not_run_is_not_started(host: Host, make: Make, engine: Engine) -> None:
+    engine.up = False
+    activation = prepare(host, make(), {"icc": False})
+    assert (activation.due, activation.pending) == (
+        False,
+        ["the engine does not run: the configuration takes effect when it starts"],
+    )
+
+
+def test_an_engine_that_sleeps_behind_its_socket_is_not_woken(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "_unit", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
+    monkeypatch.setattr(engine, "info", lambda: pytest.fail("asking would start it"))
+    assert not prepare(host, make(), {"icc": False}).due
+
+
+def test_an_engine_that_the_unit_does_not_run_is_not_restarted(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "_unit", lambda _: {})
+    with pytest.raises(Refused, match=r"is not run by docker\.service \(no systemd\)"):
+        prepare(host, make(), {"icc": False})
+
+
+def undo(host: Host, activation: Docker, before: str | None) -> tuple[list[str], list[bytes]]:
+    """What the transaction does when it rolls back: the file first, then the activation."""
+    if before is None:
+        (host.folder / "daemon.json").unlink()
+    else:
+        host.write("daemon.json", before)
+    written: list[bytes] = []
+    another = Docker(activation.settings)
+    another.memory = json.loads(json.dumps(activation.memory))
+    another.will_write = written.append
+    return another.undo(), written
+
+
+@pytest.mark.parametrize("before", [None, '{"debug": false}'])
+def test_when_the_new_file_does_not_start_containers_survive_the_way_back(
+    host: Host, make: Make, engine: Engine, before: str | None
+) -> None:
+    if before is not None:
+        host.write("daemon.json", before)
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True, "log-driver": "nonsense"})
+    engine.starts = False
+    with pytest.raises(Failed):
+        activation.perform()
+    problems, written = undo(host, activation, before)
+    assert problems == []
+    assert engine.containers["web"]["State"]["Running"]
+    assert engine.live is False  # as it was
+    path = host.folder / "daemon.json"
+    assert (path.read_text() if path.exists() else None) == before
+    assert [json.loads(content)["live-restore"] for content in written] == [True, False]
+
+
+def test_a_reload_is_taken_back_by_saying_the_old_values(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True})
+    activation.perform()
+    assert engine.live
+    problems, _ = undo(host, activation, None)
+    assert (problems, engine.live, engine.events) == ([], False, ["reload", "reload"])
+
+
+def test_what_had_not_begun_needs_no_undo(host: Host, make: Make, engine: Engine) -> None:
+    activation = prepare(host, make(), {"icc": False})
+    assert undo(host, activation, None) == ([], [])
+    assert engine.events == []

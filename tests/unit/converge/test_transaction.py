@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_converge import files, transaction
+from host_converge.activations import Activation
+from host_converge.backup import KEPT, Journal
+from host_converge.errors import Failed, Refused
+from host_converge.files import State
+
+from tests.unit.converge.conftest import Host
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Everything below a folder."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in folder.rglob("*")
+    }
+
+
+class Recorded(Activation):
+    """An activation that writes down what happens to it, and fails where a test wants it to."""
+
+    name = "systemd-reload"
+    log: Path
+    fails = ""
+    undo_fails = False
+
+    def _note(self, what: str) -> None:
+        with self.log.open("a") as file:
+            file.write(f"{what}\n")
+
+    def perform(self) -> None:
+        self.memory["was"] = "before"
+        self.save()
+        self._note("perform")
+        if self.fails == "perform":
+            raise Failed("it does not start")
+
+    def problems(self) -> list[str]:
+        return ["a container is lost"] if self.fails == "problems" else []
+
+    def undo(self) -> list[str]:
+        self._note(f"undo {self.memory['was']}")
+        if self.undo_fails:
+            raise Failed("it still does not start")
+        return []
+
+
+@pytest.fixture
+def recorded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
+    class Mine(Recorded):
+        log = host.folder / "log"
+
+    monkeypatch.setattr(transaction, "_KINDS", {"systemd-reload": Mine})
+    return Mine
+
+
+def when(*paths: str) -> list[dict[str, Any]]:
+    return [{"name": "systemd-reload", "when": list(paths)}]
+
+
+def test_check_mode_predicts_what_the_run_then_does_and_changes_nothing(host: Host) -> None:
+    host.write("d.json", '{"debug": true}')
+    before = tree(host.folder)
+    wanted = (host.json("d.json", {"icc": False}), host.file("new/x", "text"))
+    predicted = host.converge(*wanted, check=True)
+    assert tree(host.folder) == before
+    assert predicted["outcome"] == "would_change"
+    done = host.converge(*wanted)
+    assert done["outcome"] == "changed"
+    for key in ("changed", "changes", "diff", "activations"):
+        assert predicted[key] == done[key]
+    assert host.read("new/x") == "text"
+
+
+def test_a_second_run_changes_nothing_and_makes_no_backup(host: Host) -> None:
+    wanted = (host.json("d.json", {"icc": False}), host.file("x", "text"))
+    host.converge(*wanted)
+    before = tree(host.folder)
+    again = host.converge(*wanted)
+    assert (again["changed"], again["outcome"], again["diff"]) == (False, "unchanged", [])
+    assert {name: found for name, found in tree(host.folder).items() if name != "hardener/lock"} == {
+        name: found for name, found in before.items() if name != "hardener/lock"
+    }
+
+
+def test_only_root_sees_the_backups(host: Host) -> None:
+    host.write("d.json", '{"proxies": {"http-proxy": "http://u:p@x"}}')
+    run = host.converge(host.json("d.json", {"icc": False}))["run"]
+    assert Path(host.store.folder).stat().st_mode & 0o777 == 0o700
+    folder = Path(host.store.backup_folder(run))
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert path.stat().st_mode & 0o777 == 0o600, path
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (entry,) = [entry for entry in manifest["entries"] if entry["path"] == host.path("d.json")]
+    assert (folder / entry["stored"]).read_text() == '{"proxies": {"http-proxy": "http://u:p@x"}}'
+    assert json.loads((folder / "result.json").read_text())["outcome"] == "changed"
+
+
+def test_the_last_backups_are_kept(host: Host) -> None:
+    runs = [host.converge(host.file("x", str(number)))["run"] for number in range(KEPT + 2)]
+    kept = [path.name for path in Path(host.store.backup_folder("x")).parent.iterdir()]
+    assert len(kept) == KEPT
+    assert runs[-1] in kept
+
+
+def test_activations_happen_only_when_their_path_changes(host: Host, recorded: type[Recorded]) -> None:
+    done = host.converge(host.file("x", "1"), host.file("y", "1"), activations=when(host.path("x")))
+    assert [activation["why"] for activation in done["activations"]] == [[f"{host.path('x')} changes"]]
+    host.converge(host.file("x", "1"), host.file("y", "2"), activations=when(host.path("x")))
+    assert host.read("log") == "perform\n"
+
+
+@pytest.mark.parametrize("fails", ["perform", "problems"])
+def test_a_failure_puts_everything_back(host: Host, recorded: type[Recorded], fails: str) -> None:
+    host.write("x", "old")
+    host.write("loose", "")
+    (host.folder / "loose").chmod(0o666)
+    before = tree(host.folder)
+    modified = (host.folder / "x").stat().st_mtime_ns
+    recorded.fails = fails
+    done = host.converge(
+        host.file("x", "new"),
+        host.file("made/for/it", ""),
+        host.json("d.json", {"icc": False}),
+        {"kind": "attributes", "path": host.path("loose"), "at_most": "0600"},
+        activations=when(host.path("x")),
+    )
+    assert (done["failed"], done["outcome"]) == (True, "rolled_back")
+    assert done["reason"] == {"perform": "it does not start", "problems": "a container is lost"}[fails]
+    after = tree(host.folder)
+    log = after.pop("log")[1]
+    assert log == b"perform\nundo before\n"
+    assert {name: found for name, found in after.items() if not name.startswith("hardener")} == before
+    assert (host.folder / "x").stat().st_mtime_ns == modified
+    assert Journal.find(host.store) is None
+
+
+def test_a_rollback_that_fails_is_tried_again_by_the_next_run(host: Host, recorded: type[Recorded]) -> None:
+    host.write("x", "old")
+    recorded.fails, recorded.undo_fails = "perform", True
+    done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
+    assert (done["outcome"], done["problems"]) == ("rollback_failed", ["it still does not start"])
+    with pytest.raises(Refused, match="cannot be taken back: it still does not start"):
+        host.converge(host.file("x", "new"), activations=when(host.path("x")))
+    recorded.fails, recorded.undo_fails = "", False
+    done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
+    assert done["outcome"] == "changed"
+    assert "had been interrupted" in done["notes"][0]
+
+
+def interrupted(host: Host, monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], writes: int) -> None:
+    """Kill the worker after it has made some of its changes."""
+    left = writes
+    put = files.put
+
+    def killing(path: str, before: State, after: State) -> None:
+        nonlocal left
+        if "/hardener/" not in path:
+            if not left:
+                os.kill(os.getpid(), 9)
+            left -= 1
+        put(path, before, after)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "put", killing)
+        with pytest.raises(Failed, match="worker was killed"):
+            host.converge(*resources)
+
+
+def test_a_killed_run_is_taken_back_by_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        host.write(name, "old")
+    wanted = [host.file(name, "new") for name in "abc"]
+    interrupted(host, monkeypatch, *wanted, writes=2)
+    assert [host.read(name) for name in "abc"] == ["new", "new", "old"]
+
+    before = tree(host.folder)
+    predicted = host.converge(host.file("a", "third"), check=True)
+    assert tree(host.folder) == before
+    done = host.converge(host.file("a", "third"))
+    assert [host.read(name) for name in "abc"] == ["third", "old", "old"]
+    assert done["recovered"] == predicted["recovered"] != ""
+    assert [change["path"] for change in predicted["changes"]] == [
+        host.path("a"),
+        host.path("b"),
+        host.path("a"),
+    ]
+    assert Journal.find(host.store) is None
+
+
+def test_what_somebody_changed_after_a_killed_run_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write("a", "old")
+    host.write("b", "old")
+    interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
+    host.write("a", "an admin's")
+    done = host.converge(host.file("b", "old"))
+    assert host.read("a") == "an admin's"
+    assert any("changed by somebody else" in note for note in done["notes"])
+
+
+def test_a_disk_that_is_full_for_the_backup_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write("x", "old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "replace", full)
+    with pytest.raises(Refused, match=r"no backup can be made in .*: No space left"):
+        host.converge(host.file("x", "new"))
+    assert host.read("x") == "old"
+    assert list(Path(host.store.folder, "backups").iterdir()) == []
+
+
+def test_a_file_system_that_refuses_is_named_and_the_rest_goes_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("a", "old")
+    put = files.put
+
+    def read_only(path: str, before: State, after: State) -> None:
+        if path == host.path("b"):
+            raise OSError(errno.EROFS, "Read-only file system")
+        put(path, before, after)
+
+    monkeypatch.setattr(files, "put", read_only)
+    done = host.converge(host.file("a", "new"), host.file("b", "new"))
+    assert done["outcome"] == "rolled_back"
+    assert done["reason"] == f"{host.path('b')} cannot be changed: Read-only file system"
+    assert host.read("a") == "old"
+
+
+def test_a_second_run_at_the_same_time_is_turned_away(host: Host) -> None:
+    host.converge(host.file("x", "1"))
+    with Path(host.store.lock).open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for check in (False, True):
+            with pytest.raises(Refused, match=r"another run is changing this host \(pid \d+, since"):
+                host.converge(host.file("x", "2"), check=check)
+    assert host.read("x") == "1"
+
+
+def test_two_that_only_look_do_not_disturb_each_other(host: Host) -> None:
+    host.converge(host.file("x", "1"))
+    with Path(host.store.lock).open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert host.converge(host.file("x", "2"), check=True)["outcome"] == "would_change"
+
+
+def test_a_document_that_refuses_this_host_does_not_keep_the_others_from_it(host: Host) -> None:
+    refusing = {"name": "b", "refused": "no audit here"}
+    done = host.converge_all({"name": "a", "resources": [host.file("x", "1")]}, refusing)
+    assert (done["outcome"], done["refused"]) == ("changed", ["b: no audit here"])
+    with pytest.raises(Refused, match="b: no audit here"):
+        host.converge_all(refusing)
