@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -258,7 +258,7 @@ def ports() -> Ports:
 
 
 @pytest.fixture(scope="module")
-def snapshot(ports: Ports) -> Iterator[Snapshot]:
+def snapshot(ports: Ports) -> Snapshot:
     """This machine with all the containers and images of this file, collected once."""
     ulimits = {"nofile": {"Name": "nofile", "Soft": 512, "Hard": 1024}}
     with Dockerd(config={"default-ulimits": ulimits}) as engine:
@@ -284,7 +284,7 @@ def snapshot(ports: Ports) -> Iterator[Snapshot]:
         engine.docker("exec", "--detach", "--user", "0", "twin", "sleep", "1000")
         engine.docker("tag", "good:1", "moving:1")
         _wait_for_health(engine)
-        yield collect(engine, policy={"published_ports": [f"twin:{ports.twin}"]})
+        return collect(engine, policy={"published_ports": [f"twin:{ports.twin}"]})
 
 
 @pytest.mark.parametrize(("slug", "names"), EXPECTED.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ class RemappingDockerd(Dockerd):
 
 
 @pytest.fixture(scope="module")
-def snapshot() -> Iterator[Snapshot]:
+def snapshot() -> Snapshot:
     for name in ("subuid", "subgid"):
         assert Path("/etc", name).exists(), f"/etc/{name} is missing: apt-get install passwd"
     subprocess.run(["unshare", "--mount", "true"], check=True)
@@ -43,7 +42,7 @@ def snapshot() -> Iterator[Snapshot]:
         engine.run("opted-out", host_config={"UsernsMode": "host"})
         engine.create("created")
         engine.create("created-opted-out", host_config={"UsernsMode": "host"})
-        yield collect(engine)
+        return collect(engine)
 
 
 def test_who_opts_out_shares_the_hosts_user_namespace(snapshot: Snapshot) -> None:

@@ -1,0 +1,148 @@
+"""Section 7 on a manager of a real swarm of one node: once as it comes, once as it should be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.integration.collecting import collect, judge, named
+from tests.integration.dockerd import IMAGE, Dockerd, EngineError
+
+pytestmark = pytest.mark.docker
+
+DAY = 24 * 60 * 60 * 10**9
+SECRET = "correct-horse-battery-staple"
+
+
+def _service(engine: Dockerd, name: str, **container: Any) -> None:
+    """A service without tasks: its declaration is what counts here."""
+    template = {"ContainerSpec": {"Image": IMAGE, **container}, "RestartPolicy": {"Condition": "any"}}
+    body = {"Name": name, "TaskTemplate": template, "Mode": {"Replicated": {"Replicas": 0}}}
+    engine.api("POST", "/services/create", body)
+
+
+def _replace_ingress(engine: Dockerd, network: dict[str, Any]) -> None:
+    """The cluster and its node remove a network a while after they said so."""
+    engine.api("DELETE", "/networks/ingress")
+    _patiently(lambda: engine.api("POST", "/networks/create", network))
+    _patiently(lambda: _refuse_old_ingress(engine))
+
+
+def _refuse_old_ingress(engine: Dockerd) -> None:
+    if any(network["Name"] == "ingress" for network in engine.api("GET", "/networks")):
+        raise EngineError("ingress is already present")
+
+
+def _patiently(ask: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            ask()
+            return
+        except EngineError as refused:
+            if "is already present" not in str(refused) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def careless() -> Snapshot:
+    """A swarm that listens everywhere, with all defaults and a password in a service."""
+    with Dockerd() as engine:
+        engine.ensure_image()
+        spec = {"CAConfig": {"NodeCertExpiry": 365 * DAY}}
+        engine.api(
+            "POST",
+            "/swarm/init",
+            {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": "127.0.0.1", "Spec": spec},
+        )
+        engine.api("POST", "/networks/create", {"Name": "clear", "Driver": "overlay"})
+        _service(engine, "shop", Env=[f"DB_PASSWORD={SECRET}"])
+        return collect(engine)
+
+
+@pytest.fixture(scope="module")
+def careful() -> Snapshot:
+    """A swarm that listens on one address, locked, encrypted, with the password in its store."""
+    with Dockerd() as engine:
+        engine.ensure_image()
+        spec = {
+            "CAConfig": {"NodeCertExpiry": 30 * DAY},
+            "EncryptionConfig": {"AutoLockManagers": True},
+        }
+        engine.api(
+            "POST",
+            "/swarm/init",
+            {
+                "ListenAddr": "127.0.0.1:2377",
+                "AdvertiseAddr": "127.0.0.1",
+                "DataPathAddr": "127.0.0.2",
+                "Spec": spec,
+            },
+        )
+        encrypted = {"Driver": "overlay", "Options": {"encrypted": ""}}
+        _replace_ingress(engine, {"Name": "own-ingress", "Ingress": True, **encrypted})
+        engine.api("POST", "/networks/create", {"Name": "secret-net", **encrypted})
+        stored = engine.api("POST", "/secrets/create", {"Name": "db", "Data": "eA=="})["ID"]
+        file = {"Name": "db", "UID": "0", "GID": "0", "Mode": 0o400}
+        _service(engine, "shop", Secrets=[{"SecretID": stored, "SecretName": "db", "File": file}])
+        return collect(engine)
+
+
+@pytest.mark.parametrize(
+    ("slug", "kind", "names"),
+    [
+        ("swarm-bind-interface", "socket", {"2377/tcp on ::", "7946/tcp on ::", "7946/udp on ::"}),
+        ("swarm-overlay-encrypted", "network", {"clear", "ingress"}),
+        ("swarm-secrets-used", "service", {"shop"}),
+        ("container-restart-policy", "service", {"shop"}),
+        ("swarm-autolock", "", set()),
+        ("swarm-node-cert-rotated", "", set()),
+        ("swarm-data-plane-separated", "", set()),
+        ("swarm-mode-off", "", set()),
+    ],
+)
+def test_careless(careless: Snapshot, slug: str, kind: str, names: set[str]) -> None:
+    verdict = judge(slug, careless)
+    assert verdict.status is Status.FAIL, verdict
+    assert named(verdict, kind) == names, verdict.offenders
+
+
+@pytest.mark.parametrize(
+    "slug",
+    [
+        "swarm-autolock",
+        "swarm-bind-interface",
+        "swarm-data-plane-separated",
+        "swarm-manager-count",
+        "swarm-node-cert-rotated",
+        "swarm-overlay-encrypted",
+        "swarm-secrets-used",
+    ],
+)
+def test_careful(careful: Snapshot, slug: str) -> None:
+    verdict = judge(slug, careful)
+    assert verdict.status is Status.PASS, verdict
+
+
+def test_what_a_person_judges_comes_with_facts(careful: Snapshot) -> None:
+    verdict = judge("swarm-ca-rotated", careful)
+    assert verdict.status is Status.MANUAL
+    assert f"({careful.collected_at[:10]})" in verdict.actual
+    assert judge("swarm-autolock-rotated", careful).status is Status.MANUAL
+
+
+def test_declared_in_policy_swarm_mode_is_meant(careful: Snapshot) -> None:
+    meant = Snapshot({**careful.raw, "policy": {"swarm": True}})
+    assert judge("swarm-mode-off", meant).status is Status.PASS
+
+
+def test_secrets_stay_on_the_host(careless: Snapshot, careful: Snapshot) -> None:
+    assert SECRET not in str(careless.raw)
+    assert "SWMTKN-" not in str(careless.raw)
+    assert "SWMKEY-" not in str(careful.raw)
