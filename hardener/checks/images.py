@@ -10,6 +10,7 @@ from hardener.checks.containers import SOURCE as CONTAINERS
 from hardener.checks.containers import Container, containers
 from hardener.checks.every import Note, Question, every
 from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
+from hardener.checks.secrets import secrets_in
 from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot, version_tuple
@@ -122,8 +123,11 @@ def _is_in(origin: str, place: str) -> bool:
 @needs_engine
 def minimal_packages(snapshot: Snapshot) -> Verdict:
     """A person judges the packages; size and layers say where to look first."""
+    largest_first = sorted(
+        images(snapshot), key=lambda image: shapes.number(image.inspect, "Size", SOURCE), reverse=True
+    )
     return every(
-        images(snapshot),
+        largest_first,
         lambda image: [Question(f"{image.size}, {len(image.history)} build steps")],
         expected="images hold no more packages than their workload needs",
         nobody=NO_IMAGES,
@@ -142,7 +146,7 @@ def vulnerability_scan(snapshot: Snapshot) -> Verdict:
         yield Question(f"{use}, built {image.created}, {image.id or 'no id'}")
 
     return every(
-        images(snapshot),
+        sorted(images(snapshot), key=lambda image: image.created),
         judge,
         expected="every image was scanned lately and rebuilt for what the scan found",
         nobody=NO_IMAGES,
@@ -230,18 +234,10 @@ def _no_healthcheck(image: Image) -> Iterator[str]:
 @needs_engine
 def no_secrets(snapshot: Snapshot) -> Verdict:
     """Nothing that looks like a secret is in what anybody can read of an image."""
-    secrets = shapes.rows(snapshot.collector, "secrets", "collector")
-    if snapshot.collector.get("secrets") is None:
-        raise FactUnavailable("collector", "secrets were not searched for")
-    seen: dict[str, list[str]] = {}
-    for secret in secrets:
-        kind, _, rest = shapes.text(secret, "where", "collector").partition(" ")
-        image_id, _, place = rest.partition(" ")
-        if kind == "image":
-            seen.setdefault(image_id, []).append(f"{place} ({secret.get('kind')})")
+    found = secrets_in(snapshot, "image")
 
     def judge(image: Image) -> Iterator[str]:
-        for place in seen.get(image.id, ()):
+        for place in found.get(image.id, ()):
             yield f"gives away what looks like a secret: {place}"
 
     return every(

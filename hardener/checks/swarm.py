@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from hardener.checks import Check, check, shapes
 from hardener.checks.every import Note, every
+from hardener.checks.secrets import secrets_in
 from hardener.checks.swarmstate import INACTIVE, SOURCE, Service, node_state, services
 from hardener.checks.verdicts import failed, manual, needs_engine, not_applicable, passed
 from hardener.model import Verdict
@@ -196,17 +197,10 @@ def _unencrypted(network: _Network) -> Iterator[str]:
 @_on_manager
 def secrets_used(snapshot: Snapshot) -> Verdict:
     """Services get their secrets from the cluster's store, not from their environment."""
-    if snapshot.collector.get("secrets") is None:
-        raise FactUnavailable("collector", "secrets were not searched for")
-    plain: dict[str, list[str]] = {}
-    for secret in shapes.rows(snapshot.collector, "secrets", "collector"):
-        kind, _, rest = shapes.text(secret, "where", "collector").partition(" ")
-        service_id, _, place = rest.partition(" ")
-        if kind == "service":
-            plain.setdefault(service_id, []).append(f"{place} ({secret.get('kind')})")
+    plain = secrets_in(snapshot, "service")
 
     def judge(service: Service) -> Iterator[str]:
-        for place in (*plain.get(service.id, ()), *plain.get(service.name, ())):
+        for place in plain.get(service.name, ()):
             yield f"declares what looks like a secret: {place}"
         container = shapes.table(service.task, "ContainerSpec", SOURCE)
         mounted = shapes.rows(container, "Secrets", SOURCE)

@@ -262,7 +262,7 @@ class TestSecretsUsed:
     def test_broken(self, judge: Judge) -> None:
         snapshot = manager(
             swarm={"services": [service("shop"), service("db", "password")]},
-            secrets=("service id-shop env DB_PASSWORD", "container 0a env DB_PASSWORD"),
+            secrets=("service shop env DB_PASSWORD", "container 0a env DB_PASSWORD"),
         )
         verdict = judge(self.SLUG, snapshot)
         assert details(verdict) == {"shop": "declares what looks like a secret: env DB_PASSWORD (name)"}
