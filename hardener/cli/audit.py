@@ -54,11 +54,12 @@ def audit(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.progress import echo
-    from hardener.cli.reporting import exit_code, report
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     with audited(fleet, selection, snapshots=snapshots, plain=conversation.verbose) as assessments:
+        from hardener.cli.reporting import exit_code, report  # loaded while Ansible started
+
         summary = report(assessments, selection, files, started=started, ansible_version=ansible_version())
     return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)

@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,10 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
 
 def _judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) -> list[Assessment]:
     """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
-    controls = selection.controls()  # read while Ansible starts
+    # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
+    controls = selection.controls()
     all_checks()
+    import_module("hardener.cli.reporting").prepare()
     judged: dict[str, Assessment] = {}
     for event in run:
         progress.show(event)

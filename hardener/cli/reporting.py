@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from uuid import uuid4
 
 from hardener import __version__, catalogue
@@ -15,6 +16,13 @@ from hardener.reports.compare import Comparison, compare
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
+
+
+def prepare() -> None:
+    """Load what is otherwise loaded when the results are there and somebody waits for them."""
+    catalogue.digest()
+    for module in ("hardener.reports.junit", "hardener.reports.native", "hardener.reports.screens"):
+        import_module(module)
 
 
 def report(
