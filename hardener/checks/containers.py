@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from hardener.checks import check, shapes
@@ -14,6 +15,8 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "docker.containers"
 NO_CONTAINERS = "there are no containers"
+
+_LONGEST_CHAIN = 64  # of containers that borrow a namespace from each other
 
 # Where HostConfig declares which namespace a container joins.
 _MODES = {"net": "NetworkMode", "pid": "PidMode", "ipc": "IpcMode", "uts": "UTSMode"}
@@ -102,14 +105,18 @@ class Container:
         mode = shapes.text(self.host_config, _MODES[namespace], SOURCE)
         through = ""
         seen: set[str] = set()
-        while mode.startswith("container:") and mode not in seen:
+        while len(seen) < _LONGEST_CHAIN:
+            if not mode.startswith("container:"):
+                return mode == "host", through
+            if mode in seen:
+                return False, ""  # a ring, which the engine cannot start
             seen.add(mode)
-            neighbour = _find(self.snapshot, mode.removeprefix("container:"))
+            neighbour = _by_reference(self.snapshot).get(mode.removeprefix("container:"))
             if neighbour is None:
                 return False, ""
             through = neighbour.name
             mode = shapes.text(neighbour.host_config, _MODES[namespace], SOURCE)
-        return mode == "host", through
+        raise FactUnavailable(SOURCE, f"{self.name} borrows through more than {_LONGEST_CHAIN} containers")
 
 
 def containers(snapshot: Snapshot) -> tuple[Container, ...]:
@@ -167,8 +174,12 @@ def go_bool(text: str) -> bool:
     return text in {"1", "t", "T", "true", "TRUE", "True"}
 
 
-def _find(snapshot: Snapshot, reference: str) -> Container | None:
-    for container in containers(snapshot):
-        if reference and (container.name == reference or container.id.startswith(reference)):
-            return container
-    return None
+@lru_cache(maxsize=1)
+def _by_reference(snapshot: Snapshot) -> Mapping[str, Container]:
+    """Every container by its name, its id and its short id."""
+    everyone = containers(snapshot)
+    return {
+        reference: container
+        for container in everyone
+        for reference in (container.id[:12], container.id, container.name)
+    }

@@ -69,6 +69,21 @@ def test_and_no_other(text: str) -> None:
     assert not go_bool(text)
 
 
+def test_a_chain_without_end_is_an_error() -> None:
+    chain = [
+        container(
+            f"c{number}",
+            running=False,
+            Id=f"{number:064x}",
+            HostConfig={"PidMode": f"container:c{number + 1}"},
+        )
+        for number in range(200)
+    ]
+    first = containers(make(**{"docker.containers": chain}))[0]
+    with pytest.raises(FactUnavailable, match="c0 borrows through more than 64 containers"):
+        first.declares_host("pid")
+
+
 def test_kernel_facts_of_another_shape_are_an_error() -> None:
     with pytest.raises(FactUnavailable, match="proc is not an object"):
         containers(make(**{"docker.containers": [{"inspect": {}, "proc": "gone"}]}))
