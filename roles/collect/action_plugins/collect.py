@@ -1,0 +1,106 @@
+"""Collect the facts of a host, in one round trip; changes nothing, there or here but for the file asked for.
+
+    - name: Collect the facts of the host
+      collect:
+        dest: snapshots               # folder on the control node; each snapshot is a file of its own there
+        facts: [engine, units]        # sources that the play goes on with: ansible_facts.hardener_snapshot
+        policy: {}                    # what the site declares for this host; part of the snapshot
+      register: collected             # collected.snapshot is the file's path
+
+A snapshot has megabytes where containers are many, so it goes to the file and not into Ansible's result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+_SOURCE = Path(__file__).resolve().parents[1] / "files" / "host_snapshot"
+_TIMEOUT = 120  # seconds; every source has a shorter limit of its own
+_NAME_MAX = 200
+
+
+class ActionModule(ActionBase):
+    """The action; see the module's documentation."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"dest", "facts", "policy"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Collect, store, and return what the play goes on with."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "dest": {"type": "path", "default": ""},
+                "facts": {"type": "list", "elements": "str", "default": []},
+                "policy": {"type": "dict", "default": {}},
+            }
+        )
+        answer = self._shared_loader_obj.action_loader.get(
+            "host_script",
+            task=self._task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        ).run_script(
+            source=_SOURCE, entry="main:collect", arguments={}, timeout=_TIMEOUT, task_vars=task_vars
+        )
+        snapshot = answer.result
+        if not isinstance(snapshot, dict) or not isinstance(snapshot.get("sources"), dict):
+            raise AnsibleActionFail("the host gave no snapshot")
+        host = str((task_vars or {}).get("inventory_hostname", ""))
+        snapshot["host"], snapshot["policy"] = host, args["policy"]
+        result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
+        if args["dest"]:
+            result["snapshot"] = str(_store(snapshot, Path(args["dest"]), host))
+        if args["facts"]:
+            sources = snapshot["sources"]
+            unknown = sorted(set(args["facts"]) - set(sources))
+            if unknown:
+                raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
+            kept = {name: sources[name] for name in args["facts"]}
+            result["ansible_facts"]["hardener_snapshot"] = {**snapshot, "sources": kept}
+        return result
+
+
+def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:
+    """Write the snapshot so that only its owner reads it, whole or not at all.
+
+    Raises:
+        AnsibleActionFail: it cannot be written.
+    """
+    path = folder / file_name(host)
+    partial = ""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(snapshot, file, ensure_ascii=True, separators=(",", ":"))
+        Path(partial).replace(path)
+    except OSError as error:
+        if partial:
+            Path(partial).unlink(missing_ok=True)
+        raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from error
+    return path
+
+
+def file_name(host: str) -> str:
+    """A host's file name: its inventory name, with what no file name should have as in a URL.
+
+    Two hosts never share one, and ``urllib.parse.unquote`` gives the name back.
+    """
+    name = quote(host, safe="@+:, ")
+    # A leading dot would hide the file, or be a folder's own name.
+    name = f"%2E{name[1:]}" if name.startswith(".") else name
+    if len(name) > _NAME_MAX:
+        raise AnsibleActionFail(f"the host name {host[:40]!r}… is too long for a file name")
+    return f"{name or '%00'}.json"
