@@ -119,7 +119,8 @@ class ActionModule(ActionBase):
 
         Args:
             source: package folder (with ``__init__.py``).
-            entry: ``module:function`` inside the package; it takes ``arguments`` and returns JSON data.
+            entry: ``module:function`` inside the package; it takes ``arguments`` and returns JSON data, or
+                bytes that are JSON already.
             arguments: JSON data.
             task_vars: the task's variables.
             timeout: seconds after which the script is killed on the host; 0 for never.

@@ -37,9 +37,9 @@ class MemoryImporter:
 def run(text):
     """Import the entry point of a bundle, call it, print the result, leave without waiting for threads."""
     import os
-    from _signal import alarm
     from binascii import b2a_base64
     from json import dumps, loads
+    from signal import alarm
     from zlib import compress
 
     request = loads(text)
@@ -50,13 +50,16 @@ def run(text):
     module, function = request["entry"].split(":")
     try:
         entry = getattr(__import__(module, fromlist=[function]), function)
-        answer = dumps({"result": entry(request["arguments"])})
+        result = entry(request["arguments"])
+        # Bytes are JSON already: a large result need not exist twice.
+        text = result if isinstance(result, bytes) else dumps(result).encode()
+        answer = b'{"result":%s}' % text
     except BaseException as error:  # whatever it is, the controller gets to know
         from traceback import format_exc
 
-        answer = dumps({"error": f"{type(error).__name__}: {error}", "traceback": format_exc()})
+        answer = dumps({"error": f"{type(error).__name__}: {error}", "traceback": format_exc()}).encode()
     marker = request["marker"].encode()
     head = dumps({"python": sys.version.split()[0], "executable": sys.executable}).encode()
-    output.write(b"\n%s %s\n%s%s\n" % (marker, head, b2a_base64(compress(answer.encode(), 1)), marker))
+    output.write(b"\n%s %s\n%s%s\n" % (marker, head, b2a_base64(compress(answer, 1)), marker))
     output.flush()
     os._exit(0)

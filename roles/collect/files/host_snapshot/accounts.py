@@ -51,11 +51,7 @@ def users(remap: str) -> dict[str, Any]:
 
 def subordinate_ids(path: str, owner: str) -> list[list[int]]:
     """Ranges of ids that belong to an owner, named or by number: ``[[start, count], …]``."""
-    names = {owner}
-    try:
-        names.add(str(pwd.getpwnam(owner).pw_uid))
-    except KeyError:
-        pass
+    names = {owner, *(str(entry.pw_uid) for entry in pwd.getpwall() if entry.pw_name == owner)}
     try:
         lines = read_text(path).splitlines()
     except FileNotFoundError:

@@ -18,7 +18,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 LISTS = "/var/lib/apt/lists"
 _STATUS = "/var/lib/dpkg/status"
-_INSTALLED = ("installed", "triggers-awaited", "triggers-pending")
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+_INSTALLED = (b"installed", b"triggers-awaited", b"triggers-pending")
 _REBOOT = "/run/reboot-required"
 _MAX_STATUS = 64 * 1024 * 1024
 _MAX_INDEX = 128 * 1024 * 1024
@@ -27,7 +28,7 @@ _STAMPS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/
 _LISTS_OF_ORIGINS = ("Unattended-Upgrade::Allowed-Origins::", "Unattended-Upgrade::Origins-Pattern::")
 
 
-def read(names: list[str]) -> dict[str, Any]:
+def read(names: tuple[str, ...]) -> dict[str, Any]:
     """The source `packages` for apt.
 
     Args:
@@ -79,11 +80,12 @@ def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
     installed: dict[tuple[str, str], str] = {}
     holds = set()
     for stanza in data.split(b"\n\n"):
-        name = _field(stanza, b"Package")
-        status = _field(stanza, b"Status").split()
-        if name and len(status) == 3 and status[2] in _INSTALLED:
+        at = stanza.find(b"\nStatus: ")
+        want, _, state = stanza[at + 9 : stanza.find(b"\n", at + 9)].partition(b" ok ")
+        if at >= 0 and state in _INSTALLED:
+            name = _field(stanza, b"Package")
             installed[name, _field(stanza, b"Architecture")] = _field(stanza, b"Version")
-            if status[0] == "hold":
+            if want == b"hold":
                 holds.add(name)
     return installed, holds
 
@@ -94,9 +96,9 @@ def _field(stanza: bytes, name: bytes) -> str:
     begin = 0 if stanza.startswith(mark) else stanza.find(b"\n" + mark) + 1
     if begin == 0 and not stanza.startswith(mark):
         return ""
-    begin += len(mark)
     end = stanza.find(b"\n", begin)
-    return stanza[begin : end if end >= 0 else len(stanza)].decode("utf-8", "backslashreplace").strip()
+    value = stanza[begin + len(mark) : end if end >= 0 else len(stanza)]
+    return value.decode("utf-8", "backslashreplace").strip()
 
 
 def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
@@ -120,7 +122,7 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
 
 
 def security_indexes(folder: str) -> list[dict[str, Any]]:
-    """Fetched repositories that say they hold security updates: origin, dates, paths of their package lists."""
+    """Fetched repositories that say they hold security updates: origin, dates, package lists."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -169,7 +171,7 @@ def parse_release(data: bytes) -> dict[str, str]:
 
 def _timestamp(text: str) -> str | None:
     """A date as Release files write it, in RFC 3339; None where it is none."""
-    months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+    months = _MONTHS.split()
     fields = text.split()
     if len(fields) != 6 or fields[2] not in months:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from host_snapshot.bounds import run, read_text
+from host_snapshot.bounds import read_text, run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import select
 import time
+from contextlib import suppress
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 MAX_FILE = 8 * 1024 * 1024
 MAX_OUTPUT = 16 * 1024 * 1024
 MAX_ERROR = 300
@@ -35,17 +37,23 @@ def describe(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
-def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
+def read_bytes(path: str, limit: int = MAX_FILE, folder: int | None = None) -> bytes:
     """Content of a file, or of a pseudo file of the kernel.
+
+    Args:
+        path: the file.
+        limit: size in bytes.
+        folder: descriptor of the folder that a relative path begins at.
 
     Raises:
         OSError: it cannot be read.
         Failed: it is larger than ``limit``, or no regular file.
     """
     # O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    descriptor = os.open(path, _OPEN, dir_fd=folder)
     try:
-        pieces, size = [], 0
+        pieces: list[bytes] = []
+        size = 0
         while size <= limit:
             piece = os.read(descriptor, 131072)
             if not piece:
@@ -190,10 +198,8 @@ class _Process:
     def kill(self) -> None:
         """End the child. One that hangs in the kernel is left to init: nobody waits for it here."""
         os.kill(self._pid, 9)
-        try:
+        with suppress(Failed):
             self.wait(time.monotonic() + 0.5)
-        except Failed:
-            pass
 
     def output(self, stream: int) -> bytes:
         """What the child wrote to standard output (1) or standard error (2)."""

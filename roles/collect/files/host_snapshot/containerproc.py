@@ -31,10 +31,13 @@ class Host:
         self.namespaces = {
             kind: processes.namespace(1, kind) or processes.namespace("self", kind) for kind in NAMESPACES
         }
+        self.label_file = next(filter(_has_label, ("attr/apparmor/current", "attr/current")), None)
         self.cgroups: dict[str, str] = {}  # controller -> where its tree is mounted; "" for version 2
+        self.unified_limits = False  # whether version 2 holds controllers, and does not just group processes
         for mount in mounts:
             if mount["fstype"] == "cgroup2" and mount["root"] == "/":
                 self.cgroups.setdefault("", mount["mount_point"])
+                self.unified_limits = bool(_first(f"{mount['mount_point']}/cgroup.controllers"))
             elif mount["fstype"] == "cgroup":
                 for name in os.path.basename(mount["mount_point"]).split(","):
                     self.cgroups.setdefault(name, mount["mount_point"])
@@ -60,76 +63,77 @@ def read(pid: int, container: str, host: Host) -> dict[str, Any] | None:
 
 
 def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
-    status = processes.status(pid)
-    namespaces = {kind: processes.namespace(pid, kind) for kind in NAMESPACES}
-    if namespaces["mnt"] is None:
-        os.readlink(f"/proc/{pid}/ns/mnt")  # to say why
-    cgroups = _cgroup_folders(pid, container, host)
-    members = _members(pid, cgroups)
-    kinds, truncated = _kinds(pid, members, status)
-    return {
-        "pid": pid,
-        "exe": processes.executable(pid),
-        "uid": int(status["Uid"].split()[1]),
-        "gid": int(status["Gid"].split()[1]),
-        "uid_map": _id_map(f"/proc/{pid}/uid_map"),
-        "gid_map": _id_map(f"/proc/{pid}/gid_map"),
-        **{name: status[field] for name, field in _CAPABILITIES.items() if field in status},
-        "seccomp": int(status["Seccomp"]) if "Seccomp" in status else None,
-        "no_new_privs": int(status["NoNewPrivs"]) if "NoNewPrivs" in status else None,
-        "label": _label(pid),
-        "namespaces": namespaces,
-        "host_namespaces": [kind for kind in NAMESPACES if namespaces[kind] == host.namespaces[kind]],
-        "limits": _limits(pid),
-        "cgroup": _cgroup(cgroups),
-        "processes": kinds,
-        "processes_total": len(members),
-        "processes_truncated": truncated,
-        "listening": _listening(pid, namespaces["net"] or "", members, host),
-    }
+    with processes.Process(pid) as process:
+        status = processes.parse_status(process.text("status"))
+        namespaces = process.namespaces(NAMESPACES)
+        if namespaces["mnt"] is None:
+            os.readlink(f"/proc/{pid}/ns/mnt")  # to say why
+        cgroups, own = _cgroup_folders(process.text("cgroup"), container, host)
+        members = _members(pid, cgroups) if own else [pid]
+        program = process.link("exe")
+        kinds, truncated = _kinds(pid, members, status, program)
+        return {
+            "pid": pid,
+            "exe": program,
+            "uid": int(status["Uid"].split()[1]),
+            "gid": int(status["Gid"].split()[1]),
+            "uid_map": _id_map(process.text("uid_map")),
+            "gid_map": _id_map(process.text("gid_map")),
+            **{name: status[field] for name, field in _CAPABILITIES.items() if field in status},
+            "seccomp": int(status["Seccomp"]) if "Seccomp" in status else None,
+            "no_new_privs": int(status["NoNewPrivs"]) if "NoNewPrivs" in status else None,
+            "label": process.text(host.label_file).strip("\0\n ") or None if host.label_file else None,
+            "namespaces": namespaces,
+            "host_namespaces": [kind for kind in NAMESPACES if namespaces[kind] == host.namespaces[kind]],
+            "limits": _limits(process.text("limits")),
+            "cgroup": _cgroup(cgroups, unified=host.unified_limits),
+            "processes": kinds,
+            "processes_total": len(members),
+            "processes_truncated": truncated,
+            "listening": _listening(pid, namespaces["net"] or "", members, host),
+        }
 
 
-def _id_map(path: str) -> list[list[int]]:
-    return [[int(number) for number in line.split()] for line in read_text(path).splitlines()]
+def _id_map(text: str) -> list[list[int]]:
+    return [[int(number) for number in line.split()] for line in text.splitlines()]
 
 
-def _label(pid: int) -> str | None:
-    """Label of the security module; None where none labels processes."""
-    for path in (f"/proc/{pid}/attr/apparmor/current", f"/proc/{pid}/attr/current"):
-        try:
-            return read_text(path).strip("\0\n ") or None
-        except OSError:
-            continue
-    return None
+def _has_label(name: str) -> bool:
+    """Whether a security module labels processes here."""
+    try:
+        return bool(read_text(f"/proc/self/{name}"))
+    except OSError:
+        return False
 
 
-def _limits(pid: int) -> dict[str, list[str]]:
+def _limits(text: str) -> dict[str, list[str]]:
     """Resource limits: a table with columns of fixed width."""
-    lines = read_text(f"/proc/{pid}/limits").splitlines()[1:]
-    return {line[:26].strip(): [line[26:47].strip(), line[47:68].strip()] for line in lines}
+    lines = text.splitlines()[1:]
+    return {line[:26].rstrip(): [line[26:47].rstrip(), line[47:68].rstrip()] for line in lines}
 
 
-def _cgroup_folders(pid: int, container: str, host: Host) -> dict[str, str]:
-    """Controller to the folder of the container's cgroup; "" for version 2."""
-    folders = {}
-    for line in read_text(f"/proc/{pid}/cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, str], bool]:
+    """Controller to the folder of the container's cgroup ("" for version 2), and whether it is its own."""
+    folders, own = {}, {}
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
         # An init system in the container moves itself deeper: the limits are where the container's id is.
         at = path.find(container)
         if at >= 0:
             end = path.find("/", at)
             path = path[:end] if end >= 0 else path
-        for name in controllers.replace("name=", "").split(","):
+        for name in controllers.split(","):
             if name in host.cgroups:
                 folders[name] = f"{host.cgroups[name]}{path}".rstrip("/")
-    return folders
+                if at >= 0:
+                    own[name] = folders[name]
+    return (own, True) if own else (folders, False)
 
 
-def _cgroup(folders: dict[str, str]) -> dict[str, Any]:
+def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
     """Limits: None means unlimited, a missing key that the controller is not there."""
     found: dict[str, Any] = {"path": folders.get("memory") or folders.get("") or folders.get("pids")}
-    if "" in folders:
+    if unified and "" in folders:
         folder = folders[""]
         _keep(found, "memory_max", _number(_first(f"{folder}/memory.max")))
         _keep(found, "cpu_weight", _number(_first(f"{folder}/cpu.weight")))
@@ -148,9 +152,10 @@ def _cgroup(folders: dict[str, str]) -> dict[str, Any]:
             # 1024 is version 1's default as 100 is version 2's; any other value is converted as runc does
             found["cpu_weight"] = 100 if shares == 1024 else 1 + ((shares - 2) * 9999) // 262142
         quota = _first(f"{folders['cpu']}/cpu.cfs_quota_us")
-        if quota is not None:
-            period = _first(f"{folders['cpu']}/cpu.cfs_period_us")
-            found["cpu_max"] = None if quota == "-1" else f"{quota} {period}"
+        if quota == "-1":
+            found["cpu_max"] = None
+        elif quota is not None:
+            found["cpu_max"] = f"{quota} {_first(folders['cpu'] + '/cpu.cfs_period_us')}"
     return found
 
 
@@ -173,8 +178,8 @@ def _first(path: str) -> str | None:
 
 def _members(pid: int, folders: dict[str, str]) -> list[int]:
     """Processes in the container's cgroup and in those below it."""
-    # Any tree will do; "pids" and "memory" of version 1, and version 2, hold every process.
-    folder = next((folders[name] for name in ("pids", "memory", "") if name in folders), "")
+    # Any tree will do. Version 1 sorts and caches such lists, which is slow: its trees come last.
+    folder = next((folders[name] for name in ("", "pids", "memory") if name in folders), "")
     found: list[int] = []
     waiting = [folder] if folder else []
     while waiting and len(found) < MAX_PROCESSES:
@@ -188,16 +193,19 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
     return found or [pid]
 
 
-def _kinds(pid: int, members: list[int], own: dict[str, str]) -> tuple[list[dict[str, Any]], bool]:
+def _kinds(
+    pid: int, members: list[int], status: dict[str, str], program: str | None
+) -> tuple[list[dict[str, Any]], bool]:
     """The first process of every (name, program, user), and whether there are more than fit."""
     kinds: dict[tuple[str, str | None, int], dict[str, Any]] = {}
     for member in members[:MAX_PROCESSES]:
-        try:
-            status = own if member == pid else processes.status(member)
-        except OSError:
-            continue  # it ended meanwhile
+        if member != pid:
+            try:
+                status, program = processes.status(member), processes.executable(member)
+            except OSError:
+                continue  # it ended meanwhile
         uid = int(status["Uid"].split()[1])
-        key = (status["Name"], processes.executable(member), uid)
+        key = (status["Name"], program, uid)
         kinds.setdefault(key, {"pid": member, "comm": key[0], "exe": key[1], "uid": uid})
     return list(kinds.values())[:MAX_KINDS], len(kinds) > MAX_KINDS or len(members) > MAX_PROCESSES
 

@@ -9,7 +9,7 @@ from host_snapshot.bounds import Absent, Failed, describe
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
-    from typing import Any, Generic, TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from json import loads
 
-from host_snapshot.bounds import Failed, describe, one_line, printable_path, read_bytes
+from host_snapshot.bounds import Absent, Failed, describe, one_line, printable_path, read_bytes
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
+    from host_snapshot.engine import Engine
     from host_snapshot.redact import Redactor
 
 DEFAULT_PATH = "/etc/docker/daemon.json"
@@ -110,29 +111,26 @@ def parse(text: str) -> tuple[Any, list[str]]:
     return parsed, walk(parsed, "")
 
 
-def declared(
-    config: dict[str, Any],
-    *,
-    argv: list[str],
-    argv_from: str | None,
-    flags: dict[str, list[str]],
-    unknown: list[str],
-    environment: dict[str, str],
-    redactor: Redactor,
-) -> dict[str, Any]:
-    """The source `daemon.config`, redacted."""
-    where = "daemon"
-    steering = {name: value for name, value in environment.items() if name in _VARIABLES}
+def declared(engine: Engine, redactor: Redactor) -> dict[str, Any]:
+    """The source `daemon.config`, without secrets.
+
+    Raises:
+        Absent: no engine is installed.
+    """
+    if not engine.installed:
+        raise Absent("no Docker engine is installed")
+    config, where = engine.config, "daemon"
+    steering = {name: value for name, value in engine.environment.items() if name in _VARIABLES}
     return {
         **config,
         "parsed": redactor.options(config["parsed"], f"{where} {config['path']}"),
         "error": redactor.text(config["error"], where) if config["error"] else None,
-        "argv": redactor.words(argv, f"{where} command line"),
-        "argv_from": argv_from,
+        "argv": redactor.words(engine.argv, f"{where} command line"),
+        "argv_from": engine.argv_from,
         "flags": {
             name: [redactor.text(value, f"{where} --{name}") for value in values]
-            for name, values in flags.items()
+            for name, values in engine.flags.items()
         },
-        "unknown_flags": redactor.words(unknown, f"{where} command line"),
+        "unknown_flags": redactor.words(engine.unknown, f"{where} command line"),
         "environment": redactor.options(steering, f"{where} environment"),
     }

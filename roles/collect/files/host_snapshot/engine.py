@@ -8,8 +8,8 @@ import time
 from glob import glob
 
 from host_snapshot import daemonconfig, flags, processes, units
-from host_snapshot.bounds import Absent, Failed, describe, find_program, read_or
 from host_snapshot.bounds import PATH as SYSTEM_PATH
+from host_snapshot.bounds import Absent, Failed, describe, find_program, read_or
 from host_snapshot.httpunix import Connection
 
 MYPY = False
@@ -189,7 +189,7 @@ def _home(uid: int) -> str:
 
 
 def _sockets(engine: Engine, known_units: Once) -> list[tuple[str, str]]:
-    """Unix sockets the daemon listens on, and where that is written: ``flags``, ``config``, ``unit``, ``default``."""
+    """Unix sockets the daemon listens on, and where that is written: flags, config, unit or default."""
     declared, origin = engine.flags.get("host"), "flags"
     if not declared:
         hosts = (engine.config.get("parsed") or {}).get("hosts")

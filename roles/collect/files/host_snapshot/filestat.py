@@ -31,8 +31,7 @@ class Files:
 
     def add(self, path: str) -> dict[str, Any] | None:
         """Look at a path and keep its record."""
-        path = os.path.normpath(path)
-        key = printable_path(path)
+        path, key = os.path.normpath(path), record_key(path)
         if key not in self.records:
             self.records[key] = self._record(path)
         return self.records[key]
@@ -106,6 +105,11 @@ class Files:
     def group(self, gid: int) -> str:
         """Name of a group, or the number where there is none."""
         return _lookup(self._groups, gid, lambda: grp.getgrgid(gid).gr_name)
+
+
+def record_key(path: str) -> str:
+    """Under which name a path is recorded."""
+    return printable_path(os.path.normpath(path))
 
 
 def parse_acl(data: bytes) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def read() -> dict[str, Any]:
 
 
 def _variant(saved: str | None, ask: Any) -> str | None:
-    """Which kernel interface iptables uses: it says so in its output, and in its version when there are no rules."""
+    """Which kernel interface iptables uses: it says so in its output, without rules in its version."""
     header = saved or ask("iptables", "--version") or ""
     first = header.partition("\n")[0]
     if "nf_tables" in first:

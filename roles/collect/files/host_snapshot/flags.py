@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator
+
 # Flags of every dockerd from 19.03 to 29. What is in neither table is reported as unknown, never guessed.
-SWITCHES = frozenset(
-    """
+_SWITCHES = """
     allow-direct-routing cri-containerd debug disable-legacy-registry experimental help icc init ip-forward
     ip-forward-no-drop ip-masq ip6tables iptables ipv6 live-restore no-new-privileges raw-logs rootless
     selinux-enabled tls tlsverify userland-proxy validate version
-    """.split()
-)
-WITH_VALUE = frozenset(
-    """
+"""
+_WITH_VALUE = """
     add-runtime allow-nondistributable-artifacts api-cors-header authorization-plugin bip bip6
     bridge bridge-accept-fwmark cdi-spec-dir cgroup-parent cluster-advertise cluster-store cluster-store-opt
     config-file containerd containerd-namespace containerd-plugins-namespace cpu-rt-period cpu-rt-runtime
@@ -23,8 +24,9 @@ WITH_VALUE = frozenset(
     network-control-plane-mtu network-diagnostic-port no-proxy node-generic-resource oom-score-adjust pidfile
     registry-mirror seccomp-profile shutdown-timeout storage-driver storage-opt swarm-default-advertise-addr
     tlscacert tlscert tlskey userland-proxy-path userns-remap
-    """.split()
-)
+"""
+SWITCHES = frozenset(_SWITCHES.split())
+WITH_VALUE = frozenset(_WITH_VALUE.split())
 SHORT = {
     "b": "bridge",
     "D": "debug",
@@ -66,7 +68,7 @@ def parse(arguments: list[str]) -> tuple[dict[str, list[str]], list[str]]:
     return flags, unknown
 
 
-def _short(cluster: str, words: object, flags: dict[str, list[str]], unknown: list[str]) -> None:
+def _short(cluster: str, words: Iterator[str], flags: dict[str, list[str]], unknown: list[str]) -> None:
     """One word of short flags: ``D``, ``Hfd://``, ``H=fd://``, ``DH`` with the value in the next word."""
     while cluster:
         letter, cluster = cluster[0], cluster[1:]
@@ -84,5 +86,5 @@ def _short(cluster: str, words: object, flags: dict[str, list[str]], unknown: li
             if cluster:
                 values.append(cluster[1:] if cluster.startswith("=") else cluster)
             else:
-                values.append(next(words, ""))  # type: ignore[call-overload]
+                values.append(next(words, ""))
             return

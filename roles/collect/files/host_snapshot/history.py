@@ -24,8 +24,8 @@ def redact(entries: Any, environment: Any, redactor: Redactor, where: str) -> li
 
     Args:
         entries: as the engine gives them.
-        environment: the image's ``Config.Env``. Docker writes values into the history without quotes: only the
-            known names tell where one ends.
+        environment: the image's ``Config.Env``. Docker writes values into the history without quotes: only
+            the known names tell where one ends.
         redactor: replaces the values.
         where: the image.
     """
@@ -55,7 +55,7 @@ def instruction(
     if match:
         head, _, rest = match.groups()
         # The command begins after the value of the last argument; an argument's value may hold anything.
-        names = [found for found in _starts(rest, arguments)][: int(match.group(2))]
+        names = _starts(rest, arguments)[: int(match.group(2))]
         begin = names[-1][0] if names else 0
         end = _COMMAND.search(rest, begin)
         stop = end.start() if end else len(rest)
@@ -66,9 +66,8 @@ def instruction(
 def _starts(text: str, names: list[str]) -> list[tuple[int, str]]:
     """Where the assignments in a text begin: position and name."""
     if names:
-        known = re.compile(
-            r"(?:^|\s)(%s)=" % "|".join(sorted(map(re.escape, set(names)), key=len, reverse=True))
-        )
+        longest_first = sorted(map(re.escape, set(names)), key=len, reverse=True)
+        known = re.compile(rf"(?:^|\s)({'|'.join(longest_first)})=")
         found = [(match.start(1), match.group(1)) for match in known.finditer(text)]
         if found and found[0][0] == 0:
             return found

@@ -40,7 +40,7 @@ class Connection:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(self._remaining())
         self._socket.connect(path)
-        self._stream = self._socket.makefile("rb", 65536)
+        self._stream: Any = self._socket.makefile("rb", 65536)  # buffered: it has read1
 
     def peer(self) -> tuple[int, int]:
         """Process and user id of whoever called listen() on the other side."""
@@ -54,10 +54,10 @@ class Connection:
 
     def get(self, path: str, limit: int = MAX_BODY) -> Any:
         """The parsed JSON answer to one request; see ``get_all`` for what can go wrong."""
-        for body in self.get_all([path], limit):
-            if isinstance(body, Failed):
-                raise body
-            return parse(body)
+        body = next(self.get_all([path], limit))
+        if isinstance(body, Failed):
+            raise body
+        return parse(body)
 
     def get_all(self, paths: Iterable[str], limit: int = MAX_BODY) -> Iterator[bytes | Failed]:
         """Answers to many requests, in their order, while the next ones are already on their way.
@@ -133,23 +133,26 @@ class Connection:
 
     def _read(self, length: int) -> bytes:
         if length <= 65536:
-            data = self._stream.read(length)
-        else:  # in pieces, so that a drip cannot outlive the deadline
-            pieces = []
-            while length > 0:
-                self._socket.settimeout(self._remaining())
-                piece = self._stream.read1(min(length, 1024 * 1024))
-                if not piece:
-                    break
-                pieces.append(piece)
-                length -= len(piece)
-            data, length = b"".join(pieces), sum(map(len, pieces)) + length
+            data: bytes = self._stream.read(length)
+        else:
+            data = b"".join(self._pieces(length))
         if len(data) != length:
             raise ValueError("connection lost")
         return data
 
+    def _pieces(self, length: int) -> Iterator[bytes]:
+        """A long body in pieces, so that a drip cannot outlive the deadline."""
+        while length > 0:
+            self._socket.settimeout(self._remaining())
+            piece = self._stream.read1(min(length, 1024 * 1024))
+            if not piece:
+                return
+            length -= len(piece)
+            yield piece
+
     def _chunks(self, path: str, limit: int) -> bytes:
-        pieces, size = [], 0
+        pieces: list[bytes] = []
+        size = 0
         while True:
             length = int(self._line().split(b";")[0], 16)
             if length < 0:

@@ -11,10 +11,9 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 # What checks judge, what roles set, and what explains why networking works or does not.
-SETTINGS = (
-    """
-    dev.tty.ldisc_autoload fs.protected_fifos fs.protected_hardlinks fs.protected_regular fs.protected_symlinks
-    fs.suid_dumpable kernel.core_pattern kernel.dmesg_restrict kernel.io_uring_disabled
+_SETTINGS = """
+    dev.tty.ldisc_autoload fs.protected_fifos fs.protected_hardlinks fs.protected_regular
+    fs.protected_symlinks fs.suid_dumpable kernel.core_pattern kernel.dmesg_restrict kernel.io_uring_disabled
     kernel.kexec_load_disabled kernel.kptr_restrict kernel.modules_disabled kernel.panic_on_oops
     kernel.perf_event_paranoid kernel.randomize_va_space kernel.sysrq kernel.unprivileged_bpf_disabled
     kernel.unprivileged_userns_clone kernel.yama.ptrace_scope net.bridge.bridge-nf-call-ip6tables
@@ -32,8 +31,8 @@ SETTINGS = (
     net.ipv6.conf.default.accept_redirects net.ipv6.conf.default.accept_source_route
     user.max_user_namespaces vm.max_map_count vm.mmap_min_addr vm.overcommit_memory vm.swappiness
     vm.unprivileged_userfaultfd
-    """
-).split()
+"""
+SETTINGS = tuple(_SETTINGS.split())
 MODULES = ("br_netfilter", "overlay", "ip_tables", "ip6_tables", "nf_tables", "nf_conntrack", "ip_vs")
 
 

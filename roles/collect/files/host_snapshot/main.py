@@ -1,18 +1,21 @@
-"""Collect the snapshot: every source in a thread of its own, each with its time limit."""
+"""Collect the snapshot, and print it when run by hand.
+
+The work is split in two: this process reads the containers, which is most of it, a second one all the rest.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from contextlib import suppress
 from json import JSONEncoder, loads
-from threading import Event, Thread
+from threading import Thread
 
-from host_snapshot import VERSION
-from host_snapshot.bounds import Absent, Failed, describe
-from host_snapshot.docker import Encoded, encode
-from host_snapshot.plan import plan
-from host_snapshot.redact import Redactor
+from host_snapshot import VERSION, engine, mounts, processes, units
+from host_snapshot.bounds import Absent, Failed
+from host_snapshot.context import Once
+from host_snapshot.reading import Helper, encode, read
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -20,47 +23,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 SCHEMA = "hardener/snapshot/1"
-
-
-class _Source:
-    """One source being read in its own thread."""
-
-    def __init__(self, name: str, read: Callable[[], Any], limit: float) -> None:
-        self.name = name
-        self._read = read
-        self._limit = limit
-        self._begun = time.monotonic()
-        self._ended = self._begun
-        self._done = Event()
-        self._text = ""
-
-    def start(self) -> None:
-        """Begin to read."""
-        Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            data = self._read()
-            text = data if isinstance(data, Encoded) else encode(data)
-            self._text = f'"state":"ok","ms":{self._elapsed()},"data":{text}'
-        except Absent as error:
-            self._text = f'"state":"absent","ms":{self._elapsed()},"error":{encode(describe(error))}'
-        except BaseException as error:  # a source may fail in any way it likes, and fails alone
-            self._text = self._failure(describe(error))
-        self._done.set()
-
-    def _elapsed(self) -> int:
-        return int((time.monotonic() - self._begun) * 1000)
-
-    def _failure(self, reason: str) -> str:
-        return f'"state":"failed","ms":{self._elapsed()},"error":{encode(reason)}'
-
-    def text(self) -> str:
-        """The source's entry in the snapshot, as JSON; waits for it no longer than its limit."""
-        remaining = self._begun + self._limit - time.monotonic()
-        if not self._done.wait(max(0, remaining)):
-            return self._failure(f"it did not end within {self._limit} s")
-        return self._text
+_LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
 
 
 def collect(arguments: dict[str, Any]) -> bytes:
@@ -69,13 +32,27 @@ def collect(arguments: dict[str, Any]) -> bytes:
     Args:
         arguments: ``socket``, the engine's API socket where it is not to be found out.
     """
-    begun = time.monotonic()
-    now = time.time()
+    begun, now = time.monotonic(), time.time()
+    running, known_units = Once(processes.scan), Once(units.read)
+    found = Once(lambda: engine.find(running, known_units, arguments.get("socket")))
+    finder = Thread(target=_try, args=(found,), daemon=True)
+    finder.start()
+    # The rest is compiled while systemd and the engine are thinking.
+    from host_snapshot.containers import Containers
+    from host_snapshot.plan import LIMIT, Rest
+    from host_snapshot.redact import Redactor
+
     redactor = Redactor()
-    sources = [_Source(name, read, limit) for name, read, limit in plan(arguments, redactor)]
-    for source in sources:
-        source.start()
-    entries = ",".join(f"{encode(source.name)}:{{{source.text()}}}" for source in sources)
+    finder.join()
+    rest = Rest(found, running, known_units, redactor).plan()
+    helper = Helper(lambda: {**read(rest), "secrets": encode(redactor.secrets)}, LIMIT)
+    containers = Containers(found, Once(mounts.read), redactor)
+    entries = {"docker.containers": containers.entry(), **{name: _LOST for name, _, _ in rest}}
+    more_files = containers.mounted_files()
+    entries.update(helper.result())
+    secrets = redactor.secrets + loads(entries.pop("secrets", "[]"))
+    _amend(entries, "files", lambda records: {**more_files, **records})
+    _amend(entries, "listening", lambda sockets: sockets + containers.listening)
     head = {
         "schema": SCHEMA,
         "host": os.uname().nodename,
@@ -86,14 +63,29 @@ def collect(arguments: dict[str, Any]) -> bytes:
             "python": sys.version.split()[0],
             "elapsed_ms": int((time.monotonic() - begun) * 1000),
             "digest_key": redactor.key_source,
-            "secrets": redactor.secrets,
+            "secrets": secrets,
         },
         "policy": {},
     }
-    return clean(f'{encode(head)[:-1]},"sources":{{{entries}}}}}')
+    sources = ",".join(f"{encode(name)}:{entry}" for name, entry in entries.items())
+    return _utf8(f'{encode(head)[:-1]},"sources":{{{sources}}}}}')
 
 
-def clean(text: str) -> bytes:
+def _try(fact: Once) -> None:
+    """Find a fact out; whoever needs it gets the error, if any."""
+    with suppress(Absent, Failed):
+        fact.get()
+
+
+def _amend(entries: dict[str, str], name: str, change: Callable[[Any], Any]) -> None:
+    """Add to a source that was read what is known here; one that failed stays failed."""
+    entry = loads(entries[name])
+    if entry["state"] == "ok":
+        entry["data"] = change(entry["data"])
+        entries[name] = encode(entry)
+
+
+def _utf8(text: str) -> bytes:
     """JSON without halves of surrogate pairs, which JSON can write and UTF-8 can not."""
     if "\\ud" not in text:
         return text.encode("ascii")
@@ -103,8 +95,8 @@ def clean(text: str) -> bytes:
 
 
 def main() -> None:
-    """Print the snapshot: for a run by hand."""
-    arguments = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
-    sys.stdout.buffer.write(collect(arguments) + b"\n")
+    """Print the snapshot; ``--socket=PATH`` names the engine's API socket."""
+    options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
+    sys.stdout.buffer.write(collect(options) + b"\n")
     sys.stdout.buffer.flush()
     os._exit(0)  # without waiting for threads that are stuck

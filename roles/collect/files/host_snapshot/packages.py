@@ -11,15 +11,14 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 # Of these the installed version is a fact of its own: engines, and what the roles protect a host with.
-NAMES = (
-    """
+_NAMES = """
     apparmor apparmor-utils apt-listchanges audit auditd buildah container-selinux containerd containerd.io
     docker docker-buildx docker-buildx-plugin docker-ce docker-ce-cli docker-ce-rootless-extras docker-cli
     docker-compose docker-compose-plugin docker-engine docker.io dnf-automatic firewalld iptables
     iptables-persistent libseccomp2 moby-engine needrestart netfilter-persistent nftables podman runc
     rootlesskit slirp4netns tini ufw uidmap unattended-upgrades
-    """
-).split()
+"""
+NAMES = tuple(_NAMES.split())
 LIMIT = 20
 
 

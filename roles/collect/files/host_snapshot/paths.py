@@ -38,8 +38,9 @@ def look(
     units: dict[str, dict[str, Any]],
     root: str,
     containerd_socket: str | None,
+    devices: list[str],
 ) -> None:
-    """Look at the files of the host and of its engine; those that are quick to reach and always local."""
+    """Look at the files of the host, of its engine, and at what local volumes stand for."""
     wanted = list(_FIXED)
     for unit in units.values():
         wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
@@ -54,7 +55,7 @@ def look(
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
     for path in (containerd_socket or "", str(engine.setting("seccomp-profile") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
-    for path in wanted:
+    for path in wanted + devices:
         if path.startswith("/"):
             files.add(path)
     files.add_tree("/etc/docker/certs.d")

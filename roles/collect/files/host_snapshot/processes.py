@@ -19,13 +19,46 @@ def scan() -> dict[int, str]:
     return found
 
 
+class Process:
+    """A process whose folder in /proc is held open: all that is read is of one and the same process."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._folder)
+
+    def text(self, name: str) -> str:
+        """Content of one of its files."""
+        return read_bytes(name, folder=self._folder).decode("utf-8", "backslashreplace")
+
+    def link(self, name: str) -> str | None:
+        """Where one of its links points, None where that cannot be read."""
+        try:
+            return os.readlink(name, dir_fd=self._folder)
+        except OSError:
+            return None
+
+    def namespaces(self, kinds: tuple[str, ...]) -> dict[str, str | None]:
+        """Identities of its namespaces."""
+        found = {}
+        for kind in kinds:
+            link = self.link(f"ns/{kind}")
+            found[kind] = link[len(kind) + 2 : -1] if link else None
+        return found
+
+
 def status(pid: int) -> dict[str, str]:
     """Fields of /proc/PID/status."""
-    fields = {}
-    for line in read_text(f"/proc/{pid}/status").splitlines():
-        name, _, value = line.partition(":")
-        fields[name] = value.strip()
-    return fields
+    return parse_status(read_text(f"/proc/{pid}/status"))
+
+
+def parse_status(text: str) -> dict[str, str]:
+    """Fields of a process's status."""
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
 def argv(pid: int) -> list[str]:

@@ -1,8 +1,8 @@
 """Replace secrets by keyed digests before anything leaves the host.
 
-A digest (``hmac:`` and 16 hex digits) lets two snapshots of a host be compared without telling the value. Values
-of environment variables and build arguments are always replaced; anything else where its name or its form gives
-it away. What was recognised as a secret is counted, so that checks can decide without seeing any.
+A digest (``hmac:`` and 16 hex digits) lets two snapshots of a host be compared without telling the value.
+Values of environment variables and build arguments are always replaced; anything else where its name or its
+form gives it away. What was recognised as a secret is counted, so that checks can decide without seeing any.
 """
 
 from __future__ import annotations
@@ -54,20 +54,13 @@ _FORMS = (
         ),
     ),
 )
-# The cheap question first: can a pattern above match anywhere in this JSON text?
-_HINTS = (
-    b"://",
-    b"PRIVATE KEY",
-    b"uthorization",
-    b"AKIA",
-    b"ASIA",
-    b"eyJ",
-    b"glpat-",
-    b"xox",
-    b"SWM",
-    b"sk-",
+# The cheap question first: can any form above be anywhere in this text?
+_ANY_FORM = re.compile(
+    r"://|PRIVATE KEY|uthorization|AKIA|ASIA|eyJ|gh[pousr]_|github_pat_|glpat-|xox|SWM|sk-|npm_"
 )
-_HINTS += (b"npm_", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_")
+_FINDABLE = "uthorization :// AKIA ASIA eyJ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox SWM sk- npm_"
+_HINTS = (b"PRIVATE KEY", *_FINDABLE.encode().split())  # the same for long texts, where finding is faster
+_names: dict[str, bool] = {}  # what `_says_secret` has said
 
 
 class Redactor:
@@ -77,6 +70,7 @@ class Redactor:
         self.key, self.key_source = _load_key()
         self.secrets: list[dict[str, str]] = []
         self._digests: dict[str, str] = {}
+        self._clean: set[str] = set()  # short texts that hold nothing: containers of one image say the same
 
     def digest(self, value: str) -> str:
         """What stands for a value."""
@@ -155,8 +149,12 @@ class Redactor:
 
     def text(self, text: str, where: str) -> str:
         """Any text: what looks like a secret, and assignments to names that say secret."""
-        text = self._form(text, where)
+        if text in self._clean:
+            return text
+        original, text = text, self._form(text, where)
         if not _NAME.search(text):
+            if text == original and len(text) < 256 and len(self._clean) < 10000:
+                self._clean.add(text)
             return text
 
         def replace(match: re.Match[str]) -> str:
@@ -171,6 +169,8 @@ class Redactor:
     def _form(self, text: str, where: str) -> str:
         """What looks like a secret, by its form alone; a text of unreasonable length is cut."""
         length = len(text)
+        if length <= MAX_TEXT and not _ANY_FORM.search(text):
+            return text
         text = text[:MAX_TEXT]
         for kind, pattern in _FORMS:
 
@@ -198,22 +198,28 @@ class Redactor:
 
 
 def _says_secret(name: str) -> bool:
-    return bool(_NAME.search(name)) and not _PLACE.search(name)
+    known = _names.get(name)
+    if known is None:
+        known = bool(_NAME.search(name)) and not _PLACE.search(name)
+        if len(_names) < 10000:
+            _names[name] = known
+    return known
 
 
 def _kind(name: str, value: str) -> str:
     """What kind of secret a variable holds; empty for none."""
-    for kind, pattern in _FORMS:
-        if pattern.search(value):
-            return kind
-    match = _URL.search(value)
-    if match and ":" in match.group(2):
-        return "url-password"
+    if _ANY_FORM.search(value):
+        for kind, pattern in _FORMS:
+            if pattern.search(value):
+                return kind
+        match = _URL.search(value)
+        if match and ":" in match.group(2):
+            return "url-password"
     return "name" if _says_secret(name) and not _NO_SECRET.fullmatch(value) else ""
 
 
 def _load_key() -> tuple[bytes, str]:
-    """A key that only this host's root has, so that digests of low-entropy values cannot be tried out elsewhere."""
+    """A key that only this host's root has: nobody else can try out which value has a digest."""
     for kind in _HOST_KEYS:
         try:
             secret = read_bytes(f"/etc/ssh/ssh_host_{kind}_key", 65536)

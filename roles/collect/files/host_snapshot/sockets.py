@@ -7,12 +7,14 @@ from socket import AF_INET, AF_INET6, inet_ntop
 from sys import byteorder
 
 from host_snapshot.bounds import Failed, read_or, read_text
+from host_snapshot.processes import namespace
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterable
     from typing import Any
 
+_MANY_FILES = frozenset({"dockerd", "containerd"})
 PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 # A TCP socket in state LISTEN; a UDP socket that is bound and not connected has state CLOSE.
 _STATES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
@@ -22,12 +24,11 @@ def listening(pid: int | str) -> list[dict[str, Any]]:
     """Listening TCP and bound UDP sockets in the network namespace of a process."""
     # Reading net/tcp makes the kernel walk the host's whole hash table, once for every namespace: a
     # millisecond each. The counters are free, and most containers have no socket at all.
-    counters = (
-        read_or(f"/proc/{pid}/net/sockstat", "TCP: inuse ?")
-        + "\n"
-        + read_or(f"/proc/{pid}/net/sockstat6", "")
-    )
-    idle = {line.partition(":")[0].lower() for line in counters.splitlines() if ": inuse 0" in f"{line} "}
+    counters = read_or(f"/proc/{pid}/net/sockstat", "").splitlines()
+    if counters and counters[0] == "sockets: used 0":
+        return []
+    counters += read_or(f"/proc/{pid}/net/sockstat6", "").splitlines()
+    idle = {line.partition(":")[0].lower() for line in counters if ": inuse 0 " in f"{line} "}
     found: list[dict[str, Any]] = []
     for protocol in PROTOCOLS:
         if protocol not in idle:
@@ -96,19 +97,23 @@ def held(pid: int) -> set[int]:
     return inodes
 
 
-def host_listening(running: dict[int, str], *, daemons: set[str]) -> list[dict[str, Any]]:
+def host_listening(running: dict[int, str]) -> list[dict[str, Any]]:
     """Listening sockets of the host, with ``pid`` and ``process`` of their holder.
 
     Args:
         running: process id to name.
-        daemons: names of processes with thousands of open files: they are asked last.
     """
     try:
         found = listening(1)
     except (PermissionError, Failed):
         found = listening("self")
-    order = sorted(running, key=lambda pid: (running[pid][:15] in daemons, pid))
-    holders = owners({entry["inode"] for entry in found}, order)
+    own = namespace(1, "net") or namespace("self", "net")
+    # The engine's daemons have thousands of open files: they are asked last. Their shims listen to nobody.
+    candidates = (pid for pid, name in running.items() if name != "containerd-shim")
+    order = sorted(candidates, key=lambda pid: (running[pid] in _MANY_FILES, pid))
+    holders = owners(
+        {entry["inode"] for entry in found}, (pid for pid in order if namespace(pid, "net") in (own, None))
+    )
     for entry in found:
         pid = holders.get(entry["inode"])
         entry.update({"pid": pid, "process": running.get(pid, "") if pid else ""})

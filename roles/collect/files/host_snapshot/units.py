@@ -60,8 +60,8 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
     """Units from what ``systemctl show`` prints: blocks of ``Name=value``, a blank line between two."""
     units: dict[str, dict[str, Any]] = {}
     for block in output.split("\n\n"):
-        unit: dict[str, Any] = {name: "" for name in _TEXTS}
-        unit.update({name: 0 for name in _NUMBERS})
+        unit: dict[str, Any] = dict.fromkeys(_TEXTS, "")
+        unit.update(dict.fromkeys(_NUMBERS, 0))
         unit.update({name: [] for name in _LISTS})
         unit_id = ""
         for line in block.splitlines():
@@ -86,7 +86,7 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
 
 
 def _exec_argv(value: str) -> list[str]:
-    """Arguments from ``{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// ; ignore_errors=no … }``."""
+    """Arguments from ``{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// ; ignore_errors=… }``."""
     begin = value.find("argv[]=")
     end = value.find(" ; ignore_errors=", begin)
     return split_words(value[begin + len("argv[]=") : end]) if 0 <= begin < end else []

@@ -1,0 +1,55 @@
+"""Every image: what it is told to run, and how it was built."""
+
+from __future__ import annotations
+
+from host_snapshot import docker, history
+from host_snapshot.bounds import Failed
+from host_snapshot.httpunix import NotFound, parse
+from host_snapshot.reading import Encoded, encode
+from host_snapshot.runconfig import redact_config
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from host_snapshot.engine import Engine
+    from host_snapshot.redact import Redactor
+
+
+def read(engine: Engine, redactor: Redactor) -> Encoded:
+    """The source `docker.images`."""
+    connection = engine.connect(docker.LIMIT)
+    try:
+        listed = connection.get(f"{engine.api}/images/json")
+        identities = list(dict.fromkeys(str(image["Id"]) for image in listed))
+        paths = (
+            f"{engine.api}/images/{identity}/{what}"
+            for identity in identities
+            for what in ("json", "history")
+        )
+        bodies = connection.get_all(paths)
+        texts, size = [], 0
+        for identity, inspected, layers in zip(identities, bodies, bodies):
+            if isinstance(inspected, NotFound) or isinstance(layers, NotFound):
+                continue  # removed since it was listed
+            image = _image(f"image {identity}", docker.success(inspected), docker.success(layers), redactor)
+            text = encode(image)
+            size += len(text)
+            if size > docker.MAX_TEXT:
+                raise Failed(f"the images' facts are larger than {docker.MAX_TEXT} bytes")
+            texts.append(text)
+    finally:
+        connection.close()
+    return Encoded("[" + ",".join(texts) + "]")
+
+
+def _image(where: str, inspected: bytes, layers: bytes, redactor: Redactor) -> dict[str, Any]:
+    inspect, entries = parse(inspected), parse(layers)
+    environment = (inspect.get("Config") or {}).get("Env")
+    cleaned = history.redact(entries, environment, redactor, where)
+    for key in ("Config", "ContainerConfig"):
+        redact_config(inspect.get(key) or {}, redactor, where)
+    return {
+        "inspect": redactor.forms(inspect, inspected, where),
+        "history": redactor.forms(cleaned, layers, where),
+    }
