@@ -21,6 +21,7 @@ from tests.integration.sshd import Sshd, free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+HARDENER = (sys.executable, "-m", "hardener")
 LOCAL = {"ansible_connection": "local"}
 USER = "hardener-test"
 
@@ -55,7 +56,7 @@ def hardener(environment: dict[str, str], tmp_path: Path) -> Hardener:
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(BIN / "hardener"), *arguments],
+            [*HARDENER, *arguments],
             cwd=work,
             env={**environment, **more},
             stdin=subprocess.DEVNULL,
@@ -276,7 +277,7 @@ def test_sudo_with_the_right_a_wrong_and_no_password(
         arguments = ["audit", "-i", source, "--json", str(report), "--snapshots", str(snapshots)]
         # In a session of its own there is no terminal: the password is read from standard input.
         result = subprocess.run(
-            [str(BIN / "hardener"), *arguments, *(["-K"] if password else [])],
+            [*HARDENER, *arguments, *(["-K"] if password else [])],
             env=environment,
             input=f"{password}\n",
             capture_output=True,
@@ -309,7 +310,7 @@ def hanging(
     }
     process = subprocess.Popen(
         [
-            str(BIN / "hardener"),
+            *HARDENER,
             "audit",
             "-K",
             "-i",
