@@ -78,6 +78,17 @@ def test_db_07_no_image_exempts_itself(judge: Judge, slug: str) -> None:
         assert ("vanilla:1" in details(verdict)) == ("registry.example.org/web:1.4" in details(verdict))
 
 
+def test_db_32_a_control_that_passes_leaves_nothing_behind(judge: Judge) -> None:
+    first = "image-non-root-user"
+    others = [slug for slug in CONTROLS if slug != first]
+    snapshot = with_containers(
+        hardened(), **{"docker.images": [image("a b:1"), image("c*:1", Id="sha256:c")]}
+    )
+    before = [judge(slug, snapshot) for slug in others]
+    assert judge(first, snapshot).status is Status.PASS
+    assert [judge(slug, snapshot) for slug in others] == before
+
+
 @each_control
 @pytest.mark.parametrize(
     "inspect",
