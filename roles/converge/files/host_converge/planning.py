@@ -20,6 +20,7 @@ Reader = Callable[..., State]
 _SECRET_KEY = re.compile(
     r'("[^"]*(?:passw|secret|token|api-?key|credential)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
 )
+_USUAL = ["owner root:root\n", "mode 0644\n"]
 _URL_PASSWORD = re.compile(r"(\w+://)[^/\s:@\"]*:[^/\s@\"]*@")
 
 
@@ -51,9 +52,12 @@ class Change(NamedTuple):
         parts = []
         if self.rewrites:
             parts.append(_unified(self.path, _lines(self.before), _lines(self.after)))
-        attributes = [_attributes(state) if state.exists else [] for state in (self.before, self.after)]
-        if attributes[0] != attributes[1]:
-            parts.append(_unified(f"{self.path} (owner and mode)", *attributes))
+        if self.before.exists and self.after.exists:
+            attributes = _attributes(self.before), _attributes(self.after)
+            if attributes[0] != attributes[1]:
+                parts.append(_unified(f"{self.path} (owner and mode)", *attributes))
+        elif self.after.exists and _attributes(self.after) != _USUAL:
+            parts.append(_unified(f"{self.path} (owner and mode)", [], _attributes(self.after)))
         return "".join(parts)
 
 

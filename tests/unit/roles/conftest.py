@@ -1,0 +1,37 @@
+"""What renders a role's document, loaded as Ansible does it, by its path."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hardener import catalogue
+from hardener.assess import assess
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+
+ROLES = Path(__file__).parents[3] / "roles"
+
+
+@cache
+def document_filter(role: str) -> Callable[..., dict[str, Any]]:
+    """The filter ``<role>_document``."""
+    spec = importlib.util.spec_from_file_location(role, ROLES / role / "filter_plugins" / f"{role}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    filters: dict[str, Callable[..., dict[str, Any]]] = module.FilterModule().filters()
+    return filters[f"{role}_document"]
+
+
+def verdicts(snapshot: Snapshot, prefix: str) -> dict[str, Status]:
+    """How the controls whose slug begins so stand."""
+    controls = catalogue.load(catalogue.DEFAULT_BENCHMARK)
+    found = assess(snapshot, controls, benchmark=catalogue.DEFAULT_BENCHMARK).findings
+    return {
+        finding.control.slug: finding.status for finding in found if finding.control.slug.startswith(prefix)
+    }

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.roles.conftest import ROLES, document_filter, verdicts
+from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
+
+PREFIX = "docker_daemon_"
+EMPTY: dict[str, Any] = {
+    "docker.info": {"Containers": 0, "ContainersRunning": 0, "Images": 0},
+    "docker.containers": only([]),
+    "docker.images": only([]),
+    "docker.volumes": only([]),
+    "docker.networks": only([{"Name": name} for name in ("bridge", "host", "none")]),
+}
+
+
+def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
+    defaults = yaml.safe_load((ROLES / "docker_daemon/defaults/main.yml").read_text())
+    defaults = {key[len(PREFIX) :]: value for key, value in defaults.items()}
+    return document_filter("docker_daemon")(snapshot.raw, **{**defaults, **variables})
+
+
+def wish(snapshot: Snapshot, **variables: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keys that are insisted on, and those offered."""
+    resource = document(snapshot, **variables)["resources"][0]
+    return resource["keys"], resource["defaults"]
+
+
+def activation(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
+    found: dict[str, Any] = document(snapshot, **variables)["activations"][-1]
+    return found
+
+
+def config(flags: dict[str, list[str]] | None = None, **parsed: Any) -> dict[str, Any]:
+    return {"daemon.config": {"parsed": only(parsed), "exists": True, "flags": flags or {}}}
+
+
+def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> None:
+    keys, defaults = wish(make(**EMPTY))
+    effective = {
+        "LiveRestoreEnabled": True,
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=userns", "name=no-new-privileges"],
+    }
+    bridge = {"Name": "bridge", "Options": {"com.docker.network.bridge.enable_icc": "false"}}
+    sources = {
+        **EMPTY,
+        **config(**{**defaults, **keys}),
+        "docker.info": {**EMPTY["docker.info"], **effective},
+        "docker.networks": only([bridge]),
+        "engine": {"proxies": 0},
+    }
+    found = verdicts(make(**sources), "daemon-")
+    covered = {
+        "daemon-icc-disabled",
+        "daemon-log-level-info",
+        "daemon-live-restore",
+        "daemon-no-new-privileges",
+        "daemon-userland-proxy-disabled",
+        "daemon-default-ulimits",
+        "daemon-userns-remap",
+    }
+    assert {slug for slug in covered if found[slug] is not Status.PASS} == set()
+    expect = activation(make(**EMPTY))["expect"]
+    assert expect["info"] == {"LiveRestoreEnabled": True}
+    assert expect["security"] == ["userns", "no-new-privileges"]
+
+
+def test_live_restore_is_left_out_of_a_swarm_and_the_reason_said() -> None:
+    snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": "active"}}})
+    assert "live-restore" not in wish(snapshot)[0]
+    assert "part of a swarm" in document(snapshot)["notes"][0]
+    assert "LiveRestoreEnabled" not in activation(snapshot)["expect"]["info"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ({"docker.info": {"Images": 2}}, "no longer see its 2 images"),
+        ({"docker.volumes": only([{"Name": "v"}])}, "1 volumes"),
+        ({"docker.networks": only([{"Name": "app"}])}, "1 networks"),
+        ({"docker.info": {"Swarm": {"LocalNodeState": "active"}}}, "part of a swarm"),
+        (
+            {"docker.info": {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}},
+            "containerd's store",
+        ),
+        (config(features={"containerd-snapshotter": True}), "containerd's store"),
+        ({"docker.info": failed("timed out")}, "does not answer"),
+    ],
+)
+def test_users_are_not_remapped_where_something_would_be_lost(source: dict[str, Any], reason: str) -> None:
+    sources = {**EMPTY, **source}
+    if isinstance(source.get("docker.info"), dict):
+        sources["docker.info"] = {**EMPTY["docker.info"], **source["docker.info"]}
+    snapshot = make(**sources)
+    assert "userns-remap" not in {**wish(snapshot)[0], **wish(snapshot)[1]}
+    (note,) = [note for note in document(snapshot)["notes"] if "userns-remap" in note]
+    assert reason in note
+    assert "userns" not in activation(snapshot)["expect"]["security"]
+
+
+def test_remapping_once_on_stays_on_whatever_the_engine_holds_by_then() -> None:
+    snapshot = make(**config(**{"userns-remap": "default"}), **{"docker.info": {"Images": 5}})
+    assert wish(snapshot)[1]["userns-remap"] == "default"
+
+
+def test_a_named_user_is_insisted_on_and_never_means_never() -> None:
+    assert wish(make(), userns_remap="remap")[0]["userns-remap"] == "remap"
+    assert "userns-remap" not in wish(make(**EMPTY), userns_remap="never")[1]
+
+
+def test_rotation_is_offered_where_nobody_has_chosen_a_driver() -> None:
+    assert wish(make())[1]["log-driver"] == "json-file"
+    assert wish(make())[1]["log-opts"] == {"max-size": "10m", "max-file": "3"}
+
+
+@pytest.mark.parametrize(
+    "declared", [config(**{"log-driver": "syslog"}), config({"log-driver": ["journald"]})]
+)
+def test_a_driver_that_the_host_has_chosen_is_left_alone(declared: dict[str, Any]) -> None:
+    keys, defaults = wish(make(**declared))
+    assert not {"log-driver", "log-opts"} & {*keys, *defaults}
+
+
+def test_the_sites_driver_comes_with_its_own_options_alone() -> None:
+    keys, defaults = wish(make(), log_driver="syslog", log_opts={"syslog-address": "udp://log:514"})
+    assert keys["log-opts"] == {"syslog-address": "udp://log:514"}
+    assert "log-driver" not in defaults
+    assert activation(make(), log_driver="syslog")["expect"]["info"]["LoggingDriver"] == "syslog"
+
+
+def test_numbers_of_log_options_are_texts_for_the_engine() -> None:
+    assert wish(make(), log_opts={"max-file": 5})[1]["log-opts"]["max-file"] == "5"
+
+
+def test_a_flag_that_says_the_same_is_enough() -> None:
+    keys, _ = wish(make(**config({"icc": ["false"], "log-level": ["info"], "live-restore": ["true"]})))
+    assert not {"icc", "log-level", "live-restore"} & set(keys)
+
+
+def test_a_flag_that_says_otherwise_is_not_hidden() -> None:
+    """The key stays in the document, and the host refuses it by name."""
+    assert wish(make(**config({"icc": ["true"]})))[0]["icc"] is False
+
+
+def test_limits_on_the_command_line_stay_as_they_are() -> None:
+    snapshot = make(**config({"default-ulimit": ["nofile=1:2"]}))
+    assert "default-ulimits" not in wish(snapshot)[0]
+    assert any(
+        "default-ulimits is set on the engine's command line" in n for n in document(snapshot)["notes"]
+    )
+
+
+def test_extra_keys_are_for_what_has_no_variable() -> None:
+    assert wish(make(), extra={"mtu": 1400})[0]["mtu"] == 1400
+    refused = document(make(), extra={"icc": True, "log-driver": "x"})["refused"]
+    assert (
+        refused == "docker_daemon_extra sets icc, log-driver: use docker_daemon_icc, docker_daemon_log_driver"
+    )
+
+
+def test_the_bridge_module_is_there_where_the_engine_needs_it() -> None:
+    found = document(make())
+    assert found["activations"][0]["modules"] == ["br_netfilter"]
+    assert found["resources"][1]["path"].startswith("/etc/modules-load.d/")
+    relaxed = document(make(), icc=True, userland_proxy=True)
+    assert [entry["name"] for entry in relaxed["activations"]] == ["docker"]
+    assert len(relaxed["resources"]) == 1
+
+
+def test_a_file_younger_than_the_engine_is_known() -> None:
+    def record(mtime: int) -> dict[str, Any]:
+        return {"files": {"/etc/docker/daemon.json": {"mtime": mtime, "mode": "0644", "uid": 0, "gid": 0}}}
+
+    started = make().fact("engine")["started"]
+    assert activation(make(**record(started + 1)))["stale"] is True
+    assert activation(make(**record(started - 1)))["stale"] is False
+    assert activation(make())["stale"] is False
+
+
+def test_an_older_engine_is_not_asked_for_what_it_does_not_report() -> None:
+    snapshot = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
+    assert activation(snapshot)["expect"]["security"] == []
+
+
+def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
+    assert wish(silent_engine())[0]["icc"] is False
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason"),
+    [
+        (no_engine(), "no Docker engine"),
+        (make(engine={"rootless": True}), "rootless"),
+        (make(**{"daemon.config": failed("timed out")}), r"daemon.config could not be read: timed out"),
+    ],
+)
+def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
+    assert reason in document(snapshot)["refused"]
