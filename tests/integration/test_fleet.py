@@ -336,8 +336,8 @@ def hanging(
             time.sleep(0.05)
         yield process, marker
     finally:
-        process.kill()
-        process.communicate()
+        process.send_signal(signal.SIGINT)  # a kill would leave Ansible waiting for the host
+        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
