@@ -5,6 +5,7 @@
         dest: snapshots               # folder on the control node; each snapshot is a file of its own there
         facts: [engine, units]        # sources that the play goes on with: ansible_facts.hardener_snapshot
         policy: {}                    # what the site declares for this host; part of the snapshot
+        socket: /run/other.sock       # the engine's API socket, where the collector is not to find it itself
       register: collected             # collected.snapshot is the file's path
 
 A snapshot has megabytes where containers are many, so it goes to the file and not into Ansible's result.
@@ -31,7 +32,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"dest", "facts", "policy"})
+    _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect, store, and return what the play goes on with."""
@@ -41,6 +42,7 @@ class ActionModule(ActionBase):
                 "dest": {"type": "path", "default": ""},
                 "facts": {"type": "list", "elements": "str", "default": []},
                 "policy": {"type": "dict", "default": {}},
+                "socket": {"type": "str", "default": ""},
             }
         )
         answer = self._shared_loader_obj.action_loader.get(
@@ -52,7 +54,11 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         ).run_script(
-            source=_SOURCE, entry="main:collect", arguments={}, timeout=_TIMEOUT, task_vars=task_vars
+            source=_SOURCE,
+            entry="main:collect",
+            arguments={"socket": args["socket"]},
+            timeout=_TIMEOUT,
+            task_vars=task_vars,
         )
         snapshot = answer.result
         if not isinstance(snapshot, dict) or not isinstance(snapshot.get("sources"), dict):
@@ -98,7 +104,7 @@ def file_name(host: str) -> str:
 
     Two hosts never share one, and ``urllib.parse.unquote`` gives the name back.
     """
-    name = quote(host, safe="@+:, ")
+    name = quote(host, safe="@+:, ", errors="surrogatepass")
     # A leading dot would hide the file, or be a folder's own name.
     name = f"%2E{name[1:]}" if name.startswith(".") else name
     if len(name) > _NAME_MAX:

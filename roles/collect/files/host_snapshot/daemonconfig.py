@@ -57,13 +57,17 @@ def read(path: str) -> dict[str, Any]:
     """The parsed file: ``exists``, ``parsed``, ``error``, ``duplicate_keys``. It is not redacted yet."""
     result: dict[str, Any] = {
         "path": printable_path(path),
-        "exists": os.path.lexists(path),
+        "exists": True,
         "parsed": None,
         "error": None,
         "duplicate_keys": [],
     }
-    if not result["exists"]:
-        return result
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {**result, "exists": False}
+    except OSError as error:
+        return {**result, "error": describe(error)}
     try:
         # dockerd takes a byte order mark, and an empty file for an empty object
         text = read_bytes(path, _MAX_CONFIG).decode("utf-8-sig")

@@ -33,7 +33,7 @@ _PIDFILES = ("/run/docker.pid", "/run/snap.docker/docker.pid")
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
 # Answers of newer engines have another shape. Older ones are asked for what they speak.
 _NEWEST_API = (1, 51)
-_FIRST_ANSWER = 8  # seconds: an engine that says nothing by then is not asked anything else
+_FIRST_ANSWER = 10  # seconds: an engine that says nothing by then is not asked anything else
 
 
 class Engine:

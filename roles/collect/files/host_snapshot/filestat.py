@@ -40,7 +40,13 @@ class Files:
         """Look at a folder and everything below it, at most ``limit`` entries."""
         self.add(path)
         count = 0
-        for folder, folders, names in os.walk(path):
+
+        def unreadable(error: OSError) -> None:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                reason = one_line(error.strerror or str(error))
+                self.records[record_key(str(error.filename))] = {"error": reason}
+
+        for folder, folders, names in os.walk(path, onerror=unreadable):
             for name in folders + names:
                 count += 1
                 if count > limit:

@@ -35,7 +35,7 @@ def read() -> dict[str, Any]:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             errors["nft"] = f"its answer is not understood: {describe(error)}"
     if ipv4 is None and ruleset is None:
-        raise Failed("; ".join(f"{name}: {error}" for name, error in errors.items()))
+        raise Failed("; ".join(errors.values()))
     iptables = None
     if ipv4 is not None or ipv6 is not None:
         iptables = {"variant": _variant(ipv4, ask), "ipv4": ipv4, "ipv6": ipv6}

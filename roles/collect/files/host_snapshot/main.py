@@ -23,6 +23,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 SCHEMA = "hardener/snapshot/1"
+_FIND_LIMIT = 30  # seconds
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
 
 
@@ -43,7 +44,7 @@ def collect(arguments: dict[str, Any]) -> bytes:
     from host_snapshot.redact import Redactor
 
     redactor = Redactor()
-    finder.join()
+    finder.join(_FIND_LIMIT)  # an answer that drips in for ever keeps its thread, and nobody else
     rest = Rest(found, running, known_units, redactor).plan()
     helper = Helper(lambda: {**read(rest), "secrets": encode(redactor.secrets)}, LIMIT)
     containers = Containers(found, Once(mounts.read), redactor)

@@ -31,7 +31,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from host_snapshot.reading import Plan
     from host_snapshot.redact import Redactor
 
-_SOON = 10  # seconds
+_SOON = 15  # seconds: a busy or emulated host is ten times as slow as a good one
 _LATER = 40  # for what waits for the engine, or for slow programs
 LIMIT = 50  # for all of them
 
