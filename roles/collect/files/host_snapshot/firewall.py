@@ -15,14 +15,17 @@ def read() -> dict[str, Any]:
     """The source `firewall`.
 
     Raises:
-        Failed: no front end could tell anything.
+        Absent: there is no front end on this host.
+        Failed: none of those that are there could tell anything.
     """
     errors: dict[str, str] = {}
 
     def ask(name: str, *arguments: str) -> str | None:
         try:
             return run(name, *arguments)
-        except (Absent, Failed, OSError) as error:
+        except Absent:
+            return None
+        except (Failed, OSError) as error:
             errors[name] = describe(error)
             return None
 
@@ -34,8 +37,8 @@ def read() -> dict[str, Any]:
             ruleset = loads(nft)["nftables"] if nft.strip() else []
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             errors["nft"] = f"its answer is not understood: {describe(error)}"
-    if ipv4 is None and ruleset is None:
-        raise Failed("; ".join(errors.values()))
+    if ipv4 is None and ipv6 is None and ruleset is None:
+        raise Failed("; ".join(errors.values())) if errors else Absent("there is no iptables and no nft")
     iptables = None
     if ipv4 is not None or ipv6 is not None:
         iptables = {"variant": _variant(ipv4, ask), "ipv4": ipv4, "ipv6": ipv6}

@@ -96,7 +96,7 @@ class Connection:
         return remaining
 
     def _line(self) -> bytes:
-        line = self._stream.readline(_MAX_LINE)
+        line: bytes = self._stream.readline(_MAX_LINE)
         if not line.endswith(b"\n"):
             raise ValueError("connection lost" if len(line) < _MAX_LINE else "a line without end")
         return line

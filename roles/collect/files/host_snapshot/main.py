@@ -24,6 +24,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 SCHEMA = "hardener/snapshot/1"
 _FIND_LIMIT = 30  # seconds
+_REPORT = "!secrets"  # the second process says beside its sources what secrets it saw
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
 
 
@@ -46,12 +47,12 @@ def collect(arguments: dict[str, Any]) -> bytes:
     redactor = Redactor()
     finder.join(_FIND_LIMIT)  # an answer that drips in for ever keeps its thread, and nobody else
     rest = Rest(found, running, known_units, redactor).plan()
-    helper = Helper(lambda: {**read(rest), "secrets": encode(redactor.secrets)}, LIMIT)
+    helper = Helper(lambda: {**read(rest), _REPORT: encode(redactor.report())}, LIMIT)
     containers = Containers(found, Once(mounts.read), redactor)
     entries = {"docker.containers": containers.entry(), **{name: _LOST for name, _, _ in rest}}
     more_files = containers.mounted_files()
     entries.update(helper.result())
-    secrets = redactor.secrets + loads(entries.pop("secrets", "[]"))
+    others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true}'))
     _amend(entries, "files", lambda records: {**more_files, **records})
     _amend(entries, "listening", lambda sockets: sockets + containers.listening)
     head = {
@@ -64,7 +65,8 @@ def collect(arguments: dict[str, Any]) -> bytes:
             "python": sys.version.split()[0],
             "elapsed_ms": int((time.monotonic() - begun) * 1000),
             "digest_key": redactor.key_source,
-            "secrets": secrets,
+            "secrets": redactor.secrets + others["secrets"],
+            "secrets_cut": redactor.secrets_cut or others["secrets_cut"],
         },
         "policy": {},
     }

@@ -69,6 +69,7 @@ class Redactor:
     def __init__(self) -> None:
         self.key, self.key_source = _load_key()
         self.secrets: list[dict[str, str]] = []
+        self.secrets_cut = False  # whether there were more than are remembered
         self._digests: dict[str, str] = {}
         self._clean: set[str] = set()  # short texts that hold nothing: containers of one image say the same
 
@@ -86,6 +87,12 @@ class Redactor:
         """Remember that there was a secret."""
         if len(self.secrets) < _MAX_SECRETS:
             self.secrets.append({"where": where[:300], "kind": kind})
+        else:
+            self.secrets_cut = True
+
+    def report(self) -> dict[str, Any]:
+        """What the snapshot says of it."""
+        return {"secrets": self.secrets, "secrets_cut": self.secrets_cut}
 
     def assignments(self, pairs: Any, where: str) -> list[str]:
         """Environment: ``["NAME=value", …]``, every value replaced."""
