@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hardener import text
 from hardener.errors import HardenerError, InternalError
 from hardener.lab import host, qemu, recipe, ssh
 from hardener.lab.image import Image, Say, build
@@ -68,17 +69,24 @@ class Guest:
             argv: the command.
             user: who runs it.
             stdin: its standard input.
-            check: raise if it fails.
+            check: whether its failure is an error.
             timeout: seconds it may take.
+
+        Raises:
+            InternalError: it failed, and says what it wrote to standard error.
         """
-        return subprocess.run(
+        ran = subprocess.run(
             self.ssh_command(*argv, user=user),
             input=stdin,
             capture_output=True,
             text=True,
-            check=check,
+            check=False,
             timeout=timeout,
         )
+        if check and ran.returncode:
+            said = text.line(ran.stderr or ran.stdout)
+            raise InternalError(f"{argv[0]} in guest {self.name} ended with {ran.returncode}: {said}")
+        return ran
 
     def stop(self) -> None:
         """End this guest; nothing of it remains."""
@@ -208,8 +216,8 @@ def _set_clock(guest: Guest, machine: Machine) -> None:
     while guest.pid is not None and time.monotonic() < deadline:
         try:
             guest.ssh("sh", "-c", 'date --utc --set "@$(cat /sys/class/rtc/rtc0/since_epoch)"', timeout=30)
-        except subprocess.CalledProcessError as error:
-            last = error.stderr.strip()
+        except InternalError as error:
+            last = error.message
             time.sleep(0.2)
         except subprocess.TimeoutExpired:
             last = "ssh did not answer"

@@ -145,7 +145,7 @@ def test_a_guest_that_does_not_answer_is_ended_and_removed(
 
     def refuse(self: guest.Guest, *argv: str, **options: object) -> None:
         pids.append(self.pid)
-        raise subprocess.CalledProcessError(255, "ssh", stderr="Host key verification failed.")
+        raise InternalError("Host key verification failed")
 
     monkeypatch.setattr(guest.Guest, "ssh", refuse)
     monkeypatch.setattr(guest, "_RESTORE_TIMEOUT", 0.3)
@@ -184,3 +184,20 @@ def test_a_command_in_the_guest_goes_by_its_own_key_and_port(restored: list[str]
     assert a.ssh_command("id", user="lab") == ssh.command(
         user="lab", port=a.port, user_key=a.user_key, known_hosts=a.known_hosts, argv=("id",)
     )
+
+
+@pytest.fixture
+def unreachable(cache: Path) -> guest.Guest:
+    """A guest on a port where nobody listens."""
+    return guest.Guest(
+        name="a", release="13", directory=cache, port=qemu.free_port(), user_key=cache / "id_ed25519"
+    )
+
+
+def test_a_command_that_fails_says_which_and_why(unreachable: guest.Guest) -> None:
+    with pytest.raises(InternalError, match=r"docker in guest a ended with 255: .*Connection refused"):
+        unreachable.ssh("docker", "ps")
+
+
+def test_a_failure_can_be_asked_for(unreachable: guest.Guest) -> None:
+    assert unreachable.ssh("docker", "ps", check=False).returncode == 255
