@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from typing import Any, Callable, Mapping, Sequence
 
@@ -302,7 +303,8 @@ class Docker(Activation):
         system.run("systemctl", "reset-failed", self.unit)
         outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
         if outcome.code != 0:
-            raise Failed(f"{self.unit} does not start: {_journal(self.unit) or outcome.said}")
+            words = _last_words(self.settings.get("dockerd", ""))
+            raise Failed(f"{self.unit} does not start: {words or outcome.said}")
         wait_for(
             f"{self.unit} started, and did not answer at {self.engine.path}",
             lambda: self.engine.info() is not None,
@@ -359,12 +361,15 @@ def _unit(name: str) -> dict[str, str]:
     return unit
 
 
-def _journal(unit: str) -> str:
+def _last_words(dockerd: str) -> str:
     """What the engine itself said about why it does not start."""
-    outcome = system.run("journalctl", "--unit", unit, "--lines=30", "--output=cat", "--no-pager", "--quiet")
-    said = [line for line in outcome.output.splitlines() if "failed to start daemon" in line.lower()]
-    said = said or [line for line in outcome.output.splitlines() if "unable to configure" in line.lower()]
-    return " ".join(said[-1].split())[:400] if said else ""
+    name = os.path.basename(dockerd or "dockerd")
+    outcome = system.run("journalctl", f"--identifier={name}", "--lines=20", "--output=cat", "--quiet")
+    for line in reversed(outcome.output.splitlines()):
+        if "level=info" not in line and "level=debug" not in line and "level=warn" not in line:
+            found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
+            return " ".join((found.group(1) if found else line).split())[:400]
+    return ""
 
 
 def _name(container: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import grp
 import hashlib
 import json
@@ -260,7 +259,9 @@ def _name(look_up: Callable[[int], Any], number: int) -> str:
 
 
 def _unified(path: str, before: Sequence[str], after: Sequence[str]) -> str:
-    lines = difflib.unified_diff(before, after, f"before: {path}", f"after: {path}")
+    from difflib import unified_diff  # a run without changes does without it
+
+    lines = unified_diff(before, after, f"before: {path}", f"after: {path}")
     text = "".join(line if line.endswith("\n") else line + "\n" for line in lines)
     return printable(text)
 

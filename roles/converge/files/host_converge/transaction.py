@@ -88,7 +88,7 @@ class Transaction:
             return {**result, "outcome": "changed"}
         run = self._store.new_run()
         done = detached.run(lambda: self._apply(run, all_changes, due), name=run)
-        return {**result, **done}
+        return {**result, **done, "notes": [*notes, *done.get("notes", ())]}
 
     def _plan(self, interrupted: Journal | None) -> Plan:
         states = self._states_before(interrupted) if interrupted else {}
