@@ -10,7 +10,7 @@ import click
 from hardener.cli.diffs import render
 from hardener.cli.progress import Progress
 from hardener.errors import ExitCode
-from hardener.fleet import Fleet, Hosts, TaskResult
+from hardener.fleet import Fleet, Hosts, State, TaskResult
 from hardener.plan import Plan
 from hardener.text import line
 
@@ -37,7 +37,9 @@ def announce(plans: Sequence[Plan]) -> None:
     """Say on standard error what will be done, once for all hosts that need the same."""
     alike: dict[str, list[str]] = {}
     for plan in plans:
-        steps = [f"{step.role} ({len(step.findings)} failing, impact {step.impact})" for step in plan.steps]
+        steps = [
+            f"{step.role} ({len(step.findings)} failing, impact up to {step.impact})" for step in plan.steps
+        ]
         alike.setdefault(", ".join(steps), []).append(line(plan.host))
     for what, hosts in alike.items():
         more = f" and {len(hosts) - _HOSTS_NAMED} more" if len(hosts) > _HOSTS_NAMED else ""
@@ -68,7 +70,7 @@ def apply(fleet: Fleet, plans: Sequence[Plan], *, check: bool, diff: bool, plain
             progress.show(Hosts(tuple(roles)) if isinstance(event, Hosts) else event)
             if not isinstance(event, TaskResult):
                 continue
-            if event.action == "converge":
+            if event.action == "converge" and event.state is not State.SKIPPED:
                 _tell(event, progress)
                 if event.data.get("outcome") in _ROLLED_BACK:
                     rolled_back.add(event.host)

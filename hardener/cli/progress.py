@@ -70,11 +70,10 @@ class Progress:
                 if state in self._failed:
                     self._failed[state] += 1
                     self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
-                if state in self._failed or action == self._last:
+                if state in self._failed or (action == self._last and state is not State.SKIPPED):
                     self._done.add(host)
-        every = _REDRAW_S if self._live else _LINE_EVERY_S
-        if time.monotonic() - self._shown >= every:
-            self._draw() if self._live else self._write(f"{self._status()}\n")
+        if time.monotonic() - self._shown >= (_REDRAW_S if self._live else _LINE_EVERY_S):
+            self._draw() if self._live else self._write(f"{self._doing()}\n")
 
     def note(self, text: str, *, colour: str | None = None) -> None:
         """Show a line that stays."""
@@ -91,12 +90,14 @@ class Progress:
         parts += [f"{count} {state}" for state, count in self._failed.items() if count]
         return f"{self._label}: {', '.join(parts)}, {time.monotonic() - self._started:.1f} s"
 
+    def _doing(self) -> str:
+        return f"{self._status()} ({self._task})" if self._task else self._status()
+
     def _draw(self) -> None:
         """Draw the live line again, where there is one."""
         if not self._live:
             return
-        text = f"{self._status()}  {self._task}" if self._task else self._status()
-        text = line(text)[: shutil.get_terminal_size().columns - 1]  # what wraps could not be cleared
+        text = self._doing()[: shutil.get_terminal_size().columns - 1]  # what wraps could not be cleared
         self._write(click.style(text, dim=True) if self._colour else text)
 
     def _write(self, text: str) -> None:

@@ -55,7 +55,7 @@ def test_audits_changes_audits_and_shows_the_difference(
     assert result.exit_code == 0
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit"]
     assert fleet.runs[1][1]["variables"] == {"harden_plan": {"web1": ["docker_daemon"]}}
-    assert "plan: web1: docker_daemon (1 failing, impact daemon-restart)\n" in result.stderr
+    assert "plan: web1: docker_daemon (1 failing, impact up to daemon-restart)\n" in result.stderr
     assert "web1: changed /etc/docker/daemon.json\n" in result.stderr
     assert "fixed" in result.stdout.casefold()
     assert JUnitXml.fromfile(str(junit)).failures == 0

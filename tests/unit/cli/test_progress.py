@@ -60,6 +60,18 @@ def test_a_long_run_says_something_now_and_then() -> None:
     assert {line.split(",")[0] for line in lines} == {"audit: starting"}
 
 
+def test_it_says_what_takes_so_long() -> None:
+    lines = shown(
+        Stream(tty=False), TaskStarted("audit_rules : Install"), Idle(), Idle(), Idle()
+    ).splitlines()
+    assert "(audit_rules : Install)" in lines[0]
+
+
+def test_a_skipped_task_ends_no_host() -> None:
+    events = (Hosts(("a", "b")), TaskResult("a", "collect", State.SKIPPED))
+    assert shown(Stream(tty=False), *events).startswith("audit: 0 of 2 hosts, ")
+
+
 def test_a_terminal_has_one_live_line() -> None:
     text = shown(Stream(tty=True), *EVENTS)
     assert text.startswith("\r\x1b[K")
