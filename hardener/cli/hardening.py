@@ -86,6 +86,7 @@ def _tell(event: TaskResult, progress: Progress) -> None:
     """Show what the transaction did on a host, and what it left undone."""
     host = line(event.host)
     if not event.reason and event.data.get("msg"):
-        progress.note(f"{host}: {line(str(event.data['msg']), 2000)}")
+        would = "would " if event.data.get("outcome") == "would_change" else ""
+        progress.note(f"{host}: {would}{line(str(event.data['msg']), 2000)}")
     for note in event.data.get("notes") or ():
         progress.note(f"{host}: {line(str(note))}", colour="yellow")

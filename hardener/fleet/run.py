@@ -105,6 +105,9 @@ class Run:
                 yield event
         if not self._hosts:
             raise self._failure()
+        for host, outcome in self.outcomes.items():
+            if not outcome.ended_well and host not in self._reasons:  # nobody has heard of it yet
+                yield TaskResult(host, "", State.FAILED, outcome.reason)
 
     @property
     def outcomes(self) -> dict[str, Outcome]:

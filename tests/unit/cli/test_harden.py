@@ -105,6 +105,7 @@ def test_check_changes_nothing_and_diff_shows_what_would(
     assert fleet.runs[1][1]["diff"] is True
     shown = 'web1: /etc/docker/daemon.json\n--- before\n+++ after\n+  "icc": false\n'
     assert result.stdout.startswith(shown)
+    assert "web1: would change x\n" in result.stderr
     assert json.loads(native.read_text())["summary"]["counts"]["fail"] == 1
     assert not (tmp_path / "report.before.json").exists()
 

@@ -126,11 +126,11 @@ def test_hosts_that_ansible_did_not_get_to_are_failures(play: Callable[[Script],
             code=250,
         )
     )
+    reason = "Ansible did not get to it: Unexpected Exception: no space left"
     with a_run() as run:
-        list(run)
-    for outcome in run.outcomes.values():
-        assert outcome.state is State.FAILED
-        assert outcome.reason == "Ansible did not get to it: Unexpected Exception: no space left"
+        seen = list(run)
+    assert run.outcomes == {host: Outcome(State.FAILED, reason) for host in "ab"}
+    assert seen[-2:] == [TaskResult(host, "", State.FAILED, reason) for host in "ab"]
 
 
 def test_what_stops_ansible_before_any_host_is_an_error(play: Callable[[Script], Any]) -> None:
