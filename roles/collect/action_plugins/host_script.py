@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import re
 import secrets
 import shlex
 import zlib
@@ -51,9 +52,10 @@ _BOOTSTRAP = Path(__file__).parents[1] / "files" / "host_script" / "bootstrap.py
 _LOADER = (
     "import sys\n"
     "if sys.version_info<(3,8):"
-    "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+', ');sys.exit(86)\n"
+    "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+'\\n');sys.exit(86)\n"
     "import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())))"
 )
+_TURNED_AWAY = re.compile(r"\S+ is Python [\w.+]+")
 _TOO_OLD = 86
 _NOT_FOUND = 87
 _MAX_RESULT = 256 * 1024 * 1024
@@ -214,10 +216,11 @@ class ActionModule(ActionBase):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
         said = _one_line(outcome["stderr"] or outcome["stdout"])
+        too_old = ", ".join(_TURNED_AWAY.findall(outcome["stderr"] + outcome["stdout"]))
         tried = ", ".join(words[0] for words in interpreters)
         match outcome["rc"]:
-            case 87 if said:
-                reason = f"Python 3.8 or newer is needed on the host: {said} (tried {tried})"
+            case 87 if too_old:
+                reason = f"Python 3.8 or newer is needed on the host: {too_old} (tried {tried})"
             case 87:
                 reason = f"no Python on the host (tried {tried}): set ansible_python_interpreter"
             case 142 | -14 if timeout:

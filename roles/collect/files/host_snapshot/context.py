@@ -39,7 +39,7 @@ class Once:
                 self._value = self._find_out()
             except Absent as error:
                 self._error = error
-            except Exception as error:
+            except BaseException as error:  # whatever it is, those who wait must not take it for a fact
                 self._error = Failed(describe(error))
             finally:
                 self._done.set()

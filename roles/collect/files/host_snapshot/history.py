@@ -78,8 +78,8 @@ def _values(text: str, names: list[str], redactor: Redactor, where: str) -> str:
     """``A=b C=d e`` with the values replaced; all of it after the first name where names are unknown."""
     starts = _starts(text, names)
     if not starts or starts[0][0] != 0:
-        name, equals, value = text.partition("=")
-        return "".join(redactor.assignments([text], where)) if equals and value else name[:MAX_TEXT]
+        value = text.partition("=")[2]
+        return "".join(redactor.assignments([text], where)) if value else text[:MAX_TEXT]
     ends = [position for position, _ in starts[1:]] + [len(text)]
     pairs = [text[start:end].rstrip() for (start, _), end in zip(starts, ends)]
     return " ".join(redactor.assignments(pairs, where))

@@ -73,7 +73,7 @@ def parse_updateinfo(text: str) -> list[dict[str, Any]]:
     for line in text.splitlines():
         fields = line.split()
         if len(fields) >= 3 and fields[2].count("-") >= 2:
-            name, version, release = fields[2].rsplit("-", 2)
+            name, version, release = fields[2].rpartition(".")[0].rsplit("-", 2)
             pending.append(
                 {
                     "name": name,

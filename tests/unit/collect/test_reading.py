@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import pytest
+from host_snapshot.bounds import Absent, Failed
+from host_snapshot.context import Once
+from host_snapshot.reading import Encoded, Helper, Source, read
+
+
+def entry(function: Any, limit: float = 5) -> dict[str, Any]:
+    return json.loads(Source(function, limit).entry())  # type: ignore[no-any-return]
+
+
+def raising(error: BaseException) -> Any:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_states() -> None:
+    assert entry(lambda: {"a": [1]})["data"] == {"a": [1]}
+    assert entry(lambda: Encoded('{"a":1}'))["data"] == {"a": 1}
+    assert entry(raising(Absent("no auditctl"))) == {"state": "absent", "ms": 0, "error": "no auditctl"}
+    assert entry(raising(Failed("why\nso")))["error"] == "why so"
+    assert entry(raising(MemoryError()))["state"] == "failed"
+    assert entry(raising(SystemExit(3)))["state"] == "failed"
+    assert entry(lambda: {"bytes": b"x"})["state"] == "failed"
+
+
+def test_source_that_hangs_fails_alone_and_holds_up_nobody() -> None:
+    begun = time.monotonic()
+    found = read([("slow", lambda: time.sleep(30), 0.2), ("quick", lambda: 7, 5)])
+    assert time.monotonic() - begun < 2
+    assert json.loads(found["quick"])["data"] == 7
+    slow = json.loads(found["slow"])
+    assert (slow["state"], slow["error"]) == ("failed", "it did not end within 0.2 s")
+
+
+def test_once_is_found_out_once_and_shares_its_error() -> None:
+    calls = []
+
+    def find_out() -> str:
+        calls.append(1)
+        return "found"
+
+    value = Once(find_out)
+    assert [value.get(), value.get()] == ["found", "found"]
+    assert calls == [1]
+    error = Once(raising(KeyError("x")))
+    for _ in range(2):
+        with pytest.raises(Failed, match="KeyError"):
+            error.get()
+    with pytest.raises(Absent):
+        Once(raising(Absent("gone"))).get()
+
+
+def test_once_does_not_wait_for_ever() -> None:
+    slow = Once(lambda: time.sleep(5), limit=0.1)
+    source = Source(slow.get, 0.3)
+    time.sleep(0.05)
+    with pytest.raises(Failed, match="did not end in time"):
+        slow.get()
+    assert '"failed"' in source.entry()
+
+
+def test_helper_hands_over_what_it_read() -> None:
+    text = json.dumps("é\n\t" * 100_000)
+    assert Helper(lambda: {"a": text, "b": "{}"}, 10).result() == {"a": text, "b": "{}"}
+
+
+def test_helper_that_dies_or_hangs() -> None:
+    assert Helper(lambda: os.kill(os.getpid(), 9), 10).result() == {}  # type: ignore[arg-type,return-value]
+    begun = time.monotonic()
+    assert Helper(lambda: time.sleep(30), 0.2).result() == {}  # type: ignore[arg-type,return-value]
+    assert time.monotonic() - begun < 2

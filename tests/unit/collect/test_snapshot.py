@@ -1,0 +1,112 @@
+"""The snapshot of whatever machine the tests run on, with or without an engine, as the schema wants it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipapp
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from host_snapshot import main
+from host_snapshot.plan import Rest
+
+from hardener import snapshot
+from hardener.snapshot import Snapshot
+from tests.unit import snapshots
+from tests.unit.collect.plugins import ROLE
+
+SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").read_text(encoding="utf-8"))
+FILES = ROLE / "files"
+
+
+def problems(document: Any) -> list[str]:
+    """What the schema has against a document."""
+    return [error.message[:200] for error in jsonschema_rs.Draft202012Validator(SCHEMA).iter_errors(document)]
+
+
+@pytest.fixture(scope="module")
+def printed() -> Any:
+    """What a run by hand prints, on a socket that nobody listens on."""
+    command = [sys.executable, str(FILES / "host_snapshot.py"), "--socket=/nonexistent/docker.sock"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def test_run_by_hand_is_valid(printed: Any) -> None:
+    assert problems(printed) == []
+    assert Snapshot(printed).collected_at == printed["collected_at"]
+    assert printed["sources"]["system"]["state"] == "ok"
+    assert printed["sources"]["mounts"]["data"]
+
+
+def test_engine_that_does_not_answer_costs_only_what_it_knows(printed: Any) -> None:
+    for name in ("docker.info", "docker.containers", "docker.images"):
+        entry = printed["sources"][name]
+        assert entry["state"] in ("failed", "absent")
+        assert entry["error"] in (
+            "no Docker engine is installed",
+            "/nonexistent/docker.sock: No such file or directory",
+        )
+
+
+def test_one_file_to_carry_prints_the_same(printed: Any, tmp_path: Path) -> None:
+    zipapp.create_archive(FILES, tmp_path / "host_snapshot.pyz", main="host_snapshot.main:main")
+    command = [sys.executable, "-I", str(tmp_path / "host_snapshot.pyz"), "--socket=/nonexistent/docker.sock"]
+    carried = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert carried["sources"].keys() == printed["sources"].keys()
+    assert problems(carried) == []
+
+
+def test_the_schema_has_every_source() -> None:
+    sources = {name for name, _, _ in Rest(*[None] * 4).plan()} | {"docker.containers"}  # type: ignore[arg-type]
+    assert set(SCHEMA["properties"]["sources"]["properties"]) == sources
+
+
+def test_the_snapshot_that_the_checks_are_tested_with_is_valid() -> None:
+    assert problems(snapshots.make().raw) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ("files", {"/a": {"mode": 420}}),
+        ("files", {"/a": {"mode": "rw-"}}),
+        ("engine", {"reachable": "yes"}),
+        ("engine", {"unheard_of": 1}),
+        ("docker.containers", [{"inspect": {}, "proc": None}]),
+        ("listening", [{"proto": "sctp"}]),
+        ("docker.swarm", {"worker": False, "local": {}, "swarm": {"JoinTokens": {}}}),
+    ],
+)
+def test_the_schema_refuses(source: str, wrong: Any) -> None:
+    raw = json.loads(json.dumps(snapshots.make().raw))
+    entry = raw["sources"][source]
+    raw["sources"][source] = {
+        "state": "ok",
+        "ms": 0,
+        "data": wrong if isinstance(wrong, list) else {**entry.get("data", {}), **wrong},
+    }
+    assert problems(raw)
+
+
+def test_half_of_a_surrogate_pair_does_not_spoil_the_snapshot() -> None:
+    assert main._utf8('{"a":"\\ud800x","b":"\\ud83d\\ude00"}') == '{"a":"?x","b":"😀"}'.encode()
+    assert main._utf8('{"a":"\\u2603"}') == b'{"a":"\\u2603"}'
+
+
+def test_process_that_was_lost_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def result(self) -> dict[str, str]:
+            return {}
+
+    monkeypatch.setattr(main, "Helper", Lost)
+    document = json.loads(main.collect({"socket": "/nonexistent/docker.sock"}))
+    assert problems(document) == []
+    assert document["sources"]["files"]["error"] == "the process that read it was lost"
+    assert document["collector"]["secrets_cut"] is True

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import socket
+
+from host_snapshot import sockets
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101        0 4711 1 0000 100 0
+   1: 0100007F:0CEA 0100007F:9C40 01 00000000:00000000 00:00000000 00000000   101        0 4712 1 0000 100 0
+   2: garbage
+"""
+
+
+def test_only_listening_sockets_count() -> None:
+    assert sockets.parse(TCP, "tcp") == [
+        {"proto": "tcp", "address": "127.0.0.1", "port": 3306, "uid": 101, "inode": 4711}
+    ]
+
+
+def test_addresses() -> None:
+    assert sockets.decode_address("00000000") == "0.0.0.0"
+    assert sockets.decode_address("0" * 32) == "::"
+    assert sockets.decode_address("00000000000000000000000001000000") == "::1"
+    assert sockets.decode_address("0000000000000000FFFF00000100007F") == "::ffff:127.0.0.1"
+
+
+def test_a_real_socket_and_its_holder() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
+    ):
+        datagram.bind(("127.0.0.1", 0))
+        found = {(entry["proto"], entry["port"]): entry for entry in sockets.listening("self")}
+        mine = found["tcp", listener.getsockname()[1]]
+        assert (mine["address"], mine["uid"]) == ("127.0.0.1", os.geteuid())
+        assert ("udp", datagram.getsockname()[1]) in found
+        assert mine["inode"] in sockets.held(os.getpid())
+        assert sockets.owners([mine["inode"], 1], [1, os.getpid()]) == {mine["inode"]: os.getpid()}
+
+
+def test_process_that_is_gone_holds_nothing() -> None:
+    assert sockets.held(2**30) == set()
