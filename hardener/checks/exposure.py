@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from hardener.checks import check, shapes
 from hardener.checks.containers import containers
+from hardener.checks.ports import published
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
@@ -74,10 +75,16 @@ def _declared_tcp(snapshot: Snapshot, settings: Settings) -> list[str]:
 
 
 def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[str, Any]]:
-    """TCP sockets of the daemon that are its API: not swarm's, which have their own TLS, nor metrics."""
+    """TCP sockets of the daemon that are its API.
+
+    Not swarm's, which have their own TLS, nor metrics; nor ports of containers, which the daemon itself holds
+    where the userland proxy is off.
+    """
     engine = snapshot.fact("engine")
     other: set[int] = set()
+    held: set[tuple[str, str]] = set()
     if engine.get("reachable"):
+        held = {(port.address, port.port) for port in published(snapshot) if port.protocol == "tcp"}
         swarm = shapes.table(snapshot.info, "Swarm", INFO)
         if swarm.get("LocalNodeState") not in (None, "", "inactive"):
             other |= SWARM_PORTS
@@ -90,7 +97,8 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
         except FactUnavailable:
             continue
     for socket in shapes.rows(engine, "listening", "engine"):
-        if socket.get("port") not in other:
+        port = socket.get("port")
+        if port not in other and (str(socket.get("address")), str(port)) not in held:
             yield socket
 
 

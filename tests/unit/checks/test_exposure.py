@@ -101,6 +101,16 @@ def test_tcp_demands_client_certificates(
     by_status(judge("daemon-tls-verify", snapshot), status, words)
 
 
+def test_a_published_port_is_not_the_api(judge: Judge) -> None:
+    """Without the userland proxy the daemon itself holds the ports of containers, seen on Docker 26.1."""
+    ports = {"8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
+    containers = {"docker.containers": [container("shop", NetworkSettings={"Ports": ports})]}
+    verdict = judge("daemon-tls-verify", told(listening=[("0.0.0.0", 8080)], **containers))
+    by_status(verdict, Status.NOT_APPLICABLE)
+    beside = judge("daemon-tls-verify", told(listening=[("0.0.0.0", 8080), ("127.0.0.1", 8080)], **containers))
+    by_status(beside, Status.FAIL, "tcp://127.0.0.1:8080: no TLS")
+
+
 def test_swarms_sockets_have_their_own_tls(judge: Judge) -> None:
     swarm = {"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "n", "Addr": "192.0.2.1:4242"}]}
     sockets = [("::", 2377), ("::", 7946), ("::", 4242)]
