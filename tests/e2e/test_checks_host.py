@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -19,8 +19,6 @@ from hardener.checks import all_checks
 from hardener.content import content_dir
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
-
-pytestmark = pytest.mark.lab
 
 BINARIES = (
     "audit-dockerd",
@@ -224,18 +222,15 @@ def assert_all(snapshot: Snapshot, slugs: Iterable[str], status: Status) -> None
 
 
 @pytest.fixture(scope="module")
-def guest() -> Iterator[lab.Guest]:
-    machine = lab.up("test-checks-host", "13", say=print)
-    try:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            for name in ("host_snapshot", "host_snapshot.py"):
-                archive.add(content_dir() / "roles" / "collect" / "files" / name, arcname=name)
-        machine.ssh("sh", "-c", "base64 -d | tar -xz -C /root", stdin=b64encode(buffer.getvalue()).decode())
-        shell(machine, PREPARE)
-        yield machine
-    finally:
-        machine.stop()
+def guest(guest: lab.Guest) -> lab.Guest:
+    """The pristine host, with the collector on it and what the controls look at."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in ("host_snapshot", "host_snapshot.py"):
+            archive.add(content_dir() / "roles" / "collect" / "files" / name, arcname=name)
+    guest.ssh("sh", "-c", "base64 -d | tar -xz -C /root", stdin=b64encode(buffer.getvalue()).decode())
+    shell(guest, PREPARE)
+    return guest
 
 
 def test_a_fresh_host_fails(guest: lab.Guest) -> None:

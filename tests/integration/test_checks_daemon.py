@@ -8,7 +8,10 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
+from threading import Thread
 
 import pytest
 
@@ -250,7 +253,7 @@ def test_files_of_tls_that_others_may_read_fail(
             os.chown(certificates / name, 0, 0)
 
 
-def test_a_group_and_an_acl_on_the_socket_count(hardened: tuple[Dockerd, Snapshot]) -> None:
+def test_a_group_on_the_socket_counts(hardened: tuple[Dockerd, Snapshot]) -> None:
     engine, _ = hardened
     os.chown(engine.socket, 0, 1)
     try:
@@ -258,6 +261,53 @@ def test_a_group_and_an_acl_on_the_socket_count(hardened: tuple[Dockerd, Snapsho
         assert verdict.status is Status.FAIL, verdict
     finally:
         os.chown(engine.socket, 0, grp.getgrnam("docker").gr_gid)
+
+
+def test_an_acl_on_the_configuration_counts(hardened: tuple[Dockerd, Snapshot]) -> None:
+    engine, _ = hardened
+    subprocess.run(["setfacl", "-m", "u:1:rw", str(engine.config_file)], check=True)
+    try:
+        verdict = judge("file-daemon-json-mode", collect(engine))
+        assert verdict.status is Status.FAIL, verdict
+        assert "has an ACL that gives user daemon rw-" in verdict.actual
+    finally:
+        subprocess.run(["setfacl", "-b", str(engine.config_file)], check=True)
+        engine.config_file.chmod(0o644)
+
+
+class Plugin(BaseHTTPRequestHandler):
+    """An authorization plugin that allows everything."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answer = {"Implements": ["authz"]} if self.path == "/Plugin.Activate" else {"Allow": True}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+        """Say nothing."""
+
+
+def test_an_engine_that_asks_a_plugin_passes() -> None:
+    name = f"hardener-test-{os.getpid()}"
+    socket_file = Path("/run/docker/plugins") / f"{name}.sock"
+    socket_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with ThreadingUnixStreamServer(str(socket_file), Plugin) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            with Dockerd(config={"authorization-plugins": [name]}) as engine:
+                verdict = judge("daemon-authz-plugin", collect(engine))
+            server.shutdown()
+    finally:
+        socket_file.unlink(missing_ok=True)
+    assert verdict.status is Status.PASS, verdict
+    assert name in verdict.actual
 
 
 def test_proxies_and_published_ports_decide_about_the_userland_proxy(engine: Dockerd) -> None:
