@@ -29,11 +29,12 @@ def assess(
 ) -> ExitCode:
     """Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
 
-    SNAPSHOT is a file, a folder of *.json files, or - for standard input.
+    SNAPSHOT is a file, a folder of *.json files, or - for standard input. A host that Ansible cannot reach makes
+    its own, as roles/collect says.
 
     \b
     hardener assess snapshots/ --junit junit.xml
-    ssh db01 sudo python3 - < host_snapshot.py | hardener assess -
+    sudo python3 host_snapshot.pyz | hardener assess -
     """  # noqa: D301 - click reads the \b
     from hardener.assess import assess as judge
     from hardener.cli.reporting import exit_code, report
