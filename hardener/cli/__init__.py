@@ -46,10 +46,7 @@ class _Hardener(click.Group):
         except Exception as error:
             if conversation.verbose:
                 raise
-            what = line(f"{type(error).__name__}: {error}")
-            code = _say(
-                f"internal error: {what} (`hardener -v …` shows where; please report it)", ExitCode.INTERNAL
-            )
+            code = _say(_unexpected(error), ExitCode.INTERNAL)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -59,6 +56,13 @@ def _usage(error: click.ClickException) -> str:
     message = line(error.format_message()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{message} (see `{context.command_path} --help`)" if context else message
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # a full disk is no defect
+        return line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    what = line(f"{type(error).__name__}: {error}")
+    return f"internal error: {what} (`hardener -v …` shows where; please report it)"
 
 
 def _say(message: str, code: ExitCode) -> ExitCode:

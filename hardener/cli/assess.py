@@ -29,8 +29,8 @@ def assess(
 ) -> ExitCode:
     """Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
 
-    SNAPSHOT is a file, a folder of *.json files, or - for standard input. A host that Ansible cannot reach makes
-    its own, as roles/collect says.
+    SNAPSHOT is a file, a folder of *.json files, or - for standard input. A host that Ansible cannot reach
+    makes its own, as roles/collect says.
 
     \b
     hardener assess snapshots/ --junit junit.xml

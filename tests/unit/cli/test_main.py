@@ -45,6 +45,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
             1,
             f"hardener: error: internal error: ZeroDivisionError: by zero {REPORT}",
         ),
+        (OSError(28, "No space left on device"), 1, "hardener: error: No space left on device"),
+        (PermissionError(13, "Permission denied", "/x"), 1, "hardener: error: /x: Permission denied"),
         (HardenerError("two\nlines \x1b[31m"), 2, "hardener: error: two lines \\x1b[31m"),
     ],
 )
