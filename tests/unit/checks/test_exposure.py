@@ -107,7 +107,6 @@ def test_a_published_port_is_not_the_api(judge: Judge) -> None:
     containers = {"docker.containers": [container("shop", NetworkSettings={"Ports": ports})]}
     verdict = judge("daemon-tls-verify", told(listening=[("0.0.0.0", 8080)], **containers))
     by_status(verdict, Status.NOT_APPLICABLE)
-    both = [("0.0.0.0", 8080), ("127.0.0.1", 8080)]
     beside = judge(
         "daemon-tls-verify", told(listening=[("0.0.0.0", 8080), ("127.0.0.1", 8080)], **containers)
     )
