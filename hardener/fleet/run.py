@@ -122,7 +122,9 @@ class Run:
         if host in stats.get("failures", ()):
             return Outcome(State.FAILED, reason)
         if host not in stats.get("processed", ()):
-            return Outcome(State.FAILED, reason or f"Ansible ended before it was done: {self._failure().message}")
+            return Outcome(
+                State.FAILED, reason or f"Ansible ended before it was done: {self._failure().message}"
+            )
         return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
 
     def _failure(self) -> HardenerError:

@@ -1,15 +1,13 @@
-"""How Ansible is started: its environment, its options, the passwords it asks for."""
+"""How Ansible is started: its options, and the passwords it asks for."""
 
 from __future__ import annotations
 
 import json
 import os
-import pwd
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -19,11 +17,8 @@ from typing import Any
 from hardener.content import content_dir
 from hardener.errors import InternalError
 from hardener.fleet import inventory as inventories
+from hardener.fleet.environment import environment
 from hardener.fleet.run import Run
-
-_FORKS_A_CORE = 4
-_MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
-_MAX_FORKS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +96,7 @@ class Fleet:
             "extravars": str(extra),
             "cmdline": shlex.join(flags) or None,
             "passwords": passwords,
-            "envvars": environment(os.environ),
+            "envvars": environment(os.environ, cwd=Path.cwd()),
             # The user's own ansible.cfg, and paths relative to where hardener was called.
             "project_dir": str(Path.cwd()),
             # ansible-runner would point Ansible's fact cache at its own folder.
@@ -129,50 +124,3 @@ class Fleet:
 def ansible_version() -> str:
     """Version of ansible-core."""
     return version("ansible-core")
-
-
-def environment(present: Mapping[str, str]) -> dict[str, str]:
-    """What Ansible's environment gets beside what is there.
-
-    The user's environment wins over what is merely a better default than Ansible's own; an ``ansible.cfg``
-    comes after both.
-    """
-    preferred = {
-        "ANSIBLE_FORKS": str(forks()),
-        # ansible-runner would turn it off.
-        "ANSIBLE_HOST_KEY_CHECKING": "True",
-        # Hosts that are silently left out of an audit are worse than an error.
-        "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
-        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
-        "ANSIBLE_PIPELINING": "True",
-    }
-    settings = {name: value for name, value in preferred.items() if name not in present}
-    # Ours comes first even where another Ansible is in PATH, or none (pipx).
-    path = os.pathsep.join(filter(None, (str(Path(sys.executable).parent), present.get("PATH", os.defpath))))
-    settings |= {
-        "ANSIBLE_FORCE_COLOR": "False",
-        "ANSIBLE_NOCOLOR": "True",
-        "ANSIBLE_ROLES_PATH": str(content_dir() / "roles"),
-        # ansible-runner's own callback builds on this one; others break it.
-        "ANSIBLE_STDOUT_CALLBACK": "default",
-        "MAX_EVENT_RES": str(8 * 1024 * 1024),
-        "PATH": path,
-    }
-    # The playbooks decide by it whether one has to become root; su and cron leave it wrong or unset.
-    with suppress(KeyError):
-        settings["USER"] = pwd.getpwuid(os.geteuid()).pw_name
-    if (
-        "utf"
-        not in (present.get("LC_ALL") or present.get("LC_CTYPE") or present.get("LANG") or "utf").lower()
-    ):
-        settings["LC_ALL"] = "C.UTF-8"  # Ansible refuses to start in any other encoding
-    return settings
-
-
-def forks() -> int:
-    """How many hosts at once: by cores and by free memory; Ansible takes no more than there are hosts."""
-    limits = [_FORKS_A_CORE * (os.cpu_count() or 1), _MAX_FORKS]
-    with suppress(OSError, ValueError):  # not Linux: the cores decide alone
-        memory = Path("/proc/meminfo").read_text(encoding="ascii").partition("MemAvailable:")[2].split()[0]
-        limits.append(int(memory) // _MEMORY_A_FORK)
-    return max(1, min(limits))

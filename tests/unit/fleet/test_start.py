@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import pwd
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 
 from hardener.content import content_dir
 from hardener.errors import HardenerError, InternalError
-from hardener.fleet.start import Credentials, Fleet, ansible_version, environment, forks
+from hardener.fleet.start import Credentials, Fleet, ansible_version
 
 
 def options(fleet: Fleet, folder: Path, **changed: Any) -> dict[str, Any]:
@@ -84,61 +82,6 @@ def test_ansible_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InternalError, match="ansible-playbook is missing"):
         Fleet(inventory="db01,").run("audit", variables={})
-
-
-def test_host_keys_are_checked_and_connections_pipelined() -> None:
-    settings = environment({})
-    assert settings["ANSIBLE_HOST_KEY_CHECKING"] == "True"
-    assert settings["ANSIBLE_PIPELINING"] == "True"
-    assert settings["ANSIBLE_ROLES_PATH"] == str(content_dir() / "roles")
-
-
-@pytest.mark.parametrize("name", ["ANSIBLE_FORKS", "ANSIBLE_PIPELINING", "ANSIBLE_HOST_KEY_CHECKING"])
-def test_the_users_environment_wins(name: str) -> None:
-    assert name in environment({})
-    assert name not in environment({name: "x"})
-
-
-def test_our_ansible_comes_first() -> None:
-    assert environment({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
-
-
-def test_the_user_is_who_runs_it_whatever_su_left_behind() -> None:
-    assert environment({"USER": "somebody"})["USER"] == pwd.getpwuid(os.geteuid()).pw_name
-
-
-@pytest.mark.parametrize(
-    ("present", "changed"),
-    [
-        ({}, False),
-        ({"LANG": "de_DE.UTF-8"}, False),
-        ({"LANG": "C.utf8"}, False),
-        ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, True),
-        ({"LANG": "POSIX"}, True),
-        ({"LC_CTYPE": "de_DE", "LANG": "de_DE.UTF-8"}, True),
-    ],
-)
-def test_ansible_gets_an_encoding_that_it_accepts(present: dict[str, str], changed: bool) -> None:
-    assert ("LC_ALL" in environment(present)) is changed
-
-
-def test_forks_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = {"kB": 0}
-    monkeypatch.setattr(
-        Path, "read_text", lambda *_, **__: f"MemTotal: 9 kB\nMemAvailable:  {free['kB']} kB\n"
-    )
-    for cores, free["kB"], expected in ((4, 10**7, 16), (4, 3 * 64 * 1024, 3), (4, 0, 1), (1000, 10**9, 100)):
-        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        assert forks() == expected
-
-
-def test_forks_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: Any, **__: Any) -> str:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    monkeypatch.setattr(Path, "read_text", missing)
-    assert forks() == 4
 
 
 def test_ansible_version() -> None:

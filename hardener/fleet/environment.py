@@ -1,0 +1,104 @@
+"""The environment that Ansible runs in: better defaults than its own, and what our content needs.
+
+The user's settings win over what is merely a better default, whether they are in the environment or in the
+``ansible.cfg`` that Ansible would use. Host keys are the exception: only the environment or a variable of the
+inventory turns their check off, since half the ``ansible.cfg`` in the world do so without a thought.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from configparser import Error, RawConfigParser
+from contextlib import suppress
+from pathlib import Path
+
+from hardener.content import content_dir
+
+_FORKS_A_CORE = 4
+_MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
+_MAX_FORKS = 100
+
+# Variable -> sections and key of ansible.cfg.
+_IN_CONFIGURATION = {
+    "ANSIBLE_FORKS": (("defaults",), "forks"),
+    "ANSIBLE_HOST_PATTERN_MISMATCH": (("inventory",), "host_pattern_mismatch"),
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": (("inventory",), "any_unparsed_is_failed"),
+    "ANSIBLE_PIPELINING": (("connection", "ssh_connection"), "pipelining"),
+}
+
+
+def environment(present: Mapping[str, str], *, cwd: Path) -> dict[str, str]:
+    """What Ansible's environment gets beside what is there.
+
+    Args:
+        present: the environment of hardener.
+        cwd: where hardener was called.
+    """
+    preferred = {
+        "ANSIBLE_FORKS": str(forks()),
+        # ansible-runner would turn it off.
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        # Hosts that are silently left out of an audit are worse than an error.
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_PIPELINING": "True",
+    }
+    configuration = _configuration(present, cwd)
+    settings = {
+        name: value
+        for name, value in preferred.items()
+        if name not in present and not _is_configured(name, configuration)
+    }
+    # Ours comes first even where another Ansible is in PATH, or none (pipx).
+    path = os.pathsep.join((str(Path(sys.executable).parent), present.get("PATH", os.defpath)))
+    settings |= {
+        "ANSIBLE_FORCE_COLOR": "False",
+        "ANSIBLE_NOCOLOR": "True",
+        "ANSIBLE_ROLES_PATH": str(content_dir() / "roles"),
+        # ansible-runner's own callback builds on this one; others break it.
+        "ANSIBLE_STDOUT_CALLBACK": "default",
+        "MAX_EVENT_RES": str(8 * 1024 * 1024),
+        "PATH": path,
+    }
+    # The playbooks decide by it whether one has to become root; su and cron leave it wrong or unset.
+    with suppress(KeyError):
+        settings["USER"] = pwd.getpwuid(os.geteuid()).pw_name
+    locale = present.get("LC_ALL") or present.get("LC_CTYPE") or present.get("LANG") or "utf"
+    if "utf" not in locale.lower():
+        settings["LC_ALL"] = "C.UTF-8"  # Ansible refuses to start in any other encoding
+    return settings
+
+
+def forks() -> int:
+    """How many hosts at once: by cores and by free memory; Ansible takes no more than there are hosts."""
+    limits = [_FORKS_A_CORE * (os.cpu_count() or 1), _MAX_FORKS]
+    with suppress(OSError, ValueError):  # not Linux: the cores decide alone
+        memory = Path("/proc/meminfo").read_text(encoding="ascii").partition("MemAvailable:")[2].split()[0]
+        limits.append(int(memory) // _MEMORY_A_FORK)
+    return max(1, min(limits))
+
+
+def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
+    """The ``ansible.cfg`` that Ansible uses: the first there is. What it holds is Ansible's to judge."""
+    parser = RawConfigParser(strict=False)
+    named = present.get("ANSIBLE_CONFIG")
+    places = [
+        *([Path(named).expanduser(), Path(named).expanduser() / "ansible.cfg"] if named else []),
+        cwd / "ansible.cfg",
+        Path("~/.ansible.cfg").expanduser(),
+        Path("/etc/ansible/ansible.cfg"),
+    ]
+    for place in places:
+        if place.is_file():
+            with suppress(OSError, Error, ValueError):
+                parser.read_string(place.read_text(encoding="utf-8"))
+            break
+    return parser
+
+
+def _is_configured(name: str, configuration: RawConfigParser) -> bool:
+    sections, key = _IN_CONFIGURATION.get(name, ((), ""))
+    return any(configuration.has_option(section, key) for section in sections)

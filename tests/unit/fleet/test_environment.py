@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.content import content_dir
+from hardener.fleet.environment import environment, forks
+
+PREFERRED = [
+    "ANSIBLE_FORKS",
+    "ANSIBLE_HOST_KEY_CHECKING",
+    "ANSIBLE_HOST_PATTERN_MISMATCH",
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED",
+    "ANSIBLE_PIPELINING",
+]
+
+
+@pytest.fixture(autouse=True)
+def nobodys_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def settings(present: dict[str, str], cwd: Path = Path("/nowhere")) -> dict[str, str]:
+    return environment(present, cwd=cwd)
+
+
+def test_host_keys_are_checked_and_connections_pipelined() -> None:
+    given = settings({})
+    assert given["ANSIBLE_HOST_KEY_CHECKING"] == "True"
+    assert given["ANSIBLE_PIPELINING"] == "True"
+    assert given["ANSIBLE_ROLES_PATH"] == str(content_dir() / "roles")
+
+
+@pytest.mark.parametrize("name", PREFERRED)
+def test_the_users_environment_wins(name: str) -> None:
+    assert name in settings({})
+    assert name not in settings({name: "x"})
+
+
+def test_our_ansible_comes_first() -> None:
+    assert settings({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
+
+
+def test_the_user_is_who_runs_it_whatever_su_left_behind() -> None:
+    assert settings({"USER": "somebody"})["USER"] == pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.mark.parametrize(
+    ("present", "changed"),
+    [
+        ({}, False),
+        ({"LANG": "de_DE.UTF-8"}, False),
+        ({"LANG": "C.utf8"}, False),
+        ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, True),
+        ({"LANG": "POSIX"}, True),
+        ({"LC_CTYPE": "de_DE", "LANG": "de_DE.UTF-8"}, True),
+    ],
+)
+def test_ansible_gets_an_encoding_that_it_accepts(present: dict[str, str], changed: bool) -> None:
+    assert ("LC_ALL" in settings(present)) is changed
+
+
+def test_forks_follow_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"kB": 0}
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: f"MemTotal: 9 kB\nMemAvailable:  {free['kB']} kB\n"
+    )
+    for cores, free["kB"], expected in ((4, 10**7, 16), (4, 3 * 64 * 1024, 3), (4, 0, 1), (1000, 10**9, 100)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert forks() == expected
+
+
+def test_forks_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert forks() == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("[defaults]\nforks = 50\n", "ANSIBLE_FORKS"),
+        ("[connection]\npipelining = False\n", "ANSIBLE_PIPELINING"),
+        ("[ssh_connection]\npipelining = False\n", "ANSIBLE_PIPELINING"),
+        ("[inventory]\nhost_pattern_mismatch = warning\n", "ANSIBLE_HOST_PATTERN_MISMATCH"),
+        ("[inventory]\nany_unparsed_is_failed = no\n", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"),
+    ],
+)
+def test_the_users_ansible_cfg_wins(tmp_path: Path, text: str, left: str) -> None:
+    (tmp_path / "ansible.cfg").write_text(text)
+    given = settings({}, tmp_path)
+    assert {name for name in PREFERRED if name not in given} == {left}
+
+
+def test_an_ansible_cfg_does_not_turn_host_keys_off(tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nhost_key_checking = False\n")
+    assert settings({}, tmp_path)["ANSIBLE_HOST_KEY_CHECKING"] == "True"
+
+
+@pytest.mark.parametrize("named", ["other.cfg", "folder"])
+def test_the_first_ansible_cfg_counts(tmp_path: Path, named: str) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "other.cfg", tmp_path / "folder" / "ansible.cfg"):
+        path.write_text("[defaults]\nforks = 50\n")
+    (tmp_path / "ansible.cfg").write_text("[connection]\npipelining = False\n")
+    given = settings({"ANSIBLE_CONFIG": str(tmp_path / named)}, tmp_path)
+    assert "ANSIBLE_FORKS" not in given
+    assert "ANSIBLE_PIPELINING" in given
+
+
+@pytest.mark.parametrize("text", ["no section = 1", "[defaults\n", "[defaults]\n%(x)s\n", "\x00"])
+def test_a_broken_ansible_cfg_is_for_ansible_to_report(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ansible.cfg").write_text(text)
+    assert set(PREFERRED) <= set(settings({}, tmp_path))
