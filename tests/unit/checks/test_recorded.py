@@ -1,0 +1,69 @@
+"""Snapshots recorded on Debian 12, 13 and testing with their Docker 20.10, 26.1 and 28.5 and one container."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hardener.checks import all_checks
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "snapshots"
+RELEASES = ("12", "13", "testing")
+NO_INDEX = {
+    "host-updates-pending",
+    "docker-version-current",
+}  # what an index that was never fetched cannot say
+
+
+@cache
+def recorded(release: str) -> Snapshot:
+    return Snapshot.load(FOLDER / f"debian-{release}.json")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("slug", sorted(all_checks()))
+def test_every_control_of_a_real_host_is_decided(judge: Judge, release: str, slug: str) -> None:
+    try:
+        verdict = judge(slug, recorded(release))
+    except FactUnavailable:
+        assert slug in NO_INDEX
+        return
+    assert verdict.status in (Status.PASS, Status.FAIL, Status.MANUAL, Status.NOT_APPLICABLE)
+
+
+@pytest.mark.parametrize(
+    ("slug", "expected"),
+    [
+        ("daemon-storage-aufs-absent", (Status.PASS, Status.NOT_APPLICABLE, Status.NOT_APPLICABLE)),
+        ("daemon-storage-devicemapper-absent", (Status.PASS, Status.NOT_APPLICABLE, Status.NOT_APPLICABLE)),
+        ("daemon-no-new-privileges", (Status.FAIL, Status.FAIL, Status.FAIL)),
+        ("daemon-seccomp-custom", (Status.PASS, Status.PASS, Status.PASS)),
+        ("daemon-userland-proxy-disabled", (Status.FAIL, Status.FAIL, Status.FAIL)),
+        ("daemon-tls-verify", (Status.NOT_APPLICABLE, Status.NOT_APPLICABLE, Status.NOT_APPLICABLE)),
+        ("audit-dockerd", (Status.FAIL, Status.FAIL, Status.FAIL)),
+        ("audit-bin-containerd-shim", (Status.FAIL, Status.FAIL, Status.NOT_APPLICABLE)),
+        ("file-docker-service-owner", (Status.PASS, Status.PASS, Status.PASS)),
+        ("file-docker-sock-owner", (Status.PASS, Status.PASS, Status.PASS)),
+        ("host-lsm-enforcing", (Status.PASS, Status.PASS, Status.PASS)),
+        ("host-firewall-input-ipv6", (Status.FAIL, Status.FAIL, Status.FAIL)),
+    ],
+)
+def test_releases_differ_where_their_engines_do(
+    judge: Judge, slug: str, expected: tuple[Status, ...]
+) -> None:
+    assert tuple(judge(slug, recorded(release)).status for release in RELEASES) == expected
+
+
+@pytest.mark.parametrize(
+    ("release", "tools"), [("12", {"iptables"}), ("13", {"iptables"}), ("testing", {"iptables", "ip6tables"})]
+)
+def test_ipv6_is_docker_users_business_where_the_engine_filters_it(
+    judge: Judge, release: str, tools: set[str]
+) -> None:
+    verdict = judge("host-firewall-docker-user", recorded(release))
+    assert {offender.name.split()[0] for offender in verdict.offenders} == tools
