@@ -1,18 +1,22 @@
-"""Snapshots recorded on Debian 12, 13 and testing with their Docker 20.10, 26.1 and 28.5 and one container."""
+"""Snapshots of Debian 12, 13 and testing with their Docker 20.10, 26.1 and 28.5, and of the builder."""
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from hardener.checks import all_checks
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import make
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "snapshots"
+SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"
 RELEASES = ("12", "13", "testing")
 NO_INDEX = {
     "host-updates-pending",
@@ -23,6 +27,12 @@ NO_INDEX = {
 @cache
 def recorded(release: str) -> Snapshot:
     return Snapshot.load(FOLDER / f"debian-{release}.json")
+
+
+def test_recorded_and_built_snapshots_follow_the_schema() -> None:
+    schema = json.loads(SCHEMA.read_bytes())
+    for snapshot in (*map(recorded, RELEASES), make()):
+        jsonschema_rs.validate(schema, snapshot.raw)
 
 
 @pytest.mark.parametrize("release", RELEASES)
