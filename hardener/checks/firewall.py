@@ -200,7 +200,7 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
 
 def _rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
     """What each tool shows; iptables' own tables once, since nftables cannot show all their matches."""
-    firewall = snapshot.fact("firewall")
+    firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({})
     if isinstance(shapes.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
         saved = _saved(snapshot, version)
@@ -211,7 +211,7 @@ def _rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
 
 def _complete_or_raise(snapshot: Snapshot) -> None:
     """Before a filter is called open: a part of it that could not be seen may be what closes it."""
-    firewall = snapshot.fact("firewall")
+    firewall = snapshot.fact_or("firewall", {})
     errors = shapes.table(firewall, "errors", "firewall")
     if errors:
         raise FactUnavailable("firewall", "; ".join(f"{name}: {error}" for name, error in errors.items()))

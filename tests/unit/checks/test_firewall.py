@@ -138,6 +138,16 @@ def test_no_ipv6_needs_no_filter(judge: Judge, value: str | None) -> None:
     assert judge("host-firewall-input-ipv6", on).status is Status.FAIL
 
 
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+def test_a_host_without_any_front_end_has_no_filter(judge: Judge, slug: str, version: str) -> None:
+    bare = absent("there is no iptables and no nft")
+    verdict = judge(slug, make(firewall=bare))
+    assert verdict.status is Status.FAIL
+    assert "no chain" in verdict.actual
+    with pytest.raises(FactUnavailable, match="firewalld"):
+        judge(slug, make(firewall=bare, units={"firewalld.service": {"ActiveState": "active"}}))
+
+
 def test_a_host_without_docker_is_filtered_too(judge: Judge) -> None:
     assert judge("host-firewall-input-ipv4", no_engine()).status is Status.FAIL
 
