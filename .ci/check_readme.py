@@ -42,7 +42,9 @@ def run(arguments: list[str]) -> int:
     if "--write" in arguments:
         path.write_text(current)
         return 0
-    difference = list(difflib.unified_diff(text.splitlines(), current.splitlines(), str(path), "--help", lineterm=""))
+    difference = list(
+        difflib.unified_diff(text.splitlines(), current.splitlines(), str(path), "--help", lineterm="")
+    )
     if difference:
         sys.stderr.write("\n".join([*difference, "run: make update-readme", ""]))
     return bool(difference)
