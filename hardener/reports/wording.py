@@ -26,7 +26,12 @@ def share(verdict: Verdict) -> str:
     if not 0 < broken <= verdict.checked or f"{broken} of {verdict.checked}" in verdict.actual:
         return ""
     kinds = {each.kind for each in verdict.offenders}
-    return f"{broken} of {verdict.checked} {line(kinds.pop()) + 's' if len(kinds) == 1 else 'objects'}"
+    kind = line(kinds.pop()) if len(kinds) == 1 else "object"
+    return f"{broken} of {verdict.checked} {kind if verdict.checked == 1 else _plural(kind)}"
+
+
+def _plural(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
 
 
 def first(items: Sequence[str], limit: int) -> Iterator[str]:

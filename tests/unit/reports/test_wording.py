@@ -20,6 +20,8 @@ def broken(*kinds: str, checked: int, actual: str = "") -> Verdict:
         (broken("container", checked=0), ""),
         (broken("rule", "rule", checked=1), ""),
         (broken("container", checked=3, actual="1 of 3 runs as root"), ""),
+        (broken("directory", checked=1), "1 of 1 directory"),
+        (broken("directory", checked=2), "1 of 2 directories"),
     ],
 )
 def test_share(verdict: Verdict, text: str) -> None:
