@@ -21,6 +21,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -170,8 +171,11 @@ class Dockerd:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
     def _leftover_processes(self) -> list[int]:
-        """Shims and container processes that carry this engine's folder in their command line."""
+        """First processes of containers, and shims, which have this engine's folder in their command line."""
         found = []
+        for pidfile in self.root.glob("exec/containerd/daemon/*/*/*/init.pid"):
+            with suppress(OSError, ValueError):
+                found.append(int(pidfile.read_text()))
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
                 if entry.name.isdigit() and str(self.root).encode() in (entry / "cmdline").read_bytes():
@@ -237,11 +241,18 @@ class Dockerd:
             self.api("POST", f"/images/create?{query}", _tar(files))
         return IMAGE
 
-    def build(self, tag: str, dockerfile: str, files: Mapping[str, bytes | str] | None = None) -> str:
+    def build(
+        self,
+        tag: str,
+        dockerfile: str,
+        files: Mapping[str, bytes | str] | None = None,
+        args: Mapping[str, str] | None = None,
+    ) -> str:
         """Build an image with the classic builder, which needs no network; ``FROM busybox:test`` works."""
         self.ensure_image()
         context = _tar({"Dockerfile": dockerfile.encode(), **(files or {})})
-        self.api("POST", f"/build?{urlencode({'t': tag, 'version': '1'})}", context)
+        query = urlencode({"t": tag, "version": "1", "buildargs": json.dumps(dict(args or {}))})
+        self.api("POST", f"/build?{query}", context)
         return tag
 
     def create(
@@ -276,9 +287,10 @@ class Dockerd:
         return container
 
     def remove_containers(self) -> None:
-        """Remove every container."""
-        for container in self.api("GET", "/containers/json?all=1"):
-            self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+        """Remove every container, several at a time."""
+        listed = [container["Id"] for container in self.api("GET", "/containers/json?all=1")]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda identity: self.api("DELETE", f"/containers/{identity}?force=1&v=1"), listed))
 
 
 def _tar(files: Mapping[str, bytes | str]) -> bytes:

@@ -26,6 +26,12 @@ def redact(*commands: str, environment: list[str] | None = None) -> list[str]:
         ("ENV PW=hunter1= hunter2=", ["ENV PW=hmac:"]),
         ("ENV UNKNOWN=hunter1 hunter2", ["ENV UNKNOWN=hmac:"]),
         ("ARG TOKEN=hunter1", ["ARG TOKEN=hmac:"]),
+        ("/bin/sh -c #(nop)  ONBUILD ENV X=hunter1 hunter2", ["ONBUILD ENV X=hmac:"]),
+        (
+            'CMD ["mysqld" "--password" "hunter1" "--verbose"]',
+            ['CMD ["mysqld" "--password" hmac:', ' "--verbose"]'],
+        ),
+        ("HEALTHCHECK {['CMD', '--token', 'hunter1']}", ["'--token', hmac:"]),
         ("/bin/sh -c #(nop)  ARG TOKEN=hunter1 hunter2", ["ARG TOKEN=hmac:"]),
         (
             "RUN /bin/sh -c curl https://me:hunter1@example.org # buildkit",

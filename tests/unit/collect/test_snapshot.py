@@ -61,8 +61,9 @@ def test_one_file_to_carry_prints_the_same(printed: Any, tmp_path: Path) -> None
 
 
 def test_the_schema_has_every_source() -> None:
-    sources = {name for name, _, _ in Rest(*[None] * 4).plan()} | {"docker.containers"}  # type: ignore[arg-type]
-    assert set(SCHEMA["properties"]["sources"]["properties"]) == sources
+    planned = [name for name, _, _ in Rest(*[None] * 4).plan()]  # type: ignore[arg-type]
+    assert sorted(planned) == sorted(main.REST)
+    assert set(SCHEMA["properties"]["sources"]["properties"]) == {*main.REST, "docker.containers"}
 
 
 def test_the_snapshot_that_the_checks_are_tested_with_is_valid() -> None:

@@ -41,7 +41,17 @@ class Host:
             elif mount["fstype"] == "cgroup":
                 for name in os.path.basename(mount["mount_point"]).split(","):
                     self.cgroups.setdefault(name, mount["mount_point"])
+        self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
         self._listening: dict[str, list[dict[str, Any]]] = {}
+
+    def id_map(self, process: processes.Process, name: str, namespace: str | None) -> list[list[int]]:
+        """The ``uid_map`` or ``gid_map`` of a user namespace; those of one namespace are read once."""
+        key = (name, namespace)
+        known = self._id_maps.get(key)
+        if known is None:
+            lines = process.text(name).splitlines()
+            known = self._id_maps[key] = [[int(number) for number in line.split()] for line in lines]
+        return known
 
     def listening(self, pid: int, namespace: str) -> list[dict[str, Any]]:
         """Listening sockets of a network namespace; containers that share one are read once."""
@@ -77,8 +87,8 @@ def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
             "exe": program,
             "uid": int(status["Uid"].split()[1]),
             "gid": int(status["Gid"].split()[1]),
-            "uid_map": _id_map(process.text("uid_map")),
-            "gid_map": _id_map(process.text("gid_map")),
+            "uid_map": host.id_map(process, "uid_map", namespaces["user"]),
+            "gid_map": host.id_map(process, "gid_map", namespaces["user"]),
             **{name: status[field] for name, field in _CAPABILITIES.items() if field in status},
             "seccomp": int(status["Seccomp"]) if "Seccomp" in status else None,
             "no_new_privs": int(status["NoNewPrivs"]) if "NoNewPrivs" in status else None,
@@ -92,10 +102,6 @@ def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
             "processes_truncated": truncated,
             "listening": _listening(pid, namespaces["net"] or "", members, host),
         }
-
-
-def _id_map(text: str) -> list[list[int]]:
-    return [[int(number) for number in line.split()] for line in text.splitlines()]
 
 
 def _has_label(name: str) -> bool:

@@ -12,7 +12,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from host_snapshot.redact import Redactor
 
-_INSTRUCTION = re.compile(r"((?:/bin/sh -c #\(nop\)\s+)?(ENV|ARG)\s+)(.*)", re.DOTALL)
+_INSTRUCTION = re.compile(r"((?:/bin/sh -c #\(nop\)\s+)?(?:ONBUILD\s+)*(ENV|ARG)\s+)(.*)", re.DOTALL)
 _RUN_WITH_ARGUMENTS = re.compile(r"((?:RUN\s+)?\|(\d{1,4})\s+)(.*)", re.DOTALL)
 _COMMAND = re.compile(r"\s(?=/\S+ -\S*c\s|/bin/|/usr/bin/|cmd\s|powershell)")
 _ARG_NAME = re.compile(r"ARG\s+([A-Za-z_]\w*)")

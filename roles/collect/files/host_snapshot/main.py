@@ -22,8 +22,17 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
+    from host_snapshot.redact import Redactor
+
 SCHEMA = "hardener/snapshot/1"
+_REST = """
+    audit.loaded audit.persistent daemon.config docker.images docker.info docker.networks docker.plugins
+    docker.swarm docker.version docker.volumes engine environment files firewall groups listening lsm modules
+    mounts packages sysctl system units users
+"""
+REST = tuple(_REST.split())  # the sources that the second process reads
 _FIND_LIMIT = 30  # seconds
+_LIMIT = 50  # for the second process
 _REPORT = "!secrets"  # the second process says beside its sources what secrets it saw
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
 
@@ -39,17 +48,15 @@ def collect(arguments: dict[str, Any]) -> bytes:
     found = Once(lambda: engine.find(running, known_units, arguments.get("socket")))
     finder = Thread(target=_try, args=(found,), daemon=True)
     finder.start()
-    # The rest is compiled while systemd and the engine are thinking.
+    # What follows is compiled while systemd and the engine are thinking.
     from host_snapshot.containers import Containers
-    from host_snapshot.plan import LIMIT, Rest
     from host_snapshot.redact import Redactor
 
     redactor = Redactor()
     finder.join(_FIND_LIMIT)  # an answer that drips in for ever keeps its thread, and nobody else
-    rest = Rest(found, running, known_units, redactor).plan()
-    helper = Helper(lambda: {**read(rest), _REPORT: encode(redactor.report())}, LIMIT)
+    helper = Helper(lambda: _rest(found, running, known_units, redactor), _LIMIT)
     containers = Containers(found, Once(mounts.read), redactor)
-    entries = {"docker.containers": containers.entry(), **{name: _LOST for name, _, _ in rest}}
+    entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
     more_files = containers.mounted_files()
     entries.update(helper.result())
     others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true}'))
@@ -72,6 +79,14 @@ def collect(arguments: dict[str, Any]) -> bytes:
     }
     sources = ",".join(f"{encode(name)}:{entry}" for name, entry in entries.items())
     return _utf8(f'{encode(head)[:-1]},"sources":{{{sources}}}}}')
+
+
+def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
+    """What the second process does: entries of the other sources, and what secrets it saw."""
+    from host_snapshot.plan import Rest
+
+    entries = read(Rest(found, running, known_units, redactor).plan())
+    return {**entries, _REPORT: encode(redactor.report())}
 
 
 def _try(fact: Once) -> None:

@@ -33,7 +33,6 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 _SOON = 15  # seconds: a busy or emulated host is ten times as slow as a good one
 _LATER = 40  # for what waits for the engine, or for slow programs
-LIMIT = 50  # for all of them
 
 
 class Rest:

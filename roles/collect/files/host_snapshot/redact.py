@@ -34,7 +34,7 @@ _NO_SECRET = re.compile(
 )
 _VALUE = r"""("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+)"""
 _ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(["']?\s*[=:]\s*)""" + _VALUE)
-_OPTION = re.compile(r"(?<!\S)(--?[\w.-]{1,64})(\s+)(?!-)" + _VALUE)
+_OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})(["']?,?\s+)(?!["']?-)""" + _VALUE)
 _HEADER = re.compile(r"(authorization\s*:\s*(?:basic|bearer|token)\s+)([^\s\"']+)", re.IGNORECASE)
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"'?#]+)@")
 _FORMS = (

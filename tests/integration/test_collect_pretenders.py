@@ -1,0 +1,72 @@
+"""The collector on sockets that only pretend to be an engine: it ends soon, small, and with valid output."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.collector import collect
+from tests.unit.collect.servers import engine, serving
+
+
+def hang(connection: socket.socket) -> None:
+    """Accept, and never say a word."""
+    connection.recv(65536)
+    time.sleep(120)
+
+
+def pour(connection: socket.socket) -> None:
+    """A body without end."""
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        (hang, "timed out"),
+        (pour, "larger than"),
+        (engine({"/version": b"not JSON"}), "not JSON"),
+        (engine({"/version": b"[]"}), "no Docker engine"),
+        (engine({"/version": b'{"ApiVersion":"9.9x"}'}), "no Docker engine"),
+        (engine({}), "no such thing"),
+    ],
+)
+def test_pretender(tmp_path: Path, server: Any, why: str) -> None:
+    with serving(tmp_path / "s", server) as path:
+        run = collect(path)
+        assert run.data("engine")["reachable"] is False
+        assert why in run.data("engine")["error"]
+        assert why in run.failure("docker.containers")
+        assert run.seconds < 20
+        assert run.peak_mb < 80
+        assert run.data("system")
+
+
+def test_engine_that_talks_nonsense_later(tmp_path: Path) -> None:
+    identity = "a" * 64
+    answers = {
+        "/version": b'{"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.40"}',
+        "/v1.51/info": b'{"ID":1}',
+        "/v1.51/containers/json?all=1": json.dumps([{"Id": identity}, {"Id": "gone"}]).encode(),
+        f"/v1.51/containers/{identity}/json": b'"a text"',
+        "/v1.51/images/json": b"[" * 100_000,
+        "/v1.51/networks": b'{"a":1}',
+        "/v1.51/volumes": b'{"Volumes":null}',
+    }
+    with serving(tmp_path / "s", engine(answers)) as path:
+        sources = collect(path, valid=False).document["sources"]
+    assert sources["docker.version"]["data"]["Version"] == "99"
+    assert "no object" in sources["docker.containers"]["error"]
+    assert "not JSON" in sources["docker.images"]["error"]
+    assert sources["docker.networks"]["state"] == "failed"
+    assert sources["docker.volumes"]["data"] == []
+    assert "no such thing" in sources["docker.plugins"]["error"]
+    assert sources["engine"]["data"]["reachable"] is True

@@ -1,0 +1,77 @@
+"""The role, through Ansible: whatever the connection, the same snapshot, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dockerd import Dockerd
+from tests.integration.sshd import Sshd
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).parents[2]
+PLAY = """
+- hosts: all
+  gather_facts: false
+  roles:
+    - role: collect
+      collect_dest: "{{ dest }}"
+      collect_socket: "{{ socket }}"
+      collect_facts: [engine, docker.version]
+      hardener_policy: {docker_group_members: [me]}
+  tasks:
+    - ansible.builtin.assert:
+        that:
+          - hardener_snapshot.sources | sort == ['docker.version', 'engine']
+          - hardener_snapshot.sources.engine.data.reachable
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with Sshd() as server:
+        yield server
+
+
+@pytest.mark.parametrize("pipelining", ["1", "0"])
+@pytest.mark.parametrize("how", ["local", "ssh"])
+@pytest.mark.parametrize("mode", ["--check", "--diff"])
+def test_role(engine: Dockerd, sshd: Sshd, tmp_path: Path, *, pipelining: str, how: str, mode: str) -> None:
+    play, inventory, dest = tmp_path / "play.yml", tmp_path / "hosts.json", tmp_path / "snapshots"
+    play.write_text(PLAY)
+    variables = sshd.variables() if how == "ssh" else {"ansible_connection": "local"}
+    inventory.write_text(json.dumps({"all": {"hosts": {"web/1 *": variables}}}))
+    environment = {
+        **os.environ,
+        "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+        "ANSIBLE_PIPELINING": pipelining,
+        "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    extra = json.dumps({"dest": str(dest), "socket": str(engine.socket)})
+    playbook = Path(sys.executable).parent / "ansible-playbook"
+    ended = subprocess.run(
+        [playbook, "-i", inventory, mode, "-e", extra, play],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "changed=0" in ended.stdout
+    (path,) = dest.iterdir()
+    assert path.name == "web%2F1 %2A.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    document = json.loads(path.read_text())
+    assert document["host"] == "web/1 *"
+    assert document["policy"] == {"docker_group_members": ["me"]}
+    assert document["sources"]["engine"]["data"]["pid"] == engine.pid
+    assert not any((tmp_path / "remote").glob("*"))
