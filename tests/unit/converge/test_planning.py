@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,29 @@ def test_passwords_are_left_out_of_diffs(text: str, hidden: str) -> None:
 def test_ordinary_text_is_shown_as_it_is() -> None:
     text = '"max-size": "10m", "url": "https://example.org/a@b" Grüße\n'
     assert printable(redacted(text)) == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "x" * 1_000_000,
+        "x" * 200_000,
+        '"' * 100_000,
+        "://" * 60_000,
+        '"passw' * 30_000,
+        '"password": "' * 15_000,
+        "a\nb\n" * 100_000,
+    ],
+)
+def test_a_hostile_file_does_not_keep_the_diff_busy(host: Host, content: str) -> None:
+    host.write("x", content[1:])
+    (change,) = host.plan(host.file("x", content)).changes
+    started = time.monotonic()
+    change.diff()
+    assert time.monotonic() - started < 2
+
+
+def test_a_long_file_is_shown_by_its_size_and_hash(host: Host) -> None:
+    host.write("x", "short\n")
+    (change,) = host.plan(host.file("x", "x" * 300_000)).changes
+    assert "-short\n+(300000 bytes, too long to be shown; sha256 " in change.diff()

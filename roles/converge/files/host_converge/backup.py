@@ -141,7 +141,7 @@ class Store:
         return notes, problems
 
     def _restore(self, run: str, entry: Entry, written: Sequence[str]) -> list[str]:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # none there, or a read-only file system: then there can be none
             os.unlink(files.temporary_name(entry.path))
         now = files.read(entry.path, content=entry.rewritten)
         if entry.rewritten:

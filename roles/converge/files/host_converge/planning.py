@@ -16,11 +16,15 @@ from host_converge.files import ABSENT, DIRECTORY, FILE, NOTHING, State
 
 Reader = Callable[..., State]
 
+# Bounded, since a hostile file must not keep us busy.
 _SECRET_KEY = re.compile(
-    r'("[^"]*(?:passw|secret|token|api-?key|credential)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
+    r'("[^"\n]{0,64}?(?:passw|secret|token|api-?key|credential)[^"\n]{0,64}"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"',
+    re.IGNORECASE,
 )
 _USUAL = ["owner root:root\n", "mode 0644\n"]
-_URL_PASSWORD = re.compile(r"(\w+://)[^/\s:@\"]*:[^/\s@\"]*@")
+_URL_PASSWORD = re.compile(r"://[^/\s:@\"]*:[^/\s@\"]*@")
+_LONG = 256 * 1024
+_MANY_LINES = 4000
 
 
 class Change(NamedTuple):
@@ -237,12 +241,14 @@ def printable(text: str) -> str:
 
 def redacted(text: str) -> str:
     """Text without the passwords that configuration files of engines hold."""
-    return _URL_PASSWORD.sub(r"\1***@", _SECRET_KEY.sub(r'\1"***"', text))
+    return _URL_PASSWORD.sub("://***@", _SECRET_KEY.sub(r'\1"***"', text))
 
 
 def _lines(state: State) -> list[str]:
-    text = redacted((state.content or b"").decode(errors="backslashreplace"))
-    return text.splitlines(keepends=True)
+    content = state.content or b""
+    if len(content) > _LONG or content.count(b"\n") > _MANY_LINES:
+        return [f"({len(content)} bytes, too long to be shown; sha256 {digest(content)})\n"]
+    return redacted(content.decode(errors="backslashreplace")).splitlines(keepends=True)
 
 
 def _attributes(state: State) -> list[str]:

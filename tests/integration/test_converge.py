@@ -1,0 +1,386 @@
+"""The transaction against real file systems, signals and an engine; what needs systemd is in tests/e2e."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.dockerd import Dockerd
+
+ROLES = Path(__file__).parents[2] / "roles"
+ON_HOST = ROLES / "converge" / "files"
+DRIVER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from host_converge import main
+main.FOLDER = sys.argv[2]
+print(json.dumps(main.converge(json.load(sys.stdin))))
+"""
+
+
+class Host:
+    """A folder that stands for the host, changed by real processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "hardener"
+        self.journal = self.state / "journal.json"
+        self.answer = folder / "answer"
+        self.files = folder / "etc"
+        self.files.mkdir()
+
+    def start(self, *resources: dict[str, Any], **document: Any) -> subprocess.Popen[str]:
+        """Begin to converge."""
+        request = {"documents": [{"name": "a", "resources": list(resources), **document}]}
+        with self.answer.open("w") as answer:
+            process = subprocess.Popen(
+                [sys.executable, "-c", DRIVER, str(ON_HOST), str(self.state)],
+                stdin=subprocess.PIPE,
+                stdout=answer,
+                text=True,
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(request))
+            process.stdin.close()
+        return process
+
+    def converge(self, *resources: dict[str, Any], **document: Any) -> dict[str, Any]:
+        """Converge and wait for the result."""
+        self.start(*resources, **document).wait()
+        result: dict[str, Any] = json.loads(self.answer.read_text())
+        return result
+
+    def file(self, name: str, content: str) -> dict[str, Any]:
+        return {"kind": "file", "path": str(self.files / name), "content": content}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    assert os.geteuid() == 0, "these tests need root"
+    return Host(tmp_path)
+
+
+def worker_of(process: subprocess.Popen[str]) -> int:
+    """The worker, which has left the session of the process that waits for it."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        with suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                if os.getsid(child) == child:
+                    return child
+        time.sleep(0.001)
+    raise AssertionError("no worker was started")
+
+
+OLD, NEW = "old\n" * 2000, "new, and longer\n" * 2000
+MANY = 60
+
+
+def contents(host: Host) -> list[str]:
+    found = []
+    for number in range(MANY):
+        text = (host.files / f"f{number}").read_text()
+        assert text in (OLD, NEW), "half-written"
+        found.append("old" if text == OLD else "new")
+    return found
+
+
+def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_it_back(host: Host) -> None:
+    rng = random.Random(20261125)
+    wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]
+    previous = [host.file(f"f{number}", OLD) for number in range(MANY)]
+    host.converge(*previous)
+    halfway = 0
+    for _ in range(25):
+        process = host.start(*wanted)
+        worker = worker_of(process)
+        while not host.journal.exists() and process.poll() is None:
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.12))
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        process.wait()
+        found = contents(host)
+        interrupted = host.journal.exists()
+        halfway += interrupted and len(set(found)) == 2
+        assert interrupted or set(found) == {"new"}  # without a journal it was over
+        result = host.converge(*previous)
+        assert set(contents(host)) == {"old"}
+        assert bool(result["recovered"]) is interrupted
+        assert not [path for path in host.files.iterdir() if path.name.startswith(".")]
+    assert halfway >= 3, "the kills came too early or too late to prove anything"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_a_controller_that_dies_does_not_stop_the_worker(host: Host, number: signal.Signals) -> None:
+    host.converge(*(host.file(f"f{index}", OLD) for index in range(MANY)))
+    process = host.start(*(host.file(f"f{index}", NEW) for index in range(MANY)))
+    worker = worker_of(process)
+    os.killpg(process.pid, number)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(contents(host)) == {"new"}
+    assert not host.journal.exists()
+
+
+def mounted(folder: Path, *options: str) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", *options, str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small(host: Host) -> Iterator[Path]:
+    yield from mounted(host.files / "small", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+
+
+@pytest.fixture
+def read_only(host: Host) -> Iterator[Path]:
+    yield from mounted(host.files / "readonly", "-t", "tmpfs", "-o", "ro", "tmpfs")
+
+
+def test_a_full_disk_leaves_every_old_file_whole(host: Host, small: Path) -> None:
+    (small / "config").write_text("old")
+    (host.files / "other").write_text("old")
+    result = host.converge(host.file("other", "new"), host.file("small/config", "x" * 200_000))
+    assert result["outcome"] == "rolled_back"
+    assert result["reason"] == f"{small}/config cannot be changed: No space left on device"
+    assert (small / "config").read_text() == "old"
+    assert (host.files / "other").read_text() == "old"
+    assert [path.name for path in small.iterdir()] == ["config"]
+
+
+def test_a_full_disk_below_the_backups_refuses_before_anything_is_touched(host: Host) -> None:
+    for _ in mounted(host.state, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
+        (host.files / "big").write_text("x" * 100_000)
+        result = host.converge(host.file("big", "new"))
+        assert result["outcome"] == "refused"
+        assert "No space left on device" in result["reason"]
+        assert (host.files / "big").read_text() == "x" * 100_000
+
+
+def test_a_read_only_file_system_is_named(host: Host, read_only: Path) -> None:
+    result = host.converge(host.file("one", "new"), host.file("readonly/two", "new"))
+    assert result["outcome"] == "rolled_back"
+    assert "Read-only file system" in result["reason"]
+    assert not (host.files / "one").exists()
+
+
+def test_a_file_that_is_a_mount_point_is_not_lost(host: Host) -> None:
+    (host.files / "mounted").write_text("outer")
+    (host.folder / "inner").write_text("inner")
+    subprocess.run(["mount", "--bind", host.folder / "inner", host.files / "mounted"], check=True)
+    try:
+        result = host.converge(host.file("mounted", "new"))
+        assert result["outcome"] == "rolled_back"
+        assert "busy" in result["reason"]
+        assert (host.files / "mounted").read_text() == "inner"
+    finally:
+        subprocess.run(["umount", host.files / "mounted"], check=True)
+
+
+def acl_of(path: Path) -> list[str]:
+    command = ["getfacl", "--omit-header", "--absolute-names", str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_an_acl_goes_and_the_group_does_not_gain_its_mask(host: Host) -> None:
+    path = host.files / "key"
+    path.write_text("secret")
+    path.chmod(0o640)
+    subprocess.run(["setfacl", "--modify", "user:daemon:rw", path], check=True)
+    before = acl_of(path)
+    wanted = {"kind": "attributes", "path": str(path), "at_most": "0660", "remove_acl": True}
+    result = host.converge(wanted)
+    assert "-access control list" in result["diff"][0]["prepared"]
+    assert acl_of(path) == ["user::rw-", "group::r--", "other::---"]
+    assert host.converge(wanted)["outcome"] == "unchanged"
+
+    subprocess.run(["setfacl", "--modify", "user:daemon:rw", path], check=True)
+    failing = host.converge(wanted, host.file("x/../y", ""))
+    assert failing["outcome"] == "refused"
+    assert acl_of(path) == before
+
+
+def test_owners_modes_and_acls_come_back_when_the_run_fails(host: Host, read_only: Path) -> None:
+    path = host.files / "key"
+    path.write_text("secret")
+    shutil.chown(path, "daemon", "daemon")
+    path.chmod(0o4755)
+    subprocess.run(["setfacl", "--modify", "user:games:r", path], check=True)
+    before, mode = acl_of(path), path.stat().st_mode
+    tightened = {
+        "kind": "attributes",
+        "path": str(path),
+        "owner": "root",
+        "at_most": "0600",
+        "remove_acl": True,
+    }
+    result = host.converge(tightened, {**host.file("new", "x")}, host.file("readonly/two", "new"))
+    assert result["outcome"] == "rolled_back"
+    assert (acl_of(path), path.stat().st_mode, path.owner()) == (before, mode, "daemon")
+
+
+# --- a real engine ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_engine() -> Iterator[Dockerd]:
+    with Dockerd() as engine:
+        yield engine
+
+
+def docker(engine: Dockerd, keys: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """A document for a private engine."""
+    return {
+        "resources": [{"kind": "json", "path": str(engine.config_file), "keys": keys}],
+        "activations": [
+            {
+                "name": "docker",
+                "when": [str(engine.config_file)],
+                "config": str(engine.config_file),
+                "dockerd": engine.command[0],
+                "argv": engine.command,
+                "flags": {"data-root": [str(engine.data_root)], "host": [engine.host]},
+                "socket": str(engine.socket),
+                "unit": "hardener-test-none.service",
+                **settings,
+            }
+        ],
+    }
+
+
+def converge(host: Host, document: dict[str, Any]) -> dict[str, Any]:
+    return host.converge(*document.pop("resources"), **document)
+
+
+def test_a_real_engine_reloads_and_its_container_goes_on(host: Host, own_engine: Dockerd) -> None:
+    container = own_engine.run("web")
+    started = own_engine.api("GET", f"/containers/{container}/json")["State"]["StartedAt"]
+    expect = {"info": {"LiveRestoreEnabled": True}}
+    wanted = docker(own_engine, {"live-restore": True}, expect=expect)
+    result = converge(host, wanted)
+    assert (result["outcome"], result["activations"][0]["action"]) == ("changed", "reload")
+    assert own_engine.api("GET", "/info")["LiveRestoreEnabled"] is True
+    assert own_engine.api("GET", f"/containers/{container}/json")["State"]["StartedAt"] == started
+    again = converge(host, docker(own_engine, {"live-restore": True}, expect=expect))
+    assert again["outcome"] == "unchanged"
+
+
+def test_an_engine_without_a_unit_is_not_restarted_behind_somebodys_back(
+    host: Host, own_engine: Dockerd
+) -> None:
+    pid = own_engine.pid
+    before = own_engine.config_file.read_bytes()
+    result = converge(host, docker(own_engine, {"icc": False}))
+    assert result["outcome"] == "refused"
+    assert "has to be restarted, and is not run by" in result["reason"]
+    assert own_engine.config_file.read_bytes() == before
+    assert own_engine.pid == pid
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"no-such-key": 1}, "don't match any configuration option: no-such-key"),
+        ({"live-restore": "true"}, "cannot unmarshal string"),
+        ({"hosts": ["unix:///x"]}, "hosts is set on the engine's command line"),
+        ({"dns": ["not an address"]}, "not an address"),
+        ({"log-driver": "nonsense"}, "no such driver"),
+        ({"storage-driver": "vfs"}, "would no longer see its 1 images"),
+        ({"userns-remap": "default"}, "would no longer see its 1 images"),
+    ],
+)
+def test_a_real_engine_is_spared_what_it_would_not_start_with(
+    host: Host, engine: Dockerd, keys: dict[str, Any], reason: str
+) -> None:
+    before = engine.config_file.read_bytes()
+    result = converge(host, docker(engine, keys))
+    assert (result["outcome"], engine.config_file.read_bytes()) == ("refused", before)
+    assert reason in result["reason"]
+
+
+def test_validating_a_remapped_user_makes_no_user(host: Host, own_engine: Dockerd) -> None:
+    accounts = [Path(path).read_bytes() for path in ("/etc/passwd", "/etc/subuid", "/etc/subgid")]
+    result = converge(host, docker(own_engine, {"userns-remap": "default"}))
+    assert "is not run by" in result["reason"]  # valid, but there is no unit to restart
+    assert [Path(path).read_bytes() for path in ("/etc/passwd", "/etc/subuid", "/etc/subgid")] == accounts
+
+
+# --- through Ansible ----------------------------------------------------------------------------------------
+
+
+def play(tmp_path: Path, document: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
+    """Converge with plain ansible-playbook; /var/lib is a folder of its own."""
+    tasks = [{"name": "Converge", "converge": {"document": document}}]
+    role = {"role": "converge"}
+    (tmp_path / "play.yml").write_text(
+        json.dumps([{"hosts": "all", "gather_facts": False, "roles": [role], "tasks": tasks}])
+    )
+    (tmp_path / "var-lib").mkdir(exist_ok=True)
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    command: Sequence[str] = [
+        "unshare",
+        "--mount",
+        "--propagation=private",
+        "sh",
+        "-c",
+        'mount --bind "$0" /var/lib && exec "$@"',
+        str(tmp_path / "var-lib"),
+        str(playbook),
+        "--inventory=localhost,",
+        "--connection=local",
+        "--extra-vars=ansible_python_interpreter=/usr/bin/python3",
+        *options,
+        str(tmp_path / "play.yml"),
+    ]
+    environment = {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_HOME": str(tmp_path / "ansible")}
+    return subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**environment, "ANSIBLE_NOCOLOR": "1"},
+        cwd=tmp_path,
+    )
+
+
+def test_ansible_predicts_changes_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "etc" / "x"
+    document = {"name": "a", "resources": [{"kind": "file", "path": str(path), "content": "text\n"}]}
+    predicted = play(tmp_path, document, "--check", "--diff")
+    assert "+text" in predicted.stdout, predicted.stdout + predicted.stderr
+    assert "changed=1" in predicted.stdout
+    assert not path.exists()
+    done = play(tmp_path, document, "--diff")
+    assert (path.read_text(), "changed=1" in done.stdout) == ("text\n", True)
+    assert "changed=0" in play(tmp_path, document).stdout
+
+
+def test_ansible_fails_with_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "d.json"
+    path.write_text('{"icc": true, "icc": false}')
+    document = {"name": "a", "resources": [{"kind": "json", "path": str(path), "keys": {"icc": False}}]}
+    failed = play(tmp_path, document)
+    assert failed.returncode != 0
+    assert "nothing was changed: " in failed.stdout
+    assert "stands there twice" in failed.stdout
+    assert "Traceback" not in failed.stdout + failed.stderr
