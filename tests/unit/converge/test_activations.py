@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,9 @@ from host_converge.errors import Refused
 from tests.unit.converge.conftest import Host
 
 
-def outcomes(answers: dict[tuple[str, ...], system.Outcome]) -> Callable[..., system.Outcome]:
+def outcomes(answers: Mapping[tuple[str, str], system.Outcome]) -> Callable[..., system.Outcome]:
     def run(*command: str, **_: object) -> system.Outcome:
-        return answers[command]
+        return answers[command[0], command[1]]
 
     return run
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,9 +109,9 @@ def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(Docker, "_reload", lambda _: engine.reload())
     monkeypatch.setattr(Docker, "_restart", lambda _: engine.restart())
     monkeypatch.setattr(daemonconfig, "refuse_bad", lambda *_, **__: None)
-    monkeypatch.setattr(engineapi.time, "sleep", lambda _: None)
     clock = iter(range(10_000))
-    monkeypatch.setattr(engineapi.time, "monotonic", lambda: next(clock))
+    patient = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock))
+    monkeypatch.setattr(engineapi, "time", patient)
 
     def build(**settings: Any) -> Docker:
         return Docker(

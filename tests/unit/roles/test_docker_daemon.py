@@ -105,7 +105,7 @@ def test_users_are_not_remapped_where_something_would_be_lost(source: dict[str, 
 
 
 def test_remapping_once_on_stays_on_whatever_the_engine_holds_by_then() -> None:
-    snapshot = make(**config(**{"userns-remap": "default"}), **{"docker.info": {"Images": 5}})
+    snapshot = make(**config(None, **{"userns-remap": "default"}), **{"docker.info": {"Images": 5}})
     assert wish(snapshot)[1]["userns-remap"] == "default"
 
 
@@ -120,7 +120,7 @@ def test_rotation_is_offered_where_nobody_has_chosen_a_driver() -> None:
 
 
 @pytest.mark.parametrize(
-    "declared", [config(**{"log-driver": "syslog"}), config({"log-driver": ["journald"]})]
+    "declared", [config(None, **{"log-driver": "syslog"}), config({"log-driver": ["journald"]})]
 )
 def test_a_driver_that_the_host_has_chosen_is_left_alone(declared: dict[str, Any]) -> None:
     keys, defaults = wish(make(**declared))
