@@ -143,7 +143,7 @@ class Snapshot:
 
     @cached_property
     def security_options(self) -> frozenset[str]:
-        """Names in the engine's SecurityOptions, such as ``apparmor``, ``seccomp``, ``userns``, ``rootless``."""
+        """Names in the engine's SecurityOptions, such as ``apparmor``, ``seccomp``, ``userns``."""
         names = set()
         for option in self.info.get("SecurityOptions") or ():
             for part in str(option).split(","):
