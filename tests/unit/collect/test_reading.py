@@ -26,7 +26,7 @@ def test_states() -> None:
     assert entry(lambda: {"a": [1]})["data"] == {"a": [1]}
     assert entry(lambda: Encoded('{"a":1}'))["data"] == {"a": 1}
     missing = entry(raising(Absent("no auditctl")))
-    assert (missing["state"], missing["error"], missing.keys()) == (
+    assert (missing["state"], missing["error"], set(missing)) == (
         "absent",
         "no auditctl",
         {"state", "ms", "error"},
