@@ -154,7 +154,8 @@ _register(
     _not_the_groups,
     rootless=False,
 )
-_register("file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _wider_than(0o660))
+# Sticky gives nobody anything: a rootless daemon sets it, so that nobody tidies its socket away.
+_register("file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _wider_than(0o1660))
 _register(
     "file-containerd-sock-owner",
     "the containerd socket",

@@ -27,7 +27,7 @@ FILES: dict[str, tuple[str, str, str]] = {
     "tls-ca": ("/c/ca.pem", "0444", "0424"),
     "tls-cert": ("/c/cert.pem", "0444", "0441"),
     "tls-key": ("/c/key.pem", "0400", "0040"),
-    "docker-sock": ("/run/docker.sock", "0660", "0626"),
+    "docker-sock": ("/run/docker.sock", "1660", "0626"),
     "daemon-json": ("/etc/docker/daemon.json", "0644", "0577"),
     "etc-default-docker": ("/etc/default/docker", "0644", "0466"),
     "etc-sysconfig-docker": ("/etc/sysconfig/docker", "0644", "0606"),
@@ -216,6 +216,16 @@ def test_a_rootless_daemons_files_belong_to_its_user(judge: Judge) -> None:
     assert judge("file-containerd-sock-owner", good).status is Status.NOT_APPLICABLE
     others = make(engine=engine, files={path: {**mine, "uid": 1001}}, **config)
     assert judge("file-daemon-json-owner", others).status is Status.FAIL
+
+
+def test_the_sticky_bit_of_a_rootless_daemons_socket_gives_nobody_anything(judge: Judge) -> None:
+    def at(mode: str) -> Snapshot:
+        path = "/run/user/1000/docker.sock"
+        engine = {"rootless": True, "euid": 1000, "socket": path}
+        return make(engine=engine, files={path: record(mode, type="socket", uid=1000, gid=1000)})
+
+    assert judge("file-docker-sock-mode", at("1660")).status is Status.PASS
+    assert judge("file-docker-sock-mode", at("1666")).status is Status.FAIL
 
 
 def test_db_28_group_and_every_kind_of_certificate_count_whatever_their_name(judge: Judge) -> None:
