@@ -1,0 +1,106 @@
+"""The whole assessment of hosts as they are: Debian 12, 13 and testing with Docker 20.10, 26.1 and 28.5."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hardener import catalogue
+from hardener.assess import assess
+from hardener.model import Assessment, Status
+from hardener.snapshot import Snapshot
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "snapshots"
+RELEASES = ("12", "13", "testing")
+DOCKER = {"12": "20.10.24+dfsg1", "13": "26.1.5+dfsg1", "testing": "28.5.2+dfsg4"}
+SIZES = {"cis-docker-1.6.0": 117 + 7, "cis-docker-1.7.0": 117 + 7, "cis-docker-1.8.0": 118 + 7}
+
+PASS, FAIL, MANUAL, NONE, ERROR = (
+    Status.PASS,
+    Status.FAIL,
+    Status.MANUAL,
+    Status.NOT_APPLICABLE,
+    Status.ERROR,
+)
+
+
+@cache
+def judged(release: str, benchmark: str = catalogue.DEFAULT_BENCHMARK) -> Assessment:
+    snapshot = Snapshot.load(FOLDER / f"debian-{release}.json")
+    return assess(snapshot, catalogue.load(benchmark), benchmark=benchmark)
+
+
+def statuses(release: str) -> dict[str, Status]:
+    return {finding.control.slug: finding.status for finding in judged(release).findings}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("benchmark", SIZES)
+def test_a_benchmark_has_as_many_findings_on_every_host(release: str, benchmark: str) -> None:
+    assessment = judged(release, benchmark)
+    assert len({finding.control.slug for finding in assessment.findings}) == SIZES[benchmark]
+    assert len(assessment.findings) == SIZES[benchmark]
+    assert assessment.facts["docker"] == DOCKER[release]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_nothing_is_an_error_but_what_an_index_would_have_told(release: str) -> None:
+    errors = {f.control.slug: f.verdict.actual for f in judged(release).findings if f.status is ERROR}
+    assert set(errors) <= {"host-updates-pending", "docker-version-current"}
+    assert {"index of security updates" in actual for actual in errors.values()} == {True}
+
+
+def test_the_releases_differ_in_these_controls_alone() -> None:
+    each = {release: statuses(release) for release in RELEASES}
+    differing = {
+        slug: tuple(each[release][slug] for release in RELEASES)
+        for slug in each["13"]
+        if len({each[release][slug] for release in RELEASES}) > 1
+    }
+    assert differing == {
+        # containerd 2 has one shim.
+        "audit-bin-containerd-shim": (FAIL, FAIL, NONE),
+        "audit-bin-containerd-shim-runc-v1": (FAIL, FAIL, NONE),
+        # Extended support and what is not released yet are for a person to look at.
+        "docker-version-current": (MANUAL, ERROR, MANUAL),
+        # Gone since 24.0 and 25.0.
+        "daemon-storage-aufs-absent": (PASS, NONE, NONE),
+        "daemon-storage-devicemapper-absent": (PASS, NONE, NONE),
+    }
+
+
+@pytest.mark.parametrize(
+    ("slug", "status"),
+    {
+        "host-separate-partition": FAIL,
+        "audit-daemon-json": NONE,
+        "daemon-icc-disabled": FAIL,
+        "daemon-log-level-info": PASS,
+        "daemon-live-restore": FAIL,
+        "daemon-base-device-size": NONE,
+        "daemon-experimental-off": PASS,
+        "file-etc-docker-mode": PASS,
+        "file-containerd-sock-mode": PASS,
+        "image-content-trust": FAIL,  # 29 is the first client without it
+        "swarm-mode-off": PASS,
+        "swarm-autolock": NONE,
+        "container-apparmor": PASS,
+        "container-selinux": NONE,
+        "container-seccomp-enabled": PASS,
+        "container-no-new-privileges": FAIL,
+        "container-pids-limit": PASS,
+        "host-firewall-docker-user": FAIL,
+        "host-kernel-settings": FAIL,
+    }.items(),
+)
+def test_every_release_is_as_hard_as_debian_leaves_it(slug: str, status: Status) -> None:
+    assert {release: statuses(release)[slug] for release in RELEASES} == dict.fromkeys(RELEASES, status)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_recording_names_no_address_but_an_example(release: str) -> None:
+    text = (FOLDER / f"debian-{release}.json").read_text(encoding="utf-8")
+    assert set(re.findall(r"\w+://[\w.-]+", text)) - {"unix://"} == {"https://registry.example"}
