@@ -113,7 +113,14 @@ def test_runtimes_may_stand_in_both_places() -> None:
 
 def test_a_seccomp_profile_is_read(tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
-    for content, reason in (("{", "is not JSON"), ("[]", "no defaultAction"), ("{}", "no defaultAction")):
+    for content, reason in (
+        ("{", "is not JSON"),
+        ("[]", "no defaultAction"),
+        ("{}", "no defaultAction"),
+        ('{"defaultAction": "SCMP_ACT_ALOW"}', "no action 'SCMP_ACT_ALOW'"),
+        ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": {}}', "no list of rules"),
+        ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"]}]}', "no action None"),
+    ):
         profile.write_text(content)
         with pytest.raises(Refused, match=reason):
             check({"seccomp-profile": str(profile)})

@@ -34,6 +34,17 @@ _ANY_LOG_OPTION = {
     "mode",
     "tag",
 }
+_SECCOMP_ACTIONS = {
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
+    "SCMP_ACT_TRACE",
+    "SCMP_ACT_TRAP",
+}
 # A change of these makes images, containers and volumes vanish from the engine's view.
 _HIDING = ("data-root", "storage-driver", "userns-remap", "containerd-namespace")
 _PLUGIN_FOLDERS = ("/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins")
@@ -105,8 +116,16 @@ def _seccomp(config: Mapping[str, Any]) -> Iterator[str]:
     except (ValueError, RecursionError) as error:
         yield f"seccomp-profile {profile} is not JSON: {error}"
         return
+    rules = parsed.get("syscalls", []) if isinstance(parsed, dict) else None
     if not isinstance(parsed, dict) or "defaultAction" not in parsed:
         yield f"seccomp-profile {profile} is no seccomp profile: it has no defaultAction"
+    elif not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        yield f"seccomp-profile {profile}: syscalls is no list of rules"
+    else:
+        actions = [parsed["defaultAction"], *(rule.get("action") for rule in rules)]
+        unknown = [action for action in actions if action not in _SECCOMP_ACTIONS]
+        if unknown:
+            yield f"seccomp-profile {profile}: there is no action {unknown[0]!r}"
 
 
 def _user_namespace(config: Mapping[str, Any]) -> Iterator[str]:
