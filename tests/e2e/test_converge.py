@@ -1,0 +1,305 @@
+"""The protections and their transaction on real hosts: systemd, an engine with containers, kernel audit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener import lab
+from hardener.catalogue import DEFAULT_BENCHMARK, load
+
+ROLES = Path(__file__).parents[2] / "roles"
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+ALL = ("docker_files", "audit_rules", "docker_daemon")
+Boot = Callable[[str], lab.Guest]
+
+# A container from the guest's own busybox, and all that must not change while the engine does.
+CONTAINER = r"""
+set -eu
+mkdir -p /root/image/bin
+cp /bin/busybox /root/image/bin/
+ln -sf busybox /root/image/bin/sleep
+tar --create --directory=/root/image --file=/root/image.tar .
+docker import /root/image.tar busybox:test >/dev/null
+for name in web job; do docker run --detach --name $name busybox:test sleep 1000000 >/dev/null; done
+"""
+ENGINE = r"""
+systemctl is-active docker
+cat /etc/docker/daemon.json 2>/dev/null || echo none
+docker ps -aq |
+  xargs docker inspect --format '{{.Name}} {{.State.Running}} {{.State.StartedAt}} {{.State.Pid}}' | sort
+docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'
+"""
+# Everything on disk that a protection may touch, what the kernel has loaded, and the engine's process.
+WHOLE_HOST = r"""
+find /etc /usr/lib/systemd /var/lib/hardener -printf '%p %m %u %g %s %T@ %l\n' 2>/dev/null |
+  grep -v -e /etc/mtab -e /etc/resolv.conf | sort
+find /etc -type f -exec sha256sum {} + | sort
+stat -c '%n %a %u %g' /run/docker.sock /run/containerd/containerd.sock
+auditctl -l 2>/dev/null
+systemctl show docker --property=MainPID
+dpkg-query --show | sort
+"""
+
+
+class Run:
+    """A run of roles on a guest by plain ansible-playbook, and what the transaction returned."""
+
+    def __init__(self, guest: lab.Guest, folder: Path, roles: tuple[str, ...], **variables: Any) -> None:
+        self._guest = guest
+        self._result = folder / "result.json"
+        self._result.unlink(missing_ok=True)
+        self._play = folder / "play.yml"
+        converge = {"documents": "{{ converge_pending }}"}
+        keep = {"content": "{{ result | to_json }}", "dest": str(self._result), "mode": "0600"}
+        tasks = [
+            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
+            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "check_mode": False, "become": False},
+        ]
+        self._play.write_text(
+            yaml.safe_dump(
+                [
+                    {
+                        "hosts": "all",
+                        "gather_facts": False,
+                        "vars": {"converge_defer": True, **variables},
+                        "roles": ["converge", *roles],
+                        "tasks": tasks,
+                    }
+                ]
+            )
+        )
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start it, in a process group of its own."""
+        environment = {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"}
+        return subprocess.Popen(
+            [PLAYBOOK, "--inventory", self._guest.inventory, *options, self._play],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            cwd=self._play.parent,
+            start_new_session=True,
+        )
+
+    def result(self, *options: str) -> dict[str, Any]:
+        """Run it to its end."""
+        with self.start(*options) as process:
+            output, _ = process.communicate(timeout=900)
+        assert self._result.exists(), output
+        found: dict[str, Any] = json.loads(self._result.read_text())
+        return found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs roles on a guest and returns what the transaction did."""
+
+    def do(guest: lab.Guest, *options: str, roles: tuple[str, ...] = ALL, **variables: Any) -> dict[str, Any]:
+        return Run(guest, tmp_path, roles, **variables).result(*options)
+
+    return do
+
+
+Runs = Callable[..., dict[str, Any]]
+
+
+def shell(guest: lab.Guest, script: str) -> str:
+    return guest.ssh("sh", "-c", script, check=False).stdout
+
+
+def failing(guest: lab.Guest, folder: Path) -> dict[str, str]:
+    """Controls that the three roles cover and that do not hold."""
+    report = folder / "report.json"
+    subprocess.run(
+        [sys.executable, "-m", "hardener", "audit", "-i", guest.inventory, "--json", report, "--exit-zero"],
+        check=True,
+        cwd=folder,
+    )
+    covered = {control.slug for control in load(DEFAULT_BENCHMARK) if control.remediation}
+    (host,) = json.loads(report.read_text())["hosts"]
+    return {
+        finding["slug"]: f"{finding['status']}: {finding['actual']}"
+        for finding in host["findings"]
+        if finding["slug"] in covered and finding["status"] not in ("pass", "not_applicable")
+    }
+
+
+@pytest.mark.parametrize("release", ["12", "13", "testing"])
+def test_on_a_pristine_host_check_mode_predicts_the_run_holds_and_there_is_nothing_left_to_do(
+    boot: Boot, run: Runs, tmp_path: Path, release: str
+) -> None:
+    guest = boot(release)
+    assert failing(guest, tmp_path)
+    before = shell(guest, WHOLE_HOST)
+    predicted = run(guest, "--check", "--diff")
+    assert predicted["outcome"] == "would_change"
+    assert shell(guest, WHOLE_HOST) == before
+
+    done = run(guest, "--diff")
+    assert done["outcome"] == "changed", done
+    for key in ("changes", "diff"):
+        assert done[key] == predicted[key]
+    actions = [(activation["name"], activation["action"]) for activation in done["activations"]]
+    assert actions == [(activation["name"], activation["action"]) for activation in predicted["activations"]]
+    assert ("docker", "restart") in actions
+    assert failing(guest, tmp_path) == {}
+
+    settled = shell(guest, WHOLE_HOST)
+    again = run(guest)
+    assert (again["outcome"], again["changed"], again["pending"]) == ("unchanged", False, [])
+    unlocked = [
+        line for line in shell(guest, WHOLE_HOST).splitlines() if "/var/lib/hardener/lock" not in line
+    ]
+    assert unlocked == [line for line in settled.splitlines() if "/var/lib/hardener/lock" not in line]
+
+
+@pytest.fixture(scope="module")
+def busy(pristine: Boot) -> Any:
+    """A host whose engine runs containers and whose configuration is somebody's."""
+    guest = pristine("13")
+    guest.ssh("tee", "/etc/docker/daemon.json", stdin='{"debug": false, "max-concurrent-downloads": 2}')
+    shell(guest, "systemctl restart docker")
+    shell(guest, CONTAINER)
+    yield guest
+    guest.stop()
+
+
+@pytest.mark.parametrize(
+    ("variables", "outcome", "reason"),
+    [
+        ({"docker_daemon_extra": {"no-such-key": 1}}, "refused", "don't match any configuration option"),
+        ({"docker_daemon_log_driver": "nonsense"}, "refused", "this engine has no such driver"),
+        (
+            {"docker_daemon_extra": {"seccomp-profile": "/etc/docker/none.json"}},
+            "refused",
+            "cannot be read: No such file",
+        ),
+        ({"docker_daemon_userns_remap": "default"}, "refused", "the engine would no longer see its"),
+        ({"docker_daemon_live_restore": False}, "refused", "would stop 2 containers"),
+        # Nobody can know this before the engine tries.
+        (
+            {"docker_daemon_extra": {"metrics-addr": "203.0.113.1:9323"}},
+            "rolled_back",
+            "docker.service does not start: failed to start metrics server",
+        ),
+    ],
+)
+def test_a_bad_configuration_leaves_the_engine_and_its_containers_as_they_were(
+    busy: lab.Guest, run: Runs, variables: Mapping[str, Any], outcome: str, reason: str
+) -> None:
+    before = shell(busy, ENGINE)
+    assert before.count("true") == 2, before
+    found = run(busy, roles=("docker_daemon",), **variables)
+    assert (found["outcome"], found["failed"]) == (outcome, True), found
+    assert reason in found["reason"]
+    assert shell(busy, ENGINE) == before
+
+
+def test_containers_survive_the_restart_and_the_bridge_waits_for_them(
+    busy: lab.Guest, run: Runs, tmp_path: Path
+) -> None:
+    def containers() -> list[str]:
+        return [line for line in shell(busy, ENGINE).splitlines() if line.startswith("/")]
+
+    before, pid = containers(), shell(busy, "systemctl show docker --property=MainPID")
+    done = run(busy, roles=("docker_daemon",))
+    assert done["outcome"] == "changed", done
+    assert "switch live-restore on" in done["activations"][-1]["first"]
+    assert containers() == before
+    assert shell(busy, "systemctl show docker --property=MainPID") != pid
+    config = json.loads(shell(busy, "cat /etc/docker/daemon.json"))
+    assert config["max-concurrent-downloads"] == 2
+    assert "userns-remap" not in config
+    assert any("enable_icc" in note and "2 run now" in note for note in done["pending"])
+    again = run(busy, roles=("docker_daemon",))
+    assert (again["outcome"], len(again["pending"])) == ("unchanged", 1)
+    left = {slug for slug in failing(busy, tmp_path) if slug.startswith("daemon-")}
+    assert left == {"daemon-icc-disabled", "daemon-userns-remap"}
+
+
+def until(guest: lab.Guest, script: str, wanted: str) -> None:
+    """Wait until a script prints something."""
+    deadline = time.monotonic() + 300
+    while wanted not in shell(guest, script):
+        assert time.monotonic() < deadline, f"{script} never printed {wanted}"
+        time.sleep(0.2)
+
+
+def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
+    boot: Boot, run: Runs, tmp_path: Path
+) -> None:
+    guest = boot("13")
+    shell(guest, CONTAINER)
+    before = [line for line in shell(guest, ENGINE).splitlines() if line.startswith("/")]
+    roles = ("docker_daemon",)
+    started = Run(guest, tmp_path, roles).start()
+    until(guest, "cat /var/lib/hardener/journal.json", '"stage": "restart"')
+    shell(guest, "systemctl kill --signal=KILL 'hardener-*.scope'")
+    output, _ = started.communicate(timeout=300)
+    assert "the worker was killed" in output
+    until(guest, "systemctl is-active docker", "active\n")
+    assert "info" in shell(guest, "cat /etc/docker/daemon.json")  # the new configuration, not yet confirmed
+
+    done = run(guest, roles=roles)
+    assert done["outcome"] == "changed", done
+    assert done["recovered"]
+    assert [line for line in shell(guest, ENGINE).splitlines() if line.startswith("/")] == before
+    assert run(guest, roles=roles)["outcome"] == "unchanged"
+
+
+def test_a_controller_that_is_killed_does_not_stop_the_transaction_and_a_second_one_is_turned_away(
+    boot: Boot, run: Runs, tmp_path: Path
+) -> None:
+    guest = boot("13")
+    shell(guest, CONTAINER)
+    roles = ("docker_daemon",)
+    started = Run(guest, tmp_path, roles).start()
+    until(guest, "ls /var/lib/hardener", "journal.json")
+    os.killpg(started.pid, signal.SIGKILL)
+    started.communicate(timeout=60)
+    second = run(guest, roles=roles)
+    if second["outcome"] == "refused":  # else the first was done before the second had collected its facts
+        assert "another run is changing this host" in second["reason"]
+    until(guest, "ls /var/lib/hardener/backups/*/", "result.json")
+    assert '"outcome": "changed"' in shell(guest, "cat /var/lib/hardener/backups/*/result.json")
+    assert shell(guest, ENGINE).count("true") == 3  # two containers and live-restore
+    assert run(guest, roles=roles)["outcome"] == "unchanged"
+
+
+def test_a_role_alone_converges_and_fails_with_one_line(boot: Boot, tmp_path: Path) -> None:
+    guest = boot("13")
+    play = tmp_path / "play.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": ["docker_files"]}]))
+
+    def ansible(user: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PLAYBOOK, "--inventory", guest.inventory, "--become", f"--extra-vars=ansible_user={user}", play],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
+        )
+
+    shell(guest, "chmod 0666 /etc/default/docker")
+    done = ansible("lab")  # by sudo
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shell(guest, "stat -c %a /etc/default/docker") == "644\n"
+    shell(guest, "chmod 0666 /etc/default/docker && mount --bind /etc/default/docker /etc/default/docker")
+    shell(guest, "mount -o remount,ro,bind /etc/default/docker")
+    failed = ansible("root")
+    assert failed.returncode != 0
+    assert (
+        "rolled back, everything is as it was before: /etc/default/docker cannot be changed" in failed.stdout
+    )
