@@ -27,7 +27,7 @@ def check(inventory: str) -> None:
             "the inventory is empty", hint="give a file, a folder or a list of hosts such as 'db01,'"
         )
     if not _is_list(inventory):
-        if not Path(inventory).exists():
+        if not _exists(inventory):
             raise HardenerError(
                 f"inventory {line(inventory)} does not exist",
                 hint=f"a host is given as a list: -i '{line(inventory)},'",
@@ -60,7 +60,14 @@ def sources(inventory: str, folder: Path) -> list[str]:
 
 
 def _is_list(inventory: str) -> bool:
-    return "," in inventory and not Path(inventory).exists()
+    return "," in inventory and not _exists(inventory)
+
+
+def _exists(inventory: str) -> bool:
+    try:
+        return Path(inventory).exists()
+    except OSError:  # a list of many hosts is longer than the name of a file may be
+        return False
 
 
 def _hosts(inventory: str) -> list[str]:

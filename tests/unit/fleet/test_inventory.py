@@ -38,6 +38,7 @@ def test_files_and_folders_are_inventories(tmp_path: Path) -> None:
         ("db 01,", "'db 01' is no host name"),
         ("-oProxyCommand=x,", "is no host name"),
         ("\x1b[31mred,", r"'\\x1b\[31mred' is no host name"),
+        ("h" * 5000, "does not exist"),
         ("\x1b[31mgone", r"\\x1b\[31mgone does not exist"),
     ],
 )
@@ -59,3 +60,9 @@ def test_localhost_in_a_list_is_this_machine(tmp_path: Path) -> None:
 def test_others_are_reached_by_ssh(inventory: str, tmp_path: Path) -> None:
     assert sources(inventory, tmp_path) == [inventory]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_list_may_be_longer_than_the_name_of_a_file(tmp_path: Path) -> None:
+    inventory = ",".join(f"host{number}.example.org" for number in range(1000))
+    check(inventory)
+    assert sources(inventory, tmp_path) == [inventory]
