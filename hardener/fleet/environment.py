@@ -24,18 +24,20 @@ _MAX_FORKS = 100
 # Variable -> sections and key of ansible.cfg.
 _IN_CONFIGURATION = {
     "ANSIBLE_FORKS": (("defaults",), "forks"),
+    "ANSIBLE_HOME": (("defaults",), "home"),
     "ANSIBLE_HOST_PATTERN_MISMATCH": (("inventory",), "host_pattern_mismatch"),
     "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": (("inventory",), "any_unparsed_is_failed"),
     "ANSIBLE_PIPELINING": (("connection", "ssh_connection"), "pipelining"),
 }
 
 
-def environment(present: Mapping[str, str], *, cwd: Path) -> dict[str, str]:
+def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[str, str]:
     """What Ansible's environment gets beside what is there.
 
     Args:
         present: the environment of hardener.
         cwd: where hardener was called.
+        spare: where Ansible keeps its files if it cannot in the user's home.
     """
     preferred = {
         "ANSIBLE_FORKS": str(forks()),
@@ -46,6 +48,8 @@ def environment(present: Mapping[str, str], *, cwd: Path) -> dict[str, str]:
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_PIPELINING": "True",
     }
+    if not _can_be_made(_expanded("~/.ansible")):
+        preferred["ANSIBLE_HOME"] = str(spare / "ansible")
     configuration = _configuration(present, cwd)
     settings = {
         name: value
@@ -86,13 +90,13 @@ def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
     parser = RawConfigParser(strict=False)
     named = present.get("ANSIBLE_CONFIG")
     places = [
-        *([Path(named).expanduser(), Path(named).expanduser() / "ansible.cfg"] if named else []),
+        *([_expanded(named), _expanded(named) / "ansible.cfg"] if named else []),
         cwd / "ansible.cfg",
-        Path("~/.ansible.cfg").expanduser(),
+        _expanded("~/.ansible.cfg"),
         Path("/etc/ansible/ansible.cfg"),
     ]
     for place in places:
-        if place.is_file():
+        if os.access(place, os.R_OK) and place.is_file():
             with suppress(OSError, Error, ValueError):
                 parser.read_string(place.read_text(encoding="utf-8"))
             break
@@ -102,3 +106,14 @@ def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
 def _is_configured(name: str, configuration: RawConfigParser) -> bool:
     sections, key = _IN_CONFIGURATION.get(name, ((), ""))
     return any(configuration.has_option(section, key) for section in sections)
+
+
+def _expanded(path: str) -> Path:
+    """The path with the user's home in it; as it is where the user has none (a number without a name)."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether a folder is there to write into, or can be."""
+    nearest = next((each for each in (folder, *folder.parents) if os.access(each, os.F_OK)), folder)
+    return folder.is_absolute() and os.access(nearest, os.W_OK | os.X_OK)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hardener.content import content_dir
-from hardener.errors import InternalError
+from hardener.errors import HardenerError, InternalError
 from hardener.fleet import inventory as inventories
 from hardener.fleet.environment import environment
 from hardener.fleet.run import Run
@@ -41,7 +41,7 @@ class Fleet:
         echo: called with each line that Ansible prints.
 
     Raises:
-        HardenerError: the inventory cannot be one.
+        HardenerError: the inventory cannot be one, or the current folder is gone.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Fleet:
         artifacts: Path | None = None,
         echo: Callable[[str], None] | None = None,
     ) -> None:
+        self._cwd = _working_folder()
         inventories.check(inventory)
         self._inventory = inventory
         self._limit = limit
@@ -70,10 +71,20 @@ class Fleet:
             variables: extra variables.
             check: change nothing, predict.
             diff: let the hosts say what changes.
+
+        Raises:
+            HardenerError: there is no Ansible, or no folder for the artifacts.
         """
         binary = Path(sys.executable).parent / "ansible-playbook"
         if not binary.exists() and shutil.which("ansible-playbook") is None:
             raise InternalError("ansible-playbook is missing", hint="install hardener with its dependencies")
+        if self._artifacts:
+            try:
+                self._artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise HardenerError(
+                    f"cannot keep artifacts in {self._artifacts}: {error.strerror}"
+                ) from error
         return Run(
             partial(self._options, playbook=playbook, variables=variables, check=check, diff=diff),
             label=playbook,
@@ -96,9 +107,9 @@ class Fleet:
             "extravars": str(extra),
             "cmdline": shlex.join(flags) or None,
             "passwords": passwords,
-            "envvars": environment(os.environ, cwd=Path.cwd()),
+            "envvars": environment(os.environ, cwd=self._cwd, spare=folder),
             # The user's own ansible.cfg, and paths relative to where hardener was called.
-            "project_dir": str(Path.cwd()),
+            "project_dir": str(self._cwd),
             # ansible-runner would point Ansible's fact cache at its own folder.
             "fact_cache_type": "memory",
         }
@@ -119,6 +130,15 @@ class Fleet:
         if self._credentials.vault_password_file is not None:
             flags += ["--vault-password-file", str(self._credentials.vault_password_file)]
         return flags, answers
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise HardenerError(
+            f"cannot work in the current folder: {error.strerror}", hint="cd elsewhere"
+        ) from error
 
 
 def ansible_version() -> str:

@@ -26,7 +26,7 @@ def nobodys_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def settings(present: dict[str, str], cwd: Path = Path("/nowhere")) -> dict[str, str]:
-    return environment(present, cwd=cwd)
+    return environment(present, cwd=cwd, spare=Path("/spare"))
 
 
 def test_host_keys_are_checked_and_connections_pipelined() -> None:
@@ -120,3 +120,24 @@ def test_the_first_ansible_cfg_counts(tmp_path: Path, named: str) -> None:
 def test_a_broken_ansible_cfg_is_for_ansible_to_report(tmp_path: Path, text: str) -> None:
     (tmp_path / "ansible.cfg").write_text(text)
     assert set(PREFERRED) <= set(settings({}, tmp_path))
+
+
+def test_ansible_keeps_its_files_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "ANSIBLE_HOME" not in settings({})
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "relative"])
+def test_a_home_that_cannot_be_written_to_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    """A service's user, a container with a number for a user."""
+    monkeypatch.setenv("HOME", home)
+    assert settings({})["ANSIBLE_HOME"] == "/spare/ansible"
+    assert "ANSIBLE_HOME" not in settings({"ANSIBLE_HOME": "/mine"})
+
+
+def test_a_user_without_name_and_home_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    given = settings({"ANSIBLE_CONFIG": "~/own.cfg"})
+    assert given["ANSIBLE_HOME"] == "/spare/ansible"
+    assert "USER" not in given

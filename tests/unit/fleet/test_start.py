@@ -86,3 +86,19 @@ def test_ansible_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_ansible_version() -> None:
     assert ansible_version().startswith("2.")
+
+
+def test_artifacts_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    fleet = Fleet(inventory="db01,", artifacts=tmp_path / "file" / "kept")
+    with pytest.raises(HardenerError, match=r"cannot keep artifacts in .*/file/kept: Not a directory"):
+        fleet.run("audit", variables={})
+
+
+def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(HardenerError, match="cannot work in the current folder: No such file"):
+        Fleet(inventory="db01,")
