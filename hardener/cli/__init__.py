@@ -6,6 +6,7 @@ goes wrong is one line on standard error. Verbs import what they need when they 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,7 @@ class _Hardener(click.Group):
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
         """Run a verb; however it ends becomes an exit code and at most one line."""
+        _open_standard_streams()
         conversation = Conversation()
         try:
             code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
@@ -50,6 +52,17 @@ class _Hardener(click.Group):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _open_standard_streams() -> None:
+    """Give what the caller closed (``>&-``) to /dev/null: a file opened later would get its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _usage(error: click.ClickException) -> str:

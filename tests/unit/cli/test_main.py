@@ -122,3 +122,14 @@ def test_help_imports_no_engine() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "says"),
+    [("<&-", "The storage driver"), (">&-", ""), ("2>&-", "The storage driver"), (">&- 2>&- <&-", "")],
+)
+def test_closed_standard_streams_are_no_defect(closed: str, says: str) -> None:
+    command = f'exec "$0" -m hardener explain daemon-storage-devicemapper-absent {closed}'
+    ended = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout[:18] == says
