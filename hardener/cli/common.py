@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardener import catalogue
+from hardener.errors import HardenerError
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
@@ -88,6 +90,16 @@ class ReportFiles:
 
     junit: Path | None
     json: Path | None
+
+    def __post_init__(self) -> None:
+        """Refuse two reports in one file while nothing has happened yet.
+
+        Raises:
+            HardenerError: they would go to the same file.
+        """
+        files = self.named().values()
+        if len({os.path.realpath(path) for path in files}) < len(files):
+            raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
 
     def reports(self, run: RunInfo) -> dict[Path, Report]:
         """The reports of a run by their files."""

@@ -66,7 +66,7 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
     Raises:
         HardenerError: a file cannot be written, says which; or two reports would go to one file.
     """
-    if len({path.resolve() for path in reports}) < len(reports):
+    if len({os.path.realpath(path) for path in reports}) < len(reports):
         raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
     outputs: list[tuple[Report, _Output]] = []
     try:
@@ -106,7 +106,7 @@ class _Output:
             if path.exists() and not path.is_file():
                 self._file: IO[str] = path.open("w", encoding="utf-8", newline="\n")
                 return
-            self._path = path.resolve()  # the file that a link points to, not the link
+            self._path = Path(os.path.realpath(path))  # the file that a link points to, not the link
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".hardener-", suffix=".part")
             self._draft = Path(draft)

@@ -79,3 +79,14 @@ def test_an_empty_folder_is_an_error(hardener: Hardener, tmp_path: Path) -> None
 
 def test_exit_zero(hardener: Hardener, tmp_path: Path) -> None:
     assert hardener("assess", *stored(tmp_path, "a"), "--exit-zero").exit_code == 0
+
+
+@pytest.mark.parametrize("other", ["report", "./report", "link"])
+def test_two_reports_in_one_file_are_refused(hardener: Hardener, tmp_path: Path, other: str) -> None:
+    report = tmp_path / "report"
+    (tmp_path / "link").symlink_to(report)
+    files = ("--junit", str(report), "--json", f"{tmp_path}/{other}")
+    result = hardener("assess", *stored(tmp_path, "web1"), *files)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("hardener: error: two reports would go to the same file")
+    assert not report.exists()
