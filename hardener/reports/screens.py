@@ -185,7 +185,11 @@ def _sections_table(summary: Summary) -> Table:
     table = _table()
     for status in Status:
         table.add_column(
-            _HEADING[status], footer=_number(summary.counts[status], status), justify="right", no_wrap=True
+            _HEADING[status],
+            footer=_number(summary.counts[status], status),
+            justify="right",
+            no_wrap=True,
+            min_width=len(_HEADING[status]),  # where it is narrow, the bar goes and not the numbers
         )
     table.add_column("", footer=_bar(summary.counts, 16), no_wrap=True)
     for section, counts in summary.sections.items():

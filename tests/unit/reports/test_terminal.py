@@ -107,6 +107,14 @@ def test_nothing_is_wider_than_the_terminal(width: int) -> None:
         assert max(map(cell_len, text.splitlines())) <= width
 
 
+def test_a_narrow_terminal_hides_the_bar_before_the_numbers() -> None:
+    wide, narrow = (summary_text(BEFORE, width=width).splitlines() for width in (80, 40))
+    total, cut = (next(text for text in lines if text.startswith(" Total")) for lines in (wide, narrow))
+    headings = next(text for text in narrow if "Pass" in text)
+    assert cut.split()[:3] == total.split()[:3]
+    assert headings.split()[:3] == ["Section", "Pass", "Fail"]
+
+
 def test_numbers_of_a_large_fleet_fit_into_80_columns() -> None:
     one = assessment("host", statuses(*[F] * 7))
     summary = Summary()
