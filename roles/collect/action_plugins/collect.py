@@ -95,7 +95,8 @@ def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:
     except OSError as error:
         if partial:
             Path(partial).unlink(missing_ok=True)
-        raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from error
+        # `from error` would have Ansible say it twice
+        raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from None
     return path
 
 
