@@ -1,5 +1,20 @@
-"""``python -m hardener`` is ``hardener``."""
+"""The ``hardener`` command, and ``python -m hardener``."""
 
-from hardener.cli import main
+from __future__ import annotations
 
-main()
+import signal
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still loading just ends it, without a traceback."""
+    present = signal.getsignal(signal.SIGINT)
+    if present is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from hardener.cli import main as command_line  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, present)
+    command_line()
+
+
+if __name__ == "__main__":
+    main()
