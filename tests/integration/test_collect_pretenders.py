@@ -33,10 +33,11 @@ def pour(connection: socket.socket) -> None:
     [
         (hang, "timed out"),
         (pour, "larger than"),
-        (engine({"/version": b"not JSON"}), "not JSON"),
-        (engine({"/version": b"[]"}), "no Docker engine"),
-        (engine({"/version": b'{"ApiVersion":"9.9x"}'}), "no Docker engine"),
         (engine({}), "no such thing"),
+        (engine({"/_ping": b"OK"}, api="rolling"), "no Docker engine"),
+        (engine({"/_ping": b"OK"}, api="9.9"), "no such thing"),
+        (engine({"/_ping": b"OK", "/version": b"not JSON"}, api="9.9"), "not JSON"),
+        (engine({"/_ping": b"OK", "/version": b"[]"}, api="9.9"), "no Docker engine"),
     ],
 )
 def test_pretender(tmp_path: Path, server: Any, why: str) -> None:
@@ -50,9 +51,22 @@ def test_pretender(tmp_path: Path, server: Any, why: str) -> None:
         assert run.data("system")
 
 
+def test_engine_that_has_forgotten_what_we_know(tmp_path: Path) -> None:
+    answers = {
+        "/_ping": b"OK",
+        "/version": b'{"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.60"}',
+        "/v1.60/containers/json?all=1": b"[]",
+    }
+    with serving(tmp_path / "s", engine(answers, api="1.99")) as path:
+        run = collect(path)
+    assert run.data("docker.containers") == []
+    assert run.data("engine")["api_version"] == "1.99"
+
+
 def test_engine_that_talks_nonsense_later(tmp_path: Path) -> None:
     identity = "a" * 64
     answers = {
+        "/_ping": b"OK",
         "/version": b'{"Version":"99","ApiVersion":"1.99","MinAPIVersion":"1.40"}',
         "/v1.51/info": b'{"ID":1}',
         "/v1.51/containers/json?all=1": json.dumps([{"Id": identity}, {"Id": "gone"}]).encode(),
@@ -61,7 +75,7 @@ def test_engine_that_talks_nonsense_later(tmp_path: Path) -> None:
         "/v1.51/networks": b'{"a":1}',
         "/v1.51/volumes": b'{"Volumes":null}',
     }
-    with serving(tmp_path / "s", engine(answers)) as path:
+    with serving(tmp_path / "s", engine(answers, api="1.99")) as path:
         sources = collect(path, valid=False).document["sources"]
     assert sources["docker.version"]["data"]["Version"] == "99"
     assert "no object" in sources["docker.containers"]["error"]

@@ -53,7 +53,7 @@ def saying(*pieces: bytes) -> Callable[[socket.socket], None]:
     return answer
 
 
-def engine(bodies: dict[str, bytes]) -> Callable[[socket.socket], None]:
+def engine(bodies: dict[str, bytes], *, api: str = "1.51") -> Callable[[socket.socket], None]:
     """An HTTP server that keeps connections: a body a path, 404 for any other."""
 
     def answer(connection: socket.socket) -> None:
@@ -65,13 +65,12 @@ def engine(bodies: dict[str, bytes]) -> Callable[[socket.socket], None]:
             body = bodies.get(path)
             status = b"200 OK" if body is not None else b"404 Not Found"
             body = body if body is not None else b'{"message":"no such thing"}'
+            head = b"HTTP/1.1 %s\r\nApi-Version: %s\r\n" % (status, api.encode())
             half = len(body) // 2  # one answer in two chunks, the next with its length
             if half % 2:
                 chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:]))
-                connection.sendall(
-                    b"HTTP/1.1 %s\r\nTransfer-Encoding: chunked\r\n\r\n%s0\r\n\r\n" % (status, chunks)
-                )
+                connection.sendall(b"%sTransfer-Encoding: chunked\r\n\r\n%s0\r\n\r\n" % (head, chunks))
             else:
-                connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+                connection.sendall(b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body))
 
     return answer

@@ -25,6 +25,7 @@ def test_this_process_seen_as_a_container(host: Host) -> None:
     assert {"net", "user"} <= set(found["host_namespaces"])
     assert found["processes"][0]["pid"] == os.getpid()
     assert len(found["cap_eff"]) == 16
+    assert found["cgroup"].keys() == {"path"}  # its cgroup is not its own: no limit there is this container's
 
 
 def test_process_that_is_gone(host: Host) -> None:

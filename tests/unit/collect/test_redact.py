@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 import json
 import time
 
@@ -29,6 +30,11 @@ def test_digests_can_be_compared_and_not_guessed_with_another_key() -> None:
     two.key = b"another host"
     assert one.digest("hunter2") == one.digest("hunter2") != one.digest("hunter3")
     assert one.digest("hunter2") != two.digest("hunter2")
+
+
+@given(st.binary(min_size=1, max_size=64), st.binary())
+def test_the_digest_is_hmac_with_sha256(key: bytes, message: bytes) -> None:
+    assert redact.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
 
 
 def test_environment_is_replaced_whatever_it_is(redactor: Redactor) -> None:

@@ -36,9 +36,10 @@ def test_a_real_socket_and_its_holder() -> None:
         mine = found["tcp", listener.getsockname()[1]]
         assert (mine["address"], mine["uid"]) == ("127.0.0.1", os.geteuid())
         assert ("udp", datagram.getsockname()[1]) in found
-        assert mine["inode"] in sockets.held(os.getpid())
-        assert sockets.owners([mine["inode"], 1], [1, os.getpid()]) == {mine["inode"]: os.getpid()}
+        holders = sockets.Holders()
+        assert mine["inode"] in holders.held(os.getpid())
+        assert holders.owners([mine["inode"], 1], [1, os.getpid()]) == {mine["inode"]: os.getpid()}
 
 
 def test_process_that_is_gone_holds_nothing() -> None:
-    assert sockets.held(2**30) == set()
+    assert sockets.Holders().held(2**30) == set()

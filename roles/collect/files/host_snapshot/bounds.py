@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import suppress
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 MAX_FILE = 8 * 1024 * 1024
 MAX_OUTPUT = 16 * 1024 * 1024
 MAX_ERROR = 300
@@ -37,20 +35,15 @@ def describe(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
-def read_bytes(path: str, limit: int = MAX_FILE, folder: int | None = None) -> bytes:
-    """Content of a file, or of a pseudo file of the kernel.
-
-    Args:
-        path: the file.
-        limit: size in bytes.
-        folder: descriptor of the folder that a relative path begins at.
+def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
+    """Content of a file.
 
     Raises:
         OSError: it cannot be read.
-        Failed: it is larger than ``limit``, or no regular file.
+        Failed: it is larger than ``limit``.
     """
     # O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
-    descriptor = os.open(path, _OPEN, dir_fd=folder)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         pieces: list[bytes] = []
         size = 0
@@ -63,6 +56,29 @@ def read_bytes(path: str, limit: int = MAX_FILE, folder: int | None = None) -> b
     finally:
         os.close(descriptor)
     raise Failed(f"{path} is larger than {limit} bytes")
+
+
+def read_pseudo(path: str, folder: int | None = None) -> str:
+    """Content of a pseudo file of the kernel, which is made when it is read.
+
+    The kernel fills whole pages with whole lines: what is less than half a page was all of it, and need not
+    be asked for its end.
+
+    Args:
+        path: the file.
+        folder: descriptor of the folder that a relative path begins at.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        text = os.read(descriptor, 65536)
+        while len(text) >= 2048:
+            piece = os.read(descriptor, 65536)
+            if not piece:
+                break
+            text += piece
+    finally:
+        os.close(descriptor)
+    return text.decode("utf-8", "backslashreplace")
 
 
 def read_text(path: str, limit: int = MAX_FILE) -> str:
@@ -198,8 +214,10 @@ class _Process:
     def kill(self) -> None:
         """End the child. One that hangs in the kernel is left to init: nobody waits for it here."""
         os.kill(self._pid, 9)
-        with suppress(Failed):
+        try:
             self.wait(time.monotonic() + 0.5)
+        except Failed:
+            pass
 
     def output(self, stream: int) -> bytes:
         """What the child wrote to standard output (1) or standard error (2)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from host_snapshot import processes, sockets
-from host_snapshot.bounds import read_or, read_text
+from host_snapshot.bounds import read_or, read_pseudo
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -21,6 +21,7 @@ _CAPABILITIES = {
     "cap_inh": "CapInh",
     "cap_amb": "CapAmb",
 }
+_CONTROLLERS = frozenset({"memory", "cpu", "pids"})
 _UNLIMITED_V1 = 1 << 62  # version 1 says "the largest page-aligned number"
 
 
@@ -33,15 +34,20 @@ class Host:
         }
         self.label_file = next(filter(_has_label, ("attr/apparmor/current", "attr/current")), None)
         self.cgroups: dict[str, str] = {}  # controller -> where its tree is mounted; "" for version 2
-        self.unified_limits = False  # whether version 2 holds controllers, and does not just group processes
+        self.unified_limits = (
+            False  # whether version 2 holds our controllers, and does not just group processes
+        )
         for mount in mounts:
             if mount["fstype"] == "cgroup2" and mount["root"] == "/":
                 self.cgroups.setdefault("", mount["mount_point"])
-                self.unified_limits = bool(_first(f"{mount['mount_point']}/cgroup.controllers"))
+                controllers = (_first(f"{mount['mount_point']}/cgroup.controllers") or "").split()
+                self.unified_limits = self.unified_limits or not _CONTROLLERS.isdisjoint(controllers)
             elif mount["fstype"] == "cgroup":
-                for name in os.path.basename(mount["mount_point"]).split(","):
+                for name in _CONTROLLERS.intersection(os.path.basename(mount["mount_point"]).split(",")):
                     self.cgroups.setdefault(name, mount["mount_point"])
+        self.holders = sockets.Holders()
         self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
+        self._limits: dict[str, dict[str, list[str]]] = {}
         self._listening: dict[str, list[dict[str, Any]]] = {}
 
     def id_map(self, process: processes.Process, name: str, namespace: str | None) -> list[list[int]]:
@@ -51,6 +57,13 @@ class Host:
         if known is None:
             lines = process.text(name).splitlines()
             known = self._id_maps[key] = [[int(number) for number in line.split()] for line in lines]
+        return known
+
+    def limits(self, text: str) -> dict[str, list[str]]:
+        """Resource limits; most containers have the same table."""
+        known = self._limits.get(text)
+        if known is None:
+            known = self._limits[text] = parse_limits(text)
         return known
 
     def listening(self, pid: int, namespace: str) -> list[dict[str, Any]]:
@@ -95,8 +108,8 @@ def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
             "label": process.text(host.label_file).strip("\0\n ") or None if host.label_file else None,
             "namespaces": namespaces,
             "host_namespaces": [kind for kind in NAMESPACES if namespaces[kind] == host.namespaces[kind]],
-            "limits": _limits(process.text("limits")),
-            "cgroup": _cgroup(cgroups, unified=host.unified_limits),
+            "limits": host.limits(process.text("limits")),
+            "cgroup": _cgroup(cgroups, unified=host.unified_limits) if own else {"path": _any(cgroups)},
             "processes": kinds,
             "processes_total": len(members),
             "processes_truncated": truncated,
@@ -107,19 +120,22 @@ def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
 def _has_label(name: str) -> bool:
     """Whether a security module labels processes here."""
     try:
-        return bool(read_text(f"/proc/self/{name}"))
+        return bool(read_pseudo(f"/proc/self/{name}"))
     except OSError:
         return False
 
 
-def _limits(text: str) -> dict[str, list[str]]:
+def parse_limits(text: str) -> dict[str, list[str]]:
     """Resource limits: a table with columns of fixed width."""
     lines = text.splitlines()[1:]
     return {line[:26].rstrip(): [line[26:47].rstrip(), line[47:68].rstrip()] for line in lines}
 
 
 def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, str], bool]:
-    """Controller to the folder of the container's cgroup ("" for version 2), and whether it is its own."""
+    """Controller to the folder of the container's cgroup ("" for version 2), and whether it is its own.
+
+    It is not where nobody gave the engine cgroups to manage (rootless): then no limit is enforced.
+    """
     folders, own = {}, {}
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
@@ -138,7 +154,7 @@ def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, st
 
 def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
     """Limits: None means unlimited, a missing key that the controller is not there."""
-    found: dict[str, Any] = {"path": folders.get("memory") or folders.get("") or folders.get("pids")}
+    found: dict[str, Any] = {"path": _any(folders)}
     if unified and "" in folders:
         folder = folders[""]
         _keep(found, "memory_max", _number(_first(f"{folder}/memory.max")))
@@ -165,6 +181,11 @@ def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
     return found
 
 
+def _any(folders: dict[str, str]) -> str | None:
+    """The folder that stands for the cgroup in the snapshot."""
+    return folders.get("memory") or folders.get("") or folders.get("pids")
+
+
 def _keep(found: dict[str, Any], key: str, value: int | str | None) -> None:
     if value is not None:
         found[key] = None if str(value).startswith("max") else value
@@ -177,7 +198,7 @@ def _number(text: str | None) -> int | str | None:
 def _first(path: str) -> str | None:
     """First line of a cgroup file, None where the controller is not there."""
     try:
-        return read_text(path).partition("\n")[0]
+        return read_pseudo(path).partition("\n")[0]
     except OSError:
         return None
 
@@ -191,7 +212,7 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
     while waiting and len(found) < MAX_PROCESSES:
         folder = waiting.pop()
         try:
-            found += [int(line) for line in read_text(f"{folder}/cgroup.procs").split()]
+            found += [int(line) for line in read_pseudo(f"{folder}/cgroup.procs").split()]
             if os.stat(folder).st_nlink > 2:  # the kernel counts the folders in a folder
                 waiting += [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
         except OSError:
@@ -221,9 +242,9 @@ def _listening(pid: int, namespace: str, members: list[int], host: Host) -> list
     found = host.listening(pid, namespace)
     if not found:
         return []
-    holders = sockets.owners({entry["inode"] for entry in found}, members[:MAX_PROCESSES])
+    owners = host.holders.owners({entry["inode"] for entry in found}, members[:MAX_PROCESSES])
     if namespace == host.namespaces["net"]:
-        found = [entry for entry in found if entry["inode"] in holders]
+        found = [entry for entry in found if entry["inode"] in owners]
     return [
-        {**entry, "process": read_or(f"/proc/{holders.get(entry['inode'], 0)}/comm", "")} for entry in found
+        {**entry, "process": read_or(f"/proc/{owners.get(entry['inode'], 0)}/comm", "")} for entry in found
     ]

@@ -1,17 +1,34 @@
-"""What the sources of one run share: arguments, the redactor, and facts that are found out once."""
+"""Facts that several threads of one run stand on."""
 
 from __future__ import annotations
 
-from threading import Event, Lock
+from _thread import allocate_lock
 
 from host_snapshot.bounds import Absent, Failed, describe
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any
 
-    T = TypeVar("T")
+
+class Done:
+    """A door that opens once. `threading` has the same at the price of its import."""
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let everybody pass from now on."""
+        self._lock.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for it to open; whether it did."""
+        if not self._lock.acquire(timeout=max(0, seconds)):
+            return False
+        self._lock.release()
+        return True
 
 
 class Once:
@@ -20,9 +37,9 @@ class Once:
     def __init__(self, find_out: Callable[[], Any], limit: float = 10) -> None:
         self._find_out = find_out
         self._limit = limit
-        self._lock = Lock()
+        self._lock = allocate_lock()
         self._begun = False
-        self._done = Event()
+        self._done = Done()
         self._value: Any = None
         self._error: Exception | None = None
 
@@ -42,9 +59,16 @@ class Once:
             except BaseException as error:  # whatever it is, those who wait must not take it for a fact
                 self._error = Failed(describe(error))
             finally:
-                self._done.set()
+                self._done.open()
         elif not self._done.wait(self._limit):
             raise Failed("it did not end in time")
         if self._error is not None:
             raise self._error
         return self._value
+
+    def get_or(self, default: Any) -> Any:
+        """The fact, or ``default`` where it cannot be had: its own source says why."""
+        try:
+            return self.get()
+        except (Absent, Failed):
+            return default

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from glob import glob
 
 from host_snapshot import daemonconfig, flags, processes, units
 from host_snapshot.bounds import PATH as SYSTEM_PATH
@@ -54,14 +53,14 @@ class Engine:
         self.config: dict[str, Any] = {}
         self.socket: str | None = None
         self.socket_from: str | None = None
-        self.version: dict[str, Any] | None = None
-        self.api = ""
+        self.api = ""  # how paths begin: "/v1.45"; empty where it does not answer
+        self.api_version: str | None = None  # the newest it speaks
         self.error: str | None = None
 
     @property
     def installed(self) -> bool:
         """Whether there is an engine at all."""
-        return bool(self.binaries["dockerd"] or self.pid or self.version)
+        return bool(self.binaries.get("dockerd") or self.pid or self.api)
 
     def connect(self, seconds: float) -> Connection:
         """A new connection to the engine's API.
@@ -72,7 +71,7 @@ class Engine:
         """
         if not self.installed:
             raise Absent("no Docker engine is installed")
-        if self.version is None or self.socket is None:
+        if not self.api or self.socket is None:
             raise Failed(self.error or "the engine does not answer")
         return Connection(self.socket, time.monotonic() + seconds)
 
@@ -208,8 +207,17 @@ def _sockets(engine: Engine, known_units: Once) -> list[tuple[str, str]]:
         return [*found, (f"{folder}/docker.sock", "default")]
     found.append((DEFAULT_SOCKET, "default"))
     if engine.pid is None and not os.path.exists(DEFAULT_SOCKET):
-        found += [(path, "default") for path in sorted(glob("/run/user/*/docker.sock"))]
+        found += [(path, "default") for path in _user_sockets()]
     return found
+
+
+def _user_sockets() -> list[str]:
+    """Sockets of rootless engines whose process cannot be seen."""
+    try:
+        paths = [f"/run/user/{name}/docker.sock" for name in sorted(os.listdir("/run/user"))]
+    except OSError:
+        return []
+    return [path for path in paths if os.path.exists(path)]
 
 
 def _unit_sockets(known_units: Once) -> list[str]:
@@ -223,7 +231,7 @@ def _would_start(known_units: Once) -> bool:
 
 
 def _ask(engine: Engine, path: str) -> None:
-    """Ask for the version and agree on one of the API.
+    """Say hello and agree on a version of the API.
 
     Raises:
         OSError, Failed: nobody answers, or not like an engine.
@@ -231,15 +239,17 @@ def _ask(engine: Engine, path: str) -> None:
     connection = Connection(path, time.monotonic() + _FIRST_ANSWER)
     try:
         engine.peer = connection.peer()[0]
-        version = connection.get("/version", limit=1024 * 1024)
+        connection.get_bytes("/_ping", limit=65536)
+        newest = agreed = _number(connection.api_version)
+        if newest > _NEWEST_API:  # it may have forgotten what we know
+            version = connection.get("/version", limit=1024 * 1024)
+            agreed = max(_NEWEST_API, _number(version["MinAPIVersion"]))
+    except (KeyError, TypeError):
+        raise Failed("what answers there is no Docker engine") from None
     finally:
         connection.close()
-    if not isinstance(version, dict) or "ApiVersion" not in version:
-        raise Failed("what answers there is no Docker engine")
-    newest, oldest = _number(version["ApiVersion"]), _number(version.get("MinAPIVersion", "1.24"))
-    agreed = max(min(newest, _NEWEST_API), oldest)
-    engine.api = f"/v{agreed[0]}.{agreed[1]}"
-    engine.version, engine.error = version, None
+    engine.api, engine.api_version = f"/v{agreed[0]}.{agreed[1]}", f"{newest[0]}.{newest[1]}"
+    engine.error = None
 
 
 def _number(text: Any) -> tuple[int, int]:

@@ -37,6 +37,7 @@ def describe(
     running: dict[int, str],
     units: dict[str, dict[str, Any]],
     listening: list[dict[str, Any]],
+    holders: sockets.Holders,
 ) -> dict[str, Any]:
     """The source itself.
 
@@ -58,11 +59,11 @@ def describe(
         "started": processes.started(engine.pid) if engine.pid else None,
         "containerd_pid": _containerd_pid(address, running),
         "containerd_socket": address,
-        "reachable": engine.version is not None,
+        "reachable": bool(engine.api),
         "error": engine.error,
-        "api_version": engine.api.lstrip("/v") or None,
+        "api_version": engine.api_version,
         "home": engine.home,
-        "listening": _listening(engine, units, listening),
+        "listening": _listening(engine, units, listening, holders),
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }
 
@@ -95,7 +96,10 @@ def _containerd_pid(address: str | None, running: dict[int, str]) -> int | None:
 
 
 def _listening(
-    engine: Engine, units: dict[str, dict[str, Any]], listening: list[dict[str, Any]]
+    engine: Engine,
+    units: dict[str, dict[str, Any]],
+    listening: list[dict[str, Any]],
+    holders: sockets.Holders,
 ) -> list[dict[str, Any]]:
     """TCP sockets of the daemon, and those that systemd holds for it."""
     entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
@@ -104,7 +108,7 @@ def _listening(
         own = processes.namespace(engine.pid, "net")
         if own not in (None, processes.namespace(1, "net"), processes.namespace("self", "net")):
             entries = [entry for entry in sockets.listening(engine.pid) if entry["proto"].startswith("tcp")]
-        inodes = sockets.held(engine.pid)
+        inodes = holders.held(engine.pid)
         found = [(entry, "dockerd") for entry in entries if entry["inode"] in inodes]
     else:
         listen = units.get("docker.socket", {}).get("Listen", ())

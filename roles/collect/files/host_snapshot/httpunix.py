@@ -1,14 +1,16 @@
 """HTTP/1.1 over a unix socket: one kept connection, several requests on their way, hard limits.
 
-`http.client` would work; it costs 1.4 times as much and knows no limit of size or of total time.
+`http.client` would work; it costs 1.4 times as much and knows no limit of size or of total time. `_socket` is
+`socket` without its wrappers, which take as long to make as fifty containers to read.
 """
 
 from __future__ import annotations
 
-import socket
-import struct
 import time
+from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET
+from _socket import socket as Socket  # noqa: N812 - it is a class
 from json import loads
+from sys import byteorder
 
 from host_snapshot.bounds import Failed
 
@@ -18,7 +20,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 MAX_BODY = 32 * 1024 * 1024
-_MAX_LINE = 65536
+_MAX_HEAD = 65536
+_PIECE = 256 * 1024
 _WINDOW = (
     32  # requests sent ahead: they are short, so the socket's buffer holds them and nobody waits in a circle
 )
@@ -31,33 +34,42 @@ class NotFound(Failed):
 class Connection:
     """A connection to an HTTP server behind a unix socket.
 
+    Args:
+        path: the socket.
+        deadline: when all of it must have ended, on the monotonic clock.
+
     Raises:
         OSError: nobody listens there.
     """
 
     def __init__(self, path: str, deadline: float) -> None:
+        self.api_version = ""  # as the last answer had it in its head
         self._deadline = deadline
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._data = b""  # received; up to `_at` it is used up
+        self._at = 0
+        self._socket = Socket(AF_UNIX, SOCK_STREAM)
         self._socket.settimeout(self._remaining())
         self._socket.connect(path)
-        self._stream: Any = self._socket.makefile("rb", 65536)  # buffered: it has read1
 
     def peer(self) -> tuple[int, int]:
         """Process and user id of whoever called listen() on the other side."""
-        pid, uid, _ = struct.unpack("3i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return pid, uid
+        credentials = self._socket.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
+        return int.from_bytes(credentials[:4], byteorder), int.from_bytes(credentials[4:8], byteorder)
 
     def close(self) -> None:
         """Hang up."""
-        self._stream.close()
         self._socket.close()
 
     def get(self, path: str, limit: int = MAX_BODY) -> Any:
         """The parsed JSON answer to one request; see ``get_all`` for what can go wrong."""
+        return parse(self.get_bytes(path, limit))
+
+    def get_bytes(self, path: str, limit: int = MAX_BODY) -> bytes:
+        """The answer to one request as it came."""
         body = next(self.get_all([path], limit))
         if isinstance(body, Failed):
             raise body
-        return parse(body)
+        return body
 
     def get_all(self, paths: Iterable[str], limit: int = MAX_BODY) -> Iterator[bytes | Failed]:
         """Answers to many requests, in their order, while the next ones are already on their way.
@@ -86,88 +98,91 @@ class Connection:
                 for _ in range(max(1, len(waiting) - _WINDOW // 2)):
                     yield self._answer(waiting.pop(0), limit)
         except (OSError, ValueError) as error:
-            reason = "timed out" if isinstance(error, socket.timeout) else str(error) or "connection lost"
+            reason = getattr(error, "strerror", None) or str(error) or "connection lost"
             raise Failed(f"the engine's answer: {reason}") from None
 
     def _remaining(self) -> float:
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
-            raise Failed("the engine did not answer in time")
+            raise Failed("the engine's answer: timed out")
         return remaining
 
-    def _line(self) -> bytes:
-        line: bytes = self._stream.readline(_MAX_LINE)
-        if not line.endswith(b"\n"):
-            raise ValueError("connection lost" if len(line) < _MAX_LINE else "a line without end")
-        return line
+    def _receive(self) -> None:
+        """Wait for more data."""
+        self._socket.settimeout(self._remaining())
+        piece = self._socket.recv(_PIECE)
+        if not piece:
+            raise ValueError("connection lost")
+        self._data = self._data[self._at :] + piece
+        self._at = 0
+
+    def _until(self, mark: bytes) -> bytes:
+        """Data up to a mark, which is used up with it."""
+        while True:
+            end = self._data.find(mark, self._at)
+            if end >= 0:
+                begin, self._at = self._at, end + len(mark)
+                return self._data[begin:end]
+            if len(self._data) - self._at > _MAX_HEAD:
+                raise ValueError("a head without end")
+            self._receive()
+
+    def _take(self, length: int) -> bytes:
+        """So many bytes; in pieces, so that a long body is not copied again with every one that arrives."""
+        end = self._at + length
+        if end <= len(self._data):
+            begin, self._at = self._at, end
+            return self._data[begin:end]
+        pieces = [self._data[self._at :]]
+        length -= len(pieces[0])
+        while length > 0:
+            self._data, self._at = b"", 0
+            self._receive()
+            pieces.append(self._data[:length])
+            self._at = len(pieces[-1])
+            length -= self._at
+        return b"".join(pieces)
 
     def _answer(self, path: str, limit: int) -> bytes | Failed:
-        self._socket.settimeout(self._remaining())
-        version, _, status = self._line().partition(b" ")
+        first, *lines = self._until(b"\r\n\r\n").split(b"\r\n")
+        version, _, status = first.partition(b" ")
         if not version.startswith(b"HTTP/1."):
             raise ValueError("it is not HTTP")
-        length, chunked = -1, False
-        for _ in range(100):
-            line = self._line()
-            if line in (b"\r\n", b"\n"):
-                break
-            name, _, value = line.partition(b":")
-            name = name.lower()
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"transfer-encoding":
-                chunked = value.strip().lower() == b"chunked"
-        else:
-            raise ValueError("headers without end")
-        if chunked:
+        head = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+        self.api_version = head.get(b"api-version", b"").decode("latin-1")
+        if head.get(b"transfer-encoding", b"").lower() == b"chunked":
             body = self._chunks(path, limit)
-        elif 0 <= length <= limit:
-            body = self._read(length)
         else:
-            raise ValueError(f"{path} is larger than {limit} bytes" if length > 0 else "no length is given")
+            length = int(head.get(b"content-length", b"-1"))
+            if length < 0:
+                raise ValueError("no length is given")
+            body = self._take(_within(length, limit, path))
         code = status[:3]
         if code == b"200":
             return body
         kind = NotFound if code == b"404" else Failed
         return kind(f"{path}: {_message(body) or status.decode('latin-1').strip()}")
 
-    def _read(self, length: int) -> bytes:
-        if length <= 65536:
-            data: bytes = self._stream.read(length)
-        else:
-            data = b"".join(self._pieces(length))
-        if len(data) != length:
-            raise ValueError("connection lost")
-        return data
-
-    def _pieces(self, length: int) -> Iterator[bytes]:
-        """A long body in pieces, so that a drip cannot outlive the deadline."""
-        while length > 0:
-            self._socket.settimeout(self._remaining())
-            piece = self._stream.read1(min(length, 1024 * 1024))
-            if not piece:
-                return
-            length -= len(piece)
-            yield piece
-
     def _chunks(self, path: str, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
         while True:
-            length = int(self._line().split(b";")[0], 16)
+            length = int(self._until(b"\r\n").partition(b";")[0], 16)
             if length < 0:
                 raise ValueError("a chunk of negative length")
             if length == 0:
-                while self._line() not in (b"\r\n", b"\n"):
+                while self._until(b"\r\n"):  # trailers, up to an empty line
                     pass
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            size += length
-            if size > limit:
-                raise ValueError(f"{path} is larger than {limit} bytes")
-            pieces.append(self._read(length))
-            self._line()
-            if len(pieces) % 64 == 0:
-                self._socket.settimeout(self._remaining())
+            size = _within(size + length, limit, path)
+            pieces.append(self._take(length))
+            self._until(b"\r\n")
+
+
+def _within(size: int, limit: int, path: str) -> int:
+    if size > limit:
+        raise ValueError(f"{path} is larger than {limit} bytes")
+    return size
 
 
 def parse(body: bytes) -> Any:

@@ -8,12 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
+from _thread import start_new_thread
 from json import JSONEncoder, loads
-from threading import Thread
 
 from host_snapshot import VERSION, engine, mounts, processes, units
-from host_snapshot.bounds import Absent, Failed
 from host_snapshot.context import Once
 from host_snapshot.reading import Helper, encode, read
 
@@ -45,15 +43,14 @@ def collect(arguments: dict[str, Any]) -> bytes:
     """
     begun, now = time.monotonic(), time.time()
     running, known_units = Once(processes.scan), Once(units.read)
-    found = Once(lambda: engine.find(running, known_units, arguments.get("socket")))
-    finder = Thread(target=_try, args=(found,), daemon=True)
-    finder.start()
+    found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), _FIND_LIMIT)
+    start_new_thread(found.get_or, (None,))
     # What follows is compiled while systemd and the engine are thinking.
     from host_snapshot.containers import Containers
     from host_snapshot.redact import Redactor
 
     redactor = Redactor()
-    finder.join(_FIND_LIMIT)  # an answer that drips in for ever keeps its thread, and nobody else
+    found.get_or(None)
     helper = Helper(lambda: _rest(found, running, known_units, redactor), _LIMIT)
     containers = Containers(found, Once(mounts.read), redactor)
     entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
@@ -87,12 +84,6 @@ def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> 
 
     entries = read(Rest(found, running, known_units, redactor).plan())
     return {**entries, _REPORT: encode(redactor.report())}
-
-
-def _try(fact: Once) -> None:
-    """Find a fact out; whoever needs it gets the error, if any."""
-    with suppress(Absent, Failed):
-        fact.get()
 
 
 def _amend(entries: dict[str, str], name: str, change: Callable[[Any], Any]) -> None:

@@ -21,7 +21,6 @@ from host_snapshot import (
     system,
     units,
 )
-from host_snapshot.bounds import Absent, Failed
 from host_snapshot.context import Once
 
 MYPY = False
@@ -53,7 +52,8 @@ class Rest:
         self._files = filestat.Files()
         self._info = Once(lambda: docker.info(self._engine.get(), redactor), docker.LIMIT)
         self._volumes = Once(lambda: docker.volumes(self._engine.get(), redactor), docker.LIMIT)
-        self._listening = Once(lambda: sockets.host_listening(self._running.get()))
+        self._holders = sockets.Holders()
+        self._listening = Once(lambda: sockets.host_listening(self._running.get(), self._holders))
 
     def plan(self) -> Plan:
         """Every source, how to read it, and its limit in seconds; slow starters first."""
@@ -87,27 +87,32 @@ class Rest:
 
     def _version(self) -> dict[str, Any]:
         found = self._engine.get()
-        found.connect(1).close()  # says why where there is none
-        return dict(found.version)
+        connection = found.connect(_SOON)
+        try:
+            version = connection.get("/version")
+        finally:
+            connection.close()
+        return dict(version)
 
     def _engine_state(self) -> dict[str, Any]:
         return enginestate.describe(
             self._engine.get(),
-            info=_or(self._info, {}),
+            info=self._info.get_or({}),
             running=self._running.get(),
-            units=_or(self._units, {}),
-            listening=_or(self._listening, []),
+            units=self._units.get_or({}),
+            listening=self._listening.get_or([]),
+            holders=self._holders,
         )
 
     def _file_records(self) -> dict[str, Any]:
-        found, info = self._engine.get(), _or(self._info, {})
+        found, info = self._engine.get(), self._info.get_or({})
         paths.look(
             self._files,
             found,
-            units=_or(self._units, {}),
+            units=self._units.get_or({}),
             root=str(info.get("DockerRootDir") or ""),
             containerd_socket=enginestate.containerd_socket(found, info),
-            devices=docker.bind_devices(_or(self._volumes, [])),
+            devices=docker.bind_devices(self._volumes.get_or([])),
         )
         return self._files.records
 
@@ -123,11 +128,3 @@ class Rest:
     def _host_listening(self) -> list[dict[str, Any]]:
         entries = ({**entry, "netns": "host"} for entry in self._listening.get())
         return [{key: value for key, value in entry.items() if key != "pid"} for entry in entries]
-
-
-def _or(fact: Once, default: Any) -> Any:
-    """A fact, or ``default`` where it cannot be had: its own source says why."""
-    try:
-        return fact.get()
-    except (Absent, Failed):
-        return default

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 
-from host_snapshot.bounds import read_bytes, read_text
+from host_snapshot.bounds import read_bytes, read_pseudo, read_text
 
 
 def scan() -> dict[int, str]:
@@ -13,10 +14,13 @@ def scan() -> dict[int, str]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                found[int(name)] = read_text(f"/proc/{name}/comm").rstrip("\n")
+                found[int(name)] = read_pseudo(f"/proc/{name}/comm").rstrip("\n")
             except OSError:
                 continue  # it ended meanwhile
     return found
+
+
+_FIELDS = re.compile(r"^(Name|NSpid|Uid|Gid|Cap\w+|NoNewPrivs|Seccomp):\t(.*)", re.MULTILINE)
 
 
 class Process:
@@ -33,7 +37,7 @@ class Process:
 
     def text(self, name: str) -> str:
         """Content of one of its files."""
-        return read_bytes(name, folder=self._folder).decode("utf-8", "backslashreplace")
+        return read_pseudo(name, self._folder)
 
     def link(self, name: str) -> str | None:
         """Where one of its links points, None where that cannot be read."""
@@ -53,12 +57,12 @@ class Process:
 
 def status(pid: int) -> dict[str, str]:
     """Fields of /proc/PID/status."""
-    return parse_status(read_text(f"/proc/{pid}/status"))
+    return parse_status(read_pseudo(f"/proc/{pid}/status"))
 
 
 def parse_status(text: str) -> dict[str, str]:
-    """Fields of a process's status."""
-    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    """The fields of a process's status that anybody asks for here."""
+    return dict(_FIELDS.findall(text))
 
 
 def argv(pid: int) -> list[str]:
@@ -94,7 +98,7 @@ def started(pid: int) -> int | None:
     """When a process began, in seconds since the epoch."""
     try:
         # The name in parentheses may hold spaces and parentheses: fields count from behind the last one.
-        ticks = int(read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
+        ticks = int(read_pseudo(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
         booted = next(line for line in read_text("/proc/stat").splitlines() if line.startswith("btime "))
         return int(booted.split()[1]) + ticks // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, StopIteration):
@@ -104,7 +108,7 @@ def started(pid: int) -> int | None:
 def parent(pid: int) -> int:
     """Parent process id, 0 where it cannot be told."""
     try:
-        return int(read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
+        return int(read_pseudo(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import select
 import time
+from _thread import start_new_thread
 from json import JSONEncoder
-from signal import alarm
-from threading import Event, Thread
 
 from host_snapshot.bounds import Absent, describe
+from host_snapshot.context import Done
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -34,9 +34,9 @@ class Source:
         self._read = read
         self._limit = limit
         self._begun = time.monotonic()
-        self._done = Event()
+        self._done = Done()
         self._entry = ""
-        Thread(target=self._run, daemon=True).start()
+        start_new_thread(self._run, ())
 
     def _run(self) -> None:
         try:
@@ -47,7 +47,7 @@ class Source:
             self._entry = self._without_data("absent", describe(error))
         except BaseException as error:  # a source may fail in any way it likes, and fails alone
             self._entry = self._without_data("failed", describe(error))
-        self._done.set()
+        self._done.open()
 
     def _elapsed(self) -> int:
         return int((time.monotonic() - self._begun) * 1000)
@@ -58,7 +58,7 @@ class Source:
     def entry(self) -> str:
         """The source's entry in the snapshot, as JSON; waits for it no longer than its limit."""
         remaining = self._begun + self._limit - time.monotonic()
-        if not self._done.wait(max(0, remaining)):
+        if not self._done.wait(remaining):
             return self._without_data("failed", f"it did not end within {self._limit} s")
         return self._entry
 
@@ -85,7 +85,6 @@ class Helper:
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                alarm(int(limit) + 5)
                 for name, entry in work().items():
                     _write_all(write, f"{name}\t{entry}\n".encode("ascii"))
             finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from host_snapshot import history
-
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
@@ -19,6 +17,8 @@ def redact_config(config: dict[str, Any], redactor: Redactor, where: str) -> Non
         if config.get(key):
             config[key] = redactor.words(config[key], f"{where} {key}")
     if config.get("OnBuild"):
+        from host_snapshot import history
+
         config["OnBuild"] = [
             history.instruction(str(line), [], [], redactor, f"{where} OnBuild") for line in config["OnBuild"]
         ]

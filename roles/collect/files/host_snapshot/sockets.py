@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from socket import AF_INET, AF_INET6, inet_ntop
+from _socket import AF_INET, AF_INET6, inet_ntop
 from sys import byteorder
 
-from host_snapshot.bounds import Failed, read_or, read_text
+from host_snapshot.bounds import Failed, read_pseudo, read_text
 from host_snapshot.processes import namespace
 
 MYPY = False
@@ -24,10 +24,10 @@ def listening(pid: int | str) -> list[dict[str, Any]]:
     """Listening TCP and bound UDP sockets in the network namespace of a process."""
     # Reading net/tcp makes the kernel walk the host's whole hash table, once for every namespace: a
     # millisecond each. The counters are free, and most containers have no socket at all.
-    counters = read_or(f"/proc/{pid}/net/sockstat", "").splitlines()
+    counters = _counters(f"/proc/{pid}/net/sockstat")
     if counters and counters[0] == "sockets: used 0":
         return []
-    counters += read_or(f"/proc/{pid}/net/sockstat6", "").splitlines()
+    counters += _counters(f"/proc/{pid}/net/sockstat6")
     idle = {line.partition(":")[0].lower() for line in counters if ": inuse 0 " in f"{line} "}
     found: list[dict[str, Any]] = []
     for protocol in PROTOCOLS:
@@ -37,6 +37,13 @@ def listening(pid: int | str) -> list[dict[str, Any]]:
             except FileNotFoundError:
                 continue  # a kernel without IPv6
     return found
+
+
+def _counters(path: str) -> list[str]:
+    try:
+        return read_pseudo(path).splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def parse(text: str, protocol: str) -> list[dict[str, Any]]:
@@ -67,22 +74,32 @@ def decode_address(text: str) -> str:
     return inet_ntop(AF_INET if len(words) == 1 else AF_INET6, b"".join(words))
 
 
-def owners(inodes: Iterable[int], pids: Iterable[int]) -> dict[int, int]:
-    """Which process holds a socket: inode to process id, of the first process found; others are left out."""
-    wanted = set(inodes)
-    found: dict[int, int] = {}
-    for pid in pids:
-        if not wanted:
-            break
-        for inode in held(pid) & wanted:
-            found[inode] = pid
-            wanted.discard(inode)
-    return found
+class Holders:
+    """Which processes hold which sockets. A process is read once: an engine has thousands of open files."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, set[int]] = {}
+
+    def held(self, pid: int) -> set[int]:
+        """Inodes of the sockets a process holds; none where it cannot be read."""
+        if pid not in self._held:
+            self._held[pid] = _look_through(f"/proc/{pid}/fd")
+        return self._held[pid]
+
+    def owners(self, inodes: Iterable[int], pids: Iterable[int]) -> dict[int, int]:
+        """Inode to the first process found that holds it; those that nobody holds are left out."""
+        wanted = set(inodes)
+        found: dict[int, int] = {}
+        for pid in pids:
+            if not wanted:
+                break
+            for inode in self.held(pid) & wanted:
+                found[inode] = pid
+                wanted.discard(inode)
+        return found
 
 
-def held(pid: int) -> set[int]:
-    """Inodes of the sockets a process holds; none where it cannot be read."""
-    folder = f"/proc/{pid}/fd"
+def _look_through(folder: str) -> set[int]:
     inodes = set()
     try:
         for name in os.listdir(folder):
@@ -97,11 +114,12 @@ def held(pid: int) -> set[int]:
     return inodes
 
 
-def host_listening(running: dict[int, str]) -> list[dict[str, Any]]:
+def host_listening(running: dict[int, str], holders: Holders) -> list[dict[str, Any]]:
     """Listening sockets of the host, with ``pid`` and ``process`` of their holder.
 
     Args:
         running: process id to name.
+        holders: knows who holds what.
     """
     try:
         found = listening(1)
@@ -111,10 +129,10 @@ def host_listening(running: dict[int, str]) -> list[dict[str, Any]]:
     # The engine's daemons have thousands of open files: they are asked last. Their shims listen to nobody.
     candidates = (pid for pid, name in running.items() if name != "containerd-shim")
     order = sorted(candidates, key=lambda pid: (running[pid] in _MANY_FILES, pid))
-    holders = owners(
+    owners = holders.owners(
         {entry["inode"] for entry in found}, (pid for pid in order if namespace(pid, "net") in (own, None))
     )
     for entry in found:
-        pid = holders.get(entry["inode"])
+        pid = owners.get(entry["inode"])
         entry.update({"pid": pid, "process": running.get(pid, "") if pid else ""})
     return found
