@@ -74,6 +74,8 @@ def _usage(error: click.ClickException) -> str:
 def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:  # a full disk is no defect
         return line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
     what = line(f"{type(error).__name__}: {error}")
     return f"internal error: {what} (`hardener -v …` shows where; please report it)"
 

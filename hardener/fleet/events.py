@@ -81,6 +81,8 @@ _STATES = {
     "runner_on_skipped": State.SKIPPED,
 }
 _LINES_TOLD = 4
+_SUDO_ASKS = "sudo: a password is required"
+_SUDO_HINT = "root is needed: log in as root, or give the password with --ask-become-pass"
 _POPULATION = "ansible_play_hosts_all"
 
 
@@ -131,4 +133,5 @@ def explain(result: Mapping[str, Any]) -> str:
     said = str(result.get("stderr") or result.get("module_stderr") or "").strip()
     if said and said.splitlines()[-1] not in message:
         lines.append(said.splitlines()[-1].strip())
-    return line(" ".join(lines)) or "Ansible gives no reason"
+    reason = line(" ".join(lines)) or "Ansible gives no reason"
+    return f"{reason} ({_SUDO_HINT})" if reason.endswith(_SUDO_ASKS) else reason

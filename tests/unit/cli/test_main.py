@@ -47,6 +47,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         ),
         (OSError(28, "No space left on device"), 1, "hardener: error: No space left on device"),
         (PermissionError(13, "Permission denied", "/x"), 1, "hardener: error: /x: Permission denied"),
+        (MemoryError(), 1, "hardener: error: there is not enough memory"),
         (HardenerError("two\nlines \x1b[31m"), 2, "hardener: error: two lines \\x1b[31m"),
     ],
 )

@@ -87,6 +87,11 @@ def test_only_our_first_task_names_the_hosts() -> None:
             "Premature end. /bin/sh: 1: sudo: not found",
         ),
         (
+            {"msg": "Task failed: Premature end.\n>>> Standard Error\nsudo: a password is required"},
+            "Premature end. sudo: a password is required "
+            "(root is needed: log in as root, or give the password with --ask-become-pass)",
+        ),
+        (
             {"msg": "MODULE FAILURE", "module_stderr": "Traceback\nOSError: full\n"},
             "MODULE FAILURE OSError: full",
         ),
