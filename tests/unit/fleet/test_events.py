@@ -27,6 +27,9 @@ def raw(event: str, *, action: str = "collect", host: str = "db01", **data: Any)
     }
 
 
+SUDO_HINT = "root is needed: log in as root, or give the password with --ask-become-pass"
+
+
 @pytest.mark.parametrize(
     ("given", "event"),
     [
@@ -88,8 +91,7 @@ def test_only_our_first_task_names_the_hosts() -> None:
         ),
         (
             {"msg": "Task failed: Premature end.\n>>> Standard Error\nsudo: a password is required"},
-            "Premature end. sudo: a password is required "
-            "(root is needed: log in as root, or give the password with --ask-become-pass)",
+            f"Premature end. sudo: a password is required ({SUDO_HINT})",
         ),
         (
             {"msg": "MODULE FAILURE", "module_stderr": "Traceback\nOSError: full\n"},
