@@ -35,7 +35,7 @@ def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
         for key in ("Options", "Labels", "IPAM"):
             network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
         found.append(network)
-    return found
+    return sorted(found, key=_name)  # the engine gives them in any order
 
 
 def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
             "Mountpoint": volume.get("Mountpoint"),
             "Options": redactor.options(volume.get("Options"), f"volume {volume.get('Name')} option"),
         }
-        for volume in listed
+        for volume in sorted(listed, key=_name)
     ]
 
 
@@ -101,6 +101,10 @@ def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes
                 yield identity, raw, document
     finally:
         connection.close()
+
+
+def _name(item: dict[str, Any]) -> str:
+    return str(item.get("Name"))
 
 
 def success(answer: bytes | Failed) -> bytes:
