@@ -28,6 +28,7 @@ _IN_CONFIGURATION = {
     "ANSIBLE_HOST_PATTERN_MISMATCH": (("inventory",), "host_pattern_mismatch"),
     "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": (("inventory",), "any_unparsed_is_failed"),
     "ANSIBLE_PIPELINING": (("connection", "ssh_connection"), "pipelining"),
+    "ANSIBLE_SSH_CONTROL_PATH_DIR": (("ssh_connection",), "control_path_dir"),
 }
 
 
@@ -50,6 +51,7 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
     }
     if not _can_be_made(_expanded("~/.ansible")):
         preferred["ANSIBLE_HOME"] = str(spare / "ansible")
+        preferred["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(spare / "cp")  # it does not follow ANSIBLE_HOME
     configuration = _configuration(present, cwd)
     settings = {
         name: value

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -192,6 +193,27 @@ def test_a_fleet_larger_than_the_forks(
     hosts = audited(hardener, source, tmp_path, "--limit", "web*:!web03", ANSIBLE_FORKS="4")
     assert list(hosts) == [f"web{number:02}" for number in range(12) if number != 3]
     assert not any(host["unreachable"] for host in hosts.values())
+
+
+def test_a_home_of_no_use_is_no_obstacle(
+    sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    source = inventory({"here": LOCAL, "there": sshd.variables()})
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # the control sockets live there then
+        hosts = audited(hardener, source, tmp_path, HOME="/dev/null", TMPDIR=short)
+        assert not list(Path(short).iterdir()), "temporary files are left"
+    assert [host["unreachable"] for host in hosts.values()] == [None, None]
+
+
+def test_a_policy_is_a_mapping_or_nothing(
+    hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    policies: dict[str, Any] = {"none": None, "given": {"docker_group_members": []}, "wrong": [1]}
+    source = inventory({name: {**LOCAL, "hardener_policy": policy} for name, policy in policies.items()})
+    hosts = audited(hardener, source, tmp_path)
+    reasons = {name: host["unreachable"] for name, host in hosts.items()}
+    assert "policy" in reasons.pop("wrong")
+    assert reasons == {"none": None, "given": None}
 
 
 def test_names_that_would_hurt_elsewhere(

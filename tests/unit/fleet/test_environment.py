@@ -132,6 +132,7 @@ def test_a_home_that_cannot_be_written_to_is_no_obstacle(monkeypatch: pytest.Mon
     """A service's user, a container with a number for a user."""
     monkeypatch.setenv("HOME", home)
     assert settings({})["ANSIBLE_HOME"] == "/spare/ansible"
+    assert settings({})["ANSIBLE_SSH_CONTROL_PATH_DIR"] == "/spare/cp"
     assert "ANSIBLE_HOME" not in settings({"ANSIBLE_HOME": "/mine"})
 
 
