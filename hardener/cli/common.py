@@ -92,14 +92,22 @@ class ReportFiles:
     json: Path | None
 
     def __post_init__(self) -> None:
-        """Refuse two reports in one file while nothing has happened yet.
+        """Refuse what cannot be written while nothing has happened yet.
 
         Raises:
-            HardenerError: they would go to the same file.
+            HardenerError: two reports would go to the same file, or one to a folder that cannot take it.
         """
-        files = self.named().values()
+        files = [*self.named().values(), *([self._json_before] if self._json_before else [])]
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
+        for path in self.named().values():
+            folder = path.absolute().parent
+            if not folder.is_dir():
+                raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
+            # A device or a pipe is written to; a file is replaced, for which its folder counts.
+            regular = path.is_file() or not path.exists()
+            if not os.access(folder if regular else path, os.W_OK):
+                raise HardenerError(f"cannot write {path}: permission denied")
 
     def reports(self, run: RunInfo) -> dict[Path, Report]:
         """The reports of a run by their files."""
@@ -118,7 +126,11 @@ class ReportFiles:
 
         There is no such JUnit file: CI takes every file there is, and would count what is repaired.
         """
-        return ReportFiles(junit=None, json=self.json and self.json.with_suffix(f".before{self.json.suffix}"))
+        return ReportFiles(junit=None, json=self._json_before)
+
+    @property
+    def _json_before(self) -> Path | None:
+        return self.json and self.json.with_suffix(f".before{self.json.suffix}")
 
     def named(self) -> dict[str, Path]:
         """The files by what they are called."""

@@ -90,3 +90,23 @@ def test_two_reports_in_one_file_are_refused(hardener: Hardener, tmp_path: Path,
     assert result.exit_code == 2
     assert result.stderr.startswith("hardener: error: two reports would go to the same file")
     assert not report.exists()
+
+
+def test_the_report_of_what_was_before_is_a_report_too(hardener: Hardener, tmp_path: Path) -> None:
+    files = ("--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r.before.json"))
+    result = hardener("assess", *stored(tmp_path, "web1"), *files)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("hardener: error: two reports would go to the same file")
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_happens(
+    hardener: Hardener, tmp_path: Path
+) -> None:
+    """A host must not be changed first and the proof of it be lost afterwards."""
+    result = hardener("harden", "-i", "nowhere,", "--junit", str(tmp_path / "missing" / "junit.xml"))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"hardener: error: cannot write {tmp_path}/missing/junit.xml")
+
+
+def test_a_report_may_go_to_a_device(hardener: Hardener, tmp_path: Path) -> None:
+    assert hardener("assess", *stored(tmp_path, "a"), "--json", "/dev/null", "--exit-zero").exit_code == 0
