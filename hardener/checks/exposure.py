@@ -29,10 +29,10 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     expected = "every TCP socket of the API demands a client certificate of the site's CA"
     settings = Settings(snapshot)
     listening = [_address(socket) for socket in _api_listeners(snapshot, settings)]
-    declared = _declared_tcp(snapshot, settings)
+    running = snapshot.fact("engine").get("pid") is not None
+    declared = _declared_tcp(snapshot, settings, running=running)
     evidence = [*(f"listening: {address}" for address in listening), *settings.evidence(*_TLS_KEYS)]
     evidence += [warning for warning in _warnings(snapshot) if "API is accessible" in warning]
-    running = snapshot.fact("engine").get("pid") is not None
     if not listening and (running or not declared):
         later = f"; declared {', '.join(declared)}: it takes effect at the next restart" if declared else ""
         return not_applicable(f"the API is on no TCP socket{later}", evidence=evidence)
@@ -66,10 +66,12 @@ def _from_flags(settings: Settings) -> bool:
     return any(settings.get(key).origin.startswith("--") for key in ("tls", "tlsverify"))
 
 
-def _declared_tcp(snapshot: Snapshot, settings: Settings) -> list[str]:
+def _declared_tcp(snapshot: Snapshot, settings: Settings, *, running: bool) -> list[str]:
     try:
         hosts = api_hosts(snapshot, settings)
     except FactUnavailable:
+        if not running:
+            raise  # nothing listens, and nobody knows what would
         return []  # a broken file declares nothing; what listens is known all the same
     return [host for host in hosts if host.startswith("tcp://")]
 

@@ -288,3 +288,9 @@ def test_db_17_none_and_local_are_not_central_and_each_container_counts(
 ) -> None:
     by_status(judge("daemon-central-logging", logs(driver)), status)
     by_status(judge("daemon-central-logging", logs("fluentd", logging("db", driver))), status, "db")
+
+
+def test_a_stopped_engine_with_an_unreadable_file_is_no_verdict(judge: Judge) -> None:
+    broken = {"exists": True, "parsed": None, "error": "not JSON", "flags": only({})}
+    with pytest.raises(FactUnavailable):
+        judge("daemon-tls-verify", make(engine={"pid": None, "listening": []}, **{"daemon.config": broken}))
