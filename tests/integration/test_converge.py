@@ -184,6 +184,19 @@ def test_a_read_only_file_system_is_named(host: Host, read_only: Path) -> None:
     assert not (host.files / "one").exists()
 
 
+def test_a_mode_that_cannot_be_changed_is_no_trouble_on_the_way_back(host: Host) -> None:
+    path = host.files / "x"
+    path.write_text("")
+    path.chmod(0o666)
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", path], check=True)
+        result = host.converge({"kind": "attributes", "path": str(path), "at_most": "0600"})
+        assert (result["outcome"], path.stat().st_mode & 0o777) == ("rolled_back", 0o666)
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
 def test_a_file_that_is_a_mount_point_is_not_lost(host: Host) -> None:
     (host.files / "mounted").write_text("outer")
     (host.folder / "inner").write_text("inner")

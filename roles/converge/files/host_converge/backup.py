@@ -152,7 +152,7 @@ class Store:
             if now != before:
                 files.put(entry.path, now, before)
                 files.set_modified(entry.path, entry.modified)
-        elif now.exists:
+        elif now.exists and now != entry.before:
             files.set_attributes(entry.path, entry.before)
         for folder in reversed(entry.made):
             with suppress(OSError):  # somebody else uses it by now
