@@ -40,6 +40,10 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machines (root)
 	$(BIN)/pytest tests/e2e
 
+.PHONY: molecule
+molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, on throw-away virtual machines
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test --all
+
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy strict, yamllint, ansible-lint (production profile)
 	$(BIN)/ruff check .
