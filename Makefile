@@ -14,7 +14,7 @@ PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: lab-packages $(VENV)/.installed ## boot a throw-away Docker host, audit it, harden it, audit it again
