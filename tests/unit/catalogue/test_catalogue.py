@@ -77,10 +77,11 @@ def test_select_everything_by_default() -> None:
     assert catalogue.select(controls, benchmark=NEWEST) == controls
 
 
-def test_level_1_leaves_level_2_out() -> None:
+def test_db_60_level_1_leaves_level_2_out_and_no_section_empty() -> None:
     selected = catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, level=1)
     assert {control.benchmarks[NEWEST].level for control in selected} == {1}
     assert len(selected) == 87 + 7
+    assert {control.section for control in selected} == {each.section for each in catalogue.load(NEWEST)}
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_every_host_is_in_every_report(hardener: Hardener, fleet: FakeFleet, tmp
 
 
 @pytest.mark.parametrize(("status", "code"), [("pass", 0), ("fail", 3), ("manual", 0), ("not_applicable", 0)])
-def test_the_exit_code_says_how_it_stands(
+def test_db_59_the_exit_code_says_how_it_stands(
     hardener: Hardener, fleet: FakeFleet, tmp_path: Path, status: str, code: int
 ) -> None:
     slug = slug_that(status, tmp_path, hardener)
