@@ -99,4 +99,5 @@ def _summary(result: dict[str, Any]) -> str:
             f"{activation['action']} {activation['name']}" for activation in result.get("activations", ())
         ]
     parts += [f"pending: {note}" for note in result.get("pending", ())]
+    parts += [f"refused: {reason}" for reason in result.get("refused", ())]
     return "; ".join(parts)

@@ -167,6 +167,17 @@ def test_a_restart_that_would_stop_containers_is_refused(host: Host, make: Make,
         prepare(host, make(), {"icc": False})
 
 
+def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"live-restore": true}')
+    engine.live = True
+    engine.run_container("web")
+    with pytest.raises(Refused, match="live-restore is not wanted"):
+        prepare(host, make(), {"live-restore": False, "icc": False})
+    assert prepare(host, make(flags={"live-restore": ["true"]}), {"icc": False}).action == "restart"
+
+
 def test_a_unit_that_kills_everything_counts_as_no_live_restore(
     host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from host_converge.activations import Activation
 from host_converge.backup import KEPT, Journal
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
+from host_converge.planning import Plan
 
 from tests.unit.converge.conftest import Host
 
@@ -219,6 +220,26 @@ def test_a_disk_that_is_full_for_the_backup_refuses(host: Host, monkeypatch: pyt
         host.converge(host.file("x", "new"))
     assert host.read("x") == "old"
     assert list(Path(host.store.folder, "backups").iterdir()) == []
+
+
+def test_what_is_pending_is_told_once_whether_something_else_changes_or_not(
+    host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(self: Recorded, plan: Plan) -> None:
+        self.pending = ["at the next boot"]
+
+    monkeypatch.setattr(recorded, "prepare", prepare)
+    for content in ("1", "1", "2"):
+        assert host.converge(host.file("x", content), activations=when())["pending"] == ["at the next boot"]
+
+
+def test_a_folder_for_backups_that_is_somebody_elses_is_not_used(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.converge(host.file("x", "1"))
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(Refused, match="belongs to another user"):
+        host.converge(host.file("x", "2"))
 
 
 def test_a_file_system_that_refuses_is_named_and_the_rest_goes_back(

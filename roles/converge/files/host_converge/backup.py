@@ -59,8 +59,14 @@ class Store:
         return os.path.isdir(self.folder)
 
     def make(self) -> None:
-        """Make the folder, for root only."""
+        """Make the folder, for root only.
+
+        Raises:
+            Refused: it belongs to somebody else.
+        """
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        if os.lstat(self.folder).st_uid != os.geteuid():
+            raise Refused(f"{self.folder} belongs to another user, who could change what is put back from it")
         os.chmod(self.folder, 0o700)
 
     def backup_folder(self, run: str) -> str:

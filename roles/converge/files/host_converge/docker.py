@@ -99,7 +99,7 @@ class Docker(Activation):
         if stale and not changed:
             self.reasons.append(f"{self.config} is younger than the engine, which may run on an older one")
         if not self.due:
-            self._see_bridge(int(info.get("ContainersRunning") or 0))
+            self._see_bridge(_alive(info))
             return
         keys = jsonkeys.parse(after.content or b"", self.config)
         elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
@@ -122,13 +122,12 @@ class Docker(Activation):
                 f"the engine at {self.engine.path} has to be restarted, and is not run by {self.unit}"
                 f" ({unit.get('ActiveState') or 'no systemd'}): restart it yourself, or name its unit"
             )
-        live = self.memory["live"]
         reason = ""
         if unit.get("KillMode") != "process":
             reason = f"{self.unit} ends all its processes (KillMode is {unit.get('KillMode')})"
-        elif not live and keys.get("live-restore") is not True:
-            reason = "live-restore is not wanted"
-        self.memory["switch_on"] = bool(running) and not live and not reason
+        elif keys.get("live-restore") is not True and "true" not in self._flag("live-restore"):
+            reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
+        self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
             self.stopping = [_name(container) for container in running]
             if self.settings.get("allow_containers_stop") is not True:
@@ -160,7 +159,7 @@ class Docker(Activation):
         for name in expect.get("security", []):
             if name not in options:
                 found[name] = f"{name} is not in force in the engine"
-        if not info.get("ContainersRunning"):
+        if not _alive(info):
             found.update(self._bridge_differs())
         return found
 
@@ -216,8 +215,8 @@ class Docker(Activation):
             if info is None:
                 return [f"the engine does not answer at {self.engine.path}"]
             found = list(self._mismatches(info).values())
-            if info.get("ContainersRunning"):
-                self._see_bridge(info["ContainersRunning"])
+            if _alive(info):
+                self._see_bridge(_alive(info))
             return found + self._lost(self.memory["running"], stopped=bool(self.stopping))
         except (NoAnswer, Failed) as error:
             return [str(error)]
@@ -287,6 +286,10 @@ class Docker(Activation):
         return self._lost(memory.get("running", ()), stopped=bool(memory.get("stopping")))
 
     # --- means ----------------------------------------------------------------------------------------------
+
+    def _flag(self, name: str) -> Sequence[str]:
+        values: Sequence[str] = (self.settings.get("flags") or {}).get(name, ())
+        return values
 
     def _live(self, expected: bool) -> bool:
         info = self.engine.info()
@@ -370,6 +373,11 @@ def _last_words(dockerd: str) -> str:
             found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
             return " ".join((found.group(1) if found else line).split())[:400]
     return ""
+
+
+def _alive(info: Mapping[str, Any]) -> int:
+    """How many containers hold on to the networks they were started with."""
+    return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 
 def _name(container: Mapping[str, Any]) -> str:

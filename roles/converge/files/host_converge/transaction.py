@@ -58,13 +58,19 @@ class Transaction:
         if interrupted is not None and not self._request.check:
             recovered = detached.run(partial(self._recover, interrupted), name=f"recover-{interrupted.run}")
             interrupted = None
+        try:
+            return self._converge(interrupted, recovered)
+        except Refused as refused:
+            raise Refused("; ".join([*recovered.get("notes", ()), str(refused)])) from None
+
+    def _converge(self, interrupted: Journal | None, recovered: Mapping[str, Any]) -> dict[str, Any]:
         plan = self._plan(interrupted)
-        due = self._activations()
-        for activation in due:
+        activations = self._activations()
+        for activation in activations:
             activation.prepare(plan)
         notes = [*self._request.notes, *recovered.get("notes", ())]
-        pending = [note for activation in due for note in activation.pending]
-        due = [activation for activation in due if activation.due]
+        pending = [note for activation in activations for note in activation.pending]
+        due = [activation for activation in activations if activation.due]
         changes = self._taken_back(interrupted) + plan.changes
         result = {
             "changed": bool(changes or due or recovered),
@@ -88,7 +94,12 @@ class Transaction:
             return {**result, "outcome": "changed"}
         run = self._store.new_run()
         done = detached.run(lambda: self._apply(run, all_changes, due), name=run)
-        return {**result, **done, "notes": [*notes, *done.get("notes", ())]}
+        return {
+            **result,
+            **done,
+            "notes": [*notes, *done.get("notes", ())],
+            "pending": [*pending, *done.get("pending", ())],
+        }
 
     def _plan(self, interrupted: Journal | None) -> Plan:
         states = self._states_before(interrupted) if interrupted else {}
@@ -107,6 +118,7 @@ class Transaction:
     def _apply(self, run: str, changes: Sequence[Change], due: Sequence[Activation]) -> dict[str, Any]:
         """Everything that changes the host; runs in the worker."""
         started = time.time()
+        known = [note for activation in due for note in activation.pending]
         settings = {activation.name: activation.settings for activation in due}
         try:
             self._store.back_up(run, changes)
@@ -127,8 +139,8 @@ class Transaction:
             outcome = self._roll_back(journal, _reason(error))
         else:
             journal.end()
-            pending = [note for activation in due for note in activation.pending]
-            outcome = {"outcome": "changed", "pending": pending}
+            seen = [note for activation in due for note in activation.pending if note not in known]
+            outcome = {"outcome": "changed", "pending": seen}
         outcome = {**outcome, "run": run}
         self._finish(run, {**outcome, "started": started, "ended": time.time()})
         return outcome
