@@ -71,7 +71,7 @@ Valid-Until: Mon, 30 Nov 2026 11:22:38 UTC
 SHA256:
  e3b0 0 main/x
 """
-PREFIX = "deb.debian.org_debian-security_dists_trixie-security"
+PREFIX = "mirror.example_debian-security_dists_trixie-security"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_pending_security_updates(host: Path) -> None:
 
 def test_only_security_repositories_count(host: Path) -> None:
     release = RELEASE.replace("Debian-Security", "Debian").replace("-security", "")
-    fetch(host, release=release, prefix="deb.debian.org_debian_dists_trixie")
+    fetch(host, release=release, prefix="mirror.example_debian_dists_trixie")
     found = apt.read(())
     assert (found["pending_security"], found["index_age_s"], found["index_date"]) == ([], None, None)
 
