@@ -153,6 +153,47 @@ def test_no_python_and_python_that_is_too_old(source: Path, tmp_path: Path) -> N
         deliver(source, "main:encoded", interpreters=[old])
 
 
+class Task:
+    """As much of Ansible's task as matters here."""
+
+    delegate_to = None
+
+
+class Templar:
+    """Variables without templates in them."""
+
+    @staticmethod
+    def template(value: object) -> object:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("variables", "interpreters"),
+    [
+        ({"ansible_python_interpreter": "/opt/py/bin/python3"}, [["/opt/py/bin/python3"]]),
+        ({"ansible_python_interpreter": "/usr/bin/env 'my python'"}, [["/usr/bin/env", "my python"]]),
+        (
+            {"ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3.12"}},
+            [["/usr/bin/python3.12"]],
+        ),
+    ],
+)
+def test_interpreter_that_is_named_or_known(variables: Any, interpreters: Any) -> None:
+    made = action()
+    made._task, made._templar = Task(), Templar()
+    assert made._interpreters(variables) == (interpreters, False)
+
+
+def test_interpreter_that_is_to_be_found_is_the_systems_own_first() -> None:
+    made = action()
+    made._task, made._templar = Task(), Templar()
+    for mode in ("auto", "auto_silent"):
+        interpreters, discovering = made._interpreters({"ansible_python_interpreter": mode})
+        assert discovering
+        assert interpreters[0] == ["/usr/bin/python3"]
+        assert ["python3"] in interpreters
+
+
 def test_loader_turns_old_python_away_before_it_reads() -> None:
     loader = plugin("host_script")._LOADER.replace("(3,8)", "(99,0)")
     ended = subprocess.run(

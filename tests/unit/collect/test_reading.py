@@ -64,6 +64,14 @@ def test_once_is_found_out_once_and_shares_its_error() -> None:
         Once(raising(Absent("gone"))).get()
 
 
+def test_what_is_known_can_be_asked_whatever_locks_a_fork_has_frozen() -> None:
+    known = Once(lambda: "found", limit=0.1)
+    known.get()
+    known._lock.acquire()
+    known._done._lock.acquire()
+    assert known.get() == "found"
+
+
 def test_once_does_not_wait_for_ever() -> None:
     slow = Once(lambda: time.sleep(5), limit=0.1)
     source = Source(slow.get, 0.3)

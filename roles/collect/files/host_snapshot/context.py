@@ -32,13 +32,17 @@ class Done:
 
 
 class Once:
-    """A fact found out by whichever thread asks first; the others wait for it, and share its error."""
+    """A fact found out by whichever thread asks first; the others wait for it, and share its error.
+
+    Once it is known, asking takes no lock: one that a thread held when the process forked is held for ever.
+    """
 
     def __init__(self, find_out: Callable[[], Any], limit: float = 10) -> None:
         self._find_out = find_out
         self._limit = limit
         self._lock = allocate_lock()
         self._begun = False
+        self._known = False
         self._done = Done()
         self._value: Any = None
         self._error: Exception | None = None
@@ -49,22 +53,26 @@ class Once:
         Raises:
             Absent, Failed: what finding it out raised, or it took too long.
         """
-        with self._lock:
-            first, self._begun = not self._begun, True
-        if first:
-            try:
-                self._value = self._find_out()
-            except Absent as error:
-                self._error = error
-            except BaseException as error:  # whatever it is, those who wait must not take it for a fact
-                self._error = Failed(describe(error))
-            finally:
-                self._done.open()
-        elif not self._done.wait(self._limit):
-            raise Failed("it did not end in time")
+        if not self._known:
+            with self._lock:
+                first, self._begun = not self._begun, True
+            if first:
+                self._find()
+            elif not self._done.wait(self._limit):
+                raise Failed("it did not end in time")
         if self._error is not None:
             raise self._error
         return self._value
+
+    def _find(self) -> None:
+        try:
+            self._value = self._find_out()
+        except Absent as error:
+            self._error = error
+        except BaseException as error:  # whatever it is, those who wait must not take it for a fact
+            self._error = Failed(describe(error))
+        self._known = True
+        self._done.open()
 
     def get_or(self, default: Any) -> Any:
         """The fact, or ``default`` where it cannot be had: its own source says why."""

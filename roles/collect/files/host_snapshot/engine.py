@@ -54,7 +54,6 @@ class Engine:
         self.socket: str | None = None
         self.socket_from: str | None = None
         self.api = ""  # how paths begin: "/v1.45"; empty where it does not answer
-        self.api_version: str | None = None  # the newest it speaks
         self.error: str | None = None
 
     @property
@@ -75,9 +74,9 @@ class Engine:
             raise Failed(self.error or "the engine does not answer")
         return Connection(self.socket, time.monotonic() + seconds)
 
-    def setting(self, key: str, flag: str = "") -> Any:
+    def setting(self, key: str) -> Any:
         """A declared setting: from the command line, else from daemon.json; None where it is not set."""
-        values = self.flags.get(flag or key)
+        values = self.flags.get(key)
         if values:
             return values[-1]
         return (self.config.get("parsed") or {}).get(key)
@@ -248,8 +247,7 @@ def _ask(engine: Engine, path: str) -> None:
         raise Failed("what answers there is no Docker engine") from None
     finally:
         connection.close()
-    engine.api, engine.api_version = f"/v{agreed[0]}.{agreed[1]}", f"{newest[0]}.{newest[1]}"
-    engine.error = None
+    engine.api, engine.error = f"/v{agreed[0]}.{agreed[1]}", None
 
 
 def _number(text: Any) -> tuple[int, int]:

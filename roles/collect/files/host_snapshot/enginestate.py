@@ -61,7 +61,7 @@ def describe(
         "containerd_socket": address,
         "reachable": bool(engine.api),
         "error": engine.error,
-        "api_version": engine.api_version,
+        "api_version": engine.api[2:] or None,
         "home": engine.home,
         "listening": _listening(engine, units, listening, holders),
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
