@@ -158,7 +158,7 @@ def test_on_a_pristine_host_check_mode_predicts_the_run_holds_and_there_is_nothi
         assert done[key] == predicted[key]
     actions = [(activation["name"], activation["action"]) for activation in done["activations"]]
     assert actions == [(activation["name"], activation["action"]) for activation in predicted["activations"]]
-    assert ("docker", "restart") in actions
+    assert ("docker", "restart docker") in actions
     assert failing(guest, tmp_path) == {}
 
     settled = shell(guest, WHOLE_HOST)

@@ -291,7 +291,7 @@ def test_a_real_engine_reloads_and_its_container_goes_on(host: Host, own_engine:
     expect = {"info": {"LiveRestoreEnabled": True}}
     wanted = docker(own_engine, {"live-restore": True}, expect=expect)
     result = converge(host, wanted)
-    assert (result["outcome"], result["activations"][0]["action"]) == ("changed", "reload")
+    assert (result["outcome"], result["activations"][0]["action"]) == ("changed", "reload docker")
     assert own_engine.api("GET", "/info")["LiveRestoreEnabled"] is True
     assert own_engine.api("GET", f"/containers/{container}/json")["State"]["StartedAt"] == started
     again = converge(host, docker(own_engine, {"live-restore": True}, expect=expect))

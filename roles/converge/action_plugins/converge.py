@@ -95,9 +95,7 @@ def _summary(result: dict[str, Any]) -> str:
         parts = ["nothing to do"]
     else:
         parts = [f"{change['what']} {change['path']}" for change in result.get("changes", ())]
-        parts += [
-            f"{activation['action']} {activation['name']}" for activation in result.get("activations", ())
-        ]
+        parts += [activation["action"] for activation in result.get("activations", ())]
     parts += [f"pending: {note}" for note in result.get("pending", ())]
     parts += [f"refused: {reason}" for reason in result.get("refused", ())]
     return "; ".join(parts)

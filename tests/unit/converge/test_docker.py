@@ -136,7 +136,7 @@ def prepare(host: Host, activation: Docker, keys: dict[str, Any]) -> Docker:
 
 def test_a_key_that_the_engine_rereads_is_reloaded(host: Host, make: Make, engine: Engine) -> None:
     activation = prepare(host, make(expect={"info": {"LiveRestoreEnabled": True}}), {"live-restore": True})
-    assert activation.action == "reload"
+    assert activation.action == docker.RELOAD
     activation.perform()
     assert activation.problems() == []
     assert engine.events == ["reload"]
@@ -144,7 +144,7 @@ def test_a_key_that_the_engine_rereads_is_reloaded(host: Host, make: Make, engin
 
 def test_any_other_key_is_a_restart(host: Host, make: Make, engine: Engine) -> None:
     activation = prepare(host, make(), {"live-restore": True, "icc": False})
-    assert activation.action == "restart"
+    assert activation.action == docker.RESTART
     activation.perform()
     assert engine.events == ["restart"]
 
@@ -175,7 +175,7 @@ def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
     engine.run_container("web")
     with pytest.raises(Refused, match="live-restore is not wanted"):
         prepare(host, make(), {"live-restore": False, "icc": False})
-    assert prepare(host, make(flags={"live-restore": ["true"]}), {"icc": False}).action == "restart"
+    assert prepare(host, make(flags={"live-restore": ["true"]}), {"icc": False}).action == docker.RESTART
 
 
 def test_a_unit_that_kills_everything_counts_as_no_live_restore(
@@ -216,7 +216,7 @@ def test_an_effective_value_that_differs_makes_it_due_whatever_the_file_says(
 ) -> None:
     host.write("daemon.json", '{"icc": false}')
     activation = prepare(host, make(expect={"bridge": {ICC: "false"}}), {"icc": False})
-    assert activation.action == "restart"
+    assert activation.action == docker.RESTART
     assert activation.reasons == [f'{ICC} is "true" on the default bridge, to be "false"']
     activation.perform()
     assert activation.problems() == []
@@ -245,7 +245,7 @@ def test_a_file_younger_than_the_engine_is_brought_into_force_once(
 ) -> None:
     host.write("daemon.json", '{"log-level": "info"}')
     activation = prepare(host, make(stale=True), {"log-level": "info"})
-    assert (activation.due, activation.action) == (True, "restart")
+    assert (activation.due, activation.action) == (True, docker.RESTART)
     again = make(stale=True)
     again.prepare(host.plan(host.json("daemon.json", {"log-level": "info"})))
     assert not again.due

@@ -28,6 +28,7 @@ class Activation:
     """
 
     name = ""
+    action = ""  # in words
     known = frozenset({"when"})  # keys of the settings
 
     def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
@@ -49,7 +50,7 @@ class Activation:
 
     def describe(self) -> dict[str, Any]:
         """What will happen and why, as JSON data."""
-        return {"name": self.name, "action": self.name, "why": self.reasons}
+        return {"name": self.name, "action": self.action, "why": self.reasons}
 
     def prepare(self, plan: Plan) -> None:
         """Find out whether it is due, and why. Changes nothing.
@@ -84,6 +85,7 @@ class SystemdReload(Activation):
     """Have systemd read changed units."""
 
     name = "systemd-reload"
+    action = "reload systemd"
 
     def prepare(self, plan: Plan) -> None:
         """Due when a unit changes; without systemd there is nothing to tell."""
@@ -100,6 +102,7 @@ class ModulesLoad(Activation):
     """Load kernel modules, and never unload one."""
 
     name = "modules-load"
+    action = "load kernel modules"
     known = frozenset({"when", "modules"})
     _valid = re.compile(r"[A-Za-z0-9_]+")
 
@@ -138,6 +141,7 @@ class AuditRulesLoad(Activation):
     """Load the audit rules of /etc/audit/rules.d into the kernel."""
 
     name = "audit-rules-load"
+    action = "load audit rules"
     known = frozenset({"when", "rules"})
 
     def prepare(self, plan: Plan) -> None:

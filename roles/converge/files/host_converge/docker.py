@@ -34,6 +34,7 @@ _RELOADABLE: Mapping[str, Any] = {
     "registry-mirrors": [],
     "shutdown-timeout": 15,
 }
+RELOAD, RESTART = "reload docker", "restart docker"
 _SHOWN = 10
 
 
@@ -104,12 +105,12 @@ class Docker(Activation):
         keys = jsonkeys.parse(after.content or b"", self.config)
         elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
         by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= {"LiveRestoreEnabled"}
-        self.action = "reload" if by_reload and not elsewhere and not stale else "restart"
+        self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running = self.engine.running()
         self.memory["running"] = [container["Id"] for container in running]
-        if self.action == "restart":
+        if self.action == RESTART:
             self._refuse_to_stop(running, unit, keys)
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
@@ -181,7 +182,7 @@ class Docker(Activation):
 
     def describe(self) -> dict[str, Any]:
         """Action, reasons, and what they cost."""
-        described = {**super().describe(), "action": self.action}
+        described = super().describe()
         if self.stopping:
             described["stops"] = self.stopping
         if self.memory.get("switch_on"):
@@ -192,12 +193,12 @@ class Docker(Activation):
 
     def perform(self) -> None:
         """Reload or restart."""
-        if self.action == "reload" or self.memory["switch_on"]:
+        if self.action == RELOAD or self.memory["switch_on"]:
             self._stage("reload")
             self._reload()
         if self.memory["switch_on"]:
             wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
-        if self.action == "restart":
+        if self.action == RESTART:
             self._stage("restart")
             self._restart()
 
@@ -209,7 +210,7 @@ class Docker(Activation):
     def problems(self) -> list[str]:
         """What the engine does not do as planned, and containers that are lost."""
         try:
-            if self.action == "reload":
+            if self.action == RELOAD:
                 self._wait_for_info()
             info = self.engine.info()
             if info is None:
