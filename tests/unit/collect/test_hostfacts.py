@@ -81,6 +81,21 @@ def test_apparmor_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["active"], found["lockdown"]) == (["lockdown", "apparmor"], "integrity")
 
 
+def test_what_was_booted_and_what_is_declared_about_security_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda apparmor=0 rd.iscsi.password=secret quiet",
+        "/etc/selinux/config": "# SELINUX=disabled\nSELINUX=permissive\nSELINUXTYPE=default\n",
+    }
+    monkeypatch.setattr(kernel, "read_or", values.get)
+    monkeypatch.setattr(os.path, "exists", lambda path: path.startswith(("/boot/grub", "/etc/default")))
+    found = kernel.lsm()
+    assert found["boot"] == {"parameters": {"apparmor": "0"}, "grub": True}
+    assert found["selinux"]["config"] == {"SELINUX": "permissive", "SELINUXTYPE": "default"}
+    assert found["selinux"]["policy"] == "default"
+    monkeypatch.setattr(kernel, "read_or", {"/proc/cmdline": "root=/dev/vda apparmor=1"}.get)
+    assert kernel.lsm()["boot"] == {"parameters": {"apparmor": "1"}, "grub": False}
+
+
 @pytest.mark.parametrize(
     "text",
     [

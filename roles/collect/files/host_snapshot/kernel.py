@@ -33,7 +33,14 @@ _SETTINGS = """
     vm.unprivileged_userfaultfd
 """
 SETTINGS = tuple(_SETTINGS.split())
-MODULES = ("br_netfilter", "overlay", "ip_tables", "ip6_tables", "nf_tables", "nf_conntrack", "ip_vs")
+# What engines need, and what a host that uses it would miss.
+_MODULES = """
+    af_802154 algif_aead appletalk atm ax25 br_netfilter can cramfs dccp freevxfs hfs hfsplus ip6_tables
+    ip_tables ip_vs ipx jffs2 llc2 n_hdlc netrom nf_conntrack nf_tables overlay rds rose sctp tipc x25
+"""
+MODULES = tuple(_MODULES.split())
+# Words of the kernel's command line about security modules; others may hold passwords.
+_PARAMETERS = ("apparmor", "enforcing", "lsm", "security", "selinux")
 
 
 def sysctl() -> dict[str, str | None]:
@@ -64,6 +71,20 @@ def lsm() -> dict[str, Any]:
         "seccomp": os.path.exists("/proc/sys/kernel/seccomp/actions_avail")
         or "\nSeccomp:" in read_or("/proc/self/status", ""),
         "lockdown": _bracketed(read_or("/sys/kernel/security/lockdown", "")),
+        "boot": _boot(),
+    }
+
+
+def _boot() -> dict[str, Any]:
+    """What the kernel was told about security modules, and whether GRUB tells it."""
+    words = read_or("/proc/cmdline", "").split()
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    return {
+        "parameters": {name: given[name] for name in _PARAMETERS if name in given},
+        # GRUB says what it boots; its files alone may be left over from another boot loader.
+        "grub": "BOOT_IMAGE" in given
+        and os.path.exists("/boot/grub/grub.cfg")
+        and os.path.exists("/etc/default/grub"),
     }
 
 
@@ -75,19 +96,25 @@ def _apparmor() -> dict[str, Any]:
         for line in read_text("/sys/kernel/security/apparmor/profiles").splitlines():
             name, _, mode = line.rpartition(" (")
             profiles[name] = mode.rstrip(")")
-    return {"enabled": enabled, "profiles": profiles}
+    return {
+        "enabled": enabled,
+        "in_kernel": os.path.isdir("/sys/module/apparmor"),
+        "profiles": profiles,
+    }
 
 
 def _selinux() -> dict[str, Any]:
     enforce = read_or("/sys/fs/selinux/enforce", "")
-    policy = None
+    config = {}
     for line in read_or("/etc/selinux/config", "").splitlines():
-        if line.startswith("SELINUXTYPE="):
-            policy = line.partition("=")[2].strip()
+        name, equals, value = line.partition("=")
+        if equals and not name.lstrip().startswith("#"):
+            config[name.strip()] = value.strip()
     return {
         "enabled": enforce in ("0", "1"),
         "mode": {"0": "permissive", "1": "enforcing"}.get(enforce),
-        "policy": policy,
+        "policy": config.get("SELINUXTYPE"),
+        "config": config,
     }
 
 
