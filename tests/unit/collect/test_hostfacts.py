@@ -166,6 +166,39 @@ def test_firewall_front_end_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         firewall.read()
 
 
+def test_configurations_of_nftables_that_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, {"nft": '{"nftables": []}'})
+    flushing, keeping = tmp_path / "flushing", tmp_path / "keeping"
+    flushing.write_text("#!/usr/sbin/nft -f\n\n  flush ruleset\n")
+    keeping.write_text("# flush ruleset\ntable inet mine {}\n")
+    monkeypatch.setattr(firewall, "_NFTABLES", (str(flushing), str(keeping), str(tmp_path / "none")))
+    assert firewall.read()["flushing"] == [str(flushing)]
+
+
+@pytest.mark.parametrize(
+    ("environments", "port"),
+    [
+        ({30: {}, 20: {"SSH_CONNECTION": "192.0.2.1 50000 10.0.2.15 2222"}, 10: {}}, 2222),
+        ({30: {"SSH_CONNECTION": "2001:db8::1 50000 2001:db8::2 22"}}, 22),
+        ({30: {"SSH_CONNECTION": "set by somebody"}, 20: {}}, None),
+        ({30: {}}, None),
+    ],
+)
+def test_the_port_that_the_connection_came_to(
+    environments: dict[int, dict[str, str]], port: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def environment(pid: int) -> dict[str, str]:
+        try:
+            return environments[pid]
+        except KeyError:
+            raise PermissionError from None
+
+    monkeypatch.setattr("os.getpid", lambda: 30)
+    monkeypatch.setattr(system, "environment", environment)
+    monkeypatch.setattr(system, "parent", lambda pid: pid - 10)
+    assert system.ssh_port() == port
+
+
 def test_accounts() -> None:
     assert accounts.groups([0])["root"]["gid"] == 0
     assert "root" in accounts.groups(["root"])["root"]["primary"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from json import loads
 
-from host_snapshot.bounds import Absent, Failed, describe, run
+from host_snapshot.bounds import Absent, Failed, describe, read_or, run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
+
+# What nftables.service loads, on Debian and on the RedHat family.
+_NFTABLES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
+_FLUSH = re.compile(r"^\s*flush\s+ruleset\b", re.MULTILINE)
 
 
 def read() -> dict[str, Any]:
@@ -42,7 +47,8 @@ def read() -> dict[str, Any]:
     iptables = None
     if ipv4 is not None or ipv6 is not None:
         iptables = {"variant": _variant(ipv4, ask), "ipv4": ipv4, "ipv6": ipv6}
-    return {"iptables": iptables, "nft": ruleset, "errors": errors}
+    flushing = [path for path in _NFTABLES if _FLUSH.search(read_or(path, ""))]
+    return {"iptables": iptables, "nft": ruleset, "errors": errors, "flushing": flushing}
 
 
 def _variant(saved: str | None, ask: Any) -> str | None:

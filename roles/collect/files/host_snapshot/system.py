@@ -6,7 +6,7 @@ import os
 
 from host_snapshot.bounds import read_or, read_text
 from host_snapshot.mounts import read as read_mounts
-from host_snapshot.processes import environment
+from host_snapshot.processes import environment, parent
 from host_snapshot.units import split_words
 
 MYPY = False
@@ -31,6 +31,7 @@ def read() -> dict[str, Any]:
         "cgroup_version": cgroup_version(read_mounts()),
         "unprivileged_port_start": int(read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024")),
         "in_init_userns": read_or("/proc/self/uid_map", "").split() == ["0", "0", "4294967295"],
+        "ssh_port": ssh_port(),
     }
 
 
@@ -53,6 +54,24 @@ def in_container() -> bool:
         return "container" in environment(1)
     except OSError:
         return False
+
+
+def ssh_port() -> int | None:
+    """Port of this host that the ssh connection we came by goes to; None where there was none.
+
+    Behind a translated address it is not the one the controller knows. Sudo takes the variable away, so that
+    those who called us are asked, up to the one whom sshd started.
+    """
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            words = environment(pid).get("SSH_CONNECTION", "").split()
+        except OSError:
+            words = []
+        if len(words) == 4 and words[3].isdigit():
+            return int(words[3])
+        pid = parent(pid)
+    return None
 
 
 def cgroup_version(mounts: list[dict[str, Any]]) -> int | str:
