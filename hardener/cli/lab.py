@@ -14,7 +14,8 @@ _release = click.option(
     show_default=True,
     help="Debian release.",
 )
-_name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian and the release]")
+_bare = click.option("--bare", is_flag=True, help="One without Docker.")
+_name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian and what it is]")
 
 
 @click.group(short_help="A throw-away Docker host to try things on.")
@@ -28,15 +29,16 @@ def lab() -> None:
 
 @lab.command(short_help="Start a guest; print its inventory file.")
 @_release
+@_bare
 @_name
-def up(release: str, name: str | None) -> None:
+def up(release: str, *, bare: bool, name: str | None) -> None:
     """Start a pristine Docker host and print the path of an Ansible inventory for it.
 
-    A guest of that name that already runs is kept as it is.
+    A guest of that name that already runs is kept as it is. In a bare one, Docker is yet to be installed.
     """
     from hardener import lab as guests
 
-    guest = guests.up(_named(name, release), release, say=_say)
+    guest = guests.up(_named(name, release, bare=bare), _variant(release, bare=bare), say=_say)
     _say(f"guest {guest.name} is up: hardener lab ssh --name {guest.name}")
     click.echo(guest.inventory)
 
@@ -56,35 +58,41 @@ def status() -> None:
     context_settings={"allow_interspersed_args": False},
 )
 @_release
+@_bare
 @_name
 @click.option(
     "--user", type=click.Choice(["root", "lab"]), default="root", show_default=True, help="Who logs in."
 )
 @click.argument("command", nargs=-1)
-def ssh(release: str, name: str | None, user: str, command: tuple[str, ...]) -> None:
+def ssh(release: str, *, bare: bool, name: str | None, user: str, command: tuple[str, ...]) -> None:
     """Log in to a guest, or run COMMAND there, its words as they are.
 
     Both users may do everything: lab by sudo, which asks for no password.
     """
     from hardener import lab as guests
 
-    argv = guests.find(_named(name, release)).ssh_command(*command, user=user)
+    argv = guests.find(_named(name, release, bare=bare)).ssh_command(*command, user=user)
     os.execvp(argv[0], argv)  # noqa: S606 - becoming ssh is the point: its terminal and exit code are the user's
 
 
 @lab.command(short_help="End a guest and remove it.")
 @_release
+@_bare
 @_name
-def down(release: str, name: str | None) -> None:
+def down(release: str, *, bare: bool, name: str | None) -> None:
     """End a guest and remove all that belongs to it; the image stays for the next one."""
     from hardener import lab as guests
 
-    chosen = _named(name, release)
+    chosen = _named(name, release, bare=bare)
     _say(f"guest {chosen} is gone" if guests.down(chosen) else f"there is no guest {chosen}")
 
 
-def _named(name: str | None, release: str) -> str:
-    return name if name is not None else f"debian-{release}"
+def _variant(release: str, *, bare: bool) -> str:
+    return f"{release}-bare" if bare else release
+
+
+def _named(name: str | None, release: str, *, bare: bool) -> str:
+    return name if name is not None else f"debian-{_variant(release, bare=bare)}"
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Guests of the lab: pristine Docker hosts, restored from an image in seconds."""
+"""Guests of the lab: pristine hosts, restored from an image in seconds."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _RESTORE_TIMEOUT = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """A virtual machine with Docker active, reached by ssh on loopback.
+    """A virtual machine, with Docker active unless it is a bare one; reached by ssh on loopback.
 
     Attributes:
         name: what the user calls it, and its name in the inventory.
-        release: Debian release it runs: ``12``, ``13`` or ``testing``.
+        release: Debian release it runs: ``12``, ``13`` or ``testing``; ``13-bare`` is one without Docker.
         directory: where its files are.
         port: loopback port that leads to its ssh.
         user_key: private key that logs in as ``root`` and as ``lab``, who may use sudo.
@@ -98,7 +98,7 @@ def up(name: str, release: str, *, say: Say) -> Guest:
 
     Args:
         name: lower-case letters, digits and hyphens.
-        release: ``12``, ``13`` or ``testing``.
+        release: ``12``, ``13`` or ``testing``, with ``-bare`` for a guest without Docker.
         say: told what happens, line by line.
 
     Raises:
@@ -178,9 +178,7 @@ def _remove(directory: Path) -> None:
 
 
 def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
-    """Start a guest on a layer of its own above the image's disk, from the image's saved state."""
-    overlay = directory / "disk.qcow2"
-    host.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", str(overlay))
+    """Start a guest on layers of its own above the image's disks, from the image's saved state."""
     guest = Guest(
         name=name, release=release, directory=directory, port=qemu.free_port(), user_key=image.user_key
     )
@@ -189,7 +187,7 @@ def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
         accelerator=image.accelerator.read_text(),
         kernel=image.kernel,
         initrd=image.initrd,
-        disk=overlay,
+        disks=tuple(_overlay(disk, directory) for disk in (image.disk, image.data_disk)),
         disk_format="qcow2",
         port=guest.port,
     )
@@ -204,6 +202,13 @@ def _restore(name: str, release: str, directory: Path, image: Image) -> Guest:
         json.dumps({"release": release, "port": guest.port, "user_key": str(image.user_key)})
     )
     return guest
+
+
+def _overlay(disk: Path, directory: Path) -> Path:
+    """A layer above a disk of the image, which takes what this guest writes."""
+    overlay = directory / f"{disk.stem}.qcow2"
+    host.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(disk), "-F", "raw", str(overlay))
+    return overlay
 
 
 def _set_clock(guest: Guest, machine: Machine) -> None:

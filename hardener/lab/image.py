@@ -1,4 +1,4 @@
-"""Images of the lab: built once for a recipe, booted, and saved with Docker running."""
+"""Images of the lab: built once for a recipe, booted, and saved as a running guest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from hardener.lab.recipe import Release
 Say = Callable[[str], None]
 
 # Units still starting would be frozen into every guest: first the boot must be over.
-_DOCKER_RUNS = "systemctl is-system-running --wait; systemctl is-active docker && docker version && sync"
+_BOOTED = "systemctl is-system-running --wait; mountpoint /var/lib/docker && sync"
+_DOCKER_RUNS = f"{_BOOTED} && systemctl is-active docker && docker version && sync"
 
 # Seconds, in emulation on a busy machine; an idle one takes about a minute.
 _BOOT_TIMEOUT = 900
@@ -50,8 +51,13 @@ class Image:
         return self.directory / "disk.raw"
 
     @property
+    def data_disk(self) -> Path:
+        """The disk of Docker's data root; never written again either."""
+        return self.directory / "data.raw"
+
+    @property
     def state(self) -> Path:
-        """Memory and devices of the guest with Docker active."""
+        """Memory and devices of the running guest."""
         return self.directory / "state"
 
     @property
@@ -99,7 +105,7 @@ def build(release: Release, *, say: Say) -> Image:
         try:
             say(f"building a Debian {release.name} guest in {images}, once; takes a few minutes")
             _install(draft, release)
-            _boot_and_save(draft, say=say)
+            _boot_and_save(draft, release, say=say)
             draft.directory.rename(image.directory)
         finally:
             shutil.rmtree(draft.directory, ignore_errors=True)
@@ -107,7 +113,7 @@ def build(release: Release, *, say: Say) -> Image:
 
 
 def _install(image: Image, release: Release) -> None:
-    """Make the root disk, and take the kernel out of it."""
+    """Make the disks, and take the kernel out of the root disk."""
     authorized_key = ssh.generate_key(image.user_key, comment="hardener-lab")
     ssh.generate_key(image.host_key, comment="hardener-lab-guest")
     files = recipe.guest_files(host_key=image.host_key.read_text(), authorized_key=authorized_key)
@@ -125,6 +131,15 @@ def _install(image: Image, release: Release) -> None:
             hint="packages come from Debian by apt: apt-get update must work on this machine",
         )
     files_tar.unlink()
+    _make_data_disk(image.data_disk)
+
+
+def _make_data_disk(disk: Path) -> None:
+    """Make the empty disk that is mounted where Docker keeps its data."""
+    # Complete, so that no kernel thread goes on making it in every guest.
+    complete = ("-E", "lazy_itable_init=0,lazy_journal_init=0")
+    label = ("-L", recipe.DATA_DISK_LABEL)
+    host.run("mke2fs", "-q", "-t", "ext4", *label, *complete, str(disk), recipe.DATA_DISK_SIZE)
 
 
 def _bootstrap_to_disk(bootstrap: list[str], disk: Path, *, log: Path) -> bool:
@@ -175,8 +190,8 @@ def _to_gnu_tar(source: IO[bytes], target: IO[bytes]) -> None:
             writing.addfile(member, reading.extractfile(member) if member.isreg() else None)
 
 
-def _boot_and_save(image: Image, *, say: Say) -> None:
-    """Boot the guest, wait for Docker, and save its state."""
+def _boot_and_save(image: Image, release: Release, *, say: Say) -> None:
+    """Boot the guest, wait until it and Docker run, and save its state."""
     accelerator = qemu.choose_accelerator(image.kernel)
     image.accelerator.write_text(accelerator)
     say(f"booting it with {'hardware virtualisation' if accelerator == 'kvm' else 'emulation'}")
@@ -185,7 +200,7 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
         accelerator=accelerator,
         kernel=image.kernel,
         initrd=image.initrd,
-        disk=image.disk,
+        disks=(image.disk, image.data_disk),
         disk_format="raw",
         port=qemu.free_port(),
     )
@@ -200,8 +215,15 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
             stderr=log,
         )
     try:
-        _wait_for_docker(machine, process, known_hosts=known_hosts, user_key=image.user_key)
-        say("saving it with Docker active")
+        ready = ssh.command(
+            user="root",
+            port=machine.port,
+            user_key=image.user_key,
+            known_hosts=known_hosts,
+            argv=("sh", "-c", _DOCKER_RUNS if release.docker else _BOOTED),
+        )
+        _wait_until(ready, machine, process)
+        say(f"saving it with Docker {'active' if release.docker else 'not there'}")
         with qemu.Qmp(image.directory) as control:
             control.save_state(image.state)
         process.wait(timeout=60)
@@ -212,16 +234,12 @@ def _boot_and_save(image: Image, *, say: Say) -> None:
     (image.directory / "qmp").unlink(missing_ok=True)
 
 
-def _wait_for_docker(
-    machine: Machine, process: subprocess.Popen[bytes], *, known_hosts: Path, user_key: Path
-) -> None:
-    ready = ssh.command(
-        user="root",
-        port=machine.port,
-        user_key=user_key,
-        known_hosts=known_hosts,
-        argv=("sh", "-c", _DOCKER_RUNS),
-    )
+def _wait_until(ready: list[str], machine: Machine, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the command that asks whether the guest is ready succeeds.
+
+    Raises:
+        InternalError: it never does.
+    """
     deadline = time.monotonic() + _BOOT_TIMEOUT
     last = ""
     while process.poll() is None and time.monotonic() < deadline:
@@ -241,5 +259,5 @@ def _wait_for_docker(
         last = text.line(shown.stderr or shown.stdout)
         time.sleep(1)
     raise InternalError(
-        f"the guest got no Docker running: {last or 'no answer'}; its console says: {machine.last_words()}"
+        f"the guest does not get ready: {last or 'no answer'}; its console says: {machine.last_words()}"
     )

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -41,7 +42,7 @@ class Machine:
         accelerator: ``kvm`` or ``tcg``.
         kernel: the kernel to boot.
         initrd: its initial RAM disk.
-        disk: the root disk.
+        disks: the root disk and the one of Docker's data root.
         disk_format: ``raw`` or ``qcow2``.
         port: loopback port that leads to the guest's ssh.
     """
@@ -50,7 +51,7 @@ class Machine:
     accelerator: str
     kernel: Path
     initrd: Path
-    disk: Path
+    disks: tuple[Path, ...]
     disk_format: str
     port: int
 
@@ -74,11 +75,6 @@ class Machine:
 
     def command(self, *extra: str) -> list[str]:
         """The command line; a saved state fits only the very same devices."""
-        disk = {
-            "driver": self.disk_format,
-            "node-name": "disk",
-            "file": {"driver": "file", "filename": str(self.disk)},
-        }
         return [
             QEMU,
             *hardware(self.accelerator),
@@ -90,7 +86,7 @@ class Machine:
                 "-append",
                 recipe.KERNEL_COMMAND_LINE,
             ),
-            *("-blockdev", json.dumps(disk), "-device", "virtio-blk-pci,drive=disk"),
+            *self._disks(),
             *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=net", "-device", "virtio-rng-pci"),
             *("-serial", f"file:{self.console}", "-pidfile", str(self.pidfile)),
@@ -99,6 +95,16 @@ class Machine:
             *("-sandbox", "on,obsolete=deny,resourcecontrol=deny"),
             *extra,
         ]
+
+    def _disks(self) -> Iterator[str]:
+        """Options that give it its disks, in the order in which the guest finds them."""
+        for number, path in enumerate(self.disks):
+            disk = {
+                "driver": self.disk_format,
+                "node-name": f"disk{number}",
+                "file": {"driver": "file", "filename": str(path)},
+            }
+            yield from ("-blockdev", json.dumps(disk), "-device", f"virtio-blk-pci,drive=disk{number}")
 
 
 def hardware(accelerator: str) -> tuple[str, ...]:

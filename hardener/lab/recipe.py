@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -12,6 +13,10 @@ from hardener.errors import HardenerError
 
 MEMORY_MIB = 1536
 DISK_SIZE = "8G"
+
+# Docker's data root is a disk of its own, as the benchmark wants it, from before Docker first starts.
+DATA_DISK_SIZE = "8G"
+DATA_DISK_LABEL = "docker"
 LAB_USER = "lab"
 
 _PACKAGES = (
@@ -21,7 +26,6 @@ _PACKAGES = (
     "busybox-static",
     "ca-certificates",
     "dbus",
-    "docker.io",
     "iproute2",
     "iptables",
     "kmod",
@@ -43,6 +47,11 @@ _HOSTS = """\
 ::1 localhost ip6-localhost ip6-loopback
 """
 
+_FSTAB = f"""\
+/dev/vda / ext4 defaults 0 1
+LABEL={DATA_DISK_LABEL} /var/lib/docker ext4 defaults 0 2
+"""
+
 # Addresses of QEMU's user network; static, so that no boot waits for a lease.
 _NETWORK = """\
 [Match]
@@ -53,6 +62,8 @@ Address=10.0.2.15/24
 Gateway=10.0.2.2
 """
 
+_BARE = "-bare"
+
 KERNEL_COMMAND_LINE = "root=/dev/vda rw console=ttyS0 apparmor=1 security=apparmor net.ifnames=0"
 
 
@@ -61,33 +72,38 @@ class Release:
     """A Debian release that a guest can run.
 
     Attributes:
-        name: what a user says, ``13``.
+        name: what a user says: ``13``, or ``13-bare`` for a guest without Docker.
         suite: what an archive calls it, ``trixie``.
-        extra_packages: packages beside the common ones.
+        docker: packages of Docker; none in a bare guest.
         apt_options: apt settings for the build, kept in the guest.
     """
 
     name: str
     suite: str
-    extra_packages: tuple[str, ...] = ()
+    docker: tuple[str, ...]
     apt_options: tuple[str, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
         """Everything that is installed, sorted."""
-        return tuple(sorted({*_PACKAGES, *self.extra_packages}))
+        return tuple(sorted({*_PACKAGES, *self.docker}))
+
+    @property
+    def bare(self) -> Release:
+        """The same without Docker."""
+        return dataclasses.replace(self, name=f"{self.name}{_BARE}", docker=())
 
 
 RELEASES = {
     release.name: release
     for release in (
-        Release(name="12", suite="bookworm"),
-        Release(name="13", suite="trixie", extra_packages=("docker-cli",)),
+        Release(name="12", suite="bookworm", docker=("docker.io",)),
+        Release(name="13", suite="trixie", docker=("docker.io", "docker-cli")),
         # A mirror may hold a dated copy of testing; its index is still signed, only no longer fresh.
         Release(
             name="testing",
             suite="testing",
-            extra_packages=("docker-cli",),
+            docker=("docker.io", "docker-cli"),
             apt_options=('Acquire::Check-Valid-Until "false"',),
         ),
     )
@@ -95,17 +111,15 @@ RELEASES = {
 
 
 def release_named(name: str) -> Release:
-    """The release of that name.
+    """The release of that name, without Docker if that ends in ``-bare``.
 
     Raises:
         HardenerError: there is no such release.
     """
-    try:
-        return RELEASES[name]
-    except KeyError:
-        raise HardenerError(
-            f"the lab knows no Debian {name!r}", hint=f"one of {', '.join(RELEASES)}"
-        ) from None
+    release = RELEASES.get(name.removesuffix(_BARE))
+    if release is None:
+        raise HardenerError(f"the lab knows no Debian {name!r}", hint=f"one of {', '.join(RELEASES)}")
+    return release.bare if name.endswith(_BARE) else release
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +140,9 @@ def guest_files(*, host_key: str, authorized_key: str) -> tuple[GuestFile, ...]:
     """
     return (
         GuestFile("etc/hostname", "lab\n"),
-        GuestFile(
-            "etc/hosts", "127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost ip6-localhost ip6-loopback\n"
-        ),
+        GuestFile("etc/hosts", _HOSTS),
         GuestFile("etc/resolv.conf", "nameserver 10.0.2.3\n"),
-        GuestFile("etc/fstab", "/dev/vda / ext4 defaults 0 1\n"),
+        GuestFile("etc/fstab", _FSTAB),
         GuestFile("etc/systemd/network/eth0.network", _NETWORK),
         GuestFile("etc/ssh/ssh_host_ed25519_key", host_key, 0o600),
         GuestFile(f"etc/sudoers.d/{LAB_USER}", f"{LAB_USER} ALL=(ALL) NOPASSWD: ALL\n", 0o440),
@@ -170,6 +182,7 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         f"tar-in {files_tar} /",
         f'chroot "$1" useradd --create-home --shell /bin/bash {LAB_USER}',
         'chroot "$1" systemctl enable systemd-networkd.service',
+        'mkdir --parents "$1"/var/lib/docker',
         f"download /vmlinuz {kernel}",
         f"download /initrd.img {initrd}",
     )
@@ -197,7 +210,7 @@ def image_name(release: Release, *, machine: list[str]) -> str:
     ingredients = [
         bootstrap_command(release, files_tar="", kernel="", initrd=""),
         [(file.path, file.content, file.mode) for file in guest_files(host_key="", authorized_key="")],
-        [DISK_SIZE, MEMORY_MIB, KERNEL_COMMAND_LINE],
+        [DISK_SIZE, DATA_DISK_SIZE, MEMORY_MIB, KERNEL_COMMAND_LINE],
         machine,
     ]
     digest = hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()

@@ -28,6 +28,23 @@ def test_a_guest_is_a_docker_host_with_what_protections_need(guest: lab.Guest) -
     # The clock stood still since the image was saved, for days perhaps.
     assert abs(float(guest.ssh("date", "+%s.%N").stdout) - time.time()) < 5
     assert guest.ssh("sudo", "id", "-u", user="lab").stdout == "0\n"
+    assert data_disk(guest) == "/dev/vdb /var/lib/docker ext4"
+
+
+def data_disk(guest: lab.Guest) -> str:
+    """The disk that is mounted where Docker keeps its data, and as what."""
+    return guest.ssh(
+        "findmnt", "--noheadings", "--raw", "--output=SOURCE,TARGET,FSTYPE", "/var/lib/docker"
+    ).stdout.strip()
+
+
+def test_a_bare_guest_has_the_disk_for_docker_and_no_docker(boot: Boot) -> None:
+    guest = boot("13-bare")
+    assert guest.ssh("systemctl", "is-system-running", check=False).stdout == "running\n"
+    assert "docker" not in guest.ssh("dpkg-query", "--show", "--showformat=${Package}\\n").stdout
+    assert guest.ssh("sh", "-c", "command -v dockerd containerd docker", check=False).stdout == ""
+    assert data_disk(guest) == "/dev/vdb /var/lib/docker ext4"
+    assert guest.ssh("ls", "-A", "/var/lib/docker").stdout == "lost+found\n"
 
 
 @pytest.mark.parametrize("guest", DOCKER, indirect=True)
@@ -86,7 +103,7 @@ def test_two_guests_live_apart_and_each_starts_pristine(boot: Boot) -> None:
 def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:
     guest = boot("13")
     before = guest.ssh("cat", "/proc/sys/kernel/random/boot_id").stdout
-    guest.ssh("touch", "/root/kept")
+    guest.ssh("touch", "/root/kept", "/var/lib/docker/kept")
     guest.ssh("systemctl", "reboot", check=False)
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
@@ -94,7 +111,8 @@ def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:
         if now.returncode == 0 and now.stdout != before:
             break
         time.sleep(1)
-    guest.ssh("test", "-e", "/root/kept")
+    guest.ssh("test", "-e", "/root/kept", "-a", "-e", "/var/lib/docker/kept")
+    assert data_disk(guest) == "/dev/vdb /var/lib/docker ext4"
 
 
 def test_nobody_but_this_machine_reaches_a_guest(guest: lab.Guest) -> None:

@@ -49,6 +49,14 @@ def test_up_prints_the_inventory_and_talks_on_standard_error(guests: dict[str, l
     assert guests["debian-12"].release == "12"
 
 
+def test_a_bare_guest_is_another_one(guests: dict[str, lab.Guest]) -> None:
+    run("up")
+    assert run("up", "--bare").stdout == "/cache/guests/debian-13-bare/inventory.yml\n"
+    assert guests["debian-13-bare"].release == "13-bare"
+    assert "guest debian-13-bare is gone" in run("down", "--bare").stderr
+    assert list(guests) == ["debian-13"]
+
+
 def test_a_guest_has_the_name_it_is_given(guests: dict[str, lab.Guest]) -> None:
     run("up", "--name", "mine")
     assert guests["mine"].release == "13"

@@ -30,7 +30,8 @@ def restored(cache: Path, process: Start, monkeypatch: pytest.MonkeyPatch) -> li
         return image
 
     def start(machine: qemu.Machine, *, incoming: Path) -> None:
-        assert machine.disk.is_relative_to(machine.directory)
+        # A guest that wrote to the image's own disks would spoil them for all others.
+        assert [disk.parent for disk in machine.disks] == [machine.directory] * 2
         assert incoming == image.state
         names.append(machine.directory.name)
         machine.pidfile.write_text(str(process("qemu-system-x86_64", str(machine.pidfile)).pid))
@@ -90,6 +91,12 @@ def test_a_name_taken_by_another_release_is_an_error(restored: list[str]) -> Non
     lab.up("a", "13", say=quiet)
     with pytest.raises(HardenerError, match=r"guest a runs Debian 13.*lab down --name a"):
         lab.up("a", "12", say=quiet)
+
+
+def test_a_bare_guest_is_no_docker_host(restored: list[str]) -> None:
+    assert lab.up("a", "13-bare", say=quiet).release == "13-bare"
+    with pytest.raises(HardenerError, match=r"guest a runs Debian 13-bare"):
+        lab.up("a", "13", say=quiet)
 
 
 def test_an_unknown_release_is_an_error_before_anything_is_touched(restored: list[str], cache: Path) -> None:

@@ -23,7 +23,7 @@ def builds(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(release.name)
         draft.disk.write_text("disk")
 
-    def boot_and_save(draft: Image, *, say: image.Say) -> None:
+    def boot_and_save(draft: Image, release: Release, *, say: image.Say) -> None:
         draft.state.write_text("state")
 
     monkeypatch.setattr(host, "require_tools", lambda: None)
@@ -45,15 +45,16 @@ def test_an_image_is_built_once(builds: list[str]) -> None:
 
 
 def test_releases_have_images_of_their_own(builds: list[str]) -> None:
-    images = {image.build(release, say=quiet).directory for release in RELEASES.values()}
-    assert len(images) == len(builds) == 3
+    releases = [*RELEASES.values(), *(release.bare for release in RELEASES.values())]
+    images = {image.build(release, say=quiet).directory for release in releases}
+    assert len(images) == len(builds) == 6
 
 
 @pytest.mark.parametrize("error", [HardenerError("no network"), KeyboardInterrupt()])
 def test_a_failed_build_leaves_nothing(
     builds: list[str], cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def fail(draft: Image, *, say: image.Say) -> None:
+    def fail(draft: Image, release: Release, *, say: image.Say) -> None:
         raise error
 
     with monkeypatch.context() as patched:

@@ -23,7 +23,7 @@ def machine(directory: Path, *, accelerator: str = "tcg", disk: str = "disk.qcow
         accelerator=accelerator,
         kernel=Path("/i/vmlinuz"),
         initrd=Path("/i/initrd.img"),
-        disk=directory / disk,
+        disks=(directory / disk, directory / "data.qcow2"),
         disk_format="qcow2",
         port=2222,
     )
@@ -41,8 +41,16 @@ def test_the_guest_is_reached_on_loopback_only() -> None:
 
 
 def test_the_disk_is_named_so_that_no_comma_is_an_option() -> None:
-    (disk,) = option(machine(Path("/g"), disk="a,readonly=on").command(), "-blockdev")
-    assert json.loads(disk)["file"]["filename"] == "/g/a,readonly=on"
+    root, _data = option(machine(Path("/g"), disk="a,readonly=on").command(), "-blockdev")
+    assert json.loads(root)["file"]["filename"] == "/g/a,readonly=on"
+
+
+def test_the_disks_come_in_order_for_the_kernel_boots_from_the_first() -> None:
+    command = machine(Path("/g")).command()
+    disks = [json.loads(disk) for disk in option(command, "-blockdev")]
+    assert [disk["file"]["filename"] for disk in disks] == ["/g/disk.qcow2", "/g/data.qcow2"]
+    devices = [device for device in option(command, "-device") if "blk" in device]
+    assert devices == [f"virtio-blk-pci,drive={disk['node-name']}" for disk in disks]
 
 
 @pytest.mark.parametrize(("accelerator", "cpu"), [("kvm", "host"), ("tcg", "max")])

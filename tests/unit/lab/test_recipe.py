@@ -31,7 +31,7 @@ def test_the_name_of_an_image_is_stable_and_says_the_release() -> None:
     "other",
     [
         dataclasses.replace(TRIXIE, suite="sid"),
-        dataclasses.replace(TRIXIE, extra_packages=()),
+        dataclasses.replace(TRIXIE, docker=("docker.io",)),
         dataclasses.replace(TRIXIE, apt_options=("APT::Install-Suggests 1",)),
     ],
     ids=["suite", "packages", "apt options"],
@@ -47,7 +47,14 @@ def test_the_name_changes_with_the_virtual_machine() -> None:
 
 @pytest.mark.parametrize(
     ("constant", "value"),
-    [("DISK_SIZE", "9G"), ("MEMORY_MIB", 9), ("KERNEL_COMMAND_LINE", "quiet"), ("_NETWORK", "other")],
+    [
+        ("DISK_SIZE", "9G"),
+        ("DATA_DISK_SIZE", "9G"),
+        ("MEMORY_MIB", 9),
+        ("KERNEL_COMMAND_LINE", "quiet"),
+        ("_NETWORK", "other"),
+        ("_FSTAB", "other"),
+    ],
 )
 def test_the_name_changes_with_the_rest_of_the_recipe(
     monkeypatch: pytest.MonkeyPatch, constant: str, value: object
@@ -78,13 +85,34 @@ def test_the_client_is_named_where_it_is_a_package_of_its_own() -> None:
     }
 
 
+@pytest.mark.parametrize("name", RELEASES)
+def test_a_bare_guest_is_the_same_but_for_docker(name: str) -> None:
+    docker, bare = recipe.release_named(name), recipe.release_named(f"{name}-bare")
+    assert set(docker.packages) - set(bare.packages) == set(docker.docker)
+    assert not [package for package in bare.packages if "docker" in package]
+    assert (bare.name, bare.suite, bare.apt_options) == (f"{name}-bare", docker.suite, docker.apt_options)
+    assert recipe.image_name(bare, machine=MACHINE) != recipe.image_name(docker, machine=MACHINE)
+
+
+def test_the_data_root_is_on_the_disk_made_for_it_even_where_docker_comes_later() -> None:
+    files = {file.path: file.content for file in recipe.guest_files(host_key="", authorized_key="")}
+    assert f"LABEL={recipe.DATA_DISK_LABEL} /var/lib/docker ext4" in files["etc/fstab"]
+    hooks = [
+        word
+        for word in bootstrap(TRIXIE.bare)
+        if word.startswith("--customize-hook") and "/var/lib/docker" in word
+    ]
+    assert hooks == ['--customize-hook=mkdir --parents "$1"/var/lib/docker']
+
+
 def test_auditd_is_left_to_the_role_that_installs_it() -> None:
     assert not [name for name, release in RELEASES.items() if "auditd" in release.packages]
 
 
-def test_an_unknown_release_names_those_there_are() -> None:
-    with pytest.raises(HardenerError, match=r"Debian '14' .*12, 13, testing"):
-        recipe.release_named("14")
+@pytest.mark.parametrize("name", ["14", "14-bare", "-bare", "13-bare-bare"])
+def test_an_unknown_release_names_those_there_are(name: str) -> None:
+    with pytest.raises(HardenerError, match=rf"Debian '{name}' .*12, 13, testing"):
+        recipe.release_named(name)
 
 
 def test_the_guests_files_belong_to_root_and_secrets_to_nobody_else() -> None:
