@@ -43,7 +43,7 @@ def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
         f"ssh -F none -p {server.port} -i {server.user_key} -o UserKnownHostsFile={server.known_hosts}"
         f" -o BatchMode=yes root@127.0.0.1 'cat > /dev/null; python3 {script}' < {script} > /dev/null"
     )
-    return [shutil.which("sh") or "sh", "-c", f'seq {hosts} | xargs -P 25 -I@ sh -c "$0"', ssh]
+    return [shutil.which("sh") or "sh", "-c", f'seq {hosts} | xargs -P 25 -I{{}} sh -c "$0"', ssh]
 
 
 def run(hosts: int, *, runs: int) -> dict[str, Timing]:

@@ -37,10 +37,10 @@ class Impact(StrEnum):
     NONE = "none"
     RELOAD = "reload"
     DAEMON_RESTART = "daemon-restart"
+    CONNECTIVITY = "connectivity"
     CONTAINERS_STOP = "containers-stop"
     CONTAINERS_RECREATE = "containers-recreate"
     DATA_HIDDEN = "data-hidden"
-    CONNECTIVITY = "connectivity"
     REBOOT = "reboot"
 
 

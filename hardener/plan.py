@@ -1,9 +1,15 @@
-"""Decide what to change: the roles that remediate what fails on a host, in order, and their cost. Pure."""
+"""Decide what to change: what fails on a host, what remediates it, and what that costs. Pure.
+
+``plan`` tells what an assessment lets expect. What becomes of it on the host itself, and at what cost, only
+the host knows: ``outlook`` joins the plan with what its transaction answered, in check mode or afterwards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from hardener.model import Assessment, Finding, Impact
 
@@ -12,10 +18,11 @@ _CHEAPEST_FIRST = tuple(Impact)  # as the model lists them
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One role to run on a host."""
+    """One decision of a role: the variable, and the failing controls that it remediates."""
 
     role: str
-    findings: tuple[Finding, ...]  # what it remediates, in benchmark order
+    variable: str
+    findings: tuple[Finding, ...]  # in benchmark order
 
     @property
     def impact(self) -> Impact:
@@ -29,25 +36,114 @@ class Plan:
 
     host: str
     steps: tuple[Step, ...]
+    beyond: tuple[Finding, ...] = ()  # failing, and no role remediates it
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """Names of the roles, in order."""
-        return tuple(step.role for step in self.steps)
+    def variables(self) -> dict[str, list[str]]:
+        """The variables to decide, by role, in order: what the playbook wants to know."""
+        by_role: dict[str, list[str]] = {}
+        for step in self.steps:
+            by_role.setdefault(step.role, []).append(step.variable)
+        return by_role
+
+
+class Fate(StrEnum):
+    """What becomes of a step on its host."""
+
+    CHANGE = "change"  # it is applied, or would be
+    HELD = "held"  # it costs more than is allowed
+    BLOCKED = "blocked"  # it is not possible on this host
+    UNCHANGED = "unchanged"  # there is nothing to change, though the control fails
+    UNKNOWN = "unknown"  # the host gave no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A step, and what becomes of it on its host."""
+
+    step: Step
+    fate: Fate
+    impact: Impact
+    reason: str = ""
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is done on one host: each step's fate, every change, and what happens once for all of them."""
+
+    plan: Plan
+    decisions: tuple[Decision, ...]
+    changes: tuple[Mapping[str, Any], ...] = ()  # path, what, and the diff as "prepared"
+    activations: tuple[Mapping[str, Any], ...] = ()  # action, why, and whom it stops
+    notes: tuple[str, ...] = ()
+    allow: str = ""  # the worst that was allowed
+    digest: str = ""  # name of exactly this plan on exactly this host
+    failure: str = ""  # why the host gave no answer
+
+    @property
+    def host(self) -> str:
+        """Name of the host."""
+        return self.plan.host
+
+
+_FATES = {"change": Fate.CHANGE, "held": Fate.HELD, "refused": Fate.BLOCKED, "unchanged": Fate.UNCHANGED}
 
 
 def plan(assessment: Assessment) -> Plan:
     """Plan the remediation of one host."""
-    by_role: dict[str, list[Finding]] = {}
+    by_variable: dict[tuple[str, str], list[Finding]] = {}
+    beyond = []
     for finding in assessment.failing():
         if remediation := finding.control.remediation:
-            by_role.setdefault(remediation.role, []).append(finding)
-    steps = [Step(role, tuple(findings)) for role, findings in by_role.items()]
+            by_variable.setdefault((remediation.role, remediation.variable), []).append(finding)
+        else:
+            beyond.append(finding)
+    steps = [Step(role, variable, tuple(findings)) for (role, variable), findings in by_variable.items()]
     # Stable: of equal impact, the one comes first whose control does.
-    return Plan(assessment.host, tuple(sorted(steps, key=lambda step: _CHEAPEST_FIRST.index(step.impact))))
+    steps.sort(key=lambda step: _CHEAPEST_FIRST.index(step.impact))
+    return Plan(assessment.host, tuple(steps), tuple(beyond))
 
 
-def _impacts(findings: tuple[Finding, ...]) -> Iterator[Impact]:
+def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outlook:
+    """Join a plan with what the host's transaction answered.
+
+    Args:
+        plan: what was asked for.
+        answer: result of the action ``converge``; empty where there is none.
+        failure: why there is none.
+    """
+    documents = {str(document["name"]): document for document in answer.get("documents", ())}
+    diffs = {str(each["path"]): str(each.get("prepared", "")) for each in answer.get("diff") or ()}
+    return Outlook(
+        plan,
+        tuple(_decision(step, documents) for step in plan.steps),
+        changes=tuple(
+            {**change, "diff": diffs.get(str(change["path"]), "")} for change in answer.get("changes", ())
+        ),
+        activations=tuple(answer.get("activations", ())),
+        notes=(*answer.get("notes", ()), *answer.get("pending", ())),
+        allow=str(answer.get("allow", "")),
+        digest=str(answer.get("plan", "")),
+        failure=failure or str(answer.get("reason", "")) if not documents else "",
+    )
+
+
+def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decision:
+    # A role that can do nothing on a host answers with one document of its own name.
+    document = documents.get(step.variable) or documents.get(step.role)
+    if document is None:
+        return Decision(step, Fate.UNKNOWN, step.impact)
+    return Decision(
+        step,
+        _FATES[document["state"]],
+        Impact(document["impact"]),
+        str(document["reason"]),
+        tuple(map(str, document["paths"])),
+    )
+
+
+def _impacts(findings: Sequence[Finding]) -> Iterator[Impact]:
     for finding in findings:
         if remediation := finding.control.remediation:
             yield remediation.impact

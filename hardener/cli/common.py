@@ -14,6 +14,7 @@ import click
 
 from hardener import catalogue
 from hardener.errors import HardenerError
+from hardener.model import Impact
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
@@ -101,13 +102,7 @@ class ReportFiles:
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
         for path in self.named().values():
-            folder = path.absolute().parent
-            if not folder.is_dir():
-                raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
-            # A device or a pipe is written to; a file is replaced, for which its folder counts.
-            regular = path.is_file() or not path.exists()
-            if not os.access(folder if regular else path, os.W_OK):
-                raise HardenerError(f"cannot write {path}: permission denied")
+            require_writable(path)
 
     def reports(self, run: RunInfo) -> dict[Path, Report]:
         """The reports of a run by their files."""
@@ -136,6 +131,21 @@ class ReportFiles:
         """The files by what they are called."""
         files = {"JUnit": self.junit, "JSON": self.json}
         return {name: path for name, path in files.items() if path is not None}
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it is to hold.
+
+    Raises:
+        HardenerError: it cannot.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
+    # A device or a pipe is written to; a file is replaced, for which its folder counts.
+    regular = path.is_file() or not path.exists()
+    if not os.access(folder if regular else path, os.W_OK):
+        raise HardenerError(f"cannot write {path}: permission denied")
 
 
 def _ask(what: str) -> str:
@@ -234,6 +244,14 @@ report_options = _group(
     click.option(
         "--json", type=click.Path(path_type=Path), metavar="PATH", help="Write all findings as JSON."
     ),
+)
+
+allow_option = click.option(
+    "--allow",
+    type=click.Choice([impact.value for impact in Impact]),
+    callback=lambda _context, _parameter, value: value and Impact(value),
+    help="The worst that a change may cost a host; what costs more is held and listed."
+    "  [default: converge_allow of the inventory, else daemon-restart]",
 )
 
 exit_zero_option = click.option(

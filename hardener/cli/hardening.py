@@ -1,8 +1,8 @@
-"""The middle of ``hardener harden``: say what is planned, run the roles, hear how it went."""
+"""The middle of ``hardener harden`` and ``hardener plan``: say what is planned, run it, hear how it went."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -11,17 +11,24 @@ from hardener.cli.diffs import render
 from hardener.cli.progress import Progress
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, Hosts, State, TaskResult
-from hardener.plan import Plan
+from hardener.model import Impact
+from hardener.plan import Fate, Outlook, Plan, outlook
+from hardener.reports.planfile import Reviewed
 from hardener.text import line
+
+# What a script must hear of first comes last.
+SEVERITY = (ExitCode.COMPLIANT, ExitCode.INCOMPLETE, ExitCode.NOT_COMPLIANT, ExitCode.ROLLED_BACK)
 
 _HOSTS_NAMED = 5
 _ROLLED_BACK = frozenset({"rolled_back", "rollback_failed"})
+_LEFT = {Fate.HELD: "held", Fate.BLOCKED: "blocked"}
 
 
 @dataclass(frozen=True, slots=True)
 class Hardened:
-    """How hardening went."""
+    """How hardening went; ``outlooks`` has one a host with a plan, in their order."""
 
+    outlooks: tuple[Outlook, ...] = ()
     failed: frozenset[str] = frozenset()
     rolled_back: frozenset[str] = frozenset()
 
@@ -37,10 +44,12 @@ def announce(plans: Sequence[Plan]) -> None:
     """Say on standard error what will be done, once for all hosts that need the same."""
     alike: dict[str, list[str]] = {}
     for plan in plans:
-        steps = [
-            f"{step.role} ({len(step.findings)} failing, impact up to {step.impact})" for step in plan.steps
-        ]
-        alike.setdefault(", ".join(steps), []).append(line(plan.host))
+        failing = {
+            role: sum(len(step.findings) for step in plan.steps if step.role == role)
+            for role in plan.variables
+        }
+        steps = ", ".join(f"{role} ({count} failing)" for role, count in failing.items())
+        alike.setdefault(steps, []).append(line(plan.host))
     for what, hosts in alike.items():
         more = f" and {len(hosts) - _HOSTS_NAMED} more" if len(hosts) > _HOSTS_NAMED else ""
         click.echo(f"plan: {', '.join(hosts[:_HOSTS_NAMED])}{more}: {what}", err=True)
@@ -48,45 +57,98 @@ def announce(plans: Sequence[Plan]) -> None:
         click.echo("plan: nothing fails that a role remediates", err=True)
 
 
-def apply(fleet: Fleet, plans: Sequence[Plan], *, check: bool, diff: bool, plain: bool) -> Hardened:
+def apply(
+    fleet: Fleet,
+    plans: Sequence[Plan],
+    *,
+    allow: Impact | None,
+    reviewed: Mapping[str, Reviewed] | None = None,
+    check: bool,
+    diff: bool = False,
+    plain: bool,
+) -> Hardened:
     """Run the planned roles; hosts without a plan are not touched.
 
     Args:
         fleet: the hosts.
         plans: what to run on which.
+        allow: the worst that a change may cost; None leaves that to the inventory.
+        reviewed: plans that somebody has reviewed; a host refuses what is not exactly that.
         check: change nothing, only predict.
         diff: show every change on standard output.
         plain: no live progress.
     """
     if not plans:
         return Hardened()
-    roles = {plan.host: list(plan.roles) for plan in plans}
-    rolled_back: set[str] = set()
+    variables: dict[str, object] = {"harden_plan": {plan.host: plan.variables for plan in plans}}
+    if allow:
+        variables["converge_allow"] = str(allow)
+    if reviewed is not None:
+        variables["harden_plan"] = {host: each.variables for host, each in reviewed.items()}
+        variables["harden_reviewed"] = {
+            host: {"digest": each.digest, "allow": each.allow.value} for host, each in reviewed.items()
+        }
+    hosts = tuple(plan.host for plan in plans)
+    answers: dict[str, TaskResult] = {}
     with (
-        fleet.run("harden", variables={"harden_plan": roles}, check=check, diff=diff) as run,
+        # The differences are part of a prediction whether they are shown or not.
+        fleet.run("harden", variables=variables, check=check, diff=check or diff) as run,
         Progress("check" if check else "harden", last="converge", plain=plain) as progress,
     ):
         for event in run:
-            progress.show(Hosts(tuple(roles)) if isinstance(event, Hosts) else event)
+            progress.show(Hosts(hosts) if isinstance(event, Hosts) else event)
             if not isinstance(event, TaskResult):
                 continue
             if event.action == "converge" and event.state is not State.SKIPPED:
-                _tell(event, progress)
-                if event.data.get("outcome") in _ROLLED_BACK:
-                    rolled_back.add(event.host)
+                answers[event.host] = event
+                if not check:
+                    _tell(event, progress)
             if diff:
                 progress.clear()
                 for text in render(event.host, event.data.get("diff")):
                     click.echo(text)
-    failed = {host for host, outcome in run.outcomes.items() if host in roles and not outcome.ended_well}
-    return Hardened(frozenset(failed), frozenset(rolled_back))
+    outcomes = run.outcomes
+    return Hardened(
+        outlooks=tuple(_outlook(plan, answers, outcomes[plan.host].reason) for plan in plans),
+        failed=frozenset(
+            host
+            for host in hosts
+            if not outcomes[host].ended_well and not _nothing_possible(answers.get(host))
+        ),
+        rolled_back=frozenset(
+            host for host, answer in answers.items() if answer.data.get("outcome") in _ROLLED_BACK
+        ),
+    )
+
+
+def _outlook(plan: Plan, answers: Mapping[str, TaskResult], reason: str) -> Outlook:
+    answer = answers.get(plan.host)
+    if answer is None:
+        return outlook(plan, {}, failure=reason or "the host gave no answer")
+    return outlook(plan, answer.data, failure=answer.reason)
+
+
+def _nothing_possible(answer: TaskResult | None) -> bool:
+    """Whether a host refused since nothing of the plan is possible there: that is an answer, no failure."""
+    return (
+        answer is not None and answer.data.get("outcome") == "refused" and bool(answer.data.get("documents"))
+    )
 
 
 def _tell(event: TaskResult, progress: Progress) -> None:
     """Show what the transaction did on a host, and what it left undone."""
     host = line(event.host)
     if not event.reason and event.data.get("msg"):
-        would = "would " if event.data.get("outcome") == "would_change" else ""
-        progress.note(f"{host}: {would}{line(str(event.data['msg']), 2000)}")
-    for note in event.data.get("notes") or ():
+        progress.note(f"{host}: {line(str(event.data['msg']), 2000)}")
+    for note in (*(event.data.get("notes") or ()), *(event.data.get("pending") or ())):
         progress.note(f"{host}: {line(str(note))}", colour="yellow")
+
+
+def tell_left(outlooks: Sequence[Outlook]) -> None:
+    """Say on standard error what was not done, and why."""
+    for each in outlooks:
+        for decision in each.decisions:
+            if decision.fate in _LEFT:
+                slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
+                what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
+                click.echo(f"{line(each.host)}: {what}: {line(decision.reason)}", err=True)

@@ -87,6 +87,21 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
             output.discard()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is no report of assessments, with the same care.
+
+    Raises:
+        HardenerError: it cannot be written.
+    """
+    output = _Output(path)
+    try:
+        output.write(text)
+        output.complete()
+        output.publish()
+    finally:
+        output.discard()
+
+
 def utc(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC, to the second: ``2026-11-25T00:30:00Z``."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

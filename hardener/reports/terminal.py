@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
+from hardener.plan import Outlook
 from hardener.reports.compare import Comparison
 from hardener.reports.summary import Summary
 
@@ -64,6 +65,19 @@ def show_comparison(
     from hardener.reports.screens import comparison_screen  # noqa: PLC0415
 
     console.print(comparison_screen(comparison, files))
+
+
+def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:
+    """Show what would be done.
+
+    Args:
+        outlooks: what each host answered.
+        console: where to.
+        benchmark: by which ids the controls are called.
+    """
+    from hardener.reports.plan_screen import plan_screen  # noqa: PLC0415
+
+    console.print(plan_screen(outlooks, benchmark))
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

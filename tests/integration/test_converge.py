@@ -343,7 +343,7 @@ def test_validating_a_remapped_user_makes_no_user(host: Host, own_engine: Docker
 
 def play(tmp_path: Path, document: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     """Converge with plain ansible-playbook; /var/lib is a folder of its own."""
-    tasks = [{"name": "Converge", "converge": {"document": document}}]
+    tasks = [{"name": "Converge", "converge": {"documents": [document]}}]
     role = {"role": "converge"}
     (tmp_path / "play.yml").write_text(
         json.dumps([{"hosts": "all", "gather_facts": False, "roles": [role], "tasks": tasks}])

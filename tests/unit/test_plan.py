@@ -6,13 +6,15 @@ import pytest
 
 from hardener import catalogue
 from hardener.model import Assessment, Control, Finding, Impact, Remediation, Status, Verdict
-from hardener.plan import plan
+from hardener.plan import Fate, outlook, plan
 
 BENCHMARK = "cis-docker-1.8.0"
 
 
-def control(slug: str, role: str | None = None, impact: Impact = Impact.NONE) -> Control:
-    remediation = Remediation(role, f"{role}_x", impact) if role else None
+def control(
+    slug: str, role: str | None = None, impact: Impact = Impact.NONE, *, variable: str = "x"
+) -> Control:
+    remediation = Remediation(role, f"{role}_{variable}", impact) if role else None
     return dataclasses.replace(catalogue.load(BENCHMARK)[0], slug=slug, remediation=remediation)
 
 
@@ -32,14 +34,16 @@ def test_where_nothing_fails_nothing_is_done() -> None:
 
 
 def test_what_no_role_remediates_is_no_step() -> None:
-    assert plan(assessment((control("a"), Status.FAIL))).steps == ()
+    result = plan(assessment((control("a"), Status.FAIL)))
+    assert result.steps == ()
+    assert [finding.control.slug for finding in result.beyond] == ["a"]
 
 
-def test_a_role_runs_once_for_all_that_it_remediates() -> None:
+def test_a_variable_is_decided_once_for_all_that_it_remediates() -> None:
     a, b, c = control("a", "docker_files"), control("b", "docker_files"), control("c", "docker_files")
     result = plan(assessment((a, Status.FAIL), (b, Status.PASS), (c, Status.FAIL)))
     assert result.host == "db01"
-    assert result.roles == ("docker_files",)
+    assert result.variables == {"docker_files": ["docker_files_x"]}
     assert [finding.control.slug for finding in result.steps[0].findings] == ["a", "c"]
 
 
@@ -51,7 +55,7 @@ def test_the_cheapest_comes_first_and_of_equals_the_first() -> None:
             (control("c", "docker_files"), Status.FAIL),
         )
     )
-    assert result.roles == ("audit_rules", "docker_files", "docker_daemon")
+    assert list(result.variables) == ["audit_rules", "docker_files", "docker_daemon"]
 
 
 def test_a_step_costs_what_its_worst_control_costs() -> None:
@@ -71,4 +75,46 @@ def test_every_control_that_names_a_role_can_be_planned(benchmark: str) -> None:
     result = plan(assessment(*((each, Status.FAIL) for each in controls)))
     planned = {finding.control.slug for step in result.steps for finding in step.findings}
     assert planned == {each.slug for each in controls if each.remediation}
-    assert len(set(result.roles)) == len(result.roles)
+    decided = [variable for variables in result.variables.values() for variable in variables]
+    assert len(set(decided)) == len(decided)
+
+
+def answer(name: str, state: str, impact: str = "none", reason: str = "") -> dict[str, object]:
+    return {"name": name, "state": state, "impact": impact, "reason": reason, "paths": ["/etc/x"]}
+
+
+def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> None:
+    icc = control("icc", "docker_daemon", Impact.DAEMON_RESTART, variable="icc")
+    live = control("live", "docker_daemon", Impact.RELOAD, variable="live_restore")
+    audit = control("audit", "audit_rules")
+    planned = plan(assessment(*((each, Status.FAIL) for each in (icc, live, audit))))
+    result = outlook(
+        planned,
+        {
+            "documents": [
+                answer("docker_daemon_icc", "held", "containers-stop", "web would stop"),
+                answer("docker_daemon_live_restore", "change", "reload"),
+                answer("audit_rules", "refused", reason="no audit here"),
+            ],
+            "changes": [{"path": "/etc/x", "what": "write", "documents": ["docker_daemon_live_restore"]}],
+            "diff": [{"path": "/etc/x", "prepared": "+new"}],
+            "activations": [{"name": "docker", "action": "reload docker", "why": []}],
+            "plan": "abc",
+        },
+    )
+    found = {
+        each.step.variable: (each.fate, each.impact, each.reason, each.paths) for each in result.decisions
+    }
+    assert found == {
+        "docker_daemon_icc": (Fate.HELD, Impact.CONTAINERS_STOP, "web would stop", ("/etc/x",)),
+        "docker_daemon_live_restore": (Fate.CHANGE, Impact.RELOAD, "", ("/etc/x",)),
+        "audit_rules_x": (Fate.BLOCKED, Impact.NONE, "no audit here", ("/etc/x",)),
+    }
+    assert (result.digest, result.changes[0]["diff"], result.failure) == ("abc", "+new", "")
+
+
+def test_a_host_that_gives_no_answer_leaves_every_step_open() -> None:
+    planned = plan(assessment((control("a", "docker_files"), Status.FAIL)))
+    result = outlook(planned, {}, failure="timed out")
+    assert [each.fate for each in result.decisions] == [Fate.UNKNOWN]
+    assert result.failure == "timed out"

@@ -30,7 +30,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Filters by name."""
-        return {"audit_rules_document": document}
+        return {"audit_rules_documents": documents}
 
 
 class _Watch(NamedTuple):
@@ -41,16 +41,20 @@ class _Watch(NamedTuple):
     tree: bool = False
 
 
-def document(
+def documents(
     snapshot: Mapping[str, Any], *, enabled: bool, backlog: int, exclude: Sequence[str]
-) -> dict[str, Any]:
-    """The document; the arguments are the role's variables."""
+) -> list[dict[str, Any]]:
+    """The documents, of which there is one; the arguments are the role's variables."""
+    return [{"name": "audit_rules_enabled", **_wish(snapshot, enabled, backlog, exclude)}]
+
+
+def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Sequence[str]) -> dict[str, Any]:
     sources = snapshot["sources"]
     reason = _unfit(sources)
     if reason:
-        return {"name": "audit_rules", "refused": reason}
+        return {"refused": reason}
     if not enabled:
-        return {"name": "audit_rules", "notes": ["audit_rules_enabled is false: no rule is written"]}
+        return {"notes": ["audit_rules_enabled is false: no rule is written"]}
     arch = "b32" if sources["system"]["data"].get("arch") in ("armv6l", "armv7l", "i386", "i686") else "b64"
     watches = _without_covered(_watches(sources))
     rules = [f"-a never,exit -F arch={arch} -F dir={path} -F key=docker" for path in exclude]
@@ -77,7 +81,6 @@ def document(
             f"d {_RUN_CONTAINERD} 0711 root root -\n"
         )
     return {
-        "name": "audit_rules",
         "resources": [
             {
                 "kind": "file",

@@ -2,16 +2,16 @@ r"""Make a host what documents say, in one transaction (`roles/converge/README.m
 
     - name: Converge
       converge:
-        document: {name: motd, resources: [{kind: file, path: /etc/motd, content: "hello\n"}]}
-
-    - name: Converge what several roles want, together
-      converge:
         documents: "{{ converge_pending }}"
+        allow: daemon-restart # the worst that a change may cost the host
+        only: [docker_daemon_icc] # no others than these, and what serves them; all without it
+        plan: 9f86d0… # refuse what is not exactly this plan, which somebody has reviewed
 
 Check mode changes nothing and predicts exactly. The result has ``outcome`` (``unchanged``, ``would_change``,
 ``changed``, ``refused``, ``rolled_back``, ``rollback_failed``, ``interrupted``), ``reason``, ``run`` (name of
-the backup on the host), ``changes``, ``activations``, ``notes``, ``pending``, ``recovered``, ``refused``, and
-with --diff a unified diff a path.
+the backup on the host), ``documents`` (what became of each, its impact, and why), ``changes``,
+``activations``, ``notes``, ``pending``, ``recovered``, ``refused``, ``plan`` (its digest), and with --diff a
+unified diff a path.
 """
 
 from __future__ import annotations
@@ -38,26 +38,33 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"document", "documents"})
+    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host and return what was done there."""
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(
             argument_spec={
-                "document": {"type": "dict"},
-                "documents": {"type": "list", "elements": "dict"},
+                "documents": {"type": "list", "elements": "dict", "required": True},
+                "allow": {"type": "str", "default": "daemon-restart"},
+                "only": {"type": "list", "elements": "str"},
+                "plan": {"type": "str", "default": ""},
             },
-            mutually_exclusive=[("document", "documents")],
-            required_one_of=[("document", "documents")],
         )
-        documents = args["documents"] if args["documents"] is not None else [args["document"]]
+        documents = args["documents"]
+        if args["only"] is not None:
+            documents = [document for document in documents if _belongs(document, args["only"])]
         if not documents:
             return {"changed": False, "outcome": "unchanged", "msg": "there is nothing to converge"}
         answer = self._host_script().run_script(
             source=_SOURCE,
             entry="main:converge",
-            arguments={"documents": documents, "check": bool(self._task.check_mode)},
+            arguments={
+                "documents": documents,
+                "check": bool(self._task.check_mode),
+                "allow": args["allow"],
+                "plan": args["plan"],
+            },
             task_vars=task_vars,
         )
         result = answer.result
@@ -68,6 +75,11 @@ class ActionModule(ActionBase):
         if answer.facts:
             result["ansible_facts"] = answer.facts
         result["msg"] = _summary(result)
+        result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())] + [
+            f"{document['state']}: {document['name']}: {document['reason']}"
+            for document in result.get("documents", ())
+            if document["state"] in ("held", "refused")
+        ]
         return result
 
     def _host_script(self) -> Any:
@@ -85,6 +97,12 @@ class ActionModule(ActionBase):
         )
 
 
+def _belongs(document: dict[str, Any], names: list[str]) -> bool:
+    """Whether a document is one of those; or bears their role's name, to serve them or refuse them all."""
+    own = str(document.get("name"))
+    return any(name == own or name.startswith(f"{own}_") for name in names)
+
+
 def _summary(result: dict[str, Any]) -> str:
     """What happened, in a line."""
     ending = _ENDINGS.get(result["outcome"])
@@ -96,6 +114,4 @@ def _summary(result: dict[str, Any]) -> str:
     else:
         parts = [f"{change['what']} {change['path']}" for change in result.get("changes", ())]
         parts += [activation["action"] for activation in result.get("activations", ())]
-    parts += [f"pending: {note}" for note in result.get("pending", ())]
-    parts += [f"refused: {reason}" for reason in result.get("refused", ())]
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the document that `converge` makes true."""
+"""From a snapshot and the role's variables to the documents that `converge` makes true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ _FLAGS = {"default-ulimits": "default-ulimit", "log-opts": "log-opt"}
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
+_NAMED = 10
 _ICC = "com.docker.network.bridge.enable_icc"
+_MODULES_RESOURCE = {
+    "kind": "file",
+    "path": _MODULES_FILE,
+    "content": (
+        "# Written by hardener. Without this module, dockerd cannot make a bridge that restricts traffic\n"
+        "# between containers (icc) or that does without the userland proxy.\n"
+        "br_netfilter\n"
+    ),
+}
+_MODULES_ACTIVATION = {"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}
 
 
 class FilterModule:
@@ -20,10 +31,10 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Filters by name."""
-        return {"docker_daemon_document": document}
+        return {"docker_daemon_documents": documents}
 
 
-def document(
+def documents(
     snapshot: Mapping[str, Any],
     *,
     icc: bool,
@@ -36,78 +47,37 @@ def document(
     log_opts: Mapping[str, str],
     userns_remap: str,
     extra: Mapping[str, Any],
-    allow_containers_stop: bool,
-) -> dict[str, Any]:
-    """The document; the arguments are the role's variables."""
+) -> list[dict[str, Any]]:
+    """The documents; the arguments are the role's variables."""
     host = _Host(snapshot)
     reason = host.unfit()
     if reason:
-        return {"name": "docker_daemon", "refused": reason}
-    keys: dict[str, Any] = {
-        "icc": icc,
-        "log-level": log_level,
-        "no-new-privileges": no_new_privileges,
-        "userland-proxy": userland_proxy,
-    }
-    defaults: dict[str, Any] = {}
-    notes: list[str] = []
-    if default_ulimits:
-        keys["default-ulimits"] = {
-            name: {"Name": name, "Soft": limit["soft"], "Hard": limit["hard"]}
-            for name, limit in default_ulimits.items()
-        }
-    if live_restore and host.swarm:
-        notes.append("live-restore is not applied: this host is part of a swarm, which excludes it")
-    else:
-        keys["live-restore"] = live_restore
-    _logging(keys, defaults, host, log_driver, log_opts)
-    _user_namespace(keys, defaults, notes, host, userns_remap)
-    named = sorted(set(extra) & {*keys, *defaults, "live-restore", "userns-remap", "log-driver", "log-opts"})
-    if named:
-        own = ", ".join(f"docker_daemon_{key.replace('-', '_')}" for key in named)
-        return {"name": "docker_daemon", "refused": f"docker_daemon_extra sets {', '.join(named)}: use {own}"}
-    keys.update(extra)
-    for key in [key for key in keys if host.satisfied(key, keys[key])]:
-        del keys[key]
-    for key in _FLAGS:
-        if host.flag(key):
-            notes.append(f"{key} is set on the engine's command line, and stays as it is there")
-            keys.pop(key, None)
-            defaults.pop(key, None)
-    return {
-        "name": "docker_daemon",
-        "resources": [
-            {
-                "kind": "json",
-                "path": host.config_path,
-                "keys": keys,
-                "defaults": defaults,
-                "whole": ["log-opts"],
-            },
-            *_modules_file(icc, userland_proxy),
-        ],
-        "activations": [
-            *_modules(icc, userland_proxy),
-            {
-                "name": "docker",
-                "when": [host.config_path],
-                "config": host.config_path,
-                "dockerd": host.engine.get("binaries", {}).get("dockerd") or "",
-                "argv": host.config.get("argv") or [],
-                "flags": host.flags,
-                "socket": host.engine.get("socket") or "/run/docker.sock",
-                "unit": "docker.service",
-                "stale": host.stale,
-                "allow_containers_stop": allow_containers_stop,
-                "expect": _expect(keys, defaults, host, icc=icc, no_new_privileges=no_new_privileges),
-            },
-        ],
-        "notes": notes,
-    }
+        return [{"name": "docker_daemon", "refused": reason}]
+    found = [
+        host.serving(),
+        host.document(
+            "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
+        ),
+        host.document("log_level", {"log-level": log_level}),
+        _live_restore(host, live_restore),
+        host.document(
+            "no_new_privileges",
+            {"no-new-privileges": no_new_privileges},
+            costs=host.new_containers_only(),
+            security=["no-new-privileges"] if no_new_privileges and host.version >= (24,) else [],
+        ),
+        host.document(
+            "userland_proxy", {"userland-proxy": userland_proxy}, needs_bridge_module=not userland_proxy
+        ),
+        host.document("default_ulimits", _ulimits(default_ulimits), costs=host.new_containers_only()),
+        _logging(host, log_driver, log_opts),
+        *_user_namespace(host, userns_remap),
+    ]
+    return [*found, _extra(host, extra, found)]
 
 
 class _Host:
-    """What the document depends on."""
+    """What the documents depend on, and what they have in common."""
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
         self._sources: Mapping[str, Any] = snapshot["sources"]
@@ -181,40 +151,129 @@ class _Host:
         status = {str(row[0]): str(row[1]) for row in self.info.get("DriverStatus") or () if len(row) == 2}
         return bool(features.get("containerd-snapshotter")) or "containerd" in status.get("driver-type", "")
 
+    def new_containers_only(self) -> str:
+        """Which containers a new default does not reach; empty where there are none."""
+        names = sorted(
+            str(container["inspect"].get("Name", "?")).lstrip("/")
+            for container in self._data("docker.containers") or ()
+        )
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        listed = f"{', '.join(names[:_NAMED])}{more}"
+        return (
+            f"reaches new containers; until they are created again, it is not for {listed}" if names else ""
+        )
 
-def _logging(
-    keys: dict[str, Any],
-    defaults: dict[str, Any],
-    host: _Host,
-    log_driver: str,
-    log_opts: Mapping[str, str],
-) -> None:
+    def serving(self) -> dict[str, Any]:
+        """What every change of the engine's configuration needs."""
+        docker = {
+            "name": "docker",
+            "when": [self.config_path],
+            "config": self.config_path,
+            "dockerd": self.engine.get("binaries", {}).get("dockerd") or "",
+            "argv": self.config.get("argv") or [],
+            "flags": self.flags,
+            "socket": self.engine.get("socket") or "/run/docker.sock",
+            "unit": "docker.service",
+            "stale": self.stale,
+        }
+        return {"name": "docker_daemon", "activations": [docker]}
+
+    def document(
+        self,
+        variable: str,
+        keys: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        impact: str = "daemon-restart",
+        costs: str = "",
+        needs_bridge_module: bool = False,
+        info: Mapping[str, Any] | None = None,
+        bridge: Mapping[str, str] | None = None,
+        security: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The document of one variable.
+
+        Args:
+            variable: its name without the role's.
+            keys: what daemon.json must have.
+            defaults: what it gets where nobody has decided yet.
+            impact: what bringing it into force costs.
+            costs: that in words, where there is more to say.
+            needs_bridge_module: whether the engine cannot do it without ``br_netfilter``.
+            info: values that the engine reports once it is in force.
+            bridge: options that its default bridge has then.
+            security: names that stand among its security options then.
+        """
+        notes = []
+        wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
+        for key in [*wish["keys"], *wish["defaults"]]:
+            if key in _FLAGS and self.flag(key):
+                notes.append(f"{key} is set on the engine's command line, and stays as it is there")
+            elif not self.satisfied(key, keys.get(key)):
+                continue
+            for part in wish.values():
+                part.pop(key, None)
+        resource = {"kind": "json", "path": self.config_path, **wish, "whole": ["log-opts"]}
+        expect = {"info": dict(info or {}), "bridge": dict(bridge or {}), "security": list(security)}
+        docker = {"name": "docker", "when": [self.config_path], "expect": expect}
+        return {
+            "name": f"docker_daemon_{variable}",
+            "impact": impact,
+            "costs": costs,
+            "resources": [resource, *([_MODULES_RESOURCE] if needs_bridge_module else [])],
+            "activations": [*([_MODULES_ACTIVATION] if needs_bridge_module else []), docker],
+            "notes": notes,
+        }
+
+
+def _live_restore(host: _Host, wanted: bool) -> dict[str, Any]:
+    if wanted and host.swarm:
+        reason = "this host is part of a swarm, which excludes live-restore"
+        return {"name": "docker_daemon_live_restore", "refused": reason}
+    return host.document(
+        "live_restore", {"live-restore": wanted}, impact="reload", info={"LiveRestoreEnabled": wanted}
+    )
+
+
+def _ulimits(limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    if not limits:
+        return {}
+    return {
+        "default-ulimits": {
+            name: {"Name": name, "Soft": limit["soft"], "Hard": limit["hard"]}
+            for name, limit in limits.items()
+        }
+    }
+
+
+def _logging(host: _Host, driver: str, options: Mapping[str, str]) -> dict[str, Any]:
     """The site's driver with its options; else rotation, where nobody has chosen anything yet."""
-    options = {key: str(value) for key, value in log_opts.items()}
-    if log_driver:
-        keys["log-driver"] = log_driver
-        keys["log-opts"] = {**_ROTATION, **options} if log_driver in _ROTATING else options
-        return
+    texts = {key: str(value) for key, value in options.items()}
+    if driver:
+        wanted = {**_ROTATION, **texts} if driver in _ROTATING else texts
+        keys = {"log-driver": driver, "log-opts": wanted}
+        return host.document(
+            "log_driver", keys, costs=host.new_containers_only(), info={"LoggingDriver": driver}
+        )
+    defaults: dict[str, Any] = {}
     declared = host.declared.get("log-driver") or (list(host.flag("log-driver")) or [""])[-1]
     if declared in ("", *_ROTATING):
-        defaults["log-opts"] = {**_ROTATION, **options}
+        defaults["log-opts"] = {**_ROTATION, **texts}
         if not host.flag("log-driver"):
             defaults["log-driver"] = "json-file"
+    return host.document("log_driver", {}, defaults, costs=host.new_containers_only())
 
 
-def _user_namespace(
-    keys: dict[str, Any], defaults: dict[str, Any], notes: list[str], host: _Host, wanted: str
-) -> None:
+def _user_namespace(host: _Host, wanted: str) -> list[dict[str, Any]]:
     """``auto``: where it is on, or nothing can be lost by it; a user's name: that one; ``never``: not set."""
     if wanted == "never" or host.flag("userns-remap"):
-        return
+        return []
     if wanted != "auto":
-        keys["userns-remap"] = wanted
-        return
+        return [host.document("userns_remap", {"userns-remap": wanted}, security=["userns"])]
     if "userns-remap" in host.declared:
-        if host.declared["userns-remap"]:
-            defaults["userns-remap"] = "default"
-        return
+        on = bool(host.declared["userns-remap"])
+        defaults = {"userns-remap": "default"} if on else {}
+        return [host.document("userns_remap", {}, defaults, security=["userns"] if on else [])]
     reason = ""
     if not host.info:
         reason = "the engine does not answer, so that nobody knows what it holds"
@@ -225,40 +284,19 @@ def _user_namespace(
     elif host.holds():
         reason = f"the engine would no longer see its {', '.join(host.holds())}"
     if reason:
-        notes.append(f"userns-remap is not applied: {reason}")
-    else:
-        defaults["userns-remap"] = "default"
+        return [{"name": "docker_daemon_userns_remap", "refused": reason}]
+    return [host.document("userns_remap", {}, {"userns-remap": "default"}, security=["userns"])]
 
 
-def _expect(
-    keys: Mapping[str, Any], defaults: Mapping[str, Any], host: _Host, *, icc: bool, no_new_privileges: bool
-) -> dict[str, Any]:
-    """Values that the engine itself reports once it runs on the document."""
-    info = {}
-    if "live-restore" in keys:
-        info["LiveRestoreEnabled"] = keys["live-restore"]
-    if "log-driver" in keys:
-        info["LoggingDriver"] = keys["log-driver"]
-    security = []
-    if "userns-remap" in {**defaults, **keys}:
-        security.append("userns")
-    if no_new_privileges and host.version >= (24,):
-        security.append("no-new-privileges")
-    return {"info": info, "bridge": {_ICC: "true" if icc else "false"}, "security": security}
-
-
-def _modules_file(icc: bool, userland_proxy: bool) -> list[dict[str, Any]]:
-    if icc and userland_proxy:
-        return []
-    text = (
-        "# Written by hardener. Without this module, dockerd cannot make a bridge that restricts traffic\n"
-        "# between containers (icc) or that does without the userland proxy.\n"
-        "br_netfilter\n"
-    )
-    return [{"kind": "file", "path": _MODULES_FILE, "content": text}]
-
-
-def _modules(icc: bool, userland_proxy: bool) -> list[dict[str, Any]]:
-    if icc and userland_proxy:
-        return []
-    return [{"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}]
+def _extra(host: _Host, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Keys that have no variable of their own."""
+    taken = {"live-restore", "userns-remap", "log-driver", "log-opts", "default-ulimits"}
+    for document in others:
+        for resource in document.get("resources", ()):
+            taken |= {*resource.get("keys", ()), *resource.get("defaults", ())}
+    named = sorted(taken & set(keys))
+    if named:
+        own = ", ".join(f"docker_daemon_{key.replace('-', '_')}" for key in named)
+        reason = f"docker_daemon_extra sets {', '.join(named)}: use {own}"
+        return {"name": "docker_daemon_extra", "refused": reason}
+    return host.document("extra", keys)

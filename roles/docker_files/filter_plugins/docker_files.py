@@ -1,4 +1,4 @@
-"""From a snapshot to the document that gives the engine's files to root and shuts others out."""
+"""From a snapshot to the documents that gives the engine's files to root and shuts others out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Filters by name."""
-        return {"docker_files_document": document}
+        return {"docker_files_documents": documents}
 
 
 class _Rule(NamedTuple):
@@ -25,20 +25,24 @@ class _Rule(NamedTuple):
     group: str = "root"
 
 
-def document(snapshot: Mapping[str, Any], *, enforce: bool) -> dict[str, Any]:
-    """The document; ``enforce`` is the role's variable."""
+def documents(snapshot: Mapping[str, Any], *, enforce: bool) -> list[dict[str, Any]]:
+    """The documents, of which there is one; ``enforce`` is the role's variable."""
+    return [{"name": "docker_files_enforce", **_wish(snapshot, enforce)}]
+
+
+def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
     sources = snapshot["sources"]
     for source in ("engine", "files", "daemon.config"):
         entry = sources.get(source, {})
         if source == "engine" and entry.get("state") == "absent":
-            return {"name": "docker_files", "refused": "there is no Docker engine on this host"}
+            return {"refused": "there is no Docker engine on this host"}
         if entry.get("state") != "ok":
             why = entry.get("error") or "not collected"
-            return {"name": "docker_files", "refused": f"{source} could not be read: {why}"}
+            return {"refused": f"{source} could not be read: {why}"}
     if sources["engine"]["data"].get("rootless"):
-        return {"name": "docker_files", "refused": "the engine is rootless: its files belong to its user"}
+        return {"refused": "the engine is rootless: its files belong to its user"}
     if not enforce:
-        return {"name": "docker_files", "notes": ["docker_files_enforce is false: nothing is looked after"]}
+        return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
     files = sources["files"]["data"]
     resources = []
     for rule in _rules(sources, files):
@@ -58,9 +62,8 @@ def document(snapshot: Mapping[str, Any], *, enforce: bool) -> dict[str, Any]:
         )
     drop_in = _drop_in(_unit(sources, "docker.socket"))
     if not drop_in:
-        return {"name": "docker_files", "resources": resources}
+        return {"resources": resources}
     return {
-        "name": "docker_files",
         "resources": [*resources, {"kind": "file", "path": _DROP_IN, "content": drop_in}],
         "activations": [{"name": "systemd-reload", "when": [_DROP_IN]}],
     }

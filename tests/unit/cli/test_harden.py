@@ -54,8 +54,10 @@ def test_audits_changes_audits_and_shows_the_difference(
     result = hardener("harden", "-i", "inv,", *ONLY, "--junit", str(junit), "--json", str(native))
     assert result.exit_code == 0
     assert [playbook for playbook, _ in fleet.runs] == ["audit", "harden", "audit"]
-    assert fleet.runs[1][1]["variables"] == {"harden_plan": {"web1": ["docker_daemon"]}}
-    assert "plan: web1: docker_daemon (1 failing, impact up to daemon-restart)\n" in result.stderr
+    assert fleet.runs[1][1]["variables"] == {
+        "harden_plan": {"web1": {"docker_daemon": ["docker_daemon_icc"]}}
+    }
+    assert "plan: web1: docker_daemon (1 failing)\n" in result.stderr
     assert "web1: changed /etc/docker/daemon.json\n" in result.stderr
     assert "fixed" in result.stdout.casefold()
     assert JUnitXml.fromfile(str(junit)).failures == 0
@@ -105,9 +107,65 @@ def test_check_changes_nothing_and_diff_shows_what_would(
     assert fleet.runs[1][1]["diff"] is True
     shown = 'web1: /etc/docker/daemon.json\n--- before\n+++ after\n+  "icc": false\n'
     assert result.stdout.startswith(shown)
-    assert "web1: would change x\n" in result.stderr
     assert json.loads(native.read_text())["summary"]["counts"]["fail"] == 1
     assert not (tmp_path / "report.before.json").exists()
+
+
+def answer(state: str, impact: str = "daemon-restart", reason: str = "") -> dict[str, Any]:
+    document = {"name": "docker_daemon_icc", "state": state, "impact": impact, "reason": reason, "paths": []}
+    return {"documents": [document], "allow": "daemon-restart", "plan": "d1gest"}
+
+
+def test_what_costs_more_than_allowed_is_listed_and_keeps_failing(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    held = answer("held", "containers-stop", "restarting would stop db\x1b[2J")
+    fleet.converge = lambda host: {"outcome": "unchanged", "changed": False, "msg": "nothing to do", **held}
+    result = hardener("harden", "-i", "inv,", *ONLY)
+    assert result.exit_code == 3
+    said = "web1: held (containers-stop): daemon-icc-disabled: restarting would stop db\\x1b[2J\n"
+    assert said in result.stderr
+
+
+def test_a_host_where_it_is_not_possible_has_not_failed(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    blocked = answer("refused", reason="rootless")
+    fleet.converge = lambda host: {"outcome": "refused", "failed": True, "msg": "rootless", **blocked}
+    result = hardener("harden", "-i", "inv,", *ONLY)
+    assert result.exit_code == 3
+    assert "web1: blocked (daemon-restart): daemon-icc-disabled: rootless\n" in result.stderr
+
+
+def test_the_command_line_says_what_may_happen_or_leaves_it_to_the_inventory(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    hardener("harden", "-i", "inv,", *ONLY, "--allow", "containers-stop")
+    assert fleet.runs[1][1]["variables"]["converge_allow"] == "containers-stop"
+
+
+def test_a_reviewed_plan_and_nothing_else_is_applied(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.json"
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=True)}
+    fleet.converge = lambda host: {
+        "outcome": "would_change",
+        **answer("change" if host == "web1" else "held"),
+    }
+    assert hardener("plan", "-i", "inv,", *ONLY, "--json", str(plan)).exit_code == 3
+    fleet.converge = changing(fleet)
+    assert hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan)).exit_code == 3  # web2 still fails
+    variables = fleet.runs[3][1]["variables"]
+    assert variables == {
+        "harden_plan": {"web1": {"docker_daemon": ["docker_daemon_icc"]}},
+        "harden_reviewed": {"web1": {"digest": "d1gest", "allow": "daemon-restart"}},
+    }
+    both = hardener("harden", "-i", "inv,", "--plan", str(plan), "--allow", "reload")
+    assert both.exit_code == 2
+    assert "give --plan or --allow" in both.stderr
 
 
 def test_no_differences_unless_asked(hardener: Hardener, fleet: FakeFleet) -> None:

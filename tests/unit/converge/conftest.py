@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from host_converge import documents, files
-from host_converge.activations import ORDER
+from host_converge.activations import KINDS
 from host_converge.backup import Store
 from host_converge.planning import Plan
 from host_converge.transaction import Transaction
@@ -49,7 +49,7 @@ class Host:
         return self.plan_all({"name": name, "resources": list(resources)})
 
     def plan_all(self, *raw: dict[str, Any]) -> Plan:
-        request = documents.parse({"documents": list(raw)}, ORDER)
+        request = documents.parse({"documents": list(raw)}, tuple(KINDS))
         return Plan(request.documents, bookkeeping_file=str(self.bookkeeping), read=files.read)
 
     def apply(self, plan: Plan) -> None:
@@ -62,13 +62,13 @@ class Host:
         self,
         *resources: dict[str, Any],
         activations: list[dict[str, Any]] | None = None,
-        check: bool = False,
+        **request: Any,
     ) -> dict[str, Any]:
         document = {"name": "a", "resources": list(resources), "activations": activations or []}
-        return self.converge_all(document, check=check)
+        return self.converge_all(document, **request)
 
-    def converge_all(self, *raw: dict[str, Any], check: bool = False) -> dict[str, Any]:
-        request = documents.parse({"documents": list(raw), "check": check}, ORDER)
+    def converge_all(self, *raw: dict[str, Any], **more: Any) -> dict[str, Any]:
+        request = documents.parse({"documents": list(raw), **more}, tuple(KINDS))
         return Transaction(request, self.store).run()
 
     # --- resources ------------------------------------------------------------------------------------------

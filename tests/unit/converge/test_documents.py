@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from host_converge import documents
-from host_converge.activations import ORDER
+from host_converge.activations import KINDS
 from host_converge.errors import Refused
 
 
 def parse(*raw: dict[str, Any], **more: Any) -> documents.Request:
-    return documents.parse({"documents": list(raw), **more}, ORDER)
+    return documents.parse({"documents": list(raw), **more}, tuple(KINDS))
 
 
 def file(**fields: Any) -> dict[str, Any]:
@@ -34,7 +34,8 @@ def file(**fields: Any) -> dict[str, Any]:
         ({"name": "a", "resources": [file(source="x")]}, "unknown 'source'"),
         ({"name": "a", "resources": [file(content=b"x")]}, "content is a bytes"),
         ({"name": "a", "activations": [{"name": "reboot", "when": []}]}, "no activation 'reboot'"),
-        ({"name": "a", "activations": [{"name": "docker"}]}, "when is missing"),
+        ({"name": "a", "activations": [{"name": "docker", "when": "/x"}]}, "when is a str"),
+        ({"name": "a", "impact": "cheap"}, "a: impact is 'cheap'; known: none, reload"),
         ({"name": "a", "activations": [{"name": "docker", "when": ["x"]}]}, "no absolute, plain path"),
     ],
 )
@@ -62,16 +63,18 @@ def test_activations_are_joined_and_come_in_their_own_order() -> None:
             "activations": [{"name": "docker", "when": ["/a", "/b"], "expect": {"info": {"y": 2}}}],
         },
     )
-    assert list(request.activations) == ["systemd-reload", "docker"]
-    assert request.activations["docker"] == {"when": ["/a", "/b"], "expect": {"info": {"x": 1, "y": 2}}}
+    joined = documents.settings(request.documents, tuple(KINDS))
+    assert list(joined) == ["systemd-reload", "docker"]
+    assert joined["docker"] == {"when": ["/a", "/b"], "expect": {"info": {"x": 1, "y": 2}}}
 
 
 def test_documents_that_want_different_things_of_an_activation_are_refused() -> None:
-    with pytest.raises(Refused, match="another document wants"):
-        parse(
-            {"name": "a", "activations": [{"name": "docker", "when": [], "expect": {"info": {"x": True}}}]},
-            {"name": "b", "activations": [{"name": "docker", "when": [], "expect": {"info": {"x": False}}}]},
-        )
+    request = parse(
+        {"name": "a", "activations": [{"name": "docker", "expect": {"info": {"x": True}}}]},
+        {"name": "b", "activations": [{"name": "docker", "expect": {"info": {"x": False}}}]},
+    )
+    with pytest.raises(Refused, match=r"b: activation docker.*another document wants"):
+        documents.settings(request.documents, tuple(KINDS))
 
 
 def test_a_user_that_the_host_does_not_have_is_named() -> None:
@@ -83,7 +86,13 @@ def test_a_user_that_the_host_does_not_have_is_named() -> None:
         resource.gid(0)
 
 
-def test_notes_and_refusals_carry_the_documents_name() -> None:
-    request = parse({"name": "a", "notes": ["n"]}, {"name": "b", "refused": "r"})
-    assert request.notes == ["a: n"]
+def test_a_refusal_carries_the_documents_name() -> None:
+    request = parse({"name": "a"}, {"name": "b", "refused": "r"})
     assert request.refused == ["b: r"]
+    assert [document.name for document in request.possible] == ["a"]
+
+
+def test_what_may_happen_is_an_impact_that_is_known() -> None:
+    assert parse().allow == "daemon-restart"
+    with pytest.raises(Refused, match="the request: allow is 'all'"):
+        parse(allow="all")

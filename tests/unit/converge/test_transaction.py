@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import files, transaction
+from host_converge import activations, files
 from host_converge.activations import Activation
 from host_converge.backup import KEPT, Journal
 from host_converge.errors import Failed, Refused
@@ -60,7 +60,7 @@ def recorded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
     class Mine(Recorded):
         log = host.folder / "log"
 
-    monkeypatch.setattr(transaction, "_KINDS", {"systemd-reload": Mine})
+    monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
     return Mine
 
 
@@ -281,5 +281,18 @@ def test_a_document_that_refuses_this_host_does_not_keep_the_others_from_it(host
     refusing = {"name": "b", "refused": "no audit here"}
     done = host.converge_all({"name": "a", "resources": [host.file("x", "1")]}, refusing)
     assert (done["outcome"], done["refused"]) == ("changed", ["b: no audit here"])
-    with pytest.raises(Refused, match="b: no audit here"):
-        host.converge_all(refusing)
+    alone = host.converge_all(refusing)
+    assert (alone["outcome"], alone["failed"], alone["reason"]) == ("refused", True, "b: no audit here")
+
+
+def test_only_the_plan_that_was_reviewed_is_applied(host: Host) -> None:
+    host.write("x", "0")
+    plan = host.converge(host.file("x", "1"), check=True)["plan"]
+    host.write("x", "somebody was here")
+    with pytest.raises(Refused, match="plan again"):
+        host.converge(host.file("x", "1"), plan=plan)
+    host.write("x", "0")
+    with pytest.raises(Refused, match="plan again"):
+        host.converge(host.file("x", "2"), plan=plan)
+    assert host.read("x") == "0"
+    assert host.converge(host.file("x", "1"), plan=plan)["outcome"] == "changed"

@@ -17,15 +17,15 @@ ROLES = Path(__file__).parents[3] / "roles"
 
 
 @cache
-def document_filter(role: str) -> Callable[..., dict[str, Any]]:
-    """The filter ``<role>_document``."""
+def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
+    """The filter ``<role>_documents``."""
     spec = importlib.util.spec_from_file_location(role, ROLES / role / "filter_plugins" / f"{role}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    filters: dict[str, Callable[..., dict[str, Any]]] = module.FilterModule().filters()
-    return filters[f"{role}_document"]
+    filters: dict[str, Callable[..., list[dict[str, Any]]]] = module.FilterModule().filters()
+    return filters[f"{role}_documents"]
 
 
 def verdicts(snapshot: Snapshot, prefix: str) -> dict[str, Status]:

@@ -6,13 +6,14 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import document_filter, verdicts
+from tests.unit.roles.conftest import documents_filter, verdicts
 from tests.unit.snapshots import absent, failed, make, no_engine, only
 
 
 def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
     variables = {"enabled": True, "backlog": 8192, "exclude": [], **variables}
-    return document_filter("audit_rules")(snapshot.raw, **variables)
+    (found,) = documents_filter("audit_rules")(snapshot.raw, **variables)
+    return found
 
 
 def rules(snapshot: Snapshot, **variables: Any) -> list[str]:

@@ -7,7 +7,7 @@ import yaml
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, document_filter, verdicts
+from tests.unit.roles.conftest import ROLES, documents_filter, verdicts
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
 PREFIX = "docker_daemon_"
@@ -20,20 +20,28 @@ EMPTY: dict[str, Any] = {
 }
 
 
-def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
+def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]:
+    """The role's documents by their names without the role's."""
     defaults = yaml.safe_load((ROLES / "docker_daemon/defaults/main.yml").read_text())
     defaults = {key[len(PREFIX) :]: value for key, value in defaults.items()}
-    return document_filter("docker_daemon")(snapshot.raw, **{**defaults, **variables})
+    found = documents_filter("docker_daemon")(snapshot.raw, **{**defaults, **variables})
+    return {document["name"].removeprefix(PREFIX): document for document in found}
 
 
 def wish(snapshot: Snapshot, **variables: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Keys that are insisted on, and those offered."""
-    resource = document(snapshot, **variables)["resources"][0]
-    return resource["keys"], resource["defaults"]
+    """Keys that are insisted on, and those offered, of all documents."""
+    keys: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    for document in documents(snapshot, **variables).values():
+        for resource in document.get("resources", ()):
+            keys.update(resource.get("keys", ()))
+            defaults.update(resource.get("defaults", ()))
+    return keys, defaults
 
 
-def activation(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
-    found: dict[str, Any] = document(snapshot, **variables)["activations"][-1]
+def expected(snapshot: Snapshot, variable: str, **variables: Any) -> dict[str, Any]:
+    """What the engine has to report once a document is in force."""
+    found: dict[str, Any] = documents(snapshot, **variables)[variable]["activations"][-1]["expect"]
     return found
 
 
@@ -66,16 +74,15 @@ def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> No
         "daemon-userns-remap",
     }
     assert {slug for slug in covered if found[slug] is not Status.PASS} == set()
-    expect = activation(make(**EMPTY))["expect"]
-    assert expect["info"] == {"LiveRestoreEnabled": True}
-    assert expect["security"] == ["userns", "no-new-privileges"]
+    assert expected(make(**EMPTY), "live_restore")["info"] == {"LiveRestoreEnabled": True}
+    assert expected(make(**EMPTY), "userns_remap")["security"] == ["userns"]
+    assert expected(make(**EMPTY), "no_new_privileges")["security"] == ["no-new-privileges"]
 
 
 def test_live_restore_is_left_out_of_a_swarm_and_the_reason_said() -> None:
     snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": "active"}}})
     assert "live-restore" not in wish(snapshot)[0]
-    assert "part of a swarm" in document(snapshot)["notes"][0]
-    assert "LiveRestoreEnabled" not in activation(snapshot)["expect"]["info"]
+    assert "part of a swarm" in documents(snapshot)["live_restore"]["refused"]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +106,7 @@ def test_users_are_not_remapped_where_something_would_be_lost(source: dict[str, 
         sources["docker.info"] = {**EMPTY["docker.info"], **source["docker.info"]}
     snapshot = make(**sources)
     assert "userns-remap" not in {**wish(snapshot)[0], **wish(snapshot)[1]}
-    (note,) = [note for note in document(snapshot)["notes"] if "userns-remap" in note]
-    assert reason in note
-    assert "userns" not in activation(snapshot)["expect"]["security"]
+    assert reason in documents(snapshot)["userns_remap"]["refused"]
 
 
 def test_remapping_once_on_stays_on_whatever_the_engine_holds_by_then() -> None:
@@ -131,7 +136,7 @@ def test_the_sites_driver_comes_with_its_own_options_alone() -> None:
     keys, defaults = wish(make(), log_driver="syslog", log_opts={"syslog-address": "udp://log:514"})
     assert keys["log-opts"] == {"syslog-address": "udp://log:514"}
     assert "log-driver" not in defaults
-    assert activation(make(), log_driver="syslog")["expect"]["info"]["LoggingDriver"] == "syslog"
+    assert expected(make(), "log_driver", log_driver="syslog")["info"]["LoggingDriver"] == "syslog"
 
 
 def test_numbers_of_log_options_are_texts_for_the_engine() -> None:
@@ -151,41 +156,62 @@ def test_a_flag_that_says_otherwise_is_not_hidden() -> None:
 def test_limits_on_the_command_line_stay_as_they_are() -> None:
     snapshot = make(**config({"default-ulimit": ["nofile=1:2"]}))
     assert "default-ulimits" not in wish(snapshot)[0]
-    assert any(
-        "default-ulimits is set on the engine's command line" in n for n in document(snapshot)["notes"]
-    )
+    (note,) = documents(snapshot)["default_ulimits"]["notes"]
+    assert "default-ulimits is set on the engine's command line" in note
 
 
 def test_extra_keys_are_for_what_has_no_variable() -> None:
     assert wish(make(), extra={"mtu": 1400})[0]["mtu"] == 1400
-    refused = document(make(), extra={"icc": True, "log-driver": "x"})["refused"]
+    refused = documents(make(), extra={"icc": True, "log-driver": "x"})["extra"]["refused"]
     assert (
         refused == "docker_daemon_extra sets icc, log-driver: use docker_daemon_icc, docker_daemon_log_driver"
     )
 
 
 def test_the_bridge_module_is_there_where_the_engine_needs_it() -> None:
-    found = document(make())
-    assert found["activations"][0]["modules"] == ["br_netfilter"]
-    assert found["resources"][1]["path"].startswith("/etc/modules-load.d/")
-    relaxed = document(make(), icc=True, userland_proxy=True)
-    assert [entry["name"] for entry in relaxed["activations"]] == ["docker"]
-    assert len(relaxed["resources"]) == 1
+    for variable in ("icc", "userland_proxy"):
+        found = documents(make())[variable]
+        assert found["activations"][0]["modules"] == ["br_netfilter"]
+        assert found["resources"][1]["path"].startswith("/etc/modules-load.d/")
+        relaxed = documents(make(), icc=True, userland_proxy=True)[variable]
+        assert [entry["name"] for entry in relaxed["activations"]] == ["docker"]
+        assert len(relaxed["resources"]) == 1
+
+
+def test_each_variable_says_what_it_costs() -> None:
+    found = {
+        name: document["impact"] for name, document in documents(make()).items() if "resources" in document
+    }
+    assert found.pop("live_restore") == "reload"
+    assert set(found.values()) == {"daemon-restart"}
+
+
+def test_containers_that_keep_the_old_default_are_named() -> None:
+    containers = [{"inspect": {"Name": f"/web{number}"}, "proc": None} for number in range(12)]
+    costs = documents(make(**{"docker.containers": only(containers)}))["no_new_privileges"]["costs"]
+    assert costs.startswith(
+        "reaches new containers; until they are created again, it is not for web0, web1, "
+    )
+    assert costs.endswith(" and 2 more")
+    assert documents(make(**EMPTY))["no_new_privileges"]["costs"] == ""
 
 
 def test_a_file_younger_than_the_engine_is_known() -> None:
-    def record(mtime: int) -> dict[str, Any]:
-        return {"files": {"/etc/docker/daemon.json": {"mtime": mtime, "mode": "0644", "uid": 0, "gid": 0}}}
+    def stale(mtime: int | None) -> bool:
+        record = {"mtime": mtime, "mode": "0644", "uid": 0, "gid": 0}
+        files = {"files": {"/etc/docker/daemon.json": record}} if mtime else {}
+        (docker,) = documents(make(**files))["docker_daemon"]["activations"]
+        return bool(docker["stale"])
 
     started = make().fact("engine")["started"]
-    assert activation(make(**record(started + 1)))["stale"] is True
-    assert activation(make(**record(started - 1)))["stale"] is False
-    assert activation(make())["stale"] is False
+    assert stale(started + 1) is True
+    assert stale(started - 1) is False
+    assert stale(None) is False
 
 
 def test_an_older_engine_is_not_asked_for_what_it_does_not_report() -> None:
     snapshot = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
-    assert activation(snapshot)["expect"]["security"] == []
+    assert expected(snapshot, "no_new_privileges")["security"] == []
 
 
 def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
@@ -201,4 +227,5 @@ def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
     ],
 )
 def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
-    assert reason in document(snapshot)["refused"]
+    (refused,) = documents(snapshot).values()
+    assert reason in refused["refused"]

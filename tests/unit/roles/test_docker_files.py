@@ -6,12 +6,13 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import document_filter, verdicts
+from tests.unit.roles.conftest import documents_filter, verdicts
 from tests.unit.snapshots import failed, make, no_engine
 
 
 def document(snapshot: Snapshot, *, enforce: bool = True) -> dict[str, Any]:
-    return document_filter("docker_files")(snapshot.raw, enforce=enforce)
+    (found,) = documents_filter("docker_files")(snapshot.raw, enforce=enforce)
+    return found
 
 
 def record(**fields: Any) -> dict[str, Any]:

@@ -6,13 +6,13 @@ action plugin `converge` delivers this folder over the connection; by hand it ru
 
     main          the request, the result
     documents     what the controller asked for, checked
+    choice        what costs more than is allowed stays out
     planning      resources and the state of the host -> the changes to make
     jsonkeys      keys of a JSON file, with a record of whose they are
     files         read, replace, set owners and modes; nothing is ever half-written
     backup        what was there before, and the journal of an unfinished run
     transaction   lock, plan, apply, activate, verify, roll back
     detached      a worker that survives the connection
-    activations   load rules and modules, reload systemd; each once and in order
-    docker        reload or restart the engine without losing a container
+    activations   load rules and modules, reload systemd, restart the engine; each once and in order
     daemonconfig  what is wrong with a daemon.json before the engine finds out
 """

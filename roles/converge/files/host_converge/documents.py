@@ -1,6 +1,6 @@
 r"""What the controller asks for: documents of resources and activations, checked before anything is read.
 
-    {"name": "docker_daemon",
+    {"name": "docker_daemon_icc", "impact": "daemon-restart",
      "resources": [
        {"kind": "json", "path": "/etc/docker/daemon.json", "keys": {"icc": false},
         "defaults": {"log-driver": "json-file"}, "whole": ["log-opts"], "owner": "root", "group": "root",
@@ -10,9 +10,14 @@ r"""What the controller asks for: documents of resources and activations, checke
         "at_most": "0660", "remove_acl": true},
        {"kind": "absent", "path": "/etc/audit/rules.d/old.rules"}],
      "activations": [{"name": "docker", "when": ["/etc/docker/daemon.json"], ...}],
-     "notes": ["userns-remap is not applied: the host has 3 images"]}
+     "notes": ["log-opts is set on the engine's command line, and stays as it is there"]}
 
-or, where a protection can do nothing for a host: ``{"name": "audit_rules", "refused": "no audit here"}``.
+or, where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refused": "no audit here"}``.
+
+A document is what one variable of a role decides, and has its name. Documents are applied or held one by one:
+those that cost more than the request allows stay out, with what they want, and what they set before stays.
+Settings that serve the documents of a whole role stand in one without resources. ``impact`` is the worst that
+making it so can cost this host (``impacts.py``), ``costs`` says it in words where these tell more.
 
 Owner, group and mode of a ``json`` resource count where the file has to be made; one that is there keeps its.
 """
@@ -23,9 +28,10 @@ import grp
 import os.path
 import pwd
 import re
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from host_converge.errors import Refused
+from host_converge.impacts import DAEMON_RESTART, IMPACTS, NONE
 
 _REQUIRED = object()
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -106,25 +112,32 @@ class Resource(NamedTuple):
 
 
 class Document(NamedTuple):
-    """The wishes of one protection."""
+    """What one decision wants."""
 
     name: str
+    impact: str
+    costs: str
     resources: tuple[Resource, ...]
+    activations: tuple[tuple[str, Mapping[str, Any]], ...]  # name and settings
     notes: tuple[str, ...]
     refused: str
 
 
 class Request(NamedTuple):
-    """Everything one run is asked for; activations by name, with the settings of all documents joined."""
+    """Everything one run is asked for.
+
+    ``plan`` is the digest of a plan that somebody has reviewed: the run has to be exactly that. Empty: any.
+    """
 
     documents: tuple[Document, ...]
-    activations: Mapping[str, Mapping[str, Any]]
     check: bool
+    allow: str
+    plan: str
 
     @property
-    def notes(self) -> list[str]:
-        """What the documents want to tell the reader of the result."""
-        return [f"{document.name}: {note}" for document in self.documents for note in document.notes]
+    def possible(self) -> tuple[Document, ...]:
+        """The documents that do not refuse this host."""
+        return tuple(document for document in self.documents if not document.refused)
 
     @property
     def refused(self) -> list[str]:
@@ -132,47 +145,77 @@ class Request(NamedTuple):
         return [f"{document.name}: {document.refused}" for document in self.documents if document.refused]
 
 
-def parse(raw: Mapping[str, Any], known_activations: tuple[str, ...]) -> Request:
+def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
     """Check a request.
 
     Raises:
         Refused: it is not one; the message names the document and the place.
     """
     where = "the request"
-    _only(raw, ("documents", "check"), where)
+    _only(raw, ("documents", "check", "allow", "plan"), where)
     documents: list[Document] = []
-    activations: dict[str, dict[str, Any]] = {}
     for entry in _take(raw, "documents", list, where):
-        document = _document(entry)
+        document = _document(entry, known_activations)
         if document.name in (other.name for other in documents):
             raise Refused(f"two documents are called {document.name}")
         documents.append(document)
-        for number, activation in enumerate(_take(entry, "activations", list, document.name, [])):
-            here = f"{document.name}: activations[{number}]"
-            name = _take(activation, "name", str, here)
-            if name not in known_activations:
-                raise Refused(
-                    f"{here}: there is no activation {name!r}; known: {', '.join(known_activations)}"
-                )
-            settings = {key: value for key, value in activation.items() if key != "name"}
-            for path in _take(activation, "when", list, here):
-                _path(path, here)
-            activations[name] = _join(activations.get(name, {}), settings, here)
-    ordered = {name: activations[name] for name in known_activations if name in activations}
-    return Request(tuple(documents), ordered, _take(raw, "check", bool, where, False))
+    return Request(
+        tuple(documents),
+        _take(raw, "check", bool, where, False),
+        _impact(raw, "allow", where, DAEMON_RESTART),
+        _take(raw, "plan", str, where, ""),
+    )
 
 
-def _document(raw: Any) -> Document:
+def settings(documents: Sequence[Document], known_activations: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Activations of several documents in their order, the settings of each joined.
+
+    Raises:
+        Refused: two documents want different values of a setting.
+    """
+    joined: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        for name, own in document.activations:
+            joined[name] = _join(joined.get(name, {}), own, f"{document.name}: activation {name}")
+    return {name: joined[name] for name in known_activations if name in joined}
+
+
+def _document(raw: Any, known_activations: Sequence[str]) -> Document:
     name = _take(raw, "name", str, "a document")
     if not _NAME.fullmatch(name):
         raise Refused(f"a document cannot be called {name!r}")
-    _only(raw, ("name", "resources", "activations", "notes", "refused"), name)
-    resources = [
-        _resource(entry, name, f"{name}: resources[{number}]")
-        for number, entry in enumerate(_take(raw, "resources", list, name, []))
-    ]
-    notes = tuple(str(note) for note in _take(raw, "notes", list, name, []))
-    return Document(name, tuple(resources), notes, _take(raw, "refused", str, name, ""))
+    _only(raw, ("name", "impact", "costs", "resources", "activations", "notes", "refused"), name)
+    return Document(
+        name,
+        _impact(raw, "impact", name, NONE),
+        _take(raw, "costs", str, name, ""),
+        tuple(
+            _resource(entry, name, f"{name}: resources[{number}]")
+            for number, entry in enumerate(_take(raw, "resources", list, name, []))
+        ),
+        tuple(
+            _activation(entry, f"{name}: activations[{number}]", known_activations)
+            for number, entry in enumerate(_take(raw, "activations", list, name, []))
+        ),
+        tuple(str(note) for note in _take(raw, "notes", list, name, [])),
+        _take(raw, "refused", str, name, ""),
+    )
+
+
+def _impact(raw: Any, key: str, where: str, default: str) -> str:
+    impact: str = _take(raw, key, str, where, default)
+    if impact not in IMPACTS:
+        raise Refused(f"{where}: {key} is {impact!r}; known: {', '.join(IMPACTS)}")
+    return impact
+
+
+def _activation(raw: Any, where: str, known: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
+    name = _take(raw, "name", str, where)
+    if name not in known:
+        raise Refused(f"{where}: there is no activation {name!r}; known: {', '.join(known)}")
+    for path in _take(raw, "when", list, where, []):
+        _path(path, where)
+    return name, {key: value for key, value in raw.items() if key != "name"}
 
 
 def _resource(raw: Any, document: str, where: str) -> Resource:

@@ -17,18 +17,19 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Make this host what the documents say.
 
     Args:
-        arguments: ``documents`` (see ``documents.py``) and ``check``: only say what would be done.
+        arguments: ``documents`` (see ``documents.py``); ``check``: only say what would be done; ``allow``:
+            the worst impact that may happen; ``plan``: digest of the plan that this has to be.
 
     Returns:
         ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``refused`` (nothing was touched),
         ``rolled_back`` (everything is as it was), ``rollback_failed`` (``problems`` says what is not), or
-        ``interrupted``. With it ``changed``, ``failed``, ``reason``, ``changes``, ``diff``, ``activations``,
-        ``pending``, ``notes``, ``run``.
+        ``interrupted``. With it ``changed``, ``failed``, ``reason``, ``documents``, ``changes``, ``diff``,
+        ``activations``, ``plan``, ``pending``, ``notes``, ``run``.
     """
     if os.geteuid() != 0:
         return _failed("refused", "root is needed to change a host (become)")
     try:
-        request = documents.parse(arguments, activations.ORDER)
+        request = documents.parse(arguments, tuple(activations.KINDS))
         return Transaction(request, Store(FOLDER)).run()
     except Refused as refused:
         return _failed("refused", str(refused))

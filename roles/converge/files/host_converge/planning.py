@@ -107,14 +107,15 @@ class Plan:
         self._after: dict[str, State] = {}
         self._wanted_by: dict[str, list[str]] = {}
         self._writers: dict[str, Resource] = {}
+        self.differing: dict[str, list[str]] = {}  # document -> paths that are not as it wants them
         self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
         resources = [resource for document in documents for resource in document.resources]
-        for resource in resources:
-            if resource.kind != "attributes":
-                self._write(resource)
-        for resource in resources:
-            if resource.kind == "attributes":  # last: also of a file that another resource makes
-                self._attributes(resource)
+        # Attributes last: also of a file that another resource makes.
+        for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
+            path, before = self._state(resource, content=resource.kind != "attributes")
+            self._after[path] = self._wanted(resource, path, before)
+            if self._after[path] != before:
+                self.differing.setdefault(resource.document, []).append(path)
         self._agreed(resources)
 
     @property
@@ -163,21 +164,20 @@ class Plan:
             wanted_by.append(resource.document)
         return path, self._after[path]
 
-    def _write(self, resource: Resource) -> None:
-        path, state = self._state(resource)
+    def _wanted(self, resource: Resource, path: str, state: State) -> State:
+        """What a resource makes of a path."""
+        if resource.kind == "attributes":
+            return _tightened(resource, state)
         if state.kind not in (FILE, ABSENT):
             raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
         other = self._writers.setdefault(path, resource)
         if other is not resource and not (other.kind == resource.kind == "json"):
             raise Refused(f"{resource}: {other.document} writes that file as well")
         if resource.kind == "absent":
-            self._after[path] = NOTHING
-        elif resource.kind == "file":
-            self._after[path] = State(
-                FILE, resource.content.encode(), resource.bits("mode"), resource.uid(0), resource.gid(0)
-            )
-        else:
-            self._after[path] = self._merged(resource, path, state)
+            return NOTHING
+        if resource.kind == "json":
+            return self._merged(resource, path, state)
+        return State(FILE, resource.content.encode(), resource.bits("mode"), resource.uid(0), resource.gid(0))
 
     def _merged(self, resource: Resource, path: str, state: State) -> State:
         present = jsonkeys.parse(state.content or b"", path)
@@ -200,20 +200,6 @@ class Plan:
             return state._replace(content=content)
         return State(FILE, content, resource.bits("mode"), resource.uid(0), resource.gid(0))
 
-    def _attributes(self, resource: Resource) -> None:
-        path, state = self._state(resource, content=False)
-        if not state.exists:
-            return
-        mode, acl = state.mode, state.acl
-        if acl and resource.remove_acl:
-            mode, acl = mode & ~0o070 | files.group_bits(state) << 3, b""
-        self._after[path] = state._replace(
-            mode=mode & resource.bits("at_most"),
-            acl=acl,
-            uid=resource.uid(state.uid),
-            gid=resource.gid(state.gid),
-        )
-
     def _agreed(self, resources: Sequence[Resource]) -> None:
         """Refuse two documents that want different values for one key."""
         for resource in resources:
@@ -224,6 +210,21 @@ class Plan:
             for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
                 if not jsonkeys.same(jsonkeys.get(merged, key), value):
                     raise Refused(f"{resource}: another document wants another {'.'.join(key)}")
+
+
+def _tightened(resource: Resource, state: State) -> State:
+    """The attributes that a resource allows; of nothing, nothing."""
+    if not state.exists:
+        return state
+    mode, acl = state.mode, state.acl
+    if acl and resource.remove_acl:
+        mode, acl = mode & ~0o070 | files.group_bits(state) << 3, b""
+    return state._replace(
+        mode=mode & resource.bits("at_most"),
+        acl=acl,
+        uid=resource.uid(state.uid),
+        gid=resource.gid(state.gid),
+    )
 
 
 def digest(content: bytes | None) -> str:

@@ -33,12 +33,16 @@ def run(
     timeout: float = 30,
     keep_open: Sequence[int] = (),
     environment: dict[str, str] | None = None,
+    given: str = "",
 ) -> Outcome:
-    """Run a command without a shell; code 127 where there is no such program, 124 where it took too long."""
+    """Run a command without a shell; code 127 where there is no such program, 124 where it took too long.
+
+    ``given`` is what it reads.
+    """
     try:
         done = subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input=given.encode(),
             capture_output=True,
             timeout=timeout,
             pass_fds=keep_open,
@@ -77,3 +81,12 @@ def installed(program: str) -> bool:
 def has_systemd() -> bool:
     """Whether systemd runs this host."""
     return os.path.isdir("/run/systemd/system")
+
+
+def read(path: str) -> str:
+    """A short text of the kernel's; empty where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

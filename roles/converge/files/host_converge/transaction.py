@@ -9,19 +9,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Iterator, Mapping, Sequence
 
-from host_converge import activations as kinds
-from host_converge import detached, files
+from host_converge import activations, detached, files
 from host_converge.activations import Activation
 from host_converge.backup import Journal, Store, write_json
-from host_converge.docker import Docker
+from host_converge.choice import choose
 from host_converge.documents import Request
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
-from host_converge.planning import Change, Plan, overlay
-
-_KINDS: Mapping[str, type[Activation]] = {
-    kind.name: kind for kind in (kinds.SystemdReload, kinds.ModulesLoad, kinds.AuditRulesLoad, Docker)
-}
+from host_converge.planning import Change, overlay
 
 
 class Transaction:
@@ -43,8 +38,6 @@ class Transaction:
             Refused: it was not begun.
             Failed: its worker was killed.
         """
-        if self._request.refused and len(self._request.refused) == len(self._request.documents):
-            raise Refused("; ".join(self._request.refused))
         if self._request.check and not self._store.exists:
             return self._run()
         if not self._request.check:
@@ -64,29 +57,36 @@ class Transaction:
             raise Refused("; ".join([*recovered.get("notes", ()), str(refused)])) from None
 
     def _converge(self, interrupted: Journal | None, recovered: Mapping[str, Any]) -> dict[str, Any]:
-        plan = self._plan(interrupted)
-        activations = self._activations()
-        for activation in activations:
-            activation.prepare(plan)
-        notes = [*self._request.notes, *recovered.get("notes", ())]
-        pending = [note for activation in activations for note in activation.pending]
-        due = [activation for activation in activations if activation.due]
+        states = self._states_before(interrupted) if interrupted else {}
+        choice = choose(
+            self._request, bookkeeping_file=self._store.bookkeeping, read=overlay(files.read, states)
+        )
+        plan, due = choice.plan, choice.due
+        notes = [*choice.notes, *recovered.get("notes", ())]
         changes = self._taken_back(interrupted) + plan.changes
         result = {
             "changed": bool(changes or due or recovered),
+            "documents": choice.describe(self._request),
             "changes": [
                 {"path": change.path, "what": change.what, "documents": list(change.documents)}
                 for change in changes
             ],
             "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
             "activations": [activation.describe() for activation in due],
+            "allow": self._request.allow,
+            "plan": choice.digest(),
             "notes": notes,
-            "pending": pending,
+            "pending": choice.pending,
             "refused": self._request.refused,
             "recovered": interrupted.run if interrupted else recovered.get("run", ""),
             "outcome": "unchanged",
             "run": "",
         }
+        if not self._request.possible:
+            reason = "; ".join(self._request.refused)
+            return {**result, "failed": True, "outcome": "refused", "reason": reason}
+        if self._request.plan not in ("", choice.digest()):
+            raise Refused("this host is no longer what the plan was made for: plan again, and review that")
         if not result["changed"] or self._request.check:
             return {**result, "outcome": "would_change" if result["changed"] else "unchanged"}
         all_changes = plan.all_changes
@@ -98,20 +98,8 @@ class Transaction:
             **result,
             **done,
             "notes": [*notes, *done.get("notes", ())],
-            "pending": [*pending, *done.get("pending", ())],
+            "pending": [*choice.pending, *done.get("pending", ())],
         }
-
-    def _plan(self, interrupted: Journal | None) -> Plan:
-        states = self._states_before(interrupted) if interrupted else {}
-        return Plan(
-            self._request.documents,
-            bookkeeping_file=self._store.bookkeeping,
-            read=overlay(files.read, states),
-        )
-
-    def _activations(self) -> list[Activation]:
-        request = self._request
-        return [_KINDS[name](settings, check=request.check) for name, settings in request.activations.items()]
 
     # --- apply ----------------------------------------------------------------------------------------------
 
@@ -162,7 +150,7 @@ class Transaction:
             memory = journal.memory(name)
             if memory is None:
                 continue  # it had not begun
-            activation = _KINDS[name](settings)
+            activation = activations.KINDS[name](settings)
             activation.memory = memory
             _bind(activation, journal)
             try:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
-from host_converge import activations, system
-from host_converge.activations import Activation, AuditRulesLoad, ModulesLoad, SystemdReload, audit_rule
+from host_converge import system
+from host_converge.activations.audit import AuditRulesLoad, audit_rule
+from host_converge.activations.interface import Activation
 from host_converge.errors import Refused
 
 from tests.unit.converge.conftest import Host
@@ -78,14 +78,6 @@ def test_before_the_audit_daemon_is_installed_check_mode_predicts_the_load(
         prepared(audit_load(), host)
 
 
-def test_without_systemd_there_is_nothing_to_tell_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "has_systemd", lambda: False)
-    plan = host.plan(host.file("x.service", ""))
-    activation = SystemdReload({"when": [host.path("x.service")]})
-    activation.prepare(plan)
-    assert not activation.due
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -109,28 +101,3 @@ def test_a_rule_is_known_however_auditctl_prints_it(one: str, other: str) -> Non
 )
 def test_another_rule_is_another(other: str) -> None:
     assert audit_rule(RULE) != audit_rule(other)
-
-
-def test_a_module_that_is_not_loaded_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activations, "_in_kernel", lambda module: module == "there")
-    activation = ModulesLoad({"when": [], "modules": ["there", "missing"]})
-    monkeypatch.setattr(activations, "_read", lambda path: "0")
-    assert prepared(activation, host).reasons == ["the module missing is not loaded"]
-    monkeypatch.setattr(activations, "_read", lambda path: "1")
-    with pytest.raises(Refused, match="loads no more modules until it is booted again"):
-        prepared(activation, host)
-
-
-def test_the_name_of_a_module_is_no_option(host: Host) -> None:
-    with pytest.raises(Refused, match="is no name of a module"):
-        prepared(ModulesLoad({"when": [], "modules": ["--remove"]}), host)
-
-
-def test_a_setting_that_an_activation_does_not_know_is_refused() -> None:
-    with pytest.raises(Refused, match="unknown modules"):
-        SystemdReload({"when": [], "modules": []})
-
-
-def test_a_command_that_is_missing_fails_and_does_not_raise(tmp_path: Path) -> None:
-    assert system.run(str(tmp_path / "no-such-program")).code == 127
-    assert system.run("sleep", "5", timeout=0.05).code == 124

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from host_converge import daemonconfig, docker, engineapi
-from host_converge.docker import Docker
+from host_converge import daemonconfig, engineapi
+from host_converge.activations import docker
+from host_converge.activations.docker import Docker
 from host_converge.engineapi import NotThere
 from host_converge.errors import Failed, Refused
 
@@ -161,10 +162,20 @@ def test_live_restore_is_switched_on_first_so_that_containers_survive(
     assert engine.containers["web"]["State"]["Running"]
 
 
-def test_a_restart_that_would_stop_containers_is_refused(host: Host, make: Make, engine: Engine) -> None:
+def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web", policy="always")
+    engine.run_container("job")
+    activation = prepare(host, make(), {"icc": False})
+    assert activation.impact == "containers-stop"
+    assert activation.costs == (
+        "restarting the engine would stop 2 containers (job, web): live-restore is not wanted;"
+        " not started again, for want of a restart policy: 1 containers (job)"
+    )
+
+
+def test_a_reload_stops_nobody(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web")
-    with pytest.raises(Refused, match=r"would stop 1 containers \(web\): live-restore is not wanted"):
-        prepare(host, make(), {"icc": False})
+    assert prepare(host, make(), {"live-restore": True}).impact == "reload"
 
 
 def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
@@ -173,9 +184,10 @@ def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
     host.write("daemon.json", '{"live-restore": true}')
     engine.live = True
     engine.run_container("web")
-    with pytest.raises(Refused, match="live-restore is not wanted"):
-        prepare(host, make(), {"live-restore": False, "icc": False})
-    assert prepare(host, make(flags={"live-restore": ["true"]}), {"icc": False}).action == docker.RESTART
+    activation = prepare(host, make(), {"live-restore": False, "icc": False})
+    assert "live-restore is not wanted" in activation.costs
+    by_flag = prepare(host, make(flags={"live-restore": ["true"]}), {"icc": True})
+    assert (by_flag.action, by_flag.impact) == (docker.RESTART, "daemon-restart")
 
 
 def test_a_unit_that_kills_everything_counts_as_no_live_restore(
@@ -185,15 +197,17 @@ def test_a_unit_that_kills_everything_counts_as_no_live_restore(
     engine.live = True
     unit = {"ActiveState": "active", "KillMode": "control-group"}
     monkeypatch.setattr(docker, "_unit", lambda _: unit)
-    with pytest.raises(Refused, match="KillMode is control-group"):
-        prepare(host, make(), {"icc": False, "live-restore": True})
+    activation = prepare(host, make(), {"icc": False, "live-restore": True})
+    assert activation.impact == "containers-stop"
+    assert "KillMode is control-group" in activation.costs
 
 
-def test_allowed_to_stop_containers_it_says_which(host: Host, make: Make, engine: Engine) -> None:
+def test_a_restart_says_whom_it_stops_and_who_stays_down(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("job")
     engine.run_container("web", policy="always")
-    activation = prepare(host, make(allow_containers_stop=True), {"icc": False})
-    assert activation.describe()["stops"] == ["job", "web"]
+    activation = prepare(host, make(), {"icc": False})
+    described = activation.describe()
+    assert (described["stops"], described["stay_down"]) == (["job", "web"], ["job"])
     activation.perform()
     assert activation.problems() == []  # web is back by its policy, job is known to stay down
 

@@ -2,8 +2,7 @@
 
 Reload where the engine takes the changed keys while it runs, else restart. Before a restart that finds
 live-restore off, it is switched on by a reload, so that containers survive; the same the other way round when
-a failed change is taken back. Where containers cannot survive, the restart is refused unless the request
-allows that they stop.
+a failed change is taken back. Where containers cannot survive, that is what the restart costs.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import re
 import signal
 from typing import Any, Callable, Mapping, Sequence
 
-from host_converge import daemonconfig, files, jsonkeys, system
-from host_converge.activations import Activation
+from host_converge import daemonconfig, files, impacts, jsonkeys, system
+from host_converge.activations.interface import Activation
 from host_converge.engineapi import Engine, NoAnswer, NotThere, wait_for
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
@@ -35,6 +34,7 @@ _RELOADABLE: Mapping[str, Any] = {
     "shutdown-timeout": 15,
 }
 RELOAD, RESTART = "reload docker", "restart docker"
+_NOT_STARTED_AGAIN = ("no", "on-failure")
 _SHOWN = 10
 
 
@@ -43,8 +43,8 @@ class Docker(Activation):
 
     Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and ``flags``
     (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values: ``info``,
-    ``bridge``, ``security``); ``stale`` (the file is younger than the engine's process);
-    ``allow_containers_stop``; ``timeout`` (seconds that a start may take).
+    ``bridge``, ``security``); ``stale`` (the file is younger than the engine's process); ``timeout`` (seconds
+    that a start may take).
     """
 
     name = "docker"
@@ -59,7 +59,6 @@ class Docker(Activation):
             "unit",
             "expect",
             "stale",
-            "allow_containers_stop",
             "timeout",
         }
     )
@@ -75,6 +74,7 @@ class Docker(Activation):
         self.engine = Engine(settings["socket"])
         self.action = ""
         self.stopping: list[str] = []  # names of containers that the restart ends
+        self.staying_down: list[str] = []  # those of them that the engine does not start again
 
     # --- before ---------------------------------------------------------------------------------------------
 
@@ -110,14 +110,19 @@ class Docker(Activation):
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running = self.engine.running()
         self.memory["running"] = [container["Id"] for container in running]
+        self.impact = impacts.RELOAD if self.action == RELOAD else impacts.DAEMON_RESTART
         if self.action == RESTART:
-            self._refuse_to_stop(running, unit, keys)
+            self._see_who_stops(running, unit, keys)
         plan.bookkeeping.in_force[self.config] = digest(after.content)
 
-    def _refuse_to_stop(
+    def _see_who_stops(
         self, running: Sequence[Mapping[str, Any]], unit: Mapping[str, str], keys: Mapping[str, Any]
     ) -> None:
-        """Refuse a restart that would stop containers, unless that is allowed; see how they survive it."""
+        """See how containers survive the restart, and which do not.
+
+        Raises:
+            Refused: nobody here can restart the engine.
+        """
         if unit.get("ActiveState") != "active":
             raise Refused(
                 f"the engine at {self.engine.path} has to be restarted, and is not run by {self.unit}"
@@ -130,11 +135,17 @@ class Docker(Activation):
             reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
         self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
-            self.stopping = [_name(container) for container in running]
-            if self.settings.get("allow_containers_stop") is not True:
-                raise Refused(
-                    f"restarting the engine would stop {_listed(self.stopping)}: {reason};"
-                    " allow it with docker_daemon_allow_containers_stop"
+            self.impact = impacts.CONTAINERS_STOP
+            self.stopping = sorted(_name(container) for container in running)
+            self.staying_down = sorted(
+                _name(container)
+                for container in map(self.engine.inspect, self.memory["running"])
+                if _policy(container) in _NOT_STARTED_AGAIN
+            )
+            self.costs = f"restarting the engine would stop {_listed(self.stopping)}: {reason}"
+            if self.staying_down:
+                self.costs += (
+                    f"; not started again, for want of a restart policy: {_listed(self.staying_down)}"
                 )
         self.memory["stopping"] = bool(self.stopping)
 
@@ -185,6 +196,7 @@ class Docker(Activation):
         described = super().describe()
         if self.stopping:
             described["stops"] = self.stopping
+            described["stay_down"] = self.staying_down
         if self.memory.get("switch_on"):
             described["first"] = "switch live-restore on by a reload, so that containers survive"
         return described
@@ -245,10 +257,10 @@ class Docker(Activation):
                     inspected = self.engine.inspect(container)
                 except NotThere:
                     continue  # it ended, and was to be removed then
-                state, policy = inspected["State"], inspected["HostConfig"].get("RestartPolicy") or {}
+                state = inspected["State"]
                 on = state.get("Running") or state.get("Restarting")
                 ended = not stopped and state.get("ExitCode") == 0  # by itself: nobody had sent it a signal
-                left = stopped and policy.get("Name") in ("", "no", None)
+                left = stopped and _policy(inspected) in _NOT_STARTED_AGAIN
                 if not (on or ended or left):
                     lost[container] = _name(inspected)
             return not lost
@@ -379,6 +391,10 @@ def _last_words(dockerd: str) -> str:
 def _alive(info: Mapping[str, Any]) -> int:
     """How many containers hold on to the networks they were started with."""
     return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
+
+
+def _policy(inspected: Mapping[str, Any]) -> str:
+    return str((inspected["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no")
 
 
 def _name(container: Mapping[str, Any]) -> str:

@@ -1,0 +1,93 @@
+"""A plan for a person's eyes, drawn with rich: what would be done where, at what cost, and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hardener.model import Impact
+from hardener.plan import Decision, Fate, Outlook
+from hardener.reports.wording import first
+from hardener.text import block, line
+
+_HOSTS_SHOWN = 10
+_FATES = {
+    Fate.CHANGE: ("Would be changed", "green"),
+    Fate.HELD: ("Held, since it costs more than is allowed", "yellow"),
+    Fate.BLOCKED: ("Blocked on this host", "red"),
+    Fate.UNCHANGED: ("Nothing to change, and the control fails all the same", "magenta"),
+    Fate.UNKNOWN: ("Not known: the host gave no answer", "magenta"),
+}
+_IMPACTS = {Impact.NONE: "bright_black", Impact.RELOAD: "cyan", Impact.DAEMON_RESTART: "yellow"}
+_DIFF = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def plan_screen(outlooks: Sequence[Outlook], benchmark: str) -> RenderableType:
+    """The plan of some hosts; those that need the very same share their part."""
+    alike: dict[object, list[Outlook]] = {}
+    for outlook in outlooks:
+        alike.setdefault(_content(outlook), []).append(outlook)
+    return Group(*(part for group in alike.values() for part in _hosts(group, benchmark)))
+
+
+def _content(outlook: Outlook) -> object:
+    decisions = [(each.step.variable, each.fate, each.impact, each.reason) for each in outlook.decisions]
+    return repr((decisions, outlook.changes, outlook.activations, outlook.notes, outlook.failure))
+
+
+def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]:
+    outlook = group[0]
+    names = first([line(each.host, 60) for each in group], _HOSTS_SHOWN)
+    yield Padding(Text(", ".join(names), style="bold"), (1, 1, 0, 1))
+    if outlook.failure:
+        yield Padding(Text(f"no plan: {line(outlook.failure)}", style="magenta"), (0, 1))
+    for fate, (title, colour) in _FATES.items():
+        decisions = [each for each in outlook.decisions if each.fate is fate]
+        if decisions:
+            count = sum(len(each.step.findings) for each in decisions)
+            yield Padding(Text(f"{title} ({count})", style=f"bold {colour}"), (1, 1, 0, 1))
+            yield Padding(_decisions(decisions, benchmark), (0, 1))
+    if outlook.plan.beyond:
+        beyond = Text(f"No role remediates ({len(outlook.plan.beyond)})", style="bold red")
+        ids = ", ".join(finding.control.id_in(benchmark) for finding in outlook.plan.beyond)
+        beyond.append(f"  {ids}\n", style="not bold default")
+        beyond.append("`hardener explain ID` says what to do", style="not bold bright_black")
+        yield Padding(beyond, (1, 1, 0, 1))
+    if not (outlook.decisions or outlook.plan.beyond or outlook.failure):
+        yield Padding(Text("Nothing fails.", style="green"), (0, 1))
+    yield from _changes(outlook)
+
+
+def _decisions(decisions: Sequence[Decision], benchmark: str) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, min_width=6)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for decision in decisions:
+        impact = Text(decision.impact.value, style=_IMPACTS.get(decision.impact, "red"))
+        for finding in decision.step.findings:
+            what = Text(line(finding.control.title))
+            if finding is decision.step.findings[-1]:
+                what.append(f"\n{decision.step.role}: {decision.step.variable}", style="bright_black")
+                if decision.reason:
+                    what.append(f"\n{line(decision.reason)}", style="bright_black")
+            table.add_row(Text(finding.control.id_in(benchmark)), impact, what)
+    return table
+
+
+def _changes(outlook: Outlook) -> Iterator[RenderableType]:
+    for change in outlook.changes:
+        yield Padding(Text(f"{change['what']} {line(str(change['path']))}", style="bold"), (1, 1, 0, 1))
+        for text in block(str(change["diff"])).rstrip("\n").split("\n"):
+            yield Padding(Text(text, style=_DIFF.get(text[:1], "")), (0, 1))
+    for number, activation in enumerate(outlook.activations):
+        then = Text(f"then {line(str(activation['action']))}", style="bold")
+        if stops := activation.get("stops"):
+            then.append(f": stops {line(', '.join(map(str, stops)))}", style="not bold red")
+        yield Padding(then, (0 if number else 1, 1, 0, 1))
+    for note in outlook.notes:
+        yield Padding(Text(line(note), style="yellow"), (0, 1))

@@ -1,0 +1,125 @@
+"""A plan as JSON: written for people and programs to review, read again to apply exactly that.
+
+One object: ``schema``, ``tool_version``, ``benchmark``, ``created``, and in ``hosts`` by name ``digest``,
+``allow``, ``controls`` (each with role, variable, impact, fate, reason and paths), ``changes`` (with their
+diffs), ``activations``, ``notes`` and ``failure``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hardener import __version__
+from hardener.errors import HardenerError
+from hardener.model import Finding, Impact
+from hardener.plan import Decision, Fate, Outlook
+from hardener.reports.interface import utc
+from hardener.text import scalar
+
+SCHEMA = "hardener/plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What somebody has reviewed for one host: the variables that are applied, by role, and their bounds."""
+
+    variables: Mapping[str, Sequence[str]]
+    allow: Impact
+    digest: str
+
+
+def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> str:
+    """The plan of some hosts as JSON, the same text for the same plan.
+
+    Args:
+        outlooks: what would be done on each host.
+        benchmark: by which ids the controls are called.
+        created: when the hosts were asked.
+    """
+    plan = {
+        "schema": SCHEMA,
+        "tool_version": __version__,
+        "benchmark": benchmark,
+        "created": utc(created),
+        "hosts": {scalar(outlook.host): _host(outlook, benchmark) for outlook in outlooks},
+    }
+    return json.dumps(plan, indent=1, ensure_ascii=True) + "\n"
+
+
+def load(path: Path) -> dict[str, Reviewed]:
+    """Read a plan that was written by ``dump``: by host, where something is to be changed.
+
+    Raises:
+        HardenerError: it cannot be read, or is no plan.
+    """
+    hint = "`hardener plan --json` writes it"
+    try:
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise HardenerError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise HardenerError(f"{path} is not JSON: {error}", hint=hint) from error
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise HardenerError(f"{path} is no plan ({SCHEMA})", hint=hint)
+    try:
+        return {
+            host: Reviewed(variables, Impact(plan["allow"]), str(plan["digest"]))
+            for host, plan in raw["hosts"].items()
+            if (variables := _applied(plan))
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HardenerError(f"{path} is damaged: {error!r}", hint=hint) from error
+
+
+def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    variables: dict[str, list[str]] = {}
+    for control in plan["controls"]:
+        if control["fate"] == Fate.CHANGE:
+            own = variables.setdefault(control["role"], [])
+            if control["variable"] not in own:
+                own.append(control["variable"])
+    return variables
+
+
+def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
+    return {
+        "digest": outlook.digest,
+        "allow": outlook.allow,
+        "failure": scalar(outlook.failure) or None,
+        "controls": list(_controls(outlook, benchmark)),
+        "changes": [
+            {"path": scalar(str(change["path"])), "what": change["what"], "diff": change["diff"]}
+            for change in outlook.changes
+        ],
+        "activations": list(outlook.activations),
+        "notes": [scalar(note) for note in outlook.notes],
+    }
+
+
+def _controls(outlook: Outlook, benchmark: str) -> Iterator[dict[str, Any]]:
+    for decision in outlook.decisions:
+        for finding in decision.step.findings:
+            yield {**_control(finding, benchmark), **_decision(decision)}
+    for finding in outlook.plan.beyond:
+        yield {**_control(finding, benchmark), "fate": "no-role"}
+
+
+def _control(finding: Finding, benchmark: str) -> dict[str, Any]:
+    control = finding.control
+    return {"control": control.slug, "id": control.id_in(benchmark), "title": control.title}
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "role": decision.step.role,
+        "variable": decision.step.variable,
+        "impact": decision.impact.value,
+        "fate": decision.fate.value,
+        "reason": scalar(decision.reason) or None,
+        "paths": [scalar(path) for path in decision.paths],
+    }

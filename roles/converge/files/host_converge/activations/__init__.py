@@ -1,0 +1,22 @@
+"""What has to happen before a changed file has an effect. Each once, in the order of ``KINDS``.
+
+An activation is due when one of the paths it waits for changes, and also when what it brings about is not so
+on the running host, whatever the files say: effective beats declared. One file a subject; ``interface`` says
+what each of them is.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+from host_converge.activations.audit import AuditRulesLoad
+from host_converge.activations.docker import Docker
+from host_converge.activations.firewall import Firewall
+from host_converge.activations.interface import Activation
+from host_converge.activations.modules import ModulesLoad
+from host_converge.activations.sysctl import Sysctl
+from host_converge.activations.systemd import SystemdReload
+
+KINDS: Mapping[str, type[Activation]] = {
+    kind.name: kind for kind in (SystemdReload, ModulesLoad, Sysctl, AuditRulesLoad, Firewall, Docker)
+}

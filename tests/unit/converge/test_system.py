@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from host_converge import system
+
+
+def test_a_command_that_is_missing_fails_and_does_not_raise(tmp_path: Path) -> None:
+    assert system.run(str(tmp_path / "no-such-program")).code == 127
+    assert system.run("sleep", "5", timeout=0.05).code == 124

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hardener import catalogue
+from hardener.errors import HardenerError
+from hardener.model import Assessment, Finding, Impact, Status, Verdict
+from hardener.plan import outlook, plan
+from hardener.reports import planfile
+
+BENCHMARK = catalogue.DEFAULT_BENCHMARK
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def dumped(host: str = "web1") -> str:
+    controls = catalogue.load(BENCHMARK)
+    findings = tuple(Finding(each, Verdict(Status.FAIL, "so", "otherwise")) for each in controls)
+    planned = plan(Assessment(host, BENCHMARK, "", findings))
+    documents = [
+        {
+            "name": step.variable,
+            "state": "change" if step.role == "docker_files" else "held",
+            "impact": "none",
+            "reason": "\x1b[2J",
+            "paths": ["/etc/x"],
+        }
+        for step in planned.steps
+    ]
+    result = outlook(planned, {"documents": documents, "plan": "abc", "allow": "reload"})
+    return planfile.dump([result], BENCHMARK, created=NOW)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(dumped())
+    (host, reviewed), *_ = planfile.load(path).items()
+    assert (host, reviewed.allow, reviewed.digest) == ("web1", Impact.RELOAD, "abc")
+    assert reviewed.variables == {"docker_files": ["docker_files_enforce"]}
+
+
+def test_every_failing_control_is_in_it_also_those_without_a_role() -> None:
+    controls = json.loads(dumped())["hosts"]["web1"]["controls"]
+    assert len(controls) == len(catalogue.load(BENCHMARK))
+    assert {each["fate"] for each in controls} == {"change", "held", "no-role"}
+
+
+def test_it_is_inert_and_the_same_for_the_same() -> None:
+    assert "\x1b" not in dumped()
+    assert dumped() == dumped()
+    assert dumped().isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is no plan"),
+        ('{"schema": "hardener/assessment/1"}', "is no plan"),
+        ('{"schema": "hardener/plan/1"}', "is damaged"),
+        ('{"schema": "hardener/plan/1", "hosts": {"a": {"controls": [{}]}}}', "is damaged"),
+        (dumped().replace('"allow": "reload"', '"allow": "all"'), "is damaged"),
+    ],
+)
+def test_what_is_no_plan_is_said_in_a_line(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(HardenerError, match=reason):
+        planfile.load(path)
+
+
+def test_a_plan_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HardenerError, match="No such file"):
+        planfile.load(tmp_path / "plan.json")
