@@ -10,13 +10,32 @@ from __future__ import annotations
 from typing import Mapping
 
 from host_converge.activations.audit import AuditRulesLoad
+from host_converge.activations.bootloader import BootParameters
 from host_converge.activations.docker import Docker
 from host_converge.activations.firewall import Firewall
+from host_converge.activations.group import GroupMembers
 from host_converge.activations.interface import Activation
 from host_converge.activations.modules import ModulesLoad
+from host_converge.activations.selinux import SelinuxEnforce
 from host_converge.activations.sysctl import Sysctl
 from host_converge.activations.systemd import SystemdReload
+from host_converge.activations.units import Units
+from host_converge.activations.updates import AutomaticUpdates, PendingUpdates
 
 KINDS: Mapping[str, type[Activation]] = {
-    kind.name: kind for kind in (SystemdReload, ModulesLoad, Sysctl, AuditRulesLoad, Firewall, Docker)
+    kind.name: kind
+    for kind in (
+        SystemdReload,
+        ModulesLoad,
+        Sysctl,
+        AuditRulesLoad,
+        Units,
+        GroupMembers,
+        AutomaticUpdates,
+        PendingUpdates,
+        Firewall,
+        BootParameters,
+        SelinuxEnforce,
+        Docker,
+    )
 }
