@@ -98,6 +98,20 @@ def test_a_file_has_one_writer(host: Host) -> None:
         )
 
 
+def test_documents_may_want_the_same_file_where_they_agree(host: Host) -> None:
+    plan = host.plan_all(
+        {"name": "a", "resources": [host.file("x", "1"), {"kind": "absent", "path": host.path("y")}]},
+        {"name": "b", "resources": [host.file("x", "1"), {"kind": "absent", "path": host.path("y")}]},
+    )
+    (change,) = plan.changes
+    assert (change.path, change.documents) == (host.path("x"), ("a", "b"))
+    with pytest.raises(Refused, match="a writes that file as well"):
+        host.plan_all(
+            {"name": "a", "resources": [host.file("x", "1")]},
+            {"name": "b", "resources": [host.file("x", "1", mode="0600")]},
+        )
+
+
 def test_a_folder_in_the_way_is_refused(host: Host) -> None:
     Path(host.path("x")).mkdir()
     with pytest.raises(Refused, match="there is a folder"):

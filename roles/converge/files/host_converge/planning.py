@@ -171,7 +171,8 @@ class Plan:
         if state.kind not in (FILE, ABSENT):
             raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
         other = self._writers.setdefault(path, resource)
-        if other is not resource and not (other.kind == resource.kind == "json"):
+        same = (other.kind, other.fields) == (resource.kind, resource.fields)
+        if not same and not (other.kind == resource.kind == "json"):
             raise Refused(f"{resource}: {other.document} writes that file as well")
         if resource.kind == "absent":
             return NOTHING
