@@ -141,6 +141,12 @@ class Firewall(Activation):
                 found.append(f"{family}: our chains are not what they were")
         return found
 
+    def undo_at_boot(self) -> list[str]:
+        """Nothing is loaded yet; what the boot would load is in the restored files."""
+        if not self.memory["unit"]["enabled"]:
+            _disable()
+        return []
+
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:
     """What has to be known to bring our chains back to what they are now."""
@@ -170,10 +176,14 @@ def _forget_unit(*, keep_enabled: bool = False) -> None:
     """No boot loads the rules any more; its file may be gone already, so that systemd cannot disable it."""
     system.run("systemctl", "stop", UNIT, timeout=90)
     if not keep_enabled:
-        with suppress(FileNotFoundError):
-            os.unlink(_ENABLED)
+        _disable()
     system.run("systemctl", "daemon-reload", timeout=90)
     system.run("systemctl", "reset-failed", UNIT)
+
+
+def _disable() -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(_ENABLED)
 
 
 def _within(address: str, networks: Iterable[str]) -> bool:
