@@ -29,11 +29,12 @@ class GroupMembers(Activation):
 
     def prepare(self, plan: Plan) -> None:
         """Due when somebody is in the group who is not approved."""
+        super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is no name of a group")
         excess = self._excess()
         self.action = f"take {', '.join(excess)} out of the group {self._group}"
-        self.reasons = [f"{user} is not approved" for user in excess]
+        self.reasons += [f"{user} is not approved" for user in excess]
         if excess and not self.check and not system.installed("gpasswd"):
             raise Refused("gpasswd is not installed: install the package passwd (shadow-utils) first")
         self.pending = self._beyond_reach(excess) + self._running(excess)
@@ -81,8 +82,8 @@ class GroupMembers(Activation):
             if not self._approved(user) and user not in members:
                 keeping[user] = keeping.get(user, 0) + 1
         return [
-            f"{user} is still in the group {self._group} in {count} running process{'es' if count > 1 else ''}:"
-            " end the session, or the service"
+            f"{user} is still in the group {self._group} in {count} running process"
+            f"{'es' if count > 1 else ''}: end the session, or the service"
             for user, count in sorted(keeping.items())
         ]
 

@@ -31,7 +31,8 @@ class Units(Activation):
     _valid = re.compile(r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@\\-]*\.(?:service|socket|timer|path|target)")
 
     def prepare(self, plan: Plan) -> None:
-        """Due when a unit is not as wanted; that a file changes starts nothing."""
+        """Due when a unit is not as wanted, or when a file changes that it waits for."""
+        super().prepare(plan)
         for unit, wish in self._wanted.items():
             if not self._valid.fullmatch(unit):
                 raise Refused(f"activation {self.name}: {unit!r} is no name of a unit")
@@ -41,7 +42,7 @@ class Units(Activation):
             if self._wanted:
                 self.pending = [f"no systemd runs here: have {', '.join(sorted(self._wanted))} run otherwise"]
             return
-        self.reasons = self._differences()
+        self.reasons += self._differences()
 
     @property
     def _wanted(self) -> Mapping[str, Mapping[str, Any]]:
@@ -99,7 +100,7 @@ class Units(Activation):
 
 
 def _undo(unit: str, before: Mapping[str, Any]) -> None:
-    """Have a unit be what it was; its file may be gone by now, and ``systemctl disable`` knows nothing then."""
+    """Have a unit be what it was; its file may be gone by now, and ``systemctl disable`` knows none then."""
     if before["ActiveState"] not in _RUNNING and _state(unit)["ActiveState"] in (*_RUNNING, "failed"):
         system.must("systemctl", "stop", "--", unit, timeout=180)
         system.run("systemctl", "reset-failed", "--", unit)

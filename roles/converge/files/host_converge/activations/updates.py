@@ -14,7 +14,13 @@ _PROGRAMS = {"apt": "unattended-upgrade", "dnf": "dnf-automatic"}
 _PACKAGES = {"apt": "unattended-upgrades", "dnf": "dnf-automatic"}
 _BUSY = ("Lock could not be acquired", "Lock file is already taken")
 _PATIENCE = 60
-_NOISE = ("Starting unattended", "Allowed origins are", "Initial blacklist", "Initial whitelist", "Checking if")
+_NOISE = (
+    "Starting unattended",
+    "Allowed origins are",
+    "Initial blacklist",
+    "Initial whitelist",
+    "Checking if",
+)
 
 
 class AutomaticUpdates(Activation):
@@ -79,7 +85,9 @@ class AutomaticUpdates(Activation):
             if not any(words in outcome.output + outcome.error for words in _BUSY):
                 return [f"the dry run of {command[0]} fails: {_reason(outcome)}"]
             if time.monotonic() > ends:
-                return [f"the dry run of {command[0]} had to wait for another package manager: try again later"]
+                return [
+                    f"the dry run of {command[0]} had to wait for another package manager: try again later"
+                ]
             time.sleep(5)
 
     def undo(self) -> list[str]:
@@ -99,8 +107,9 @@ class PendingUpdates(Activation):
 
     def prepare(self, plan: Plan) -> None:
         """Due when something waits, and when nobody knows."""
+        super().prepare(plan)
         unknown = self.settings.get("unknown")
-        self.reasons = [f"{update} waits" for update in self.settings.get("updates", ())]
+        self.reasons += [f"{update} waits" for update in self.settings.get("updates", ())]
         self.reasons += [str(unknown)] if unknown else []
 
     def undo(self) -> list[str]:
