@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from host_converge import daemonconfig, engineapi
+from host_converge import daemonconfig, engineapi, system
 from host_converge.activations import docker
 from host_converge.activations.docker import Docker
 from host_converge.engineapi import NotThere
@@ -212,19 +212,6 @@ def test_a_restart_says_whom_it_stops_and_who_stays_down(host: Host, make: Make,
     assert activation.problems() == []  # web is back by its policy, job is known to stay down
 
 
-def test_a_container_that_is_lost_is_a_problem(host: Host, make: Make, engine: Engine) -> None:
-    engine.live = True
-    engine.run_container("web")
-    activation = prepare(host, make(), {"live-restore": True, "icc": False})
-    activation.perform()
-    engine.containers["web"]["State"] = {"Running": False, "ExitCode": 1}
-    assert activation.problems() == ["no longer running: 1 containers (web)"]
-    engine.containers["web"]["State"] = {"Running": False, "ExitCode": 0}  # it had come to its end
-    assert activation.problems() == []
-    del engine.containers["web"]  # started with --rm
-    assert activation.problems() == []
-
-
 def test_an_effective_value_that_differs_makes_it_due_whatever_the_file_says(
     host: Host, make: Make, engine: Engine
 ) -> None:
@@ -336,3 +323,78 @@ def test_what_had_not_begun_needs_no_undo(host: Host, make: Make, engine: Engine
     activation = prepare(host, make(), {"icc": False})
     assert undo(host, activation, None) == ([], [])
     assert engine.events == []
+
+
+Systemctl = list[tuple[str, ...]]
+
+
+@pytest.fixture
+def systemctl(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
+    """What systemd is told about an engine that has never run."""
+    engine.up = False
+    told: Systemctl = []
+    unit = {"ActiveState": "inactive", "KillMode": "process", "TriggeredBy": "docker.socket"}
+
+    def run(*command: str, timeout: float = 30) -> system.Outcome:
+        told.append(command)
+        return system.Outcome(0, "", "")
+
+    monkeypatch.setattr(docker, "_unit", lambda _: unit)
+    monkeypatch.setattr(system, "run", run)
+    return told
+
+
+def test_an_engine_that_is_to_run_is_started_on_the_new_file(
+    host: Host, make: Make, engine: Engine, systemctl: Systemctl
+) -> None:
+    activation = prepare(
+        host, make(start=True, expect={"info": {"LiveRestoreEnabled": True}}), {"live-restore": True}
+    )
+    assert (activation.due, activation.action, activation.impact) == (True, docker.START, "none")
+    assert activation.reasons == [f"{host.path('daemon.json')} changes", "docker.service does not run"]
+    activation.perform()
+    assert (engine.up, engine.live) == (True, True)
+    assert activation.problems() == []
+
+    again = make(start=True, expect={"info": {"LiveRestoreEnabled": True}}, stale=True)
+    again.prepare(host.plan(host.json("daemon.json", {"live-restore": True})))
+    assert not again.due
+
+
+def test_an_engine_that_does_not_start_as_planned_is_stopped_with_its_socket(
+    host: Host, make: Make, engine: Engine, systemctl: Systemctl
+) -> None:
+    activation = prepare(host, make(start=True, expect={"info": {"Driver": "other"}}), {"icc": False})
+    activation.perform()
+    assert activation.problems() == ['Driver is null in the engine, to be "other"']
+
+    problems, _ = undo(host, activation, None)
+    assert problems == []
+    assert systemctl == [
+        ("systemctl", "stop", "--", "docker.service", "docker.socket"),
+        ("systemctl", "reset-failed", "--", "docker.service", "docker.socket"),
+    ]
+
+
+def test_a_socket_that_listened_before_the_engine_ran_goes_on_listening(
+    host: Host, make: Make, engine: Engine, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = {"ActiveState": "inactive", "TriggeredBy": "docker.socket", "asleep": "yes"}
+    monkeypatch.setattr(docker, "_unit", lambda _: asleep)
+    activation = prepare(host, make(start=True), {"icc": False})
+    activation.perform()
+    undo(host, activation, None)
+    assert systemctl[0] == ("systemctl", "stop", "--", "docker.service")
+
+
+def test_an_engine_that_runs_is_not_started_again(host: Host, make: Make, engine: Engine) -> None:
+    assert prepare(host, make(start=True), {"live-restore": True}).action == docker.RELOAD
+
+
+def test_without_systemd_nobody_can_start_it(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.up = False
+    monkeypatch.setattr(docker, "_unit", lambda _: {})
+    with pytest.raises(Refused, match="no systemd runs here"):
+        prepare(host, make(start=True), {"icc": False})

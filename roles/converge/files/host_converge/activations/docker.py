@@ -33,7 +33,7 @@ _RELOADABLE: Mapping[str, Any] = {
     "registry-mirrors": [],
     "shutdown-timeout": 15,
 }
-RELOAD, RESTART = "reload docker", "restart docker"
+RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
 _NOT_STARTED_AGAIN = ("no", "on-failure")
 _SHOWN = 10
 
@@ -43,8 +43,8 @@ class Docker(Activation):
 
     Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and ``flags``
     (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values: ``info``,
-    ``bridge``, ``security``); ``stale`` (the file is younger than the engine's process); ``timeout`` (seconds
-    that a start may take).
+    ``bridge``, ``security``); ``stale`` (the file is younger than the engine's process); ``start`` (an engine
+    that does not run is started); ``timeout`` (seconds that a start may take).
     """
 
     name = "docker"
@@ -59,6 +59,7 @@ class Docker(Activation):
             "unit",
             "expect",
             "stale",
+            "start",
             "timeout",
         }
     )
@@ -89,7 +90,9 @@ class Docker(Activation):
                 after.content or b"", before.content or b"", self.settings, info=info, engine=self.engine
             )
         if info is None:
-            if self.due:
+            if self.settings.get("start"):
+                self._see_start(plan, unit)
+            elif self.due:
                 self.pending = ["the engine does not run: the configuration takes effect when it starts"]
                 self.reasons = []
             return
@@ -114,6 +117,20 @@ class Docker(Activation):
         if self.action == RESTART:
             self._see_who_stops(running, unit, keys)
         plan.bookkeeping.in_force[self.config] = digest(after.content)
+
+    def _see_start(self, plan: Plan, unit: Mapping[str, str]) -> None:
+        """See how an engine that does not run is started, and stopped again should that go wrong.
+
+        Raises:
+            Refused: nobody here can start it.
+        """
+        if "ActiveState" not in unit:
+            raise Refused(f"the engine is to be started, and {self.unit} cannot be: no systemd runs here")
+        self.reasons.append(f"{self.unit} does not run")
+        self.action = START
+        sockets = [] if unit.get("asleep") else unit.get("TriggeredBy", "").split()
+        self.memory = {"stage": "", "switch_on": False, "running": [], "sockets": sockets}
+        plan.bookkeeping.in_force[self.config] = digest(plan.after(self.config).content)
 
     def _see_who_stops(
         self, running: Sequence[Mapping[str, Any]], unit: Mapping[str, str], keys: Mapping[str, Any]
@@ -204,14 +221,14 @@ class Docker(Activation):
     # --- the change -----------------------------------------------------------------------------------------
 
     def perform(self) -> None:
-        """Reload or restart."""
+        """Reload, restart or start."""
         if self.action == RELOAD or self.memory["switch_on"]:
             self._stage("reload")
             self._reload()
         if self.memory["switch_on"]:
             wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
-        if self.action == RESTART:
-            self._stage("restart")
+        if self.action in (RESTART, START):
+            self._stage("restart" if self.action == RESTART else "start")
             self._restart()
 
     def _stage(self, name: str) -> None:
@@ -274,8 +291,12 @@ class Docker(Activation):
     # --- and back -------------------------------------------------------------------------------------------
 
     def undo(self) -> list[str]:
-        """Have the engine run on its restored configuration, its containers alive."""
+        """Have the engine run on its restored configuration, its containers alive; or not, if it did not."""
         memory = self.memory
+        if memory.get("stage") == "start":
+            system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)
+            system.run("systemctl", "reset-failed", "--", self.unit, *memory["sockets"])
+            return []
         interlude = _Interlude(self.config, self.will_write)
         if memory.get("stage") == "restart" and memory.get("switch_on"):
             # An engine that starts with live-restore off ends the containers it finds: switch it off later.
