@@ -1,0 +1,394 @@
+"""The firewall's rules in the kernel: packets between network namespaces, through iptables of both kinds."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.namespaces import Space, address, join
+from tests.unit.roles.conftest import documents_filter
+from tests.unit.snapshots import container, make, only
+
+ROLES = Path(__file__).parents[2] / "roles"
+ON_HOST = ROLES / "converge" / "files"
+DRIVER = """
+import json, sys
+on_host, root, path, wrong = sys.argv[1:]
+sys.path.insert(0, on_host)
+from host_converge import main, system
+from host_converge.activations import firewall
+main.FOLDER = root + "/hardener"
+firewall.FOLDER = root + firewall.FOLDER
+system._ENVIRONMENT["PATH"] = system._PATH = path
+if wrong:
+    firewall.Firewall.problems = lambda self: [wrong]
+print(json.dumps(main.converge(json.load(sys.stdin))))
+"""
+# What Docker 26 loads for a container on docker0 that publishes 8080 everywhere and 9090 on loopback.
+DOCKER = """\
+*nat
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A DOCKER -i docker0 -j RETURN
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 5432 -j DNAT --to-destination 172.17.0.2:80
+-A DOCKER -d 127.0.0.1/32 ! -i docker0 -p tcp -m tcp --dport 9090 -j DNAT --to-destination 172.17.0.2:90
+COMMIT
+*filter
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o docker0 -j DOCKER
+-A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+-A FORWARD -i docker0 -o docker0 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 90 -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+"""
+# fail2ban's way, and a rule of the administrator's.
+FOREIGN = """\
+*filter
+:f2b-sshd - [0:0]
+-A f2b-sshd -s 10.9.0.66/32 -j REJECT --reject-with icmp-port-unreachable
+-A f2b-sshd -j RETURN
+-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd
+-A INPUT -p tcp -m tcp --dport 7777 -j ACCEPT
+COMMIT
+"""
+
+
+class Host:
+    """A host in a namespace, with a neighbour and a container."""
+
+    def __init__(self, space: Space, folder: Path, programs: Path) -> None:
+        self.space = space
+        self.folder = folder
+        self._path = f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    def rules(self, tool: str = "iptables") -> list[str]:
+        """What is loaded, in the order of the tables' names, without dates and counters."""
+        text = re.sub(r"\[\d+:\d+\]|#.*", "", self.space.run(f"{tool}-save"))
+        tables = sorted(part.strip() for part in text.split("COMMIT"))
+        return [line.strip() for table in tables for line in table.splitlines()]
+
+    def documents(self, **variables: Any) -> list[dict[str, Any]]:
+        """The role's documents for what is here, in files below a folder."""
+        saved = {family: self.space.run(f"{tool}-save") for family, tool in FAMILIES.items()}
+        bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+        snapshot = make(
+            firewall=only({"iptables": {"variant": None, **saved}, "nft": None, "errors": {}}),
+            **{"docker.containers": [container("web", HostConfig={"PortBindings": only(bindings)})]},
+        )
+        documents = documents_filter("firewall")(snapshot.raw, **{**VARIABLES, **variables})
+        text = json.dumps(documents).replace("/etc/hardener", f"{self.folder}/etc/hardener")
+        for path in ("/usr/local/sbin/", "/etc/systemd/"):
+            text = text.replace(f'"{path}', f'"{self.folder}{path}')
+        found: list[dict[str, Any]] = json.loads(text)
+        return found
+
+    def converge(
+        self,
+        documents: list[dict[str, Any]] | None = None,
+        *,
+        check: bool = False,
+        wrong: str = "",
+        ssh: str = "",
+        **variables: Any,
+    ) -> dict[str, Any]:
+        """Make them true."""
+        documents = self.documents(**variables) if documents is None else documents
+        request = {"documents": documents, "check": check, "allow": "connectivity"}
+        answer = self.space.run(
+            sys.executable,
+            "-c",
+            DRIVER,
+            str(ON_HOST),
+            str(self.folder),
+            self._path,
+            wrong,
+            given=json.dumps(request),
+            SSH_CONNECTION=ssh,
+        )
+        result: dict[str, Any] = json.loads(answer)
+        return result
+
+    def loader(self, verb: str) -> None:
+        """What the boot runs."""
+        self.space.run("sh", str(self.folder / "usr/local/sbin/hardener-firewall"), verb)
+
+
+FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
+VARIABLES: dict[str, Any] = {
+    "inbound": True,
+    "docker_user": True,
+    "allow": [],
+    "ssh_ports": [],
+    "ssh_sources": [],
+    "published": [],
+    "published_others": "accept",
+    "forward": [],
+}
+
+
+@pytest.fixture(params=["nft", "legacy"])
+def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder where iptables is of this kind."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    program = shutil.which(f"xtables-{request.param}-multi")
+    assert program is not None
+    for tool in FAMILIES.values():
+        for name in (tool, f"{tool}-save", f"{tool}-restore"):
+            (folder / name).symlink_to(program)
+    return folder
+
+
+@pytest.fixture
+def spaces(programs: Path) -> Iterator[tuple[Space, Space, Space]]:
+    """The host (10.9.0.1, fd09::1), its neighbour (10.9.0.2, fd09::2), and a container (172.17.0.2)."""
+    with Space(path=programs) as host, Space() as peer, Space() as inner:
+        join(host, "eth0", peer, "eth0")
+        join(host, "veth0", inner, "eth0")
+        host.run("ip", "link", "add", "name", "docker0", "type", "bridge")
+        host.run("ip", "link", "set", "veth0", "master", "docker0")
+        host.run("ip", "link", "set", "docker0", "up")
+        address(host, "eth0", "10.9.0.1/24", "fd09::1/64")
+        address(host, "docker0", "172.17.0.1/16")
+        address(peer, "eth0", "10.9.0.2/24", "fd09::2/64")
+        address(inner, "eth0", "172.17.0.2/16")
+        inner.run("ip", "route", "add", "default", "via", "172.17.0.1")
+        peer.run("ip", "route", "add", "172.17.0.0/16", "via", "10.9.0.1")
+        host.run("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
+        host.run("iptables-restore", "--noflush", given=DOCKER)
+        host.run("iptables-restore", "--noflush", given=FOREIGN)
+        yield host, peer, inner
+
+
+@pytest.fixture
+def host(spaces: tuple[Space, Space, Space], tmp_path: Path, programs: Path) -> Host:
+    return Host(spaces[0], tmp_path, programs)
+
+
+@pytest.fixture
+def peer(spaces: tuple[Space, Space, Space]) -> Space:
+    return spaces[1]
+
+
+@pytest.fixture
+def inner(spaces: tuple[Space, Space, Space]) -> Space:
+    return spaces[2]
+
+
+def test_what_nobody_allowed_is_refused_in_both_families_and_what_is_connected_stays(
+    host: Host, peer: Space
+) -> None:
+    for place, port in (
+        ("10.9.0.1", 22),
+        ("10.9.0.1", 443),
+        ("fd09::1", 22),
+        ("fd09::1", 443),
+        ("fd09::1", 8000),
+    ):
+        host.space.serve(place, port)
+    host.space.serve("10.9.0.1", 8000, echo=True)
+    held = peer.hold("10.9.0.1", 8000)
+    assert held.answers()
+    result = host.converge(allow=[{"port": 443, "sources": ["10.9.0.2"], "comment": "web (only here)"}])
+    assert result["outcome"] == "changed", result
+    assert held.answers()
+    assert [peer.connect("10.9.0.1", port) for port in (22, 443, 8000)] == ["open", "open", "filtered"]
+    assert [peer.connect("fd09::1", port) for port in (22, 443, 8000)] == ["open", "filtered", "filtered"]
+    peer.ping("10.9.0.1")
+    peer.ping("fd09::1")
+
+
+def test_published_ports_stay_and_containers_are_reached_by_nothing_else(
+    host: Host, peer: Space, inner: Space
+) -> None:
+    inner.serve("172.17.0.2", 80)
+    inner.serve("172.17.0.2", 90)
+    peer.serve("10.9.0.2", 443)
+    # A neighbour that routes our loopback address to us: see moby #45610.
+    peer.run("sysctl", "--quiet", "--write", "net.ipv4.conf.eth0.route_localnet=1")
+    peer.run("ip", "address", "del", "127.0.0.1/8", "dev", "lo")
+    peer.run("ip", "route", "add", "127.0.0.1/32", "via", "10.9.0.1", "dev", "eth0")
+    assert peer.connect("10.9.0.1", 8080) == "open"
+    assert peer.connect("127.0.0.1", 9090) == "open"
+    assert peer.connect("172.17.0.2", 90) == "open"
+    assert host.converge()["outcome"] == "changed"
+    assert peer.connect("10.9.0.1", 8080) == "open"
+    assert peer.connect("10.9.0.1", 5432) == "open"
+    assert peer.connect("127.0.0.1", 9090) == "filtered"
+    assert peer.connect("172.17.0.2", 90) == "filtered"
+    assert inner.connect("10.9.0.2", 443) == "open"
+
+    here, elsewhere = ["10.9.0.2/32"], ["10.9.0.3/32"]
+    host.converge(published=[{"port": 8080, "sources": here}, {"port": 5432, "sources": elsewhere}])
+    assert [peer.connect("10.9.0.1", port) for port in (8080, 5432)] == ["open", "filtered"]
+    host.converge(published=[{"port": "8000-8100"}], published_others="drop")
+    assert [peer.connect("10.9.0.1", port) for port in (8080, 5432)] == ["open", "filtered"]
+
+
+def test_nothing_is_forwarded_between_other_interfaces_that_nobody_allowed(host: Host, peer: Space) -> None:
+    with Space() as other:
+        join(host.space, "eth1", other, "eth0")
+        address(host.space, "eth1", "10.8.0.1/24")
+        address(other, "eth0", "10.8.0.2/24")
+        other.run("ip", "route", "add", "default", "via", "10.8.0.1")
+        peer.run("ip", "route", "add", "10.8.0.0/24", "via", "10.9.0.1")
+        other.serve("10.8.0.2", 80)
+        assert peer.connect("10.8.0.2", 80) == "open"
+        documents = host.documents()
+        assert "firewall_forward" in str(documents[1]["notes"])
+        host.converge()
+        assert peer.connect("10.8.0.2", 80) == "filtered"
+        host.converge(forward=[{"from": "eth0", "to": "eth1", "sources": ["10.9.0.0/24"]}])
+        assert peer.connect("10.8.0.2", 80) == "open"
+
+
+def test_a_second_run_changes_nothing_and_nobody_elses_rules_are_touched(host: Host) -> None:
+    before = host.rules()
+    assert host.converge(check=True)["outcome"] == "would_change"
+    assert host.rules() == before
+    assert host.converge()["outcome"] == "changed"
+    loaded = host.rules(), host.rules("ip6tables")
+    assert [line for line in before if line not in loaded[0]] == []
+    second = host.converge()
+    assert (second["outcome"], second["activations"]) == ("unchanged", [])
+    assert (host.rules(), host.rules("ip6tables")) == loaded
+
+
+WRECKING = {
+    "flushed by somebody": "*filter\n-F HARDENER-INPUT\nCOMMIT\n",
+    "a rule of ours gone": "*filter\n-D HARDENER-INPUT -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n",
+    "a hole before our chain": "*filter\n-I INPUT -p tcp --dport 8000 -j ACCEPT\nCOMMIT\n",
+    "not passed any more": "*filter\n-D INPUT -j HARDENER-INPUT\nCOMMIT\n",
+    "passed twice": "*filter\n-A INPUT -j HARDENER-INPUT\nCOMMIT\n",
+    "DOCKER-USER flushed": "*filter\n-F DOCKER-USER\nCOMMIT\n",
+    "DOCKER-USER not passed": "*filter\n-D FORWARD -j DOCKER-USER\nCOMMIT\n",
+    "a rule behind the last one": "*filter\n-A FORWARD -i wg0 -j ACCEPT\nCOMMIT\n",
+    "everything flushed": "*filter\nCOMMIT\n",
+}
+
+
+def test_what_somebody_did_to_our_chains_is_repaired(host: Host) -> None:
+    host.converge()
+    for what, wreck in WRECKING.items():
+        keep = [] if what == "everything flushed" else ["--noflush"]
+        host.space.run("iptables-restore", *keep, given=wreck)
+        found = host.converge(check=True)
+        assert found["outcome"] == "would_change", what
+        assert all(reason.startswith("ipv4: ") for each in found["activations"] for reason in each["why"]), (
+            found
+        )
+        assert host.converge()["outcome"] == "changed", what
+        assert host.converge()["outcome"] == "unchanged", what
+    rules = host.rules()
+    assert rules.count("-A INPUT -j HARDENER-INPUT") == 1
+    assert rules.count("-A DOCKER-USER -j HARDENER-DOCKER") == 1
+
+
+def test_who_bans_before_us_is_left_in_his_place(host: Host) -> None:
+    host.converge()
+    host.space.run("iptables", "--insert", "INPUT", "-p", "tcp", "--jump", "f2b-sshd")
+    assert host.converge()["outcome"] == "unchanged"
+
+
+def test_a_run_that_went_wrong_is_taken_back(host: Host) -> None:
+    before = host.rules(), host.rules("ip6tables")
+    result = host.converge(wrong="the door is shut")
+    assert (result["outcome"], result["reason"]) == ("rolled_back", "the door is shut")
+    assert (without_empty(host.rules()), without_empty(host.rules("ip6tables"))) == tuple(
+        map(without_empty, before)
+    )
+    assert not (host.folder / "etc/hardener").exists()
+
+    host.converge()
+    loaded = host.rules(), host.rules("ip6tables")
+    result = host.converge(allow=[{"port": 1}], published_others="drop", wrong="the door is shut")
+    assert result["outcome"] == "rolled_back"
+    assert (host.rules(), host.rules("ip6tables")) == loaded
+    assert host.converge()["outcome"] == "unchanged"
+
+
+def without_empty(rules: list[str]) -> list[str]:
+    """Without tables that were empty, which iptables shows once they were looked at."""
+    text = "\n".join(rules)
+    for chains in (("PREROUTING", "OUTPUT"), ("INPUT", "FORWARD", "OUTPUT")):
+        builtin = "\n".join(f":{chain} ACCEPT" for chain in chains)
+        for table in ("raw", "filter"):
+            text = re.sub(rf"\*{table}\n{builtin}(?=$|\n\*)", "", text)
+    return [line for line in text.splitlines() if line]
+
+
+def test_switched_off_our_chains_go_and_the_rest_stays(host: Host) -> None:
+    before = host.rules()
+    host.converge()
+    assert host.converge(inbound=False)["outcome"] == "changed"
+    assert not any("HARDENER-INPUT" in rule for rule in host.rules())
+    assert any("HARDENER-DOCKER" in rule for rule in host.rules())
+    assert host.converge(inbound=False, docker_user=False)["outcome"] == "changed"
+    assert without_empty(host.rules()) == without_empty(before)
+    assert not any("HARDENER" in rule for rule in host.rules("ip6tables"))
+    assert host.converge(inbound=False, docker_user=False)["outcome"] == "unchanged"
+    assert not (host.folder / "usr/local/sbin/hardener-firewall").exists()
+
+
+def test_the_boot_loads_the_same_and_twice_is_once(host: Host) -> None:
+    host.converge()
+    loaded = host.rules(), host.rules("ip6tables")
+    host.loader("load")
+    assert (host.rules(), host.rules("ip6tables")) == loaded
+    host.loader("unload")
+    assert not any(rule.endswith(("-j HARDENER-INPUT", "-j HARDENER-DOCKER")) for rule in host.rules())
+    host.loader("load")
+    host.loader("load")
+    assert host.converge()["outcome"] == "unchanged"
+    with_docker_later = [rule for rule in host.rules() if "DOCKER-USER" in rule]
+    for tool in FAMILIES.values():
+        for table in ("filter", "raw", "nat"):
+            host.space.run(tool, "--table", table, "--flush", check=False)
+            host.space.run(tool, "--table", table, "--delete-chain", check=False)
+    host.loader("load")  # as at boot, before Docker
+    assert [rule for rule in host.rules() if rule.startswith("-A DOCKER-USER")] == [
+        "-A DOCKER-USER -j HARDENER-DOCKER"
+    ]
+    assert set(with_docker_later) - set(host.rules()) <= {"-A DOCKER-USER -j RETURN"}
+
+
+def test_rules_that_the_host_cannot_load_are_found_out_before_anything_is_touched(host: Host) -> None:
+    documents = host.documents()
+    for resource in documents[0]["resources"]:
+        if resource["path"].endswith("inbound.ipv4"):
+            resource["content"] = resource["content"].replace("RELATED", "NONSENSE")
+    before = host.rules()
+    result = host.converge(documents)
+    assert result["outcome"] == "refused"
+    assert "this host cannot load the rules: iptables-restore" in result["reason"]
+    assert host.rules() == before
+    assert not (host.folder / "etc/hardener").exists()
+
+
+def test_the_connection_that_brought_us_must_be_let_in_and_answer(host: Host) -> None:
+    before = host.rules()
+    refused = host.converge(ssh="10.9.0.2 50000 10.9.0.1 2222")
+    assert "came to port 2222 of the host, which the rules do not let in" in refused["reason"]
+    refused = host.converge(ssh="10.9.0.2 50000 10.9.0.1 22", ssh_sources=["192.0.2.0/24"])
+    assert "comes from 10.9.0.2, which is not in firewall_ssh_sources" in refused["reason"]
+    assert host.rules() == before
+    back = host.converge(ssh="10.9.0.2 50000 10.9.0.1 22")  # nobody listens there
+    assert back["outcome"] == "rolled_back"
+    assert "ssh cannot be reached any more at port 22 of 10.9.0.1" in back["reason"]
+    host.space.serve("10.9.0.1", 22)
+    assert (
+        host.converge(ssh="10.9.0.2 50000 10.9.0.1 22", ssh_sources=["10.9.0.0/24"])["outcome"] == "changed"
+    )
