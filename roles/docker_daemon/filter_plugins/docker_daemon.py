@@ -12,6 +12,7 @@ _FLAGS = {"default-ulimits": "default-ulimit", "log-opts": "log-opt"}
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
+_PACKAGES = ("docker-ce", "docker.io", "moby-engine")
 _NAMED = 10
 _ICC = "com.docker.network.bridge.enable_icc"
 _MODULES_RESOURCE = {
@@ -112,8 +113,11 @@ class _Host:
 
     @property
     def version(self) -> tuple[int, ...]:
-        """Version of the running engine."""
-        numbers = str(self.info.get("ServerVersion", "")).split("+")[0].split("-")[0].split(".")
+        """Version of the running engine; of its package where it does not answer."""
+        packages = self._data("packages").get("installed") or {}
+        packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
+        version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
+        numbers = version.partition("+")[0].partition("-")[0].split(".")
         return tuple(int(number) for number in numbers if number.isdigit())
 
     @property
@@ -132,6 +136,11 @@ class _Host:
         if not given:
             return False
         return bool(_BOOLEANS.get(given[-1]) is value if isinstance(value, bool) else given[-1] == value)
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody knows what the engine holds: it does not answer, and has run before."""
+        return not self.info and self.engine.get("ever_ran") is not False
 
     def holds(self) -> list[str]:
         """What would be hidden by another data root."""
@@ -275,7 +284,7 @@ def _user_namespace(host: _Host, wanted: str) -> list[dict[str, Any]]:
         defaults = {"userns-remap": "default"} if on else {}
         return [host.document("userns_remap", {}, defaults, security=["userns"] if on else [])]
     reason = ""
-    if not host.info:
+    if host.silent:
         reason = "the engine does not answer, so that nobody knows what it holds"
     elif host.swarm:
         reason = "this host is part of a swarm"

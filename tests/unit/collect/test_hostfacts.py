@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_snapshot import accounts, audit, environment, firewall, kernel, mounts, system
+from host_snapshot import accounts, audit, enginestate, environment, firewall, kernel, mounts, system
 from host_snapshot.bounds import Absent, Failed
 
 
@@ -211,6 +211,16 @@ def test_subordinate_ids(tmp_path: Path) -> None:
     path.write_text("root:100000:65536\n0:200000:1\nother:1:2\nbroken\nroot:x:y\n")
     assert accounts.subordinate_ids(str(path), "root") == [[100000, 65536], [200000, 1]]
     assert accounts.subordinate_ids(str(tmp_path / "none"), "root") == []
+
+
+def test_an_engine_ran_where_its_data_root_holds_something(tmp_path: Path) -> None:
+    assert not enginestate.ever_ran(str(tmp_path / "none"))
+    assert not enginestate.ever_ran(str(tmp_path))
+    (tmp_path / "lost+found").mkdir()
+    assert not enginestate.ever_ran(str(tmp_path))
+    (tmp_path / "engine-id").touch()
+    assert enginestate.ever_ran(str(tmp_path))
+    assert enginestate.ever_ran(str(tmp_path / "engine-id"))  # no folder: nobody knows
 
 
 def test_content_trust_for_everybody() -> None:

@@ -218,6 +218,43 @@ def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
     assert wish(silent_engine())[0]["icc"] is False
 
 
+def just_installed(package: str = "docker.io", version: str = "26.1.5+dfsg1-9+deb13u1+b1") -> Snapshot:
+    """A host whose engine has yet to start for the first time."""
+    silent = silent_engine().raw["sources"]
+    sources = {name: failed("no such file") for name in silent if name.startswith("docker.")}
+    engine = {**silent["engine"]["data"], "ever_ran": False}
+    unset = {"exists": False, "parsed": None}
+    installed = {"packages": {"installed": only({package: version})}}
+    return make(engine=only(engine), **sources, **installed, **{"daemon.config": unset})
+
+
+def test_an_engine_that_never_ran_begins_with_all_of_it() -> None:
+    keys, defaults = wish(just_installed())
+    assert (keys["icc"], keys["live-restore"]) == (False, True)
+    assert defaults == {
+        "userns-remap": "default",
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "10m", "max-file": "3"},
+    }
+    assert expected(just_installed(), "userns_remap")["security"] == ["userns"]
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "reports"),
+    [
+        ("docker.io", "26.1.5+dfsg1-9+deb13u1+b1", True),
+        ("docker-ce", "5:29.1.2-1~debian.13~trixie", True),
+        ("docker.io", "20.10.24+dfsg1-1+deb12u1", False),
+        ("moby-engine", "", False),
+    ],
+)
+def test_of_an_engine_that_never_ran_the_package_tells_the_version(
+    package: str, version: str, reports: bool
+) -> None:
+    security = expected(just_installed(package, version), "no_new_privileges")["security"]
+    assert security == (["no-new-privileges"] if reports else [])
+
+
 @pytest.mark.parametrize(
     ("snapshot", "reason"),
     [

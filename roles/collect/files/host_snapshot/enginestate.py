@@ -15,6 +15,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from host_snapshot.engine import Engine
 
+_DATA_ROOT = "/var/lib/docker"
 _SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
 
 
@@ -59,6 +60,7 @@ def describe(
         "started": processes.started(engine.pid) if engine.pid else None,
         "containerd_pid": _containerd_pid(address, running),
         "containerd_socket": address,
+        "ever_ran": bool(engine.api) or ever_ran(str(engine.setting("data-root") or _DATA_ROOT)),
         "reachable": bool(engine.api),
         "error": engine.error,
         "api_version": engine.api[2:] or None,
@@ -66,6 +68,19 @@ def describe(
         "listening": _listening(engine, units, listening, holders),
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }
+
+
+def ever_ran(data_root: str) -> bool:
+    """Whether an engine has left anything in its data root: if not, it holds nothing that could be lost.
+
+    A folder that nobody may look into counts as used.
+    """
+    try:
+        return bool({*os.listdir(data_root)} - {"lost+found"})  # a disk of its own has that
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
