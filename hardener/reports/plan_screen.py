@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -26,12 +26,15 @@ _IMPACTS = {Impact.NONE: "bright_black", Impact.RELOAD: "cyan", Impact.DAEMON_RE
 _DIFF = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def plan_screen(outlooks: Sequence[Outlook], benchmark: str) -> RenderableType:
-    """The plan of some hosts; those that need the very same share their part."""
+def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:
+    """Show the plan of some hosts; those that need the very same share their part."""
     alike: dict[object, list[Outlook]] = {}
     for outlook in outlooks:
         alike.setdefault(_content(outlook), []).append(outlook)
-    return Group(*(part for group in alike.values() for part in _hosts(group, benchmark)))
+    for group in alike.values():
+        for part in _hosts(group, benchmark):
+            # A line of a difference is a line, however long.
+            console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _content(outlook: Outlook) -> object:
@@ -83,7 +86,7 @@ def _changes(outlook: Outlook) -> Iterator[RenderableType]:
     for change in outlook.changes:
         yield Padding(Text(f"{change['what']} {line(str(change['path']))}", style="bold"), (1, 1, 0, 1))
         for text in block(str(change["diff"])).rstrip("\n").split("\n"):
-            yield Padding(Text(text, style=_DIFF.get(text[:1], "")), (0, 1))
+            yield Text(f" {text}", style=_DIFF.get(text[:1], ""))
     for number, activation in enumerate(outlook.activations):
         then = Text(f"then {line(str(activation['action']))}", style="bold")
         if stops := activation.get("stops"):

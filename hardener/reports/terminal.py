@@ -75,9 +75,9 @@ def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) 
         console: where to.
         benchmark: by which ids the controls are called.
     """
-    from hardener.reports.plan_screen import plan_screen  # noqa: PLC0415
+    from hardener.reports.plan_screen import show  # noqa: PLC0415
 
-    console.print(plan_screen(outlooks, benchmark))
+    show(outlooks, console, benchmark=benchmark)
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

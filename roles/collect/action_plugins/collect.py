@@ -26,6 +26,9 @@ from ansible.plugins.action import ActionBase
 _SOURCE = Path(__file__).resolve().parents[1] / "files" / "host_snapshot"
 _TIMEOUT = 120  # seconds; every source has a shorter limit of its own
 _NAME_MAX = 200
+_OF_A_CONTAINER = frozenset(
+    {"Id", "Name", "State", "HostConfig", "NetworkSettings", "Mounts", "AppArmorProfile"}
+)
 
 
 class ActionModule(ActionBase):
@@ -73,9 +76,23 @@ class ActionModule(ActionBase):
             unknown = sorted(set(args["facts"]) - set(sources))
             if unknown:
                 raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
-            kept = {name: sources[name] for name in args["facts"]}
+            kept = {name: _of_use(name, sources[name]) for name in args["facts"]}
             result["ansible_facts"]["hardener_snapshot"] = {**snapshot, "sources": kept}
         return result
+
+
+def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    """A source without what no role asks for, where that is much: there can be hundreds of containers."""
+    if name != "docker.containers" or source.get("state") != "ok":
+        return source
+    containers = [
+        {
+            "inspect": {key: value for key, value in each["inspect"].items() if key in _OF_A_CONTAINER},
+            "proc": each["proc"],
+        }
+        for each in source["data"]
+    ]
+    return {**source, "data": containers}
 
 
 def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:

@@ -10,6 +10,7 @@ import yaml
 
 from hardener import catalogue
 from tests.unit.roles.conftest import ROLES
+from tests.unit.snapshots import make
 
 PROTECTIONS = sorted(path.parents[1].name for path in ROLES.glob("*/filter_plugins/*.py"))
 ON_HOST = sorted((ROLES / "converge" / "files").rglob("*.py"))
@@ -41,6 +42,19 @@ def test_what_the_catalogue_promises_to_remediate_exists() -> None:
         remediation = control.remediation
         if remediation:
             assert remediation.variable in read(remediation.role, "defaults/main.yml"), control.slug
+
+
+@pytest.mark.parametrize("role", PROTECTIONS)
+def test_what_a_role_asks_of_the_host_is_collected_for_it(role: str) -> None:
+    (path,) = ROLES.glob(f"{role}/filter_plugins/*.py")
+    texts = {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    collected = read("collect", "defaults/main.yml")["collect_facts"]
+    assert isinstance(collected, list)
+    assert texts & make().raw["sources"].keys() <= set(collected)
 
 
 @pytest.mark.parametrize("path", ON_HOST, ids=lambda path: path.name)
