@@ -54,6 +54,10 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         waiting = packages.get("reboot_packages") or ["unknown packages"]
         offenders += [Offender("package", str(name), "installed, waits for a reboot") for name in waiting]
         found.append("a reboot is required")
+    running, newest = snapshot.fact("system").get("kernel"), packages.get("newest_kernel")
+    if newest and running != newest:
+        offenders.append(Offender("kernel", str(newest), f"installed, {running} runs"))
+        found.append(f"kernel {newest} waits for a reboot")
     if offenders:
         return failed(expected, ", ".join(found), offenders=offenders)
     pending(snapshot)  # an index too old to know of updates cannot say that none waits

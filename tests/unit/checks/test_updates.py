@@ -34,6 +34,7 @@ def test_nothing_pending_passes(judge: Judge) -> None:
         ({"pending_security": [OPENSSL], "index_age_s": None}, {"openssl"}),
         ({"reboot_required": True, "reboot_packages": ["linux-image-amd64"]}, {"linux-image-amd64"}),
         ({"reboot_required": True, "index_age_s": None}, {"unknown packages"}),
+        ({"newest_kernel": "6.12.118+deb13-cloud-amd64"}, {"6.12.118+deb13-cloud-amd64"}),
     ],
 )
 def test_what_waits_fails(judge: Judge, packages: Any, names: set[str]) -> None:

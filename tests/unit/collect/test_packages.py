@@ -237,3 +237,23 @@ def test_updates_that_dnf_lists() -> None:
         "origin": "RHSA-2026:1234",
         "held": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("installed", "running", "newest"),
+    [
+        (["6.12.9-amd64", "6.12.118-amd64", "7.0-cloud-amd64"], "6.12.9-amd64", "6.12.118-amd64"),
+        (["6.8.0-45-generic", "6.8.0-100-generic"], "6.8.0-45-generic", "6.8.0-100-generic"),
+        (["5.14.0-427.el9.x86_64", "0-rescue-814cc071b83f"], "5.14.0-427.el9.x86_64", "5.14.0-427.el9.x86_64"),
+        (["6.12.9-amd64"], "6.12.9-custom", None),
+        ([], "6.12.9-amd64", None),
+    ],
+)
+def test_the_newest_kernel_is_one_of_the_running_ones_flavour(
+    tmp_path: Path, installed: list[str], running: str, newest: str | None
+) -> None:
+    for release in installed:
+        (tmp_path / f"vmlinuz-{release}").touch()
+    (tmp_path / "initrd.img-9.9.9-amd64").touch()
+    assert packages.newest_kernel(str(tmp_path), running) == newest
+    assert packages.newest_kernel(str(tmp_path / "none"), running) is None

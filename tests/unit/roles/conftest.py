@@ -16,16 +16,21 @@ from hardener.snapshot import Snapshot
 ROLES = Path(__file__).parents[3] / "roles"
 
 
-@cache
 def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
     """The filter ``<role>_documents``."""
+    return role_filter(role, f"{role}_documents")
+
+
+@cache
+def role_filter(role: str, name: str) -> Callable[..., Any]:
+    """A filter of a role."""
     spec = importlib.util.spec_from_file_location(role, ROLES / role / "filter_plugins" / f"{role}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    filters: dict[str, Callable[..., list[dict[str, Any]]]] = module.FilterModule().filters()
-    return filters[f"{role}_documents"]
+    filters: dict[str, Callable[..., Any]] = module.FilterModule().filters()
+    return filters[name]
 
 
 def verdicts(snapshot: Snapshot, prefix: str) -> dict[str, Status]:

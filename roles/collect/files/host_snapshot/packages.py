@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from host_snapshot.bounds import Absent, Failed, describe, find_program, read_bytes, run
+from host_snapshot.debversion import sort_key
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -31,13 +32,29 @@ def read() -> dict[str, Any]:
     if os.path.exists("/var/lib/dpkg/status"):
         from host_snapshot import apt
 
-        return apt.read(NAMES)
+        return {**apt.read(NAMES), "newest_kernel": newest_kernel("/boot", os.uname().release)}
     if find_program("rpm") and find_program("dnf"):
-        return _dnf()
+        return {**_dnf(), "newest_kernel": newest_kernel("/boot", os.uname().release)}
     for name in ("zypper", "apk", "pacman", "rpm"):
         if find_program(name):
             raise Absent(f"packages of {name} are not read")
     raise Absent("no package manager was found")
+
+
+def newest_kernel(folder: str, running: str) -> str | None:
+    """Release of the newest installed kernel of the running one's flavour; None where none is installed."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    releases = [name[len("vmlinuz-") :] for name in names if name.startswith("vmlinuz-")]
+    same = [release for release in releases if _flavour(release) == _flavour(running)]
+    return max(same, key=sort_key, default=None)
+
+
+def _flavour(release: str) -> str:
+    """What follows the version: ``cloud-amd64``; rescue images of the RedHat family have none of a kernel's."""
+    return "-".join(part for part in release.split("-") if not part[:1].isdigit())
 
 
 def _dnf() -> dict[str, Any]:

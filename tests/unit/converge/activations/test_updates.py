@@ -85,7 +85,10 @@ def test_a_dry_run_that_fails_says_why(prepared: Prepared, apt: Apt) -> None:
     )
     apt.dry_runs = [Outcome(1, said, "")]
     assert prepared(content="x").problems() == [
-        "the dry run of unattended-upgrade fails: Apt returned an error, exiting; error message: E:no such file"
+        (
+            "the dry run of unattended-upgrade fails:"
+            " Apt returned an error, exiting; error message: E:no such file"
+        )
     ]
     apt.dry_runs = [Outcome(3, "", "")]
     assert prepared(content="x").problems()[0].endswith("it ended with code 3")
