@@ -20,7 +20,8 @@ _FAMILIES = {"ipv4": 4, "ipv6": 6}
 _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 _PORTED = ("tcp", "udp", "sctp")
-_PORTLESS = ("ah", "esp", "gre", "igmp", "ospf", "vrrp")
+# Numbers where iptables itself knows no name: a minimal host has no /etc/protocols.
+_PORTLESS = {"ah": "ah", "esp": "esp", "gre": "47", "igmp": "2", "ospf": "89", "vrrp": "112"}
 _COMMENT = re.compile(r"[A-Za-z0-9 ._:/()#,+=@-]{1,200}")  # nothing that quotes, escapes or ends a line
 _INTERFACE = re.compile(r"[A-Za-z0-9._@-]{1,15}|[A-Za-z0-9._@-]{1,14}\+")
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
@@ -240,7 +241,7 @@ class _Service(NamedTuple):
 
     def rules(self, family: str, match: str, verdict: str = "RETURN") -> Iterator[str]:
         """A rule a source; ``match`` is the option that names the port."""
-        words = ["-p", self.protocol]
+        words = ["-p", _PORTLESS.get(self.protocol, self.protocol)]
         if self.port:
             words += [match, self.port] if match.startswith("-m") else ["-m", self.protocol, match, self.port]
         if self.comment:
