@@ -134,10 +134,11 @@ def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decisio
     document = documents.get(step.variable) or documents.get(step.role)
     if document is None:
         return Decision(step, Fate.UNKNOWN, step.impact)
+    fate = _FATES[document["state"]]
     return Decision(
         step,
-        _FATES[document["state"]],
-        Impact(document["impact"]),
+        fate,
+        step.impact if fate is Fate.BLOCKED else Impact(document["impact"]),
         str(document["reason"]),
         tuple(map(str, document["paths"])),
     )
