@@ -162,6 +162,23 @@ def test_live_restore_is_switched_on_first_so_that_containers_survive(
     assert engine.containers["web"]["State"]["Running"]
 
 
+def test_an_engine_whose_profile_was_unloaded_is_restarted(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = host.folder / "profiles"
+    loaded.write_text("/usr/bin/man (enforce)\ndocker-default (enforce)\n")
+    monkeypatch.setattr(docker, "_PROFILES", str(loaded))
+    wish = {"expect": {"profiles": ["docker-default"]}}
+    assert not prepare(host, make(**wish), {}).due
+    loaded.write_text("/usr/bin/man (enforce)\n")
+    activation = prepare(host, make(**wish), {})
+    assert activation.reasons == ["the AppArmor profile docker-default is not loaded"]
+    assert activation.action == docker.RESTART
+    activation.perform()
+    assert engine.events == ["restart"]
+    assert activation.problems() == activation.reasons
+
+
 def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web", policy="always")
     engine.run_container("job")

@@ -33,6 +33,7 @@ _RELOADABLE: Mapping[str, Any] = {
     "registry-mirrors": [],
     "shutdown-timeout": 15,
 }
+_PROFILES = "/sys/kernel/security/apparmor/profiles"
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
 _NOT_STARTED_AGAIN = ("no", "on-failure")
 _SHOWN = 10
@@ -41,10 +42,11 @@ _SHOWN = 10
 class Docker(Activation):
     """The engine's own activation; see the module's documentation.
 
-    Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and ``flags``
-    (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values: ``info``,
-    ``bridge``, ``security``); ``stale`` (the file is younger than the engine's process); ``start`` (an engine
-    that does not run is started); ``timeout`` (seconds that a start may take).
+    Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and
+    ``flags`` (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values:
+    ``info``, ``bridge``, ``security``, ``profiles`` of AppArmor); ``stale`` (the file is younger than the
+    engine's process); ``start`` (an engine that does not run is started); ``timeout`` (seconds that a
+    start may take).
     """
 
     name = "docker"
@@ -182,6 +184,10 @@ class Docker(Activation):
         options = {
             part.partition("=")[2]
             for option in info.get("SecurityOptions") or ()
+        loaded = {line.rpartition(" (")[0] for line in system.read(_PROFILES).splitlines()}
+        for name in expect.get("profiles", []):
+            if name not in loaded:
+                found[name] = f"the AppArmor profile {name} is not loaded"
             for part in str(option).split(",")
             if part.startswith("name=")
         }
