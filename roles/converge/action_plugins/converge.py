@@ -7,20 +7,33 @@ r"""Make a host what documents say, in one transaction (`roles/converge/README.m
         only: [docker_daemon_icc] # no others than these, and what serves them; all without it
         plan: 9f86d0… # refuse what is not exactly this plan, which somebody has reviewed
 
+A run that costs the host anything is confirmed over a new connection within ``converge_confirm_timeout``
+seconds; without that the host takes it back by itself, whether or not anybody here is still alive. So a
+connection that is lost on the way is no end: what has become of the run is asked for when the host can be
+reached again.
+
 Check mode changes nothing and predicts exactly. The result has ``outcome`` (``unchanged``, ``would_change``,
-``changed``, ``refused``, ``rolled_back``, ``rollback_failed``, ``interrupted``), ``reason``, ``run`` (name of
-the backup on the host), ``documents`` (what became of each, its impact, and why), ``changes``,
-``activations``, ``notes``, ``pending``, ``recovered``, ``refused``, ``plan`` (its digest), and with --diff a
-unified diff a path.
+``changed``, ``refused``, ``rolled_back``, ``rollback_failed``, ``interrupted``, ``unconfirmed``: nobody could
+reach the host again), ``reason``, ``run`` (name of the backup on the host), ``documents`` (what became of
+each, its impact, and why), ``changes``, ``activations``, ``notes``, ``pending``, ``recovered``, ``refused``,
+``plan`` (its digest), and with --diff a unified diff a path.
 """
 
 from __future__ import annotations
 
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
 
 _ROLE = Path(__file__).resolve().parents[1]
 _SOURCE = _ROLE / "files" / "host_converge"
@@ -31,7 +44,26 @@ _ENDINGS = {
     "rolled_back": "rolled back, everything is as it was before: {reason}",
     "rollback_failed": "{reason}; and not all of it could be taken back: {problems}",
     "interrupted": "{reason}",
+    "unconfirmed": "{reason}",
 }
+# A connection of our own: one that is shared was let in before the change, and proves nothing. And one that
+# notices when the host no longer answers.
+_ALONE = (
+    "-o ControlMaster=no -o ControlPath=none -o ControlPersist=no"
+    " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
+)
+_CONNECT_TIMEOUT = 10
+_PAUSE = 2
+_GRACE = 60  # for a host that has just taken itself back
+# What ssh says where no connection came about at all, so that nothing can have begun.
+_NEVER_THERE = (
+    "ssh: connect to host",
+    "Could not resolve hostname",
+    "Permission denied",
+    "Host key verification failed",
+    "banner exchange",
+    "kex_exchange_identification",
+)
 
 
 class ActionModule(ActionBase):
@@ -56,31 +88,132 @@ class ActionModule(ActionBase):
             documents = [document for document in documents if _belongs(document, args["only"])]
         if not documents:
             return {"changed": False, "outcome": "unchanged", "msg": "there is nothing to converge"}
-        answer = self._host_script().run_script(
-            source=_SOURCE,
-            entry="main:converge",
-            arguments={
-                "documents": documents,
-                "check": bool(self._task.check_mode),
-                "allow": args["allow"],
-                "plan": args["plan"],
-            },
-            task_vars=task_vars,
-        )
-        result = answer.result
-        if not isinstance(result, dict) or "outcome" not in result:
-            raise AnsibleActionFail("the host gave no result of the transaction")
+        arguments = {
+            "documents": documents,
+            "check": bool(self._task.check_mode),
+            "allow": args["allow"],
+            "plan": args["plan"],
+        }
+        if self._task.check_mode:
+            result: dict[str, Any] = self.ask("main:converge", arguments, task_vars=task_vars)
+        else:
+            result = self._guarded(arguments, task_vars=task_vars or {})
         if not self._task.diff:
             result.pop("diff", None)
-        if answer.facts:
-            result["ansible_facts"] = answer.facts
-        result["msg"] = _summary(result)
+        result["msg"] = summary(result)
         result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())] + [
             f"{document['state']}: {document['name']}: {document['reason']}"
             for document in result.get("documents", ())
             if document["state"] in ("held", "refused")
         ]
         return result
+
+    def ask(self, entry: str, arguments: Mapping[str, Any], *, task_vars: Any, timeout: int = 0) -> Any:
+        """Call a function of the host's part of this role, and return what it returned.
+
+        Args:
+            entry: ``main:function``.
+            arguments: what it gets.
+            task_vars: the task's variables.
+            timeout: seconds after which it is killed on the host; 0 for never.
+
+        Raises:
+            AnsibleActionFail: the host gave no result.
+            AnsibleConnectionFailure: there is no connection, or it was lost.
+        """
+        answer = self._host_script().run_script(
+            source=_SOURCE, entry=entry, arguments=dict(arguments), task_vars=task_vars, timeout=timeout
+        )
+        result = answer.result
+        if not isinstance(result, dict) or "outcome" not in result:
+            raise AnsibleActionFail("the host gave no result of the transaction")
+        if answer.facts:
+            result["ansible_facts"] = answer.facts
+        return result
+
+    # --- the guard ------------------------------------------------------------------------------------------
+
+    def _guarded(self, arguments: dict[str, Any], *, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Have the host changed, and confirm it over a new connection."""
+        seconds = float(self._templar.template(task_vars.get("converge_confirm_timeout", 180)))
+        token = secrets.token_hex(8)
+        arguments["guard"] = {"token": token, "seconds": seconds, "who": whoever()}
+        try:
+            with self._new_connection():
+                result: dict[str, Any] = self.ask("main:converge", arguments, task_vars=task_vars)
+        except (AnsibleConnectionFailure, AnsibleActionFail) as lost:
+            if any(words in str(lost) for words in _NEVER_THERE):
+                raise
+            result = self._reconnected(token, seconds, task_vars=task_vars, error=lost)
+            if result["outcome"] == "unknown":  # it never began
+                raise
+        else:
+            if result["outcome"] == "unconfirmed":
+                found = self._reconnected(token, seconds, task_vars=task_vars)
+                for each in ("notes", "pending"):
+                    known = result.get(each, [])
+                    found[each] = [*known, *(note for note in found.get(each, ()) if note not in known)]
+                result |= found
+        if result["outcome"] in ("rolled_back", "rollback_failed", "interrupted", "unconfirmed"):
+            result |= {"failed": True, "changed": True}
+        elif result["outcome"] == "changed":
+            result["changed"] = True
+        return result
+
+    def _reconnected(
+        self, token: str, seconds: float, *, task_vars: dict[str, Any], error: Exception | None = None
+    ) -> dict[str, Any]:
+        """Confirm a run, or hear what has become of it, over a new connection; try for as long as it has.
+
+        Args:
+            token: of the run.
+            seconds: until the host takes it back.
+            task_vars: the task's variables.
+            error: how the connection was lost, where it was.
+        """
+        deadline = time.monotonic() + seconds
+        reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+        last = _said(error) if error else ""
+        while time.monotonic() < deadline + _GRACE:
+            try:
+                with self._new_connection():
+                    found: dict[str, Any] = self.ask(
+                        "main:confirm", {"token": token}, task_vars=task_vars, timeout=int(seconds) + _GRACE
+                    )
+            except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
+                last = _said(failed)
+            else:
+                if found["outcome"] == "rolled_back" and last:
+                    found["reason"] = f"{found.get('reason')}: {last}"
+                if found["outcome"] != "working":
+                    return found
+                deadline = max(deadline, time.monotonic() + _GRACE)  # it is at work: it can be asked again
+            time.sleep(_PAUSE)
+        return {
+            "outcome": "unconfirmed",
+            "reason": (
+                f"the host cannot be reached since the change ({last}); it takes the change back by itself,"
+                f" at {reachable_again} by this machine's clock"
+            ),
+        }
+
+    @contextmanager
+    def _new_connection(self) -> Iterator[None]:
+        """Connect anew, to nothing that was there before; afterwards it is what it was."""
+        connection = self._connection
+        if connection.transport != "ssh":
+            if type(connection).reset is not ConnectionBase.reset:
+                connection.reset()
+            yield
+            return
+        before = {name: connection.get_option(name) for name in ("ssh_args", "timeout")}
+        connection.set_option("ssh_args", f"{_ALONE} {before['ssh_args'] or ''}".rstrip())
+        connection.set_option("timeout", min(int(before["timeout"]), _CONNECT_TIMEOUT))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                connection.set_option(name, value)
 
     def _host_script(self) -> Any:
         """The action that delivers sources to the host; it lives in the role beside this one."""
@@ -103,7 +236,21 @@ def _belongs(document: dict[str, Any], names: list[str]) -> bool:
     return any(name == own or name.startswith(f"{own}_") for name in names)
 
 
-def _summary(result: dict[str, Any]) -> str:
+def whoever() -> str:
+    """Who asks for a change, for the host's record."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
+
+
+def _said(error: Exception) -> str:
+    """An error in a line."""
+    return " ".join(str(error).split())[-300:]
+
+
+def summary(result: Mapping[str, Any]) -> str:
     """What happened, in a line."""
     ending = _ENDINGS.get(result["outcome"])
     if ending:

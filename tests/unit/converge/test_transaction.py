@@ -156,7 +156,7 @@ def test_a_rollback_that_fails_is_tried_again_by_the_next_run(host: Host, record
     recorded.fails, recorded.undo_fails = "", False
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
     assert done["outcome"] == "changed"
-    assert "had been interrupted" in done["notes"][0]
+    assert "was interrupted" in done["notes"][0]
 
 
 def interrupted(host: Host, monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], writes: int) -> None:

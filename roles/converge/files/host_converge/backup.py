@@ -7,10 +7,13 @@
         backups/<run>/              the last ten
             manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
             files/0                 its content, where that was changed
+            guard.pyz               only while the run is armed: see `guard`
+            journal.json            what its activations need to be undone, once the run is over
             result.json             how the run ended
 
-The journal is on disk before the first change and goes with the last: a run that finds one knows that the run
-before it was killed, and from the manifest how to take it back.
+The journal is on disk before the first change and moves to the backup once the run is confirmed: a run that
+finds one knows that the run before it was killed, or waits for its confirmation; and from the manifest how to
+take it back.
 """
 
 from __future__ import annotations
@@ -18,17 +21,24 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import time
+from calendar import timegm
 from contextlib import suppress
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from host_converge import files
+from host_converge import files, system
 from host_converge.errors import Refused
-from host_converge.files import NOTHING, State
+from host_converge.files import State
 from host_converge.planning import Change, digest
 
 KEPT = 10
+_NAME = "%Y%m%dT%H%M%SZ"
+_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
+
+# What a run is at.
+CHANGING, UNCONFIRMED, ROLLING_BACK = "changing", "unconfirmed", "rolling back"
 
 
 class Entry(NamedTuple):
@@ -73,9 +83,42 @@ class Store:
         """Where a run's backup is."""
         return os.path.join(self.folder, "backups", run)
 
-    def new_run(self) -> str:
-        """A name for a run, later than all others of this host."""
-        return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + os.urandom(3).hex()
+    def new_run(self, token: str = "") -> str:
+        """A name for a run, later than all others of this host.
+
+        Args:
+            token: by what whoever asked for the run finds it, whether or not the answer reaches them.
+        """
+        name = time.strftime(_NAME, time.gmtime())
+        newest = max(self.runs(), default="")[: len(name)]
+        if newest >= name:  # the clock was set back, or it is the same second
+            name = time.strftime(_NAME, time.gmtime(timegm(_parsed(newest)) + 1))
+        return f"{name}-{token or os.urandom(4).hex()}"
+
+    def runs(self) -> list[str]:
+        """All runs that have a backup, the oldest first."""
+        try:
+            return sorted(filter(_RUN.fullmatch, os.listdir(os.path.join(self.folder, "backups"))))
+        except FileNotFoundError:
+            return []
+
+    def record(self, run: str) -> dict[str, Any]:
+        """How a run ended; empty where it left no record (a full disk), or is not over."""
+        try:
+            with open(os.path.join(self.backup_folder(run), "result.json"), "rb") as file:
+                found: dict[str, Any] = json.load(file)
+                return found
+        except (OSError, ValueError):
+            return {}
+
+    def finish(self, run: str, record: Mapping[str, Any]) -> None:
+        """Leave a record; that it can't be written (a full disk) does not make the run a failure."""
+        try:
+            known = self.record(run)
+            write_json(os.path.join(self.backup_folder(run), "result.json"), {**known, **record})
+            self.prune(run)
+        except OSError:
+            return
 
     def back_up(self, run: str, changes: Sequence[Change]) -> None:
         """Store what the changes will replace. Nothing of it is left where that fails."""
@@ -117,6 +160,10 @@ class Store:
             return entry.before
         with open(os.path.join(self.backup_folder(run), entry.stored), "rb") as file:
             return entry.before._replace(content=file.read())
+
+    def forget(self, run: str) -> None:
+        """Remove the backup of a run that changed nothing."""
+        shutil.rmtree(self.backup_folder(run), ignore_errors=True)
 
     def prune(self, current: str) -> None:
         """Forget all backups but the newest ones."""
@@ -174,31 +221,55 @@ class Journal:
         self._raw = raw
 
     @classmethod
-    def begin(cls, store: Store, run: str, activations: Mapping[str, Any]) -> Journal:
+    def begin(cls, store: Store, run: str, activations: Mapping[str, Any], *, who: str = "") -> Journal:
         """Write the journal of a run that is about to change the host."""
-        journal = cls(store, {"run": run, "activations": dict(activations), "memory": {}, "written": []})
+        raw = {"run": run, "who": who, "phase": CHANGING, "activations": dict(activations), "memory": {}}
+        journal = cls(store, {**raw, "written": [], "picture": {}, "confirm_within": 0})
         journal.save()
         return journal
 
     @classmethod
     def find(cls, store: Store) -> Journal | None:
-        """The journal of a run that was killed, None where there is none.
+        """The journal of a run that was killed or is not yet confirmed, None where there is none.
 
         Raises:
             Refused: it cannot be read.
         """
+        return cls._load(store, store.journal_file)
+
+    @classmethod
+    def of(cls, store: Store, run: str) -> Journal | None:
+        """The journal of a run that is over, None where it left none.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        return cls._load(store, os.path.join(store.backup_folder(run), "journal.json"))
+
+    @classmethod
+    def _load(cls, store: Store, path: str) -> Journal | None:
         try:
-            with open(store.journal_file, "rb") as file:
+            with open(path, "rb") as file:
                 return cls(store, json.load(file))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise Refused(f"{store.journal_file} cannot be read: {error}") from error
+            raise Refused(f"{path} cannot be read: {error}") from error
 
     @property
     def run(self) -> str:
         """The run's name."""
         return str(self._raw["run"])
+
+    @property
+    def who(self) -> str:
+        """Who began it, as they said."""
+        return str(self._raw.get("who", ""))
+
+    @property
+    def phase(self) -> str:
+        """What it is at."""
+        return str(self._raw.get("phase", CHANGING))
 
     @property
     def activations(self) -> Mapping[str, Mapping[str, Any]]:
@@ -211,6 +282,52 @@ class Journal:
         """Hashes of contents that are ours beside those of the manifest."""
         found: list[str] = self._raw["written"]
         return found
+
+    @property
+    def picture(self) -> dict[str, Any]:
+        """What the host did before the first change; see ``health``."""
+        found: dict[str, Any] = self._raw.get("picture") or {}
+        return found
+
+    @property
+    def stopped(self) -> bool:
+        """Whether containers are stopped by it, as was allowed."""
+        return bool(self._raw.get("stopped"))
+
+    @property
+    def confirm_within(self) -> float:
+        """Seconds that its confirmation may take; 0 where nobody will confirm it."""
+        return float(self._raw.get("confirm_within", 0))
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until it is to be taken back; not above 0 where that time has come.
+
+        It is told on the clock that nobody can set, which begins anew with every boot.
+        """
+        limit = self._raw.get("limit") or {}
+        if limit.get("boot") != _boot():
+            return 0
+        return float(limit["at"]) - time.monotonic()
+
+    @property
+    def why_expired(self) -> str:
+        """Why it is taken back when its time has come."""
+        if self.phase == UNCONFIRMED:
+            return f"not confirmed within {self.confirm_within:.0f} s"
+        if self.phase == ROLLING_BACK:
+            return str(self._raw.get("reason") or "it was interrupted")
+        return "it was interrupted, or did not come to its end"
+
+    def remember(self, **what: Any) -> None:
+        """Keep a fact about the run."""
+        self._raw.update(what)
+        self.save()
+
+    def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
+        """Begin a phase, which may take so long; then the guard takes the run back."""
+        limit = {"boot": _boot(), "at": time.monotonic() + seconds}
+        self.remember(phase=phase, limit=limit, **what)
 
     def memory(self, activation: str) -> dict[str, Any] | None:
         """What an activation noted when it began; None where it has not begun."""
@@ -232,8 +349,21 @@ class Journal:
         write_json(self._store.journal_file, self._raw)
 
     def end(self) -> None:
-        """The run is over."""
-        files.put(self._store.journal_file, NOTHING, NOTHING)
+        """The run is over: what its activations need to be undone goes to its backup."""
+        folder = self._store.backup_folder(self.run)
+        os.replace(self._store.journal_file, os.path.join(folder, "journal.json"))
+        files.sync_directory(folder)
+        files.sync_directory(self._store.folder)
+
+
+def _boot() -> str:
+    """What this boot of the host is called."""
+    return system.read("/proc/sys/kernel/random/boot_id")
+
+
+def _parsed(name: str) -> tuple[int, ...]:
+    """The time in a run's name."""
+    return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
 
 
 def write_json(path: str, data: object) -> None:

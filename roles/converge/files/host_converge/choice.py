@@ -11,10 +11,10 @@ import json
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from host_converge import activations
-from host_converge.activations import Activation
+from host_converge.activations.interface import Activation
 from host_converge.documents import Document, Request, Resource, settings
 from host_converge.errors import Refused
-from host_converge.impacts import DAEMON_RESTART, IMPACTS, exceeds
+from host_converge.impacts import CONTAINERS_STOP, DAEMON_RESTART, IMPACTS, NONE, exceeds
 from host_converge.planning import Plan, Reader, digest
 
 
@@ -38,6 +38,17 @@ class Choice(NamedTuple):
     def due(self) -> list[Activation]:
         """The activations that have to happen."""
         return [activation for activation in self.activations if activation.due]
+
+    @property
+    def impact(self) -> str:
+        """The worst that is done costs this host."""
+        costs = [document.impact for document in self.changing] + [each.impact for each in self.due]
+        return max(costs, key=IMPACTS.index, default=NONE)
+
+    @property
+    def stops(self) -> bool:
+        """Whether containers are stopped by it."""
+        return not exceeds(CONTAINERS_STOP, self.impact)
 
     @property
     def notes(self) -> list[str]:

@@ -40,21 +40,33 @@ class Engine:
             NoAnswer: there is no engine, or it refuses.
         """
         try:
-            head, _, body = self._ask(path, timeout).partition(b"\r\n\r\n")
+            return json.loads(self._request("GET", path, timeout))
+        except ValueError as error:
+            raise NoAnswer(f"{self.path}: {error}") from error
+
+    def _request(self, method: str, path: str, timeout: float) -> bytes:
+        """Body of the answer.
+
+        Raises:
+            NotThere: there is no such thing.
+            NoAnswer: there is no engine, or it refuses.
+        """
+        try:
+            head, _, body = self._ask(method, path, timeout).partition(b"\r\n\r\n")
             status = int(head.split(None, 2)[1])
-            if status < 400:
-                return json.loads(body)
         except (OSError, ValueError, IndexError) as error:
             raise NoAnswer(f"{self.path}: {error or type(error).__name__}") from error
-        said = f"GET {path}: {status} {body[:200].decode(errors='replace').strip()}"
+        if status < 400:
+            return body
+        said = f"{method} {path}: {status} {body[:200].decode(errors='replace').strip()}"
         raise NotThere(said) if status == 404 else NoAnswer(said)
 
-    def _ask(self, path: str, timeout: float) -> bytes:
+    def _ask(self, method: str, path: str, timeout: float) -> bytes:
         answer = bytearray()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             connection.connect(self.path)
-            connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
             while True:
                 part = connection.recv(65536)
                 if not part:
@@ -99,6 +111,16 @@ class Engine:
             raise NotThere(f"{container!r} is no container")
         answer: dict[str, Any] = self.get(f"/containers/{container}/json")
         return answer
+
+    def start(self, container: str) -> None:
+        """Start a container.
+
+        Raises:
+            NoAnswer: it does not start.
+        """
+        if not _CONTAINER.fullmatch(container):
+            raise NotThere(f"{container!r} is no container")
+        self._request("POST", f"/containers/{container}/start", timeout=60)
 
     def pid(self) -> int:
         """Process id of whoever listens on the socket.

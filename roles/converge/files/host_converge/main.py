@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from host_converge import activations, documents
 from host_converge.backup import Store
 from host_converge.errors import Failed, Refused
-from host_converge.transaction import Transaction
 
 FOLDER = "/var/lib/hardener"
 
@@ -18,19 +17,60 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: ``documents`` (see ``documents.py``); ``check``: only say what would be done; ``allow``:
-            the worst impact that may happen; ``plan``: digest of the plan that this has to be.
+            the worst impact that may happen; ``plan``: digest of the plan that this has to be; ``guard``:
+            ``{token, seconds, who}`` where somebody will confirm what cost the host anything.
 
     Returns:
-        ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``refused`` (nothing was touched),
-        ``rolled_back`` (everything is as it was), ``rollback_failed`` (``problems`` says what is not), or
-        ``interrupted``. With it ``changed``, ``failed``, ``reason``, ``documents``, ``changes``, ``diff``,
-        ``activations``, ``plan``, ``pending``, ``notes``, ``run``.
+        ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``unconfirmed`` (changed, and taken back
+        unless it is confirmed), ``refused`` (nothing was touched), ``rolled_back`` (everything is as it was),
+        ``rollback_failed`` (``problems`` says what is not), or ``interrupted``. With it ``changed``,
+        ``failed``, ``reason``, ``documents``, ``changes``, ``diff``, ``activations``, ``plan``, ``pending``,
+        ``notes``, ``run``.
     """
+    from host_converge.transaction import Terms, Transaction
+
+    def work() -> dict[str, Any]:
+        asked = {key: value for key, value in arguments.items() if key != "guard"}
+        terms = Terms.of(arguments["guard"]) if "guard" in arguments else None
+        request = documents.parse(asked, tuple(activations.KINDS))
+        return Transaction(request, Store(FOLDER), terms).run()
+
+    return _answer(work)
+
+
+def confirm(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Confirm a run, or hear what has become of it: see ``confirm.py``."""
+    from host_converge.confirm import confirm
+
+    return _answer(lambda: confirm(Store(FOLDER), arguments))
+
+
+def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Go back to what was before a run, or list the runs.
+
+    Args:
+        arguments: ``run`` (the last one without it), ``who``, ``check``, ``list``.
+    """
+    from host_converge import history
+
+    store = Store(FOLDER)
+    if arguments.get("list"):
+        return _answer(lambda: history.reported(store))
+    return _answer(
+        lambda: history.back_to(
+            store,
+            before=str(arguments.get("run") or ""),
+            who=str(arguments.get("who") or "")[:200],
+            check=bool(arguments.get("check")),
+        )
+    )
+
+
+def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     if os.geteuid() != 0:
         return _failed("refused", "root is needed to change a host (become)")
     try:
-        request = documents.parse(arguments, tuple(activations.KINDS))
-        return Transaction(request, Store(FOLDER)).run()
+        return work()
     except Refused as refused:
         return _failed("refused", str(refused))
     except Failed as failed:

@@ -50,6 +50,10 @@ class Change(NamedTuple):
         """Whether the content changes, and not only who may do what with it."""
         return self.what != "owner and mode"
 
+    def describe(self) -> dict[str, Any]:
+        """The change as JSON data."""
+        return {"path": self.path, "what": self.what, "documents": list(self.documents)}
+
     def diff(self) -> str:
         """A unified diff of content and attributes, fit for a terminal, passwords left out."""
         parts = []

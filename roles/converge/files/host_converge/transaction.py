@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import re
 import time
-from contextlib import contextmanager
 from functools import partial
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
-from host_converge import activations, detached, files
-from host_converge.activations import Activation
-from host_converge.backup import Journal, Store, write_json
-from host_converge.choice import choose
+from host_converge import detached, files, guard, health, impacts, rollback, session
+from host_converge.activations.docker import engine_of
+from host_converge.backup import CHANGING, UNCONFIRMED, Journal, Store
+from host_converge.choice import Choice, choose
 from host_converge.documents import Request
 from host_converge.errors import Failed, Refused
-from host_converge.files import State
+from host_converge.locking import locked
 from host_converge.planning import Change, overlay
+
+_TOKEN = re.compile(r"[0-9a-f]{6,32}")
+_SHORTEST = 20  # seconds: less, and a slow login alone takes a good run back
+
+
+class Terms(NamedTuple):
+    """How a run is confirmed: whoever began it calls ``confirm`` with its token within so many seconds."""
+
+    token: str
+    seconds: float
+    who: str
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Terms:
+        """Those of a request.
+
+        Raises:
+            Refused: they are none.
+        """
+        found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), str(raw.get("who", ""))[:200])
+        if not _TOKEN.fullmatch(found.token):
+            raise Refused(f"{found.token!r} is no token of a run")
+        if not _SHORTEST <= found.seconds <= 86400:
+            raise Refused(f"{found.seconds:.0f} s to confirm a run: {_SHORTEST} to 86400 are possible")
+        return found
 
 
 class Transaction:
@@ -25,11 +49,13 @@ class Transaction:
     Args:
         request: what is asked for.
         store: hardener's folder on this host.
+        terms: how it is confirmed; None where nobody will, and its own look at the host has to do.
     """
 
-    def __init__(self, request: Request, store: Store) -> None:
+    def __init__(self, request: Request, store: Store, terms: Terms | None = None) -> None:
         self._request = request
         self._store = store
+        self._terms = terms
 
     def run(self) -> dict[str, Any]:
         """Do it, and return what was done as JSON data.
@@ -42,11 +68,17 @@ class Transaction:
             return self._run()
         if not self._request.check:
             self._store.make()
-        with _locked(self._store.lock, shared=self._request.check):
+        with locked(self._store.lock, shared=self._request.check):
             return self._run()
 
     def _run(self) -> dict[str, Any]:
         interrupted = Journal.find(self._store)
+        if interrupted is not None and interrupted.phase == UNCONFIRMED and interrupted.remaining > 0:
+            whose = f" of {interrupted.who}" if interrupted.who else ""
+            raise Refused(
+                f"run {interrupted.run}{whose} waits to be confirmed, and takes itself back in"
+                f" {interrupted.remaining:.0f} s if it is not: try again later"
+            )
         recovered: dict[str, Any] = {}
         if interrupted is not None and not self._request.check:
             recovered = detached.run(partial(self._recover, interrupted), name=f"recover-{interrupted.run}")
@@ -57,20 +89,17 @@ class Transaction:
             raise Refused("; ".join([*recovered.get("notes", ()), str(refused)])) from None
 
     def _converge(self, interrupted: Journal | None, recovered: Mapping[str, Any]) -> dict[str, Any]:
-        states = self._states_before(interrupted) if interrupted else {}
+        states = rollback.states_before(self._store, interrupted) if interrupted else {}
         choice = choose(
             self._request, bookkeeping_file=self._store.bookkeeping, read=overlay(files.read, states)
         )
         plan, due = choice.plan, choice.due
         notes = [*choice.notes, *recovered.get("notes", ())]
-        changes = self._taken_back(interrupted) + plan.changes
+        changes = (rollback.taken_back(self._store, interrupted) if interrupted else []) + plan.changes
         result = {
             "changed": bool(changes or due or recovered),
             "documents": choice.describe(self._request),
-            "changes": [
-                {"path": change.path, "what": change.what, "documents": list(change.documents)}
-                for change in changes
-            ],
+            "changes": [change.describe() for change in changes],
             "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
             "activations": [activation.describe() for activation in due],
             "allow": self._request.allow,
@@ -92,8 +121,9 @@ class Transaction:
         all_changes = plan.all_changes
         if not all_changes and not due:
             return {**result, "outcome": "changed"}
-        run = self._store.new_run()
-        done = detached.run(lambda: self._apply(run, all_changes, due), name=run)
+        terms = self._terms
+        run = self._store.new_run(terms.token if terms else "")
+        done = detached.run(lambda: self._apply(run, choice, all_changes), name=run)
         return {
             **result,
             **done,
@@ -103,102 +133,82 @@ class Transaction:
 
     # --- apply ----------------------------------------------------------------------------------------------
 
-    def _apply(self, run: str, changes: Sequence[Change], due: Sequence[Activation]) -> dict[str, Any]:
+    def _apply(self, run: str, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
         """Everything that changes the host; runs in the worker."""
-        started = time.time()
-        known = [note for activation in due for note in activation.pending]
-        settings = {activation.name: activation.settings for activation in due}
+        who = self._terms.who if self._terms else ""
+        record = {
+            "started": time.time(),
+            "who": who,
+            "reason": "",
+            "changes": [change.describe() for change in changes if not change.hidden],
+            "activations": [activation.describe() for activation in choice.due],
+        }
+        settings = {activation.name: activation.settings for activation in choice.due}
         try:
             self._store.back_up(run, changes)
-            journal = Journal.begin(self._store, run, settings)
+            journal = Journal.begin(self._store, run, settings, who=who)
         except OSError as error:
             raise Refused(f"no backup can be made in {self._store.folder}: {error.strerror}") from error
         try:
-            for change in changes:
-                _write(change)
-            for activation in due:
-                _bind(activation, journal)
-                activation.save()
-                activation.perform()
-            problems = [problem for activation in due for problem in activation.problems()]
-            if problems:
-                raise Failed("; ".join(problems))
-        except Exception as error:  # whatever it is, the host must not stay half-way
-            outcome = self._roll_back(journal, _reason(error))
-        else:
+            self._arm(journal, choice.impact)
+        except Refused:
             journal.end()
-            seen = [note for activation in due for note in activation.pending if note not in known]
-            outcome = {"outcome": "changed", "pending": seen}
-        outcome = {**outcome, "run": run}
-        self._finish(run, {**outcome, "started": started, "ended": time.time()})
-        return outcome
-
-    def _finish(self, run: str, record: Mapping[str, Any]) -> None:
-        """Leave a record; that it can't be written (a full disk) does not make the run a failure."""
+            self._store.forget(run)
+            raise
         try:
-            write_json(os.path.join(self._store.backup_folder(run), "result.json"), record)
-            self._store.prune(run)
-        except OSError:
+            if choice.impact != impacts.NONE:
+                journal.remember(picture=self._picture(choice), stopped=choice.stops)
+            outcome = self._change(journal, choice, changes)
+        except Exception as error:  # whatever it is, the host must not stay half-way
+            outcome = rollback.roll_back(self._store, journal, rollback.reason_of(error))
+        self._store.finish(run, {**record, **outcome, "ended": time.time()})
+        return {**outcome, "run": run}
+
+    def _arm(self, journal: Journal, impact: str) -> None:
+        """Have the host take the run back by itself, where it costs anything and somebody will confirm it."""
+        if self._terms is None or impact == impacts.NONE or not guard.possible():
             return
+        seconds = self._terms.seconds
+        journal.enter(CHANGING, seconds=seconds, confirm_within=seconds)
+        backup = self._store.backup_folder(journal.run)
+        guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
 
-    # --- and back -------------------------------------------------------------------------------------------
+    def _picture(self, choice: Choice) -> Mapping[str, Any]:
+        came_in = session.current()
+        return health.take(engine_of(choice.activations), login_port=came_in.port if came_in else 0)
 
-    def _roll_back(self, journal: Journal, reason: str) -> dict[str, Any]:
-        """Put everything back, make it effective, and look again."""
-        notes, problems = self._store.restore(journal.run, journal.written)
-        for name, settings in journal.activations.items():
-            memory = journal.memory(name)
-            if memory is None:
-                continue  # it had not begun
-            activation = activations.KINDS[name](settings)
-            activation.memory = memory
-            _bind(activation, journal)
-            try:
-                problems += activation.undo()
-            except Exception as error:  # the others have to be undone all the same
-                problems.append(_reason(error))
-        outcome = {"changed": True, "failed": True, "reason": reason, "notes": notes}
-        if problems:  # the journal stays: the next run tries again
-            return {**outcome, "outcome": "rollback_failed", "problems": problems}
-        journal.end()
-        return {**outcome, "outcome": "rolled_back"}
+    def _change(self, journal: Journal, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
+        known = list(choice.pending)
+        for change in changes:
+            _write(change)
+        for activation in choice.due:
+            journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
+            rollback.bind(activation, journal)
+            activation.save()
+            activation.perform()
+        problems = [problem for activation in choice.due for problem in activation.problems()]
+        missing, notes = health.compare(journal.picture, stopped=choice.stops)
+        if problems or missing:
+            raise Failed("; ".join([*problems, *missing]))
+        done = {"pending": [note for note in choice.pending if note not in known], "notes": notes}
+        if not journal.confirm_within:
+            rollback.end(self._store, journal)
+            unguarded = self._terms is not None and choice.impact != impacts.NONE
+            if unguarded:
+                done["notes"] = [*notes, "no systemd here: the host would not have taken this back by itself"]
+            return {**done, "outcome": "changed"}
+        journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
+        return {**done, "outcome": "unconfirmed"}
 
     def _recover(self, journal: Journal) -> dict[str, Any]:
-        """Take back what a killed run had begun; runs in the worker."""
-        outcome = self._roll_back(journal, "it was interrupted")
-        self._finish(journal.run, outcome)
+        """Take back what a killed run had begun, or one that was not confirmed; runs in the worker."""
+        what = "was not confirmed" if journal.phase == UNCONFIRMED else "was interrupted"
+        outcome = rollback.finished(self._store, journal, journal.why_expired)
         if outcome["outcome"] == "rollback_failed":
             problems = "; ".join(outcome["problems"])
-            raise Refused(f"run {journal.run} was interrupted and cannot be taken back: {problems}")
-        note = f"run {journal.run} had been interrupted and was taken back first"
+            raise Refused(f"run {journal.run} {what} and cannot be taken back: {problems}")
+        note = f"run {journal.run} {what} and was taken back first"
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}
-
-    def _states_before(self, journal: Journal) -> dict[str, State]:
-        found = {}
-        for entry in self._store.manifest(journal.run):
-            before = self._store.state_before(journal.run, entry)
-            if not entry.rewritten:
-                before = before._replace(content=files.read(entry.path).content)
-            found[entry.path] = before
-        return found
-
-    def _taken_back(self, journal: Journal | None) -> list[Change]:
-        """What taking an interrupted run back will change, for check mode."""
-        if journal is None:
-            return []
-        found = []
-        for entry in self._store.manifest(journal.run):
-            now = files.read(entry.path, content=entry.rewritten)
-            before = self._store.state_before(journal.run, entry)
-            if now != before and entry.path != self._store.bookkeeping:
-                found.append(Change(entry.path, now, before, (f"interrupted run {journal.run}",)))
-        return found
-
-
-def _bind(activation: Activation, journal: Journal) -> None:
-    """Let an activation write to the journal."""
-    activation.save = lambda: journal.note(activation.name, activation.memory)
-    activation.will_write = journal.will_write
 
 
 def _write(change: Change) -> None:
@@ -214,36 +224,3 @@ def _write(change: Change) -> None:
         files.put(change.path, change.before, change.after)
     except OSError as error:
         raise Failed(f"{change.path} cannot be changed: {error.strerror}") from error
-
-
-@contextmanager
-def _locked(path: str, *, shared: bool) -> Iterator[None]:
-    """Hold the host's lock; the worker inherits it and holds it on. Who only looks shares it with others.
-
-    Raises:
-        Refused: another run has it.
-    """
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Refused(f"{path} cannot be locked: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "it has just begun"
-            raise Refused(f"another run is changing this host ({holder}): try again later") from None
-        if not shared:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, (Failed, Refused)):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror}"
-    return f"defect in hardener: {type(error).__name__}: {error}"

@@ -11,11 +11,11 @@ import json
 import os
 import re
 import signal
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
-from host_converge import daemonconfig, files, impacts, jsonkeys, system
+from host_converge import daemonconfig, files, health, impacts, jsonkeys, system
 from host_converge.activations.interface import Activation
-from host_converge.engineapi import Engine, NoAnswer, NotThere, wait_for
+from host_converge.engineapi import Engine, NoAnswer, wait_for
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
 from host_converge.planning import Plan, digest
@@ -35,8 +35,7 @@ _RELOADABLE: Mapping[str, Any] = {
 }
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
-_NOT_STARTED_AGAIN = ("no", "on-failure")
-_SHOWN = 10
+_USUAL_UNIT, _USUAL_SOCKET = "docker.service", "/run/docker.sock"
 
 
 class Docker(Activation):
@@ -74,6 +73,7 @@ class Docker(Activation):
         self.config = files.real_path(settings["config"])
         self.unit = settings["unit"]
         self.timeout = float(settings.get("timeout", 120))
+        self.longest = max(self.longest, 2 * self.timeout + 60)
         self.engine = Engine(settings["socket"])
         self.action = ""
         self.stopping: list[str] = []  # names of containers that the restart ends
@@ -114,7 +114,6 @@ class Docker(Activation):
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running = self.engine.running()
-        self.memory["running"] = [container["Id"] for container in running]
         self.impact = impacts.RELOAD if self.action == RELOAD else impacts.DAEMON_RESTART
         if self.action == RESTART:
             self._see_who_stops(running, unit, keys)
@@ -155,18 +154,13 @@ class Docker(Activation):
         self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
             self.impact = impacts.CONTAINERS_STOP
-            self.stopping = sorted(_name(container) for container in running)
-            self.staying_down = sorted(
-                _name(container)
-                for container in map(self.engine.inspect, self.memory["running"])
-                if _policy(container) in _NOT_STARTED_AGAIN
-            )
-            self.costs = f"restarting the engine would stop {_listed(self.stopping)}: {reason}"
+            self.stopping = sorted(map(health.name, running))
+            self.staying_down = sorted(health.name(each) for each in running if health.stays_down(each))
+            self.costs = f"restarting the engine would stop {health.listed(self.stopping)}: {reason}"
             if self.staying_down:
                 self.costs += (
-                    f"; not started again, for want of a restart policy: {_listed(self.staying_down)}"
+                    f"; not started again, for want of a restart policy: {health.listed(self.staying_down)}"
                 )
-        self.memory["stopping"] = bool(self.stopping)
 
     def _stale(self, plan: Plan) -> bool:
         """Whether the engine may run on an older file than the one that is there, by somebody else's hand."""
@@ -184,16 +178,16 @@ class Docker(Activation):
         options = {
             part.partition("=")[2]
             for option in info.get("SecurityOptions") or ()
-        loaded = {line.rpartition(" (")[0] for line in system.read(_PROFILES).splitlines()}
-        for name in expect.get("profiles", []):
-            if name not in loaded:
-                found[name] = f"the AppArmor profile {name} is not loaded"
             for part in str(option).split(",")
             if part.startswith("name=")
         }
         for name in expect.get("security", []):
             if name not in options:
                 found[name] = f"{name} is not in force in the engine"
+        loaded = {line.rpartition(" (")[0] for line in system.read(_PROFILES).splitlines()}
+        for name in expect.get("profiles", []):
+            if name not in loaded:
+                found[name] = f"the AppArmor profile {name} is not loaded"
         if not _alive(info):
             found.update(self._bridge_differs())
         return found
@@ -243,7 +237,7 @@ class Docker(Activation):
         self.save()
 
     def problems(self) -> list[str]:
-        """What the engine does not do as planned, and containers that are lost."""
+        """What the engine does not do as planned; for its containers see ``health``."""
         try:
             if self.action == RELOAD:
                 self._wait_for_info()
@@ -253,7 +247,7 @@ class Docker(Activation):
             found = list(self._mismatches(info).values())
             if _alive(info):
                 self._see_bridge(_alive(info))
-            return found + self._lost(self.memory["running"], stopped=bool(self.stopping))
+            return found
         except (NoAnswer, Failed) as error:
             return [str(error)]
 
@@ -268,31 +262,6 @@ class Docker(Activation):
             wait_for("", settled, seconds=10)
         except Failed:
             return
-
-    def _lost(self, running: Sequence[str], *, stopped: bool) -> list[str]:
-        """Containers that ran and do not any more."""
-        lost: dict[str, str] = {}
-
-        def all_back() -> bool:
-            lost.clear()
-            for container in running:
-                try:
-                    inspected = self.engine.inspect(container)
-                except NotThere:
-                    continue  # it ended, and was to be removed then
-                state = inspected["State"]
-                on = state.get("Running") or state.get("Restarting")
-                ended = not stopped and state.get("ExitCode") == 0  # by itself: nobody had sent it a signal
-                left = stopped and _policy(inspected) in _NOT_STARTED_AGAIN
-                if not (on or ended or left):
-                    lost[container] = _name(inspected)
-            return not lost
-
-        try:
-            wait_for("", all_back, seconds=60 if stopped else 10)
-        except Failed:
-            return [f"no longer running: {_listed(sorted(lost.values()))}"]
-        return []
 
     # --- and back -------------------------------------------------------------------------------------------
 
@@ -323,7 +292,7 @@ class Docker(Activation):
                 wait_for("the engine did not take its former values", lambda: self._live(live), seconds=20)
         if self.engine.info() is None:
             return [f"the engine does not answer at {self.engine.path}"]
-        return self._lost(memory.get("running", ()), stopped=bool(memory.get("stopping")))
+        return []
 
     # --- means ----------------------------------------------------------------------------------------------
 
@@ -420,14 +389,11 @@ def _alive(info: Mapping[str, Any]) -> int:
     return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
 
 
-def _policy(inspected: Mapping[str, Any]) -> str:
-    return str((inspected["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no")
+def engine_of(activations: Iterable[Activation]) -> Engine | None:
+    """The engine to ask for its containers: that of the activations, or the usual one; None if it sleeps.
 
-
-def _name(container: Mapping[str, Any]) -> str:
-    return str(container.get("Name") or container.get("Id", "?")).lstrip("/")
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return f"{len(names)} containers ({shown}{', …' if len(names) > _SHOWN else ''})"
+    To ask one that systemd would start for it is to start it.
+    """
+    docker = next((each for each in activations if isinstance(each, Docker)), None)
+    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(_USUAL_SOCKET))
+    return None if _unit(unit).get("asleep") else engine

@@ -22,6 +22,7 @@ class Activation:
     name = ""
     action = ""  # in words
     known = frozenset({"when"})  # keys of the settings
+    longest = 300.0  # seconds that it may take, by its own limits: the guard takes it for dead after that
 
     def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
         unknown = sorted(set(settings) - self.known)
@@ -72,6 +73,14 @@ class Activation:
             Failed: it did not work.
         """
         self.perform()
+        return []
+
+    def undo_at_boot(self) -> list[str]:
+        """The same while the host starts: before anything reads the files, which are restored already.
+
+        What was loaded into the kernel went with the old one, and no service runs that could be told
+        anything: there is something to do only where files do not say it, as with a unit that was enabled.
+        """
         return []
 
 

@@ -1,0 +1,68 @@
+"""The second call, over a new connection: the host can be reached; look at it, and let the run stay."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Mapping
+
+from host_converge import detached, health, rollback
+from host_converge.backup import UNCONFIRMED, Journal, Store
+from host_converge.errors import Refused
+from host_converge.locking import Busy, locked
+
+_TOKEN = re.compile(r"[0-9a-f]{6,32}")
+_PATIENCE = 5  # seconds; whoever asks will ask again
+
+
+def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Confirm a run, or say what has become of it.
+
+    Args:
+        store: hardener's folder.
+        arguments: ``token`` of the run.
+
+    Returns:
+        The run's record, its ``outcome``: ``changed`` (confirmed), ``rolled_back`` or ``rollback_failed``;
+        ``working`` while it is being made or taken back; ``unknown`` where it never began.
+
+    Raises:
+        Refused: that is no token.
+        Failed: the worker was killed.
+    """
+    token = str(arguments.get("token", ""))
+    if not _TOKEN.fullmatch(token):
+        raise Refused(f"{token!r} names no run")
+    if not store.exists:
+        return {"outcome": "unknown"}
+    try:
+        with locked(store.lock, patience=_PATIENCE):
+            return _confirm(store, token)
+    except Busy:
+        return {"outcome": "working"}
+
+
+def _confirm(store: Store, token: str) -> dict[str, Any]:
+    journal = Journal.find(store)
+    if journal is not None and journal.run.endswith(f"-{token}"):
+        name = f"confirm-{journal.run}"
+        if journal.phase == UNCONFIRMED and journal.remaining > 0:
+            detached.run(lambda: _look(store, journal), name=name)
+        else:  # its worker was killed, or its time is over and the guard late
+            detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
+        return {**store.record(journal.run), "run": journal.run}
+    for run in store.runs():
+        if run.endswith(f"-{token}"):
+            return {"outcome": "interrupted", **store.record(run), "run": run}
+    return {"outcome": "unknown"}
+
+
+def _look(store: Store, journal: Journal) -> dict[str, Any]:
+    """Look at the host once more; runs in a worker."""
+    problems, _ = health.compare(journal.picture, stopped=journal.stopped)
+    if problems:
+        return rollback.finished(store, journal, "; ".join(problems))
+    rollback.end(store, journal)
+    record = {"outcome": "changed", "confirmed": time.time()}
+    store.finish(journal.run, record)
+    return record

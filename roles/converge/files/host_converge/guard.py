@@ -1,0 +1,174 @@
+"""The dead-man's switch: systemd takes a run back that nobody confirms, whoever else is dead by then.
+
+    armed       the sources of this very program are stored beside the backup; a timer of systemd's (on the
+                clock that nobody can set) runs them when the run's time is over, a unit at the next boot,
+                before anything starts that reads what we wrote
+    disarmed    all three are gone
+
+What these run is ``watch``. The journal alone decides whether there is anything to take back: a timer or unit
+that was left over by a crash finds none, and goes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+
+from host_converge import files, system
+from host_converge.errors import Refused
+from host_converge.files import FILE, State
+
+UNITS = "/etc/systemd/system"
+BOOT_UNIT = "hardener-guard.service"
+_WANTS = "sysinit.target.wants"
+
+# DefaultDependencies=no, since what we have to precede has none either: audit, firewalls, kernel parameters.
+_BOOT = """\
+[Unit]
+Description=Take back the changes of a hardener run that was not confirmed before this boot
+DefaultDependencies=no
+RequiresMountsFor={folder} /etc /usr
+After=local-fs.target systemd-remount-fs.service
+Before=sysinit.target shutdown.target systemd-sysctl.service apparmor.service auditd.service
+Before=network-pre.target hardener-firewall.service nftables.service netfilter-persistent.service ufw.service
+Before=firewalld.service containerd.service docker.socket docker.service
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart={command}
+TimeoutStartSec=120
+"""
+
+
+def possible() -> bool:
+    """Whether there can be one: where no systemd runs, nobody would act."""
+    return system.has_systemd()
+
+
+def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
+    """Have a run taken back after some seconds, and at the next boot.
+
+    Args:
+        folder: hardener's folder on this host.
+        run: the run.
+        backup: the folder of its backup.
+        seconds: the time it has.
+
+    Raises:
+        Refused: that is not possible, and the run must not begin.
+    """
+    script = _script(backup)
+    command = [sys.executable, "-IBS", script]
+    try:
+        if not os.path.isabs(sys.executable or ""):
+            raise OSError(f"this Python does not know where it is ({sys.executable!r})")
+        files.replace(script, files.own(_packed()))
+        _write_boot_unit(folder, [*command, "boot", folder, run])
+    except OSError as error:
+        disarm(run, backup=backup)
+        where = error.filename or script
+        raise Refused(f"the guard cannot be armed: {where}: {error.strerror or error}") from error
+    outcome = system.run(
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={_timer(run)}",
+        f"--description=Take back run {run} of hardener unless it is confirmed",
+        f"--on-active={seconds:.0f}",
+        "--timer-property=AccuracySec=1s",
+        "--",
+        *command,
+        "expired",
+        folder,
+        run,
+    )
+    if outcome.code != 0:
+        disarm(run, backup=backup)
+        raise Refused(f"the guard cannot be armed: systemd-run: {outcome.said}")
+
+
+def disarm(run: str, *, backup: str) -> None:
+    """Call it off. What cannot be removed finds no journal when its time comes, and does nothing."""
+    unit = os.path.join(UNITS, BOOT_UNIT)
+    for path in (os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, _script(backup)):
+        with suppress(OSError):
+            os.unlink(path)
+    with suppress(OSError):  # others want units there
+        os.rmdir(os.path.join(UNITS, _WANTS))
+    if possible():
+        system.run("systemctl", "stop", f"{_timer(run)}.timer")
+
+
+def armed(run: str) -> bool:
+    """Whether systemd still waits for the time of a run to be over, or is taking it back."""
+    names = [f"{_timer(run)}.timer", f"{_timer(run)}.service"]
+    return possible() and "active" in system.run("systemctl", "is-active", *names).output.split()
+
+
+def kill_worker(run: str) -> None:
+    """End the worker of a run, with all it started."""
+    system.run("systemctl", "kill", "--signal=KILL", f"hardener-{run}.scope")
+
+
+def _timer(run: str) -> str:
+    return f"hardener-guard-{run}"
+
+
+def _script(backup: str) -> str:
+    return os.path.join(backup, "guard.pyz")
+
+
+def _write_boot_unit(folder: str, command: list[str]) -> None:
+    unit = os.path.join(UNITS, BOOT_UNIT)
+    text = _BOOT.format(folder=_word(folder), command=" ".join(map(_word, command)))
+    files.replace(unit, State(FILE, text.encode(), 0o644, os.geteuid(), os.getegid()))
+    wants = os.path.join(UNITS, _WANTS)
+    os.makedirs(wants, mode=0o755, exist_ok=True)
+    link = os.path.join(wants, BOOT_UNIT)
+    with suppress(FileNotFoundError):
+        os.unlink(link)
+    os.symlink(unit, link)
+    files.sync_directory(wants)
+
+
+def _word(text: str) -> str:
+    """A word of a unit's line, whatever is in it."""
+    for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        text = text.replace(special, escaped)
+    return f'"{text}"'
+
+
+def _packed() -> bytes:
+    """The sources of this program, as a file that Python runs."""
+    from zipfile import ZIP_DEFLATED, ZipFile  # only a run that is armed pays for it
+
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        for name, text in sources().items():
+            archive.writestr(name, text)
+        archive.writestr("__main__.py", "from host_converge import watch\n\nwatch.main()\n")
+    return buffer.getvalue()
+
+
+def sources() -> dict[str, str]:
+    """File name to text of every module of this program, from wherever it was loaded."""
+    package = __name__.partition(".")[0]
+    loader = sys.modules[package].__spec__.loader  # type: ignore[union-attr]
+    delivered = getattr(loader, "sources", None)
+    if delivered is not None:  # in memory: see the action `host_script`
+        return {
+            name.replace(".", "/") + ("/__init__.py" if is_package else ".py"): text
+            for name, (is_package, text) in delivered.items()
+        }
+    found = {}
+    (root,) = sys.modules[package].__path__
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.endswith(".py"):
+                with open(path, encoding="utf-8") as file:
+                    found[os.path.join(package, os.path.relpath(path, root))] = file.read()
+    return found

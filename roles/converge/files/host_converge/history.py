@@ -1,0 +1,137 @@
+"""The runs of this host, and the way back to what was before one of them."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Sequence
+
+from host_converge import detached, files, rollback
+from host_converge.backup import UNCONFIRMED, Entry, Journal, Store
+from host_converge.errors import Refused
+from host_converge.files import State
+from host_converge.locking import locked
+from host_converge.planning import Change, digest
+
+# Outcomes of runs that left nothing to take back.
+_OVER = frozenset({"rolled_back"})
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Every run that has a backup, the newest first: how it ended, when, why, who began it, its paths."""
+    journal = Journal.find(store)
+    return [_described(store, run, journal) for run in reversed(store.runs())]
+
+
+def _described(store: Store, run: str, journal: Journal | None) -> dict[str, Any]:
+    record = store.record(run)
+    found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended")}
+    if journal is not None and journal.run == run:
+        found["outcome"] = journal.phase if journal.phase == UNCONFIRMED else "interrupted"
+    try:
+        paths = [entry.path for entry in store.manifest(run) if entry.path != store.bookkeeping]
+    except Refused as refused:
+        return {"run": run, **found, "outcome": "damaged", "reason": str(refused), "paths": []}
+    return {"run": run, **found, "outcome": found["outcome"] or "unknown", "paths": paths}
+
+
+def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, Any]:
+    """Take back a run and all that came after it, the newest first.
+
+    Args:
+        store: hardener's folder.
+        before: the run; empty for the last one that changed anything.
+        who: on whose request.
+        check: only say what would change.
+
+    Returns:
+        A result as that of a transaction, with ``runs``, those that were taken back.
+
+    Raises:
+        Refused: there is no such run, or one of them cannot be taken back.
+    """
+    if not store.exists:
+        raise Refused("hardener has changed nothing on this host yet")
+    with locked(store.lock, shared=check):
+        runs = _chosen(store, before)
+        changes, notes = _predicted(store, runs)
+        result = {
+            "changed": bool(runs),
+            "runs": runs,
+            "changes": [change.describe() for change in changes],
+            "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
+            "activations": sorted({name for run in runs for name in _activations(store, run)}),
+            "notes": notes,
+        }
+        if check or not runs:
+            return {**result, "outcome": "would_change" if runs else "unchanged"}
+        done = detached.run(lambda: _take_back(store, runs, who), name=f"rollback-{runs[-1]}")
+        return {**result, **done}
+
+
+def _chosen(store: Store, before: str) -> list[str]:
+    """The runs to take back, the newest first."""
+    journal = Journal.find(store)
+    known = store.runs()
+    standing = [
+        run
+        for run in known
+        if (journal is not None and journal.run == run) or store.record(run).get("outcome") not in _OVER
+    ]
+    if before and before not in known:
+        raise Refused(f"this host has no backup of a run {before!r}; it has {', '.join(known) or 'none'}")
+    if not before:
+        return standing[-1:]
+    return [run for run in reversed(standing) if run >= before]
+
+
+def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
+    """Do it; runs in a worker."""
+    notes: list[str] = []
+    reason = f"taken back on request of {who}" if who else "taken back on request"
+    for number, run in enumerate(runs):
+        found = Journal.find(store)
+        journal = found if found is not None and found.run == run else Journal.of(store, run)
+        if journal is None:
+            raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
+        outcome = rollback.finished(store, journal, reason)
+        notes += outcome["notes"]
+        if outcome["outcome"] != "rolled_back":
+            left = "; ".join(runs[number + 1 :]) or "none"
+            return {**outcome, "reason": f"run {run} was not taken back whole; not touched: {left}"}
+    return {"outcome": "changed", "changed": True, "notes": notes}
+
+
+def _activations(store: Store, run: str) -> Iterator[str]:
+    journal = Journal.of(store, run) or Journal.find(store)
+    if journal is not None and journal.run == run:
+        yield from (name for name in journal.activations if journal.memory(name) is not None)
+
+
+def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:
+    """What changes on the host, and the paths that somebody else has changed meanwhile and that stay."""
+    now: dict[str, State] = {}
+    then: dict[str, State] = {}
+    notes = []
+    for run in runs:
+        journal = Journal.of(store, run) or Journal.find(store)
+        written = journal.written if journal is not None and journal.run == run else []
+        for entry in reversed(store.manifest(run)):
+            path = entry.path
+            if path == store.bookkeeping:
+                continue
+            if path not in now:
+                now[path] = then[path] = files.read(path)
+            if entry.rewritten and digest(then[path].content) not in _ours(entry, written):
+                notes.append(f"{path} was changed by somebody else meanwhile, and stays as it is")
+                continue
+            before = store.state_before(run, entry)
+            then[path] = before if entry.rewritten else before._replace(content=then[path].content)
+    return [Change(path, now[path], then[path], ()) for path in now if now[path] != then[path]], notes
+
+
+def _ours(entry: Entry, written: Sequence[str]) -> Sequence[str]:
+    return [entry.before_hash, entry.after_hash, *written]
+
+
+def reported(store: Store) -> dict[str, Any]:
+    """All runs, for a reader."""
+    return {"changed": False, "outcome": "unchanged", "runs": listed(store)}

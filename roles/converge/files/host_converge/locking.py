@@ -1,0 +1,55 @@
+"""One run a host at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import Iterator
+
+from host_converge.errors import Refused
+
+
+class Busy(Refused):
+    """Somebody else has the lock."""
+
+
+@contextmanager
+def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[None]:
+    """Hold the host's lock; a worker inherits it and holds it on. Who only looks shares it with others.
+
+    Args:
+        path: its file.
+        shared: only look.
+        patience: seconds to wait for whoever has it.
+
+    Raises:
+        Busy: another run has it.
+        Refused: there can be no lock.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(f"{path} cannot be locked: {error.strerror}") from error
+    try:
+        _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
+        if not shared:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, kind: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "it has just begun"
+            raise Busy(f"another run is changing this host ({holder}): try again later") from None
+        return

@@ -1,0 +1,177 @@
+"""What is seen of a host's health, on a real engine with real networks."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from host_converge import health, probes
+from host_converge.engineapi import Engine
+
+from tests.integration.dockerd import Dockerd
+
+NOBODY_LISTENS = 1
+
+
+def picture(engine: Dockerd, **options: Any) -> dict[str, Any]:
+    return health.take(Engine(str(engine.socket)), login_port=options.get("login_port", 0))
+
+
+def problems(seen: dict[str, Any], **options: Any) -> list[str]:
+    return health.compare(seen, **{"seconds": 0, **options})[0]
+
+
+def publishing(engine: Dockerd, name: str, address: str, **config: Any) -> str:
+    """A container with a web server, its port 80 published where there is room."""
+    bindings = {"80/tcp": [{"HostIp": address, "HostPort": "0"}]}
+    container = engine.run(
+        name,
+        command=["httpd", "-f", "-p", "80"],
+        host_config={"PortBindings": bindings},
+        ExposedPorts={"80/tcp": {}},
+        **config,
+    )
+    seen = engine.api("GET", f"/containers/{container}/json")
+    (binding,) = seen["NetworkSettings"]["Ports"]["80/tcp"]
+    target = health._reachable(address), int(binding["HostPort"])
+    for _ in range(50):
+        if probes.answering([target]):
+            return container
+    raise AssertionError(f"{target} never answered")
+
+
+def test_nothing_runs_and_nothing_is_missing(engine: Dockerd) -> None:
+    seen = picture(engine)
+    assert (seen["containers"], seen["ports"], seen["networks"]) == ({}, [], [])
+    assert problems(seen) == []
+
+
+def test_a_host_without_an_engine_has_no_more_than_its_login(engine: Dockerd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        seen = health.take(None, login_port=port)
+        assert seen["login"] == port
+        assert problems(seen) == []
+    assert problems(seen) == [f"nothing listens any more on port {port}, by which we came in"]
+    assert health.take(None, login_port=NOBODY_LISTENS)["login"] == 0  # it came by something else
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+def test_a_published_port_that_no_longer_answers_is_missed(engine: Dockerd, address: str) -> None:
+    publishing(engine, "web", address)
+    seen = picture(engine)
+    (port,) = seen["ports"]
+    assert (port["name"], port["relayed"]) == ("web", False)
+    assert problems(seen) == []
+    drop = ("--protocol", "tcp", "--dport", "80", "--syn", "--jump", "DROP")
+    inside = str(engine.api("GET", "/containers/web/json")["State"]["Pid"])
+    subprocess.run(["nsenter", "-t", inside, "-n", "iptables", "-A", "INPUT", *drop], check=True)
+    found = problems(seen)
+    if address == "127.0.0.1":
+        assert found == []  # the engine's proxy takes it, as it did before
+    else:
+        assert found == [f"web: the published port {port['published']} no longer answers"]
+
+
+def test_a_port_that_only_the_proxy_carries_is_told_and_no_problem(engine: Dockerd) -> None:
+    publishing(engine, "web", "::1")
+    seen = picture(engine)
+    (port,) = seen["ports"]
+    assert port["relayed"]
+    port["port"] = NOBODY_LISTENS
+    found, notes = health.compare(seen, seconds=0)
+    assert found == []
+    assert "userland proxy" in notes[0]
+
+
+def test_containers_that_end_are_missed_and_come_back(engine: Dockerd) -> None:
+    engine.run("job")
+    engine.run("done", command=["sleep", "1000"])
+    seen = picture(engine)
+    engine.api("POST", "/containers/job/kill")
+    engine.api("DELETE", "/containers/done?force=1")  # it is gone, and nobody expects it
+    assert problems(seen) == ["no longer running: 1 containers (job)"]
+    assert problems(seen, stopped=True) == []  # it has no restart policy
+    health.revive(seen)
+    assert problems(seen) == []
+
+
+def test_a_container_that_begins_to_restart_is_seen(engine: Dockerd) -> None:
+    engine.run("app", host_config={"RestartPolicy": {"Name": "always"}})
+    seen = picture(engine)
+    pid = str(engine.api("GET", "/containers/app/json")["State"]["Pid"])
+    subprocess.run(["kill", "-KILL", pid], check=True)
+    found, _ = health.compare(seen, seconds=0)
+    for _ in range(100):
+        if found:
+            break
+        found, _ = health.compare(seen, seconds=0)
+    assert found[0] == "ended and restarted: 1 containers (app)"
+    again = picture(engine)
+    assert again["containers"] == {next(iter(seen["containers"])): {"name": "app", "restarts": -1}}
+
+
+def gateway(engine: Dockerd) -> str:
+    """The host, as containers of the default network see it."""
+    return str(engine.api("GET", "/networks/bridge")["IPAM"]["Config"][0]["Gateway"])
+
+
+@contextmanager
+def name_server(address: str, code: int = 0) -> Iterator[None]:
+    """Answers every question on UDP, and takes connections on TCP."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as questions,
+        socket.create_server((address, 53)),
+    ):
+        questions.bind((address, 53))
+        questions.settimeout(0.1)
+        over = threading.Event()
+
+        def answer() -> None:
+            while not over.is_set():
+                try:
+                    question, sender = questions.recvfrom(4096)
+                except TimeoutError:
+                    continue
+                questions.sendto(question[:2] + bytes([0x81, 0x80 | code]) + question[4:], sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_containers_that_can_no_longer_resolve_or_reach_out_are_missed(engine: Dockerd) -> None:
+    bridge = gateway(engine)
+    engine.run("app", host_config={"Dns": [bridge]})
+    with name_server(bridge):
+        seen = picture(engine)
+        assert [(each["network"], each["resolving"], each["answering"]) for each in seen["networks"]] == [
+            ("bridge", {bridge: 2}, [[bridge, 53]])
+        ]
+        assert problems(seen) == []
+    with name_server(bridge, code=2):  # SERVFAIL
+        (found,) = problems(seen)
+        assert "can no longer resolve names by" in found
+    where = "containers of the network bridge (seen from app)"
+    assert problems(seen) == [
+        f"{where} can no longer resolve names by {bridge}",
+        f"{where} can no longer reach {bridge} port 53",
+    ]
+
+
+def test_what_they_could_not_before_is_not_asked_for(engine: Dockerd) -> None:
+    engine.run("app", host_config={"Dns": [gateway(engine)]})
+    engine.run("lonely", host_config={"NetworkMode": "none"})
+    engine.run("native", host_config={"NetworkMode": "host"})
+    seen = picture(engine)
+    assert seen["networks"] == []
+    assert problems(seen) == []
