@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from host_converge import activations
-from host_converge.activations import Activation
+from host_converge.activations.interface import Activation
 from host_converge.errors import Refused
 from host_converge.planning import Plan
 
