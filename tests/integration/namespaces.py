@@ -81,7 +81,7 @@ class Space:
 
     def __enter__(self) -> Self:
         self._keeper = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo; exec sleep 3600"], stdout=subprocess.PIPE
+            ["unshare", "--net", "sh", "-c", "echo; exec sleep 3600"], stdout=subprocess.PIPE, text=True
         )
         assert self._keeper.stdout is not None
         self._keeper.stdout.readline()
@@ -92,10 +92,8 @@ class Space:
     def __exit__(self, *_: object) -> None:
         for process in (*self._started, self._keeper):
             process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            with process:  # wait, and close its pipes
+                pass
 
     def _inside(self, words: Sequence[str]) -> list[str]:
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *words]

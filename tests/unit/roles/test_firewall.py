@@ -51,7 +51,7 @@ def rules(snapshot: Snapshot, file: str = "inbound.ipv4", **variables: Any) -> l
 
 def filtering(ipv4: Any = SAVED, ipv6: Any = "", **sources: Any) -> Snapshot:
     tables = None if ipv4 is None else {"variant": "nf_tables", "ipv4": ipv4, "ipv6": ipv6}
-    found = {"iptables": tables, "nft": None, "errors": {}, "flushing": []}
+    found: dict[str, Any] = {"iptables": tables, "nft": None, "errors": {}, "flushing": []}
     return make(firewall=only(merge(found, sources.pop("firewall", {}))), **sources)
 
 
