@@ -1,0 +1,251 @@
+"""The firewall on real hosts: systemd, Docker's own rules, restarts and reboots; reached from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener import lab
+
+ROLES = Path(__file__).parents[2] / "roles"
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+CONTROLS = ("host-firewall-input-ipv4", "host-firewall-input-ipv6", "host-firewall-docker-user")
+Boot = Callable[[str], lab.Guest]
+
+# A web server in a container, published, and a service of the host's that nobody decided on.
+SERVICES = r"""
+set -eu
+mkdir -p /root/image/bin /root/image/www
+cp /bin/busybox /root/image/bin/
+ln -sf busybox /root/image/bin/httpd
+echo hello > /root/image/www/index.html
+tar --create --directory=/root/image --file=/root/image.tar .
+docker import /root/image.tar busybox:web >/dev/null
+docker run --detach --name web --restart always --publish 8080:80 busybox:web \
+  httpd -f -p 80 -h /www >/dev/null
+"""
+# Another host on a cable of its own: the lab's network leads to ssh alone.
+NEIGHBOUR = r"""
+set -eu
+mkdir -p /root/www && echo stray > /root/www/index.html
+systemd-run --quiet --unit=stray busybox httpd -f -p 9999 -h /root/www 2>/dev/null ||
+  systemctl is-active --quiet stray
+ip netns add neighbour
+ip link add name lan0 type veth peer name eth0 netns neighbour
+ip address add 10.77.0.1/24 dev lan0
+ip address add fd77::1/64 dev lan0 nodad
+ip link set lan0 up
+ip netns exec neighbour ip address add 10.77.0.2/24 dev eth0
+ip netns exec neighbour ip address add fd77::2/64 dev eth0 nodad
+ip netns exec neighbour ip link set eth0 up
+ip netns exec neighbour ip route add 172.17.0.0/16 via 10.77.0.1
+"""
+LOOK = r"""
+for url in "10.77.0.1:8080" "10.77.0.1:9999" "[fd77::1]:9999" "172.17.0.2:80"; do
+  echo "$url $(ip netns exec neighbour busybox wget -q -O - -T 3 "http://$url/" 2>/dev/null)"
+done
+echo "ssh $(ip netns exec neighbour busybox timeout 3 busybox nc 10.77.0.1 22 </dev/null | head -c 4)"
+"""
+BEFORE = {
+    "10.77.0.1:8080": "hello",
+    "10.77.0.1:9999": "stray",
+    "[fd77::1]:9999": "stray",
+    "ssh": "SSH-",
+}
+AFTER = {**BEFORE, "10.77.0.1:9999": "", "[fd77::1]:9999": "", "172.17.0.2:80": ""}
+RULES = "iptables-save; ip6tables-save"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs the role by plain ansible-playbook, and returns what the transaction did."""
+
+    def do(guest: lab.Guest, *options: str, **variables: Any) -> dict[str, Any]:
+        result, play = tmp_path / "result.json", tmp_path / "play.yml"
+        result.unlink(missing_ok=True)
+        converge = {"documents": "{{ converge_pending }}", "allow": "connectivity"}
+        keep = {"content": "{{ result | to_json }}", "dest": str(result), "mode": "0600"}
+        tasks = [
+            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
+            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "check_mode": False},
+        ]
+        plays = {
+            "hosts": "all",
+            "gather_facts": False,
+            "vars": {"converge_defer": True, **variables},
+            "roles": ["converge", "firewall"],
+            "tasks": tasks,
+        }
+        play.write_text(yaml.safe_dump([plays]))
+        ran = subprocess.run(
+            [PLAYBOOK, "--inventory", guest.inventory, *options, play],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
+            cwd=tmp_path,
+        )
+        assert result.exists(), ran.stdout + ran.stderr
+        found: dict[str, Any] = json.loads(result.read_text())
+        return found
+
+    return do
+
+
+def hardener(guest: lab.Guest, folder: Path, verb: str, *options: str) -> tuple[int, str, dict[str, str]]:
+    """Run the command for the three controls: its exit code, what it printed, and how they stand."""
+    report = folder / "report.json"
+    only = [f"--only={slug}" for slug in CONTROLS]
+    ran = subprocess.run(
+        [sys.executable, "-m", "hardener", verb, "-i", guest.inventory, *only, "--json", report, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+        cwd=folder,
+    )
+    assert report.exists(), ran.stdout + ran.stderr
+    (host,) = json.loads(report.read_text())["hosts"]
+    standing = {each["slug"]: each["status"] for each in host.get("findings", ())}
+    return ran.returncode, ran.stdout + ran.stderr, standing
+
+
+def shell(guest: lab.Guest, script: str) -> str:
+    return guest.ssh("sh", "-c", script).stdout
+
+
+def reached(guest: lab.Guest) -> dict[str, str]:
+    """What the neighbour gets, by where it asks."""
+    lines = [line.partition(" ") for line in shell(guest, LOOK).splitlines()]
+    return {where: word for where, _, word in lines}
+
+
+def ours(guest: lab.Guest) -> list[str]:
+    """Our chains and who passes them, in both families."""
+    return [line for line in shell(guest, RULES).splitlines() if "HARDENER" in line]
+
+
+def rebooted(guest: lab.Guest) -> None:
+    """Restart the host, and wait until its services are up."""
+    boot = shell(guest, "cat /proc/sys/kernel/random/boot_id")
+    guest.ssh("systemctl", "reboot", check=False)
+    deadline = time.monotonic() + 400
+    while time.monotonic() < deadline:
+        now = guest.ssh("cat", "/proc/sys/kernel/random/boot_id", check=False).stdout
+        if now and now != boot:
+            guest.ssh("systemctl", "is-system-running", "--wait", check=False)
+            return
+        time.sleep(3)
+    pytest.fail("the host did not come back")
+
+
+@pytest.mark.parametrize("release", ["12", "13", "testing"])
+def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itself(
+    boot: Boot, release: str, tmp_path: Path, run: Callable[..., dict[str, Any]]
+) -> None:
+    guest = boot(release)
+    shell(guest, SERVICES)
+    shell(guest, NEIGHBOUR)
+    before = reached(guest)
+    assert before.items() >= BEFORE.items()
+    docker = [line for line in shell(guest, RULES).splitlines() if line.startswith("-A")]
+
+    code, said, standing = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
+    assert (code, set(standing.values())) == (0, {"pass"}), said
+    assert reached(guest) == AFTER
+    assert set(docker) <= set(shell(guest, RULES).splitlines())
+    rules = ours(guest)
+
+    shell(guest, "systemctl restart docker")
+    assert ours(guest) == rules
+    assert reached(guest) == AFTER
+    assert (run(guest)["outcome"], ours(guest)) == ("unchanged", rules)
+
+    rebooted(guest)
+    shell(guest, NEIGHBOUR)
+    shell(guest, "until docker inspect --format '{{.State.Running}}' web | grep -q true; do sleep 1; done")
+    assert set(ours(guest)) == set(rules)
+    assert reached(guest) == AFTER
+    assert shell(guest, "systemctl is-active hardener-firewall docker").split() == ["active", "active"]
+    second = run(guest)
+    assert (second["outcome"], second["activations"]) == ("unchanged", [])
+    code, said, standing = hardener(guest, tmp_path, "audit")
+    assert (code, set(standing.values())) == (0, {"pass"}), said
+
+
+def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
+    boot: Boot, run: Callable[..., dict[str, Any]]
+) -> None:
+    guest = boot("13")
+    before = shell(guest, RULES)
+    assert run(guest)["outcome"] == "changed"
+    rules = ours(guest)
+    shell(guest, "iptables --flush INPUT; iptables --flush DOCKER-USER; ip6tables --flush HARDENER-INPUT")
+    found = run(guest, "--check")
+    assert found["outcome"] == "would_change"
+    assert any("HARDENER-INPUT" in reason for each in found["activations"] for reason in each["why"])
+    assert run(guest)["outcome"] == "changed"
+    assert set(ours(guest)) == set(rules)
+    off = run(guest, firewall_inbound=False, firewall_docker_user=False)
+    assert off["outcome"] == "changed"
+    assert not ours(guest)
+    assert {line for line in before.splitlines() if line.startswith("-A")} <= set(
+        shell(guest, RULES).splitlines()
+    )
+    left = shell(
+        guest,
+        "ls /etc/hardener/firewall /usr/local/sbin/hardener-firewall 2>/dev/null; "
+        "systemctl list-unit-files 'hardener*' --no-legend; systemctl --failed --no-legend",
+    )
+    assert not left.strip()
+
+
+def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any]]) -> None:
+    guest = boot("13")
+    shell(
+        guest,
+        "set -e; systemctl stop docker.socket docker; nft flush ruleset;"
+        " for tool in iptables ip6tables; do update-alternatives --set $tool /usr/sbin/$tool-legacy; done;"
+        " systemctl start docker",
+    )
+    shell(guest, SERVICES)
+    shell(guest, NEIGHBOUR)
+    assert run(guest)["outcome"] == "changed"
+    assert "legacy" in shell(guest, "iptables --version")
+    assert reached(guest) == AFTER
+    rebooted(guest)
+    shell(guest, NEIGHBOUR)
+    shell(guest, "until docker inspect --format '{{.State.Running}}' web | grep -q true; do sleep 1; done")
+    assert reached(guest) == AFTER
+    assert run(guest)["outcome"] == "unchanged"
+
+
+def test_where_the_packet_filter_is_somebody_elses_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
+    guest = boot("13")
+    shell(guest, "systemctl enable nftables")
+    before = shell(guest, RULES)
+    code, said, _ = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
+    assert code == 3
+    assert "flush ruleset" in said
+    assert shell(guest, RULES) == before
+    shell(
+        guest,
+        "set -e; systemctl disable nftables; export DEBIAN_FRONTEND=noninteractive; apt-get -q update;"
+        " apt-get -qy install ufw; ufw allow 22/tcp; ufw --force enable",
+    )
+    before = shell(guest, RULES)
+    code, said, _ = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
+    assert code == 3
+    assert "ufw is active" in said
+    assert shell(guest, RULES) == before
+    assert not shell(guest, "ls /etc/hardener 2>/dev/null || true")
