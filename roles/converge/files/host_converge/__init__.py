@@ -13,6 +13,8 @@ action plugin `converge` delivers this folder over the connection; by hand it ru
     backup        what was there before, and the journal of an unfinished run
     transaction   lock, plan, apply, activate, verify, roll back
     detached      a worker that survives the connection
+    session       the ssh connection that brought us
+    chains        our chains of the packet filter
     activations   load rules and modules, reload systemd, restart the engine; each once and in order
     daemonconfig  what is wrong with a daemon.json before the engine finds out
 """
