@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
         if not documents:
             return {"changed": False, "outcome": "unchanged", "msg": "there is nothing to converge"}
         arguments = {
-            "documents": documents,
+            "documents": [_filled(document) for document in documents],
             "check": bool(self._task.check_mode),
             "allow": args["allow"],
             "plan": args["plan"],
@@ -228,6 +228,28 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
+
+
+def _filled(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with the content of files of this control node in it.
+
+    ``content_from`` in the place of ``content`` names one: a private key that were part of a variable would
+    be part of every event and log that variables get into.
+
+    Raises:
+        AnsibleActionFail: it cannot be read.
+    """
+    resources = []
+    for resource in document.get("resources", ()):
+        filled = dict(resource)
+        if "content_from" in filled:
+            path = str(filled.pop("content_from"))
+            try:
+                filled["content"] = Path(path).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise AnsibleActionFail(f"{document.get('name')}: {path} cannot be read: {error}") from error
+        resources.append(filled)
+    return {**document, "resources": resources}
 
 
 def _belongs(document: dict[str, Any], names: list[str]) -> bool:

@@ -20,6 +20,31 @@ def test_a_file_that_is_as_wanted_is_no_change(host: Host) -> None:
     assert [change.what for change in host.plan(host.file("x", "other", mode="0600")).changes] == ["write"]
 
 
+KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAbc\n-----END PRIVATE KEY-----\n"
+
+
+def test_a_secret_is_in_no_diff_and_its_change_is(host: Host) -> None:
+    def diffs(content: str) -> list[str]:
+        plan = host.plan(host.file("x", content, secret=True, mode="0400"))
+        shown = [change.diff() for change in plan.changes]
+        host.apply(plan)
+        return shown
+
+    (made,) = diffs("hunter2")
+    assert "hunter2" not in made
+    assert "+a secret" in made
+    (changed,) = diffs("hunter3")
+    assert "hunter" not in changed
+    assert changed.endswith("-a secret\n+another secret\n")
+    assert diffs("hunter3") == []
+
+
+def test_a_private_key_is_in_no_diff_whoever_shows_it() -> None:
+    assert redacted(f"before\n{KEY}after") == (
+        "before\n-----BEGIN PRIVATE KEY-----\n***\n-----END PRIVATE KEY-----\nafter"
+    )
+
+
 def test_an_absent_file_is_removed_once(host: Host) -> None:
     Path(host.path("x")).write_text("old")
     plan = host.plan({"kind": "absent", "path": host.path("x")})

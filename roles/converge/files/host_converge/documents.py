@@ -6,6 +6,7 @@ r"""What the controller asks for: documents of resources and activations, checke
         "defaults": {"log-driver": "json-file"}, "whole": ["log-opts"], "owner": "root", "group": "root",
         "mode": "0644"},
        {"kind": "file", "path": "/etc/modules-load.d/x.conf", "content": "br_netfilter\n", "mode": "0644"},
+       {"kind": "file", "path": "/etc/docker/tls/key.pem", "content": "…", "secret": true, "mode": "0400"},
        {"kind": "attributes", "path": "/run/docker.sock", "owner": "root", "group": "docker",
         "at_most": "0660", "remove_acl": true},
        {"kind": "absent", "path": "/etc/audit/rules.d/old.rules"}],
@@ -18,6 +19,8 @@ A document is what one variable of a role decides, and has its name. Documents a
 those that cost more than the request allows stay out, with what they want, and what they set before stays.
 Settings that serve the documents of a whole role stand in one without resources. ``impact`` is the worst that
 making it so can cost this host (``impacts.py``), ``costs`` says it in words where these tell more.
+
+A ``secret`` file's content is shown to nobody: there is none of it in a diff.
 
 Owner, group and mode of a ``json`` resource count where the file has to be made; one that is there keeps its.
 """
@@ -41,6 +44,7 @@ _MODE = re.compile(r"[0-7]{3,4}")
 _KINDS: dict[str, dict[str, tuple[type, Any]]] = {
     "file": {
         "content": (str, _REQUIRED),
+        "secret": (bool, False),
         "owner": (str, "root"),
         "group": (str, "root"),
         "mode": (str, "0644"),

@@ -23,6 +23,7 @@ _SECRET_KEY = re.compile(
 )
 _USUAL = ["owner root:root\n", "mode 0644\n"]
 _URL_PASSWORD = re.compile(r"://[^/\s:@\"]*:[^/\s@\"]*@")
+_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
 _LONG = 256 * 1024
 _MANY_LINES = 4000
 
@@ -35,6 +36,7 @@ class Change(NamedTuple):
     after: State
     documents: tuple[str, ...]
     hidden: bool = False
+    secret: bool = False
 
     @property
     def what(self) -> str:
@@ -57,7 +59,10 @@ class Change(NamedTuple):
     def diff(self) -> str:
         """A unified diff of content and attributes, fit for a terminal, passwords left out."""
         parts = []
-        if self.rewrites:
+        if self.rewrites and self.secret:
+            before, after = (["a secret\n"] if state.exists else [] for state in (self.before, self.after))
+            parts.append(_unified(self.path, before, ["another secret\n"] if before and after else after))
+        elif self.rewrites:
             parts.append(_unified(self.path, _lines(self.before), _lines(self.after)))
         if self.before.exists and self.after.exists:
             attributes = _attributes(self.before), _attributes(self.after)
@@ -111,6 +116,7 @@ class Plan:
         self._after: dict[str, State] = {}
         self._wanted_by: dict[str, list[str]] = {}
         self._writers: dict[str, Resource] = {}
+        self._secrets: set[str] = set()
         self.differing: dict[str, list[str]] = {}  # document -> paths that are not as it wants them
         self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
         resources = [resource for document in documents for resource in document.resources]
@@ -126,7 +132,9 @@ class Plan:
     def changes(self) -> list[Change]:
         """What has to change on the host."""
         return [
-            Change(path, self._before[path], after, tuple(self._wanted_by[path]))
+            Change(
+                path, self._before[path], after, tuple(self._wanted_by[path]), secret=path in self._secrets
+            )
             for path, after in self._after.items()
             if after != self._before[path]
         ]
@@ -182,6 +190,8 @@ class Plan:
             return NOTHING
         if resource.kind == "json":
             return self._merged(resource, path, state)
+        if resource.secret:
+            self._secrets.add(path)
         return State(FILE, resource.content.encode(), resource.bits("mode"), resource.uid(0), resource.gid(0))
 
     def _merged(self, resource: Resource, path: str, state: State) -> State:
@@ -246,7 +256,8 @@ def printable(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Text without the passwords that configuration files of engines hold."""
+    """Text without the passwords that configuration files of engines hold, and without private keys."""
+    text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
     return _URL_PASSWORD.sub("://***@", _SECRET_KEY.sub(r'\1"***"', text))
 
 
