@@ -12,7 +12,7 @@ from hardener import catalogue
 from tests.unit.roles.conftest import ROLES
 from tests.unit.snapshots import make
 
-PROTECTIONS = sorted(path.parents[1].name for path in ROLES.glob("*/filter_plugins/*.py"))
+PROTECTIONS = sorted({path.parents[1].name for path in ROLES.glob("*/filter_plugins/*.py")})
 ON_HOST = sorted((ROLES / "converge" / "files").rglob("*.py"))
 
 
@@ -46,9 +46,9 @@ def test_what_the_catalogue_promises_to_remediate_exists() -> None:
 
 @pytest.mark.parametrize("role", PROTECTIONS)
 def test_what_a_role_asks_of_the_host_is_collected_for_it(role: str) -> None:
-    (path,) = ROLES.glob(f"{role}/filter_plugins/*.py")
     texts = {
         node.value
+        for path in ROLES.glob(f"{role}/filter_plugins/*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
