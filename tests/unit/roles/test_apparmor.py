@@ -137,5 +137,10 @@ def test_where_it_cannot_be_had_it_says_why(snapshot: Snapshot, reason: str) -> 
     assert "resources" not in found
 
 
+def test_a_recorded_debian_with_selinux_is_not_asked_to_change_it() -> None:
+    found = document(Snapshot.load(RECORDED / "debian-13-selinux-permissive.json"))
+    assert found["refused"] == "SELinux is this host's security module: use the role selinux"
+
+
 def test_switched_off_there_is_nothing() -> None:
     assert documents_filter("apparmor")(make().raw, enabled=False) == []

@@ -103,6 +103,17 @@ def test_the_engines_command_line_is_respected() -> None:
     assert "take it out of its unit" in documents(snapshot)["selinux_docker"]["refused"]
 
 
+def test_a_recorded_debian_with_selinux_goes_from_permissive_to_enforcing() -> None:
+    before = documents(Snapshot.load(RECORDED / "debian-13-selinux-permissive.json"))
+    impacts = {name: document["impact"] for name, document in before.items()}
+    assert impacts == {"selinux_enforcing": "connectivity", "selinux_docker": "containers-recreate"}
+    assert before["selinux_docker"]["costs"].endswith("here are web")
+    after = documents(Snapshot.load(RECORDED / "debian-13-selinux-enforcing.json"))
+    impacts = {name: document["impact"] for name, document in after.items()}
+    assert impacts == {"selinux_enforcing": "none", "selinux_docker": "daemon-restart"}
+    assert written(after["selinux_enforcing"]) == {}
+
+
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_a_recorded_debian_has_apparmor_instead(release: str) -> None:
     found = documents(Snapshot.load(RECORDED / f"debian-{release}.json"))

@@ -1,0 +1,44 @@
+"""A Debian 13 that runs SELinux, permissive without labels for containers, and enforcing with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.checks.conftest import Judge
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "snapshots"
+SCHEMA = Path(__file__).parents[3] / "hardener" / "snapshot.schema.json"
+
+
+def recorded(mode: str) -> Snapshot:
+    return Snapshot.load(FOLDER / f"debian-13-selinux-{mode}.json")
+
+
+@pytest.mark.parametrize("mode", ["permissive", "enforcing"])
+def test_it_follows_the_schema(mode: str) -> None:
+    jsonschema_rs.validate(json.loads(SCHEMA.read_bytes()), recorded(mode).raw)
+
+
+@pytest.mark.parametrize(
+    ("slug", "mode", "status", "said"),
+    [
+        ("host-lsm-enforcing", "permissive", Status.FAIL, "SELinux does not enforce"),
+        ("host-lsm-enforcing", "enforcing", Status.PASS, "selinux enforces"),
+        ("container-selinux", "permissive", Status.FAIL, "web is labelled spc_t, which is not confined"),
+        ("container-selinux", "enforcing", Status.PASS, ""),
+        ("container-apparmor", "permissive", Status.NOT_APPLICABLE, "does not use AppArmor"),
+        ("container-apparmor", "enforcing", Status.NOT_APPLICABLE, "does not use AppArmor"),
+    ],
+)
+def test_the_security_module_and_what_it_holds_in(
+    judge: Judge, slug: str, mode: str, status: Status, said: str
+) -> None:
+    verdict = judge(slug, recorded(mode))
+    assert verdict.status is status
+    assert said in verdict.actual
