@@ -1,0 +1,18 @@
+"""Restart the engine's unit; without systemd, whoever runs the engine has to."""
+
+from __future__ import annotations
+
+from host_converge import system
+from host_converge.errors import Failed
+
+
+def restart(unit: str, *, timeout: float) -> None:
+    """Restart a unit, or start it where it has ended.
+
+    Raises:
+        Failed: it does not start.
+    """
+    system.run("systemctl", "reset-failed", "--", unit)  # its start limit must not be what keeps it down
+    outcome = system.run("systemctl", "restart", "--", unit, timeout=timeout)
+    if outcome.code != 0:
+        raise Failed(f"{unit} does not start: {outcome.said}")
