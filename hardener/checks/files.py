@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Sequence
 
 from hardener.checks import check
@@ -103,19 +104,20 @@ def _bits(permissions: str) -> int:
 def _one(path: Callable[[Snapshot], str]) -> Find:
     def find(snapshot: Snapshot) -> Sequence[str]:
         where = path(snapshot)
+        where = where and posixpath.normpath(where)  # as the collector names it
         return [where] if where and exists(snapshot, where) else []
 
     return find
 
 
 def _certificates(snapshot: Snapshot) -> Sequence[str]:
-    """Every file of every registry, client keys included."""
+    """Every file of every registry, client keys included; a link that leads nowhere is none."""
     folder = f"{config_folder(snapshot)}/certs.d/"
     files = snapshot.fact("files")
     return [
         path
         for path, record in sorted(files.items())
-        if path.startswith(folder) and (record is None or record.get("type") != "dir")
+        if path.startswith(folder) and (record is None or record.get("type") not in ("dir", "link"))
     ]
 
 

@@ -12,7 +12,9 @@ _LIMITS = "/etc/audit/rules.d/00-hardener-limits.rules"
 _TMPFILES = "/etc/tmpfiles.d/hardener-containerd.conf"
 
 _RUN_CONTAINERD = "/run/containerd"
+_MODES = {_RUN_CONTAINERD: "0711", "/run/docker": "0700"}
 _CHANGE, _CHANGE_AND_RUN = "wa", "wax"
+_NARROW = ("armv6l", "armv7l", "i386", "i586", "i686")
 _BINARIES = (
     "dockerd",
     "containerd",
@@ -55,19 +57,19 @@ def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Seq
         return {"refused": reason}
     if not enabled:
         return {"notes": ["audit_rules_enabled is false: no rule is written"]}
-    arch = "b32" if sources["system"]["data"].get("arch") in ("armv6l", "armv7l", "i386", "i686") else "b64"
-    watches = _without_covered(_watches(sources))
+    arch = "b32" if sources["system"]["data"].get("arch") in _NARROW else "b64"
+    watches, notes = [], []
+    for watch in _without_covered(_watches(sources)):
+        why = _unwatchable(watch, sources["files"]["data"])
+        if why:
+            notes.append(f"{watch.path!r} is not watched: {why}")
+        else:
+            watches.append(watch)
     rules = [f"-a never,exit -F arch={arch} -F dir={path} -F key=docker" for path in exclude]
     rules += [
         f"-a always,exit -F arch={arch} -F {'dir' if watch.tree else 'path'}={watch.path}"
         f" -F perm={watch.permissions} -F key=docker"
         for watch in watches
-        if _SPEAKABLE.fullmatch(watch.path)
-    ]
-    notes = [
-        f"{watch.path!r} cannot be watched: an audit rule cannot name it"
-        for watch in watches
-        if not _SPEAKABLE.fullmatch(watch.path)
     ]
     files = {
         _LIMITS: f"# Written by hardener. Another rules file may say otherwise.\n-b {backlog}\n-f 1\n",
@@ -75,11 +77,11 @@ def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Seq
             ["# Written by hardener: who touches what the Docker engine stands on.", *rules, ""]
         ),
     }
-    if any(watch.path == _RUN_CONTAINERD for watch in watches):
-        files[_TMPFILES] = (
-            "# Written by hardener: audit rules are loaded before containerd starts and makes its folder.\n"
-            f"d {_RUN_CONTAINERD} 0711 root root -\n"
-        )
+    made = sorted({folder for watch in watches for folder in _made_at_boot(watch)})
+    if made:
+        lines = [f"d {folder.replace('%', '%%')} {_mode(folder, sources)} root root -" for folder in made]
+        why = "# Written by hardener: audit rules are loaded before services start and make these folders."
+        files[_TMPFILES] = "\n".join([why, *lines, ""])
     return {
         "resources": [
             {
@@ -93,6 +95,31 @@ def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Seq
         "activations": [{"name": "audit-rules-load", "when": [_LIMITS, _RULES], "rules": rules}],
         "notes": notes,
     }
+
+
+def _unwatchable(watch: _Watch, files: Mapping[str, Any]) -> str:
+    """Why there can be no rule for a path; empty where there can. One that fails ends the loading of all."""
+    if not _SPEAKABLE.fullmatch(watch.path):
+        return "an audit rule cannot name it"
+    if watch.path.startswith("/run/user/"):
+        return "it is not there when the rules are loaded at boot"
+    if watch.tree and watch.path in files and not files[watch.path]:
+        return "it is not there yet; run this again when the engine has made it"
+    return ""
+
+
+def _made_at_boot(watch: _Watch) -> Iterator[str]:
+    """The folders below /run that a rule needs; nothing is there when the rules are loaded."""
+    folder = watch.path if watch.tree else posixpath.dirname(watch.path)
+    while folder.startswith("/run/"):
+        yield folder
+        folder = posixpath.dirname(folder)
+
+
+def _mode(folder: str, sources: Mapping[str, Any]) -> str:
+    """The mode that the engine gives a folder of its own; of any other, the one it has now."""
+    record = sources["files"]["data"].get(folder) or {}
+    return _MODES.get(folder) or str(record.get("mode") or "0755")
 
 
 def _unfit(sources: Mapping[str, Any]) -> str:
@@ -118,6 +145,7 @@ def _watches(sources: Mapping[str, Any]) -> Iterator[_Watch]:
 
     def at(path: str, *, tree: bool = False) -> Iterator[_Watch]:
         """The path with its links resolved, if there is something."""
+        path = posixpath.normpath(path)
         record = files.get(path)
         if record or any(files[name] and name.startswith(f"{path}/") for name in files):
             yield _Watch(_canonical((record or {}).get("target") or path), _CHANGE, tree)
@@ -126,10 +154,12 @@ def _watches(sources: Mapping[str, Any]) -> Iterator[_Watch]:
         path = (engine.get("binaries") or {}).get(name)
         if path:
             yield _Watch(_canonical(path), _CHANGE_AND_RUN)
-    yield from at("/etc/docker", tree=True)
+    path = str(config.get("path") or "")
+    yield from at(posixpath.dirname(path) if engine.get("rootless") and path else "/etc/docker", tree=True)
     yield from at(_RUN_CONTAINERD, tree=True)
-    yield _Watch(_data_root(sources, config), _CHANGE, tree=True)
-    for unit in ("docker.service", "docker.socket"):
+    root = _data_root(sources, config)
+    yield _Watch(_canonical((files.get(root) or {}).get("target") or root), _CHANGE, tree=True)
+    for unit in ("docker.service", "docker.socket", "containerd.service"):
         for path in _unit_files(sources, unit):
             yield from at(path)
     for path in _sockets(sources, engine, config):
@@ -166,7 +196,9 @@ def _unit_files(sources: Mapping[str, Any], name: str) -> list[str]:
     unit = (sources.get("units", {}).get("data") or {}).get(name) or {}
     if unit.get("LoadState") != "loaded":
         return []
-    return [path for path in (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ())) if path]
+    read = (str(entry).partition(" (")[0] for entry in unit.get("EnvironmentFiles") or ())
+    paths = (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ()), *read)
+    return [str(path) for path in paths if path]
 
 
 def _sockets(

@@ -1,11 +1,12 @@
-"""From a snapshot to the documents that gives the engine's files to root and shuts others out."""
+"""From a snapshot to the document that gives the engine's files to root and shuts others out."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-_DROP_IN = "/etc/systemd/system/docker.socket.d/50-hardener.conf"
+_DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
 _SOCKET = 0o660
 
 
@@ -45,15 +46,20 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
         return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
     files = sources["files"]["data"]
     resources = []
+    rules: dict[str, _Rule] = {}
     for rule in _rules(sources, files):
-        record = files.get(rule.path)
-        if not record or "error" in record:
+        path = posixpath.normpath(rule.path)
+        before = rules.get(path, rule)
+        rules[path] = before._replace(at_most=before.at_most & rule.at_most)
+    for path, rule in rules.items():
+        record = files.get(path)
+        if not record or "error" in record or record.get("type") == "link":  # a link that leads nowhere
             continue
         group = "" if record.get("gid") == 0 else rule.group
         resources.append(
             {
                 "kind": "attributes",
-                "path": rule.path,
+                "path": path,
                 "owner": "root",
                 "group": group,
                 "at_most": f"{rule.at_most:04o}",
@@ -71,19 +77,23 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
 
 def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Rule]:
     engine, config = sources["engine"]["data"], sources["daemon.config"]["data"]
-    for name in ("docker.service", "docker.socket"):
+    for name in ("docker.service", "docker.socket", "containerd.service"):
         unit = _unit(sources, name)
         for path in (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ())):
             if path:
                 yield _Rule(path, 0o644)
+        for entry in unit.get("EnvironmentFiles") or ():
+            yield _Rule(str(entry).partition(" (")[0], 0o644)
     yield _Rule("/etc/docker", 0o755)
     for path, record in files.items():
-        if path.startswith("/etc/docker/certs.d/") and record and record.get("type") == "file":
-            yield _Rule(path, 0o400 if path.endswith(".key") else 0o444)
+        if f"{path}/".startswith("/etc/docker/certs.d/") and record:
+            folder = record.get("type") == "dir"  # whoever can write it replaces what is in it
+            yield _Rule(path, 0o755 if folder else 0o400 if path.endswith(".key") else 0o444)
     yield from _tls(engine, config)
     yield _Rule(str(config.get("path") or "/etc/docker/daemon.json"), 0o644)
     yield _Rule("/etc/default/docker", 0o644)
     yield _Rule("/etc/sysconfig/docker", 0o644)
+    yield _Rule("/etc/containerd/config.toml", 0o644)
     yield from _sockets(sources, engine, config)
     yield _Rule(str(engine.get("containerd_socket") or "/run/containerd/containerd.sock"), _SOCKET)
 
@@ -123,9 +133,14 @@ def _sockets(
         host[len("unix://") :] or "/var/run/docker.sock" for host in hosts if host.startswith("unix://")
     ]
     paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
-    known = (sources.get("groups", {}).get("data") or {}).keys()
+    known = sources.get("groups", {}).get("data")
+    if known is None:
+        name = ""  # nobody knows: whichever has it
+    else:
+        names = (name for name, entry in known.items() if str(group) in (name, str(entry.get("gid"))))
+        name = next(names, "root")  # a group that is not on this host leaves root alone
     for path in dict.fromkeys(path for path in paths if path.startswith("/")):
-        yield _Rule(path, _SOCKET, str(group) if group in known else "")
+        yield _Rule(path, _SOCKET, name)
 
 
 def _unit(sources: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -83,8 +83,55 @@ def test_an_excluded_folder_comes_before_the_rule_that_covers_it() -> None:
 
 def test_a_path_that_no_rule_can_name_is_said_and_left_out() -> None:
     found = document(make(**{"docker.info": {"DockerRootDir": "/srv/my docker\n-D"}}))
-    assert "cannot be watched" in found["notes"][0]
+    assert "is not watched: an audit rule cannot name it" in found["notes"][0]
     assert "-D" not in written(found)["/etc/audit/rules.d/50-hardener-docker.rules"]
+
+
+def test_a_folder_that_is_not_there_yet_must_not_stop_the_loading_of_all() -> None:
+    found = document(make(**{"docker.info": absent(), "files": {"/var/lib/docker": None}}))
+    assert "'/var/lib/docker' is not watched: it is not there yet" in found["notes"][0]
+    assert "/var/lib/docker " not in written(found)["/etc/audit/rules.d/50-hardener-docker.rules"]
+
+
+def test_a_data_root_behind_a_link_is_watched_where_it_is() -> None:
+    snapshot = make(**{"docker.info": absent(), "files": {"/var/lib/docker": {"target": "/srv/docker"}}})
+    assert any("dir=/srv/docker " in line for line in rules(snapshot))
+
+
+def test_folders_below_run_are_made_before_the_rules_are_loaded() -> None:
+    snapshot = make(
+        engine={"containerd_socket": "/run/docker/containerd/containerd.sock"},
+        files={
+            "/run/docker/containerd": {"type": "dir", "mode": "0711", "target": None},
+            "/run/docker/containerd/containerd.sock": {"type": "socket", "mode": "0660", "target": None},
+        },
+    )
+    lines = written(document(snapshot))["/etc/tmpfiles.d/hardener-containerd.conf"].splitlines()
+    assert lines[1:] == [
+        "d /run/containerd 0711 root root -",
+        "d /run/docker 0700 root root -",
+        "d /run/docker/containerd 0711 root root -",
+    ]
+
+
+def test_what_lies_in_a_users_session_cannot_be_watched_from_boot_on() -> None:
+    path = "/run/user/1000/docker.sock"
+    snapshot = make(
+        engine={"socket": path, "rootless": True},
+        files={path: {"type": "socket", "mode": "0660", "uid": 1000, "target": None}},
+    )
+    found = document(snapshot)
+    assert any(note.startswith(f"'{path}' is not watched") for note in found["notes"])
+    assert path not in written(found)["/etc/audit/rules.d/50-hardener-docker.rules"]
+
+
+def test_what_the_units_read_is_watched() -> None:
+    path = "/etc/docker-site.env"
+    snapshot = make(
+        units={"docker.service": {"EnvironmentFiles": [f"{path} (ignore_errors=no)"]}},
+        files={path: {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "target": None}},
+    )
+    assert any(f"path={path} " in line for line in rules(snapshot))
 
 
 def test_a_32_bit_machine_has_its_own_system_calls() -> None:

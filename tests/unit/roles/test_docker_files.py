@@ -114,6 +114,78 @@ def test_a_socket_unit_that_opens_it_to_all_is_overruled_by_a_drop_in() -> None:
     assert found["activations"] == [{"name": "systemd-reload", "when": [drop_in["path"]]}]
 
 
+def test_a_group_that_is_not_on_this_host_leaves_the_socket_to_root_alone() -> None:
+    (socket,) = [
+        entry
+        for entry in document(make(units={"docker.socket": {"SocketGroup": "gone"}}))["resources"]
+        if entry["path"] == "/run/docker.sock"
+    ]
+    assert socket["group"] == "root"
+    unknown = document(make(groups=failed("timed out")))
+    (socket,) = [entry for entry in unknown["resources"] if entry["path"] == "/run/docker.sock"]
+    assert socket["group"] == ""
+
+
+def test_what_the_units_read_and_what_containerd_runs_on_is_roots_too() -> None:
+    snapshot = make(
+        units={
+            "docker.service": {"EnvironmentFiles": ["/etc/docker-site.env (ignore_errors=yes)"]},
+            "containerd.service": {"DropInPaths": ["/etc/systemd/system/containerd.service.d/x.conf"]},
+        },
+        files={
+            path: record()
+            for path in (
+                "/etc/docker-site.env",
+                "/etc/systemd/system/containerd.service.d/x.conf",
+                "/etc/containerd/config.toml",
+            )
+        },
+    )
+    found = {entry["path"]: entry["at_most"] for entry in document(snapshot)["resources"]}
+    for path in ("/etc/docker-site.env", "/etc/containerd/config.toml"):
+        assert found[path] == "0644"
+    assert "/etc/systemd/system/containerd.service.d/x.conf" in found
+
+
+def test_folders_of_certificates_are_roots_and_links_that_lead_nowhere_are_left() -> None:
+    folder = "/etc/docker/certs.d/registry"
+    snapshot = make(
+        files={
+            folder: record(type="dir"),
+            f"{folder}/ca.crt": record(mode="0444", uid=0, gid=0),
+            f"{folder}/gone.crt": record(type="link", target="/nowhere"),
+        }
+    )
+    found = {entry["path"]: entry["at_most"] for entry in document(snapshot)["resources"]}
+    assert found[folder] == "0755"
+    assert f"{folder}/gone.crt" not in found
+    assert verdicts(snapshot, "file-registry-cert-mode") == {"file-registry-cert-mode": Status.PASS}
+
+
+def test_a_path_is_looked_for_as_the_collector_names_it() -> None:
+    key = "/etc/docker/tls/key.pem"
+    snapshot = make(
+        **{
+            "daemon.config": {"flags": {"tlsverify": ["true"], "tlskey": ["/etc/docker//tls/./key.pem"]}},
+            "files": {key: record(), "/root/.docker/ca.pem": None, "/root/.docker/cert.pem": None},
+        }
+    )
+    (entry,) = [entry for entry in document(snapshot)["resources"] if entry["path"] == key]
+    assert entry["at_most"] == "0400"
+    assert verdicts(snapshot, "file-tls-key-mode") == {"file-tls-key-mode": Status.FAIL}
+
+
+def test_one_file_in_two_roles_gets_the_tighter_mode_once() -> None:
+    key = "/etc/docker/certs.d/registry/client.cert"
+    snapshot = make(
+        **{
+            "daemon.config": {"flags": {"tlsverify": ["true"], "tlskey": [key]}},
+            "files": {key: record(), "/root/.docker/ca.pem": None, "/root/.docker/cert.pem": None},
+        }
+    )
+    assert [entry["at_most"] for entry in document(snapshot)["resources"] if entry["path"] == key] == ["0400"]
+
+
 def test_an_acl_goes_only_where_it_gives_more_than_everybody_may_have() -> None:
     def acl(perms: str) -> list[dict[str, Any]]:
         return [
