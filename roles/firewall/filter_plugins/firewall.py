@@ -105,7 +105,9 @@ def _inbound(host: _Host, wanted: _Site, *, on: bool, remove: bool) -> dict[str,
     cut = list(dict.fromkeys(host.cut_off(wanted)))
     if cut:
         shown = ", ".join(cut[:_NAMED]) + (", …" if len(cut) > _NAMED else "")
-        notes.append(f"not reachable from other hosts, unless firewall_allow names them: {shown}")
+        notes.append(
+            f"not reachable from other hosts and from containers, unless firewall_allow names them: {shown}"
+        )
     settings = {"ssh_ports": wanted.ssh_ports, "ssh_sources": [str(source) for source in wanted.ssh_sources]}
     return _document(name, files, notes=notes, settings=settings)
 

@@ -316,7 +316,7 @@ def test_services_that_will_be_cut_off_are_named() -> None:
     )
     (note,) = documents(snapshot, allow=[{"port": 443}])["firewall_inbound"]["notes"]
     assert note == (
-        "not reachable from other hosts, unless firewall_allow names them:"
+        "not reachable from other hosts and from containers, unless firewall_allow names them:"
         " tcp 2375 (dockerd), tcp 9100 (node??31m?exporter), udp 4789"
     )
 
