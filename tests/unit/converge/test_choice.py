@@ -139,3 +139,32 @@ def test_a_host_that_needs_something_dear_on_nobodys_behalf_is_refused(host: Hos
     serving = {"name": "engine", "activations": [{"name": "docker", "wants": ["a missing rule"]}]}
     with pytest.raises(Refused, match="web would stop; allow containers-stop"):
         host.converge_all(serving)
+
+
+def test_what_the_host_refuses_is_left_out_with_its_reason_and_the_rest_goes_on(
+    host: Host, restart: type[Restart], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, icc = host.path("log_driver"), host.path("icc")
+
+    def prepare(self: Restart, plan: Plan) -> None:
+        Activation.prepare(self, plan)
+        if plan.changed([log]):
+            raise Refused("the log target is silent")
+        if plan.changed([icc]) and plan.changed([host.path("proxy")]):
+            raise Refused("icc and proxy exclude each other")
+
+    monkeypatch.setattr(restart, "prepare", prepare)
+    log_driver = document(host, "log_driver", "daemon-restart")
+    done = host.converge_all(document(host, "icc", "daemon-restart"), log_driver)
+    assert becomes(done) == {"icc": ("change", "daemon-restart"), "log_driver": ("refused", "daemon-restart")}
+    assert done["documents"][1]["reason"] == "the log target is silent"
+    assert done["refused"] == ["log_driver: the log target is silent"]
+    assert Path(icc).exists()
+    assert not Path(log).exists()
+    with pytest.raises(Refused, match="the log target is silent"):  # nothing else is asked for
+        host.converge_all(log_driver)
+    Path(icc).unlink()
+    with pytest.raises(Refused, match="exclude each other"):  # no one of them is to blame
+        host.converge_all(document(host, "icc", "daemon-restart"), document(host, "proxy", "daemon-restart"))
+    dear = host.converge_all(document(host, "log_driver", "data-hidden"), document(host, "files", "none"))
+    assert becomes(dear)["log_driver"] == ("refused", "data-hidden")

@@ -1,14 +1,15 @@
 """Which documents are applied: those that cost no more than is allowed, by what they cost on this very host.
 
 A document says what making it true can cost. What it really costs shows when the activations are prepared: a
-restart of the engine may end containers. Then the documents that need it stay out, and the others go on.
+restart of the engine may end containers. Then the documents that need it stay out, and the others go on. So
+they do without one that this host refuses: an engine that does not know its key, a target that is silent.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from host_converge import activations
 from host_converge.activations.interface import Activation
@@ -31,6 +32,7 @@ class Choice(NamedTuple):
 
     documents: Sequence[Document]  # that are applied
     held: Mapping[str, Case]
+    refused: Mapping[str, str]  # what cannot be had on this host, and why
     plan: Plan
     activations: Sequence[Activation]
 
@@ -84,8 +86,8 @@ class Choice(NamedTuple):
         for document in request.documents:
             state, impact, reason = "unchanged", document.impact, ""
             paths: Sequence[str] = ()
-            if document.refused:
-                state, reason = "refused", document.refused
+            if document.name in self.refused:
+                state, reason = "refused", self.refused[document.name]
             elif document.name in self.held:
                 state = "held"
                 impact, reason, paths = self.held[document.name]
@@ -143,6 +145,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
     Raises:
         Refused: the documents contradict each other, or the host does not allow what they want.
     """
+    refused = {document.name: document.refused for document in request.documents if document.refused}
 
     def choice(documents: Sequence[Document], held: Mapping[str, Case]) -> Choice:
         plan = Plan(documents, bookkeeping_file=bookkeeping_file, read=read)
@@ -150,7 +153,7 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
         chosen = [activations.KINDS[name](own, check=request.check) for name, own in joined.items()]
         for activation in chosen:
             activation.prepare(plan)
-        return Choice(documents, held, plan, chosen)
+        return Choice(documents, held, refused, plan, chosen)
 
     serving = [document for document in request.possible if not document.resources]
     held: dict[str, Case] = {}
@@ -161,21 +164,45 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
                 paths = alone.plan.differing.get(document.name, ())
                 if document in alone.changing:
                     held[document.name] = Case(document.impact, _held(document.costs, document.impact), paths)
-            except Refused as refused:
-                held[document.name] = Case(document.impact, str(refused))
-    documents = [document for document in request.possible if document.name not in held]
+            except Refused as reason:
+                refused[document.name] = str(reason)
+    documents = [document for document in request.possible if document.name not in {**held, **refused}]
     while True:
-        found = choice(documents, held)
+        try:
+            found = choice(documents, held)
+        except Refused:
+            impossible = _impossible(documents, serving, choice)
+            if not impossible or len(impossible) == len(documents) - len(serving):
+                raise  # it is not for what one of them wants: all of it is impossible here, or together
+            refused.update(impossible)
+            documents = [document for document in documents if document.name not in impossible]
+            continue
         dear = next((each for each in found.due if exceeds(each.impact, request.allow)), None)
         if dear is None:
             return found
-        reason = _held(dear.costs, dear.impact)
+        why = _held(dear.costs, dear.impact)
         out = _waiting(found, dear)
         if not out:
-            raise Refused(reason)
+            raise Refused(why)
         for document in out:
-            held[document.name] = Case(dear.impact, reason, found.plan.differing.get(document.name, ()))
+            held[document.name] = Case(dear.impact, why, found.plan.differing.get(document.name, ()))
         documents = [document for document in documents if document not in out]
+
+
+def _impossible(
+    documents: Sequence[Document],
+    serving: Sequence[Document],
+    choice: Callable[[Sequence[Document], Mapping[str, Case]], Choice],
+) -> dict[str, str]:
+    """The documents that this host refuses even alone, and why."""
+    found: dict[str, str] = {}
+    for document in documents:
+        if document not in serving:
+            try:
+                choice([*serving, document], {})
+            except Refused as reason:
+                found[document.name] = str(reason)
+    return found
 
 
 def _waiting(choice: Choice, activation: Activation) -> list[Document]:

@@ -106,7 +106,7 @@ class Transaction:
             "plan": choice.digest(),
             "notes": notes,
             "pending": choice.pending,
-            "refused": self._request.refused,
+            "refused": [f"{name}: {why}" for name, why in choice.refused.items()],
             "recovered": interrupted.run if interrupted else recovered.get("run", ""),
             "outcome": "unchanged",
             "run": "",
