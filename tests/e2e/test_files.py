@@ -1,0 +1,152 @@
+"""Sections 1 and 3 of the benchmark on a real host, every path of them loosened first, and after a reboot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hardener import lab
+from tests.e2e.conftest import Boot
+
+ROLES = Path(__file__).parents[2] / "roles"
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+
+# An engine with TLS, registries, its data elsewhere and remapped, and environment files of both families.
+ENGINE = r"""
+set -eu
+useradd --groups docker eve
+mkdir -p /etc/docker/certs.d/registry.example /etc/docker/tls /etc/sysconfig /srv/docker \
+    /etc/systemd/system/docker.service.d /etc/systemd/system/docker.socket.d
+echo 'SITE=1' > /etc/sysconfig/docker
+echo 'SITE=2' > /etc/docker-site.env
+cd /etc/docker/tls
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=lab-ca -keyout ca.key -out ca.pem
+openssl req -newkey rsa:2048 -nodes -subj /CN=lab -keyout key.pem -out request.pem
+openssl x509 -req -days 2 -in request.pem -CA ca.pem -CAkey ca.key -out cert.pem
+cp ca.pem /etc/docker/certs.d/registry.example/ca.crt
+cp cert.pem /etc/docker/certs.d/registry.example/client.cert
+cp key.pem /etc/docker/certs.d/registry.example/client.key
+ln -s /nowhere /etc/docker/certs.d/registry.example/gone.crt
+printf '{"data-root": "/srv/docker", "userns-remap": "default"}' > /etc/docker/daemon.json
+cat > /etc/systemd/system/docker.service.d/tls.conf <<END
+[Service]
+EnvironmentFile=/etc/docker-site.env
+ExecStart=
+ExecStart=/usr/sbin/dockerd -H fd:// -H tcp://127.0.0.1:2376 --tlsverify --tlscacert=/etc/docker//tls/ca.pem \
+    --tlscert=/etc/docker/tls/cert.pem --tlskey=/etc/docker/tls/key.pem
+END
+printf '[Socket]\nSocketMode=0666\n' > /etc/systemd/system/docker.socket.d/99-open.conf
+systemctl daemon-reload
+systemctl stop docker.service docker.socket
+systemctl start docker.socket docker.service
+docker info --format '{{.DockerRootDir}}'
+"""
+# Everything to everybody: another owner, a wide mode, or a name in an access control list.
+LOOSEN = r"""
+import os, pwd, struct
+eve = pwd.getpwnam("eve").pw_uid
+paths = [
+    "/usr/lib/systemd/system/docker.service", "/etc/systemd/system/docker.service.d/tls.conf",
+    "/usr/lib/systemd/system/docker.socket", "/etc/systemd/system/docker.socket.d/99-open.conf",
+    "/etc/docker", "/etc/docker/daemon.json", "/etc/default/docker", "/etc/sysconfig/docker",
+    "/etc/docker-site.env", "/etc/containerd/config.toml", "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+]
+for folder in ("/etc/docker/certs.d", "/etc/docker/tls"):
+    for place, folders, files in os.walk(folder):
+        paths += [place] + [place + "/" + name for name in files if not os.path.islink(place + "/" + name)]
+entries = ((1, 6, -1), (2, 7, eve), (4, 6, -1), (16, 7, -1), (32, 6, -1))
+acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+for path in paths:
+    os.chown(path, eve, eve)
+    os.chmod(path, 0o777)
+    os.setxattr(path, "system.posix_acl_access", acl)
+"""
+# What no role can give: a disk, and what only a person can judge.
+BEYOND = {"host-separate-partition", "host-hardened", "docker-version-current"}
+
+
+def findings(guest: lab.Guest, folder: Path) -> dict[str, dict[str, str]]:
+    """What the audit says of sections 1 and 3."""
+    report = folder / "report.json"
+    subprocess.run(
+        [sys.executable, "-m", "hardener", "audit", "-i", guest.inventory, "--json", report, "--exit-zero"],
+        check=True,
+        cwd=folder,
+    )
+    (host,) = json.loads(report.read_text())["hosts"]
+    return {
+        finding["slug"]: finding for finding in host["findings"] if finding["id"].split(".")[0] in ("1", "3")
+    }
+
+
+def left(found: dict[str, dict[str, str]]) -> dict[str, str]:
+    """What still has to be done."""
+    return {
+        slug: f"{finding['status']}: {finding['actual']}"
+        for slug, finding in found.items()
+        if finding["status"] not in ("pass", "not_applicable") and slug not in BEYOND
+    }
+
+
+def converge(guest: lab.Guest, folder: Path) -> str:
+    """Run the roles by plain ansible-playbook."""
+    play = folder / "play.yml"
+    roles = [
+        {"role": "docker_files"},
+        {"role": "docker_group", "docker_group_members": []},
+        {"role": "audit_rules"},
+    ]
+    play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": roles}]))
+    done = subprocess.run(
+        [PLAYBOOK, "--inventory", guest.inventory, play],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def boot_id(guest: lab.Guest) -> str:
+    """Of the boot that answers; empty where nobody does."""
+    return guest.ssh("cat", "/proc/sys/kernel/random/boot_id", check=False).stdout.strip()
+
+
+@pytest.mark.parametrize("release", ["13"])
+def test_whatever_was_loose_holds_afterwards_and_after_a_reboot(
+    boot: Boot, tmp_path: Path, release: str
+) -> None:
+    guest = boot(release)
+    assert guest.ssh("sh", "-c", ENGINE).stdout.startswith("/srv/docker/")
+    guest.ssh("python3", "-", stdin=LOOSEN)
+
+    before = findings(guest, tmp_path)
+    files = {slug: finding["status"] for slug, finding in before.items() if slug.startswith("file-")}
+    assert files == dict.fromkeys(files, "fail")
+    assert len(files) == 24
+    assert before["audit-var-lib-docker"]["status"] == "fail"
+    assert before["docker-group-trusted-users"]["status"] == "fail"
+
+    converge(guest, tmp_path)
+    assert left(findings(guest, tmp_path)) == {}
+    assert guest.ssh("docker", "info", "--format", "{{.DockerRootDir}}").stdout.startswith("/srv/docker/")
+    assert "changed=0" in converge(guest, tmp_path)
+
+    old = boot_id(guest)
+    guest.ssh("systemctl", "reboot", check=False)
+    deadline = time.monotonic() + 300
+    while boot_id(guest) in ("", old):
+        assert time.monotonic() < deadline, "the guest did not come back"
+        time.sleep(2)
+    guest.ssh("systemctl", "is-system-running", "--wait", check=False)
+    assert left(findings(guest, tmp_path)) == {}

@@ -1,0 +1,208 @@
+"""Security updates on a real host: from an archive that the guest signs itself, proven, installed, booted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener import lab
+from tests.e2e.conftest import Boot
+
+ROLES = Path(__file__).parents[2] / "roles"
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+
+# A security archive in the guest, with an update of a package, and of one that hardener takes for an engine.
+ARCHIVE = r"""
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q -y --no-install-recommends install gpg gpg-agent
+build() {
+    mkdir -p /tmp/$1-$2/DEBIAN
+    printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Lab <lab@example>\nDescription: x\n' \
+        $1 $2 > /tmp/$1-$2/DEBIAN/control
+    dpkg-deb --build /tmp/$1-$2 $3/$1_$2_all.deb
+}
+suite=/srv/security/dists/$(. /etc/os-release && echo $VERSION_CODENAME)-security
+mkdir -p /srv/old /srv/security/pool $suite/main/binary-all $suite/main/binary-amd64
+for name in victim docker-engine; do
+    build $name 1.0 /srv/old
+    build $name 1.1 /srv/security/pool
+done
+dpkg --install /srv/old/*.deb
+cd /srv/security
+apt-ftparchive packages pool > $suite/main/binary-amd64/Packages
+cp $suite/main/binary-amd64/Packages $suite/main/binary-all/
+field=APT::FTPArchive::Release
+apt-ftparchive -o $field::Origin=Debian -o $field::Label=Debian-Security -o $field::Suite=stable-security \
+    -o $field::Codename=$(basename $suite) -o $field::Architectures="amd64 all" -o $field::Components=main \
+    release $suite > /tmp/Release
+gpg --batch --quick-gen-key --passphrase '' lab@example rsa3072 sign never
+gpg --batch --yes --clearsign --output $suite/InRelease /tmp/Release
+gpg --batch --export lab@example > /etc/apt/keyrings/lab.gpg
+echo "deb [signed-by=/etc/apt/keyrings/lab.gpg] file:///srv/security $(basename $suite) main" \
+    > /etc/apt/sources.list.d/lab.list
+apt-get -q update
+systemctl mask --now apt-daily-upgrade.timer
+"""
+# What a run that only looks must not touch.
+WHOLE_HOST = r"""
+find /etc /var/lib/apt/periodic /var/lib/hardener -printf '%p %m %u %s %T@ %l\n' 2>/dev/null |
+  grep -v -e /etc/mtab -e /etc/resolv.conf | sort
+dpkg-query --show | sort
+systemctl is-enabled apt-daily.timer apt-daily-upgrade.timer
+"""
+VERSIONS = r"dpkg-query --show --showformat '${Package} ${Version}\n' victim docker-engine"
+CONTAINER = r"""
+set -eu
+mkdir -p /root/image/bin
+cp /bin/busybox /root/image/bin/
+ln -sf busybox /root/image/bin/sleep
+tar --create --directory=/root/image --file=/root/image.tar .
+docker import /root/image.tar busybox:test >/dev/null
+docker run --detach --restart always --name job busybox:test sleep 1000000
+"""
+
+
+class Role:
+    """Runs the role on the guest by plain ansible-playbook."""
+
+    def __init__(self, guest: lab.Guest, folder: Path) -> None:
+        self.guest = guest
+        self._play = folder / "play.yml"
+        self._report = folder / "report.json"
+
+    def run(self, *options: str, check: bool = True, **variables: Any) -> tuple[int, str]:
+        """How many tasks changed something, and all that was said."""
+        play: dict[str, Any] = {
+            "hosts": "all",
+            "gather_facts": False,
+            "roles": [{"role": "security_updates", **variables}],
+        }
+        self._play.write_text(yaml.safe_dump([play]))
+        done = subprocess.run(
+            [PLAYBOOK, "--verbose", "--inventory", self.guest.inventory, *options, self._play],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
+            cwd=self._play.parent,
+            timeout=900,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout
+        changed = re.search(r"changed=(\d+)", done.stdout)
+        assert changed, done.stdout
+        return int(changed[1]), done.stdout
+
+    def findings(self) -> dict[str, dict[str, Any]]:
+        """What the audit says of updates."""
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "hardener", "audit", "-i", self.guest.inventory),
+                *("--json", self._report, "--exit-zero"),
+            ],
+            check=True,
+            cwd=self._report.parent,
+        )
+        (host,) = json.loads(self._report.read_text())["hosts"]
+        return {finding["slug"]: finding for finding in host["findings"] if "updates" in finding["slug"]}
+
+    def shell(self, script: str) -> str:
+        """Output of a script on the guest."""
+        return self.guest.ssh("sh", "-c", script, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def prepared(pristine: Boot) -> Iterator[lab.Guest]:
+    """A host that misses two security updates, and whose timers are off."""
+    guest = pristine("13")
+    guest.ssh("sh", "-c", ARCHIVE)
+    yield guest
+    guest.stop()
+
+
+@pytest.fixture
+def role(prepared: lab.Guest, tmp_path: Path) -> Role:
+    return Role(prepared, tmp_path)
+
+
+def offenders(finding: dict[str, Any]) -> set[str]:
+    return {offender["name"] for offender in finding["offenders"]}
+
+
+def test_what_waits_is_installed_and_the_rest_installs_itself_but_for_the_engine(role: Role) -> None:
+    before = role.findings()
+    assert offenders(before["host-updates-pending"]) == {"victim", "docker-engine"}
+    assert before["host-updates-automatic"]["status"] == "fail"
+
+    untouched = role.shell(WHOLE_HOST)
+    changed, said = role.run("--check", "--diff")
+    assert changed
+    assert "victim 1.0 " in said
+    assert "install security updates" in said
+    assert role.shell(WHOLE_HOST) == untouched
+
+    role.run()
+    assert role.shell(VERSIONS) == "docker-engine 1.0\nvictim 1.1\n"
+    after = role.findings()
+    assert after["host-updates-automatic"]["status"] == "pass", after
+    assert offenders(after["host-updates-pending"]) == {"docker-engine"}
+    timers = role.shell("systemctl is-active apt-daily.timer apt-daily-upgrade.timer")
+    assert timers == "active\nactive\n"
+
+    settled = role.shell(WHOLE_HOST)
+    assert role.run()[0] == 0
+    assert [line for line in role.shell(WHOLE_HOST).splitlines() if "/lock" not in line] == [
+        line for line in settled.splitlines() if "/lock" not in line
+    ]
+
+
+def test_a_configuration_that_is_not_proven_is_put_back_and_the_reason_said(role: Role) -> None:
+    role.run()
+    before = role.shell("cat /etc/apt/apt.conf.d/90hardener-security-updates")
+    role.shell("echo 'deb nonsense' > /etc/apt/sources.list.d/bad.list")
+    _, said = role.run(check=False, security_updates_exclude=["foo$"])
+    assert "everything is as it was before" in said
+    assert "Malformed entry 1 in list file /etc/apt/sources.list.d/bad.list" in said
+    role.shell("rm /etc/apt/sources.list.d/bad.list")
+
+    role.shell("""echo 'APT::Periodic::Enable "0";' > /etc/apt/apt.conf.d/99site""")
+    _, said = role.run(check=False)
+    assert "another file in /etc/apt/apt.conf.d prevails: APT::Periodic::Enable is 0, not 1" in said
+    role.shell("rm /etc/apt/apt.conf.d/99site")
+    assert role.shell("cat /etc/apt/apt.conf.d/90hardener-security-updates") == before
+
+
+def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
+    role.run(security_updates_engine=True)
+    assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.1\n"
+    assert role.findings()["host-updates-pending"]["status"] == "pass"
+    assert role.run(security_updates_engine=True)[0] == 0
+
+
+def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role) -> None:
+    role.shell(CONTAINER)
+    role.shell("touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs")
+    boot = role.shell("cat /proc/sys/kernel/random/boot_id")
+    hour = int(role.shell("date +%H"))
+    closed = f"{(hour + 2) % 24:02d}:00-{(hour + 3) % 24:02d}:00"
+    _, said = role.run(
+        security_updates_reboot=True, security_updates_reboot_window=closed, converge_allow="reboot"
+    )
+    assert "this host waits for a reboot: it was asked for by libc6" in said
+    opened = f"{hour:02d}:00-{(hour + 2) % 24:02d}:00"
+    role.run(security_updates_reboot=True, security_updates_reboot_window=opened)
+    assert role.shell("cat /proc/sys/kernel/random/boot_id") == boot
+    role.run(security_updates_reboot=True, security_updates_reboot_window=opened, converge_allow="reboot")
+    assert role.shell("cat /proc/sys/kernel/random/boot_id") not in ("", boot)
+    assert role.shell("docker inspect --format '{{.State.Running}}' job") == "true\n"
+    assert role.findings()["host-updates-pending"]["status"] == "pass"
