@@ -190,7 +190,11 @@ def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
     before = shell(guest, RULES)
     assert run(guest)["outcome"] == "changed"
     rules = ours(guest)
-    shell(guest, "iptables --flush INPUT; iptables --flush DOCKER-USER; ip6tables --flush HARDENER-INPUT")
+    shell(
+        guest,
+        "set -e; iptables --flush INPUT; ip6tables --flush HARDENER-INPUT;"
+        " iptables --delete DOCKER-USER --jump HARDENER-DOCKER",
+    )
     found = run(guest, "--check")
     assert found["outcome"] == "would_change"
     assert any("HARDENER-INPUT" in reason for each in found["activations"] for reason in each["why"])
