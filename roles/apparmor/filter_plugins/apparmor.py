@@ -11,7 +11,7 @@ _NAME = "apparmor_enabled"
 _PROFILES = "/etc/apparmor.d"
 _DEFAULT = "docker-default"
 _UNIT = "apparmor.service"
-_EXCLUSIVE = ("selinux", "smack", "tomoyo")  # of these and AppArmor, older kernels run one
+_EXCLUSIVE = ("selinux", "smack")  # the kernel runs one of these and AppArmor
 _NAMED = 10
 
 
@@ -64,11 +64,15 @@ class _Host:
             return "this host is a container: AppArmor belongs to the host that runs it"
         if self.on:
             return ""
-        other = [name for name in self._lsm.get("active") or () if name in _EXCLUSIVE]
-        if (self._lsm.get("selinux") or {}).get("enabled"):
+        # A kernel that has AppArmor off takes the next one it was built with; without a policy, that is none.
+        selinux = self._lsm.get("selinux") or {}
+        other = self.parameters.get("security", "apparmor")
+        if selinux.get("mode") == "enforcing" or (selinux.get("mode") and selinux.get("policy")):
             return "SELinux is this host's security module: use the role selinux"
-        if other:
-            return f"{other[0]} is this host's security module, and no kernel is asked to change it"
+        if other != "apparmor":
+            return (
+                f"somebody has chosen another security module: security={other} on the kernel's command line"
+            )
         if self._apparmor.get("in_kernel") is False:
             return "this kernel was built without AppArmor: boot one of the distribution's that has it"
         if not self._boot.get("grub"):

@@ -41,8 +41,9 @@ class _Host:
         self._selinux: Mapping[str, Any] = lsm.get("selinux") or {}
         self._apparmor = bool((lsm.get("apparmor") or {}).get("enabled"))
         self.parameters: Mapping[str, str] = (lsm.get("boot") or {}).get("parameters") or {}
-        self.on = bool(self._selinux.get("enabled"))
         self.mode = self._selinux.get("mode")
+        # A kernel that has AppArmor off takes SELinux though nobody has installed a policy.
+        self.on = self.mode == "enforcing" or bool(self.mode and self._selinux.get("policy"))
         self.config: Mapping[str, str] = self._selinux.get("config") or {}
         self.engine = self.data("engine")
         self.daemon = self.data("daemon.config")

@@ -115,8 +115,13 @@ def test_where_it_is_off_grub_puts_it_on_at_the_next_boot() -> None:
     assert activation["units"]["units"] == {UNIT: {"enabled": True}}  # it would not start yet
 
 
+def test_a_module_that_the_kernel_took_instead_and_nobody_has_a_policy_for_is_no_obstacle() -> None:
+    selinux = {"enabled": True, "mode": "permissive", "policy": None}
+    assert document(off(active=["yama", "selinux", "tomoyo"], selinux=selinux))["impact"] == "reboot"
+
+
 def test_a_list_of_modules_on_the_command_line_is_extended() -> None:
-    found = activations(off(parameters={"lsm": "lockdown,yama,tomoyo"}))
+    found = activations(off(parameters={"lsm": "lockdown,yama,selinux"}))
     assert found["boot-parameters"]["parameters"] == ["apparmor=1", "lsm=lockdown,yama,apparmor"]
 
 
@@ -124,8 +129,11 @@ def test_a_list_of_modules_on_the_command_line_is_extended() -> None:
     ("snapshot", "reason"),
     [
         (off(grub=False), "add apparmor=1 security=apparmor to the kernel's command line"),
-        (off(selinux={"enabled": True, "mode": "enforcing"}), "SELinux is this host's security module"),
-        (off(active=["yama", "smack"]), "smack is this host's security module"),
+        (
+            off(selinux={"enabled": True, "mode": "enforcing", "policy": "targeted"}),
+            "SELinux is this host's security module",
+        ),
+        (off(parameters={"security": "smack"}), "security=smack on the kernel's command line"),
         (off(apparmor={"enabled": False, "in_kernel": False, "profiles": {}}), "built without AppArmor"),
         (make(system={"in_container": True}), "is a container"),
         (make(lsm=failed("Permission denied")), "lsm could not be read: Permission denied"),

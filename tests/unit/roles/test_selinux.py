@@ -132,6 +132,15 @@ def test_a_recorded_debian_has_apparmor_instead(release: str) -> None:
         (host(None, parameters={"lsm": "yama,bpf"}), "command line (lsm=yama,bpf)"),
         (host(None, config={"SELINUX": "disabled"}), "no policy is installed"),
         (make(lsm={"apparmor": {"enabled": False, "profiles": only({})}}), "selinux-activate"),
+        (
+            make(
+                lsm={
+                    "apparmor": {"enabled": False},
+                    "selinux": {"enabled": True, "mode": "permissive", "policy": None},
+                }
+            ),
+            "selinux-activate",
+        ),
         (make(system={"in_container": True}), "is a container"),
         (make(lsm=failed("timed out")), "lsm could not be read: timed out"),
     ],
