@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 from hardener import catalogue
 from hardener.errors import HardenerError
 from hardener.model import Impact
+from hardener.reports.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
@@ -87,17 +89,22 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """Which reports are written, and where."""
+    """Which reports are written, and where; ``junit`` and ``json`` are the short way to say two of them."""
 
-    junit: Path | None
-    json: Path | None
+    junit: Path | None = None
+    json: Path | None = None
+    report: tuple[tuple[Format, Path], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be written while nothing has happened yet.
 
         Raises:
-            HardenerError: two reports would go to the same file, or one to a folder that cannot take it.
+            HardenerError: two reports would go to the same file or have the same format, or one would go to a
+                folder that cannot take it.
         """
+        for title, count in Counter(each.title for each, _ in self._chosen()).items():
+            if count > 1:
+                raise HardenerError(f"two {title} reports", hint="give one path a format")
         files = [*self.named().values(), *([self._json_before] if self._json_before else [])]
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
@@ -106,31 +113,27 @@ class ReportFiles:
 
     def reports(self, run: RunInfo) -> dict[Path, Report]:
         """The reports of a run by their files."""
-        from hardener.reports.junit import JUnitReport
-        from hardener.reports.native import NativeReport
-
-        reports: dict[Path, Report] = {}
-        if self.junit:
-            reports[self.junit] = JUnitReport(run)
-        if self.json:
-            reports[self.json] = NativeReport(run)
-        return reports
+        return {path: each.report(run) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
         """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.
 
-        There is no such JUnit file: CI takes every file there is, and would count what is repaired.
+        Only JSON has one: CI takes every JUnit file there is, and would count what is repaired.
         """
-        return ReportFiles(junit=None, json=self._json_before)
-
-    @property
-    def _json_before(self) -> Path | None:
-        return self.json and self.json.with_suffix(f".before{self.json.suffix}")
+        return ReportFiles(json=self._json_before)
 
     def named(self) -> dict[str, Path]:
         """The files by what they are called."""
-        files = {"JUnit": self.junit, "JSON": self.json}
-        return {name: path for name, path in files.items() if path is not None}
+        return {each.title: path for each, path in self._chosen()}
+
+    @property
+    def _json_before(self) -> Path | None:
+        json = self.named().get(FORMATS["json"].title)
+        return json and json.with_suffix(f".before{json.suffix}")
+
+    def _chosen(self) -> tuple[tuple[Format, Path], ...]:
+        short = ((FORMATS["junit"], self.junit), (FORMATS["json"], self.json))
+        return (*((each, path) for each, path in short if path), *self.report)
 
 
 def require_writable(path: Path) -> None:
@@ -168,6 +171,21 @@ def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callab
         return decorated
 
     return decorate
+
+
+def _chosen_formats(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[Format, Path], ...]:
+    """Each ``FORMAT=PATH`` as its two parts."""
+    chosen = []
+    for value in values:
+        name, _, path = value.partition("=")
+        if not path:
+            raise click.BadParameter(f"{value!r} is not FORMAT=PATH, such as json=report.json")
+        if name not in FORMATS:
+            raise click.BadParameter(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+        chosen.append((FORMATS[name], Path(path)))
+    return tuple(chosen)
 
 
 def _be_verbose(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -243,6 +261,13 @@ report_options = _group(
     click.option("--junit", type=click.Path(path_type=Path), metavar="PATH", help="Write JUnit XML."),
     click.option(
         "--json", type=click.Path(path_type=Path), metavar="PATH", help="Write all findings as JSON."
+    ),
+    click.option(
+        "--report",
+        multiple=True,
+        callback=_chosen_formats,
+        metavar="FORMAT=PATH",
+        help=f"Write a report; repeatable. Formats: {', '.join(FORMATS)}.",
     ),
 )
 

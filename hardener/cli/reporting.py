@@ -13,6 +13,7 @@ from hardener.cli.common import ReportFiles, Selection
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Status
 from hardener.reports.compare import Comparison, compare
+from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
@@ -21,8 +22,9 @@ from hardener.reports.terminal import console, show_comparison, show_summary
 def prepare() -> None:
     """Load what is otherwise loaded when the results are there and somebody waits for them."""
     catalogue.digest()
-    for module in ("hardener.reports.junit", "hardener.reports.native", "hardener.reports.screens"):
-        import_module(module)
+    import_module("hardener.reports.screens")
+    for each in FORMATS.values():
+        each.load()
 
 
 def report(

@@ -53,8 +53,8 @@ class Report(ABC):
         """The text of one host."""
 
     @abstractmethod
-    def end(self) -> str:
-        """The text after the last host."""
+    def end(self) -> Iterator[str]:
+        """The text after the last host, in pieces where it is long."""
 
 
 def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Report]) -> None:
@@ -78,7 +78,8 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
             for report, output in outputs:
                 output.write(report.host(assessment))
         for report, output in outputs:
-            output.write(report.end())
+            for piece in report.end():
+                output.write(piece)
             output.complete()
         for _, output in outputs:
             output.publish()

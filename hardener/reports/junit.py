@@ -53,9 +53,9 @@ class JUnitReport(Report):
         ElementTree.indent(suite, level=1)
         return f"  {ElementTree.tostring(suite, encoding='unicode')}\n"
 
-    def end(self) -> str:
+    def end(self) -> Iterator[str]:
         """The end of the root."""
-        return "</testsuites>\n"
+        yield "</testsuites>\n"
 
 
 def host_slug(host: str) -> str:

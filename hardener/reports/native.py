@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hardener.model import Assessment, Control, Finding, Status
@@ -58,7 +58,7 @@ class NativeReport(Report):
         findings = ",\n".join(_json(_finding(each, assessment.benchmark)) for each in assessment.findings)
         return f'{comma}\n{_json(head)[:-1]}, "findings": [\n{findings}\n]}}'
 
-    def end(self) -> str:
+    def end(self) -> Iterator[str]:
         """The totals, so that a reader can see that nothing is missing."""
         summary = {
             "hosts": self._hosts,
@@ -66,7 +66,7 @@ class NativeReport(Report):
             "findings": self._counts.total(),
             "counts": _counts(self._counts),
         }
-        return f'\n],\n"summary": {_json(summary)}}}\n'
+        yield f'\n],\n"summary": {_json(summary)}}}\n'
 
 
 def _json(value: Any) -> str:

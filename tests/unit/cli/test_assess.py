@@ -110,3 +110,37 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_happens(
 
 def test_a_report_may_go_to_a_device(hardener: Hardener, tmp_path: Path) -> None:
     assert hardener("assess", *stored(tmp_path, "a"), "--json", "/dev/null", "--exit-zero").exit_code == 0
+
+
+def test_any_report_by_its_format(hardener: Hardener, tmp_path: Path) -> None:
+    table, short, long = tmp_path / "r.csv", tmp_path / "short.json", tmp_path / "long.json"
+    snapshot = stored(tmp_path, "a")
+    result = hardener("assess", *snapshot, "--report", f"csv={table}", "--json", str(short))
+    assert result.exit_code == 3
+    assert table.read_text().startswith("host,")
+    assert hosts_in(short) == ["a"]
+    for title, path in (("CSV", table), ("JSON", short)):
+        assert f"{title}  {path}" in " ".join(result.stdout.split("\n")).replace("   ", "  ")
+    hardener("assess", *snapshot, "--report", f"json={long}")
+    assert hosts_in(long) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("csv", "'csv' is not FORMAT=PATH"),
+        ("csv=", "'csv=' is not FORMAT=PATH"),
+        ("pdf=x.pdf", "there is no format 'pdf'; there are csv, "),
+    ],
+)
+def test_no_such_report(hardener: Hardener, tmp_path: Path, value: str, message: str) -> None:
+    result = hardener("assess", *stored(tmp_path, "a"), "--report", value)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_format_is_written_once(hardener: Hardener, tmp_path: Path) -> None:
+    files = ("--json", str(tmp_path / "a.json"), "--report", f"json={tmp_path / 'b.json'}")
+    result = hardener("assess", *stored(tmp_path, "a"), *files)
+    assert result.exit_code == 2
+    assert "two JSON reports" in result.stderr

@@ -28,8 +28,8 @@ class Names(Report):
     def host(self, assessment: Assessment) -> str:
         return f"{assessment.host}\n"
 
-    def end(self) -> str:
-        return "end\n"
+    def end(self) -> Iterator[str]:
+        yield "end\n"
 
 
 def test_one_pass_feeds_every_report(tmp_path: Path, run: RunInfo) -> None:

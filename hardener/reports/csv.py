@@ -1,0 +1,101 @@
+"""The CSV report (RFC 4180), for a person with a spreadsheet: a row is a control on a host.
+
+A spreadsheet runs what looks like a formula, and whoever names a container chooses the text of a cell: it
+gets an apostrophe in front, which spreadsheets take for "this is text". A spreadsheet whose list separator
+is the semicolon cuts cells there, so what follows one is guarded as well. Programs read the JSON report: it
+holds the text as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from hardener.catalogue.words import FRAMEWORKS
+from hardener.model import Assessment, Control, Finding
+from hardener.reports.interface import Report
+from hardener.reports.wording import first, offender, section_name
+from hardener.text import line
+
+_OFFENDERS_SHOWN = 20
+_CELL = 2000  # characters; spreadsheets take 32767
+
+# The characters of formulas in ASCII and, where the spreadsheet speaks Japanese, full width.
+_FORMULA = re.compile(r"""(^|;)([\s"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+
+
+class CsvReport(Report):
+    """CSV for spreadsheets."""
+
+    def begin(self) -> str:
+        """The names of the columns: a contract, new ones come last."""
+        return _row(_COLUMNS)
+
+    def host(self, assessment: Assessment) -> str:
+        """A row a control; a host that could not be reached has as many as any other."""
+        return "".join(
+            _row(cell(finding, assessment) for cell in _COLUMNS.values()) for finding in assessment.findings
+        )
+
+    def end(self) -> Iterator[str]:
+        """Nothing: a row of totals would be taken for data."""
+        yield from ()
+
+
+def _row(cells: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(_inert(line(cell, _CELL)) for cell in cells)
+    return text.getvalue()
+
+
+def _inert(text: str) -> str:
+    return _FORMULA.sub(r"\1\2'", text)
+
+
+def _offenders(finding: Finding) -> str:
+    return " | ".join(first([offender(each) for each in finding.verdict.offenders], _OFFENDERS_SHOWN))
+
+
+def _level(control: Control, benchmark: str) -> str:
+    place = control.benchmarks.get(benchmark)
+    return str(place.level) if place else ""
+
+
+def _requirements(framework: str) -> Callable[[Finding, Assessment], str]:
+    return lambda finding, _: " ".join(
+        requirement
+        for mapping in finding.control.mappings
+        if mapping.framework == framework
+        for requirement in mapping.requirements
+    )
+
+
+def _source(framework: str) -> Callable[[Finding, Assessment], str]:
+    return lambda finding, _: " ".join(
+        mapping.source for mapping in finding.control.mappings if mapping.framework == framework
+    )
+
+
+_COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
+    "host": lambda _, assessment: assessment.host,
+    "collected_at": lambda _, assessment: assessment.collected_at,
+    "benchmark": lambda _, assessment: assessment.benchmark,
+    "id": lambda finding, assessment: finding.control.id_in(assessment.benchmark),
+    "slug": lambda finding, _: finding.control.slug,
+    "section": lambda finding, assessment: section_name(finding.control, assessment.benchmark),
+    "level": lambda finding, assessment: _level(finding.control, assessment.benchmark),
+    "severity": lambda finding, _: finding.control.severity.value,
+    "status": lambda finding, _: finding.status.value,
+    "title": lambda finding, _: finding.control.title,
+    "expected": lambda finding, _: finding.verdict.expected,
+    "actual": lambda finding, _: finding.verdict.actual,
+    "checked": lambda finding, _: str(finding.verdict.checked),
+    "offending": lambda finding, _: str(len(finding.verdict.offenders)),
+    "offenders": lambda finding, _: _offenders(finding),
+    "fix": lambda finding, _: finding.control.fix,
+    "role": lambda finding, _: finding.control.remediation.role if finding.control.remediation else "",
+    **{framework: _requirements(framework) for framework in FRAMEWORKS},
+    **{f"{framework} by": _source(framework) for framework in FRAMEWORKS},
+}

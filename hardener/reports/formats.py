@@ -1,0 +1,47 @@
+"""The formats of a report, by the name that the command line takes: a format is a module and a line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+
+from hardener.reports.interface import Report, RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format, known without loading what writes it: start-up time is a feature.
+
+    ``factory`` is ``module:class`` of its report in this package.
+    """
+
+    name: str
+    title: str
+    factory: str
+
+    def report(self, run: RunInfo) -> Report:
+        """A report of a run in this format."""
+        report: Report = self._load()(run)
+        return report
+
+    def load(self) -> None:
+        """Import now what would be imported by the first report."""
+        self._load()
+
+    def _load(self) -> type[Report]:
+        module, _, name = self.factory.partition(":")
+        factory: type[Report] = getattr(import_module(f"hardener.reports.{module}"), name)
+        return factory
+
+
+FORMATS = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            Format("csv", "CSV", "csv:CsvReport"),
+            Format("json", "JSON", "native:NativeReport"),
+            Format("junit", "JUnit", "junit:JUnitReport"),
+        )
+    }
+)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from hardener.catalogue.words import FRAMEWORKS
+from hardener.model import Assessment, Status, Verdict
+from hardener.reports.csv import CsvReport
+from hardener.reports.interface import RunInfo, write_reports
+from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
+
+Write = Callable[..., Path]
+STARTS_A_FORMULA = re.compile(r"""[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20]""")
+
+
+@pytest.fixture
+def write(tmp_path: Path, run: RunInfo) -> Write:
+    def report(*assessments: Assessment) -> Path:
+        path = tmp_path / "report.csv"
+        write_reports(assessments, {path: CsvReport(run)})
+        return path
+
+    return report
+
+
+def read(path: Path, delimiter: str = ",") -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter=delimiter, strict=delimiter == ","))
+
+
+def records(path: Path) -> list[dict[str, str]]:
+    header, *rows = read(path)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
+    golden("report.csv", write(assessment(), gone()).read_bytes().decode().replace("\r\n", "\n"))
+
+
+def test_rfc_4180(write: Write) -> None:
+    text = write(assessment(), gone()).read_bytes()
+    assert text.count(b"\n") == text.count(b"\r\n") == 1 + 2 * len(CONTROLS)
+    assert text.endswith(b"\r\n")
+    assert len({len(row) for row in read(write(assessment('a,"b"\n c')))}) == 1
+
+
+def test_every_control_of_every_host_has_a_row(write: Write) -> None:
+    found = [(row["host"], row["slug"]) for row in records(write(assessment("a"), gone("b")))]
+    assert found == [(host, control.slug) for host in ("a", "b") for control in CONTROLS]
+
+
+def test_each_framework_says_who_maps_it(write: Write) -> None:
+    row = records(write(assessment()))[0]
+    assert {framework: row[framework] for framework in FRAMEWORKS} | {"cis-controls-v8": ""} == dict.fromkeys(
+        FRAMEWORKS, ""
+    )
+    assert (row["cis-controls-v8"], row["cis-controls-v8 by"]) == ("4.1 4.8", "benchmark")
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+1", "'+1"),
+        ("-w /etc/docker -p wa", "'-w /etc/docker -p wa"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'=1"),
+        ("\r\n=1", "'=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ('"=1"', '"\'=1"'),
+        ('fine;=1;"@x', "fine;'=1;\"'@x"),
+        ("a=1, b-2", "a=1, b-2"),
+        ("web@example.com", "web@example.com"),
+    ],
+)
+def test_no_formula(write: Write, text: str, cell: str) -> None:
+    verdicts = [Verdict(Status.FAIL, "x", text)] * len(CONTROLS)
+    assert records(write(assessment(verdicts=verdicts)))[0]["actual"] == cell
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile_text)
+@pytest.mark.parametrize("formula", ["=1+1", ";=1+1", '";"=1+1', "x\n-2", '";=1;"'])
+def test_hostile_text_is_a_text_whatever_the_separator(write: Write, formula: str, text: str) -> None:
+    hostile = formula + text + formula
+    path = write(hostile_assessment(hostile))
+    assert path.read_bytes().replace(b"\r\n", b"").decode().isprintable()
+    assert len({len(row) for row in read(path)}) == 1
+    for delimiter in ",;\t":
+        for row in read(path, delimiter):
+            assert not [cell for cell in row if STARTS_A_FORMULA.match(cell)]
+
+
+def test_same_input_same_bytes(write: Write) -> None:
+    assert write(assessment(), gone()).read_bytes() == write(assessment(), gone()).read_bytes()
+
+
+def test_no_host_is_a_header(write: Write) -> None:
+    assert len(read(write())) == 1
