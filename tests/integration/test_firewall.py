@@ -18,8 +18,10 @@ from tests.unit.snapshots import container, make, only
 
 ROLES = Path(__file__).parents[2] / "roles"
 ON_HOST = ROLES / "converge" / "files"
+KILLED = "killed"
 DRIVER = """
-import json, sys
+import json, os, signal, sys
+KILLED = "killed"
 on_host, root, path, wrong = sys.argv[1:]
 sys.path.insert(0, on_host)
 from host_converge import main, system
@@ -27,7 +29,9 @@ from host_converge.activations import firewall
 main.FOLDER = root + "/hardener"
 firewall.FOLDER = root + firewall.FOLDER
 system._ENVIRONMENT["PATH"] = system._PATH = path
-if wrong:
+if wrong == KILLED:
+    firewall.Firewall.problems = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+elif wrong:
     firewall.Firewall.problems = lambda self: [wrong]
 print(json.dumps(main.converge(json.load(sys.stdin))))
 """
@@ -320,6 +324,16 @@ def test_a_run_that_went_wrong_is_taken_back(host: Host) -> None:
     assert host.converge()["outcome"] == "unchanged"
 
 
+def test_a_run_that_was_killed_is_taken_back_by_the_next_one(host: Host) -> None:
+    before = host.rules(), host.rules("ip6tables")
+    assert host.converge(wrong=KILLED)["outcome"] == "interrupted"
+    assert any("HARDENER-INPUT" in rule for rule in host.rules("ip6tables"))
+    result = host.converge(inbound=False, docker_user=False)
+    assert result["recovered"], result
+    for old, tool in zip(before, FAMILIES.values(), strict=True):
+        assert without_empty(host.rules(tool)) == without_empty(old)
+
+
 def without_empty(rules: list[str]) -> list[str]:
     """Without tables that were empty, which iptables shows once they were looked at."""
     text = "\n".join(rules)
@@ -365,30 +379,34 @@ def test_the_boot_loads_the_same_and_twice_is_once(host: Host) -> None:
     assert set(with_docker_later) - set(host.rules()) <= {"-A DOCKER-USER -j RETURN"}
 
 
+def refusals(result: dict[str, Any]) -> dict[str, str]:
+    """The documents that the host refused, and why."""
+    return {each["name"]: each["reason"] for each in result["documents"] if each["state"] == "refused"}
+
+
 def test_rules_that_the_host_cannot_load_are_found_out_before_anything_is_touched(host: Host) -> None:
-    documents = host.documents()
+    documents = host.documents(docker_user=False)
     for resource in documents[0]["resources"]:
         if resource["path"].endswith("inbound.ipv4"):
             resource["content"] = resource["content"].replace("RELATED", "NONSENSE")
     before = host.rules()
-    result = host.converge(documents)
-    assert result["outcome"] == "refused"
-    assert "this host cannot load the rules: iptables-restore" in result["reason"]
+    (reason,) = refusals(host.converge(documents)).values()
+    assert "this host cannot load the rules: iptables-restore" in reason
     assert host.rules() == before
     assert not (host.folder / "etc/hardener").exists()
 
 
 def test_the_connection_that_brought_us_must_be_let_in_and_answer(host: Host) -> None:
-    before = host.rules()
-    refused = host.converge(ssh="10.9.0.2 50000 10.9.0.1 2222")
-    assert "came to port 2222 of the host, which the rules do not let in" in refused["reason"]
-    refused = host.converge(ssh="10.9.0.2 50000 10.9.0.1 22", ssh_sources=["192.0.2.0/24"])
-    assert "comes from 10.9.0.2, which is not in firewall_ssh_sources" in refused["reason"]
-    assert host.rules() == before
-    back = host.converge(ssh="10.9.0.2 50000 10.9.0.1 22")  # nobody listens there
+    here = "10.9.0.2 50000 10.9.0.1 22"
+    found = refusals(host.converge(ssh="10.9.0.2 50000 10.9.0.1 2222"))
+    assert list(found) == ["firewall_inbound"]
+    assert "came to port 2222 of the host, which the rules do not let in" in found["firewall_inbound"]
+    found = refusals(host.converge(ssh=here, ssh_sources=["192.0.2.0/24"]))
+    assert "comes from 10.9.0.2, which is not in firewall_ssh_sources" in found["firewall_inbound"]
+    assert not any("HARDENER-INPUT" in rule for rule in host.rules())
+    back = host.converge(ssh=here)  # nobody listens there
     assert back["outcome"] == "rolled_back"
     assert "ssh cannot be reached any more at port 22 of 10.9.0.1" in back["reason"]
+    assert not any("HARDENER-INPUT" in rule for rule in host.rules())
     host.space.serve("10.9.0.1", 22)
-    assert (
-        host.converge(ssh="10.9.0.2 50000 10.9.0.1 22", ssh_sources=["10.9.0.0/24"])["outcome"] == "changed"
-    )
+    assert host.converge(ssh=here, ssh_sources=["10.9.0.0/24"])["outcome"] == "changed"

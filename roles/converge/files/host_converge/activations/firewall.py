@@ -116,7 +116,7 @@ class Firewall(Activation):
             for family, tool in self._families()
             for difference in chains.differences(chains.dump(tool), self._expected.get(family, {}))
         ]
-        if self._ssh is not None:
+        if self._ssh is not None and "ssh_ports" in self.settings:
             try:
                 socket.create_connection((self._ssh.address, self._ssh.port), timeout=5).close()
             except OSError as error:
