@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -62,7 +63,6 @@ BEFORE = {
     "ssh": "SSH-",
 }
 AFTER = {**BEFORE, "10.77.0.1:9999": "", "[fd77::1]:9999": "", "172.17.0.2:80": ""}
-RULES = "iptables-save; ip6tables-save"
 
 
 @pytest.fixture
@@ -130,9 +130,15 @@ def reached(guest: lab.Guest) -> dict[str, str]:
     return {where: word for where, _, word in lines}
 
 
+def loaded(guest: lab.Guest) -> list[str]:
+    """What is loaded in both families, without dates and counters."""
+    lines = re.sub(r" \[\d+:\d+\]|#.*", "", shell(guest, "iptables-save; ip6tables-save")).splitlines()
+    return [line for line in lines if line]
+
+
 def ours(guest: lab.Guest) -> list[str]:
-    """Our chains and who passes them, in both families."""
-    return [line for line in shell(guest, RULES).splitlines() if "HARDENER" in line]
+    """Our chains and who passes them."""
+    return [line for line in loaded(guest) if "HARDENER" in line]
 
 
 def rebooted(guest: lab.Guest) -> None:
@@ -158,12 +164,12 @@ def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itsel
     shell(guest, NEIGHBOUR)
     before = reached(guest)
     assert before.items() >= BEFORE.items()
-    docker = [line for line in shell(guest, RULES).splitlines() if line.startswith("-A")]
+    docker = loaded(guest)
 
     code, said, standing = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
     assert (code, set(standing.values())) == (0, {"pass"}), said
     assert reached(guest) == AFTER
-    assert set(docker) <= set(shell(guest, RULES).splitlines())
+    assert set(docker) <= set(loaded(guest))
     rules = ours(guest)
 
     shell(guest, "systemctl restart docker")
@@ -187,7 +193,7 @@ def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
     boot: Boot, run: Callable[..., dict[str, Any]]
 ) -> None:
     guest = boot("13")
-    before = shell(guest, RULES)
+    before = loaded(guest)
     assert run(guest)["outcome"] == "changed"
     rules = ours(guest)
     shell(
@@ -209,9 +215,7 @@ def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
     off = run(guest, firewall_inbound=False, firewall_docker_user=False)
     assert off["outcome"] == "changed"
     assert not ours(guest)
-    assert {line for line in before.splitlines() if line.startswith("-A")} <= set(
-        shell(guest, RULES).splitlines()
-    )
+    assert set(before) <= set(loaded(guest))
     left = shell(
         guest,
         "ls /etc/hardener/firewall /usr/local/sbin/hardener-firewall 2>/dev/null; "
@@ -243,19 +247,19 @@ def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any
 def test_where_the_packet_filter_is_somebody_elses_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, "systemctl enable nftables")
-    before = shell(guest, RULES)
+    before = loaded(guest)
     code, said, _ = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
     assert code == 3
     assert "flush ruleset" in said
-    assert shell(guest, RULES) == before
+    assert loaded(guest) == before
     shell(
         guest,
         "set -e; systemctl disable nftables; export DEBIAN_FRONTEND=noninteractive; apt-get -q update;"
         " apt-get -qy install ufw; ufw allow 22/tcp; ufw --force enable",
     )
-    before = shell(guest, RULES)
+    before = loaded(guest)
     code, said, _ = hardener(guest, tmp_path, "harden", "--allow", "connectivity")
     assert code == 3
     assert "ufw is active" in said
-    assert shell(guest, RULES) == before
+    assert loaded(guest) == before
     assert not shell(guest, "ls /etc/hardener 2>/dev/null || true")
