@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from host_converge.errors import Refused
@@ -223,3 +224,28 @@ def test_a_long_file_is_shown_by_its_size_and_hash(host: Host) -> None:
     host.write("x", "short\n")
     (change,) = host.plan(host.file("x", "x" * 300_000)).changes
     assert "-short\n+(300000 bytes, too long to be shown; sha256 " in change.diff()
+
+
+def test_lines_are_added_where_they_are_not_yet_and_all_others_stay(host: Host) -> None:
+    host.write("subuid", "alice:100000:65536\nbob:165536:65536")
+    lines = {"kind": "lines", "path": host.path("subuid"), "lines": ["bob:165536:65536", "x:231072:65536"]}
+    host.apply(host.plan(lines))
+    assert host.read("subuid") == "alice:100000:65536\nbob:165536:65536\nx:231072:65536\n"
+    assert host.plan(lines).changes == []
+
+
+def test_two_documents_may_add_lines_to_one_file_that_may_have_to_be_made(host: Host) -> None:
+    def document(name: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "resources": [{"kind": "lines", "path": host.path("subgid"), "lines": [f"{name}:1:2"]}],
+        }
+
+    host.apply(host.plan_all(document("a"), document("b")))
+    assert host.read("subgid") == "a:1:2\nb:1:2\n"
+
+
+@pytest.mark.parametrize("line", ["", "a\nb", 7])
+def test_what_is_no_line_is_refused(host: Host, line: object) -> None:
+    with pytest.raises(Refused, match="is no line of text"):
+        host.plan({"kind": "lines", "path": host.path("subgid"), "lines": [line]})

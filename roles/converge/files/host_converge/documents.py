@@ -9,6 +9,7 @@ r"""What the controller asks for: documents of resources and activations, checke
        {"kind": "file", "path": "/etc/docker/tls/key.pem", "content": "…", "secret": true, "mode": "0400"},
        {"kind": "attributes", "path": "/run/docker.sock", "owner": "root", "group": "docker",
         "at_most": "0660", "remove_acl": true},
+       {"kind": "lines", "path": "/etc/subuid", "lines": ["dockremap:100000:65536"]},
        {"kind": "absent", "path": "/etc/audit/rules.d/old.rules"}],
      "activations": [{"name": "docker", "when": ["/etc/docker/daemon.json"], ...}],
      "notes": ["log-opts is set on the engine's command line, and stays as it is there"]}
@@ -22,7 +23,10 @@ making it so can cost this host (``impacts.py``), ``costs`` says it in words whe
 
 A ``secret`` file's content is shown to nobody: there is none of it in a diff.
 
-Owner, group and mode of a ``json`` resource count where the file has to be made; one that is there keeps its.
+``lines`` are added to a file that belongs to others as well, where they are not in it yet.
+
+Owner, group and mode of a ``json`` and a ``lines`` resource count where the file has to be made; one that is
+there keeps its.
 """
 
 from __future__ import annotations
@@ -53,6 +57,12 @@ _KINDS: dict[str, dict[str, tuple[type, Any]]] = {
         "keys": (dict, {}),
         "defaults": (dict, {}),
         "whole": (list, []),
+        "owner": (str, "root"),
+        "group": (str, "root"),
+        "mode": (str, "0644"),
+    },
+    "lines": {
+        "lines": (list, _REQUIRED),
         "owner": (str, "root"),
         "group": (str, "root"),
         "mode": (str, "0644"),
@@ -230,7 +240,10 @@ def _resource(raw: Any, document: str, where: str) -> Resource:
     known = _KINDS[kind]
     _only(raw, ("kind", "path", *known), where)
     fields = {key: _take(raw, key, types, where, default) for key, (types, default) in known.items()}
-    if kind in ("file", "json") and not (fields["owner"] and fields["group"]):
+    for line in fields.get("lines", ()):
+        if not isinstance(line, str) or not line or "\n" in line:
+            raise Refused(f"{where}: {line!r} is no line of text")
+    if kind in ("file", "json", "lines") and not (fields["owner"] and fields["group"]):
         raise Refused(f"{where}: owner or group is empty")
     for key in ("mode", "at_most"):
         if key in fields and not _MODE.fullmatch(fields[key]):

@@ -184,12 +184,14 @@ class Plan:
             raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
         other = self._writers.setdefault(path, resource)
         same = (other.kind, other.fields) == (resource.kind, resource.fields)
-        if not same and not (other.kind == resource.kind == "json"):
+        if not same and not (other.kind == resource.kind and resource.kind in ("json", "lines")):
             raise Refused(f"{resource}: {other.document} writes that file as well")
         if resource.kind == "absent":
             return NOTHING
         if resource.kind == "json":
             return self._merged(resource, path, state)
+        if resource.kind == "lines":
+            return _with_lines(resource, state)
         if resource.secret:
             self._secrets.add(path)
         return State(FILE, resource.content.encode(), resource.bits("mode"), resource.uid(0), resource.gid(0))
@@ -225,6 +227,19 @@ class Plan:
             for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
                 if not jsonkeys.same(jsonkeys.get(merged, key), value):
                     raise Refused(f"{resource}: another document wants another {'.'.join(key)}")
+
+
+def _with_lines(resource: Resource, state: State) -> State:
+    """A file with some lines in it; all others stay, and where they are."""
+    present = state.content or b""
+    missing = [line for line in map(str.encode, resource.lines) if line not in present.splitlines()]
+    if not missing and state.exists:
+        return state
+    ended = present if present.endswith(b"\n") or not present else present + b"\n"
+    content = ended + b"".join(line + b"\n" for line in missing)
+    if state.exists:
+        return state._replace(content=content)
+    return State(FILE, content, resource.bits("mode"), resource.uid(0), resource.gid(0))
 
 
 def _tightened(resource: Resource, state: State) -> State:

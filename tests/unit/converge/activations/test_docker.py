@@ -37,6 +37,7 @@ class Engine:
         running = sum(container["State"]["Running"] for container in self.containers.values())
         return {
             "LiveRestoreEnabled": self.live,
+            "Containers": len(self.containers),
             "ContainersRunning": running,
             "SecurityOptions": ["name=seccomp,profile=builtin"],
             "Swarm": {"LocalNodeState": "inactive"},
@@ -415,3 +416,37 @@ def test_without_systemd_nobody_can_start_it(
     monkeypatch.setattr(docker, "_unit", lambda _: {})
     with pytest.raises(Refused, match="no systemd runs here"):
         prepare(host, make(start=True), {"icc": False})
+
+
+def test_who_takes_everything_along_restarts_the_engine(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web")
+    activation = prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "default"})
+    assert activation.due
+    assert activation.impact == "daemon-restart"
+    activation.perform()
+    assert activation.undo() == []
+    assert engine.events == []
+
+
+def test_user_namespaces_that_the_next_start_would_bring_cost_the_sight_of_all_data(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"userns-remap": "default"}')
+    engine.run_container("web")
+    activation = prepare(host, make(), {"icc": False})
+    assert activation.impact == "data-hidden"
+    assert "the next start of the engine hides its 1 containers and 0 images" in activation.costs
+
+
+def test_a_user_who_comes_with_another_document_is_not_looked_for(
+    host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[list[Any]] = []
+    monkeypatch.setattr(
+        daemonconfig,
+        "refuse_bad",
+        lambda after, before, *_, **__: judged.append([json.loads(each or "{}") for each in (before, after)]),
+    )
+    prepare(host, make(remapped="ns"), {"userns-remap": "ns"})
+    prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "other"})
+    assert judged == [[{}, {"userns-remap": "default"}], [{}, {}]]

@@ -21,6 +21,7 @@ from host_converge.activations.sysctl import Sysctl
 from host_converge.activations.systemd import SystemdReload
 from host_converge.activations.units import Units
 from host_converge.activations.updates import AutomaticUpdates, PendingUpdates
+from host_converge.activations.usernsmigrate import UsernsMigrate
 
 KINDS: Mapping[str, type[Activation]] = {
     kind.name: kind
@@ -36,6 +37,7 @@ KINDS: Mapping[str, type[Activation]] = {
         Firewall,
         BootParameters,
         SelinuxEnforce,
+        UsernsMigrate,
         Docker,
     )
 }

@@ -33,6 +33,7 @@ _RELOADABLE: Mapping[str, Any] = {
     "registry-mirrors": [],
     "shutdown-timeout": 15,
 }
+_REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
 _USUAL_UNIT, _USUAL_SOCKET = "docker.service", "/run/docker.sock"
@@ -45,7 +46,9 @@ class Docker(Activation):
     ``flags`` (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values:
     ``info``, ``bridge``, ``security``, ``profiles`` of AppArmor); ``stale`` (the file is younger than the
     engine's process); ``start`` (an engine that does not run is started); ``timeout`` (seconds that a
-    start may take).
+    start may take); ``remapped`` (the user of ``userns-remap`` whom another document prepares);
+    ``restarted_by`` (the activation that restarts the engine where that key changes, and takes what the
+    engine holds along).
     """
 
     name = "docker"
@@ -62,6 +65,8 @@ class Docker(Activation):
             "stale",
             "start",
             "timeout",
+            "remapped",
+            "restarted_by",
         }
     )
 
@@ -76,6 +81,7 @@ class Docker(Activation):
         self.longest = max(self.longest, 2 * self.timeout + 60)
         self.engine = Engine(settings["socket"])
         self.action = ""
+        self._leaves_restart = False
         self.stopping: list[str] = []  # names of containers that the restart ends
         self.staying_down: list[str] = []  # those of them that the engine does not start again
 
@@ -89,7 +95,7 @@ class Docker(Activation):
         info = None if unit.get("asleep") else self.engine.info()
         if before.content != after.content:
             daemonconfig.refuse_bad(
-                after.content or b"", before.content or b"", self.settings, info=info, engine=self.engine
+                self._judged(after), self._judged(before), self.settings, info=info, engine=self.engine
             )
         if info is None:
             if self.settings.get("start"):
@@ -110,14 +116,34 @@ class Docker(Activation):
         keys = jsonkeys.parse(after.content or b"", self.config)
         elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
         by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= {"LiveRestoreEnabled"}
+        begins = bool(keys.get(_REMAP)) and "userns" not in _security(info)
+        self._leaves_restart = begins and bool(self.settings.get("restarted_by"))
         self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running = self.engine.running()
         self.impact = impacts.RELOAD if self.action == RELOAD else impacts.DAEMON_RESTART
-        if self.action == RESTART:
+        if self.action == RESTART and not self._leaves_restart:
             self._see_who_stops(running, unit, keys)
+            if begins and (info.get("Containers") or info.get("Images")):
+                self.impact = impacts.DATA_HIDDEN
+                self.costs = (
+                    f"{_REMAP} is in {self.config}, and not in force: the next start of the engine hides its"
+                    f" {info.get('Containers') or 0} containers and {info.get('Images') or 0} images"
+                )
         plan.bookkeeping.in_force[self.config] = digest(after.content)
+
+    def _judged(self, state: State) -> bytes:
+        """A configuration as it is to be judged: what others answer for is left out."""
+        content = state.content or b""
+        keys = jsonkeys.parse(content, self.config)
+        if self.settings.get("restarted_by"):
+            keys.pop(_REMAP, None)
+        elif _REMAP in keys and keys[_REMAP] == self.settings.get("remapped"):
+            keys[_REMAP] = "default"
+        else:
+            return content
+        return json.dumps(keys).encode()
 
     def _see_start(self, plan: Plan, unit: Mapping[str, str]) -> None:
         """See how an engine that does not run is started, and stopped again should that go wrong.
@@ -175,12 +201,7 @@ class Docker(Activation):
             for key, value in expect.get("info", {}).items()
             if not jsonkeys.same(info.get(key), value)
         }
-        options = {
-            part.partition("=")[2]
-            for option in info.get("SecurityOptions") or ()
-            for part in str(option).split(",")
-            if part.startswith("name=")
-        }
+        options = _security(info)
         for name in expect.get("security", []):
             if name not in options:
                 found[name] = f"{name} is not in force in the engine"
@@ -221,7 +242,9 @@ class Docker(Activation):
     # --- the change -----------------------------------------------------------------------------------------
 
     def perform(self) -> None:
-        """Reload, restart or start."""
+        """Reload, restart or start; unless somebody has who had to do more than that."""
+        if self._leaves_restart:
+            return
         if self.action == RELOAD or self.memory["switch_on"]:
             self._stage("reload")
             self._reload()
@@ -382,6 +405,16 @@ def _last_words(dockerd: str) -> str:
             found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
             return " ".join((found.group(1) if found else line).split())[:400]
     return ""
+
+
+def _security(info: Mapping[str, Any]) -> set[str]:
+    """Names of the engine's security options."""
+    return {
+        part.partition("=")[2]
+        for option in info.get("SecurityOptions") or ()
+        for part in str(option).split(",")
+        if part.startswith("name=")
+    }
 
 
 def _alive(info: Mapping[str, Any]) -> int:
