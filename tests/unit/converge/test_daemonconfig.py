@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import daemonconfig, daemonkeys, system
+from host_converge import daemonconfig, daemonkeys, files, system
 from host_converge.engineapi import Engine
 from host_converge.errors import Refused
 from host_converge.system import Outcome
 
 INFO: dict[str, Any] = {
+    "ServerVersion": "26.1.5+dfsg1",
     "Swarm": {"LocalNodeState": "inactive"},
-    "Plugins": {"Log": ["json-file", "local", "syslog", "journald"]},
+    "Plugins": {"Log": ["json-file", "local", "syslog", "journald", "gelf", "fluentd"]},
     "CgroupDriver": "systemd",
     "Runtimes": {"runc": {}, "io.containerd.runc.v2": {}},
     "Containers": 0,
@@ -46,11 +48,12 @@ def check(
         {"config": "/etc/docker/daemon.json", "dockerd": "", "flags": flags or {}},
         info={**INFO, **(info or {})},
         engine=Asked(**answers),
+        read=lambda path: files.read(path).content,
     )
 
 
 GOOD: list[dict[str, Any]] = [
-    {"icc": False, "live-restore": True, "log-driver": "syslog", "log-opts": {"syslog-address": "udp://x"}},
+    {"icc": False, "live-restore": True, "log-driver": "none", "default-network-opts": {}},
     {"log-opts": {"max-size": "10m", "labels": "a", "mode": "non-blocking"}},
     {"seccomp-profile": "builtin", "userns-remap": "default", "default-runtime": "runc"},
     {"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 1}}, "cgroup-parent": "x.slice"},
@@ -66,8 +69,8 @@ def test_what_works_is_let_through(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"seccomp-profile": "/nowhere.json"}, r"/nowhere\.json cannot be read: No such file"),
-        ({"log-driver": "nonsense"}, "no such driver"),
+        ({"seccomp-profile": "/nowhere.json"}, r"/nowhere\.json cannot be read: there is no such"),
+        ({"log-driver": "nonsense"}, "there is no plugin nonsense"),
         ({"log-opts": {"max-sise": "10m"}}, "json-file does not know max-sise"),
         ({"log-driver": "local", "log-opts": {"syslog-address": "x"}}, "does not know syslog-address"),
         (
@@ -81,7 +84,13 @@ def test_what_works_is_let_through(config: dict[str, Any]) -> None:
         ),
         ({"cgroup-parent": "/docker"}, "must be a slice"),
         ({"default-runtime": "mine"}, "no such runtime"),
-        ({"authorization-plugins": ["gone"]}, "refuse every request"),
+        ({"authorization-plugins": ["gone"]}, "there is no plugin gone; the engine would not start"),
+        ({"authorization-plugins": ["../x"]}, "cannot be the name of a plugin"),
+        ({"nri-opts": {}}, r"this engine \(26\.1\.5\+dfsg1\) does not know it, it came with 29\.2"),
+        ({"tlsverify": True, "tlscacert": "/nowhere.pem"}, "tlscacert /nowhere.pem: there is no such file"),
+        ({"tls": "yes"}, "tls has to be true or false"),
+        ({"log-driver": "gelf"}, "gelf-address '' has to begin with udp://, tcp://"),
+        ({"log-driver": "syslog", "log-opts": {"syslog-address": "http://x"}}, "has to begin with tcp://"),
     ],
 )
 def test_what_the_engine_would_find_too_late_is_refused(config: dict[str, Any], reason: str) -> None:
@@ -96,7 +105,10 @@ def test_a_swarm_member_cannot_have_live_restore() -> None:
 
 def test_nftables_needs_forwarding_and_no_swarm() -> None:
     with pytest.raises(Refused, match="part of a swarm"):
-        check({"firewall-backend": "nftables"}, info={"Swarm": {"LocalNodeState": "active"}})
+        check(
+            {"firewall-backend": "nftables"},
+            info={"Swarm": {"LocalNodeState": "active"}, "ServerVersion": "29.1.0"},
+        )
 
 
 @pytest.mark.parametrize(
@@ -113,19 +125,22 @@ def test_runtimes_may_stand_in_both_places() -> None:
 
 def test_a_seccomp_profile_is_read(tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
-    for content, reason in (
-        ("{", "is not JSON"),
-        ("[]", "no defaultAction"),
-        ("{}", "no defaultAction"),
-        ('{"defaultAction": "SCMP_ACT_ALOW"}', "no action 'SCMP_ACT_ALOW'"),
-        ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": {}}', "no list of rules"),
-        ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"]}]}', "no action None"),
-    ):
-        profile.write_text(content)
-        with pytest.raises(Refused, match=reason):
-            check({"seccomp-profile": str(profile)})
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALOW"}')
+    with pytest.raises(Refused, match=r"profile\.json has no action 'SCMP_ACT_ALOW' \(defaultAction\)"):
+        check({"seccomp-profile": str(profile)})
     profile.write_text('{"defaultAction": "SCMP_ACT_ERRNO"}')
     check({"seccomp-profile": str(profile)})
+    check({"seccomp-profile": "unconfined"})
+
+
+def test_a_log_target_is_asked_only_where_the_driver_or_its_options_change() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        port = closed.getsockname()[1]
+        syslog = {"log-driver": "syslog", "log-opts": {"syslog-address": f"tcp://127.0.0.1:{port}"}}
+        with pytest.raises(Refused, match=rf"syslog cannot reach tcp://127.0.0.1:{port}: Connection refused"):
+            check(syslog)
+        check({**syslog, "icc": False}, before=syslog)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +167,19 @@ PLUGIN = {
 
 def test_a_plugin_is_a_log_driver_where_it_is_enabled() -> None:
     check({"log-driver": "loki"}, plugins=[PLUGIN])
-    with pytest.raises(Refused, match="no such driver"):
+    with pytest.raises(Refused, match="the plugin loki is not enabled"):
         check({"log-driver": "loki"}, plugins=[{**PLUGIN, "Enabled": False}])
 
 
 def test_without_a_running_engine_what_can_be_known_is_checked() -> None:
-    with pytest.raises(Refused, match="no such driver"):
+    with pytest.raises(Refused, match="there is no plugin nonsense"):
         daemonconfig.refuse_bad(
             b'{"log-driver": "nonsense"}',
             b"",
             {"config": "/d.json", "dockerd": ""},
             info=None,
             engine=Asked(),
+            read=lambda _: None,
         )
 
 
@@ -190,6 +206,7 @@ def validate(config: dict[str, Any]) -> None:
         },
         info=None,
         engine=Asked(),
+        read=lambda _: None,
     )
 
 

@@ -1,18 +1,20 @@
 """What is wrong with a daemon.json, found before the engine does.
 
 ``dockerd --validate`` sees bad JSON, unknown keys, wrong types and keys that are flags as well. It does not
-see a profile that is missing, a log driver that nobody has, a live-restore that swarm refuses, and it makes
-users and subordinate ids while it validates ``userns-remap``. Engines before 23.0 do not have it at all.
+see a profile that is missing, a log driver that nobody has or whose target is silent, a plugin that does not
+answer, a live-restore that swarm refuses; and it makes users and subordinate ids while it validates
+``userns-remap``. Engines before 23.0 do not have it at all.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pwd
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
-from host_converge import daemonkeys, jsonkeys, system
+from host_converge import daemonkeys, jsonkeys, plugins, seccompprofile, system
 from host_converge.engineapi import Engine, NoAnswer
 from host_converge.errors import Refused
 
@@ -34,20 +36,13 @@ _ANY_LOG_OPTION = {
     "mode",
     "tag",
 }
-_SECCOMP_ACTIONS = {
-    "SCMP_ACT_ALLOW",
-    "SCMP_ACT_ERRNO",
-    "SCMP_ACT_KILL",
-    "SCMP_ACT_KILL_PROCESS",
-    "SCMP_ACT_KILL_THREAD",
-    "SCMP_ACT_LOG",
-    "SCMP_ACT_NOTIFY",
-    "SCMP_ACT_TRACE",
-    "SCMP_ACT_TRAP",
-}
 # A change of these makes images, containers and volumes vanish from the engine's view.
 _HIDING = ("data-root", "storage-driver", "userns-remap", "containerd-namespace")
-_PLUGIN_FOLDERS = ("/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins")
+# What `dockerd --validate` would make on this host (users), or look for though it is not written yet.
+_TLS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+_NOT_FOR_DOCKERD = ("userns-remap", *_TLS)
+
+Read = Callable[[str], "bytes | None"]
 
 
 def refuse_bad(
@@ -57,6 +52,7 @@ def refuse_bad(
     *,
     info: Mapping[str, Any] | None,
     engine: Engine,
+    read: Read,
 ) -> None:
     """Refuse a configuration that the engine would not start with, or not work with.
 
@@ -66,6 +62,7 @@ def refuse_bad(
         settings: of the activation ``docker``: ``config``, ``dockerd``, ``argv``, ``flags``.
         info: what the running engine says of itself, None where it does not run.
         engine: to be asked what ``info`` does not hold.
+        read: content that a path will have then, None where there will be nothing.
 
     Raises:
         Refused: with the first thing that is wrong.
@@ -74,7 +71,8 @@ def refuse_bad(
     config = jsonkeys.parse(after, path)
     former = jsonkeys.parse(before, path)
     flags = settings.get("flags") or {}
-    for problem in _problems(config, former, flags, info, engine):
+    problems = [_problems(config, former, flags, info, engine), _files(config, read)]
+    for problem in itertools.chain(*problems):
         raise Refused(f"{path}: {problem}")
     problem = _said_by_dockerd(config, settings)
     if problem:
@@ -88,44 +86,39 @@ def _problems(
     info: Mapping[str, Any] | None,
     engine: Engine,
 ) -> Iterator[str]:
+    version = str((info or {}).get("ServerVersion") or "")
     for key in config:
+        since = daemonkeys.unknown_before(key, version)
+        if since:
+            yield f"{key}: this engine ({version}) does not know it, it came with {since}"
         flag = daemonkeys.flag_of(key)
         if flag in flags:
             yield (
                 f"{key} is set on the engine's command line (--{flag} {' '.join(flags[flag])}), and it does"
                 " not start with both: remove it from the unit, or do not set it here"
             )
-    yield from _seccomp(config)
     yield from _user_namespace(config)
     yield from _ulimits(config)
-    yield from _logging(config, flags, info, engine)
+    yield from _logging(config, former, flags, info, engine)
     if info is not None:
         yield from _with_engine(config, former, info, engine)
 
 
-def _seccomp(config: Mapping[str, Any]) -> Iterator[str]:
+def _files(config: Mapping[str, Any], read: Read) -> Iterator[str]:
+    """What is wrong with the files that a configuration names, as they will be."""
     profile = config.get("seccomp-profile")
-    if not isinstance(profile, str) or profile in ("", "builtin", "default", "unconfined"):
-        return
-    try:
-        with open(profile, "rb") as file:
-            parsed = json.load(file)
-    except OSError as error:
-        yield f"seccomp-profile {profile} cannot be read: {error.strerror}"
-        return
-    except (ValueError, RecursionError) as error:
-        yield f"seccomp-profile {profile} is not JSON: {error}"
-        return
-    rules = parsed.get("syscalls", []) if isinstance(parsed, dict) else None
-    if not isinstance(parsed, dict) or "defaultAction" not in parsed:
-        yield f"seccomp-profile {profile} is no seccomp profile: it has no defaultAction"
-    elif not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        yield f"seccomp-profile {profile}: syscalls is no list of rules"
-    else:
-        actions = [parsed["defaultAction"], *(rule.get("action") for rule in rules)]
-        unknown = [action for action in actions if action not in _SECCOMP_ACTIONS]
-        if unknown:
-            yield f"seccomp-profile {profile}: there is no action {unknown[0]!r}"
+    if isinstance(profile, str) and profile not in (*seccompprofile.BUILT_IN, "unconfined"):
+        content = read(profile) if profile.startswith("/") else None
+        missing = "cannot be read: there is no such file"
+        problem = missing if content is None else seccompprofile.problem(content)
+        if problem:
+            yield f"seccomp-profile {profile} {problem}"
+    if any(config.get(key) for key in _TLS):
+        from host_converge import apisocket
+
+        problem = apisocket.problem(config, read)
+        if problem:
+            yield problem
 
 
 def _user_namespace(config: Mapping[str, Any]) -> Iterator[str]:
@@ -159,18 +152,31 @@ def _ulimits(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _logging(
-    config: Mapping[str, Any], flags: Mapping[str, Any], info: Mapping[str, Any] | None, engine: Engine
+    config: Mapping[str, Any],
+    former: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    info: Mapping[str, Any] | None,
+    engine: Engine,
 ) -> Iterator[str]:
     declared = config.get("log-driver", (flags.get("log-driver") or [None])[-1])
-    driver = declared or "json-file"
+    driver = str(declared or "json-file")
     known = (info or {}).get("Plugins", {}).get("Log") or daemonkeys.LOG_DRIVERS
-    if driver not in known and driver != "none" and not _is_plugin(driver, "logdriver", engine, info):
-        yield f"log-driver {driver!r}: this engine has no such driver (it has {', '.join(sorted(known))})"
+    if driver not in known and driver != "none":
+        silent = plugins.problem(driver, "logdriver", engine, running=info is not None)
+        if silent:
+            yield f"log-driver {driver!r}: {silent} (this engine itself has {', '.join(sorted(known))})"
     options = config.get("log-opts")
-    if driver in _LOG_OPTIONS and isinstance(options, dict):
+    options = options if isinstance(options, dict) else {}
+    if driver in _LOG_OPTIONS:
         unknown = sorted(set(options) - _LOG_OPTIONS[driver] - _ANY_LOG_OPTION)
         if unknown:
             yield f"log-opts: the driver {driver} does not know {', '.join(unknown)}"
+    if any(not jsonkeys.same(config.get(key), former.get(key)) for key in ("log-driver", "log-opts")):
+        from host_converge import logtargets
+
+        silent = logtargets.problem(driver, options)
+        if silent:
+            yield f"log-driver {driver!r}: {silent}"
 
 
 def _with_engine(
@@ -194,10 +200,11 @@ def _with_engine(
         runtimes = {**(info.get("Runtimes") or {}), **(config.get("runtimes") or {})}
         if runtime not in runtimes:
             yield f"default-runtime {runtime!r}: no such runtime is configured"
-    plugins = config.get("authorization-plugins")
-    for plugin in plugins if isinstance(plugins, list) else ():
-        if not _is_plugin(str(plugin), "authz", engine, info):
-            yield f"authorization-plugins: {plugin} is not there, and the engine would refuse every request"
+    asked = config.get("authorization-plugins")
+    for plugin in asked if isinstance(asked, list) else ():
+        silent = plugins.problem(str(plugin), "authz", engine, running=True)
+        if silent:
+            yield f"authorization-plugins: {silent}; the engine would not start, or refuse every request"
     yield from _hidden(config, former, info, engine)
 
 
@@ -225,35 +232,12 @@ def _hidden(
         yield f"{', '.join(moved)}: the engine would no longer see its {', '.join(held)}"
 
 
-def _is_plugin(name: str, kind: str, engine: Engine, info: Mapping[str, Any] | None) -> bool:
-    """Whether an enabled plugin of a kind has that name (``loki`` is found as ``loki:latest`` too)."""
-    wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    try:
-        plugins = engine.get("/plugins") if info is not None else []
-    except NoAnswer:
-        plugins = []
-    for plugin in plugins or ():
-        types = plugin.get("Config", {}).get("Interface", {}).get("Types") or ()
-        if (
-            plugin.get("Enabled")
-            and plugin.get("Name") in (name, wanted)
-            and any(kind in str(t) for t in types)
-        ):
-            return True
-    return any(
-        os.path.exists(os.path.join(folder, f"{os.path.basename(name)}{ending}"))
-        for folder in _PLUGIN_FOLDERS
-        for ending in (".sock", ".spec", ".json")
-    )
-
-
 def _said_by_dockerd(config: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """What the engine's own validation finds; where it has none, what our table of keys does."""
     dockerd = settings.get("dockerd")
     if not dockerd:
         return ""
-    # A remapped user is not looked at twice: to validate "default" would make the user on this host.
-    content = json.dumps({key: value for key, value in config.items() if key != "userns-remap"}).encode()
+    content = json.dumps({key: config[key] for key in config if key not in _NOT_FOR_DOCKERD}).encode()
     handle = os.memfd_create("daemon.json", 0)
     try:
         os.write(handle, content)

@@ -1,7 +1,7 @@
-"""The keys of daemon.json: how their flags are called, and which ones an engine before 23.0 knows.
+"""The keys of daemon.json: how their flags are called, since when there are some, and which 20.10 knows.
 
-From 23.0 on the engine validates a file itself, and knows best. Before that, an unknown key or a wrong type
-would be found by a daemon that does not start.
+From 23.0 on the engine validates a file itself, and knows best, but not which version a key came with. Before
+that, an unknown key or a wrong type would be found by a daemon that does not start.
 """
 
 from __future__ import annotations
@@ -44,6 +44,20 @@ LOG_DRIVERS = frozenset(
     }
 )
 
+# Keys that came later, and the first version that knows them.
+_SINCE = {
+    "allow-direct-routing": "28.2",
+    "apparmor-profile": "29.8",
+    "bridge-accept-fwmark": "29.0",
+    "cdi-spec-dirs": "25.0",
+    "default-network-opts": "24.0",
+    "default-stop-timeout": "29.7",
+    "firewall-backend": "29.0",
+    "ip-forward-no-drop": "28.0",
+    "nri-opts": "29.2",
+    "proxies": "23.0",
+}
+
 # Engine 20.10, by type.
 _BEFORE_23: Mapping[type, str] = {
     bool: """
@@ -75,6 +89,15 @@ _SPOKEN = {bool: "true or false", int: "a number", str: "a text", list: "a list"
 def flag_of(key: str) -> str:
     """Name of the flag that must not be given together with a key; empty where both may be."""
     return "" if key in _IN_BOTH_PLACES else _FLAGS.get(key, key)
+
+
+def unknown_before(key: str, version: str) -> str:
+    """The version that a key came with, where an engine is older; empty where it is not, or nobody knows."""
+    numbers = version.partition("+")[0].partition("-")[0].split(".")[:2]
+    if key not in _SINCE or not all(number.isdigit() for number in numbers):
+        return ""
+    since = _SINCE[key]
+    return since if [int(number) for number in numbers] < [int(number) for number in since.split(".")] else ""
 
 
 def problem_before_23(config: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import signal
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from host_converge import daemonconfig, files, health, impacts, jsonkeys, system
 from host_converge.activations.interface import Activation
@@ -35,6 +35,7 @@ _RELOADABLE: Mapping[str, Any] = {
 }
 _REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
+_RELOADED = {"Debug", "LiveRestoreEnabled"}  # what the engine reports of them
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
 _USUAL_UNIT, _USUAL_SOCKET = "docker.service", "/run/docker.sock"
 
@@ -44,7 +45,8 @@ class Docker(Activation):
 
     Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and
     ``flags`` (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values:
-    ``info``, ``bridge``, ``security``, ``profiles`` of AppArmor); ``stale`` (the file is younger than the
+    ``info``, ``bridge``, ``security``, ``profiles`` of AppArmor, the profile of ``seccomp``, ``chains`` of
+    iptables, TCP addresses ``guarded`` by client certificates); ``stale`` (the file is younger than the
     engine's process); ``start`` (an engine that does not run is started); ``timeout`` (seconds that a
     start may take); ``remapped`` (the user of ``userns-remap`` whom another document prepares);
     ``restarted_by`` (the activation that restarts the engine where that key changes, and takes what the
@@ -95,7 +97,12 @@ class Docker(Activation):
         info = None if unit.get("asleep") else self.engine.info()
         if before.content != after.content:
             daemonconfig.refuse_bad(
-                self._judged(after), self._judged(before), self.settings, info=info, engine=self.engine
+                self._judged(after),
+                self._judged(before),
+                self.settings,
+                info=info,
+                engine=self.engine,
+                read=lambda path: plan.after(path).content,
             )
         if info is None:
             if self.settings.get("start"):
@@ -115,7 +122,7 @@ class Docker(Activation):
             return
         keys = jsonkeys.parse(after.content or b"", self.config)
         elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
-        by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= {"LiveRestoreEnabled"}
+        by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= _RELOADED
         begins = bool(keys.get(_REMAP)) and "userns" not in _security(info)
         self._leaves_restart = begins and bool(self.settings.get("restarted_by"))
         self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
@@ -209,6 +216,14 @@ class Docker(Activation):
         for name in expect.get("profiles", []):
             if name not in loaded:
                 found[name] = f"the AppArmor profile {name} is not loaded"
+        profile = next(iter(_seccomp_profiles(info)), "none")
+        if expect.get("seccomp", profile) != profile:
+            found["seccomp"] = f"the seccomp profile of the engine is {profile}, to be {expect['seccomp']}"
+        for chain in expect.get("chains", []):
+            if system.run("iptables", "--wait", "5", "--list-rules", chain).code == 1:
+                found[chain] = f"the chain {chain} of iptables is not loaded"
+        for address in expect.get("guarded", []):
+            found.update(_unguarded(address))
         if not _alive(info):
             found.update(self._bridge_differs())
         return found
@@ -415,6 +430,26 @@ def _security(info: Mapping[str, Any]) -> set[str]:
         for part in str(option).split(",")
         if part.startswith("name=")
     }
+
+
+def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
+    """The profile that containers get from the engine, in the words of new engines."""
+    for option in info.get("SecurityOptions") or ():
+        fields = dict(part.partition("=")[::2] for part in str(option).split(","))
+        if fields.get("name") == "seccomp":
+            profile = fields.get("profile") or "unconfined"
+            yield "builtin" if profile == "default" else profile
+
+
+def _unguarded(address: str) -> dict[str, str]:
+    """How the API on TCP lets in whoever comes, or that nobody listens; empty where all is well."""
+    from host_converge import apisocket
+
+    try:
+        how = apisocket.lets_in(address)
+    except OSError as error:
+        how = f"nobody listens: {error.strerror or error}"
+    return {address: f"tcp://{address}: {how}"} if how else {}
 
 
 def _alive(info: Mapping[str, Any]) -> int:
