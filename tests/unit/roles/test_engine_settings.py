@@ -1,0 +1,44 @@
+"""Roles that need the engine restarted say the same of it: the transaction joins what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from host_converge.activations import KINDS
+from host_converge.documents import parse, settings
+
+from hardener.snapshot import Snapshot
+from tests.unit.roles.conftest import ROLES, documents_filter
+
+RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
+
+
+def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
+    return documents_filter(role)(snapshot.raw, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("host", "role", "expected"),
+    [
+        ("debian-12", "apparmor", {"security": ["apparmor"], "profiles": ["docker-default"]}),
+        ("debian-13", "apparmor", {"security": ["apparmor"], "profiles": ["docker-default"]}),
+        ("debian-testing", "apparmor", {"security": ["apparmor"], "profiles": ["docker-default"]}),
+        ("debian-13-selinux-permissive", "selinux", {"security": ["selinux"]}),
+        ("debian-13-selinux-enforcing", "selinux", {"security": ["selinux"]}),
+    ],
+)
+def test_they_agree(host: str, role: str, expected: dict[str, list[str]]) -> None:
+    snapshot = Snapshot.load(RECORDED / f"{host}.json")
+    documents = [*rendered("docker_daemon", snapshot), *rendered(role, snapshot)]
+    request = parse({"documents": documents}, tuple(KINDS))
+    docker = settings(request.possible, tuple(KINDS))["docker"]
+    for key, names in expected.items():
+        assert set(names) <= set(docker["expect"][key])
+    alone = parse({"documents": rendered(role, snapshot)}, tuple(KINDS))
+    activation = KINDS["docker"](settings(alone.possible, tuple(KINDS))["docker"])
+    assert activation.settings["socket"] == docker["socket"]
