@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -204,6 +205,16 @@ def test_accounts() -> None:
     assert "root" in accounts.groups(["root"])["root"]["primary"]
     assert accounts.groups(["no-such-group", 4_000_000]) == {}
     assert "root" in accounts.users("")["root"]
+    assert set(accounts.users("")["subordinate"]) == {"subuid", "subgid"}
+
+
+def test_ids_that_a_range_must_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [SimpleNamespace(pw_name="a", pw_uid=each, pw_gid=0) for each in (0, 1000, 200_000, 70_000)]
+    monkeypatch.setattr("pwd.getpwall", lambda: users)
+    monkeypatch.setattr(
+        "grp.getgrall", lambda: [SimpleNamespace(gr_gid=65536), SimpleNamespace(gr_gid=65535)]
+    )
+    assert accounts.users("")["high"] == {"uids": [70_000, 200_000], "gids": [65536]}
 
 
 def test_subordinate_ids(tmp_path: Path) -> None:
@@ -211,6 +222,7 @@ def test_subordinate_ids(tmp_path: Path) -> None:
     path.write_text("root:100000:65536\n0:200000:1\nother:1:2\nbroken\nroot:x:y\n")
     assert accounts.subordinate_ids(str(path), "root") == [[100000, 65536], [200000, 1]]
     assert accounts.subordinate_ids(str(tmp_path / "none"), "root") == []
+    assert accounts.subordinate(str(path)) == [("root", 100000, 65536), ("0", 200000, 1), ("other", 1, 2)]
 
 
 def test_an_engine_ran_where_its_data_root_holds_something(tmp_path: Path) -> None:

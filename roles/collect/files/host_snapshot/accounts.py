@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import grp
 import pwd
+import re
 
 from host_snapshot.bounds import read_text
+
+_SUBORDINATE = re.compile(r"\s*([^:\s]+):(\d{1,10}):(\d{1,10})\s*")
+_ORDINARY = 65536  # ids below are nobody's subordinate ones
+_MOST = 1000
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -46,19 +51,28 @@ def users(remap: str) -> dict[str, Any]:
             "subuid": subordinate_ids("/etc/subuid", user),
             "subgid": subordinate_ids("/etc/subgid", group or user),
         },
+        "subordinate": {
+            name: [list(entry) for entry in subordinate(f"/etc/{name}")][:_MOST]
+            for name in ("subuid", "subgid")
+        },
+        "high": {
+            "uids": sorted({entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid >= _ORDINARY})[:_MOST],
+            "gids": sorted({entry.gr_gid for entry in grp.getgrall() if entry.gr_gid >= _ORDINARY})[:_MOST],
+        },
     }
 
 
 def subordinate_ids(path: str, owner: str) -> list[list[int]]:
     """Ranges of ids that belong to an owner, named or by number: ``[[start, count], …]``."""
     names = {owner, *(str(entry.pw_uid) for entry in pwd.getpwall() if entry.pw_name == owner)}
+    return [[start, count] for name, start, count in subordinate(path) if name in names]
+
+
+def subordinate(path: str) -> list[tuple[str, int, int]]:
+    """Whose ids a file of subordinate ids gives away: owner (or his number), first id, how many."""
     try:
         lines = read_text(path).splitlines()
     except FileNotFoundError:
         return []
-    ranges = []
-    for line in lines:
-        fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in names and fields[1].isdigit() and fields[2].isdigit():
-            ranges.append([int(fields[1]), int(fields[2])])
-    return ranges
+    found = filter(None, map(_SUBORDINATE.fullmatch, lines))
+    return [(match[1], int(match[2]), int(match[3])) for match in found]
