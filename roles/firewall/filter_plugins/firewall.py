@@ -420,6 +420,10 @@ class _Host:
                 if entry.get("state") == "absent" and source == "firewall":
                     why = "install iptables"
                 return f"{source} could not be read: {why}"
+        for source in ("docker.containers", "docker.networks", "docker.swarm"):
+            entry = self._sources.get(source, {})
+            if self._engine.get("reachable") and entry.get("state") == "failed":
+                return f"{source} could not be read, and with it what is published: {entry.get('error')}"
         leave = f", or leave it the packet filter: {variable}: false"
         if re.search(r"^-A INPUT (.* )?-j ufw-", self.saved("ipv4"), re.MULTILINE):
             return f"ufw is active on this host: `ufw disable` first{leave}"

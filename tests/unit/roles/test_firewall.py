@@ -377,6 +377,10 @@ REFUSALS = {
     ),
     "no iptables": (filtering(None, firewall={"nft": only([])}), "no usable iptables"),
     "unread": (make(firewall=failed("timed out")), "firewall could not be read: timed out"),
+    "unread containers": (
+        filtering(**{"docker.containers": failed("timed out")}),
+        "docker.containers could not be read, and with it what is published: timed out",
+    ),
     "nothing": (make(firewall=absent()), "install iptables"),
     "no systemd": (filtering(units=absent("systemd does not run on this host")), "systemd does not run"),
 }
@@ -419,6 +423,11 @@ def test_where_docker_does_not_ask_only_the_inbound_rules_remain(name: str) -> N
     found = documents(snapshot)
     assert reason in found["firewall_docker_user"]["refused"]
     assert "refused" not in found["firewall_inbound"]
+
+
+def test_an_engine_that_does_not_run_yet_is_no_reason() -> None:
+    snapshot = filtering(engine={"reachable": False}, **{"docker.containers": failed("refused")})
+    assert not any("refused" in document for document in documents(snapshot).values())
 
 
 # --- hostile and mistaken variables -------------------------------------------------------------------------
