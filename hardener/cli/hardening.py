@@ -20,7 +20,7 @@ from hardener.text import line
 SEVERITY = (ExitCode.COMPLIANT, ExitCode.INCOMPLETE, ExitCode.NOT_COMPLIANT, ExitCode.ROLLED_BACK)
 
 _HOSTS_NAMED = 5
-_ROLLED_BACK = frozenset({"rolled_back", "rollback_failed"})
+_ROLLED_BACK = frozenset({"rolled_back", "rollback_failed", "unconfirmed"})
 _LEFT = {Fate.HELD: "held", Fate.BLOCKED: "blocked"}
 
 

@@ -100,7 +100,7 @@ class ActionModule(ActionBase):
             result = self._guarded(arguments, task_vars=task_vars or {})
         if not self._task.diff:
             result.pop("diff", None)
-        result["msg"] = summary(result)
+        result["msg"] = _summary(result)
         result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())] + [
             f"{document['state']}: {document['name']}: {document['reason']}"
             for document in result.get("documents", ())
@@ -137,7 +137,7 @@ class ActionModule(ActionBase):
         """Have the host changed, and confirm it over a new connection."""
         seconds = float(self._templar.template(task_vars.get("converge_confirm_timeout", 180)))
         token = secrets.token_hex(8)
-        arguments["guard"] = {"token": token, "seconds": seconds, "who": whoever()}
+        arguments["guard"] = {"token": token, "seconds": seconds, "who": self.whoever}
         try:
             with self._new_connection():
                 result: dict[str, Any] = self.ask("main:converge", arguments, task_vars=task_vars)
@@ -215,6 +215,15 @@ class ActionModule(ActionBase):
             for name, value in before.items():
                 connection.set_option(name, value)
 
+    @property
+    def whoever(self) -> str:
+        """Who asks for a change, for the host's record."""
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):  # a number without a name
+            name = str(os.getuid())
+        return f"{name}@{socket.gethostname()}"
+
     def _host_script(self) -> Any:
         """The action that delivers sources to the host; it lives in the role beside this one."""
         loader = self._shared_loader_obj.action_loader
@@ -258,21 +267,12 @@ def _belongs(document: dict[str, Any], names: list[str]) -> bool:
     return any(name == own or name.startswith(f"{own}_") for name in names)
 
 
-def whoever() -> str:
-    """Who asks for a change, for the host's record."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
-
-
 def _said(error: Exception) -> str:
     """An error in a line."""
     return " ".join(str(error).split())[-300:]
 
 
-def summary(result: Mapping[str, Any]) -> str:
+def _summary(result: Mapping[str, Any]) -> str:
     """What happened, in a line."""
     ending = _ENDINGS.get(result["outcome"])
     if ending:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
-from host_converge import detached, files, rollback
-from host_converge.backup import UNCONFIRMED, Entry, Journal, Store
+from host_converge import detached, files, health, rollback
+from host_converge.activations.docker import engine_of
+from host_converge.backup import ROLLING_BACK, UNCONFIRMED, Entry, Journal, Store
 from host_converge.errors import Refused
 from host_converge.files import State
 from host_converge.locking import locked
@@ -17,15 +18,14 @@ _OVER = frozenset({"rolled_back"})
 
 def listed(store: Store) -> list[dict[str, Any]]:
     """Every run that has a backup, the newest first: how it ended, when, why, who began it, its paths."""
-    journal = Journal.find(store)
-    return [_described(store, run, journal) for run in reversed(store.runs())]
+    return [_described(store, run) for run in reversed(store.runs())]
 
 
-def _described(store: Store, run: str, journal: Journal | None) -> dict[str, Any]:
+def _described(store: Store, run: str) -> dict[str, Any]:
     record = store.record(run)
     found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended")}
-    if journal is not None and journal.run == run:
-        found["outcome"] = journal.phase if journal.phase == UNCONFIRMED else "interrupted"
+    if run in _unfinished(store) and found["outcome"] != UNCONFIRMED:
+        found["outcome"] = "interrupted"
     try:
         paths = [entry.path for entry in store.manifest(run) if entry.path != store.bookkeeping]
     except Refused as refused:
@@ -69,13 +69,9 @@ def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, An
 
 def _chosen(store: Store, before: str) -> list[str]:
     """The runs to take back, the newest first."""
-    journal = Journal.find(store)
     known = store.runs()
-    standing = [
-        run
-        for run in known
-        if (journal is not None and journal.run == run) or store.record(run).get("outcome") not in _OVER
-    ]
+    unfinished = _unfinished(store)
+    standing = [run for run in known if run in unfinished or store.record(run).get("outcome") not in _OVER]
     if before and before not in known:
         raise Refused(f"this host has no backup of a run {before!r}; it has {', '.join(known) or 'none'}")
     if not before:
@@ -88,10 +84,12 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
     notes: list[str] = []
     reason = f"taken back on request of {who}" if who else "taken back on request"
     for number, run in enumerate(runs):
-        found = Journal.find(store)
-        journal = found if found is not None and found.run == run else Journal.of(store, run)
+        journal = _journal(store, run)
         if journal is None:
             raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
+        if journal.run not in _unfinished(store):  # what the host did before that run counts no more
+            engine = engine_of(rollback.begun(journal))
+            journal.enter(ROLLING_BACK, seconds=rollback.LONG, picture=health.take(engine, login_port=0))
         outcome = rollback.finished(store, journal, reason)
         notes += outcome["notes"]
         if outcome["outcome"] != "rolled_back":
@@ -100,10 +98,19 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
     return {"outcome": "changed", "changed": True, "notes": notes}
 
 
-def _activations(store: Store, run: str) -> Iterator[str]:
-    journal = Journal.of(store, run) or Journal.find(store)
-    if journal is not None and journal.run == run:
-        yield from (name for name in journal.activations if journal.memory(name) is not None)
+def _unfinished(store: Store) -> list[str]:
+    journal = Journal.find(store)
+    return [journal.run] if journal is not None else []
+
+
+def _journal(store: Store, run: str) -> Journal | None:
+    """The journal of a run, over or not."""
+    return Journal.find(store) if run in _unfinished(store) else Journal.of(store, run)
+
+
+def _activations(store: Store, run: str) -> list[str]:
+    journal = _journal(store, run)
+    return [activation.name for activation in rollback.begun(journal)] if journal is not None else []
 
 
 def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:
@@ -112,8 +119,8 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
     then: dict[str, State] = {}
     notes = []
     for run in runs:
-        journal = Journal.of(store, run) or Journal.find(store)
-        written = journal.written if journal is not None and journal.run == run else []
+        journal = _journal(store, run)
+        written = journal.written if journal is not None else []
         for entry in reversed(store.manifest(run)):
             path = entry.path
             if path == store.bookkeeping:

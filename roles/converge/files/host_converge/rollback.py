@@ -14,7 +14,7 @@ from host_converge.files import State
 from host_converge.planning import Change
 
 # Restarts of the engine, and containers that have to come back: whoever still works after that hangs.
-_LONG = 900
+LONG = 900
 _UNIT_FOLDERS = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/run/systemd/")
 
 
@@ -39,7 +39,7 @@ def finished(store: Store, journal: Journal, reason: str, *, boot: bool = False)
 def roll_back(store: Store, journal: Journal, reason: str, *, boot: bool = False) -> dict[str, Any]:
     """The same without a record."""
     with suppress(OSError):  # a full disk: what is to be put back needs no more room than was there
-        journal.enter(ROLLING_BACK, seconds=_LONG, reason=reason)
+        journal.enter(ROLLING_BACK, seconds=LONG, reason=reason)
     notes, problems = store.restore(journal.run, journal.written)
     problems += _undo_at_boot(store, journal) if boot else _undo(journal)
     outcome = {"changed": True, "failed": True, "reason": reason, "notes": notes}
@@ -67,7 +67,7 @@ def bind(activation: Activation, journal: Journal) -> None:
     activation.will_write = journal.will_write
 
 
-def _begun(journal: Journal) -> list[Activation]:
+def begun(journal: Journal) -> list[Activation]:
     """The activations that had begun, with their memories."""
     found = []
     for name, settings in journal.activations.items():
@@ -82,7 +82,7 @@ def _begun(journal: Journal) -> list[Activation]:
 
 def _undo(journal: Journal) -> list[str]:
     problems: list[str] = []
-    for activation in _begun(journal):
+    for activation in begun(journal):
         try:
             problems += activation.undo()
         except Exception as error:  # the others have to be undone all the same
@@ -93,7 +93,7 @@ def _undo(journal: Journal) -> list[str]:
 def _undo_at_boot(store: Store, journal: Journal) -> list[str]:
     """What a restored file does not undo by itself while the host starts."""
     problems: list[str] = []
-    for activation in _begun(journal):
+    for activation in begun(journal):
         try:
             problems += activation.undo_at_boot()
         except Exception as error:  # the others have to be undone all the same

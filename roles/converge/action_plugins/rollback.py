@@ -1,0 +1,77 @@
+r"""Go back to what a host was before a run, or list its runs (`roles/converge/README.md`).
+
+    - name: Take the last run back
+      rollback:
+
+    - name: Take back that run and all later ones
+      rollback:
+        run: 20261125T040000Z-1b2c3d4e
+
+    - name: What has been done here?
+      rollback:
+        list: true
+      register: history # history.runs, the newest first
+
+Files that somebody else has changed meanwhile stay as they are, and a note says so. Check mode changes
+nothing and predicts exactly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+_HERE = Path(__file__).resolve().parent
+
+
+class ActionModule(ActionBase):
+    """The action; see the module's documentation."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"run", "list"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Have the host go back, and return what it did."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "run": {"type": "str", "default": ""},
+                "list": {"type": "bool", "default": False},
+            }
+        )
+        loader = self._shared_loader_obj.action_loader
+        loader.add_directory(str(_HERE))
+        converge = loader.get(
+            "converge",
+            task=self._task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        result: dict[str, Any] = converge.ask(
+            "main:rollback",
+            {**args, "who": converge.whoever, "check": bool(self._task.check_mode)},
+            task_vars=task_vars,
+        )
+        if not self._task.diff:
+            result.pop("diff", None)
+        result["msg"] = _summary(result, listing=args["list"])
+        return result
+
+
+def _summary(result: dict[str, Any], *, listing: bool) -> str:
+    """What happened, in a line."""
+    if result["outcome"] == "refused":
+        return f"nothing was changed: {result['reason']}"
+    if result.get("failed"):
+        return f"{result['reason']}: {'; '.join(map(str, result.get('problems', ())))}"
+    runs = result["runs"]
+    if listing:
+        return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+    if not runs:
+        return "there is nothing to take back"
+    return f"back to before run {runs[-1]}" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")
