@@ -8,7 +8,33 @@ from typing import Any
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
-_FLAGS = {"default-ulimits": "default-ulimit", "log-opts": "log-opt"}
+# Keys whose flag is called otherwise; of some, the command line's values are as good, whatever they are.
+_FLAGS = {
+    "authorization-plugins": "authorization-plugin",
+    "default-network-opts": "default-network-opt",
+    "default-ulimits": "default-ulimit",
+    "insecure-registries": "insecure-registry",
+    "log-opts": "log-opt",
+    "registry-mirrors": "registry-mirror",
+    "storage-opts": "storage-opt",
+}
+_LEFT_TO_FLAGS = ("default-ulimits", "log-opts")
+# Keys that have a variable, whether or not it wants anything of this host.
+_OWN = (
+    "authorization-plugins",
+    "cgroup-parent",
+    "default-network-opts",
+    "default-ulimits",
+    "experimental",
+    "insecure-registries",
+    "ip",
+    "iptables",
+    "live-restore",
+    "log-driver",
+    "log-opts",
+    "userns-remap",
+)
+_UNMAINTAINED = ("aufs", "devicemapper")
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
@@ -39,6 +65,8 @@ def documents(
     snapshot: Mapping[str, Any],
     *,
     icc: bool,
+    default_network_opts: Mapping[str, Mapping[str, str]],
+    ip: str,
     log_level: str,
     live_restore: bool,
     no_new_privileges: bool,
@@ -46,6 +74,13 @@ def documents(
     default_ulimits: Mapping[str, Mapping[str, int]],
     log_driver: str,
     log_opts: Mapping[str, str],
+    iptables: bool,
+    insecure_registries: Sequence[str],
+    authorization_plugins: Sequence[str],
+    storage_driver: str,
+    base_device_size: str,
+    cgroup_parent: str,
+    experimental: bool,
     userns_remap: str,
     extra: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
@@ -59,7 +94,9 @@ def documents(
         host.document(
             "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
         ),
-        host.document("log_level", {"log-level": log_level}),
+        *_new_networks(host, default_network_opts),
+        *([host.document("ip", {"ip": ip}, costs=host.new_containers_only())] if ip else []),
+        _log_level(host, log_level),
         _live_restore(host, live_restore),
         host.document(
             "no_new_privileges",
@@ -72,6 +109,13 @@ def documents(
         ),
         host.document("default_ulimits", _ulimits(default_ulimits), costs=host.new_containers_only()),
         _logging(host, log_driver, log_opts),
+        *_packet_filter(host, wanted=iptables),
+        _registries(host, insecure_registries, mirrors="registry-mirrors" not in extra),
+        _authorization(host, authorization_plugins),
+        *_storage(host, storage_driver),
+        *_base_device_size(host, base_device_size),
+        *_cgroup_parent(host, cgroup_parent),
+        *_experimental(host, wanted=experimental),
         *_user_namespace(host, userns_remap),
     ]
     return [*found, _extra(host, extra, found)]
@@ -82,14 +126,16 @@ class _Host:
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
         self._sources: Mapping[str, Any] = snapshot["sources"]
-        self.engine = self._data("engine")
-        self.config = self._data("daemon.config")
-        self.info = self._data("docker.info")
+        self.engine = self.data("engine")
+        self.config = self.data("daemon.config")
+        self.info = self.data("docker.info")
         self.flags: Mapping[str, Sequence[str]] = self.config.get("flags") or {}
         self.declared: Mapping[str, Any] = self.config.get("parsed") or {}
         self.config_path = str(self.config.get("path") or "/etc/docker/daemon.json")
+        self.policy: Mapping[str, Any] = snapshot.get("policy") or {}
 
-    def _data(self, source: str) -> Any:
+    def data(self, source: str) -> Any:
+        """Data of a source; empty where there is none."""
         return self._sources.get(source, {}).get("data") or {}
 
     def unfit(self) -> str:
@@ -114,7 +160,7 @@ class _Host:
     @property
     def version(self) -> tuple[int, ...]:
         """Version of the running engine; of its package where it does not answer."""
-        packages = self._data("packages").get("installed") or {}
+        packages = self.data("packages").get("installed") or {}
         packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
         version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
         numbers = version.partition("+")[0].partition("-")[0].split(".")
@@ -123,18 +169,24 @@ class _Host:
     @property
     def stale(self) -> bool:
         """Whether daemon.json is younger than the engine's process."""
-        record = self._data("files").get(self.config_path) or {}
+        record = self.data("files").get(self.config_path) or {}
         return (record.get("mtime") or 0) > (self.engine.get("started") or float("inf"))
 
     def flag(self, key: str) -> Sequence[str]:
         """Values of a key on the command line."""
         return self.flags.get(_FLAGS.get(key, key)) or ()
 
+    def says(self, key: str) -> bool:
+        """Whether somebody has said anything about a key."""
+        return key in self.declared or bool(self.flag(key))
+
     def satisfied(self, key: str, value: Any) -> bool:
         """Whether the command line gives a key that value already; the file must not give it again then."""
         given = self.flag(key)
         if not given:
             return False
+        if isinstance(value, list):
+            return sorted(given) == sorted(value)
         return bool(_BOOLEANS.get(given[-1]) is value if isinstance(value, bool) else given[-1] == value)
 
     @property
@@ -145,10 +197,10 @@ class _Host:
     def holds(self) -> list[str]:
         """What would be hidden by another data root."""
         found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
-        found["volumes"] = len(self._data("docker.volumes") or ())
+        found["volumes"] = len(self.data("docker.volumes") or ())
         found["networks"] = sum(
             1
-            for network in self._data("docker.networks") or ()
+            for network in self.data("docker.networks") or ()
             if network.get("Name") not in ("bridge", "host", "none")
         )
         return [f"{count} {what}" for what, count in found.items() if count]
@@ -164,13 +216,10 @@ class _Host:
         """Which containers a new default does not reach; empty where there are none."""
         names = sorted(
             str(container["inspect"].get("Name", "?")).lstrip("/")
-            for container in self._data("docker.containers") or ()
+            for container in self.data("docker.containers") or ()
         )
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        listed = f"{', '.join(names[:_NAMED])}{more}"
-        return (
-            f"reaches new containers; until they are created again, it is not for {listed}" if names else ""
-        )
+        reached = "reaches new containers; until they are created again, it is not for"
+        return f"{reached} {_listed(names)}" if names else ""
 
     def serving(self) -> dict[str, Any]:
         """What every change of the engine's configuration needs."""
@@ -187,6 +236,10 @@ class _Host:
         }
         return {"name": "docker_daemon", "activations": [docker]}
 
+    def refused(self, variable: str, reason: str) -> dict[str, Any]:
+        """The document of a variable that cannot be had on this host."""
+        return {"name": f"docker_daemon_{variable}", "refused": reason}
+
     def document(
         self,
         variable: str,
@@ -199,6 +252,8 @@ class _Host:
         info: Mapping[str, Any] | None = None,
         bridge: Mapping[str, str] | None = None,
         security: Sequence[str] = (),
+        chains: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> dict[str, Any]:
         """The document of one variable.
 
@@ -212,18 +267,26 @@ class _Host:
             info: values that the engine reports once it is in force.
             bridge: options that its default bridge has then.
             security: names that stand among its security options then.
+            chains: those of iptables that it has made then.
+            notes: what the reader of the result is told.
         """
-        notes = []
+        notes = list(notes)
         wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
         for key in [*wish["keys"], *wish["defaults"]]:
-            if key in _FLAGS and self.flag(key):
+            if key in _LEFT_TO_FLAGS and self.flag(key):
                 notes.append(f"{key} is set on the engine's command line, and stays as it is there")
-            elif not self.satisfied(key, keys.get(key)):
+            elif self.flag(key) and not self.satisfied(key, keys.get(key)):
+                given = f"--{_FLAGS.get(key, key)} {' '.join(self.flag(key))}"
+                reason = f"the engine's command line says {given}, and it does not start with {key} in"
+                return self.refused(variable, f"{reason} {self.config_path} too: take it out of the unit")
+            elif not self.flag(key):
                 continue
             for part in wish.values():
                 part.pop(key, None)
         resource = {"kind": "json", "path": self.config_path, **wish, "whole": ["log-opts"]}
         expect = {"info": dict(info or {}), "bridge": dict(bridge or {}), "security": list(security)}
+        if chains:
+            expect["chains"] = list(chains)
         docker = {"name": "docker", "when": [self.config_path], "expect": expect}
         return {
             "name": f"docker_daemon_{variable}",
@@ -235,10 +298,33 @@ class _Host:
         }
 
 
+def _new_networks(host: _Host, options: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """What networks get that are made from now on, by driver."""
+    if not options:
+        return []
+    if host.version and host.version < (24,):
+        numbers = ".".join(map(str, host.version))
+        return [host.refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
+    networks = sorted(
+        str(network.get("Name"))
+        for network in host.data("docker.networks") or ()
+        if network.get("Driver") in options and network.get("Name") not in ("bridge", "host", "none")
+    )
+    costs = f"reaches networks made from now on; it is not for {_listed(networks)}" if networks else ""
+    wanted = {driver: {key: str(value) for key, value in given.items()} for driver, given in options.items()}
+    return [host.document("default_network_opts", {"default-network-opts": wanted}, costs=costs)]
+
+
+def _log_level(host: _Host, level: str) -> dict[str, Any]:
+    """The level, and no debug mode, which would overrule it."""
+    debugging = level != "debug" and (host.says("debug") or bool(host.info.get("Debug")))
+    keys = {"log-level": level, **({"debug": False} if level != "debug" and host.says("debug") else {})}
+    return host.document("log_level", keys, info={"Debug": False} if debugging else {})
+
+
 def _live_restore(host: _Host, wanted: bool) -> dict[str, Any]:
     if wanted and host.swarm:
-        reason = "this host is part of a swarm, which excludes live-restore"
-        return {"name": "docker_daemon_live_restore", "refused": reason}
+        return host.refused("live_restore", "this host is part of a swarm, which excludes live-restore")
     return host.document(
         "live_restore", {"live-restore": wanted}, impact="reload", info={"LiveRestoreEnabled": wanted}
     )
@@ -261,16 +347,141 @@ def _logging(host: _Host, driver: str, options: Mapping[str, str]) -> dict[str, 
     if driver:
         wanted = {**_ROTATION, **texts} if driver in _ROTATING else texts
         keys = {"log-driver": driver, "log-opts": wanted}
+        notes = []
+        if any(value.startswith(("tcp:", "tcp+tls:")) for value in wanted.values()):
+            notes.append("no container starts while the target of its log driver is down")
         return host.document(
-            "log_driver", keys, costs=host.new_containers_only(), info={"LoggingDriver": driver}
+            "log_driver",
+            keys,
+            costs=host.new_containers_only(),
+            info={"LoggingDriver": driver},
+            notes=notes,
         )
     defaults: dict[str, Any] = {}
     declared = host.declared.get("log-driver") or (list(host.flag("log-driver")) or [""])[-1]
+    if declared == "none":
+        reason = "the driver none keeps nothing: say in docker_daemon_log_driver where logs go"
+        return host.refused("log_driver", reason)
     if declared in ("", *_ROTATING):
         defaults["log-opts"] = {**_ROTATION, **texts}
         if not host.flag("log-driver"):
             defaults["log-driver"] = "json-file"
     return host.document("log_driver", {}, defaults, costs=host.new_containers_only())
+
+
+def _packet_filter(host: _Host, *, wanted: bool) -> list[dict[str, Any]]:
+    """The engine's own rules, where somebody has switched them off or taken them away."""
+    if not wanted:
+        return []
+    switches = [key for key in ("iptables", "ip6tables") if host.says(key)]
+    if host.version < (27,):  # where the other one is an experiment
+        switches = [key for key in switches if key == "iptables"]
+    flushed = _flushed(host)
+    if not (switches or flushed):
+        return []
+    keys = dict.fromkeys(switches or ["iptables"], True)
+    return [host.document("iptables", keys, chains=["DOCKER"] if flushed else [])]
+
+
+def _flushed(host: _Host) -> bool:
+    """Whether an engine that filters with iptables has lost its rules since it started."""
+    saved = (host.data("firewall").get("iptables") or {}).get("ipv4")
+    backend = str((host.info.get("FirewallBackend") or {}).get("Driver", ""))
+    if not (host.info and isinstance(saved, str)) or backend.startswith("nftables"):
+        return False
+    if host.flag("firewall-backend") or host.declared.get("firewall-backend"):
+        return False
+    table = saved.partition("*filter\n")[2].partition("\nCOMMIT")[0]
+    return not any(line.startswith(":DOCKER ") for line in table.splitlines())
+
+
+def _registries(host: _Host, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
+    """No registry without verified TLS but those the site names; no mirror over plain HTTP."""
+    keys: dict[str, Any] = {}
+    if insecure or host.says("insecure-registries"):
+        keys["insecure-registries"] = list(insecure)
+    declared = host.declared.get("registry-mirrors")
+    if mirrors and isinstance(declared, list):
+        keys["registry-mirrors"] = [str(mirror) for mirror in declared if not _plain(str(mirror))]
+    gone = [
+        str(registry)
+        for registry in host.declared.get("insecure-registries") or ()
+        if registry not in insecure
+    ]
+    costs = f"images are no longer pulled from {_listed(gone)} until its TLS can be verified" if gone else ""
+    return host.document("insecure_registries", keys, impact="reload", costs=costs)
+
+
+def _plain(mirror: str) -> bool:
+    """Whether a mirror is reached over plain HTTP on another host."""
+    scheme, _, rest = mirror.lower().partition("://")
+    name = rest.partition("/")[0].rpartition("@")[2]
+    local = name.startswith(("localhost", "127.", "[::1]"))
+    return scheme == "http" and not local
+
+
+def _authorization(host: _Host, wanted: Sequence[str]) -> dict[str, Any]:
+    """Plugins that the site chose; the host looks whether they answer."""
+    if wanted:
+        note = "have the plugin start before the engine, which does not start without it"
+        keys = {"authorization-plugins": list(wanted)}
+        return host.document("authorization_plugins", keys, notes=[note])
+    if host.says("authorization-plugins"):
+        return host.document("authorization_plugins", {})
+    reason = (
+        "which plugin decides is the site's own choice, and none is made: install one, then name it in"
+        " docker_daemon_authorization_plugins; or waive the control"
+    )
+    return host.refused("authorization_plugins", reason)
+
+
+def _storage(host: _Host, wanted: str) -> list[dict[str, Any]]:
+    """Another driver than those that nobody maintains, where nothing is hidden by it."""
+    driver = str(host.info.get("Driver", ""))
+    if driver not in _UNMAINTAINED:
+        return []
+    if host.holds():
+        reason = (
+            f"without {driver}, the engine would no longer see its {', '.join(host.holds())}: save what you"
+            " need (docker save), remove it all, and come again"
+        )
+        return [host.refused("storage_driver", reason)]
+    keys: dict[str, Any] = {"storage-driver": wanted}
+    if host.says("storage-opts"):
+        keys["storage-opts"] = [each for each in _storage_opts(host) if not each.startswith("dm.")]
+    return [host.document("storage_driver", keys, info={"Driver": wanted})]
+
+
+def _base_device_size(host: _Host, size: str) -> list[dict[str, Any]]:
+    """The option of devicemapper that lets each container fill more of the pool."""
+    wanted = [f"dm.basesize={size}"] if size else []
+    kept = [each for each in _storage_opts(host) if each.partition("=")[0].strip() != "dm.basesize"]
+    if host.info.get("Driver") != "devicemapper" or sorted(kept + wanted) == sorted(_storage_opts(host)):
+        return []
+    return [host.document("base_device_size", {"storage-opts": kept + wanted})]
+
+
+def _storage_opts(host: _Host) -> list[str]:
+    return [str(each) for each in host.flag("storage-opts") or host.declared.get("storage-opts") or ()]
+
+
+def _cgroup_parent(host: _Host, wanted: str) -> list[dict[str, Any]]:
+    """The site's parent; else none, where there is one that the site has not approved."""
+    declared = (list(host.flag("cgroup-parent")) or [host.declared.get("cgroup-parent")])[-1]
+    approved = host.policy.get("cgroup_parents") or ()
+    if not wanted and (not declared or declared in approved):
+        return []
+    return [host.document("cgroup_parent", {"cgroup-parent": wanted}, costs=host.new_containers_only())]
+
+
+def _experimental(host: _Host, *, wanted: bool) -> list[dict[str, Any]]:
+    on = bool(host.info.get("ExperimentalBuild"))
+    if wanted or not (on or host.says("experimental")):
+        return []
+    if host.version < (27,) and host.declared.get("ip6tables") is True:
+        reason = "ip6tables needs it before engine 27.0: update the engine first"
+        return [host.refused("experimental", reason)]
+    return [host.document("experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
 
 
 def _user_namespace(host: _Host, wanted: str) -> list[dict[str, Any]]:
@@ -293,19 +504,23 @@ def _user_namespace(host: _Host, wanted: str) -> list[dict[str, Any]]:
     elif host.holds():
         reason = f"the engine would no longer see its {', '.join(host.holds())}"
     if reason:
-        return [{"name": "docker_daemon_userns_remap", "refused": reason}]
+        return [host.refused("userns_remap", reason)]
     return [host.document("userns_remap", {}, {"userns-remap": "default"}, security=["userns"])]
 
 
 def _extra(host: _Host, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keys that have no variable of their own."""
-    taken = {"live-restore", "userns-remap", "log-driver", "log-opts", "default-ulimits"}
+    own = {**dict.fromkeys(_OWN, ""), "seccomp-profile": "seccomp_profile"}
     for document in others:
         for resource in document.get("resources", ()):
-            taken |= {*resource.get("keys", ()), *resource.get("defaults", ())}
-    named = sorted(taken & set(keys))
+            own |= dict.fromkeys((*resource.get("keys", ()), *resource.get("defaults", ())), "")
+    named = sorted(own.keys() & keys)
     if named:
-        own = ", ".join(f"docker_daemon_{key.replace('-', '_')}" for key in named)
-        reason = f"docker_daemon_extra sets {', '.join(named)}: use {own}"
-        return {"name": "docker_daemon_extra", "refused": reason}
+        variables = [own[key] or f"docker_daemon_{key.replace('-', '_')}" for key in named]
+        return host.refused("extra", f"it sets {', '.join(named)}: use {', '.join(variables)}")
     return host.document("extra", keys)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

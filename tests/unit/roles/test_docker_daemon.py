@@ -148,9 +148,13 @@ def test_a_flag_that_says_the_same_is_enough() -> None:
     assert not {"icc", "log-level", "live-restore"} & set(keys)
 
 
-def test_a_flag_that_says_otherwise_is_not_hidden() -> None:
-    """The key stays in the document, and the host refuses it by name."""
-    assert wish(make(**config({"icc": ["true"]})))[0]["icc"] is False
+def test_a_flag_that_says_otherwise_is_named_and_the_rest_goes_on() -> None:
+    snapshot = make(**config({"icc": ["true"], "insecure-registry": ["a:5000"]}))
+    found = documents(snapshot)
+    assert "says --icc true, and it does not start with icc in /etc" in found["icc"]["refused"]
+    assert "--insecure-registry a:5000" in found["insecure_registries"]["refused"]
+    assert wish(snapshot)[0]["live-restore"] is True
+    assert "refused" not in documents(snapshot, insecure_registries=["a:5000"])["insecure_registries"]
 
 
 def test_limits_on_the_command_line_stay_as_they_are() -> None:
@@ -162,9 +166,12 @@ def test_limits_on_the_command_line_stay_as_they_are() -> None:
 
 def test_extra_keys_are_for_what_has_no_variable() -> None:
     assert wish(make(), extra={"mtu": 1400})[0]["mtu"] == 1400
-    refused = documents(make(), extra={"icc": True, "log-driver": "x"})["extra"]["refused"]
-    assert (
-        refused == "docker_daemon_extra sets icc, log-driver: use docker_daemon_icc, docker_daemon_log_driver"
+    refused = documents(make(), extra={"icc": True, "log-driver": "x", "seccomp-profile": ""})["extra"][
+        "refused"
+    ]
+    assert refused == (
+        "it sets icc, log-driver, seccomp-profile:"
+        " use docker_daemon_icc, docker_daemon_log_driver, seccomp_profile"
     )
 
 
@@ -182,7 +189,7 @@ def test_each_variable_says_what_it_costs() -> None:
     found = {
         name: document["impact"] for name, document in documents(make()).items() if "resources" in document
     }
-    assert found.pop("live_restore") == "reload"
+    assert found.pop("live_restore") == found.pop("insecure_registries") == "reload"
     assert set(found.values()) == {"daemon-restart"}
 
 
@@ -194,6 +201,129 @@ def test_containers_that_keep_the_old_default_are_named() -> None:
     )
     assert costs.endswith(" and 2 more")
     assert documents(make(**EMPTY))["no_new_privileges"]["costs"] == ""
+
+
+def test_debug_mode_ends_where_somebody_began_it() -> None:
+    assert wish(make(**config(debug=True)))[0]["debug"] is False
+    assert expected(make(**config(debug=True)), "log_level")["info"] == {"Debug": False}
+    # Once ours it stays wanted, or the next run would give it back.
+    assert wish(make(**config(debug=False)))[0]["debug"] is False
+    assert "debug" not in wish(make())[0]
+    assert "debug" not in wish(make(**config(debug=True)), log_level="debug")[0]
+
+
+def test_the_engines_packet_filter_is_switched_on_again() -> None:
+    keys, _ = wish(make(**config(iptables=False, ip6tables=False)))
+    assert (keys["iptables"], keys.get("ip6tables")) == (True, None)  # an experiment before 27.0
+    newer = {"docker.info": {"ServerVersion": "28.5.2"}}
+    assert wish(make(**config(iptables=False, ip6tables=False), **newer))[0]["ip6tables"] is True
+    assert "iptables" not in documents(make())
+    assert "iptables" not in documents(make(**config(iptables=False)), iptables=False)
+
+
+def test_rules_that_somebody_flushed_are_loaded_again_by_a_restart() -> None:
+    def firewall(*chains: str) -> dict[str, Any]:
+        lines = ["*filter", *(f":{chain} - [0:0]" for chain in chains), "COMMIT", "*nat", ":DOCKER - [0:0]"]
+        return {"firewall": {"iptables": {"variant": "nf_tables", "ipv4": "\n".join(lines), "ipv6": ""}}}
+
+    flushed = make(**firewall("DOCKER-USER"))
+    assert wish(flushed)[0]["iptables"] is True
+    assert expected(flushed, "iptables")["chains"] == ["DOCKER"]
+    assert "iptables" not in documents(make(**firewall("DOCKER")))
+    nftables = {"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}
+    assert "iptables" not in documents(make(**firewall(), **nftables))
+
+
+def test_registries_without_verified_tls_go_unless_the_site_names_them() -> None:
+    declared = config(
+        None,
+        **{
+            "insecure-registries": ["10.0.0.0/8", "old:5000"],
+            "registry-mirrors": ["http://mirror", "https://good", "http://127.0.0.1:5000"],
+        },
+    )
+    keys, _ = wish(make(**declared))
+    assert keys["insecure-registries"] == []
+    assert keys["registry-mirrors"] == ["https://good", "http://127.0.0.1:5000"]
+    assert (
+        "no longer pulled from 10.0.0.0/8, old:5000"
+        in documents(make(**declared))["insecure_registries"]["costs"]
+    )
+    keys, _ = wish(
+        make(**declared), insecure_registries=["old:5000"], extra={"registry-mirrors": ["http://m"]}
+    )
+    assert keys["insecure-registries"] == ["old:5000"]
+    assert keys["registry-mirrors"] == ["http://m"]
+    assert not {"insecure-registries", "registry-mirrors"} & wish(make())[0].keys()
+
+
+def test_an_authorization_plugin_is_the_sites_choice() -> None:
+    assert "the site's own choice" in documents(make())["authorization_plugins"]["refused"]
+    declared = make(**config(None, **{"authorization-plugins": ["opa"]}))
+    assert documents(declared)["authorization_plugins"]["resources"][0]["keys"] == {}
+    chosen = documents(make(), authorization_plugins=["opa"])["authorization_plugins"]
+    assert chosen["resources"][0]["keys"] == {"authorization-plugins": ["opa"]}
+    assert "before the engine" in chosen["notes"][0]
+
+
+def test_a_driver_that_nobody_maintains_goes_where_nothing_is_hidden() -> None:
+    options = config(None, **{"storage-opts": ["dm.basesize=20G", "size=1"]})
+    empty = make(**{**EMPTY, "docker.info": {**EMPTY["docker.info"], "Driver": "devicemapper"}}, **options)
+    keys, _ = wish(empty)
+    assert (keys["storage-driver"], keys["storage-opts"]) == ("overlay2", ["size=1"])
+    full = make(**{"docker.info": {"Driver": "aufs", "Images": 3, "Containers": 1}})
+    assert "no longer see its 1 containers, 3 images" in documents(full)["storage_driver"]["refused"]
+    assert "storage_driver" not in documents(make())
+
+
+def test_the_base_device_is_not_larger_than_the_site_wants() -> None:
+    options = config(None, **{"storage-opts": ["dm.basesize=20G", "dm.fs=xfs"]})
+    snapshot = make(**{"docker.info": {"Driver": "devicemapper", "Images": 1}}, **options)
+    found = documents(snapshot)["base_device_size"]
+    assert found["resources"][0]["keys"] == {"storage-opts": ["dm.fs=xfs"]}
+    assert "base_device_size" not in documents(snapshot, base_device_size="20G")
+    assert "base_device_size" not in documents(make(**options))
+
+
+def test_a_cgroup_parent_that_nobody_approved_goes() -> None:
+    declared = config(None, **{"cgroup-parent": "rogue.slice"})
+    assert wish(make(**declared))[0]["cgroup-parent"] == ""
+    assert "cgroup_parent" not in documents(make(policy={"cgroup_parents": ["rogue.slice"]}, **declared))
+    assert wish(make(), cgroup_parent="mine.slice")[0]["cgroup-parent"] == "mine.slice"
+    assert "cgroup_parent" not in documents(make())
+
+
+def test_experiments_end_unless_something_needs_them() -> None:
+    on = {"docker.info": {"ExperimentalBuild": True}}
+    assert wish(make(**config(experimental=True), **on))[0]["experimental"] is False
+    assert "experimental" not in documents(make())
+    assert "experimental" not in documents(make(**config(experimental=True)), experimental=True)
+    needed = make(**config(experimental=True, ip6tables=True), **on)
+    assert "before engine 27.0" in documents(needed)["experimental"]["refused"]
+
+
+def test_defaults_of_new_networks_need_an_engine_that_knows_them_and_reach_no_old_one() -> None:
+    options = {"bridge": {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}}
+    networks = {
+        "docker.networks": only([{"Name": "bridge", "Driver": "bridge"}, {"Name": "app", "Driver": "bridge"}])
+    }
+    found = documents(make(**networks), default_network_opts=options)["default_network_opts"]
+    assert found["resources"][0]["keys"] == {"default-network-opts": options}
+    assert found["costs"] == "reaches networks made from now on; it is not for app"
+    older = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
+    refused = documents(older, default_network_opts=options)["default_network_opts"]["refused"]
+    assert refused == "it came with engine 24.0, and this one is 20.10.24"
+    assert "default_network_opts" not in documents(make())
+    assert wish(make(), ip="127.0.0.1")[0]["ip"] == "127.0.0.1"
+
+
+def test_logs_that_are_thrown_away_wait_for_the_sites_choice() -> None:
+    nothing = make(**config(None, **{"log-driver": "none"}))
+    assert "say in docker_daemon_log_driver" in documents(nothing)["log_driver"]["refused"]
+    chosen = documents(nothing, log_driver="syslog", log_opts={"syslog-address": "tcp://log:514"})[
+        "log_driver"
+    ]
+    assert chosen["notes"] == ["no container starts while the target of its log driver is down"]
 
 
 def test_a_file_younger_than_the_engine_is_known() -> None:
