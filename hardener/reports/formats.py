@@ -40,8 +40,12 @@ FORMATS = MappingProxyType(
         each.name: each
         for each in (
             Format("csv", "CSV", "csv:CsvReport"),
+            Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport"),
             Format("json", "JSON", "native:NativeReport"),
             Format("junit", "JUnit", "junit:JUnitReport"),
+            Format("ndjson", "NDJSON", "native:LinesReport"),
+            Format("ocsf", "OCSF", "ocsf:OcsfReport"),
+            Format("sarif", "SARIF", "sarif:SarifReport"),
         )
     }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from uuid import NAMESPACE_URL, uuid5
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "urn:hardener:reports")
@@ -15,3 +16,15 @@ def identifier(kind: str, *names: str) -> str:
     not change them: consumers recognise by them what they have seen before.
     """
     return str(uuid5(_NAMESPACE, json.dumps([kind, *names])))
+
+
+class HostKeys:
+    """Names of hosts that stay different when two snapshots of one host are in a run."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def key(self, host: str) -> tuple[str, ...]:
+        """Names for ``identifier``: the host, and which snapshot of it from the second on."""
+        self._seen[host] += 1
+        return (host,) if self._seen[host] == 1 else (host, str(self._seen[host]))

@@ -6,13 +6,13 @@ the same bytes for the same input.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.serial import compact, mappings, spaced
 from hardener.text import scalar
 
 SCHEMA = "hardener/assessment/1"
@@ -23,54 +23,93 @@ class NativeReport(Report):
 
     def __init__(self, run: RunInfo) -> None:
         super().__init__(run)
-        self._hosts = 0
-        self._unreachable = 0
-        self._counts: Counter[Status] = Counter()
+        self._totals = _Totals()
 
     def begin(self) -> str:
         """Schema and run."""
-        run = {
-            "id": scalar(self.run.run_id),
-            "tool_version": self.run.tool_version,
-            "benchmark": self.run.benchmark,
-            "catalogue_digest": self.run.catalogue_digest,
-            "ansible_version": self.run.ansible_version or None,
-            "started": utc(self.run.started),
-            "ended": utc(self.run.ended),
-        }
-        return f'{{"schema": {_json(SCHEMA)},\n"run": {_json(run)},\n"hosts": ['
+        return f'{{"schema": {spaced(SCHEMA)},\n"run": {spaced(_run(self.run))},\n"hosts": ['
 
     def host(self, assessment: Assessment) -> str:
         """One host with all its findings."""
-        comma = "," if self._hosts else ""
-        counts = assessment.counts()
-        self._hosts += 1
-        self._unreachable += bool(assessment.unreachable)
-        self._counts.update(counts)
-        head = {
-            "host": scalar(assessment.host),
-            "benchmark": assessment.benchmark,
-            "collected_at": scalar(assessment.collected_at) or None,
-            "unreachable": scalar(assessment.unreachable) or None,
-            "facts": {scalar(key): scalar(value) for key, value in sorted(assessment.facts.items())},
-            "counts": _counts(counts),
-        }
-        findings = ",\n".join(_json(_finding(each, assessment.benchmark)) for each in assessment.findings)
-        return f'{comma}\n{_json(head)[:-1]}, "findings": [\n{findings}\n]}}'
+        comma = "," if self._totals.hosts else ""
+        self._totals.add(assessment)
+        findings = ",\n".join(spaced(_finding(each, assessment.benchmark)) for each in assessment.findings)
+        return f'{comma}\n{spaced(_host(assessment))[:-1]}, "findings": [\n{findings}\n]}}'
 
     def end(self) -> Iterator[str]:
         """The totals, so that a reader can see that nothing is missing."""
-        summary = {
-            "hosts": self._hosts,
+        yield f'\n],\n"summary": {spaced(self._totals.summary())}}}\n'
+
+
+class LinesReport(Report):
+    """The same as JSON lines: the run, then each host, then the totals; for what reads as it comes.
+
+    A line has one key: ``run``, ``host`` or ``summary``, each as the schema describes it.
+    """
+
+    def __init__(self, run: RunInfo) -> None:
+        super().__init__(run)
+        self._totals = _Totals()
+
+    def begin(self) -> str:
+        """The run."""
+        return f"{compact({'schema': SCHEMA, 'run': _run(self.run)})}\n"
+
+    def host(self, assessment: Assessment) -> str:
+        """One host with all its findings."""
+        self._totals.add(assessment)
+        findings = [_finding(each, assessment.benchmark) for each in assessment.findings]
+        return f"{compact({'host': _host(assessment) | {'findings': findings}})}\n"
+
+    def end(self) -> Iterator[str]:
+        """The totals; a file without them is cut off."""
+        yield f"{compact({'summary': self._totals.summary()})}\n"
+
+
+class _Totals:
+    """What is counted while the hosts pass."""
+
+    def __init__(self) -> None:
+        self.hosts = 0
+        self._unreachable = 0
+        self._counts: Counter[Status] = Counter()
+
+    def add(self, assessment: Assessment) -> None:
+        self.hosts += 1
+        self._unreachable += bool(assessment.unreachable)
+        self._counts.update(assessment.counts())
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "hosts": self.hosts,
             "unreachable": self._unreachable,
             "findings": self._counts.total(),
             "counts": _counts(self._counts),
         }
-        yield f'\n],\n"summary": {_json(summary)}}}\n'
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+def _run(run: RunInfo) -> dict[str, Any]:
+    return {
+        "id": scalar(run.run_id),
+        "tool_version": run.tool_version,
+        "benchmark": run.benchmark,
+        "catalogue_digest": run.catalogue_digest,
+        "ansible_version": run.ansible_version or None,
+        "started": utc(run.started),
+        "ended": utc(run.ended),
+    }
+
+
+def _host(assessment: Assessment) -> dict[str, Any]:
+    """A host without its findings."""
+    return {
+        "host": scalar(assessment.host),
+        "benchmark": assessment.benchmark,
+        "collected_at": scalar(assessment.collected_at) or None,
+        "unreachable": scalar(assessment.unreachable) or None,
+        "facts": {scalar(key): scalar(value) for key, value in sorted(assessment.facts.items())},
+        "counts": _counts(assessment.counts()),
+    }
 
 
 def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
@@ -97,14 +136,7 @@ def _finding(finding: Finding, benchmark: str) -> dict[str, Any]:
         "evidence": [scalar(each) for each in verdict.evidence],
         "checked": verdict.checked,
         "remediation": _remediation(control),
-        "mappings": [
-            {
-                "framework": mapping.framework,
-                "requirements": list(mapping.requirements),
-                "source": mapping.source,
-            }
-            for mapping in control.mappings
-        ],
+        "mappings": mappings(control),
     }
 
 

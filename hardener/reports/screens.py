@@ -65,6 +65,7 @@ def summary_screen(summary: Summary, files: Mapping[str, Path]) -> RenderableTyp
         *_cases("Failing", summary.cases(Status.FAIL), summary),
         *_cases("Could not be decided", summary.cases(Status.ERROR), summary),
         *_worst(summary),
+        *_hosts("The last change does not stand", summary.last_runs),
         *_hosts("Unreachable: all their controls count as errors", summary.unreachable),
         *_manual(summary),
         *_files(files),

@@ -46,6 +46,7 @@ class Summary:
         self.counts: Counter[Status] = Counter()
         self.sections: dict[str, Counter[Status]] = {}
         self.unreachable: list[tuple[str, str]] = []
+        self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
         self._cases: dict[tuple[Status, str], Cases] = {}
         self._worst: list[tuple[Toll, int]] = []
 
@@ -66,6 +67,8 @@ class Summary:
             self.counts[finding.status] += 1
             if finding.status in (Status.FAIL, Status.ERROR) and not assessment.unreachable:
                 self._keep(finding, place, assessment)
+        if last_run := assessment.facts.get("last_run"):
+            self.last_runs.append((line(assessment.host), line(last_run)))
         if assessment.unreachable:
             self.unreachable.append((line(assessment.host), line(assessment.unreachable)))
         else:

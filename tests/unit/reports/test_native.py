@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 import hardener
 from hardener.model import Impact, Severity, Status
 from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.native import NativeReport
+from hardener.reports.native import LinesReport, NativeReport
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
 
 SCHEMA = json.loads((Path(hardener.__file__).parent / "assessment.schema.json").read_text())
@@ -128,3 +128,13 @@ def test_the_schema_knows_every_word_of_the_model() -> None:
     assert finding["severity"]["enum"] == [severity.value for severity in Severity]
     assert finding["remediation"]["properties"]["impact"]["enum"] == [*(each.value for each in Impact), None]
     assert list(SCHEMA["$defs"]["counts"]["properties"]) == [status.value for status in Status]
+
+
+def test_json_lines_say_the_same(write: Callable[..., Path], run: RunInfo) -> None:
+    hosts = [assessment(), gone()]
+    path = write(*hosts).with_name("report.ndjson")
+    write_reports(hosts, {path: LinesReport(run)})
+    first, *middle, last = map(json.loads, path.read_text(encoding="ascii").splitlines())
+    whole = first | {"hosts": [each["host"] for each in middle]} | last
+    assert list(VALIDATOR.iter_errors(whole)) == []
+    assert whole == read(write(*hosts))

@@ -1,0 +1,140 @@
+"""The DefectDojo report (Generic Findings Import): a finding is a control that fails or is waived on a host.
+
+The title names the host, since DefectDojo tells findings apart by it. A waived control is imported as an
+accepted risk. A host that could not be evaluated is a finding of its own, so that its silence is not taken
+for a pass. DefectDojo renders texts as Markdown, so what strangers wrote is code there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.identity import HostKeys, identifier
+from hardener.reports.interface import Report, RunInfo
+from hardener.reports.markup import code
+from hardener.reports.serial import compact
+from hardener.reports.wording import first, offender, section_name, share
+from hardener.text import line, shorten
+
+_OFFENDERS_SHOWN = 50
+_EVIDENCE_SHOWN = 20
+_TITLE = 500  # characters; the column holds 511
+
+# What DefectDojo accepts as the host of an endpoint; a name that is none stands in the title alone.
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+
+
+class DefectDojoReport(Report):
+    """JSON for DefectDojo."""
+
+    def __init__(self, run: RunInfo) -> None:
+        super().__init__(run)
+        self._hosts = HostKeys()
+        self._findings = 0
+
+    def begin(self) -> str:
+        """The test that DefectDojo makes of the import."""
+        head = {
+            "name": f"hardener {self.run.benchmark}",
+            "type": "hardener",
+            "version": self.run.tool_version,
+        }
+        return f'{compact(head)[:-1]},"findings":['
+
+    def host(self, assessment: Assessment) -> str:
+        """The findings of one host."""
+        text = ""
+        for finding in self._of(assessment, self._hosts.key(assessment.host)):
+            text += f"{',' if self._findings else ''}\n{compact(finding)}"
+            self._findings += 1
+        return text
+
+    def end(self) -> Iterator[str]:
+        """The end of the list."""
+        yield "\n]}\n"
+
+    def _of(self, assessment: Assessment, key: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        name = " #".join(key)
+        if assessment.unreachable:
+            yield self._common(assessment) | {
+                "title": shorten(line(f"Host not evaluated: {name}"), _TITLE - 40),
+                "severity": "Info",
+                "description": f"The host could not be reached: {code(assessment.unreachable, 2000)}",
+                "unique_id_from_tool": identifier("unreachable", *key),
+                "vuln_id_from_tool": "host-unreachable",
+                "tags": ["hardener"],
+            }
+            return
+        for finding in assessment.findings:
+            if finding.status in (Status.FAIL, Status.WAIVED):
+                control, waived = finding.control, finding.status is Status.WAIVED
+                place = control.id_in(assessment.benchmark)
+                yield self._common(assessment) | {
+                    "title": shorten(line(f"{place} {control.title}: {name}"), _TITLE - 40),
+                    "severity": control.severity.capitalize(),
+                    "description": _description(finding, assessment),
+                    "impact": control.rationale,
+                    "mitigation": _mitigation(control),
+                    "references": "\n".join(_references(control)),
+                    "active": not waived,
+                    "risk_accepted": waived,
+                    "unique_id_from_tool": identifier("finding", *key, control.slug),
+                    "vuln_id_from_tool": control.slug,
+                    "nb_occurences": max(1, len(finding.verdict.offenders)),
+                    "tags": ["hardener", assessment.benchmark, control.section],
+                }
+
+    def _common(self, assessment: Assessment) -> dict[str, Any]:
+        common: dict[str, Any] = {
+            "date": self.run.ended.astimezone(UTC).date().isoformat(),
+            "static_finding": False,
+            "dynamic_finding": True,
+        }
+        if _HOSTNAME.fullmatch(assessment.host):
+            common["endpoints"] = [{"host": assessment.host}]
+        return common
+
+
+def _description(finding: Finding, assessment: Assessment) -> str:
+    verdict = finding.verdict
+    lines = [
+        f"Host: {code(assessment.host)}",
+        f"Section: {section_name(finding.control, assessment.benchmark)}",
+        f"Expected: {code(verdict.expected, 2000)}",
+        f"Found: {code(verdict.actual, 2000)}",
+    ]
+    text = "\n\n".join(lines)
+    if verdict.offenders:
+        text += f"\n\nOffenders ({share(verdict) or len(verdict.offenders)}):\n"
+        text += "".join(
+            f"\n- {each}"
+            for each in first([code(offender(each)) for each in verdict.offenders], _OFFENDERS_SHOWN)
+        )
+    if verdict.evidence:
+        text += "\n\nEvidence:\n"
+        text += "".join(
+            f"\n- {each}" for each in first([code(each, 1000) for each in verdict.evidence], _EVIDENCE_SHOWN)
+        )
+    return text
+
+
+def _mitigation(control: Control) -> str:
+    role = control.remediation
+    if not role:
+        return control.fix
+    return (
+        f"{control.fix}\n\nThe role `{role.role}` of hardener does it, decided by `{role.variable}`"
+        f" (impact: {IMPACTS[role.impact]})."
+    )
+
+
+def _references(control: Control) -> Iterator[str]:
+    for mapping in control.mappings:
+        framework = FRAMEWORKS.get(mapping.framework, mapping.framework)
+        source = SOURCES.get(mapping.source, mapping.source)
+        yield f"- {framework}: {', '.join(mapping.requirements)} (mapped by {source})"

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from hardener.model import Assessment
+from hardener.reports.defectdojo import DefectDojoReport
+from hardener.reports.interface import RunInfo, write_reports
+from tests.unit.reports.conftest import assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.schemas import validators
+
+Write = Callable[..., Path]
+((_, VALIDATE),) = validators("defectdojo.json").items()
+
+
+@pytest.fixture
+def write(tmp_path: Path, run: RunInfo) -> Write:
+    def report(*assessments: Assessment) -> Path:
+        path = tmp_path / "defectdojo.json"
+        write_reports(assessments, {path: DefectDojoReport(run)})
+        return path
+
+    return report
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    document = json.loads(path.read_text(encoding="ascii"))
+    VALIDATE(document)
+    findings: list[dict[str, Any]] = document["findings"]
+    return findings
+
+
+def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
+    golden("defectdojo.json", write(assessment(), gone()).read_text())
+
+
+def test_no_host_is_a_valid_report(write: Write) -> None:
+    assert read(write()) == []
+
+
+def test_what_fails_is_active_and_what_is_waived_is_an_accepted_risk(write: Write) -> None:
+    found = [
+        (each["vuln_id_from_tool"], each["severity"], each["active"], each["risk_accepted"])
+        for each in read(write(assessment()))
+    ]
+    assert found == [
+        ("audit-dockerd", "High", True, False),
+        ("daemon-icc", "Medium", False, True),
+        ("container-not-privileged", "Critical", True, False),
+    ]
+
+
+def test_hosts_are_told_apart(write: Write) -> None:
+    findings = read(write(assessment("a"), assessment("b"), assessment("b"), gone("c"), gone("c")))
+    assert len({each["title"] for each in findings}) == len(findings) == 11
+    assert len({each["unique_id_from_tool"] for each in findings}) == len(findings)
+
+
+def test_a_host_without_facts_is_not_silent(write: Write) -> None:
+    (only,) = read(write(gone("web_1")))
+    assert only["title"] == "Host not evaluated: web_1"
+    assert only["severity"] == "Info"
+    assert "`ssh: connection refused`" in only["description"]
+
+
+def test_the_endpoint_is_the_host_where_its_name_can_be_one(write: Write) -> None:
+    assert read(write(gone("db01.example.com")))[0]["endpoints"] == [{"host": "db01.example.com"}]
+    for host in ("web_1", "", "a b", "http://evil.example", "-x"):
+        assert "endpoints" not in read(write(gone(host)))[0]
+
+
+def test_it_says_what_to_do_and_who_maps_it(write: Write) -> None:
+    finding = read(write(assessment()))[0]
+    assert "`audit_rules_audit-dockerd`" in finding["mitigation"]
+    assert finding["references"] == "- CIS Controls v8: 4.1, 4.8 (mapped by the benchmark)"
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile_text)
+def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
+    path = write(hostile_assessment(text), gone(text, reason=text))
+    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
+    read(path)

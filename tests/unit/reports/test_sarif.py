@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from hardener.model import Assessment, Status
+from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.sarif import SarifReport
+from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.schemas import validators
+
+Write = Callable[..., Path]
+VALIDATORS = validators("sarif.json", "sarif-schema-2.1.0.json")
+
+
+@pytest.fixture
+def write(tmp_path: Path, run: RunInfo) -> Write:
+    def report(*assessments: Assessment) -> Path:
+        path = tmp_path / "report.sarif"
+        write_reports(assessments, {path: SarifReport(run)})
+        return path
+
+    return report
+
+
+def read(path: Path) -> Any:
+    document = json.loads(path.read_text(encoding="ascii"))
+    for validate in VALIDATORS.values():
+        validate(document)
+    (only,) = document["runs"]
+    rules = [rule["id"] for rule in only["tool"]["driver"]["rules"]]
+    assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in only["results"])
+    return only
+
+
+def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
+    golden("report.sarif", write(assessment(), gone()).read_text())
+
+
+def test_no_host_is_a_valid_report(write: Write) -> None:
+    assert read(write())["results"] == []
+
+
+def test_what_fails_and_what_is_waived_are_results(write: Write) -> None:
+    results = read(write(assessment("a"), assessment("b")))["results"]
+    found = [(each["ruleId"], bool(each["suppressions"])) for each in results]
+    assert found == [("audit-dockerd", False), ("daemon-icc", True), ("container-not-privileged", False)] * 2
+    hosts = [each["locations"][0]["logicalLocations"][0] for each in results]
+    assert [(each["kind"], each["name"]) for each in hosts] == [("host", "a")] * 3 + [("host", "b")] * 3
+
+
+def test_one_run_however_many_hosts_and_every_control_is_a_rule(write: Write) -> None:
+    only = read(write(*(assessment(f"h{n}") for n in range(30))))
+    assert [rule["id"] for rule in only["tool"]["driver"]["rules"]] == [each.slug for each in CONTROLS]
+    assert only["properties"]["hosts"] == 30
+    assert only["properties"]["counts"][Status.FAIL] == 60
+
+
+def test_fingerprints_outlive_the_run(tmp_path: Path, write: Write, run: RunInfo) -> None:
+    first = read(write(assessment()))["results"]
+    later = tmp_path / "later"
+    write_reports([assessment()], {later: SarifReport(RunInfo("another", "9.9", *_rest(run)))})
+    second = read(later)["results"]
+    assert [each["partialFingerprints"] for each in first] == [each["partialFingerprints"] for each in second]
+    assert not {each["guid"] for each in first} & {each["guid"] for each in second}
+
+
+def _rest(run: RunInfo) -> tuple[Any, ...]:
+    return run.benchmark, run.catalogue_digest, run.ansible_version, run.started, run.ended
+
+
+def test_two_snapshots_of_a_host_are_told_apart(write: Write) -> None:
+    results = read(write(assessment("a"), assessment("a")))["results"]
+    assert len({each["partialFingerprints"]["hardener/v1"] for each in results}) == len(results)
+
+
+def test_the_place_is_the_role_or_the_page(write: Write) -> None:
+    results = {each["ruleId"]: each for each in read(write(assessment()))["results"]}
+    places = {
+        slug: each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for slug, each in results.items()
+    }
+    assert places["audit-dockerd"] == "roles/audit_rules/defaults/main.yml"
+    assert places["container-not-privileged"] == "docs/controls/container-not-privileged.md"
+
+
+def test_what_could_not_be_evaluated_is_said(write: Write) -> None:
+    (invocation,) = read(write(assessment("db1"), gone("web_1")))["invocations"]
+    assert invocation["executionSuccessful"] is False
+    said = [
+        (each["descriptor"]["id"], each["message"]["text"])
+        for each in invocation["toolExecutionNotifications"]
+    ]
+    assert said == [
+        ("host-unreachable", "web_1 was not evaluated: ssh: connection refused"),
+        ("control-not-evaluated", "H.7 not evaluated on db1: lsm could not be read: permission denied"),
+    ]
+
+
+def test_no_text_becomes_a_link_or_a_placeholder(write: Write) -> None:
+    (first, *_) = read(write(hostile_assessment("[click](http://evil.example) {0}")))["results"]
+    text = first["message"]["text"]
+    assert "\\[click\\](http://evil.example)" in text
+    assert not re.search(r"(?<!\\)\[[^\]]*(?<!\\)\]\(", text)
+    assert "{{0}}" in text
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile_text)
+def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
+    path = write(hostile_assessment(text), gone(text, reason=text))
+    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
+    read(path)
