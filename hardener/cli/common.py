@@ -136,6 +136,20 @@ class ReportFiles:
         return (*((each, path) for each, path in short if path), *self.report)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What may be changed, how much of it is shown, and what is kept."""
+
+    allow: Impact | None
+    check: bool
+    diff: bool
+    snapshots: Path | None
+
+    def kept(self, when: str) -> Path | None:
+        """Where the snapshots of ``before`` or ``after`` go."""
+        return self.snapshots and self.snapshots / when
+
+
 def require_writable(path: Path) -> None:
     """Refuse a file that cannot be written, before the work whose result it is to hold.
 
@@ -277,6 +291,20 @@ allow_option = click.option(
     callback=lambda _context, _parameter, value: value and Impact(value),
     help="The worst that a change may cost a host; what costs more is held and listed."
     "  [default: converge_allow of the inventory, else daemon-restart]",
+)
+
+change_options = _group(
+    "changes",
+    Changes,
+    allow_option,
+    click.option("--check", is_flag=True, help="Change nothing; say what would change."),
+    click.option("--diff", is_flag=True, help="Show every change as a unified diff."),
+    click.option(
+        "--snapshots",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Keep the collected facts in this folder, below before/ and after/.",
+    ),
 )
 
 exit_zero_option = click.option(

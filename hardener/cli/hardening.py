@@ -102,7 +102,7 @@ def apply(
             if event.action == "converge" and event.state is not State.SKIPPED:
                 answers[event.host] = event
                 if not check:
-                    _tell(event, progress)
+                    tell(event, progress)
             if diff:
                 progress.clear()
                 for text in render(event.host, event.data.get("diff")):
@@ -135,7 +135,7 @@ def _nothing_possible(answer: TaskResult | None) -> bool:
     )
 
 
-def _tell(event: TaskResult, progress: Progress) -> None:
+def tell(event: TaskResult, progress: Progress) -> None:
     """Show what the transaction did on a host, and what it left undone."""
     host = line(event.host)
     if not event.reason and event.data.get("msg"):

@@ -22,6 +22,7 @@ class FakeFleet:
 
     snapshots: dict[str, Snapshot | str] = field(default_factory=dict)
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
+    install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -42,7 +43,8 @@ class FakeRun:
     def __init__(self, fleet: FakeFleet, playbook: str, options: Mapping[str, Any]) -> None:
         self.fleet = fleet
         self.variables = options["variables"]
-        self.results = self.audit if playbook == "audit" else self.harden
+        results = {"audit": self.audit, "provision": self.provision}
+        self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
 
     def __enter__(self) -> Self:
@@ -67,6 +69,18 @@ class FakeRun:
                 path = Path(self.variables["collect_dest"]) / f"{abs(hash(host))}.json"
                 path.write_text(json.dumps(snapshot.raw))
                 yield TaskResult(host, "collect", State.OK, data={"snapshot": str(path)})
+
+    def provision(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            if host not in self.variables["provision_hosts"]:
+                yield TaskResult(host, "include_role", State.SKIPPED)
+                continue
+            data = self.fleet.install(host)
+            if data.get("failed"):
+                yield TaskResult(host, "command", State.FAILED, data["msg"])
+            else:
+                yield TaskResult(host, "converge", State.CHANGED, data={"outcome": "changed", **data})
+                yield TaskResult(host, "set_fact", State.OK)
 
     def harden(self) -> Iterator[TaskResult]:
         for host in self.fleet.snapshots:

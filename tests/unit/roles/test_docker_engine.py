@@ -107,7 +107,7 @@ def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None
     assert role_filter("docker_engine", "docker_engine_state")(bare().raw) == "missing"
     (hold,) = documents(bare()).values()
     assert sorted(files(hold)) == HOLDS
-    # The file is its own condition: whoever removes it lets the engine go, whether systemd hears of it or not.
+    # The file is its own condition: whoever removes it lets the engine go, with or without a daemon-reload.
     condition = f"[Unit]\nConditionPathExists=!{HOLDS[0]}\n"
     assert all(content.endswith(condition) for content in files(hold).values())
     assert hold["activations"] == [{"name": "systemd-reload", "when": HOLDS}]

@@ -1,0 +1,107 @@
+"""``hardener provision``: Docker where there is none, configured before it first starts; then harden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from hardener.cli.common import (
+    Changes,
+    Conversation,
+    FleetOptions,
+    ReportFiles,
+    Selection,
+    change_options,
+    fleet_options,
+    report_options,
+    selection_options,
+    verbose_option,
+)
+from hardener.errors import ExitCode
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.fleet import Fleet
+    from hardener.model import Assessment
+
+# What an assessment says of Docker on a host where it is not installed, or has yet to start.
+_WITHOUT = ("none", "not answering")
+
+
+@click.command(short_help="Make bare hosts hardened Docker hosts.")
+@fleet_options
+@selection_options
+@change_options
+@report_options
+@verbose_option
+@click.pass_obj
+def provision(
+    conversation: Conversation,
+    *,
+    hosts: FleetOptions,
+    selection: Selection,
+    changes: Changes,
+    files: ReportFiles,
+) -> ExitCode:
+    """Install Docker on the hosts that have none, then do what `hardener harden` does.
+
+    Docker does not run before its configuration is in place: its units are held while it is installed, and
+    it is started by the transaction that brings the configuration. A run that is interrupted leaves it held,
+    through a reboot too; the next one goes on. A host that has Docker is hardened, and no more.
+
+    The reports compare what is true at the end with what was true before Docker was there.
+
+    \b
+    hardener provision -i inventory.yml --allow connectivity --junit junit.xml
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.auditing import audited
+    from hardener.cli.changing import change
+    from hardener.cli.hardening import SEVERITY, announce
+    from hardener.cli.progress import echo
+    from hardener.plan import plan
+
+    started = datetime.now(UTC)
+    plain = conversation.verbose
+    fleet = hosts.fleet(echo if plain else None)
+    with audited(fleet, selection, snapshots=changes.kept("before"), plain=plain) as before:
+        without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
+    failed = _install(fleet, without, changes, plain=plain) if without else False
+    now: Sequence[Assessment] = before
+    if without and not changes.check:
+        with audited(fleet, selection, snapshots=None, plain=plain) as now:
+            pass
+    plans = [each for each in map(plan, now) if each.steps]
+    announce(plans)
+    code = change(
+        fleet, plans, selection, changes, files, before=before, now=now, started=started, plain=plain
+    )
+    return max(code, ExitCode.INCOMPLETE, key=SEVERITY.index) if failed else code
+
+
+def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> bool:
+    """Have an engine on these hosts; the answer says whether one of them has none for all that."""
+    from hardener.cli.diffs import render
+    from hardener.cli.hardening import tell
+    from hardener.cli.progress import Progress
+    from hardener.fleet import Hosts, State, TaskResult
+
+    click.echo(f"install: {', '.join(map(line, hosts))}", err=True)
+    variables = {"provision_hosts": list(hosts), "harden_plan": {}}
+    with (
+        fleet.run("provision", variables=variables, check=changes.check, diff=changes.diff) as run,
+        Progress("check" if changes.check else "install", last="set_fact", plain=plain) as progress,
+    ):
+        for event in run:
+            progress.show(Hosts(tuple(hosts)) if isinstance(event, Hosts) else event)
+            if not isinstance(event, TaskResult):
+                continue
+            if event.action == "converge" and event.state is State.CHANGED:
+                tell(event, progress)
+            if changes.diff:
+                progress.clear()
+                for text in render(event.host, event.data.get("diff")):
+                    click.echo(text)
+    return any(not run.outcomes[host].ended_well for host in hosts)

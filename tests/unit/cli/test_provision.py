@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from hardener.snapshot import Snapshot
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.test_harden import ONLY, bridge, changing
+from tests.unit.snapshots import no_engine, silent_engine
+
+Hardener = Callable[..., Result]
+
+
+def installing(fleet: FakeFleet, engine: Snapshot) -> Callable[[str], dict[str, Any]]:
+    """An installation that succeeds, after which the host is that one."""
+
+    def install(host: str) -> dict[str, Any]:
+        fleet.snapshots[host] = engine
+        return {"msg": "created /etc/docker/daemon.json; start docker"}
+
+    return install
+
+
+def playbooks(fleet: FakeFleet) -> list[str]:
+    return [playbook for playbook, _ in fleet.runs]
+
+
+@pytest.mark.parametrize("without", [no_engine(), silent_engine()], ids=["bare", "held"])
+def test_a_host_without_an_engine_gets_one_and_is_hardened(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, without: Snapshot
+) -> None:
+    fleet.snapshots = {"new": without, "old": bridge(icc=False)}
+    fleet.install = installing(fleet, bridge(icc=True))
+    fleet.converge = changing(fleet)
+    result = hardener("provision", "-i", "inv,", *ONLY, "--json", str(tmp_path / "report.json"))
+    assert result.exit_code == 0
+    assert playbooks(fleet) == ["audit", "provision", "audit", "harden", "audit"]
+    assert fleet.runs[1][1]["variables"] == {"provision_hosts": ["new"], "harden_plan": {}}
+    assert fleet.runs[3][1]["variables"] == {"harden_plan": {"new": {"docker_daemon": ["docker_daemon_icc"]}}}
+    assert "install: new\n" in result.stderr
+    assert "new: created /etc/docker/daemon.json; start docker\n" in result.stderr
+    # The comparison is with the host as it was, not with what the installation left to be done.
+    before = json.loads((tmp_path / "report.before.json").read_text())
+    assert before["summary"]["counts"].get("fail", 0) == 0
+
+
+def test_nothing_is_left_to_be_done_where_the_engine_begins_as_it_should(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {"new": no_engine()}
+    fleet.install = installing(fleet, bridge(icc=False))
+    result = hardener("provision", "-i", "inv,", *ONLY)
+    assert result.exit_code == 0
+    assert playbooks(fleet) == ["audit", "provision", "audit"]
+    assert "nothing fails that a role remediates" in result.stderr
+
+
+def test_where_every_host_has_an_engine_it_hardens(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"old": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 0
+    assert playbooks(fleet) == ["audit", "harden", "audit"]
+    assert "install" not in hardener("provision", "-i", "inv,", *ONLY).stderr
+
+
+def test_an_engine_that_cannot_be_installed_is_no_success(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"new": no_engine()}
+    fleet.install = lambda host: {"failed": True, "msg": "Unable to locate package docker.io"}
+    result = hardener("provision", "-i", "inv,", *ONLY)
+    assert result.exit_code == 4
+    assert "new: failed: Unable to locate package docker.io\n" in result.stderr
+
+
+def test_a_host_that_does_not_answer_is_not_taken_for_a_bare_one(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {"gone": "timed out"}
+    assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 4
+    assert playbooks(fleet) == ["audit"]
+
+
+def test_check_installs_nothing(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"new": no_engine()}
+    result = hardener("provision", "-i", "inv,", *ONLY, "--check", "--diff")
+    assert result.exit_code == 0
+    assert playbooks(fleet) == ["audit", "provision"]
+    assert (fleet.runs[1][1]["check"], fleet.runs[1][1]["diff"]) == (True, True)
