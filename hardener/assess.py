@@ -9,6 +9,7 @@ from hardener.checks import Check, all_checks
 from hardener.model import Assessment, Control, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
+_NOT_STANDING = ("rolled_back", "rollback_failed", "unconfirmed")
 SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
 
@@ -71,4 +72,7 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
     except (FactUnavailable, AttributeError):
         with suppress(FactUnavailable, AttributeError):
             summary["docker"] = "not answering" if snapshot.engine_installed else "none"
+    with suppress(FactUnavailable, AttributeError, TypeError, LookupError):
+        if (run := snapshot.last_run) and run["outcome"] in _NOT_STANDING:
+            summary["last_run"] = f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}"
     return summary

@@ -162,6 +162,12 @@ class Snapshot:
         """Every image: ``{"inspect": …, "history": [...]}``."""
         return self.fact("docker.images")  # type: ignore[no-any-return]
 
+    @cached_property
+    def last_run(self) -> JSONObject | None:
+        """The last run of hardener that changed this host, None where there was none."""
+        runs = self.fact_or("hardener.runs", {}).get("runs") or ()
+        return runs[0] if runs else None
+
     # --- the daemon's declared configuration ------------------------------------------------------------
 
     @cached_property

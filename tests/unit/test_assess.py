@@ -115,3 +115,20 @@ def test_a_host_without_facts_is_judged_too(controls: tuple[Control, ...]) -> No
     )
     assert assessment.counts() == {Status.ERROR: len(controls)}
     assert unreachable("db02", "", controls, benchmark=BENCHMARK).unreachable == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("changed", None),
+        ("rolled_back", "rolled back: not confirmed within 180 s"),
+        ("unconfirmed", "unconfirmed: not confirmed within 180 s"),
+    ],
+)
+def test_a_host_whose_last_change_does_not_stand_says_so(
+    controls: tuple[Control, ...], outcome: str, said: str | None
+) -> None:
+    run = {"run": "r", "outcome": outcome, "reason": "not confirmed within 180 s", "who": "", "armed": False}
+    earlier = {**run, "outcome": "rolled_back"}
+    snapshot = make(**{"hardener.runs": {"runs": [run, earlier], "unfinished": None}})
+    assert assess(snapshot, controls, benchmark=BENCHMARK).facts.get("last_run") == said

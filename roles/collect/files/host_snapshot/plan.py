@@ -16,6 +16,7 @@ from host_snapshot import (
     mounts,
     packages,
     paths,
+    runs,
     sockets,
     swarm,
     system,
@@ -81,6 +82,7 @@ class Rest:
             ("modules", kernel.modules, _SOON),
             ("environment", lambda: environment.read(redactor), _SOON),
             ("audit.persistent", audit.persistent, _SOON),
+            ("hardener.runs", runs.read, _SOON),
             ("groups", self._groups, _SOON),
             ("users", self._users, _SOON),
         ]
