@@ -1,4 +1,4 @@
-"""Five containers move into user namespaces and back, on a real engine; also when whoever moves them is killed."""
+"""Containers of a real engine move into user namespaces and back; also when whoever moves them is killed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ print(json.dumps({"said": getattr(migration, spec["what"])()}))
 
 
 class Host:
-    """An engine with a network, mounts and subordinate ids of its own; nothing else of the machine changes."""
+    """An engine with a network, mounts and subordinate ids of its own; the machine does not change."""
 
     def __init__(self) -> None:
         self.holder = subprocess.Popen(["unshare", "--mount", "--net", "sleep", "1000000"])
@@ -274,7 +274,7 @@ def test_there_and_back(host: Host) -> None:
         entries = list(struct.iter_unpack("<HHI", os.getxattr(path, f"system.posix_acl_{name}")[4:]))
         assert (0x02, 4, BASE + 1000) in entries
         assert (0x08, 4, BASE + 1001) in entries
-    assert os.readlink(new / "link") == "../../../etc/shadow"
+    assert str((new / "link").readlink()) == "../../../etc/shadow"
     assert (new / "link").lstat().st_uid == BASE + 33
     assert (new / "acl").stat().st_mtime_ns == 10**18 + 7
     assert (new / "sparse").stat().st_blocks * 512 < 1 << 20

@@ -1,4 +1,4 @@
-"""Take everything along when the engine begins to remap users."""
+"""Take everything along when the engine begins to remap users, or leave it behind where that is wanted."""
 
 from __future__ import annotations
 
@@ -6,71 +6,114 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from host_converge import files, jsonkeys
 from host_converge.activations.interface import Activation
-from host_converge.errors import Refused
-from host_converge.impacts import IMPACTS
+from host_converge.errors import Failed, Refused
+from host_converge.impacts import CONTAINERS_RECREATE, DATA_HIDDEN
 from host_converge.planning import Plan
 
 if TYPE_CHECKING:  # imported where it is needed: few runs migrate
     from host_converge.migration.move import Migration
+    from host_converge.migration.survey import Holdings
 
 _KEY = "userns-remap"
-_RECREATE = IMPACTS[5]
+_AT_LEAST = 1800  # seconds that all else may take
+_SLOWEST = 4e6  # bytes in a second
 
 
 class UsernsMigrate(Activation):
-    """Move images, volumes, networks and containers into the data root of user namespaces.
+    """Bring an engine that holds something into user namespaces.
 
     It restarts the engine itself, with everything else that changes in its configuration: the activation
     ``docker`` is told to leave that to it.
 
     Settings: ``when``, ``config`` (path of daemon.json), ``dockerd``, ``socket``, ``unit``, ``containerd``
     (socket of the one that the engine uses), ``uids`` and ``gids`` (first of the range, and how many),
-    ``exempt`` (names of containers that may stay in the host's user namespace), ``timeout``.
+    ``exempt`` (names of containers that may stay in the host's user namespace), ``leave`` (nothing is moved:
+    images, volumes, networks and containers stay where they are, and the engine no longer sees them),
+    ``timeout``.
     """
 
     name = "userns-migrate"
-    action = "move everything into user namespaces"
     known = frozenset(
-        {"when", "config", "dockerd", "socket", "unit", "containerd", "uids", "gids", "exempt", "timeout"}
+        {
+            "when",
+            "config",
+            "dockerd",
+            "socket",
+            "unit",
+            "containerd",
+            "uids",
+            "gids",
+            "exempt",
+            "leave",
+            "timeout",
+        }
     )
 
     def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
         super().__init__(settings, check=check)
-        missing = sorted(self.known - {"when", "exempt", "timeout"} - set(settings))
+        missing = sorted(self.known - {"when", "exempt", "leave", "timeout"} - set(settings))
         if missing:
             raise Refused(f"activation {self.name}: {', '.join(missing)} is missing")
         self.config = files.real_path(settings["config"])
         self._wanted: Mapping[str, Any] = {}
+        self._leave = bool(settings.get("leave"))
         self._moved: list[str] = []
+        self.action = (
+            "begin anew in user namespaces" if self._leave else "move everything into user namespaces"
+        )
 
     def prepare(self, plan: Plan) -> None:
-        """Due when the key comes; refused where anything could not be moved."""
-        before = jsonkeys.parse(plan.before(self.config).content or b"", self.config)
+        """Due where the engine is to remap users and does not; refused where anything could not be moved."""
         self._wanted = jsonkeys.parse(plan.after(self.config).content or b"", self.config)
-        if before.get(_KEY) or not self._wanted.get(_KEY):
+        if not self._wanted.get(_KEY):
+            return
+        migration = self._migration()
+        try:
+            survey = migration.survey()
+        except Failed as failed:
+            raise Refused(f"nobody knows what the engine holds: {failed}") from failed
+        holdings = survey.holdings
+        if holdings.remapped:
             return
         self.reasons = [f"{_KEY} is switched on"]
-        self.impact = _RECREATE
-        migration = self._migration()
-        survey = migration.survey()
-        obstacles = migration.obstacles(survey)
+        self._moved = sorted(each["Name"].lstrip("/") for each in holdings.containers)
+        if self._leave:
+            self._see_what_is_left(holdings)
+            return
+        try:
+            size, obstacles = migration.obstacles(survey)
+        except Failed as failed:
+            size, obstacles = 0, [str(failed)]
         if obstacles:
             raise Refused(f"cannot move into user namespaces: {'; '.join(obstacles)}")
-        holdings = survey.holdings
-        self._moved = sorted(each["Name"].lstrip("/") for each in holdings.containers)
+        self.longest = _AT_LEAST + size / _SLOWEST
+        self.impact = CONTAINERS_RECREATE
         self.costs = (
             f"stops and makes again {len(holdings.containers)} containers, and copies {len(holdings.images)}"
             f" images, {len(survey.volumes)} volumes and {len(holdings.networks)} networks"
         )
         self.pending = survey.notes()
 
+    def _see_what_is_left(self, holdings: Holdings) -> None:
+        held = {
+            "containers": holdings.containers,
+            "images": holdings.images,
+            "volumes": holdings.volumes,
+            "networks": holdings.networks,
+        }
+        counted = ", ".join(f"{len(each)} {what}" for what, each in held.items())
+        self.longest = _AT_LEAST
+        self.impact = DATA_HIDDEN
+        self.costs = f"the engine no longer sees its {counted}; containers that run are stopped"
+
     def describe(self) -> dict[str, Any]:
-        """Action, reasons, and which containers are made again."""
-        return {**super().describe(), "recreates": self._moved}
+        """Action, reasons, and which containers are made again, or stay behind."""
+        return {**super().describe(), "leaves" if self._leave else "recreates": self._moved}
 
     def perform(self) -> None:
-        """Move everything."""
-        self.pending = self.pending + self._migration().perform()
+        """Move everything, or leave it."""
+        migration = self._migration()
+        self.pending = self.pending + (migration.leave() if self._leave else migration.perform())
 
     def problems(self) -> list[str]:
         """Containers that do not run any more."""
@@ -79,6 +122,10 @@ class UsernsMigrate(Activation):
     def undo(self) -> list[str]:
         """Back to the old root, which has everything as it was."""
         return self._migration().undo()
+
+    def undo_at_boot(self) -> list[str]:
+        """The same, before the engine starts on the old root by itself."""
+        return self._migration().undo_at_boot()
 
     def _migration(self) -> Migration:
         from host_converge.migration.move import Migration, Target, shift_from

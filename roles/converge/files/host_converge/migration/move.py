@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from host_converge import system
+from host_converge import health, system
 from host_converge.engineapi import NoAnswer, NotThere, wait_for
 from host_converge.errors import Failed
 from host_converge.migration import bridges, definition, restart, staging, survey, tree
@@ -42,6 +42,7 @@ _SETTLED = 5  # seconds for which a container has to run until it counts
 _HEALTHY = 120
 _AT_ONCE = 8
 _GRACE = 10
+_REACHED = 30  # seconds within which a published port answers again
 
 
 class Target(NamedTuple):
@@ -78,15 +79,15 @@ class Migration:
         """What there is to be moved."""
         return Survey(survey.look(self._client), self._target.shift, self._target.exempt)
 
-    def obstacles(self, found: Survey) -> list[str]:
-        """Why it cannot be done on this host, a line each."""
+    def obstacles(self, found: Survey) -> tuple[int, list[str]]:
+        """Bytes that will be copied, and why it cannot be done on this host, a line each."""
         obstacles = found.obstacles()
         new_root = self._new_root(found.holdings)
         if os.path.isdir(new_root) and os.listdir(new_root):
             obstacles.append(
                 f"{new_root} is there already, from an earlier time with user namespaces: move it away"
             )
-        return obstacles or found.measure(self._client)
+        return (0, obstacles) if obstacles else found.measure(self._client)
 
     def _new_root(self, holdings: Holdings) -> str:
         shift = self._target.shift
@@ -106,13 +107,12 @@ class Migration:
             Failed: it could not be done; ``undo`` puts everything back.
         """
         plan = self.survey()
-        obstacles = self.obstacles(plan)
+        _, obstacles = self.obstacles(plan)
         if obstacles:
             raise Failed("; ".join(obstacles))
         holdings = plan.holdings
-        old_root, new_root = holdings.info["DockerRootDir"], self._new_root(holdings)
-        self._memory.update(old_root=old_root, new_root=new_root, running=[], paused=[])
-        self._stage(STAGING)
+        self._begin(holdings)
+        old_root = self._memory["old_root"]
         helper = staging.Staging(
             dockerd=self._target.dockerd,
             config=self._target.config,
@@ -133,6 +133,33 @@ class Migration:
         self._stage(DONE)
         return [*notes, f"the former data root stays in {old_root}: nothing of it was changed or removed"]
 
+    def leave(self) -> list[str]:
+        """Leave everything behind: containers are stopped, and the engine begins anew.
+
+        Raises:
+            Failed: it could not be done; ``undo`` puts everything back.
+        """
+        holdings = survey.look(self._client)
+        self._begin(holdings)
+        self._stop_containers(holdings)
+        self._switch()
+        self._stage(DONE)
+        return [f"everything that the engine held stays in {self._memory['old_root']}, unseen"]
+
+    def _begin(self, holdings: Holdings) -> None:
+        """Note what is needed to go back, before anything is done."""
+        self._memory.update(
+            old_root=holdings.info["DockerRootDir"],
+            new_root=self._new_root(holdings),
+            running=[],
+            paused=[],
+            unwell=[],
+            made={},
+            stays_down=[],
+        )
+        self._memory["is_new"] = not os.path.isdir(self._memory["new_root"])
+        self._stage(STAGING)
+
     def _move_images(self, holdings: Holdings, new: Client) -> None:
         for image in holdings.images:
             tags = [tag for tag in image.get("RepoTags") or () if tag != "<none>:<none>"]
@@ -150,6 +177,12 @@ class Migration:
         running = holdings.running
         self._memory["running"] = [each["Id"] for each in running]
         self._memory["paused"] = [each["Id"] for each in running if each["State"].get("Paused")]
+        self._memory["stays_down"] = [  # stopped by us, they are not started again by the next start
+            each["Name"].lstrip("/")
+            for each in running
+            if (each["HostConfig"].get("RestartPolicy") or {}).get("Name") != "always"
+        ]
+        self._memory["picture"] = health.take(self._client, login_port=0)
         self._memory["unwell"] = [
             each["Name"].lstrip("/")
             for each in running
@@ -255,13 +288,16 @@ class Migration:
         problems = self._down(made[each] for each in self._memory["running"])
         if problems:
             raise Failed(f"do not run with remapped users: {'; '.join(problems)}")
+        missing, _ = health.compare(_translated(self._memory["picture"], made), seconds=_REACHED)
+        if missing:
+            raise Failed(f"with remapped users: {'; '.join(missing)}")
         for identity in self._memory["paused"]:
             self._client.call("POST", f"/containers/{made[identity]}/pause")
 
     def problems(self) -> list[str]:
         """What does not run that should."""
         made = self._memory["made"]
-        return self._down((made[each] for each in self._memory["running"]), settled=0)
+        return self._down((made[each] for each in self._memory["running"] if each in made), settled=0)
 
     def _down(self, containers: Iterable[str], *, settled: float = _SETTLED) -> list[str]:
         """Containers that do not run or are not well, after a while in which they may start."""
@@ -306,6 +342,17 @@ class Migration:
         self._dispose(keep=stage in (STARTING, DONE))
         return problems
 
+    def undo_at_boot(self) -> list[str]:
+        """The same while the host starts: the engine will start on its old root by itself.
+
+        What had been stopped stays so unless its policy is ``always``: that is for the next run to start.
+        """
+        shutil.rmtree(staging.FOLDER, ignore_errors=True)
+        if self._memory.get("stage"):
+            self._dispose(keep=self._memory["stage"] in (STARTING, DONE))
+        waiting = self._memory.get("stays_down", ())
+        return [f"still to be started, by the next run or by you: {', '.join(waiting)}"] if waiting else []
+
     def _leave_new_root(self) -> None:
         new_root, old_root = self._memory["new_root"], self._memory["old_root"]
         where = self._root()
@@ -348,7 +395,7 @@ class Migration:
     def _dispose(self, *, keep: bool) -> None:
         """Put the new root away: copies go, what containers may have written to since is kept."""
         new_root = self._memory["new_root"]
-        if not os.path.isdir(new_root):
+        if not os.path.isdir(new_root) or not self._memory["is_new"]:
             return
         for point in _mounted_below(new_root):
             system.run("umount", "--lazy", "--", point)
@@ -369,6 +416,18 @@ class Migration:
 
     def _root(self) -> str:
         return str((self._client.info() or {}).get("DockerRootDir", ""))
+
+
+def _translated(picture: Mapping[str, Any], made: Mapping[str, str]) -> dict[str, Any]:
+    """A picture of the old containers, with the ids of the new ones: nobody has restarted those yet."""
+    containers = {
+        made[identity]: {**known, "restarts": 0 if known["restarts"] >= 0 else -1}
+        for identity, known in picture["containers"].items()
+    }
+    found: dict[str, Any] = {**picture, "containers": containers}
+    for key in ("ports", "networks"):
+        found[key] = [{**each, "container": made[each["container"]]} for each in picture[key]]
+    return found
 
 
 def shift_from(settings: Mapping[str, Any]) -> Shift:

@@ -46,6 +46,11 @@ class Holdings(NamedTuple):
         ]
 
     @property
+    def remapped(self) -> bool:
+        """Whether the engine is in user namespaces already."""
+        return any("name=userns" in str(option) for option in self.info.get("SecurityOptions") or ())
+
+    @property
     def running(self) -> list[Inspected]:
         """Containers that have to run again."""
         return [each for each in self.containers if each["State"].get("Running")]
@@ -172,8 +177,8 @@ class Survey:
                 found.append(f"the volume {volume['Name']} is elsewhere, and its owners stay as they are")
         return found
 
-    def measure(self, client: Client) -> list[str]:
-        """Whether the files can be copied, and there is room for them. Returns what is in the way.
+    def measure(self, client: Client) -> tuple[int, list[str]]:
+        """Bytes that the copies need, and what is in the way of making them.
 
         Raises:
             Failed: something cannot be read.
@@ -203,7 +208,7 @@ class Survey:
         needed += needed // 20 + _SPARE
         if free < needed:
             found.append(f"{root} has {_size(free)} free, and {_size(needed)} are needed to copy everything")
-        return found
+        return needed, found
 
     def _images(self, client: Client) -> int:
         """Room that images need: all layers once more, and the largest one twice on its way."""
