@@ -43,8 +43,10 @@ FORMATS = MappingProxyType(
             Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport"),
             Format("json", "JSON", "native:NativeReport"),
             Format("junit", "JUnit", "junit:JUnitReport"),
+            Format("markdown", "Markdown", "markdown:MarkdownReport"),
             Format("ndjson", "NDJSON", "native:LinesReport"),
             Format("ocsf", "OCSF", "ocsf:OcsfReport"),
+            Format("oscal", "OSCAL", "oscal:OscalReport"),
             Format("sarif", "SARIF", "sarif:SarifReport"),
         )
     }

@@ -1,0 +1,136 @@
+"""The Markdown report, for a comment on a merge request: what fails, in so few characters that it fits.
+
+GitHub takes 65,536 characters a comment. Whatever does not fit is counted, and the counts are always there.
+What strangers wrote stands as code, and never in a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from hardener.catalogue.words import FRAMEWORKS, SOURCES
+from hardener.model import Assessment, Status
+from hardener.reports.frameworks import FrameworkView, Requirement
+from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.markup import code
+from hardener.reports.summary import Cases, Summary
+
+_LIST = 15_000  # characters of each of the three lists, so that none takes the others' room
+_NAMES = {
+    Status.PASS: "pass",
+    Status.FAIL: "fail",
+    Status.MANUAL: "manual",
+    Status.NOT_APPLICABLE: "n/a",
+    Status.WAIVED: "waived",
+    Status.ERROR: "error",
+}
+
+
+class MarkdownReport(Report):
+    """Markdown for merge requests."""
+
+    def __init__(self, run: RunInfo) -> None:
+        super().__init__(run)
+        self._summary = Summary()
+        self._frameworks = FrameworkView()
+
+    def begin(self) -> str:
+        """Nothing: what a reader wants first is known last."""
+        return ""
+
+    def host(self, assessment: Assessment) -> str:
+        """Nothing: the host is counted."""
+        self._summary.add(assessment)
+        self._frameworks.add(assessment)
+        return ""
+
+    def end(self) -> Iterator[str]:
+        """The summary."""
+        summary = self._summary
+        yield f"## {self._headline()}\n\n"
+        yield from _table(summary.sections, summary.counts)
+        failing = summary.cases(Status.FAIL)
+        yield from _list(f"Failing: {_count(len(failing), 'control')}", self._cases(failing))
+        errors = summary.cases(Status.ERROR)
+        yield from _list(f"Not evaluated: {_count(len(errors), 'control')}", self._cases(errors))
+        gone = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.unreachable]
+        yield from _list(f"Not reached: {_count(len(gone), 'host')}", gone)
+        yield from _frameworks(self._frameworks)
+        run = self.run
+        yield (
+            f"\n{run.benchmark}, {utc(run.ended)}, hardener {run.tool_version}, run {code(run.run_id)},"
+            f" catalogue `{run.catalogue_digest[:12]}`\n"
+        )
+
+    def _headline(self) -> str:
+        counts, hosts = self._summary.counts, _count(self._summary.hosts, "host")
+        if failing := counts[Status.FAIL]:
+            return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
+        if errors := counts[Status.ERROR]:
+            return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
+        return f"Compliant: {hosts}"
+
+    def _cases(self, cases: Iterable[Cases]) -> Iterator[str]:
+        for each in cases:
+            yield f"- **{each.id}** {each.control.severity}: {each.control.title}  \n  {self._where(each)}\n"
+
+    def _where(self, cases: Cases) -> str:
+        host, verdict = cases.examples[0]
+        if self._summary.hosts == 1:
+            return code(verdict.actual)
+        if cases.hosts == 1:
+            return f"{code(host, 60)}: {code(verdict.actual)}"
+        names = ", ".join(code(name, 60) for name, _ in cases.examples)
+        more = cases.hosts - len(cases.examples)
+        return (
+            f"{cases.hosts} of {self._summary.hosts} hosts: {names}{f' +{more} more' if more else ''};"
+            f" {code(host, 60)} has {code(verdict.actual)}"
+        )
+
+
+def _table(sections: Mapping[str, Mapping[Status, int]], total: Mapping[Status, int]) -> Iterator[str]:
+    yield f"| section | {' | '.join(_NAMES.values())} |\n| --- |{' ---: |' * len(_NAMES)}\n"
+    for section, counts in sections.items():
+        yield f"| {section} | {_numbers(counts)} |\n"
+    yield f"| **total** | {_numbers(total)} |\n"
+
+
+def _numbers(counts: Mapping[Status, int]) -> str:
+    return " | ".join(str(counts.get(status, 0)) for status in _NAMES)
+
+
+def _list(title: str, items: Iterable[str]) -> Iterator[str]:
+    """A list that can be folded; of what does not fit, the number."""
+    items = list(items)
+    if not items:
+        return
+    yield f"\n<details open>\n<summary>{title}</summary>\n\n"
+    room = _LIST
+    for index, item in enumerate(items):
+        room -= len(item)
+        if room < 0:
+            yield f"- … and {len(items) - index} more: see the other reports\n"
+            break
+        yield item
+    yield "\n</details>\n"
+
+
+def _frameworks(view: FrameworkView) -> Iterator[str]:
+    rows = [
+        f"| {FRAMEWORKS[framework]} | {', '.join(each.id for each in found if each.open) or 'none'} "
+        f"| {len(found)} | {', '.join(SOURCES[source] for source in _sources(found))} |\n"
+        for framework, found in view.by_framework()
+    ]
+    if rows:
+        yield "\n<details>\n<summary>Requirements of frameworks with a failing control</summary>\n\n"
+        yield "| framework | requirements | of | mapped by |\n| --- | --- | ---: | --- |\n"
+        yield from rows
+        yield "\n</details>\n"
+
+
+def _sources(requirements: Iterable[Requirement]) -> list[str]:
+    return sorted({source for each in requirements for source in each.sources})
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,226 @@
+"""The OSCAL report (assessment results 1.2.1), for governance tools: one result, every control on every host.
+
+An observation is a control on a host, a finding is a control over all hosts, and an inventory item is a host
+of the population, reached or not. A control is satisfied where every host passes or it does not apply; where
+a host is waived it is not, and a risk says that the deviation is approved. Observations are written as hosts
+come; what is kept for the findings is one byte a control and host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.identity import HostKeys, identifier
+from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.markup import code
+from hardener.reports.serial import compact
+from hardener.reports.wording import first, offender
+from hardener.text import line
+
+_VERSION = "1.2.1"
+_NAMESPACE = "urn:hardener:oscal"
+_OFFENDERS_SHOWN = 20
+_EVIDENCE_SHOWN = 5
+_STATUSES = tuple(Status)
+_SATISFIED = (Status.PASS, Status.NOT_APPLICABLE)
+_METHOD = {Status.MANUAL: "EXAMINE", Status.ERROR: "UNKNOWN"}  # any other was tested
+
+
+class OscalReport(Report):
+    """OSCAL assessment results for governance tools."""
+
+    def __init__(self, run: RunInfo) -> None:
+        super().__init__(run)
+        self._keys = HostKeys()
+        self._hosts: list[tuple[str, ...]] = []
+        self._items: list[dict[str, Any]] = []
+        self._controls: dict[str, Control] = {}
+        self._statuses: dict[str, bytearray] = {}  # a byte a host, in the order of the hosts
+        self._started = False
+
+    def begin(self) -> str:
+        """Who says it, and what was planned; the result begins."""
+        head = {
+            "uuid": self._id("document"),
+            "metadata": {
+                "title": f"Assessment by {self.run.benchmark}",
+                "last-modified": utc(self.run.ended),
+                "version": line(self.run.run_id) or "1",
+                "oscal-version": _VERSION,
+                "props": list(
+                    _properties(
+                        {
+                            "tool-version": self.run.tool_version,
+                            "ansible-version": self.run.ansible_version,
+                            "catalogue-digest": self.run.catalogue_digest,
+                            "benchmark": self.run.benchmark,
+                        }
+                    )
+                ),
+            },
+            "import-ap": {"href": f"#{self._id('plan')}"},
+        }
+        result = {
+            "uuid": self._id("result"),
+            "title": f"{self.run.benchmark} on every host of the run",
+            "description": "Facts collected on each host by hardener, and every control decided from them.",
+            "start": utc(self.run.started),
+            "end": utc(self.run.ended),
+        }
+        return f'{{"assessment-results":{compact(head)[:-1]},"results":[{compact(result)[:-1]}'
+
+    def host(self, assessment: Assessment) -> str:
+        """The observations on one host."""
+        key = self._keys.key(assessment.host)
+        self._items.append(self._item(assessment, key))
+        for finding in assessment.findings:
+            slug = finding.control.slug
+            self._controls.setdefault(slug, finding.control)
+            # A host that was not judged by this control had no fact about it.
+            known = self._statuses.setdefault(slug, bytearray(len(self._hosts)))
+            known.append(1 + _STATUSES.index(finding.status))
+        self._hosts.append(key)
+        for known in self._statuses.values():
+            known.extend(bytes(len(self._hosts) - len(known)))
+        text = ""
+        for finding in assessment.findings:
+            text += "," if self._started else ',"observations":['
+            text += f"\n{compact(self._observation(finding, assessment, key))}"
+            self._started = True
+        return text
+
+    def end(self) -> Iterator[str]:
+        """Risks and findings by control, the population, and the plan."""
+        if self._started:
+            yield "\n]"
+        yield from self._array("risks", self._risks())
+        yield from self._array("findings", (self._finding(each) for each in self._controls.values()))
+        if self._items:
+            yield f',"local-definitions":{{"inventory-items":{compact(self._items)}}}'
+        controls = [{"control-id": slug} for slug in self._controls]
+        selection: dict[str, Any] = {"include-controls": controls} if controls else {"include-all": {}}
+        yield f',"reviewed-controls":{compact({"control-selections": [selection]})}}}]'
+        plan = {
+            "uuid": self._id("plan"),
+            "title": f"Every control of {self.run.benchmark}, as the catalogue of hardener describes it",
+            "description": f"Catalogue with the SHA-256 digest {self.run.catalogue_digest}.",
+        }
+        yield f',"back-matter":{compact({"resources": [plan]})}}}}}\n'
+
+    def _array(self, name: str, items: Iterable[dict[str, Any]]) -> Iterator[str]:
+        """An array a line an item; nothing where there is none: OSCAL knows no empty array."""
+        opened = False
+        for item in items:
+            yield f"{',' if opened else f',{compact(name)}:['}\n{compact(item)}"
+            opened = True
+        if opened:
+            yield "\n]"
+
+    def _id(self, kind: str, *names: str) -> str:
+        return identifier(f"oscal-{kind}", self.run.run_id, *names)
+
+    def _item(self, assessment: Assessment, key: tuple[str, ...]) -> dict[str, Any]:
+        facts = {
+            "host-name": assessment.host,
+            "collected-at": assessment.collected_at,
+            "unreachable": assessment.unreachable,
+            **{f"fact-{name}": assessment.facts.get(name, "") for name in ("os", "kernel", "docker")},
+        }
+        return {
+            "uuid": identifier("host", *key),
+            "description": code(assessment.host),
+            "props": [
+                *_properties({"asset-type": "operating-system"}, namespace=""),
+                *_properties(facts),
+            ],
+        }
+
+    def _observation(self, finding: Finding, assessment: Assessment, key: tuple[str, ...]) -> dict[str, Any]:
+        control, verdict = finding.control, finding.verdict
+        evidence = [
+            *first([f"offends: {code(offender(each))}" for each in verdict.offenders], _OFFENDERS_SHOWN),
+            *first([code(each, 1000) for each in verdict.evidence], _EVIDENCE_SHOWN),
+        ]
+        observation: dict[str, Any] = {
+            "uuid": self._id("observation", *key, control.slug),
+            "description": f"Expected {code(verdict.expected)}, found {code(verdict.actual, 1000)}.",
+            "props": list(_properties({"control": control.slug, "status": finding.status.value})),
+            "methods": [_METHOD.get(finding.status, "TEST")],
+            "types": ["finding"],
+            "subjects": [{"subject-uuid": identifier("host", *key), "type": "inventory-item"}],
+            "collected": _moment(assessment.collected_at, self.run.ended),
+        }
+        if evidence:
+            observation["relevant-evidence"] = [{"description": each} for each in evidence]
+        return observation
+
+    def _observations(self, slug: str, statuses: Iterable[Status]) -> list[dict[str, str]]:
+        wanted = {1 + _STATUSES.index(status) for status in statuses}
+        return [
+            {"observation-uuid": self._id("observation", *key, slug)}
+            for key, known in zip(self._hosts, self._statuses[slug], strict=True)
+            if known in wanted
+        ]
+
+    def _risks(self) -> Iterator[dict[str, Any]]:
+        for control in self._controls.values():
+            if waived := self._observations(control.slug, [Status.WAIVED]):
+                yield {
+                    "uuid": self._id("risk", control.slug),
+                    "title": control.title,
+                    "description": f"The control fails and is waived on {len(waived)} hosts.",
+                    "statement": control.rationale,
+                    "status": "deviation-approved",
+                    "related-observations": waived,
+                }
+
+    def _finding(self, control: Control) -> dict[str, Any]:
+        found = {_STATUSES[each - 1] for each in self._statuses[control.slug] if each}
+        open_ = found.difference(_SATISFIED)
+        reason = "fail" if {Status.FAIL, Status.WAIVED} & open_ else "other" if open_ else "pass"
+        finding: dict[str, Any] = {
+            "uuid": self._id("finding", control.slug),
+            "title": f"{control.id_in(self.run.benchmark)} {control.title}",
+            "description": control.rationale,
+            "props": [
+                *_properties({"severity": control.severity.value}),
+                *(
+                    {
+                        "name": mapping.framework,
+                        "ns": _NAMESPACE,
+                        "value": requirement,
+                        "class": mapping.source,
+                    }
+                    for mapping in control.mappings
+                    for requirement in mapping.requirements
+                ),
+            ],
+            "target": {
+                "type": "objective-id",
+                "target-id": control.slug,
+                "status": {"state": "not-satisfied" if open_ else "satisfied", "reason": reason},
+            },
+            "related-observations": self._observations(control.slug, _STATUSES),
+        }
+        if Status.WAIVED in found:
+            finding["related-risks"] = [{"risk-uuid": self._id("risk", control.slug)}]
+        return finding
+
+
+def _properties(values: Mapping[str, str], *, namespace: str = _NAMESPACE) -> Iterator[dict[str, str]]:
+    """Properties; one without a value is left out, since OSCAL knows no empty string."""
+    for name, value in values.items():
+        if shown := line(value, 1000):
+            yield {"name": name, **({"ns": namespace} if namespace else {}), "value": shown}
+
+
+def _moment(claimed: str, otherwise: datetime) -> str:
+    """When the host says it was; when the run ended where it says nothing that is a time."""
+    try:
+        moment = datetime.fromisoformat(claimed)
+        return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return utc(otherwise)

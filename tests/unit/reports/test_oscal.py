@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from hardener.model import Assessment, Status
+from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.oscal import OscalReport
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    assessment,
+    gone,
+    hostile_assessment,
+    hostile_text,
+    statuses,
+)
+from tests.unit.reports.schemas import validators
+
+Write = Callable[..., Path]
+VALIDATORS = validators("oscal.json", "oscal_assessment-results_schema-1.2.1.json")
+
+
+@pytest.fixture
+def write(tmp_path: Path, run: RunInfo) -> Write:
+    def report(*assessments: Assessment) -> Path:
+        path = tmp_path / "oscal.json"
+        write_reports(assessments, {path: OscalReport(run)})
+        return path
+
+    return report
+
+
+def read(path: Path) -> Any:
+    """The one result; every reference in it leads somewhere."""
+    document = json.loads(path.read_text(encoding="ascii"))
+    for validate in VALIDATORS.values():
+        validate(document)
+    whole = document["assessment-results"]
+    (result,) = whole["results"]
+    defined = [
+        each["uuid"] for kind in ("observations", "findings", "risks") for each in result.get(kind, [])
+    ]
+    hosts = [each["uuid"] for each in result.get("local-definitions", {}).get("inventory-items", [])]
+    assert len({*defined, *hosts}) == len(defined) + len(hosts)
+    for finding in result.get("findings", []):
+        used = [each["observation-uuid"] for each in finding["related-observations"]]
+        used += [each["risk-uuid"] for each in finding.get("related-risks", [])]
+        assert set(used) <= set(defined)
+    for each in result.get("observations", []):
+        assert {subject["subject-uuid"] for subject in each["subjects"]} <= set(hosts)
+    assert whole["import-ap"]["href"] == f"#{whole['back-matter']['resources'][0]['uuid']}"
+    return result
+
+
+def states(result: Any) -> dict[str, tuple[str, str]]:
+    targets = [finding["target"] for finding in result["findings"]]
+    return {each["target-id"]: (each["status"]["state"], each["status"]["reason"]) for each in targets}
+
+
+def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
+    golden("oscal.json", write(assessment(), gone()).read_text())
+
+
+def test_no_host_is_a_valid_report(write: Write) -> None:
+    assert "findings" not in read(write())
+
+
+def test_the_population_is_every_host(write: Write) -> None:
+    result = read(write(assessment("a"), gone("b"), assessment("a")))
+    items = result["local-definitions"]["inventory-items"]
+    assert [each["description"] for each in items] == ["`a`", "`b`", "`a`"]
+    assert len(result["observations"]) == 3 * len(CONTROLS)
+
+
+def test_a_control_is_satisfied_where_every_host_passes(write: Write) -> None:
+    assert states(read(write(assessment()))) == {
+        "audit-dockerd": ("not-satisfied", "fail"),
+        "audit-etc-docker": ("satisfied", "pass"),
+        "daemon-icc": ("not-satisfied", "fail"),
+        "container-not-privileged": ("not-satisfied", "fail"),
+        "container-pids": ("satisfied", "pass"),
+        "image-user": ("not-satisfied", "other"),
+        "host-lsm": ("not-satisfied", "other"),
+    }
+    some = statuses(*[Status.PASS] * len(CONTROLS))
+    assert set(states(read(write(assessment("a", some), assessment("b", some)))).values()) == {
+        ("satisfied", "pass")
+    }
+    assert set(states(read(write(assessment("a", some), gone("b")))).values()) == {("not-satisfied", "other")}
+
+
+def test_a_waiver_is_an_approved_deviation(write: Write) -> None:
+    result = read(write(assessment("a"), assessment("b")))
+    (risk,) = result["risks"]
+    assert risk["status"] == "deviation-approved"
+    assert len(risk["related-observations"]) == 2
+    finding = next(each for each in result["findings"] if each["target"]["target-id"] == "daemon-icc")
+    assert finding["related-risks"] == [{"risk-uuid": risk["uuid"]}]
+
+
+def test_frameworks_and_who_maps_them(write: Write) -> None:
+    finding = read(write(assessment()))["findings"][0]
+    mapped = [(each["name"], each["value"], each.get("class")) for each in finding["props"]]
+    assert ("cis-controls-v8", "4.8", "benchmark") in mapped
+
+
+def test_what_a_host_claims_of_its_clock(write: Write) -> None:
+    for claimed, told in (
+        ("2026-11-25T01:30:00+01:00", "2026-11-25T00:30:00Z"),
+        ("0001-01-01T00:00:00+14:00", "2026-11-25T00:30:01Z"),
+        ("yesterday", "2026-11-25T00:30:01Z"),
+    ):
+        found = read(write(assessment(collected_at=claimed)))["observations"]
+        assert {each["collected"] for each in found} == {told}
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hostile_text)
+def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
+    path = write(hostile_assessment(text), gone(text, reason=text))
+    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
+    read(path)
