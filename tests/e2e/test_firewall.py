@@ -52,7 +52,7 @@ ip netns exec neighbour ip route add 172.17.0.0/16 via 10.77.0.1
 """
 LOOK = r"""
 for url in "10.77.0.1:8080" "10.77.0.1:9999" "[fd77::1]:9999" "172.17.0.2:80"; do
-  echo "$url $(ip netns exec neighbour busybox wget -q -O - -T 3 "http://$url/" 2>/dev/null)"
+  echo "$url $(ip netns exec neighbour busybox timeout 3 busybox wget -q -O - "http://$url/" 2>/dev/null)"
 done
 echo "ssh $(ip netns exec neighbour busybox timeout 3 busybox nc 10.77.0.1 22 </dev/null | head -c 4)"
 """
