@@ -46,7 +46,7 @@ def change(
     result = apply(
         fleet,
         plans,
-        allow=changes.allow,
+        bounds=changes.bounds,
         reviewed=reviewed,
         check=changes.check,
         diff=changes.diff,

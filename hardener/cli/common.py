@@ -141,9 +141,20 @@ class Changes:
     """What may be changed, how much of it is shown, and what is kept."""
 
     allow: Impact | None
+    confirm_timeout: int | None
     check: bool
     diff: bool
     snapshots: Path | None
+
+    @property
+    def bounds(self) -> dict[str, object]:
+        """What the playbooks are told; what is not said here is the inventory's, or the default."""
+        said = {"converge_allow": self.allow and self.allow.value}
+        return {
+            name: value
+            for name, value in {**said, "converge_confirm_timeout": self.confirm_timeout}.items()
+            if value is not None
+        }
 
     def kept(self, when: str) -> Path | None:
         """Where the snapshots of ``before`` or ``after`` go."""
@@ -297,6 +308,13 @@ change_options = _group(
     "changes",
     Changes,
     allow_option,
+    click.option(
+        "--confirm-timeout",
+        type=click.IntRange(20, 86400),
+        metavar="SECONDS",
+        help="How long a host waits for the new connection that confirms a change, before it takes the change"
+        " back by itself.  [default: converge_confirm_timeout of the inventory, else 180]",
+    ),
     click.option("--check", is_flag=True, help="Change nothing; say what would change."),
     click.option("--diff", is_flag=True, help="Show every change as a unified diff."),
     click.option(

@@ -11,7 +11,6 @@ from hardener.cli.diffs import render
 from hardener.cli.progress import Progress
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, Hosts, State, TaskResult
-from hardener.model import Impact
 from hardener.plan import Fate, Outlook, Plan, outlook
 from hardener.reports.planfile import Reviewed
 from hardener.text import line
@@ -61,7 +60,7 @@ def apply(
     fleet: Fleet,
     plans: Sequence[Plan],
     *,
-    allow: Impact | None,
+    bounds: Mapping[str, object],
     reviewed: Mapping[str, Reviewed] | None = None,
     check: bool,
     diff: bool = False,
@@ -72,7 +71,7 @@ def apply(
     Args:
         fleet: the hosts.
         plans: what to run on which.
-        allow: the worst that a change may cost; None leaves that to the inventory.
+        bounds: variables of the transaction, such as ``converge_allow``; the inventory has the others.
         reviewed: plans that somebody has reviewed; a host refuses what is not exactly that.
         check: change nothing, only predict.
         diff: show every change on standard output.
@@ -80,9 +79,7 @@ def apply(
     """
     if not plans:
         return Hardened()
-    variables: dict[str, object] = {"harden_plan": {plan.host: plan.variables for plan in plans}}
-    if allow:
-        variables["converge_allow"] = str(allow)
+    variables = {**bounds, "harden_plan": {plan.host: plan.variables for plan in plans}}
     if reviewed is not None:
         variables["harden_plan"] = {host: each.variables for host, each in reviewed.items()}
         variables["harden_reviewed"] = {

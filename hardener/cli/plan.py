@@ -71,8 +71,9 @@ def plan(
     fleet = hosts.fleet(echo if conversation.verbose else None)
     with audited(fleet, selection, snapshots=None, plain=plain) as assessments:
         plans = {assessment.host: plan_of(assessment) for assessment in assessments}
+    bounds = {"converge_allow": allow.value} if allow else {}
     asked = [each for each in plans.values() if each.steps]
-    foreseen = apply(fleet, asked, allow=allow, check=True, plain=plain)
+    foreseen = apply(fleet, asked, bounds=bounds, check=True, plain=plain)
     answers = {each.host: each for each in foreseen.outlooks}
     outlooks = [
         answers.get(each.host) or outlook(plans[each.host], {}, failure=each.unreachable)

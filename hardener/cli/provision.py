@@ -89,7 +89,7 @@ def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: boo
     from hardener.fleet import Hosts, State, TaskResult
 
     click.echo(f"install: {', '.join(map(line, hosts))}", err=True)
-    variables = {"provision_hosts": list(hosts), "harden_plan": {}}
+    variables = {**changes.bounds, "provision_hosts": list(hosts), "harden_plan": {}}
     with (
         fleet.run("provision", variables=variables, check=changes.check, diff=changes.diff) as run,
         Progress("check" if changes.check else "install", last="set_fact", plain=plain) as progress,

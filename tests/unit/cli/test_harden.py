@@ -144,6 +144,11 @@ def test_the_command_line_says_what_may_happen_or_leaves_it_to_the_inventory(
     fleet.converge = changing(fleet)
     hardener("harden", "-i", "inv,", *ONLY, "--allow", "containers-stop")
     assert fleet.runs[1][1]["variables"]["converge_allow"] == "containers-stop"
+    fleet.runs.clear()
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    hardener("harden", "-i", "inv,", *ONLY, "--confirm-timeout", "60")
+    variables = fleet.runs[1][1]["variables"]
+    assert (variables.get("converge_allow"), variables["converge_confirm_timeout"]) == (None, 60)
 
 
 def test_a_reviewed_plan_and_nothing_else_is_applied(
