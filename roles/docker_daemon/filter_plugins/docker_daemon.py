@@ -32,7 +32,6 @@ _OWN = (
     "live-restore",
     "log-driver",
     "log-opts",
-    "userns-remap",
 )
 _UNMAINTAINED = ("aufs", "devicemapper")
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
@@ -81,7 +80,6 @@ def documents(
     base_device_size: str,
     cgroup_parent: str,
     experimental: bool,
-    userns_remap: str,
     extra: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """The documents; the arguments are the role's variables."""
@@ -116,7 +114,6 @@ def documents(
         *_base_device_size(host, base_device_size),
         *_cgroup_parent(host, cgroup_parent),
         *_experimental(host, wanted=experimental),
-        *_user_namespace(host, userns_remap),
     ]
     return [*found, _extra(host, extra, found)]
 
@@ -189,11 +186,6 @@ class _Host:
             return sorted(given) == sorted(value)
         return bool(_BOOLEANS.get(given[-1]) is value if isinstance(value, bool) else given[-1] == value)
 
-    @property
-    def silent(self) -> bool:
-        """Whether nobody knows what the engine holds: it does not answer, and has run before."""
-        return not self.info and self.engine.get("ever_ran") is not False
-
     def holds(self) -> list[str]:
         """What would be hidden by another data root."""
         found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
@@ -204,13 +196,6 @@ class _Host:
             if network.get("Name") not in ("bridge", "host", "none")
         )
         return [f"{count} {what}" for what, count in found.items() if count]
-
-    @property
-    def containerd_store(self) -> bool:
-        """Whether images are in containerd's store."""
-        features = self.declared.get("features") or {}
-        status = {str(row[0]): str(row[1]) for row in self.info.get("DriverStatus") or () if len(row) == 2}
-        return bool(features.get("containerd-snapshotter")) or "containerd" in status.get("driver-type", "")
 
     def new_containers_only(self) -> str:
         """Which containers a new default does not reach; empty where there are none."""
@@ -484,33 +469,10 @@ def _experimental(host: _Host, *, wanted: bool) -> list[dict[str, Any]]:
     return [host.document("experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
 
 
-def _user_namespace(host: _Host, wanted: str) -> list[dict[str, Any]]:
-    """``auto``: where it is on, or nothing can be lost by it; a user's name: that one; ``never``: not set."""
-    if wanted == "never" or host.flag("userns-remap"):
-        return []
-    if wanted != "auto":
-        return [host.document("userns_remap", {"userns-remap": wanted}, security=["userns"])]
-    if "userns-remap" in host.declared:
-        on = bool(host.declared["userns-remap"])
-        defaults = {"userns-remap": "default"} if on else {}
-        return [host.document("userns_remap", {}, defaults, security=["userns"] if on else [])]
-    reason = ""
-    if host.silent:
-        reason = "the engine does not answer, so that nobody knows what it holds"
-    elif host.swarm:
-        reason = "this host is part of a swarm"
-    elif host.containerd_store:
-        reason = "the engine keeps images in containerd's store, which excludes it"
-    elif host.holds():
-        reason = f"the engine would no longer see its {', '.join(host.holds())}"
-    if reason:
-        return [host.refused("userns_remap", reason)]
-    return [host.document("userns_remap", {}, {"userns-remap": "default"}, security=["userns"])]
-
-
 def _extra(host: _Host, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keys that have no variable of their own."""
-    own = {**dict.fromkeys(_OWN, ""), "seccomp-profile": "seccomp_profile"}
+    elsewhere = {"seccomp-profile": "seccomp_profile", "userns-remap": "userns_remap_user"}
+    own = {**dict.fromkeys(_OWN, ""), **elsewhere}
     for document in others:
         for resource in document.get("resources", ()):
             own |= dict.fromkeys((*resource.get("keys", ()), *resource.get("defaults", ())), "")
