@@ -53,7 +53,7 @@ def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> No
     keys, defaults = wish(make(**EMPTY))
     effective = {
         "LiveRestoreEnabled": True,
-        "SecurityOptions": ["name=seccomp,profile=builtin", "name=userns", "name=no-new-privileges"],
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=no-new-privileges"],
     }
     bridge = {"Name": "bridge", "Options": {"com.docker.network.bridge.enable_icc": "false"}}
     sources = {
@@ -71,11 +71,9 @@ def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> No
         "daemon-no-new-privileges",
         "daemon-userland-proxy-disabled",
         "daemon-default-ulimits",
-        "daemon-userns-remap",
     }
     assert {slug for slug in covered if found[slug] is not Status.PASS} == set()
     assert expected(make(**EMPTY), "live_restore")["info"] == {"LiveRestoreEnabled": True}
-    assert expected(make(**EMPTY), "userns_remap")["security"] == ["userns"]
     assert expected(make(**EMPTY), "no_new_privileges")["security"] == ["no-new-privileges"]
 
 
@@ -83,40 +81,6 @@ def test_live_restore_is_left_out_of_a_swarm_and_the_reason_said() -> None:
     snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": "active"}}})
     assert "live-restore" not in wish(snapshot)[0]
     assert "part of a swarm" in documents(snapshot)["live_restore"]["refused"]
-
-
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        ({"docker.info": {"Images": 2}}, "no longer see its 2 images"),
-        ({"docker.volumes": only([{"Name": "v"}])}, "1 volumes"),
-        ({"docker.networks": only([{"Name": "app"}])}, "1 networks"),
-        ({"docker.info": {"Swarm": {"LocalNodeState": "active"}}}, "part of a swarm"),
-        (
-            {"docker.info": {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}},
-            "containerd's store",
-        ),
-        (config(features={"containerd-snapshotter": True}), "containerd's store"),
-        ({"docker.info": failed("timed out")}, "does not answer"),
-    ],
-)
-def test_users_are_not_remapped_where_something_would_be_lost(source: dict[str, Any], reason: str) -> None:
-    sources = {**EMPTY, **source}
-    if isinstance(source.get("docker.info"), dict):
-        sources["docker.info"] = {**EMPTY["docker.info"], **source["docker.info"]}
-    snapshot = make(**sources)
-    assert "userns-remap" not in {**wish(snapshot)[0], **wish(snapshot)[1]}
-    assert reason in documents(snapshot)["userns_remap"]["refused"]
-
-
-def test_remapping_once_on_stays_on_whatever_the_engine_holds_by_then() -> None:
-    snapshot = make(**config(None, **{"userns-remap": "default"}), **{"docker.info": {"Images": 5}})
-    assert wish(snapshot)[1]["userns-remap"] == "default"
-
-
-def test_a_named_user_is_insisted_on_and_never_means_never() -> None:
-    assert wish(make(), userns_remap="remap")[0]["userns-remap"] == "remap"
-    assert "userns-remap" not in wish(make(**EMPTY), userns_remap="never")[1]
 
 
 def test_rotation_is_offered_where_nobody_has_chosen_a_driver() -> None:
@@ -362,11 +326,9 @@ def test_an_engine_that_never_ran_begins_with_all_of_it() -> None:
     keys, defaults = wish(just_installed())
     assert (keys["icc"], keys["live-restore"]) == (False, True)
     assert defaults == {
-        "userns-remap": "default",
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
     }
-    assert expected(just_installed(), "userns_remap")["security"] == ["userns"]
 
 
 @pytest.mark.parametrize(
