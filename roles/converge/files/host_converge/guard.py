@@ -93,7 +93,10 @@ def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
 def disarm(run: str, *, backup: str) -> None:
     """Call it off. What cannot be removed finds no journal when its time comes, and does nothing."""
     unit = os.path.join(UNITS, BOOT_UNIT)
-    for path in (os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, _script(backup)):
+    paths = [_script(backup)]
+    if run in system.read(unit):  # by now it may be another run's
+        paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
+    for path in paths:
         with suppress(OSError):
             os.unlink(path)
     with suppress(OSError):  # others want units there

@@ -43,15 +43,25 @@ def roll_back(store: Store, journal: Journal, reason: str, *, boot: bool = False
     notes, problems = store.restore(journal.run, journal.written)
     problems += _undo_at_boot(store, journal) if boot else _undo(journal)
     outcome = {"changed": True, "failed": True, "reason": reason, "notes": notes}
-    if problems:  # the journal stays: the next run tries again
+    if problems:  # the journal stays: the guard and the next run try again, at once if they like
+        with suppress(OSError):
+            journal.enter(ROLLING_BACK, seconds=0)
         return {**outcome, "outcome": "rollback_failed", "problems": problems}
     if journal.picture and not boot:
-        health.revive(journal.picture)
-        problems, _ = health.compare(journal.picture, seconds=60)
+        problems = _missing(journal)
     end(store, journal)
     if problems:  # everything is back, and whoever tried again could do no more
         return {**outcome, "outcome": "rollback_failed", "problems": problems}
     return {**outcome, "outcome": "rolled_back"}
+
+
+def _missing(journal: Journal) -> list[str]:
+    """What the host does not do again, though everything is back."""
+    try:
+        health.revive(journal.picture)
+        return health.compare(journal.picture, seconds=60)[0]
+    except Exception as error:  # it is back all the same
+        return [reason_of(error)]
 
 
 def end(store: Store, journal: Journal) -> None:

@@ -7,8 +7,10 @@ import time
 
 from host_converge import guard, rollback
 from host_converge.backup import CHANGING, Journal, Store
+from host_converge.errors import Refused
 from host_converge.locking import Busy, locked
 
+_FAILED = "rollback_failed"
 _TRIES = 3
 _PAUSE = 20  # seconds between them
 _PATIENCE = 5  # for whoever is just confirming, or taking it back already
@@ -38,8 +40,12 @@ def _expired(store: Store, run: str) -> None:
         if left > 0:
             time.sleep(min(left + 0.1, 5))
             continue
-        outcome = _take_back(store, journal)
-        if outcome != "rollback_failed":
+        try:
+            outcome = _take_back(store, journal)
+        except (OSError, Refused) as error:
+            print(f"run {run}: {error}", file=sys.stderr)
+            outcome = _FAILED
+        if outcome != _FAILED:
             continue  # the journal says whether that was all
         tries += 1
         if tries == _TRIES:

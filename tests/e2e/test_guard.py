@@ -1,0 +1,381 @@
+"""The guard on real hosts: whatever dies on the way, a host ends as it was or as planned, and says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener import lab
+from tests.e2e.test_converge import CONTAINER, PLAYBOOK, ROLES, running, shell, until
+
+Boot = Callable[[str], lab.Guest]
+Document = dict[str, Any]
+
+TIMEOUT = 40  # seconds to confirm: a guest is slow
+UNIT = "/etc/systemd/system/hardener-guard.service"
+DAEMON_JSON = "/etc/docker/daemon.json"
+
+# All that a run changes or may break; what the guard itself needs is not to be among it afterwards.
+STATE = r"""
+find /etc -type f -exec sha256sum {} + | sort -k2
+find /etc/systemd/system /usr/local -printf '%p %m %u %g %l\n' | sort
+systemctl is-active docker ssh
+systemctl list-units --all --plain --no-legend 'hardener-*' | awk '{print $1}'
+docker ps --all --format '{{.Names}} {{.State}}' | sort
+docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'
+iptables -S INPUT; iptables-save | grep -c HARDENER
+"""
+CONTAINERS = r"""docker ps -aq |
+  xargs docker inspect --format '{{.Name}} {{.State.Running}} {{.State.StartedAt}} {{.State.Pid}}' | sort"""
+
+
+def engine(**keys: Any) -> Document:
+    """What costs a restart of the engine."""
+    docker = {
+        "name": "docker",
+        "when": [DAEMON_JSON],
+        "config": DAEMON_JSON,
+        "dockerd": "/usr/sbin/dockerd",
+        "argv": ["/usr/sbin/dockerd", "-H", "fd://"],
+        "flags": {"host": ["fd://"]},
+        "socket": "/run/docker.sock",
+        "unit": "docker.service",
+    }
+    resource = {"kind": "json", "path": DAEMON_JSON, "keys": {"live-restore": True, **keys}}
+    return {
+        "name": "engine",
+        "impact": "daemon-restart",
+        "resources": [resource],
+        "activations": [docker],
+    }
+
+
+def packet_filter(*rules: str) -> Document:
+    """The rules of the role firewall, as somebody would have them who did not think of ssh."""
+    text = "\n".join(["*filter", ":HARDENER-INPUT - [0:0]", *rules, "COMMIT", ""])
+    files = ROLES / "firewall" / "files"
+    paths = {
+        "/etc/hardener/firewall/inbound.ipv4": (text, "0600"),
+        "/usr/local/sbin/hardener-firewall": ((files / "hardener-firewall").read_text(), "0755"),
+        "/etc/systemd/system/hardener-firewall.service": (
+            (files / "hardener-firewall.service").read_text(),
+            "0644",
+        ),
+    }
+    return {
+        "name": "packet_filter",
+        "impact": "connectivity",
+        "resources": [
+            {"kind": "file", "path": path, "content": content, "mode": mode}
+            for path, (content, mode) in paths.items()
+        ],
+        "activations": [
+            {"name": "systemd-reload", "when": list(paths)},
+            {"name": "firewall", "when": list(paths)},
+        ],
+    }
+
+
+LOCKED_OUT = {
+    "and whoever is in stays": [
+        "-A HARDENER-INPUT -i lo -j RETURN",
+        "-A HARDENER-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        "-A HARDENER-INPUT -p tcp -m tcp --dport 22 -j DROP",
+    ],
+    "and whoever is in is thrown out": [
+        "-A HARDENER-INPUT -i lo -j RETURN",
+        "-A HARDENER-INPUT -p tcp -m tcp --dport 22 -j DROP",
+    ],
+}
+
+
+class Play:
+    """A run of documents on a guest by plain ansible-playbook."""
+
+    def __init__(
+        self, guest: lab.Guest, folder: Path, *documents: Document, timeout: float = TIMEOUT
+    ) -> None:
+        self._guest = guest
+        self._result = folder / "result.json"
+        self._result.unlink(missing_ok=True)
+        self._play = folder / "play.yml"
+        converge = {"documents": list(documents), "allow": "connectivity"}
+        keep = {"content": "{{ result | to_json }}", "dest": str(self._result), "mode": "0600"}
+        tasks = [
+            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
+            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "become": False},
+        ]
+        play = {
+            "hosts": "all",
+            "gather_facts": False,
+            "roles": ["converge"],
+            "tasks": tasks,
+            "vars": {"converge_confirm_timeout": timeout},
+        }
+        self._play.write_text(yaml.safe_dump([play]))
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start it, in a process group of its own."""
+        return subprocess.Popen(
+            [PLAYBOOK, "--inventory", self._guest.inventory, self._play],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
+            cwd=self._play.parent,
+            start_new_session=True,
+        )
+
+    def result(self, process: subprocess.Popen[str] | None = None) -> dict[str, Any]:
+        """Run it to its end."""
+        with process or self.start() as playing:
+            output, _ = playing.communicate(timeout=900)
+        assert self._result.exists(), output
+        found: dict[str, Any] = json.loads(self._result.read_text())
+        return found
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """As if this machine had lost its power: Ansible and its ssh are gone at once."""
+        for pid in descendants(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """A process and all it has started, itself first."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from descendants(int(child))
+
+
+@pytest.fixture(scope="module")
+def host(pristine: Boot) -> Iterator[lab.Guest]:
+    """A host whose engine runs containers; every test leaves it as it found it."""
+    guest = pristine("13")
+    shell(guest, "mkdir -p /etc/docker && echo '{\"live-restore\": true}' >/etc/docker/daemon.json")
+    shell(guest, "systemctl restart docker")
+    shell(guest, CONTAINER)
+    yield guest
+    guest.stop()
+
+
+def record(guest: lab.Guest) -> dict[str, Any]:
+    """How the last run on a host ended."""
+    text = shell(guest, "cat $(ls -d /var/lib/hardener/backups/* | tail -n 1)/result.json")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def settled(guest: lab.Guest) -> None:
+    """Wait until nothing is left to be confirmed or taken back."""
+    until(guest, "ls /var/lib/hardener/journal.json 2>/dev/null || echo over", "over")
+    until(guest, "systemctl list-units --all --plain --no-legend 'hardener-*' | wc -l", "0\n")
+
+
+def background(guest: lab.Guest, script: str) -> None:
+    """Have the guest do something by itself, whatever becomes of us."""
+    guest.ssh("systemd-run", "--quiet", "--collect", "sh", "-c", script)
+
+
+def once(condition: str) -> str:
+    """Shell that waits for a condition."""
+    return f"until {condition}; do sleep 0.05; done 2>/dev/null"
+
+
+def hardener(guest: lab.Guest, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hardener", words[0], "-i", guest.inventory, *words[1:]],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+JOURNAL = "test -e /var/lib/hardener/journal.json"
+UNCONFIRMED = "grep -q '\"unconfirmed\"' /var/lib/hardener/journal.json"
+
+
+@pytest.mark.parametrize("rules", LOCKED_OUT.values(), ids=LOCKED_OUT)
+def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(
+    host: lab.Guest, tmp_path: Path, rules: list[str]
+) -> None:
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    assert len(containers) == 2
+    done = Play(host, tmp_path, packet_filter(*rules)).result()
+    assert (done["outcome"], done["failed"]) == ("rolled_back", True), done
+    assert f"not confirmed within {TIMEOUT} s: " in done["reason"]
+    assert "rolled back, everything is as it was before" in done["msg"]
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["outcome"] == "rolled_back"
+    audit = hardener(host, "audit", "--exit-zero")
+    assert f"rolled back: not confirmed within {TIMEOUT} s" in audit.stdout
+
+
+def test_a_run_is_confirmed_and_leaves_nothing_armed(host: lab.Guest, tmp_path: Path) -> None:
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    done = Play(host, tmp_path, engine(**{"default-shm-size": "63M"})).result()
+    assert done["outcome"] == "changed", done
+    settled(host)
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["confirmed"]
+    assert shell(host, "ls /var/lib/hardener/backups/*/guard.pyz; systemctl cat hardener-guard.service") == ""
+
+    listed = hardener(host, "rollback", "--list")
+    assert f"  {done['run']}  " in listed.stdout, listed
+    predicted = hardener(host, "rollback", "--check", "--diff")
+    assert '-  "default-shm-size": "63M"' in predicted.stdout, predicted
+    back = hardener(host, "rollback")
+    assert back.returncode == 0, back
+    assert f"back to before run {done['run']}" in back.stderr
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+    assert "taken back on request of" in record(host)["reason"]
+
+
+# Moments of a run, in their order, as the host sees them.
+MOMENTS = {
+    "nothing has begun": "true",
+    "the lock is taken": "test -e /var/lib/hardener/lock",
+    "the backup begins": "test -e /var/lib/hardener/backups",
+    "the journal is written": JOURNAL,
+    "the guard is armed": f"test -e {UNIT}",
+    "the file is written": f"grep -q {{value}} {DAEMON_JSON}",
+    "the engine is about to restart": "grep -q 'stage.*restart' /var/lib/hardener/journal.json",
+    "the engine restarts": "! systemctl is-active --quiet docker",
+    "it waits to be confirmed": UNCONFIRMED,
+    "it is confirmed": "grep -q confirmed.: $(ls -d /var/lib/hardener/backups/* | tail -n 1)/result.json",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
+    host: lab.Guest, tmp_path: Path, moment: str
+) -> None:
+    value = f"{100 + list(MOMENTS).index(moment)}M"
+    condition = MOMENTS[moment].replace("{value}", value)
+    shell(host, "rm -rf /var/lib/hardener")
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    play = Play(host, tmp_path, engine(**{"default-shm-size": value}))
+    process = play.start()
+    guest_waits = host.ssh("sh", "-c", once(f"{{ {condition}; }}"), check=False, timeout=120)
+    assert guest_waits.returncode == 0
+    play.kill(process)
+    if moment == "it waits to be confirmed":
+        second = Play(host, tmp_path, engine(**{"default-shm-size": "1M"})).result()
+        assert second["outcome"] == "refused", second
+        assert "waits to be confirmed" in second["reason"]
+    time.sleep(5)  # what had hardly begun may still begin
+    settled(host)
+    after = shell(host, STATE)
+    if value in shell(host, f"cat {DAEMON_JSON}"):
+        assert record(host)["outcome"] == "changed"
+    elif after != before:
+        raise AssertionError(f"neither as before nor as planned:\n{before}\n---\n{after}")
+    elif shell(host, "ls /var/lib/hardener/backups 2>/dev/null"):
+        assert record(host)["outcome"] == "rolled_back"
+    assert running(shell(host, CONTAINERS)) == containers
+    assert shell(host, "systemctl is-active docker ssh") == "active\nactive\n"
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(30, "changed"), (100, "rolled_back")])
+def test_a_network_that_is_cut_while_the_host_changes(
+    host: lab.Guest, tmp_path: Path, seconds: int, outcome: str
+) -> None:
+    containers = running(shell(host, CONTAINERS))
+    drop = "iptables --wait {} INPUT --protocol tcp --dport 22 --jump DROP"
+    cut = f"{drop.format('--insert')}; sleep {seconds}; {drop.format('--delete')}"
+    settled(host)
+    background(host, f"{once(JOURNAL)}; {cut}")
+    done = Play(host, tmp_path, engine(**{"default-shm-size": f"{seconds}M"})).result()
+    assert done["outcome"] == outcome, done
+    assert (f"{seconds}M" in shell(host, f"cat {DAEMON_JSON}")) is (outcome == "changed")
+    settled(host)
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["outcome"] == outcome
+
+
+@pytest.mark.parametrize("jump", ["+1 day", "-1 day"])
+def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
+    host: lab.Guest, tmp_path: Path, jump: str
+) -> None:
+    settled(host)
+    before = shell(host, STATE)
+    play = Play(host, tmp_path, engine(**{"default-shm-size": "77M"}))
+    process = play.start()
+    host.ssh("sh", "-c", once(UNCONFIRMED))
+    play.kill(process)
+    shell(host, f"date --set '{jump}'")
+    begun = time.monotonic()
+    assert "77M" in shell(host, f"cat {DAEMON_JSON}")
+    settled(host)
+    assert TIMEOUT / 3 < time.monotonic() - begun < 3 * TIMEOUT
+    back = "-1 day" if jump == "+1 day" else "+1 day"
+    shell(host, f"date --set '{back}'")
+    assert shell(host, STATE) == before
+    assert record(host)["reason"] == f"not confirmed within {TIMEOUT} s"
+
+
+def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path) -> None:
+    before = shell(host, STATE)
+    shell(host, "mount --bind /etc /etc && mount -o remount,ro,bind /etc")
+    try:
+        done = Play(host, tmp_path, engine(**{"default-shm-size": "88M"})).result()
+    finally:
+        shell(host, "umount /etc")
+    assert done["outcome"] == "refused", done
+    assert "the guard cannot be armed: /etc/systemd/system" in done["reason"]
+    assert "Read-only file system" in done["reason"]
+    settled(host)
+    assert shell(host, STATE) == before
+
+
+@pytest.mark.parametrize("room", ["8k", "24k", "64k", "112k"])
+def test_a_full_disk_wherever_it_is_full_changes_nothing(host: lab.Guest, tmp_path: Path, room: str) -> None:
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    shell(host, f"mkdir -p /var/lib/hardener && mount -t tmpfs -o size={room} none /var/lib/hardener")
+    try:
+        done = Play(host, tmp_path, engine(**{"default-shm-size": "99M"})).result()
+    finally:
+        settled(host)
+        shell(host, "umount /var/lib/hardener")
+    assert done["outcome"] in ("refused", "rolled_back"), done
+    assert "No space left on device" in done["reason"]
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+
+
+def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(boot: Boot, tmp_path: Path) -> None:
+    guest = boot("13")
+    shell(guest, CONTAINER)
+    shell(guest, "docker update --restart always web job")
+    before = shell(guest, STATE)
+    name = shell(guest, "cat /proc/sys/kernel/random/boot_id")
+    background(guest, f"{once(UNCONFIRMED)}; reboot --force --force")
+    locked_out = packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])
+    play = Play(guest, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
+    process = play.start()
+    until(guest, "cat /proc/sys/kernel/random/boot_id | grep -v " + name.strip(), "-")
+    play.kill(process)
+    until(guest, "systemctl is-active multi-user.target", "active\n")
+    until(guest, "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '", "job web ")
+    assert shell(guest, STATE) == before
+    found = record(guest)
+    assert found["outcome"] == "rolled_back"
+    assert found["reason"] == "the host was started anew before the run was confirmed"
+    assert shell(guest, f"ls {UNIT} /var/lib/hardener/journal.json") == ""
+    log = shell(guest, "journalctl --boot --output=cat --unit=hardener-guard.service")
+    assert "Failed" not in log, log

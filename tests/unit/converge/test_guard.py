@@ -1,0 +1,352 @@
+"""The guard without systemd: what it leaves for systemd to run is run by the test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_converge import activations, confirm, documents, guard, health, system, watch
+from host_converge.backup import CHANGING, UNCONFIRMED, Journal
+from host_converge.errors import Refused
+from host_converge.system import Outcome
+from host_converge.transaction import Terms, Transaction
+
+from tests.unit.converge.conftest import Host
+from tests.unit.converge.test_transaction import Recorded, interrupted, tree, when
+
+TOKEN = "0123456789abcdef"
+
+
+class Systemd:
+    """What it was told, by whichever process, and how it answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.units = folder / "units"
+        self.units.mkdir()
+        self._log = folder / "said"
+        self._log.touch()
+        self.refuses = ""
+
+    def run(self, *command: str, **_: Any) -> Outcome:
+        with self._log.open("a") as log:
+            log.write(f"{json.dumps(command)}\n")
+        if self.refuses and command[0] == self.refuses:
+            return Outcome(1, "", "Failed to start transient timer unit: no bus")
+        return Outcome(0, "", "")
+
+    @property
+    def said(self) -> list[list[str]]:
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+    def timer(self) -> list[str]:
+        """What the timer that was set last runs."""
+        words = [words for words in self.said if words[0] == "systemd-run"][-1]
+        return words[words.index("--") + 1 :]
+
+    def at_boot(self) -> list[str]:
+        """What the unit runs."""
+        lines = (self.units / "hardener-guard.service").read_text().splitlines()
+        (line,) = [line for line in lines if line.startswith("ExecStart=")]
+        return line.removeprefix("ExecStart=").strip('"').split('" "')
+
+
+@pytest.fixture
+def systemd(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    found = Systemd(tmp_path_factory.mktemp("systemd"))
+    monkeypatch.setattr(system, "run", found.run)
+    monkeypatch.setattr(guard, "possible", lambda: True)
+    monkeypatch.setattr(guard, "UNITS", str(found.units))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What the host misses, by what its file x holds; nobody looks at the machine that runs the tests."""
+    found: dict[str, list[str]] = {}
+    picture = health.take(None, login_port=0)
+
+    def compare(*_: Any, **__: Any) -> tuple[list[str], list[str]]:
+        return found.get(host.read("x"), []), []
+
+    monkeypatch.setattr(health, "take", lambda *_, **__: picture)
+    monkeypatch.setattr(health, "compare", compare)
+    monkeypatch.setattr(health, "revive", lambda _: None)
+    return found
+
+
+def change(host: Host, content: str = "new", *, impact: str = "daemon-restart", token: str = TOKEN) -> Any:
+    document = {"name": "a", "impact": impact, "resources": [host.file("x", content)]}
+    request = documents.parse({"documents": [document], "allow": "reboot"}, tuple(activations.KINDS))
+    return Transaction(request, host.store, Terms(token, 180, "me@here")).run()
+
+
+def ask(host: Host, token: str = TOKEN) -> dict[str, Any]:
+    return confirm.confirm(host.store, {"token": token})
+
+
+def let_time_pass(host: Host) -> None:
+    """As if the run's time were over."""
+    journal = Journal.find(host.store)
+    assert journal is not None
+    journal.enter(journal.phase, seconds=-1)
+
+
+def start(command: list[str]) -> None:
+    """As systemd would."""
+    subprocess.run(command, check=True, cwd="/", env={}, timeout=60)
+
+
+def test_a_run_waits_to_be_confirmed_and_stays_then(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    done = change(host)
+    assert (done["outcome"], done["run"].endswith(f"-{TOKEN}")) == ("unconfirmed", True)
+    assert systemd.timer()[0] == sys.executable
+    assert "--on-active=180" in next(words for words in systemd.said if words[0] == "systemd-run")
+    backup = Path(host.store.backup_folder(done["run"]))
+    assert (backup / "guard.pyz").stat().st_mode & 0o777 == 0o600
+    link = systemd.units / "sysinit.target.wants" / "hardener-guard.service"
+    assert link.readlink() == systemd.units / "hardener-guard.service"
+
+    confirmed = ask(host)
+    assert (confirmed["outcome"], confirmed["run"], confirmed["who"]) == ("changed", done["run"], "me@here")
+    assert (host.read("x"), Journal.find(host.store)) == ("new", None)
+    assert list(systemd.units.iterdir()) == []
+    assert not (backup / "guard.pyz").exists()
+    assert systemd.said[-1] == ["systemctl", "stop", f"hardener-guard-{done['run']}.timer"]
+    assert ask(host)["outcome"] == "changed"  # an answer that was lost can be asked for again
+
+
+def test_what_costs_nothing_needs_no_guard(host: Host, systemd: Systemd) -> None:
+    assert change(host, impact="none")["outcome"] == "changed"
+    assert systemd.said == []
+
+
+def test_nobody_to_confirm_no_guard(host: Host, systemd: Systemd) -> None:
+    assert host.converge(host.file("x", "new"))["outcome"] == "changed"
+    assert systemd.said == []
+
+
+def test_without_systemd_a_note_says_what_is_missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "possible", lambda: False)
+    done = change(host)
+    assert done["outcome"] == "changed"
+    assert "no systemd here" in done["notes"][0]
+
+
+def test_what_the_timer_runs_takes_the_run_back_by_itself(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    before = tree(host.folder)
+    run = change(host)["run"]
+    let_time_pass(host)
+    start(systemd.timer())
+    assert Journal.find(host.store) is None
+    left = {name: found for name, found in tree(host.folder).items() if not name.startswith("hardener")}
+    assert left == before
+    record = host.store.record(run)
+    assert (record["outcome"], record["reason"]) == ("rolled_back", "not confirmed within 180 s")
+    found = ask(host)
+    assert (found["outcome"], found["reason"]) == ("rolled_back", "not confirmed within 180 s")
+
+
+def test_the_timer_waits_where_the_time_began_anew(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    change(host)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    journal.enter(UNCONFIRMED, seconds=3)
+    with subprocess.Popen(systemd.timer(), cwd="/") as process:
+        time.sleep(1)
+        assert (process.poll(), host.read("x")) == (None, "new")
+        process.wait(timeout=60)
+    assert host.read("x") == "old"
+
+
+def test_a_timer_that_was_left_over_does_nothing(host: Host, systemd: Systemd) -> None:
+    change(host)
+    first = systemd.timer()[-1]
+    ask(host)
+    change(host, "another", token="fedcba98")
+    start([*systemd.timer()[:-1], first])
+    assert systemd.at_boot()[-1] == systemd.timer()[-1]
+    assert (host.read("x"), ask(host, "fedcba98")["outcome"]) == ("another", "changed")
+
+
+def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    run = change(host)["run"]
+    start(systemd.at_boot())
+    assert (host.read("x"), Journal.find(host.store)) == ("old", None)
+    record = host.store.record(run)
+    assert record["reason"] == "the host was started anew before the run was confirmed"
+
+
+def test_at_boot_only_what_files_do_not_say_is_undone(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from host_converge import rollback
+
+    class Mine(Recorded):
+        log = host.folder / "log"
+
+        def undo_at_boot(self) -> list[str]:
+            self._note(f"boot {self.memory['was']}")
+            return []
+
+    monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
+    host.write("x", "old")
+    document = {
+        "name": "a",
+        "impact": "connectivity",
+        "resources": [host.file("x", "new")],
+        "activations": when(host.path("x")),
+    }
+    request = documents.parse({"documents": [document], "allow": "reboot"}, tuple(activations.KINDS))
+    Transaction(request, host.store, Terms(TOKEN, 180, "")).run()
+    journal = Journal.find(host.store)
+    assert journal is not None
+    assert rollback.finished(host.store, journal, "boot", boot=True)["outcome"] == "rolled_back"
+    assert (host.read("log"), host.read("x")) == ("perform\nboot before\n", "old")
+
+
+def test_another_run_is_turned_away_while_one_waits_and_takes_it_back_later(
+    host: Host, systemd: Systemd
+) -> None:
+    host.write("x", "old")
+    run = change(host)["run"]
+    for check in (True, False):
+        with pytest.raises(Refused, match=rf"run {run} of me@here waits to be confirmed.*in 1\d\d s"):
+            host.converge(host.file("x", "third"), check=check)
+    let_time_pass(host)
+    done = host.converge(host.file("y", "third"))
+    assert done["notes"][0] == f"run {run} was not confirmed and was taken back first"
+    assert (host.read("x"), host.read("y")) == ("old", "third")
+
+
+def test_a_boot_in_between_ends_the_time_to_confirm(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from host_converge import backup
+
+    host.write("x", "old")
+    change(host)
+    monkeypatch.setattr(backup, "_boot", lambda: "another")
+    assert ask(host)["outcome"] == "rolled_back"
+    assert host.read("x") == "old"
+
+
+LOST = ["no longer running: 1 containers (web)"]
+
+
+@pytest.mark.parametrize("moment", ["after the change", "when it is to be confirmed"])
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_host_that_misses_something_is_taken_back_at_once(
+    host: Host, systemd: Systemd, missing: dict[str, list[str]], moment: str, *, comes_back: bool
+) -> None:
+    host.write("x", "old")
+    if moment == "after the change":
+        missing["new"] = LOST
+    if not comes_back:
+        missing["old"] = LOST
+    found = change(host)
+    if moment == "when it is to be confirmed":
+        assert found["outcome"] == "unconfirmed"
+        missing["new"] = LOST
+        found = ask(host)
+    assert found["outcome"] == ("rolled_back" if comes_back else "rollback_failed")
+    assert found["reason"] == LOST[0]
+    assert found.get("problems", []) == ([] if comes_back else LOST)
+    assert (host.read("x"), Journal.find(host.store)) == ("old", None)
+    assert list(systemd.units.iterdir()) == []
+
+
+def test_a_worker_that_was_killed_is_taken_back_when_somebody_asks(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("a", "old")
+    host.write("b", "old")
+    interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    assert journal.phase == CHANGING
+    found = ask(host, journal.run.rpartition("-")[2])
+    assert (found["outcome"], host.read("a")) == ("rolled_back", "old")
+
+
+@pytest.mark.parametrize("refuses", ["systemd-run", "the folder of units"])
+def test_what_cannot_be_armed_is_not_begun(host: Host, systemd: Systemd, refuses: str) -> None:
+    host.write("x", "old")
+    if refuses == "systemd-run":
+        systemd.refuses = refuses
+    else:
+        systemd.units.rmdir()
+        systemd.units.write_text("")
+    with pytest.raises(Refused, match="the guard cannot be armed"):
+        change(host)
+    assert (host.read("x"), Journal.find(host.store), host.store.runs()) == ("old", None, [])
+
+
+def test_a_token_is_nothing_but_that(host: Host) -> None:
+    with pytest.raises(Refused, match="names no run"):
+        ask(host, "../../etc")
+    with pytest.raises(Refused, match="is no token"):
+        Terms.of({"token": "../x", "seconds": 180})
+    with pytest.raises(Refused, match="20 to 86400"):
+        Terms.of({"token": TOKEN, "seconds": 1})
+    assert ask(host)["outcome"] == "unknown"
+    host.converge(host.file("x", "1"))
+    assert ask(host)["outcome"] == "unknown"
+
+
+def test_while_somebody_works_the_answer_is_to_wait(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from host_converge.locking import locked
+
+    change(host)
+    monkeypatch.setattr(confirm, "_PATIENCE", 0)
+    with locked(host.store.lock):
+        assert ask(host)["outcome"] == "working"
+    assert ask(host)["outcome"] == "changed"
+
+
+def test_the_sources_are_whole_however_they_were_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_files = guard.sources()
+    assert {"host_converge/__init__.py", "host_converge/activations/docker.py"} < set(from_files)
+    delivered = {
+        name.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): [
+            name.endswith("__init__.py"),
+            text,
+        ]
+        for name, text in from_files.items()
+    }
+    package = sys.modules["host_converge"]
+    assert package.__spec__ is not None
+    monkeypatch.setattr(package.__spec__, "loader", type("InMemory", (), {"sources": delivered})())
+    assert guard.sources() == from_files
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("/usr/bin/python3", '"/usr/bin/python3"'), ('/a b/%n"$x\\', '"/a b/%%n\\"$$x\\\\"')],
+)
+def test_whatever_is_in_a_path_is_one_word_of_a_unit(text: str, word: str) -> None:
+    assert guard._word(text) == word
+
+
+def test_what_cannot_be_taken_back_at_once_is_tried_again(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "old")
+    run = change(host)["run"]
+    let_time_pass(host)
+    monkeypatch.setattr(watch, "_PAUSE", 0.01)
+    stored = Path(host.store.backup_folder(run)) / "files" / "0"
+    stored.rename(stored.with_name("lost"))
+    monkeypatch.setattr(time, "sleep", lambda _: stored.with_name("lost").rename(stored))
+    watch._expired(host.store, run)
+    assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
