@@ -42,8 +42,11 @@ class Host:
         self.files.mkdir()
 
     def start(self, *resources: dict[str, Any], **document: Any) -> subprocess.Popen[str]:
+        """Begin to converge one document."""
+        return self.begin({"documents": [{"name": "a", "resources": list(resources), **document}]})
+
+    def begin(self, request: dict[str, Any]) -> subprocess.Popen[str]:
         """Begin to converge."""
-        request = {"documents": [{"name": "a", "resources": list(resources), **document}]}
         with self.answer.open("w") as answer:
             process = subprocess.Popen(
                 [sys.executable, "-c", DRIVER, str(ON_HOST), str(self.state)],
@@ -61,6 +64,12 @@ class Host:
     def converge(self, *resources: dict[str, Any], **document: Any) -> dict[str, Any]:
         """Converge and wait for the result."""
         self.start(*resources, **document).wait()
+        result: dict[str, Any] = json.loads(self.answer.read_text())
+        return result
+
+    def converge_all(self, documents: Sequence[dict[str, Any]], **request: Any) -> dict[str, Any]:
+        """Converge several documents and wait for the result."""
+        self.begin({"documents": list(documents), **request}).wait()
         result: dict[str, Any] = json.loads(self.answer.read_text())
         return result
 
@@ -317,7 +326,7 @@ def test_an_engine_without_a_unit_is_not_restarted_behind_somebodys_back(
         ({"live-restore": "true"}, "cannot unmarshal string"),
         ({"hosts": ["unix:///x"]}, "hosts is set on the engine's command line"),
         ({"dns": ["not an address"]}, "not an address"),
-        ({"log-driver": "nonsense"}, "no such driver"),
+        ({"log-driver": "nonsense"}, "there is no plugin nonsense"),
         ({"storage-driver": "vfs"}, "would no longer see its"),
         ({"userns-remap": "default"}, "would no longer see its"),
     ],

@@ -1,0 +1,254 @@
+"""docker_daemon and seccomp against a real engine, in what needs no systemd."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.dockerd import Dockerd
+from tests.integration.test_converge import ROLES, Host, host
+
+__all__ = ["host"]
+
+
+def load(role: str, kind: str, name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROLES / role / kind / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def engine() -> Iterator[Dockerd]:
+    with Dockerd(flags=("--iptables=false", "--bridge=none")) as started:
+        yield started
+
+
+def serving(engine: Dockerd, *addresses: str) -> dict[str, Any]:
+    """The engine's own document, as the role makes it."""
+    return {
+        "name": "docker_daemon",
+        "activations": [
+            {
+                "name": "docker",
+                "when": [str(engine.config_file)],
+                "config": str(engine.config_file),
+                "dockerd": engine.command[0],
+                "argv": engine.command,
+                "flags": {"data-root": [str(engine.data_root)], "host": [engine.host, *addresses]},
+                "socket": str(engine.socket),
+                "unit": "hardener-test-none.service",
+            }
+        ],
+    }
+
+
+def wish(engine: Dockerd, keys: dict[str, Any]) -> dict[str, Any]:
+    config = str(engine.config_file)
+    return {
+        "resources": [{"kind": "json", "path": config, "keys": keys}],
+        "activations": [*serving(engine)["activations"]],
+    }
+
+
+def converge(host: Host, engine: Dockerd, keys: dict[str, Any]) -> dict[str, Any]:
+    wanted = wish(engine, keys)
+    return host.converge(*wanted["resources"], activations=wanted["activations"])
+
+
+def free_port() -> int:
+    with socket.socket() as used:
+        used.bind(("127.0.0.1", 0))
+        return int(used.getsockname()[1])
+
+
+# --- TLS ----------------------------------------------------------------------------------------------------
+
+
+def ping(port: int, context: ssl.SSLContext | None) -> int:
+    """Status that the API on a port answers with."""
+    connection = (
+        http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
+        if context
+        else http.client.HTTPConnection("localhost", port, timeout=10)
+    )
+    try:
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_path: Path) -> None:
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    flags = ("--iptables=false", "--bridge=none", f"--host=tcp://{address}")
+    store = tmp_path / "control-node"
+    made = load("docker_daemon", "action_plugins", "daemon_certificates").make(
+        store, host="web1", names=["localhost", "127.0.0.1"], days=90
+    )
+    with Dockerd(flags=flags) as engine:
+        assert ping(port, None) == 200  # what it is all about
+        engine.stop()
+        snapshot = {
+            "sources": {
+                "engine": {"state": "ok", "data": {"installed": True}},
+                "daemon.config": {
+                    "state": "ok",
+                    "data": {"path": str(engine.config_file), "flags": {"host": [f"tcp://{address}"]}},
+                },
+            }
+        }
+        role = load("docker_daemon", "filter_plugins", "docker_daemon_tls")
+        folder = tmp_path / "tls"
+        role._OURS.update({key: path.replace(role.FOLDER, str(folder)) for key, path in role._OURS.items()})
+
+        def run() -> dict[str, Any]:
+            """Converge the role's document, as the action delivers it."""
+            (document,) = role.documents(snapshot, wanted=True, files={}, certificates=made.paths())
+            for resource in document["resources"]:
+                if "content_from" in resource:
+                    resource["content"] = Path(resource.pop("content_from")).read_text()
+            documents = [serving(engine, f"tcp://{address}"), document]
+            return host.converge_all(documents, allow="connectivity")
+
+        # The engine does not run, so that nobody has to restart it here.
+        done = run()
+        assert done["outcome"] == "changed", done
+        assert (folder / "key.pem").stat().st_mode & 0o7777 == 0o400
+        assert not any(
+            "PRIVATE KEY" in line or "MIG" in line for line in json.dumps(done["diff"]).split("\\n")
+        )
+        engine.start()
+
+        known = ssl.create_default_context(cafile=str(store / "client/ca.pem"))
+        known.load_cert_chain(store / "client/cert.pem", store / "client/key.pem")
+        assert ping(port, known) == 200
+        client = ["docker", "--tlsverify", f"--host=tcp://{address}", "info", "--format={{.ServerVersion}}"]
+        environment = {"PATH": os.environ["PATH"], "DOCKER_CERT_PATH": str(store / "client")}
+        info = subprocess.run(client, check=False, capture_output=True, text=True, env=environment)
+        assert info.stdout.strip() == engine.api("GET", "/info")["ServerVersion"], info.stderr
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            ping(port, ssl.create_default_context(cafile=str(store / "client/ca.pem")))
+        strangers = load("docker_daemon", "action_plugins", "daemon_certificates")
+        strangers.make(tmp_path / "strangers", host="x", names=["x"], days=90)
+        stranger = ssl.create_default_context(cafile=str(store / "client/ca.pem"))
+        stranger.load_cert_chain(
+            tmp_path / "strangers/client/cert.pem", tmp_path / "strangers/client/key.pem"
+        )
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            ping(port, stranger)
+        assert ping(port, None) == 400  # an HTTP request to an HTTPS server
+
+        # With the engine up, the transaction looks at the socket itself.
+        assert run()["outcome"] == "unchanged"
+        engine.stop()
+        engine.configure({})
+        engine.start()
+        again = run()
+        assert again["outcome"] == "refused"
+        assert "has to be restarted" in again["reason"]
+
+
+def test_certificates_that_do_not_fit_are_refused(host: Host, engine: Dockerd, tmp_path: Path) -> None:
+    make = load("docker_daemon", "action_plugins", "daemon_certificates").make
+    one = make(tmp_path / "one", host="x", names=["x"], days=90).paths()
+    other = make(tmp_path / "other", host="x", names=["x"], days=90).paths()
+    keys = {"tlsverify": True, "tlscacert": one["ca"], "tlscert": one["cert"], "tlskey": other["key"]}
+    before = engine.config_file.read_bytes()
+    result = converge(host, engine, keys)
+    assert (result["outcome"], engine.config_file.read_bytes()) == ("refused", before)
+    assert "tlscert and tlskey do not belong together" in result["reason"]
+
+
+# --- what the engine depends on -----------------------------------------------------------------------------
+
+
+@contextmanager
+def plugin(path: Path, *, allow: bool) -> Iterator[None]:
+    """An authorisation plugin that answers."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                asked = connection.recv(65536).split()[1]
+                answer = {"Implements": ["authz"]} if asked == b"/Plugin.Activate" else {"Allow": allow}
+                body = json.dumps(answer).encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            path.unlink()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> None:
+    keys = {"authorization-plugins": ["hardener-test"]}
+    result = converge(host, engine, keys)
+    assert "there is no plugin hardener-test; the engine would not start" in result["reason"]
+    path = Path("/run/docker/plugins/hardener-test.sock")
+    with plugin(path, allow=False):
+        assert "refuses GET /info" in converge(host, engine, keys)["reason"]
+    with plugin(path, allow=True):
+        assert "has to be restarted" in converge(host, engine, keys)["reason"]  # it passed
+        engine.stop()
+        engine.configure(keys)
+        engine.start()  # and the engine agrees
+        assert engine.api("GET", "/info")["Plugins"]["Authorization"] == ["hardener-test"]
+        engine.remove_containers()
+
+
+def test_a_log_target_has_to_be_there(host: Host, engine: Dockerd) -> None:
+    port = free_port()
+
+    def syslog(scheme: str) -> dict[str, Any]:
+        address = f"{scheme}://127.0.0.1:{port}"
+        return {"log-driver": "syslog", "log-opts": {"syslog-address": address}}
+
+    for scheme in ("tcp", "udp"):
+        assert "Connection refused" in converge(host, engine, syslog(scheme))["reason"]
+    with socket.create_server(("127.0.0.1", port)):
+        assert "has to be restarted" in converge(host, engine, syslog("tcp"))["reason"]
+
+
+def test_a_key_of_a_later_engine_is_named_with_its_version(host: Host, engine: Dockerd) -> None:
+    result = converge(host, engine, {"default-stop-timeout": 10})
+    assert "does not know it, it came with 29.7" in result["reason"]
+
+
+def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
+    host: Host, engine: Dockerd, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile.json"
+    profile.write_text(
+        '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "ALLOW"}]}'
+    )
+    result = converge(host, engine, {"seccomp-profile": str(profile)})
+    assert result["outcome"] == "refused"
+    assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
