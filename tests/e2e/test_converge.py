@@ -195,7 +195,6 @@ def busy(pristine: Boot) -> Any:
             "refused",
             "cannot be read: No such file",
         ),
-        ({"docker_daemon_userns_remap": "default"}, "refused", "the engine would no longer see its"),
         ({"docker_daemon_live_restore": False}, "refused", "would stop 2 containers"),
         # Nobody can know this before the engine tries.
         (
@@ -232,7 +231,7 @@ def test_containers_survive_the_restart_and_the_bridge_waits_for_them(
     again = run(busy, roles=("docker_daemon",))
     assert (again["outcome"], len(again["pending"])) == ("unchanged", 1)
     left = {slug for slug in failing(busy, tmp_path) if slug.startswith("daemon-")}
-    assert left == {"daemon-icc-disabled", "daemon-userns-remap"}
+    assert left == {"daemon-icc-disabled"}
 
 
 def until(guest: lab.Guest, script: str, wanted: str) -> None:
