@@ -1,0 +1,151 @@
+"""How the control node confirms a run, whatever becomes of the connection."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+
+PLUGIN = Path(__file__).parents[3] / "roles" / "converge" / "action_plugins" / "converge.py"
+SECONDS = 180
+LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
+REFUSED = AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: connect to host h port 22: x")
+UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "changes": [], "notes": ["a"], "pending": ["b"]}
+
+Answers = Callable[[str], Any]
+
+
+class Clock:
+    """Goes on when somebody sleeps."""
+
+    now = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Connection:
+    """An ssh connection's options."""
+
+    transport = "ssh"
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+
+    def get_option(self, name: str) -> Any:
+        return self.options[name]
+
+    def set_option(self, name: str, value: Any) -> None:
+        self.options[name] = value
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("time.monotonic", lambda: found.now)
+    monkeypatch.setattr("time.sleep", found.sleep)
+    return found
+
+
+class Host:
+    """Answers calls in their order; an error is raised, and the last answer repeats itself."""
+
+    def __init__(self, clock: Clock, *answers: Any) -> None:
+        self.connection = Connection()
+        self._clock = clock
+        self._answers = list(answers)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.ssh_args: list[str] = []
+
+    def ask(self, entry: str, arguments: dict[str, Any], **_: Any) -> Any:
+        self.asked.append((entry, arguments))
+        self.ssh_args.append(self.connection.options["ssh_args"])
+        self._clock.sleep(10)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    def converge(self) -> dict[str, Any]:
+        spec = importlib.util.spec_from_file_location("role_converge", PLUGIN)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        action = object.__new__(module.ActionModule)
+        action._connection = self.connection
+        action._templar = SimpleNamespace(template=lambda value: value)
+        action.ask = self.ask
+        variables = {"converge_confirm_timeout": SECONDS}
+        found: dict[str, Any] = action._guarded({"documents": []}, task_vars=variables)
+        found["said"] = module._summary(found)
+        return found
+
+
+def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
+    host = Host(clock, UNCONFIRMED, {"outcome": "changed", "notes": ["a", "c"], "run": "r"})
+    found = host.converge()
+    assert (found["outcome"], found["changed"], found.get("failed")) == ("changed", True, None)
+    assert (found["notes"], found["pending"]) == (["a", "c"], ["b"])
+    (first, arguments), (second, confirmation) = host.asked
+    assert (first, second) == ("main:converge", "main:confirm")
+    assert arguments["guard"]["token"] == confirmation["token"]
+    assert (arguments["guard"]["seconds"], "@" in arguments["guard"]["who"]) == (SECONDS, True)
+    assert all(args.startswith("-o ControlMaster=no -o ControlPath=none") for args in host.ssh_args)
+    assert host.connection.options == {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+
+
+def test_what_needs_no_confirmation_is_asked_for_none(clock: Clock) -> None:
+    host = Host(clock, {"outcome": "unchanged", "changed": False})
+    assert host.converge()["outcome"] == "unchanged"
+    assert len(host.asked) == 1
+
+
+def test_the_host_goes_back_and_says_so_when_it_can_be_reached_again(clock: Clock) -> None:
+    rolled_back = {"outcome": "rolled_back", "reason": "not confirmed within 180 s", "run": "r"}
+    host = Host(clock, UNCONFIRMED, *[REFUSED] * 12, {"outcome": "working"}, rolled_back)
+    found = host.converge()
+    assert (found["outcome"], found["failed"], found["changed"]) == ("rolled_back", True, True)
+    assert found["reason"].startswith("not confirmed within 180 s: Failed to connect to the host via ssh")
+    assert found["said"].startswith("rolled back, everything is as it was before: not confirmed within")
+
+
+def test_a_host_that_cannot_be_reached_any_more_is_said_to_help_itself(clock: Clock) -> None:
+    begun = clock.now
+    host = Host(clock, UNCONFIRMED, REFUSED)
+    found = host.converge()
+    assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
+    assert "it takes the change back by itself, at " in found["said"]
+    assert "connect to host h port 22" in found["said"]
+    assert SECONDS < clock.now - begun < SECONDS + 100
+
+
+def test_a_connection_that_is_lost_on_the_way_is_no_end(clock: Clock) -> None:
+    changed = {"outcome": "changed", "run": "r"}
+    host = Host(clock, LOST, REFUSED, {"outcome": "working"}, changed)
+    found = host.converge()
+    assert (found["outcome"], found["changed"]) == ("changed", True)
+    assert [entry for entry, _ in host.asked] == ["main:converge", *["main:confirm"] * 3]
+
+
+@pytest.mark.parametrize("error", [LOST, AnsibleActionFail("host_converge failed on the host: x")])
+def test_what_never_began_is_the_error_that_it_was(clock: Clock, error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        Host(clock, error, {"outcome": "unknown"}).converge()
+
+
+def test_a_host_that_was_never_there_is_not_waited_for(clock: Clock) -> None:
+    host = Host(clock, REFUSED)
+    with pytest.raises(AnsibleConnectionFailure):
+        host.converge()
+    assert len(host.asked) == 1
+
+
+def test_a_worker_that_is_long_at_work_is_waited_for(clock: Clock) -> None:
+    host = Host(clock, LOST, *[{"outcome": "working"}] * 60, {"outcome": "changed"})
+    assert host.converge()["outcome"] == "changed"
