@@ -54,9 +54,12 @@ class Hook(NamedTuple):
         place = rules.index(self.rule)
         if self.last:
             return place == len(rules) - 1
-        return not any(
-            rule.endswith("-j ACCEPT") or rule == f"-A {self.parent} -j RETURN" for rule in rules[:place]
-        )
+        return not any(_lets_through(rule, self.parent) for rule in rules[:place])
+
+
+def _lets_through(rule: str, chain: str) -> bool:
+    """Whether packets that a rule takes are spared those behind it; to jump elsewhere is to come back."""
+    return rule.endswith("-j ACCEPT") or " -g " in rule or rule == f"-A {chain} -j RETURN"
 
 
 HOOKS = (
