@@ -86,7 +86,8 @@ class Role:
         play: dict[str, Any] = {
             "hosts": "all",
             "gather_facts": False,
-            "roles": [{"role": "security_updates", **variables}],
+            "vars": variables,
+            "roles": ["security_updates"],
         }
         self._play.write_text(yaml.safe_dump([play]))
         done = subprocess.run(
@@ -194,15 +195,14 @@ def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role)
     role.shell("touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs")
     boot = role.shell("cat /proc/sys/kernel/random/boot_id")
     hour = int(role.shell("date +%H"))
-    closed = f"{(hour + 2) % 24:02d}:00-{(hour + 3) % 24:02d}:00"
-    _, said = role.run(
-        security_updates_reboot=True, security_updates_reboot_window=closed, converge_allow="reboot"
-    )
-    assert "this host waits for a reboot: it was asked for by libc6" in said
     opened = f"{hour:02d}:00-{(hour + 2) % 24:02d}:00"
-    role.run(security_updates_reboot=True, security_updates_reboot_window=opened)
+    closed = f"{(hour + 2) % 24:02d}:00-{(hour + 3) % 24:02d}:00"
+    everything = {"security_updates_engine": True, "security_updates_reboot": True}
+    _, said = role.run(**everything, security_updates_reboot_window=closed, converge_allow="reboot")
+    assert "this host waits for a reboot: it was asked for by libc6" in said
+    role.run(**everything, security_updates_reboot_window=opened)
     assert role.shell("cat /proc/sys/kernel/random/boot_id") == boot
-    role.run(security_updates_reboot=True, security_updates_reboot_window=opened, converge_allow="reboot")
+    role.run(**everything, security_updates_reboot_window=opened, converge_allow="reboot")
     assert role.shell("cat /proc/sys/kernel/random/boot_id") not in ("", boot)
     assert role.shell("docker inspect --format '{{.State.Running}}' job") == "true\n"
     assert role.findings()["host-updates-pending"]["status"] == "pass"
