@@ -152,10 +152,10 @@ class _Host:
         """Why nobody knows what waits; empty where it is known."""
         if self.packages.get("pending_error"):
             return str(self.packages["pending_error"])
-        age = self.packages.get("index_age_s")
-        if age is None and self.manager == "apt":
-            return "there is no index of security updates yet"
-        return f"the index of security updates is {age // _HOUR} hours old" if (age or 0) > 24 * _HOUR else ""
+        age: int | None = self.packages.get("index_age_s")
+        if age is None:  # dnf has its own ways
+            return "there is no index of security updates yet" if self.manager == "apt" else ""
+        return f"the index of security updates is {age // _HOUR} hours old" if age > 24 * _HOUR else ""
 
     def notes(self, *, apply: bool, engine: bool, reboot: bool) -> list[str]:
         """What waits, and for whom."""
