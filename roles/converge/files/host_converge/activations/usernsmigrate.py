@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Mapping
 
-from host_converge import files, jsonkeys
+from host_converge import files, jsonkeys, system
 from host_converge.activations.interface import Activation
 from host_converge.errors import Failed, Refused
 from host_converge.impacts import CONTAINERS_RECREATE, DATA_HIDDEN
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # imported where it is needed: few runs migrate
     from host_converge.migration.survey import Holdings
 
 _KEY = "userns-remap"
+_MOST_NAMESPACES = "/proc/sys/user/max_user_namespaces"
 _AT_LEAST = 1800  # seconds that all else may take
 _SLOWEST = 4e6  # bytes in a second
 
@@ -75,6 +76,7 @@ class UsernsMigrate(Activation):
         holdings = survey.holdings
         if holdings.remapped:
             return
+        self._refuse_impossible()
         self.reasons = [f"{_KEY} is switched on"]
         self._moved = sorted(each["Name"].lstrip("/") for each in holdings.containers)
         if self._leave:
@@ -93,6 +95,15 @@ class UsernsMigrate(Activation):
             f" images, {len(survey.volumes)} volumes and {len(holdings.networks)} networks"
         )
         self.pending = survey.notes()
+
+    def _refuse_impossible(self) -> None:
+        features = self._wanted.get("features")
+        if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
+            raise Refused(
+                f"{_KEY} and the containerd image store (containerd-snapshotter) exclude each other"
+            )
+        if system.read(_MOST_NAMESPACES) == "0":
+            raise Refused(f"{_KEY} needs user namespaces, and user.max_user_namespaces is 0 on this host")
 
     def _see_what_is_left(self, holdings: Holdings) -> None:
         held = {
