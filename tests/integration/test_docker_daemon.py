@@ -252,3 +252,46 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
     result = converge(host, engine, {"seccomp-profile": str(profile)})
     assert result["outcome"] == "refused"
     assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
+
+
+def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp_path: Path) -> None:
+    role = load("seccomp", "filter_plugins", "seccomp")
+    role.FILE = str(tmp_path / "seccomp.json")
+    site = json.dumps(
+        {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
+    )
+
+    with Dockerd(flags=("--iptables=false", "--bridge=none")) as engine:
+
+        def run(content: str) -> dict[str, Any]:
+            """The role on the engine as it is, stopped for the restart that nobody could do here."""
+            declared = json.loads(engine.config_file.read_text())
+            info = engine.api("GET", "/info")
+            data = {
+                "engine": {"installed": True, "socket": str(engine.socket)},
+                "daemon.config": {"path": str(engine.config_file), "parsed": declared},
+                "docker.info": info,
+                "lsm": {"seccomp": True},
+            }
+            snapshot = {"sources": {name: {"state": "ok", "data": each} for name, each in data.items()}}
+            documents = role.documents(snapshot, profile="site.json" if content else "", content=content)
+            engine.stop()
+            done = host.converge_all(documents)
+            engine.start()
+            again = host.converge_all(documents)
+            assert again["outcome"] == "unchanged", again
+            return done
+
+        def makes_folders() -> bool:
+            container = engine.run(command=["mkdir", "/x"], host_config={"NetworkMode": "none"})
+            return bool(engine.api("POST", f"/containers/{container}/wait")["StatusCode"] == 0)
+
+        assert makes_folders()
+        done = run(site)
+        assert done["outcome"] == "changed", done
+        assert any("allows whatever it does not name" in note for note in done["notes"])
+        assert f"name=seccomp,profile={role.FILE}" in engine.api("GET", "/info")["SecurityOptions"]
+        assert not makes_folders()
+        assert run("")["outcome"] == "changed"
+        assert "name=seccomp,profile=builtin" in engine.api("GET", "/info")["SecurityOptions"]
+        assert makes_folders()
