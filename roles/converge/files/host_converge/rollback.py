@@ -92,7 +92,7 @@ def begun(journal: Journal) -> list[Activation]:
 
 def _undo(journal: Journal) -> list[str]:
     problems: list[str] = []
-    for activation in begun(journal):
+    for activation in sorted(begun(journal), key=lambda each: not each.cuts_off):
         try:
             problems += activation.undo()
         except Exception as error:  # the others have to be undone all the same

@@ -186,6 +186,8 @@ class Transaction:
             rollback.bind(activation, journal)
             activation.save()
             activation.perform()
+        longest = max([activation.longest for activation in choice.due], default=0)
+        journal.enter(CHANGING, seconds=max(journal.confirm_within, longest))
         problems = [problem for activation in choice.due for problem in activation.problems()]
         missing, notes = health.compare(journal.picture, stopped=choice.stops)
         if problems or missing:

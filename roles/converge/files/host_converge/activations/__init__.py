@@ -34,10 +34,10 @@ KINDS: Mapping[str, type[Activation]] = {
         GroupMembers,
         AutomaticUpdates,
         PendingUpdates,
-        Firewall,
         BootParameters,
         SelinuxEnforce,
         UsernsMigrate,
         Docker,
+        Firewall,  # last: from then on it is the guard's time that runs, and nobody's else
     )
 }

@@ -23,6 +23,7 @@ class BootParameters(Activation):
     """
 
     name = "boot-parameters"
+    longest = 2.0 * _TIMEOUT
     action = "make the boot menu anew"
     known = frozenset({"when", "parameters"})
     _valid = re.compile(r"[a-z0-9_.]+=[A-Za-z0-9_.,:/-]*")
@@ -57,6 +58,10 @@ class BootParameters(Activation):
     def perform(self) -> None:
         """Make the menu anew."""
         system.must("grub-mkconfig", "-o", MENU, timeout=_TIMEOUT)
+
+    def undo_at_boot(self) -> list[str]:
+        """The menu that the next boot reads; this one has begun by the other."""
+        return self.undo()
 
     def problems(self) -> list[str]:
         """Parameters that did not get into the menu."""

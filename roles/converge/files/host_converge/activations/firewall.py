@@ -33,6 +33,7 @@ class Firewall(Activation):
     name = "firewall"
     action = "load the packet filter's rules"
     known = frozenset({"when", "ssh_ports", "ssh_sources"})
+    cuts_off = True
 
     def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
         super().__init__(settings, check=check)

@@ -113,6 +113,10 @@ class GroupMembers(Activation):
                 problems.append(str(error))
         return problems
 
+    def undo_at_boot(self) -> list[str]:
+        """The same: it is a file that a tool writes."""
+        return self.undo()
+
 
 def _members(group: str) -> list[str]:
     """Members that the host's own file lists."""

@@ -23,6 +23,7 @@ class Activation:
     action = ""  # in words
     known = frozenset({"when"})  # keys of the settings
     longest = 300.0  # seconds that it may take, by its own limits: the guard takes it for dead after that
+    cuts_off = False  # whether it can lock us out: then it comes last, and is undone first
 
     def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
         unknown = sorted(set(settings) - self.known)

@@ -26,6 +26,7 @@ class Units(Activation):
     """
 
     name = "units"
+    longest = 1800.0
     action = "enable and start units"
     known = frozenset({"when", "units"})
     _valid = re.compile(r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@\\-]*\.(?:service|socket|timer|path|target)")
@@ -96,6 +97,20 @@ class Units(Activation):
                 _undo(unit, before)
             except (Failed, OSError) as error:
                 problems.append(str(error))
+        return problems
+
+    def undo_at_boot(self) -> list[str]:
+        """Links alone: systemd has not started what they lead to."""
+        problems = []
+        for unit, before in self.memory.items():
+            try:
+                for link in set(_links(unit)) - set(before["links"]):
+                    os.unlink(link)
+                if before["UnitFileState"] == "masked" and not os.path.lexists(f"{_LINKS}/{unit}"):
+                    os.symlink(os.devnull, f"{_LINKS}/{unit}")
+            except OSError as error:
+                problems.append(f"{unit}: {error.strerror}")
+        system.run("systemctl", "daemon-reload", timeout=60)
         return problems
 
 

@@ -31,6 +31,7 @@ class AutomaticUpdates(Activation):
     """
 
     name = "automatic-updates"
+    longest = 1200.0
     action = "prove by a dry run that security updates install themselves"
     known = frozenset({"when", "manager", "expect", "configuration"})
 
