@@ -60,7 +60,7 @@ class Run:
         self._result = folder / "result.json"
         self._result.unlink(missing_ok=True)
         self._play = folder / "play.yml"
-        converge = {"documents": "{{ converge_pending }}"}
+        converge = {"documents": "{{ converge_pending }}", "allow": "{{ converge_allow }}"}
         keep = {"content": "{{ result | to_json }}", "dest": str(self._result), "mode": "0600"}
         tasks = [
             {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
