@@ -179,7 +179,10 @@ def default_ulimits(snapshot: Snapshot) -> Verdict:
 @check("daemon-userns-remap")
 @needs_engine
 def userns_remap(snapshot: Snapshot) -> Verdict:
-    """Root in a container must be nobody on the host, in the engine and in each container that runs."""
+    """Root in a container must be nobody on the host, in the engine and in each container that runs.
+
+    Not in those that asked for the host's user namespace: that is their own setting, and another control's.
+    """
     expected = "root in containers is not root on the host"
     settings = Settings(snapshot)
     evidence = settings.evidence("userns-remap")
@@ -192,7 +195,11 @@ def userns_remap(snapshot: Snapshot) -> Verdict:
             offenders=[Offender("setting", "userns-remap", "is not in effect")],
             evidence=evidence,
         )
-    running = [container for container in containers(snapshot) if container.running]
+    running = [
+        container
+        for container in containers(snapshot)
+        if container.running and container.host_config.get("UsernsMode") != "host"
+    ]
     offenders = [
         Offender("container", container.name, "its uid 0 is the host's uid 0")
         for container in running

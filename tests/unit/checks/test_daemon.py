@@ -220,6 +220,17 @@ MAPPED = {"uid_map": [[0, 100000, 65536]]}
             "1 of 2",
         ),
         (
+            {
+                **options("userns"),
+                "docker.containers": [
+                    container(proc=MAPPED),
+                    container("x", HostConfig={"UsernsMode": "host"}),
+                ],
+            },
+            Status.PASS,
+            "",
+        ),
+        (
             {**options("rootless"), "docker.containers": [container(proc={"uid_map": [[0, 1000, 1]]})]},
             Status.PASS,
             "",
