@@ -1,0 +1,31 @@
+"""Restart a guest."""
+
+from __future__ import annotations
+
+import time
+
+from hardener import lab
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_PATIENCE = 400  # seconds; an emulated machine takes its time
+
+
+def reboot(guest: lab.Guest) -> None:
+    """Restart a guest as an operator does, and wait until its services are up."""
+    before = guest.ssh("cat", _BOOT_ID).stdout
+    guest.ssh("systemctl", "reboot", check=False)
+    wait_for_reboot(guest, before)
+
+
+def wait_for_reboot(guest: lab.Guest, before: str) -> None:
+    """Wait until a guest has started anew, and its services are up.
+
+    Args:
+        guest: the guest.
+        before: its boot id when it had not.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while guest.ssh("cat", _BOOT_ID, check=False).stdout in ("", before):
+        assert time.monotonic() < deadline, "the guest did not come back"
+        time.sleep(2)
+    guest.ssh("systemctl", "is-system-running", "--wait", check=False)

@@ -1,0 +1,116 @@
+"""A plan on a real host: what it says is what happens, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener import lab
+from tests.e2e.test_converge import CONTAINER, ENGINE, WHOLE_HOST, running, shell
+
+Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# A unit that ends all its processes when it is stopped: live-restore is of no use then.
+KILLS_ALL = r"""
+mkdir -p /etc/systemd/system/docker.service.d
+printf '[Service]\nKillMode=control-group\n' >/etc/systemd/system/docker.service.d/kill.conf
+systemctl daemon-reload
+"""
+KILLS_DOCKERD = "rm /etc/systemd/system/docker.service.d/kill.conf && systemctl daemon-reload"
+
+
+@pytest.fixture(scope="module")
+def host(guest: lab.Guest) -> lab.Guest:
+    """A guest with two containers, of which one has a restart policy."""
+    guest.ssh("sh", "-c", CONTAINER)
+    shell(guest, "docker update --restart always web")
+    return guest
+
+
+@pytest.fixture
+def hardener(host: lab.Guest, tmp_path: Path) -> Hardener:
+    """Runs the command line on the host, for the controls of the engine."""
+
+    def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "hardener", verb, "-i", str(host.inventory), "--only", "daemon"]
+        return subprocess.run(
+            [*command, *options], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=600
+        )
+
+    return run
+
+
+def planned(hardener: Hardener, tmp_path: Path, *options: str) -> dict[str, Any]:
+    """The plan for the host."""
+    done = hardener("plan", "--json", "plan.json", *options)
+    assert done.returncode == 3, done.stderr
+    (plan,) = json.loads((tmp_path / "plan.json").read_text())["hosts"].values()
+    return dict(plan)
+
+
+def state(host: lab.Guest) -> list[str]:
+    """All of the host that a protection may touch, but for our own lock."""
+    return [line for line in shell(host, WHOLE_HOST).splitlines() if "/var/lib/hardener" not in line]
+
+
+def fates(plan: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """What becomes of each variable, and at what cost."""
+    return {
+        each["variable"].removeprefix("docker_daemon_"): (each["fate"], each["impact"])
+        for each in plan["controls"]
+        if each["fate"] != "no-role" and each["role"] == "docker_daemon"
+    }
+
+
+def test_a_restart_that_would_end_containers_is_held_with_their_names(
+    host: lab.Guest, hardener: Hardener, tmp_path: Path
+) -> None:
+    shell(host, KILLS_ALL)
+    before = state(host)
+    plan = planned(hardener, tmp_path)
+    assert fates(plan)["icc"] == ("held", "containers-stop")
+    assert fates(plan)["live_restore"] == ("change", "reload")
+    (icc,) = [each for each in plan["controls"] if each.get("variable") == "docker_daemon_icc"]
+    assert "would stop 2 containers (job, web): docker.service ends all its processes" in icc["reason"]
+    assert "not started again, for want of a restart policy: 1 containers (job)" in icc["reason"]
+    assert [each["action"] for each in plan["activations"]] == ["reload docker"]
+    allowed = planned(hardener, tmp_path, "--allow", "containers-stop")
+    assert fates(allowed)["icc"] == ("change", "containers-stop")
+    (restart,) = [each for each in allowed["activations"] if each["name"] == "docker"]
+    assert (restart["stops"], restart["stay_down"]) == (["job", "web"], ["job"])
+    assert state(host) == before
+    shell(host, KILLS_DOCKERD)
+
+
+def test_a_host_that_has_moved_refuses_the_plan(host: lab.Guest, hardener: Hardener, tmp_path: Path) -> None:
+    planned(hardener, tmp_path)
+    shell(host, """mkdir -p /etc/docker && echo '{"debug": false}' >/etc/docker/daemon.json""")
+    before = state(host)
+    done = hardener("harden", "--plan", "plan.json")
+    assert done.returncode == 3
+    assert "nothing was changed: this host is no longer what the plan was made for" in done.stderr
+    assert state(host) == before
+
+
+def test_exactly_what_was_planned_happens_and_the_containers_go_on(
+    host: lab.Guest, hardener: Hardener, tmp_path: Path
+) -> None:
+    engine = running(shell(host, ENGINE))
+    plan = planned(hardener, tmp_path)
+    done = hardener("harden", "--plan", "plan.json", "--diff", "--json", "report.json")
+    assert done.returncode == 3, done.stderr  # central logging needs a target, which nobody has named
+    for change in plan["changes"]:
+        assert change["diff"] in done.stdout
+    assert running(shell(host, ENGINE)) == engine
+    findings = json.loads((tmp_path / "report.json").read_text())["hosts"][0]["findings"]
+    passing = {finding["slug"] for finding in findings if finding["status"] == "pass"}
+    changed = {each["control"] for each in plan["controls"] if each["fate"] == "change"}
+    assert changed - passing <= {"daemon-icc-disabled"}  # the bridge waits until no container runs
+    again = planned(hardener, tmp_path)
+    assert (again["changes"], again["activations"]) == ([], [])
