@@ -23,6 +23,7 @@ class FakeFleet:
     snapshots: dict[str, Snapshot | str] = field(default_factory=dict)
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
+    rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -43,7 +44,7 @@ class FakeRun:
     def __init__(self, fleet: FakeFleet, playbook: str, options: Mapping[str, Any]) -> None:
         self.fleet = fleet
         self.variables = options["variables"]
-        results = {"audit": self.audit, "provision": self.provision}
+        results = {"audit": self.audit, "provision": self.provision, "rollback": self.rollback}
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
 
@@ -90,6 +91,12 @@ class FakeRun:
                 yield TaskResult(host, "converge", state, data["msg"] if data.get("failed") else "", data)
             else:
                 yield TaskResult(host, "converge", State.SKIPPED)
+
+    def rollback(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            data = self.fleet.rollback(host)
+            state = State.FAILED if data.get("failed") else State.OK
+            yield TaskResult(host, "rollback", state, data["msg"] if data.get("failed") else "", data)
 
 
 @pytest.fixture

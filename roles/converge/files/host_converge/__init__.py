@@ -11,7 +11,12 @@ action plugin `converge` delivers this folder over the connection; by hand it ru
     jsonkeys      keys of a JSON file, with a record of whose they are
     files         read, replace, set owners and modes; nothing is ever half-written
     backup        what was there before, and the journal of an unfinished run
-    transaction   lock, plan, apply, activate, verify, roll back
+    transaction   lock, plan, apply, activate, verify
+    guard         a dead-man's switch; ``watch`` is what it runs
+    confirm       the call over a new connection that lets a run stay
+    health        what the host did before, and does not any more; ``probes`` asks over the network
+    rollback      take a run back; ``history`` knows all runs of a host
+    locking       one run a host at a time
     detached      a worker that survives the connection
     session       the ssh connection that brought us
     chains        our chains of the packet filter

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from click.testing import Result
+
+from tests.unit.cli.conftest import FakeFleet
+
+Hardener = Callable[..., Result]
+RUN = "20261125T040000Z-1b2c3d4e"
+
+
+def test_back_to_before_the_last_run_of_every_host(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "web2": ""}
+    fleet.rollback = lambda host: {
+        "outcome": "changed",
+        "msg": f"back to before run {RUN}",
+        "notes": ["/etc/x was changed by somebody else meanwhile, and stays as it is"] * (host == "web2"),
+    }
+    result = hardener("rollback", "-i", "inv,")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"web1: back to before run {RUN}\n" in result.stderr
+    assert "web2: /etc/x was changed by somebody else meanwhile, and stays as it is\n" in result.stderr
+    ((playbook, options),) = fleet.runs
+    assert (playbook, options["check"]) == ("rollback", False)
+    assert options["variables"] == {"rollback_run": "", "rollback_list": False}
+
+
+def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFleet) -> None:
+    diff = [{"path": "/etc/x", "prepared": "--- before\n+++ after\n-new\n+old\n"}]
+    fleet.snapshots = {"web1": ""}
+    fleet.rollback = lambda _: {"outcome": "would_change", "msg": f"back to before run {RUN}", "diff": diff}
+    result = hardener("rollback", "-i", "inv,", "--run", RUN, "--check", "--diff")
+    assert result.exit_code == 0
+    assert f"web1: would go back to before run {RUN}\n" in result.stderr
+    assert result.stdout == "web1: /etc/x\n--- before\n+++ after\n-new\n+old\n"
+    assert fleet.runs[0][1]["variables"]["rollback_run"] == RUN
+    assert (fleet.runs[0][1]["check"], fleet.runs[0][1]["diff"]) == (True, True)
+
+
+def test_a_host_that_is_not_back_is_a_failure(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "web2": ""}
+    fleet.rollback = lambda host: {
+        "outcome": "refused" if host == "web1" else "changed",
+        "failed": host == "web1",
+        "msg": "nothing was changed: this host has no backup of a run 'x'",
+    }
+    result = hardener("rollback", "-i", "inv,", "--run", "x")
+    assert result.exit_code == 4
+    assert "web1: failed: nothing was changed: this host has no backup of a run 'x'\n" in result.stderr
+
+
+def test_the_runs_are_listed_and_what_is_in_them_is_only_text(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "web2": ""}
+    runs = [
+        {
+            "run": RUN,
+            "outcome": "rolled_back",
+            "reason": "not confirmed\x1b[2J within 180 s",
+            "who": "me@here",
+            "started": 1764043200,
+            "paths": [f"/etc/{number}" for number in range(7)],
+        },
+        {"run": "older", "outcome": "unknown", "paths": []},
+    ]
+    fleet.rollback = lambda host: {"outcome": "unchanged", "msg": "", "runs": runs if host == "web1" else []}
+    result = hardener("rollback", "-i", "inv,", "--list")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"web1  {RUN}  2025-11-25 04:00:00 UTC  rolled_back  by me@here",
+        r"    not confirmed\x1b[2J within 180 s",
+        "    /etc/0, /etc/1, /etc/2, /etc/3, /etc/4, and 2 more",
+        "web1  older  -  unknown",
+        "web2: no runs",
+    ]
+    assert fleet.runs[0][1]["variables"]["rollback_list"] is True
+
+
+def test_a_run_and_the_list_do_not_go_together(hardener: Hardener, fleet: FakeFleet) -> None:
+    result = hardener("rollback", "-i", "inv,", "--list", "--run", RUN)
+    assert result.exit_code == 2
+    assert fleet.runs == []
