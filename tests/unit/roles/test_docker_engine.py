@@ -10,6 +10,7 @@ import yaml
 
 from hardener.snapshot import Snapshot
 from tests.unit.roles.conftest import ROLES, documents_filter, role_filter
+from tests.unit.roles.test_engine_settings import rendered
 from tests.unit.snapshots import make, no_engine, only, silent_engine
 
 PREFIX = "docker_engine_"
@@ -124,9 +125,7 @@ def test_an_engine_that_is_held_is_let_go_and_started() -> None:
 
 def test_what_starts_it_agrees_with_what_configures_it() -> None:
     (start,) = documents(held()).values()
-    defaults = yaml.safe_load((ROLES / "docker_daemon/defaults/main.yml").read_text())
-    given = {name.removeprefix("docker_daemon_"): value for name, value in defaults.items()}
-    serving = documents_filter("docker_daemon")(held().raw, **given)[0]
+    serving = rendered("docker_daemon", held())[0]
     theirs, ours = serving["activations"][-1], start["activations"][-1]
     shared = {setting for setting in theirs if setting in ours and setting != "when"}
     assert shared >= {"config", "socket", "unit"}
