@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_converge import system
 from host_converge.activations import usernsmigrate
 from host_converge.activations.usernsmigrate import UsernsMigrate
 from host_converge.errors import Failed, Refused
+from host_converge.migration import restart
 from host_converge.migration.survey import Holdings
 
 from tests.unit.converge.conftest import Host
@@ -55,6 +57,7 @@ class Migration:
 def migration(monkeypatch: pytest.MonkeyPatch) -> Migration:
     found = Migration()
     monkeypatch.setattr(UsernsMigrate, "_migration", lambda _: found)
+    monkeypatch.setattr(restart, "problem", lambda _: "")
     return found
 
 
@@ -146,6 +149,16 @@ def test_it_is_refused_where_there_can_be_no_user_namespaces(
     (tmp_path / "most").write_text("0\n")
     monkeypatch.setattr(usernsmigrate, "_MOST_NAMESPACES", str(tmp_path / "most"))
     with pytest.raises(Refused, match="max_user_namespaces is 0"):
+        prepared(host)
+
+
+def test_it_is_refused_where_nobody_can_restart_the_engine(
+    host: Host, migration: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(UsernsMigrate, "_migration", lambda _: migration)
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    with pytest.raises(Refused, match=r"not run by docker.service \(no systemd\)"):
         prepared(host)
 
 

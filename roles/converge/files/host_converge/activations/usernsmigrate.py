@@ -97,6 +97,8 @@ class UsernsMigrate(Activation):
         self.pending = survey.notes()
 
     def _refuse_impossible(self) -> None:
+        from host_converge.migration import restart
+
         features = self._wanted.get("features")
         if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
             raise Refused(
@@ -104,6 +106,9 @@ class UsernsMigrate(Activation):
             )
         if system.read(_MOST_NAMESPACES) == "0":
             raise Refused(f"{_KEY} needs user namespaces, and user.max_user_namespaces is 0 on this host")
+        problem = restart.problem(self.settings["unit"])
+        if problem:
+            raise Refused(problem)
 
     def _see_what_is_left(self, holdings: Holdings) -> None:
         held = {

@@ -6,6 +6,14 @@ from host_converge import system
 from host_converge.errors import Failed
 
 
+def problem(unit: str) -> str:
+    """Why nobody here can restart a unit; empty where it can be."""
+    state = "no systemd"
+    if system.has_systemd():
+        state = system.run("systemctl", "is-active", "--", unit).output.strip()
+    return "" if state == "active" else f"the engine is not run by {unit} ({state}): name its unit"
+
+
 def restart(unit: str, *, timeout: float) -> None:
     """Restart a unit, or start it where it has ended.
 
