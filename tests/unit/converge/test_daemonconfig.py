@@ -72,6 +72,7 @@ def test_what_works_is_let_through(config: dict[str, Any]) -> None:
         ({"seccomp-profile": "/nowhere.json"}, r"/nowhere\.json cannot be read: there is no such"),
         ({"log-driver": "nonsense"}, "there is no plugin nonsense"),
         ({"log-opts": {"max-sise": "10m"}}, "json-file does not know max-sise"),
+        ({"log-driver": "syslog", "log-opts": {"max-size": "10m"}}, "syslog does not know max-size"),
         ({"log-driver": "local", "log-opts": {"syslog-address": "x"}}, "does not know syslog-address"),
         (
             {"userns-remap": "default", "features": {"containerd-snapshotter": True}},

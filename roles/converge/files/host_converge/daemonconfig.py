@@ -22,6 +22,23 @@ from host_converge.errors import Refused
 _LOG_OPTIONS = {
     "json-file": {"max-size", "max-file", "compress"},
     "local": {"max-size", "max-file", "compress"},
+    "journald": set(),
+    "syslog": {
+        "syslog-address",
+        "syslog-facility",
+        "syslog-format",
+        "syslog-tls-ca-cert",
+        "syslog-tls-cert",
+        "syslog-tls-key",
+        "syslog-tls-skip-verify",
+    },
+    "gelf": {
+        "gelf-address",
+        "gelf-compression-level",
+        "gelf-compression-type",
+        "gelf-tcp-max-reconnect",
+        "gelf-tcp-reconnect-delay",
+    },
 }
 _ANY_LOG_OPTION = {
     "cache-compress",
