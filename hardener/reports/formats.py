@@ -41,6 +41,7 @@ FORMATS = MappingProxyType(
         for each in (
             Format("csv", "CSV", "csv:CsvReport"),
             Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport"),
+            Format("html", "HTML", "html:HtmlReport"),
             Format("json", "JSON", "native:NativeReport"),
             Format("junit", "JUnit", "junit:JUnitReport"),
             Format("markdown", "Markdown", "markdown:MarkdownReport"),

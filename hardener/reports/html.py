@@ -1,0 +1,294 @@
+"""The HTML report: one file that opens anywhere, for the operator who repairs and the auditor who reads.
+
+The frame and the totals are rendered here and need no script. The findings are data in the page, one record a
+host, written as the hosts come; the page's own script renders what is looked at. Nothing is loaded from
+elsewhere, and the page's policy allows nothing but this one style sheet and this one script.
+
+What strangers wrote is escaped by Jinja, or is JSON that the script puts into text nodes: with the policy's
+trusted types the browser itself refuses to read any text as HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from hardener import catalogue
+from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.model import Assessment, Control, Status, Verdict
+from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.serial import compact
+from hardener.reports.summary import SEVERITIES, Summary
+from hardener.reports.wording import section_name
+from hardener.text import line
+
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("model.js", "elements.js", "main.js")
+
+_WORDS = {
+    Status.PASS: "pass",
+    Status.FAIL: "fail",
+    Status.MANUAL: "manual",
+    Status.NOT_APPLICABLE: "not applicable",
+    Status.WAIVED: "waived",
+    Status.ERROR: "error",
+}
+# In the order of a bar: what is good, what is open, what is undecided.
+_ORDER = (
+    Status.PASS,
+    Status.FAIL,
+    Status.ERROR,
+    Status.MANUAL,
+    Status.WAIVED,
+    Status.NOT_APPLICABLE,
+)
+_CODES = dict(zip(_ORDER, "pfemwn", strict=True))
+
+_OFFENDERS_SHOWN = 50
+_EVIDENCE_SHOWN = 20
+_REMEMBERED = 50_000  # verdicts that are written once however many hosts have them
+_COLUMNS = 240  # of the plot
+
+
+class HtmlReport(Report):
+    """A page for people."""
+
+    def __init__(self, run: RunInfo) -> None:
+        super().__init__(run)
+        self._summary = Summary()
+        self._controls: dict[str, Control] = {}
+        self._verdicts: dict[bytes, int] = {}
+        self._written = 0
+        self._tolls: list[tuple[int, ...]] = []
+        self._only: tuple[str, tuple[tuple[str, str], ...]] | None = None
+
+    def begin(self) -> str:
+        """The head of the page, and the data begins."""
+        return (
+            _environment()
+            .get_template("begin.html")
+            .render(run=self.run, ended=utc(self.run.ended), policy=_policy(), style=_style())
+            + "["
+        )
+
+    def host(self, assessment: Assessment) -> str:
+        """The record of one host; see ``model.js``."""
+        comma = ",\n" if self._summary.hosts else ""
+        self._summary.add(assessment)
+        for finding in assessment.findings:
+            self._controls.setdefault(finding.control.slug, finding.control)
+        facts = tuple((line(name), line(value)) for name, value in sorted(assessment.facts.items()))
+        self._only = (line(assessment.host), facts) if self._summary.hosts == 1 else None
+        if not assessment.unreachable:
+            severities = Counter(finding.control.severity for finding in assessment.failing())
+            self._tolls.append(tuple(severities[each] for each in SEVERITIES))
+        findings = {finding.control.slug: finding for finding in assessment.findings}
+        new: list[list[Any]] = []
+        record = [
+            line(assessment.host),
+            line(assessment.collected_at),
+            facts,
+            line(assessment.unreachable),
+            "".join(_CODES[findings[slug].status] if slug in findings else "-" for slug in self._controls),
+            [self._number(findings[slug].verdict, new) if slug in findings else 0 for slug in self._controls],
+            new,
+        ]
+        return comma + _data(record)
+
+    def end(self) -> Iterator[str]:
+        """The rest of the data, the totals, and the script that shows the findings."""
+        summary, counts = self._summary, self._summary.counts
+        columns, highest = self._columns()
+        yield "]"
+        yield (
+            _environment()
+            .get_template("end.html")
+            .render(
+                run=self.run,
+                run_id=line(self.run.run_id),
+                started=utc(self.run.started),
+                ended=utc(self.run.ended),
+                catalogue=_data(self._catalogue()),
+                script=_script(),
+                verdict="fail" if counts[Status.FAIL] else "error" if counts[Status.ERROR] else "pass",
+                headline=_headline(summary),
+                lead=self._lead(),
+                only=self._only and {"name": self._only[0], "facts": self._only[1]},
+                hosts=summary.hosts,
+                statuses=[status.value for status in _ORDER],
+                words={status.value: word for status, word in _WORDS.items()},
+                severities=[severity.value for severity in SEVERITIES],
+                counts=_plain(counts),
+                total=counts.total(),
+                sections=list(self._sections()),
+                columns=columns,
+                highest=highest,
+                width=0.8
+                if len(columns) <= _COLUMNS / 2
+                else 1,  # no gap where a column is hardly a pixel
+                worst=summary.worst(),
+                unreachable=summary.unreachable,
+            )
+        )
+
+    def _number(self, verdict: Verdict, new: list[list[Any]]) -> int:
+        """The number of a verdict in the page; a new one becomes part of this record."""
+        record = [
+            line(verdict.expected, 1000),
+            line(verdict.actual, 1000),
+            [
+                [line(each.kind), line(each.name), line(each.detail)]
+                for each in verdict.offenders[:_OFFENDERS_SHOWN]
+            ],
+            [line(each, 1000) for each in verdict.evidence[:_EVIDENCE_SHOWN]],
+            verdict.checked,
+            len(verdict.offenders),
+            len(verdict.evidence),
+        ]
+        key = hashlib.blake2b(compact(record).encode(), digest_size=12).digest()
+        number = self._verdicts.get(key)
+        if number is None:
+            number = self._written
+            self._written += 1
+            new.append(record)
+            if len(self._verdicts) < _REMEMBERED:
+                self._verdicts[key] = number
+        return number
+
+    def _catalogue(self) -> dict[str, Any]:
+        """What the script needs to know beside the hosts; its words are the ones of this module."""
+        sections = list(self._summary.sections)
+        return {
+            "statuses": [[_CODES[status], status.value, _WORDS[status]] for status in _ORDER],
+            "severities": [severity.value for severity in SEVERITIES],
+            "sections": [[name, _section_title(name, self.run.benchmark)] for name in sections],
+            "frameworks": FRAMEWORKS,
+            "sources": SOURCES,
+            "controls": [
+                _control(
+                    control, sections.index(section_name(control, self.run.benchmark)), self.run.benchmark
+                )
+                for control in self._controls.values()
+            ],
+        }
+
+    def _sections(self) -> Iterator[dict[str, Any]]:
+        for name, counts in self._summary.sections.items():
+            yield {
+                "key": name,
+                "title": _section_title(name, self.run.benchmark),
+                "counts": _plain(counts),
+                "total": counts.total(),
+            }
+
+    def _lead(self) -> str:
+        """The result in a sentence."""
+        summary = self._summary
+        open_ = len(summary.cases(Status.FAIL))
+        parts = [f"{open_} of {len(self._controls)} controls fail"]
+        if summary.hosts != 1:
+            parts[0] += f" on at least one of {summary.hosts} hosts"
+        if gone := len(summary.unreachable):
+            parts.append(f"{gone} {'host' if gone == 1 else 'hosts'} could not be reached")
+        if undecided := len(summary.cases(Status.ERROR)):
+            parts.append(f"{undecided} {'control' if undecided == 1 else 'controls'} could not be evaluated")
+        return f"{'; '.join(parts)}."
+
+    def _columns(self) -> tuple[list[list[float]], float]:
+        """The columns of the plot, each the mean of as many hosts, and the height of the highest."""
+        tolls = sorted(self._tolls, key=lambda toll: (sum(toll), toll), reverse=True)
+        size = max(1, -(-len(tolls) // _COLUMNS))
+        columns = [
+            [sum(numbers) / len(group) for numbers in zip(*group, strict=True)]
+            for group in (tolls[start : start + size] for start in range(0, len(tolls), size))
+        ] or [[0.0] * len(SEVERITIES)]
+        return columns, max(1.0, *(sum(column) for column in columns))
+
+
+def _headline(summary: Summary) -> str:
+    if summary.counts[Status.FAIL]:
+        return "Not compliant"
+    return "Incomplete" if summary.counts[Status.ERROR] else "Compliant"
+
+
+def _plain(counts: Counter[Status]) -> dict[str, int]:
+    return {status.value: counts[status] for status in _ORDER}
+
+
+def _section_title(name: str, benchmark: str) -> str:
+    """``5 Running containers`` where the catalogue has a title for ``5 runtime``."""
+    number = name.partition(" ")[0]
+    known = catalogue.sections(benchmark) if benchmark in catalogue.benchmarks() else {}
+    return f"{number} {known[number]}" if number in known else name
+
+
+def _control(control: Control, section: int, benchmark: str) -> dict[str, Any]:
+    place, role = control.benchmarks.get(benchmark), control.remediation
+    return {
+        "slug": control.slug,
+        "id": control.id_in(benchmark),
+        "section": section,
+        "level": place.level if place else 0,
+        "title": control.title,
+        "severity": control.severity.value,
+        "rationale": control.rationale,
+        "decision": control.decision,
+        "fix": control.fix,
+        "role": [role.role, role.variable, IMPACTS[role.impact]] if role else None,
+        "mappings": [[each.framework, each.source, each.requirements] for each in control.mappings],
+    }
+
+
+def _data(value: Any) -> str:
+    """JSON for a script element: nothing in it ends the element or begins a comment."""
+    return compact(value).replace("<", "\\u003c")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _style() -> str:
+    return (_PAGE / "page.css").read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """The page's script: one text of several files, that its policy can name by one digest."""
+    return "".join((_PAGE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+
+
+def _policy() -> str:
+    """What the page may do: use this style sheet and this script, and nothing else."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_digest(_script())}",
+            f"style-src {_digest(_style())}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,0 +1,196 @@
+// The findings that the filter lets through, grouped, and the form that changes the filter.
+
+function controlRow(run, group, many) {
+  const control = run.controls[group.key];
+  return folded(
+    "group",
+    [
+      element("span", { class: `severity ${control.severity}` }, control.severity),
+      element("span", { class: "id" }, control.id),
+      element("span", { class: "title" }, control.title),
+      many ? bar(run, group.counts) : null,
+      many
+        ? element("span", { class: "number" }, `${group.findings.length} of ${run.hosts.length}`)
+        : statusWord(run.status(run.hosts[group.findings[0][0]], group.key)),
+    ],
+    () => [
+      many ? null : evidence(run, run.hosts[group.findings[0][0]], group.key),
+      description(run, control),
+      many ? element("h4", {}, "Hosts") : null,
+      ...(many ? pages(group.findings, ([h, c]) => hostFinding(run, h, c), "hosts") : []),
+    ].filter(Boolean),
+  );
+}
+
+function hostFinding(run, h, c) {
+  const host = run.hosts[h];
+  return folded(
+    "finding",
+    [
+      statusWord(run.status(host, c)),
+      element("span", { class: "name" }, host.name),
+      element("span", { class: "actual" }, run.verdict(host, c).actual),
+    ],
+    () => evidence(run, host, c),
+  );
+}
+
+function controlFinding(run, h, c, withHost) {
+  const host = run.hosts[h];
+  const control = run.controls[c];
+  return folded(
+    "finding",
+    [
+      statusWord(run.status(host, c)),
+      element("span", { class: `severity ${control.severity}` }, control.severity),
+      element("span", { class: "id" }, control.id),
+      element("span", { class: "title" }, control.title, withHost ? element("span", { class: "on" }, ` ${host.name}`) : null),
+    ],
+    () => [evidence(run, host, c), description(run, control)],
+  );
+}
+
+function hostRow(run, group) {
+  const host = run.hosts[group.key];
+  const facts = [...host.facts, ["collected", host.collected || "never"]];
+  return folded(
+    "group",
+    [
+      element("span", { class: "name" }, host.name),
+      element("span", { class: "actual" }, host.unreachable ? `not reached: ${host.unreachable}` : ""),
+      bar(run, group.counts),
+      element("span", { class: "number" }, `${group.findings.length} of ${host.statuses.length}`),
+    ],
+    () => [
+      element("dl", { class: "about" }, facts.map(([name, value]) => term(name, value))),
+      ...pages(group.findings, ([h, c]) => controlFinding(run, h, c, false), "controls"),
+    ],
+  );
+}
+
+function requirementRow(run, group, framework) {
+  const controls = [...new Set(group.findings.map(([, c]) => c))].sort((a, b) => a - b);
+  const sources = new Set();
+  for (const control of run.controls)
+    for (const [name, source, ids] of control.mappings)
+      if (name === framework && ids.includes(group.key)) sources.add(run.sources[source] ?? source);
+  return folded(
+    "group",
+    [
+      element("span", { class: "id requirement" }, group.key),
+      element("span", { class: "title" }, controls.map((c) => run.controls[c].id).join(", ")),
+      element("span", { class: "source" }, `mapped by ${[...sources].join(" and ")}`),
+      bar(run, group.counts),
+      element("span", { class: "number" }, `${group.findings.length} of ${[...group.counts.values()].reduce((a, b) => a + b)}`),
+    ],
+    () => pages(group.findings, ([h, c]) => controlFinding(run, h, c, run.hosts.length > 1), "findings"),
+  );
+}
+
+class Page {
+  constructor(run) {
+    this.run = run;
+    this.form = document.getElementById("filters");
+    this.groups = document.getElementById("groups");
+    this.filter = new Filter(run, location.hash);
+    this.build();
+    this.form.hidden = false;
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    addEventListener("hashchange", () => {
+      if (location.hash && !location.hash.includes("=")) return; // a place in the page, not a view of it
+      this.filter = new Filter(run, location.hash);
+      this.show();
+      document.getElementById("findings").scrollIntoView();
+    });
+    addEventListener("beforeprint", () => this.unfold());
+    this.show();
+  }
+
+  build() {
+    const groupings = [
+      ["control", "Controls"],
+      ["host", "Hosts"],
+      ...Object.entries(this.run.frameworks),
+    ].filter(([name]) => name !== "host" || this.run.hosts.length > 1);
+    const press = (value, words, change) =>
+      element("button", { type: "button", value, on: { click: () => this.change(change) } }, words);
+    this.form.querySelector(".by").append(
+      ...groupings.map(([name, title]) => press(name, title, () => (this.filter.group = name))),
+    );
+    const toggle = (field, name) => () => {
+      const chosen = this.filter[field];
+      if (!chosen.delete(name)) chosen.add(name);
+    };
+    this.choices("status").append(
+      ...this.run.statuses.map(({ name, words }) => press(name, words, toggle("status", name))),
+    );
+    this.choices("severity").append(
+      ...this.run.severities.map((name) => press(name, name, toggle("severity", name))),
+    );
+    const { section, text } = this.form.elements;
+    section.append(
+      element("option", { value: "" }, "all"),
+      ...this.run.sections.map(({ name, title }) => element("option", { value: name }, title)),
+    );
+    section.addEventListener("change", () => this.change(() => (this.filter.section = section.value)));
+    let waiting;
+    text.addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => this.change(() => (this.filter.text = text.value)), 120);
+    });
+  }
+
+  choices(field) {
+    return this.form.querySelector(`[data-field="${field}"]`);
+  }
+
+  change(how) {
+    how();
+    history.replaceState(null, "", this.filter.address(this.run));
+    this.show();
+  }
+
+  show() {
+    const { run, filter } = this;
+    for (const button of this.form.querySelectorAll(".by button"))
+      button.setAttribute("aria-pressed", button.value === filter.group);
+    for (const field of ["status", "severity"])
+      for (const button of this.choices(field).children)
+        button.setAttribute("aria-pressed", filter[field].has(button.value));
+    const { section, text } = this.form.elements;
+    section.value = filter.section;
+    if (text.value !== filter.text) text.value = filter.text;
+
+    const groups = run.groups(filter);
+    const findings = groups.reduce((sum, group) => sum + group.findings.length, 0);
+    const framework = run.frameworks[filter.group];
+    const noun = framework ? "requirement" : filter.group;
+    const count = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
+    document.getElementById("count").textContent = groups.length
+      ? run.hosts.length > 1 && !framework
+        ? `${count(groups.length, noun)}, ${count(findings, "finding")}`
+        : count(groups.length, noun)
+      : "Nothing matches.";
+    document.getElementById("note").textContent = framework
+      ? `A requirement of ${framework} is more than the controls that serve it: where one fails it is not met; where all pass it is not thereby met.`
+      : "";
+    const row = framework
+      ? (group) => requirementRow(run, group, filter.group)
+      : filter.group === "host"
+        ? (group) => hostRow(run, group)
+        : (group) => controlRow(run, group, run.hosts.length > 1);
+    this.groups.className = framework ? "by-requirement" : `by-${filter.group}`;
+    this.groups.replaceChildren(...pages(groups, row, `${noun}s`));
+  }
+
+  // On paper nothing can be opened: what is listed is printed with its description.
+  unfold() {
+    for (const details of this.groups.querySelectorAll("details.group")) {
+      fill(details);
+      details.open = true;
+    }
+  }
+}
+
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+new Page(new Run(read("catalogue"), read("hosts")));
