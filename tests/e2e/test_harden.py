@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from hardener import lab
-from hardener.lab.guest import inventory as hosts_of
+from tests.e2e.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.e2e.reboot import reboot
 from tests.e2e.test_converge import WHOLE_HOST, shell
 
-EXAMPLE = Path(__file__).parents[2] / "inventories" / "example"
 Boot = Callable[[str], lab.Guest]
 
 # A port that is published, a volume with data, a network of their own, every restart policy, one privileged.
@@ -36,85 +29,16 @@ docker run -d --name job --restart on-failure:5 busybox:test sleep 1000000
 docker run -d --name once busybox:test sleep 1000000
 docker run -d --name agent --restart always --privileged busybox:test sleep 1000000
 """
-# A server for logs: UDP, as rsyslog has it.
-LOG_SERVER = r"""
-cat >/usr/local/sbin/log-server <<'PYTHON'
-import socket
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("127.0.0.1", 5514))
-while True:
-    server.recv(9000)
-PYTHON
-cat >/etc/systemd/system/log-server.service <<'UNIT'
-[Service]
-ExecStart=/usr/bin/python3 /usr/local/sbin/log-server
-[Install]
-WantedBy=multi-user.target
-UNIT
-systemctl enable --now log-server
-"""
 CONTAINERS = "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '"
 ALL_FIVE = "agent db job once web "
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Callable[[lab.Guest], Path]:
-    """The example's inventory with a guest in its group of production hosts, and a log server there."""
-
-    def make(guest: lab.Guest) -> Path:
-        folder = tmp_path / "site"
-        shutil.copytree(EXAMPLE, folder)
-        production = yaml.safe_load((folder / "group_vars/production.yml").read_text())
-        production["docker_daemon_log_opts"]["syslog-address"] = "udp://127.0.0.1:5514"
-        production["userns_remap_exempt"] = ["agent"]
-        (folder / "group_vars/production.yml").write_text(yaml.safe_dump(production))
-        hosts = hosts_of(guest)["all"]["hosts"]
-        (folder / "hosts.yml").write_text(
-            yaml.safe_dump({"all": {"children": {"production": {"hosts": hosts}}}})
-        )
-        return folder
-
-    return make
-
-
-class Report:
-    """A run of the command line on the site, and what it reported."""
-
-    def __init__(self, verb: str, site: Path) -> None:
-        command = [sys.executable, "-m", "hardener", verb, "-i", str(site), "--json", "report.json"]
-        self.done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=site.parent, timeout=1200
-        )
-        self.said = self.done.stderr
-        report = site.parent / "report.json"
-        assert report.exists(), self.said
-        self.findings: list[dict[str, Any]] = json.loads(report.read_text())["hosts"][0]["findings"]
-
-    def failing(self, *sections: str) -> set[str]:
-        """Controls that fail, in some sections or in all."""
-        return {
-            f"{each['id']} {each['slug']}: {each['actual']}"
-            for each in self.findings
-            if each["status"] in ("fail", "error") and (not sections or each["section"] in sections)
-        }
-
-    @property
-    def statuses(self) -> dict[str, str]:
-        """How each control stands."""
-        return {each["slug"]: each["status"] for each in self.findings}
-
-
-def without_the_sites_choice(failing: set[str]) -> set[str]:
-    """An authorization plugin is for the site to choose."""
-    return {each for each in failing if "daemon-authz-plugin" not in each}
-
-
-def test_a_host_at_work_is_hardened_and_stays_so(boot: Boot, site: Callable[[lab.Guest], Path]) -> None:
+def test_a_host_at_work_is_hardened_and_stays_so(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, LOG_SERVER)
     guest.ssh("sh", "-c", WORKLOADS)
     assert shell(guest, CONTAINERS) == ALL_FIVE
-    inventory = site(guest)
+    inventory = make_site(tmp_path / "site", guest)
 
     hardened = Report("harden", inventory)
     assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
@@ -135,12 +59,10 @@ def test_a_host_at_work_is_hardened_and_stays_so(boot: Boot, site: Callable[[lab
 
 
 @pytest.mark.parametrize("release", ["12", "testing"])
-def test_a_fresh_host_is_hardened_in_one_run(
-    boot: Boot, site: Callable[[lab.Guest], Path], release: str
-) -> None:
+def test_a_fresh_host_is_hardened_in_one_run(boot: Boot, tmp_path: Path, release: str) -> None:
     guest = boot(release)
     shell(guest, LOG_SERVER)
-    inventory = site(guest)
+    inventory = make_site(tmp_path / "site", guest)
     hardened = Report("harden", inventory)
     assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
     before = shell(guest, WHOLE_HOST)

@@ -1,0 +1,78 @@
+"""A site as the example describes it: a guest among its production hosts, and what is reported of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hardener import lab
+from hardener.lab.guest import inventory as hosts_of
+
+EXAMPLE = Path(__file__).parents[2] / "inventories" / "example"
+# A server for logs: UDP, as rsyslog has it.
+LOG_SERVER = r"""
+cat >/usr/local/sbin/log-server <<'PYTHON'
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 5514))
+while True:
+    server.recv(9000)
+PYTHON
+cat >/etc/systemd/system/log-server.service <<'UNIT'
+[Service]
+ExecStart=/usr/bin/python3 /usr/local/sbin/log-server
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --now log-server
+"""
+
+
+def make_site(folder: Path, guest: lab.Guest) -> Path:
+    """The example's inventory with a guest in its group of production hosts, whose logs go to itself."""
+    shutil.copytree(EXAMPLE, folder)
+    production = yaml.safe_load((folder / "group_vars/production.yml").read_text())
+    production["docker_daemon_log_opts"]["syslog-address"] = "udp://127.0.0.1:5514"
+    production["userns_remap_exempt"] = ["agent"]
+    (folder / "group_vars/production.yml").write_text(yaml.safe_dump(production))
+    hosts = hosts_of(guest)["all"]["hosts"]
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": {"production": {"hosts": hosts}}}}))
+    return folder
+
+
+class Report:
+    """A run of the command line on the site, and what it reported."""
+
+    def __init__(self, verb: str, site: Path) -> None:
+        command = [sys.executable, "-m", "hardener", verb, "-i", str(site), "--json", "report.json"]
+        self.done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=site.parent, timeout=1200
+        )
+        self.said = self.done.stderr
+        report = site.parent / "report.json"
+        assert report.exists(), self.said
+        self.findings: list[dict[str, Any]] = json.loads(report.read_text())["hosts"][0]["findings"]
+
+    def failing(self, *sections: str) -> set[str]:
+        """Controls that fail, in some sections or in all."""
+        return {
+            f"{each['id']} {each['slug']}: {each['actual']}"
+            for each in self.findings
+            if each["status"] in ("fail", "error") and (not sections or each["section"] in sections)
+        }
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """How each control stands."""
+        return {each["slug"]: each["status"] for each in self.findings}
+
+
+def without_the_sites_choice(failing: set[str]) -> set[str]:
+    """An authorization plugin is for the site to choose."""
+    return {each for each in failing if "daemon-authz-plugin" not in each}
