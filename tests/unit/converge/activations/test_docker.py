@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -161,6 +163,75 @@ def test_live_restore_is_switched_on_first_so_that_containers_survive(
     assert engine.events == ["reload", "restart"]
     assert activation.problems() == []
     assert engine.containers["web"]["State"]["Running"]
+
+
+def test_an_engine_that_runs_on_another_seccomp_profile_is_restarted(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def due(profile: str, expected: str) -> bool:
+        options = [f"name=seccomp,profile={profile}" if profile else "name=apparmor"]
+        info = {**(Engine.info(engine) or {}), "SecurityOptions": options}
+        monkeypatch.setattr(engine, "info", lambda: info)
+        return prepare(host, make(expect={"seccomp": expected}), {}).due
+
+    assert not due("builtin", "builtin")
+    assert not due("default", "builtin")  # as engines before 23.0 call it
+    assert due("unconfined", "builtin")
+    assert due("/old.json", "builtin")
+    assert due("builtin", "/etc/docker/seccomp.json")
+    assert due("", "builtin")
+
+
+def test_an_engine_whose_chains_were_flushed_is_restarted(
+    host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = 0
+
+    def run(*command: str, **_: object) -> system.Outcome:
+        assert command[0] == "iptables"
+        assert command[-1] == "DOCKER"
+        return system.Outcome(code, "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    wish = {"expect": {"chains": ["DOCKER"]}}
+    assert not prepare(host, make(**wish), {}).due
+    code = 1
+    activation = prepare(host, make(**wish), {})
+    assert (activation.action, activation.reasons) == (
+        docker.RESTART,
+        ["the chain DOCKER of iptables is not loaded"],
+    )
+    code = 127  # there is no iptables to ask
+    assert not prepare(host, make(**wish), {}).due
+
+
+def test_an_api_on_tcp_that_answers_whoever_comes_is_a_problem(host: Host, make: Make) -> None:
+    """See tests/integration for one that does not."""
+
+    def answer(listener: socket.socket, words: bytes) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1000)
+                connection.sendall(words)
+
+    def reasons(words: bytes) -> list[str]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=answer, args=(listener, words), daemon=True)
+            thread.start()
+            address = f"127.0.0.1:{listener.getsockname()[1]}"
+            found = prepare(host, make(expect={"guarded": [address]}), {}).reasons
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            return [reason.partition(": ")[2] for reason in found]
+
+    assert reasons(b"HTTP/1.1 200 OK\r\n\r\nOK") == ["it answers without TLS"]
+    assert reasons(b"HTTP/1.0 400 Bad Request\r\n\r\n") == []
+    closed = prepare(host, make(expect={"guarded": ["127.0.0.1:1"]}), {})
+    assert closed.reasons == ["tcp://127.0.0.1:1: nobody listens: Connection refused"]
 
 
 def test_an_engine_whose_profile_was_unloaded_is_restarted(
