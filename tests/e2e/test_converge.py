@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,21 @@ def test_containers_survive_the_restart_and_the_bridge_waits_for_them(
     assert left == {"daemon-icc-disabled"}
 
 
+def killed(process: subprocess.Popen[str]) -> None:
+    """As if this machine had lost its power: Ansible, its workers and their ssh are gone at once."""
+    for pid in list(descendants(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """A process and all it has started, itself first."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield from descendants(int(child))
+
+
 def until(guest: lab.Guest, script: str, wanted: str) -> None:
     """Wait until a script prints something."""
     deadline = time.monotonic() + 300
@@ -251,9 +266,8 @@ def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
     roles = ("docker_daemon",)
     started = Run(guest, tmp_path, roles).start()
     until(guest, "cat /var/lib/hardener/journal.json", '"stage": "restart"')
+    killed(started)  # else it would have the run taken back at once
     shell(guest, "systemctl kill --signal=KILL 'hardener-*.scope'")
-    output, _ = started.communicate(timeout=300)
-    assert "the worker was killed" in output
     until(guest, "systemctl is-active docker", "active\n")
     assert "info" in shell(guest, "cat /etc/docker/daemon.json")  # the new configuration, not yet confirmed
 
@@ -261,25 +275,6 @@ def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
     assert done["outcome"] == "changed", done
     assert done["recovered"]
     assert running(shell(guest, ENGINE)) == before
-    assert run(guest, roles=roles)["outcome"] == "unchanged"
-
-
-def test_a_controller_that_is_killed_does_not_stop_the_transaction_and_a_second_one_is_turned_away(
-    boot: Boot, run: Runs, tmp_path: Path
-) -> None:
-    guest = boot("13")
-    shell(guest, CONTAINER)
-    roles = ("docker_daemon",)
-    started = Run(guest, tmp_path, roles).start()
-    until(guest, "ls /var/lib/hardener", "journal.json")
-    os.killpg(started.pid, signal.SIGKILL)
-    started.communicate(timeout=60)
-    second = run(guest, roles=roles)
-    if second["outcome"] == "refused":  # else the first was done before the second had collected its facts
-        assert "another run is changing this host" in second["reason"]
-    until(guest, "ls /var/lib/hardener/backups/*/", "result.json")
-    assert '"outcome": "changed"' in shell(guest, "cat /var/lib/hardener/backups/*/result.json")
-    assert len(running(shell(guest, ENGINE))) == 2
     assert run(guest, roles=roles)["outcome"] == "unchanged"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 import yaml
 
 from hardener import lab
-from tests.e2e.test_converge import CONTAINER, PLAYBOOK, ROLES, running, shell, until
+from tests.e2e.test_converge import CONTAINER, PLAYBOOK, ROLES, killed, running, shell, until
 
 Boot = Callable[[str], lab.Guest]
 Document = dict[str, Any]
@@ -144,20 +143,6 @@ class Play:
         found: dict[str, Any] = json.loads(self._result.read_text())
         return found
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
-        """As if this machine had lost its power: Ansible and its ssh are gone at once."""
-        for pid in descendants(process.pid):
-            os.kill(pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """A process and all it has started, itself first."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            yield from descendants(int(child))
-
 
 @pytest.fixture(scope="module")
 def host(pristine: Boot) -> Iterator[lab.Guest]:
@@ -273,7 +258,7 @@ def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
     process = play.start()
     guest_waits = host.ssh("sh", "-c", once(f"{{ {condition}; }}"), check=False, timeout=120)
     assert guest_waits.returncode == 0
-    play.kill(process)
+    killed(process)
     if moment == "it waits to be confirmed":
         second = Play(host, tmp_path, engine(**{"default-shm-size": "1M"})).result()
         assert second["outcome"] == "refused", second
@@ -317,7 +302,7 @@ def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
     play = Play(host, tmp_path, engine(**{"default-shm-size": "77M"}))
     process = play.start()
     host.ssh("sh", "-c", once(UNCONFIRMED))
-    play.kill(process)
+    killed(process)
     shell(host, f"date --set '{jump}'")
     begun = time.monotonic()
     assert "77M" in shell(host, f"cat {DAEMON_JSON}")
@@ -369,7 +354,7 @@ def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(boot: Boot, 
     play = Play(guest, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
     process = play.start()
     until(guest, "cat /proc/sys/kernel/random/boot_id | grep -v " + name.strip(), "-")
-    play.kill(process)
+    killed(process)
     until(guest, "systemctl is-active multi-user.target", "active\n")
     until(guest, "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '", "job web ")
     assert shell(guest, STATE) == before

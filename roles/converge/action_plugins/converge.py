@@ -148,12 +148,13 @@ class ActionModule(ActionBase):
             if result["outcome"] == "unknown":  # it never began
                 raise
         else:
-            if result["outcome"] == "unconfirmed":
+            if result["outcome"] in ("unconfirmed", "interrupted"):
                 found = self._reconnected(token, seconds, task_vars=task_vars)
                 for each in ("notes", "pending"):
                     known = result.get(each, [])
                     found[each] = [*known, *(note for note in found.get(each, ()) if note not in known)]
-                result |= found
+                if found["outcome"] != "unknown":  # it was interrupted before it changed anything
+                    result |= found
         if result["outcome"] in ("rolled_back", "rollback_failed", "interrupted", "unconfirmed"):
             result |= {"failed": True, "changed": True}
         elif result["outcome"] == "changed":

@@ -149,3 +149,11 @@ def test_a_host_that_was_never_there_is_not_waited_for(clock: Clock) -> None:
 def test_a_worker_that_is_long_at_work_is_waited_for(clock: Clock) -> None:
     host = Host(clock, LOST, *[{"outcome": "working"}] * 60, {"outcome": "changed"})
     assert host.converge()["outcome"] == "changed"
+
+
+def test_a_worker_that_was_killed_is_taken_back_at_once(clock: Clock) -> None:
+    killed = {"outcome": "interrupted", "failed": True, "reason": "the worker was killed on the host"}
+    host = Host(clock, killed, {"outcome": "rolled_back", "reason": "its worker was killed", "run": "r"})
+    found = host.converge()
+    assert (found["outcome"], found["failed"]) == ("rolled_back", True)
+    assert Host(clock, killed, {"outcome": "unknown"}).converge()["reason"] == killed["reason"]

@@ -317,7 +317,7 @@ class Journal:
             return f"not confirmed within {self.confirm_within:.0f} s"
         if self.phase == ROLLING_BACK:
             return str(self._raw.get("reason") or "it was interrupted")
-        return "it was interrupted, or did not come to its end"
+        return "its worker was killed on the host, or hung"
 
     def remember(self, **what: Any) -> None:
         """Keep a fact about the run."""

@@ -98,7 +98,7 @@ def _socket(address: str, kind: int) -> socket.socket | None:
         return None
 
 
-def inside(work: Mapping[str, tuple[int, Callable[[], Any]]], *, seconds: float = 5) -> dict[str, Any]:
+def inside(work: Mapping[str, tuple[int, Callable[[], Any]]], *, seconds: float = 8) -> dict[str, Any]:
     """Call functions in the network namespaces of processes, all at once, and return what they returned.
 
     Args:
