@@ -9,7 +9,9 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,6 +175,67 @@ def test_certificates_that_do_not_fit_are_refused(host: Host, engine: Dockerd, t
     result = converge(host, engine, keys)
     assert (result["outcome"], engine.config_file.read_bytes()) == ("refused", before)
     assert "tlscert and tlskey do not belong together" in result["reason"]
+
+
+def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """The role by plain ansible-playbook, on an engine that is not up; /var/lib and /etc are its own."""
+    data = {
+        "engine": {"installed": True, "socket": str(tmp_path / "none.sock")},
+        "daemon.config": {"path": "/etc/docker/daemon.json", "flags": {"host": ["tcp://0.0.0.0:2375"]}},
+        "system": {"hostname": "web1"},
+    }
+    snapshot = {
+        "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "sources": {name: {"state": "ok", "data": each} for name, each in data.items()},
+    }
+    wanted = {"documents": "{{ converge_pending }}", "only": ["docker_daemon_tls"], "allow": "connectivity"}
+    variables = {"converge_defer": True, "docker_daemon_tls_directory": str(tmp_path / "control-node")}
+    steps = {
+        "hosts": "all",
+        "gather_facts": False,
+        "vars": variables,
+        "pre_tasks": [{"name": "Know", "set_fact": {"hardener_snapshot": snapshot, "cacheable": True}}],
+        "roles": ["converge", "docker_daemon"],
+        "tasks": [{"name": "Converge", "converge": wanted}],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([steps]))
+    for folder in ("var-lib", "etc-docker"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    mounts = 'mount --bind "$0/var-lib" /var/lib && mount --bind "$0/etc-docker" /etc/docker && exec "$@"'
+    return subprocess.run(
+        [
+            *("unshare", "--mount", "--propagation=private", "sh", "-c", mounts, str(tmp_path)),
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "--inventory=localhost,",
+            "--connection=local",
+            "--extra-vars=ansible_python_interpreter=/usr/bin/python3",
+            *options,
+            str(tmp_path / "play.yml"),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_NOCOLOR": "1"},
+        cwd=tmp_path,
+    )
+
+
+def test_a_private_key_travels_and_shows_nowhere(tmp_path: Path) -> None:
+    predicted = play(tmp_path, "--check", "--diff", "-vvv")
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    assert list((tmp_path / "etc-docker").iterdir()) == []
+    key = (tmp_path / "control-node/servers/localhost-key.pem").read_text()
+    done = play(tmp_path, "--diff", "-vvv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "etc-docker/tls/key.pem").read_text() == key  # made once, in the plan
+    secret = key.splitlines()[1]
+    client = (tmp_path / "control-node/client/key.pem").read_text().splitlines()[1]
+    authority = (tmp_path / "control-node/ca-key.pem").read_text().splitlines()[1]
+    for output in (predicted.stdout, predicted.stderr, done.stdout, done.stderr):
+        assert not any(each in output for each in (secret, client, authority, "PRIVATE KEY"))
+    assert "+a secret" in done.stdout
+    assert not any(client in path.read_text() for path in (tmp_path / "etc-docker").rglob("*.*"))
+    assert "changed=0" in play(tmp_path).stdout
 
 
 # --- what the engine depends on -----------------------------------------------------------------------------
