@@ -238,6 +238,35 @@ def test_a_private_key_travels_and_shows_nowhere(tmp_path: Path) -> None:
     assert "changed=0" in play(tmp_path).stdout
 
 
+def test_several_decisions_are_one_reload(host: Host) -> None:
+    former = {"insecure-registries": ["10.0.0.0/8"], "debug": True}
+    with Dockerd(config=former, flags=("--iptables=false", "--bridge=none")) as engine:
+        container = engine.run("web", host_config={"NetworkMode": "none"})
+        pid = engine.api("GET", f"/containers/{container}/json")["State"]["Pid"]
+        decisions = {
+            "live_restore": ({"live-restore": True}, {"LiveRestoreEnabled": True}),
+            "insecure_registries": ({"insecure-registries": []}, {}),
+            "debug": ({"debug": False}, {"Debug": False}),
+            "extra": ({"labels": ["site=here"]}, {}),
+        }
+        documents = [serving(engine)]
+        for name, (keys, info) in decisions.items():
+            resource = {"kind": "json", "path": str(engine.config_file), "keys": keys}
+            expect = {"name": "docker", "when": [str(engine.config_file)], "expect": {"info": info}}
+            documents.append(
+                {"name": name, "impact": "reload", "resources": [resource], "activations": [expect]}
+            )
+        done = host.converge_all(documents)
+        assert done["outcome"] == "changed", done
+        assert {each["state"] for each in done["documents"]} == {"change"}
+        assert [each["action"] for each in done["activations"]] == ["reload docker"]
+        info = engine.api("GET", "/info")
+        assert (info["LiveRestoreEnabled"], info["Debug"], info["Labels"]) == (True, False, ["site=here"])
+        assert "10.0.0.0/8" not in info["RegistryConfig"]["InsecureRegistryCIDRs"]
+        assert engine.api("GET", f"/containers/{container}/json")["State"]["Pid"] == pid
+        assert host.converge_all(documents)["outcome"] == "unchanged"
+
+
 # --- what the engine depends on -----------------------------------------------------------------------------
 
 
