@@ -29,7 +29,7 @@ _BOOT = """\
 [Unit]
 Description=Take back the changes of a hardener run that was not confirmed before this boot
 DefaultDependencies=no
-RequiresMountsFor={folder} /etc /usr
+RequiresMountsFor={folder} {python} /etc
 After=local-fs.target systemd-remount-fs.service
 Before=sysinit.target shutdown.target systemd-sysctl.service apparmor.service auditd.service
 Before=network-pre.target hardener-firewall.service nftables.service netfilter-persistent.service ufw.service
@@ -126,7 +126,8 @@ def _script(backup: str) -> str:
 
 def _write_boot_unit(folder: str, command: list[str]) -> None:
     unit = os.path.join(UNITS, BOOT_UNIT)
-    text = _BOOT.format(folder=_word(folder), command=" ".join(map(_word, command)))
+    words = list(map(_word, command))
+    text = _BOOT.format(folder=_word(folder), python=words[0], command=" ".join(words))
     files.replace(unit, State(FILE, text.encode(), 0o644, os.geteuid(), os.getegid()))
     wants = os.path.join(UNITS, _WANTS)
     os.makedirs(wants, mode=0o755, exist_ok=True)
