@@ -17,8 +17,16 @@ ROLES = Path(__file__).parents[3] / "roles"
 
 
 def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
-    """The filter ``<role>_documents``."""
-    return role_filter(role, f"{role}_documents")
+    """The filter ``<role>_documents``, which may be given all of the role's variables."""
+    decide = role_filter(role, f"{role}_documents")
+    others = tuple(_OF_OTHER_FILTERS.get(role, ()))
+
+    def documents(snapshot: Any, **variables: Any) -> list[dict[str, Any]]:
+        own = {name: value for name, value in variables.items() if not name.startswith(others)}
+        found: list[dict[str, Any]] = decide(snapshot, **own)
+        return found
+
+    return documents
 
 
 @cache
