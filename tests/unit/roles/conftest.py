@@ -15,6 +15,9 @@ from hardener.snapshot import Snapshot
 
 ROLES = Path(__file__).parents[3] / "roles"
 
+# Beginnings of variables that the role's own second filter decides upon.
+_OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}
+
 
 def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
     """The filter ``<role>_documents``, which may be given all of the role's variables."""
