@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from host_converge import activations, files, guard, health, system
+from host_converge import activations, files, guard, health
 from host_converge.activations.interface import Activation
 from host_converge.backup import ROLLING_BACK, Journal, Store
 from host_converge.errors import Failed, Refused
@@ -15,7 +15,6 @@ from host_converge.planning import Change
 
 # Restarts of the engine, and containers that have to come back: whoever still works after that hangs.
 LONG = 900
-_UNIT_FOLDERS = ("/etc/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/run/systemd/")
 
 
 def finished(store: Store, journal: Journal, reason: str, *, boot: bool = False) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def roll_back(store: Store, journal: Journal, reason: str, *, boot: bool = False
     with suppress(OSError):  # a full disk: what is to be put back needs no more room than was there
         journal.enter(ROLLING_BACK, seconds=LONG, reason=reason)
     notes, problems = store.restore(journal.run, journal.written)
-    problems += _undo_at_boot(store, journal) if boot else _undo(journal)
+    problems += _undo_at_boot(journal) if boot else _undo(journal)
     outcome = {"changed": True, "failed": True, "reason": reason, "notes": notes}
     if problems:  # the journal stays: the guard and the next run try again, at once if they like
         with suppress(OSError):
@@ -100,7 +99,7 @@ def _undo(journal: Journal) -> list[str]:
     return problems
 
 
-def _undo_at_boot(store: Store, journal: Journal) -> list[str]:
+def _undo_at_boot(journal: Journal) -> list[str]:
     """What a restored file does not undo by itself while the host starts."""
     problems: list[str] = []
     for activation in begun(journal):
@@ -108,8 +107,6 @@ def _undo_at_boot(store: Store, journal: Journal) -> list[str]:
             problems += activation.undo_at_boot()
         except Exception as error:  # the others have to be undone all the same
             problems.append(reason_of(error))
-    if any(entry.path.startswith(_UNIT_FOLDERS) for entry in store.manifest(journal.run)):
-        system.run("systemctl", "daemon-reload", timeout=60)
     return problems
 
 

@@ -110,7 +110,6 @@ class Units(Activation):
                     os.symlink(os.devnull, f"{_LINKS}/{unit}")
             except OSError as error:
                 problems.append(f"{unit}: {error.strerror}")
-        system.run("systemctl", "daemon-reload", timeout=60)
         return problems
 
 
