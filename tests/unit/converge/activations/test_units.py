@@ -177,3 +177,21 @@ def test_nothing_can_be_switched_off(host: Host) -> None:
     activation = Units({"when": [], "units": {"a.timer": {"enabled": False}}})
     with pytest.raises(Refused, match="can only be wanted enabled and active"):
         activation.prepare(host.plan())
+
+
+@pytest.mark.parametrize("before", [("inactive", "disabled", "loaded"), ("inactive", "masked", "masked")])
+def test_at_boot_links_are_as_before_and_no_unit_is_told(
+    prepared: Prepared, systemd: Systemd, tmp_path: Path, before: tuple[str, str, str]
+) -> None:
+    systemd.unit("a.timer", *before)
+    activation = prepared("a.timer")
+    activation.perform()
+    assert list(tmp_path.glob("*/a.timer"))
+    systemd.calls.clear()
+    another = Units({"when": [], "units": {"a.timer": WISH}})
+    another.memory = activation.memory
+    assert another.undo_at_boot() == []
+    assert list(tmp_path.glob("*/a.timer")) == []
+    mask = tmp_path / "a.timer"
+    assert (str(mask.readlink()) if mask.is_symlink() else "") == ("/dev/null" if "masked" in before else "")
+    assert systemd.calls == []
