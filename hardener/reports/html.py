@@ -130,9 +130,7 @@ class HtmlReport(Report):
                 sections=list(self._sections()),
                 columns=columns,
                 highest=highest,
-                width=0.8
-                if len(columns) <= _COLUMNS / 2
-                else 1,  # no gap where a column is hardly a pixel
+                width=0.8 if len(columns) <= _COLUMNS / 2 else 1,  # no gap where a column is hardly a pixel
                 worst=summary.worst(),
                 unreachable=summary.unreachable,
             )

@@ -76,7 +76,7 @@ class Host:
     def __init__(self, space: Space, folder: Path, programs: Path) -> None:
         self.space = space
         self.folder = folder
-        self._path = f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.programs = programs
 
     def rules(self, tool: str = "iptables") -> list[str]:
         """What is loaded, in the order of the tables' names, without dates and counters."""
@@ -86,7 +86,10 @@ class Host:
 
     def documents(self, **variables: Any) -> list[dict[str, Any]]:
         """The role's documents for what is here, in files below a folder."""
-        saved = {family: self.space.run(f"{tool}-save") for family, tool in FAMILIES.items()}
+        saved = {
+            family: self.space.run(f"{tool}-save") if (self.programs / tool).exists() else None
+            for family, tool in FAMILIES.items()
+        }
         bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
         snapshot = make(
             firewall=only({"iptables": {"variant": None, **saved}, "nft": None, "errors": {}}),
@@ -117,7 +120,7 @@ class Host:
             DRIVER,
             str(ON_HOST),
             str(self.folder),
-            self._path,
+            str(self.programs),
             wrong,
             given=json.dumps(request),
             SSH_CONNECTION=ssh,
@@ -143,12 +146,15 @@ VARIABLES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=["nft", "legacy"])
+BOTH_KINDS = pytest.mark.parametrize("programs", ["nft", "legacy"], indirect=True)
+
+
+@pytest.fixture
 def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder where iptables is of this kind."""
+    """A folder where iptables is of this kind; the one of today unless parametrized otherwise."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    program = shutil.which(f"xtables-{request.param}-multi")
+    program = shutil.which(f"xtables-{getattr(request, 'param', 'nft')}-multi")
     assert program is not None
     for tool in FAMILIES.values():
         for name in (tool, f"{tool}-save", f"{tool}-restore"):
@@ -192,6 +198,7 @@ def inner(spaces: tuple[Space, Space, Space]) -> Space:
     return spaces[2]
 
 
+@BOTH_KINDS
 def test_what_nobody_allowed_is_refused_in_both_families_and_what_is_connected_stays(
     host: Host, peer: Space
 ) -> None:
@@ -215,6 +222,7 @@ def test_what_nobody_allowed_is_refused_in_both_families_and_what_is_connected_s
     peer.ping("fd09::1")
 
 
+@BOTH_KINDS
 def test_published_ports_stay_and_containers_are_reached_by_nothing_else(
     host: Host, peer: Space, inner: Space
 ) -> None:
@@ -259,6 +267,7 @@ def test_nothing_is_forwarded_between_other_interfaces_that_nobody_allowed(host:
         assert peer.connect("10.8.0.2", 80) == "open"
 
 
+@BOTH_KINDS
 def test_a_second_run_changes_nothing_and_nobody_elses_rules_are_touched(host: Host) -> None:
     before = host.rules()
     assert host.converge(check=True)["outcome"] == "would_change"
@@ -285,6 +294,7 @@ WRECKING = {
 }
 
 
+@BOTH_KINDS
 def test_what_somebody_did_to_our_chains_is_repaired(host: Host) -> None:
     host.converge()
     for what, wreck in WRECKING.items():
@@ -308,6 +318,7 @@ def test_who_bans_before_us_is_left_in_his_place(host: Host) -> None:
     assert host.converge()["outcome"] == "unchanged"
 
 
+@BOTH_KINDS
 def test_a_run_that_went_wrong_is_taken_back(host: Host) -> None:
     before = host.rules(), host.rules("ip6tables")
     result = host.converge(wrong="the door is shut")
@@ -358,6 +369,7 @@ def test_switched_off_our_chains_go_and_the_rest_stays(host: Host) -> None:
     assert not (host.folder / "usr/local/sbin/hardener-firewall").exists()
 
 
+@BOTH_KINDS
 def test_the_boot_loads_the_same_and_twice_is_once(host: Host) -> None:
     host.converge()
     loaded = host.rules(), host.rules("ip6tables")
@@ -378,6 +390,16 @@ def test_the_boot_loads_the_same_and_twice_is_once(host: Host) -> None:
         "-A DOCKER-USER -j HARDENER-DOCKER"
     ]
     assert set(with_docker_later) - set(host.rules()) <= {"-A DOCKER-USER -j RETURN"}
+
+
+def test_a_host_without_ip6tables_gets_the_rules_that_it_can_have(host: Host) -> None:
+    for program in host.programs.glob("ip6tables*"):
+        program.unlink()
+    documents = host.documents()
+    assert "IPv6 stays as it is: there is no ip6tables" in documents[0]["notes"]
+    assert host.converge(documents)["outcome"] == "changed"
+    assert "-A INPUT -j HARDENER-INPUT" in host.rules()
+    assert host.converge()["outcome"] == "unchanged"
 
 
 def refusals(result: dict[str, Any]) -> dict[str, str]:

@@ -38,8 +38,8 @@ from hardener.__main__ import main
 try:
     main()
 finally:
-    assert signal.getsignal(signal.SIGINT) is signal.{handler}, "changed"
+    assert signal.getsignal(signal.SIGINT) is signal.{handler}, "SIGINT was lost"
 """
     ended = run("-c", script)
     assert (ended.returncode, ended.stderr[:5]) == (2, "Usage")
-    assert "changed" not in ended.stderr
+    assert "SIGINT was lost" not in ended.stderr

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from host_converge import activations, files
-from host_converge.activations import Activation
+from host_converge.activations.interface import Activation
 from host_converge.backup import KEPT, Journal
 from host_converge.errors import Failed, Refused
 from host_converge.files import State

@@ -35,8 +35,9 @@ _SETTINGS = """
 SETTINGS = tuple(_SETTINGS.split())
 # What engines need, and what a host that uses it would miss.
 _MODULES = """
-    algif_aead appletalk atm ax25 br_netfilter can cramfs dccp freevxfs hfs hfsplus ieee802154_socket ip6_tables
-    ip_tables ip_vs ipx jffs2 llc2 n_hdlc netrom nf_conntrack nf_tables overlay rds rose sctp tipc x25
+    algif_aead appletalk atm ax25 br_netfilter can cramfs dccp freevxfs hfs hfsplus ieee802154_socket
+    ip6_tables ip_tables ip_vs ipx jffs2 llc2 n_hdlc netrom nf_conntrack nf_tables overlay rds rose sctp
+    tipc x25
 """
 MODULES = tuple(_MODULES.split())
 # Words of the kernel's command line about security modules; others may hold passwords.

@@ -53,7 +53,7 @@ def newest_kernel(folder: str, running: str) -> str | None:
 
 
 def _flavour(release: str) -> str:
-    """What follows the version: ``cloud-amd64``; rescue images of the RedHat family have none of a kernel's."""
+    """What follows the version: ``cloud-amd64``; the RedHat family's rescue images have other flavours."""
     return "-".join(part for part in release.split("-") if not part[:1].isdigit())
 
 

@@ -393,16 +393,23 @@ class Migration:
         return problems
 
     def _dispose(self, *, keep: bool) -> None:
-        """Put the new root away: copies go, what containers may have written to since is kept."""
+        """Put the new root away: copies go, what containers may have written to since is kept.
+
+        Where something is mounted in it that does not go, it stays where it is: to remove it could be to
+        remove what is mounted. The next migration says that it is there.
+        """
         new_root = self._memory["new_root"]
         if not os.path.isdir(new_root) or not self._memory["is_new"]:
             return
         for point in _mounted_below(new_root):
             system.run("umount", "--lazy", "--", point)
-        if keep:
-            os.rename(new_root, f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-        else:
-            shutil.rmtree(new_root)
+        if _mounted_below(new_root):
+            return
+        with suppress(OSError):  # one that is mounted below another cannot be seen
+            if keep:
+                os.rename(new_root, f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+            else:
+                shutil.rmtree(new_root)
 
     # --- means ----------------------------------------------------------------------------------------------
 

@@ -1,0 +1,189 @@
+"""A Docker host in use gets user namespaces: everything moves along, and back when somebody is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener import lab
+from tests.e2e.conftest import Boot
+
+ROLES = Path(__file__).parents[2] / "roles"
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+MOVE: dict[str, Any] = {"userns_remap_migrate": True, "userns_remap_exempt": ["tool"]}
+
+CONTAINERS = r"""
+set -eu
+mkdir -p /root/image/bin /root/image/etc
+cp /bin/busybox /root/image/bin/
+for name in sh sleep httpd cat id touch; do ln -sf busybox /root/image/bin/$name; done
+echo root:x:0:0::/:/bin/sh > /root/image/etc/passwd
+tar --create --directory=/root/image --file=/root/image.tar .
+docker import /root/image.tar busybox:test
+docker network create --subnet 10.77.0.0/24 inner
+docker volume create --label keep=me data
+cp /bin/busybox /var/lib/docker/volumes/data/_data/busybox
+chown 70:70 /var/lib/docker/volumes/data/_data/busybox
+chmod 4755 /var/lib/docker/volumes/data/_data/busybox
+ln /var/lib/docker/volumes/data/_data/busybox /var/lib/docker/volumes/data/_data/same
+docker run --detach --name web --restart always --publish 8080:80 busybox:test httpd -f -p 80 -h /
+docker run --detach --name db --restart unless-stopped --network inner --network-alias database \
+    --ip 10.77.0.9 --volume data:/data busybox:test sleep 1000000
+docker run --detach --name writer --network inner busybox:test sh -c 'touch /written; sleep 1000000'
+docker run --detach --name tool --privileged --network host busybox:test sleep 1000000
+docker run --detach --name job busybox:test sleep 1000000
+"""
+# Everything that has to be the same again, whoever is root in it.
+HELD = r"""
+docker ps --all --quiet | xargs docker inspect --format \
+  '{{.Name}} {{.State.Running}} {{.Config.Image}} {{json .Config.Cmd}} {{json .HostConfig.PortBindings}}
+   {{json .HostConfig.RestartPolicy}} {{.HostConfig.NetworkMode}} {{json .Config.Labels}}' | sort
+docker inspect --format '{{(index .NetworkSettings.Networks "inner").IPAddress}}' db
+docker images --no-trunc --format '{{.Repository}} {{.ID}}'
+docker volume inspect --format '{{json .Labels}}' data
+docker network inspect --format '{{json .IPAM}}' inner
+docker exec writer cat /written
+docker exec db /data/same echo from the volume
+busybox wget -q -O - http://$(hostname -I | cut -d' ' -f1):8080/etc/passwd
+systemctl is-active docker
+"""
+MAPS = r"""
+for name in web db writer tool job; do
+  echo $name $(cat /proc/$(docker inspect --format '{{.State.Pid}}' $name)/uid_map | tr -s ' ')
+done
+"""
+
+
+class Host:
+    """A guest, and the role on it."""
+
+    def __init__(self, guest: lab.Guest, folder: Path) -> None:
+        self.guest = guest
+        self._folder = folder
+
+    def shell(self, script: str) -> str:
+        return self.guest.ssh("sh", "-c", script, check=False).stdout
+
+    def start(self, *options: str, allow: str = "daemon-restart", **variables: Any) -> subprocess.Popen[str]:
+        """Begin to run the role, by plain ansible-playbook."""
+        play = self._folder / "play.yml"
+        (self._folder / "result.json").unlink(missing_ok=True)
+        keep = {
+            "content": "{{ result | to_json }}",
+            "dest": str(self._folder / "result.json"),
+            "mode": "0600",
+        }
+        converge = {"documents": "{{ converge_pending }}", "allow": allow}
+        tasks = [
+            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
+            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "check_mode": False, "become": False},
+        ]
+        content = {
+            "hosts": "all",
+            "gather_facts": False,
+            "vars": {"converge_defer": True, **variables},
+            "roles": ["converge", "userns_remap"],
+            "tasks": tasks,
+        }
+        play.write_text(yaml.safe_dump([content]))
+        environment = {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"}
+        return subprocess.Popen(
+            [PLAYBOOK, "--inventory", self.guest.inventory, *options, play],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            cwd=self._folder,
+        )
+
+    def run(self, *options: str, allow: str = "daemon-restart", **variables: Any) -> dict[str, Any]:
+        """Run the role, and return what the transaction did."""
+        with self.start(*options, allow=allow, **variables) as process:
+            output, _ = process.communicate(timeout=900)
+        result = self._folder / "result.json"
+        assert result.exists(), output
+        found: dict[str, Any] = json.loads(result.read_text())
+        return found
+
+    def held(self) -> list[str]:
+        return self.shell(HELD).splitlines()
+
+    def maps(self) -> dict[str, str]:
+        return dict(line.split(" ", 1) for line in self.shell(MAPS).splitlines())
+
+
+@pytest.fixture(scope="module")
+def host(pristine: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    guest = pristine("13")
+    done = guest.ssh("sh", "-c", CONTAINERS, check=False)
+    assert done.returncode == 0, done.stderr
+    yield Host(guest, tmp_path_factory.mktemp("userns"))
+    guest.stop()
+
+
+HOSTS, REMAPPED = "0 0 4294967295", "0 100000 65536"
+
+
+def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> None:
+    before = host.held()
+    hidden = host.run("--check")["documents"][0]
+    assert (hidden["state"], hidden["impact"]) == ("held", "data-hidden")
+    refused = host.run("--check", userns_remap_migrate=True)
+    assert "tool (privileged, network of the host) cannot be" in refused["documents"][0]["reason"]
+    dear = host.run(**MOVE)["documents"][0]
+    assert (dear["state"], dear["impact"]) == ("held", "containers-recreate")
+    assert host.held() == before
+
+
+def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None:
+    before = host.held()
+    with host.start(allow="containers-recreate", **MOVE) as process:
+        deadline = time.monotonic() + 600
+        while '"stage": "making"' not in host.shell("cat /var/lib/hardener/journal.json 2>/dev/null"):
+            assert time.monotonic() < deadline, "it did not come to that"
+            assert process.poll() is None, process.communicate()[0]
+        host.shell("systemctl kill --signal=KILL 'hardener-*.scope'")
+        process.communicate(timeout=900)
+    recovered = host.run(**MOVE)  # which is not allowed: it takes back what is left, and does nothing else
+    assert recovered["recovered"], recovered
+    assert recovered["documents"][0]["state"] == "held"
+    assert host.held() == before
+    assert set(host.maps().values()) == {HOSTS}
+
+
+def test_everything_moves_along(host: Host) -> None:
+    before = host.held()
+    predicted = host.run("--check", "--diff", allow="containers-recreate", **MOVE)
+    assert predicted["outcome"] == "would_change", predicted
+    done = host.run("--diff", allow="containers-recreate", **MOVE)
+    assert done["outcome"] == "changed", done
+    assert [each["path"] for each in done["changes"]] == [each["path"] for each in predicted["changes"]]
+    assert host.held() == before
+    assert host.maps() == {**dict.fromkeys(("web", "db", "writer", "job"), REMAPPED), "tool": HOSTS}
+    assert "dockremap:100000:65536" in host.shell("cat /etc/subuid /etc/subgid")
+    owner = host.shell("stat -c '%u %g %a %h' /var/lib/docker/100000.100000/volumes/data/_data/busybox")
+    assert owner.split() == ["100070", "100070", "4755", "2"]
+    assert host.shell("stat -c %u /var/lib/docker/volumes/data/_data/busybox").strip() == "70"
+    again = host.run(allow="containers-recreate", **MOVE)
+    assert again["outcome"] == "unchanged", again
+
+
+def test_a_reboot_later_it_is_the_same(host: Host) -> None:
+    host.shell("docker update --restart always db writer tool job")
+    before = host.held()
+    host.shell("systemctl reboot")
+    deadline = time.monotonic() + 300
+    time.sleep(10)
+    while host.held() != before:
+        assert time.monotonic() < deadline, host.held()
+        time.sleep(3)
+    assert host.maps()["db"] == REMAPPED

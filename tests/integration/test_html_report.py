@@ -1,0 +1,456 @@
+"""The HTML report in a real browser: Debian's Chromium under Playwright, the file opened from the disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from hardener import catalogue
+from hardener.assess import unreachable
+from hardener.model import Assessment, Control, Finding, Offender, Status, Verdict
+from hardener.reports.html import HtmlReport
+from hardener.reports.interface import RunInfo, write_reports
+from tests.unit.reports.conftest import assessment, gone, hostile_assessment
+
+BENCHMARK = "cis-docker-1.8.0"
+CONTROLS = catalogue.load(BENCHMARK)
+ARTEFACTS = Path(__file__).parents[2] / "test-results"
+RUN = RunInfo(
+    run_id="20261125T003000Z-7f3a",
+    tool_version="0.1.0",
+    benchmark=BENCHMARK,
+    catalogue_digest="c0ffee" * 10 + "c0ff",
+    ansible_version="2.19.14",
+    started=datetime(2026, 11, 25, 0, 29, 58, tzinfo=UTC),
+    ended=datetime(2026, 11, 25, 0, 30, 1, tzinfo=UTC),
+)
+
+
+@dataclass(slots=True)
+class Tab:
+    """A page of the browser, and everything that it complained about or asked others for."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+
+Open = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; as root it runs without its sandbox, on files that this test wrote."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("chromium is missing: apt-get install chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_report(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Write a report and open it. Whatever the test does, nothing may go wrong in the page meanwhile."""
+    tabs: list[Tab] = []
+
+    def report(
+        assessments: Iterable[Assessment],
+        *,
+        address: str = "",
+        scheme: str = "light",
+        width: int = 1280,
+        script: bool = True,
+    ) -> Tab:
+        path = tmp_path / "report.html"
+        write_reports(assessments, {path: HtmlReport(RUN)})
+        context = browser.new_context(
+            color_scheme="dark" if scheme == "dark" else "light",
+            viewport={"width": width, "height": 900},
+            java_script_enabled=script,
+        )
+        tab = Tab(context.new_page())
+        tabs.append(tab)
+        tab.page.goto(path.as_uri() + address)
+        return tab
+
+    yield report
+    for tab in tabs:
+        tab.page.context.close()
+        assert tab.complaints == []
+        assert [url for url in tab.requests if not url.startswith(("file:", "data:"))] == []
+
+
+def judged(control: Control, index: int, number: int) -> Verdict:
+    """What a control found on a host of the fleet: a pattern that is different on every host."""
+    turn = (index * 7 + number * 3) % 11
+    if turn < 3:
+        offenders = tuple(
+            Offender("container", f"app-{number}-{each}", "does not hold") for each in range(turn + 1)
+        )
+        return Verdict(Status.FAIL, "it holds", f"{turn + 1} of 9 do not, on {number}", offenders, (), 9)
+    if turn == 3:
+        return Verdict(Status.MANUAL, "a person agrees", f"{number} to look at", (), ("look at it",))
+    if turn == 4:
+        return Verdict(Status.NOT_APPLICABLE, "it holds", "nothing there")
+    return Verdict(Status.PASS, "it holds", "it holds", (), (f"{control.slug}: yes",), 9)
+
+
+def fleet(size: int, *, lost: int = 0) -> Iterator[Assessment]:
+    facts = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
+    for number in range(size):
+        findings = tuple(
+            Finding(control, judged(control, index, number)) for index, control in enumerate(CONTROLS)
+        )
+        yield Assessment(
+            f"web{number:04}.example.com", BENCHMARK, "2026-11-25T00:30:00Z", findings, facts=facts
+        )
+    for number in range(lost):
+        yield unreachable(
+            f"lost{number}.example.com", "ssh: connection refused", CONTROLS, benchmark=BENCHMARK
+        )
+
+
+def failing(hosts: Iterable[Assessment], wanted: Callable[[Finding], bool] = lambda finding: True) -> int:
+    return sum(
+        finding.status is Status.FAIL and wanted(finding) for host in hosts for finding in host.findings
+    )
+
+
+def press(page: Page, name: str) -> None:
+    page.locator("#filters").get_by_role("button", name=name, exact=True).click()
+
+
+# --- what is shown --------------------------------------------------------------------------------------
+
+
+def test_the_result_comes_first_and_what_fails_is_listed(open_report: Open) -> None:
+    hosts = list(fleet(12, lost=1))
+    page = open_report(hosts).page
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not compliant")
+    expect(page.locator(".lead")).to_contain_text(
+        f"of {len(CONTROLS)} controls fail on at least one of 13 hosts"
+    )
+    expect(page.locator(".totals .fail b")).to_have_text(str(failing(hosts)))
+    expect(page.locator("#count")).to_have_text(
+        f"{len(CONTROLS)} controls, {failing(hosts) + len(CONTROLS):,} findings"
+    )
+    severities = page.locator("#groups .severity").all_inner_texts()
+    assert severities == sorted(severities, key=["critical", "high", "medium", "low"].index)
+    expect(page.locator(".gone")).to_contain_text("lost0.example.com")
+
+
+def test_one_host_needs_no_list_of_hosts(open_report: Open) -> None:
+    hosts = list(fleet(1))
+    page = open_report(hosts).page
+    expect(page.locator(".host b")).to_have_text("web0000.example.com")
+    expect(page.locator("#count")).to_have_text(f"{failing(hosts)} controls")
+    expect(page.locator("#filters").get_by_role("button", name="Hosts")).to_have_count(0)
+    page.locator("#groups summary").first.click()
+    expect(page.locator("#groups .evidence").first).to_contain_text("Expectedit holds")
+
+
+def test_a_control_says_why_how_to_fix_it_what_it_serves_and_where(open_report: Open) -> None:
+    page = open_report(fleet(12), address="#text=daemon-icc").page
+    control = catalogue.find("daemon-icc", BENCHMARK)
+    group = page.locator("#groups details.group")
+    expect(group).to_have_count(1)
+    group.locator("summary").first.click()
+    for term in ("Why", "Decided by", "How to fix", "Serves"):
+        expect(group.locator("dt", has_text=re.compile(f"^{term}$"))).to_have_count(1)
+    expect(group).to_contain_text("CIS Controls v8")
+    expect(group).to_contain_text("mapped by this project's judgement")
+    assert control.remediation
+    expect(group.locator(".role code").first).to_have_text(control.remediation.role)
+    host = group.locator("details.finding").first
+    host.locator("summary").click()
+    expect(host.locator(".evidence")).to_contain_text("app-")
+    expect(host.locator(".evidence")).to_contain_text("Offenders (")
+
+
+def test_by_host(open_report: Open) -> None:
+    hosts = list(fleet(12, lost=1))
+    page = open_report(hosts).page
+    press(page, "Hosts")
+    expect(page.locator("#count")).to_have_text(f"13 hosts, {failing(hosts) + len(CONTROLS):,} findings")
+    expect(page.locator("#groups .group").last).to_contain_text("not reached: ssh: connection refused")
+    first = page.locator("#groups .group").first
+    first.locator("summary").first.click()
+    expect(first.locator(".about")).to_contain_text("Debian GNU/Linux 13")
+    first.locator(".finding summary").first.click()
+    expect(first.locator(".finding").first).to_contain_text("How to fix")
+
+
+@pytest.mark.parametrize(
+    ("framework", "source"),
+    [
+        ("CIS Controls v8", "mapped by the benchmark"),
+        ("NIST SP 800-190", "mapped by this project's judgement"),
+        ("NIST SP 800-53 r5", "mapped by this project's judgement"),
+        ("PCI DSS 4.0", "mapped by this project's judgement"),
+    ],
+)
+def test_by_framework_with_the_source_of_the_mapping(open_report: Open, framework: str, source: str) -> None:
+    page = open_report(fleet(3)).page
+    press(page, framework)
+    expect(page.locator("#note")).to_contain_text(f"A requirement of {framework} is more than")
+    expect(page.locator("#groups .source").first).to_contain_text(source)
+    row = page.locator("#groups .group").first
+    row.locator("summary").first.click()
+    expect(row.locator(".finding").first).to_contain_text("web000")
+
+
+# --- filters --------------------------------------------------------------------------------------------
+
+
+def test_search_finds_controls_hosts_and_offenders(open_report: Open) -> None:
+    hosts = list(fleet(12))
+    page = open_report(hosts).page
+    search, count = page.get_by_label("Search"), page.locator("#count")
+    search.fill("WEB0003")
+    expect(count).to_contain_text(f"{failing(hosts[3:4])} findings")
+    search.fill("app-5-0")
+    expect(count).to_contain_text(f"{failing(hosts[5:6])} findings")
+    search.fill("docker_daemon")
+    expect(page.locator("#groups .group").first).to_be_visible()
+    search.fill("there is no such thing")
+    expect(count).to_have_text("Nothing matches.")
+    expect(page.locator("#groups .group")).to_have_count(0)
+
+
+def test_filters_meet_and_are_in_the_address(open_report: Open) -> None:
+    hosts = list(fleet(12))
+    page = open_report(hosts).page
+    page.get_by_label("Section").select_option("5 runtime")
+    press(page, "low")
+    press(page, "medium")
+    press(page, "error")
+
+    def wanted(finding: Finding) -> bool:
+        return finding.control.section == "runtime" and finding.control.severity in ("critical", "high")
+
+    text = f"{failing(hosts, wanted)} findings"
+    expect(page.locator("#count")).to_contain_text(text)
+    address = page.evaluate("location.hash")
+    assert "section=5" in address
+    assert "status=fail" in address
+    page.reload()
+    expect(page.locator("#count")).to_contain_text(text)
+    expect(page.locator("#filters").get_by_role("button", name="low")).to_have_attribute(
+        "aria-pressed", "false"
+    )
+    page.evaluate("location.hash = ''")
+    expect(page.locator("#count")).to_contain_text(f"{failing(hosts)} findings")
+    page.go_back()
+    expect(page.locator("#count")).to_contain_text(text)
+
+
+def test_the_overview_leads_to_the_findings(open_report: Open) -> None:
+    page = open_report(fleet(12)).page
+    page.get_by_role("link", name="The Docker daemon").click()
+    expect(page.get_by_label("Section")).to_have_value("2 daemon")
+    page.locator(".worst a").first.click()
+    expect(page.locator("#count")).to_contain_text("1 host,")
+
+
+def test_an_address_that_makes_no_sense_shows_what_is_open(open_report: Open) -> None:
+    hosts = list(fleet(2))
+    page = open_report(hosts, address="#group=nobody&section=99&severity=,&status=fail,<script>&x=%zz").page
+    expect(page.locator("#count")).to_have_text("Nothing matches.")
+    page = open_report(hosts, address="#group=__proto__&section=constructor").page
+    expect(page.locator("#count")).to_contain_text(f"{failing(hosts)} findings")
+
+
+# --- strangers ------------------------------------------------------------------------------------------
+
+ATTACKS = (
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "{{ 7*7 }}",
+    "'\"><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "\u202egnp.exe\u2066\x1b[31m",
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("group", ["control", "host", "cis-controls-v8"])
+def test_hostile_names_are_inert(open_report: Open, attack: str, group: str) -> None:
+    status = "pass,fail,error,manual,waived,not_applicable"
+    hosts = [hostile_assessment(attack), gone(attack, reason=attack), assessment()]
+    page = open_report(hosts, address=f"#group={group}&status={status}").page
+    expect(page.locator("#groups .group").first).to_be_visible()
+    while page.locator("#groups details:not([open]) > summary").count():
+        page.locator("#groups details:not([open]) > summary").first.click()
+    assert page.locator("img, iframe, object, embed, script:not([type])").count() == 1  # the page's own
+    text = page.locator("body").inner_text()
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    if attack.isprintable():
+        assert attack in text
+
+
+def test_the_policy_forbids_what_the_page_does_not_do(open_report: Open) -> None:
+    tab = open_report([assessment()])
+    page = tab.page
+    refused = page.evaluate(
+        """() => {
+            const tried = {};
+            try { document.body.innerHTML = "<b>x</b>"; } catch (error) { tried.html = error.name; }
+            const script = document.createElement("script");
+            try { script.text = "window.ran = true"; } catch (error) { tried.script = error.name; }
+            const style = document.createElement("style");
+            style.textContent = "body { display: none }";
+            document.body.append(style);
+            const link = document.createElement("img");
+            link.src = "https://evil.example/x.png";
+            document.body.append(link);
+            return { ...tried, ran: window.ran ?? false, display: getComputedStyle(document.body).display };
+        }"""
+    )
+    assert refused == {"html": "TypeError", "script": "TypeError", "ran": False, "display": "block"}
+    page.wait_for_timeout(100)
+    assert [text for text in tab.complaints if "Content Security Policy" in text or "TrustedHTML" in text]
+    tab.complaints.clear()
+    tab.requests.clear()
+
+
+# --- people ---------------------------------------------------------------------------------------------
+
+
+def test_the_keyboard_reaches_everything(open_report: Open) -> None:
+    page = open_report(fleet(3)).page
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the findings")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Controls")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Hosts")).to_have_attribute("aria-pressed", "true")
+    for _ in range(30):
+        if page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#groups details").first).to_have_attribute("open", "")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_landmarks_names_and_levels(open_report: Open) -> None:
+    page = open_report(fleet(3)).page
+    for role in ("banner", "main", "contentinfo", "search"):
+        expect(page.get_by_role(role)).to_have_count(1)
+    for control in page.locator("input, select, button").all():
+        assert control.evaluate("e => e.labels?.length || e.textContent.trim() !== ''")
+    for image in page.get_by_role("img").all():
+        assert image.get_attribute("aria-label")
+    levels = [int(each.evaluate("e => e.tagName[1]")) for each in page.locator("h1, h2, h3, h4").all()]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert page.evaluate("document.documentElement.lang") == "en"
+
+
+CONTRAST = """() => {
+    const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => {
+        const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const [x, y, z] = [r, g, b].map((v) => linear(v / 255));
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const behind = (element) => {
+        for (let each = element; each; each = each.parentElement) {
+            const colour = parse(getComputedStyle(each).backgroundColor);
+            if (colour[3] !== 0) return colour;
+        }
+    };
+    const poor = new Set();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+        const [a, b] = [parse(getComputedStyle(element).color), behind(element)].map(light);
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) poor.add(`${element.className || element.tagName}: ${contrast.toFixed(2)}`);
+    }
+    return [...poor];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_it_can_be_read_light_and_dark_wide_and_narrow(open_report: Open, scheme: str, width: int) -> None:
+    every = "pass,fail,error,manual,waived,not_applicable"
+    hosts = [*fleet(12, lost=2), assessment("a-very-long-name-without-any-place-to-break-" * 4)]
+    page = open_report(hosts, address=f"#status={every}", scheme=scheme, width=width).page
+    for group in ("Controls", "Hosts", "PCI DSS 4.0"):
+        press(page, group)
+        page.locator("#groups summary").first.click()
+        page.locator("#groups .finding summary").first.click()
+        page.mouse.move(0, 0)
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    press(page, "Controls")
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"report-{scheme}-{width}.png")
+
+
+def test_on_paper_what_is_listed_is_open(open_report: Open) -> None:
+    page = open_report(fleet(3)).page
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    expect(page.locator("#filters")).to_be_hidden()
+    assert page.locator("#groups details.group:not([open])").count() == 0
+    expect(page.get_by_text("How to fix").first).to_be_visible()
+
+
+def test_without_a_script_the_totals_are_there(open_report: Open) -> None:
+    hosts = list(fleet(12))
+    page = open_report(hosts, script=False).page
+    expect(page.locator(".totals .fail b")).to_have_text(str(failing(hosts)))
+    expect(page.locator("noscript")).to_be_visible()
+    expect(page.locator(".sections tbody tr")).to_have_count(8)
+
+
+# --- size -----------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_hosts_open_in_two_seconds(open_report: Open) -> None:
+    tab = open_report(fleet(1000))
+    times = []
+    for _ in range(3):
+        tab.page.reload()
+        times.append(tab.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert min(times) < 2000, times
+    assert tab.page.locator("#groups .group").count() == 100
+    press(tab.page, "Hosts")
+    expect(tab.page.locator("#count")).to_contain_text("1,000 hosts")
+    assert tab.page.locator("#groups .group").count() == 100
+    tab.page.get_by_role("button", name="Show 100 of 900 more hosts").click()
+    assert tab.page.locator("#groups .group").count() == 200
+    assert tab.page.evaluate("document.activeElement === document.querySelectorAll('#groups summary')[100]")
+
+
+def test_a_host_of_another_selection_is_no_surprise(open_report: Open) -> None:
+    first = assessment("all")
+    some = replace(first, host="some", findings=first.findings[3:])
+    page = open_report([some, first], address="#group=host&status=pass,fail,waived,manual,error").page
+    expect(page.locator("#count")).to_have_text("2 hosts, 9 findings")
