@@ -63,12 +63,14 @@ def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
     return picture
 
 
-def compare(picture: Picture, *, seconds: float = 10, stopped: bool = False) -> tuple[list[str], list[str]]:
+def compare(
+    picture: Picture, *, seconds: float | None = None, stopped: bool = False
+) -> tuple[list[str], list[str]]:
     """What was so in the picture and is not any more, after waiting for it to come back.
 
     Args:
         picture: what ``take`` saw.
-        seconds: how long it may take to come back; longer by itself where containers start.
+        seconds: how long it may take to come back; 10, or 60 where containers were stopped and start.
         stopped: the containers were stopped on purpose; those without a restart policy stay so.
 
     Returns:
