@@ -350,3 +350,21 @@ def test_what_cannot_be_taken_back_at_once_is_tried_again(
     monkeypatch.setattr(time, "sleep", lambda _: stored.with_name("lost").rename(stored))
     watch._expired(host.store, run)
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
+
+
+def test_a_worker_that_is_dead_when_the_timer_fires_needs_no_more_time(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        host.write(name, "old")
+    interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    journal.enter(CHANGING, seconds=300)  # what the activation would have been given
+
+    def wait(_: float) -> None:
+        raise AssertionError("nobody is at work")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    watch._expired(host.store, journal.run)
+    assert (host.read("a"), Journal.find(host.store)) == ("old", None)
