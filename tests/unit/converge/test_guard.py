@@ -185,6 +185,29 @@ def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, sys
     assert record["reason"] == "the host was started anew before the run was confirmed"
 
 
+@pytest.mark.parametrize(
+    "reader",
+    [
+        *(
+            "systemd-sysctl.service",
+            "apparmor.service",
+            "network-pre.target",
+            "docker.socket",
+            "docker.service",
+        ),
+        *("audit-rules.service", "auditd.service"),  # the first alone loads them, from Debian 13 on
+        "hardener-firewall.service",
+    ],
+)
+def test_at_boot_it_comes_before_whoever_reads_what_it_puts_back(
+    host: Host, systemd: Systemd, reader: str
+) -> None:
+    change(host)
+    lines = (systemd.units / "hardener-guard.service").read_text().splitlines()
+    before = [word for line in lines if line.startswith("Before=") for word in line[7:].split()]
+    assert reader in before
+
+
 def test_at_boot_only_what_files_do_not_say_is_undone(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
