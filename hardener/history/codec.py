@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import datetime
+from datetime import date
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -59,13 +59,16 @@ class Codec:
         shape, inner = _shape(kind)
         if shape is None:
             return _same
-        if shape is datetime:
-            return datetime.isoformat
+        if shape is date:
+            return lambda value: value.isoformat()
         if shape is Enum:
             return lambda value: value.value
         if shape == "record":
             parts = [(name, self._encoder(hint)) for name, hint in typing.get_type_hints(kind).items()]
             return lambda value: {name: encode(getattr(value, name)) for name, encode in parts}
+        if shape == "places":
+            places = [self._encoder(each) for each in inner]
+            return lambda value: [encode(each) for encode, each in zip(places, value, strict=True)]
         encode = self._encoder(inner)
         if shape is tuple:
             return lambda value: [encode(each) for each in value]
@@ -77,12 +80,15 @@ class Codec:
         shape, inner = _shape(kind)
         if shape is None:
             return _same
-        if shape is datetime:
-            return datetime.fromisoformat
+        if shape is date:
+            return kind.fromisoformat  # type: ignore[no-any-return]
         if shape is Enum:
             return kind  # type: ignore[no-any-return]
         if shape == "record":
             return self._record_decoder(kind)
+        if shape == "places":
+            places = [self._decoder(each) for each in inner]
+            return lambda data: tuple([decode(each) for decode, each in zip(places, data, strict=True)])
         decode = self._decoder(inner)
         if shape is tuple:
             return lambda data: tuple([decode(each) for each in data])
@@ -114,6 +120,8 @@ def _shape(kind: Any) -> tuple[Any, Any]:
         return None, None
     if origin is tuple and len(inside) == 2 and inside[1] is Ellipsis:
         return tuple, inside[0]
+    if origin is tuple:
+        return "places", inside
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return Mapping, inside[1]
     if origin in (types.UnionType, typing.Union) and len(inside) == 2 and inside[1] is types.NoneType:
@@ -121,8 +129,8 @@ def _shape(kind: Any) -> tuple[Any, Any]:
     if isinstance(kind, type):
         if issubclass(kind, Enum):
             return Enum, None
-        if issubclass(kind, datetime):
-            return datetime, None
+        if issubclass(kind, date):  # a datetime is one too
+            return date, None
         if is_dataclass(kind):
             return "record", None
     raise TypeError(f"cannot store a {kind}")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 
 import pytest
@@ -41,6 +41,8 @@ class Everything:
     number: int
     share: float
     moment: datetime
+    day: date
+    pairs: tuple[tuple[str, int], ...]
     colour: Colour
     names: tuple[str, ...]
     parts: Mapping[str, tuple[Small, ...]]
@@ -50,7 +52,16 @@ class Everything:
 
 
 ONE = Everything(
-    "t", 3, 0.25, datetime(2026, 11, 25, tzinfo=UTC), Colour.RED, ("a",), {"x": (Small("y"),)}, None
+    text="t",
+    number=3,
+    share=0.25,
+    moment=datetime(2026, 11, 25, 1, 2, 3, 4, tzinfo=UTC),
+    day=date(2026, 11, 25),
+    pairs=(("a", 1), ("b", 2)),
+    colour=Colour.RED,
+    names=("a",),
+    parts={"x": (Small("y"),)},
+    maybe=None,
 )
 
 

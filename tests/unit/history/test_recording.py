@@ -113,16 +113,17 @@ def test_killed_at_any_moment_the_rest_is_whole(history: History, facts: dict[st
         for number in range(1000):
             put(history, f"{os.getpid()}-{number}", HOSTS, snapshots=facts)
 
-    for _ in range(20):
+    kills = 0
+    while kills < 20 or history.run("latest").id == "one":
         pid = child(record_on)
-        time.sleep(random.uniform(0.0, 0.06))
+        time.sleep(random.uniform(0.0, 0.1))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         for run in history.runs():
-            assert len(list(run.assessments())) == 3
+            assert list(run.assessments()) == HOSTS
+        kills += 1
     put(history, "last", HOSTS, snapshots=facts)
     assert_whole(history, *(run.id for run in history.runs()))
-    assert history.run("latest~1").id != "one"
 
 
 def test_many_at_once(history: History, facts: dict[str, Path]) -> None:
