@@ -26,6 +26,7 @@ _MIGRATIONS = (
             number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they ended
             id TEXT NOT NULL UNIQUE,
             verb TEXT NOT NULL,
+            inventory TEXT NOT NULL,
             ended REAL NOT NULL,         -- seconds since 1970
             hosts INTEGER NOT NULL,
             unreachable INTEGER NOT NULL,
@@ -61,8 +62,8 @@ _MIGRATIONS = (
             findings INTEGER NOT NULL,
             PRIMARY KEY (run, section, status)
         ) WITHOUT ROWID""",
-        """CREATE TABLE name (
-            name TEXT PRIMARY KEY,
+        """CREATE TABLE baseline (
+            inventory TEXT PRIMARY KEY,
             run INTEGER NOT NULL REFERENCES run
         ) WITHOUT ROWID""",
     ),

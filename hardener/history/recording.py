@@ -152,11 +152,12 @@ class Recording:
         digest = hashlib.sha256(controls).hexdigest()
         connection.execute("INSERT OR IGNORE INTO catalogue VALUES (?, ?)", (digest, controls))
         run = connection.execute(
-            "INSERT INTO run (id, verb, ended, hosts, unreachable, catalogue, record)"
-            " SELECT ?, ?, ?, count(*), coalesce(sum(unreachable), 0), ?, ? FROM staged.host",
+            "INSERT INTO run (id, verb, inventory, ended, hosts, unreachable, catalogue, record)"
+            " SELECT ?, ?, ?, ?, count(*), coalesce(sum(unreachable), 0), ?, ? FROM staged.host",
             (
                 record.info.run_id,
                 record.verb,
+                scalar(record.inventory),
                 record.info.ended.timestamp(),
                 digest,
                 json.dumps(codec.encode(record)),

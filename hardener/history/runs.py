@@ -18,7 +18,7 @@ from hardener.history.database import opened
 from hardener.history.home import Home
 from hardener.model import Assessment, Control, Status
 from hardener.reports.interface import RunInfo
-from hardener.text import line
+from hardener.text import line, scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,29 +35,24 @@ class RunRecord:
     only: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What the table of runs says of one."""
-
-    number: int
-    hosts: int
-    unreachable: int
-    catalogue: str
-    record: str
-
-
 class StoredRun:
-    """A finished run. What it holds is read when it is asked for.
+    """A finished run. Its hosts are read when they are asked for.
 
-    Args:
-        home: where the history lies.
-        row: its row there.
+    Attributes:
+        record: what is known of the run beside its hosts.
+        number: its place among the runs; a later one has a higher number.
+        hosts: number of hosts, those included that could not be reached.
+        unreachable: number of hosts that could not be reached.
+        sections: number of findings by section and status.
     """
 
-    def __init__(self, home: Home, row: Row) -> None:
+    def __init__(
+        self, home: Home, row: tuple[int, int, int, str, str], sections: Mapping[str, Mapping[Status, int]]
+    ) -> None:
         self._home = home
-        self._row = row
-        self.record = Codec().decode(RunRecord, json.loads(row.record))
+        self.number, self.hosts, self.unreachable, self._catalogue, record = row
+        self.record = Codec().decode(RunRecord, json.loads(record))
+        self.sections = sections
 
     @property
     def id(self) -> str:
@@ -69,34 +64,6 @@ class StoredRun:
         """What every report says about it."""
         return self.record.info
 
-    @property
-    def number(self) -> int:
-        """Its place among the runs: a later run has a higher number."""
-        return self._row.number
-
-    @property
-    def hosts(self) -> int:
-        """Number of hosts, those included that could not be reached."""
-        return self._row.hosts
-
-    @property
-    def unreachable(self) -> int:
-        """Number of hosts that could not be reached."""
-        return self._row.unreachable
-
-    @cached_property
-    def sections(self) -> Mapping[str, Mapping[Status, int]]:
-        """Number of findings by section and status."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT section, status, findings FROM tally WHERE run = ? ORDER BY section, status",
-                (self.number,),
-            ).fetchall()
-        sections: dict[str, dict[Status, int]] = {}
-        for section, status, findings in rows:
-            sections.setdefault(section, {})[Status(status)] = findings
-        return sections
-
     def counts(self) -> dict[Status, int]:
         """Number of findings by status; every status is there."""
         return {status: sum(counts.get(status, 0) for counts in self.sections.values()) for status in Status}
@@ -107,6 +74,14 @@ class StoredRun:
             yield from self._decoded(
                 connection.execute("SELECT assessment FROM host WHERE run = ? ORDER BY place", (self.number,))
             )
+
+    def assessment(self, host: str) -> Assessment | None:
+        """What was found on one host; None where it was not part of the run."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT assessment FROM host WHERE run = ? AND name = ?", (self.number, scalar(host))
+            )
+            return next((each for each in self._decoded(found) if each.host == host), None)
 
     def snapshots(self) -> Iterator[tuple[str, bytes]]:
         """The facts behind it: host and snapshot document, in the same order; who gave none is left out."""
@@ -123,7 +98,7 @@ class StoredRun:
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT snapshot FROM host WHERE run = ? AND name = ? AND snapshot IS NOT NULL",
-                (self.number, host),
+                (self.number, scalar(host)),
             ).fetchone()
         return self._snapshot(found[0]) if found else None
 
@@ -133,7 +108,7 @@ class StoredRun:
         codec = Codec()
         with self._reading() as connection:
             (packed,) = connection.execute(
-                "SELECT controls FROM catalogue WHERE digest = ?", (self._row.catalogue,)
+                "SELECT controls FROM catalogue WHERE digest = ?", (self._catalogue,)
             ).fetchone()
         return tuple(codec.decode(Control, each) for each in unpack(packed))
 

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from hardener.history import retention
 from hardener.history.database import opened, transaction
 from hardener.history.home import Home
 from hardener.history.recording import Recording, clear_away
-from hardener.history.runs import Row, StoredRun
-from hardener.text import line
+from hardener.history.runs import StoredRun
+from hardener.model import Status
+from hardener.text import line, scalar
 
 BASELINE = "baseline"
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
-_COLUMNS = "SELECT number, hosts, unreachable, catalogue, record FROM run"
+_COLUMNS = "SELECT run.number, hosts, unreachable, catalogue, record FROM run"
 _DAY_S = 86_400.0
 
 
@@ -53,10 +54,7 @@ class History:
 
     def runs(self) -> Iterator[StoredRun]:
         """The runs, the newest first."""
-        if self._home.database.exists():
-            with self._connected() as connection:
-                rows = connection.execute(f"{_COLUMNS} ORDER BY number DESC").fetchall()
-            yield from (StoredRun(self._home, Row(*row)) for row in rows)
+        yield from self._load("ORDER BY number DESC")
 
     def run(self, name: str) -> StoredRun:
         """The run that somebody calls so.
@@ -69,12 +67,13 @@ class History:
             HardenerError: there is no such run, or more than one.
         """
         found = list(self._named(name))
-        if len(found) == 1:
-            return found[0]
+        exact = [each for each in found if each.id == name] or found
+        if len(exact) == 1:
+            return exact[0]
         called = line(repr(name))
-        if len(found) > 1:
+        if found:
             near = ", ".join(each.id for each in found[:3])
-            raise HardenerError(f"{len(found)} runs begin with {called}", hint=f"such as {near}")
+            raise HardenerError(f"{len(found)} runs are called {called}", hint=f"such as {near}")
         if name == BASELINE:
             raise HardenerError(
                 "there is no baseline", hint="`hardener baseline RUN` makes a run the baseline"
@@ -83,25 +82,42 @@ class History:
         hint = f"{kept} are kept; `hardener runs` lists them" if kept else f"none is kept in {self.path}"
         raise HardenerError(f"there is no run {called}", hint=hint)
 
+    def baseline(self, inventory: str) -> StoredRun | None:
+        """The run that drift of an inventory is measured against, where somebody has chosen one."""
+        return next(
+            self._load("JOIN baseline ON run = number WHERE baseline.inventory = ?", scalar(inventory)), None
+        )
+
     def set_baseline(self, run: StoredRun) -> None:
-        """Make a run the one that drift is measured against; it is kept however old it gets."""
+        """Make a run the one that drift of its inventory is measured against; it is kept for that."""
         with self._connected() as connection, transaction(connection):
-            connection.execute("INSERT OR REPLACE INTO name VALUES (?, ?)", (BASELINE, run.number))
+            connection.execute(
+                "INSERT OR REPLACE INTO baseline SELECT inventory, number FROM run WHERE number = ?",
+                (run.number,),
+            )
 
     def _named(self, name: str) -> Iterator[StoredRun]:
+        if latest := _LATEST.fullmatch(name):
+            return self._load("ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
+        if name == BASELINE:
+            return self._load("JOIN baseline ON run = number ORDER BY number DESC")
+        return self._load("WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1", name)
+
+    def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
+        """The runs that a part of a statement selects."""
         if not self._home.database.exists():
             return
-        value: str | int = name
-        if latest := _LATEST.fullmatch(name):
-            where, value = "ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0)
-        elif name == BASELINE:
-            where = "JOIN name ON name.run = number AND name.name = ?"
-        else:
-            where = "WHERE substr(id, 1, length(?1)) = ?1"
         with self._connected() as connection:
-            rows = connection.execute(f"{_COLUMNS} {where}", (value,)).fetchall() if name else []
-        found = [StoredRun(self._home, Row(*row)) for row in rows]
-        yield from [run for run in found if run.id == name] or found
+            rows = connection.execute(f"{_COLUMNS} {where}", values).fetchall()
+            numbers = ",".join(str(row[0]) for row in rows)
+            counted = connection.execute(
+                f"SELECT run, section, status, findings FROM tally WHERE run IN ({numbers})"  # noqa: S608
+            ).fetchall()
+        sections: dict[int, dict[str, dict[Status, int]]] = {}
+        for run, section, status, findings in counted:
+            sections.setdefault(run, {}).setdefault(section, {})[Status(status)] = findings
+        for row in rows:
+            yield StoredRun(self._home, row, sections.get(row[0], {}))
 
     def _sweep(self) -> None:
         """Clear away what runs have left that were killed."""
@@ -114,10 +130,11 @@ class History:
             clear_away(path)
 
     def _forget(self, keep_runs: int, keep_days: float) -> None:
-        """Drop the runs that are too many or too old."""
-        with self._connected() as connection, transaction(connection):
+        """Drop the runs that are too many or too old; where that fails, the next run tries again."""
+        forgotten: list[tuple[str]] = []
+        with suppress(HardenerError), self._connected() as connection, transaction(connection):
             forgotten = connection.execute(
-                "DELETE FROM run WHERE number NOT IN (SELECT run FROM name)"
+                "DELETE FROM run WHERE number NOT IN (SELECT run FROM baseline)"
                 " AND number <> (SELECT max(number) FROM run)"
                 " AND (ended < ? OR number NOT IN (SELECT number FROM run ORDER BY number DESC LIMIT ?))"
                 " RETURNING id",

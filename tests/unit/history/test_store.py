@@ -40,7 +40,7 @@ def test_runs_are_found_by_what_people_call_them(history: History) -> None:
     assert history.run("latest").id == "bbb1"
     assert history.run("latest~2").id == "aaa1"
     assert history.run("b").id == "bbb1"
-    with pytest.raises(HardenerError, match=r"2 runs begin with 'aaa'.*aaa1"):
+    with pytest.raises(HardenerError, match=r"2 runs are called 'aaa'.*aaa1"):
         history.run("aaa")
 
 
