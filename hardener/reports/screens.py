@@ -81,6 +81,7 @@ def comparison_screen(comparison: Comparison, files: Mapping[str, Path]) -> Rend
         *_result(comparison),
         _comparison_table(comparison),
         _key(),
+        *_hosts("The last change does not stand", comparison.last_runs),
         *_hosts("Not compared", comparison.not_compared),
         *(
             part
