@@ -168,8 +168,8 @@ def test_one_host_needs_no_list_of_hosts(open_report: Open) -> None:
 
 
 def test_a_control_says_why_how_to_fix_it_what_it_serves_and_where(open_report: Open) -> None:
-    page = open_report(fleet(12), address="#text=daemon-icc").page
-    control = catalogue.find("daemon-icc", BENCHMARK)
+    page = open_report(fleet(12), address="#text=daemon-icc-disabled").page
+    control = catalogue.find("daemon-icc-disabled", BENCHMARK)
     group = page.locator("#groups details.group")
     expect(group).to_have_count(1)
     group.locator("summary").first.click()
@@ -342,10 +342,10 @@ def test_the_keyboard_reaches_everything(open_report: Open) -> None:
     expect(page.get_by_role("link", name="Skip to the findings")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Controls")).to_be_focused()
+    expect(page.get_by_role("button", name="Controls", exact=True)).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    expect(page.get_by_role("button", name="Hosts")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Hosts", exact=True)).to_have_attribute("aria-pressed", "true")
     for _ in range(30):
         if page.evaluate("document.activeElement.tagName") == "SUMMARY":
             break
