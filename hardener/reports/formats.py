@@ -7,6 +7,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from hardener.reports.interface import Report, RunInfo
+from hardener.reports.past import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,9 @@ class Format:
     title: str
     factory: str
 
-    def report(self, run: RunInfo) -> Report:
-        """A report of a run in this format."""
-        report: Report = self._load()(run)
+    def report(self, run: RunInfo, past: Past | None = None) -> Report:
+        """A report of a run in this format, against what there was before it."""
+        report: Report = self._load()(run, past)
         return report
 
     def load(self) -> None:

@@ -13,6 +13,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.frameworks import FrameworkView, Requirement
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
+from hardener.reports.past import Past
 from hardener.reports.summary import Cases, Summary
 
 _LIST = 15_000  # characters of each of the three lists, so that none takes the others' room
@@ -29,8 +30,8 @@ _NAMES = {
 class MarkdownReport(Report):
     """Markdown for merge requests."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._summary = Summary()
         self._frameworks = FrameworkView()
 
@@ -68,7 +69,7 @@ class MarkdownReport(Report):
             return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
         if errors := counts[Status.ERROR]:
             return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
-        return f"Compliant: {hosts}"
+        return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"
 
     def _cases(self, cases: Iterable[Cases]) -> Iterator[str]:
         for each in cases:

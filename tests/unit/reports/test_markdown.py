@@ -112,4 +112,4 @@ def test_hostile_text_is_code_and_nothing_else(write: Write, attack: str, text: 
 
 
 def test_no_host(write: Write) -> None:
-    assert write().startswith("## Compliant: 0 hosts\n")
+    assert write().startswith("## No host was assessed\n")
