@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
-from hardener.model import Assessment, Control, Status, Verdict
+from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.compare import Change, Outcome
 from hardener.reports.figures import columns, trend
 from hardener.reports.interface import Report, RunInfo, utc
@@ -109,7 +109,7 @@ class HtmlReport(Report):
             facts,
             line(assessment.unreachable),
             "".join(_CODES[findings[slug].status] if slug in findings else "-" for slug in self._controls),
-            [self._number(findings[slug].verdict, new) if slug in findings else 0 for slug in self._controls],
+            [self._number(findings[slug], new) if slug in findings else 0 for slug in self._controls],
             new,
             self._moves(assessment, new),
         ]
@@ -149,8 +149,9 @@ class HtmlReport(Report):
             )
         )
 
-    def _number(self, verdict: Verdict, new: list[list[Any]]) -> int:
+    def _number(self, finding: Finding, new: list[list[Any]]) -> int:
         """The number of a verdict in the page; a new one becomes part of this record."""
+        verdict = finding.verdict
         record = [
             line(verdict.expected, 1000),
             line(verdict.actual, 1000),

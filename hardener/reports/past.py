@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hardener.model import Assessment, Status, Verdict
+from hardener.model import Assessment, Finding, Status
 from hardener.reports.compare import Change, Comparison, Outcome
 from hardener.text import line
 
@@ -50,7 +50,7 @@ class Move:
 
     slug: str
     outcome: Outcome
-    before: Verdict
+    before: Finding
 
 
 class Since:
@@ -83,7 +83,7 @@ class Since:
             return []
         now = {finding.control.slug: finding.status for finding in after.findings}
         moved = ((old, Outcome.of(old.status, now[old.control.slug])) for old in before.findings)
-        return [Move(old.control.slug, outcome, old.verdict) for old, outcome in moved if outcome in MOVES]
+        return [Move(old.control.slug, outcome, old) for old, outcome in moved if outcome in MOVES]
 
     @property
     def counts(self) -> Counter[Outcome]:
