@@ -53,14 +53,6 @@ _ORDER = (
     Status.NOT_APPLICABLE,
 )
 _CODES = dict(zip(_ORDER, "pfemwn", strict=True))
-# What became of a finding since the last run: its key, as one number among others, and as a mark in a row.
-_MOVED = {
-    Outcome.BROKEN: ("broken", "newly failing", "new"),
-    Outcome.UNDECIDED: ("undecided", "no longer evaluated", "no longer evaluated"),
-    Outcome.FIXED: ("fixed", "fixed", "fixed"),
-    Outcome.CHANGED: ("changed", "changed otherwise", "changed"),
-}
-
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
 _REMEMBERED = 50_000  # verdicts that are written once however many hosts have them
@@ -183,7 +175,7 @@ class HtmlReport(Report):
             "sections": [[name, _section_title(name, self.run.benchmark)] for name in sections],
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
-            "moves": [_MOVED[each] for each in MOVES] if self._since else [],
+            "moves": [[_key(each), words] for each, words in MOVES.items()] if self._since else [],
             "controls": [
                 _control(
                     control, sections.index(section_name(control, self.run.benchmark)), self.run.benchmark
@@ -224,7 +216,7 @@ class HtmlReport(Report):
         return [
             (
                 places[move.slug],
-                MOVES.index(move.outcome),
+                list(MOVES).index(move.outcome),
                 _CODES[move.before.status],
                 self._number(move.before, new),
             )
@@ -242,10 +234,9 @@ def _since(since: Since, hosts: int) -> dict[str, Any]:
     changes = list(since.changes())
     return {
         "ended": utc(since.previous.ended),
+        "compared": since.compared,
         "moves": [
-            {"key": _MOVED[each][0], "words": _MOVED[each][1], "number": since.counts[each]}
-            for each in MOVES
-            if since.counts[each] or each in (Outcome.BROKEN, Outcome.FIXED)
+            {"key": _key(each), "words": MOVES[each], "number": number} for each, number in since.moves()
         ],
         "changes": [_change(each, hosts) for each in changes[:_CHANGES_SHOWN]],
         "more": max(0, len(changes) - _CHANGES_SHOWN),
@@ -255,10 +246,15 @@ def _since(since: Since, hosts: int) -> dict[str, Any]:
     }
 
 
+def _key(outcome: Outcome) -> str:
+    """What an outcome is called in the page's addresses and style sheet."""
+    return outcome.name.lower()
+
+
 def _change(change: Change, hosts: int) -> dict[str, Any]:
     where = change.host if change.hosts == 1 else f"{change.hosts} hosts"
     return {
-        "key": _MOVED[change.outcome][0],
+        "key": _key(change.outcome),
         "id": change.id,
         "slug": change.control.slug,
         "title": change.control.title,

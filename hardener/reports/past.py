@@ -15,7 +15,13 @@ from hardener.model import Assessment, Finding, Status
 from hardener.reports.compare import Change, Comparison, Outcome
 from hardener.text import line
 
-MOVES = (Outcome.BROKEN, Outcome.UNDECIDED, Outcome.FIXED, Outcome.CHANGED)  # in the order they are told
+# What can become of a finding, in the order it is told.
+MOVES = {
+    Outcome.BROKEN: "newly failing",
+    Outcome.UNDECIDED: "no longer evaluated",
+    Outcome.FIXED: "fixed",
+    Outcome.CHANGED: "changed otherwise",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,8 @@ class Past:
     Attributes:
         points: earlier runs of the same benchmark, oldest first; the last one is what is compared with.
         hosts: the names of that run's hosts.
-        before: what that run found on a host; called once a host, as the hosts come.
+        before: what that run found on a host; called once a host, as the hosts come. None for one of its
+            hosts says that it cannot be read any more.
     """
 
     points: tuple[Point, ...]
@@ -62,6 +69,7 @@ class Since:
 
     def __init__(self, past: Past) -> None:
         self.previous = past.points[-1]
+        self.compared = 0  # hosts
         self.new: list[str] = []  # hosts that the previous run did not have
         self._past = past
         self._gone = set(past.hosts)
@@ -75,12 +83,16 @@ class Since:
         self._gone.discard(assessment.host)
         before = self._past.before(assessment.host)
         if before is None:
-            self.new.append(line(assessment.host))
+            if assessment.host in self._past.hosts:
+                self.not_compared.append((line(assessment.host), "its last result cannot be read"))
+            else:
+                self.new.append(line(assessment.host))
             return []
         before, after = _common(before, assessment)
         self._comparison.add(before, after)
         if before.unreachable or after.unreachable:
             return []
+        self.compared += 1
         now = {finding.control.slug: finding.status for finding in after.findings}
         moved = ((old, Outcome.of(old.status, now[old.control.slug])) for old in before.findings)
         return [Move(old.control.slug, outcome, old) for old, outcome in moved if outcome in MOVES]
@@ -92,13 +104,19 @@ class Since:
 
     @property
     def not_compared(self) -> list[tuple[str, str]]:
-        """Hosts that one of the runs could not reach, and which."""
+        """Hosts that were not held against what they were, and why: above all those that were not reached."""
         return self._comparison.not_compared
 
     @property
     def gone(self) -> list[str]:
         """Hosts of the previous run that are not part of this one."""
         return sorted(line(host) for host in self._gone)
+
+    def moves(self) -> Iterator[tuple[Outcome, int]]:
+        """Number of findings by what became of them; that nothing is newly failing or fixed is told too."""
+        for outcome in MOVES if self.compared else ():
+            if self.counts[outcome] or outcome in (Outcome.BROKEN, Outcome.FIXED):
+                yield outcome, self.counts[outcome]
 
     def changes(self) -> Iterator[Change]:
         """The controls that moved: what is worse first, and of that the most severe."""

@@ -87,7 +87,8 @@ function statusWord(status) {
 
 // What became of it since the run before.
 function mark(move, number) {
-  return element("span", { class: `mark ${move.name}` }, number ? `${number} ${move.mark}` : move.mark);
+  const words = move.name === "broken" ? "new" : move.words;
+  return element("span", { class: `mark ${move.name}` }, number ? `${number} ${words}` : words);
 }
 
 // What was found on one host by one control.

@@ -34,7 +34,7 @@ class Run {
     this.sections = catalogue.sections.map(([name, title]) => ({ name, title }));
     this.frameworks = catalogue.frameworks;
     this.sources = catalogue.sources;
-    this.moves = catalogue.moves.map(([name, words, mark]) => ({ name, words, mark }));
+    this.moves = catalogue.moves.map(([name, words]) => ({ name, words }));
     this.controls = catalogue.controls;
     this.hosts = records.map((record) => new Host(record));
     this.verdicts = records.flatMap((record) => record[6]).map((record) => new Verdict(record));

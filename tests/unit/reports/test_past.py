@@ -8,11 +8,12 @@ from hardener.reports.compare import Outcome
 from hardener.reports.past import Past, Point, Since
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
 
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 MANY = (Status.PASS, Status.FAIL, Status.PASS, Status.FAIL, Status.MANUAL, Status.ERROR, Status.PASS)
 
 
 def since(*before: Assessment) -> Since:
-    point = Point("earlier", datetime(2026, 11, 24, tzinfo=UTC), len(before), 0, {})
+    point = Point("earlier", NOW, len(before), 0, {})
     hosts = {each.host: each for each in before}
     return Since(Past((point,), frozenset(hosts), hosts.get))
 
@@ -41,6 +42,7 @@ def test_the_same_again_is_no_move() -> None:
     compared = since(assessment())
     assert compared.add(assessment()) == []
     assert list(compared.changes()) == []
+    assert list(compared.moves()) == [(Outcome.BROKEN, 0), (Outcome.FIXED, 0)]
 
 
 def test_hosts_come_go_and_hide() -> None:
@@ -51,6 +53,14 @@ def test_hosts_come_go_and_hide() -> None:
     assert compared.gone == ["leaves"]
     assert [host for host, _ in compared.not_compared] == ["back", "hides"]
     assert list(compared.changes()) == []
+
+
+def test_what_cannot_be_read_any_more_is_not_new() -> None:
+    compared = Since(Past((Point("earlier", NOW, 1, 0, {}),), frozenset({"db01"}), lambda host: None))
+    assert compared.add(assessment("db01")) == []
+    assert compared.new == []
+    assert compared.not_compared == [("db01", "its last result cannot be read")]
+    assert list(compared.moves()) == []
 
 
 def test_a_newer_catalogue_is_compared_where_both_have_judged() -> None:
