@@ -17,6 +17,7 @@ from hardener.model import Assessment
 from hardener.snapshot import Snapshot
 from tests.unit.snapshots import container, hardened, make, merge
 
+BENCHMARK = catalogue.DEFAULT_BENCHMARK
 DAYS = 30  # of the roll-out
 
 _ROLES = {
@@ -95,13 +96,16 @@ _PROTECTIONS: dict[str, dict[str, Any]] = {
 
 def assessments(hosts: int, *, day: int = DAYS, lost: int = 0) -> Iterator[Assessment]:
     """The fleet on a day, judged; the last ``lost`` of its hosts cannot be reached."""
-    benchmark = catalogue.DEFAULT_BENCHMARK
-    controls = catalogue.load(benchmark)
     for number in range(hosts - lost):
-        yield assess(snapshot(number, day), controls, benchmark=benchmark)
+        yield assessment(number, day)
     for number in range(hosts - lost, hosts):
         reason = "ssh: connect to host port 22: Connection timed out"
-        yield unreachable(name(number), reason, controls, benchmark=benchmark)
+        yield unreachable(name(number), reason, catalogue.load(BENCHMARK), benchmark=BENCHMARK)
+
+
+def assessment(number: int, day: int) -> Assessment:
+    """One host of it."""
+    return assess(snapshot(number, day), catalogue.load(BENCHMARK), benchmark=BENCHMARK)
 
 
 def name(number: int) -> str:
@@ -124,12 +128,13 @@ def snapshot(number: int, day: int) -> Snapshot:
 
 def _containers(number: int, day: int) -> Iterator[dict[str, Any]]:
     for title in _ROLES[_role(number)]:
+        called = f"{title}-{_lot(number, title) % 0x10000:04x}"  # a deployment names each anew
         if title == "gitlab-runner":
-            yield container(title, **_RUNNER)
+            yield container(called, **_RUNNER)
         elif title == "node-exporter":
-            yield hardened(title, HostConfig={"NetworkMode": "host", "PidMode": "host"})
+            yield hardened(called, HostConfig={"NetworkMode": "host", "PidMode": "host"})
         else:
-            yield hardened(title) if _has(number, title, day) else container(title)
+            yield hardened(called) if _has(number, title, day) else container(called)
 
 
 def _has(number: int, protection: str, day: int) -> bool:
