@@ -81,6 +81,14 @@ class StoredRun:
                 connection.execute("SELECT assessment FROM host WHERE run = ? ORDER BY place", (self.number,))
             )
 
+    def names(self) -> Iterator[str]:
+        """The names of the hosts, in the order of the reports."""
+        with self._reading() as connection:
+            for (name,) in connection.execute(
+                "SELECT name FROM host WHERE run = ? ORDER BY place", (self.number,)
+            ):
+                yield name
+
     def assessment(self, host: str) -> Assessment | None:
         """What was found on one host; None where it was not part of the run."""
         with self._reading() as connection:
