@@ -68,12 +68,6 @@ class StoredRun:
         """Number of findings by status; every status is there."""
         return {status: sum(counts.get(status, 0) for counts in self.sections.values()) for status in Status}
 
-    def names(self) -> list[str]:
-        """The hosts, in the order of the reports."""
-        with self._reading() as connection:
-            rows = connection.execute("SELECT name FROM host WHERE run = ? ORDER BY place", (self.number,))
-            return [name for (name,) in rows]
-
     def assessments(self) -> Iterator[Assessment]:
         """What was found, host by host in the order of the reports, exactly as it was added."""
         with self._reading() as connection:
