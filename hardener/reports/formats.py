@@ -7,22 +7,25 @@ from importlib import import_module
 from types import MappingProxyType
 
 from hardener.reports.interface import Report, RunInfo
+from hardener.reports.past import Past
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """A format, known without loading what writes it: start-up time is a feature.
 
-    ``factory`` is ``module:class`` of its report in this package.
+    ``factory`` is ``module:class`` of its report in this package. One that looks back tells what moved since
+    the run before.
     """
 
     name: str
     title: str
     factory: str
+    looks_back: bool = False
 
-    def report(self, run: RunInfo) -> Report:
-        """A report of a run in this format."""
-        report: Report = self._load()(run)
+    def report(self, run: RunInfo, past: Past | None = None) -> Report:
+        """A report of a run in this format, against what there was before it."""
+        report: Report = self._load()(run, past)
         return report
 
     def load(self) -> None:
@@ -41,10 +44,10 @@ FORMATS = MappingProxyType(
         for each in (
             Format("csv", "CSV", "csv:CsvReport"),
             Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport"),
-            Format("html", "HTML", "html:HtmlReport"),
+            Format("html", "HTML", "html:HtmlReport", looks_back=True),
             Format("json", "JSON", "native:NativeReport"),
             Format("junit", "JUnit", "junit:JUnitReport"),
-            Format("markdown", "Markdown", "markdown:MarkdownReport"),
+            Format("markdown", "Markdown", "markdown:MarkdownReport", looks_back=True),
             Format("ndjson", "NDJSON", "native:LinesReport"),
             Format("ocsf", "OCSF", "ocsf:OcsfReport"),
             Format("oscal", "OSCAL", "oscal:OscalReport"),
