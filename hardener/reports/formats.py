@@ -13,12 +13,14 @@ from hardener.reports.interface import Report, RunInfo
 class Format:
     """A format, known without loading what writes it: start-up time is a feature.
 
-    ``factory`` is ``module:class`` of its report in this package.
+    ``factory`` is ``module:class`` of its report in this package; ``file`` is what it is called where all
+    formats lie side by side.
     """
 
     name: str
     title: str
     factory: str
+    file: str
 
     def report(self, run: RunInfo) -> Report:
         """A report of a run in this format."""
@@ -39,16 +41,16 @@ FORMATS = MappingProxyType(
     {
         each.name: each
         for each in (
-            Format("csv", "CSV", "csv:CsvReport"),
-            Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport"),
-            Format("html", "HTML", "html:HtmlReport"),
-            Format("json", "JSON", "native:NativeReport"),
-            Format("junit", "JUnit", "junit:JUnitReport"),
-            Format("markdown", "Markdown", "markdown:MarkdownReport"),
-            Format("ndjson", "NDJSON", "native:LinesReport"),
-            Format("ocsf", "OCSF", "ocsf:OcsfReport"),
-            Format("oscal", "OSCAL", "oscal:OscalReport"),
-            Format("sarif", "SARIF", "sarif:SarifReport"),
+            Format("csv", "CSV", "csv:CsvReport", "report.csv"),
+            Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport", "report.defectdojo.json"),
+            Format("html", "HTML", "html:HtmlReport", "report.html"),
+            Format("json", "JSON", "native:NativeReport", "report.json"),
+            Format("junit", "JUnit", "junit:JUnitReport", "report.junit.xml"),
+            Format("markdown", "Markdown", "markdown:MarkdownReport", "report.md"),
+            Format("ndjson", "NDJSON", "native:LinesReport", "report.ndjson"),
+            Format("ocsf", "OCSF", "ocsf:OcsfReport", "report.ocsf.ndjson"),
+            Format("oscal", "OSCAL", "oscal:OscalReport", "report.oscal.json"),
+            Format("sarif", "SARIF", "sarif:SarifReport", "report.sarif"),
         )
     }
 )
