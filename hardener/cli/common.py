@@ -325,6 +325,22 @@ change_options = _group(
     ),
 )
 
+
+def _home(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path:
+    from hardener.history.home import default_home
+
+    return value or default_home()
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="HARDENER_HOME",
+    callback=_home,
+    metavar="DIR",
+    help="Where runs are kept.  [default: $HARDENER_HOME, else $XDG_STATE_HOME/hardener]",
+)
+
 exit_zero_option = click.option(
     "--exit-zero", is_flag=True, help="Exit with 0 where the code would be 3 or 4: for jobs that only report."
 )

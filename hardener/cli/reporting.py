@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from uuid import uuid4
@@ -27,17 +27,9 @@ def prepare() -> None:
         each.load()
 
 
-def report(
-    assessments: Sequence[Assessment],
-    selection: Selection,
-    files: ReportFiles,
-    *,
-    started: datetime,
-    ansible_version: str = "",
-) -> Summary:
+def report(assessments: Iterable[Assessment], files: ReportFiles, *, run: RunInfo) -> Summary:
     """Write the reports that were asked for, and show on standard output what they count."""
     summary = Summary()
-    run = run_info(selection, started=started, ansible_version=ansible_version)
     write_reports(summary.watch(assessments), files.reports(run))
     show_summary(summary, console(sys.stdout), files=files.named())
     return summary
@@ -46,24 +38,30 @@ def report(
 def report_difference(
     before: Sequence[Assessment],
     after: Sequence[Assessment],
-    selection: Selection,
     files: ReportFiles,
     *,
-    started: datetime,
-    ansible_version: str,
+    earlier: RunInfo,
+    run: RunInfo,
 ) -> Comparison:
-    """Write the reports of both audits, and show on standard output what became of each control."""
-    run = run_info(selection, started=started, ansible_version=ansible_version)
-    write_reports(before, files.before().reports(run))
+    """Write the reports of both audits, and show on standard output what became of each control.
+
+    Args:
+        before: what the first audit found.
+        after: what the last one did.
+        files: which reports are written.
+        earlier: what the reports say about the first audit.
+        run: what they say about the last one.
+    """
+    write_reports(before, files.before().reports(earlier))
     write_reports(after, files.reports(run))
     comparison = compare(before, after)
-    earlier = {f"{name} before": path for name, path in files.before().named().items()}
-    show_comparison(comparison, console(sys.stdout), files=files.named() | earlier)
+    more = {f"{name} before": path for name, path in files.before().named().items()}
+    show_comparison(comparison, console(sys.stdout), files=files.named() | more)
     return comparison
 
 
 def run_info(selection: Selection, *, started: datetime, ansible_version: str = "") -> RunInfo:
-    """What the reports say about a run that ends now."""
+    """What the reports say about an audit that ends now."""
     return RunInfo(
         run_id=str(uuid4()),
         tool_version=__version__,
