@@ -18,6 +18,7 @@ from hardener.cli.assess import assess
 from hardener.cli.audit import audit
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.controls import controls
+from hardener.cli.evidence import evidence
 from hardener.cli.explain import explain
 from hardener.cli.harden import harden
 from hardener.cli.lab import lab
@@ -106,5 +107,5 @@ def main() -> None:
     """  # noqa: D301 - click reads the \b
 
 
-for _verb in (audit, plan, harden, provision, rollback, assess, explain, controls, lab):
+for _verb in (audit, plan, harden, provision, rollback, assess, explain, controls, evidence, lab):
     main.add_command(_verb)

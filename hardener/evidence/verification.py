@@ -57,7 +57,7 @@ class Verified:
     stamp: Stamp | None
     files: int
     runs: tuple[Run, ...]
-    reassessed: tuple[Reassessed, ...]
+    reassessed: tuple[Reassessed, ...]  # in the order of the runs
     place: Place | None = None  # in the ledger, None where none was given
 
     @property
@@ -119,7 +119,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
         raise Refused(SUMS, f"not of the files that {MANIFEST} names")
     expected = {file.name: file for file in manifest.files}
     _require_same(said, expected.pop(said.name, None))
-    reassessed = tuple(_runs(members, manifest, expected))
+    again = {each.run_id: each for each in _runs(members, manifest, expected)}
     return Verified(
         sha256=reader.sha256(),
         manifest_sha256=own.sha256,
@@ -129,7 +129,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
         stamp=stamp,
         files=len(manifest.files),
         runs=manifest.runs,
-        reassessed=reassessed,
+        reassessed=tuple(again[run.info.run_id] for run in manifest.runs),
     )
 
 

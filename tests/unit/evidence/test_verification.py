@@ -28,7 +28,7 @@ def test_it_says_what_it_knows(desk: Desk) -> None:
 
 def test_runs_whose_names_begin_alike_are_told_apart(desk: Desk) -> None:
     path, _ = desk.export("it.tar.gz", run("a"), run("a-b"), run("a.b"), run("a0"))
-    assert len(desk.verify(path).reassessed) == 4
+    assert [each.run_id for each in desk.verify(path).reassessed] == ["a", "a-b", "a.b", "a0"]
 
 
 def test_without_a_ledger_the_bundle_stands_alone(desk: Desk) -> None:
