@@ -81,9 +81,10 @@ def apply(
         return Hardened()
     variables = {**bounds, "harden_plan": {plan.host: plan.variables for plan in plans}}
     if reviewed is not None:
-        variables["harden_plan"] = {host: each.variables for host, each in reviewed.items()}
+        chosen = {host: reviewed[host] for host in (plan.host for plan in plans)}
+        variables["harden_plan"] = {host: each.variables for host, each in chosen.items()}
         variables["harden_reviewed"] = {
-            host: {"digest": each.digest, "allow": each.allow.value} for host, each in reviewed.items()
+            host: {"digest": each.digest, "allow": each.allow.value} for host, each in chosen.items()
         }
     hosts = tuple(plan.host for plan in plans)
     answers: dict[str, TaskResult] = {}
