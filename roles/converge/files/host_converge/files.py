@@ -8,6 +8,7 @@ disk.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import struct
@@ -21,6 +22,9 @@ ABSENT, FILE, DIRECTORY, OTHER = "absent", "file", "dir", "other"
 MAX_SIZE = 16 * 1024 * 1024
 _ACL = "system.posix_acl_access"
 _KEPT = ("security.selinux",)  # travels to the new file; an ACL is part of the state and handled apart
+# chattr's +i and +a (linux/fs.h): such a file is neither replaced nor removed, nor given to somebody else.
+_GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1
+_IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 
 
 class State(NamedTuple):
@@ -88,6 +92,24 @@ def read(path: str, *, content: bool = True) -> State:
         raise Refused(f"{path}: {error.strerror}") from error
     finally:
         os.close(handle)
+
+
+def obstacle(path: str, *, replaced: bool) -> str:
+    """What keeps even root from changing a path, and the way out; empty where nothing does.
+
+    Args:
+        path: whose links are resolved.
+        replaced: it gets another content, and so does the folder that names it; else its attributes alone.
+    """
+    folder = os.path.dirname([*missing_directories(path), path][0])
+    for each in [*([path] if os.path.lexists(path) else []), *([folder] if replaced else [])]:
+        if os.statvfs(each).f_flag & os.ST_RDONLY:
+            return f"{each} is on a file system that is mounted read-only"
+        flags = _inode_flags(each)
+        if flags & (_IMMUTABLE | _APPEND_ONLY):
+            undo = "-i" if flags & _IMMUTABLE else "-a"
+            return f"somebody has made {each} immutable: chattr {undo} it first"
+    return ""
 
 
 def put(path: str, before: State, after: State) -> None:
@@ -221,6 +243,22 @@ def _kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return FILE
     return DIRECTORY if stat.S_ISDIR(mode) else OTHER
+
+
+def _inode_flags(path: str) -> int:
+    """What chattr has set on a file or a folder; 0 where that is not known."""
+    if _kind(os.lstat(path).st_mode) == OTHER:
+        return 0
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return int(struct.unpack_from("I", fcntl.ioctl(handle, _GET_FLAGS, bytes(8)))[0])
+    except OSError:  # this file system has no such flags
+        return 0
+    finally:
+        os.close(handle)
 
 
 def _read_acl(link: str | int) -> bytes:

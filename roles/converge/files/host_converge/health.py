@@ -70,7 +70,7 @@ def compare(
 
     Args:
         picture: what ``take`` saw.
-        seconds: how long it may take to come back; 10, or 60 where containers were stopped and start.
+        seconds: how long it may take to come back; by itself 10, and 60 where containers have to start.
         stopped: the containers were stopped on purpose; those without a restart policy stay so.
 
     Returns:

@@ -129,6 +129,7 @@ class Plan:
             path, before = self._state(resource, content=resource.kind != "attributes")
             self._after[path] = self._wanted(resource, path, before)
             if self._after[path] != before:
+                self._changeable(path)
                 self.differing.setdefault(resource.document, []).append(path)
         self._agreed(resources)
 
@@ -179,6 +180,13 @@ class Plan:
         if resource.document not in wanted_by:
             wanted_by.append(resource.document)
         return path, self._after[path]
+
+    def _changeable(self, path: str) -> None:
+        """Refuse what would fail half-way."""
+        before, after = self._before[path], self._after[path]
+        why = files.obstacle(path, replaced=before.exists != after.exists or before.content != after.content)
+        if why:
+            raise Refused(f"{path} cannot be changed: {why}")
 
     def _wanted(self, resource: Resource, path: str, state: State) -> State:
         """What a resource makes of a path."""
