@@ -150,3 +150,5 @@ def tell_left(outlooks: Sequence[Outlook]) -> None:
                 slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
                 what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
                 click.echo(f"{line(each.host)}: {what}: {line(decision.reason)}", err=True)
+        for left in each.left:
+            click.echo(f"{line(each.host)}: {line(left)}", err=True)

@@ -113,7 +113,7 @@ def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
             for change in outlook.changes
         ],
         "activations": list(outlook.activations),
-        "notes": [scalar(note) for note in outlook.notes],
+        "notes": [scalar(note) for note in (*outlook.left, *outlook.notes)],
     }
 
 
