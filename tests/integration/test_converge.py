@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_converge import history
+from host_converge.backup import Store
 
 from tests.integration.dockerd import Dockerd
 
@@ -194,6 +196,21 @@ def test_a_full_disk_leaves_every_old_file_whole(host: Host, small: Path) -> Non
     assert (small / "config").read_text() == "old"
     assert (host.files / "other").read_text() == "old"
     assert [path.name for path in small.iterdir()] == ["config"]
+
+
+@pytest.mark.parametrize("before", ["old and longer than a page" * 200, ""])
+def test_what_was_goes_back_onto_a_disk_that_is_full_by_now(host: Host, small: Path, before: str) -> None:
+    (small / "config").write_text(before)
+    (small / "config").chmod(0o640)
+    host.converge(host.file("small/config", "new" * 4000))
+    with suppress(OSError), (small / "others").open("wb", buffering=0) as others:
+        while True:
+            others.write(b"x" * 1024)
+    store = Store(str(host.state))
+    done = history.back_to(store, before="", who="", check=False)
+    assert (done["outcome"], done["notes"]) == ("changed", [])
+    assert ((small / "config").read_text(), (small / "config").stat().st_mode & 0o777) == (before, 0o640)
+    assert sorted(path.name for path in small.iterdir()) == ["config", "others"]
 
 
 def test_a_full_disk_below_the_backups_refuses_before_anything_is_touched(host: Host) -> None:
