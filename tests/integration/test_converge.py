@@ -71,6 +71,7 @@ class Host:
                 stdout=answer,
                 text=True,
                 start_new_session=True,
+                umask=0o077,  # as hardened hosts have it
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError):
@@ -168,6 +169,13 @@ def test_a_controller_that_dies_does_not_stop_the_worker(host: Host, number: sig
         time.sleep(0.01)
     assert set(contents(host)) == {"new"}
     assert not host.journal.exists()
+
+
+def test_a_strict_umask_does_not_shut_out_whom_a_file_is_for(host: Host) -> None:
+    assert host.converge(host.file("made/for/it", "x"))["outcome"] == "changed"
+    modes = [(host.files / path).stat().st_mode & 0o777 for path in ("made", "made/for", "made/for/it")]
+    assert modes == [0o755, 0o755, 0o644]
+    assert host.state.stat().st_mode & 0o777 == 0o700
 
 
 def mounted(folder: Path, *options: str) -> Iterator[Path]:
