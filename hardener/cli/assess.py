@@ -37,12 +37,12 @@ def assess(
     sudo python3 host_snapshot.pyz | hardener assess -
     """  # noqa: D301 - click reads the \b
     from hardener.assess import assess as judge
-    from hardener.cli.reporting import exit_code, report
+    from hardener.cli.reporting import exit_code, report, run_info
 
     started = datetime.now(UTC)
     controls = selection.controls()
     assessments = [judge(snapshot, controls, benchmark=selection.benchmark) for snapshot in _load(snapshots)]
-    summary = report(assessments, selection, files, started=started)
+    summary = report(assessments, files, run=run_info(selection, started=started))
     return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
 
 

@@ -14,6 +14,7 @@ from hardener.cli.common import (
     Selection,
     exit_zero_option,
     fleet_options,
+    home_option,
     report_options,
     selection_options,
     verbose_option,
@@ -31,6 +32,7 @@ from hardener.errors import ExitCode
     metavar="DIR",
     help="Keep the collected facts in this folder, a file a host.",
 )
+@home_option
 @exit_zero_option
 @verbose_option
 @click.pass_obj
@@ -41,6 +43,7 @@ def audit(
     selection: Selection,
     files: ReportFiles,
     snapshots: Path | None,
+    home: Path,
     exit_zero: bool,
 ) -> ExitCode:
     """Audit hosts against the CIS Docker Benchmark. Read only.
@@ -54,12 +57,21 @@ def audit(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
     fleet = hosts.fleet(echo if conversation.verbose else None)
-    with audited(fleet, selection, snapshots=snapshots, plain=conversation.verbose) as assessments:
-        from hardener.cli.reporting import exit_code, report  # loaded while Ansible started
+    plain = conversation.verbose
+    with (
+        Recorder(home, hosts, selection) as recorder,
+        audited(fleet, selection, snapshots=snapshots, recorder=recorder, plain=plain) as assessments,
+    ):
+        from hardener.cli.reporting import exit_code, report, run_info  # loaded while Ansible started
 
-        summary = report(assessments, selection, files, started=started, ansible_version=ansible_version())
-    return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
+        run = run_info(selection, started=started, ansible_version=ansible_version())
+        past = recorder.past(run) if files.look_back else None
+        summary = report(assessments, files, run=run, past=past)
+        code = exit_code(summary.counts)
+        recorder.finish("audit", run, assessments, code)
+    return ExitCode.COMPLIANT if exit_zero else code

@@ -19,13 +19,20 @@ from hardener.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from hardener.cli.common import Selection
+    from hardener.cli.recording import Recorder
     from hardener.fleet import Fleet, Run
     from hardener.model import Assessment
 
 
 @contextmanager
 def audited(
-    fleet: Fleet, selection: Selection, *, snapshots: Path | None, label: str = "audit", plain: bool = False
+    fleet: Fleet,
+    selection: Selection,
+    *,
+    snapshots: Path | None,
+    recorder: Recorder | None = None,
+    label: str = "audit",
+    plain: bool = False,
 ) -> Iterator[list[Assessment]]:
     """Audit the fleet; gives one assessment a host, in the order of the inventory.
 
@@ -35,6 +42,7 @@ def audited(
         fleet: the hosts.
         selection: which controls count.
         snapshots: where the snapshots are kept; None keeps none.
+        recorder: what the snapshots are recorded with.
         label: what the audit is called on standard error.
         plain: no live progress.
     """
@@ -43,7 +51,7 @@ def audited(
         fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
     ):
         with Progress(label, last="collect", plain=plain) as progress:
-            assessments = _judge(run, selection, progress, keep=snapshots is not None)
+            assessments = _judge(run, selection, progress, recorder=recorder, keep=snapshots is not None)
         yield assessments
 
 
@@ -66,12 +74,16 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
     yield kept.absolute()
 
 
-def _judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) -> list[Assessment]:
+def _judge(
+    run: Run, selection: Selection, progress: Progress, *, recorder: Recorder | None, keep: bool
+) -> list[Assessment]:
     """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
     # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
     controls = selection.controls()
     all_checks()
     import_module("hardener.cli.reporting").prepare()
+    if recorder:
+        recorder.begin()
     judged: dict[str, Assessment] = {}
     for event in run:
         progress.show(event)
@@ -81,6 +93,9 @@ def _judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) ->
                 assessment = assess(Snapshot.load(path), controls, benchmark=selection.benchmark)
             except HardenerError as error:
                 assessment = unreachable(event.host, str(error), controls, benchmark=selection.benchmark)
+            else:
+                if recorder:
+                    recorder.keep(event.host, path)
             # The host is who the inventory says, whatever the document says.
             judged[event.host] = dataclasses.replace(assessment, host=event.host)
             if not keep:

@@ -17,6 +17,7 @@ from hardener.cli.common import (
     Selection,
     change_options,
     fleet_options,
+    home_option,
     report_options,
     selection_options,
     verbose_option,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     help="Apply exactly this plan (`hardener plan --json`); a host that has moved since refuses it.",
 )
 @report_options
+@home_option
 @verbose_option
 @click.pass_obj
 def harden(
@@ -51,6 +53,7 @@ def harden(
     changes: Changes,
     plan_file: Path | None,
     files: ReportFiles,
+    home: Path,
 ) -> ExitCode:
     """Audit hosts, run the roles that remediate what fails, audit again and show the difference.
 
@@ -69,6 +72,7 @@ def harden(
     from hardener.cli.changing import change
     from hardener.cli.hardening import announce
     from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
     from hardener.plan import plan
     from hardener.reports import planfile
 
@@ -78,23 +82,28 @@ def harden(
     started = datetime.now(UTC)
     plain = conversation.verbose
     fleet = hosts.fleet(echo if plain else None)
-    with audited(fleet, selection, snapshots=changes.kept("before"), plain=plain) as before:
-        plans = list(map(plan, before))
-        plans = [each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)]
-        _see_all_there(reviewed or {}, plans, limit=hosts.limit)
-        announce(plans)
-    return change(
-        fleet,
-        plans,
-        selection,
-        changes,
-        files,
-        before=before,
-        now=before,
-        started=started,
-        reviewed=reviewed,
-        plain=plain,
-    )
+    with Recorder(home, hosts, selection) as recorder:
+        kept = changes.kept("before")
+        with audited(fleet, selection, snapshots=kept, recorder=recorder, plain=plain) as before:
+            plans = list(map(plan, before))
+            plans = [
+                each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)
+            ]
+            _see_all_there(reviewed or {}, plans, limit=hosts.limit)
+            announce(plans)
+        return change(
+            fleet,
+            plans,
+            selection,
+            changes,
+            files,
+            recorder=recorder,
+            verb="harden",
+            before=before,
+            started=started,
+            reviewed=reviewed,
+            plain=plain,
+        )
 
 
 def _see_all_there(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from hardener.cli.common import (
     Selection,
     change_options,
     fleet_options,
+    home_option,
     report_options,
     selection_options,
     verbose_option,
@@ -36,6 +38,7 @@ _WITHOUT = ("none", "not answering")
 @selection_options
 @change_options
 @report_options
+@home_option
 @verbose_option
 @click.pass_obj
 def provision(
@@ -45,6 +48,7 @@ def provision(
     selection: Selection,
     changes: Changes,
     files: ReportFiles,
+    home: Path,
 ) -> ExitCode:
     """Install Docker on the hosts that have none, then do what `hardener harden` does.
 
@@ -58,27 +62,47 @@ def provision(
     hardener provision -i inventory.yml --allow connectivity --junit junit.xml
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
-    from hardener.cli.changing import change
-    from hardener.cli.hardening import SEVERITY, announce
+    from hardener.cli.changing import change, record_before
+    from hardener.cli.hardening import announce
     from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
+    from hardener.cli.reporting import run_info
+    from hardener.fleet import ansible_version
     from hardener.plan import plan
 
     started = datetime.now(UTC)
     plain = conversation.verbose
     fleet = hosts.fleet(echo if plain else None)
-    with audited(fleet, selection, snapshots=changes.kept("before"), plain=plain) as before:
-        without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
-    failed = _install(fleet, without, changes, plain=plain) if without else False
-    now: Sequence[Assessment] = before
-    if without and not changes.check:
-        with audited(fleet, selection, snapshots=None, plain=plain) as now:
-            pass
-    plans = [each for each in map(plan, now) if each.steps]
-    announce(plans)
-    code = change(
-        fleet, plans, selection, changes, files, before=before, now=now, started=started, plain=plain
-    )
-    return max(code, ExitCode.INCOMPLETE, key=SEVERITY.index) if failed else code
+    with Recorder(home, hosts, selection) as recorder:
+        kept = changes.kept("before")
+        with audited(fleet, selection, snapshots=kept, recorder=recorder, plain=plain) as before:
+            without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
+        installing = bool(without) and not changes.check
+        earlier = run_info(selection, started=started, ansible_version=ansible_version())
+        if installing:
+            record_before(recorder, "provision", earlier, before)
+        failed = _install(fleet, without, changes, plain=plain) if without else False
+        now: Sequence[Assessment] | None = None
+        if installing:
+            with audited(fleet, selection, snapshots=None, recorder=recorder, plain=plain) as now:
+                pass
+        plans = [each for each in map(plan, before if now is None else now) if each.steps]
+        announce(plans)
+        return change(
+            fleet,
+            plans,
+            selection,
+            changes,
+            files,
+            recorder=recorder,
+            verb="provision",
+            before=before,
+            now=now,
+            started=started,
+            earlier=earlier if installing else None,
+            so_far=ExitCode.INCOMPLETE if failed else ExitCode.COMPLIANT,
+            plain=plain,
+        )
 
 
 def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> bool:
