@@ -397,8 +397,8 @@ def _registries(host: _Host, insecure: Sequence[str], *, mirrors: bool) -> dict[
             keys["registry-mirrors"] = encrypted
         elif encrypted != found:
             reason = (
-                f"registry-mirrors in {host.config_path} names one over plain HTTP beside one with a password,"
-                " which is known to the host alone: take the plain one out there"
+                f"registry-mirrors in {host.config_path} names one over plain HTTP, and one with a password,"
+                " which the host alone knows: take the plain one out there"
             )
             return host.refused("insecure_registries", reason)
     gone = [
