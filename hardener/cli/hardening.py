@@ -120,9 +120,7 @@ def apply(
             for host in hosts
             if not outcomes[host].ended_well and not _nothing_possible(answers.get(host))
         ),
-        rolled_back=frozenset(
-            host for host, answer in answers.items() if answer.data.get("outcome") in _ROLLED_BACK
-        ),
+        rolled_back=frozenset(host for host, answer in answers.items() if rolled_back(answer)),
     )
 
 
@@ -138,6 +136,11 @@ def _nothing_possible(answer: TaskResult | None) -> bool:
     return (
         answer is not None and answer.data.get("outcome") == "refused" and bool(answer.data.get("documents"))
     )
+
+
+def rolled_back(answer: TaskResult) -> bool:
+    """Whether a transaction was taken back, or will be."""
+    return answer.data.get("outcome") in _ROLLED_BACK
 
 
 def tell(event: TaskResult, progress: Progress) -> None:
