@@ -126,8 +126,8 @@ def host_listening(running: dict[int, str], holders: Holders) -> list[dict[str, 
     except (PermissionError, Failed):
         found = listening("self")
     own = namespace(1, "net") or namespace("self", "net")
-    # The engine's daemons have thousands of open files: they are asked last. Their shims listen to nobody. And
-    # systemd holds what it has passed on to a service that it started for it, as it does for sshd.
+    # The engine's daemons have thousands of open files: they are asked last. Their shims listen to nobody.
+    # Systemd holds what it has passed on to a service that it started for it, as it does for sshd.
     candidates = (pid for pid, name in running.items() if name != "containerd-shim")
     order = sorted(candidates, key=lambda pid: (running[pid] in _MANY_FILES, pid == 1, pid))
     owners = holders.owners(
