@@ -9,9 +9,11 @@ import click
 
 from hardener.cli.common import (
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
+    decision_options,
     exit_zero_option,
     fleet_options,
     report_options,
@@ -24,6 +26,7 @@ from hardener.errors import ExitCode
 @click.command(short_help="Audit hosts; changes nothing.")
 @fleet_options
 @selection_options
+@decision_options
 @report_options
 @click.option(
     "--snapshots",
@@ -39,6 +42,7 @@ def audit(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     files: ReportFiles,
     snapshots: Path | None,
     exit_zero: bool,
@@ -57,9 +61,17 @@ def audit(
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
-    with audited(fleet, selection, snapshots=snapshots, plain=conversation.verbose) as assessments:
+    with audited(fleet, selection, decisions, snapshots=snapshots, plain=conversation.verbose) as assessments:
         from hardener.cli.reporting import exit_code, report  # loaded while Ansible started
 
-        summary = report(assessments, selection, files, started=started, ansible_version=ansible_version())
+        summary = report(
+            assessments,
+            selection,
+            files,
+            started=started,
+            ansible_version=ansible_version(),
+            decisions=decisions,
+        )
     return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +19,18 @@ from hardener.snapshot import Snapshot
 if TYPE_CHECKING:
     from hardener.cli.common import Selection
     from hardener.fleet import Fleet, Run
-    from hardener.model import Assessment
+    from hardener.model import Assessment, Decisions
 
 
 @contextmanager
 def audited(
-    fleet: Fleet, selection: Selection, *, snapshots: Path | None, label: str = "audit", plain: bool = False
+    fleet: Fleet,
+    selection: Selection,
+    decisions: Decisions | None,
+    *,
+    snapshots: Path | None,
+    label: str = "audit",
+    plain: bool = False,
 ) -> Iterator[list[Assessment]]:
     """Audit the fleet; gives one assessment a host, in the order of the inventory.
 
@@ -34,6 +39,7 @@ def audited(
     Args:
         fleet: the hosts.
         selection: which controls count.
+        decisions: the waivers and attestations that are applied.
         snapshots: where the snapshots are kept; None keeps none.
         label: what the audit is called on standard error.
         plain: no live progress.
@@ -43,7 +49,7 @@ def audited(
         fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
     ):
         with Progress(label, last="collect", plain=plain) as progress:
-            assessments = _judge(run, selection, progress, keep=snapshots is not None)
+            assessments = _judge(run, selection, decisions, progress, keep=snapshots is not None)
         yield assessments
 
 
@@ -66,7 +72,9 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
     yield kept.absolute()
 
 
-def _judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) -> list[Assessment]:
+def _judge(
+    run: Run, selection: Selection, decisions: Decisions | None, progress: Progress, *, keep: bool
+) -> list[Assessment]:
     """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
     # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
     controls = selection.controls()
@@ -78,11 +86,17 @@ def _judge(run: Run, selection: Selection, progress: Progress, *, keep: bool) ->
         if isinstance(event, TaskResult) and event.action == "collect" and "snapshot" in event.data:
             path = Path(event.data["snapshot"])
             try:
-                assessment = assess(Snapshot.load(path), controls, benchmark=selection.benchmark)
+                judged[event.host] = assess(
+                    Snapshot.load(path),
+                    controls,
+                    benchmark=selection.benchmark,
+                    host=event.host,  # who the inventory says it is, whatever the document says
+                    decisions=decisions,
+                )
             except HardenerError as error:
-                assessment = unreachable(event.host, str(error), controls, benchmark=selection.benchmark)
-            # The host is who the inventory says, whatever the document says.
-            judged[event.host] = dataclasses.replace(assessment, host=event.host)
+                judged[event.host] = unreachable(
+                    event.host, str(error), controls, benchmark=selection.benchmark
+                )
             if not keep:
                 path.unlink()
     return [

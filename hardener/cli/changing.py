@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypedDict
 
 from hardener.cli.auditing import audited
 from hardener.cli.common import Changes, ReportFiles, Selection
@@ -11,9 +12,17 @@ from hardener.cli.hardening import SEVERITY, apply, tell_left
 from hardener.cli.reporting import exit_code, report, report_difference
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
-from hardener.model import Assessment
+from hardener.model import Assessment, Decisions
 from hardener.plan import Plan
 from hardener.reports.planfile import Reviewed
+
+
+class _Said(TypedDict):
+    """What the reports say about the run beside its findings."""
+
+    started: datetime
+    ansible_version: str
+    decisions: Decisions | None
 
 
 def change(
@@ -26,6 +35,7 @@ def change(
     before: Sequence[Assessment],
     now: Sequence[Assessment],
     started: datetime,
+    decisions: Decisions | None = None,
     reviewed: Mapping[str, Reviewed] | None = None,
     plain: bool,
 ) -> ExitCode:
@@ -40,6 +50,7 @@ def change(
         before: what the result is compared with.
         now: what the plans were made from; the same, unless something was changed in between.
         started: when the run began.
+        decisions: the waivers and attestations that are applied.
         reviewed: plans that somebody has reviewed; a host refuses what is not exactly that.
         plain: no live progress.
     """
@@ -53,18 +64,21 @@ def change(
         plain=plain,
     )
     tell_left(result.outlooks)
-    version = ansible_version()
+    said = _Said(started=started, ansible_version=ansible_version(), decisions=decisions)
     if plans and not changes.check:
-        again = audited(fleet, selection, snapshots=changes.kept("after"), label="audit again", plain=plain)
+        again = audited(
+            fleet,
+            selection,
+            decisions,
+            snapshots=changes.kept("after"),
+            label="audit again",
+            plain=plain,
+        )
         with again as after:
-            comparison = report_difference(
-                before, after, selection, files, started=started, ansible_version=version
-            )
+            comparison = report_difference(before, after, selection, files, **said)
         counts = comparison.after
     elif now is not before:
-        counts = report_difference(
-            before, now, selection, files, started=started, ansible_version=version
-        ).after
+        counts = report_difference(before, now, selection, files, **said).after
     else:
-        counts = report(before, selection, files, started=started, ansible_version=version).counts
+        counts = report(before, selection, files, **said).counts
     return max(exit_code(counts), result.exit_code, key=SEVERITY.index)

@@ -11,10 +11,12 @@ import click
 from hardener.cli.common import (
     Changes,
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
     change_options,
+    decision_options,
     fleet_options,
     report_options,
     selection_options,
@@ -34,6 +36,7 @@ _WITHOUT = ("none", "not answering")
 @click.command(short_help="Make bare hosts hardened Docker hosts.")
 @fleet_options
 @selection_options
+@decision_options
 @change_options
 @report_options
 @verbose_option
@@ -43,6 +46,7 @@ def provision(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     changes: Changes,
     files: ReportFiles,
 ) -> ExitCode:
@@ -59,24 +63,36 @@ def provision(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.changing import change
-    from hardener.cli.hardening import SEVERITY, announce
+    from hardener.cli.hardening import SEVERITY, announce, tell_withheld
     from hardener.cli.progress import echo
     from hardener.plan import plan
 
     started = datetime.now(UTC)
     plain = conversation.verbose
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
-    with audited(fleet, selection, snapshots=changes.kept("before"), plain=plain) as before:
+    with audited(fleet, selection, decisions, snapshots=changes.kept("before"), plain=plain) as before:
         without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
     failed = _install(fleet, without, changes, plain=plain) if without else False
     now: Sequence[Assessment] = before
     if without and not changes.check:
-        with audited(fleet, selection, snapshots=None, plain=plain) as now:
+        with audited(fleet, selection, decisions, snapshots=None, plain=plain) as now:
             pass
-    plans = [each for each in map(plan, now) if each.steps]
+    made = list(map(plan, now))
+    tell_withheld(made)
+    plans = [each for each in made if each.steps]
     announce(plans)
     code = change(
-        fleet, plans, selection, changes, files, before=before, now=now, started=started, plain=plain
+        fleet,
+        plans,
+        selection,
+        changes,
+        files,
+        before=before,
+        now=now,
+        started=started,
+        decisions=decisions,
+        plain=plain,
     )
     return max(code, ExitCode.INCOMPLETE, key=SEVERITY.index) if failed else code
 

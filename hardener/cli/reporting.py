@@ -11,7 +11,7 @@ from uuid import uuid4
 from hardener import __version__, catalogue
 from hardener.cli.common import ReportFiles, Selection
 from hardener.errors import ExitCode
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Decisions, Status
 from hardener.reports.compare import Comparison, compare
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
@@ -34,12 +34,13 @@ def report(
     *,
     started: datetime,
     ansible_version: str = "",
+    decisions: Decisions | None = None,
 ) -> Summary:
     """Write the reports that were asked for, and show on standard output what they count."""
     summary = Summary()
-    run = run_info(selection, started=started, ansible_version=ansible_version)
+    run = run_info(selection, started=started, ansible_version=ansible_version, decisions=decisions)
     write_reports(summary.watch(assessments), files.reports(run))
-    show_summary(summary, console(sys.stdout), files=files.named())
+    show_summary(summary, console(sys.stdout), files=files.named(), decisions=decisions)
     return summary
 
 
@@ -51,18 +52,25 @@ def report_difference(
     *,
     started: datetime,
     ansible_version: str,
+    decisions: Decisions | None = None,
 ) -> Comparison:
     """Write the reports of both audits, and show on standard output what became of each control."""
-    run = run_info(selection, started=started, ansible_version=ansible_version)
+    run = run_info(selection, started=started, ansible_version=ansible_version, decisions=decisions)
     write_reports(before, files.before().reports(run))
     write_reports(after, files.reports(run))
     comparison = compare(before, after)
     earlier = {f"{name} before": path for name, path in files.before().named().items()}
-    show_comparison(comparison, console(sys.stdout), files=files.named() | earlier)
+    show_comparison(comparison, console(sys.stdout), files=files.named() | earlier, decisions=decisions)
     return comparison
 
 
-def run_info(selection: Selection, *, started: datetime, ansible_version: str = "") -> RunInfo:
+def run_info(
+    selection: Selection,
+    *,
+    started: datetime,
+    ansible_version: str = "",
+    decisions: Decisions | None = None,
+) -> RunInfo:
     """What the reports say about a run that ends now."""
     return RunInfo(
         run_id=str(uuid4()),
@@ -72,6 +80,7 @@ def run_info(selection: Selection, *, started: datetime, ansible_version: str = 
         ansible_version=ansible_version,
         started=started,
         ended=datetime.now(UTC),
+        decisions=decisions,
     )
 
 

@@ -22,7 +22,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
-from hardener.model import Assessment, Control, Status, Verdict
+from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.decisions import remarks
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.serial import compact
 from hardener.reports.summary import SEVERITIES, Summary
@@ -97,7 +98,7 @@ class HtmlReport(Report):
             facts,
             line(assessment.unreachable),
             "".join(_CODES[findings[slug].status] if slug in findings else "-" for slug in self._controls),
-            [self._number(findings[slug].verdict, new) if slug in findings else 0 for slug in self._controls],
+            [self._number(findings[slug], new) if slug in findings else 0 for slug in self._controls],
             new,
         ]
         return comma + _data(record)
@@ -133,11 +134,13 @@ class HtmlReport(Report):
                 width=0.8 if len(columns) <= _COLUMNS / 2 else 1,  # no gap where a column is hardly a pixel
                 worst=summary.worst(),
                 unreachable=summary.unreachable,
+                notices=summary.decided.notices(self.run.decisions),
             )
         )
 
-    def _number(self, verdict: Verdict, new: list[list[Any]]) -> int:
+    def _number(self, finding: Finding, new: list[list[Any]]) -> int:
         """The number of a verdict in the page; a new one becomes part of this record."""
+        verdict, said = finding.verdict, remarks(finding)
         record = [
             line(verdict.expected, 1000),
             line(verdict.actual, 1000),
@@ -145,10 +148,10 @@ class HtmlReport(Report):
                 [line(each.kind), line(each.name), line(each.detail)]
                 for each in verdict.offenders[:_OFFENDERS_SHOWN]
             ],
-            [line(each, 1000) for each in verdict.evidence[:_EVIDENCE_SHOWN]],
+            [*said, *(line(each, 1000) for each in verdict.evidence[:_EVIDENCE_SHOWN])],
             verdict.checked,
             len(verdict.offenders),
-            len(verdict.evidence),
+            len(said) + len(verdict.evidence),
         ]
         key = hashlib.blake2b(compact(record).encode(), digest_size=12).digest()
         number = self._verdicts.get(key)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from hardener.errors import HardenerError
-from hardener.model import Assessment
+from hardener.model import Assessment, Decisions
 from hardener.text import line
 
 
@@ -32,6 +32,7 @@ class RunInfo:
     ansible_version: str  # "" where Ansible had no part in it (stored snapshots)
     started: datetime  # both moments with their time zone
     ended: datetime
+    decisions: Decisions | None = None  # that were applied; None where nobody gave any
 
 
 class Report(ABC):

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.decisions import due
 from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.serial import compact, mappings, spaced
+from hardener.reports.serial import attestations, compact, mappings, offenders, spaced, waivers
 from hardener.text import scalar
 
 SCHEMA = "hardener/assessment/1"
@@ -97,6 +98,29 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "ansible_version": run.ansible_version or None,
         "started": utc(run.started),
         "ended": utc(run.ended),
+        "decisions": _decisions(run),
+    }
+
+
+def _decisions(run: RunInfo) -> dict[str, Any] | None:
+    """Which waivers and attestations were applied by which day, and which of them somebody has to look at."""
+    if not run.decisions:
+        return None
+    return {
+        "today": run.decisions.today.isoformat(),
+        "waivers": len(run.decisions.waivers),
+        "waivers_digest": run.decisions.waivers_digest or None,
+        "attestations": len(run.decisions.attestations),
+        "attestations_digest": run.decisions.attestations_digest or None,
+        "due": [
+            {
+                "kind": each.kind,
+                "id": each.decision.id,
+                "slug": each.decision.control,
+                "expires": each.decision.expires.isoformat(),
+            }
+            for each in due(run.decisions)
+        ],
     }
 
 
@@ -129,12 +153,11 @@ def _finding(finding: Finding, benchmark: str) -> dict[str, Any]:
         "status": verdict.status.value,
         "expected": scalar(verdict.expected),
         "actual": scalar(verdict.actual),
-        "offenders": [
-            {"kind": each.kind, "name": scalar(each.name), "detail": scalar(each.detail)}
-            for each in verdict.offenders
-        ],
+        "offenders": offenders(verdict.offenders),
         "evidence": [scalar(each) for each in verdict.evidence],
         "checked": verdict.checked,
+        "waivers": waivers(finding),
+        "attestations": attestations(finding),
         "remediation": _remediation(control),
         "mappings": mappings(control),
     }
