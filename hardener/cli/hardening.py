@@ -164,4 +164,4 @@ def tell_left(outlooks: Sequence[Outlook]) -> None:
             if decision.fate in _LEFT:
                 slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
                 what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
-                click.echo(f"{line(each.host)}: {what}: {line(decision.reason)}", err=True)
+                click.echo(f"{line(each.host)}: {what}: {line(decision.reason, 2000)}", err=True)

@@ -69,6 +69,7 @@ class Comparison:
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
         self.decided = Tally()  # of the later ones
         self.not_compared: list[tuple[str, str]] = []  # host, why
+        self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
         self._changes: dict[tuple[str, Status, Status], Change] = {}
 
     def add(self, before: Assessment, after: Assessment) -> None:
@@ -85,6 +86,8 @@ class Comparison:
         self.first = self.first or after
         self.decided.add(after)
         self.benchmark = self.benchmark or after.benchmark
+        if last_run := after.facts.get("last_run"):
+            self.last_runs.append((line(after.host), line(last_run)))
         gone = _unreachable(before, after)
         if gone:
             self.not_compared.append((line(after.host), line(gone)))

@@ -89,6 +89,7 @@ def comparison_screen(
         *_result(comparison),
         _comparison_table(comparison),
         _key(),
+        *_hosts("The last change does not stand", comparison.last_runs),
         *_hosts("Not compared", comparison.not_compared),
         *(
             part

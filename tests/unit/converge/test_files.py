@@ -159,10 +159,18 @@ def test_a_read_only_file_system_is_an_obstacle(tmp_path: Path, monkeypatch: pyt
 
 
 def acl(*entries: tuple[int, int, int]) -> bytes:
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
 
 
 def test_the_groups_own_permission_is_not_the_acls_mask() -> None:
     entries = acl((0x01, 6, 0), (0x02, 6, 1000), (0x04, 4, 0), (0x10, 6, 0), (0x20, 4, 0))
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0, entries)) == 4
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0)) == 6
+
+
+def test_a_folder_hands_no_permissions_on(tmp_path: Path) -> None:
+    inherited = acl((0x01, 6, -1), (0x02, 6, 1000), (0x04, 6, -1), (0x10, 6, -1), (0x20, 4, -1))
+    os.setxattr(tmp_path, "system.posix_acl_default", inherited)
+    path = tmp_path / "key"
+    files.put(str(path), NOTHING, wanted(b"secret", 0o640))
+    assert state(path) == wanted(b"secret", 0o640)

@@ -208,6 +208,10 @@ def test_a_hostile_file_does_nothing_to_the_terminal_that_shows_its_diff(host: H
         ('"splunk-token": "abc-def"', "abc-def"),
         ('"my_Password":"it\\"s"', "it"),
         ('"AWS_SECRET": "x1x2"', "x1x2"),
+        ('"license_key": "x1x2"', "x1x2"),
+        ('"labels": ["a=b", "db_password=x1x2"]', "x1x2"),
+        ('"registry-mirrors": ["https://x1x2@mirror"]', "x1x2"),
+        ("Environment=HTTPS_PROXY=http://user:x1@x2@proxy:3128", "x2"),
     ],
 )
 def test_passwords_are_left_out_of_diffs(text: str, hidden: str) -> None:
@@ -229,6 +233,9 @@ def test_ordinary_text_is_shown_as_it_is() -> None:
         "://" * 60_000,
         '"passw' * 30_000,
         '"password": "' * 15_000,
+        "password=" * 20_000,
+        "://a" * 60_000,
+        "secret" * 40_000,
         "a\nb\n" * 100_000,
     ],
 )

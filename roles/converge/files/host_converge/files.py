@@ -145,6 +145,9 @@ def replace(path: str, after: State) -> None:
             _copy_labels(path, handle)
             if after.acl:
                 os.setxattr(handle, _ACL, after.acl)
+            elif _read_acl(handle):  # a folder hands its default ACL on
+                os.removexattr(handle, _ACL)
+                os.fchmod(handle, after.mode)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -218,6 +221,11 @@ def sync_directory(path: str) -> None:
         os.close(handle)
 
 
+def same_attributes(one: State, other: State) -> bool:
+    """Whether two states differ in nothing but their content."""
+    return one._replace(content=None) == other._replace(content=None)
+
+
 def group_bits(state: State) -> int:
     """Permissions of the owning group; where there is an ACL, the mode's group bits are its mask instead."""
     for tag, permissions in _acl_entries(state.acl):
@@ -253,7 +261,7 @@ def _inode_flags(path: str) -> int:
         os.close(handle)
 
 
-def _read_acl(link: str) -> bytes:
+def _read_acl(link: str | int) -> bytes:
     try:
         return os.getxattr(link, _ACL)
     except OSError as error:

@@ -17,12 +17,16 @@ from host_converge.files import ABSENT, DIRECTORY, FILE, NOTHING, State
 Reader = Callable[..., State]
 
 # Bounded, since a hostile file must not keep us busy.
-_SECRET_KEY = re.compile(
-    r'("[^"\n]{0,64}?(?:passw|secret|token|api-?key|credential)[^"\n]{0,64}"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"',
-    re.IGNORECASE,
+_CONFIDENTIAL = (
+    r"(?:passw|passphrase|pwd|secret|token|credential|cookie|basic-?auth|api[-_.]?key|conn(?:ection)?[-_.]?str"
+    r"|(?:private|access|account|encryption|signing|license|session|shared)[-_.]?key)"
 )
+_SECRET_KEY = re.compile(
+    rf'("[^"\n]{{0,64}}?{_CONFIDENTIAL}[^"\n]{{0,64}}"\s{{0,8}}:\s{{0,8}})"(?:[^"\\\n]|\\.)*"', re.IGNORECASE
+)
+_SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]{{0,64}}=)[^\s\"'\\,;]+", re.IGNORECASE)
 _USUAL = ["owner root:root\n", "mode 0644\n"]
-_URL_PASSWORD = re.compile(r"://[^/\s:@\"]*:[^/\s@\"]*@")
+_URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
 _LONG = 256 * 1024
 _MANY_LINES = 4000
@@ -281,7 +285,8 @@ def printable(text: str) -> str:
 def redacted(text: str) -> str:
     """Text without the passwords that configuration files of engines hold, and without private keys."""
     text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
-    return _URL_PASSWORD.sub("://***@", _SECRET_KEY.sub(r'\1"***"', text))
+    text = _SECRET_WORD.sub(r"\1***", _SECRET_KEY.sub(r'\1"***"', text))
+    return _URL_PASSWORD.sub("://***@", text)
 
 
 def _lines(state: State) -> list[str]:
