@@ -92,7 +92,7 @@ class Snapshot:
     @property
     def groups(self) -> frozenset[str] | None:
         """Names of the host's groups in the inventory; None where no inventory had a part in it."""
-        groups = self.raw.get("groups")
+        groups = self.raw.get("inventory_groups")
         return frozenset(map(str, groups)) if isinstance(groups, list) else None
 
     @property

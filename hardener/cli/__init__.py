@@ -24,6 +24,7 @@ from hardener.cli.lab import lab
 from hardener.cli.plan import plan
 from hardener.cli.provision import provision
 from hardener.cli.rollback import rollback
+from hardener.cli.waivers import waivers
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -106,5 +107,5 @@ def main() -> None:
     """  # noqa: D301 - click reads the \b
 
 
-for _verb in (audit, plan, harden, provision, rollback, assess, explain, controls, lab):
+for _verb in (audit, plan, harden, provision, rollback, assess, waivers, explain, controls, lab):
     main.add_command(_verb)

@@ -21,10 +21,19 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hardener.decisions.document import Document, Path_, read
-from hardener.decisions.entries import Day, DecisionFile, Entry, Text, not_in_future, validate, within_horizon
+from hardener.decisions.entries import (
+    Day,
+    DecisionFile,
+    Entry,
+    Listed,
+    Text,
+    not_in_future,
+    validate,
+    within_horizon,
+)
 from hardener.model import Attestation
 
 KEY = "attestations"
@@ -73,7 +82,7 @@ class AttestationEntry(Entry):
 
 
 class _File(DecisionFile):
-    attestations: list[AttestationEntry]
+    attestations: Listed[AttestationEntry] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

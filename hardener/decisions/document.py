@@ -103,8 +103,7 @@ def parse(data: bytes, path: Path) -> Document:
         raise DocumentError(path, [Problem(number, "", "is not UTF-8")]) from error
     if found := _FORBIDDEN.search(text):
         number = text.count("\n", 0, found.start()) + 1
-        shown = found[0].encode("unicode_escape").decode("ascii")
-        raise DocumentError(path, [Problem(number, "", f"holds a character that YAML forbids: {shown}")])
+        raise DocumentError(path, [Problem(number, "", _forbidden(found[0]))])
     composer = _Composer(_events(text, path))
     try:
         content = composer.document()
@@ -131,6 +130,10 @@ class _Refused(Exception):  # noqa: N818 - caught a few lines above
     def __init__(self, event: yaml.Event, message: str, key: str = "") -> None:
         self.problem = Problem(_line(event), key, message)
         super().__init__(message)
+
+
+def _forbidden(character: str) -> str:
+    return f"holds a character that YAML forbids: {character.encode('unicode_escape').decode('ascii')}"
 
 
 def _line(event: yaml.Event) -> int:
@@ -170,6 +173,8 @@ class _Composer:
             return self._mapping(path)
         assert isinstance(event, yaml.ScalarEvent)
         text: str = event.value
+        if found := _FORBIDDEN.search(text):  # in quotes it can be written as an escape
+            raise _Refused(event, _forbidden(found[0]), _name(path))
         return None if not event.style and text in _NULL else text
 
     def _list(self, path: Path_) -> list[Value]:

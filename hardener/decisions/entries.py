@@ -36,6 +36,7 @@ Kind = Literal["container", "file", "image", "network", "service", "user"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 _AnyFile = TypeVar("_AnyFile", bound=BaseModel)
+_Any = TypeVar("_Any")
 
 
 def _identifier(text: str) -> str:
@@ -83,6 +84,7 @@ Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Day = Annotated[date, BeforeValidator(_written_day)]
 Globs = tuple[Annotated[str, Field(min_length=1, max_length=200)], ...]
+Listed = Annotated[list[_Any], BeforeValidator(lambda value: [] if value is None else value)]
 ControlName = Annotated[Text, AfterValidator(_slug)]
 
 

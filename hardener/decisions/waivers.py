@@ -22,10 +22,19 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hardener.decisions.document import Document, read
-from hardener.decisions.entries import Day, DecisionFile, Entry, Text, not_in_future, validate, within_horizon
+from hardener.decisions.entries import (
+    Day,
+    DecisionFile,
+    Entry,
+    Listed,
+    Text,
+    not_in_future,
+    validate,
+    within_horizon,
+)
 from hardener.model import Waiver
 
 KEY = "waivers"
@@ -69,7 +78,7 @@ class WaiverEntry(Entry):
 
 
 class _File(DecisionFile):
-    waivers: list[WaiverEntry]
+    waivers: Listed[WaiverEntry] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

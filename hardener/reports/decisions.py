@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from hardener.model import (
     AppliedAttestation,
@@ -87,8 +88,12 @@ def due(decisions: Decisions | None) -> list[Due]:
     """The decisions that have expired, and those that do within 30 days, the earliest first."""
     if decisions is None:
         return []
-    made: list[Waiver | Attestation] = [*decisions.waivers, *decisions.attestations]
-    every = (Due(each, (each.expires - decisions.today).days) for each in made)
+    return ending([*decisions.waivers, *decisions.attestations], decisions.today)
+
+
+def ending(decisions: Sequence[Waiver | Attestation], today: date) -> list[Due]:
+    """Those of some decisions that have expired, or do within 30 days, the earliest first."""
+    every = (Due(each, (each.expires - today).days) for each in decisions)
     soon = [each for each in every if each.days <= SOON]
     return sorted(soon, key=lambda each: (each.days, each.kind, each.decision.id))
 

@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
-PURE = ("assess", "catalogue", "checks", "errors", "model", "plan", "reports", "snapshot", "text")
+PURE = (
+    "assess",
+    "catalogue",
+    "checks",
+    "decisions",
+    "errors",
+    "model",
+    "plan",
+    "reports",
+    "snapshot",
+    "text",
+)
 ON_HOST = ("collect", "converge")
 
 

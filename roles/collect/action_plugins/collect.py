@@ -69,8 +69,8 @@ class ActionModule(ActionBase):
         known = task_vars or {}
         host = str(known.get("inventory_hostname", ""))
         # Whatever the host says it is: waivers go by these.
-        snapshot["host"], snapshot["groups"] = host, sorted(map(str, known.get("group_names", ())))
-        snapshot["policy"] = args["policy"]
+        snapshot["host"], snapshot["policy"] = host, args["policy"]
+        snapshot["inventory_groups"] = sorted(map(str, known.get("group_names", ())))
         result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
         if args["dest"]:
             result["snapshot"] = str(_store(snapshot, Path(args["dest"]), host))

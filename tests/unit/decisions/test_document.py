@@ -72,6 +72,7 @@ def test_every_value_knows_its_line() -> None:
         ("a: 1\n---\nb: 1", 2, "second document"),
         ("? [a]\n: 1", 1, "a key must be a word"),
         ("hosts: [*]", 1, "is quoted"),
+        ('a: "\\e[31m"', 1, r"forbids: \x1b"),
         ("a: \x00", 1, r"forbids: \x00"),
         ("a: 1\nb: \x1b[31m", 2, r"forbids: \x1b"),
         ("a: 1\nb: \x7f", 2, r"forbids: \x7f"),

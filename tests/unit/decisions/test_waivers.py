@@ -84,7 +84,7 @@ def test_the_digest_is_of_the_file(tmp_path: Path) -> None:
     assert read_waivers(path, TODAY).digest == hashlib.sha256(GOOD.encode()).hexdigest()
 
 
-@pytest.mark.parametrize("empty", ["", "# none yet\n", "waivers: []\n"])
+@pytest.mark.parametrize("empty", ["", "# none yet\n", "waivers: []\n", "waivers:\n", "horizon_days: 30\n"])
 def test_a_file_may_hold_none(empty: str) -> None:
     assert waivers_of(parse(empty.encode(), HERE), TODAY).entries == ()
 
@@ -180,7 +180,7 @@ def test_an_id_stands_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "text", "waivers: text", "waivers: {}", "waivers:\n  - text", "waivers: [[]]", "waivers:"]
+    "text", ["[]", "text", "waivers: text", "waivers: {}", "waivers:\n  - text", "waivers: [[]]"]
 )
 def test_another_shape_is_refused(text: str) -> None:
     assert problems(text)
