@@ -17,6 +17,7 @@ from hardener.model import (
     Decisions,
     Finding,
     Offender,
+    Scope,
     Standing,
     Status,
     Waiver,
@@ -38,10 +39,8 @@ def waiver_remark(applied: AppliedWaiver) -> str:
     waiver = applied.waiver
     match applied.standing:
         case Standing.IN_FORCE:
-            what = f"{_names(applied.offenders)} waived" if waiver.scope.objects else "waived"
-            return line(
-                f"{what} until {waiver.expires} [{waiver.id} by {waiver.owner}]: {waiver.reason}", 600
-            )
+            who = f"[{waiver.id} by {waiver.owner}]{_about(waiver.scope, applied.offenders)}"
+            return line(f"waived until {waiver.expires} {who}: {waiver.reason}", 600)
         case Standing.EXPIRED:
             return line(f"waiver {waiver.id} expired {waiver.expires}")
     return line(f"stale waiver {waiver.id}: there is nothing to waive")
@@ -52,13 +51,10 @@ def attestation_remark(applied: AppliedAttestation) -> str:
     said = applied.attestation
     match applied.standing:
         case Standing.IN_FORCE:
-            what = f"{_names(applied.offenders)} attested" if said.scope.objects else "attested"
-            text = (
-                f"{what} until {said.expires} [{said.id} by {said.attested_by} on {said.attested_on}]:"
-                f" {said.looked_at}"
-            )
+            who = f"[{said.id} by {said.attested_by} on {said.attested_on}]"
+            about = _about(said.scope, applied.offenders)
             evidence = f" ({line(said.evidence)}, SHA-256 {said.sha256})" if said.evidence else ""
-            return line(text, 600) + evidence
+            return line(f"attested until {said.expires} {who}{about}: {said.looked_at}", 600) + evidence
         case Standing.EXPIRED:
             return line(f"attestation {said.id} expired {said.expires}")
     return line(f"stale attestation {said.id}: nobody has to look")
@@ -146,8 +142,12 @@ def _kind(decision: Waiver | Attestation) -> str:
     return "waiver" if isinstance(decision, Waiver) else "attestation"
 
 
-def _names(offenders: Sequence[Offender]) -> str:
-    return ", ".join(first([line(f"{each.kind} {each.name}", 80) for each in offenders], _OFFENDERS_SHOWN))
+def _about(scope: Scope, offenders: Sequence[Offender]) -> str:
+    """``for container web, container db`` where a decision is about objects."""
+    if not scope.objects:
+        return ""
+    names = [line(f"{each.kind} {each.name}", 80) for each in offenders]
+    return f" for {', '.join(first(names, _OFFENDERS_SHOWN))}"
 
 
 def _in(days: int) -> str:

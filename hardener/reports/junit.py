@@ -180,9 +180,7 @@ def _inert(lines: Sequence[str]) -> str:
 def _waived(finding: Finding) -> str:
     """``WAIVED until 2027-01-31 [W-012 by team-x]: reason``."""
     said = "; ".join(map(waiver_remark, in_force(finding.waivers)))
-    if said.startswith("waived until"):
-        return f"WAIVED{said.removeprefix('waived')}"
-    return f"WAIVED: {said}" if said else ""
+    return f"WAIVED{said.removeprefix('waived')}" if said else ""
 
 
 def _expired(finding: Finding) -> Iterator[str]:
@@ -193,8 +191,11 @@ def _expired(finding: Finding) -> Iterator[str]:
 def _text(finding: Finding) -> str:
     """What a reader needs who sees nothing but this: GitLab shows no message, Jenkins no property."""
     control, verdict = finding.control, finding.verdict
+    said = remarks(finding)
+    # What fails begins with why it is not waived any more; what is waived beside it comes below.
+    first_said = list(_expired(finding)) if verdict.status is Status.FAIL else said
     lines = [
-        *remarks(finding),
+        *first_said,
         f"expected: {line(verdict.expected, 2000)}",
         f"found:    {line(verdict.actual, 2000)}",
     ]
@@ -203,6 +204,7 @@ def _text(finding: Finding) -> str:
         lines += (
             f"  {each}" for each in first([offender(each) for each in verdict.offenders], _OFFENDERS_SHOWN)
         )
+    lines += (each for each in said if each not in first_said)
     if verdict.status is Status.MANUAL and verdict.evidence:
         lines += ("look at:", *(f"  {each}" for each in _evidence(verdict)))
     if verdict.status in (Status.FAIL, Status.WAIVED, Status.MANUAL):

@@ -101,4 +101,6 @@ def test_a_waiver_is_an_accepted_risk_that_says_why(write: Write) -> None:
     assert "waived until 2027-01-31 [W-001 by team-x]" in waived["description"]
     part = findings["container-not-privileged"]
     assert (part["active"], part["risk_accepted"], part["nb_occurences"]) == (True, False, 2)
-    assert "container web0, container web1 waived until 2026-12-01" in part["description"]
+    assert (
+        "waived until 2026-12-01 [W-004 by team-x] for container web0, container web1" in part["description"]
+    )

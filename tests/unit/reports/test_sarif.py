@@ -117,7 +117,7 @@ def test_a_waiver_is_a_suppression_that_says_why(write: Write) -> None:
     assert suppression["justification"].startswith("waived until 2027-01-31 [W-001 by team-x]: The vendor's")
     assert results["container-not-privileged"]["suppressions"] == []
     text = results["container-not-privileged"]["message"]["text"]
-    assert "container web0, container web1 waived until 2026-12-01" in text
+    assert "[W-004 by team-x\\] for container web0, container web1: The vendor's agent" in text
     assert results["daemon-icc"]["message"]["text"].endswith("waiver W-003 expired 2026-10-01")
 
 
