@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from hashlib import sha256
 
 
 class Status(StrEnum):
@@ -198,16 +199,22 @@ class AppliedAttestation:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What people decided about controls, and the day by which it counts.
+    """What people decided about controls, the day by which it counts, and the files as they were written.
 
-    The digests are the SHA-256 of the files that it was read from, empty where there is none.
+    The day is in UTC. A file that there is none of is empty.
     """
 
-    today: date  # in UTC
+    today: date
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
-    waivers_digest: str = ""
-    attestations_digest: str = ""
+    waivers_text: str = ""
+    attestations_text: str = ""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files that there are, by what they hold."""
+        texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
+        return {what: sha256(text.encode()).hexdigest() for what, text in texts.items() if text}
 
 
 @dataclass(frozen=True, slots=True)

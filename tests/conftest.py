@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+
+import pytest
 
 # A job in the background of a shell starts with SIGINT ignored, and so would all that the tests start: those
 # that interrupt a process would prove nothing.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _history_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test writes into the history of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARDENER_HOME", str(tmp_path_factory.mktemp("history")))
+        yield

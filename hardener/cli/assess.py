@@ -54,7 +54,7 @@ def assess(
     sudo python3 host_snapshot.pyz | hardener assess -
     """  # noqa: D301 - click reads the \b
     from hardener.assess import assess as judge
-    from hardener.cli.reporting import exit_code, report
+    from hardener.cli.reporting import exit_code, report, run_info
 
     started = datetime.now(UTC)
     controls = selection.controls()
@@ -67,7 +67,7 @@ def assess(
             without_groups.append(snapshot.host)
     if decisions:
         _tell_undecided(decisions, without_groups)
-    summary = report(assessments, selection, files, started=started, decisions=decisions)
+    summary = report(assessments, files, run=run_info(selection, decisions, started=started))
     return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
 
 

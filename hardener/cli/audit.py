@@ -16,6 +16,7 @@ from hardener.cli.common import (
     decision_options,
     exit_zero_option,
     fleet_options,
+    home_option,
     report_options,
     selection_options,
     verbose_option,
@@ -34,6 +35,7 @@ from hardener.errors import ExitCode
     metavar="DIR",
     help="Keep the collected facts in this folder, a file a host.",
 )
+@home_option
 @exit_zero_option
 @verbose_option
 @click.pass_obj
@@ -45,6 +47,7 @@ def audit(
     decided: DecisionFiles,
     files: ReportFiles,
     snapshots: Path | None,
+    home: Path,
     exit_zero: bool,
 ) -> ExitCode:
     """Audit hosts against the CIS Docker Benchmark. Read only.
@@ -58,20 +61,24 @@ def audit(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
-    with audited(fleet, selection, decisions, snapshots=snapshots, plain=conversation.verbose) as assessments:
-        from hardener.cli.reporting import exit_code, report  # loaded while Ansible started
+    plain = conversation.verbose
+    with (
+        Recorder(home, hosts, selection) as recorder,
+        audited(
+            fleet, selection, decisions, snapshots=snapshots, recorder=recorder, plain=plain
+        ) as assessments,
+    ):
+        from hardener.cli.reporting import exit_code, report, run_info  # loaded while Ansible started
 
-        summary = report(
-            assessments,
-            selection,
-            files,
-            started=started,
-            ansible_version=ansible_version(),
-            decisions=decisions,
-        )
-    return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
+        run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
+        past = recorder.past(run) if files.look_back else None
+        summary = report(assessments, files, run=run, past=past)
+        code = exit_code(summary.counts)
+        recorder.finish("audit", run, assessments, code)
+    return ExitCode.COMPLIANT if exit_zero else code

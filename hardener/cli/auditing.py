@@ -18,6 +18,7 @@ from hardener.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from hardener.cli.common import Selection
+    from hardener.cli.recording import Recorder
     from hardener.fleet import Fleet, Run
     from hardener.model import Assessment, Decisions
 
@@ -29,6 +30,7 @@ def audited(
     decisions: Decisions | None,
     *,
     snapshots: Path | None,
+    recorder: Recorder | None = None,
     label: str = "audit",
     plain: bool = False,
 ) -> Iterator[list[Assessment]]:
@@ -41,6 +43,7 @@ def audited(
         selection: which controls count.
         decisions: the waivers and attestations that are applied.
         snapshots: where the snapshots are kept; None keeps none.
+        recorder: what the snapshots are recorded with.
         label: what the audit is called on standard error.
         plain: no live progress.
     """
@@ -49,7 +52,8 @@ def audited(
         fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
     ):
         with Progress(label, last="collect", plain=plain) as progress:
-            assessments = _judge(run, selection, decisions, progress, keep=snapshots is not None)
+            keep = snapshots is not None
+            assessments = _judge(run, selection, decisions, progress, recorder=recorder, keep=keep)
         yield assessments
 
 
@@ -73,13 +77,21 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
 
 
 def _judge(
-    run: Run, selection: Selection, decisions: Decisions | None, progress: Progress, *, keep: bool
+    run: Run,
+    selection: Selection,
+    decisions: Decisions | None,
+    progress: Progress,
+    *,
+    recorder: Recorder | None,
+    keep: bool,
 ) -> list[Assessment]:
     """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
     # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
     controls = selection.controls()
     all_checks()
     import_module("hardener.cli.reporting").prepare()
+    if recorder:
+        recorder.begin()
     judged: dict[str, Assessment] = {}
     for event in run:
         progress.show(event)
@@ -97,6 +109,9 @@ def _judge(
                 judged[event.host] = unreachable(
                     event.host, str(error), controls, benchmark=selection.benchmark
                 )
+            else:
+                if recorder:
+                    recorder.keep(event.host, path)
             if not keep:
                 path.unlink()
     return [

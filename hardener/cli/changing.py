@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict
 
 from hardener.cli.auditing import audited
 from hardener.cli.common import Changes, ReportFiles, Selection
 from hardener.cli.hardening import SEVERITY, apply, tell_left
-from hardener.cli.reporting import exit_code, report, report_difference
+from hardener.cli.recording import Recorder
+from hardener.cli.reporting import exit_code, report, report_difference, run_info
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
-from hardener.model import Assessment, Decisions
+from hardener.model import Assessment, Decisions, Status
 from hardener.plan import Plan
+from hardener.reports.interface import RunInfo
 from hardener.reports.planfile import Reviewed
-
-
-class _Said(TypedDict):
-    """What the reports say about the run beside its findings."""
-
-    started: datetime
-    ansible_version: str
-    decisions: Decisions | None
 
 
 def change(
@@ -32,10 +26,14 @@ def change(
     changes: Changes,
     files: ReportFiles,
     *,
+    recorder: Recorder,
+    verb: str,
     before: Sequence[Assessment],
-    now: Sequence[Assessment],
+    now: Sequence[Assessment] | None = None,
     started: datetime,
-    decisions: Decisions | None = None,
+    decisions: Decisions | None,
+    earlier: RunInfo | None = None,
+    so_far: ExitCode = ExitCode.COMPLIANT,
     reviewed: Mapping[str, Reviewed] | None = None,
     plain: bool,
 ) -> ExitCode:
@@ -47,13 +45,23 @@ def change(
         selection: which controls count.
         changes: what may be changed.
         files: which reports are written.
+        recorder: records what was true before, and what is true at the end.
+        verb: what that is called in the history.
         before: what the result is compared with.
-        now: what the plans were made from; the same, unless something was changed in between.
+        now: what the plans were made from, where something was changed since ``before``.
         started: when the run began.
         decisions: the waivers and attestations that are applied.
+        earlier: what ``before`` was recorded as; it is recorded here where it was not.
+        so_far: how it went until now.
         reviewed: plans that somebody has reviewed; a host refuses what is not exactly that.
         plain: no live progress.
     """
+    version = ansible_version()
+    changing = bool(plans) and not changes.check
+    if earlier is None:
+        earlier = run_info(selection, decisions, started=started, ansible_version=version)
+        if changing:  # whatever becomes of this process, it is known how the hosts were
+            record_before(recorder, verb, earlier, before)
     result = apply(
         fleet,
         plans,
@@ -64,21 +72,34 @@ def change(
         plain=plain,
     )
     tell_left(result.outlooks)
-    said = _Said(started=started, ansible_version=ansible_version(), decisions=decisions)
-    if plans and not changes.check:
-        again = audited(
-            fleet,
-            selection,
-            decisions,
-            snapshots=changes.kept("after"),
-            label="audit again",
-            plain=plain,
-        )
-        with again as after:
-            comparison = report_difference(before, after, selection, files, **said)
-        counts = comparison.after
-    elif now is not before:
-        counts = report_difference(before, now, selection, files, **said).after
-    else:
-        counts = report(before, selection, files, **said).counts
-    return max(exit_code(counts), result.exit_code, key=SEVERITY.index)
+
+    def end(found: Sequence[Assessment]) -> ExitCode:
+        run = run_info(selection, decisions, started=started, ansible_version=version)
+        past = recorder.past(run) if files.look_back else None
+        if found is before:
+            counts: Mapping[Status, int] = report(found, files, run=run, past=past).counts
+        else:
+            counts = report_difference(before, found, files, earlier=earlier, run=run, past=past).after
+        code = max(so_far, exit_code(counts), result.exit_code, key=SEVERITY.index)
+        recorder.finish(f"{verb} --check" if changes.check else verb, run, found, code)
+        return code
+
+    if not changing:
+        return end(before if now is None else now)
+    again = audited(
+        fleet,
+        selection,
+        decisions,
+        snapshots=changes.kept("after"),
+        recorder=recorder,
+        label="audit again",
+        plain=plain,
+    )
+    with again as after:
+        return end(after)
+
+
+def record_before(recorder: Recorder, verb: str, run: RunInfo, before: Sequence[Assessment]) -> None:
+    """Record how the hosts were before a verb changes them."""
+    counts = sum((assessment.counts() for assessment in before), Counter[Status]())
+    recorder.finish(f"before {verb}", run, before, exit_code(counts))

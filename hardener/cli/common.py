@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hardener.fleet import Fleet
     from hardener.model import Control, Decisions
     from hardener.reports.interface import Report, RunInfo
+    from hardener.reports.past import Past
 
 _Function = Callable[..., Any]
 
@@ -113,9 +114,14 @@ class ReportFiles:
         for path in self.named().values():
             require_writable(path)
 
-    def reports(self, run: RunInfo) -> dict[Path, Report]:
+    @property
+    def look_back(self) -> bool:
+        """Whether one of them tells what moved since the runs before."""
+        return any(each.looks_back for each, _ in self._chosen())
+
+    def reports(self, run: RunInfo, past: Past | None = None) -> dict[Path, Report]:
         """The reports of a run by their files."""
-        return {path: each.report(run) for each, path in self._chosen()}
+        return {path: each.report(run, past) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
         """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.
@@ -372,6 +378,22 @@ change_options = _group(
         metavar="DIR",
         help="Keep the collected facts in this folder, below before/ and after/.",
     ),
+)
+
+
+def _home(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path:
+    from hardener.history.home import default_home
+
+    return value or default_home()
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="HARDENER_HOME",
+    callback=_home,
+    metavar="DIR",
+    help="Where runs are kept.  [default: $HARDENER_HOME, else $XDG_STATE_HOME/hardener]",
 )
 
 exit_zero_option = click.option(

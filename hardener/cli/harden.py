@@ -19,6 +19,7 @@ from hardener.cli.common import (
     change_options,
     decision_options,
     fleet_options,
+    home_option,
     report_options,
     selection_options,
     verbose_option,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     help="Apply exactly this plan (`hardener plan --json`); a host that has moved since refuses it.",
 )
 @report_options
+@home_option
 @verbose_option
 @click.pass_obj
 def harden(
@@ -55,6 +57,7 @@ def harden(
     changes: Changes,
     plan_file: Path | None,
     files: ReportFiles,
+    home: Path,
 ) -> ExitCode:
     """Audit hosts, run the roles that remediate what fails, audit again and show the difference.
 
@@ -73,6 +76,7 @@ def harden(
     from hardener.cli.changing import change
     from hardener.cli.hardening import announce, tell_withheld
     from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
     from hardener.plan import plan
     from hardener.reports import planfile
 
@@ -83,25 +87,30 @@ def harden(
     plain = conversation.verbose
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
-    with audited(fleet, selection, decisions, snapshots=changes.kept("before"), plain=plain) as before:
-        plans = list(map(plan, before))
-        tell_withheld(plans)
-        _refuse_waived(plans, reviewed or {})
-        plans = [each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)]
-        announce(plans)
-    return change(
-        fleet,
-        plans,
-        selection,
-        changes,
-        files,
-        before=before,
-        now=before,
-        started=started,
-        decisions=decisions,
-        reviewed=reviewed,
-        plain=plain,
-    )
+    with Recorder(home, hosts, selection) as recorder:
+        kept = changes.kept("before")
+        with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
+            plans = list(map(plan, before))
+            tell_withheld(plans)
+            _refuse_waived(plans, reviewed or {})
+            plans = [
+                each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)
+            ]
+            announce(plans)
+        return change(
+            fleet,
+            plans,
+            selection,
+            changes,
+            files,
+            recorder=recorder,
+            verb="harden",
+            before=before,
+            started=started,
+            decisions=decisions,
+            reviewed=reviewed,
+            plain=plain,
+        )
 
 
 def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ from hardener.cli.common import (
     change_options,
     decision_options,
     fleet_options,
+    home_option,
     report_options,
     selection_options,
     verbose_option,
@@ -39,6 +41,7 @@ _WITHOUT = ("none", "not answering")
 @decision_options
 @change_options
 @report_options
+@home_option
 @verbose_option
 @click.pass_obj
 def provision(
@@ -49,6 +52,7 @@ def provision(
     decided: DecisionFiles,
     changes: Changes,
     files: ReportFiles,
+    home: Path,
 ) -> ExitCode:
     """Install Docker on the hosts that have none, then do what `hardener harden` does.
 
@@ -62,39 +66,51 @@ def provision(
     hardener provision -i inventory.yml --allow connectivity --junit junit.xml
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
-    from hardener.cli.changing import change
-    from hardener.cli.hardening import SEVERITY, announce, tell_withheld
+    from hardener.cli.changing import change, record_before
+    from hardener.cli.hardening import announce, tell_withheld
     from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
+    from hardener.cli.reporting import run_info
+    from hardener.fleet import ansible_version
     from hardener.plan import plan
 
     started = datetime.now(UTC)
     plain = conversation.verbose
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
-    with audited(fleet, selection, decisions, snapshots=changes.kept("before"), plain=plain) as before:
-        without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
-    failed = _install(fleet, without, changes, plain=plain) if without else False
-    now: Sequence[Assessment] = before
-    if without and not changes.check:
-        with audited(fleet, selection, decisions, snapshots=None, plain=plain) as now:
-            pass
-    made = list(map(plan, now))
-    tell_withheld(made)
-    plans = [each for each in made if each.steps]
-    announce(plans)
-    code = change(
-        fleet,
-        plans,
-        selection,
-        changes,
-        files,
-        before=before,
-        now=now,
-        started=started,
-        decisions=decisions,
-        plain=plain,
-    )
-    return max(code, ExitCode.INCOMPLETE, key=SEVERITY.index) if failed else code
+    with Recorder(home, hosts, selection) as recorder:
+        kept = changes.kept("before")
+        with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
+            without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
+        installing = bool(without) and not changes.check
+        earlier = run_info(selection, decisions, started=started, ansible_version=ansible_version())
+        if installing:
+            record_before(recorder, "provision", earlier, before)
+        failed = _install(fleet, without, changes, plain=plain) if without else False
+        now: Sequence[Assessment] | None = None
+        if installing:
+            with audited(fleet, selection, decisions, snapshots=None, recorder=recorder, plain=plain) as now:
+                pass
+        made = list(map(plan, before if now is None else now))
+        tell_withheld(made)
+        plans = [each for each in made if each.steps]
+        announce(plans)
+        return change(
+            fleet,
+            plans,
+            selection,
+            changes,
+            files,
+            recorder=recorder,
+            verb="provision",
+            before=before,
+            now=now,
+            started=started,
+            decisions=decisions,
+            earlier=earlier if installing else None,
+            so_far=ExitCode.INCOMPLETE if failed else ExitCode.COMPLIANT,
+            plain=plain,
+        )
 
 
 def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> bool:

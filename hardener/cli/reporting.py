@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from uuid import uuid4
@@ -15,6 +15,7 @@ from hardener.model import Assessment, Decisions, Status
 from hardener.reports.compare import Comparison, compare
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.past import Past
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
 
@@ -28,50 +29,50 @@ def prepare() -> None:
 
 
 def report(
-    assessments: Sequence[Assessment],
-    selection: Selection,
-    files: ReportFiles,
-    *,
-    started: datetime,
-    ansible_version: str = "",
-    decisions: Decisions | None = None,
+    assessments: Iterable[Assessment], files: ReportFiles, *, run: RunInfo, past: Past | None = None
 ) -> Summary:
     """Write the reports that were asked for, and show on standard output what they count."""
     summary = Summary()
-    run = run_info(selection, started=started, ansible_version=ansible_version, decisions=decisions)
-    write_reports(summary.watch(assessments), files.reports(run))
-    show_summary(summary, console(sys.stdout), files=files.named(), decisions=decisions)
+    write_reports(summary.watch(assessments), files.reports(run, past))
+    show_summary(summary, console(sys.stdout), files=files.named(), decisions=run.decisions)
     return summary
 
 
 def report_difference(
     before: Sequence[Assessment],
     after: Sequence[Assessment],
-    selection: Selection,
     files: ReportFiles,
     *,
-    started: datetime,
-    ansible_version: str,
-    decisions: Decisions | None = None,
+    earlier: RunInfo,
+    run: RunInfo,
+    past: Past | None,
 ) -> Comparison:
-    """Write the reports of both audits, and show on standard output what became of each control."""
-    run = run_info(selection, started=started, ansible_version=ansible_version, decisions=decisions)
-    write_reports(before, files.before().reports(run))
-    write_reports(after, files.reports(run))
+    """Write the reports of both audits, and show on standard output what became of each control.
+
+    Args:
+        before: what the first audit found.
+        after: what the last one did.
+        files: which reports are written.
+        earlier: what the reports say about the first audit.
+        run: what they say about the last one.
+        past: what there was before that.
+    """
+    write_reports(before, files.before().reports(earlier))
+    write_reports(after, files.reports(run, past))
     comparison = compare(before, after)
-    earlier = {f"{name} before": path for name, path in files.before().named().items()}
-    show_comparison(comparison, console(sys.stdout), files=files.named() | earlier, decisions=decisions)
+    more = {f"{name} before": path for name, path in files.before().named().items()}
+    show_comparison(comparison, console(sys.stdout), files=files.named() | more, decisions=run.decisions)
     return comparison
 
 
 def run_info(
     selection: Selection,
+    decisions: Decisions | None,
     *,
     started: datetime,
     ansible_version: str = "",
-    decisions: Decisions | None = None,
 ) -> RunInfo:
-    """What the reports say about a run that ends now."""
+    """What the reports say about an audit that ends now."""
     return RunInfo(
         run_id=str(uuid4()),
         tool_version=__version__,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hardener.decisions.document import Document, Path_, read
+from hardener.decisions.document import Document, Path_
 from hardener.decisions.entries import (
     Day,
     DecisionFile,
@@ -92,32 +92,22 @@ class Attestations:
     document: Document
     entries: tuple[Attestation, ...]
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the file."""
-        return hashlib.sha256(self.document.data).hexdigest()
 
-
-def read_attestations(path: Path, today: date) -> Attestations:
-    """Read a file of attestations, and see that their evidence is what it was.
-
-    Raises:
-        HardenerError: it cannot be read, holds something else, or the evidence is missing or another; names
-            line and key.
-    """
-    return attestations_of(read(path), today)
-
-
-def attestations_of(document: Document, today: date) -> Attestations:
+def attestations_of(document: Document, today: date, *, evidence: bool = True) -> Attestations:
     """The attestations that a file holds; an empty file holds none.
 
+    Args:
+        document: the file.
+        today: the day by which dates are judged.
+        evidence: whether the evidence has to be there, and what it was.
+
     Raises:
-        DocumentError: as ``read_attestations``.
+        DocumentError: it holds something else, or the evidence is missing or another; names line and key.
     """
     if document.content is None:
         return Attestations(document, ())
     file = validate(document, _File, today=today, entries=KEY)
-    if problems := list(_evidence(document.path.parent, file.attestations)):
+    if evidence and (problems := list(_evidence(document.path.parent, file.attestations))):
         raise document.error(problems)
     return Attestations(document, tuple(entry.attestation() for entry in file.attestations))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hardener.model import Decisions
+
+if TYPE_CHECKING:
+    from hardener.decisions.document import Document
 
 WAIVERS = "waivers.yml"
 ATTESTATIONS = "attestations.yml"
@@ -17,18 +22,48 @@ def read_decisions(waivers: Path | None, attestations: Path | None, *, today: da
     Raises:
         HardenerError: a file cannot be read, or a person's slip in it; names file, line and key.
     """
-    # Imported here: what needs no YAML of a person starts faster.
-    from hardener.decisions.attestations import read_attestations  # noqa: PLC0415
-    from hardener.decisions.waivers import read_waivers  # noqa: PLC0415
+    from hardener.decisions.document import read  # noqa: PLC0415
 
-    waived = read_waivers(waivers, today) if waivers else None
-    attested = read_attestations(attestations, today) if attestations else None
+    return _decisions(
+        read(waivers) if waivers else None,
+        read(attestations) if attestations else None,
+        today=today,
+        evidence=True,
+    )
+
+
+def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -> Decisions | None:
+    """What people decided for a run that was made; None where nobody had decided anything.
+
+    Args:
+        declared: the files as they were, by what they hold. What was evidence then is not looked for.
+        name: what says in errors where they are.
+        today: the day of the run.
+
+    Raises:
+        DocumentError: a file is not what it should be.
+    """
+    from hardener.decisions.document import parse  # noqa: PLC0415
+
+    documents = {what: parse(data, Path(f"{name}/{what}.yml")) for what, data in declared.items()}
+    if not documents:
+        return None
+    return _decisions(documents.get("waivers"), documents.get("attestations"), today=today, evidence=False)
+
+
+def _decisions(
+    waivers: Document | None, attestations: Document | None, *, today: date, evidence: bool
+) -> Decisions:
+    # Imported here: what needs no YAML of a person starts faster.
+    from hardener.decisions.attestations import attestations_of  # noqa: PLC0415
+    from hardener.decisions.waivers import waivers_of  # noqa: PLC0415
+
     return Decisions(
         today,
-        waived.entries if waived else (),
-        attested.entries if attested else (),
-        waived.digest if waived else "",
-        attested.digest if attested else "",
+        waivers_of(waivers, today).entries if waivers else (),
+        attestations_of(attestations, today, evidence=evidence).entries if attestations else (),
+        waivers.data.decode() if waivers else "",
+        attestations.data.decode() if attestations else "",
     )
 
 

@@ -17,14 +17,12 @@ waivers:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hardener.decisions.document import Document, read
+from hardener.decisions.document import Document
 from hardener.decisions.entries import (
     Day,
     DecisionFile,
@@ -88,20 +86,6 @@ class Waivers:
     document: Document
     entries: tuple[Waiver, ...]
     horizon: int  # days
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the file."""
-        return hashlib.sha256(self.document.data).hexdigest()
-
-
-def read_waivers(path: Path, today: date) -> Waivers:
-    """Read a file of waivers.
-
-    Raises:
-        HardenerError: it cannot be read, or holds something else; names line and key.
-    """
-    return waivers_of(read(path), today)
 
 
 def waivers_of(document: Document, today: date) -> Waivers:

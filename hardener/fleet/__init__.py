@@ -11,6 +11,7 @@ Hosts that cannot be reached or fail are outcomes; only what stops Ansible befor
 """
 
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, TaskStarted
+from hardener.fleet.inventory import identify
 from hardener.fleet.run import Run
 from hardener.fleet.start import Credentials, Fleet, ansible_version
 
@@ -26,4 +27,5 @@ __all__ = [
     "TaskResult",
     "TaskStarted",
     "ansible_version",
+    "identify",
 ]

@@ -6,6 +6,7 @@ with no host and success.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -57,6 +58,31 @@ def sources(inventory: str, folder: Path) -> list[str]:
     hosts = {host: {"ansible_connection": "local"} for host in local}
     path.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
     return [str(path), inventory]
+
+
+def identify(inventory: str) -> tuple[str, str]:
+    """What names an inventory wherever hardener is called, and the SHA-256 of what it says now.
+
+    A file or folder is called by its whole path, and what lies beside it in ``group_vars`` and ``host_vars``
+    counts too; what cannot be read counts as empty. A list of hosts is its own name.
+    """
+    if _is_list(inventory):
+        return inventory, hashlib.sha256(inventory.encode("utf-8", "surrogateescape")).hexdigest()
+    path = Path(inventory).resolve()
+    root = path if path.is_dir() else path.parent
+    sources = [path, root / "group_vars", root / "host_vars"] if path.is_file() else [path]
+    files = sorted({file for source in sources for file in (source, *source.rglob("*")) if file.is_file()})
+    total = hashlib.sha256()
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError:
+            content = b""
+        total.update(
+            f"{file.relative_to(root).as_posix()} {len(content)}\n".encode("utf-8", "surrogateescape")
+        )
+        total.update(content)
+    return str(path), total.hexdigest()
 
 
 def _is_list(inventory: str) -> bool:

@@ -18,6 +18,7 @@ from hardener.reports.decisions import remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
 from hardener.reports.markup import code
+from hardener.reports.past import Past
 from hardener.reports.serial import compact
 from hardener.reports.wording import first, offender, section_name, share
 from hardener.text import line, shorten
@@ -34,8 +35,8 @@ _LONGEST_NAME = 253  # characters, in the domain name system
 class DefectDojoReport(Report):
     """JSON for DefectDojo."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._hosts = HostKeys()
         self._findings = 0
 

@@ -19,6 +19,7 @@ from typing import IO
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Decisions
+from hardener.reports.past import Past
 from hardener.text import line
 
 
@@ -41,10 +42,12 @@ class Report(ABC):
 
     Args:
         run: the run that is reported.
+        past: what there was before it; a report that says nothing of it is the same without.
     """
 
-    def __init__(self, run: RunInfo) -> None:
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
         self.run = run
+        self.past = past
 
     @abstractmethod
     def begin(self) -> str:
@@ -88,6 +91,13 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
     finally:
         for _, output in outputs:
             output.discard()
+
+
+def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
+    """The text of a report, piece by piece, for what is no file."""
+    yield report.begin()
+    yield from map(report.host, assessments)
+    yield from report.end()
 
 
 def write_text(path: Path, text: str, *, shared: bool = False) -> None:

@@ -23,6 +23,7 @@ from junit_xml import TestCase, TestSuite
 from hardener.model import Assessment, Finding, Standing, Status, Verdict
 from hardener.reports.decisions import attestation_remark, due, in_force, remarks, waiver_remark
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.past import Past
 from hardener.reports.wording import first, offender, section_name, share
 from hardener.text import block, line
 
@@ -34,8 +35,8 @@ _NOT_EVALUATED = "NOT EVALUATED: host unreachable"
 class JUnitReport(Report):
     """JUnit XML for CI."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._seen: Counter[str] = Counter()
 
     def begin(self) -> str:
@@ -106,12 +107,8 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Eleme
 def _decisions(run: RunInfo) -> dict[str, str]:
     if not run.decisions:
         return {}
-    digests = {
-        "waivers_sha256": run.decisions.waivers_digest,
-        "attestations_sha256": run.decisions.attestations_digest,
-    }
-    named = {name: digest for name, digest in digests.items() if digest}
-    return named | {f"due_{each.kind}_{each.decision.id}": str(each) for each in due(run.decisions)}
+    digests = {f"{what}_sha256": digest for what, digest in run.decisions.digests.items()}
+    return digests | {f"due_{each.kind}_{each.decision.id}": str(each) for each in due(run.decisions)}
 
 
 def _timestamp(assessment: Assessment, run: RunInfo) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.decisions import due
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.past import Past
 from hardener.reports.serial import attestations, compact, mappings, offenders, spaced, waivers
 from hardener.text import scalar
 
@@ -22,8 +23,8 @@ SCHEMA = "hardener/assessment/1"
 class NativeReport(Report):
     """JSON for programs."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._totals = _Totals()
 
     def begin(self) -> str:
@@ -48,8 +49,8 @@ class LinesReport(Report):
     A line has one key: ``run``, ``host`` or ``summary``, each as the schema describes it.
     """
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._totals = _Totals()
 
     def begin(self) -> str:
@@ -106,12 +107,13 @@ def _decisions(run: RunInfo) -> dict[str, Any] | None:
     """Which waivers and attestations were applied by which day, and which of them somebody has to look at."""
     if not run.decisions:
         return None
+    digests = run.decisions.digests
     return {
         "today": run.decisions.today.isoformat(),
         "waivers": len(run.decisions.waivers),
-        "waivers_digest": run.decisions.waivers_digest or None,
+        "waivers_digest": digests.get("waivers"),
         "attestations": len(run.decisions.attestations),
-        "attestations_digest": run.decisions.attestations_digest or None,
+        "attestations_digest": digests.get("attestations"),
         "due": [
             {
                 "kind": each.kind,

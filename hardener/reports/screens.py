@@ -74,7 +74,7 @@ def summary_screen(
         *_hosts("Unreachable: all their controls count as errors", summary.unreachable),
         *_manual(summary),
         *_decided(summary.decided, summary.counts, decisions),
-        *_files(files),
+        *files_written(files),
     )
 
 
@@ -97,7 +97,7 @@ def comparison_screen(
             for part in _changes(outcome, comparison.changes(outcome), comparison.hosts)
         ),
         *_decided(comparison.decided, comparison.after, decisions),
-        *_files(files),
+        *files_written(files),
     )
 
 
@@ -199,7 +199,8 @@ def _decided(
         yield Padding(Text("\n".join(first(notices, _NOTICES_SHOWN))), (0, 1))
 
 
-def _files(files: Mapping[str, Path]) -> Iterator[RenderableType]:
+def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
+    """The files, by what they are called."""
     if files:
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, path in files.items():

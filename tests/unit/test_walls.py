@@ -16,7 +16,9 @@ PURE = (
     "catalogue",
     "checks",
     "decisions",
+    "drift",
     "errors",
+    "evidence",
     "model",
     "plan",
     "reports",
@@ -102,6 +104,14 @@ def test_judging_knows_nothing_of_hosts_or_the_command_line(pure: str) -> None:
             assert not known & {"fleet", "cli", "history", "lab"}, name
 
 
+def test_the_history_knows_nothing_of_hosts() -> None:
+    for name, source in MODULES.items():
+        if room(name) == "history":
+            assert not {room(imported) for imported in imports(source, name)} & {"fleet", "lab", "checks"}, (
+                name
+            )
+
+
 def test_nobody_imports_the_command_line() -> None:
     for name, source in MODULES.items():
         if room(name) not in ("cli", "__main__"):
@@ -119,7 +129,7 @@ def test_only_the_fleet_starts_ansible() -> None:
     for name, source in MODULES.items():
         if room(name) != "fleet":
             started = {text for text in texts(source) if text.split(" ")[0].startswith("ansible-")}
-            assert not started - {"ansible-core", "ansible-version"}, name
+            assert not started - {"ansible-core", "ansible-version"}, name  # names in reports
 
 
 @pytest.mark.parametrize("role", ON_HOST)

@@ -100,7 +100,15 @@ class FakeRun:
 
 
 @pytest.fixture
-def fleet(monkeypatch: pytest.MonkeyPatch) -> FakeFleet:
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the command line keeps its history."""
+    folder = tmp_path_factory.mktemp("home") / "hardener"
+    monkeypatch.setenv("HARDENER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch, home: Path) -> FakeFleet:
     """The fleet that the command line talks to."""
     fake = FakeFleet()
     monkeypatch.setattr("hardener.fleet.Fleet", fake)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardener.decisions.document import DocumentError, parse
-from hardener.decisions.waivers import read_waivers, waivers_of
+from hardener.decisions.waivers import waivers_of
 from hardener.model import Scope, Waiver
 
 TODAY = date(2026, 11, 25)
@@ -76,12 +75,6 @@ def test_a_waiver_as_it_was_written() -> None:
         ),
     )
     assert waivers.horizon == 366
-
-
-def test_the_digest_is_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "waivers.yml"
-    path.write_text(GOOD)
-    assert read_waivers(path, TODAY).digest == hashlib.sha256(GOOD.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("empty", ["", "# none yet\n", "waivers: []\n", "waivers:\n", "horizon_days: 30\n"])

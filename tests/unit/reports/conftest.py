@@ -168,8 +168,8 @@ DECISIONS = Decisions(
         attestation("A-001", "image-user", "2027-02-01"),
         attestation("A-002", "daemon-icc", "2026-11-01"),
     ),
-    waivers_digest="a1" * 32,
-    attestations_digest="b2" * 32,
+    waivers_text="waivers: …\n",
+    attestations_text="attestations: …\n",
 )
 
 

@@ -1,0 +1,121 @@
+"""The database: how it is opened, and its tables as they have come to be.
+
+It holds what is asked for across runs as rows (which control has which status on which host), and what is
+read back whole as compressed JSON (verdicts with their evidence, controls as they were when they judged).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hardener.errors import HardenerError
+
+_BUSY_S = 60.0  # a run of a thousand hosts is written in less than two
+
+# What is in use is never edited: a change is one more entry, and ``PRAGMA user_version`` counts them.
+_MIGRATIONS = (
+    (
+        """CREATE TABLE catalogue (
+            digest TEXT PRIMARY KEY,
+            controls BLOB NOT NULL       -- compressed JSON
+        ) WITHOUT ROWID""",
+        """CREATE TABLE run (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order in which they ended
+            id TEXT NOT NULL UNIQUE,
+            verb TEXT NOT NULL,
+            inventory TEXT NOT NULL,
+            ended REAL NOT NULL,         -- seconds since 1970
+            hosts INTEGER NOT NULL,
+            unreachable INTEGER NOT NULL,
+            catalogue TEXT NOT NULL REFERENCES catalogue,
+            record TEXT NOT NULL         -- JSON
+        )""",
+        """CREATE TABLE host (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            place INTEGER NOT NULL,      -- in the order of the reports
+            name TEXT NOT NULL,          -- to look for; the assessment has it exactly
+            snapshot TEXT,               -- name of its file, none where there was no snapshot
+            assessment BLOB NOT NULL,    -- compressed JSON
+            PRIMARY KEY (run, place)
+        )""",
+        "CREATE INDEX host_by_name ON host (run, name)",
+        """CREATE TABLE control (
+            id INTEGER PRIMARY KEY,
+            slug TEXT NOT NULL,
+            section TEXT NOT NULL,
+            UNIQUE (slug, section)
+        )""",
+        """CREATE TABLE finding (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            control INTEGER NOT NULL REFERENCES control,
+            status TEXT NOT NULL,
+            PRIMARY KEY (run, place, control)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE tally (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            section TEXT NOT NULL,
+            status TEXT NOT NULL,
+            findings INTEGER NOT NULL,
+            PRIMARY KEY (run, section, status)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE baseline (
+            inventory TEXT PRIMARY KEY,
+            run INTEGER NOT NULL REFERENCES run
+        ) WITHOUT ROWID""",
+    ),
+)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to the database, its tables as this version knows them; closed afterwards.
+
+    Raises:
+        HardenerError: a newer hardener has written it.
+        sqlite3.Error: it cannot be opened or is none.
+    """
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, path)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write everything or nothing; one writer at a time."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == len(_MIGRATIONS):
+        return
+    with transaction(connection):
+        version = _version(connection)  # somebody else may have been first
+        if version > len(_MIGRATIONS):
+            raise HardenerError(
+                f"{path} was written by a newer hardener", hint="update this one, or give another --home"
+            )
+        for statements in _MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,71 @@
+"""Where the history lies: one folder that only its owner can enter.
+
+``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the snapshots of a run, compressed, a file a
+host; ``staging/`` what is being recorded; ``retention.yml`` how long runs are kept, where somebody wrote it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.text import line
+
+
+def default_home() -> Path:
+    """The folder where nothing else is said: ``hardener`` below ``XDG_STATE_HOME`` or ``~/.local/state``.
+
+    Raises:
+        HardenerError: this user has no home.
+    """
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if state.startswith("/"):  # anything else is to be ignored, says the specification
+        return Path(state) / "hardener"
+    try:
+        return Path.home() / ".local" / "state" / "hardener"
+    except RuntimeError as error:
+        raise HardenerError(
+            "there is no home folder for the history", hint="give one: --home, or HARDENER_HOME"
+        ) from error
+
+
+class Home:
+    """The folder and what is in it.
+
+    Args:
+        path: the folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.database = self.path / "history.sqlite3"
+        self.runs = self.path / "runs"
+        self.staging = self.path / "staging"
+        self.retention = self.path / "retention.yml"
+
+    def prepare(self) -> None:
+        """Make what is missing, for its owner alone.
+
+        Raises:
+            HardenerError: it cannot be made, or somebody else could write in it.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = self.path.stat()
+            if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise HardenerError(
+                    f"others can write in the folder of the history, {line(str(self.path), 1000)}",
+                    hint="it must belong to you alone; --home or HARDENER_HOME name another",
+                )
+            for folder in (self.runs, self.staging):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise self.failure(error) from error
+
+    def failure(self, error: Exception) -> HardenerError:
+        """What went wrong in this folder, as the user is told."""
+        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return HardenerError(f"the history in {line(str(self.path), 1000)}: {line(reason)}")

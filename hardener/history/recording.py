@@ -1,0 +1,253 @@
+"""A run on its way into the history: collected beside it, and moved there in one step when it is complete.
+
+While it lasts it is a folder in ``staging/`` that holds a lock; when its process is gone the lock is too, and
+whoever records next takes the folder away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hardener.history.codec import Codec
+from hardener.history.database import opened, transaction
+from hardener.history.home import Home
+from hardener.history.runs import RunRecord, pack
+from hardener.model import Assessment, Control
+from hardener.text import scalar
+
+# Nobody reads it if this process does not finish: it needs to survive nothing.
+_TABLES = """
+    PRAGMA journal_mode = OFF;
+    PRAGMA synchronous = OFF;
+    CREATE TABLE host
+        (place INTEGER PRIMARY KEY, name TEXT, snapshot TEXT, unreachable INTEGER, assessment BLOB);
+    CREATE TABLE control (number INTEGER PRIMARY KEY, slug TEXT, section TEXT);
+    CREATE TABLE finding (place INTEGER, control INTEGER, status TEXT);
+"""
+_MOVE = (
+    "INSERT INTO host SELECT :run, place, name, snapshot, assessment FROM staged.host",
+    "INSERT OR IGNORE INTO control (slug, section) SELECT slug, section FROM staged.control",
+    """INSERT INTO finding SELECT :run, place, main.control.id, status FROM staged.finding
+        JOIN staged.control ON staged.control.number = staged.finding.control
+        JOIN main.control USING (slug, section)""",
+    """INSERT INTO tally SELECT :run, section, status, count(*) FROM staged.finding
+        JOIN staged.control ON staged.control.number = staged.finding.control GROUP BY section, status""",
+)
+_SNAPSHOTS = "snapshots"
+_STAGED = "run.sqlite3"
+
+
+class Recording:
+    """A run that is being recorded; ``finish`` makes it part of the history, anything else leaves nothing.
+
+    Args:
+        home: where the history lies.
+        finished: called when the run is part of it.
+
+    Raises:
+        HardenerError: nothing can be written there. So does every method; the recording is over then.
+    """
+
+    def __init__(self, home: Home, finished: Callable[[], None] = lambda: None) -> None:
+        self._home = home
+        self._finished = finished
+        self._controls: list[Control] = []
+        self._numbers: dict[int, int] = {}  # of the very objects in the list, which most findings share
+        self._codec = Codec({Control: (self._number, _not_decoded)})
+        self._files: dict[str, str] = {}
+        self._hosts = 0
+        self._lock: int | None = None
+        try:
+            self._folder, self._lock = _new_folder(home.staging)
+        except OSError as error:
+            raise home.failure(error) from error
+        self._staged: sqlite3.Connection | None = None
+        with self._guarded():
+            (self._folder / _SNAPSHOTS).mkdir(mode=0o700)
+            self._staged = sqlite3.connect(self._folder / _STAGED, isolation_level=None)
+            self._staged.executescript(_TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+    def keep(self, host: str, snapshot: Path) -> None:
+        """Keep the snapshot of a host; its file may be gone afterwards."""
+        name = f"{len(self._files) + 1:06}.json.gz"
+        with self._guarded():
+            _compress(snapshot, self._folder / _SNAPSHOTS / name)
+        self._files[host] = name
+
+    def snapshot(self, host: str) -> bytes | None:
+        """The snapshot of a host as it is kept; None where it is not."""
+        file = self._files.get(host)
+        if file is None:
+            return None
+        with self._guarded():
+            return gzip.decompress((self._folder / _SNAPSHOTS / file).read_bytes())
+
+    def add(self, assessment: Assessment) -> None:
+        """Add what was found on a host; hosts come in the order of the reports."""
+        self._hosts += 1
+        host = (
+            self._hosts,
+            scalar(assessment.host),
+            self._files.get(assessment.host),
+            bool(assessment.unreachable),
+            pack(self._codec.encode(assessment)),
+        )
+        findings = (
+            (self._hosts, self._number(finding.control), finding.status.value)
+            for finding in assessment.findings
+        )
+        with self._guarded() as staged:
+            staged.execute("BEGIN")
+            staged.execute("INSERT INTO host VALUES (?, ?, ?, ?, ?)", host)
+            staged.executemany("INSERT INTO finding VALUES (?, ?, ?)", findings)
+            staged.execute("COMMIT")
+
+    def finish(self, record: RunRecord) -> None:
+        """Make the run part of the history."""
+        with self._guarded() as staged:
+            staged.executemany(
+                "INSERT INTO control VALUES (?, ?, ?)",
+                (
+                    (number, scalar(control.slug), scalar(control.section))
+                    for number, control in enumerate(self._controls)
+                ),
+            )
+            staged.close()
+            _sync(self._folder / _SNAPSHOTS)
+            with opened(self._home.database) as connection:
+                connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
+                with transaction(connection):
+                    self._insert(connection, record)
+                    # Who looks for folders without a row does so in a transaction too: never between the two.
+                    (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
+                    _sync(self._home.runs)
+        self.discard()
+        self._finished()
+
+    def discard(self) -> None:
+        """Leave nothing behind of what is not finished."""
+        if self._staged:
+            with suppress(sqlite3.Error):
+                self._staged.close()
+        if self._lock is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def _insert(self, connection: sqlite3.Connection, record: RunRecord) -> None:
+        codec = Codec()
+        controls = pack([codec.encode(control) for control in self._controls])
+        digest = hashlib.sha256(controls).hexdigest()
+        connection.execute("INSERT OR IGNORE INTO catalogue VALUES (?, ?)", (digest, controls))
+        run = connection.execute(
+            "INSERT INTO run (id, verb, inventory, ended, hosts, unreachable, catalogue, record)"
+            " SELECT ?, ?, ?, ?, count(*), coalesce(sum(unreachable), 0), ?, ? FROM staged.host",
+            (
+                record.info.run_id,
+                record.verb,
+                scalar(record.inventory),
+                record.info.ended.timestamp(),
+                digest,
+                json.dumps(codec.encode(record)),
+            ),
+        ).lastrowid
+        for statement in _MOVE:
+            connection.execute(statement, {"run": run})
+
+    def _number(self, control: Control) -> int:
+        """The place of a control among those of this run."""
+        number = self._numbers.get(id(control))
+        if number is None:
+            if control in self._controls:
+                return self._controls.index(control)
+            number = self._numbers[id(control)] = len(self._controls)
+            self._controls.append(control)
+        return number
+
+    @contextmanager
+    def _guarded(self) -> Iterator[sqlite3.Connection]:
+        """Where an error ends the recording."""
+        try:
+            yield self._staged  # type: ignore[misc]
+        except (OSError, sqlite3.Error) as error:
+            self.discard()
+            raise self._home.failure(error) from error
+
+
+def clear_away(folder: Path) -> None:
+    """Remove the folder of a recording, unless somebody still records in it."""
+    with suppress(OSError):
+        descriptor = _locked(folder)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _new_folder(parent: Path) -> tuple[Path, int]:
+    """A new folder, and a descriptor that keeps it ours for as long as this process lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        # Until it is locked, somebody who tidies up may take it for abandoned.
+        with suppress(BlockingIOError, FileNotFoundError):
+            descriptor = _locked(folder)
+            if folder.is_dir():
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    """A descriptor that holds the lock of a folder.
+
+    Raises:
+        OSError: somebody else holds it, or it is no folder.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _compress(source: Path, target: Path) -> None:
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with source.open("rb") as plain, os.fdopen(descriptor, "wb") as file:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
+            shutil.copyfileobj(plain, packed)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Have what was created or renamed in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_decoded(_: int) -> Control:
+    raise TypeError("a recording is only written")

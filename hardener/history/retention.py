@@ -1,0 +1,56 @@
+"""How long runs are kept: ``retention.yml`` in the folder of the history, where somebody has written one.
+
+    keep_runs: 500     # the newest runs
+    keep_days: 400     # and none that ended earlier than that
+
+These are the defaults: a run a day for more than a year, so that an auditor finds the whole of it. The
+baseline and the newest run always stay.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.text import line
+
+KEEP_RUNS = 500
+KEEP_DAYS = 400.0
+
+
+def load(path: Path) -> tuple[int, float]:
+    """How many runs are kept, and for how many days.
+
+    Raises:
+        HardenerError: the file cannot be read, or says something else.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return KEEP_RUNS, KEEP_DAYS
+    except OSError as error:
+        raise HardenerError(f"cannot read {path}: {error.strerror}") from error
+    return _parse(path, text)
+
+
+def _parse(path: Path, text: bytes) -> tuple[int, float]:
+    # Imported here: most have no such file.
+    import yaml  # noqa: PLC0415
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError  # noqa: PLC0415
+
+    class Retention(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        keep_runs: int = Field(KEEP_RUNS, ge=1)
+        keep_days: float = Field(KEEP_DAYS, gt=0)
+
+    try:
+        said = Retention.model_validate(yaml.safe_load(text) or {})
+    except yaml.YAMLError as error:
+        raise HardenerError(f"{path} is not YAML: {line(str(error))}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise HardenerError(
+            f"{path}: {line(key)}: {line(first['msg'])}", hint="it may say keep_runs and keep_days"
+        ) from error
+    return said.keep_runs, said.keep_days

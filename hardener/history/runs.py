@@ -1,0 +1,161 @@
+"""A run that was made: what is known of it, and what it found, read back one host at a time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hardener.errors import HardenerError
+from hardener.history.codec import Codec
+from hardener.history.database import opened
+from hardener.history.home import Home
+from hardener.model import Assessment, Control, Status
+from hardener.reports.interface import RunInfo
+from hardener.text import line, scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What is kept of a run beside its hosts."""
+
+    info: RunInfo
+    verb: str  # "audit", "harden", "provision", "drift"; "before harden" for the audit that it began with
+    exit_code: int
+    inventory: str = ""  # as it was given
+    inventory_digest: str = ""  # SHA-256 of what it was then, as hexadecimal digits
+    limit: str = ""
+    level: int = 2
+    only: tuple[str, ...] = ()
+
+
+class StoredRun:
+    """A finished run. Its hosts are read when they are asked for.
+
+    Attributes:
+        record: what is known of the run beside its hosts.
+        number: its place among the runs; a later one has a higher number.
+        hosts: number of hosts, those included that could not be reached.
+        unreachable: number of hosts that could not be reached.
+        sections: number of findings by section and status.
+    """
+
+    def __init__(
+        self, home: Home, row: tuple[int, int, int, str, str], sections: Mapping[str, Mapping[Status, int]]
+    ) -> None:
+        self._home = home
+        self.number, self.hosts, self.unreachable, self._catalogue, record = row
+        self.record = Codec().decode(RunRecord, json.loads(record))
+        self.sections = sections
+
+    @property
+    def id(self) -> str:
+        """Its identifier, as it stands in every report."""
+        return self.record.info.run_id
+
+    @property
+    def info(self) -> RunInfo:
+        """What every report says about it."""
+        return self.record.info
+
+    def counts(self) -> dict[Status, int]:
+        """Number of findings by status; every status is there."""
+        return {status: sum(counts.get(status, 0) for counts in self.sections.values()) for status in Status}
+
+    def assessments(self) -> Iterator[Assessment]:
+        """What was found, host by host in the order of the reports, exactly as it was added."""
+        with self._reading() as connection:
+            yield from self._decoded(
+                connection.execute("SELECT assessment FROM host WHERE run = ? ORDER BY place", (self.number,))
+            )
+
+    def names(self) -> Iterator[str]:
+        """The names of the hosts, in the order of the reports."""
+        with self._reading() as connection:
+            for (name,) in connection.execute(
+                "SELECT name FROM host WHERE run = ? ORDER BY place", (self.number,)
+            ):
+                yield name
+
+    def assessment(self, host: str) -> Assessment | None:
+        """What was found on one host; None where it was not part of the run."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT assessment FROM host WHERE run = ? AND name = ?", (self.number, scalar(host))
+            )
+            return next((each for each in self._decoded(found) if each.host == host), None)
+
+    def snapshots(self) -> Iterator[tuple[str, bytes]]:
+        """The facts behind it: host and snapshot document, in the same order; who gave none is left out."""
+        with self._reading() as connection:
+            hosts = connection.execute(
+                "SELECT name, snapshot FROM host WHERE run = ? AND snapshot IS NOT NULL ORDER BY place",
+                (self.number,),
+            )
+            for name, file in hosts:
+                yield name, self._snapshot(file)
+
+    def snapshot(self, host: str) -> bytes | None:
+        """The snapshot document of one host; None where it gave none."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT snapshot FROM host WHERE run = ? AND name = ? AND snapshot IS NOT NULL",
+                (self.number, scalar(host)),
+            ).fetchone()
+        return self._snapshot(found[0]) if found else None
+
+    @cached_property
+    def controls(self) -> tuple[Control, ...]:
+        """The controls as they were when they judged."""
+        codec = Codec()
+        with self._reading() as connection:
+            (packed,) = connection.execute(
+                "SELECT controls FROM catalogue WHERE digest = ?", (self._catalogue,)
+            ).fetchone()
+        return tuple(codec.decode(Control, each) for each in unpack(packed))
+
+    @cached_property
+    def _codec(self) -> Codec:
+        return Codec({Control: (_no_encoder, self.controls.__getitem__)})
+
+    def _decoded(self, rows: Iterator[tuple[bytes]]) -> Iterator[Assessment]:
+        for (packed,) in rows:
+            yield self._codec.decode(Assessment, unpack(packed))
+
+    def _snapshot(self, file: str) -> bytes:
+        path = self._home.runs / self.id / file
+        try:
+            return gzip.decompress(path.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise HardenerError(f"cannot read the snapshot {path}: {line(reason)}") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with opened(self._home.database) as connection:
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise self._home.failure(error) from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
+            raise HardenerError(f"run {self.id} is damaged in the history: {line(repr(error))}") from error
+
+
+def pack(value: Any) -> bytes:
+    """A JSON value, compressed."""
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), 6)
+
+
+def unpack(packed: bytes) -> Any:
+    """The JSON value that was compressed."""
+    return json.loads(zlib.decompress(packed))
+
+
+def _no_encoder(_: Control) -> Any:
+    raise TypeError("a stored run is only read")

@@ -1,0 +1,165 @@
+"""The history: begins recordings, finds runs by what people call them, forgets what is old."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.history import retention
+from hardener.history.database import opened, transaction
+from hardener.history.home import Home
+from hardener.history.recording import Recording, clear_away
+from hardener.history.runs import StoredRun
+from hardener.model import Status
+from hardener.text import line, scalar
+
+BASELINE = "baseline"
+_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")
+_COLUMNS = "SELECT run.number, hosts, unreachable, catalogue, record FROM run"
+_DAY_S = 86_400.0
+
+
+class History:
+    """All runs that are kept in one folder.
+
+    Args:
+        home: the folder; it is made when the first run is recorded.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = Home(home)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._home.path
+
+    def begin(self) -> Recording:
+        """Begin to record a run; what killed runs have left is cleared away.
+
+        Raises:
+            HardenerError: it could not be recorded: no folder, no permission, no space.
+        """
+        self._home.prepare()
+        keep_runs, keep_days = retention.load(self._home.retention)
+        self._sweep()
+        return Recording(self._home, finished=partial(self._forget, keep_runs, keep_days))
+
+    def runs(self) -> Iterator[StoredRun]:
+        """The runs, the newest first."""
+        yield from self._load("ORDER BY number DESC")
+
+    def run(self, name: str) -> StoredRun:
+        """The run that somebody calls so.
+
+        Args:
+            name: ``latest``, ``latest~1`` for the one before it, ``baseline``, or an identifier or the
+                beginning of one.
+
+        Raises:
+            HardenerError: there is no such run, or more than one.
+        """
+        found = list(self._named(name))
+        exact = [each for each in found if each.id == name] or found
+        if len(exact) == 1:
+            return exact[0]
+        called = line(repr(name))
+        if found:
+            near = ", ".join(each.id for each in found[:3])
+            raise HardenerError(f"{len(found)} runs are called {called}", hint=f"such as {near}")
+        if name == BASELINE:
+            raise HardenerError(
+                "there is no baseline", hint="`hardener baseline RUN` makes a run the baseline"
+            )
+        kept = sum(1 for _ in self.runs())
+        hint = f"{kept} are kept; `hardener runs` lists them" if kept else f"none is kept in {self.path}"
+        raise HardenerError(f"there is no run {called}", hint=hint)
+
+    def series(self, run: StoredRun, most: int) -> list[StoredRun]:
+        """A run and those before it over the same inventory by the same controls, the oldest first."""
+
+        def what(each: StoredRun) -> object:
+            record = each.record
+            return record.inventory, record.limit, record.info.benchmark, record.level, record.only
+
+        earlier = (each for each in self.runs() if each.number <= run.number and what(each) == what(run))
+        return list(islice(earlier, most))[::-1]
+
+    def baseline(self, inventory: str) -> StoredRun | None:
+        """The run that drift of an inventory is measured against, where somebody has chosen one."""
+        return next(
+            self._load("JOIN baseline ON run = number WHERE baseline.inventory = ?", scalar(inventory)), None
+        )
+
+    def set_baseline(self, run: StoredRun) -> None:
+        """Make a run the one that drift of its inventory is measured against; it is kept for that."""
+        with self._connected() as connection, transaction(connection):
+            connection.execute(
+                "INSERT OR REPLACE INTO baseline SELECT inventory, number FROM run WHERE number = ?",
+                (run.number,),
+            )
+
+    def _named(self, name: str) -> Iterator[StoredRun]:
+        if latest := _LATEST.fullmatch(name):
+            return self._load("ORDER BY number DESC LIMIT 1 OFFSET ?", int(latest[1] or 0))
+        if name == BASELINE:
+            return self._load("JOIN baseline ON run = number ORDER BY number DESC")
+        return self._load("WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1", name)
+
+    def _load(self, where: str, *values: str | int) -> Iterator[StoredRun]:
+        """The runs that a part of a statement selects."""
+        if not self._home.database.exists():
+            return
+        with self._connected() as connection:
+            rows = connection.execute(f"{_COLUMNS} {where}", values).fetchall()
+            numbers = ",".join(str(row[0]) for row in rows)
+            counted = connection.execute(
+                f"SELECT run, section, status, findings FROM tally WHERE run IN ({numbers})"  # noqa: S608
+            ).fetchall()
+        sections: dict[int, dict[str, dict[Status, int]]] = {}
+        for run, section, status, findings in counted:
+            sections.setdefault(run, {}).setdefault(section, {})[Status(status)] = findings
+        for row in rows:
+            yield StoredRun(self._home, row, sections.get(row[0], {}))
+
+    def _sweep(self) -> None:
+        """Clear away what runs have left that were killed."""
+        with self._connected() as connection, transaction(connection):
+            known = {name for (name,) in connection.execute("SELECT id FROM run")}
+            for path in self._home.runs.iterdir():
+                if path.name not in known:
+                    shutil.rmtree(path, ignore_errors=True)
+        for path in self._home.staging.iterdir():
+            clear_away(path)
+
+    def _forget(self, keep_runs: int, keep_days: float) -> None:
+        """Drop the runs that are too many or too old; where that fails, the next run tries again."""
+        forgotten: list[tuple[str]] = []
+        with suppress(HardenerError), self._connected() as connection, transaction(connection):
+            forgotten = connection.execute(
+                "DELETE FROM run WHERE number NOT IN (SELECT run FROM baseline)"
+                " AND number <> (SELECT max(number) FROM run)"
+                " AND (ended < ? OR number NOT IN (SELECT number FROM run ORDER BY number DESC LIMIT ?))"
+                " RETURNING id",
+                (time.time() - keep_days * _DAY_S, keep_runs),
+            ).fetchall()
+            if forgotten:
+                connection.execute("DELETE FROM catalogue WHERE digest NOT IN (SELECT catalogue FROM run)")
+        for (name,) in forgotten:  # killed before this is done, the next run finds folders without a row
+            shutil.rmtree(self._home.runs / name, ignore_errors=True)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with opened(self._home.database) as connection:
+                yield connection
+        except (sqlite3.Error, OSError) as error:
+            raise self._home.failure(error) from error

@@ -1,0 +1,69 @@
+"""A history in a folder of its own, and runs to put into it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hardener.history import History, RunRecord, StoredRun
+from hardener.model import Assessment
+from hardener.reports.interface import RunInfo
+from tests.unit.reports.conftest import BENCHMARK, assessment
+
+NOW = datetime.now(UTC)
+_NUMBERS = itertools.count()
+
+
+def record(run_id: str = "", *, ended: datetime = NOW, verb: str = "audit") -> RunRecord:
+    info = RunInfo(
+        run_id=run_id or f"run-{next(_NUMBERS):04}",
+        tool_version="0.1.0",
+        benchmark=BENCHMARK,
+        catalogue_digest="c0ffee" * 10 + "c0ff",
+        ansible_version="2.19.14",
+        started=ended - timedelta(seconds=2.25),
+        ended=ended,
+    )
+    return RunRecord(
+        info=info, verb=verb, exit_code=3, inventory="prod.yml", inventory_digest="ab" * 32, only=("daemon",)
+    )
+
+
+def put(
+    history: History,
+    run_id: str = "",
+    assessments: Iterable[Assessment] = (assessment(),),
+    *,
+    ended: datetime = NOW,
+    snapshots: dict[str, Path] | None = None,
+) -> StoredRun:
+    """Record a run and read it back."""
+    kept = record(run_id, ended=ended)
+    with history.begin() as recording:
+        for host, path in (snapshots or {}).items():
+            recording.keep(host, path)
+        for each in assessments:
+            recording.add(each)
+        recording.finish(kept)
+    return history.run(kept.info.run_id)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "home")
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Callable[[str], Path]:
+    """A file that holds this text."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "snapshot.json"
+        path.write_text(text)
+        return path
+
+    return write

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener import catalogue
+from hardener.history.codec import Codec
+from hardener.model import Assessment, Control, Offender, Status, Verdict
+from tests.unit.reports.conftest import assessment, gone, hostile_assessment, hostile_text
+
+verdicts = st.builds(
+    Verdict,
+    status=st.sampled_from(Status),
+    expected=hostile_text,
+    actual=hostile_text,
+    offenders=st.lists(st.builds(Offender, hostile_text, hostile_text, hostile_text), max_size=3).map(tuple),
+    evidence=st.lists(hostile_text, max_size=3).map(tuple),
+    checked=st.integers(min_value=0),
+)
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    text: str
+    number: int
+    share: float
+    moment: datetime
+    day: date
+    pairs: tuple[tuple[str, int], ...]
+    colour: Colour
+    names: tuple[str, ...]
+    parts: Mapping[str, tuple[Small, ...]]
+    maybe: Small | None
+    later: str = "default"
+    most: Mapping[str, str] = field(default_factory=dict)
+
+
+ONE = Everything(
+    text="t",
+    number=3,
+    share=0.25,
+    moment=datetime(2026, 11, 25, 1, 2, 3, 4, tzinfo=UTC),
+    day=date(2026, 11, 25),
+    pairs=(("a", 1), ("b", 2)),
+    colour=Colour.RED,
+    names=("a",),
+    parts={"x": (Small("y"),)},
+    maybe=None,
+)
+
+
+def through_json(value: Everything, *, without: str = "") -> Everything:
+    data = json.loads(json.dumps(Codec().encode(value)))
+    data.pop(without, None)
+    return Codec().decode(Everything, data)
+
+
+def test_every_shape_comes_back() -> None:
+    assert through_json(ONE) == ONE
+    assert isinstance(through_json(ONE).colour, Colour)
+
+
+def test_what_an_older_version_did_not_write_has_its_default() -> None:
+    assert through_json(ONE, without="later") == ONE
+    assert through_json(ONE, without="most") == ONE
+
+
+def test_what_must_be_there_and_is_not_is_an_error() -> None:
+    with pytest.raises(KeyError, match="number"):
+        through_json(ONE, without="number")
+
+
+def test_what_is_not_known_any_more_is_left_out() -> None:
+    assert Codec().decode(Small, {"name": "a", "colour": "red"}) == Small("a")
+
+
+@given(verdicts)
+def test_a_verdict_comes_back_exactly_whatever_it_says(verdict: Verdict) -> None:
+    assert Codec().decode(Verdict, json.loads(json.dumps(Codec().encode(verdict)))) == verdict
+
+
+@pytest.mark.parametrize("one", [assessment(), gone(), hostile_assessment("\ud800\x00")])
+def test_an_assessment_comes_back_exactly(one: Assessment) -> None:
+    assert Codec().decode(Assessment, json.loads(json.dumps(Codec().encode(one)))) == one
+
+
+def test_every_control_of_the_catalogue_comes_back() -> None:
+    controls = catalogue.every_control()
+    assert [Codec().decode(Control, Codec().encode(control)) for control in controls] == list(controls)
+
+
+def test_a_type_may_stand_for_something_shorter() -> None:
+    codec = Codec({Small: (lambda small: small.name, Small)})
+    encoded = codec.encode(ONE)
+    assert encoded["parts"] == {"x": ["y"]}
+    assert codec.decode(Everything, encoded) == ONE
+
+
+def test_a_type_that_cannot_be_stored_is_a_defect() -> None:
+    with pytest.raises(TypeError, match="cannot store"):
+        Codec().encode({1, 2})

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history import History
+from tests.unit.history.conftest import put, record
+from tests.unit.reports.conftest import assessment, gone
+
+SIZE = 100_000
+HOSTS = [assessment("a"), assessment("b"), gone("c")]
+
+
+@pytest.fixture
+def facts(snapshot: Callable[[str], Path]) -> dict[str, Path]:
+    """Snapshots that do not compress: random digits."""
+    path = snapshot("".join(random.Random(1).choices("0123456789abcdef", k=SIZE)))
+    return dict.fromkeys(("a", "b"), path)
+
+
+def assert_whole(history: History, *ids: str) -> None:
+    """These runs are there with everything in them, and nothing else is."""
+    assert [run.id for run in history.runs()] == list(ids)
+    for run in history.runs():
+        assert list(run.assessments()) == HOSTS
+        assert [host for host, facts in run.snapshots() if len(facts) == SIZE] == ["a", "b"]
+    assert sorted(path.name for path in (history.path / "runs").iterdir()) == sorted(ids)
+    assert not list((history.path / "staging").iterdir())
+
+
+def child(work: Callable[[], object]) -> int:
+    """A process that does some work; its identifier."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+
+
+def kill_at_line(number: int) -> Callable[[FrameType, str, Any], Any]:
+    """Traces this process, and kills it at this line of the history's code."""
+    left = number
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        if "hardener/history" not in frame.f_code.co_filename:
+            return None
+        left -= event == "line"
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    return trace
+
+
+def test_what_is_not_finished_leaves_nothing(history: History, facts: dict[str, Path]) -> None:
+    put(history, "one", HOSTS, snapshots=facts)
+    with history.begin() as recording:
+        recording.keep("a", facts["a"])
+        recording.add(HOSTS[0])
+    assert_whole(history, "one")
+
+
+@pytest.mark.parametrize("share", [number / 16 for number in range(17)])
+def test_killed_at_any_line_the_rest_is_whole(history: History, facts: dict[str, Path], share: float) -> None:
+    put(history, "one", HOSTS, snapshots=facts)
+    lines = 0
+
+    def count(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal lines
+        if "hardener/history" in frame.f_code.co_filename:
+            lines += event == "line"
+            return count
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    put(history, "two", HOSTS, snapshots=facts)
+    sys.settrace(before)
+
+    def killed() -> None:
+        sys.settrace(kill_at_line(int(share * lines)))
+        put(history, "three", HOSTS, snapshots=facts)
+
+    _, status = os.waitpid(child(killed), 0)
+    assert os.WIFSIGNALED(status) or share == 1
+    ids = [run.id for run in history.runs()]
+    assert ids in (["two", "one"], ["three", "two", "one"])
+    put(history, "four", HOSTS, snapshots=facts)
+    assert_whole(history, "four", *ids)
+
+
+def test_killed_at_any_moment_the_rest_is_whole(history: History, facts: dict[str, Path]) -> None:
+    put(history, "one", HOSTS, snapshots=facts)
+
+    def record_on() -> None:
+        for number in range(1000):
+            put(history, f"{os.getpid()}-{number}", HOSTS, snapshots=facts)
+
+    kills = 0
+    while kills < 20 or history.run("latest").id == "one":
+        pid = child(record_on)
+        time.sleep(random.uniform(0.0, 0.1))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        for run in history.runs():
+            assert list(run.assessments()) == HOSTS
+        kills += 1
+    put(history, "last", HOSTS, snapshots=facts)
+    assert_whole(history, *(run.id for run in history.runs()))
+
+
+def test_many_at_once(history: History, facts: dict[str, Path]) -> None:
+    def three() -> None:
+        for number in range(3):
+            put(history, f"{os.getpid()}-{number}", HOSTS, snapshots=facts)
+
+    pids = [child(three) for _ in range(6)]
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 6
+    ids = [run.id for run in history.runs()]
+    assert sorted(ids) == sorted(f"{pid}-{number}" for pid in pids for number in range(3))
+    assert_whole(history, *ids)
+
+
+def test_a_run_in_progress_is_not_cleared_away(history: History, facts: dict[str, Path]) -> None:
+    with history.begin() as slow:
+        slow.keep("a", facts["a"])
+        put(history, "quick", HOSTS, snapshots=facts)
+        slow.keep("b", facts["b"])
+        for each in HOSTS:
+            slow.add(each)
+        slow.finish(record("slow"))
+    assert_whole(history, "slow", "quick")
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file may grow past this: writing fails as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 1000, 12_000, 20_000, 40_000, 60_000, 110_000, 150_000])
+def test_a_full_disk_costs_the_run_alone(history: History, facts: dict[str, Path], size: int) -> None:
+    put(history, "one", HOSTS, snapshots=facts)
+    ids = ["one"]
+    with full_disk(size):
+        try:
+            put(history, "two", HOSTS, snapshots=facts)
+            ids.insert(0, "two")
+        except HardenerError as error:
+            assert str(history.path) in str(error)  # noqa: PT017 - some sizes are enough
+    assert not ids[1:] or size > 50_000
+    put(history, "three", HOSTS, snapshots=facts)
+    assert_whole(history, "three", *ids)
+
+
+def test_the_same_run_twice_is_refused(history: History, facts: dict[str, Path]) -> None:
+    put(history, "one", HOSTS, snapshots=facts)
+    with pytest.raises(HardenerError, match=r"UNIQUE constraint failed: run\.id"):
+        put(history, "one", HOSTS)
+    assert_whole(history, "one")
+
+
+def test_a_snapshot_that_is_gone_is_an_error_that_names_it(history: History, tmp_path: Path) -> None:
+    with history.begin() as recording, pytest.raises(HardenerError, match="No such file"):
+        recording.keep("a", tmp_path / "gone.json")
+
+
+def test_controls_with_one_slug_keep_their_own_words(history: History) -> None:
+    one = assessment("a")
+    finding = one.findings[0]
+    reworded = dataclasses.replace(
+        finding, control=dataclasses.replace(finding.control, title="A newer title")
+    )
+    other = dataclasses.replace(one, host="b", findings=(reworded, *one.findings[1:]))
+    assert list(put(history, "one", [one, other, one]).assessments()) == [one, other, one]
+    assert len(history.run("one").controls) == len(one.findings) + 1

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history.retention import KEEP_DAYS, KEEP_RUNS, load
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", (KEEP_RUNS, KEEP_DAYS)),
+        ("keep_runs: 7\n", (7, KEEP_DAYS)),
+        ("keep_days: 0.5\nkeep_runs: 1\n", (1, 0.5)),
+        ("keep_days: 30", (KEEP_RUNS, 30.0)),
+    ],
+)
+def test_what_is_said_counts(tmp_path: Path, text: str, kept: tuple[int, float]) -> None:
+    path = tmp_path / "retention.yml"
+    path.write_text(text)
+    assert load(path) == kept
+
+
+def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path / "retention.yml") == (KEEP_RUNS, KEEP_DAYS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("keep_runs: 0", "keep_runs: .*greater"),
+        ("keep_days: forever", "keep_days: "),
+        ("keep_weeks: 3", "keep_weeks: "),
+        ("- 3", "the file: "),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "retention.yml"
+    path.write_text(text)
+    with pytest.raises(HardenerError, match=f"{path}.*{message}"):
+        load(path)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history import History
+from hardener.model import Status
+from tests.unit.history.conftest import NOW, put, record
+from tests.unit.reports.conftest import HOSTILE, assessment, gone, hostile_assessment
+
+
+def test_a_run_comes_back_exactly(history: History, snapshot: Callable[[str], Path]) -> None:
+    found = [assessment("b"), assessment("a"), gone("c"), *map(hostile_assessment, HOSTILE)]
+    run = put(history, "one", found, snapshots={"a": snapshot('{"a": 1}')})
+    assert list(run.assessments()) == found
+    assert list(run.snapshots()) == [("a", b'{"a": 1}')]
+    assert run.snapshot("a") == b'{"a": 1}'
+    assert run.snapshot("b") is None
+    assert run.record == record("one")
+    assert (run.hosts, run.unreachable) == (len(found), 1)
+    assert run.counts() == sum((each.counts() for each in found), Counter[Status]())
+
+
+def test_findings_are_counted_by_section(history: History) -> None:
+    run = put(history, assessments=[assessment("a"), gone("b")])
+    assert run.sections["images"] == {Status.MANUAL: 1, Status.ERROR: 1}
+    assert run.sections["host"] == {Status.FAIL: 1, Status.PASS: 1, Status.ERROR: 2}
+
+
+def test_runs_are_found_by_what_people_call_them(history: History) -> None:
+    for name in ("aaa1", "aaa2", "bbb1"):
+        put(history, name)
+    assert [run.id for run in history.runs()] == ["bbb1", "aaa2", "aaa1"]
+    assert history.run("latest").id == "bbb1"
+    assert history.run("latest~2").id == "aaa1"
+    assert history.run("b").id == "bbb1"
+    with pytest.raises(HardenerError, match=r"2 runs are called 'aaa'.*aaa1"):
+        history.run("aaa")
+
+
+@pytest.mark.parametrize("name", ["", "zzz", "latest~3", "latest~", "%", "'; DROP TABLE run; --", "../runs"])
+def test_a_name_that_no_run_has(history: History, name: str) -> None:
+    put(history, "a")
+    with pytest.raises(HardenerError, match=r"there is no run.*1 are kept"):
+        history.run(name)
+
+
+def test_an_empty_history_says_so_and_is_not_made(history: History) -> None:
+    assert list(history.runs()) == []
+    with pytest.raises(HardenerError, match="none is kept in"):
+        history.run("latest")
+    assert not history.path.exists()
+
+
+def test_only_the_owner_reads_it(history: History, snapshot: Callable[[str], Path]) -> None:
+    put(history, snapshots={"db01.example.com": snapshot("{}")})
+    for path in (history.path, *history.path.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_folder_that_others_can_write_is_refused_and_left_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(HardenerError, match="others can write"):
+        History(tmp_path).begin()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HardenerError, match="Not a directory"):
+        History(tmp_path / "file" / "home").begin()
+
+
+def test_a_database_that_is_none(history: History) -> None:
+    put(history)
+    (history.path / "history.sqlite3").write_bytes(b"no database at all, and long enough to see it" * 100)
+    with pytest.raises(HardenerError, match="file is not a database"):
+        history.begin()
+
+
+def test_the_baseline_is_a_name_that_moves(history: History) -> None:
+    put(history, "a")
+    put(history, "b")
+    with pytest.raises(HardenerError, match="there is no baseline"):
+        history.run("baseline")
+    history.set_baseline(history.run("a"))
+    assert history.run("baseline").id == "a"
+    history.set_baseline(history.run("b"))
+    assert history.run("baseline").id == "b"
+
+
+def test_the_oldest_runs_are_forgotten(history: History, snapshot: Callable[[str], Path]) -> None:
+    put(history, "old", ended=NOW - timedelta(days=401))
+    put(history, "base", ended=NOW - timedelta(days=401))
+    history.set_baseline(history.run("base"))
+    (history.path / "retention.yml").write_text("keep_runs: 2\n")
+    for name in ("a", "b", "c"):
+        put(history, name, snapshots={"db01.example.com": snapshot("{}")})
+    assert [run.id for run in history.runs()] == ["c", "b", "base"]
+    assert sorted(path.name for path in (history.path / "runs").iterdir()) == ["b", "base", "c"]
+    assert history.run("base").controls
