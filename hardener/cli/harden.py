@@ -96,6 +96,7 @@ def harden(
             plans = [
                 each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)
             ]
+            _see_all_there(reviewed or {}, plans, limit=hosts.limit)
             announce(plans)
         return change(
             fleet,
@@ -127,3 +128,17 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
                     f"{line(plan.host)}: the plan would repair by {variable} what is waived",
                     hint="make it anew: `hardener plan --json`",
                 )
+
+
+def _see_all_there(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:
+    """See that no host of a reviewed plan is passed over, but for those that were left out on purpose.
+
+    Raises:
+        HardenerError: one is.
+    """
+    missing = sorted(reviewed.keys() - {plan.host for plan in plans})
+    if missing and not limit:
+        raise HardenerError(
+            f"the plan is for hosts that the inventory does not have: {line(', '.join(missing))}",
+            hint="--limit applies it to some of its hosts",
+        )

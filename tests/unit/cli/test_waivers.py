@@ -157,7 +157,7 @@ def test_a_plan_from_before_the_waiver_is_refused(
     }
     fleet.converge = lambda host: {
         "outcome": "changed",
-        "plan": "ab",
+        "plan": "ab" * 32,
         "allow": "daemon-restart",
         "documents": [document],
         "msg": "",
