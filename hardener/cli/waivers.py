@@ -113,6 +113,8 @@ def add(
         --approved-by "J. Doe" --ticket SEC-123 --expires 2027-05-25
     """  # noqa: D301 - click reads the \b
     from hardener import catalogue
+    from hardener.decisions.document import parse
+    from hardener.decisions.waivers import waivers_of
     from hardener.decisions.writing import Fields, with_waiver
     from hardener.reports.interface import write_text
 
@@ -133,6 +135,8 @@ def add(
     }
     data = with_waiver(_content(file), fields, path=file, today=today)
     write_text(file, data.decode(), shared=True)
+    *_, written = waivers_of(parse(data, file), today).entries
+    click.echo(f"{line(str(file))}: {written.id}", err=True)
 
 
 def _decisions(document: Document, today: date) -> tuple[str, Waivers | Attestations]:

@@ -267,9 +267,10 @@ UNTIL = ("--expires", (TODAY + timedelta(days=30)).isoformat())
 
 def test_add_writes_what_lint_likes(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
-    for _ in range(2):
+    for name in ("W-001", "W-002"):
         result = hardener("waivers", "add", str(path), *ADD, *UNTIL)
-        assert (result.exit_code, result.output) == (0, "")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"{path}: {name}\n"
     assert hardener("waivers", "lint", str(path)).exit_code == 0
     text = path.read_text()
     assert "id: W-002\n    control: container-no-docker-sock\n    hosts: [web1]\n" in text
