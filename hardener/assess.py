@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from hardener.checks import Check, all_checks
 from hardener.model import Assessment, Control, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 _NOT_STANDING = ("rolled_back", "rollback_failed", "unconfirmed")
+_NAMED = 5  # variables
 SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
 
@@ -75,5 +77,13 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
             summary["docker"] = "not answering" if snapshot.engine_installed else "none"
     with suppress(FactUnavailable, AttributeError, TypeError, LookupError):
         if (run := snapshot.last_run) and run["outcome"] in _NOT_STANDING:
-            summary["last_run"] = f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}"
+            summary["last_run"] = _not_standing(run)
     return summary
+
+
+def _not_standing(run: Mapping[str, Any]) -> str:
+    """How a run ended, why, and what it had been about."""
+    names = list(map(str, run.get("documents", ())))
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    what = f" ({', '.join([*names[:_NAMED], *more])})" if names else ""
+    return f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{what}"

@@ -14,6 +14,8 @@ class ExitCode(IntEnum):
     NOT_COMPLIANT = 3
     INCOMPLETE = 4
     ROLLED_BACK = 5
+    DRIFTED = 6
+    REPAIRED = 7
     INTERRUPTED = 130
 
 

@@ -16,15 +16,22 @@ import click
 from hardener import __version__
 from hardener.cli.assess import assess
 from hardener.cli.audit import audit
+from hardener.cli.baseline import baseline
 from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.controls import controls
+from hardener.cli.diff import diff
+from hardener.cli.drift import drift
 from hardener.cli.evidence import evidence
 from hardener.cli.explain import explain
 from hardener.cli.harden import harden
 from hardener.cli.lab import lab
 from hardener.cli.plan import plan
 from hardener.cli.provision import provision
+from hardener.cli.report import report
 from hardener.cli.rollback import rollback
+from hardener.cli.runs import runs
+from hardener.cli.show import show
+from hardener.cli.trend import trend
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -103,9 +110,29 @@ def main() -> None:
       3    not compliant: a control fails
       4    incomplete: nothing fails, but a host or a control could not be evaluated
       5    rolled back: a change broke a host and was undone
+      6    drifted: something is worse than it was (`hardener drift`)
+      7    repaired: something had drifted, and is as it was again
       130  interrupted
     """  # noqa: D301 - click reads the \b
 
 
-for _verb in (audit, plan, harden, provision, rollback, assess, explain, controls, evidence, lab):
+for _verb in (
+    audit,
+    plan,
+    harden,
+    provision,
+    drift,
+    rollback,
+    runs,
+    show,
+    diff,
+    trend,
+    report,
+    evidence,
+    baseline,
+    assess,
+    explain,
+    controls,
+    lab,
+):
     main.add_command(_verb)

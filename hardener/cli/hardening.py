@@ -16,7 +16,14 @@ from hardener.reports.planfile import Reviewed
 from hardener.text import line
 
 # What a script must hear of first comes last.
-SEVERITY = (ExitCode.COMPLIANT, ExitCode.INCOMPLETE, ExitCode.NOT_COMPLIANT, ExitCode.ROLLED_BACK)
+SEVERITY = (
+    ExitCode.COMPLIANT,
+    ExitCode.REPAIRED,
+    ExitCode.INCOMPLETE,
+    ExitCode.NOT_COMPLIANT,
+    ExitCode.DRIFTED,
+    ExitCode.ROLLED_BACK,
+)
 
 _HOSTS_NAMED = 5
 _ROLLED_BACK = frozenset({"rolled_back", "rollback_failed", "unconfirmed"})
@@ -148,4 +155,4 @@ def tell_left(outlooks: Sequence[Outlook]) -> None:
             if decision.fate in _LEFT:
                 slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
                 what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
-                click.echo(f"{line(each.host)}: {what}: {line(decision.reason)}", err=True)
+                click.echo(f"{line(each.host)}: {what}: {line(decision.reason, 2000)}", err=True)

@@ -63,6 +63,10 @@ class Recorder:
             except HardenerError as error:
                 self._give_up(error)
 
+    def snapshot(self, host: str) -> bytes | None:
+        """The snapshot that was kept of a host; None where none was."""
+        return self._recording.snapshot(host) if self._recording else None
+
     def finish(self, verb: str, run: RunInfo, assessments: Iterable[Assessment], code: ExitCode) -> None:
         """Make it a run of the history.
 

@@ -94,6 +94,14 @@ class Recording:
             _compress(snapshot, self._folder / _SNAPSHOTS / name)
         self._files[host] = name
 
+    def snapshot(self, host: str) -> bytes | None:
+        """The snapshot of a host as it is kept; None where it is not."""
+        file = self._files.get(host)
+        if file is None:
+            return None
+        with self._guarded():
+            return gzip.decompress((self._folder / _SNAPSHOTS / file).read_bytes())
+
     def add(self, assessment: Assessment) -> None:
         """Add what was found on a host; hosts come in the order of the reports."""
         self._hosts += 1

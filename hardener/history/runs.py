@@ -75,6 +75,14 @@ class StoredRun:
                 connection.execute("SELECT assessment FROM host WHERE run = ? ORDER BY place", (self.number,))
             )
 
+    def names(self) -> Iterator[str]:
+        """The names of the hosts, in the order of the reports."""
+        with self._reading() as connection:
+            for (name,) in connection.execute(
+                "SELECT name FROM host WHERE run = ? ORDER BY place", (self.number,)
+            ):
+                yield name
+
     def assessment(self, host: str) -> Assessment | None:
         """What was found on one host; None where it was not part of the run."""
         with self._reading() as connection:
@@ -112,10 +120,13 @@ class StoredRun:
             ).fetchone()
         return tuple(codec.decode(Control, each) for each in unpack(packed))
 
+    @cached_property
+    def _codec(self) -> Codec:
+        return Codec({Control: (_no_encoder, self.controls.__getitem__)})
+
     def _decoded(self, rows: Iterator[tuple[bytes]]) -> Iterator[Assessment]:
-        codec = Codec({Control: (_no_encoder, self.controls.__getitem__)})
         for (packed,) in rows:
-            yield codec.decode(Assessment, unpack(packed))
+            yield self._codec.decode(Assessment, unpack(packed))
 
     def _snapshot(self, file: str) -> bytes:
         path = self._home.runs / self.id / file

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from hardener.errors import HardenerError
@@ -81,6 +82,16 @@ class History:
         kept = sum(1 for _ in self.runs())
         hint = f"{kept} are kept; `hardener runs` lists them" if kept else f"none is kept in {self.path}"
         raise HardenerError(f"there is no run {called}", hint=hint)
+
+    def series(self, run: StoredRun, most: int) -> list[StoredRun]:
+        """A run and those before it over the same inventory by the same controls, the oldest first."""
+
+        def what(each: StoredRun) -> object:
+            record = each.record
+            return record.inventory, record.limit, record.info.benchmark, record.level, record.only
+
+        earlier = (each for each in self.runs() if each.number <= run.number and what(each) == what(run))
+        return list(islice(earlier, most))[::-1]
 
     def baseline(self, inventory: str) -> StoredRun | None:
         """The run that drift of an inventory is measured against, where somebody has chosen one."""

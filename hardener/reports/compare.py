@@ -67,6 +67,7 @@ class Comparison:
         self.after: Counter[Status] = Counter()
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
         self.not_compared: list[tuple[str, str]] = []  # host, why
+        self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
         self._changes: dict[tuple[str, Status, Status], Change] = {}
 
     def add(self, before: Assessment, after: Assessment) -> None:
@@ -82,6 +83,8 @@ class Comparison:
         self.hosts += 1
         self.first = self.first or after
         self.benchmark = self.benchmark or after.benchmark
+        if last_run := after.facts.get("last_run"):
+            self.last_runs.append((line(after.host), line(last_run)))
         gone = _unreachable(before, after)
         if gone:
             self.not_compared.append((line(after.host), line(gone)))

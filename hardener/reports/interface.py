@@ -88,6 +88,13 @@ def write_reports(assessments: Iterable[Assessment], reports: Mapping[Path, Repo
             output.discard()
 
 
+def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
+    """The text of a report, piece by piece, for what is no file."""
+    yield report.begin()
+    yield from map(report.host, assessments)
+    yield from report.end()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file that is no report of assessments, with the same care.
 

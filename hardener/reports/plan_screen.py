@@ -84,7 +84,7 @@ def _decisions(decisions: Sequence[Decision], benchmark: str) -> Table:
 
 def _changes(outlook: Outlook) -> Iterator[RenderableType]:
     for change in outlook.changes:
-        yield Padding(Text(f"{change['what']} {line(str(change['path']))}", style="bold"), (1, 1, 0, 1))
+        yield Padding(Text(line(f"{change['what']} {change['path']}"), style="bold"), (1, 1, 0, 1))
         for text in block(str(change["diff"])).rstrip("\n").split("\n"):
             yield Text(f" {text}", style=_DIFF.get(text[:1], ""))
     for number, activation in enumerate(outlook.activations):

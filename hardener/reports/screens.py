@@ -68,7 +68,7 @@ def summary_screen(summary: Summary, files: Mapping[str, Path]) -> RenderableTyp
         *_hosts("The last change does not stand", summary.last_runs),
         *_hosts("Unreachable: all their controls count as errors", summary.unreachable),
         *_manual(summary),
-        *_files(files),
+        *files_written(files),
     )
 
 
@@ -81,13 +81,14 @@ def comparison_screen(comparison: Comparison, files: Mapping[str, Path]) -> Rend
         *_result(comparison),
         _comparison_table(comparison),
         _key(),
+        *_hosts("The last change does not stand", comparison.last_runs),
         *_hosts("Not compared", comparison.not_compared),
         *(
             part
             for outcome in _OUTCOME
             for part in _changes(outcome, comparison.changes(outcome), comparison.hosts)
         ),
-        *_files(files),
+        *files_written(files),
     )
 
 
@@ -171,7 +172,8 @@ def _hosts(title: str, hosts: Sequence[tuple[str, str]]) -> Iterator[RenderableT
         yield Padding(Text("\n".join(shown)), (0, 1))
 
 
-def _files(files: Mapping[str, Path]) -> Iterator[RenderableType]:
+def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
+    """The files, by what they are called."""
     if files:
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, path in files.items():

@@ -22,8 +22,10 @@ from hardener.reports.summary import Summary
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hardener.drift import Drift
+
 _NO_FILES: Mapping[str, Path] = MappingProxyType({})
-_PLAIN = str.maketrans({"█": "#", "▒": "-", "·": ".", "→": ">", "✔": "+", "✘": "x", "…": "~"})
+_PLAIN = str.maketrans("█▒·→✔✘…▼▁▂▃▄▅▆▇", "#-.>+x~v__..--=")
 
 
 def console(stream: TextIO, *, width: int | None = None) -> Console:
@@ -65,6 +67,20 @@ def show_comparison(
     from hardener.reports.screens import comparison_screen  # noqa: PLC0415
 
     console.print(comparison_screen(comparison, files))
+
+
+def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str, Path] = _NO_FILES) -> None:
+    """Show what moved between two runs.
+
+    Args:
+        drift: what moved.
+        console: where to.
+        title: between which runs.
+        files: what was written, by what it is called.
+    """
+    from hardener.reports.drift_screen import drift_screen  # noqa: PLC0415
+
+    console.print(drift_screen(drift, title, files))
 
 
 def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:

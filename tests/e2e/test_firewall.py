@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from hardener import lab
+from tests.e2e.reboot import reboot
 
 ROLES = Path(__file__).parents[2] / "roles"
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -141,20 +141,6 @@ def ours(guest: lab.Guest) -> list[str]:
     return [line for line in loaded(guest) if "HARDENER" in line]
 
 
-def rebooted(guest: lab.Guest) -> None:
-    """Restart the host, and wait until its services are up."""
-    boot = shell(guest, "cat /proc/sys/kernel/random/boot_id")
-    guest.ssh("systemctl", "reboot", check=False)
-    deadline = time.monotonic() + 400
-    while time.monotonic() < deadline:
-        now = guest.ssh("cat", "/proc/sys/kernel/random/boot_id", check=False).stdout
-        if now and now != boot:
-            guest.ssh("systemctl", "is-system-running", "--wait", check=False)
-            return
-        time.sleep(3)
-    pytest.fail("the host did not come back")
-
-
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itself(
     boot: Boot, release: str, tmp_path: Path, run: Callable[..., dict[str, Any]]
@@ -177,7 +163,7 @@ def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itsel
     assert reached(guest) == AFTER
     assert (run(guest)["outcome"], ours(guest)) == ("unchanged", rules)
 
-    rebooted(guest)
+    reboot(guest)
     shell(guest, NEIGHBOUR)
     shell(guest, "until docker inspect --format '{{.State.Running}}' web | grep -q true; do sleep 1; done")
     assert set(ours(guest)) == set(rules)
@@ -237,7 +223,7 @@ def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any
     assert run(guest)["outcome"] == "changed"
     assert "legacy" in shell(guest, "iptables --version")
     assert reached(guest) == AFTER
-    rebooted(guest)
+    reboot(guest)
     shell(guest, NEIGHBOUR)
     shell(guest, "until docker inspect --format '{{.State.Running}}' web | grep -q true; do sleep 1; done")
     assert reached(guest) == AFTER

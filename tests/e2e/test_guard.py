@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from hardener import lab
+from tests.e2e.reboot import wait_for_reboot
 from tests.e2e.test_converge import CONTAINER, PLAYBOOK, ROLES, killed, running, shell, until
 
 Boot = Callable[[str], lab.Guest]
@@ -171,18 +171,6 @@ def settled(guest: lab.Guest) -> None:
     until(guest, "systemctl list-units --all --plain --no-legend 'hardener-*' | wc -l", "0\n")
 
 
-def came_back(guest: lab.Guest, boot: str) -> None:
-    """Wait until a host has started anew; who asks while it falls gets no answer at all."""
-    deadline = time.monotonic() + 400
-    while time.monotonic() < deadline:
-        with suppress(subprocess.TimeoutExpired):
-            now = guest.ssh("cat", "/proc/sys/kernel/random/boot_id", check=False, timeout=15).stdout
-            if now not in ("", boot):
-                return
-        time.sleep(1)
-    pytest.fail("the host did not come back")
-
-
 def background(guest: lab.Guest, script: str) -> None:
     """Have the guest do something by itself, whatever becomes of us."""
     guest.ssh("systemd-run", "--quiet", "--collect", "sh", "-c", script)
@@ -291,6 +279,50 @@ def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
     assert shell(host, "systemctl is-active docker ssh") == "active\nactive\n"
 
 
+NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # nobody can know before the engine tries
+
+
+def test_an_engine_that_does_not_start_is_put_right_when_everybody_is_dead(
+    host: lab.Guest, tmp_path: Path
+) -> None:
+    settled(host)
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    process = Play(host, tmp_path, engine(**NOT_HERE)).start()
+    host.ssh(
+        "sh", "-c", once("journalctl --unit=docker --since=-1min | grep -q 'failed to start metrics server'")
+    )
+    shell(host, "systemctl kill --signal=KILL 'hardener-*.scope'")
+    killed(process)
+    assert "metrics-addr" in shell(host, f"cat {DAEMON_JSON}")
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["outcome"] == "rolled_back"
+
+
+def test_a_second_controller_is_turned_away_and_says_why(host: lab.Guest, tmp_path: Path) -> None:
+    settled(host)
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    first = Play(host, tmp_path, engine(**{"default-shm-size": "55M"}), timeout=600)
+    process = first.start()
+    host.ssh("sh", "-c", once(JOURNAL))
+    shell(host, "systemctl kill --signal=STOP 'hardener-*.scope'")
+    report = tmp_path / "report.json"
+    only = ["--only", "daemon-no-new-privileges", "--json", str(report)]
+    second = hardener(host, "harden", *only)
+    shell(host, "systemctl kill --signal=CONT 'hardener-*.scope'")
+    assert second.returncode == 3, second.stderr
+    assert "another run is changing this host (pid " in second.stderr
+    assert "try again later" in second.stderr
+    (finding,) = json.loads(report.read_text())["hosts"][0]["findings"]
+    assert finding["status"] == "fail"
+    assert first.result(process)["outcome"] == "changed"
+    assert hardener(host, "rollback").returncode == 0
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+
+
 @pytest.mark.parametrize(("seconds", "outcome"), [(30, "changed"), (100, "rolled_back")])
 def test_a_network_that_is_cut_while_the_host_changes(
     host: lab.Guest, tmp_path: Path, seconds: int, outcome: str
@@ -329,16 +361,22 @@ def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
     assert record(host)["reason"] == f"not confirmed within {TIMEOUT} s"
 
 
-def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path) -> None:
+READ_ONLY = {
+    "/etc": f"{DAEMON_JSON} is on a file system that is mounted read-only",
+    "/etc/systemd": "the guard cannot be armed: /etc/systemd/system",
+}
+
+
+@pytest.mark.parametrize("folder", READ_ONLY)
+def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path, folder: str) -> None:
     before = shell(host, STATE)
-    shell(host, "mount --bind /etc /etc && mount -o remount,ro,bind /etc")
+    shell(host, f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}")
     try:
         done = Play(host, tmp_path, engine(**{"default-shm-size": "88M"})).result()
     finally:
-        shell(host, "umount /etc")
+        shell(host, f"umount {folder}")
     assert done["outcome"] == "refused", done
-    assert "the guard cannot be armed: /etc/systemd/system" in done["reason"]
-    assert "Read-only file system" in done["reason"]
+    assert READ_ONLY[folder] in done["reason"]
     settled(host)
     assert shell(host, STATE) == before
 
@@ -368,9 +406,8 @@ def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(boot: Boot, 
     locked_out = packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])
     play = Play(guest, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
     process = play.start()
-    came_back(guest, name)
+    wait_for_reboot(guest, name)
     killed(process)
-    until(guest, "systemctl is-active multi-user.target", "active\n")
     until(guest, "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '", "job web ")
     assert shell(guest, STATE) == before
     found = record(guest)

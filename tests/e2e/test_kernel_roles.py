@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from hardener import lab
 from tests.e2e.conftest import Boot
+from tests.e2e.reboot import reboot
 from tests.e2e.test_converge import Run
 
 ROLES = ("kernel", "apparmor")
@@ -84,22 +84,6 @@ def verdicts(guest: lab.Guest, folder: Path) -> dict[str, str]:
     subprocess.run([*audit, *only, "--json", str(report)], check=True)
     (found,) = json.loads(report.read_text())["hosts"]
     return {finding["slug"]: finding["status"] for finding in found["findings"]}
-
-
-def reboot(guest: lab.Guest) -> None:
-    before = shell(guest, "cat /proc/sys/kernel/random/boot_id")
-    guest.ssh("systemctl", "reboot", check=False)
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        time.sleep(2)
-        try:
-            found = guest.ssh("sh", "-c", "cat /proc/sys/kernel/random/boot_id", check=False, timeout=20)
-        except subprocess.TimeoutExpired:
-            continue
-        if found.returncode == 0 and found.stdout != before:
-            guest.ssh("sh", "-c", "systemctl is-system-running --wait", check=False)
-            return
-    raise AssertionError("the guest did not come back")
 
 
 def test_a_value_that_the_kernel_refuses_takes_everything_back(host: lab.Guest, run: Runs) -> None:

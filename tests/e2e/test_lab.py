@@ -12,6 +12,7 @@ import pytest
 from hardener import lab
 from hardener.lab import qemu
 from tests.e2e.conftest import Boot
+from tests.e2e.reboot import reboot
 
 DOCKER = {"12": "20.10.", "13": "26.1.", "testing": "28."}
 
@@ -102,15 +103,8 @@ def test_two_guests_live_apart_and_each_starts_pristine(boot: Boot) -> None:
 
 def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:
     guest = boot("13")
-    before = guest.ssh("cat", "/proc/sys/kernel/random/boot_id").stdout
     guest.ssh("touch", "/root/kept", "/var/lib/docker/kept")
-    guest.ssh("systemctl", "reboot", check=False)
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        now = guest.ssh("cat", "/proc/sys/kernel/random/boot_id", check=False)
-        if now.returncode == 0 and now.stdout != before:
-            break
-        time.sleep(1)
+    reboot(guest)
     guest.ssh("test", "-e", "/root/kept", "-a", "-e", "/var/lib/docker/kept")
     assert data_disk(guest) == "/dev/vdb /var/lib/docker ext4"
 

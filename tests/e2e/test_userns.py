@@ -16,6 +16,7 @@ import yaml
 
 from hardener import lab
 from tests.e2e.conftest import Boot
+from tests.e2e.reboot import reboot
 
 ROLES = Path(__file__).parents[2] / "roles"
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -180,9 +181,8 @@ def test_everything_moves_along(host: Host) -> None:
 def test_a_reboot_later_it_is_the_same(host: Host) -> None:
     host.shell("docker update --restart always db writer tool job")
     before = host.held()
-    host.shell("systemctl reboot")
-    deadline = time.monotonic() + 300
-    time.sleep(10)
+    reboot(host.guest)
+    deadline = time.monotonic() + 120
     while host.held() != before:
         assert time.monotonic() < deadline, host.held()
         time.sleep(3)

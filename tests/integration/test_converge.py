@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -28,6 +29,20 @@ from host_converge import main
 main.FOLDER = sys.argv[2]
 print(json.dumps(main.converge(json.load(sys.stdin))))
 """
+
+
+def action() -> Any:
+    """The control node's part."""
+    path = ROLES / "converge" / "action_plugins" / "converge.py"
+    spec = importlib.util.spec_from_file_location("role_converge", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ACTION = action()
 
 
 class Host:
@@ -64,13 +79,17 @@ class Host:
     def converge(self, *resources: dict[str, Any], **document: Any) -> dict[str, Any]:
         """Converge and wait for the result."""
         self.start(*resources, **document).wait()
-        result: dict[str, Any] = json.loads(self.answer.read_text())
-        return result
+        return self.result()
 
     def converge_all(self, documents: Sequence[dict[str, Any]], **request: Any) -> dict[str, Any]:
         """Converge several documents and wait for the result."""
         self.begin({"documents": list(documents), **request}).wait()
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        """What the control node makes of the answer: nothing of it is lost there."""
         result: dict[str, Any] = json.loads(self.answer.read_text())
+        assert ACTION._shaped(result, ACTION._ANSWER) == result
         return result
 
     def file(self, name: str, content: str) -> dict[str, Any]:

@@ -113,7 +113,9 @@ def test_a_container_that_begins_to_restart_is_seen(engine: Dockerd) -> None:
         found, _ = health.compare(seen, seconds=0)
     assert found[0] == "ended and restarted: 1 containers (app)"
     again = picture(engine)
-    assert again["containers"] == {next(iter(seen["containers"])): {"name": "app", "restarts": -1}}
+    assert again["containers"] == {
+        next(iter(seen["containers"])): {"name": "app", "restarts": -1, "task": False}
+    }
 
 
 def gateway(engine: Dockerd) -> str:

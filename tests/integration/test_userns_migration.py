@@ -349,7 +349,7 @@ def test_what_is_left_behind_is_there_again_afterwards(host: Host) -> None:
 def test_who_cannot_move_is_named_and_nothing_happens(host: Host) -> None:
     before = host.state()
     refused = host.converge(exempt=[])
-    assert "tool needs the host's user namespace" in refused["documents"][0]["reason"]
+    assert "tool needs the host's user namespace" in refused["reason"]
     assert unequal(host.state(), before) == []
     assert not (host.engine.data_root / f"{BASE}.{BASE}").exists()
 

@@ -132,3 +132,13 @@ def test_a_host_whose_last_change_does_not_stand_says_so(
     earlier = {**run, "outcome": "rolled_back"}
     snapshot = make(**{"hardener.runs": {"runs": [run, earlier], "unfinished": None}})
     assert assess(snapshot, controls, benchmark=BENCHMARK).facts.get("last_run") == said
+
+
+@pytest.mark.parametrize(
+    ("names", "what"), [(["a", "b"], "(a, b)"), (list("abcdefg"), "(a, b, c, d, e, and 2 more)")]
+)
+def test_what_was_rolled_back_is_told_too(controls: tuple[Control, ...], names: list[str], what: str) -> None:
+    run = {"run": "r", "outcome": "rolled_back", "reason": "no ssh", "who": "", "documents": names}
+    snapshot = make(**{"hardener.runs": {"runs": [{**run, "armed": False}], "unfinished": None}})
+    facts = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts
+    assert facts["last_run"] == f"rolled back: no ssh {what}"

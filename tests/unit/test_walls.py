@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
-PURE = ("assess", "catalogue", "checks", "errors", "evidence", "model", "plan", "reports", "snapshot", "text")
+PURE = (
+    "assess",
+    "catalogue",
+    "checks",
+    "drift",
+    "errors",
+    "evidence",
+    "model",
+    "plan",
+    "reports",
+    "snapshot",
+    "text",
+)
 ON_HOST = ("collect", "converge")
 
 
@@ -89,6 +101,14 @@ def test_judging_knows_nothing_of_hosts_or_the_command_line(pure: str) -> None:
         if room(name) == pure:
             known = {room(imported) for imported in imports(source, name)}
             assert not known & {"fleet", "cli", "history", "lab"}, name
+
+
+def test_the_history_knows_nothing_of_hosts() -> None:
+    for name, source in MODULES.items():
+        if room(name) == "history":
+            assert not {room(imported) for imported in imports(source, name)} & {"fleet", "lab", "checks"}, (
+                name
+            )
 
 
 def test_nobody_imports_the_command_line() -> None:

@@ -27,7 +27,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,71 @@ _ALONE = (
 _CONNECT_TIMEOUT = 10
 _PAUSE = 2
 _GRACE = 60  # for a host that has just taken itself back
+# What the host returns; "?" ends a key that may be missing. Nothing else of it becomes a result: Ansible acts
+# on some of what it finds in one, and by `add_host` one host would set the variables of another.
+_TEXTS = [str]
+_PERHAPS_TEXT = (str, type(None))
+_PERHAPS_TIME = (int, float, type(None))
+_DOCUMENT = {
+    "name": str,
+    "state": frozenset({"change", "held", "refused", "unchanged"}),
+    "impact": frozenset(
+        {
+            "none",
+            "reload",
+            "daemon-restart",
+            "connectivity",
+            "containers-stop",
+            "containers-recreate",
+            "data-hidden",
+            "reboot",
+        }
+    ),
+    "reason": str,
+    "paths": _TEXTS,
+}
+_ACTIVATION = {
+    "name": str,
+    "action": str,
+    "why": _TEXTS,
+    "first?": str,
+    "stops?": _TEXTS,
+    "stay_down?": _TEXTS,
+    "recreates?": _TEXTS,
+    "leaves?": _TEXTS,
+}
+_RUN = {
+    "run": str,
+    "outcome": str,
+    "reason": _PERHAPS_TEXT,
+    "who": _PERHAPS_TEXT,
+    "started": _PERHAPS_TIME,
+    "ended": _PERHAPS_TIME,
+    "paths": _TEXTS,
+}
+_ANSWER = {
+    "outcome": str,
+    "changed?": bool,
+    "failed?": bool,
+    "reason?": str,
+    "run?": str,
+    "who?": str,
+    "plan?": str,
+    "allow?": str,
+    "recovered?": str,
+    "started?": _PERHAPS_TIME,
+    "ended?": _PERHAPS_TIME,
+    "confirmed?": _PERHAPS_TIME,
+    "notes?": _TEXTS,
+    "pending?": _TEXTS,
+    "refused?": _TEXTS,
+    "problems?": _TEXTS,
+    "documents?": [_DOCUMENT],
+    "changes?": [{"path": str, "what": str, "documents": _TEXTS}],
+    "diff?": [{"path": str, "prepared": str}],
+    "activations?": [(_ACTIVATION, str)],  # names alone, of a rollback
+    "runs?": [(_RUN, str)],
+}
 # What ssh says where no connection came about at all, so that nothing can have begun.
 _NEVER_THERE = (
     "ssh: connect to host",
@@ -124,9 +189,10 @@ class ActionModule(ActionBase):
         answer = self._host_script().run_script(
             source=_SOURCE, entry=entry, arguments=dict(arguments), task_vars=task_vars, timeout=timeout
         )
-        result = answer.result
-        if not isinstance(result, dict) or "outcome" not in result:
-            raise AnsibleActionFail("the host gave no result of the transaction")
+        try:
+            result: dict[str, Any] = _shaped(answer.result, _ANSWER)
+        except ValueError as error:
+            raise AnsibleActionFail(f"the host gave no result of the transaction: {error}") from None
         if answer.facts:
             result["ansible_facts"] = answer.facts
         return result
@@ -266,6 +332,33 @@ def _belongs(document: dict[str, Any], names: list[str]) -> bool:
     """Whether a document is one of those; or bears their role's name, to serve them or refuse them all."""
     own = str(document.get("name"))
     return any(name == own or name.startswith(f"{own}_") for name in names)
+
+
+def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
+    """As much of what a host returned as has a place in a shape.
+
+    Raises:
+        ValueError: it does not have that shape.
+    """
+    if isinstance(shape, dict) and isinstance(value, dict):
+        found = {}
+        for key, inner in shape.items():
+            name = key.removesuffix("?")
+            if name in value:
+                found[name] = _shaped(value[name], inner, name)
+            elif name == key:
+                raise ValueError(f"{where} has no {name}")
+        return found
+    if isinstance(shape, list) and isinstance(value, list):
+        return [_shaped(each, shape[0], where) for each in value]
+    if isinstance(shape, frozenset) and isinstance(value, str) and value in shape:
+        return value
+    for alternative in shape if isinstance(shape, tuple) else ():
+        with suppress(ValueError):
+            return _shaped(value, alternative, where)
+    if isinstance(shape, type) and isinstance(value, shape):
+        return value
+    raise ValueError(f"{where} is {str(value)[:40]!r}")
 
 
 def _said(error: Exception) -> str:

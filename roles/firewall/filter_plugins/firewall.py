@@ -316,7 +316,7 @@ def _services(name: str, raw: Sequence[Mapping[str, Any]], protocols: Sequence[s
             port = _port(where, entry.get("port"))
         elif entry.get("port") is not None:
             raise ValueError(f"{where}: {protocol} has no ports")
-        sources = _networks(f"{where}: sources", entry.get("sources") or ())
+        sources = _sources(where, entry)
         found.append(_Service(protocol, port, sources, _comment(where, entry)))
     return found
 
@@ -330,7 +330,7 @@ def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
         for end in ends:
             if end and not _INTERFACE.fullmatch(end):
                 raise ValueError(f"{where}: {end!r} is no name of an interface")
-        sources = _networks(f"{where}: sources", entry.get("sources") or ())
+        sources = _sources(where, entry)
         if not any(ends):
             raise ValueError(f"{where}: neither from nor to names an interface")
         found.append(_Path(ends[0], ends[1], sources, _comment(where, entry)))
@@ -356,9 +356,19 @@ def _port(where: str, raw: Any) -> str:
     return f"{first}:{last}" if last > first else str(first)
 
 
+def _sources(where: str, entry: Mapping[str, Any]) -> tuple[Network, ...]:
+    """Who may; a list that turned out empty must not open to everybody what was to be narrowed."""
+    if "sources" in entry and not entry["sources"]:
+        raise ValueError(f"{where}: sources is empty; leave it out where everybody is meant")
+    return _networks(f"{where}: sources", entry.get("sources", ()))
+
+
 def _networks(where: str, raw: Any) -> tuple[Network, ...]:
     if isinstance(raw, str):
         raise ValueError(f"{where} is a text; a list of addresses or networks is needed")
+    for network in raw:
+        if "%" in str(network):  # the zone of an IPv6 address, which may be any text at all
+            raise ValueError(f"{where}: {str(network)!r} names a zone, and packets come from none")
     try:
         return tuple(ip_network(str(network)) for network in raw)
     except ValueError as error:

@@ -10,6 +10,15 @@ from host_snapshot.bounds import Absent
 FIRST, SECOND = "20261125T040000Z-1b2c3d4e", "20261125T050000Z-00ffee00"
 
 
+CHANGES = [
+    {"path": "/x", "documents": ["b", 3]},
+    {"documents": ["a", "b"]},
+    {"documents": 7},
+    {"path": "/y"},
+    5,
+]
+
+
 def leave(folder: Path, run: str, record: object, *, armed: bool = False) -> None:
     backup = folder / "backups" / run
     backup.mkdir(parents=True)
@@ -24,9 +33,7 @@ def test_where_nothing_was_changed_there_is_nothing(tmp_path: Path) -> None:
 
 
 def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
-    leave(
-        tmp_path, FIRST, {"outcome": "changed", "who": "me@here", "started": 1.5, "changes": [{"path": "/x"}]}
-    )
+    leave(tmp_path, FIRST, {"outcome": "changed", "who": "me@here", "started": 1.5, "changes": CHANGES})
     leave(tmp_path, SECOND, {"outcome": "unconfirmed", "reason": "a\nb", "ended": 3}, armed=True)
     (tmp_path / "backups" / "somebody's own").mkdir()
     (tmp_path / "journal.json").write_text(
@@ -34,12 +41,21 @@ def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
     )
     assert runs.read(str(tmp_path)) == {
         "runs": [
-            {"run": SECOND, "outcome": "unconfirmed", "reason": "a b", "who": "", "ended": 3, "armed": True},
+            {
+                "run": SECOND,
+                "outcome": "unconfirmed",
+                "reason": "a b",
+                "who": "",
+                "documents": [],
+                "ended": 3,
+                "armed": True,
+            },
             {
                 "run": FIRST,
                 "outcome": "changed",
                 "reason": "",
                 "who": "me@here",
+                "documents": ["a", "b"],
                 "started": 1.5,
                 "armed": False,
             },
@@ -52,7 +68,9 @@ def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
 def test_a_record_that_a_full_disk_cut_off_is_no_error(tmp_path: Path, record: str) -> None:
     leave(tmp_path, FIRST, record)
     assert runs.read(str(tmp_path)) == {
-        "runs": [{"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}],
+        "runs": [
+            {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "documents": [], "armed": False}
+        ],
         "unfinished": None,
     }
 

@@ -226,6 +226,17 @@ def test_what_the_engine_says_is_told_with_the_files_name(monkeypatch: pytest.Mo
         validate({"icc": False})
 
 
+def test_what_the_engine_says_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = "in the configuration file: log-opts: (from flag: map[splunk-token:x1], from file: map[tag:x2])"
+    dockerd(monkeypatch, Outcome(1, "", f"specified both as a flag and {twice}"))
+    with pytest.raises(Refused, match="in the configuration file: log-opts") as refused:
+        validate({"icc": False})
+    assert "x1" not in str(refused.value)
+    dockerd(monkeypatch, Outcome(1, "", "invalid proxy http://user:x1@proxy"))
+    with pytest.raises(Refused, match=r"invalid proxy http://\*\*\*@proxy"):
+        validate({"icc": False})
+
+
 def test_an_engine_that_cannot_validate_has_its_keys_checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
     dockerd(monkeypatch, Outcome(125, "", "unknown flag: --validate"))
     validate({"icc": False, "default-shm-size": "64M"})

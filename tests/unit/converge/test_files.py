@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from host_converge import files
@@ -123,11 +125,52 @@ def test_missing_folders_are_named_outermost_first(tmp_path: Path) -> None:
     assert files.missing_directories(str(tmp_path / "a/b/c")) == [str(tmp_path / "a"), str(tmp_path / "a/b")]
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [(files._IMMUTABLE, "chattr -i it first"), (files._APPEND_ONLY, "chattr -a it first")],
+)
+def test_an_immutable_path_is_an_obstacle_to_what_touches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, said: str
+) -> None:
+    path, folder = tmp_path / "x" / "y", tmp_path / "x"
+    folder.mkdir()
+    path.write_bytes(b"")
+    os.mkfifo(folder / "pipe")
+    marked = [path]
+
+    def ioctl(handle: int, *_: object) -> bytes:
+        return struct.pack("Q", flags if Path(f"/proc/self/fd/{handle}").readlink() in marked else 0)
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    for replaced in (True, False):
+        assert files.obstacle(str(path), replaced=replaced) == f"somebody has made {path} immutable: {said}"
+        assert files.obstacle(str(folder / "pipe"), replaced=replaced) == ""
+    marked[:] = [folder]
+    assert files.obstacle(str(path), replaced=False) == ""
+    assert files.obstacle(str(path), replaced=True).startswith(f"somebody has made {folder} immutable")
+    assert files.obstacle(str(folder / "new/file"), replaced=True).startswith(f"somebody has made {folder}")
+
+
+def test_a_read_only_file_system_is_an_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert files.obstacle(str(tmp_path / "new"), replaced=True) == ""
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    said = files.obstacle(str(tmp_path / "new"), replaced=True)
+    assert said == f"{tmp_path} is on a file system that is mounted read-only"
+
+
 def acl(*entries: tuple[int, int, int]) -> bytes:
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
 
 
 def test_the_groups_own_permission_is_not_the_acls_mask() -> None:
     entries = acl((0x01, 6, 0), (0x02, 6, 1000), (0x04, 4, 0), (0x10, 6, 0), (0x20, 4, 0))
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0, entries)) == 4
     assert files.group_bits(State(FILE, b"", 0o664, 0, 0)) == 6
+
+
+def test_a_folder_hands_no_permissions_on(tmp_path: Path) -> None:
+    inherited = acl((0x01, 6, -1), (0x02, 6, 1000), (0x04, 6, -1), (0x10, 6, -1), (0x20, 4, -1))
+    os.setxattr(tmp_path, "system.posix_acl_default", inherited)
+    path = tmp_path / "key"
+    files.put(str(path), NOTHING, wanted(b"secret", 0o640))
+    assert state(path) == wanted(b"secret", 0o640)

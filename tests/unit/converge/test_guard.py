@@ -185,6 +185,29 @@ def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, sys
     assert record["reason"] == "the host was started anew before the run was confirmed"
 
 
+@pytest.mark.parametrize(
+    "reader",
+    [
+        *(
+            "systemd-sysctl.service",
+            "apparmor.service",
+            "network-pre.target",
+            "docker.socket",
+            "docker.service",
+        ),
+        *("audit-rules.service", "auditd.service"),  # the first alone loads them, from Debian 13 on
+        "hardener-firewall.service",
+    ],
+)
+def test_at_boot_it_comes_before_whoever_reads_what_it_puts_back(
+    host: Host, systemd: Systemd, reader: str
+) -> None:
+    change(host)
+    lines = (systemd.units / "hardener-guard.service").read_text().splitlines()
+    before = [word for line in lines if line.startswith("Before=") for word in line[7:].split()]
+    assert reader in before
+
+
 def test_at_boot_only_what_files_do_not_say_is_undone(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,3 +373,21 @@ def test_what_cannot_be_taken_back_at_once_is_tried_again(
     monkeypatch.setattr(time, "sleep", lambda _: stored.with_name("lost").rename(stored))
     watch._expired(host.store, run)
     assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
+
+
+def test_a_worker_that_is_dead_when_the_timer_fires_needs_no_more_time(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        host.write(name, "old")
+    interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    journal.enter(CHANGING, seconds=300)  # what the activation would have been given
+
+    def wait(_: float) -> None:
+        raise AssertionError("nobody is at work")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    watch._expired(host.store, journal.run)
+    assert (host.read("a"), Journal.find(host.store)) == ("old", None)

@@ -163,3 +163,29 @@ def test_runs_are_in_order_though_the_clock_was_set_back(host: Host, monkeypatch
     second = host.converge(host.file("x", "2"))["run"]
     assert first < second
     assert not second.startswith("2001")
+
+
+def test_a_mode_that_somebody_else_has_set_since_stays_and_is_told(host: Host) -> None:
+    host.write("x", "old")
+    host.write("y", "")
+    (host.folder / "y").chmod(0o666)
+    host.converge(host.file("x", "new"), {"kind": "attributes", "path": host.path("y"), "at_most": "0644"})
+    (host.folder / "x").chmod(0o600)
+    (host.folder / "y").chmod(0o600)
+    notes = [
+        f"owner and mode of {host.path(name)} were changed by somebody else meanwhile, and stay as they are"
+        for name in "yx"
+    ]
+    assert back(host, check=True)["notes"] == notes
+    assert back(host)["notes"] == notes
+    assert host.read("x") == "old"
+    assert [(host.folder / name).stat().st_mode & 0o777 for name in "xy"] == [0o600, 0o600]
+
+
+def test_what_somebody_else_has_put_in_the_place_of_a_file_stays(host: Host) -> None:
+    host.converge(host.file("x", "ours"))
+    (host.folder / "x").unlink()
+    (host.folder / "x").symlink_to("theirs")
+    note = f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"
+    assert back(host)["notes"] == [note]
+    assert (host.folder / "x").is_symlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_converge import files
 from host_converge.errors import Refused
 from host_converge.planning import Plan, printable, redacted
 
@@ -44,6 +45,25 @@ def test_a_private_key_is_in_no_diff_whoever_shows_it() -> None:
     assert redacted(f"before\n{KEY}after") == (
         "before\n-----BEGIN PRIVATE KEY-----\n***\n-----END PRIVATE KEY-----\nafter"
     )
+
+
+def test_what_cannot_be_changed_is_refused_before_anything_is(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def obstacle(path: str, *, replaced: bool) -> str:
+        asked.append((path, replaced))
+        return "it is immutable"
+
+    host.write("x", "old")
+    monkeypatch.setattr(files, "obstacle", obstacle)
+    with pytest.raises(Refused, match="x cannot be changed: it is immutable"):
+        host.plan(host.file("x", "new"))
+    with pytest.raises(Refused):
+        host.plan({"kind": "attributes", "path": host.path("x"), "at_most": "0400"})
+    assert asked == [(host.path("x"), True), (host.path("x"), False)]
+    assert host.plan({"kind": "attributes", "path": host.path("x"), "at_most": "0777"}).changes == []
 
 
 def test_an_absent_file_is_removed_once(host: Host) -> None:
@@ -188,6 +208,10 @@ def test_a_hostile_file_does_nothing_to_the_terminal_that_shows_its_diff(host: H
         ('"splunk-token": "abc-def"', "abc-def"),
         ('"my_Password":"it\\"s"', "it"),
         ('"AWS_SECRET": "x1x2"', "x1x2"),
+        ('"license_key": "x1x2"', "x1x2"),
+        ('"labels": ["a=b", "db_password=x1x2"]', "x1x2"),
+        ('"registry-mirrors": ["https://x1x2@mirror"]', "x1x2"),
+        ("Environment=HTTPS_PROXY=http://user:x1@x2@proxy:3128", "x2"),
     ],
 )
 def test_passwords_are_left_out_of_diffs(text: str, hidden: str) -> None:
@@ -209,6 +233,9 @@ def test_ordinary_text_is_shown_as_it_is() -> None:
         "://" * 60_000,
         '"passw' * 30_000,
         '"password": "' * 15_000,
+        "password=" * 20_000,
+        "://a" * 60_000,
+        "secret" * 40_000,
         "a\nb\n" * 100_000,
     ],
 )

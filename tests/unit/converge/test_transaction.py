@@ -4,11 +4,12 @@ import errno
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import activations, files
+from host_converge import activations, files, history
 from host_converge.activations.interface import Activation
 from host_converge.backup import KEPT, Journal
 from host_converge.errors import Failed, Refused
@@ -296,3 +297,60 @@ def test_only_the_plan_that_was_reviewed_is_applied(host: Host) -> None:
         host.converge(host.file("x", "2"), plan=plan)
     assert host.read("x") == "0"
     assert host.converge(host.file("x", "1"), plan=plan)["outcome"] == "changed"
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Something happens when the plan is made, and the backup too."""
+    begin = Journal.begin
+
+    def late(*arguments: Any, **named: Any) -> Journal:
+        happens()
+        return begin(*arguments, **named)
+
+    monkeypatch.setattr(Journal, "begin", late)
+
+
+@pytest.mark.parametrize("path", ["b", "new"])
+def test_what_somebody_changes_while_it_is_planned_is_not_lost(
+    host: Host, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    host.write("a", "old")
+    host.write("b", "old")
+    meanwhile(monkeypatch, lambda: host.write(path, "an admin's"))
+    done = host.converge(*(host.file(name, "ours") for name in ("a", "b", "new")))
+    assert done["outcome"] == "rolled_back"
+    assert done["reason"] == f"{host.path(path)} was changed by somebody else meanwhile: try again"
+    assert done["notes"] == [f"{host.path(path)} was changed by somebody else meanwhile, and stays as it is"]
+    assert (host.read("a"), host.read(path)) == ("old", "an admin's")
+
+
+def test_a_mode_that_somebody_sets_while_it_is_planned_is_not_lost(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("a", "")
+    (host.folder / "a").chmod(0o666)
+    meanwhile(monkeypatch, lambda: (host.folder / "a").chmod(0o000))
+    done = host.converge({"kind": "attributes", "path": host.path("a"), "at_most": "0600"})
+    assert (done["outcome"], (host.folder / "a").stat().st_mode & 0o777) == ("rolled_back", 0)
+    assert done["notes"] == [
+        f"owner and mode of {host.path('a')} were changed by somebody else meanwhile, and stay as they are"
+    ]
+
+
+@pytest.mark.parametrize("how", ["killed", "disk full"])
+def test_a_run_that_never_began_is_in_nobodys_way(
+    host: Host, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    host.converge(host.file("x", "1"))
+
+    def ends() -> None:
+        if how == "killed":
+            os.kill(os.getpid(), 9)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        meanwhile(patched, ends)
+        with pytest.raises((Failed, Refused), match=r"killed|No space"):
+            host.converge(host.file("x", "2"))
+    assert history.back_to(host.store, before="", who="", check=False)["outcome"] == "changed"
+    assert not (host.folder / "x").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Callable
@@ -196,3 +197,11 @@ def test_bars_fill_their_width_and_hide_nothing(amounts: list[int], width: int) 
 def test_controls_are_all_counted() -> None:
     total = next(line for line in summary_text(assessment()).splitlines() if line.startswith(" Total"))
     assert sum(int(word) for word in total.split() if word.isdigit()) == len(CONTROLS)
+
+
+def test_a_change_that_does_not_stand_is_told_after_hardening_too() -> None:
+    why = "rolled back: not confirmed within 180 s (firewall_inbound)"
+    after = dataclasses.replace(AFTER, facts={**AFTER.facts, "last_run": why})
+    shown = comparison_text([BEFORE], [after], width=120)
+    assert "The last change does not stand" in shown
+    assert why in shown

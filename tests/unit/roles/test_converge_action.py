@@ -20,6 +20,15 @@ UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "changes": [], "notes": ["a
 Answers = Callable[[str], Any]
 
 
+def plugin() -> Any:
+    spec = importlib.util.spec_from_file_location("role_converge", PLUGIN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class Clock:
     """Goes on when somebody sleeps."""
 
@@ -72,11 +81,7 @@ class Host:
         return dict(answer)
 
     def converge(self) -> dict[str, Any]:
-        spec = importlib.util.spec_from_file_location("role_converge", PLUGIN)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = plugin()
         action = object.__new__(module.ActionModule)
         action._connection = self.connection
         action._templar = SimpleNamespace(template=lambda value: value)
@@ -157,3 +162,43 @@ def test_a_worker_that_was_killed_is_taken_back_at_once(clock: Clock) -> None:
     found = host.converge()
     assert (found["outcome"], found["failed"]) == ("rolled_back", True)
     assert Host(clock, killed, {"outcome": "unknown"}).converge()["reason"] == killed["reason"]
+
+
+def answered(answer: Any) -> Any:
+    """What becomes of an answer of the host."""
+    module = plugin()
+    action = object.__new__(module.ActionModule)
+    script = SimpleNamespace(run_script=lambda **_: SimpleNamespace(result=answer, facts={}))
+    action._host_script = lambda: script
+    return action.ask("main:converge", {}, task_vars={})
+
+
+def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> None:
+    hostile = {
+        "add_host": {"host_name": "other", "host_vars": {"ansible_connection": "local"}},
+        "add_group": "all",
+        "ansible_facts": {"ansible_python_interpreter": "/tmp/x"},
+        "_ansible_no_log": True,
+        "changes": [{"path": "/a", "what": "write", "documents": ["a"], "more": 1}],
+    }
+    found = answered({"outcome": "changed", **hostile})
+    change = {"path": "/a", "what": "write", "documents": ["a"]}
+    assert found == {"outcome": "changed", "changes": [change]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "it is 'None'"),
+        ({"outcome": ["changed"]}, "outcome is"),
+        ({"changed": True}, "it has no outcome"),
+        ({"outcome": "changed", "notes": 7}, "notes is '7'"),
+        ({"outcome": "changed", "pending": ["a", None]}, "pending is 'None'"),
+        ({"outcome": "changed", "documents": [{"name": "a"}]}, "documents has no state"),
+        ({"outcome": "changed", "documents": [{"name": "a", "state": "\x1b[2J"}]}, r"state is '\\x1b\[2J'"),
+        ({"outcome": "changed", "runs": [{"run": "a"}]}, "runs is"),
+    ],
+)
+def test_an_answer_that_is_none_fails_that_host_alone(answer: Any, said: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=said):
+        answered(answer)

@@ -15,6 +15,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 FOLDER = "/var/lib/hardener"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
 _LAST = 10
+_DOCUMENTS = 200
 _RECORD = 4 * 1024 * 1024
 _TIMES = ("started", "ended", "confirmed")
 
@@ -44,9 +45,19 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "outcome": _text(record.get("outcome")) or "unknown",
         "reason": _text(record.get("reason")),
         "who": _text(record.get("who")),
+        "documents": _documents(record.get("changes")),
         **{key: record[key] for key in _TIMES if isinstance(record.get(key), (int, float))},
         "armed": os.path.exists(os.path.join(folder, "guard.pyz")),
     }
+
+
+def _documents(changes: Any) -> list[str]:
+    """What the run decided, by the names of the variables."""
+    found = set()
+    for change in changes if isinstance(changes, list) else ():
+        names = change.get("documents") if isinstance(change, dict) else ()
+        found.update(map(_text, names if isinstance(names, list) else ()))
+    return sorted(found - {""})[:_DOCUMENTS]
 
 
 def _unfinished(path: str) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from host_converge import files, system
 from host_converge.errors import Refused
-from host_converge.files import State
+from host_converge.files import ABSENT, FILE, State
 from host_converge.planning import Change, digest
 
 KEPT = 10
@@ -47,6 +47,7 @@ class Entry(NamedTuple):
     path: str
     before: State  # without content
     before_hash: str
+    after: State  # the same
     after_hash: str
     rewritten: bool
     stored: str  # file below the backup that holds the content; "" where there was none to keep
@@ -161,8 +162,10 @@ class Store:
         with open(os.path.join(self.backup_folder(run), entry.stored), "rb") as file:
             return entry.before._replace(content=file.read())
 
-    def forget(self, run: str) -> None:
-        """Remove the backup of a run that changed nothing."""
+    def never_began(self, run: str) -> None:
+        """Remove the journal and the backup of a run that changed nothing."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.journal_file)
         shutil.rmtree(self.backup_folder(run), ignore_errors=True)
 
     def prune(self, current: str) -> None:
@@ -197,20 +200,37 @@ class Store:
         with suppress(OSError):  # none there, or a read-only file system: then there can be none
             os.unlink(files.temporary_name(entry.path))
         now = files.read(entry.path, content=entry.rewritten)
-        if entry.rewritten:
-            found = digest(now.content)
-            if found not in (entry.before_hash, entry.after_hash, *written):
-                return [f"{entry.path} was changed by somebody else meanwhile, and stays as it is"]
-            before = self.state_before(run, entry)
-            if now != before:
-                files.put(entry.path, now, before)
+        then, note = self.goal(run, entry, now, written)
+        if now != then:
+            files.put(entry.path, now, then)
+            if now.content != then.content:
                 files.set_modified(entry.path, entry.modified)
-        elif now.exists and now != entry.before:
-            files.set_attributes(entry.path, entry.before)
         for folder in reversed(entry.made):
             with suppress(OSError):  # somebody else uses it by now
                 os.rmdir(folder)
-        return []
+        return [note] if note else []
+
+    def goal(self, run: str, entry: Entry, now: State, written: Sequence[str]) -> tuple[State, str]:
+        """What a path is to be once a run is taken back, and what of it stays by somebody else's hand.
+
+        Args:
+            run: the run.
+            entry: the path, in its manifest.
+            now: what is there.
+            written: hashes of contents that are ours beside those of the manifest.
+        """
+        if entry.rewritten:
+            ours = (entry.before_hash, entry.after_hash, *written)
+            if now.kind not in (FILE, ABSENT) or digest(now.content) not in ours:
+                return now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
+            then = self.state_before(run, entry)
+        else:
+            then = entry.before._replace(content=now.content) if now.exists else now
+        known = any(files.same_attributes(now, state) for state in (entry.before, entry.after))
+        if known or not (now.exists and then.exists):
+            return then, ""
+        note = f"owner and mode of {entry.path} were changed by somebody else meanwhile, and stay as they are"
+        return now._replace(content=then.content), note
 
 
 class Journal:
@@ -372,18 +392,10 @@ def write_json(path: str, data: object) -> None:
 
 
 def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:
-    before = change.before
     return {
         "path": change.path,
-        "before": {
-            "kind": before.kind,
-            "mode": f"{before.mode:04o}",
-            "uid": before.uid,
-            "gid": before.gid,
-            "acl": base64.b64encode(before.acl).decode(),
-            "sha256": digest(before.content),
-        },
-        "after": {"kind": change.after.kind, "sha256": digest(change.after.content)},
+        "before": _dump_state(change.before),
+        "after": _dump_state(change.after),
         "rewritten": change.rewrites,
         "stored": stored,
         "modified": files.modified(change.path),
@@ -391,24 +403,31 @@ def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _dump_state(state: State) -> dict[str, Any]:
+    return {
+        "kind": state.kind,
+        "mode": f"{state.mode:04o}",
+        "uid": state.uid,
+        "gid": state.gid,
+        "acl": base64.b64encode(state.acl).decode(),
+        "sha256": digest(state.content),
+    }
+
+
 def _load(raw: Mapping[str, Any]) -> Entry:
-    before = raw["before"]
-    state = State(
-        before["kind"],
-        None,
-        int(before["mode"], 8),
-        before["uid"],
-        before["gid"],
-        base64.b64decode(before["acl"]),
-    )
-    after = raw["after"]
+    before, after = raw["before"], raw["after"]
     return Entry(
         raw["path"],
-        state,
+        _load_state(before),
         before["sha256"],
+        _load_state(after),
         after["sha256"],
         raw["rewritten"],
         raw["stored"],
         raw["modified"],
         tuple(raw["made"]),
     )
+
+
+def _load_state(raw: Mapping[str, Any]) -> State:
+    return State(raw["kind"], None, int(raw["mode"], 8), raw["uid"], raw["gid"], base64.b64decode(raw["acl"]))

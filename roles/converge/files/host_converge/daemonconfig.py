@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator, Mapping
 from host_converge import daemonkeys, jsonkeys, plugins, seccompprofile, system
 from host_converge.engineapi import Engine, NoAnswer
 from host_converge.errors import Refused
+from host_converge.planning import redacted
 
 # Options that a driver takes beside those that belong to every driver; others are not checked here.
 _LOG_OPTIONS = {
@@ -268,7 +269,9 @@ def _said_by_dockerd(config: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         return ""
     if "unknown flag: --validate" in outcome.error:
         return daemonkeys.problem_before_23(config)
-    return outcome.said.replace(f"/proc/self/fd/{handle}", settings["config"])
+    # It names what is set twice with both values, the secret ones too.
+    said = outcome.said.partition(": (from flag")[0]
+    return redacted(said.replace(f"/proc/self/fd/{handle}", settings["config"]))
 
 
 def _number(path: str) -> int | None:

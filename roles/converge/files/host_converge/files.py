@@ -8,6 +8,7 @@ disk.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import struct
@@ -21,6 +22,9 @@ ABSENT, FILE, DIRECTORY, OTHER = "absent", "file", "dir", "other"
 MAX_SIZE = 16 * 1024 * 1024
 _ACL = "system.posix_acl_access"
 _KEPT = ("security.selinux",)  # travels to the new file; an ACL is part of the state and handled apart
+# chattr's +i and +a (linux/fs.h): such a file is neither replaced nor removed, nor given to somebody else.
+_GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1
+_IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 
 
 class State(NamedTuple):
@@ -90,6 +94,24 @@ def read(path: str, *, content: bool = True) -> State:
         os.close(handle)
 
 
+def obstacle(path: str, *, replaced: bool) -> str:
+    """What keeps even root from changing a path, and the way out; empty where nothing does.
+
+    Args:
+        path: whose links are resolved.
+        replaced: it gets another content, and so does the folder that names it; else its attributes alone.
+    """
+    folder = os.path.dirname([*missing_directories(path), path][0])
+    for each in [*([path] if os.path.lexists(path) else []), *([folder] if replaced else [])]:
+        if os.statvfs(each).f_flag & os.ST_RDONLY:
+            return f"{each} is on a file system that is mounted read-only"
+        flags = _inode_flags(each)
+        if flags & (_IMMUTABLE | _APPEND_ONLY):
+            undo = "-i" if flags & _IMMUTABLE else "-a"
+            return f"somebody has made {each} immutable: chattr {undo} it first"
+    return ""
+
+
 def put(path: str, before: State, after: State) -> None:
     """Make a path what ``after`` says; ``before`` is what is there now.
 
@@ -123,6 +145,9 @@ def replace(path: str, after: State) -> None:
             _copy_labels(path, handle)
             if after.acl:
                 os.setxattr(handle, _ACL, after.acl)
+            elif _read_acl(handle):  # a folder hands its default ACL on
+                os.removexattr(handle, _ACL)
+                os.fchmod(handle, after.mode)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -196,6 +221,11 @@ def sync_directory(path: str) -> None:
         os.close(handle)
 
 
+def same_attributes(one: State, other: State) -> bool:
+    """Whether two states differ in nothing but their content."""
+    return one._replace(content=None) == other._replace(content=None)
+
+
 def group_bits(state: State) -> int:
     """Permissions of the owning group; where there is an ACL, the mode's group bits are its mask instead."""
     for tag, permissions in _acl_entries(state.acl):
@@ -215,7 +245,23 @@ def _kind(mode: int) -> str:
     return DIRECTORY if stat.S_ISDIR(mode) else OTHER
 
 
-def _read_acl(link: str) -> bytes:
+def _inode_flags(path: str) -> int:
+    """What chattr has set on a file or a folder; 0 where that is not known."""
+    if _kind(os.lstat(path).st_mode) == OTHER:
+        return 0
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return int(struct.unpack_from("I", fcntl.ioctl(handle, _GET_FLAGS, bytes(8)))[0])
+    except OSError:  # this file system has no such flags
+        return 0
+    finally:
+        os.close(handle)
+
+
+def _read_acl(link: str | int) -> bytes:
     try:
         return os.getxattr(link, _ACL)
     except OSError as error:

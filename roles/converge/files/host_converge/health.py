@@ -1,7 +1,8 @@
 """Whether a host does what it did: a picture before the first change, and what is missing afterwards.
 
-Looked at are the engine, the containers that ran, the ports they publish, whether they can resolve names and
-reach out, and the port that we came in by. Only what was so before is asked for afterwards.
+Looked at are the engine, the containers that ran and the services of its swarm, published ports, whether
+containers can resolve names and reach out, and the port that we came in by. Only what was so before is asked
+for afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import time
 from typing import Any, Iterable, Mapping, Sequence
 
-from host_converge import probes
+from host_converge import probes, swarm
 from host_converge.engineapi import Engine, NoAnswer, NotThere
 
 Picture = Mapping[str, Any]  # empty where none was taken
@@ -38,6 +39,7 @@ def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
     picture: dict[str, Any] = {
         "engine": "",
         "containers": {},
+        "services": {},
         "ports": [],
         "networks": [],
         "login": login_port if login_port and probes.listening(login_port) else 0,
@@ -50,9 +52,14 @@ def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
     except NoAnswer:
         return picture
     picture["containers"] = {
-        each["Id"]: {"name": name(each), "restarts": -1 if _restless(each) else int(each["RestartCount"])}
+        each["Id"]: {
+            "name": name(each),
+            "restarts": -1 if _restless(each) else int(each["RestartCount"]),
+            "task": swarm.is_task(each),
+        }
         for each in running
     }
+    picture["services"] = swarm.running_tasks(engine) or {}
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
     answering = probes.answering(map(_target, ports))
     picture["ports"] = [port for port in ports if _target(port) in answering]
@@ -63,12 +70,14 @@ def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
     return picture
 
 
-def compare(picture: Picture, *, seconds: float = 10, stopped: bool = False) -> tuple[list[str], list[str]]:
+def compare(
+    picture: Picture, *, seconds: float | None = None, stopped: bool = False
+) -> tuple[list[str], list[str]]:
     """What was so in the picture and is not any more, after waiting for it to come back.
 
     Args:
         picture: what ``take`` saw.
-        seconds: how long it may take to come back; longer by itself where containers start.
+        seconds: how long it may take to come back; by itself 10, and 60 where containers have to start.
         stopped: the containers were stopped on purpose; those without a restart policy stay so.
 
     Returns:
@@ -87,18 +96,18 @@ def compare(picture: Picture, *, seconds: float = 10, stopped: bool = False) -> 
 def revive(picture: Picture) -> None:
     """Start containers of the picture that do not run; what cannot be started is for ``compare`` to say."""
     engine = Engine(picture["engine"])
-    for container in picture["containers"]:
+    for container, known in picture["containers"].items():
         try:
-            if not _on(engine.inspect(container)):
+            if not known["task"] and not _on(engine.inspect(container)):
                 engine.start(container)
         except NoAnswer:
             continue
 
 
 def stays_down(container: Mapping[str, Any]) -> bool:
-    """Whether the engine does not start a container again that it stopped itself."""
+    """Whether nobody starts a container again that the engine stopped itself."""
     policy = (container["HostConfig"].get("RestartPolicy") or {}).get("Name")
-    return policy in ("", "no", "on-failure", None)
+    return policy in ("", "no", "on-failure", None) and not swarm.is_task(container)
 
 
 def name(container: Mapping[str, Any]) -> str:
@@ -126,7 +135,7 @@ def _differences(picture: Picture, *, stopped: bool) -> tuple[list[str], list[st
         running, found = _containers(engine, picture["containers"], stopped=stopped)
     except NoAnswer as error:
         return [*problems, str(error)], notes
-    problems += found
+    problems += [*found, *swarm.lost(picture["services"], engine)]
     ports = [port for port in picture["ports"] if port["container"] in running]
     answering = probes.answering(map(_target, ports))
     for port in ports:
@@ -158,6 +167,8 @@ def _containers(
             if 0 <= known["restarts"] < int(inspected["RestartCount"]):
                 restarted.append(known["name"])
             continue
+        if known["task"]:
+            continue  # its swarm starts another
         ended = not stopped and inspected["State"].get("ExitCode") == 0  # nobody had sent it a signal
         left = stopped and stays_down(inspected)
         if not (ended or left):

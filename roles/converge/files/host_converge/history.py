@@ -6,11 +6,11 @@ from typing import Any, Sequence
 
 from host_converge import detached, files, health, rollback
 from host_converge.activations.docker import engine_of
-from host_converge.backup import ROLLING_BACK, UNCONFIRMED, Entry, Journal, Store
+from host_converge.backup import ROLLING_BACK, UNCONFIRMED, Journal, Store
 from host_converge.errors import Refused
 from host_converge.files import State
 from host_converge.locking import locked
-from host_converge.planning import Change, digest
+from host_converge.planning import Change
 
 # Outcomes of runs that left nothing to take back.
 _OVER = frozenset({"rolled_back"})
@@ -71,12 +71,17 @@ def _chosen(store: Store, before: str) -> list[str]:
     """The runs to take back, the newest first."""
     known = store.runs()
     unfinished = _unfinished(store)
-    standing = [run for run in known if run in unfinished or store.record(run).get("outcome") not in _OVER]
+    standing = [run for run in known if run in unfinished or _stands(store, run)]
     if before and before not in known:
         raise Refused(f"this host has no backup of a run {before!r}; it has {', '.join(known) or 'none'}")
     if not before:
         return standing[-1:]
     return [run for run in reversed(standing) if run >= before]
+
+
+def _stands(store: Store, run: str) -> bool:
+    """Whether a run that is over left anything; one that was killed before it began has no journal."""
+    return store.record(run).get("outcome") not in _OVER and Journal.of(store, run) is not None
 
 
 def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
@@ -127,16 +132,9 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
                 continue
             if path not in now:
                 now[path] = then[path] = files.read(path)
-            if entry.rewritten and digest(then[path].content) not in _ours(entry, written):
-                notes.append(f"{path} was changed by somebody else meanwhile, and stays as it is")
-                continue
-            before = store.state_before(run, entry)
-            then[path] = before if entry.rewritten else before._replace(content=then[path].content)
+            then[path], note = store.goal(run, entry, then[path], written)
+            notes += [note] if note else []
     return [Change(path, now[path], then[path], ()) for path in now if now[path] != then[path]], notes
-
-
-def _ours(entry: Entry, written: Sequence[str]) -> Sequence[str]:
-    return [entry.before_hash, entry.after_hash, *written]
 
 
 def reported(store: Store) -> dict[str, Any]:

@@ -17,12 +17,16 @@ from host_converge.files import ABSENT, DIRECTORY, FILE, NOTHING, State
 Reader = Callable[..., State]
 
 # Bounded, since a hostile file must not keep us busy.
-_SECRET_KEY = re.compile(
-    r'("[^"\n]{0,64}?(?:passw|secret|token|api-?key|credential)[^"\n]{0,64}"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"',
-    re.IGNORECASE,
+_CONFIDENTIAL = (
+    r"(?:passw|passphrase|pwd|secret|token|credential|cookie|basic-?auth|api[-_.]?key|conn(?:ection)?[-_.]?str"
+    r"|(?:private|access|account|encryption|signing|license|session|shared)[-_.]?key)"
 )
+_SECRET_KEY = re.compile(
+    rf'("[^"\n]{{0,64}}?{_CONFIDENTIAL}[^"\n]{{0,64}}"\s{{0,8}}:\s{{0,8}})"(?:[^"\\\n]|\\.)*"', re.IGNORECASE
+)
+_SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]{{0,64}}=)[^\s\"'\\,;]+", re.IGNORECASE)
 _USUAL = ["owner root:root\n", "mode 0644\n"]
-_URL_PASSWORD = re.compile(r"://[^/\s:@\"]*:[^/\s@\"]*@")
+_URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
 _LONG = 256 * 1024
 _MANY_LINES = 4000
@@ -125,6 +129,7 @@ class Plan:
             path, before = self._state(resource, content=resource.kind != "attributes")
             self._after[path] = self._wanted(resource, path, before)
             if self._after[path] != before:
+                self._changeable(path)
                 self.differing.setdefault(resource.document, []).append(path)
         self._agreed(resources)
 
@@ -175,6 +180,13 @@ class Plan:
         if resource.document not in wanted_by:
             wanted_by.append(resource.document)
         return path, self._after[path]
+
+    def _changeable(self, path: str) -> None:
+        """Refuse what would fail half-way."""
+        before, after = self._before[path], self._after[path]
+        why = files.obstacle(path, replaced=before.exists != after.exists or before.content != after.content)
+        if why:
+            raise Refused(f"{path} cannot be changed: {why}")
 
     def _wanted(self, resource: Resource, path: str, state: State) -> State:
         """What a resource makes of a path."""
@@ -273,7 +285,8 @@ def printable(text: str) -> str:
 def redacted(text: str) -> str:
     """Text without the passwords that configuration files of engines hold, and without private keys."""
     text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
-    return _URL_PASSWORD.sub("://***@", _SECRET_KEY.sub(r'\1"***"', text))
+    text = _SECRET_WORD.sub(r"\1***", _SECRET_KEY.sub(r'\1"***"', text))
+    return _URL_PASSWORD.sub("://***@", text)
 
 
 def _lines(state: State) -> list[str]:

@@ -114,10 +114,8 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
     """What the paths of a run will be once it is taken back."""
     found = {}
     for entry in store.manifest(journal.run):
-        before = store.state_before(journal.run, entry)
-        if not entry.rewritten:
-            before = before._replace(content=files.read(entry.path).content)
-        found[entry.path] = before
+        now = files.read(entry.path)
+        found[entry.path], _ = store.goal(journal.run, entry, now, journal.written)
     return found
 
 
@@ -126,7 +124,7 @@ def taken_back(store: Store, journal: Journal) -> list[Change]:
     found = []
     for entry in store.manifest(journal.run):
         now = files.read(entry.path, content=entry.rewritten)
-        before = store.state_before(journal.run, entry)
+        before, _ = store.goal(journal.run, entry, now, journal.written)
         if now != before and entry.path != store.bookkeeping:
             found.append(Change(entry.path, now, before, (f"interrupted run {journal.run}",)))
     return found

@@ -84,9 +84,10 @@ def has_systemd() -> bool:
 
 
 def read(path: str) -> str:
-    """A short text of the kernel's; empty where there is none."""
+    """A short text of the kernel's; empty where there is none. What is no UTF-8 is replaced."""
     try:
-        with open(path, encoding="utf-8") as file:
+        # A process may be called anything, and that stands in its status.
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -148,12 +148,12 @@ class Transaction:
             self._store.back_up(run, changes)
             journal = Journal.begin(self._store, run, settings, who=who)
         except OSError as error:
+            self._store.never_began(run)
             raise Refused(f"no backup can be made in {self._store.folder}: {error.strerror}") from error
         try:
             self._arm(journal, choice.impact)
         except Refused:
-            journal.end()
-            self._store.forget(run)
+            self._store.never_began(run)
             raise
         try:
             if choice.impact != impacts.NONE:
@@ -180,6 +180,7 @@ class Transaction:
     def _change(self, journal: Journal, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
         known = list(choice.pending)
         for change in changes:
+            _see_nobody_else(change)
             _write(change)
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
@@ -211,6 +212,16 @@ class Transaction:
             raise Refused(f"run {journal.run} {what} and cannot be taken back: {problems}")
         note = f"run {journal.run} {what} and was taken back first"
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}
+
+
+def _see_nobody_else(change: Change) -> None:
+    """Leave alone what somebody else has changed since it was planned: their change would be lost.
+
+    Raises:
+        Failed: somebody has.
+    """
+    if files.read(change.path, content=change.before.content is not None) != change.before:
+        raise Failed(f"{change.path} was changed by somebody else meanwhile: try again")
 
 
 def _write(change: Change) -> None:

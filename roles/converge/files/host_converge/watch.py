@@ -6,7 +6,7 @@ import sys
 import time
 
 from host_converge import guard, rollback, system
-from host_converge.backup import CHANGING, Journal, Store
+from host_converge.backup import CHANGING, UNCONFIRMED, Journal, Store
 from host_converge.errors import Refused
 from host_converge.locking import Busy, locked
 
@@ -37,7 +37,7 @@ def _expired(store: Store, run: str) -> None:
             guard.disarm(run, backup=store.backup_folder(run))
             return
         left = journal.remaining
-        if left > 0:
+        if left > 0 and (journal.phase == UNCONFIRMED or _at_work(store)):
             time.sleep(min(left + 0.1, 5))
             continue
         try:
@@ -51,6 +51,15 @@ def _expired(store: Store, run: str) -> None:
         if tries == _TRIES:
             sys.exit(f"run {run} cannot be taken back; the next run on this host tries again")
         time.sleep(_PAUSE)
+
+
+def _at_work(store: Store) -> bool:
+    """Whether a run's worker is alive, which holds the lock: one that was killed needs no more time."""
+    try:
+        with locked(store.lock, shared=True):
+            return False
+    except Busy:
+        return True
 
 
 def _take_back(store: Store, journal: Journal) -> str:
@@ -68,7 +77,7 @@ def _take_back(store: Store, journal: Journal) -> str:
 def _held(store: Store, run: str) -> str:
     """Take it back, if it is still there to be taken back now that nobody else can do anything."""
     journal = Journal.find(store)
-    if journal is None or journal.run != run or journal.remaining > 0:
+    if journal is None or journal.run != run or (journal.phase == UNCONFIRMED and journal.remaining > 0):
         return "over"
     return str(rollback.finished(store, journal, journal.why_expired)["outcome"])
 

@@ -18,7 +18,7 @@ from host_converge.activations.interface import Activation
 from host_converge.engineapi import Engine, NoAnswer, wait_for
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
-from host_converge.planning import Plan, digest
+from host_converge.planning import Plan, digest, redacted
 
 # What the engine reads again on SIGHUP as long as the key stands in the file (daemon/reload.go), and what it
 # has where nothing is set. Not the authorisation plugins, though it reads them: it exits when one is silent.
@@ -418,7 +418,7 @@ def _last_words(dockerd: str) -> str:
     for line in reversed(outcome.output.splitlines()):
         if "level=info" not in line and "level=debug" not in line and "level=warn" not in line:
             found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
-            return " ".join((found.group(1) if found else line).split())[:400]
+            return redacted(" ".join((found.group(1) if found else line).split())[:400])
     return ""
 
 

@@ -158,7 +158,7 @@ def _existing(pattern: str) -> list[str]:
 
 def _read(path: str) -> str | None:
     try:
-        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as file:
             return " ".join(file.read().split())
     except OSError:
         return None

@@ -20,6 +20,7 @@ from host_converge import files
 from host_converge.engineapi import wait_for
 from host_converge.errors import Failed
 from host_converge.migration.client import Client
+from host_converge.planning import redacted
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -106,7 +107,7 @@ class Staging:
     def _last_words(self) -> str:
         with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as log:
             lines = [line for line in log.read().splitlines() if "level=info" not in line]
-        return " ".join(lines[-1].split())[:400] if lines else "it says nothing"
+        return redacted(" ".join(lines[-1].split())[:400]) if lines else "it says nothing"
 
     def stop(self) -> None:
         """End it, and what it has in /run."""

@@ -1,0 +1,33 @@
+"""``hardener diff``: what moved from one run to another."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from hardener.cli.common import home_option
+
+
+@click.command(short_help="Show what moved from one run to another.")
+@click.argument("before", metavar="[RUN1", default="latest~1")
+@click.argument("after", metavar="RUN2]", default="latest")
+@home_option
+def diff(*, before: str, after: str, home: Path) -> None:
+    """Show what moved from one run to another, the last two where none is named.
+
+    What fails since, what is fixed, what was waived, each with the facts behind it.
+
+    \b
+    hardener diff
+    hardener diff baseline latest
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.moving import called, measure
+    from hardener.history import History
+    from hardener.reports.terminal import console, show_drift
+
+    history = History(home)
+    earlier, later = history.run(before), history.run(after)
+    drift = measure(earlier, later.assessments(), later.snapshot)
+    show_drift(drift, console(sys.stdout), title=f"{called(earlier)} → {called(later)}")

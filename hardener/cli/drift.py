@@ -1,0 +1,84 @@
+"""``hardener drift``: what moved since a run, and back to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardener.cli.common import (
+    Changes,
+    Conversation,
+    FleetOptions,
+    ReportFiles,
+    Selection,
+    change_options,
+    fleet_options,
+    home_option,
+    report_options,
+    verbose_option,
+)
+from hardener.errors import ExitCode
+
+
+@click.command(short_help="Report what moved since a run; repair it on request.")
+@fleet_options
+@click.option(
+    "--against",
+    default="",
+    metavar="RUN",
+    help="The run to hold against.  [default: the baseline of the inventory, else its last complete run]",
+)
+@click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")
+@change_options
+@report_options
+@home_option
+@verbose_option
+@click.pass_obj
+def drift(
+    conversation: Conversation,
+    *,
+    hosts: FleetOptions,
+    against: str,
+    remediate: bool,
+    changes: Changes,
+    files: ReportFiles,
+    home: Path,
+) -> ExitCode:
+    """Audit hosts by the controls of an earlier run, and report what moved since, with the facts behind it.
+
+    Drift is a control that fails and did not, or that fails for more objects than it did. What got better is
+    listed too. --remediate repairs what has drifted, as `hardener harden` would, and audits again; where
+    nothing has drifted it costs one audit.
+
+    Without --against and without a baseline (`hardener baseline`), it is the last run over all hosts and all
+    controls that was not a drift run: what has drifted is reported until it is repaired or accepted.
+
+    The exit code tells drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 4 where a
+    host or a control could not be compared. The reports tell what is true at the end.
+
+    \b
+    hardener drift -i inventory.yml
+    hardener drift -i inventory.yml --against baseline --remediate
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.drifting import Watch, reference
+    from hardener.cli.progress import echo
+    from hardener.cli.recording import Recorder
+    from hardener.history import History
+
+    if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
+        raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
+    fleet = hosts.fleet(echo if conversation.verbose else None)
+    before = reference(History(home), hosts.inventory, against)
+    selection = Selection(benchmark=before.info.benchmark, level=before.record.level, only=before.record.only)
+    with Recorder(home, hosts, selection) as recorder:
+        watch = Watch(
+            fleet,
+            selection,
+            files,
+            recorder,
+            before=before,
+            limited=bool(hosts.limit),
+            plain=conversation.verbose,
+        )
+        return watch.run(changes, remediate=remediate)

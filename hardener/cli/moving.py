@@ -1,0 +1,71 @@
+"""What moved since a run: for ``diff``, which has two of them, and ``drift``, which makes the second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from hardener.drift import Drift, MovedFact, moved_facts
+from hardener.errors import HardenerError
+from hardener.history import StoredRun
+from hardener.model import Assessment
+from hardener.reports.interface import utc
+from hardener.snapshot import Snapshot
+from hardener.text import line
+
+
+def measure(
+    before: StoredRun,
+    after: Iterable[Assessment],
+    snapshot: Callable[[str], bytes | None],
+    *,
+    partial_run: bool = False,
+) -> Drift:
+    """Hold what was found against an earlier run.
+
+    Args:
+        before: the earlier run.
+        after: what was found, host by host.
+        snapshot: the facts behind it, by host.
+        partial_run: only some hosts were looked at; the others are not missed.
+    """
+    drift = Drift()
+    seen = set()
+    for assessment in after:
+        host = assessment.host
+        seen.add(host)
+        facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
+        drift.add(before.assessment(host), assessment, facts)
+    for host in () if partial_run else before.names():
+        if host not in seen:
+            drift.miss(host)
+    return drift
+
+
+def called(run: StoredRun) -> str:
+    """A run in a title."""
+    return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}")
+
+
+class _Facts:
+    """The facts of one host that moved; its snapshots are read when the first is asked for."""
+
+    def __init__(self, before: Callable[[], bytes | None], after: Callable[[], bytes | None]) -> None:
+        self._sources = (before, after)
+        self._snapshots: list[Snapshot] | None = None
+
+    def __call__(self, slug: str) -> tuple[MovedFact, ...]:
+        if self._snapshots is None:
+            self._snapshots = [snapshot for source in self._sources if (snapshot := _parsed(source))]
+        if len(self._snapshots) < 2:
+            return ()
+        return moved_facts(slug, *self._snapshots)
+
+
+def _parsed(source: Callable[[], bytes | None]) -> Snapshot | None:
+    """A snapshot, where it is there and can be read: the verdicts tell what moved without it too."""
+    try:
+        data = source()
+        return Snapshot.parse(data, name="snapshot") if data is not None else None
+    except HardenerError:
+        return None

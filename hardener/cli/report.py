@@ -1,0 +1,48 @@
+"""``hardener report``: a report of a run that was made, in any format."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from hardener.cli.common import home_option, require_writable
+from hardener.reports.formats import FORMATS
+
+
+@click.command(short_help="Write a report of a run that is kept.")
+@click.argument("run", metavar="[RUN]", default="latest")
+@click.option(
+    "--format",
+    "name",
+    type=click.Choice(list(FORMATS)),
+    required=True,
+    help="What to write.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Where to; standard output without it.",
+)
+@home_option
+def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
+    """Write a report of a run, byte for byte what the run itself would have written.
+
+    \b
+    hardener report latest --format html --out report.html
+    hardener report 3f1c164a --format csv | column -ts,
+    """  # noqa: D301 - click reads the \b
+    from hardener.history import History
+    from hardener.reports.interface import pieces, write_reports
+
+    if out:
+        require_writable(out)
+    stored = History(home).run(run)
+    written = FORMATS[name].report(stored.info)
+    if out:
+        write_reports(stored.assessments(), {out: written})
+        return
+    for text in pieces(written, stored.assessments()):
+        sys.stdout.write(text)

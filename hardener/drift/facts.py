@@ -1,0 +1,180 @@
+"""Which facts moved: those that a check read on its way to two verdicts, and that differ.
+
+The check itself says what matters to it. It is run once more on each snapshot, on facts that note what is
+taken from them: a mode, a key of the daemon's configuration, the names of the containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from hardener.checks import all_checks
+from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
+
+_Path = tuple[str, ...]
+_Notes = dict[_Path, Any]
+
+_ABSENT = "absent"
+_PRESENT = "present"
+_NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # what tells the objects of a list apart
+
+
+@dataclass(frozen=True, slots=True)
+class MovedFact:
+    """A fact before and after, as text: ``files /etc/docker/daemon.json mode``, ``0644``, ``0666``."""
+
+    name: str
+    before: str
+    after: str
+
+
+def moved_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[MovedFact, ...]:
+    """The facts that the check of a control reads and that differ, in the order in which it reads them."""
+    earlier, later = _read(slug, before), _read(slug, after)
+    moved: dict[_Path, MovedFact] = {}
+    for path in (*later, *(path for path in earlier if path not in later)):
+        # What only one of the two runs got to says nothing: it may well be the same in the other snapshot.
+        old = earlier[path] if path in earlier else _look_up(before, path)
+        new = later[path] if path in later else _look_up(after, path)
+        # Below what has come or gone, everything has.
+        if old != new and not any(path[:length] in moved for length in range(1, len(path))):
+            moved[path] = _told(path, old, new)
+    return tuple(moved.values())
+
+
+def _read(slug: str, snapshot: Snapshot) -> _Notes:
+    """What the check of a control takes from a snapshot."""
+    traced = _Traced(snapshot.raw)
+    with suppress(Exception):  # how it ends is in its verdict
+        all_checks()[slug](traced)
+    return traced.notes
+
+
+def _told(path: _Path, old: Any, new: Any) -> MovedFact:
+    name = " ".join(path)
+    if isinstance(old, frozenset) and isinstance(new, frozenset):  # of long lists, only what differs
+        return MovedFact(name, _text(old - new), _text(new - old))
+    return MovedFact(name, _text(old), _text(new))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(value)) or "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _look_up(snapshot: Snapshot, path: _Path) -> Any:
+    """What a snapshot has at a place that was noted in another one."""
+    traced = _Traced(snapshot.raw)
+    source, *keys = path
+    value: Any = _ABSENT
+    with suppress(FactUnavailable, LookupError, TypeError, AttributeError):
+        value = traced.policy if source == "policy" else traced.fact(source)
+        for key in keys:
+            value = value.named(key) if isinstance(value, _List) else value[key]
+    return _note(value)
+
+
+class _Traced(Snapshot):
+    """A snapshot that notes what is taken from it."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        super().__init__(raw)
+        self.notes: _Notes = {}
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        return _wrap(super().policy, ("policy",), self.notes)  # type: ignore[no-any-return]
+
+    def fact(self, source: str) -> Any:
+        try:
+            fact = _wrap(super().fact(source), (source,), self.notes)
+        except FactAbsent:
+            self.notes[source,] = _ABSENT
+            raise
+        except FactUnavailable as missing:
+            self.notes[source,] = f"not readable: {missing.reason}"
+            raise
+        self.notes[source,] = _note(fact)
+        return fact
+
+
+class _Dict(dict[str, Any]):
+    """An object that notes which of its values are taken."""
+
+    def __init__(self, value: Mapping[str, Any], path: _Path, notes: _Notes) -> None:
+        super().__init__(value)
+        self._path = path
+        self._notes = notes
+
+    def __getitem__(self, key: str) -> Any:
+        return self._take(key, super().__getitem__(key))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key in self:
+            return self[key]
+        self._notes[*self._path, str(key)] = _ABSENT
+        return default
+
+    def values(self) -> Any:
+        return [self[key] for key in self]
+
+    def items(self) -> Any:
+        return [(key, self[key]) for key in self]
+
+    def _take(self, key: str, value: Any) -> Any:
+        path = (*self._path, str(key))
+        taken = _wrap(value, path, self._notes)
+        self._notes[path] = _note(taken)
+        return taken
+
+
+class _List(list[Any]):
+    """A list that notes what is in it once it is taken; its objects are told apart by their names."""
+
+    def __init__(self, value: list[Any], path: _Path, notes: _Notes) -> None:
+        self._names = [_name(each, place) for place, each in enumerate(value)]
+        super().__init__(
+            _wrap(each, (*path, name), notes) if isinstance(each, dict) else each
+            for each, name in zip(value, self._names, strict=True)
+        )
+
+    def members(self) -> frozenset[str]:
+        """The names of its objects, or its values."""
+        return frozenset(self._names)
+
+    def named(self, name: str) -> Any:
+        """The object with a name."""
+        if name not in self._names:
+            raise LookupError(name)
+        return self[self._names.index(name)]
+
+
+def _wrap(value: Any, path: _Path, notes: _Notes) -> Any:
+    if isinstance(value, dict):
+        return _Dict(value, path, notes)
+    return _List(value, path, notes) if isinstance(value, list) else value
+
+
+def _note(value: Any) -> Any:
+    """What is noted of a value: itself, and of an object that it is there."""
+    if isinstance(value, _List):
+        return value.members()
+    if isinstance(value, dict):
+        return _PRESENT
+    return _ABSENT if value is None else value
+
+
+def _name(value: Any, place: int) -> str:
+    """What an element of a list is called."""
+    if not isinstance(value, dict):
+        return str(value)
+    inner = value["inspect"] if isinstance(value.get("inspect"), dict) else value
+    found = [str(inner[key]) for key in _NAMES if inner.get(key)]
+    tags = inner.get("RepoTags")
+    if isinstance(tags, list) and tags:
+        found.insert(0, str(tags[0]))
+    return found[0].lstrip("/") if found else f"[{place}]"

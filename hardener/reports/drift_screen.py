@@ -1,0 +1,109 @@
+"""What moved, for a person's eyes, drawn with rich: each control with what it was and what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hardener.drift import Alike, Drift, Kind, Move, MovedFact
+from hardener.model import Status
+from hardener.reports.screens import files_written
+from hardener.reports.wording import first
+from hardener.text import line
+
+_KINDS = {
+    Kind.BROKEN: ("▼", "red"),
+    Kind.WORSE: ("▼", "red"),
+    Kind.UNDECIDED: ("!", "magenta"),
+    Kind.WAIVED: ("~", "yellow"),
+    Kind.CHANGED: ("~", "cyan"),
+    Kind.LESS: ("✔", "green"),
+    Kind.FIXED: ("✔", "green"),
+}
+_HOSTS_SHOWN = 10
+_FACTS_SHOWN = 8
+_OFFENDERS_SHOWN = 5
+
+
+def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> RenderableType:
+    """What moved between two runs.
+
+    Args:
+        drift: what moved.
+        title: between which runs.
+        files: what was written, by what it is called.
+    """
+    return Group(
+        Padding(Text(title, style="bold"), (1, 1, 0, 1)),
+        Padding(_counts(drift), (0, 1)),
+        *(part for kind in Kind for part in _moved(kind, drift)),
+        *_not_compared(drift),
+        *files_written(files),
+    )
+
+
+def _counts(drift: Drift) -> Text:
+    text = Text(f"{drift.hosts} host{'' if drift.hosts == 1 else 's'} compared: ")
+    for kind, (_, colour) in _KINDS.items():
+        if count := drift.kinds[kind]:
+            text.append(f"{count} {kind}", style=f"bold {colour}").append(", ")
+    failing = drift.unchanged[Status.FAIL]
+    text.append(f"{drift.unchanged.total()} unchanged ({failing} of them failing)")
+    if drift.controls:
+        text.append(f"; {len(drift.controls)} controls are in one of the runs only")
+    return text
+
+
+def _moved(kind: Kind, drift: Drift) -> Iterator[RenderableType]:
+    chosen = [each for each in drift.moved() if each.move.kind is kind]
+    if not chosen:
+        return
+    mark, colour = _KINDS[kind]
+    yield Padding(Text(f"{kind.capitalize()} ({drift.kinds[kind]})", style=f"bold {colour}"), (1, 1, 0, 1))
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=6)
+    table.add_column(ratio=1, overflow="fold")
+    for each in chosen:
+        table.add_row(Text(mark, style=colour), Text(line(each.move.id)), _what(each))
+    yield Padding(table, (0, 1))
+
+
+def _what(alike: Alike) -> Text:
+    move = alike.move
+    what = Text(line(move.control.title))
+    what.append(f"  {move.control.slug}", style="bright_black")
+    what.append(f"\n{', '.join(first(alike.hosts, _HOSTS_SHOWN))}", style="bold")
+    for label, text in _lines(move):
+        what.append(f"\n{label:<7}", style="bright_black").append(text)
+    return what
+
+
+def _lines(move: Move) -> Iterator[tuple[str, str]]:
+    yield "before", f"{move.before.status.replace('_', ' ')}: {line(move.before.actual) or 'no detail'}"
+    yield "after", f"{move.after.status.replace('_', ' ')}: {line(move.after.actual) or 'no detail'}"
+    if move.kind in (Kind.WORSE, Kind.LESS):
+        for label, offenders in (("new", move.new), ("gone", move.gone)):
+            names = [line(f"{each.kind} {each.name}") for each in offenders]
+            if names:
+                yield label, ", ".join(first(names, _OFFENDERS_SHOWN))
+    for text in first(list(_facts(move.facts)), _FACTS_SHOWN):
+        yield "fact", text
+
+
+def _facts(facts: Sequence[MovedFact]) -> Iterator[str]:
+    for fact in facts:
+        yield f"{line(fact.name, 160)}: {line(fact.before, 160)} → {line(fact.after, 160)}"
+
+
+def _not_compared(drift: Drift) -> Iterator[RenderableType]:
+    if drift.not_compared:
+        title = f"Not compared ({len(drift.not_compared)})"
+        yield Padding(Text(title, style="bold magenta"), (1, 1, 0, 1))
+        shown = first([f"{host}: {why}" for host, why in drift.not_compared], _HOSTS_SHOWN)
+        yield Padding(Text("\n".join(shown)), (0, 1))

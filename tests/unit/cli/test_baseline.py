@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from hardener.history import History
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host, kept
+
+
+def test_every_inventory_has_a_baseline_of_its_own(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots = {"x": host()}
+    hardener("audit", "-i", "other,")
+    assert hardener("baseline", "latest").exit_code == 0
+    result = hardener("baseline", "latest~1")
+    other, inv = kept(home)
+    assert f"{inv.id} is the baseline of inv," in result.stderr
+    for run in (inv, other):
+        chosen = History(home).baseline(run.record.inventory)
+        assert chosen
+        assert chosen.id == run.id
+    assert "2 runs are called 'baseline'" in hardener("show", "baseline").stderr
+
+
+def test_a_run_that_is_not_there(hardener: Hardener, home: Path) -> None:
+    assert hardener("baseline", "latest").exit_code == 2

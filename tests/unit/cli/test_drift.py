@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history import Recording
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host, kept
+from tests.unit.snapshots import failed, hardened, make, with_containers
+
+DRIFT = ("drift", "-i", "inv,")
+
+
+def repairing(fleet: FakeFleet, **answer: Any) -> list[str]:
+    """A transaction that repairs the host, unless the answer says otherwise; who was repaired."""
+    repaired = []
+
+    def converge(name: str) -> dict[str, Any]:
+        repaired.append(name)
+        if not answer:
+            fleet.snapshots[name] = host()
+        return {"outcome": "changed", "changed": True, "msg": "changed /etc/docker/daemon.json", **answer}
+
+    fleet.converge = converge
+    return repaired
+
+
+def playbooks(fleet: FakeFleet) -> list[str]:
+    return [playbook for playbook, _ in fleet.runs]
+
+
+def test_nothing_drifted_costs_one_audit(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host("0666")})
+    fleet.runs.clear()
+    result = hardener(*DRIFT, "--remediate")
+    assert result.exit_code == 0
+    assert playbooks(fleet) == ["audit"]
+    assert "1 host compared: " in result.stdout
+    assert "plan:" not in result.stderr
+    assert [run.record.verb for run in kept(home)] == ["drift", "audit"]
+
+
+def test_drift_is_named_with_its_facts_and_reported_until_it_is_gone(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    audited(hardener, fleet, {"a": host(), "b": host()})
+    fleet.snapshots["b"] = host("0666")
+    for _ in range(2):
+        result = hardener(*DRIFT)
+        assert result.exit_code == 6
+        assert "2 hosts compared: 1 broken, " in result.stdout
+        assert "fact   files /etc/docker/daemon.json mode: 0644 → 0666" in result.stdout
+        assert "Not compared" not in result.stdout
+    fleet.snapshots["b"] = host()
+    assert hardener(*DRIFT).exit_code == 0
+    assert [run.record.exit_code for run in kept(home)] == [0, 6, 6, 3]
+
+
+def test_what_drifted_is_repaired_and_nothing_else(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
+    audited(hardener, fleet, {"a": host(), "b": host("0666")})
+    fleet.snapshots["a"] = host("0666")
+    fleet.runs.clear()
+    repaired = repairing(fleet)
+    native = tmp_path / "report.json"
+    result = hardener(*DRIFT, "--remediate", "--json", str(native))
+    assert result.exit_code == 7
+    assert playbooks(fleet) == ["audit", "harden", "audit"]
+    assert fleet.runs[1][1]["variables"] == {"harden_plan": {"a": {"docker_files": ["docker_files_enforce"]}}}
+    assert repaired == ["a"]
+    assert "1 broken" in result.stdout
+    after, before, _ = kept(home)
+    assert [(run.record.verb, run.record.exit_code) for run in (before, after)] == [
+        ("before drift", 6),
+        ("drift", 7),
+    ]
+    assert json.loads(native.read_text())["run"]["id"] == after.id
+    assert hardener(*DRIFT).exit_code == 0
+
+
+def test_what_is_rolled_back_is_told_apart(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+    repairing(fleet, failed=True, outcome="rolled_back", msg="web is not well")
+    assert hardener(*DRIFT, "--remediate").exit_code == 5
+    assert kept(home)[0].record.exit_code == 5
+
+
+def test_drift_that_no_role_repairs_stays_drift(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": with_containers(hardened("web"))})
+    fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={"Privileged": True}))
+    fleet.runs.clear()
+    result = hardener(*DRIFT, "--remediate")
+    assert result.exit_code == 6
+    assert playbooks(fleet) == ["audit"]
+    assert "plan: nothing fails that a role remediates" in result.stderr
+
+
+def test_check_predicts_and_changes_nothing(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+    fleet.runs.clear()
+    repairing(fleet, outcome="would_change")
+    assert hardener(*DRIFT, "--remediate", "--check").exit_code == 6
+    assert [(playbook, options.get("check")) for playbook, options in fleet.runs] == [
+        ("audit", None),
+        ("harden", True),
+    ]
+
+
+def test_what_could_not_be_looked_at_is_incomplete(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host(), "b": host()})
+    fleet.snapshots["b"] = "timed out"
+    result = hardener(*DRIFT)
+    assert result.exit_code == 4
+    assert "b: could not be reached: timed out" in result.stdout
+
+
+def test_a_source_that_fails_is_incomplete(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": make()})
+    fleet.snapshots["a"] = make(**{"audit.loaded": failed("permission denied")})
+    result = hardener(*DRIFT)
+    assert result.exit_code == 4
+    assert "no longer decided" in result.stdout
+    assert "not readable: permission denied" in result.stdout
+
+
+def test_the_baseline_counts_where_there_is_one(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    assert hardener(*DRIFT, "--against", "baseline").exit_code == 2
+    hardener("baseline", "latest")
+    audited(hardener, fleet, {"a": host("0666")})
+    assert hardener(*DRIFT).exit_code == 6
+    assert hardener(*DRIFT, "--against", "baseline").exit_code == 6
+    assert hardener(*DRIFT, "--against", kept(home)[2].id).exit_code == 0
+
+
+def test_the_controls_are_those_of_the_earlier_run(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host()}, "--only", "daemon", "--benchmark", "cis-docker-1.6.0")
+    fleet.snapshots["a"] = host("0666")
+    assert hardener(*DRIFT).exit_code == 2
+    assert hardener(*DRIFT, "--against", "latest").exit_code == 0
+    record = kept(home)[0].record
+    assert (record.only, record.info.benchmark) == (("daemon",), "cis-docker-1.6.0")
+
+
+def test_a_part_of_the_hosts_misses_nobody(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    audited(hardener, fleet, {"a": host(), "b": host()})
+    fleet.snapshots = {"a": host()}
+    result = hardener(*DRIFT, "--limit", "a")
+    assert (result.exit_code, "Not compared" in result.stdout) == (0, False)
+    result = hardener(*DRIFT)
+    assert (result.exit_code, "b: was not assessed this time" in result.stdout) == (4, True)
+
+
+def test_without_a_run_of_this_inventory_there_is_no_drift(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    fleet.snapshots = {"a": host()}
+    result = hardener(*DRIFT)
+    assert result.exit_code == 2
+    assert "there is no complete run of inv, to hold against (`hardener audit` makes a run" in result.stderr
+    hardener("audit", "-i", "other,")
+    assert hardener(*DRIFT).exit_code == 2
+    assert not fleet.runs[1:]
+
+
+@pytest.mark.parametrize(
+    "option", [("--check",), ("--diff",), ("--allow", "reload"), ("--confirm-timeout", "30")]
+)
+def test_options_that_repair_want_to_be_told_so(
+    hardener: Hardener, fleet: FakeFleet, home: Path, option: tuple[str, ...]
+) -> None:
+    result = hardener(*DRIFT, *option)
+    assert result.exit_code == 2
+    assert "go with --remediate" in result.stderr
+
+
+def test_a_history_that_is_full_costs_drift_nothing_but_a_warning(
+    hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise HardenerError("no space")
+
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+    monkeypatch.setattr(Recording, "keep", full)
+    result = hardener(*DRIFT)
+    assert result.exit_code == 6
+    assert "after  fail: /etc/docker/daemon.json has mode 0666" in result.stdout
+    assert "this run is not recorded" in result.stderr

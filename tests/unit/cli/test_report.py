@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hardener.reports.formats import FORMATS
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host
+from tests.unit.snapshots import container, with_containers
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_byte_for_byte_what_the_run_wrote(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path, name: str
+) -> None:
+    written, again = tmp_path / "written", tmp_path / "again"
+    fleet.snapshots = {
+        "b": host("0666"),
+        "gone": "timed out",
+        "a": with_containers(container("<b>\x1b[31m&")),
+    }
+    hardener("audit", "-i", "inv,", "--report", f"{name}={written}")
+    assert hardener("report", "latest", "--format", name, "--out", str(again)).exit_code == 0
+    assert again.read_bytes() == written.read_bytes()
+    assert hardener("report", "--format", name).stdout_bytes == written.read_bytes()
+
+
+def test_a_folder_that_is_not_there(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    result = hardener("report", "--format", "csv", "--out", str(tmp_path / "no" / "report.csv"))
+    assert result.exit_code == 2
+    assert "there is no folder" in result.stderr
+
+
+def test_a_run_that_is_damaged_says_so(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    import sqlite3
+
+    audited(hardener, fleet, {"a": host()})
+    connection = sqlite3.connect(home / "history.sqlite3")
+    connection.execute("UPDATE host SET assessment = x'00'")
+    connection.commit()
+    connection.close()
+    result = hardener("report", "--format", "csv")
+    assert result.exit_code == 2
+    assert "is damaged in the history" in result.stderr

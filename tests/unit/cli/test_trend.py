@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host
+
+ONLY = ("--only", "3.17", "--only", "3.18")
+
+
+def test_each_section_has_its_line(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
+    for mode in ("0666", "0666", "0644"):
+        audited(hardener, fleet, {"a": host(mode)}, *ONLY)
+    result = hardener("trend")
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["inv,:", "3", "runs", "by", "cis-docker-1.8.0"]
+    assert lines[3:] == [["files", "▅▅█", "50%", "100%", "0"], ["total", "▅▅█", "50%", "100%", "0"]]
+
+
+def test_other_selections_and_inventories_have_no_part_in_it(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    audited(hardener, fleet, {"a": host("0666")}, *ONLY)
+    audited(hardener, fleet, {"a": host("0666")})
+    hardener("audit", "-i", "other,", *ONLY)
+    audited(hardener, fleet, {"a": host("0666")}, *ONLY)
+    assert "2 runs" in hardener("trend").stdout
+    assert "1 runs" in hardener("trend", "latest~3").stdout
+
+
+def test_an_empty_history(hardener: Hardener, home: Path) -> None:
+    assert hardener("trend").exit_code == 2

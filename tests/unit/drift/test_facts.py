@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from hardener.checks import all_checks
+from hardener.drift import moved_facts
+from hardener.snapshot import Snapshot
+from tests.unit.snapshots import GONE, absent, container, failed, hardened, make, only, with_containers
+
+DAEMON_JSON = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "owner": "root", "group": "root"}
+
+
+def told(slug: str, before: Snapshot, after: Snapshot) -> list[str]:
+    return [f"{fact.name}: {fact.before} → {fact.after}" for fact in moved_facts(slug, before, after)]
+
+
+def with_file(**record: object) -> Snapshot:
+    return make(files={"/etc/docker/daemon.json": {**DAEMON_JSON, **record}})
+
+
+def test_the_same_snapshot_has_no_moved_facts() -> None:
+    for slug in all_checks():
+        assert told(slug, make(), make()) == []
+
+
+def test_a_files_mode() -> None:
+    assert told("file-daemon-json-mode", with_file(), with_file(mode="0666")) == [
+        "files /etc/docker/daemon.json mode: 0644 → 0666"
+    ]
+
+
+def test_what_the_check_does_not_read_is_not_told() -> None:
+    assert told("file-daemon-json-mode", with_file(), with_file(size=17)) == []
+
+
+def test_a_file_that_has_come_is_told_once() -> None:
+    before = make(files={"/etc/docker/daemon.json": None})
+    assert told("file-daemon-json-mode", before, with_file()) == [
+        "files /etc/docker/daemon.json: absent → present"
+    ]
+
+
+def test_a_value_of_the_engine() -> None:
+    on, off = (make(**{"docker.info": {"LiveRestoreEnabled": value}}) for value in (True, False))
+    assert "docker.info LiveRestoreEnabled: true → false" in told("daemon-live-restore", on, off)
+
+
+def test_a_container_that_has_come_is_told_by_its_name() -> None:
+    before = with_containers(hardened("web"))
+    after = with_containers(hardened("evil", HostConfig={"Privileged": True}), hardened("web"))
+    assert told("container-not-privileged", before, after) == ["docker.containers: - → evil"]
+
+
+def test_a_container_is_found_wherever_it_stands_in_the_list() -> None:
+    one = with_containers(hardened("web"), hardened("db"))
+    other = with_containers(hardened("db"), hardened("web", HostConfig={"Privileged": True}))
+    assert told("container-not-privileged", one, other) == [
+        "docker.containers web inspect HostConfig Privileged: false → true"
+    ]
+
+
+def test_of_a_list_only_what_differs_is_told() -> None:
+    before = make(lsm={"active": ["capability", "apparmor", "yama"]})
+    after = make(lsm={"active": ["capability", "yama", "landlock"]})
+    assert "lsm active: apparmor → landlock" in told("host-lsm-enforcing", before, after)
+
+
+def test_a_source_that_failed_or_is_gone() -> None:
+    before, after = make(), make(**{"docker.info": failed("connection refused")})
+    assert told("daemon-live-restore", before, after) == [
+        "docker.info: present → not readable: connection refused"
+    ]
+    assert told("daemon-live-restore", before, make(**{"docker.info": absent("no engine")})) == [
+        "docker.info: present → absent"
+    ]
+
+
+def test_what_only_one_of_the_two_runs_got_to_is_looked_up_in_the_other() -> None:
+    before = with_containers()
+    after = with_containers(container("web", HostConfig={"Privileged": True}))
+    for slug in all_checks():
+        for fact in moved_facts(slug, before, after):
+            assert fact.before != fact.after
+
+
+@pytest.mark.parametrize("junk", [only(None), only([]), only([None, 3, {}]), only("text"), only({"a": GONE})])
+def test_snapshots_of_any_shape_are_survived(junk: object) -> None:
+    strange = make(**{"docker.containers": junk, "docker.info": junk, "files": junk, "audit.loaded": junk})
+    for slug in all_checks():
+        moved_facts(slug, make(), strange)
+        moved_facts(slug, strange, make())

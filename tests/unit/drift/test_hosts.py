@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import dataclasses
+
+from hardener.drift import Drift, Kind, MovedFact
+from hardener.model import Severity, Status
+from tests.unit.reports.conftest import CONTROLS, VERDICTS, assessment, gone, statuses
+
+ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
+FACT = MovedFact("files /etc mode", "0644", "0666")
+
+
+def test_nothing_moved() -> None:
+    drift = Drift()
+    drift.add(assessment(), assessment())
+    assert (drift.is_drift, drift.is_complete, drift.moved()) == (False, True, [])
+    assert drift.unchanged.total() == len(CONTROLS)
+    assert drift.unchanged[Status.FAIL] == 2
+
+
+def test_what_moved_alike_is_told_once_with_its_hosts() -> None:
+    drift = Drift()
+    for host in ("a", "b"):
+        drift.add(assessment(host, ALL_PASS), assessment(host), lambda slug: (FACT,))
+    drift.add(
+        assessment("c", ALL_PASS), assessment("c"), lambda slug: (dataclasses.replace(FACT, after="0777"),)
+    )
+    broken = [each for each in drift.moved() if each.move.control.slug == "audit-dockerd"]
+    assert [(each.hosts, each.move.facts[0].after) for each in broken] == [
+        (["a", "b"], "0666"),
+        (["c"], "0777"),
+    ]
+    assert drift.kinds[Kind.BROKEN] == 6
+    assert drift.drifted == {host: {"audit-dockerd", "container-not-privileged"} for host in "abc"}
+
+
+def test_the_worst_comes_first() -> None:
+    drift = Drift()
+    drift.add(assessment("a", ALL_PASS), assessment("a"))
+    drift.add(assessment("b"), assessment("b", ALL_PASS))
+    order = [(each.move.kind, each.move.control.severity) for each in drift.moved()]
+    assert order[:2] == [(Kind.BROKEN, Severity.CRITICAL), (Kind.BROKEN, Severity.HIGH)]
+    assert [kind for kind, _ in order] == sorted((kind for kind, _ in order), key=list(Kind).index)
+
+
+def test_what_cannot_be_compared_is_named_and_makes_it_incomplete() -> None:
+    drift = Drift()
+    drift.add(None, assessment("new"))
+    drift.add(assessment("a"), gone("a"))
+    drift.add(gone("b"), assessment("b"))
+    drift.miss("c")
+    assert drift.not_compared == [
+        ("new", "was not assessed before"),
+        ("a", "could not be reached: ssh: connection refused"),
+        ("b", "could not be reached before: ssh: connection refused"),
+        ("c", "was not assessed this time"),
+    ]
+    assert (drift.hosts, drift.is_drift, drift.is_complete) == (0, False, False)
+
+
+def test_what_is_no_longer_decided_makes_it_incomplete() -> None:
+    drift = Drift()
+    after = [*ALL_PASS[:-1], VERDICTS[-1]]
+    drift.add(assessment("a", ALL_PASS), assessment("a", after))
+    assert (drift.is_drift, drift.is_complete) == (False, False)
+
+
+def test_controls_of_one_run_are_counted_and_not_compared() -> None:
+    drift = Drift()
+    few = assessment(verdicts=ALL_PASS[:2], controls=CONTROLS[:2])
+    drift.add(few, assessment(verdicts=ALL_PASS))
+    assert drift.controls == {control.slug for control in CONTROLS[2:]}
+    assert drift.unchanged == {Status.PASS: 2}
