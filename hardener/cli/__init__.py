@@ -130,6 +130,7 @@ for _verb in (
     report,
     evidence,
     baseline,
+    evidence,
     assess,
     explain,
     controls,

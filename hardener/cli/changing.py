@@ -73,10 +73,11 @@ def change(
 
     def end(found: Sequence[Assessment]) -> ExitCode:
         run = run_info(selection, started=started, ansible_version=version)
+        past = recorder.past(run) if files.look_back else None
         if found is before:
-            counts: Mapping[Status, int] = report(found, files, run=run).counts
+            counts: Mapping[Status, int] = report(found, files, run=run, past=past).counts
         else:
-            counts = report_difference(before, found, files, earlier=earlier, run=run).after
+            counts = report_difference(before, found, files, earlier=earlier, run=run, past=past).after
         code = max(so_far, exit_code(counts), result.exit_code, key=SEVERITY.index)
         recorder.finish(f"{verb} --check" if changes.check else verb, run, found, code)
         return code

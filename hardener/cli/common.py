@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hardener.fleet import Fleet
     from hardener.model import Control
     from hardener.reports.interface import Report, RunInfo
+    from hardener.reports.past import Past
 
 _Function = Callable[..., Any]
 
@@ -111,9 +112,14 @@ class ReportFiles:
         for path in self.named().values():
             require_writable(path)
 
-    def reports(self, run: RunInfo) -> dict[Path, Report]:
+    @property
+    def look_back(self) -> bool:
+        """Whether one of them tells what moved since the runs before."""
+        return any(each.looks_back for each, _ in self._chosen())
+
+    def reports(self, run: RunInfo, past: Past | None = None) -> dict[Path, Report]:
         """The reports of a run by their files."""
-        return {path: each.report(run) for each, path in self._chosen()}
+        return {path: each.report(run, past) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
         """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.

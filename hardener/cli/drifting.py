@@ -133,7 +133,8 @@ class Watch:
     def _end(self, found: Sequence[Assessment], moved: Drift, code: ExitCode) -> ExitCode:
         """Report what is true at the end, record it, say what has moved."""
         run = self._run()
-        write_reports(found, self._files.reports(run))
+        past = self._recorder.past(run) if self._files.look_back else None
+        write_reports(found, self._files.reports(run, past))
         self._recorder.finish(_VERB, run, found, code)
         self._show(moved, last=True)
         return code

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,9 +15,10 @@ from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
 if TYPE_CHECKING:
-    from hardener.history import Recording
+    from hardener.history import Recording, RunRecord
     from hardener.model import Assessment
     from hardener.reports.interface import RunInfo
+    from hardener.reports.past import Past
 
 
 class Recorder:
@@ -76,12 +78,36 @@ class Recorder:
             assessments: what was found.
             code: how it ended.
         """
-        from hardener.history import RunRecord
-
         if not self._recording:
             return
+        try:
+            for assessment in assessments:
+                self._recording.add(assessment)
+            self._recording.finish(self._record(verb, run, code))
+        except HardenerError as error:
+            self._give_up(error)
+        else:
+            self._recording = None
+
+    def past(self, run: RunInfo) -> Past | None:
+        """The runs before the one that is being recorded, for its reports.
+
+        A history that cannot be read is said, once, and costs them what it would have told.
+        """
+        from hardener.history import History, past
+
+        try:
+            found = past(History(self._home), self._record("", run, ExitCode.COMPLIANT))
+        except HardenerError as error:
+            _warn("earlier runs are not compared with", error)
+            return None
+        return found and replace(found, before=_readable(found.before))
+
+    def _record(self, verb: str, run: RunInfo, code: ExitCode) -> RunRecord:
+        from hardener.history import RunRecord
+
         inventory, digest = self._inventory
-        record = RunRecord(
+        return RunRecord(
             info=run,
             verb=verb,
             exit_code=code,
@@ -91,14 +117,6 @@ class Recorder:
             level=self._selection.level,
             only=self._selection.only,
         )
-        try:
-            for assessment in assessments:
-                self._recording.add(assessment)
-            self._recording.finish(record)
-        except HardenerError as error:
-            self._give_up(error)
-        else:
-            self._recording = None
 
     def _discard(self) -> None:
         if self._recording:
@@ -107,4 +125,24 @@ class Recorder:
 
     def _give_up(self, error: HardenerError) -> None:
         self._recording = None
-        click.echo(f"hardener: warning: this run is not recorded: {line(str(error), 2000)}", err=True)
+        _warn("this run is not recorded", error)
+
+
+def _readable(before: Callable[[str], Assessment | None]) -> Callable[[str], Assessment | None]:
+    """The same, until it fails: then that is said, and nothing is found any more."""
+    failed = False
+
+    def read(host: str) -> Assessment | None:
+        nonlocal failed
+        try:
+            return None if failed else before(host)
+        except HardenerError as error:
+            failed = True
+            _warn("earlier runs are not compared with", error)
+            return None
+
+    return read
+
+
+def _warn(what: str, error: HardenerError) -> None:
+    click.echo(f"hardener: warning: {what}: {line(str(error), 2000)}", err=True)

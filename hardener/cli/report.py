@@ -30,17 +30,22 @@ from hardener.reports.formats import FORMATS
 def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
     """Write a report of a run, byte for byte what the run itself would have written.
 
+    HTML and Markdown say what moved since the run before, and HTML draws a trend: with what is still kept of
+    earlier runs.
+
     \b
     hardener report latest --format html --out report.html
     hardener report 3f1c164a --format csv | column -ts,
     """  # noqa: D301 - click reads the \b
-    from hardener.history import History
+    from hardener.history import History, past
     from hardener.reports.interface import pieces, write_reports
 
     if out:
         require_writable(out)
-    stored = History(home).run(run)
-    written = FORMATS[name].report(stored.info)
+    history, chosen = History(home), FORMATS[name]
+    stored = history.run(run)
+    earlier = past(history, stored.record, before=stored.number) if chosen.looks_back else None
+    written = chosen.report(stored.info, earlier)
     if out:
         write_reports(stored.assessments(), {out: written})
         return

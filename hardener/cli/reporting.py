@@ -15,6 +15,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.compare import Comparison, compare
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.past import Past
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
 
@@ -27,10 +28,12 @@ def prepare() -> None:
         each.load()
 
 
-def report(assessments: Iterable[Assessment], files: ReportFiles, *, run: RunInfo) -> Summary:
+def report(
+    assessments: Iterable[Assessment], files: ReportFiles, *, run: RunInfo, past: Past | None = None
+) -> Summary:
     """Write the reports that were asked for, and show on standard output what they count."""
     summary = Summary()
-    write_reports(summary.watch(assessments), files.reports(run))
+    write_reports(summary.watch(assessments), files.reports(run, past))
     show_summary(summary, console(sys.stdout), files=files.named())
     return summary
 
@@ -42,6 +45,7 @@ def report_difference(
     *,
     earlier: RunInfo,
     run: RunInfo,
+    past: Past | None,
 ) -> Comparison:
     """Write the reports of both audits, and show on standard output what became of each control.
 
@@ -51,9 +55,10 @@ def report_difference(
         files: which reports are written.
         earlier: what the reports say about the first audit.
         run: what they say about the last one.
+        past: what there was before that.
     """
     write_reports(before, files.before().reports(earlier))
-    write_reports(after, files.reports(run))
+    write_reports(after, files.reports(run, past))
     comparison = compare(before, after)
     more = {f"{name} before": path for name, path in files.before().named().items()}
     show_comparison(comparison, console(sys.stdout), files=files.named() | more)

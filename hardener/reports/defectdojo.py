@@ -17,6 +17,7 @@ from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
 from hardener.reports.markup import code
+from hardener.reports.past import Past
 from hardener.reports.serial import compact
 from hardener.reports.wording import first, offender, section_name, share
 from hardener.text import line, shorten
@@ -32,8 +33,8 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A
 class DefectDojoReport(Report):
     """JSON for DefectDojo."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._hosts = HostKeys()
         self._findings = 0
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from hardener.reports.interface import Report, RunInfo
+from hardener.reports.past import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +15,18 @@ class Format:
     """A format, known without loading what writes it: start-up time is a feature.
 
     ``factory`` is ``module:class`` of its report in this package; ``file`` is what it is called where all
-    formats lie side by side.
+    formats lie side by side. One that looks back tells what moved since the run before.
     """
 
     name: str
     title: str
     factory: str
     file: str
+    looks_back: bool = False
 
-    def report(self, run: RunInfo) -> Report:
-        """A report of a run in this format."""
-        report: Report = self._load()(run)
+    def report(self, run: RunInfo, past: Past | None = None) -> Report:
+        """A report of a run in this format, against what there was before it."""
+        report: Report = self._load()(run, past)
         return report
 
     def load(self) -> None:
@@ -43,10 +45,10 @@ FORMATS = MappingProxyType(
         for each in (
             Format("csv", "CSV", "csv:CsvReport", "report.csv"),
             Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport", "report.defectdojo.json"),
-            Format("html", "HTML", "html:HtmlReport", "report.html"),
+            Format("html", "HTML", "html:HtmlReport", "report.html", looks_back=True),
             Format("json", "JSON", "native:NativeReport", "report.json"),
             Format("junit", "JUnit", "junit:JUnitReport", "report.junit.xml"),
-            Format("markdown", "Markdown", "markdown:MarkdownReport", "report.md"),
+            Format("markdown", "Markdown", "markdown:MarkdownReport", "report.md", looks_back=True),
             Format("ndjson", "NDJSON", "native:LinesReport", "report.ndjson"),
             Format("ocsf", "OCSF", "ocsf:OcsfReport", "report.ocsf.ndjson"),
             Format("oscal", "OSCAL", "oscal:OscalReport", "report.oscal.json"),

@@ -22,8 +22,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
-from hardener.model import Assessment, Control, Status, Verdict
+from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.compare import Change, Outcome
+from hardener.reports.figures import columns, trend
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.past import MOVES, Past, Point, Since
 from hardener.reports.serial import compact
 from hardener.reports.summary import SEVERITIES, Summary
 from hardener.reports.wording import section_name
@@ -50,19 +53,20 @@ _ORDER = (
     Status.NOT_APPLICABLE,
 )
 _CODES = dict(zip(_ORDER, "pfemwn", strict=True))
-
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
 _REMEMBERED = 50_000  # verdicts that are written once however many hosts have them
-_COLUMNS = 240  # of the plot
+_CHANGES_SHOWN = 6
+_NAMES_SHOWN = 5
 
 
 class HtmlReport(Report):
     """A page for people."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._summary = Summary()
+        self._since = Since(past) if past and past.points else None
         self._controls: dict[str, Control] = {}
         self._verdicts: dict[bytes, int] = {}
         self._written = 0
@@ -97,15 +101,16 @@ class HtmlReport(Report):
             facts,
             line(assessment.unreachable),
             "".join(_CODES[findings[slug].status] if slug in findings else "-" for slug in self._controls),
-            [self._number(findings[slug].verdict, new) if slug in findings else 0 for slug in self._controls],
+            [self._number(findings[slug], new) if slug in findings else 0 for slug in self._controls],
             new,
+            self._moves(assessment, new),
         ]
         return comma + _data(record)
 
     def end(self) -> Iterator[str]:
         """The rest of the data, the totals, and the script that shows the findings."""
         summary, counts = self._summary, self._summary.counts
-        columns, highest = self._columns()
+        headline, verdict = _headline(summary)
         yield "]"
         yield (
             _environment()
@@ -117,8 +122,8 @@ class HtmlReport(Report):
                 ended=utc(self.run.ended),
                 catalogue=_data(self._catalogue()),
                 script=_script(),
-                verdict="fail" if counts[Status.FAIL] else "error" if counts[Status.ERROR] else "pass",
-                headline=_headline(summary),
+                headline=headline,
+                verdict=verdict,
                 lead=self._lead(),
                 only=self._only and {"name": self._only[0], "facts": self._only[1]},
                 hosts=summary.hosts,
@@ -128,16 +133,17 @@ class HtmlReport(Report):
                 counts=_plain(counts),
                 total=counts.total(),
                 sections=list(self._sections()),
-                columns=columns,
-                highest=highest,
-                width=0.8 if len(columns) <= _COLUMNS / 2 else 1,  # no gap where a column is hardly a pixel
+                columns=columns(self._tolls, len(SEVERITIES)),
+                since=self._since and _since(self._since, summary.hosts),
+                trend=self.past and trend([*self.past.points, self._point()]),
                 worst=summary.worst(),
                 unreachable=summary.unreachable,
             )
         )
 
-    def _number(self, verdict: Verdict, new: list[list[Any]]) -> int:
+    def _number(self, finding: Finding, new: list[list[Any]]) -> int:
         """The number of a verdict in the page; a new one becomes part of this record."""
+        verdict = finding.verdict
         record = [
             line(verdict.expected, 1000),
             line(verdict.actual, 1000),
@@ -169,6 +175,7 @@ class HtmlReport(Report):
             "sections": [[name, _section_title(name, self.run.benchmark)] for name in sections],
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
+            "moves": [[_key(each), words] for each, words in MOVES.items()] if self._since else [],
             "controls": [
                 _control(
                     control, sections.index(section_name(control, self.run.benchmark)), self.run.benchmark
@@ -189,6 +196,8 @@ class HtmlReport(Report):
     def _lead(self) -> str:
         """The result in a sentence."""
         summary = self._summary
+        if not summary.hosts:
+            return "No host was assessed."
         open_ = len(summary.cases(Status.FAIL))
         parts = [f"{open_} of {len(self._controls)} controls fail"]
         if summary.hosts != 1:
@@ -199,21 +208,80 @@ class HtmlReport(Report):
             parts.append(f"{undecided} {'control' if undecided == 1 else 'controls'} could not be evaluated")
         return f"{'; '.join(parts)}."
 
-    def _columns(self) -> tuple[list[list[float]], float]:
-        """The columns of the plot, each the mean of as many hosts, and the height of the highest."""
-        tolls = sorted(self._tolls, key=lambda toll: (sum(toll), toll), reverse=True)
-        size = max(1, -(-len(tolls) // _COLUMNS))
-        columns = [
-            [sum(numbers) / len(group) for numbers in zip(*group, strict=True)]
-            for group in (tolls[start : start + size] for start in range(0, len(tolls), size))
-        ] or [[0.0] * len(SEVERITIES)]
-        return columns, max(1.0, *(sum(column) for column in columns))
+    def _moves(self, assessment: Assessment, new: list[list[Any]]) -> list[tuple[int, int, str, int]]:
+        """What moved on a host: control, what became of it, status and verdict before."""
+        if not self._since:
+            return []
+        places = {slug: place for place, slug in enumerate(self._controls)}
+        return [
+            (
+                places[move.slug],
+                list(MOVES).index(move.outcome),
+                _CODES[move.before.status],
+                self._number(move.before, new),
+            )
+            for move in self._since.add(assessment)
+        ]
+
+    def _point(self) -> Point:
+        """This run as the last point of the trend."""
+        summary = self._summary
+        return Point(self.run.run_id, self.run.ended, summary.hosts, len(summary.unreachable), summary.counts)
 
 
-def _headline(summary: Summary) -> str:
+def _since(since: Since, hosts: int) -> dict[str, Any]:
+    """What moved, for the overview."""
+    changes = list(since.changes())
+    return {
+        "ended": utc(since.previous.ended),
+        "compared": since.compared,
+        "moves": [
+            {"key": _key(each), "words": MOVES[each], "number": number} for each, number in since.moves()
+        ],
+        "changes": [_change(each, hosts) for each in changes[:_CHANGES_SHOWN]],
+        "more": max(0, len(changes) - _CHANGES_SHOWN),
+        "new": _names(since.new),
+        "gone": _names(since.gone),
+        "not_compared": _names([host for host, _ in since.not_compared]),
+    }
+
+
+def _key(outcome: Outcome) -> str:
+    """What an outcome is called in the page's addresses and style sheet."""
+    return outcome.name.lower()
+
+
+def _change(change: Change, hosts: int) -> dict[str, Any]:
+    where = change.host if change.hosts == 1 else f"{change.hosts} hosts"
+    return {
+        "key": _key(change.outcome),
+        "id": change.id,
+        "slug": change.control.slug,
+        "title": change.control.title,
+        "before": _WORDS[change.before.status],
+        "after": _WORDS[change.after.status],
+        "status": change.after.status.value,
+        "where": where if hosts > 1 else "",
+        "actual": line(change.after.actual, 200) if change.hosts == 1 else "",
+    }
+
+
+def _names(names: list[str]) -> str:
+    """``3 hosts: a, b, c``; empty where there is none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    number = "1 host" if len(names) == 1 else f"{len(names)} hosts"
+    return f"{number}: {', '.join(names[:_NAMES_SHOWN])}{more}"
+
+
+def _headline(summary: Summary) -> tuple[str, str]:
+    """The result in two words, and the colour of it."""
     if summary.counts[Status.FAIL]:
-        return "Not compliant"
-    return "Incomplete" if summary.counts[Status.ERROR] else "Compliant"
+        return "Not compliant", "fail"
+    if summary.counts[Status.ERROR]:
+        return "Incomplete", "error"
+    return ("Compliant", "pass") if summary.hosts else ("Nothing assessed", "error")
 
 
 def _plain(counts: Counter[Status]) -> dict[str, int]:

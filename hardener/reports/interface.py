@@ -18,6 +18,7 @@ from typing import IO
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
+from hardener.reports.past import Past
 from hardener.text import line
 
 
@@ -39,10 +40,12 @@ class Report(ABC):
 
     Args:
         run: the run that is reported.
+        past: what there was before it; a report that says nothing of it is the same without.
     """
 
-    def __init__(self, run: RunInfo) -> None:
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
         self.run = run
+        self.past = past
 
     @abstractmethod
     def begin(self) -> str:

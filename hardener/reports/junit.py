@@ -22,6 +22,7 @@ from junit_xml import TestCase, TestSuite
 
 from hardener.model import Assessment, Finding, Status, Verdict
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.past import Past
 from hardener.reports.wording import first, offender, section_name, share
 from hardener.text import block, line
 
@@ -33,8 +34,8 @@ _NOT_EVALUATED = "NOT EVALUATED: host unreachable"
 class JUnitReport(Report):
     """JUnit XML for CI."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._seen: Counter[str] = Counter()
 
     def begin(self) -> str:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from hardener.catalogue.words import FRAMEWORKS, SOURCES
 from hardener.model import Assessment, Status
+from hardener.reports.compare import Change
 from hardener.reports.frameworks import FrameworkView, Requirement
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
+from hardener.reports.past import MOVES, Past, Since
 from hardener.reports.summary import Cases, Summary
 
-_LIST = 15_000  # characters of each of the three lists, so that none takes the others' room
+_LIST = 12_000  # characters of each of the four lists, so that none takes the others' room
 _NAMES = {
     Status.PASS: "pass",
     Status.FAIL: "fail",
@@ -29,10 +31,11 @@ _NAMES = {
 class MarkdownReport(Report):
     """Markdown for merge requests."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._summary = Summary()
         self._frameworks = FrameworkView()
+        self._since = Since(past) if past and past.points else None
 
     def begin(self) -> str:
         """Nothing: what a reader wants first is known last."""
@@ -42,6 +45,8 @@ class MarkdownReport(Report):
         """Nothing: the host is counted."""
         self._summary.add(assessment)
         self._frameworks.add(assessment)
+        if self._since:
+            self._since.add(assessment)
         return ""
 
     def end(self) -> Iterator[str]:
@@ -49,6 +54,8 @@ class MarkdownReport(Report):
         summary = self._summary
         yield f"## {self._headline()}\n\n"
         yield from _table(summary.sections, summary.counts)
+        if self._since:
+            yield from self._moved(self._since)
         failing = summary.cases(Status.FAIL)
         yield from _list(f"Failing: {_count(len(failing), 'control')}", self._cases(failing))
         errors = summary.cases(Status.ERROR)
@@ -68,7 +75,24 @@ class MarkdownReport(Report):
             return f"Not compliant: {_count(failing, 'finding')} on {hosts}"
         if errors := counts[Status.ERROR]:
             return f"Incomplete: {_count(errors, 'control')} not evaluated on {hosts}"
-        return f"Compliant: {hosts}"
+        return f"Compliant: {hosts}" if self._summary.hosts else "No host was assessed"
+
+    def _moved(self, since: Since) -> Iterator[str]:
+        """What became of the findings since the last run."""
+        told = ", ".join(f"{number} {MOVES[outcome]}" for outcome, number in since.moves())
+        told = told or "no host could be compared"
+        title = f"Since the last run: {told}"
+        changes = list(map(self._change, since.changes()))
+        yield from _list(title, changes) if changes else (f"\n{title}\n",)
+
+    def _change(self, change: Change) -> str:
+        step = f"{_NAMES[change.before.status]} → {_NAMES[change.after.status]}"
+        where = f" on {_count(change.hosts, 'host')}" if self._summary.hosts > 1 else ""
+        host = f"{code(change.host, 60)}: " if self._summary.hosts > 1 else ""
+        return (
+            f"- **{change.id}** {change.control.severity}: {change.control.title}: {step}{where}  \n"
+            f"  {host}{code(change.after.actual)}\n"
+        )
 
     def _cases(self, cases: Iterable[Cases]) -> Iterator[str]:
         for each in cases:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.past import Past
 from hardener.reports.serial import compact, mappings, spaced
 from hardener.text import scalar
 
@@ -21,8 +22,8 @@ SCHEMA = "hardener/assessment/1"
 class NativeReport(Report):
     """JSON for programs."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._totals = _Totals()
 
     def begin(self) -> str:
@@ -47,8 +48,8 @@ class LinesReport(Report):
     A line has one key: ``run``, ``host`` or ``summary``, each as the schema describes it.
     """
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._totals = _Totals()
 
     def begin(self) -> str:

@@ -14,6 +14,7 @@ from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Assessment, Finding, Severity, Status
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
+from hardener.reports.past import Past
 from hardener.reports.serial import compact, mappings
 from hardener.text import scalar
 
@@ -46,8 +47,8 @@ _COMPLIANCE = MappingProxyType(
 class OcsfReport(Report):
     """OCSF events for a SIEM."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._hosts = HostKeys()
         self._time = int(run.ended.timestamp() * 1000)
         self._metadata = {

@@ -16,6 +16,7 @@ from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
+from hardener.reports.past import Past
 from hardener.reports.serial import compact
 from hardener.reports.wording import first, offender
 from hardener.text import line
@@ -32,8 +33,8 @@ _METHOD = {Status.MANUAL: "EXAMINE", Status.ERROR: "UNKNOWN"}  # any other was t
 class OscalReport(Report):
     """OSCAL assessment results for governance tools."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._keys = HostKeys()
         self._hosts: list[tuple[str, ...]] = []
         self._items: list[dict[str, Any]] = []

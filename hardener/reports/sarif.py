@@ -15,6 +15,7 @@ from typing import Any
 from hardener.model import Assessment, Control, Finding, Severity, Status
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo, utc
+from hardener.reports.past import Past
 from hardener.reports.serial import compact, mappings
 from hardener.reports.summary import Summary
 from hardener.reports.wording import share
@@ -34,8 +35,8 @@ _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5"
 class SarifReport(Report):
     """SARIF for code scanning."""
 
-    def __init__(self, run: RunInfo) -> None:
-        super().__init__(run)
+    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+        super().__init__(run, past)
         self._summary = Summary()
         self._hosts = HostKeys()
         self._rules: dict[str, Control] = {}

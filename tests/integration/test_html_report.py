@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from hardener.assess import unreachable
 from hardener.model import Assessment, Control, Finding, Offender, Status, Verdict
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
-from tests.unit.reports.conftest import assessment, gone, hostile_assessment
+from hardener.reports.past import Past, Point
+from tests.unit.reports.conftest import assessment, gone, hostile_assessment, statuses
 
 BENCHMARK = "cis-docker-1.8.0"
 CONTROLS = catalogue.load(BENCHMARK)
@@ -78,9 +79,10 @@ def open_report(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         scheme: str = "light",
         width: int = 1280,
         script: bool = True,
+        past: Past | None = None,
     ) -> Tab:
         path = tmp_path / "report.html"
-        write_reports(assessments, {path: HtmlReport(RUN)})
+        write_reports(assessments, {path: HtmlReport(RUN, past)})
         context = browser.new_context(
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": width, "height": 900},
@@ -128,6 +130,16 @@ def fleet(size: int, *, lost: int = 0) -> Iterator[Assessment]:
         )
 
 
+def earlier(*hosts: Assessment, fails: Iterable[int] = (30, 20)) -> Past:
+    """Runs of the days before; the last of them found this on the hosts."""
+    points = tuple(
+        Point(f"run{day}", RUN.ended - timedelta(days=10 - day), len(hosts), 0, {Status.FAIL: number})
+        for day, number in enumerate(fails)
+    )
+    found = {host.host: host for host in hosts}
+    return Past(points, frozenset(found), found.get)
+
+
 def failing(hosts: Iterable[Assessment], wanted: Callable[[Finding], bool] = lambda finding: True) -> int:
     return sum(
         finding.status is Status.FAIL and wanted(finding) for host in hosts for finding in host.findings
@@ -149,9 +161,11 @@ def test_the_result_comes_first_and_what_fails_is_listed(open_report: Open) -> N
         f"of {len(CONTROLS)} controls fail on at least one of 13 hosts"
     )
     expect(page.locator(".totals .fail b")).to_have_text(str(failing(hosts)))
-    expect(page.locator("#count")).to_have_text(
-        f"{len(CONTROLS)} controls, {failing(hosts) + len(CONTROLS):,} findings"
-    )
+    expect(page.locator("#count")).to_have_text(f"{len(CONTROLS)} controls, {failing(hosts):,} findings")
+    expect(page.locator("#note")).to_contain_text("One host could not be reached")
+    page.get_by_role("button", name="hosts", exact=True).click()
+    expect(page.locator("#groups .group").last).to_contain_text("lost0.example.com")
+    press(page, "Controls")
     severities = page.locator("#groups .severity").all_inner_texts()
     assert severities == sorted(severities, key=["critical", "high", "medium", "low"].index)
     expect(page.locator(".gone")).to_contain_text("lost0.example.com")
@@ -168,8 +182,8 @@ def test_one_host_needs_no_list_of_hosts(open_report: Open) -> None:
 
 
 def test_a_control_says_why_how_to_fix_it_what_it_serves_and_where(open_report: Open) -> None:
-    page = open_report(fleet(12), address="#text=daemon-icc").page
-    control = catalogue.find("daemon-icc", BENCHMARK)
+    page = open_report(fleet(12), address="#text=daemon-icc-disabled").page
+    control = catalogue.find("daemon-icc-disabled", BENCHMARK)
     group = page.locator("#groups details.group")
     expect(group).to_have_count(1)
     group.locator("summary").first.click()
@@ -183,6 +197,25 @@ def test_a_control_says_why_how_to_fix_it_what_it_serves_and_where(open_report: 
     host.locator("summary").click()
     expect(host.locator(".evidence")).to_contain_text("app-")
     expect(host.locator(".evidence")).to_contain_text("Offenders (")
+
+
+def test_where_nothing_is_open_but_hosts_are_lost_these_are_shown(open_report: Open) -> None:
+    calm = assessment("calm", statuses(*[Status.PASS] * 7))
+    page = open_report([calm, gone("lost")]).page
+    expect(page.get_by_role("heading", level=1)).to_have_text("Incomplete")
+    expect(page.locator("#groups .group")).to_have_count(1)
+    expect(page.locator("#groups .group")).to_contain_text("not reached: ssh: connection refused")
+    page = open_report([gone("one"), gone("two")]).page
+    expect(page.locator("#groups .group")).to_have_count(2)
+    page = open_report([gone("alone")]).page
+    expect(page.locator(".gone")).to_contain_text("alone")
+    expect(page.locator("#count")).to_have_text("7 controls")
+
+
+def test_compliance_shows_everything(open_report: Open) -> None:
+    page = open_report([assessment("calm", statuses(*[Status.PASS] * 7))]).page
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compliant")
+    expect(page.locator("#count")).to_have_text("7 controls")
 
 
 def test_by_host(open_report: Open) -> None:
@@ -214,7 +247,73 @@ def test_by_framework_with_the_source_of_the_mapping(open_report: Open, framewor
     expect(page.locator("#groups .source").first).to_contain_text(source)
     row = page.locator("#groups .group").first
     row.locator("summary").first.click()
-    expect(row.locator(".finding").first).to_contain_text("web000")
+    control = row.locator(".control").first
+    control.locator("summary").first.click()
+    expect(control).to_contain_text("How to fix")
+    expect(control.locator(".finding").first).to_contain_text("web000")
+
+
+# --- earlier runs ---------------------------------------------------------------------------------------
+
+
+def test_what_moved_since_the_last_run(open_report: Open) -> None:
+    same, *rest = [
+        Status.PASS,
+        Status.FAIL,
+        Status.PASS,
+        Status.FAIL,
+        Status.MANUAL,
+        Status.ERROR,
+        Status.PASS,
+    ]
+    before = assessment("db01", statuses(same, *rest))
+    after = assessment("db01", statuses(same, Status.PASS, Status.FAIL, Status.FAIL, *rest[3:]))
+    page = open_report([after, assessment("new01")], past=earlier(before, assessment("old01"))).page
+    moved = page.locator(".since")
+    expect(moved.locator(".moves .broken")).to_have_text("1 newly failing")
+    expect(moved.locator(".moves .fixed")).to_have_text("1 fixed")
+    expect(moved.locator(".changes li").first).to_contain_text("pass → fail")
+    expect(moved.locator(".changes li").first).to_contain_text("db01: it is fail")
+    expect(moved).to_contain_text("New in this run: 1 host: new01.")
+    expect(moved).to_contain_text("No longer part of the run: 1 host: old01.")
+    expect(page.locator("#groups .mark")).to_have_text(["1 new"])
+
+    moved.get_by_role("link", name="fixed").click()
+    expect(page.get_by_label("Since the last run")).to_have_value("fixed")
+    expect(page.locator("#count")).to_have_text("1 control, 1 finding")
+    row = page.locator("#groups .group")
+    row.locator("summary").click()
+    row.locator(".finding summary").click()
+    expect(row.locator(".evidence")).to_contain_text("Last runfail it is fail")
+    page.get_by_label("Since the last run").select_option("any")
+    expect(page.locator("#count")).to_have_text("2 controls, 2 findings")
+    page.get_by_label("Since the last run").select_option("")
+    expect(page.locator("#filters").get_by_role("button", name="pass", exact=True)).to_have_attribute(
+        "aria-pressed", "false"
+    )
+
+
+def test_where_nothing_moved_it_says_so(open_report: Open) -> None:
+    page = open_report([assessment()], past=earlier(assessment())).page
+    expect(page.locator(".since")).to_contain_text("No control moved.")
+
+
+def test_the_trend_is_a_line_in_words_too(open_report: Open) -> None:
+    hosts = list(fleet(2))
+    page = open_report(hosts, past=earlier(*hosts, fails=(100, 80, 60))).page
+    now = failing(hosts) / 2
+    line = page.locator(".trend svg")
+    expect(line).to_have_attribute(
+        "aria-label",
+        f"Failing controls a host, on average: 50.0 on 2026-11-15, {now:.1f} on 2026-11-25, 4 runs",
+    )
+    assert line.locator(".dot").count() == 4
+
+
+def test_a_first_run_has_no_past(open_report: Open) -> None:
+    page = open_report(fleet(2)).page
+    expect(page.locator(".since, .trend")).to_have_count(0)
+    expect(page.get_by_label("Since the last run")).to_be_hidden()
 
 
 # --- filters --------------------------------------------------------------------------------------------
@@ -296,7 +395,8 @@ ATTACKS = (
 def test_hostile_names_are_inert(open_report: Open, attack: str, group: str) -> None:
     status = "pass,fail,error,manual,waived,not_applicable"
     hosts = [hostile_assessment(attack), gone(attack, reason=attack), assessment()]
-    page = open_report(hosts, address=f"#group={group}&status={status}").page
+    past = earlier(hostile_assessment(attack), assessment(attack * 2))
+    page = open_report(hosts, address=f"#group={group}&status={status}", past=past).page
     expect(page.locator("#groups .group").first).to_be_visible()
     while page.locator("#groups details:not([open]) > summary").count():
         page.locator("#groups details:not([open]) > summary").first.click()
@@ -342,10 +442,10 @@ def test_the_keyboard_reaches_everything(open_report: Open) -> None:
     expect(page.get_by_role("link", name="Skip to the findings")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Controls")).to_be_focused()
+    expect(page.get_by_role("button", name="Controls", exact=True)).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    expect(page.get_by_role("button", name="Hosts")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Hosts", exact=True)).to_have_attribute("aria-pressed", "true")
     for _ in range(30):
         if page.evaluate("document.activeElement.tagName") == "SUMMARY":
             break
@@ -400,10 +500,13 @@ CONTRAST = """() => {
 def test_it_can_be_read_light_and_dark_wide_and_narrow(open_report: Open, scheme: str, width: int) -> None:
     every = "pass,fail,error,manual,waived,not_applicable"
     hosts = [*fleet(12, lost=2), assessment("a-very-long-name-without-any-place-to-break-" * 4)]
-    page = open_report(hosts, address=f"#status={every}", scheme=scheme, width=width).page
+    past = earlier(*(replace(other, host=each.host) for each, other in pairwise(fleet(13))))
+    page = open_report(hosts, address=f"#status={every}", scheme=scheme, width=width, past=past).page
     for group in ("Controls", "Hosts", "PCI DSS 4.0"):
         press(page, group)
         page.locator("#groups summary").first.click()
+        if group == "PCI DSS 4.0":
+            page.locator("#groups .control summary").first.click()
         page.locator("#groups .finding summary").first.click()
         page.mouse.move(0, 0)
         assert page.evaluate(CONTRAST) == []

@@ -2,6 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const PAGE = 100; // rows that are made at once
+const REST = 20; // rows for which nobody wants to press a button
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -55,7 +56,7 @@ function pages(items, make, label) {
   let shown = 0;
   const more = element("button", { type: "button", class: "more", on: { click: () => next(true) } });
   function next(focus) {
-    const rows = items.slice(shown, shown + PAGE).map(make);
+    const rows = items.slice(shown, items.length - shown <= PAGE + REST ? items.length : shown + PAGE).map(make);
     list.append(...rows);
     shown += rows.length;
     more.textContent = `Show ${Math.min(PAGE, items.length - shown)} of ${items.length - shown} more ${label}`;
@@ -84,10 +85,17 @@ function statusWord(status) {
   return element("span", { class: `status ${status.name}` }, status.words);
 }
 
+// What became of it since the run before.
+function mark(move, number) {
+  const words = move.name === "broken" ? "new" : move.words;
+  return element("span", { class: `mark ${move.name}` }, number ? `${number} ${words}` : words);
+}
+
 // What was found on one host by one control.
 function evidence(run, host, control) {
   const verdict = run.verdict(host, control);
   const status = run.status(host, control);
+  const move = run.move(host, control);
   const rest = (shown, all, what) => (all > shown ? element("li", { class: "rest" }, `+${all - shown} more ${what}`) : null);
   const items = verdict.offenders.map(([kind, name, detail]) =>
     element("li", {}, element("span", { class: "kind" }, `${kind} `), element("b", {}, name), detail ? `: ${detail}` : null),
@@ -98,6 +106,7 @@ function evidence(run, host, control) {
     { class: "evidence" },
     term("Expected", verdict.expected),
     term("Found", verdict.actual),
+    move ? term("Last run", statusWord(move.status), ` ${move.verdict.actual}`) : null,
     items.length
       ? term(`Offenders${share}`, element("ul", {}, items, rest(items.length, verdict.offending, "in the JSON report")))
       : null,
@@ -139,8 +148,8 @@ function description(run, control) {
     "dl",
     { class: "description" },
     term("Why", prose(control.rationale)),
-    term("Decided by", prose(control.decision)),
     term("How to fix", prose(control.fix), role),
+    term("Decided by", prose(control.decision)),
     term("Serves", element("ul", {}, mappings)),
   );
 }

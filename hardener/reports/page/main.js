@@ -1,20 +1,25 @@
 // The findings that the filter lets through, grouped, and the form that changes the filter.
 
-function controlRow(run, group, many) {
+function marks(run, group) {
+  return group.moves.map((number, move) => mark(run.moves[move], run.hosts.length > 1 ? number : 0));
+}
+
+function controlRow(run, group, many, className = "group") {
   const control = run.controls[group.key];
+  const [h, c] = group.findings[0];
   return folded(
-    "group",
+    className,
     [
       element("span", { class: `severity ${control.severity}` }, control.severity),
       element("span", { class: "id" }, control.id),
-      element("span", { class: "title" }, control.title),
+      element("span", { class: "title" }, control.title, marks(run, group)),
       many ? bar(run, group.counts) : null,
       many
         ? element("span", { class: "number" }, `${group.findings.length} of ${run.hosts.length}`)
-        : statusWord(run.status(run.hosts[group.findings[0][0]], group.key)),
+        : statusWord(run.status(run.hosts[h], c)),
     ],
     () => [
-      many ? null : evidence(run, run.hosts[group.findings[0][0]], group.key),
+      many ? null : evidence(run, run.hosts[h], c),
       description(run, control),
       many ? element("h4", {}, "Hosts") : null,
       ...(many ? pages(group.findings, ([h, c]) => hostFinding(run, h, c), "hosts") : []),
@@ -24,27 +29,29 @@ function controlRow(run, group, many) {
 
 function hostFinding(run, h, c) {
   const host = run.hosts[h];
+  const move = run.move(host, c);
   return folded(
     "finding",
     [
       statusWord(run.status(host, c)),
-      element("span", { class: "name" }, host.name),
+      element("span", { class: "name" }, host.name, move ? mark(move) : null),
       element("span", { class: "actual" }, run.verdict(host, c).actual),
     ],
     () => evidence(run, host, c),
   );
 }
 
-function controlFinding(run, h, c, withHost) {
+function controlFinding(run, h, c) {
   const host = run.hosts[h];
   const control = run.controls[c];
+  const move = run.move(host, c);
   return folded(
     "finding",
     [
       statusWord(run.status(host, c)),
       element("span", { class: `severity ${control.severity}` }, control.severity),
       element("span", { class: "id" }, control.id),
-      element("span", { class: "title" }, control.title, withHost ? element("span", { class: "on" }, ` ${host.name}`) : null),
+      element("span", { class: "title" }, control.title, move ? mark(move) : null),
     ],
     () => [evidence(run, host, c), description(run, control)],
   );
@@ -57,33 +64,38 @@ function hostRow(run, group) {
     "group",
     [
       element("span", { class: "name" }, host.name),
-      element("span", { class: "actual" }, host.unreachable ? `not reached: ${host.unreachable}` : ""),
+      element("span", { class: "actual" }, host.unreachable ? `not reached: ${host.unreachable}` : marks(run, group)),
       bar(run, group.counts),
-      element("span", { class: "number" }, `${group.findings.length} of ${host.statuses.length}`),
+      element("span", { class: "number" }, `${group.findings.length} of ${host.statuses.replaceAll("-", "").length}`),
     ],
     () => [
       element("dl", { class: "about" }, facts.map(([name, value]) => term(name, value))),
-      ...pages(group.findings, ([h, c]) => controlFinding(run, h, c, false), "controls"),
+      ...pages(group.findings, ([h, c]) => controlFinding(run, h, c), "controls"),
     ],
   );
 }
 
 function requirementRow(run, group, framework) {
-  const controls = [...new Set(group.findings.map(([, c]) => c))].sort((a, b) => a - b);
+  const controls = new Map(); // those with a finding to show, each a group of its own
+  for (const [h, c] of group.findings) {
+    if (!controls.has(c)) controls.set(c, { key: c, findings: [], moves: [], counts: run.counts(c) });
+    controls.get(c).findings.push([h, c]);
+  }
   const sources = new Set();
   for (const control of run.controls)
     for (const [name, source, ids] of control.mappings)
       if (name === framework && ids.includes(group.key)) sources.add(run.sources[source] ?? source);
+  const ids = [...controls.keys()].sort((a, b) => a - b).map((c) => run.controls[c].id);
   return folded(
     "group",
     [
       element("span", { class: "id requirement" }, group.key),
-      element("span", { class: "title" }, controls.map((c) => run.controls[c].id).join(", ")),
+      element("span", { class: "title" }, ids.join(", ")),
       element("span", { class: "source" }, `mapped by ${[...sources].join(" and ")}`),
       bar(run, group.counts),
       element("span", { class: "number" }, `${group.findings.length} of ${[...group.counts.values()].reduce((a, b) => a + b)}`),
     ],
-    () => pages(group.findings, ([h, c]) => controlFinding(run, h, c, run.hosts.length > 1), "findings"),
+    () => pages([...controls.values()], (each) => controlRow(run, each, run.hosts.length > 1, "control"), "controls"),
   );
 }
 
@@ -133,6 +145,22 @@ class Page {
       ...this.run.sections.map(({ name, title }) => element("option", { value: name }, title)),
     );
     section.addEventListener("change", () => this.change(() => (this.filter.section = section.value)));
+    const { moved } = this.form.elements;
+    moved.append(
+      element("option", { value: "" }, "all findings"),
+      element("option", { value: "any" }, "what moved"),
+      ...this.run.moves.map(({ name, words }) => element("option", { value: name }, words)),
+    );
+    moved.closest("label").hidden = !this.run.moves.length;
+    moved.addEventListener("change", () =>
+      this.change(() => {
+        this.filter.moved = moved.value;
+        // What is fixed passes, and would not be among what is open.
+        this.filter.status = new Set(
+          moved.value ? this.run.statuses.map(({ name }) => name) : Filter.initial(this.run),
+        );
+      }),
+    );
     let waiting;
     text.addEventListener("input", () => {
       clearTimeout(waiting);
@@ -157,8 +185,9 @@ class Page {
     for (const field of ["status", "severity"])
       for (const button of this.choices(field).children)
         button.setAttribute("aria-pressed", filter[field].has(button.value));
-    const { section, text } = this.form.elements;
+    const { section, moved, text } = this.form.elements;
     section.value = filter.section;
+    moved.value = filter.moved;
     if (text.value !== filter.text) text.value = filter.text;
 
     const groups = run.groups(filter);
@@ -171,9 +200,11 @@ class Page {
         ? `${count(groups.length, noun)}, ${count(findings, "finding")}`
         : count(groups.length, noun)
       : "Nothing matches.";
-    document.getElementById("note").textContent = framework
-      ? `A requirement of ${framework} is more than the controls that serve it: where one fails it is not met; where all pass it is not thereby met.`
-      : "";
+    const meaning = `A requirement of ${framework} is more than the controls that serve it: where one fails it is not met; where all pass it is not thereby met.`;
+    document.getElementById("note").replaceChildren(
+      ...(framework ? [element("p", {}, meaning)] : []),
+      ...(run.unseen.length && filter.group !== "host" && filter.status.has("error") ? [this.unseen()] : []),
+    );
     const row = framework
       ? (group) => requirementRow(run, group, filter.group)
       : filter.group === "host"
@@ -181,6 +212,19 @@ class Page {
         : (group) => controlRow(run, group, run.hosts.length > 1);
     this.groups.className = framework ? "by-requirement" : `by-${filter.group}`;
     this.groups.replaceChildren(...pages(groups, row, `${noun}s`));
+  }
+
+  unseen() {
+    const number = this.run.unseen.length;
+    const hosts = number === 1 ? "One host" : `${number} hosts`;
+    const show = () => this.change(() => (this.filter.group = "host"));
+    return element(
+      "p",
+      {},
+      `${hosts} could not be reached, and all their findings are errors. They are listed among the `,
+      element("button", { type: "button", class: "link", on: { click: show } }, "hosts"),
+      ".",
+    );
   }
 
   // On paper nothing can be opened: what is listed is printed with its description.

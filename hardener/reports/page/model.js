@@ -5,11 +5,13 @@
 
 const DEFAULT_STATUS = ["fail", "error"];
 
-// A host is [name, collected, facts, unreachable, statuses, verdicts, new verdicts]: one letter and one number a
+// A host is [name, collected, facts, unreachable, statuses, verdicts, new verdicts, moves]: one letter and one number a
 // control. A verdict is written once, in the record of the first host that has it, and numbered in that order.
+// Last come the controls that moved since the run before: [control, what became of it, status, verdict before].
 class Host {
-  constructor([name, collected, facts, unreachable, statuses, verdicts]) {
+  constructor([name, collected, facts, unreachable, statuses, verdicts, , moves]) {
     Object.assign(this, { name, collected, facts, unreachable, statuses, verdicts });
+    this.moves = new Map(moves.map(([control, move, status, verdict]) => [control, { move, status, verdict }]));
   }
 }
 
@@ -32,6 +34,7 @@ class Run {
     this.sections = catalogue.sections.map(([name, title]) => ({ name, title }));
     this.frameworks = catalogue.frameworks;
     this.sources = catalogue.sources;
+    this.moves = catalogue.moves.map(([name, words]) => ({ name, words }));
     this.controls = catalogue.controls;
     this.hosts = records.map((record) => new Host(record));
     this.verdicts = records.flatMap((record) => record[6]).map((record) => new Verdict(record));
@@ -50,6 +53,25 @@ class Run {
     return this.verdicts[host.verdicts[control]];
   }
 
+  // What became of a finding since the run before; undefined where it is as it was.
+  move(host, control) {
+    const moved = host.moves.get(control);
+    return moved && { ...this.moves[moved.move], status: this.statusOf.get(moved.status), verdict: this.verdicts[moved.verdict] };
+  }
+
+  // Hosts that could not be reached, where there are others. They are a line each among the hosts: all their findings
+  // are errors for one reason, and a line in each control would hide what fails.
+  get unseen() {
+    return (this.lost ??= this.hosts.length > 1 ? this.hosts.filter((host) => host.unreachable) : []);
+  }
+
+  // Whether a host that was looked at has a finding of such a status.
+  has(status) {
+    const codes = this.statuses.filter(({ name }) => status.includes(name)).map(({ code }) => code);
+    const unseen = new Set(this.unseen);
+    return this.hosts.some((host) => !unseen.has(host) && codes.some((code) => host.statuses.includes(code)));
+  }
+
   // Calls visit(host index, control index) for each finding that the filter lets through, host by host.
   select(filter, visit) {
     const codes = new Set(this.statuses.filter(({ name }) => filter.status.has(name)).map(({ code }) => code));
@@ -59,16 +81,21 @@ class Run {
       (control) => filter.severity.has(control.severity) && (section < 0 || control.section === section),
     );
     const controlHas = this.controls.map((control) => control.text.includes(text));
+    const move = this.moves.findIndex(({ name }) => name === filter.moved);
+    const unseen = new Set(this.unseen);
     this.hosts.forEach((host, h) => {
+      if (filter.group !== "host" && unseen.has(host)) return;
       const hostHas = host.name.toLowerCase().includes(text);
       for (let c = 0; c < host.statuses.length; c++) {
         if (!wanted[c] || !codes.has(host.statuses[c])) continue;
+        if (filter.moved && !(move < 0 ? host.moves.has(c) : host.moves.get(c)?.move === move)) continue;
         if (hostHas || controlHas[c] || this.verdict(host, c).matches(text)) visit(h, c);
       }
     });
   }
 
-  // The findings by control, by host or by the requirements of a framework: [{key, findings: [[h, c] …], counts}].
+  // The findings by control, by host or by the requirements of a framework:
+  // [{key, findings: [[h, c] …], moves: [number by move], counts}].
   // Counts are of all findings of the group, so that what is filtered away is still seen in its bar.
   groups(filter) {
     const groups = new Map();
@@ -76,8 +103,10 @@ class Run {
     this.select(filter, (h, c) => {
       for (const key of keys(h, c)) {
         let group = groups.get(key);
-        if (!group) groups.set(key, (group = { key, findings: [] }));
+        if (!group) groups.set(key, (group = { key, findings: [], moves: [] }));
         group.findings.push([h, c]);
+        const moved = this.hosts[h].moves.get(c);
+        if (moved) group.moves[moved.move] = (group.moves[moved.move] ?? 0) + 1;
       }
     });
     this.hosts.forEach((host, h) => {
@@ -95,6 +124,16 @@ class Run {
     for (const group of groups.values())
       group.findings.sort(([h, c], [i, d]) => severity[c] - severity[d] || c - d || h - i);
     return [...groups.values()].sort(this.order(filter.group, severity));
+  }
+
+  // All findings of one control by status, as the counts of a group.
+  counts(control) {
+    const counts = new Map();
+    for (const host of this.hosts) {
+      const code = host.statuses[control];
+      if (code && code !== "-") counts.set(code, (counts.get(code) ?? 0) + 1);
+    }
+    return counts;
   }
 
   keys(by) {
@@ -135,28 +174,33 @@ class Filter {
     };
     const status = run.statuses.map(({ name }) => name);
     const groups = ["control", "host", ...Object.keys(run.frameworks)];
-    this.group = groups.includes(values.get("group")) ? values.get("group") : "control";
+    this.group = groups.includes(values.get("group")) ? values.get("group") : Filter.group(run);
     this.status = chosen("status", status, Filter.initial(run));
     this.severity = chosen("severity", run.severities, run.severities);
     this.section = run.sections.some(({ name }) => name === values.get("section")) ? values.get("section") : "";
+    this.moved = ["any", ...run.moves.map(({ name }) => name)].includes(values.get("moved")) ? values.get("moved") : "";
     this.text = values.get("text") ?? "";
+  }
+
+  // Controls, but where nothing is open except that hosts could not be reached, these.
+  static group(run) {
+    return run.unseen.length && !run.has(DEFAULT_STATUS) ? "host" : "control";
   }
 
   // What is open; everything where nothing is.
   static initial(run) {
-    const open = run.statuses.filter(({ name }) => DEFAULT_STATUS.includes(name));
-    const any = run.hosts.some((host) => open.some(({ code }) => host.statuses.includes(code)));
-    return any ? DEFAULT_STATUS : run.statuses.map(({ name }) => name);
+    return run.unseen.length || run.has(DEFAULT_STATUS) ? DEFAULT_STATUS : run.statuses.map(({ name }) => name);
   }
 
   address(run) {
     const values = new URLSearchParams();
     const initial = Filter.initial(run);
-    if (this.group !== "control") values.set("group", this.group);
+    if (this.group !== Filter.group(run)) values.set("group", this.group);
     if (this.status.size !== initial.length || initial.some((each) => !this.status.has(each)))
       values.set("status", [...this.status].join(","));
     if (this.severity.size !== run.severities.length) values.set("severity", [...this.severity].join(","));
     if (this.section) values.set("section", this.section);
+    if (this.moved) values.set("moved", this.moved);
     if (this.text) values.set("text", this.text);
     return `#${values}`;
   }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -183,3 +184,47 @@ def test_hostile_names_do_no_harm(hardener: Hardener, fleet: FakeFleet, tmp_path
     assert len(list(JUnitXml.fromfile(str(junit)))) == 2
     for text in (result.stdout, result.stderr):
         assert all(letter.isprintable() or letter == "\n" for letter in text)
+
+
+def test_a_report_says_what_moved_since_the_audit_before(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    page, comment = tmp_path / "report.html", tmp_path / "report.md"
+    audit = ("audit", "-i", "inv,", "--report", f"html={page}", "--report", f"markdown={comment}")
+    fleet.snapshots = {"web1": make()}
+    hardener(*audit)
+    assert "Since the last run" not in page.read_text().partition("<form")[0]
+    fleet.snapshots = {"web1": make(files={"/etc/docker": {"mode": "0777"}}), "web2": make()}
+    hardener(*audit)
+    overview = page.read_text().partition("<form")[0]
+    assert "<b>1</b> newly failing" in overview
+    assert "New in this run: 1 host: web2." in overview
+    assert "2 runs" in overview
+    assert "Since the last run: 1 newly failing" in comment.read_text()
+
+    fleet.snapshots = {"web1": make()}
+    hardener("audit", "-i", "inv,", "--only", "daemon", "--report", f"html={page}")
+    assert "newly failing" not in page.read_text().partition("<form")[0]
+
+
+def test_a_history_that_cannot_be_read_costs_a_report_what_it_would_have_told(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    fleet.snapshots = {"web1": make(), "web2": make()}
+    hardener("audit", "-i", "inv,")
+    with sqlite3.connect(home / "history.sqlite3") as connection:
+        connection.execute("UPDATE host SET assessment = x'00'")
+    result = hardener("audit", "-i", "inv,", "--report", f"html={page}")
+    assert result.exit_code == 3
+    assert result.stderr.count("warning: earlier runs are not compared with: run") == 1
+    assert "2 hosts: web1, web2" in page.read_text()
+    assert "No host could be compared" in page.read_text()
+
+    for file in home.glob("history.sqlite3*"):
+        file.unlink()
+    (home / "history.sqlite3").write_text("no database" * 100)
+    result = hardener("audit", "-i", "inv,", "--report", f"html={page}")
+    assert result.exit_code == 3
+    assert "warning: earlier runs are not compared with: the history in" in result.stderr
+    assert "Since the last run" not in page.read_text().partition("<form")[0]

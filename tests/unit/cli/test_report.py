@@ -20,6 +20,8 @@ def test_every_format_is_byte_for_byte_what_the_run_wrote(
         "gone": "timed out",
         "a": with_containers(container("<b>\x1b[31m&")),
     }
+    hardener("audit", "-i", "inv,")
+    fleet.snapshots["b"] = host("0600")
     hardener("audit", "-i", "inv,", "--report", f"{name}={written}")
     assert hardener("report", "latest", "--format", name, "--out", str(again)).exit_code == 0
     assert again.read_bytes() == written.read_bytes()

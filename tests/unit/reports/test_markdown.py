@@ -11,6 +11,7 @@ from markdown_it.token import Token
 from hardener.model import Assessment, Status, Verdict
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.markdown import MarkdownReport
+from hardener.reports.past import Past, Point
 from tests.unit.reports.conftest import (
     CONTROLS,
     assessment,
@@ -76,6 +77,21 @@ def test_it_fits_into_a_comment(write: Write) -> None:
     assert "</details>" in text
 
 
+def test_what_moved_since_the_last_run(tmp_path: Path, run: RunInfo) -> None:
+    def write_with_past(*hosts: Assessment, before: Assessment) -> str:
+        point = Point("earlier", run.started, 1, 0, {})
+        past = Past((point,), frozenset({before.host}), {before.host: before}.get)
+        write_reports(hosts, {tmp_path / "moved.md": MarkdownReport(run, past)})
+        return (tmp_path / "moved.md").read_text(encoding="utf-8")
+
+    before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
+    after = assessment(verdicts=statuses(Status.FAIL, Status.PASS, *[Status.FAIL] * 5))
+    text = write_with_past(after, assessment("new"), before=before)
+    assert "<summary>Since the last run: 1 newly failing, 1 fixed</summary>" in text
+    assert f": {CONTROLS[0].title}: pass → fail on 1 host  \n  `{after.host}`: `it is fail`\n" in text
+    assert "\nSince the last run: 0 newly failing, 0 fixed\n" in write_with_past(after, before=after)
+
+
 def test_the_severe_come_first(write: Write) -> None:
     text = write(assessment())
     assert text.index("**5.5** critical") < text.index("**1.1.3** high")
@@ -112,4 +128,4 @@ def test_hostile_text_is_code_and_nothing_else(write: Write, attack: str, text: 
 
 
 def test_no_host(write: Write) -> None:
-    assert write().startswith("## Compliant: 0 hosts\n")
+    assert write().startswith("## No host was assessed\n")

@@ -1,0 +1,181 @@
+"""Time the reports of a fleet: what each format costs, how much memory, how soon a browser shows the page.
+
+    python -m bench.reports --hosts 100,1000
+
+The hosts of ``bench.sample`` are judged, written in every format and kept in a history, in one pass, on two
+days: the second is measured, and looks back at the first. The page is then opened by Chromium from the disk.
+Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from bench import sample
+from hardener import __version__, catalogue
+from hardener.history import History, Recording, RunRecord, past
+from hardener.model import Assessment
+from hardener.reports.formats import FORMATS
+from hardener.reports.interface import Report, RunInfo, write_reports
+
+_LOADS = 5
+# What a reader asks for; answered when it is on the screen.
+_ACTS = {
+    "by host": "document.querySelector('.by [value=host]').click()",
+    "by NIST SP 800-53": "document.querySelector('.by [value=\"nist-800-53r5\"]').click()",
+    "search": (
+        "const field = document.querySelector('[type=search]'); field.value = 'gitlab';"
+        "field.dispatchEvent(new Event('input')); await new Promise((done) => setTimeout(done, 125))"
+    ),
+}
+_SHOWN = "await new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+
+
+class Timed(Report):
+    """A report that knows what it cost: CPU seconds and characters."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report.run, report.past)
+        self._report = report
+        self.seconds = 0.0
+        self.size = 0
+
+    def begin(self) -> str:
+        """As the report does it."""
+        return self._cost(self._report.begin)
+
+    def host(self, assessment: Assessment) -> str:
+        """As the report does it."""
+        return self._cost(lambda: self._report.host(assessment))
+
+    def end(self) -> Iterator[str]:
+        """As the report does it."""
+        yield self._cost(lambda: "".join(self._report.end()))
+
+    def _cost(self, write: Callable[[], str]) -> str:
+        begun = time.process_time()
+        text = write()
+        self.seconds += time.process_time() - begun
+        self.size += len(text)
+        return text
+
+
+def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
+    """Write every report of so many hosts on a day, and keep the run."""
+    ended = datetime(2026, 11, day, 0, 30, tzinfo=UTC)
+    run = RunInfo(f"day{day}", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
+    record = RunRecord(info=run, verb="audit", exit_code=3)
+    history = History(folder / "home")
+    store = history.begin()
+    reports = {
+        folder / f"report.{name}": Timed(each.report(run, past(history, record) if each.looks_back else None))
+        for name, each in FORMATS.items()
+    }
+    spent: Counter[str] = Counter()
+    write_reports(kept(judged(hosts, day, spent), store, spent), reports)
+    begun = time.process_time()
+    store.finish(record)
+    spent["history"] += time.process_time() - begun  # type: ignore[assignment]
+    costs = {path.suffix[1:]: (each.seconds, each.size) for path, each in reports.items()}
+    size = sum(file.stat().st_size for file in (folder / "home").glob("history.sqlite3*")) / 2
+    return {"costs": {**costs, "history": (spent["history"], size)}, "judging": spent["judging"]}
+
+
+def judged(hosts: int, day: int, spent: Counter[str]) -> Iterator[Assessment]:
+    """The hosts, and what it took to make and to judge them."""
+    every = sample.assessments(hosts, day=day, lost=hosts // 100)
+    while True:
+        begun = time.process_time()
+        assessment = next(every, None)
+        spent["judging"] += time.process_time() - begun  # type: ignore[assignment]
+        if assessment is None:
+            return
+        yield assessment
+
+
+def kept(assessments: Iterable[Assessment], store: Recording, spent: Counter[str]) -> Iterator[Assessment]:
+    """The same, recorded on their way."""
+    for assessment in assessments:
+        begun = time.process_time()
+        store.add(assessment)
+        spent["history"] += time.process_time() - begun  # type: ignore[assignment]
+        yield assessment
+
+
+def measured(hosts: int, day: int, folder: Path) -> dict[str, Any]:
+    """``write`` in a process of its own, with the most memory that it took, in MiB."""
+    command = [sys.executable, "-m", "bench.reports", "--write", str(hosts), str(day), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        result: dict[str, Any] = json.loads(process.stdout.read())
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+    return {**result, "peak": usage.ru_maxrss / 1024}
+
+
+def browsed(page: Path) -> dict[str, float]:
+    """Milliseconds until the page is there, and until it has done what a reader asks for."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise SystemExit("chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        tab = browser.new_page()
+        took = {"open": statistics.median(_load(tab, page) for _ in range(_LOADS))}
+        for name, act in _ACTS.items():
+            timed = f"const begun = performance.now(); {act}; {_SHOWN}; return performance.now() - begun"
+            took[name] = float(tab.evaluate(f"async () => {{ {timed} }}"))
+        browser.close()
+    return took
+
+
+def _load(tab: Page, page: Path) -> float:
+    tab.goto("about:blank")
+    tab.goto(page.as_uri())
+    return float(tab.evaluate(f"async () => {{ {_SHOWN}; return performance.now() }}"))
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument(
+        "--hosts", type=lambda text: [int(part) for part in text.split(",")], default=[100, 1000]
+    )
+    parser.add_argument("--write", nargs=3, metavar=("HOSTS", "DAY", "DIR"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.write:
+        print(json.dumps(write(int(options.write[0]), int(options.write[1]), Path(options.write[2]))))
+        return
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
+    for hosts in options.hosts:
+        with tempfile.TemporaryDirectory(prefix="hardener-bench-") as name:
+            measured(hosts, sample.DAYS - 1, Path(name))
+            result = measured(hosts, sample.DAYS, Path(name))
+            print(f"{hosts} hosts, peak {result['peak']:.0f} MiB, judging {result['judging']:.0f} s\n")
+            print("| format | size | CPU |\n| --- | ---: | ---: |")
+            for called, (seconds, size) in result["costs"].items():
+                print(f"| {called} | {size / 1e6:.1f} MB | {seconds:.1f} s |")
+            took = browsed(Path(name) / "report.html")
+            print(f"\n| {' | '.join(took)} |\n|{' --- |' * len(took)}")
+            print(f"| {' | '.join(f'{each / 1000:.2f} s' for each in took.values())} |\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

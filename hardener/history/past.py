@@ -1,0 +1,70 @@
+"""What there was before a run, as reports want it: the earlier runs of the same hosts and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from hardener.history.runs import RunRecord, StoredRun
+from hardener.history.store import History
+from hardener.model import Assessment
+from hardener.reports.past import Past, Point
+from hardener.text import scalar
+
+_POINTS = 120  # of a trend; more is no more to see
+
+
+def past(history: History, run: RunRecord, *, before: int | None = None) -> Past | None:
+    """The runs before one; None where it is the first of its kind.
+
+    Runs are of a kind when inventory, limit, benchmark, level and controls are the same: others would show
+    what was looked at, not what moved.
+
+    Args:
+        history: where runs are kept.
+        run: the one that is reported.
+        before: its number, where it is kept already; without it every kept run is an earlier one.
+
+    Raises:
+        HardenerError: the history cannot be read.
+    """
+    alike = (
+        each
+        for each in history.runs()
+        if (before is None or each.number < before) and _kind(each.record) == _kind(run)
+    )
+    found = list(islice(alike, _POINTS))
+    if not found:
+        return None
+    return Past(
+        points=tuple(_point(each) for each in reversed(found)),
+        hosts=frozenset(found[0].names()),
+        before=_Before(found[0]),
+    )
+
+
+class _Before:
+    """What a run found on a host, read one after the other where they are asked for in that order."""
+
+    def __init__(self, run: StoredRun) -> None:
+        self._run = run
+        self._places = {name: place for place, name in enumerate(run.names())}
+        self._next = 0
+        self._rest: Iterator[Assessment] = run.assessments()
+
+    def __call__(self, host: str) -> Assessment | None:
+        place = self._places.get(scalar(host))
+        if place is None:
+            return None
+        if place < self._next:
+            return self._run.assessment(host)
+        skipped, self._next = place - self._next, place + 1
+        return next(islice(self._rest, skipped, None), None)
+
+
+def _kind(run: RunRecord) -> tuple[object, ...]:
+    return (run.inventory, run.limit, run.info.benchmark, run.level, sorted(run.only))
+
+
+def _point(run: StoredRun) -> Point:
+    return Point(run.id, run.info.ended, run.hosts, run.unreachable, run.counts())

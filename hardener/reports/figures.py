@@ -1,0 +1,94 @@
+"""The numbers behind the plots of a page: what is drawn where, and nothing of how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hardener.model import Status
+from hardener.reports.past import Point
+
+_COLUMNS = 240  # no more than a screen can tell apart
+_POINTS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Failing controls of each host by severity, the worst host first; many hosts share a column.
+
+    Attributes:
+        columns: for each column, for each severity, how many fail: of several hosts their mean.
+        highest: what the highest column adds up to, never less than 1.
+    """
+
+    columns: tuple[tuple[float, ...], ...]
+    highest: float
+
+    @property
+    def dense(self) -> bool:
+        """Whether a column is hardly a pixel wide, with no room for a gap."""
+        return len(self.columns) > _COLUMNS / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A run in a trend: ``x`` goes from 0 to 1 with the time, ``value`` are failing controls a host."""
+
+    x: float
+    value: float
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Runs over time, oldest first; ``highest`` is the upper end of the axis, which begins at 0."""
+
+    marks: tuple[Mark, ...]
+    highest: int
+
+
+def columns(tolls: Sequence[tuple[int, ...]], severities: int) -> Columns:
+    """Columns of what fails on each host.
+
+    Args:
+        tolls: for each host, how many controls fail, by severity.
+        severities: how many severities there are.
+    """
+    ordered = sorted(tolls, key=lambda toll: (sum(toll), toll), reverse=True)
+    size = max(1, -(-len(ordered) // _COLUMNS))
+    means = tuple(
+        tuple(sum(numbers) / len(group) for numbers in zip(*group, strict=True))
+        for group in (ordered[start : start + size] for start in range(0, len(ordered), size))
+    ) or ((0.0,) * severities,)
+    return Columns(means, max(1.0, *(sum(column) for column in means)))
+
+
+def trend(points: Sequence[Point]) -> Trend | None:
+    """How many controls fail on a host, on average, run by run; None where that is no line yet.
+
+    A run that reached no host says nothing and is left out; so are the oldest of very many.
+    """
+    known = sorted((each for each in points if each.hosts > each.unreachable), key=lambda each: each.ended)
+    known = known[-_POINTS:]
+    if len(known) < 2:
+        return None
+    begun = known[0].ended
+    span = (known[-1].ended - begun).total_seconds() or 1.0
+    marks = tuple(
+        Mark(
+            x=(each.ended - begun).total_seconds() / span,
+            value=each.counts.get(Status.FAIL, 0) / (each.hosts - each.unreachable),
+            ended=each.ended,
+        )
+        for each in known
+    )
+    return Trend(marks, _rounded(max(mark.value for mark in marks)))
+
+
+def _rounded(value: float) -> int:
+    """The end of an axis: the next of 1, 2, 5, 10, 15, 20, 25, 30, 40, 50 … that is no less."""
+    for end in (1, 2, 5, 10, 15, 20, 25, 30):
+        if value <= end:
+            return end
+    return int(-(-value // 10) * 10)

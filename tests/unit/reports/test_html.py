@@ -1,0 +1,134 @@
+"""The HTML report as a text; how it looks and works in a browser is tests/integration/test_html_report.py."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.model import Assessment, Status
+from hardener.reports.html import HtmlReport
+from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.past import Past, Point
+from tests.unit.reports.conftest import assessment, gone, hostile_assessment, statuses
+
+ATTACKS = (
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "'\"><img src=x onerror=alert(1)>",
+    "{{ 7*7 }}{% raw %}",
+    "\u202e\x1b[31m\ud800",
+)
+
+
+class Reader(HTMLParser):
+    """What a browser would find: every element with its attributes, and the text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem in self.raw:
+            self.raw[self.cdata_elem].append(data)
+
+
+def earlier(run: RunInfo, *hosts: Assessment) -> Past:
+    points = [
+        Point("one", run.ended - timedelta(days=2), 1, 0, {Status.FAIL: 5}),
+        Point("two", run.ended - timedelta(days=1), 1, 0, {Status.FAIL: 3}),
+    ]
+    return Past(tuple(points), frozenset(each.host for each in hosts), {e.host: e for e in hosts}.get)
+
+
+def write(folder: Path, run: RunInfo, *hosts: Assessment, past: Past | None = None) -> str:
+    path = folder / "report.html"
+    write_reports(hosts, {path: HtmlReport(run, past)})
+    return path.read_text(encoding="utf-8")
+
+
+def records(page: str) -> Any:
+    return json.loads(Reader(page).raw["script"][0])
+
+
+def test_nothing_is_loaded_and_the_policy_names_what_is_there(tmp_path: Path, run: RunInfo) -> None:
+    page = Reader(write(tmp_path, run, assessment(), gone(), past=earlier(run, assessment("x"))))
+    (policy,) = [
+        values["content"] or ""
+        for tag, values in page.elements
+        if tag == "meta" and values.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy.startswith("default-src 'none'; ")
+    for directive, text in (("script-src", page.raw["script"][-1]), ("style-src", page.raw["style"][0])):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    for tag, values in page.elements:
+        assert tag not in ("iframe", "object", "embed", "base", "img", "form") or "action" not in values
+        for name, value in values.items():
+            assert not name.startswith("on")
+            assert name not in ("src", "srcset", "action", "style", "srcdoc")
+            if name == "href":
+                assert str(value).startswith(("#", "data:,"))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_stranger_adds_no_element(tmp_path: Path, run: RunInfo, attack: str) -> None:
+    def shape(text: str) -> Iterator[tuple[str, list[str]]]:
+        hosts = (hostile_assessment(text), gone(text + "2", reason=text))
+        past = earlier(run, assessment(text, statuses(*[Status.PASS] * 7)), gone(text + "3"))
+        page = write(tmp_path, run, *hosts, past=past)
+        assert page.replace("\n", "").isprintable()
+        return ((tag, list(values)) for tag, values in Reader(page).elements)
+
+    assert list(shape(attack)) == list(shape("calm"))
+
+
+def test_a_verdict_is_written_once_however_many_hosts_have_it(tmp_path: Path, run: RunInfo) -> None:
+    same = [assessment(f"host{number}") for number in range(20)]
+    first, *others = records(write(tmp_path, run, *same))
+    assert len(first[6]) == len({json.dumps(each) for each in first[6]})
+    assert first[5] == others[0][5]
+    assert all(record[6] == [] for record in others)
+
+
+def test_what_moved_is_in_the_record_of_its_host(tmp_path: Path, run: RunInfo) -> None:
+    before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
+    after = assessment(verdicts=statuses(*[Status.FAIL] * 7))
+    (record,) = records(write(tmp_path, run, after, past=earlier(run, before)))
+    ((control, move, status, verdict),) = record[7]
+    assert (control, move, status) == (0, 0, "p")
+    assert record[6][verdict][1] == "it is pass"
+    assert records(write(tmp_path, run, after))[0][7] == []
+
+
+def test_the_same_run_is_the_same_bytes(tmp_path: Path, run: RunInfo) -> None:
+    hosts = (assessment("one"), gone("two"))
+    past = earlier(run, assessment("one", statuses(*[Status.PASS] * 7)))
+    assert write(tmp_path, run, *hosts, past=past) == write(tmp_path, run, *hosts, past=past)
+
+
+def test_no_host_is_a_page_too(tmp_path: Path, run: RunInfo) -> None:
+    page = write(tmp_path, run)
+    assert records(page) == []
+    assert "Nothing assessed" in page
+    assert "Compliant" not in page
+
+
+def test_ids_are_there_once(tmp_path: Path, run: RunInfo) -> None:
+    found = re.findall(r'<[^>]* id="([^"]+)"', write(tmp_path, run, *map(assessment, "abc")))
+    assert len(found) == len(set(found))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hardener.model import Assessment, Status
+from hardener.reports.compare import Outcome
+from hardener.reports.past import Past, Point, Since
+from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+MANY = (Status.PASS, Status.FAIL, Status.PASS, Status.FAIL, Status.MANUAL, Status.ERROR, Status.PASS)
+
+
+def since(*before: Assessment) -> Since:
+    point = Point("earlier", NOW, len(before), 0, {})
+    hosts = {each.host: each for each in before}
+    return Since(Past((point,), frozenset(hosts), hosts.get))
+
+
+def test_every_move_is_found_and_the_rest_is_none() -> None:
+    now = (Status.FAIL, Status.PASS, Status.ERROR, Status.FAIL, Status.WAIVED, Status.ERROR, Status.PASS)
+    compared = since(assessment("db01", statuses(*MANY)))
+    moves = compared.add(assessment("db01", statuses(*now)))
+    assert [(move.slug, move.outcome) for move in moves] == [
+        (CONTROLS[0].slug, Outcome.BROKEN),
+        (CONTROLS[1].slug, Outcome.FIXED),
+        (CONTROLS[2].slug, Outcome.UNDECIDED),
+        (CONTROLS[4].slug, Outcome.CHANGED),
+    ]
+    assert [move.before.status for move in moves] == [MANY[0], MANY[1], MANY[2], MANY[4]]
+    assert compared.counts[Outcome.STILL_FAILING] == 1
+    assert [change.outcome for change in compared.changes()] == [
+        Outcome.BROKEN,
+        Outcome.UNDECIDED,
+        Outcome.FIXED,
+        Outcome.CHANGED,
+    ]
+
+
+def test_the_same_again_is_no_move() -> None:
+    compared = since(assessment())
+    assert compared.add(assessment()) == []
+    assert list(compared.changes()) == []
+    assert list(compared.moves()) == [(Outcome.BROKEN, 0), (Outcome.FIXED, 0)]
+
+
+def test_hosts_come_go_and_hide() -> None:
+    compared = since(assessment("stays"), assessment("leaves"), gone("back"), assessment("hides"))
+    for host in (assessment("stays"), assessment("new"), assessment("back"), gone("hides")):
+        assert compared.add(host) == []
+    assert compared.new == ["new"]
+    assert compared.gone == ["leaves"]
+    assert [host for host, _ in compared.not_compared] == ["back", "hides"]
+    assert list(compared.changes()) == []
+
+
+def test_what_cannot_be_read_any_more_is_not_new() -> None:
+    compared = Since(Past((Point("earlier", NOW, 1, 0, {}),), frozenset({"db01"}), lambda host: None))
+    assert compared.add(assessment("db01")) == []
+    assert compared.new == []
+    assert compared.not_compared == [("db01", "its last result cannot be read")]
+    assert list(compared.moves()) == []
+
+
+def test_a_newer_catalogue_is_compared_where_both_have_judged() -> None:
+    before = assessment(verdicts=statuses(*MANY))
+    after = assessment(verdicts=statuses(*[Status.PASS] * 7))
+    compared = since(replace(before, findings=before.findings[:2]))
+    moves = compared.add(replace(after, findings=after.findings[1:]))
+    assert [move.slug for move in moves] == [CONTROLS[1].slug]
+
+
+def test_names_are_safe_to_show() -> None:
+    compared = since(assessment("old\x1b[31m"))
+    compared.add(assessment("new\u202e"))
+    assert compared.gone == ["old\\x1b[31m"]
+    assert compared.new == ["new\\u202e"]
