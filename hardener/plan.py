@@ -77,6 +77,7 @@ class Outlook:
     changes: tuple[Mapping[str, Any], ...] = ()  # path, what, and the diff as "prepared"
     activations: tuple[Mapping[str, Any], ...] = ()  # action, why, and whom it stops
     notes: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()  # what a role wants beside the steps, and is held
     allow: str = ""  # the worst that was allowed
     digest: str = ""  # name of exactly this plan on exactly this host
     failure: str = ""  # why the host gave no answer
@@ -123,6 +124,7 @@ def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outl
         ),
         activations=tuple(answer.get("activations", ())),
         notes=(*answer.get("notes", ()), *answer.get("pending", ())),
+        left=tuple(_left(plan, documents)),
         allow=str(answer.get("allow", "")),
         digest=str(answer.get("plan", "")),
         failure=failure or str(answer.get("reason", "")) if not documents else "",
@@ -142,6 +144,13 @@ def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decisio
         str(document["reason"]),
         tuple(map(str, document["paths"])),
     )
+
+
+def _left(plan: Plan, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    named = {name for step in plan.steps for name in (step.variable, step.role)}
+    for name, document in documents.items():
+        if name not in named and document["state"] == "held":
+            yield f"held ({document['impact']}): {name}: {document['reason']}"
 
 
 def _impacts(findings: Sequence[Finding]) -> Iterator[Impact]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +22,12 @@ from hardener.cli.common import (
     selection_options,
     verbose_option,
 )
-from hardener.errors import ExitCode
+from hardener.errors import ExitCode, HardenerError
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.plan import Plan
+    from hardener.reports.planfile import Reviewed
 
 
 @click.command(short_help="Change what fails, prove it by a second audit.")
@@ -82,6 +89,7 @@ def harden(
             plans = [
                 each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)
             ]
+            _see_all_there(reviewed or {}, plans, limit=hosts.limit)
             announce(plans)
         return change(
             fleet,
@@ -95,4 +103,18 @@ def harden(
             started=started,
             reviewed=reviewed,
             plain=plain,
+        )
+
+
+def _see_all_there(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:
+    """See that no host of a reviewed plan is passed over, but for those that were left out on purpose.
+
+    Raises:
+        HardenerError: one is.
+    """
+    missing = sorted(reviewed.keys() - {plan.host for plan in plans})
+    if missing and not limit:
+        raise HardenerError(
+            f"the plan is for hosts that the inventory does not have: {line(', '.join(missing))}",
+            hint="--limit applies it to some of its hosts",
         )

@@ -88,9 +88,10 @@ def apply(
         return Hardened()
     variables = {**bounds, "harden_plan": {plan.host: plan.variables for plan in plans}}
     if reviewed is not None:
-        variables["harden_plan"] = {host: each.variables for host, each in reviewed.items()}
+        chosen = {host: reviewed[host] for host in (plan.host for plan in plans)}
+        variables["harden_plan"] = {host: each.variables for host, each in chosen.items()}
         variables["harden_reviewed"] = {
-            host: {"digest": each.digest, "allow": each.allow.value} for host, each in reviewed.items()
+            host: {"digest": each.digest, "allow": each.allow.value} for host, each in chosen.items()
         }
     hosts = tuple(plan.host for plan in plans)
     answers: dict[str, TaskResult] = {}
@@ -119,9 +120,7 @@ def apply(
             for host in hosts
             if not outcomes[host].ended_well and not _nothing_possible(answers.get(host))
         ),
-        rolled_back=frozenset(
-            host for host, answer in answers.items() if answer.data.get("outcome") in _ROLLED_BACK
-        ),
+        rolled_back=frozenset(host for host, answer in answers.items() if rolled_back(answer)),
     )
 
 
@@ -137,6 +136,11 @@ def _nothing_possible(answer: TaskResult | None) -> bool:
     return (
         answer is not None and answer.data.get("outcome") == "refused" and bool(answer.data.get("documents"))
     )
+
+
+def rolled_back(answer: TaskResult) -> bool:
+    """Whether a transaction was taken back, or will be."""
+    return answer.data.get("outcome") in _ROLLED_BACK
 
 
 def tell(event: TaskResult, progress: Progress) -> None:
@@ -156,3 +160,5 @@ def tell_left(outlooks: Sequence[Outlook]) -> None:
                 slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
                 what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
                 click.echo(f"{line(each.host)}: {what}: {line(decision.reason, 2000)}", err=True)
+        for left in each.left:
+            click.echo(f"{line(each.host)}: {line(left)}", err=True)

@@ -81,7 +81,7 @@ def provision(
         earlier = run_info(selection, started=started, ansible_version=ansible_version())
         if installing:
             record_before(recorder, "provision", earlier, before)
-        failed = _install(fleet, without, changes, plain=plain) if without else False
+        installed = _install(fleet, without, changes, plain=plain) if without else ExitCode.COMPLIANT
         now: Sequence[Assessment] | None = None
         if installing:
             with audited(fleet, selection, snapshots=None, recorder=recorder, plain=plain) as now:
@@ -100,18 +100,19 @@ def provision(
             now=now,
             started=started,
             earlier=earlier if installing else None,
-            so_far=ExitCode.INCOMPLETE if failed else ExitCode.COMPLIANT,
+            so_far=installed,
             plain=plain,
         )
 
 
-def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> bool:
-    """Have an engine on these hosts; the answer says whether one of them has none for all that."""
+def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> ExitCode:
+    """Have an engine on these hosts; the answer is worse than compliant where one has none for all that."""
     from hardener.cli.diffs import render
-    from hardener.cli.hardening import tell
+    from hardener.cli.hardening import rolled_back, tell
     from hardener.cli.progress import Progress
     from hardener.fleet import Hosts, State, TaskResult
 
+    code = ExitCode.COMPLIANT
     click.echo(f"install: {', '.join(map(line, hosts))}", err=True)
     variables = {**changes.bounds, "provision_hosts": list(hosts), "harden_plan": {}}
     with (
@@ -124,8 +125,12 @@ def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: boo
                 continue
             if event.action == "converge" and event.state is State.CHANGED:
                 tell(event, progress)
+            if event.action == "converge" and rolled_back(event):
+                code = ExitCode.ROLLED_BACK
             if changes.diff:
                 progress.clear()
                 for text in render(event.host, event.data.get("diff")):
                     click.echo(text)
-    return any(not run.outcomes[host].ended_well for host in hosts)
+    if code is ExitCode.COMPLIANT and not all(run.outcomes[host].ended_well for host in hosts):
+        return ExitCode.INCOMPLETE
+    return code

@@ -39,7 +39,9 @@ def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> No
 
 def _content(outlook: Outlook) -> object:
     decisions = [(each.step.variable, each.fate, each.impact, each.reason) for each in outlook.decisions]
-    return repr((decisions, outlook.changes, outlook.activations, outlook.notes, outlook.failure))
+    return repr(
+        (decisions, outlook.changes, outlook.activations, outlook.left, outlook.notes, outlook.failure)
+    )
 
 
 def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]:
@@ -92,5 +94,5 @@ def _changes(outlook: Outlook) -> Iterator[RenderableType]:
         if stops := activation.get("stops"):
             then.append(f": stops {line(', '.join(map(str, stops)))}", style="not bold red")
         yield Padding(then, (0 if number else 1, 1, 0, 1))
-    for note in outlook.notes:
+    for note in (*outlook.left, *outlook.notes):
         yield Padding(Text(line(note), style="yellow"), (0, 1))

@@ -95,6 +95,8 @@ def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> N
                 answer("docker_daemon_icc", "held", "containers-stop", "web would stop"),
                 answer("docker_daemon_live_restore", "change", "reload"),
                 answer("audit_rules", "refused", reason="no audit here"),
+                answer("docker_daemon_site", "held", "connectivity", "it may cut off"),
+                answer("docker_daemon_serving", "unchanged"),
             ],
             "changes": [{"path": "/etc/x", "what": "write", "documents": ["docker_daemon_live_restore"]}],
             "diff": [{"path": "/etc/x", "prepared": "+new"}],
@@ -110,6 +112,7 @@ def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> N
         "docker_daemon_live_restore": (Fate.CHANGE, Impact.RELOAD, "", ("/etc/x",)),
         "audit_rules_x": (Fate.BLOCKED, Impact.NONE, "no audit here", ("/etc/x",)),
     }
+    assert result.left == ("held (connectivity): docker_daemon_site: it may cut off",)
     assert (result.digest, result.changes[0]["diff"], result.failure) == ("abc", "+new", "")
 
 
