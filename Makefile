@@ -38,7 +38,7 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machines (root)
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadfile
 
 .PHONY: molecule
 molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, on throw-away virtual machines

@@ -38,13 +38,14 @@ def assess(snapshot: Snapshot, controls: Sequence[Control], *, benchmark: str) -
 
 def unreachable(host: str, reason: str, controls: Sequence[Control], *, benchmark: str) -> Assessment:
     """The assessment of a host that gave no facts: as many findings as any other, all of them errors."""
+    reason = reason or "unreachable"
     verdict = Verdict(Status.ERROR, "the host can be reached", f"not evaluated: {reason}")
     return Assessment(
         host=host,
         benchmark=benchmark,
         collected_at="",
         findings=tuple(Finding(control, verdict) for control in controls),
-        unreachable=reason or "unreachable",
+        unreachable=reason,
     )
 
 

@@ -11,6 +11,7 @@ It reads facts through ``Snapshot`` and lets ``FactUnavailable`` pass: the asses
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
@@ -38,6 +39,7 @@ def check(*slugs: str) -> Callable[[Check], Check]:
     return register
 
 
+@cache
 def all_checks() -> Mapping[str, Check]:
     """Every check by slug; a section may be split over several modules."""
     for module in iter_modules(__path__):

@@ -80,19 +80,23 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
     """TCP sockets of the daemon that are its API.
 
     Not swarm's, which have their own TLS, nor metrics; nor ports of containers, which the daemon itself holds
-    where the userland proxy is off.
+    where the userland proxy is off, and of services always.
     """
     engine = snapshot.fact("engine")
     other: set[int] = set()
     held: set[tuple[str, str]] = set()
+    declared: set[int] | None = None
     if engine.get("reachable"):
         held = {(port.address, port.port) for port in published(snapshot) if port.protocol == "tcp"}
+        held |= {("::", port) for address, port in held if address == "0.0.0.0"}  # noqa: S104 - one for both
         swarm = shapes.table(snapshot.info, "Swarm", INFO)
         if swarm.get("LocalNodeState") not in (None, "", "inactive"):
             other |= SWARM_PORTS
             other |= {
                 _port(str(manager.get("Addr"))) for manager in shapes.rows(swarm, "RemoteManagers", INFO)
             }
+            if swarm.get("ControlAvailable") is not True:  # a worker does not know the ports of services
+                declared = set(map(_port, api_hosts(snapshot, settings)))
     for key in ("metrics-addr", "network-diagnostic-port"):
         try:
             other.add(_port(str(settings.get(key).value)))
@@ -100,7 +104,9 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
             continue
     for socket in shapes.rows(engine, "listening", "engine"):
         port = socket.get("port")
-        if port not in other and (str(socket.get("address")), str(port)) not in held:
+        if port in other or (str(socket.get("address")), str(port)) in held:
+            continue
+        if declared is None or port in declared:
             yield socket
 
 

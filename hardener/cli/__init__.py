@@ -21,6 +21,7 @@ from hardener.cli.common import Conversation, verbose_option
 from hardener.cli.controls import controls
 from hardener.cli.diff import diff
 from hardener.cli.drift import drift
+from hardener.cli.evidence import evidence
 from hardener.cli.explain import explain
 from hardener.cli.harden import harden
 from hardener.cli.lab import lab
@@ -128,6 +129,7 @@ for _verb in (
     trend,
     report,
     baseline,
+    evidence,
     assess,
     explain,
     controls,

@@ -61,6 +61,8 @@ def moves(before: Assessment, after: Assessment) -> Iterator[Move]:
 
 
 def _move(old: Finding, new: Finding, assessment: Assessment) -> Move | None:
+    if old.verdict == new.verdict:
+        return None
     earlier, later = ({(each.kind, each.name) for each in side.verdict.offenders} for side in (old, new))
     kind = _kind(old.status, new.status, more=not later <= earlier, less=not earlier <= later)
     if kind is None:

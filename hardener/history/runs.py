@@ -120,10 +120,13 @@ class StoredRun:
             ).fetchone()
         return tuple(codec.decode(Control, each) for each in unpack(packed))
 
+    @cached_property
+    def _codec(self) -> Codec:
+        return Codec({Control: (_no_encoder, self.controls.__getitem__)})
+
     def _decoded(self, rows: Iterator[tuple[bytes]]) -> Iterator[Assessment]:
-        codec = Codec({Control: (_no_encoder, self.controls.__getitem__)})
         for (packed,) in rows:
-            yield codec.decode(Assessment, unpack(packed))
+            yield self._codec.decode(Assessment, unpack(packed))
 
     def _snapshot(self, file: str) -> bytes:
         path = self._home.runs / self.id / file

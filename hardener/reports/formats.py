@@ -14,13 +14,14 @@ from hardener.reports.past import Past
 class Format:
     """A format, known without loading what writes it: start-up time is a feature.
 
-    ``factory`` is ``module:class`` of its report in this package. One that looks back tells what moved since
-    the run before.
+    ``factory`` is ``module:class`` of its report in this package; ``file`` is what it is called where all
+    formats lie side by side. One that looks back tells what moved since the run before.
     """
 
     name: str
     title: str
     factory: str
+    file: str
     looks_back: bool = False
 
     def report(self, run: RunInfo, past: Past | None = None) -> Report:
@@ -42,16 +43,16 @@ FORMATS = MappingProxyType(
     {
         each.name: each
         for each in (
-            Format("csv", "CSV", "csv:CsvReport"),
-            Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport"),
-            Format("html", "HTML", "html:HtmlReport", looks_back=True),
-            Format("json", "JSON", "native:NativeReport"),
-            Format("junit", "JUnit", "junit:JUnitReport"),
-            Format("markdown", "Markdown", "markdown:MarkdownReport", looks_back=True),
-            Format("ndjson", "NDJSON", "native:LinesReport"),
-            Format("ocsf", "OCSF", "ocsf:OcsfReport"),
-            Format("oscal", "OSCAL", "oscal:OscalReport"),
-            Format("sarif", "SARIF", "sarif:SarifReport"),
+            Format("csv", "CSV", "csv:CsvReport", "report.csv"),
+            Format("defectdojo", "DefectDojo", "defectdojo:DefectDojoReport", "report.defectdojo.json"),
+            Format("html", "HTML", "html:HtmlReport", "report.html", looks_back=True),
+            Format("json", "JSON", "native:NativeReport", "report.json"),
+            Format("junit", "JUnit", "junit:JUnitReport", "report.junit.xml"),
+            Format("markdown", "Markdown", "markdown:MarkdownReport", "report.md", looks_back=True),
+            Format("ndjson", "NDJSON", "native:LinesReport", "report.ndjson"),
+            Format("ocsf", "OCSF", "ocsf:OcsfReport", "report.ocsf.ndjson"),
+            Format("oscal", "OSCAL", "oscal:OscalReport", "report.oscal.json"),
+            Format("sarif", "SARIF", "sarif:SarifReport", "report.sarif"),
         )
     }
 )

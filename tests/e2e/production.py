@@ -49,10 +49,10 @@ def make_site(folder: Path, guest: lab.Guest) -> Path:
 class Report:
     """A run of the command line on the site, and what it reported."""
 
-    def __init__(self, verb: str, site: Path) -> None:
-        command = [sys.executable, "-m", "hardener", verb, "-i", str(site), "--json", "report.json"]
+    def __init__(self, verb: str, site: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "hardener", verb, "-i", str(site), *options, "--json", "report.json"]
         self.done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=site.parent, timeout=1200
+            command, capture_output=True, text=True, check=False, cwd=site.parent, timeout=3600
         )
         self.said = self.done.stderr
         report = site.parent / "report.json"

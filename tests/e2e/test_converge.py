@@ -97,7 +97,7 @@ class Run:
     def result(self, *options: str) -> dict[str, Any]:
         """Run it to its end."""
         with self.start(*options) as process:
-            output, _ = process.communicate(timeout=900)
+            output, _ = process.communicate(timeout=1800)
         assert self._result.exists(), output
         found: dict[str, Any] = json.loads(self._result.read_text())
         return found
@@ -146,11 +146,10 @@ def failing(guest: lab.Guest, folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_on_a_pristine_host_check_mode_predicts_the_run_holds_and_there_is_nothing_left_to_do(
-    boot: Boot, run: Runs, tmp_path: Path, release: str
+    boot: Boot, run: Runs, tmp_path: Path
 ) -> None:
-    guest = boot(release)
+    guest = boot("13")  # test_harden has the other releases
     assert failing(guest, tmp_path)
     before = shell(guest, WHOLE_HOST)
     predicted = run(guest, "--check", "--diff")

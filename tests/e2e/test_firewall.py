@@ -91,7 +91,7 @@ def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=1800,
             env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
             cwd=tmp_path,
         )
@@ -111,7 +111,7 @@ def hardener(guest: lab.Guest, folder: Path, verb: str, *options: str) -> tuple[
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=1800,
         cwd=folder,
     )
     assert report.exists(), ran.stdout + ran.stderr
@@ -141,11 +141,10 @@ def ours(guest: lab.Guest) -> list[str]:
     return [line for line in loaded(guest) if "HARDENER" in line]
 
 
-@pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itself(
-    boot: Boot, release: str, tmp_path: Path, run: Callable[..., dict[str, Any]]
+    boot: Boot, tmp_path: Path, run: Callable[..., dict[str, Any]]
 ) -> None:
-    guest = boot(release)
+    guest = boot("13")  # test_harden has the other releases
     shell(guest, SERVICES)
     shell(guest, NEIGHBOUR)
     before = reached(guest)

@@ -10,7 +10,8 @@ import pytest
 from hardener import lab
 from tests.e2e.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.e2e.reboot import reboot
-from tests.e2e.test_converge import WHOLE_HOST, shell
+from tests.e2e.test_converge import WHOLE_HOST, shell, until
+from tests.e2e.test_firewall import AFTER, BEFORE, NEIGHBOUR, SERVICES, reached
 
 Boot = Callable[[str], lab.Guest]
 
@@ -65,15 +66,28 @@ def test_a_host_at_work_is_hardened_and_stays_so(boot: Boot, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("release", ["12", "testing"])
-def test_a_fresh_host_is_hardened_in_one_run(boot: Boot, tmp_path: Path, release: str) -> None:
+def test_a_fresh_host_is_hardened_in_one_run_and_reached_as_before(
+    boot: Boot, tmp_path: Path, release: str
+) -> None:
     guest = boot(release)
     shell(guest, LOG_SERVER)
+    shell(guest, f"{SERVICES}\n{NEIGHBOUR}")
+    assert reached(guest).items() >= BEFORE.items()
     inventory = make_site(tmp_path / "site", guest)
+
+    before = shell(guest, WHOLE_HOST)
+    Report("harden", inventory, "--check")
+    assert shell(guest, WHOLE_HOST) == before
+
     hardened = Report("harden", inventory)
     assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
+    assert reached(guest) == AFTER
     before = shell(guest, WHOLE_HOST)
     assert Report("harden", inventory).statuses == hardened.statuses
     assert shell(guest, WHOLE_HOST) == before
 
     reboot(guest)
+    shell(guest, NEIGHBOUR)
+    until(guest, CONTAINERS, "web")
+    assert reached(guest) == AFTER
     assert Report("audit", inventory).statuses == hardened.statuses

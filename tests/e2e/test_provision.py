@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from hardener import lab
 from tests.e2e.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.e2e.reboot import reboot
@@ -90,13 +88,15 @@ def test_a_bare_host_becomes_a_hardened_docker_host(boot: Boot, tmp_path: Path) 
     assert Report("audit", site).statuses == provisioned.statuses
 
 
+ONLY = ("--only", "daemon-icc-disabled")
+
+
 class Provisioning:
     """``hardener provision`` of a guest, in the background."""
 
     def __init__(self, guest: lab.Guest) -> None:
-        command = [sys.executable, "-m", "hardener", "provision", "-i", str(guest.inventory)]
-        only = ["--only", "daemon-icc-disabled"]
-        self.process = subprocess.Popen([*command, *only], start_new_session=True, stderr=subprocess.PIPE)
+        command = [sys.executable, "-m", "hardener", "provision", "-i", str(guest.inventory), *ONLY]
+        self.process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
 
     def kill(self) -> None:
         """End it and all of Ansible as a crash of this machine would: without a word."""
@@ -118,31 +118,30 @@ def children(pid: int) -> list[str]:
         return []
 
 
-def wait_until(guest: lab.Guest, condition: str, *, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(guest: lab.Guest, condition: str) -> None:
+    deadline = time.monotonic() + 900
     while guest.ssh("sh", "-c", condition, check=False).returncode:
         assert time.monotonic() < deadline, condition
         time.sleep(0.5)
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "pgrep -x apt-get && test -e /var/lib/dpkg/info/runc.list",
-        "test -e /usr/sbin/dockerd",
-    ],
-    ids=["while packages are unpacked", "when the engine is there"],
-)
-def test_a_run_that_is_killed_leaves_an_engine_that_does_not_start(boot: Boot, moment: str) -> None:
-    guest = boot("13-bare")
-    killed = Provisioning(guest)
-    wait_until(guest, moment)
-    killed.kill()
-    guest.ssh("pkill", "-KILL", "-x", "apt-get|dpkg", check=False)  # and the host's side of it as well
-    assert shell(guest, LEFT_BEHIND) == ""
+MOMENTS = {
+    "packages are unpacked": "pgrep -x apt-get && test -e /var/lib/dpkg/info/runc.list",
+    "the engine is there": "test -e /usr/sbin/dockerd",
+}
 
-    # Nothing that might start the engine does, neither a person nor a boot.
-    guest.ssh("systemctl", "start", "docker.service", check=False)
+
+def test_a_run_that_is_killed_leaves_an_engine_that_does_not_start(boot: Boot) -> None:
+    guest = boot("13-bare")
+    for moment in MOMENTS.values():
+        killed = Provisioning(guest)
+        wait_until(guest, moment)
+        killed.kill()
+        guest.ssh("pkill", "-KILL", "-x", "apt-get|dpkg", check=False)  # and the host's side of it as well
+        assert shell(guest, LEFT_BEHIND) == ""
+        # Nothing that might start the engine does, neither a person nor, below, a boot.
+        guest.ssh("systemctl", "start", "docker.service", check=False)
+        assert starts(guest) == []
     reboot(guest)
     assert starts(guest) == []
     assert guest.ssh("systemctl", "is-active", "docker.service", "docker.socket", check=False).stdout in (
@@ -151,20 +150,11 @@ def test_a_run_that_is_killed_leaves_an_engine_that_does_not_start(boot: Boot, m
     )
 
     again = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "hardener",
-            "provision",
-            "-i",
-            str(guest.inventory),
-            "--only",
-            "daemon-icc-disabled",
-        ],
+        [sys.executable, "-m", "hardener", "provision", "-i", str(guest.inventory), *ONLY],
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=1800,
     )
     assert again.returncode == 0, again.stderr
     assert len(starts(guest)) == 1

@@ -96,7 +96,7 @@ class Role:
             text=True,
             env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
             cwd=self._play.parent,
-            timeout=900,
+            timeout=1800,
             check=False,
         )
         assert not check or done.returncode == 0, done.stdout

@@ -109,7 +109,7 @@ class Host:
     def run(self, *options: str, allow: str = "daemon-restart", **variables: Any) -> dict[str, Any]:
         """Run the role, and return what the transaction did."""
         with self.start(*options, allow=allow, **variables) as process:
-            output, _ = process.communicate(timeout=900)
+            output, _ = process.communicate(timeout=1800)
         result = self._folder / "result.json"
         assert result.exists(), output
         found: dict[str, Any] = json.loads(result.read_text())
@@ -153,7 +153,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None
             assert time.monotonic() < deadline, "it did not come to that"
             assert process.poll() is None, process.communicate()[0]
         host.shell("systemctl kill --signal=KILL 'hardener-*.scope'")
-        process.communicate(timeout=900)
+        process.communicate(timeout=1800)
     recovered = host.run(**MOVE)  # which is not allowed: it takes back what is left, and does nothing else
     assert recovered["recovered"], recovered
     assert recovered["documents"][0]["state"] == "held"

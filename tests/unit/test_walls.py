@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
-PURE = ("assess", "catalogue", "checks", "drift", "errors", "model", "plan", "reports", "snapshot", "text")
+PURE = (
+    "assess",
+    "catalogue",
+    "checks",
+    "drift",
+    "errors",
+    "evidence",
+    "model",
+    "plan",
+    "reports",
+    "snapshot",
+    "text",
+)
 ON_HOST = ("collect", "converge")
 
 

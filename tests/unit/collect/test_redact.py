@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import shlex
 import time
 
 import pytest
@@ -97,6 +98,56 @@ def test_command_line(redactor: Redactor) -> None:
     assert kinds(redactor) == ["name", "name"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis-server --requirepass hunter2",
+        "redis-server --masterauth hunter2 --port 6379",
+        "export DB_PWD=hunter2; exec app",
+        "DB_PASS=hunter2 app",
+        "curl -u admin:hunter2 https://registry.example/v2/",
+        "curl -uadmin:hunter2 https://registry.example/v2/",
+        "curl -f --user 'admin:hunter2' https://registry.example/v2/ || exit 1",
+        "curl --proxy-user=me:hunter2 https://example.org",
+        "mysqladmin ping -h localhost -uroot -phunter2",
+        "mariadb -p'hunter2' -e 'select 1'",
+        "redis-cli -a hunter2 ping",
+        "sshpass -p hunter2 ssh root@db",
+        "sshpass -phunter2 ssh root@db",
+    ],
+)
+def test_passwords_of_well_known_tools(redactor: Redactor, text: str) -> None:
+    clean = redactor.text(text, "container c")
+    assert "hunter" not in clean
+    assert kinds(redactor) == ["name"]
+    words = Redactor().words(shlex.split(text), "container c")
+    assert "hunter" not in str(words)
+    assert len(words) == len(shlex.split(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app --user 1000:1000 -p 8080 -u app:app",
+        "mysqladmin ping -p$MYSQL_ROOT_PASSWORD",
+        "mysql -P 3306 --protocol tcp",
+        "curl -f -u admin https://example.org:8080/",
+        "app --bypass everything --compass north",
+        "redis-cli -a $REDIS ping",
+    ],
+)
+def test_what_is_no_password_stays(redactor: Redactor, text: str) -> None:
+    assert redactor.text(text, "container c") == text
+    assert redactor.words(shlex.split(text), "container c") == shlex.split(text)
+    assert redactor.secrets == []
+
+
+def test_a_command_line_in_two_parts(redactor: Redactor) -> None:
+    assert "hunter" not in str(redactor.words(["-a", "hunter2"], "c", ["redis-cli"]))
+    assert "hunter" not in str(redactor.words(["hunter2"], "c", ["app", "--password"]))
+    assert redactor.words(["-a", "all"], "c", None) == ["-a", "all"]
+
+
 def test_shell_text(redactor: Redactor) -> None:
     text = (
         "export TOKEN=hunter1; curl -H 'Authorization: Bearer hunter2' --user-password hunter3 "
@@ -168,6 +219,10 @@ def test_hostile_texts_take_no_time(redactor: Redactor) -> None:
         "=" * 60000,
         "a=" * 30000,
         "--" * 30000,
+        "curl " + "-u" * 30000,
+        "curl " + "-u a" * 15000,
+        "mysql " + "-p" * 30000,
+        "pass" * 15000,
     ]
     begun = time.monotonic()
     for text in hostile:

@@ -74,8 +74,9 @@ def redact_container(inspect: dict[str, Any], raw: bytes, redactor: Redactor, wh
         log_config["Config"] = redactor.options(log_config["Config"], f"{where} log option")
     if host_config.get("Mounts"):
         host_config["Mounts"] = redactor.options(host_config["Mounts"], f"{where} mount")
-    inspect["Path"] = redactor.text(str(inspect.get("Path") or ""), where)
-    inspect["Args"] = redactor.words(inspect.get("Args"), f"{where} command")
+    program = str(inspect.get("Path") or "")
+    inspect["Path"] = redactor.text(program, where)
+    inspect["Args"] = redactor.words(inspect.get("Args"), f"{where} command", [program])
     health = (inspect.get("State") or {}).get("Health") or {}
     if health.get("Log"):
         health["Log"] = []  # output of programs: no fact for us, and anything may be in it

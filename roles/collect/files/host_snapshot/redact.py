@@ -21,11 +21,14 @@ _MAX_SECRETS = 2000
 _HOST_KEYS = ("ed25519", "ecdsa", "rsa")
 
 # A name that says: here is a secret. `password-file=/run/secrets/db` only says where one is.
-_NAME = re.compile(
-    r"passw|passphrase|pwd$|secret|token|credential|basic-?auth|htpasswd|api[-_.]?key|cookie"
-    r"|(private|access|account|encryption|signing|license|session|shared)[-_.]?key|conn(ection)?[-_.]?str",
-    re.IGNORECASE,
+_SAID = (
+    r"passw|passphrase|secret|token|credential|basic-?auth|masterauth|htpasswd|api[-_.]?key|cookie"
+    r"|(private|access|account|encryption|signing|license|session|shared)[-_.]?key|conn(ection)?[-_.]?str"
 )
+_NAME = re.compile(rf"{_SAID}|pwd$|(?<!by|om)pass$", re.IGNORECASE)
+_ANY_NAME = re.compile(
+    rf"{_SAID}|pwd|pass", re.IGNORECASE
+)  # the cheap question: can such a name be in a text?
 _PLACE = re.compile(r"(file|path|dir|name|id|url|ttl|expiry|length|type|driver)s?$", re.IGNORECASE)
 _NO_SECRET = re.compile(
     r"|true|false|yes|no|none|null|\d{1,3}|hmac:[0-9a-f]{16}|/[^\s=]*|\$\S*", re.IGNORECASE
@@ -35,6 +38,15 @@ _ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(["']?\s*[=:]\s*)""" + _VALU
 _OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})(["']?,?\s+)(?!["']?-)""" + _VALUE)
 _HEADER = re.compile(r"(authorization\s*:\s*(?:basic|bearer|token)\s+)([^\s\"']+)", re.IGNORECASE)
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"'?#]+)@")
+# Options of well-known tools that take a password and do not say so: before it, the password.
+_TOOLS = (
+    ("curl", re.compile(r"""(?<![\w-])((?:-u|-U|--user|--proxy-user)[=\s]*["']?[^\s:"']+:)([^\s"']+)""")),
+    ("mysql", re.compile(r"""(?<![\w-])(-p["']?)([^\s"']+)""")),
+    ("mariadb", re.compile(r"""(?<![\w-])(-p["']?)([^\s"']+)""")),
+    ("redis-cli", re.compile(r"""(?<![\w-])(-a\s+["']?)([^\s"']+)""")),
+    ("sshpass", re.compile(r"""(?<![\w-])(-p\s*["']?)([^\s"']+)""")),
+)
+_ANY_TOOL = re.compile("|".join(tool for tool, _ in _TOOLS))
 _FORMS = (
     (
         "private-key",
@@ -103,21 +115,40 @@ class Redactor:
             result.append(f"{name[:MAX_TEXT]}={self.digest(value)}" if equals else name[:MAX_TEXT])
         return result
 
-    def words(self, words: Any, where: str) -> list[str]:
-        """A command line: the values of options whose name says secret, and whatever looks like one."""
+    def words(self, words: Any, where: str, after: Any = ()) -> list[str]:
+        """A command line: the values of options whose name says secret, and whatever looks like one.
+
+        Args:
+            words: the words.
+            where: whose command line it is.
+            after: the words that stand before these, as they were.
+        """
+        before = [str(word) for word in after or ()]
+        previous = before[-1] if before else ""
+        tools = _called(" ".join(before))
         result: list[str] = []
-        previous = ""
         for word in words or ():
             text = str(word)
+            tools += _called(text)
             secret = previous.startswith("-") and "=" not in previous and _says_secret(previous)
             if secret and not text.startswith("-") and not _NO_SECRET.fullmatch(text):
                 self.count(f"{where} {previous[:100]}", "name")
                 text = self.digest(text)
             else:
-                text = self.text(text, where)
+                text = self._argument(previous, self.text(text, where), tools, where)
             result.append(text)
             previous = str(word)
         return result
+
+    def _argument(self, previous: str, text: str, tools: list[re.Pattern[str]], where: str) -> str:
+        """A word of a command line that may be what an option of one of these tools takes."""
+        for pattern in tools:
+            for before in (f"{previous} ", ""):
+                match = pattern.fullmatch(before + text)
+                if match and match.end(1) >= len(before) and not _NO_SECRET.fullmatch(match.group(2)):
+                    self.count(where, "name")
+                    return match.group(1)[len(before) :] + self.digest(match.group(2))
+        return text
 
     def options(self, data: Any, where: str) -> Any:
         """Labels, options, settings: an object at any depth, the values replaced whose name says secret."""
@@ -157,7 +188,8 @@ class Redactor:
         if text in self._clean:
             return text
         original, text = text, self._form(text, where)
-        if not _NAME.search(text):
+        text = self._tools(text, where)
+        if not _ANY_NAME.search(text):
             if text == original and len(text) < 256 and len(self._clean) < 10000:
                 self._clean.add(text)
             return text
@@ -170,6 +202,20 @@ class Redactor:
             return f"{name}{between}{self.digest(value)}"
 
         return _OPTION.sub(replace, _ASSIGNED.sub(replace, text))
+
+    def _tools(self, text: str, where: str) -> str:
+        """The passwords that well-known tools are given without saying so."""
+
+        def replace(match: re.Match[str]) -> str:
+            before, value = match.groups()
+            if _NO_SECRET.fullmatch(value):
+                return match.group()
+            self.count(where, "name")
+            return f"{before}{self.digest(value)}"
+
+        for pattern in _called(text):
+            text = pattern.sub(replace, text)
+        return text
 
     def _form(self, text: str, where: str) -> str:
         """What looks like a secret, by its form alone; a text of unreasonable length is cut."""
@@ -220,6 +266,11 @@ def _load_sha256() -> Any:
 
 
 _sha256 = _load_sha256()
+
+
+def _called(text: str) -> list[re.Pattern[str]]:
+    """How the tools take their passwords that a text calls."""
+    return [pattern for tool, pattern in _TOOLS if tool in text] if _ANY_TOOL.search(text) else []
 
 
 def _says_secret(name: str) -> bool:

@@ -13,7 +13,9 @@ def redact_config(config: dict[str, Any], redactor: Redactor, where: str) -> Non
     """The ``Config`` of a container or an image, in place."""
     if config.get("Env"):
         config["Env"] = redactor.assignments(config["Env"], where)
-    for key in ("Cmd", "Entrypoint", "Shell"):
+    if config.get("Cmd"):
+        config["Cmd"] = redactor.words(config["Cmd"], f"{where} Cmd", config.get("Entrypoint"))
+    for key in ("Entrypoint", "Shell"):
         if config.get(key):
             config[key] = redactor.words(config[key], f"{where} {key}")
     if config.get("OnBuild"):

@@ -70,9 +70,11 @@ def _redact_service(service: dict[str, Any], redactor: Redactor) -> None:
         where = f"service {spec.get('Name')}"
         if container.get("Env"):
             container["Env"] = redactor.assignments(container["Env"], where)
-        for words in ("Command", "Args"):
-            if container.get(words):
-                container[words] = redactor.words(container[words], f"{where} command")
+        if container.get("Args"):
+            args = redactor.words(container["Args"], f"{where} command", container.get("Command"))
+            container["Args"] = args
+        if container.get("Command"):
+            container["Command"] = redactor.words(container["Command"], f"{where} command")
 
 
 def _local_node(root: str) -> dict[str, Any]:

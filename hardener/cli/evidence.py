@@ -1,0 +1,179 @@
+"""``hardener evidence``: runs as a signed bundle for an auditor, and its verification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hardener.cli.common import home_option
+from hardener.errors import ExitCode
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.evidence import RunEvidence, Verified
+    from hardener.evidence.reassess import Reassessed
+    from hardener.history import StoredRun
+
+_LEDGER = "ledger.ndjson"
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(short_help="Signed evidence for an auditor.")
+def evidence() -> None:
+    """Export runs as a bundle that can be verified without trusting who sends it, and verify one.
+
+    What a signature proves and what it can't: docs/evidence.md.
+    """
+
+
+@evidence.command(short_help="Export runs as a signed bundle.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--out", required=True, type=_file, metavar="BUNDLE", help="The bundle, a .tar.gz file.")
+@click.option(
+    "--sign",
+    "key",
+    type=_file,
+    metavar="KEY",
+    help="Sign with this SSH key: a private key, or a public one whose private half the agent has.",
+)
+@click.option(
+    "--tsa-url",
+    default="",
+    metavar="URL",
+    help="Have the signature stamped by this time-stamping authority (RFC 3161).",
+)
+@click.option(
+    "--ledger", type=_file, metavar="FILE", help="Ledger of all bundles.  [default: ledger.ndjson in --home]"
+)
+@home_option
+def export(
+    *, runs: tuple[str, ...], out: Path, key: Path | None, tsa_url: str, ledger: Path | None, home: Path
+) -> None:
+    """Export runs: every report format, the facts behind them, a manifest and its signature.
+
+    RUN is what `hardener runs` lists, or latest. The bundle becomes the next entry of the ledger, and says
+    which entry it follows. An auditor verifies it with coreutils and OpenSSH alone, as the README in it says.
+
+    \b
+    hardener evidence export latest --out q4.tar.gz --sign ~/.ssh/evidence
+    """  # noqa: D301 - click reads the \b
+    from hardener.evidence import Seal
+    from hardener.evidence import export as write
+    from hardener.history import History
+
+    history = History(home)
+    chosen = [_evidence(history.run(name)) for name in runs]
+    if key is not None:
+        click.echo(f"signing with {line(str(key))}", err=True)
+    exported = write(
+        chosen, out=out, ledger_file=ledger or home / _LEDGER, seal=Seal(key=key, tsa_url=tsa_url)
+    )
+    head = exported.entry.link()
+    click.echo(f"bundle    {line(str(out))}")
+    click.echo(f"sha256    {exported.entry.bundle_sha256}")
+    click.echo(f"holds     {len(exported.entry.runs)} runs, {exported.hosts} hosts, {exported.files} files")
+    click.echo(f"signed    {'yes' if key else 'no: nobody can tell who made it'}")
+    click.echo(f"ledger    entry {head.seq}, {head.sha256}")
+
+
+@evidence.command(short_help="Verify a bundle.")
+@click.argument("bundle", type=_file)
+@click.option(
+    "--allowed-signers",
+    required=True,
+    type=_file,
+    metavar="FILE",
+    help="Whose signature you accept, as ssh-keygen takes it; times in it are UTC.",
+)
+@click.option("--ledger", type=_file, metavar="FILE", help="Ledger that the bundle must be in.")
+@click.option(
+    "--tsa-certificates", type=_file, metavar="FILE", help="Authority whose time stamp you accept, PEM."
+)
+@click.option(
+    "--at",
+    type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ")),
+    metavar="DATE",
+    help="When the signer's key must have been valid, UTC.  [default: at the time stamp, else now]",
+)
+def verify(
+    *,
+    bundle: Path,
+    allowed_signers: Path,
+    ledger: Path | None,
+    tsa_certificates: Path | None,
+    at: datetime | None,
+) -> ExitCode:
+    """Verify that a bundle is what somebody you trust has signed, whole, and what its facts give.
+
+    Nothing is extracted. The facts in it are judged again with this hardener's catalogue, and every report is
+    compared with what they give. Exits with 3 and one line that names the file where it is refused, with 4
+    where another version has judged or written it, so that nobody could compare.
+
+    \b
+    hardener evidence verify q4.tar.gz --allowed-signers auditors --ledger ledger.ndjson
+    """  # noqa: D301 - click reads the \b
+    from hardener.evidence import Trust
+    from hardener.evidence import verify as check
+
+    trust = Trust(
+        allowed_signers=allowed_signers,
+        ledger=ledger,
+        tsa_certificates=tsa_certificates,
+        at=at and at.replace(tzinfo=UTC),
+    )
+    verified = check(bundle, trust)
+    click.echo(f"bundle    {line(str(bundle))}")
+    for text in _told(verified):
+        click.echo(text)
+    return ExitCode.COMPLIANT if verified.complete else ExitCode.INCOMPLETE
+
+
+def _evidence(run: StoredRun) -> RunEvidence:
+    """A run of the history, as it goes into a bundle."""
+    from hardener.evidence import RunEvidence
+
+    record = run.record
+    return RunEvidence(
+        info=run.info,
+        verb=record.verb,
+        assessments=run.assessments,
+        snapshots=run.snapshots,
+        inventory=record.inventory_digest,
+        selection={"limit": record.limit, "level": record.level, "only": list(record.only)},
+    )
+
+
+def _told(verified: Verified) -> Iterator[str]:
+    """What is known of a bundle, a line a fact."""
+    from hardener.reports.interface import utc
+
+    yield f"sha256    {verified.sha256}"
+    signer = verified.signer
+    yield f"signed    by {line(signer.principal)} with {signer.fingerprint}, valid at {utc(verified.at)}"
+    if stamp := verified.stamp:
+        trust = "" if stamp.trusted else " (by an authority that nobody checked: --tsa-certificates)"
+        yield f"stamped   {utc(stamp.moment)}{trust}"
+    yield f"files     {verified.files}, each as it was signed, and no other"
+    for run, again in zip(verified.runs, verified.reassessed, strict=True):
+        gone = sum(1 for host in run.hosts if host.unreachable)
+        window = f"{utc(run.info.started)} to {utc(run.info.ended)}"
+        yield f"run       {run.info.run_id}: {line(run.verb)}, {window}"
+        yield f"hosts     {len(run.hosts)}, {gone} of them unreachable; {len(run.controls)} controls each"
+        yield f"findings  {_compared(again)}"
+    if place := verified.place:
+        yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
+    else:
+        yield "ledger    not compared: --ledger"
+
+
+def _compared(again: Reassessed) -> str:
+    """What became of the findings when they were judged again."""
+    if again.judge:
+        return f"judged by {line(again.judge)}; {again.differences} of them are others by this one"
+    if again.writer:
+        return f"as the facts give; the reports were written by hardener {line(again.writer)}, not compared"
+    return "as the facts give, in every report"

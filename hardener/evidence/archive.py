@@ -1,0 +1,264 @@
+"""The archive of a bundle: a compressed tar file that can be written in one way only, and a reader of that.
+
+The same files give the same bytes: names in order, one owner, mode and time for all, no time in the
+compression. So the reader need not judge what a tar file can hold (links, devices, paths that lead elsewhere,
+attributes, a name twice): a member is taken if its header is, byte for byte, the one that is written for its
+name and size.
+
+Nothing is extracted. The reader gives one file after the other and holds a piece of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from hardener.errors import HardenerError
+from hardener.evidence.refusal import Refused
+
+MAX_FILES = 500_000
+MAX_BYTES = 64 << 30  # of all files together
+MAX_FILE = (8 << 30) - 1  # what a header can say
+_MAX_RATIO = (
+    200  # text like ours is compressed to a tenth, the worst of it (one error on every host) to a hundredth
+)
+_FREE = 64 << 20  # bytes before the ratio counts
+
+_BLOCK = 512
+_PIECE = 1 << 16
+_END = bytes(2 * _BLOCK)
+_TIME = 315_532_800  # 1980-01-01: tar warns of 1970
+_GZIP = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # no name, no comment, no time
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_KINDS = {
+    b"1": "a hard link",
+    b"2": "a symbolic link",
+    b"3": "a device",
+    b"4": "a device",
+    b"5": "a folder",
+    b"6": "a pipe",
+}
+
+
+class Writer:
+    """Writes an archive.
+
+    Args:
+        file: where to; it stays open.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+        self._digest = hashlib.sha256()
+        self._last = ""
+        self._files = 0
+        self._bytes = 0
+
+    def add(self, name: str, size: int, content: Iterable[bytes]) -> None:
+        """Add a file. Files come in the order of their names.
+
+        Raises:
+            HardenerError: the archive would be larger than its reader takes.
+        """
+        self._files += 1
+        self._bytes += size
+        if size > MAX_FILE or self._files > MAX_FILES or self._bytes > MAX_BYTES:
+            raise HardenerError(f"{name}: too much for one bundle", hint="export fewer runs into one")
+        if not _NAME.fullmatch(name) or name <= self._last:
+            raise ValueError(f"{name!r} after {self._last!r}")
+        self._last = name
+        self._write(_header(name, size))
+        written = 0
+        for piece in content:
+            written += len(piece)
+            self._write(piece)
+        if written != size:
+            raise ValueError(f"{name!r} has {written} bytes, not {size}")
+        self._write(bytes(-size % _BLOCK))
+
+    def close(self) -> str:
+        """End the archive; gives its SHA-256."""
+        self._write(_END)
+        self._emit(self._compressor.flush())
+        return self._digest.hexdigest()
+
+    def _write(self, data: bytes) -> None:
+        self._emit(self._compressor.compress(data))
+
+    def _emit(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._file.write(data)
+
+
+@dataclass(slots=True)
+class Member:
+    """A file of an archive, to be read before the next one is asked for."""
+
+    name: str
+    size: int
+    _source: _Inflated = field(repr=False)
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256, repr=False)
+    _left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._left = self.size
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its content; at least what is left of it is read."""
+        while self._left:
+            piece = self._source.read(min(self._left, _PIECE))
+            self._left -= len(piece)
+            self._digest.update(piece)
+            yield piece
+
+    def read(self, limit: int) -> bytes:
+        """Its whole content.
+
+        Raises:
+            Refused: it is larger than ``limit`` bytes.
+        """
+        if self.size > limit:
+            raise Refused(self.name, f"too large: {self.size} bytes, at most {limit}")
+        return b"".join(self.pieces())
+
+    def sha256(self) -> str:
+        """SHA-256 of the whole content, which is read for it where it was not."""
+        for _ in self.pieces():
+            pass
+        return self._digest.hexdigest()
+
+
+class Reader:
+    """Reads an archive, in one pass, from first to last byte.
+
+    Args:
+        file: the archive.
+        name: what it is called in refusals.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._name = name
+        self._source = _Inflated(file, name)
+
+    def members(self) -> Iterator[Member]:
+        """The files, in the order of their names.
+
+        Raises:
+            Refused: this is not an archive as it is written here, or it was cut off, or more follows.
+        """
+        last = ""
+        files = 0
+        while any(header := self._source.read(_BLOCK)):
+            member = self._member(header)
+            if member.name <= last:
+                again = "is there twice" if member.name == last else f"stands after {last}"
+                raise Refused(member.name, f"{again}; the files of a bundle are in order")
+            files += 1
+            if files > MAX_FILES:
+                raise Refused(self._name, f"more than {MAX_FILES} files")
+            last = member.name
+            yield member
+            member.sha256()
+            if any(self._source.read(-member.size % _BLOCK)):
+                raise Refused(member.name, "something is hidden behind it")
+        if any(self._source.read(_BLOCK)):
+            raise Refused(self._name, "the archive does not end where it says so")
+        self._source.end()
+
+    def sha256(self) -> str:
+        """SHA-256 of the archive, once all its members were read."""
+        return self._source.digest.hexdigest()
+
+    def _member(self, header: bytes) -> Member:
+        """The file that a header announces."""
+        parts = [header[start:end].rstrip(b"\0") for start, end in ((345, 500), (0, 100))]
+        name = b"/".join(filter(None, parts)).decode("ascii", "backslashreplace")
+        kind = header[156:157]
+        if kind in _KINDS:
+            raise Refused(name, f"is {_KINDS[kind]}; a bundle holds plain files only")
+        if not _NAME.fullmatch(name):
+            raise Refused(name, "not the name of a file of a bundle")
+        digits = header[124:135]
+        size = int(digits, 8) if re.fullmatch(rb"[0-7]{11}", digits) else -1
+        if size < 0 or header != _header(name, size):
+            raise Refused(name, "its entry in the archive is not as hardener writes it")
+        return Member(name, size, self._source)
+
+
+class _Inflated:
+    """What a compressed file holds, read once and within bounds."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = file
+        self._name = name
+        self._inflater = zlib.decompressobj(31)
+        self._packed = b""
+        self._given = 0
+        self._taken = 0
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes."""
+        pieces = []
+        while size:
+            piece = self._piece(size)
+            if not piece:
+                raise Refused(self._name, "cut off")
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._piece(1) or self._inflater.unused_data or self._fetch():
+            raise Refused(self._name, "something follows the end of the archive")
+        if not self._inflater.eof:
+            raise Refused(self._name, "cut off")
+
+    def _piece(self, size: int) -> bytes:
+        """Up to ``size`` bytes, none at the end."""
+        while not self._inflater.eof:
+            if not self._packed:
+                self._packed = self._fetch()
+                if not self._packed:
+                    return b""
+            try:
+                piece = self._inflater.decompress(self._packed, size)
+            except zlib.error:
+                raise Refused(self._name, "damaged, or no gzip file") from None
+            self._packed = self._inflater.unconsumed_tail
+            self._given += len(piece)
+            if self._given > MAX_BYTES + (MAX_FILES * 2 * _BLOCK):
+                raise Refused(self._name, f"more than {MAX_BYTES} bytes when unpacked")
+            if self._given > max(_FREE, _MAX_RATIO * self._taken):
+                raise Refused(self._name, f"unpacks to more than {_MAX_RATIO} times its size")
+            if piece:
+                return piece
+        return b""
+
+    def _fetch(self) -> bytes:
+        try:
+            packed = self._file.read(_PIECE)
+        except OSError as error:
+            raise HardenerError(f"cannot read {self._name}: {error.strerror or error}") from error
+        if not self._taken and not packed.startswith(_GZIP):
+            raise Refused(self._name, "not a bundle: no gzip file as hardener writes it")
+        self._taken += len(packed)
+        self.digest.update(packed)
+        return packed
+
+
+def _header(name: str, size: int) -> bytes:
+    """The header of a file: all that tar can say of it is the same for every file but name and size."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = size, 0o644, _TIME
+    try:
+        return entry.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    except ValueError:
+        raise Refused(name, "its name is too long for an archive") from None

@@ -1,0 +1,154 @@
+"""Export runs as a bundle: everything is written and signed beside its place, and appears in one step.
+
+The order of the last steps is what makes the ledger trustworthy: the bundle is complete on the disk, then the
+ledger has its entry, then the bundle gets its name. A process that is killed in between leaves an entry whose
+bundle is missing, which anybody can see, and never a bundle that no entry tells of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.evidence import ledger, signature, timestamp
+from hardener.evidence.archive import Writer
+from hardener.evidence.ledger import Entry
+from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
+from hardener.evidence.staging import RunEvidence, pieces, stage
+from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
+from hardener.text import line
+
+README = "README.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """How a bundle is protected against changes."""
+
+    key: Path | None = None  # who signs, as ``signature.sign`` takes it; None leaves it unsigned
+    tsa_url: str = ""  # address of a time-stamping authority, which stamps the signature
+
+    def require(self) -> None:
+        """Refuse what cannot be done, before the work.
+
+        Raises:
+            HardenerError: the key cannot be read, or there is nothing to stamp.
+        """
+        if self.key is not None:
+            signature.require_key(self.key)
+        elif self.tsa_url:
+            raise HardenerError("a time stamp is for a signature", hint="give --sign with --tsa-url")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A bundle that was written."""
+
+    entry: Entry  # of the ledger
+    files: int
+    hosts: int
+
+
+def export(runs: Sequence[RunEvidence], *, out: Path, ledger_file: Path, seal: Seal) -> Exported:
+    """Write a bundle, and enter it in the ledger.
+
+    Args:
+        runs: what it is evidence of; at least one.
+        out: the bundle; a file that is there is never replaced.
+        ledger_file: the ledger; it begins where it is missing.
+        seal: how it is signed.
+
+    Raises:
+        HardenerError: there is nothing at ``out`` and nothing new in the ledger then.
+    """
+    _require_new(out)
+    seal.require()
+    try:
+        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".hardener-") as name:
+            return _export(runs, Path(name), out, ledger_file, seal)
+    except OSError as error:
+        raise HardenerError(f"cannot write {line(str(out))}: {error.strerror or error}") from error
+
+
+def _export(runs: Sequence[RunEvidence], folder: Path, out: Path, ledger_file: Path, seal: Seal) -> Exported:
+    staged = [stage(run, folder) for run in sorted(runs, key=lambda run: run.info.run_id)]
+    parts = tuple(run for run, _ in staged)
+    identifiers = tuple(run.info.run_id for run in parts)
+    if len(set(identifiers)) < len(identifiers):
+        raise HardenerError("a run is named twice", hint="name it once")
+    readme = (Path(__file__).parent / "auditor.md").read_bytes()
+    files = [*(file for _, some in staged for file in some), _put(folder, README, readme)]
+    with ledger.locked(ledger_file) as book:
+        manifest = _seal(folder, files, parts, book.head, seal)
+        draft = folder / "bundle"
+        digest = _pack(folder, draft)
+        _require_new(out)
+        entry = book.append(runs=identifiers, bundle_sha256=digest, manifest_sha256=manifest.sha256)
+        _publish(draft, out, entry)
+    return Exported(entry, len(files), sum(len(run.hosts) for run in parts))
+
+
+def _seal(folder: Path, files: Sequence[File], runs: tuple[Run, ...], previous: Link, seal: Seal) -> File:
+    """Write what stands above the files: manifest, sums over all, their signature and its time stamp."""
+    ordered = tuple(sorted(files, key=lambda file: file.name))
+    manifest = _put(folder, MANIFEST, Manifest(ordered, runs, previous).render())
+    sums = render((*ordered, manifest))
+    _put(folder, SUMS, sums)
+    if seal.key is not None:
+        signed = signature.sign(sums, seal.key)
+        _put(folder, SIGNATURE, signed)
+        if seal.tsa_url:
+            _put(folder, STAMP, timestamp.request(signed, seal.tsa_url))
+    return manifest
+
+
+def _put(folder: Path, name: str, content: bytes) -> File:
+    (folder / name).write_bytes(content)
+    return File(name, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _pack(folder: Path, draft: Path) -> str:
+    """Everything below a folder as an archive that is on the disk; gives its SHA-256."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    with draft.open("xb") as file:
+        writer = Writer(file)
+        for name in names:
+            path = folder / name
+            writer.add(name, path.stat().st_size, pieces(path))
+        digest = writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+    draft.chmod(0o600)  # it tells an attacker where to begin
+    return digest
+
+
+def _publish(draft: Path, out: Path, entry: Entry) -> None:
+    try:
+        draft.replace(out)
+    except OSError as error:
+        raise HardenerError(
+            f"cannot write {line(str(out))}: {error.strerror}",
+            hint=f"entry {entry.seq} of the ledger tells of it; export again for a new one",
+        ) from error
+    with suppress(OSError):  # it is there; not every file system can say that it will be after a crash
+        descriptor = os.open(out.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _require_new(out: Path) -> None:
+    if os.path.lexists(out):
+        raise HardenerError(f"{line(str(out))} is there already", hint="evidence is not replaced")
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise HardenerError(
+            f"cannot write {line(str(out))}: there is no folder {folder}", hint="make it first"
+        )

@@ -1,0 +1,230 @@
+"""The ledger: one line for every bundle that was exported, each bound to the line before by its hash.
+
+An entry is one line of canonical JSON. ``prev_sha256`` is the hash of the line before it, without its line
+end, and sixty-four zeros in the first. So nothing in it can be changed, taken out or put between without
+changing every entry that follows, and the manifest of each bundle says which entry it follows.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from hardener.errors import HardenerError
+from hardener.evidence.manifest import Link
+from hardener.evidence.refusal import Refused
+from hardener.reports.interface import utc
+from hardener.text import line
+
+START = Link(0, "0" * 64)
+_MAX_LINE = 1 << 20  # bytes
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A bundle that was exported."""
+
+    seq: int  # from 1, without a gap
+    time: str  # RFC 3339, UTC
+    runs: tuple[str, ...]  # identifiers
+    bundle_sha256: str
+    manifest_sha256: str
+    prev_sha256: str
+
+    def render(self) -> bytes:
+        """Its line, without the line end."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    def link(self) -> Link:
+        """How the next entry and the next manifest name it."""
+        return Link(self.seq, hashlib.sha256(self.render()).hexdigest())
+
+
+class Ledger:
+    """A ledger that one has locked to add an entry.
+
+    Args:
+        path: its file, for errors.
+        descriptor: the open file.
+        head: the last entry, None in an empty one.
+    """
+
+    def __init__(self, path: Path, descriptor: int, head: Entry | None) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._head = head
+
+    @property
+    def head(self) -> Link:
+        """The entry that the next one follows."""
+        return self._head.link() if self._head else START
+
+    def append(self, *, runs: tuple[str, ...], bundle_sha256: str, manifest_sha256: str) -> Entry:
+        """Add an entry; when this returns it is on the disk.
+
+        Raises:
+            HardenerError: it cannot be written, or the clock is behind the last entry.
+        """
+        now = utc(datetime.now(UTC))
+        if self._head and now < self._head.time:
+            raise HardenerError(
+                f"the clock says {now}, the last entry of {line(str(self._path))} {self._head.time}",
+                hint="set the clock",
+            )
+        entry = Entry(self.head.seq + 1, now, runs, bundle_sha256, manifest_sha256, self.head.sha256)
+        text = entry.render() + b"\n"
+        end = os.fstat(self._descriptor).st_size
+        try:
+            if os.pwrite(self._descriptor, text, end) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, end)
+            raise HardenerError(f"cannot write {line(str(self._path))}: {error.strerror}") from error
+        self._head = entry
+        return entry
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Ledger]:
+    """The ledger, for one writer at a time; another one waits. A missing one begins.
+
+    The whole chain is looked at: nothing is added to a ledger that somebody broke. The beginning of an entry
+    that a killed export has left is taken away, since its bundle was never published.
+
+    Raises:
+        HardenerError: it cannot be opened.
+        Refused: it is not whole.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise HardenerError(f"cannot open the ledger {line(str(path))}: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _complete(descriptor)
+        head = None
+        for entry in _entries(file, path.name):
+            head = entry
+        _sync(path.parent)
+        yield Ledger(path, descriptor, head)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bundle stands in a ledger."""
+
+    entry: Entry
+    head: Link  # the last entry; whoever notes it can tell later that nothing was taken away
+
+
+def find(path: Path, *, bundle_sha256: str, manifest_sha256: str, previous: Link) -> Place:
+    """Read a whole ledger, and find the entry of a bundle in it.
+
+    Args:
+        path: the ledger.
+        bundle_sha256: of the bundle's file.
+        manifest_sha256: of the manifest in it.
+        previous: the entry that the bundle says it follows.
+
+    Raises:
+        Refused: the chain is broken, the bundle is not in it, or follows an entry that is not in it.
+        HardenerError: the ledger cannot be read.
+    """
+    name = path.name
+    links = {START.seq: START}
+    found = None
+    head = START
+    try:
+        with path.open("rb") as file:
+            for entry in _entries(file, name):
+                head = entry.link()
+                if entry.seq in (previous.seq, previous.seq + 1):
+                    links[entry.seq] = head
+                    found = entry if entry.seq == previous.seq + 1 else found
+    except OSError as error:
+        raise HardenerError(f"cannot read the ledger {line(str(path))}: {error.strerror}") from error
+    if previous.seq not in links:
+        raise Refused(
+            name, f"ends at entry {head.seq}, but the bundle follows entry {previous.seq}: entries are gone"
+        )
+    if links[previous.seq] != previous:
+        raise Refused(
+            name, f"entry {previous.seq} is not the one that the bundle follows: the ledger was rewritten"
+        )
+    if found is None:
+        raise Refused(name, f"ends at entry {head.seq}, before the bundle's: its entry is gone")
+    if (found.bundle_sha256, found.manifest_sha256) != (bundle_sha256, manifest_sha256):
+        raise Refused(name, f"entry {found.seq} is another bundle's: the ledger or the bundle was replaced")
+    return Place(found, head)
+
+
+def _entries(file: IO[bytes], name: str) -> Iterator[Entry]:
+    """The entries, each compared with the one before it."""
+    link, time = START, ""
+    while text := file.readline(_MAX_LINE):
+        place = f"line {link.seq + 1}"
+        entry = _parse(text, name, place)
+        if entry.seq != link.seq + 1:
+            raise Refused(name, f"{place} is entry {entry.seq}: entries are missing or there twice")
+        if entry.prev_sha256 != link.sha256:
+            raise Refused(name, f"{place} does not follow the line before it: one of them was changed")
+        if entry.time < time:
+            raise Refused(name, f"{place} is older than the line before it")
+        link, time = entry.link(), entry.time
+        yield entry
+
+
+def _parse(text: bytes, name: str, place: str) -> Entry:
+    try:
+        if not text.endswith(b"\n"):
+            raise ValueError("it is cut off")
+        read = json.loads(text)
+        entry = Entry(**{**read, "runs": tuple(read["runs"])})
+        digests = (entry.bundle_sha256, entry.manifest_sha256, entry.prev_sha256)
+        if entry.render() + b"\n" != text:
+            raise ValueError("it is not written as hardener writes it")
+        if type(entry.seq) is not int or not all(isinstance(each, str) for each in entry.runs):
+            raise ValueError("a value is of the wrong kind")
+        if not all(_DIGEST.fullmatch(each) for each in digests):
+            raise ValueError("a digest is no SHA-256")
+        if not _TIME.fullmatch(entry.time):
+            raise ValueError("its time is no time")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused(name, f"{place} is no entry: {error}") from None
+    return entry
+
+
+def _complete(descriptor: int) -> None:
+    """Make the last line whole, or take it away where it is only the beginning of an entry."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, _MAX_LINE, max(0, size - _MAX_LINE)).rpartition(b"\n")[2]
+    if not tail:
+        return
+    try:
+        json.loads(tail)
+        os.pwrite(descriptor, b"\n", size)
+    except ValueError:
+        os.ftruncate(descriptor, size - len(tail))
+
+
+def _sync(folder: Path) -> None:
+    """Have the name of a new ledger on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,218 @@
+"""The manifest of a bundle: an in-toto statement about every file in it, and what the files are evidence of.
+
+It says who was looked at (every host of the inventory, also those that gave nothing), when, by which
+versions, and which entry of the ledger came before. docs/evidence.md describes it for other readers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hardener.evidence.refusal import Refused
+from hardener.reports.interface import RunInfo
+
+MANIFEST = "manifest.json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "urn:hardener:evidence:1"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a bundle."""
+
+    name: str
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host of a run: its snapshot in the bundle, or why it gave nothing to judge."""
+
+    name: str
+    snapshot: str  # name of the file, "" where there is none
+    unreachable: str  # "" where the snapshot was judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run, as the manifest tells it."""
+
+    info: RunInfo
+    verb: str
+    exporter: str  # version of the hardener that wrote the reports in the bundle
+    inventory: str  # SHA-256 of the inventory as it was then, "" where it is not known
+    declared: Mapping[str, str]  # what people declared for it ("waivers", "attestations"): SHA-256
+    selection: Mapping[str, Any]  # which hosts and controls were chosen
+    controls: tuple[str, ...]  # slugs of the controls that were judged, in the order of the reports
+    hosts: tuple[Host, ...]  # in the order of the reports
+    counts: Mapping[str, int]  # findings by status
+
+    @property
+    def folder(self) -> str:
+        """Folder of its files in the bundle."""
+        return f"runs/{self.info.run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The entry of the ledger that a bundle follows; number 0 where it is the first."""
+
+    seq: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that a bundle says of itself."""
+
+    files: tuple[File, ...]
+    runs: tuple[Run, ...]
+    previous: Link
+
+    def render(self) -> bytes:
+        """The document. The same manifest gives the same bytes."""
+        document = {
+            "_type": STATEMENT,
+            "subject": [
+                {"name": each.name, "digest": {"sha256": each.sha256}, "annotations": {"size": each.size}}
+                for each in self.files
+            ],
+            "predicateType": PREDICATE,
+            "predicate": {
+                "window": _window(self.runs),
+                "ledger": {"previous": {"seq": self.previous.seq, "sha256": self.previous.sha256}},
+                "runs": [_run(each) for each in self.runs],
+            },
+        }
+        return f"{json.dumps(document, indent=1)}\n".encode("ascii")
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest:
+        """Read the document.
+
+        Raises:
+            Refused: it is no manifest as this version reads it.
+        """
+        try:
+            document = json.loads(data, object_pairs_hook=_object)
+            if document["_type"] != STATEMENT or document["predicateType"] != PREDICATE:
+                raise Refused(MANIFEST, f"not of a kind that this hardener reads ({PREDICATE})")
+            predicate = document["predicate"]
+            previous = predicate["ledger"]["previous"]
+            return cls(
+                files=tuple(
+                    File(
+                        _text(each["name"]),
+                        _number(each["annotations"]["size"]),
+                        _text(each["digest"]["sha256"]),
+                    )
+                    for each in document["subject"]
+                ),
+                runs=tuple(_read_run(each) for each in predicate["runs"]),
+                previous=Link(_number(previous["seq"]), _text(previous["sha256"])),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise Refused(MANIFEST, f"not a manifest: {type(error).__name__} {error}") from None
+
+
+def _window(runs: Iterable[Run]) -> dict[str, str]:
+    """From the beginning of the first run to the end of the last."""
+    moments = [(each.info.started, each.info.ended) for each in runs]
+    return {"from": _moment(min(moments)[0]), "until": _moment(max(ended for _, ended in moments))}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    info = run.info
+    unreachable = sum(1 for host in run.hosts if host.unreachable)
+    return {
+        "id": info.run_id,
+        "verb": run.verb,
+        "started": _moment(info.started),
+        "ended": _moment(info.ended),
+        "benchmark": info.benchmark,
+        "catalogue_sha256": info.catalogue_digest,
+        "tool_version": info.tool_version,
+        "ansible_version": info.ansible_version or None,
+        "exporter_version": run.exporter,
+        "inventory_sha256": run.inventory or None,
+        "declared_sha256": dict(sorted(run.declared.items())),
+        "selection": dict(run.selection),
+        "population": {
+            "hosts": len(run.hosts),
+            "assessed": len(run.hosts) - unreachable,
+            "unreachable": unreachable,
+            "controls": len(run.controls),
+            "findings": sum(run.counts.values()),
+            "counts": dict(run.counts),
+        },
+        "controls": list(run.controls),
+        "hosts": [
+            {"host": each.name, "snapshot": each.snapshot or None, "unreachable": each.unreachable or None}
+            for each in run.hosts
+        ],
+    }
+
+
+def _read_run(entry: Mapping[str, Any]) -> Run:
+    info = RunInfo(
+        run_id=_text(entry["id"]),
+        tool_version=_text(entry["tool_version"]),
+        benchmark=_text(entry["benchmark"]),
+        catalogue_digest=_text(entry["catalogue_sha256"]),
+        ansible_version=_text(entry["ansible_version"] or ""),
+        started=_read_moment(entry["started"]),
+        ended=_read_moment(entry["ended"]),
+    )
+    run = Run(
+        info=info,
+        verb=_text(entry["verb"]),
+        exporter=_text(entry["exporter_version"]),
+        inventory=_text(entry["inventory_sha256"] or ""),
+        declared={_text(key): _text(value) for key, value in entry["declared_sha256"].items()},
+        selection=dict(entry["selection"]),
+        controls=tuple(_text(each) for each in entry["controls"]),
+        hosts=tuple(
+            Host(_text(each["host"]), _text(each["snapshot"] or ""), _text(each["unreachable"] or ""))
+            for each in entry["hosts"]
+        ),
+        counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},
+    )
+    if _run(run)["population"] != entry["population"]:
+        raise Refused(MANIFEST, f"the population of run {info.run_id} is not what its hosts add up to")
+    return run
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _read_moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuses a key that is there twice: readers differ on which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is no number")
+    return value

@@ -1,0 +1,210 @@
+"""Judge the facts in a bundle once more, and compare with what its reports say.
+
+The same hardener gives the same findings and, to the byte, the same reports, also those for people: so who
+signed a bundle cannot have written into one of them. Another catalogue or version may judge differently with
+good reason; that is counted and told, and proves nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hardener import __version__, catalogue
+from hardener.assess import assess, unreachable
+from hardener.errors import HardenerError
+from hardener.evidence.manifest import Host, Run
+from hardener.evidence.refusal import Refused
+from hardener.model import Assessment, Control
+from hardener.reports.formats import FORMATS
+from hardener.snapshot import Snapshot
+from hardener.text import line, scalar
+
+MAX_SNAPSHOT = 256 << 20  # bytes; a host with a thousand containers has twenty million
+_MAX_LINE = 64 << 20  # bytes of one host in the report that is read
+_LINES = FORMATS["ndjson"]
+
+Statuses = tuple[tuple[str, str], ...]  # slug and status, in the order of the report
+
+
+@dataclass(frozen=True, slots=True)
+class Reassessed:
+    """What came of judging a run again."""
+
+    run_id: str
+    judge: str  # who else has judged than the run says, "" where it was the same
+    writer: str  # which other version wrote the reports, "" where it was this one
+    differences: int  # findings that are other ones now; only another judge is allowed any
+
+
+class Reassessment:
+    """One run of a bundle, judged again while its files pass by.
+
+    Args:
+        run: the run, as the manifest tells it.
+        sums: SHA-256 of the files of the bundle by name.
+
+    Raises:
+        Refused: a report or a snapshot that the run needs is not in the bundle.
+        HardenerError: this hardener does not know the run's benchmark any more.
+    """
+
+    def __init__(self, run: Run, sums: Mapping[str, str]) -> None:
+        self._run = run
+        self._sums = sums
+        self._judge = _other_judge(run)
+        self._writer = "" if run.exporter == __version__ else run.exporter
+        self._controls = _controls(run)
+        self._reported = _Reported(self._name(_LINES.file))
+        self._reports = {self._name(each.file): each.report(run.info) for each in FORMATS.values()}
+        self._written = {name: hashlib.sha256() for name in self._reports}
+        self._waiting = iter(run.hosts)
+        self._differences = 0
+        for name in (*self._reports, *(host.snapshot for host in run.hosts if host.snapshot)):
+            if name not in sums:
+                raise Refused(name, "missing: the manifest's run needs it")
+        for name, report in self._reports.items():
+            self._write(name, report.begin())
+
+    def watch(self, name: str) -> Callable[[bytes], None] | None:
+        """What takes the pieces of a file while its hash is computed; None where nobody needs them."""
+        return self._reported.feed if name == self._reported.name else None
+
+    def snapshot(self, name: str, document: bytes) -> None:
+        """Judge the next host.
+
+        Raises:
+            Refused: its findings are not what the reports say, or this is not the next host's.
+        """
+        for host in self._waiting:
+            if host.snapshot == name:
+                self._compare(host, document)
+                return
+            if host.snapshot:
+                break
+            self._compare(host, None)
+        raise Refused(name, "a snapshot of no host, or out of order")
+
+    def finish(self) -> Reassessed:
+        """The end of the run: nothing is left over, and every report is what the findings give.
+
+        Raises:
+            Refused: it is not so.
+        """
+        for host in self._waiting:
+            self._compare(host, None)
+        self._reported.finish()
+        for name, report in self._reports.items():
+            for piece in report.end():
+                self._write(name, piece)
+        if not self._judge and not self._writer:
+            for name, digest in self._written.items():
+                if digest.hexdigest() != self._sums[name]:
+                    raise Refused(name, "not what the snapshots in the bundle give")
+        return Reassessed(self._run.info.run_id, self._judge, self._writer, self._differences)
+
+    def _name(self, file: str) -> str:
+        return f"{self._run.folder}/reports/{file}"
+
+    def _write(self, name: str, text: str) -> None:
+        self._written[name].update(text.encode())
+
+    def _compare(self, host: Host, document: bytes | None) -> None:
+        assessment = self._assess(host, document)
+        reported = self._reported.next(host)
+        if tuple(slug for slug, _ in reported) != self._run.controls:
+            raise Refused(self._reported.name, f"{line(host.name)} has other controls than the manifest")
+        found = {each.control.slug: each.status.value for each in assessment.findings}
+        differing = [(slug, was, now) for slug, was in reported if (now := found.get(slug, "unknown")) != was]
+        if differing and not self._judge:
+            slug, was, now = differing[0]
+            more = f", and {len(differing) - 1} more" if len(differing) > 1 else ""
+            where = f"{line(host.name)}: {slug}"
+            raise Refused(
+                self._reported.name, f"{where} is reported as {was}, the snapshot gives {now}{more}"
+            )
+        self._differences += len(differing)
+        for name, report in self._reports.items():
+            self._write(name, report.host(assessment))
+
+    def _assess(self, host: Host, document: bytes | None) -> Assessment:
+        benchmark = self._run.info.benchmark
+        if document is None or host.unreachable:
+            return unreachable(host.name, host.unreachable, self._controls, benchmark=benchmark)
+        try:
+            snapshot = Snapshot.parse(document, name=host.snapshot)
+        except HardenerError as error:
+            raise Refused(host.snapshot, error.message) from None
+        # The host is who the inventory says, whatever the document says.
+        judged = assess(snapshot, self._controls, benchmark=benchmark)
+        return dataclasses.replace(judged, host=host.name)
+
+
+class _Reported:
+    """The findings of a run as its JSON lines have them, read as they come; a status a finding is kept.
+
+    Args:
+        name: the report.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._open: list[bytes] = []  # pieces of the line that is not complete yet
+        self._length = 0
+        self._hosts: list[tuple[str, Statuses]] = []
+        self._waiting: Iterator[tuple[str, Statuses]] | None = None
+        self._known: dict[Any, Any] = {}  # hosts of a fleet resemble one another: what is equal is kept once
+
+    def feed(self, piece: bytes) -> None:
+        """The next piece of the file."""
+        first, *more = piece.split(b"\n")
+        self._open.append(first)
+        self._length += len(first)
+        if self._length > _MAX_LINE:
+            raise Refused(self.name, f"a line of more than {_MAX_LINE} bytes")
+        if more:
+            for text in (b"".join(self._open), *more[:-1]):
+                self._line(text)
+            self._open, self._length = [more[-1]], len(more[-1])
+
+    def next(self, host: Host) -> Statuses:
+        """The findings of the next host, which must be this one."""
+        if self._waiting is None:
+            self._waiting = iter(self._hosts)
+        name, statuses = next(self._waiting, ("", ()))
+        if name != scalar(host.name):
+            raise Refused(self.name, f"has {line(name) or 'nobody'} where the manifest has {line(host.name)}")
+        return statuses
+
+    def finish(self) -> None:
+        """All of it was read and compared."""
+        if self._length or next(self._waiting or iter(self._hosts), None):
+            raise Refused(self.name, "has more than the manifest's hosts")
+
+    def _line(self, text: bytes) -> None:
+        try:
+            read: dict[str, Any] = json.loads(text)
+            if host := read.get("host"):
+                pairs = ((str(each["slug"]), str(each["status"])) for each in host["findings"])
+                statuses = tuple(self._known.setdefault(pair, pair) for pair in pairs)
+                self._hosts.append((str(host["host"]), self._known.setdefault(statuses, statuses)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise Refused(self.name, f"not a report: {type(error).__name__} {error}") from None
+
+
+def _other_judge(run: Run) -> str:
+    """Who judged, where it was not this hardener with this catalogue."""
+    info = run.info
+    if info.catalogue_digest != catalogue.digest():
+        return f"hardener {info.tool_version} with catalogue {info.catalogue_digest[:12]}"
+    return "" if info.tool_version == __version__ else f"hardener {info.tool_version}"
+
+
+def _controls(run: Run) -> tuple[Control, ...]:
+    """The controls that were judged, in their order; what this catalogue does not have is left out."""
+    known = {control.slug: control for control in catalogue.load(run.info.benchmark)}
+    return tuple(known[slug] for slug in run.controls if slug in known)

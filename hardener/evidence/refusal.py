@@ -1,0 +1,21 @@
+"""The one way in which a bundle or a ledger is refused."""
+
+from __future__ import annotations
+
+from hardener.errors import ExitCode, HardenerError
+from hardener.text import line
+
+
+class Refused(HardenerError):  # noqa: N818 - it is a state of the evidence, not a defect
+    """What was handed over is not what was made: one line that names the file.
+
+    Args:
+        file: the bundle or ledger, or the file in it; anybody may have chosen its name.
+        reason: what is wrong with it.
+    """
+
+    exit_code = ExitCode.NOT_COMPLIANT
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{line(file) or '(no name)'}: {line(reason, 1000)}")
+        self.file = file

@@ -1,0 +1,165 @@
+"""The files of one run, as they go into a bundle: every report, and the facts behind it as they came.
+
+They are written into a folder first: the manifest, which stands before them, has their hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hardener import __version__
+from hardener.errors import HardenerError
+from hardener.evidence.manifest import File, Host, Run
+from hardener.model import Assessment, Status
+from hardener.reports.formats import FORMATS
+from hardener.reports.interface import RunInfo, write_reports
+from hardener.text import line, scalar
+
+_PIECE = 1 << 20
+_UNPRINTABLE = re.compile(r"[^A-Za-z0-9._-]+")
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvidence:
+    """A run that is to be exported.
+
+    ``assessments`` and ``snapshots`` are read once each, host by host, both in the order of the reports;
+    ``snapshots`` leaves those hosts out that gave none. ``declared`` are files that people wrote for the run,
+    by what they are ("waivers", "attestations").
+    """
+
+    info: RunInfo
+    verb: str
+    assessments: Callable[[], Iterable[Assessment]]
+    snapshots: Callable[[], Iterable[tuple[str, bytes]]]
+    inventory: str = ""  # SHA-256
+    declared: Mapping[str, bytes] = field(default_factory=dict)
+    selection: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
+    """Write the files of a run below a folder.
+
+    Args:
+        run: the run.
+        folder: what becomes the bundle's top.
+
+    Returns:
+        What the manifest says of the run, and its files.
+
+    Raises:
+        HardenerError: a file cannot be written, or the run is not whole.
+    """
+    if not _RUN_ID.fullmatch(run.info.run_id):
+        raise HardenerError(f"{line(repr(run.info.run_id))} cannot be the name of a run")
+    top = f"runs/{run.info.run_id}"
+    files = []
+    for what, content in sorted(run.declared.items()):
+        files.append(_write(folder, f"{top}/declared/{what}.yml", content))
+    population = _Population()
+    reports = {each.file: each.report(run.info) for each in FORMATS.values()}
+    write_reports(
+        population.watch(run.assessments()),
+        {folder / top / "reports" / name: report for name, report in reports.items()},
+    )
+    files += [_measured(folder, f"{top}/reports/{name}") for name in reports]
+    hosts: list[Host] = []
+    for host, snapshot in _paired(population.hosts, run.snapshots()):
+        name = ""
+        if snapshot is not None:
+            slug = _UNPRINTABLE.sub("_", host.name)[:60]
+            name = f"{top}/snapshots/{len(hosts) + 1:06}-{slug}.json"
+            files.append(_write(folder, name, snapshot))
+        elif not host.unreachable:
+            raise HardenerError(f"the snapshot of {line(host.name)} is missing in run {run.info.run_id}")
+        hosts.append(Host(host.name, name, host.unreachable))
+    if not hosts:
+        raise HardenerError(f"run {run.info.run_id} has no host: there is nothing to show")
+    manifest = Run(
+        info=run.info,
+        verb=run.verb,
+        exporter=__version__,
+        inventory=run.inventory,
+        declared={what: hashlib.sha256(content).hexdigest() for what, content in run.declared.items()},
+        selection=run.selection,
+        controls=population.controls,
+        hosts=tuple(hosts),
+        counts={status.value: population.counts.get(status, 0) for status in Status},
+    )
+    return manifest, tuple(files)
+
+
+class _Population:
+    """Who was looked at, and what was found, counted while the assessments pass on to the reports."""
+
+    def __init__(self) -> None:
+        self.hosts: list[Host] = []
+        self.controls: tuple[str, ...] = ()
+        self.counts: Counter[Status] = Counter()
+
+    def watch(self, assessments: Iterable[Assessment]) -> Iterator[Assessment]:
+        for assessment in assessments:
+            controls = tuple(finding.control.slug for finding in assessment.findings)
+            if self.hosts and controls != self.controls:
+                raise HardenerError(
+                    f"{line(assessment.host)} was judged by other controls than the hosts before"
+                )
+            self.controls = controls
+            self.hosts.append(Host(assessment.host, "", assessment.unreachable))
+            self.counts.update(assessment.counts())
+            yield assessment
+
+
+def _paired(
+    hosts: Iterable[Host], snapshots: Iterable[tuple[str, bytes]]
+) -> Iterator[tuple[Host, bytes | None]]:
+    """Each host and its snapshot, None where it gave none."""
+    waiting = iter(snapshots)
+    name, document = next(waiting, ("", None))
+    for host in hosts:
+        if document is not None and name in (host.name, scalar(host.name)):
+            yield host, document
+            name, document = next(waiting, ("", None))
+        else:
+            yield host, None
+    if document is not None:
+        raise HardenerError(f"there is a snapshot of {line(name)}, and no finding")
+
+
+def _write(folder: Path, name: str, content: bytes) -> File:
+    path = folder / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise HardenerError(f"cannot write {line(str(path))}: {error.strerror}") from error
+    return File(name, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _measured(folder: Path, name: str) -> File:
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces(folder / name):
+        digest.update(piece)
+        size += len(piece)
+    return File(name, size, digest.hexdigest())
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """Content of a file, a piece at a time.
+
+    Raises:
+        HardenerError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise HardenerError(f"cannot read {line(str(path))}: {error.strerror}") from error

@@ -1,0 +1,18 @@
+"""``SHA256SUMS``: what is signed, in the form that ``sha256sum --check`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hardener.evidence.manifest import File
+
+SUMS = "SHA256SUMS"
+SIGNATURE = "SHA256SUMS.sig"
+STAMP = "SHA256SUMS.sig.tsr"
+
+
+def render(files: Iterable[File]) -> bytes:
+    """A line a file, in the order of their names."""
+    return b"".join(
+        f"{file.sha256}  {file.name}\n".encode("ascii") for file in sorted(files, key=lambda file: file.name)
+    )

@@ -1,0 +1,168 @@
+"""RFC 3161: a time-stamping authority says that a signature existed at a moment.
+
+The request is written here and the answer is read as far as it has to be; whether it comes from the authority
+that the reader trusts, ``openssl ts`` decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import secrets
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.evidence.refusal import Refused
+from hardener.text import line
+
+MAX_ANSWER = 64 << 10  # bytes; an answer with its certificates has a few thousand
+_TIMEOUT_S = 20.0
+_SHA256 = bytes.fromhex("300d06096086480165030402010500")  # the algorithm, as DER
+_INTEGER, _OCTETS, _SEQUENCE, _TIME = 0x02, 0x04, 0x30, 0x18
+
+
+def request(data: bytes, url: str) -> bytes:
+    """The answer of an authority about these data.
+
+    Args:
+        data: what is to be stamped; only its SHA-256 is sent.
+        url: ``http://`` or ``https://`` address of the authority.
+
+    Raises:
+        HardenerError: it does not answer, refuses, or answers about something else.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise HardenerError(f"{line(url)} is no address of a time-stamping authority", hint="http://…")
+    nonce = secrets.randbits(63) | 1 << 62
+    query = _query(hashlib.sha256(data).digest(), nonce)
+    asked = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+        url, data=query, headers={"Content-Type": "application/timestamp-query"}
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            answer: bytes = response.read(MAX_ANSWER + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise HardenerError(
+            f"no time stamp from {line(url)}: {line(str(reason) or type(error).__name__)}",
+            hint="nothing was exported; export again without --tsa-url, or when it answers",
+        ) from error
+    try:
+        _, stamped = _read(answer)
+        if stamped != (hashlib.sha256(data).digest(), nonce):
+            raise ValueError("it is about something else")
+    except ValueError as error:
+        raise HardenerError(f"no time stamp from {line(url)}: {error}") from error
+    return answer
+
+
+def read(answer: bytes, data: bytes, *, name: str) -> datetime:
+    """The moment that an answer about these data claims; nobody has vouched for it yet.
+
+    Raises:
+        Refused: it is no time stamp of these data.
+    """
+    try:
+        moment, (digest, _) = _read(answer)
+    except ValueError as error:
+        raise Refused(name, f"no time stamp: {error}") from None
+    if digest != hashlib.sha256(data).digest():
+        raise Refused(name, "a time stamp of something else")
+    return moment
+
+
+def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetime:
+    """The moment at which the data existed, as a trusted authority says.
+
+    Args:
+        answer: what the authority answered.
+        data: what was stamped.
+        authority: its certificates, PEM.
+        name: what the answer is called in refusals.
+
+    Raises:
+        Refused: it is not this authority's word about these data.
+        HardenerError: the certificates cannot be read, or there is no openssl.
+    """
+    moment = read(answer, data, name=name)
+    try:
+        authority.read_bytes()
+    except OSError as error:
+        raise HardenerError(f"cannot read {line(str(authority))}: {error.strerror}") from error
+    with tempfile.TemporaryDirectory(prefix="hardener-") as folder:
+        stamp = Path(folder) / "stamp"
+        stamp.write_bytes(answer)
+        digest = hashlib.sha256(data).hexdigest()
+        # The authority's certificate may have expired since: it counts when it was used.
+        command = [
+            *("openssl", "ts", "-verify", "-digest", digest, "-in", str(stamp)),
+            *("-CAfile", str(authority.absolute()), "-attime", str(int(moment.timestamp()))),
+        ]
+        try:
+            result = subprocess.run(command, capture_output=True, check=False)
+        except FileNotFoundError:
+            raise HardenerError("openssl is missing", hint="it verifies the time stamp") from None
+    if result.returncode:
+        said = result.stderr.decode("utf-8", "replace").splitlines()
+        reason = next((text.rpartition(":")[2] or text for text in said if "error:" in text.lower()), "")
+        raise Refused(name, f"not a time stamp by the authority in {authority}: {reason or 'refused'}")
+    return moment
+
+
+def _query(digest: bytes, nonce: int) -> bytes:
+    """A request as DER: version 1, what is stamped, a number to know the answer by, and the certificates."""
+    imprint = _der(_SEQUENCE, _SHA256 + _der(_OCTETS, digest))
+    number = _der(_INTEGER, nonce.to_bytes(8, "big"))
+    return _der(_SEQUENCE, _der(_INTEGER, b"\1") + imprint + number + b"\x01\x01\xff")
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    if len(content) > 127:
+        raise ValueError("longer than a request is")
+    return bytes((tag, len(content))) + content
+
+
+def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
+    """Moment, digest and number of an answer.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if len(answer) > MAX_ANSWER:
+        raise ValueError("too long for a time stamp")
+    try:
+        status, *token = _items(next(_items(answer))[1])
+        if int.from_bytes(next(_items(status[1]))[1], "big") > 1:
+            raise ValueError("the authority refused")
+        # ContentInfo > SignedData > EncapsulatedContentInfo > TSTInfo
+        signed = list(_items(next(_items(list(_items(token[0][1]))[1][1]))[1]))
+        content = list(_items(signed[2][1]))[1][1]
+        stamp = list(_items(next(_items(next(_items(content))[1]))[1]))
+        algorithm, digest = _items(stamp[2][1])
+        if bytes((algorithm[0], len(algorithm[1]))) + algorithm[1] != _SHA256:
+            raise ValueError("it is not of a SHA-256")
+        moment = next(value for tag, value in stamp if tag == _TIME).decode("ascii")
+        numbers = [int.from_bytes(value, "big") for tag, value in stamp[4:] if tag == _INTEGER]
+    except (StopIteration, IndexError, UnicodeDecodeError) as error:
+        raise ValueError("the answer is no time stamp") from error
+    when = datetime.strptime(moment.rstrip("Z").partition(".")[0], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return when, (digest[1], numbers[0] if numbers else 0)
+
+
+def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The values that follow one another in DER, each with its tag."""
+    while data:
+        tag, length, start = data[0], int.from_bytes(data[1:2], "big"), 2
+        if length > 0x80:
+            start += length - 0x80
+            length = int.from_bytes(data[2:start], "big")
+        if len(data) < start + length or start > 6:
+            raise ValueError("the answer is damaged")
+        yield tag, data[start : start + length]
+        data = data[start + length :]

@@ -1,0 +1,208 @@
+"""Verify a bundle without trusting who sent it: one pass over its bytes, nothing extracted.
+
+First the signature over ``SHA256SUMS``, then everything against these sums, each file as it passes by. What
+is read as a document is exactly the bytes whose hash was compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.evidence import ledger, signature, timestamp
+from hardener.evidence.archive import Member, Reader
+from hardener.evidence.ledger import Place
+from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
+from hardener.evidence.reassess import MAX_SNAPSHOT, Reassessed, Reassessment
+from hardener.evidence.refusal import Refused
+from hardener.evidence.signature import MAX_SIGNATURE, Signer
+from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
+from hardener.text import line
+
+_MAX_SUMS = 128 << 20  # bytes
+_MAX_MANIFEST = 256 << 20
+_MAX_README = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whom the reader of a bundle believes; all of it comes from elsewhere than the bundle."""
+
+    allowed_signers: Path
+    ledger: Path | None = None
+    tsa_certificates: Path | None = None
+    at: datetime | None = None  # when the signer's key must have been valid; None: by the time stamp, or now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """When the signature existed at the latest, as a time-stamping authority says."""
+
+    moment: datetime
+    trusted: bool  # by certificates of the reader's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What is known of a bundle that was not refused."""
+
+    sha256: str
+    manifest_sha256: str
+    previous: Link  # the entry of the ledger that the bundle says it follows
+    signer: Signer
+    at: datetime  # when the signer's key was valid
+    stamp: Stamp | None
+    files: int
+    runs: tuple[Run, ...]
+    reassessed: tuple[Reassessed, ...]  # in the order of the runs
+    place: Place | None = None  # in the ledger, None where none was given
+
+    @property
+    def complete(self) -> bool:
+        """Whether the findings were judged again by the very same judge, and the reports written again."""
+        return not any(each.judge or each.writer for each in self.reassessed)
+
+
+def verify(bundle: Path, trust: Trust) -> Verified:
+    """Verify a bundle.
+
+    Raises:
+        Refused: it is not what somebody who may sign evidence has signed, not whole, or its reports are not
+            what its snapshots give.
+        HardenerError: a file that the reader gave cannot be read.
+    """
+    try:
+        with bundle.open("rb") as file:
+            verified = _verify(Reader(file, bundle.name), trust)
+    except Refused as refused:
+        if refused.file == bundle.name:
+            raise
+        raise Refused(bundle.name, refused.message) from None
+    except OSError as error:
+        raise HardenerError(f"cannot read {line(str(bundle))}: {error.strerror or error}") from error
+    if trust.ledger is None:
+        return verified
+    place = ledger.find(
+        trust.ledger,
+        bundle_sha256=verified.sha256,
+        manifest_sha256=verified.manifest_sha256,
+        previous=verified.previous,
+    )
+    return replace(verified, place=place)
+
+
+def _verify(reader: Reader, trust: Trust) -> Verified:
+    members = reader.members()
+    readme = _next(members, "README.md")
+    said = File(readme.name, len(readme.read(_MAX_README)), readme.sha256())
+    sums = _next(members, SUMS).read(_MAX_SUMS)
+    signed = _next(members, SIGNATURE).read(MAX_SIGNATURE)
+    member = _any(members, MANIFEST)
+    stamp = None
+    if member.name == STAMP:
+        stamp = _stamp(member.read(timestamp.MAX_ANSWER), signed, trust)
+        member = _any(members, MANIFEST)
+    at = trust.at or (stamp.moment if stamp and stamp.trusted else datetime.now(UTC))
+    signer = signature.verify(sums, signed, allowed=trust.allowed_signers, at=at, name=SIGNATURE)
+
+    if member.name != MANIFEST:
+        raise Refused(member.name, f"extra, or {MANIFEST} is missing")
+    document = member.read(_MAX_MANIFEST)
+    own = File(member.name, member.size, member.sha256())
+    if f"{own.sha256}  {own.name}\n".encode() not in sums:
+        raise Refused(MANIFEST, "altered: its SHA-256 is not the signed one")
+    manifest = Manifest.parse(document)
+    if render((*manifest.files, own)) != sums:
+        raise Refused(SUMS, f"not of the files that {MANIFEST} names")
+    expected = {file.name: file for file in manifest.files}
+    _require_same(said, expected.pop(said.name, None))
+    again = {each.run_id: each for each in _runs(members, manifest, expected)}
+    return Verified(
+        sha256=reader.sha256(),
+        manifest_sha256=own.sha256,
+        previous=manifest.previous,
+        signer=signer,
+        at=at,
+        stamp=stamp,
+        files=len(manifest.files),
+        runs=manifest.runs,
+        reassessed=tuple(again[run.info.run_id] for run in manifest.runs),
+    )
+
+
+def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, File]) -> Iterator[Reassessed]:
+    """Compare the files of every run with what the manifest says, and judge its snapshots again."""
+    sums = {file.name: file.sha256 for file in manifest.files}
+    folders: dict[str, list[File]] = {run.folder: [] for run in manifest.runs}
+    if len(folders) < len(manifest.runs):
+        raise Refused(MANIFEST, "names a run twice")
+    for name in sorted(expected):
+        folder = "/".join(name.split("/")[:2])
+        if folder not in folders:
+            raise Refused(name, "extra: it belongs to no run")
+        folders[folder].append(expected[name])
+    for run in sorted(manifest.runs, key=lambda run: f"{run.folder}/"):
+        again = Reassessment(run, sums)
+        for file in folders[run.folder]:
+            _file(_same(members, file), file, again, f"{run.folder}/snapshots/")
+        yield again.finish()
+    for member in members:
+        raise Refused(member.name, f"extra: {MANIFEST} does not name it")
+
+
+def _file(member: Member, file: File, again: Reassessment, snapshots: str) -> None:
+    """Compare one file, and hand its content on where the judge needs it."""
+    if member.name.startswith(snapshots):
+        document = member.read(MAX_SNAPSHOT)
+        _require_same(File(member.name, member.size, member.sha256()), file)
+        again.snapshot(member.name, document)
+        return
+    if member.size != file.size:
+        raise Refused(member.name, f"altered: {member.size} bytes, not {file.size}")
+    if take := again.watch(member.name):
+        for piece in member.pieces():
+            take(piece)
+    _require_same(File(member.name, member.size, member.sha256()), file)
+
+
+def _same(members: Iterator[Member], file: File) -> Member:
+    """The next file of the archive, which must be this one."""
+    member = next(members, None)
+    if member is None or member.name > file.name:
+        raise Refused(file.name, "missing")
+    if member.name != file.name:
+        raise Refused(member.name, f"extra: {MANIFEST} does not name it")
+    return member
+
+
+def _next(members: Iterator[Member], name: str) -> Member:
+    """The next file of the archive, which must be the one of this name."""
+    member = _any(members, name)
+    if member.name != name:
+        raise Refused(*((member.name, "extra") if member.name < name else (name, "missing")))
+    return member
+
+
+def _any(members: Iterator[Member], name: str) -> Member:
+    member = next(members, None)
+    if member is None:
+        raise Refused(name, "missing")
+    return member
+
+
+def _require_same(found: File, expected: File | None) -> None:
+    if expected is None:
+        raise Refused(found.name, f"extra: {MANIFEST} does not name it")
+    if found != expected:
+        raise Refused(found.name, "altered: its SHA-256 or its size is not the signed one")
+
+
+def _stamp(answer: bytes, signed: bytes, trust: Trust) -> Stamp:
+    """When the signature existed, as the answer of an authority in the bundle says."""
+    if trust.tsa_certificates is None:
+        return Stamp(moment=timestamp.read(answer, signed, name=STAMP), trusted=False)
+    moment = timestamp.verify(answer, signed, authority=trust.tsa_certificates, name=STAMP)
+    return Stamp(moment=moment, trusted=True)

@@ -1,0 +1,134 @@
+"""Time stamps of a real authority, on loopback."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.evidence import Refused, Seal
+from hardener.evidence.sums import STAMP
+from tests.integration.tsa import Authority
+from tests.unit.evidence.bundles import Desk, contents, public, repacked, sign
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Authority]:
+    with Authority() as started:
+        yield started
+
+
+@pytest.fixture
+def authority(running: Authority) -> Authority:
+    running.answer = None
+    running.asked.clear()
+    return running
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk.made(tmp_path)
+
+
+@pytest.fixture
+def bundle(desk: Desk, authority: Authority) -> Path:
+    path, _ = desk.export("it.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
+    return path
+
+
+def test_a_signature_is_stamped(desk: Desk, authority: Authority, bundle: Path) -> None:
+    stamp = desk.verify(bundle, tsa_certificates=authority.certificates).stamp
+    assert stamp
+    assert stamp.trusted
+    assert abs(stamp.moment - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_openssl_says_so_too(desk: Desk, authority: Authority, bundle: Path) -> None:
+    files = contents(bundle)
+    (desk.folder / "sig").write_bytes(files["SHA256SUMS.sig"])
+    (desk.folder / "tsr").write_bytes(files[STAMP])
+    trust = ("-CAfile", str(authority.certificates))
+    command = ["openssl", "ts", "-verify", "-data", "sig", "-in", "tsr", *trust]
+    result = subprocess.run(command, cwd=desk.folder, check=True, capture_output=True, text=True)
+    assert "Verification: OK" in result.stdout + result.stderr
+
+
+def test_what_is_sent_is_a_hash_and_nothing_else(authority: Authority, bundle: Path) -> None:
+    (asked,) = authority.asked
+    assert len(asked) < 80
+
+
+def test_without_certificates_it_is_only_what_somebody_says(desk: Desk, bundle: Path) -> None:
+    stamp = desk.verify(bundle).stamp
+    assert stamp
+    assert not stamp.trusted
+
+
+def test_a_key_that_has_expired_since_was_valid_when_it_was_stamped(
+    desk: Desk, authority: Authority, bundle: Path
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    desk.allow(f'auditor@example.com valid-before="{soon:%Y%m%d%H%M%S}Z" {public(desk.key)}')
+    time.sleep(2.1)
+    with pytest.raises(Refused, match="key has expired"):
+        desk.verify(bundle)
+    assert desk.verify(bundle, tsa_certificates=authority.certificates).stamp
+
+
+def test_another_authority_is_not_believed(desk: Desk, bundle: Path) -> None:
+    with Authority() as other, pytest.raises(Refused, match=r"it\.tar\.gz: SHA256SUMS\.sig\.tsr: not a time"):
+        desk.verify(bundle, tsa_certificates=other.certificates)
+
+
+def test_a_stamp_of_another_signature_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
+    files = contents(bundle)
+    files["SHA256SUMS"] = files["SHA256SUMS"].replace(b"a", b"b")
+    files["SHA256SUMS.sig"] = sign(files["SHA256SUMS"], desk.key)
+    bundle.write_bytes(repacked(files))
+    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: a time stamp of something else"):
+        desk.verify(bundle, tsa_certificates=authority.certificates)
+
+
+def test_a_changed_stamp_is_refused(desk: Desk, authority: Authority, bundle: Path) -> None:
+    files = contents(bundle)
+    stamp = bytearray(files[STAMP])
+    stamp[-1] ^= 1
+    bundle.write_bytes(repacked(files | {STAMP: bytes(stamp)}))
+    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: not a time stamp by the authority in"):
+        desk.verify(bundle, tsa_certificates=authority.certificates)
+
+
+def test_certificates_that_are_not_there_are_no_refusal(desk: Desk, bundle: Path) -> None:
+    with pytest.raises(HardenerError, match=r"cannot read .*/nowhere: No such file") as error:
+        desk.verify(bundle, tsa_certificates=desk.folder / "nowhere")
+    assert not isinstance(error.value, Refused)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "the answer is no time stamp"),
+        (b"<html>", "the answer is"),
+        (b"\x30\x05\x30\x03\x02\x01\x02", "the authority refused"),
+        (bytes(1 << 20), "too long"),
+    ],
+)
+def test_an_authority_that_does_not_stamp_publishes_nothing(
+    desk: Desk, authority: Authority, answer: bytes, reason: str
+) -> None:
+    authority.answer = answer
+    with pytest.raises(HardenerError, match=f"no time stamp from {authority.url}: .*{reason}"):
+        desk.export("it.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
+    assert not (desk.folder / "it.tar.gz").exists()
+    assert desk.ledger.read_bytes() == b""
+
+
+def test_an_old_answer_is_not_taken(desk: Desk, authority: Authority, bundle: Path) -> None:
+    authority.answer = contents(bundle)[STAMP]
+    with pytest.raises(HardenerError, match="it is about something else"):
+        desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.evidence import Seal, export
+from tests.unit.evidence.bundles import Desk, contents, run, sums
+
+
+def left(desk: Desk) -> set[str]:
+    """What lies in the folder beside what belongs there."""
+    return {path.name for path in desk.folder.iterdir()} - {"key", "key.pub", "allowed_signers"}
+
+
+def test_a_bundle_and_its_entry_and_nothing_else_is_there(desk: Desk) -> None:
+    _, exported = desk.export("it.tar.gz")
+    assert left(desk) == {"it.tar.gz", "ledger.ndjson"}
+    assert (exported.hosts, exported.files) == (3, 13)
+
+
+def test_the_same_runs_give_the_same_bytes(desk: Desk, tmp_path: Path) -> None:
+    first, _ = desk.export("first.tar.gz", run("run-a"), run("run-b"))
+    desk.ledger.unlink()
+    again, _ = desk.export("again.tar.gz", run("run-b"), run("run-a"))
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_the_sums_are_of_every_file(desk: Desk) -> None:
+    files = contents(desk.export("it.tar.gz")[0])
+    assert files["SHA256SUMS"] == sums(files)
+    assert list(files)[:4] == ["README.md", "SHA256SUMS", "SHA256SUMS.sig", "manifest.json"]
+
+
+def test_the_manifest_follows_the_last_entry(desk: Desk) -> None:
+    _, first = desk.export("first.tar.gz")
+    files = contents(desk.export("second.tar.gz")[0])
+    previous = json.loads(files["manifest.json"])["predicate"]["ledger"]["previous"]
+    assert previous == {"seq": 1, "sha256": first.entry.link().sha256}
+
+
+def test_only_its_owner_can_read_it(desk: Desk) -> None:
+    path, _ = desk.export("it.tar.gz")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_key_it_is_not_signed(desk: Desk) -> None:
+    path, _ = desk.export("it.tar.gz", seal=Seal())
+    assert "SHA256SUMS.sig" not in contents(path)
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_is_there_is_not_replaced(desk: Desk, kind: str) -> None:
+    path = desk.folder / "it.tar.gz"
+    {"file": path.touch, "link": lambda: path.symlink_to("/nowhere"), "folder": path.mkdir}[kind]()
+    with pytest.raises(HardenerError, match=r"it\.tar\.gz is there already"):
+        desk.export("it.tar.gz")
+    assert left(desk) == {"it.tar.gz"}
+
+
+def test_a_folder_that_is_not_there_is_said(desk: Desk) -> None:
+    with pytest.raises(HardenerError, match="there is no folder"):
+        desk.export("nowhere/it.tar.gz")
+
+
+def test_a_time_stamp_needs_a_signature(desk: Desk) -> None:
+    with pytest.raises(HardenerError, match="a time stamp is for a signature"):
+        desk.export("it.tar.gz", seal=Seal(tsa_url="http://127.0.0.1:9"))
+
+
+def test_a_run_counts_once(desk: Desk) -> None:
+    with pytest.raises(HardenerError, match="a run is named twice"):
+        desk.export("it.tar.gz", run(), run())
+    assert left(desk) == set()
+
+
+def test_a_key_that_cannot_sign_publishes_nothing(desk: Desk) -> None:
+    desk.key.write_text("no key any more\n")
+    with pytest.raises(HardenerError, match=r"cannot sign with"):
+        desk.export("it.tar.gz")
+    assert left(desk) == {"ledger.ndjson"}
+    assert desk.ledger.read_bytes() == b""
+
+
+def test_an_authority_that_does_not_answer_publishes_nothing(desk: Desk) -> None:
+    with pytest.raises(HardenerError, match=r"no time stamp from http://127\.0\.0\.1:9/: .*refused"):
+        desk.export("it.tar.gz", seal=Seal(key=desk.key, tsa_url="http://127.0.0.1:9/"))
+    assert left(desk) == {"ledger.ndjson"}
+    assert desk.ledger.read_bytes() == b""
+
+
+def test_a_full_disk_publishes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HardenerError, match=r"cannot write .*: No space left on device"):
+        desk.export("it.tar.gz")
+    assert left(desk) <= {"ledger.ndjson"}
+
+
+def test_a_bundle_that_cannot_be_named_is_told_with_its_entry(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
+    seal = Seal(key=desk.key)
+    with pytest.raises(HardenerError, match="entry 1 of the ledger tells of it"):
+        # The reports are moved into their places too, so they come from a run without any.
+        export_without_reports(desk, seal)
+
+
+def export_without_reports(desk: Desk, seal: Seal) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("hardener.evidence.staging.FORMATS", {})
+        patched.setattr("hardener.evidence.staging.write_reports", lambda hosts, _: list(hosts))
+        export([run()], out=desk.folder / "it.tar.gz", ledger_file=desk.ledger, seal=seal)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.evidence import Refused, ledger
+from hardener.evidence.ledger import START, Entry, find, locked
+from hardener.evidence.manifest import Link
+
+BUNDLE, MANIFEST = "b" * 64, "c" * 64
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.ndjson"
+
+
+def add(path: Path, *runs: str, bundle: str = BUNDLE) -> Entry:
+    with locked(path) as book:
+        return book.append(runs=runs, bundle_sha256=bundle, manifest_sha256=MANIFEST)
+
+
+def test_entries_are_numbered_and_bound_to_the_one_before(path: Path) -> None:
+    first, second = add(path, "run-a"), add(path, "run-b", "run-c")
+    lines = path.read_bytes().splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2]
+    assert first.prev_sha256 == "0" * 64
+    assert second.prev_sha256 == hashlib.sha256(lines[0]).hexdigest()
+    assert second.runs == ("run-b", "run-c")
+
+
+def test_only_its_owner_can_read_it(path: Path) -> None:
+    add(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_bundle_is_found_and_the_head_is_told(path: Path) -> None:
+    first, second, third = add(path), add(path), add(path)
+    place = find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=first.link())
+    assert place.entry == second
+    assert place.head == third.link()
+
+
+def test_the_first_bundle_follows_nothing(path: Path) -> None:
+    first = add(path)
+    assert find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START).entry == first
+
+
+def test_a_first_entry_that_the_bundle_does_not_begin_with_is_refused(path: Path) -> None:
+    add(path)
+    with pytest.raises(Refused, match="entry 0 is not the one that the bundle follows"):
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=Link(0, "1" * 64))
+
+
+def test_a_ledger_that_is_not_there_is_no_refusal(path: Path) -> None:
+    with pytest.raises(HardenerError, match=r"cannot read the ledger .*: No such file") as error:
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START)
+    assert not isinstance(error.value, Refused)
+
+
+def test_nothing_is_added_to_a_broken_chain(path: Path) -> None:
+    add(path), add(path)
+    path.write_bytes(path.read_bytes().replace(BUNDLE.encode(), b"d" * 64, 1))
+    before = path.read_bytes()
+    with pytest.raises(Refused, match=r"ledger\.ndjson: line 2 does not follow"):
+        add(path)
+    assert path.read_bytes() == before
+
+
+def test_the_beginning_of_an_entry_that_a_killed_export_left_is_taken_away(path: Path) -> None:
+    first = add(path)
+    with path.open("ab") as file:
+        file.write(first.render()[:40])
+    second = add(path)
+    assert (second.seq, second.prev_sha256) == (2, first.link().sha256)
+
+
+def test_an_entry_without_its_line_end_is_completed(path: Path) -> None:
+    add(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert add(path).seq == 2
+    assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(path)
+    before = path.read_bytes()
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:20], at))
+    with pytest.raises(HardenerError, match=r"cannot write .*: No space left on device"):
+        add(path)
+    assert path.read_bytes() == before
+
+
+def test_a_disk_that_fails_at_the_end_leaves_it_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(path)
+    before = path.read_bytes()
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with locked(path) as book:
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(HardenerError, match="Input/output error"):
+            book.append(runs=(), bundle_sha256=BUNDLE, manifest_sha256=MANIFEST)
+    assert path.read_bytes() == before
+
+
+def test_a_clock_that_went_back_is_said(path: Path) -> None:
+    late = Entry(1, "2999-01-01T00:00:00Z", (), BUNDLE, MANIFEST, START.sha256)
+    path.parent.mkdir()
+    path.write_bytes(late.render() + b"\n")
+    with pytest.raises(
+        HardenerError, match=r"the clock says .*, the last entry of .* 2999.*\(set the clock\)"
+    ):
+        add(path)
+
+
+def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HardenerError, match=r"cannot open the ledger"):
+        add(path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HardenerError, match=r"cannot open the ledger .*: "):
+        add(tmp_path / "file" / "ledger.ndjson")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seq": True},
+        {"seq": "1"},
+        {"time": "yesterday"},
+        {"time": 5},
+        {"runs": "run-a"},
+        {"runs": [1]},
+        {"bundle_sha256": "B" * 64},
+        {"prev_sha256": None},
+        {"more": 1},
+    ],
+)
+def test_an_entry_of_another_shape_is_refused(path: Path, change: dict[str, object]) -> None:
+    fields = json.loads(add(path).render()) | change
+    path.write_text(json.dumps(fields, sort_keys=True, separators=(",", ":")) + "\n")
+    with pytest.raises(Refused, match=r"^ledger\.ndjson: line 1 is no entry: ") as refused:
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_line_without_end_is_not_read_into_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_MAX_LINE", 100)
+    path.parent.mkdir()
+    path.write_bytes(b"[" * 1000)
+    with pytest.raises(Refused, match="line 1 is no entry: it is cut off"):
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START)
+
+
+_ADDING = """
+import sys
+from pathlib import Path
+from hardener.evidence.ledger import locked
+for _ in range(int(sys.argv[2])):
+    with locked(Path(sys.argv[1])) as book:
+        book.append(runs=("run",), bundle_sha256="b" * 64, manifest_sha256="c" * 64)
+"""
+
+
+def adding(path: Path, times: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", _ADDING, path, str(times)])
+
+
+def test_two_at_once_wait_for_each_other(path: Path) -> None:
+    both = [adding(path, 20), adding(path, 20)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert add(path).seq == 41
+
+
+def test_one_that_is_killed_leaves_a_ledger_that_goes_on(path: Path) -> None:
+    process = adding(path, 100_000)
+    while not path.exists() or path.stat().st_size < 3000:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    whole = path.read_bytes().count(b"\n")
+    assert add(path).seq in (whole + 1, whole + 2)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener import catalogue
+from hardener.assess import assess, unreachable
+from hardener.errors import HardenerError
+from hardener.evidence import Refused, RunEvidence, reassess
+from hardener.evidence.reassess import Reassessed, Reassessment
+from hardener.evidence.staging import stage
+from hardener.model import Assessment
+from tests.unit.evidence.bundles import BENCHMARK, document, info, run
+from tests.unit.snapshots import make
+
+
+def judged(evidence: RunEvidence, folder: Path, **changes: Any) -> Reassessed:
+    """Stage a run and judge it again, as the verification of a bundle does it."""
+    told, files = stage(evidence, folder)
+    told = dataclasses.replace(told, **changes)
+    again = Reassessment(told, {file.name: file.sha256 for file in files})
+    for file in sorted(files, key=lambda file: file.name):
+        content = (folder / file.name).read_bytes()
+        if take := again.watch(file.name):
+            for start in range(0, len(content), 100):
+                take(content[start : start + 100])
+        elif "/snapshots/" in file.name:
+            again.snapshot(file.name, content)
+    return again.finish()
+
+
+def differently(**changed: Any) -> RunEvidence:
+    """A run whose snapshot of db01 is another one than was judged."""
+    snapshots = [("db01", document(make(host="db01", **changed))), ("web 1", document(make(host="web 1")))]
+    return run(snapshots=lambda: snapshots)
+
+
+ICC = {"docker.networks": [], "docker.info": {"SecurityOptions": []}}
+
+
+def test_the_same_judge_finds_the_same(tmp_path: Path) -> None:
+    assert judged(run(), tmp_path) == Reassessed("run-a", "", "", 0)
+
+
+def test_every_control_on_hosts_of_every_kind(tmp_path: Path) -> None:
+    hosts = ["a", "b\ud800", "<script>", "\x1b[31m", "ä" * 300, "a"]
+    assert judged(run(hosts=hosts, gone=["x", "x\udfff"], only=()), tmp_path).differences == 0
+
+
+def test_a_host_that_fails_without_a_reason_is_the_same_again(tmp_path: Path) -> None:
+    controls = catalogue.load(BENCHMARK)
+    silent = unreachable("silent", "", controls, benchmark=BENCHMARK)
+    evidence = run(assessments=lambda: [silent], snapshots=list, only=())
+    assert judged(evidence, tmp_path).differences == 0
+
+
+def test_a_document_that_could_not_be_judged_stays_an_error(tmp_path: Path) -> None:
+    controls = catalogue.load(BENCHMARK)
+    bad = unreachable("bad", "x.json is not JSON", controls, benchmark=BENCHMARK)
+    evidence = run(assessments=lambda: [bad], snapshots=lambda: [("bad", b"not JSON")], only=())
+    assert judged(evidence, tmp_path).differences == 0
+
+
+def test_facts_that_do_not_give_the_finding_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"report\.ndjson: db01: daemon-icc-disabled is reported as fail, the"):
+        judged(differently(**ICC), tmp_path)
+
+
+def test_facts_that_give_the_finding_with_other_words_are_refused(tmp_path: Path) -> None:
+    evidence = differently(system={"kernel": "6.6.6"})
+    with pytest.raises(Refused, match=r"report\.\w+\S*: not what the snapshots in the bundle give"):
+        judged(evidence, tmp_path)
+
+
+def another(evidence: RunEvidence, **changed: Any) -> RunEvidence:
+    """The same run, judged by somebody else."""
+    return dataclasses.replace(evidence, info=dataclasses.replace(info(), **changed))
+
+
+def test_another_catalogue_may_judge_differently_and_it_is_said(tmp_path: Path) -> None:
+    result = judged(another(differently(**ICC), catalogue_digest="0123456789abcdef" * 4), tmp_path)
+    assert result.judge == "hardener 0.1.0 with catalogue 0123456789ab"
+    assert result.differences > 0
+
+
+def test_another_version_may_judge_differently_and_it_is_said(tmp_path: Path) -> None:
+    result = judged(another(differently(**ICC), tool_version="0.0.9"), tmp_path)
+    assert result.judge == "hardener 0.0.9"
+    assert result.differences > 0
+
+
+def test_another_version_may_have_written_the_reports(tmp_path: Path) -> None:
+    result = judged(differently(system={"kernel": "6.6.6"}), tmp_path, exporter="0.0.9")
+    assert (result.judge, result.writer, result.differences) == ("", "0.0.9", 0)
+
+
+def test_a_control_that_is_not_known_any_more_is_a_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = another(run(), catalogue_digest="c" * 64)
+    known = catalogue.load(BENCHMARK)
+    fewer = tuple(each for each in known if each.slug != "daemon-icc-disabled")
+    monkeypatch.setattr(catalogue, "load", lambda _: fewer)
+    assert judged(evidence, tmp_path).differences == 3
+
+
+def test_a_benchmark_that_is_not_known_is_no_refusal(tmp_path: Path) -> None:
+    with pytest.raises(HardenerError, match="unknown benchmark 'cis-docker-9'") as error:
+        judged(run(), tmp_path, info=dataclasses.replace(info(), benchmark="cis-docker-9"))
+    assert not isinstance(error.value, Refused)
+
+
+def test_controls_that_the_manifest_does_not_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="gone has other controls than the manifest"):
+        judged(run(), tmp_path, controls=("daemon-icc-disabled",))
+
+
+def test_the_host_is_who_the_inventory_says(tmp_path: Path) -> None:
+    controls = catalogue.load(BENCHMARK)
+    lying = make(host="somebody else")
+    found: Assessment = dataclasses.replace(assess(lying, controls, benchmark=BENCHMARK), host="db01")
+    evidence = run(assessments=lambda: [found], snapshots=lambda: [("db01", document(lying))])
+    assert judged(evidence, tmp_path).differences == 0
+
+
+def test_a_report_without_end_is_not_read_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reassess, "_MAX_LINE", 50)
+    with pytest.raises(Refused, match=r"report\.ndjson: a line of more than 50 bytes"):
+        judged(run(), tmp_path)

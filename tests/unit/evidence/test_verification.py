@@ -1,0 +1,81 @@
+"""What verification says; what it refuses is in tests/integration/test_evidence_tampering.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.evidence import Refused
+from hardener.evidence.verification import Trust, verify
+from tests.unit.evidence.bundles import Desk, info, public, run
+
+
+def test_it_says_what_it_knows(desk: Desk) -> None:
+    path, exported = desk.export("it.tar.gz", run("run-a"), run("run-b", gone=[]))
+    verified = desk.verify(path)
+    assert verified.sha256 == exported.entry.bundle_sha256
+    assert verified.signer.principal == "auditor@example.com"
+    assert [len(each.hosts) for each in verified.runs] == [3, 2]
+    assert [each.run_id for each in verified.reassessed] == ["run-a", "run-b"]
+    assert (verified.files, verified.stamp, verified.complete) == (exported.files, None, True)
+    assert verified.place
+    assert verified.place.entry == exported.entry
+
+
+def test_runs_whose_names_begin_alike_are_told_apart(desk: Desk) -> None:
+    path, _ = desk.export("it.tar.gz", run("a"), run("a-b"), run("a.b"), run("a0"))
+    assert [each.run_id for each in desk.verify(path).reassessed] == ["a", "a-b", "a.b", "a0"]
+
+
+def test_without_a_ledger_the_bundle_stands_alone(desk: Desk) -> None:
+    path, _ = desk.export("it.tar.gz")
+    desk.ledger.unlink()
+    assert desk.verify(path, ledger=False).place is None
+
+
+def test_another_judge_is_not_complete(desk: Desk) -> None:
+    other = dataclasses.replace(info(), catalogue_digest="d" * 64)
+    path, _ = desk.export("it.tar.gz", run(info=other))
+    verified = desk.verify(path)
+    assert not verified.complete
+    assert "catalogue dddd" in verified.reassessed[0].judge
+
+
+def test_a_key_that_has_expired_since_counts_at_a_date(desk: Desk) -> None:
+    path, _ = desk.export("it.tar.gz")
+    desk.allow(f'auditor@example.com valid-before="20200101" {public(desk.key)}')
+    with pytest.raises(Refused, match=r"it\.tar\.gz: SHA256SUMS\.sig: .*expired"):
+        desk.verify(path)
+    at = datetime(2019, 12, 31, tzinfo=UTC)
+    assert desk.verify(path, at=at).at == at
+
+
+def test_a_bundle_that_is_not_there_is_no_refusal(desk: Desk) -> None:
+    with pytest.raises(HardenerError, match=r"cannot read .*: No such file") as error:
+        desk.verify(desk.folder / "nowhere.tar.gz")
+    assert not isinstance(error.value, Refused)
+
+
+def test_a_folder_is_no_bundle(desk: Desk) -> None:
+    with pytest.raises(HardenerError, match=r"cannot read .*: Is a directory"):
+        desk.verify(desk.folder)
+
+
+def test_nothing_of_the_bundle_is_written_anywhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = desk.export("it.tar.gz")
+    written: list[int] = []
+    real = Path.write_bytes
+
+    def count(self: Path, data: bytes) -> int:
+        written.append(len(data))
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", count)
+    before = {each: each.stat().st_mtime_ns for each in desk.folder.iterdir()}
+    verify(path, Trust(allowed_signers=desk.allowed, ledger=desk.ledger))
+    assert {each: each.stat().st_mtime_ns for each in desk.folder.iterdir()} == before
+    assert [size < 1000 for size in written] == [True]  # the signature, for ssh-keygen
