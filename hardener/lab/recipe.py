@@ -76,12 +76,14 @@ class Release:
         suite: what an archive calls it, ``trixie``.
         docker: packages of Docker; none in a bare guest.
         apt_options: apt settings for the build, kept in the guest.
+        hooks: what is done to it in the end, each a command of the shell; ``$1`` is its root.
     """
 
     name: str
     suite: str
     docker: tuple[str, ...]
     apt_options: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -105,6 +107,11 @@ RELEASES = {
             suite="testing",
             docker=("docker.io", "docker-cli"),
             apt_options=('Acquire::Check-Valid-Until "false"',),
+            # As Debian's installer does; mmdebstrap does it for stable releases alone.
+            hooks=(
+                r"sed -i 's#\(.*\)/debian testing main#&\n\1/debian-security testing-security main#'"
+                r' "$1"/etc/apt/sources.list',
+            ),
         ),
     )
 }
@@ -185,6 +192,7 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         'mkdir --parents "$1"/var/lib/docker',
         f"download /vmlinuz {kernel}",
         f"download /initrd.img {initrd}",
+        *release.hooks,
     )
     return [
         "mmdebstrap",

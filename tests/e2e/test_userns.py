@@ -136,7 +136,7 @@ def host(pristine: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
     guest.stop()
 
 
-HOSTS, REMAPPED = "0 0 4294967295", "0 100000 65536"
+HOSTS, REMAPPED = "0 0 4294967295", "0 165536 65536"  # 100000 to 165535 are a user's of the guest
 
 
 def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> None:
@@ -170,9 +170,9 @@ def test_everything_moves_along(host: Host) -> None:
     assert [each["path"] for each in done["changes"]] == [each["path"] for each in predicted["changes"]]
     assert host.held() == before
     assert host.maps() == {**dict.fromkeys(("web", "db", "writer", "job"), REMAPPED), "tool": HOSTS}
-    assert "dockremap:100000:65536" in host.shell("cat /etc/subuid /etc/subgid")
-    owner = host.shell("stat -c '%u %g %a %h' /var/lib/docker/100000.100000/volumes/data/_data/busybox")
-    assert owner.split() == ["100070", "100070", "4755", "2"]
+    assert "dockremap:165536:65536" in host.shell("cat /etc/subuid /etc/subgid")
+    owner = host.shell("stat -c '%u %g %a %h' /var/lib/docker/165536.165536/volumes/data/_data/busybox")
+    assert owner.split() == ["165606", "165606", "4755", "2"]
     assert host.shell("stat -c %u /var/lib/docker/volumes/data/_data/busybox").strip() == "70"
     again = host.run(allow="containers-recreate", **MOVE)
     assert again["outcome"] == "unchanged", again

@@ -3,7 +3,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +35,9 @@ def test_the_name_of_an_image_is_stable_and_says_the_release() -> None:
         dataclasses.replace(TRIXIE, suite="sid"),
         dataclasses.replace(TRIXIE, docker=("docker.io",)),
         dataclasses.replace(TRIXIE, apt_options=("APT::Install-Suggests 1",)),
+        dataclasses.replace(TRIXIE, hooks=("true",)),
     ],
-    ids=["suite", "packages", "apt options"],
+    ids=["suite", "packages", "apt options", "hooks"],
 )
 def test_the_name_changes_with_what_is_installed(other: Release) -> None:
     assert recipe.image_name(other, machine=MACHINE) != recipe.image_name(TRIXIE, machine=MACHINE)
@@ -76,6 +79,18 @@ def test_only_testing_accepts_a_dated_index() -> None:
         name for name, release in RELEASES.items() if "Check-Valid-Until" in " ".join(bootstrap(release))
     }
     assert dated == {"testing"}
+
+
+def test_testing_has_its_security_archive_beside_it(tmp_path: Path) -> None:
+    sources = tmp_path / "etc/apt/sources.list"
+    sources.parent.mkdir(parents=True)
+    sources.write_text("deb http://mirror.example/debian testing main\n")
+    for hook in RELEASES["testing"].hooks:
+        subprocess.run(["sh", "-c", hook, "hook", str(tmp_path)], check=True)
+    assert sources.read_text().splitlines() == [
+        "deb http://mirror.example/debian testing main",
+        "deb http://mirror.example/debian-security testing-security main",
+    ]
 
 
 def test_the_client_is_named_where_it_is_a_package_of_its_own() -> None:

@@ -15,7 +15,7 @@ from tests.unit.converge.conftest import Host
 
 ORIGIN = "origin=Debian,codename=${distro_codename}-security,label=Debian-Security"
 EXPECT = {"APT::Periodic::Enable": ["1"], "Unattended-Upgrade::Origins-Pattern::": [ORIGIN], "A::Gone::": []}
-POLICY = " 500 http://deb.example trixie-security/main\n     release v=13,o=Debian,l=Debian-Security\n"
+SOURCES = "'http://deb.example/dists/trixie-security/InRelease' deb.example_trixie-security_InRelease 0 \n"
 
 
 class Apt:
@@ -26,7 +26,7 @@ class Apt:
             "APT::Periodic::Enable": ["1"],
             "Unattended-Upgrade::Origins-Pattern::": [ORIGIN] * 2,
         }
-        self.policy = POLICY
+        self.sources = Outcome(0, SOURCES, "")
         self.dry_runs: list[Outcome] = []
         self.ran: list[tuple[str, ...]] = []
 
@@ -35,18 +35,15 @@ class Apt:
         if command[0] == "apt-config":
             lines = [f"{name} {value}" for name, values in self.settings.items() for value in values]
             return Outcome(0, "\n".join(lines), "")
+        if command == ("apt-get", "--print-uris", "update"):
+            return self.sources
         return self.dry_runs.pop(0) if self.dry_runs else Outcome(0, "No packages found\n", "")
-
-    def must(self, *command: str, **_: Any) -> str:
-        assert command == ("apt-cache", "policy")
-        return self.policy
 
 
 @pytest.fixture
 def apt(monkeypatch: pytest.MonkeyPatch) -> Apt:
     made = Apt()
     monkeypatch.setattr(system, "run", made.run)
-    monkeypatch.setattr(system, "must", made.must)
     monkeypatch.setattr(system, "installed", lambda program: program == "unattended-upgrade")
     monkeypatch.setattr(time, "sleep", lambda _: None)
     return made
@@ -115,8 +112,17 @@ def test_a_file_that_comes_later_is_found_out(prepared: Prepared, apt: Apt) -> N
 
 
 def test_updates_from_nowhere_are_no_updates(prepared: Prepared, apt: Apt) -> None:
-    apt.policy = " 500 http://deb.example trixie/main\n     release v=13,o=Debian,l=Debian\n"
-    assert "no package source of this host has security updates" in prepared(content="x").problems()[0]
+    apt.sources = Outcome(0, SOURCES.replace("-security", ""), "")
+    for check in (True, False):
+        with pytest.raises(Refused, match="no package source of this host has security updates"):
+            prepared(check=check, content="x")
+    assert not prepared().due
+
+
+def test_sources_that_apt_cannot_read_are_for_the_dry_run(prepared: Prepared, apt: Apt) -> None:
+    apt.sources = Outcome(100, "", "E: Malformed entry 1 in list file bad.list")
+    apt.dry_runs = [Outcome(1, "", "E: Malformed entry 1 in list file bad.list")]
+    assert "Malformed entry 1" in prepared(content="x").problems()[0]
 
 
 def test_without_the_installer_it_is_refused_and_check_mode_goes_on(

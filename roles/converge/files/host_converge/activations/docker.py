@@ -352,10 +352,10 @@ class Docker(Activation):
     def _restart(self) -> None:
         """Restart the unit; its start limit (three in a minute) must not be what keeps it down."""
         system.run("systemctl", "reset-failed", self.unit)
-        begun = time.time()
+        begun, former = time.time(), _unit(self.unit).get("MainPID", "")
         outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
         if outcome.code != 0:
-            words = _last_words(self.settings.get("dockerd", ""), since=begun)
+            words = _last_words(self.settings.get("dockerd", ""), since=begun, former=former)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")
         wait_for(
             f"{self.unit} started, and did not answer at {self.engine.path}",
@@ -413,16 +413,20 @@ def _unit(name: str) -> dict[str, str]:
     return unit
 
 
-def _last_words(dockerd: str, *, since: float) -> str:
-    """What the engine itself has said since a moment about why it does not start; nothing if it never ran."""
+def _last_words(dockerd: str, *, since: float, former: str) -> str:
+    """What the engine itself has said since a moment about why it does not start; nothing if it never ran.
+
+    Not what the ``former`` process said while it ended.
+    """
     said_by = f"--identifier={os.path.basename(dockerd or 'dockerd')}"
-    outcome = system.run(
-        "journalctl", said_by, f"--since=@{since:.6f}", "--lines=20", "--output=cat", "--quiet"
-    )
-    for line in reversed(outcome.output.splitlines()):
-        if "level=info" not in line and "level=debug" not in line and "level=warn" not in line:
-            found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
-            return redacted(" ".join((found.group(1) if found else line).split())[:400])
+    fields = ("--output=json", "--output-fields=MESSAGE,_PID")
+    outcome = system.run("journalctl", said_by, f"--since=@{since:.6f}", "--lines=20", "--quiet", *fields)
+    for entry in map(json.loads, reversed(outcome.output.splitlines())):
+        line = str(entry.get("MESSAGE"))
+        if entry.get("_PID") == former or any(f"level={mild}" in line for mild in ("info", "debug", "warn")):
+            continue
+        found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
+        return redacted(" ".join((found.group(1) if found else line).split())[:400])
     return ""
 
 

@@ -43,9 +43,10 @@ class AutomaticUpdates(Activation):
         if not system.installed(_PROGRAMS[self._manager]):
             if not self.check:
                 raise Refused(f"{_PACKAGES[self._manager]} is not installed: install it first")
-            return
-        if not self.due:
+        elif not self.due:
             self.reasons = self._differences()
+        if self.due and self._manager == "apt" and not _has_security_source():
+            raise Refused("no package source of this host has security updates: see /etc/apt/sources.list.d")
 
     @property
     def _manager(self) -> str:
@@ -68,8 +69,6 @@ class AutomaticUpdates(Activation):
         differences = self._differences()
         if differences:
             return [f"another file in /etc/apt/apt.conf.d prevails: {'; '.join(differences)}"]
-        if self._manager == "apt" and "security" not in system.must("apt-cache", "policy", timeout=120):
-            return ["no package source of this host has security updates: see /etc/apt/sources.list.d"]
         return self._dry_run()
 
     def _dry_run(self) -> list[str]:
@@ -116,6 +115,12 @@ class PendingUpdates(Activation):
     def undo(self) -> list[str]:
         """Nothing: nothing has been installed yet."""
         return []
+
+
+def _has_security_source() -> bool:
+    """Whether apt asks for security updates, be there any or not; of sources it cannot read the dry run tells."""
+    outcome = system.run("apt-get", "--print-uris", "update")
+    return outcome.code != 0 or "security" in outcome.output
 
 
 def _apt_configuration() -> dict[str, list[str]]:
