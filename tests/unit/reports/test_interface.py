@@ -13,7 +13,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
-from hardener.reports.interface import Report, RunInfo, write_reports, write_text
+from hardener.reports.interface import Report, RunInfo, pieces, write_reports, write_text
 from hardener.reports.junit import JUnitReport
 from hardener.reports.native import NativeReport
 from tests.unit.reports.conftest import BENCHMARK, VERDICTS, assessment
@@ -38,6 +38,12 @@ def test_one_pass_feeds_every_report(tmp_path: Path, run: RunInfo) -> None:
     assert (tmp_path / "one").read_text() == "begin\na\nb\nend\n"
     assert (tmp_path / "deep/er/two").read_text() == "begin\na\nb\nend\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "one"]
+
+
+def test_the_same_text_comes_in_pieces(run: RunInfo) -> None:
+    text = pieces(Names(run), (assessment(name) for name in ("a", "b")))
+    assert next(text) == "begin\n"
+    assert list(text) == ["a\n", "b\n", "end\n"]
 
 
 def test_only_the_owner_reads_it(tmp_path: Path, run: RunInfo) -> None:
