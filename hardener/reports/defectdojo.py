@@ -27,7 +27,9 @@ _EVIDENCE_SHOWN = 20
 _TITLE = 500  # characters; the column holds 511
 
 # What DefectDojo accepts as the host of an endpoint; a name that is none stands in the title alone.
-_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_HOSTNAME = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
 
 
 class DefectDojoReport(Report):
