@@ -76,7 +76,7 @@ def test_a_host_without_facts_is_not_silent(write: Write) -> None:
 
 def test_the_endpoint_is_the_host_where_its_name_can_be_one(write: Write) -> None:
     assert read(write(gone("db01.example.com")))[0]["endpoints"] == [{"host": "db01.example.com"}]
-    for host in ("web_1", "", "a b", "http://evil.example", "-x"):
+    for host in ("a" * 254, "web_1", "", "a b", "http://evil.example", "-x"):
         assert "endpoints" not in read(write(gone(host)))[0]
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.past import Past, Point
-from tests.unit.reports.conftest import assessment, decided, gone, hostile_assessment, statuses
+from tests.unit.reports.conftest import DECISIONS, assessment, decided, gone, hostile_assessment, statuses
 
 ATTACKS = (
     "</script><script>alert(1)</script>",
@@ -140,3 +141,12 @@ def test_what_people_decided_stands_first_among_the_facts(tmp_path: Path, run: R
     assert any(each.startswith("waived until 2027-01-31 [W-001 by team-x]") for each in facts)
     assert any(each.startswith("attested until 2027-02-01 [A-001 by J. Doe") for each in facts)
     assert "waiver W-003 expired 2026-10-01" in facts
+
+
+def test_decisions_to_look_at_are_on_the_first_screen(tmp_path: Path, run: RunInfo) -> None:
+    page = write(tmp_path, replace(run, decisions=DECISIONS), decided())
+    assert "Waivers and attestations to look at" in page
+    assert "is stale: nothing needs it" in page or "expired" in page
+    assert "Waivers and attestations to look at" not in write(
+        tmp_path, replace(run, decisions=None), assessment()
+    )
