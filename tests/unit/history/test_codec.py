@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardener import catalogue
@@ -91,6 +91,7 @@ def test_what_is_not_known_any_more_is_left_out() -> None:
 
 
 @given(verdicts)
+@settings(deadline=None)
 def test_a_verdict_comes_back_exactly_whatever_it_says(verdict: Verdict) -> None:
     assert Codec().decode(Verdict, json.loads(json.dumps(Codec().encode(verdict)))) == verdict
 
