@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Assessment, Control, Finding
+from hardener.reports.decisions import attestation_remark, waiver_remark
 from hardener.reports.interface import Report
 from hardener.reports.wording import first, offender, section_name
 from hardener.text import line
@@ -98,4 +99,6 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "role": lambda finding, _: finding.control.remediation.role if finding.control.remediation else "",
     **{framework: _requirements(framework) for framework in FRAMEWORKS},
     **{f"{framework} by": _source(framework) for framework in FRAMEWORKS},
+    "waivers": lambda finding, _: " | ".join(map(waiver_remark, finding.waivers)),
+    "attestations": lambda finding, _: " | ".join(map(attestation_remark, finding.attestations)),
 }

@@ -13,7 +13,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
-from hardener.reports.interface import Report, RunInfo, pieces, write_reports
+from hardener.reports.interface import Report, RunInfo, pieces, write_reports, write_text
 from hardener.reports.junit import JUnitReport
 from hardener.reports.native import NativeReport
 from tests.unit.reports.conftest import BENCHMARK, VERDICTS, assessment
@@ -160,3 +160,14 @@ def test_rich_is_not_imported_before_something_is_shown() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_shared_file_keeps_its_mode_and_a_new_one_can_be_read(tmp_path: Path) -> None:
+    kept, new, own = tmp_path / "kept", tmp_path / "new", tmp_path / "own"
+    kept.write_text("earlier")
+    kept.chmod(0o640)
+    write_text(kept, "later", shared=True)
+    write_text(new, "first", shared=True)
+    write_text(own, "first")
+    assert (kept.read_text(), new.read_text()) == ("later", "first")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (kept, new, own)] == [0o640, 0o644, 0o600]

@@ -11,7 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hardener.model import Assessment
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.ocsf import OcsfReport
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
 from tests.unit.reports.schemas import validators
 
 Write = Callable[..., Path]
@@ -37,7 +44,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("ocsf.ndjson", write(assessment(), gone()).read_text())
+    golden("ocsf.ndjson", write(assessment(), gone(), decided()).read_text())
 
 
 def test_every_control_of_every_host_is_an_event(write: Write) -> None:
@@ -93,3 +100,15 @@ def test_hostile_text_leaves_valid_events(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))
     assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
     assert len(read(path)) == 6 + len(CONTROLS)
+
+
+def test_decisions_are_a_comment_and_whole_beside_it(write: Write) -> None:
+    events = {each["metadata"]["event_code"]: each for each in read(write(decided()))}
+    waived = events["audit-dockerd"]
+    assert waived["status"] == "Suppressed"
+    assert waived["comment"].startswith("waived until 2027-01-31 [W-001 by team-x]")
+    assert waived["unmapped"]["waivers"][0]["ticket"] == "SEC-1"
+    attested = events["image-user"]
+    assert attested["compliance"]["status"] == "Pass"
+    assert attested["comment"].startswith("attested until 2027-02-01")
+    assert "comment" not in events["container-pids"]
