@@ -12,6 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Assessment, Control, Finding
@@ -47,12 +48,13 @@ class CsvReport(Report):
 
 def _row(cells: Iterable[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(_inert(line(cell, _CELL)) for cell in cells)
+    csv.writer(text, lineterminator="\r\n").writerow(map(_inert, cells))
     return text.getvalue()
 
 
+@lru_cache(maxsize=4096)  # most cells are the catalogue's words, on every host again
 def _inert(text: str) -> str:
-    return _FORMULA.sub(r"\1\2'", text)
+    return _FORMULA.sub(r"\1\2'", line(text, _CELL))
 
 
 def _offenders(finding: Finding) -> str:

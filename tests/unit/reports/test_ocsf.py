@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from hardener.model import Assessment
 from hardener.reports.interface import RunInfo, write_reports
@@ -19,10 +20,11 @@ from tests.unit.reports.conftest import (
     hostile_assessment,
     hostile_text,
 )
-from tests.unit.reports.schemas import validators
+from tests.unit.reports.schemas import validator, validators
 
 Write = Callable[..., Path]
-VALIDATORS = validators("ocsf.json", "ocsf-compliance-finding-1.5.0.json")
+PUBLISHED = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.5.0")).get_class_schema("compliance_finding")
+VALIDATORS = {**validators("ocsf.json"), "published": validator(PUBLISHED)}
 
 
 @pytest.fixture
@@ -45,6 +47,13 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
     golden("ocsf.ndjson", write(assessment(), gone(), decided()).read_text())
+
+
+def test_the_published_schema_refuses_what_is_not_ocsf(write: Write) -> None:
+    event = read(write(assessment()))[0]
+    for wrong in ({**event, "time": "today"}, {**event, "surprise": 1}, {**event, "class_uid": 1}):
+        with pytest.raises(AssertionError):
+            VALIDATORS["published"](wrong)
 
 
 def test_every_control_of_every_host_is_an_event(write: Write) -> None:
