@@ -1,9 +1,9 @@
-"""Time the history of a fleet: two runs recorded with their snapshots, reported, held against each other.
+"""Time the history of a fleet: two runs recorded with their snapshots, read, held against each other.
 
     python -m bench.history --hosts 100,1000
 
 The hosts of ``bench.sample`` on two days, each step in a process of its own, so that its memory is its own.
-Prints CPU seconds, and the most memory that a step took, as Markdown.
+What reports cost, ``bench.reports`` says. Prints CPU seconds and the most memory of each step, as Markdown.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from hardener import __version__, catalogue
 from hardener.assess import assess
 from hardener.cli.moving import measure
 from hardener.history import History, RunRecord
-from hardener.reports.formats import FORMATS
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import RunInfo
 from hardener.snapshot import Snapshot
 
 _DAYS = (sample.DAYS - 1, sample.DAYS)
@@ -67,13 +66,6 @@ def read(folder: Path) -> None:
         pass
 
 
-def report(folder: Path) -> None:
-    """Write all formats of a run."""
-    run = History(folder / "home").run("latest")
-    reports = {folder / f"report.{name}": each.report(run.info) for name, each in FORMATS.items()}
-    write_reports(run.assessments(), reports)
-
-
 def diff(folder: Path) -> None:
     """What moved between the two runs, with the facts."""
     history = History(folder / "home")
@@ -88,7 +80,6 @@ def steps(folder: Path, hosts: int) -> dict[str, Callable[[], None]]:
         "judge and record": lambda: record(folder, hosts, _DAYS[0]),
         "the same, the next day": lambda: record(folder, hosts, _DAYS[1]),
         "read a run": lambda: read(folder),
-        "all reports of a run": lambda: report(folder),
         "diff": lambda: diff(folder),
     }
 

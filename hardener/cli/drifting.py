@@ -47,7 +47,7 @@ def reference(history: History, inventory: str, against: str) -> StoredRun:
     if not against:
         for run in history.runs():
             record = run.record
-            complete = not (record.limit or record.only)
+            complete = not (record.limit or record.only) and run.unreachable < run.hosts
             if record.inventory == name and complete and record.verb not in (_VERB, _BEFORE):
                 return run
     what = "baseline" if against else "complete run"

@@ -97,8 +97,9 @@ class Drift:
         self.kinds[move.kind] += 1
         if move.is_drift:
             self.drifted.setdefault(move.host, set()).add(move.control.slug)
-        same = (move.control.slug, move.kind, move.before.actual, move.after.actual, move.new, move.gone)
-        alike = self._alike.setdefault((*same, move.facts), Alike(move))
+        sides = [(each.verdict.actual, each.waivers, each.attestations) for each in (move.before, move.after)]
+        same = (move.control.slug, move.kind, *sides, move.new, move.gone, move.facts)
+        alike = self._alike.setdefault(same, Alike(move))
         alike.hosts.append(line(move.host))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hardener.drift.facts import MovedFact
-from hardener.model import Assessment, Control, Finding, Offender, Status, Verdict
+from hardener.model import Assessment, Control, Finding, Offender, Status
 
 
 class Kind(StrEnum):
@@ -17,6 +17,7 @@ class Kind(StrEnum):
     WORSE = "worse"  # it failed, and has offenders that it had not
     UNDECIDED = "no longer decided"
     WAIVED = "waived"  # it fails, and somebody has accepted that since
+    DECIDED = "decided otherwise"  # it stands as it stood, by another waiver or attestation
     CHANGED = "changed otherwise"
     LESS = "fewer offenders"  # it still fails
     FIXED = "fixed"
@@ -34,8 +35,8 @@ class Move:
     control: Control
     id: str
     kind: Kind
-    before: Verdict
-    after: Verdict
+    before: Finding
+    after: Finding
     new: tuple[Offender, ...] = ()
     gone: tuple[Offender, ...] = ()
     facts: tuple[MovedFact, ...] = ()
@@ -61,10 +62,10 @@ def moves(before: Assessment, after: Assessment) -> Iterator[Move]:
 
 
 def _move(old: Finding, new: Finding, assessment: Assessment) -> Move | None:
-    if old.verdict == new.verdict:
-        return None
     earlier, later = ({(each.kind, each.name) for each in side.verdict.offenders} for side in (old, new))
     kind = _kind(old.status, new.status, more=not later <= earlier, less=not earlier <= later)
+    if kind is None and _decisions(old) != _decisions(new):
+        kind = Kind.DECIDED
     if kind is None:
         return None
     return Move(
@@ -72,11 +73,20 @@ def _move(old: Finding, new: Finding, assessment: Assessment) -> Move | None:
         control=new.control,
         id=new.control.id_in(assessment.benchmark),
         kind=kind,
-        before=old.verdict,
-        after=new.verdict,
+        before=old,
+        after=new,
         new=tuple(each for each in new.verdict.offenders if (each.kind, each.name) not in earlier),
         gone=tuple(each for each in old.verdict.offenders if (each.kind, each.name) not in later),
     )
+
+
+def _decisions(finding: Finding) -> set[object]:
+    """The waivers and attestations that bear on a finding, and how they stand."""
+    waivers = {(each.waiver.id, each.waiver.expires, each.standing) for each in finding.waivers}
+    attestations = {
+        (each.attestation.id, each.attestation.expires, each.standing) for each in finding.attestations
+    }
+    return waivers | attestations
 
 
 def _kind(before: Status, after: Status, *, more: bool, less: bool) -> Kind | None:

@@ -156,9 +156,11 @@ class Recording:
 
     def _insert(self, connection: sqlite3.Connection, record: RunRecord) -> None:
         codec = Codec()
-        controls = pack([codec.encode(control) for control in self._controls])
-        digest = hashlib.sha256(controls).hexdigest()
-        connection.execute("INSERT OR IGNORE INTO catalogue VALUES (?, ?)", (digest, controls))
+        controls = [codec.encode(control) for control in self._controls]
+        digest = hashlib.sha256(json.dumps(controls).encode("ascii")).hexdigest()
+        known = connection.execute("SELECT 1 FROM catalogue WHERE digest = ?", (digest,)).fetchone()
+        if not known:  # most runs judge by the very controls of the run before
+            connection.execute("INSERT INTO catalogue VALUES (?, ?)", (digest, pack(controls)))
         run = connection.execute(
             "INSERT INTO run (id, verb, inventory, ended, hosts, unreachable, catalogue, record)"
             " SELECT ?, ?, ?, ?, count(*), coalesce(sum(unreachable), 0), ?, ? FROM staged.host",

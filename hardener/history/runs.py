@@ -153,13 +153,15 @@ class StoredRun:
 
 
 def pack(value: Any) -> bytes:
-    """A JSON value, compressed."""
-    return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), 6)
+    """A JSON value, compressed; text comes back exactly, also where it is no valid Unicode."""
+    # Not as ASCII: two halves of a surrogate pair that stand side by side would come back as one character.
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
 
 
 def unpack(packed: bytes) -> Any:
     """The JSON value that was compressed."""
-    return json.loads(zlib.decompress(packed))
+    return json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass"))
 
 
 def _no_encoder(_: Control) -> Any:

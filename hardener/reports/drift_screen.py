@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hardener.drift import Alike, Drift, Kind, Move, MovedFact
 from hardener.model import Status
+from hardener.reports.decisions import remarks
 from hardener.reports.screens import files_written
 from hardener.reports.wording import first
 from hardener.text import line
@@ -21,6 +22,7 @@ _KINDS = {
     Kind.WORSE: ("▼", "red"),
     Kind.UNDECIDED: ("!", "magenta"),
     Kind.WAIVED: ("~", "yellow"),
+    Kind.DECIDED: ("~", "yellow"),
     Kind.CHANGED: ("~", "cyan"),
     Kind.LESS: ("✔", "green"),
     Kind.FIXED: ("✔", "green"),
@@ -85,8 +87,11 @@ def _what(alike: Alike) -> Text:
 
 
 def _lines(move: Move) -> Iterator[tuple[str, str]]:
-    yield "before", f"{move.before.status.replace('_', ' ')}: {line(move.before.actual) or 'no detail'}"
-    yield "after", f"{move.after.status.replace('_', ' ')}: {line(move.after.actual) or 'no detail'}"
+    decided = [remarks(each) for each in (move.before, move.after)]
+    for label, finding, said in zip(("before", "after"), (move.before, move.after), decided, strict=True):
+        yield label, f"{finding.status.replace('_', ' ')}: {line(finding.verdict.actual) or 'no detail'}"
+        if decided[0] != decided[1]:
+            yield from (("", remark) for remark in said)
     if move.kind in (Kind.WORSE, Kind.LESS):
         for label, offenders in (("new", move.new), ("gone", move.gone)):
             names = [line(f"{each.kind} {each.name}") for each in offenders]

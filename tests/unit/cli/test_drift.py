@@ -141,6 +141,15 @@ def test_the_baseline_counts_where_there_is_one(hardener: Hardener, fleet: FakeF
     assert hardener(*DRIFT, "--against", kept(home)[2].id).exit_code == 0
 
 
+def test_a_run_that_reached_nobody_is_nothing_to_hold_against(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    audited(hardener, fleet, {"a": "timed out"})
+    fleet.snapshots["a"] = host("0666")
+    assert hardener(*DRIFT).exit_code == 6
+
+
 def test_the_controls_are_those_of_the_earlier_run(hardener: Hardener, fleet: FakeFleet, home: Path) -> None:
     audited(hardener, fleet, {"a": host()}, "--only", "daemon", "--benchmark", "cis-docker-1.6.0")
     fleet.snapshots["a"] = host("0666")

@@ -1,9 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 
 from hardener.drift import Kind, Move, moves
-from hardener.model import Offender, Status, Verdict
+from hardener.model import (
+    AppliedWaiver,
+    Assessment,
+    Offender,
+    Scope,
+    Standing,
+    Status,
+    Verdict,
+    Waiver,
+)
 from tests.unit.reports.conftest import CONTROLS, assessment, gone
 
 
@@ -56,6 +68,22 @@ def test_other_words_are_no_move() -> None:
         move(verdict(Status.FAIL, "a"), Verdict(Status.FAIL, "x", "y", (Offender("file", "a", "z"),))) is None
     )
     assert move(verdict(Status.PASS), Verdict(Status.PASS, "x", "3 days old")) is None
+
+
+def test_another_waiver_is_told_though_the_control_stands_as_it_stood() -> None:
+    base = assessment(verdicts=[verdict(Status.WAIVED, "a")], controls=CONTROLS[:1])
+
+    def waived(expires: date, standing: Standing = Standing.IN_FORCE) -> Assessment:
+        waiver = Waiver("W-1", "s", Scope(), "why", "o", "a", "", date(2026, 1, 1), expires)
+        finding = replace(base.findings[0], waivers=(AppliedWaiver(waiver, standing),))
+        return replace(base, findings=(finding,))
+
+    first, second = waived(date(2026, 12, 1)), waived(date(2027, 6, 1))
+    assert not list(moves(first, first))
+    [moved] = moves(first, second)
+    assert (moved.kind, moved.is_drift) == (Kind.DECIDED, False)
+    [moved] = moves(first, waived(date(2026, 12, 1), Standing.STALE))
+    assert moved.kind is Kind.DECIDED
 
 
 def test_one_more_offender_is_drift_and_one_less_is_none() -> None:

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from datetime import date
 
 from hypothesis import given, settings
 from rich.console import Console
 
 from hardener.drift import Drift, MovedFact
-from hardener.model import Assessment, Status
+from hardener.model import AppliedWaiver, Assessment, Scope, Standing, Status, Waiver
 from hardener.reports.terminal import console, show_drift
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text, statuses
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    VERDICTS,
+    assessment,
+    gone,
+    hostile_assessment,
+    hostile_text,
+    statuses,
+)
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
 FACT = MovedFact("files /etc/docker mode", "0755", "0777")
@@ -52,13 +62,28 @@ def test_what_was_not_compared_is_named() -> None:
     assert "new: was not assessed before" in text
 
 
+def test_the_waiver_behind_a_move_is_told() -> None:
+    before = assessment("a", VERDICTS)
+    waiver = Waiver(
+        "W-1", "audit-dockerd", Scope(), "a proxy", "team-x", "boss", "", date(2026, 1, 1), date(2027, 1, 31)
+    )
+    accepted = replace(
+        before.findings[0],
+        verdict=replace(VERDICTS[0], status=Status.WAIVED),
+        waivers=(AppliedWaiver(waiver, Standing.IN_FORCE),),
+    )
+    text = shown(drifted((before, replace(before, findings=(accepted, *before.findings[1:])))))
+    assert "Waived (1)" in text
+    assert "waived until 2027-01-31 [W-1 by team-x]: a proxy" in text
+
+
 def test_nothing_moved() -> None:
     text = shown(drifted((assessment(), assessment())))
     assert text.split("\n", 2)[2].strip() == "1 host compared: 7 unchanged (2 of them failing)"
 
 
 @given(hostile_text)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_what_strangers_wrote_is_shown_and_acts_on_nobody(name: str) -> None:
     hostile = hostile_assessment(name)
     before = assessment(name, statuses(*[Status.PASS] * 6), controls=CONTROLS[:6])
