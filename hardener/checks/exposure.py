@@ -12,7 +12,7 @@ from hardener.checks.containers import containers
 from hardener.checks.ports import published
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 INFO = "docker.info"
@@ -220,6 +220,8 @@ def central_logging(snapshot: Snapshot) -> Verdict:
         elif not _remote(driver, options):
             local.append(Offender(kind, name, f"driver {driver} keeps logs on the host"))
     evidence = [f"{name}: {driver}" for (_, name), (driver, _) in drivers.items()]
+    named = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
+    question = f"look whether something on this host ships the logs of {named}"
     if lost:
         names = listed([offender.name for offender in lost])
         return failed(
@@ -228,16 +230,10 @@ def central_logging(snapshot: Snapshot) -> Verdict:
             offenders=lost,
             evidence=evidence,
             checked=len(drivers),
+            undecided=Undecided(Status.MANUAL, question, tuple(local)) if local else None,
         )
     if local:
-        names = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
-        return manual(
-            expected,
-            f"look whether something on this host ships the logs of {names}",
-            evidence=evidence,
-            offenders=local,
-            checked=len(drivers),
-        )
+        return manual(expected, question, evidence=evidence, offenders=local, checked=len(drivers))
     return passed(expected, "every logging driver in use is remote", evidence=evidence, checked=len(drivers))
 
 

@@ -32,6 +32,7 @@ from hardener.cli.rollback import rollback
 from hardener.cli.runs import runs
 from hardener.cli.show import show
 from hardener.cli.trend import trend
+from hardener.cli.waivers import waivers
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -132,6 +133,7 @@ for _verb in (
     baseline,
     evidence,
     assess,
+    waivers,
     explain,
     controls,
     lab,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -9,10 +10,12 @@ import click
 from hardener.cli.common import (
     Changes,
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
     change_options,
+    decision_options,
     fleet_options,
     home_option,
     report_options,
@@ -29,6 +32,7 @@ from hardener.errors import ExitCode
     metavar="RUN",
     help="The run to hold against.  [default: the baseline of the inventory, else its last complete run]",
 )
+@decision_options
 @click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")
 @change_options
 @report_options
@@ -40,6 +44,7 @@ def drift(
     *,
     hosts: FleetOptions,
     against: str,
+    decided: DecisionFiles,
     remediate: bool,
     changes: Changes,
     files: ReportFiles,
@@ -68,6 +73,8 @@ def drift(
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
+    started = datetime.now(UTC)
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     before = reference(History(home), hosts.inventory, against)
     selection = Selection(benchmark=before.info.benchmark, level=before.record.level, only=before.record.only)
@@ -77,6 +84,8 @@ def drift(
             selection,
             files,
             recorder,
+            decisions=decisions,
+            started=started,
             before=before,
             limited=bool(hosts.limit),
             plain=conversation.verbose,

@@ -57,10 +57,26 @@ def announce(plans: Sequence[Plan]) -> None:
         steps = ", ".join(f"{role} ({count} failing)" for role, count in failing.items())
         alike.setdefault(steps, []).append(line(plan.host))
     for what, hosts in alike.items():
-        more = f" and {len(hosts) - _HOSTS_NAMED} more" if len(hosts) > _HOSTS_NAMED else ""
-        click.echo(f"plan: {', '.join(hosts[:_HOSTS_NAMED])}{more}: {what}", err=True)
+        click.echo(f"plan: {_listed(hosts)}: {what}", err=True)
     if not plans:
         click.echo("plan: nothing fails that a role remediates", err=True)
+
+
+def tell_withheld(plans: Sequence[Plan]) -> None:
+    """Say on standard error what is not repaired for the sake of what is waived."""
+    alike: dict[str, list[str]] = {}
+    for plan in plans:
+        for each in plan.withheld:
+            slugs = ", ".join(finding.control.slug for finding in each.step.findings)
+            what = f"left alone: {slugs} ({each.step.variable}): {line(each.reason, 600)}"
+            alike.setdefault(what, []).append(line(plan.host))
+    for what, hosts in alike.items():
+        click.echo(f"plan: {_listed(hosts)}: {what}", err=True)
+
+
+def _listed(hosts: Sequence[str]) -> str:
+    more = f" and {len(hosts) - _HOSTS_NAMED} more" if len(hosts) > _HOSTS_NAMED else ""
+    return f"{', '.join(hosts[:_HOSTS_NAMED])}{more}"
 
 
 def apply(

@@ -12,10 +12,12 @@ import click
 from hardener.cli.common import (
     Changes,
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
     change_options,
+    decision_options,
     fleet_options,
     home_option,
     report_options,
@@ -36,6 +38,7 @@ _WITHOUT = ("none", "not answering")
 @click.command(short_help="Make bare hosts hardened Docker hosts.")
 @fleet_options
 @selection_options
+@decision_options
 @change_options
 @report_options
 @home_option
@@ -46,6 +49,7 @@ def provision(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     changes: Changes,
     files: ReportFiles,
     home: Path,
@@ -63,7 +67,7 @@ def provision(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.changing import change, record_before
-    from hardener.cli.hardening import announce
+    from hardener.cli.hardening import announce, tell_withheld
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.reporting import run_info
@@ -72,21 +76,24 @@ def provision(
 
     started = datetime.now(UTC)
     plain = conversation.verbose
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
     with Recorder(home, hosts, selection) as recorder:
         kept = changes.kept("before")
-        with audited(fleet, selection, snapshots=kept, recorder=recorder, plain=plain) as before:
+        with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
             without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
         installing = bool(without) and not changes.check
-        earlier = run_info(selection, started=started, ansible_version=ansible_version())
+        earlier = run_info(selection, decisions, started=started, ansible_version=ansible_version())
         if installing:
             record_before(recorder, "provision", earlier, before)
         installed = _install(fleet, without, changes, plain=plain) if without else ExitCode.COMPLIANT
         now: Sequence[Assessment] | None = None
         if installing:
-            with audited(fleet, selection, snapshots=None, recorder=recorder, plain=plain) as now:
+            with audited(fleet, selection, decisions, snapshots=None, recorder=recorder, plain=plain) as now:
                 pass
-        plans = [each for each in map(plan, before if now is None else now) if each.steps]
+        made = list(map(plan, before if now is None else now))
+        tell_withheld(made)
+        plans = [each for each in made if each.steps]
         announce(plans)
         return change(
             fleet,
@@ -99,6 +106,7 @@ def provision(
             before=before,
             now=now,
             started=started,
+            decisions=decisions,
             earlier=earlier if installing else None,
             so_far=installed,
             plain=plain,

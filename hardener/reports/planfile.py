@@ -121,6 +121,17 @@ def _controls(outlook: Outlook, benchmark: str) -> Iterator[dict[str, Any]]:
     for decision in outlook.decisions:
         for finding in decision.step.findings:
             yield {**_control(finding, benchmark), **_decision(decision)}
+    for each in outlook.plan.withheld:
+        for finding in each.step.findings:
+            yield {
+                **_control(finding, benchmark),
+                "role": each.step.role,
+                "variable": each.step.variable,
+                "impact": each.step.impact.value,
+                "fate": "withheld",
+                "reason": scalar(each.reason),
+                "paths": [],
+            }
     for finding in outlook.plan.beyond:
         yield {**_control(finding, benchmark), "fate": "no-role"}
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.e2e.test_converge import CONTAINER, Run, running, shell, until
+from tests.e2e.test_converge import CONTAINER, Run, running, shell
 from tests.e2e.test_firewall import NEIGHBOUR, SERVICES, reached
 from tests.e2e.test_guard import CONTAINERS, DAEMON_JSON, STATE, settled
+from tests.e2e.waiting import until
 
 Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -192,7 +193,7 @@ def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
     shell(host, NEIGHBOUR)
     done = host.ssh("sh", "-c", SWARM, check=False)
     assert done.returncode == 0, done.stderr
-    until(host, REPLICAS, "shop 2/2")
+    until(host, f"{REPLICAS} | grep -q 2/2")
     before, tasks = shell(host, STATE), shell(host, TASKS)
     assert reached(host)["10.77.0.1:8080"] == "hello"
 
@@ -209,7 +210,7 @@ def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
 
     done = hardener("harden", *ALL, "--allow", "containers-stop")
     assert done.returncode == 3, done.stderr
-    until(host, REPLICAS, "shop 2/2")
+    until(host, f"{REPLICAS} | grep -q 2/2")
     after = findings(tmp_path)
     open_still = {slug for slug, each in after.items() if each["status"] == "fail"}
     assert open_still == {"daemon-userns-remap", "daemon-authz-plugin"}

@@ -315,3 +315,12 @@ def test_a_stopped_engine_with_an_unreadable_file_is_no_verdict(judge: Judge) ->
     broken = {"exists": True, "parsed": None, "error": "not JSON", "flags": only({})}
     with pytest.raises(FactUnavailable):
         judge("daemon-tls-verify", make(engine={"pid": None, "listening": []}, **{"daemon.config": broken}))
+
+
+def test_what_is_left_to_ask_stands_beside_logs_that_are_thrown_away(judge: Judge) -> None:
+    snapshot = logs("json-file", logging("db", "none"), logging("web", "journald"))
+    verdict = judge("daemon-central-logging", snapshot)
+    assert [offender.name for offender in verdict.offenders] == ["db"]
+    assert verdict.undecided is not None
+    assert verdict.undecided.status is Status.MANUAL
+    assert [offender.name for offender in verdict.undecided.offenders] == ["log-driver", "web"]
