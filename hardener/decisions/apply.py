@@ -97,7 +97,7 @@ def _by_control(decisions: Sequence[_Decision], place: Place) -> dict[str, list[
 
 def _waive(finding: Finding, waivers: Sequence[Waiver], today: date) -> Finding:
     verdict = finding.verdict
-    if verdict.status in (Status.PASS, Status.NOT_APPLICABLE):
+    if verdict.status in (Status.PASS, Status.NOT_APPLICABLE, Status.MANUAL):
         unneeded = [each for each in waivers if each.expires >= today]
         return replace(finding, waivers=tuple(AppliedWaiver(each, Standing.STALE) for each in unneeded))
     if verdict.status is not Status.FAIL:
