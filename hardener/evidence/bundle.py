@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,10 @@ from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
 from hardener.evidence.staging import RunEvidence, pieces, stage
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.text import line
+from hardener.workfolder import clear_away, new_folder
 
 README = "README.md"
+_WORKSHOP = ".hardener-evidence-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +72,23 @@ def export(runs: Sequence[RunEvidence], *, out: Path, ledger_file: Path, seal: S
     _require_new(out)
     seal.require()
     try:
-        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".hardener-") as name:
-            return _export(runs, Path(name), out, ledger_file, seal)
+        with _workshop(out.absolute().parent) as folder:
+            return _export(runs, folder, out, ledger_file, seal)
     except OSError as error:
         raise HardenerError(f"cannot write {line(str(out))}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _workshop(parent: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards; those are too that killed exports have left here."""
+    for left in parent.glob(f"{_WORKSHOP}*"):
+        clear_away(left)
+    folder, lock = new_folder(parent, prefix=_WORKSHOP)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _export(runs: Sequence[RunEvidence], folder: Path, out: Path, ledger_file: Path, seal: Seal) -> Exported:

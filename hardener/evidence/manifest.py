@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hardener.evidence.refusal import Refused
@@ -46,7 +46,8 @@ class Run:
     verb: str
     exporter: str  # version of the hardener that wrote the reports in the bundle
     inventory: str  # SHA-256 of the inventory as it was then, "" where it is not known
-    declared: Mapping[str, str]  # what people declared for it ("waivers", "attestations"): SHA-256
+    decided: date | None  # the day by which waivers and attestations counted; None where nobody gave any
+    declared: Mapping[str, str]  # their files ("waivers", "attestations"): SHA-256
     selection: Mapping[str, Any]  # which hosts and controls were chosen
     controls: tuple[str, ...]  # slugs of the controls that were judged, in the order of the reports
     hosts: tuple[Host, ...]  # in the order of the reports
@@ -140,6 +141,7 @@ def _run(run: Run) -> dict[str, Any]:
         "ansible_version": info.ansible_version or None,
         "exporter_version": run.exporter,
         "inventory_sha256": run.inventory or None,
+        "decided": run.decided and run.decided.isoformat(),
         "declared_sha256": dict(sorted(run.declared.items())),
         "selection": dict(run.selection),
         "population": {
@@ -173,6 +175,7 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         verb=_text(entry["verb"]),
         exporter=_text(entry["exporter_version"]),
         inventory=_text(entry["inventory_sha256"] or ""),
+        decided=date.fromisoformat(entry["decided"]) if entry["decided"] is not None else None,
         declared={_text(key): _text(value) for key, value in entry["declared_sha256"].items()},
         selection=dict(entry["selection"]),
         controls=tuple(_text(each) for each in entry["controls"]),

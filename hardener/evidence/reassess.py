@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 from hardener import __version__, catalogue
@@ -74,7 +73,7 @@ class Reassessment:
             if name not in sums:
                 raise Refused(name, "missing: the manifest's run needs it")
         for what, digest in run.declared.items():
-            if sums.get(name := f"{self.declared_folder}{what}.yml") != digest:
+            if sums.get(name := self._declaration(what)) != digest:
                 raise Refused(name, "missing, or not what the manifest's run was judged by")
 
     @property
@@ -83,8 +82,16 @@ class Reassessment:
         return f"{self._run.folder}/declared/"
 
     def declared(self, name: str, document: bytes) -> None:
-        """Take what people had decided; it comes before every snapshot."""
-        self._declared[name.removeprefix(self.declared_folder).removesuffix(".yml")] = document
+        """Take what people had decided; it comes before every snapshot.
+
+        Raises:
+            Refused: the run was judged without it.
+        """
+        for what in self._run.declared:
+            if name == self._declaration(what):
+                self._declared[what] = document
+                return
+        raise Refused(name, "extra: the manifest's run was judged without it")
 
     def watch(self, name: str) -> Callable[[bytes], None] | None:
         """What takes the pieces of a file while its hash is computed; None where nobody needs them."""
@@ -130,16 +137,20 @@ class Reassessment:
         if self._reports:
             return
         info = self._run.info
-        folder = self.declared_folder.rstrip("/")
-        day = info.started.astimezone(UTC).date()
-        try:
-            self._decisions = stored_decisions(self._declared, name=folder, today=day)
-        except DocumentError as error:
-            raise Refused(folder, f"{error.problems[0].at(error.path)}") from None
+        if day := self._run.decided:
+            folder = self.declared_folder.rstrip("/")
+            try:
+                decided = stored_decisions(self._declared, name=folder, today=day)
+            except DocumentError as error:
+                raise Refused(folder, f"{error.problems[0].at(error.path)}") from None
+            self._decisions = decided or Decisions(day)
         said = dataclasses.replace(info, decisions=self._decisions)
         self._reports = {self._name(each.file): each.report(said) for each in FORMATS.values()}
         for name, report in self._reports.items():
             self._write(name, report.begin())
+
+    def _declaration(self, what: str) -> str:
+        return f"{self.declared_folder}{what}.yml"
 
     def _name(self, file: str) -> str:
         return f"{self._run.folder}/reports/{file}"

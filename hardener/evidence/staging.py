@@ -87,6 +87,7 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
         verb=run.verb,
         exporter=__version__,
         inventory=run.inventory,
+        decided=run.info.decisions.today if run.info.decisions else None,
         declared={what: hashlib.sha256(content).hexdigest() for what, content in run.declared.items()},
         selection=run.selection,
         controls=population.controls,

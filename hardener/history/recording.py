@@ -6,14 +6,12 @@ whoever records next takes the folder away.
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import hashlib
 import json
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +24,7 @@ from hardener.history.home import Home
 from hardener.history.runs import RunRecord, pack
 from hardener.model import Assessment, Control
 from hardener.text import scalar
+from hardener.workfolder import new_folder
 
 # Nobody reads it if this process does not finish: it needs to survive nothing.
 _TABLES = """
@@ -70,7 +69,7 @@ class Recording:
         self._hosts = 0
         self._lock: int | None = None
         try:
-            self._folder, self._lock = _new_folder(home.staging)
+            self._folder, self._lock = new_folder(home.staging)
         except OSError as error:
             raise home.failure(error) from error
         self._staged: sqlite3.Connection | None = None
@@ -194,43 +193,6 @@ class Recording:
         except (OSError, sqlite3.Error) as error:
             self.discard()
             raise self._home.failure(error) from error
-
-
-def clear_away(folder: Path) -> None:
-    """Remove the folder of a recording, unless somebody still records in it."""
-    with suppress(OSError):
-        descriptor = _locked(folder)
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(descriptor)
-
-
-def _new_folder(parent: Path) -> tuple[Path, int]:
-    """A new folder, and a descriptor that keeps it ours for as long as this process lives."""
-    while True:
-        folder = Path(tempfile.mkdtemp(dir=parent))
-        # Until it is locked, somebody who tidies up may take it for abandoned.
-        with suppress(BlockingIOError, FileNotFoundError):
-            descriptor = _locked(folder)
-            if folder.is_dir():
-                return folder, descriptor
-            os.close(descriptor)
-
-
-def _locked(folder: Path) -> int:
-    """A descriptor that holds the lock of a folder.
-
-    Raises:
-        OSError: somebody else holds it, or it is no folder.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _compress(source: Path, target: Path) -> None:

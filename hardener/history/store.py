@@ -16,10 +16,11 @@ from hardener.errors import HardenerError
 from hardener.history import retention
 from hardener.history.database import opened, transaction
 from hardener.history.home import Home
-from hardener.history.recording import Recording, clear_away
+from hardener.history.recording import Recording
 from hardener.history.runs import StoredRun
 from hardener.model import Status
 from hardener.text import line, scalar
+from hardener.workfolder import clear_away
 
 BASELINE = "baseline"
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?")

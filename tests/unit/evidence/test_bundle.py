@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hardener.errors import HardenerError
 from hardener.evidence import Seal, export
+from hardener.workfolder import new_folder
 from tests.unit.evidence.bundles import Desk, contents, run, sums
+
+ROOT = Path(__file__).parents[3]
 
 
 def left(desk: Desk) -> set[str]:
@@ -100,6 +106,39 @@ def test_a_full_disk_publishes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPat
     with pytest.raises(HardenerError, match=r"cannot write .*: No space left on device"):
         desk.export("it.tar.gz")
     assert left(desk) <= {"ledger.ndjson"}
+
+
+def test_what_a_killed_export_left_is_cleared_away_and_what_goes_on_is_not(desk: Desk) -> None:
+    (desk.folder / ".hardener-evidence-dead").mkdir()
+    living, lock = new_folder(desk.folder, prefix=".hardener-evidence-")
+    desk.export("it.tar.gz")
+    os.close(lock)
+    assert left(desk) == {"it.tar.gz", "ledger.ndjson", living.name}
+
+
+def test_an_export_that_is_killed_leaves_nothing_that_the_next_one_does_not_mend(desk: Desk) -> None:
+    desk.export("before.tar.gz")
+    program = "\n".join(
+        (
+            "import os, signal",
+            "from pathlib import Path",
+            "from tests.unit.evidence.bundles import Desk",
+            "def die(*_): os.kill(os.getpid(), signal.SIGKILL)",
+            "os.pwrite = die if STAGE == 'entered' else os.pwrite",
+            "import hardener.evidence.signature as it",
+            "it.sign = die if STAGE == 'signed' else it.sign",
+            f"Desk(Path({str(desk.folder)!r})).export('it.tar.gz')",
+        )
+    )
+    for stage in ("signed", "entered"):
+        command = [sys.executable, "-c", f"STAGE = {stage!r}\n{program}"]
+        ended = subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert ended.returncode == -signal.SIGKILL
+        assert not (desk.folder / "it.tar.gz").exists()
+    path, exported = desk.export("after.tar.gz")
+    assert exported.entry.seq == 2
+    assert desk.verify(path).place
+    assert left(desk) == {"before.tar.gz", "after.tar.gz", "ledger.ndjson"}
 
 
 def test_a_bundle_that_cannot_be_named_is_told_with_its_entry(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ RUN = Run(
     verb="audit",
     exporter="0.1.0",
     inventory="1" * 64,
+    decided=date(2026, 11, 25),
     declared={"waivers": "2" * 64},
     selection={"limit": "web", "level": 2, "only": []},
     controls=("a", "b"),
@@ -81,6 +82,7 @@ def test_the_window_is_utc_and_spans_all_runs() -> None:
         verb="audit",
         exporter="0.1.0",
         inventory="",
+        decided=None,
         declared={},
         selection={},
         controls=(),
@@ -115,6 +117,7 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
         broken(lambda found: found["predicate"]["runs"][0].update(started="2026-11-25T00:00:00")),
         broken(lambda found: found["predicate"]["runs"][0].update(hosts={"a": 1})),
         broken(lambda found: found["predicate"]["runs"][0].pop("controls")),
+        broken(lambda found: found["predicate"]["runs"][0].update(decided="yesterday")),
         broken(lambda found: found["predicate"]["ledger"].update(previous="none")),
     ],
 )

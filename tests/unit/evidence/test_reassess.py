@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hardener.errors import HardenerError
 from hardener.evidence import Refused, RunEvidence, reassess
 from hardener.evidence.reassess import Reassessed, Reassessment
 from hardener.evidence.staging import stage
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Decisions, Status
 from tests.unit.evidence.bundles import AUDITED, BENCHMARK, document, info, run
 from tests.unit.snapshots import make
 
@@ -151,10 +152,12 @@ waivers:
 """
 
 
+DAY = date(2026, 11, 25)
+
+
 def waived(declared: bytes = WAIVERS) -> RunEvidence:
     """A run in which somebody waived a control, on the last day of the waiver."""
-    day = info().started.date()
-    decisions = stored_decisions({"waivers": WAIVERS}, name="test", today=day)
+    decisions = stored_decisions({"waivers": WAIVERS}, name="test", today=DAY)
     controls = catalogue.select(catalogue.load(BENCHMARK), benchmark=BENCHMARK, only=AUDITED)
     found = [
         assess(make(host=host), controls, benchmark=BENCHMARK, decisions=decisions)
@@ -196,3 +199,17 @@ def test_a_file_that_the_manifest_names_otherwise_is_refused(tmp_path: Path) -> 
         judged(waived(), tmp_path, declared={"waivers": "0" * 64})
     with pytest.raises(Refused, match=r"declared/attestations\.yml"):
         judged(waived(), tmp_path / "more", declared={"attestations": "0" * 64})
+
+
+def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        Refused, match=r"declared/waivers\.yml: extra: the manifest's run was judged without it"
+    ):
+        judged(waived(), tmp_path, declared={})
+
+
+@pytest.mark.parametrize("declared", [{}, {"waivers": b"waivers: []\n"}])
+def test_a_file_that_waives_nothing_is_no_difference(tmp_path: Path, declared: dict[str, bytes]) -> None:
+    decisions = stored_decisions(declared, name="test", today=DAY) or Decisions(DAY)
+    evidence = run(info=dataclasses.replace(info(), decisions=decisions), declared=declared)
+    assert judged(evidence, tmp_path).differences == 0
