@@ -64,6 +64,12 @@ Gateway=10.0.2.2
 
 _BARE = "-bare"
 
+# Of testing too, as Debian's installer does it: mmdebstrap names that of stable releases alone.
+_SECURITY_SOURCE = (
+    r"sed -i 's#\(.*/debian\) testing \(.*\)#&\n\1-security testing-security \2#'"
+    ' "$1"/etc/apt/sources.list'
+)
+
 KERNEL_COMMAND_LINE = "root=/dev/vda rw console=ttyS0 apparmor=1 security=apparmor net.ifnames=0"
 
 
@@ -107,11 +113,7 @@ RELEASES = {
             suite="testing",
             docker=("docker.io", "docker-cli"),
             apt_options=('Acquire::Check-Valid-Until "false"',),
-            # As Debian's installer does; mmdebstrap does it for stable releases alone.
-            hooks=(
-                r"sed -i 's#\(.*\)/debian testing main#&\n\1/debian-security testing-security main#'"
-                r' "$1"/etc/apt/sources.list',
-            ),
+            hooks=(_SECURITY_SOURCE,),
         ),
     )
 }

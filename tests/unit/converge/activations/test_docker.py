@@ -521,3 +521,25 @@ def test_a_user_who_comes_with_another_document_is_not_looked_for(
     prepare(host, make(remapped="ns"), {"userns-remap": "ns"})
     prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "other"})
     assert judged == [[{}, {"userns-remap": "default"}], [{}, {}]]
+
+
+def test_the_last_words_are_of_this_start_and_not_of_the_process_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [
+        ("1", 'level=error msg="Force shutdown daemon"'),
+        ("2", 'level=info msg="Starting up"'),
+        ("2", 'level=error msg="token=hunter2 is \\"bad\\""'),
+        ("1", "killed"),
+    ]
+    lines = "\n".join(json.dumps({"_PID": pid, "MESSAGE": message}) for pid, message in said)
+    ran: list[tuple[str, ...]] = []
+
+    def run(*command: str, **_: Any) -> system.Outcome:
+        ran.append(command)
+        return system.Outcome(0, lines if len(ran) == 1 else "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    assert docker._last_words("/usr/sbin/dockerd", since=1.5, former="1").endswith('is \\"bad\\"')
+    assert {"--identifier=dockerd", "--since=@1.500000"} <= set(ran[0])
+    assert docker._last_words("", since=1.5, former="1") == ""

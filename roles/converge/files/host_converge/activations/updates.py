@@ -118,7 +118,7 @@ class PendingUpdates(Activation):
 
 
 def _has_security_source() -> bool:
-    """Whether apt asks for security updates, be there any or not; of sources it cannot read the dry run tells."""
+    """Whether apt asks for security updates, be there any or not; bad sources are for the dry run to tell."""
     outcome = system.run("apt-get", "--print-uris", "update")
     return outcome.code != 0 or "security" in outcome.output
 
