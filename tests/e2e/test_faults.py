@@ -217,7 +217,6 @@ def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
     assert open_still == {"daemon-userns-remap", "daemon-authz-plugin"}
     assert "live-restore" not in shell(host, f"cat {DAEMON_JSON}")
     assert reached(host)["10.77.0.1:8080"] == "hello"
-    settled(host)
     before, tasks = shell(host, STATE), shell(host, TASKS)
     again = hardener("harden", *ALL, "--allow", "containers-stop")
     assert findings(tmp_path) == after, again.stderr
