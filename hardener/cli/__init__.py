@@ -25,6 +25,7 @@ from hardener.cli.evidence import evidence
 from hardener.cli.explain import explain
 from hardener.cli.harden import harden
 from hardener.cli.lab import lab
+from hardener.cli.metrics import metrics
 from hardener.cli.plan import plan
 from hardener.cli.provision import provision
 from hardener.cli.report import report
@@ -129,6 +130,7 @@ for _verb in (
     trend,
     report,
     baseline,
+    metrics,
     evidence,
     assess,
     explain,

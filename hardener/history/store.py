@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -98,6 +99,28 @@ class History:
         return next(
             self._load("JOIN baseline ON run = number WHERE baseline.inventory = ?", scalar(inventory)), None
         )
+
+    def last_complete(self) -> list[StoredRun]:
+        """The last run over all hosts and all controls of every inventory, by the name of the inventory.
+
+        What a run has looked at before it changed anything is none: another run follows it.
+        """
+        last: dict[str, StoredRun] = {}
+        for run in self.runs():
+            record = run.record
+            if not (record.limit or record.only or record.verb.startswith("before ")):
+                last.setdefault(record.inventory, run)
+        return [last[inventory] for inventory in sorted(last)]
+
+    def last_seen(self, inventory: str, host: str) -> datetime | None:
+        """When the last run ended that got the facts of a host; None where none that is kept did."""
+        with self._connected() as connection:
+            found = connection.execute(
+                "SELECT ended FROM run JOIN host ON host.run = number"
+                " WHERE inventory = ? AND name = ? AND snapshot IS NOT NULL ORDER BY number DESC LIMIT 1",
+                (scalar(inventory), scalar(host)),
+            ).fetchone()
+        return datetime.fromtimestamp(found[0], UTC) if found else None
 
     def set_baseline(self, run: StoredRun) -> None:
         """Make a run the one that drift of its inventory is measured against; it is kept for that."""

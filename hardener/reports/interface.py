@@ -98,13 +98,18 @@ def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
     yield from report.end()
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Write a file that is no report of assessments, with the same care.
+
+    Args:
+        path: where to.
+        text: what.
+        mode: who may read it; only its owner, unless others have to.
 
     Raises:
         HardenerError: it cannot be written.
     """
-    output = _Output(path)
+    output = _Output(path, mode)
     try:
         output.write(text)
         output.complete()
@@ -121,10 +126,10 @@ def utc(moment: datetime) -> str:
 class _Output:
     """A file that is written beside its place and moved there when it is complete.
 
-    Only its owner may read it, as a snapshot: it tells an attacker where to begin.
+    Only its owner may read a report, as a snapshot: it tells an attacker where to begin.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: int = 0o600) -> None:
         self._path = path
         self._draft: Path | None = None
         with self._named():
@@ -137,6 +142,7 @@ class _Output:
             descriptor, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".hardener-", suffix=".part")
             self._draft = Path(draft)
             self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
+            os.fchmod(descriptor, mode)
 
     def write(self, text: str) -> None:
         with self._named():
