@@ -66,6 +66,7 @@ def harden(
     from hardener.cli.hardening import announce
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
+    from hardener.cli.turn import turn
     from hardener.plan import plan
     from hardener.reports import planfile
 
@@ -75,7 +76,7 @@ def harden(
     started = datetime.now(UTC)
     plain = conversation.verbose
     fleet = hosts.fleet(echo if plain else None)
-    with Recorder(home, hosts, selection) as recorder:
+    with turn(home, hosts, changing=not changes.check), Recorder(home, hosts, selection) as recorder:
         kept = changes.kept("before")
         with audited(fleet, selection, snapshots=kept, recorder=recorder, plain=plain) as before:
             plans = list(map(plan, before))

@@ -6,8 +6,8 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -19,6 +19,7 @@ from hardener.history.database import opened, transaction
 from hardener.history.home import Home
 from hardener.history.recording import Recording, clear_away
 from hardener.history.runs import StoredRun
+from hardener.history.turn import turn
 from hardener.model import Status
 from hardener.text import line, scalar
 
@@ -53,6 +54,22 @@ class History:
         keep_runs, keep_days = retention.load(self._home.retention)
         self._sweep()
         return Recording(self._home, finished=partial(self._forget, keep_runs, keep_days))
+
+    def turn(
+        self, inventory: str, *, alone: bool, waiting: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A context in which no run over the same inventory goes on that would be in the way.
+
+        Args:
+            inventory: its name.
+            alone: nobody else may look at its hosts meanwhile; else nobody may change them.
+            waiting: called where somebody else has to end first.
+
+        Raises:
+            HardenerError: nothing can be written there.
+        """
+        self._home.prepare()
+        return turn(self._home, inventory, alone=alone, waiting=waiting)
 
     def runs(self) -> Iterator[StoredRun]:
         """The runs, the newest first."""
