@@ -31,6 +31,7 @@ from hardener.cli.provision import provision
 from hardener.cli.report import report
 from hardener.cli.rollback import rollback
 from hardener.cli.runs import runs
+from hardener.cli.schedule import schedule
 from hardener.cli.show import show
 from hardener.cli.trend import trend
 from hardener.errors import ExitCode, HardenerError
@@ -130,6 +131,7 @@ for _verb in (
     trend,
     report,
     baseline,
+    schedule,
     metrics,
     evidence,
     assess,
