@@ -41,8 +41,8 @@ e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machine
 	$(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadfile
 
 .PHONY: molecule
-molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, on throw-away virtual machines
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test --all
+molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ...", on virtual machines
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test $(if $(SCENARIOS),$(SCENARIOS:%=--scenario-name=%),--all)
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy strict, yamllint, ansible-lint (production profile)

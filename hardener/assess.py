@@ -1,4 +1,7 @@
-"""Judge a snapshot: every control of a benchmark gets one finding. Pure: no clock, no network, no Ansible."""
+"""Judge a snapshot: every control of a benchmark gets one finding. Pure: no clock, no network, no Ansible.
+
+What people decided (waivers, attestations) is applied to what the checks found, by the day that is passed in.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from hardener.checks import Check, all_checks
-from hardener.model import Assessment, Control, Finding, Status, Verdict
+from hardener.decisions.apply import Place, decider
+from hardener.model import Assessment, Control, Decisions, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 _NOT_STANDING = ("rolled_back", "rollback_failed", "unconfirmed")
@@ -15,23 +19,34 @@ _NAMED = 5  # variables
 SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
 
-def assess(snapshot: Snapshot, controls: Sequence[Control], *, benchmark: str) -> Assessment:
+def assess(
+    snapshot: Snapshot,
+    controls: Sequence[Control],
+    *,
+    benchmark: str,
+    host: str = "",
+    decisions: Decisions | None = None,
+) -> Assessment:
     """Judge one host.
 
     Args:
         snapshot: the host's facts.
         controls: what must hold, in the order of the report.
         benchmark: name of the benchmark version, e.g. ``cis-docker-1.8.0``.
+        host: who it is, where that is known better than from the snapshot.
+        decisions: waivers and attestations, and the day by which they count; None applies none.
 
     Returns:
         An assessment with exactly one finding a control.
     """
     checks = all_checks()
+    host = host or snapshot.host
+    decide = decider(decisions, Place(host, snapshot.groups)) if decisions else Finding
     return Assessment(
-        host=snapshot.host,
+        host=host,
         benchmark=benchmark,
         collected_at=snapshot.collected_at,
-        findings=tuple(Finding(control, _judge(checks[control.slug], snapshot)) for control in controls),
+        findings=tuple(decide(control, _judge(checks[control.slug], snapshot)) for control in controls),
         facts=_summary(snapshot),
     )
 

@@ -1,4 +1,4 @@
-"""The words everyone speaks: control, verdict, finding, assessment.
+"""The words everyone speaks: control, verdict, waiver, attestation, finding, assessment.
 
 Everything here is frozen, knows nothing of hosts, files or Ansible, and can be compared and stored.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
+from hashlib import sha256
 
 
 class Status(StrEnum):
@@ -102,12 +104,22 @@ class Offender:
 
 
 @dataclass(frozen=True, slots=True)
+class Undecided:
+    """What is not known of objects beside the offenders: an error, or a question for a person."""
+
+    status: Status
+    actual: str
+    offenders: tuple[Offender, ...] = ()  # those that a person has to look at
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check decided from the facts of one host.
 
     ``expected`` and ``actual`` are one line each and stand alone. ``evidence`` lists the facts behind the
     verdict; for ``MANUAL`` it is exactly what a person has to look at. ``checked`` counts the objects that
-    were looked at, so that "2 of 7 containers" can be said.
+    were looked at, so that "2 of 7 containers" can be said. ``undecided`` is what would be left to say if
+    every offender were waived.
     """
 
     status: Status
@@ -116,19 +128,124 @@ class Verdict:
     offenders: tuple[Offender, ...] = ()
     evidence: tuple[str, ...] = ()
     checked: int = 0
+    undecided: Undecided | None = None
+
+
+class Standing(StrEnum):
+    """What becomes of a waiver or an attestation on one host."""
+
+    IN_FORCE = "in_force"
+    EXPIRED = "expired"  # it would still be needed
+    STALE = "stale"  # nothing here needs it any more
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a decision is about: hosts by glob or group, and there the whole control or certain objects."""
+
+    hosts: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    objects: tuple[tuple[str, str], ...] = ()  # kind of an offender, glob of its name
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A decision to leave a failing control as it is, for a while. ``expires`` is its last day, in UTC."""
+
+    id: str
+    control: str  # slug
+    scope: Scope
+    reason: str
+    owner: str
+    approved_by: str
+    ticket: str
+    created: date
+    expires: date
+    compensating_control: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """A person's answer to a control that no machine can decide. ``expires`` is its last day, in UTC."""
+
+    id: str
+    control: str  # slug
+    scope: Scope
+    attested_by: str
+    attested_on: date
+    looked_at: str
+    expires: date
+    evidence: str = ""  # path of a file, as it is written in the file of attestations
+    sha256: str = ""  # of that file
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedWaiver:
+    """A waiver on one host; ``offenders`` are those that it covers, none where it covers the control."""
+
+    waiver: Waiver
+    standing: Standing
+    offenders: tuple[Offender, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedAttestation:
+    """An attestation on one host; ``offenders`` are those that it answers for, none where for the control."""
+
+    attestation: Attestation
+    standing: Standing
+    offenders: tuple[Offender, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What people decided about controls, the day by which it counts, and the files as they were written.
+
+    The day is in UTC. A file that there is none of is empty.
+    """
+
+    today: date
+    waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    waivers_text: str = ""
+    attestations_text: str = ""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files that there are, by what they hold."""
+        texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
+        return {what: sha256(text.encode()).hexdigest() for what, text in texts.items() if text}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A control's verdict on one host, as it stands in every report."""
+    """A control's verdict on one host, as it stands in every report.
+
+    Where a decision bears on it the verdict is what is left: without the offenders that are waived while
+    others are not. The decision says which those are.
+    """
 
     control: Control
     verdict: Verdict
+    waivers: tuple[AppliedWaiver, ...] = ()
+    attestations: tuple[AppliedAttestation, ...] = ()
 
     @property
     def status(self) -> Status:
         """The verdict's status."""
         return self.verdict.status
+
+    @property
+    def waived(self) -> bool:
+        """Whether a waiver is in force, for all of it or for some of its objects."""
+        return any(each.standing is Standing.IN_FORCE for each in self.waivers)
+
+    @property
+    def attested(self) -> bool:
+        """Whether it passes on a person's word."""
+        return self.status is Status.PASS and any(
+            each.standing is Standing.IN_FORCE for each in self.attestations
+        )
 
 
 @dataclass(frozen=True, slots=True)

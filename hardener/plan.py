@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from hardener.model import Assessment, Finding, Impact
+from hardener.model import Assessment, Finding, Impact, Standing
 
 _CHEAPEST_FIRST = tuple(Impact)  # as the model lists them
 
@@ -31,12 +31,30 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A step that is not taken, since the same variable would repair what is waived."""
+
+    step: Step
+    waived: tuple[Finding, ...]  # whole, or some of their objects
+
+    @property
+    def reason(self) -> str:
+        """What it would repair, and whose decision that is against."""
+        waived = ", ".join(
+            f"{finding.control.slug} ({', '.join(_in_force(finding))})" for finding in self.waived
+        )
+        return f"it would repair what is waived: {waived}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The steps for one host, cheapest first; none where nothing fails that a role remediates."""
 
     host: str
     steps: tuple[Step, ...]
     beyond: tuple[Finding, ...] = ()  # failing, and no role remediates it
+    withheld: tuple[Withheld, ...] = ()
+    waived: frozenset[tuple[str, str]] = frozenset()  # role and variable that would repair what is waived
 
     @property
     def variables(self) -> dict[str, list[str]]:
@@ -77,6 +95,7 @@ class Outlook:
     changes: tuple[Mapping[str, Any], ...] = ()  # path, what, and the diff as "prepared"
     activations: tuple[Mapping[str, Any], ...] = ()  # action, why, and whom it stops
     notes: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()  # what a role wants beside the steps, and is held
     allow: str = ""  # the worst that was allowed
     digest: str = ""  # name of exactly this plan on exactly this host
     failure: str = ""  # why the host gave no answer
@@ -91,9 +110,13 @@ _FATES = {"change": Fate.CHANGE, "held": Fate.HELD, "refused": Fate.BLOCKED, "un
 
 
 def plan(assessment: Assessment) -> Plan:
-    """Plan the remediation of one host."""
+    """Plan the remediation of one host. A waiver is a decision: what is waived is left as it is."""
     by_variable: dict[tuple[str, str], list[Finding]] = {}
+    waived: dict[tuple[str, str], list[Finding]] = {}
     beyond = []
+    for finding in assessment.findings:
+        if finding.waived and (remediation := finding.control.remediation):
+            waived.setdefault((remediation.role, remediation.variable), []).append(finding)
     for finding in assessment.failing():
         if remediation := finding.control.remediation:
             by_variable.setdefault((remediation.role, remediation.variable), []).append(finding)
@@ -102,7 +125,13 @@ def plan(assessment: Assessment) -> Plan:
     steps = [Step(role, variable, tuple(findings)) for (role, variable), findings in by_variable.items()]
     # Stable: of equal impact, the one comes first whose control does.
     steps.sort(key=lambda step: _CHEAPEST_FIRST.index(step.impact))
-    return Plan(assessment.host, tuple(steps), tuple(beyond))
+    withheld = tuple(
+        Withheld(step, tuple(waived[step.role, step.variable]))
+        for step in steps
+        if (step.role, step.variable) in waived
+    )
+    left = tuple(step for step in steps if (step.role, step.variable) not in waived)
+    return Plan(assessment.host, left, tuple(beyond), withheld, frozenset(waived))
 
 
 def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outlook:
@@ -123,6 +152,7 @@ def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outl
         ),
         activations=tuple(answer.get("activations", ())),
         notes=(*answer.get("notes", ()), *answer.get("pending", ())),
+        left=tuple(_left(plan, documents)),
         allow=str(answer.get("allow", "")),
         digest=str(answer.get("plan", "")),
         failure=failure or str(answer.get("reason", "")) if not documents else "",
@@ -142,6 +172,17 @@ def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decisio
         str(document["reason"]),
         tuple(map(str, document["paths"])),
     )
+
+
+def _in_force(finding: Finding) -> Iterator[str]:
+    return (each.waiver.id for each in finding.waivers if each.standing is Standing.IN_FORCE)
+
+
+def _left(plan: Plan, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    named = {name for step in plan.steps for name in (step.variable, step.role)}
+    for name, document in documents.items():
+        if name not in named and document["state"] == "held":
+            yield f"held ({document['impact']}): {name}: {document['reason']}"
 
 
 def _impacts(findings: Sequence[Finding]) -> Iterator[Impact]:

@@ -90,6 +90,12 @@ class Snapshot:
         return str(self.raw.get("collected_at") or "")
 
     @property
+    def groups(self) -> frozenset[str] | None:
+        """Names of the host's groups in the inventory; None where no inventory had a part in it."""
+        groups = self.raw.get("inventory_groups")
+        return frozenset(map(str, groups)) if isinstance(groups, list) else None
+
+    @property
     def policy(self) -> JSONObject:
         """What the site declared for this host (`hardener_policy`)."""
         return self.raw.get("policy") or {}

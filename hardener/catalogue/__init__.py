@@ -77,6 +77,32 @@ def find(text: str, benchmark: str) -> Control:
     raise HardenerError(f"no control {text!r} in {benchmark}", hint=_hint(wanted, controls, benchmark))
 
 
+def find_anywhere(text: str) -> Control:
+    """The control with this slug, or with this id where it means the same in every benchmark that has it.
+
+    Raises:
+        HardenerError: there is none, or the id means different things.
+    """
+    wanted = text.strip().casefold()
+    meant = {
+        control.slug: control
+        for control in every_control()
+        if wanted in (control.slug, *(place.id.casefold() for place in control.benchmarks.values()))
+    }
+    if len(meant) == 1:
+        return next(iter(meant.values()))
+    if meant:
+        where = {
+            slug: ", ".join(name for name, place in each.benchmarks.items() if place.id.casefold() == wanted)
+            for slug, each in meant.items()
+        }
+        places = "; ".join(f"{slug} in {names}" for slug, names in where.items())
+        raise HardenerError(f"{text} is {places}", hint="give the name, which means one thing")
+    raise HardenerError(
+        f"there is no control {text!r}", hint=_hint(wanted, load(DEFAULT_BENCHMARK), DEFAULT_BENCHMARK)
+    )
+
+
 def select(
     controls: Sequence[Control], *, benchmark: str, level: int = 2, only: Sequence[str] = ()
 ) -> tuple[Control, ...]:

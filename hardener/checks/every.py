@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from hardener.checks.verdicts import count, failed, manual, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 from hardener.text import shorten
 
@@ -90,9 +90,7 @@ def every(
         if questions:
             doubtful.append(_offender(subject, questions))
     if unknown and not broken:
-        raise FactUnavailable(
-            unknown[0].source, f"{unknown[0].reason} ({len(unknown)} of {_total(subjects)})"
-        )
+        raise FactUnavailable(unknown[0].source, _missing(unknown, subjects))
     facts = (*evidence, *_bases(subjects), *remarks)
     checked = len(subjects)
     if broken:
@@ -103,16 +101,38 @@ def every(
             offenders=broken,
             evidence=(*facts, *doubts),
             checked=checked,
+            undecided=_undecided(unknown, doubtful, ask, subjects),
         )
     if doubtful:
         return manual(
             expected,
-            f"{ask}: {len(doubtful)} of {_total(subjects)}",
+            _question(ask, doubtful, subjects),
             evidence=facts,
             offenders=doubtful,
             checked=checked,
         )
     return passed(expected, f"{_total(subjects)}, none in breach", evidence=facts, checked=checked)
+
+
+def _undecided(
+    unknown: Sequence[FactUnavailable], doubtful: Sequence[Offender], ask: str, subjects: Sequence[Subject]
+) -> Undecided | None:
+    """What is left to say of the subjects that do not break the rule."""
+    if unknown:
+        return Undecided(
+            Status.ERROR, f"{unknown[0].source} could not be read: {_missing(unknown, subjects)}"
+        )
+    if doubtful:
+        return Undecided(Status.MANUAL, _question(ask, doubtful, subjects), tuple(doubtful))
+    return None
+
+
+def _missing(unknown: Sequence[FactUnavailable], subjects: Sequence[Subject]) -> str:
+    return f"{unknown[0].reason} ({len(unknown)} of {_total(subjects)})"
+
+
+def _question(ask: str, doubtful: Sequence[Offender], subjects: Sequence[Subject]) -> str:
+    return f"{ask}: {len(doubtful)} of {_total(subjects)}"
 
 
 def _offender(subject: Subject, reasons: Sequence[str]) -> Offender:

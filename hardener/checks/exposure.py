@@ -12,7 +12,7 @@ from hardener.checks.containers import containers
 from hardener.checks.ports import published
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 INFO = "docker.info"
@@ -80,19 +80,23 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
     """TCP sockets of the daemon that are its API.
 
     Not swarm's, which have their own TLS, nor metrics; nor ports of containers, which the daemon itself holds
-    where the userland proxy is off.
+    where the userland proxy is off, and of services always.
     """
     engine = snapshot.fact("engine")
     other: set[int] = set()
     held: set[tuple[str, str]] = set()
+    declared: set[int] | None = None
     if engine.get("reachable"):
         held = {(port.address, port.port) for port in published(snapshot) if port.protocol == "tcp"}
+        held |= {("::", port) for address, port in held if address == "0.0.0.0"}  # noqa: S104 - one for both
         swarm = shapes.table(snapshot.info, "Swarm", INFO)
         if swarm.get("LocalNodeState") not in (None, "", "inactive"):
             other |= SWARM_PORTS
             other |= {
                 _port(str(manager.get("Addr"))) for manager in shapes.rows(swarm, "RemoteManagers", INFO)
             }
+            if swarm.get("ControlAvailable") is not True:  # a worker does not know the ports of services
+                declared = set(map(_port, api_hosts(snapshot, settings)))
     for key in ("metrics-addr", "network-diagnostic-port"):
         try:
             other.add(_port(str(settings.get(key).value)))
@@ -100,7 +104,9 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
             continue
     for socket in shapes.rows(engine, "listening", "engine"):
         port = socket.get("port")
-        if port not in other and (str(socket.get("address")), str(port)) not in held:
+        if port in other or (str(socket.get("address")), str(port)) in held:
+            continue
+        if declared is None or port in declared:
             yield socket
 
 
@@ -214,6 +220,8 @@ def central_logging(snapshot: Snapshot) -> Verdict:
         elif not _remote(driver, options):
             local.append(Offender(kind, name, f"driver {driver} keeps logs on the host"))
     evidence = [f"{name}: {driver}" for (_, name), (driver, _) in drivers.items()]
+    named = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
+    question = f"look whether something on this host ships the logs of {named}"
     if lost:
         names = listed([offender.name for offender in lost])
         return failed(
@@ -222,16 +230,10 @@ def central_logging(snapshot: Snapshot) -> Verdict:
             offenders=lost,
             evidence=evidence,
             checked=len(drivers),
+            undecided=Undecided(Status.MANUAL, question, tuple(local)) if local else None,
         )
     if local:
-        names = listed([f"{offender.name} ({offender.detail.split()[1]})" for offender in local])
-        return manual(
-            expected,
-            f"look whether something on this host ships the logs of {names}",
-            evidence=evidence,
-            offenders=local,
-            checked=len(drivers),
-        )
+        return manual(expected, question, evidence=evidence, offenders=local, checked=len(drivers))
     return passed(expected, "every logging driver in use is remote", evidence=evidence, checked=len(drivers))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import wraps
 
 from hardener.checks import Check
-from hardener.model import Offender, Status, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import Snapshot
 from hardener.text import line
 
@@ -41,8 +41,13 @@ def failed(
     offenders: Sequence[Offender] = (),
     evidence: Sequence[str] = (),
     checked: int = 0,
+    undecided: Undecided | None = None,
 ) -> Verdict:
-    """The control does not hold; ``offenders`` are the objects that break it."""
+    """The control does not hold; ``offenders`` are the objects that break it, every one of them.
+
+    ``undecided`` is what the verdict would be without them, where that is not a pass: who waives an offender
+    must not waive what was never looked at.
+    """
     return Verdict(
         Status.FAIL,
         line(expected),
@@ -50,6 +55,7 @@ def failed(
         tuple(offenders),
         tuple(evidence),
         checked or len(offenders),
+        undecided,
     )
 
 

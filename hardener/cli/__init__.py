@@ -34,6 +34,7 @@ from hardener.cli.runs import runs
 from hardener.cli.schedule import schedule
 from hardener.cli.show import show
 from hardener.cli.trend import trend
+from hardener.cli.waivers import waivers
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -109,7 +110,7 @@ def main() -> None:
       0    compliant: no control fails
       1    internal error
       2    wrong use: an option, a file, an inventory
-      3    not compliant: a control fails
+      3    not compliant: a control fails, or evidence is refused
       4    incomplete: nothing fails, but a host or a control could not be evaluated
       5    rolled back: a change broke a host and was undone
       6    drifted: something is worse than it was (`hardener drift`)
@@ -130,11 +131,13 @@ for _verb in (
     diff,
     trend,
     report,
+    evidence,
     baseline,
     schedule,
     metrics,
     evidence,
     assess,
+    waivers,
     explain,
     controls,
     lab,

@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import ReportFiles, Selection, exit_zero_option, report_options, selection_options
+from hardener.cli.common import (
+    DecisionFiles,
+    ReportFiles,
+    Selection,
+    decision_options,
+    exit_zero_option,
+    report_options,
+    selection_options,
+)
 from hardener.errors import ExitCode, HardenerError
+from hardener.text import line
 
 if TYPE_CHECKING:
+    from hardener.model import Decisions
     from hardener.snapshot import Snapshot
 
 STDIN = Path("-")
+_NAMED = 5
 
 
 @click.command(short_help="Judge stored snapshots, without any host.")
 @click.argument("snapshots", nargs=-1, required=True, metavar="SNAPSHOT...", type=click.Path(path_type=Path))
 @selection_options
+@decision_options
 @report_options
 @exit_zero_option
 def assess(
-    *, snapshots: tuple[Path, ...], selection: Selection, files: ReportFiles, exit_zero: bool
+    *,
+    snapshots: tuple[Path, ...],
+    selection: Selection,
+    decided: DecisionFiles,
+    files: ReportFiles,
+    exit_zero: bool,
 ) -> ExitCode:
     """Judge snapshots that were collected earlier, exactly as `hardener audit` judges them.
 
@@ -41,9 +58,31 @@ def assess(
 
     started = datetime.now(UTC)
     controls = selection.controls()
-    assessments = [judge(snapshot, controls, benchmark=selection.benchmark) for snapshot in _load(snapshots)]
-    summary = report(assessments, files, run=run_info(selection, started=started))
+    decisions = decided.read(started.date())
+    assessments = []
+    without_groups = []
+    for snapshot in _load(snapshots):
+        assessments.append(judge(snapshot, controls, benchmark=selection.benchmark, decisions=decisions))
+        if snapshot.groups is None:
+            without_groups.append(snapshot.host)
+    if decisions:
+        _tell_undecided(decisions, without_groups)
+    summary = report(assessments, files, run=run_info(selection, decisions, started=started))
     return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
+
+
+def _tell_undecided(decisions: Decisions, hosts: Sequence[str]) -> None:
+    """Say on standard error which decisions go by groups that the snapshots of some hosts do not name."""
+    from hardener.decisions.apply import by_groups
+    from hardener.reports.wording import first
+
+    if hosts and (decided := by_groups(decisions)):
+        names = line(", ".join(first(hosts, _NAMED)))
+        click.echo(
+            f"{', '.join(first(decided, _NAMED))}: by groups, which the snapshots of {names} do not name:"
+            " not applied there (name hosts, or collect through Ansible)",
+            err=True,
+        )
 
 
 def _load(paths: tuple[Path, ...]) -> Iterator[Snapshot]:

@@ -9,9 +9,11 @@ import click
 
 from hardener.cli.common import (
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
+    decision_options,
     exit_zero_option,
     fleet_options,
     home_option,
@@ -25,6 +27,7 @@ from hardener.errors import ExitCode
 @click.command(short_help="Audit hosts; changes nothing.")
 @fleet_options
 @selection_options
+@decision_options
 @report_options
 @click.option(
     "--snapshots",
@@ -41,6 +44,7 @@ def audit(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     files: ReportFiles,
     snapshots: Path | None,
     home: Path,
@@ -62,16 +66,19 @@ def audit(
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     plain = conversation.verbose
     with (
         turn(home, hosts, changing=False),
         Recorder(home, hosts, selection) as recorder,
-        audited(fleet, selection, snapshots=snapshots, recorder=recorder, plain=plain) as assessments,
+        audited(
+            fleet, selection, decisions, snapshots=snapshots, recorder=recorder, plain=plain
+        ) as assessments,
     ):
         from hardener.cli.reporting import exit_code, report, run_info  # loaded while Ansible started
 
-        run = run_info(selection, started=started, ansible_version=ansible_version())
+        run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
         past = recorder.past(run) if files.look_back else None
         summary = report(assessments, files, run=run, past=past)
         code = exit_code(summary.counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +20,14 @@ if TYPE_CHECKING:
     from hardener.cli.common import Selection
     from hardener.cli.recording import Recorder
     from hardener.fleet import Fleet, Run
-    from hardener.model import Assessment
+    from hardener.model import Assessment, Decisions
 
 
 @contextmanager
 def audited(
     fleet: Fleet,
     selection: Selection,
+    decisions: Decisions | None,
     *,
     snapshots: Path | None,
     recorder: Recorder | None = None,
@@ -41,6 +41,7 @@ def audited(
     Args:
         fleet: the hosts.
         selection: which controls count.
+        decisions: the waivers and attestations that are applied.
         snapshots: where the snapshots are kept; None keeps none.
         recorder: what the snapshots are recorded with.
         label: what the audit is called on standard error.
@@ -51,7 +52,8 @@ def audited(
         fleet.run("audit", variables={"collect_dest": str(folder)}) as run,
     ):
         with Progress(label, last="collect", plain=plain) as progress:
-            assessments = _judge(run, selection, progress, recorder=recorder, keep=snapshots is not None)
+            keep = snapshots is not None
+            assessments = _judge(run, selection, decisions, progress, recorder=recorder, keep=keep)
         yield assessments
 
 
@@ -75,7 +77,13 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
 
 
 def _judge(
-    run: Run, selection: Selection, progress: Progress, *, recorder: Recorder | None, keep: bool
+    run: Run,
+    selection: Selection,
+    decisions: Decisions | None,
+    progress: Progress,
+    *,
+    recorder: Recorder | None,
+    keep: bool,
 ) -> list[Assessment]:
     """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
     # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
@@ -90,14 +98,20 @@ def _judge(
         if isinstance(event, TaskResult) and event.action == "collect" and "snapshot" in event.data:
             path = Path(event.data["snapshot"])
             try:
-                assessment = assess(Snapshot.load(path), controls, benchmark=selection.benchmark)
+                judged[event.host] = assess(
+                    Snapshot.load(path),
+                    controls,
+                    benchmark=selection.benchmark,
+                    host=event.host,  # who the inventory says it is, whatever the document says
+                    decisions=decisions,
+                )
             except HardenerError as error:
-                assessment = unreachable(event.host, str(error), controls, benchmark=selection.benchmark)
+                judged[event.host] = unreachable(
+                    event.host, str(error), controls, benchmark=selection.benchmark
+                )
             else:
                 if recorder:
                     recorder.keep(event.host, path)
-            # The host is who the inventory says, whatever the document says.
-            judged[event.host] = dataclasses.replace(assessment, host=event.host)
             if not keep:
                 path.unlink()
     return [

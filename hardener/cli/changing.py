@@ -13,7 +13,7 @@ from hardener.cli.recording import Recorder
 from hardener.cli.reporting import exit_code, report, report_difference, run_info
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Decisions, Status
 from hardener.plan import Plan
 from hardener.reports.interface import RunInfo
 from hardener.reports.planfile import Reviewed
@@ -31,6 +31,7 @@ def change(
     before: Sequence[Assessment],
     now: Sequence[Assessment] | None = None,
     started: datetime,
+    decisions: Decisions | None,
     earlier: RunInfo | None = None,
     so_far: ExitCode = ExitCode.COMPLIANT,
     reviewed: Mapping[str, Reviewed] | None = None,
@@ -49,6 +50,7 @@ def change(
         before: what the result is compared with.
         now: what the plans were made from, where something was changed since ``before``.
         started: when the run began.
+        decisions: the waivers and attestations that are applied.
         earlier: what ``before`` was recorded as; it is recorded here where it was not.
         so_far: how it went until now.
         reviewed: plans that somebody has reviewed; a host refuses what is not exactly that.
@@ -57,7 +59,7 @@ def change(
     version = ansible_version()
     changing = bool(plans) and not changes.check
     if earlier is None:
-        earlier = run_info(selection, started=started, ansible_version=version)
+        earlier = run_info(selection, decisions, started=started, ansible_version=version)
         if changing:  # whatever becomes of this process, it is known how the hosts were
             record_before(recorder, verb, earlier, before)
     result = apply(
@@ -72,7 +74,7 @@ def change(
     tell_left(result.outlooks)
 
     def end(found: Sequence[Assessment]) -> ExitCode:
-        run = run_info(selection, started=started, ansible_version=version)
+        run = run_info(selection, decisions, started=started, ansible_version=version)
         past = recorder.past(run) if files.look_back else None
         if found is before:
             counts: Mapping[Status, int] = report(found, files, run=run, past=past).counts
@@ -84,8 +86,15 @@ def change(
 
     if not changing:
         return end(before if now is None else now)
-    kept = changes.kept("after")
-    again = audited(fleet, selection, snapshots=kept, recorder=recorder, label="audit again", plain=plain)
+    again = audited(
+        fleet,
+        selection,
+        decisions,
+        snapshots=changes.kept("after"),
+        recorder=recorder,
+        label="audit again",
+        plain=plain,
+    )
     with again as after:
         return end(after)
 

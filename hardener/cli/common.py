@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from hardener import catalogue
 from hardener.errors import HardenerError
 from hardener.model import Impact
 from hardener.reports.formats import FORMATS, Format
+from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
-    from hardener.model import Control
+    from hardener.model import Control, Decisions
     from hardener.reports.interface import Report, RunInfo
     from hardener.reports.past import Past
 
@@ -140,6 +142,35 @@ class ReportFiles:
     def _chosen(self) -> tuple[tuple[Format, Path], ...]:
         short = ((FORMATS["junit"], self.junit), (FORMATS["json"], self.json))
         return (*((each, path) for each, path in short if path), *self.report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFiles:
+    """Where people wrote down what they decided; without a name the files beside the inventory."""
+
+    waivers: Path | None = None
+    attestations: Path | None = None
+
+    def read(self, today: date, *, inventory: str = "") -> Decisions | None:
+        """The waivers and attestations; None where there is no file of them.
+
+        Args:
+            today: the day by which they count, in UTC.
+            inventory: beside which the files are looked for that nobody named; said on standard error.
+
+        Raises:
+            HardenerError: a file cannot be read, or a slip in it; names file, line and key.
+        """
+        from hardener.decisions.files import ATTESTATIONS, WAIVERS, beside, read_decisions
+
+        waivers, attestations = self.waivers, self.attestations
+        if waivers is None and (waivers := beside(inventory, WAIVERS)):
+            click.echo(f"waivers: {line(str(waivers))}", err=True)
+        if attestations is None and (attestations := beside(inventory, ATTESTATIONS)):
+            click.echo(f"attestations: {line(str(attestations))}", err=True)
+        if waivers is None and attestations is None:
+            return None
+        return read_decisions(waivers, attestations, today=today)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,6 +330,24 @@ report_options = _group(
         callback=_chosen_formats,
         metavar="FORMAT=PATH",
         help=f"Write a report; repeatable. Formats: {', '.join(FORMATS)}.",
+    ),
+)
+
+decision_options = _group(
+    "decided",
+    DecisionFiles,
+    click.option(
+        "--waivers",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Failing controls that are accepted for a while.  [default: waivers.yml beside the inventory]",
+    ),
+    click.option(
+        "--attestations",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="What people say of controls that only a person can decide."
+        "  [default: attestations.yml beside the inventory]",
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ import click
 from hardener.cli.common import (
     Changes,
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
     change_options,
+    decision_options,
     fleet_options,
     home_option,
     report_options,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="The run to hold against.  [default: the baseline of the inventory, else its last complete run]",
 )
+@decision_options
 @click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")
 @change_options
 @report_options
@@ -46,6 +50,7 @@ def drift(
     *,
     hosts: FleetOptions,
     against: str,
+    decided: DecisionFiles,
     remediate: bool,
     changes: Changes,
     files: ReportFiles,
@@ -80,12 +85,13 @@ def drift(
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
-    changing = remediate and not changes.check
+    started = datetime.now(UTC)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     with (
         Notification((notify_command, notify_url), hosts.inventory) as told,
-        turn(home, hosts, changing=changing),
+        turn(home, hosts, changing=remediate and not changes.check),
     ):
+        decisions = decided.read(started.date(), inventory=hosts.inventory)
         before = reference(History(home), hosts.inventory, against)
         selection = Selection(
             benchmark=before.info.benchmark, level=before.record.level, only=before.record.only
@@ -96,6 +102,8 @@ def drift(
                 selection,
                 files,
                 recorder,
+                decisions=decisions,
+                started=started,
                 before=before,
                 limited=bool(hosts.limit),
                 plain=conversation.verbose,

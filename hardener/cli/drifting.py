@@ -6,11 +6,11 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from hardener.cli.auditing import audited
 from hardener.cli.common import Changes, ReportFiles, Selection
-from hardener.cli.hardening import SEVERITY, announce, apply, tell_left
+from hardener.cli.hardening import SEVERITY, announce, apply, tell_left, tell_withheld
 from hardener.cli.moving import called, measure
 from hardener.cli.recording import Recorder
 from hardener.cli.reporting import run_info
@@ -18,7 +18,7 @@ from hardener.drift import Drift
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, identify
 from hardener.history import History, StoredRun
-from hardener.model import Assessment
+from hardener.model import Assessment, Decisions
 from hardener.plan import Plan, plan
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.terminal import console, show_drift
@@ -65,6 +65,8 @@ class Watch:
         selection: which controls count.
         files: which reports are written.
         recorder: records what was found.
+        decisions: the waivers and attestations that are applied.
+        started: when the run began.
         before: the earlier run.
         limited: only some hosts of the inventory are looked at.
         plain: no live progress.
@@ -82,6 +84,8 @@ class Watch:
         files: ReportFiles,
         recorder: Recorder,
         *,
+        decisions: Decisions | None,
+        started: datetime,
         before: StoredRun,
         limited: bool,
         plain: bool,
@@ -93,7 +97,8 @@ class Watch:
         self.before = before
         self._limited = limited
         self._plain = plain
-        self._started = datetime.now(UTC)
+        self._decisions = decisions
+        self._started = started
         self.found: Drift | None = None
         self.left: Drift | None = None
         self.run_id = ""
@@ -129,6 +134,7 @@ class Watch:
         return audited(
             self._fleet,
             self._selection,
+            self._decisions,
             snapshots=changes.kept(when),
             recorder=self._recorder,
             label="audit" if when == "before" else "audit again",
@@ -153,7 +159,9 @@ class Watch:
         show_drift(moved, console(sys.stdout), title=title, files=self._files.named() if last else {})
 
     def _run(self) -> RunInfo:
-        return run_info(self._selection, started=self._started, ansible_version=ansible_version())
+        return run_info(
+            self._selection, self._decisions, started=self._started, ansible_version=ansible_version()
+        )
 
 
 def _plans(found: Sequence[Assessment], moved: Drift) -> list[Plan]:
@@ -161,8 +169,10 @@ def _plans(found: Sequence[Assessment], moved: Drift) -> list[Plan]:
     plans = []
     for assessment in found:
         drifted = moved.drifted.get(assessment.host, set())
-        findings = tuple(each for each in assessment.findings if each.control.slug in drifted)
-        plans.append(plan(dataclasses.replace(assessment, findings=findings)))
+        # What is waived is looked at too: nothing that repairs it may be done for another's sake.
+        findings = (each for each in assessment.findings if each.waived or each.control.slug in drifted)
+        plans.append(plan(dataclasses.replace(assessment, findings=tuple(findings))))
+    tell_withheld(plans)
     return [each for each in plans if each.steps]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hardener.evidence import RunEvidence, Verified
     from hardener.evidence.reassess import Reassessed
     from hardener.history import StoredRun
+    from hardener.reports.interface import RunInfo
 
 _LEDGER = "ledger.ndjson"
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -143,8 +144,17 @@ def _evidence(run: StoredRun) -> RunEvidence:
         assessments=run.assessments,
         snapshots=run.snapshots,
         inventory=record.inventory_digest,
+        declared=_declared(run.info),
         selection={"limit": record.limit, "level": record.level, "only": list(record.only)},
     )
+
+
+def _declared(info: RunInfo) -> dict[str, bytes]:
+    """What people had decided, as they wrote it."""
+    if info.decisions is None:
+        return {}
+    texts = {"waivers": info.decisions.waivers_text, "attestations": info.decisions.attestations_text}
+    return {what: text.encode() for what, text in texts.items() if text}
 
 
 def _told(verified: Verified) -> Iterator[str]:

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hardener.cli.common import (
     Changes,
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
     change_options,
+    decision_options,
     fleet_options,
     home_option,
     report_options,
     selection_options,
     verbose_option,
 )
-from hardener.errors import ExitCode
+from hardener.errors import ExitCode, HardenerError
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.plan import Plan
+    from hardener.reports.planfile import Reviewed
 
 
 @click.command(short_help="Change what fails, prove it by a second audit.")
 @fleet_options
 @selection_options
+@decision_options
 @change_options
 @click.option(
     "--plan",
@@ -43,6 +53,7 @@ def harden(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     changes: Changes,
     plan_file: Path | None,
     files: ReportFiles,
@@ -63,7 +74,7 @@ def harden(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.changing import change
-    from hardener.cli.hardening import announce
+    from hardener.cli.hardening import announce, tell_withheld
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.turn import turn
@@ -75,14 +86,18 @@ def harden(
     reviewed = planfile.load(plan_file) if plan_file else None
     started = datetime.now(UTC)
     plain = conversation.verbose
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
     with turn(home, hosts, changing=not changes.check), Recorder(home, hosts, selection) as recorder:
         kept = changes.kept("before")
-        with audited(fleet, selection, snapshots=kept, recorder=recorder, plain=plain) as before:
+        with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
             plans = list(map(plan, before))
+            tell_withheld(plans)
+            _refuse_waived(plans, reviewed or {})
             plans = [
                 each for each in plans if (each.host in reviewed if reviewed is not None else each.steps)
             ]
+            _see_all_there(reviewed or {}, plans, limit=hosts.limit)
             announce(plans)
         return change(
             fleet,
@@ -94,6 +109,37 @@ def harden(
             verb="harden",
             before=before,
             started=started,
+            decisions=decisions,
             reviewed=reviewed,
             plain=plain,
+        )
+
+
+def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> None:
+    """Refuse a reviewed plan that would repair what has been waived since.
+
+    Raises:
+        HardenerError: it would; names host and variable.
+    """
+    for plan in plans:
+        variables = reviewed[plan.host].variables if plan.host in reviewed else {}
+        for role, variable in plan.waived:
+            if variable in variables.get(role, ()):
+                raise HardenerError(
+                    f"{line(plan.host)}: the plan would repair by {variable} what is waived",
+                    hint="make it anew: `hardener plan --json`",
+                )
+
+
+def _see_all_there(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:
+    """See that no host of a reviewed plan is passed over, but for those that were left out on purpose.
+
+    Raises:
+        HardenerError: one is.
+    """
+    missing = sorted(reviewed.keys() - {plan.host for plan in plans})
+    if missing and not limit:
+        raise HardenerError(
+            f"the plan is for hosts that the inventory does not have: {line(', '.join(missing))}",
+            hint="--limit applies it to some of its hosts",
         )

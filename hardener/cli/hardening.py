@@ -57,10 +57,26 @@ def announce(plans: Sequence[Plan]) -> None:
         steps = ", ".join(f"{role} ({count} failing)" for role, count in failing.items())
         alike.setdefault(steps, []).append(line(plan.host))
     for what, hosts in alike.items():
-        more = f" and {len(hosts) - _HOSTS_NAMED} more" if len(hosts) > _HOSTS_NAMED else ""
-        click.echo(f"plan: {', '.join(hosts[:_HOSTS_NAMED])}{more}: {what}", err=True)
+        click.echo(f"plan: {_listed(hosts)}: {what}", err=True)
     if not plans:
         click.echo("plan: nothing fails that a role remediates", err=True)
+
+
+def tell_withheld(plans: Sequence[Plan]) -> None:
+    """Say on standard error what is not repaired for the sake of what is waived."""
+    alike: dict[str, list[str]] = {}
+    for plan in plans:
+        for each in plan.withheld:
+            slugs = ", ".join(finding.control.slug for finding in each.step.findings)
+            what = f"left alone: {slugs} ({each.step.variable}): {line(each.reason, 600)}"
+            alike.setdefault(what, []).append(line(plan.host))
+    for what, hosts in alike.items():
+        click.echo(f"plan: {_listed(hosts)}: {what}", err=True)
+
+
+def _listed(hosts: Sequence[str]) -> str:
+    more = f" and {len(hosts) - _HOSTS_NAMED} more" if len(hosts) > _HOSTS_NAMED else ""
+    return f"{', '.join(hosts[:_HOSTS_NAMED])}{more}"
 
 
 def apply(
@@ -88,9 +104,10 @@ def apply(
         return Hardened()
     variables = {**bounds, "harden_plan": {plan.host: plan.variables for plan in plans}}
     if reviewed is not None:
-        variables["harden_plan"] = {host: each.variables for host, each in reviewed.items()}
+        chosen = {host: reviewed[host] for host in (plan.host for plan in plans)}
+        variables["harden_plan"] = {host: each.variables for host, each in chosen.items()}
         variables["harden_reviewed"] = {
-            host: {"digest": each.digest, "allow": each.allow.value} for host, each in reviewed.items()
+            host: {"digest": each.digest, "allow": each.allow.value} for host, each in chosen.items()
         }
     hosts = tuple(plan.host for plan in plans)
     answers: dict[str, TaskResult] = {}
@@ -119,9 +136,7 @@ def apply(
             for host in hosts
             if not outcomes[host].ended_well and not _nothing_possible(answers.get(host))
         ),
-        rolled_back=frozenset(
-            host for host, answer in answers.items() if answer.data.get("outcome") in _ROLLED_BACK
-        ),
+        rolled_back=frozenset(host for host, answer in answers.items() if rolled_back(answer)),
     )
 
 
@@ -137,6 +152,11 @@ def _nothing_possible(answer: TaskResult | None) -> bool:
     return (
         answer is not None and answer.data.get("outcome") == "refused" and bool(answer.data.get("documents"))
     )
+
+
+def rolled_back(answer: TaskResult) -> bool:
+    """Whether a transaction was taken back, or will be."""
+    return answer.data.get("outcome") in _ROLLED_BACK
 
 
 def tell(event: TaskResult, progress: Progress) -> None:
@@ -156,3 +176,5 @@ def tell_left(outlooks: Sequence[Outlook]) -> None:
                 slugs = ", ".join(finding.control.slug for finding in decision.step.findings)
                 what = f"{_LEFT[decision.fate]} ({decision.impact}): {slugs}"
                 click.echo(f"{line(each.host)}: {what}: {line(decision.reason, 2000)}", err=True)
+        for left in each.left:
+            click.echo(f"{line(each.host)}: {line(left)}", err=True)

@@ -11,9 +11,11 @@ import click
 
 from hardener.cli.common import (
     Conversation,
+    DecisionFiles,
     FleetOptions,
     Selection,
     allow_option,
+    decision_options,
     fleet_options,
     require_writable,
     selection_options,
@@ -26,6 +28,7 @@ from hardener.model import Impact, Status
 @click.command(short_help="Say what hardening would change and cost; change nothing.")
 @fleet_options
 @selection_options
+@decision_options
 @allow_option
 @click.option(
     "--json",
@@ -41,6 +44,7 @@ def plan(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     allow: Impact | None,
     json_file: Path | None,
 ) -> ExitCode:
@@ -68,8 +72,9 @@ def plan(
     if json_file:
         require_writable(json_file)
     plain = conversation.verbose
+    decisions = decided.read(datetime.now(UTC).date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
-    with audited(fleet, selection, snapshots=None, plain=plain) as assessments:
+    with audited(fleet, selection, decisions, snapshots=None, plain=plain) as assessments:
         plans = {assessment.host: plan_of(assessment) for assessment in assessments}
     bounds = {"converge_allow": allow.value} if allow else {}
     asked = [each for each in plans.values() if each.steps]

@@ -12,10 +12,12 @@ import click
 from hardener.cli.common import (
     Changes,
     Conversation,
+    DecisionFiles,
     FleetOptions,
     ReportFiles,
     Selection,
     change_options,
+    decision_options,
     fleet_options,
     home_option,
     report_options,
@@ -36,6 +38,7 @@ _WITHOUT = ("none", "not answering")
 @click.command(short_help="Make bare hosts hardened Docker hosts.")
 @fleet_options
 @selection_options
+@decision_options
 @change_options
 @report_options
 @home_option
@@ -46,6 +49,7 @@ def provision(
     *,
     hosts: FleetOptions,
     selection: Selection,
+    decided: DecisionFiles,
     changes: Changes,
     files: ReportFiles,
     home: Path,
@@ -63,7 +67,7 @@ def provision(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
     from hardener.cli.changing import change, record_before
-    from hardener.cli.hardening import announce
+    from hardener.cli.hardening import announce, tell_withheld
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.reporting import run_info
@@ -73,21 +77,24 @@ def provision(
 
     started = datetime.now(UTC)
     plain = conversation.verbose
+    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
     with turn(home, hosts, changing=not changes.check), Recorder(home, hosts, selection) as recorder:
         kept = changes.kept("before")
-        with audited(fleet, selection, snapshots=kept, recorder=recorder, plain=plain) as before:
+        with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
             without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
         installing = bool(without) and not changes.check
-        earlier = run_info(selection, started=started, ansible_version=ansible_version())
+        earlier = run_info(selection, decisions, started=started, ansible_version=ansible_version())
         if installing:
             record_before(recorder, "provision", earlier, before)
-        failed = _install(fleet, without, changes, plain=plain) if without else False
+        installed = _install(fleet, without, changes, plain=plain) if without else ExitCode.COMPLIANT
         now: Sequence[Assessment] | None = None
         if installing:
-            with audited(fleet, selection, snapshots=None, recorder=recorder, plain=plain) as now:
+            with audited(fleet, selection, decisions, snapshots=None, recorder=recorder, plain=plain) as now:
                 pass
-        plans = [each for each in map(plan, before if now is None else now) if each.steps]
+        made = list(map(plan, before if now is None else now))
+        tell_withheld(made)
+        plans = [each for each in made if each.steps]
         announce(plans)
         return change(
             fleet,
@@ -100,19 +107,21 @@ def provision(
             before=before,
             now=now,
             started=started,
+            decisions=decisions,
             earlier=earlier if installing else None,
-            so_far=ExitCode.INCOMPLETE if failed else ExitCode.COMPLIANT,
+            so_far=installed,
             plain=plain,
         )
 
 
-def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> bool:
-    """Have an engine on these hosts; the answer says whether one of them has none for all that."""
+def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> ExitCode:
+    """Have an engine on these hosts; the answer is worse than compliant where one has none for all that."""
     from hardener.cli.diffs import render
-    from hardener.cli.hardening import tell
+    from hardener.cli.hardening import rolled_back, tell
     from hardener.cli.progress import Progress
     from hardener.fleet import Hosts, State, TaskResult
 
+    code = ExitCode.COMPLIANT
     click.echo(f"install: {', '.join(map(line, hosts))}", err=True)
     variables = {**changes.bounds, "provision_hosts": list(hosts), "harden_plan": {}}
     with (
@@ -125,8 +134,12 @@ def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: boo
                 continue
             if event.action == "converge" and event.state is State.CHANGED:
                 tell(event, progress)
+            if event.action == "converge" and rolled_back(event):
+                code = ExitCode.ROLLED_BACK
             if changes.diff:
                 progress.clear()
                 for text in render(event.host, event.data.get("diff")):
                     click.echo(text)
-    return any(not run.outcomes[host].ended_well for host in hosts)
+    if code is ExitCode.COMPLIANT and not all(run.outcomes[host].ended_well for host in hosts):
+        return ExitCode.INCOMPLETE
+    return code

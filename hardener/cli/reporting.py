@@ -11,7 +11,7 @@ from uuid import uuid4
 from hardener import __version__, catalogue
 from hardener.cli.common import ReportFiles, Selection
 from hardener.errors import ExitCode
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Decisions, Status
 from hardener.reports.compare import Comparison, compare
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
@@ -34,7 +34,7 @@ def report(
     """Write the reports that were asked for, and show on standard output what they count."""
     summary = Summary()
     write_reports(summary.watch(assessments), files.reports(run, past))
-    show_summary(summary, console(sys.stdout), files=files.named())
+    show_summary(summary, console(sys.stdout), files=files.named(), decisions=run.decisions)
     return summary
 
 
@@ -61,11 +61,17 @@ def report_difference(
     write_reports(after, files.reports(run, past))
     comparison = compare(before, after)
     more = {f"{name} before": path for name, path in files.before().named().items()}
-    show_comparison(comparison, console(sys.stdout), files=files.named() | more)
+    show_comparison(comparison, console(sys.stdout), files=files.named() | more, decisions=run.decisions)
     return comparison
 
 
-def run_info(selection: Selection, *, started: datetime, ansible_version: str = "") -> RunInfo:
+def run_info(
+    selection: Selection,
+    decisions: Decisions | None,
+    *,
+    started: datetime,
+    ansible_version: str = "",
+) -> RunInfo:
     """What the reports say about an audit that ends now."""
     return RunInfo(
         run_id=str(uuid4()),
@@ -75,6 +81,7 @@ def run_info(selection: Selection, *, started: datetime, ansible_version: str = 
         ansible_version=ansible_version,
         started=started,
         ended=datetime.now(UTC),
+        decisions=decisions,
     )
 
 

@@ -70,8 +70,9 @@ def _reads(options: Mapping[str, Any]) -> Iterator[Path]:
     inventory = Path(options["inventory"])
     if "," not in options["inventory"] or inventory.exists():
         yield inventory.resolve()
-    if file := options["vault_password_file"]:
-        yield file.resolve()
+    for key in ("vault_password_file", "waivers", "attestations"):
+        if file := options[key]:
+            yield file.resolve()
 
 
 def _writes(options: Mapping[str, Any], *, make: bool) -> Iterator[Path]:

@@ -12,15 +12,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
+from hardener.decisions.document import DocumentError
+from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
 from hardener.evidence.manifest import Host, Run
 from hardener.evidence.refusal import Refused
-from hardener.model import Assessment, Control
+from hardener.model import Assessment, Control, Decisions
 from hardener.reports.formats import FORMATS
+from hardener.reports.interface import Report
 from hardener.snapshot import Snapshot
 from hardener.text import line, scalar
 
@@ -60,15 +64,27 @@ class Reassessment:
         self._writer = "" if run.exporter == __version__ else run.exporter
         self._controls = _controls(run)
         self._reported = _Reported(self._name(_LINES.file))
-        self._reports = {self._name(each.file): each.report(run.info) for each in FORMATS.values()}
-        self._written = {name: hashlib.sha256() for name in self._reports}
+        self._declared: dict[str, bytes] = {}
+        self._decisions: Decisions | None = None
+        self._reports: dict[str, Report] = {}
+        self._written = {self._name(each.file): hashlib.sha256() for each in FORMATS.values()}
         self._waiting = iter(run.hosts)
         self._differences = 0
-        for name in (*self._reports, *(host.snapshot for host in run.hosts if host.snapshot)):
+        for name in (*self._written, *(host.snapshot for host in run.hosts if host.snapshot)):
             if name not in sums:
                 raise Refused(name, "missing: the manifest's run needs it")
-        for name, report in self._reports.items():
-            self._write(name, report.begin())
+        for what, digest in run.declared.items():
+            if sums.get(name := f"{self.declared_folder}{what}.yml") != digest:
+                raise Refused(name, "missing, or not what the manifest's run was judged by")
+
+    @property
+    def declared_folder(self) -> str:
+        """Where the files are that people wrote for the run."""
+        return f"{self._run.folder}/declared/"
+
+    def declared(self, name: str, document: bytes) -> None:
+        """Take what people had decided; it comes before every snapshot."""
+        self._declared[name.removeprefix(self.declared_folder).removesuffix(".yml")] = document
 
     def watch(self, name: str) -> Callable[[bytes], None] | None:
         """What takes the pieces of a file while its hash is computed; None where nobody needs them."""
@@ -80,6 +96,7 @@ class Reassessment:
         Raises:
             Refused: its findings are not what the reports say, or this is not the next host's.
         """
+        self._begin()
         for host in self._waiting:
             if host.snapshot == name:
                 self._compare(host, document)
@@ -95,6 +112,7 @@ class Reassessment:
         Raises:
             Refused: it is not so.
         """
+        self._begin()
         for host in self._waiting:
             self._compare(host, None)
         self._reported.finish()
@@ -106,6 +124,22 @@ class Reassessment:
                 if digest.hexdigest() != self._sums[name]:
                     raise Refused(name, "not what the snapshots in the bundle give")
         return Reassessed(self._run.info.run_id, self._judge, self._writer, self._differences)
+
+    def _begin(self) -> None:
+        """Begin the reports, when all is known that is said before the first host."""
+        if self._reports:
+            return
+        info = self._run.info
+        folder = self.declared_folder.rstrip("/")
+        day = info.started.astimezone(UTC).date()
+        try:
+            self._decisions = stored_decisions(self._declared, name=folder, today=day)
+        except DocumentError as error:
+            raise Refused(folder, f"{error.problems[0].at(error.path)}") from None
+        said = dataclasses.replace(info, decisions=self._decisions)
+        self._reports = {self._name(each.file): each.report(said) for each in FORMATS.values()}
+        for name, report in self._reports.items():
+            self._write(name, report.begin())
 
     def _name(self, file: str) -> str:
         return f"{self._run.folder}/reports/{file}"
@@ -139,9 +173,13 @@ class Reassessment:
             snapshot = Snapshot.parse(document, name=host.snapshot)
         except HardenerError as error:
             raise Refused(host.snapshot, error.message) from None
-        # The host is who the inventory says, whatever the document says.
-        judged = assess(snapshot, self._controls, benchmark=benchmark)
-        return dataclasses.replace(judged, host=host.name)
+        return assess(
+            snapshot,
+            self._controls,
+            benchmark=benchmark,
+            host=host.name,  # who the inventory says it is, whatever the document says
+            decisions=self._decisions,
+        )
 
 
 class _Reported:

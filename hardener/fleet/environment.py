@@ -21,14 +21,21 @@ _FORKS_A_CORE = 4
 _MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
 _MAX_FORKS = 100
 
-# Variable -> sections and key of ansible.cfg.
+# What people decided lies beside the hosts it is about, as group_vars do; it names no hosts.
+_NO_INVENTORY = r"^(waivers\.ya?ml|attestations(\.ya?ml)?)$"
+
+# Variable -> where ansible.cfg says it: section and key.
 _IN_CONFIGURATION = {
-    "ANSIBLE_FORKS": (("defaults",), "forks"),
-    "ANSIBLE_HOME": (("defaults",), "home"),
-    "ANSIBLE_HOST_PATTERN_MISMATCH": (("inventory",), "host_pattern_mismatch"),
-    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": (("inventory",), "any_unparsed_is_failed"),
-    "ANSIBLE_PIPELINING": (("connection", "ssh_connection"), "pipelining"),
-    "ANSIBLE_SSH_CONTROL_PATH_DIR": (("ssh_connection",), "control_path_dir"),
+    "ANSIBLE_FORKS": (("defaults", "forks"),),
+    "ANSIBLE_HOME": (("defaults", "home"),),
+    "ANSIBLE_HOST_PATTERN_MISMATCH": (("inventory", "host_pattern_mismatch"),),
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": (("inventory", "any_unparsed_is_failed"),),
+    "ANSIBLE_INVENTORY_IGNORE_REGEX": (
+        ("inventory", "ignore_patterns"),
+        ("defaults", "inventory_ignore_patterns"),
+    ),
+    "ANSIBLE_PIPELINING": (("connection", "pipelining"), ("ssh_connection", "pipelining")),
+    "ANSIBLE_SSH_CONTROL_PATH_DIR": (("ssh_connection", "control_path_dir"),),
 }
 
 
@@ -47,6 +54,7 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
         # Hosts that are silently left out of an audit are worse than an error.
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_INVENTORY_IGNORE_REGEX": _NO_INVENTORY,
         "ANSIBLE_PIPELINING": "True",
     }
     if not _can_be_made(_expanded("~/.ansible")):
@@ -106,8 +114,7 @@ def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
 
 
 def _is_configured(name: str, configuration: RawConfigParser) -> bool:
-    sections, key = _IN_CONFIGURATION.get(name, ((), ""))
-    return any(configuration.has_option(section, key) for section in sections)
+    return any(configuration.has_option(section, key) for section, key in _IN_CONFIGURATION.get(name, ()))
 
 
 def _expanded(path: str) -> Path:

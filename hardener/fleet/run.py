@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -180,7 +180,7 @@ class Run:
             if self._echo:
                 self._echo(text)
         self._queue.put(raw)
-        return self._artifacts is not None
+        return self._artifacts is not None and not _holds_variables(raw)
 
     def _ident(self) -> str:
         """A name for this run's artifacts that is not taken."""
@@ -211,6 +211,12 @@ class Run:
         finally:  # whatever is left, and however often Ctrl-C is pressed
             self._cancelled.set()
             self._thread.join()
+
+
+def _holds_variables(raw: Mapping[str, Any]) -> bool:
+    """Whether an event repeats what a site has set: a token in log options has no place among artifacts."""
+    action = (raw.get("event_data") or {}).get("resolved_action")
+    return raw.get("event") == "runner_on_ok" and action == "ansible.builtin.set_fact"
 
 
 class _End:

@@ -17,9 +17,6 @@ _POINTS = 120  # of a trend; more is no more to see
 def past(history: History, run: RunRecord, *, before: int | None = None) -> Past | None:
     """The runs before one; None where it is the first of its kind.
 
-    Runs are of a kind when inventory, limit, benchmark, level and controls are the same: others would show
-    what was looked at, not what moved.
-
     Args:
         history: where runs are kept.
         run: the one that is reported.
@@ -31,7 +28,7 @@ def past(history: History, run: RunRecord, *, before: int | None = None) -> Past
     alike = (
         each
         for each in history.runs()
-        if (before is None or each.number < before) and _kind(each.record) == _kind(run)
+        if (before is None or each.number < before) and each.record.kind == run.kind
     )
     found = list(islice(alike, _POINTS))
     if not found:
@@ -60,10 +57,6 @@ class _Before:
             return self._run.assessment(host)
         skipped, self._next = place - self._next, place + 1
         return next(islice(self._rest, skipped, None), None)
-
-
-def _kind(run: RunRecord) -> tuple[object, ...]:
-    return (run.inventory, run.limit, run.info.benchmark, run.level, sorted(run.only))
 
 
 def _point(run: StoredRun) -> Point:

@@ -34,6 +34,11 @@ class RunRecord:
     level: int = 2
     only: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What was looked at: runs of one kind show what moved, others would show what was looked at."""
+        return (self.inventory, self.limit, self.info.benchmark, self.level, *sorted(self.only))
+
 
 class StoredRun:
     """A finished run. Its hosts are read when they are asked for.

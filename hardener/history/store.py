@@ -103,13 +103,10 @@ class History:
 
     def series(self, run: StoredRun, most: int) -> list[StoredRun]:
         """A run and those before it over the same inventory by the same controls, the oldest first."""
-
-        def what(each: StoredRun) -> object:
-            record = each.record
-            return record.inventory, record.limit, record.info.benchmark, record.level, record.only
-
-        earlier = (each for each in self.runs() if each.number <= run.number and what(each) == what(run))
-        return list(islice(earlier, most))[::-1]
+        alike = (
+            each for each in self.runs() if each.number <= run.number and each.record.kind == run.record.kind
+        )
+        return list(islice(alike, most))[::-1]
 
     def baseline(self, inventory: str) -> StoredRun | None:
         """The run that drift of an inventory is measured against, where somebody has chosen one."""

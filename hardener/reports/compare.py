@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Control, Finding, Status, Verdict
+from hardener.reports.decisions import Tally
 from hardener.reports.summary import SEVERITIES
 from hardener.reports.wording import section_name
 from hardener.text import line
@@ -66,6 +67,7 @@ class Comparison:
         self.before: Counter[Status] = Counter()
         self.after: Counter[Status] = Counter()
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
+        self.decided = Tally()  # of the later ones
         self.not_compared: list[tuple[str, str]] = []  # host, why
         self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
         self._changes: dict[tuple[str, Status, Status], Change] = {}
@@ -82,6 +84,7 @@ class Comparison:
         pairs = list(_pairs(before, after))
         self.hosts += 1
         self.first = self.first or after
+        self.decided.add(after)
         self.benchmark = self.benchmark or after.benchmark
         if last_run := after.facts.get("last_run"):
             self.last_runs.append((line(after.host), line(last_run)))

@@ -12,9 +12,11 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Assessment, Control, Finding
+from hardener.reports.decisions import attestation_remark, waiver_remark
 from hardener.reports.interface import Report
 from hardener.reports.wording import first, offender, section_name
 from hardener.text import line
@@ -46,12 +48,13 @@ class CsvReport(Report):
 
 def _row(cells: Iterable[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(_inert(line(cell, _CELL)) for cell in cells)
+    csv.writer(text, lineterminator="\r\n").writerow(map(_inert, cells))
     return text.getvalue()
 
 
+@lru_cache(maxsize=4096)  # most cells are the catalogue's words, on every host again
 def _inert(text: str) -> str:
-    return _FORMULA.sub(r"\1\2'", text)
+    return _FORMULA.sub(r"\1\2'", line(text, _CELL))
 
 
 def _offenders(finding: Finding) -> str:
@@ -98,4 +101,6 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "role": lambda finding, _: finding.control.remediation.role if finding.control.remediation else "",
     **{framework: _requirements(framework) for framework in FRAMEWORKS},
     **{f"{framework} by": _source(framework) for framework in FRAMEWORKS},
+    "waivers": lambda finding, _: " | ".join(map(waiver_remark, finding.waivers)),
+    "attestations": lambda finding, _: " | ".join(map(attestation_remark, finding.attestations)),
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.decisions import remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
 from hardener.reports.markup import code
@@ -28,6 +29,7 @@ _TITLE = 500  # characters; the column holds 511
 
 # What DefectDojo accepts as the host of an endpoint; a name that is none stands in the title alone.
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_LONGEST_NAME = 253  # characters, in the domain name system
 
 
 class DefectDojoReport(Report):
@@ -96,7 +98,7 @@ class DefectDojoReport(Report):
             "static_finding": False,
             "dynamic_finding": True,
         }
-        if _HOSTNAME.fullmatch(assessment.host):
+        if len(assessment.host) <= _LONGEST_NAME and _HOSTNAME.fullmatch(assessment.host):
             common["endpoints"] = [{"host": assessment.host}]
         return common
 
@@ -105,6 +107,7 @@ def _description(finding: Finding, assessment: Assessment) -> str:
     verdict = finding.verdict
     lines = [
         f"Host: {code(assessment.host)}",
+        *(f"Decided: {code(each, 1000)}" for each in remarks(finding)),
         f"Section: {section_name(finding.control, assessment.benchmark)}",
         f"Expected: {code(verdict.expected, 2000)}",
         f"Found: {code(verdict.actual, 2000)}",

@@ -24,6 +24,7 @@ from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.compare import Change, Outcome
+from hardener.reports.decisions import remarks
 from hardener.reports.figures import columns, trend
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.past import MOVES, Past, Point, Since
@@ -138,12 +139,13 @@ class HtmlReport(Report):
                 trend=self.past and trend([*self.past.points, self._point()]),
                 worst=summary.worst(),
                 unreachable=summary.unreachable,
+                notices=summary.decided.notices(self.run.decisions),
             )
         )
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
         """The number of a verdict in the page; a new one becomes part of this record."""
-        verdict = finding.verdict
+        verdict, said = finding.verdict, remarks(finding)
         record = [
             line(verdict.expected, 1000),
             line(verdict.actual, 1000),
@@ -151,10 +153,10 @@ class HtmlReport(Report):
                 [line(each.kind), line(each.name), line(each.detail)]
                 for each in verdict.offenders[:_OFFENDERS_SHOWN]
             ],
-            [line(each, 1000) for each in verdict.evidence[:_EVIDENCE_SHOWN]],
+            [*said, *(line(each, 1000) for each in verdict.evidence[:_EVIDENCE_SHOWN])],
             verdict.checked,
             len(verdict.offenders),
-            len(verdict.evidence),
+            len(said) + len(verdict.evidence),
         ]
         key = hashlib.blake2b(compact(record).encode(), digest_size=12).digest()
         number = self._verdicts.get(key)

@@ -7,6 +7,7 @@ appear whole or not at all: a full disk or an interrupted run leaves the earlier
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from hardener.errors import HardenerError
-from hardener.model import Assessment
+from hardener.model import Assessment, Decisions
 from hardener.reports.past import Past
 from hardener.text import line
 
@@ -33,6 +34,7 @@ class RunInfo:
     ansible_version: str  # "" where Ansible had no part in it (stored snapshots)
     started: datetime  # both moments with their time zone
     ended: datetime
+    decisions: Decisions | None = None  # that were applied; None where nobody gave any
 
 
 class Report(ABC):
@@ -98,18 +100,19 @@ def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
     yield from report.end()
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
+def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False) -> None:
     """Write a file that is no report of assessments, with the same care.
 
     Args:
-        path: where to.
-        text: what.
+        path: the file.
+        text: what it is to hold.
         mode: who may read it; only its owner, unless others have to.
+        shared: others may read it too, as far as they can read the one that it replaces.
 
     Raises:
         HardenerError: it cannot be written.
     """
-    output = _Output(path, mode)
+    output = _Output(path, mode=mode, shared=shared)
     try:
         output.write(text)
         output.complete()
@@ -123,13 +126,26 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def _take_over(descriptor: int, path: Path) -> None:
+    """Give an open file the mode and the owner of the one that it will replace."""
+    try:
+        known = path.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o644)
+        return
+    os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
+    with suppress(PermissionError):  # only root can
+        os.fchown(descriptor, known.st_uid, known.st_gid)
+
+
 class _Output:
     """A file that is written beside its place and moved there when it is complete.
 
-    Only its owner may read a report, as a snapshot: it tells an attacker where to begin.
+    Only its owner may read a report, as a snapshot: it tells an attacker where to begin. One that is shared
+    keeps the owner and the mode of the file that it replaces.
     """
 
-    def __init__(self, path: Path, mode: int = 0o600) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o600, shared: bool = False) -> None:
         self._path = path
         self._draft: Path | None = None
         with self._named():
@@ -141,8 +157,10 @@ class _Output:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".hardener-", suffix=".part")
             self._draft = Path(draft)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
             os.fchmod(descriptor, mode)
+            if shared:
+                _take_over(descriptor, self._path)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
 
     def write(self, text: str) -> None:
         with self._named():

@@ -13,14 +13,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from junit_xml import TestCase, TestSuite
 
-from hardener.model import Assessment, Finding, Status, Verdict
+from hardener.model import Assessment, Finding, Standing, Status, Verdict
+from hardener.reports.decisions import attestation_remark, due, in_force, remarks, waiver_remark
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.past import Past
 from hardener.reports.wording import first, offender, section_name, share
@@ -93,6 +94,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Eleme
             "catalogue_digest": run.catalogue_digest,
             "hardener_version": run.tool_version,
             "ansible_version": run.ansible_version,
+            **_decisions(run),
             **{f"host_{line(key)}": line(value) for key, value in sorted(assessment.facts.items())},
         },
     )
@@ -100,6 +102,13 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Eleme
     del element.attrib["disabled"]  # no such attribute in the schema
     element.set("time", f"{float(element.get('time', '0')):.3f}")  # at most three decimals
     return element
+
+
+def _decisions(run: RunInfo) -> dict[str, str]:
+    if not run.decisions:
+        return {}
+    digests = {f"{what}_sha256": digest for what, digest in run.decisions.digests.items()}
+    return digests | {f"due_{each.kind}_{each.decision.id}": str(each) for each in due(run.decisions)}
 
 
 def _timestamp(assessment: Assessment, run: RunInfo) -> str:
@@ -132,7 +141,10 @@ def _cases(assessment: Assessment, slug: str) -> Iterator[TestCase]:
 
 def _add_result(case: TestCase, finding: Finding) -> None:
     verdict = finding.verdict
+    said = remarks(finding)
     if verdict.status is Status.PASS:
+        if said:
+            case.stdout = _inert([f"found: {line(verdict.actual)}", *said, *_evidence(verdict)])
         return
     found = line(verdict.actual) or "no detail"  # junit-xml turns a failure without a text into a pass
     text = _text(finding)
@@ -140,30 +152,56 @@ def _add_result(case: TestCase, finding: Finding) -> None:
         case Status.FAIL:
             counted = share(verdict)
             message = f"expected {line(verdict.expected) or 'otherwise'}, found {found}"
+            message = "; ".join([*_expired(finding), message])
             case.add_failure_info(
                 line(f"{message} ({counted})" if counted else message, 600), text, "hardener.fail"
             )
         case Status.ERROR:
             case.add_error_info(found, text, "hardener.error")
         case Status.WAIVED:
-            case.add_skipped_info(f"WAIVED: {found}", text)
+            case.add_skipped_info(_waived(finding) or f"WAIVED: {found}", text)
         case Status.MANUAL:
-            case.add_skipped_info(f"MANUAL: {found}", text)
+            case.add_skipped_info(
+                "; ".join([f"MANUAL: {found}", *map(attestation_remark, finding.attestations)]), text
+            )
         case Status.NOT_APPLICABLE:
             case.add_skipped_info(f"NOT APPLICABLE: {found}", text)
-    # GitLab takes [[ATTACHMENT|path]] in there for a link to a file.
-    case.stdout = "\n".join(_evidence(verdict)).replace("[[", "[ [")
+    case.stdout = _inert(_evidence(verdict))
+
+
+def _inert(lines: Sequence[str]) -> str:
+    """Standard output without what GitLab takes for a link to a file: ``[[ATTACHMENT|path]]``."""
+    return "\n".join(lines).replace("[[", "[ [")
+
+
+def _waived(finding: Finding) -> str:
+    """``WAIVED until 2027-01-31 [W-012 by team-x]: reason``."""
+    said = "; ".join(map(waiver_remark, in_force(finding.waivers)))
+    return f"WAIVED{said.removeprefix('waived')}" if said else ""
+
+
+def _expired(finding: Finding) -> Iterator[str]:
+    """What would be waived or attested if somebody had seen to it."""
+    return (waiver_remark(each) for each in finding.waivers if each.standing is Standing.EXPIRED)
 
 
 def _text(finding: Finding) -> str:
     """What a reader needs who sees nothing but this: GitLab shows no message, Jenkins no property."""
     control, verdict = finding.control, finding.verdict
-    lines = [f"expected: {line(verdict.expected, 2000)}", f"found:    {line(verdict.actual, 2000)}"]
+    said = remarks(finding)
+    # What fails begins with why it is not waived any more; what is waived beside it comes below.
+    first_said = list(_expired(finding)) if verdict.status is Status.FAIL else said
+    lines = [
+        *first_said,
+        f"expected: {line(verdict.expected, 2000)}",
+        f"found:    {line(verdict.actual, 2000)}",
+    ]
     if verdict.offenders:
         lines.append(f"offenders ({share(verdict) or len(verdict.offenders)}):")
         lines += (
             f"  {each}" for each in first([offender(each) for each in verdict.offenders], _OFFENDERS_SHOWN)
         )
+    lines += (each for each in said if each not in first_said)
     if verdict.status is Status.MANUAL and verdict.evidence:
         lines += ("look at:", *(f"  {each}" for each in _evidence(verdict)))
     if verdict.status in (Status.FAIL, Status.WAIVED, Status.MANUAL):

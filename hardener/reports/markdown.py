@@ -16,8 +16,10 @@ from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
 from hardener.reports.past import MOVES, Past, Since
 from hardener.reports.summary import Cases, Summary
+from hardener.reports.wording import first
 
 _LIST = 12_000  # characters of each of the four lists, so that none takes the others' room
+_REMARKS = 5  # of one control
 _NAMES = {
     Status.PASS: "pass",
     Status.FAIL: "fail",
@@ -58,6 +60,14 @@ class MarkdownReport(Report):
             yield from self._moved(self._since)
         failing = summary.cases(Status.FAIL)
         yield from _list(f"Failing: {_count(len(failing), 'control')}", self._cases(failing))
+        waived = summary.cases(Status.WAIVED)
+        yield from _list(f"Waived: {_count(len(waived), 'control')}", self._decided(waived))
+        attested = summary.cases(Status.PASS)
+        yield from _list(
+            f"Passing on a person's word: {_count(len(attested), 'control')}", self._decided(attested)
+        )
+        notices = summary.decided.notices(self.run.decisions)
+        yield from _list("Waivers and attestations to look at", (f"- {code(each)}\n" for each in notices))
         errors = summary.cases(Status.ERROR)
         yield from _list(f"Not evaluated: {_count(len(errors), 'control')}", self._cases(errors))
         gone = [f"- {code(host)}: {code(reason)}\n" for host, reason in summary.unreachable]
@@ -96,7 +106,16 @@ class MarkdownReport(Report):
 
     def _cases(self, cases: Iterable[Cases]) -> Iterator[str]:
         for each in cases:
-            yield f"- **{each.id}** {each.control.severity}: {each.control.title}  \n  {self._where(each)}\n"
+            said = "".join(f"  \n  {code(text)}" for text in first(list(each.remarks), _REMARKS))
+            head = f"- **{each.id}** {each.control.severity}: {each.control.title}"
+            yield f"{head}  \n  {self._where(each)}{said}\n"
+
+    def _decided(self, cases: Iterable[Cases]) -> Iterator[str]:
+        """What is not open by somebody's decision: who, until when, why."""
+        for each in cases:
+            said = "".join(f"  \n  {code(text, 600)}" for text in first(list(each.remarks), _REMARKS))
+            where = f" ({each.hosts} of {self._summary.hosts} hosts)" if self._summary.hosts > 1 else ""
+            yield f"- **{each.id}** {each.control.severity}: {each.control.title}{where}{said}\n"
 
     def _where(self, cases: Cases) -> str:
         host, verdict = cases.examples[0]

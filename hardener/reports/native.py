@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hardener.model import Assessment, Control, Finding, Status
+from hardener.reports.decisions import due
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.past import Past
-from hardener.reports.serial import compact, mappings, spaced
+from hardener.reports.serial import attestations, compact, mappings, offenders, spaced, waivers
 from hardener.text import scalar
 
 SCHEMA = "hardener/assessment/1"
@@ -98,6 +99,30 @@ def _run(run: RunInfo) -> dict[str, Any]:
         "ansible_version": run.ansible_version or None,
         "started": utc(run.started),
         "ended": utc(run.ended),
+        "decisions": _decisions(run),
+    }
+
+
+def _decisions(run: RunInfo) -> dict[str, Any] | None:
+    """Which waivers and attestations were applied by which day, and which of them somebody has to look at."""
+    if not run.decisions:
+        return None
+    digests = run.decisions.digests
+    return {
+        "today": run.decisions.today.isoformat(),
+        "waivers": len(run.decisions.waivers),
+        "waivers_digest": digests.get("waivers"),
+        "attestations": len(run.decisions.attestations),
+        "attestations_digest": digests.get("attestations"),
+        "due": [
+            {
+                "kind": each.kind,
+                "id": each.decision.id,
+                "slug": each.decision.control,
+                "expires": each.decision.expires.isoformat(),
+            }
+            for each in due(run.decisions)
+        ],
     }
 
 
@@ -130,12 +155,11 @@ def _finding(finding: Finding, benchmark: str) -> dict[str, Any]:
         "status": verdict.status.value,
         "expected": scalar(verdict.expected),
         "actual": scalar(verdict.actual),
-        "offenders": [
-            {"kind": each.kind, "name": scalar(each.name), "detail": scalar(each.detail)}
-            for each in verdict.offenders
-        ],
+        "offenders": offenders(verdict.offenders),
         "evidence": [scalar(each) for each in verdict.evidence],
         "checked": verdict.checked,
+        "waivers": waivers(finding),
+        "attestations": attestations(finding),
         "remediation": _remediation(control),
         "mappings": mappings(control),
     }

@@ -12,10 +12,11 @@ from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Assessment, Finding, Severity, Status
+from hardener.reports.decisions import remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
 from hardener.reports.past import Past
-from hardener.reports.serial import compact, mappings
+from hardener.reports.serial import attestations, compact, mappings, waivers
 from hardener.text import scalar
 
 _VERSION = "1.5.0"
@@ -88,6 +89,7 @@ class OcsfReport(Report):
         }
         if assessment.collected_at:
             metadata["original_time"] = scalar(assessment.collected_at, _TEXT)
+        said = "; ".join(remarks(finding))
         return {
             "class_uid": 2003,
             "class_name": "Compliance Finding",
@@ -103,6 +105,7 @@ class OcsfReport(Report):
             "status_id": 3 if waived else 1,
             "status": "Suppressed" if waived else "New",
             "message": f"{control.id_in(assessment.benchmark)} {control.title}",
+            **({"comment": said} if said else {}),
             "metadata": metadata,
             "finding_info": {
                 "uid": identifier("finding", *key, control.slug),
@@ -126,7 +129,11 @@ class OcsfReport(Report):
                 ),
             ],
             "evidences": [{"data": _evidence(finding)}],
-            "unmapped": {"mappings": mappings(control)},  # OCSF has no place for who says so
+            "unmapped": {  # OCSF has no place for who says so
+                "mappings": mappings(control),
+                "waivers": waivers(finding),
+                "attestations": attestations(finding),
+            },
         }
 
 

@@ -9,10 +9,11 @@ come; what is kept for the findings is one byte a control and host.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from hardener.model import Assessment, Control, Finding, Status
+from hardener.model import Assessment, Control, Finding, Status, Waiver
+from hardener.reports.decisions import in_force, remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
@@ -40,6 +41,7 @@ class OscalReport(Report):
         self._items: list[dict[str, Any]] = []
         self._controls: dict[str, Control] = {}
         self._statuses: dict[str, bytearray] = {}  # a byte a host, in the order of the hosts
+        self._waivers: dict[str, dict[str, Waiver]] = {}  # by control and id, where one is in force
         self._started = False
 
     def begin(self) -> str:
@@ -83,6 +85,9 @@ class OscalReport(Report):
             # A host that was not judged by this control had no fact about it.
             known = self._statuses.setdefault(slug, bytearray(len(self._hosts)))
             known.append(1 + _STATUSES.index(finding.status))
+            if finding.status is Status.WAIVED:
+                for each in in_force(finding.waivers):
+                    self._waivers.setdefault(slug, {})[each.waiver.id] = each.waiver
         self._hosts.append(key)
         for known in self._statuses.values():
             known.extend(bytes(len(self._hosts) - len(known)))
@@ -148,14 +153,16 @@ class OscalReport(Report):
         observation: dict[str, Any] = {
             "uuid": self._id("observation", *key, control.slug),
             "description": f"Expected {code(verdict.expected)}, found {code(verdict.actual, 1000)}.",
-            "props": list(_properties({"control": control.slug, "status": finding.status.value})),
-            "methods": [_METHOD.get(finding.status, "TEST")],
+            "props": list(_decided(finding)),
+            "methods": ["EXAMINE" if finding.attested else _METHOD.get(finding.status, "TEST")],
             "types": ["finding"],
             "subjects": [{"subject-uuid": identifier("host", *key), "type": "inventory-item"}],
             "collected": _moment(assessment.collected_at, self.run.ended),
         }
         if evidence:
             observation["relevant-evidence"] = [{"description": each} for each in evidence]
+        if said := remarks(finding):
+            observation["remarks"] = "\n\n".join(code(each, 1000) for each in said)
         return observation
 
     def _observations(self, slug: str, statuses: Iterable[Status]) -> list[dict[str, str]]:
@@ -169,14 +176,37 @@ class OscalReport(Report):
     def _risks(self) -> Iterator[dict[str, Any]]:
         for control in self._controls.values():
             if waived := self._observations(control.slug, [Status.WAIVED]):
+                waivers = self._waivers.get(control.slug, {}).values()
+                ends = [each.expires for each in waivers]
                 yield {
                     "uuid": self._id("risk", control.slug),
                     "title": control.title,
                     "description": f"The control fails and is waived on {len(waived)} hosts.",
                     "statement": control.rationale,
                     "status": "deviation-approved",
+                    **({"deadline": _last_second(min(ends))} if ends else {}),
+                    **({"risk-log": {"entries": [self._entry(each) for each in waivers]}} if ends else {}),
                     "related-observations": waived,
                 }
+
+    def _entry(self, waiver: Waiver) -> dict[str, Any]:
+        """Who approved a deviation, when and why."""
+        said = {
+            "reason": waiver.reason,
+            "compensating-control": waiver.compensating_control,
+            "owner": waiver.owner,
+            "approved-by": waiver.approved_by,
+            "ticket": waiver.ticket,
+        }
+        return {
+            "uuid": self._id("waiver", waiver.control, waiver.id),
+            "title": f"Waiver {waiver.id}",
+            "description": code(waiver.reason, 2000),
+            "start": f"{waiver.created}T00:00:00Z",
+            "end": _last_second(waiver.expires),
+            "props": list(_properties({"waiver": waiver.id, **said})),
+            "status-change": "deviation-approved",
+        }
 
     def _finding(self, control: Control) -> dict[str, Any]:
         found = {_STATUSES[each - 1] for each in self._statuses[control.slug] if each}
@@ -209,6 +239,19 @@ class OscalReport(Report):
         if Status.WAIVED in found:
             finding["related-risks"] = [{"risk-uuid": self._id("risk", control.slug)}]
         return finding
+
+
+def _decided(finding: Finding) -> Iterator[dict[str, str]]:
+    """What an observation is about, how it stands, and the decisions that bear on it."""
+    yield from _properties({"control": finding.control.slug, "status": finding.status.value})
+    for waiver in finding.waivers:
+        yield from _properties({f"waiver-{waiver.standing.replace('_', '-')}": waiver.waiver.id})
+    for said in finding.attestations:
+        yield from _properties({f"attestation-{said.standing.replace('_', '-')}": said.attestation.id})
+
+
+def _last_second(day: date) -> str:
+    return f"{day}T23:59:59Z"
 
 
 def _properties(values: Mapping[str, str], *, namespace: str = _NAMESPACE) -> Iterator[dict[str, str]]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.model import Impact
-from hardener.plan import Decision, Fate, Outlook
+from hardener.plan import Decision, Fate, Outlook, Withheld
 from hardener.reports.wording import first
 from hardener.text import block, line
 
@@ -39,7 +39,9 @@ def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> No
 
 def _content(outlook: Outlook) -> object:
     decisions = [(each.step.variable, each.fate, each.impact, each.reason) for each in outlook.decisions]
-    return repr((decisions, outlook.changes, outlook.activations, outlook.notes, outlook.failure))
+    withheld = [(each.step.variable, each.reason) for each in outlook.plan.withheld]
+    said = (outlook.changes, outlook.activations, outlook.left, outlook.notes, outlook.failure)
+    return repr((decisions, withheld, *said))
 
 
 def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]:
@@ -54,13 +56,17 @@ def _hosts(group: Sequence[Outlook], benchmark: str) -> Iterator[RenderableType]
             count = sum(len(each.step.findings) for each in decisions)
             yield Padding(Text(f"{title} ({count})", style=f"bold {colour}"), (1, 1, 0, 1))
             yield Padding(_decisions(decisions, benchmark), (0, 1))
+    if withheld := outlook.plan.withheld:
+        count = sum(len(each.step.findings) for each in withheld)
+        yield Padding(Text(f"Left alone, for what is waived ({count})", style="bold yellow"), (1, 1, 0, 1))
+        yield Padding(_withheld(withheld, benchmark), (0, 1))
     if outlook.plan.beyond:
         beyond = Text(f"No role remediates ({len(outlook.plan.beyond)})", style="bold red")
         ids = ", ".join(finding.control.id_in(benchmark) for finding in outlook.plan.beyond)
         beyond.append(f"  {ids}\n", style="not bold default")
         beyond.append("`hardener explain ID` says what to do", style="not bold bright_black")
         yield Padding(beyond, (1, 1, 0, 1))
-    if not (outlook.decisions or outlook.plan.beyond or outlook.failure):
+    if not (outlook.decisions or outlook.plan.withheld or outlook.plan.beyond or outlook.failure):
         yield Padding(Text("Nothing fails.", style="green"), (0, 1))
     yield from _changes(outlook)
 
@@ -82,6 +88,18 @@ def _decisions(decisions: Sequence[Decision], benchmark: str) -> Table:
     return table
 
 
+def _withheld(steps: Sequence[Withheld], benchmark: str) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, min_width=6)
+    table.add_column(ratio=1, overflow="fold")
+    for each in steps:
+        ids = ", ".join(finding.control.id_in(benchmark) for finding in each.step.findings)
+        what = Text(f"{each.step.role}: {each.step.variable}")
+        what.append(f"\n{line(each.reason, 600)}", style="bright_black")
+        table.add_row(Text(line(ids, 60)), what)
+    return table
+
+
 def _changes(outlook: Outlook) -> Iterator[RenderableType]:
     for change in outlook.changes:
         yield Padding(Text(line(f"{change['what']} {change['path']}"), style="bold"), (1, 1, 0, 1))
@@ -92,5 +110,5 @@ def _changes(outlook: Outlook) -> Iterator[RenderableType]:
         if stops := activation.get("stops"):
             then.append(f": stops {line(', '.join(map(str, stops)))}", style="not bold red")
         yield Padding(then, (0 if number else 1, 1, 0, 1))
-    for note in outlook.notes:
+    for note in (*outlook.left, *outlook.notes):
         yield Padding(Text(line(note), style="yellow"), (0, 1))

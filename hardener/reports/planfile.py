@@ -8,6 +8,7 @@ diffs), ``activations``, ``notes`` and ``failure``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +20,12 @@ from hardener.errors import HardenerError
 from hardener.model import Finding, Impact
 from hardener.plan import Decision, Fate, Outlook
 from hardener.reports.interface import utc
-from hardener.text import scalar
+from hardener.text import line, scalar
 
 SCHEMA = "hardener/plan/1"
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_NAME = re.compile("[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,13 @@ def load(path: Path) -> dict[str, Reviewed]:
         raw = json.loads(path.read_bytes())
     except OSError as error:
         raise HardenerError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HardenerError(f"{path} is not JSON: {error}", hint=hint) from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise HardenerError(f"{path} is no plan ({SCHEMA})", hint=hint)
     try:
         return {
-            host: Reviewed(variables, Impact(plan["allow"]), str(plan["digest"]))
+            host: Reviewed(variables, Impact(plan["allow"]), _word(plan["digest"], _DIGEST))
             for host, plan in raw["hosts"].items()
             if (variables := _applied(plan))
         }
@@ -80,10 +84,22 @@ def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     variables: dict[str, list[str]] = {}
     for control in plan["controls"]:
         if control["fate"] == Fate.CHANGE:
-            own = variables.setdefault(control["role"], [])
-            if control["variable"] not in own:
-                own.append(control["variable"])
+            own = variables.setdefault(_word(control["role"], _NAME), [])
+            variable = _word(control["variable"], _NAME)
+            if variable not in own:
+                own.append(variable)
     return variables
+
+
+def _word(text: Any, pattern: re.Pattern[str]) -> str:
+    """A word that is what it has to be: it becomes a variable of Ansible, which would run a template in it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(text, str) or not pattern.fullmatch(text):
+        raise ValueError(f"{line(str(text), 60)!r} does not match {pattern.pattern}")
+    return text
 
 
 def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
@@ -97,7 +113,7 @@ def _host(outlook: Outlook, benchmark: str) -> dict[str, Any]:
             for change in outlook.changes
         ],
         "activations": list(outlook.activations),
-        "notes": [scalar(note) for note in outlook.notes],
+        "notes": [scalar(note) for note in (*outlook.left, *outlook.notes)],
     }
 
 
@@ -105,6 +121,17 @@ def _controls(outlook: Outlook, benchmark: str) -> Iterator[dict[str, Any]]:
     for decision in outlook.decisions:
         for finding in decision.step.findings:
             yield {**_control(finding, benchmark), **_decision(decision)}
+    for each in outlook.plan.withheld:
+        for finding in each.step.findings:
+            yield {
+                **_control(finding, benchmark),
+                "role": each.step.role,
+                "variable": each.step.variable,
+                "impact": each.step.impact.value,
+                "fate": "withheld",
+                "reason": scalar(each.reason),
+                "paths": [],
+            }
     for finding in outlook.plan.beyond:
         yield {**_control(finding, benchmark), "fate": "no-role"}
 

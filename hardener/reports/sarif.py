@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hardener.model import Assessment, Control, Finding, Severity, Status
+from hardener.reports.decisions import due, in_force, remarks, waiver_remark
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.past import Past
@@ -98,12 +99,13 @@ class SarifReport(Report):
         control, verdict = finding.control, finding.verdict
         counted = share(verdict)
         message = f"{line(assessment.host)}: expected {line(verdict.expected)}, found {line(verdict.actual)}"
+        message = f"{message} ({counted})" if counted else message
         return {
             "ruleId": control.slug,
             "ruleIndex": rule,
             "kind": "fail",
             "level": _LEVEL[control.severity],
-            "message": {"text": _plain(f"{message} ({counted})" if counted else message)},
+            "message": {"text": _plain("; ".join([message, *remarks(finding)]))},
             "locations": [
                 {
                     "physicalLocation": {
@@ -116,9 +118,7 @@ class SarifReport(Report):
             "guid": identifier("sarif", self.run.run_id, *key, control.slug),
             "partialFingerprints": {"hardener/v1": identifier("finding", *key, control.slug)},
             # SARIF: on every result or on none.
-            "suppressions": [{"kind": "external", "status": "accepted"}]
-            if finding.status is Status.WAIVED
-            else [],
+            "suppressions": list(_suppressions(finding)),
         }
 
     def _notifications(self) -> Iterator[dict[str, Any]]:
@@ -137,6 +137,39 @@ class SarifReport(Report):
                 "associatedRule": {"id": cases.control.slug},
                 "message": {"text": _plain(f"{cases.id} not evaluated {where}: {line(verdict.actual)}")},
             }
+        yield from self._decided()
+
+    def _decided(self) -> Iterator[dict[str, Any]]:
+        """Decisions that have ended or soon will, and what passes by one: no result says so."""
+        for each in due(self.run.decisions):
+            slug = each.decision.control
+            yield {
+                "level": "warning",
+                "descriptor": {"id": f"{each.kind}-due"},
+                **({"associatedRule": {"id": slug}} if slug in self._rules else {}),
+                "message": {"text": _plain(str(each))},
+            }
+        for cases in self._summary.cases(Status.PASS):
+            where = f"on {cases.hosts} hosts" if cases.hosts > 1 else f"on {line(cases.examples[0][0])}"
+            yield {
+                "level": "note",
+                "descriptor": {"id": "control-attested"},
+                "associatedRule": {"id": cases.control.slug},
+                "message": {
+                    "text": _plain(
+                        f"{cases.id} passes {where} on a person's word: {'; '.join(cases.remarks)}"
+                    )
+                },
+            }
+
+
+def _suppressions(finding: Finding) -> Iterator[dict[str, str]]:
+    if finding.status is Status.WAIVED:
+        said = [waiver_remark(each) for each in in_force(finding.waivers)]
+        for justification in said:
+            yield {"kind": "external", "status": "accepted", "justification": justification}
+        if not said:
+            yield {"kind": "external", "status": "accepted"}
 
 
 def _plain(text: str) -> str:

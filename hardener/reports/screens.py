@@ -15,8 +15,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.model import Assessment, Severity, Status, Verdict
+from hardener.model import Assessment, Decisions, Severity, Status, Verdict
 from hardener.reports.compare import Change, Comparison, Outcome
+from hardener.reports.decisions import Tally
 from hardener.reports.summary import SEVERITIES, Cases, Summary
 from hardener.reports.wording import first
 from hardener.text import line
@@ -52,9 +53,13 @@ _OUTCOME = {
     Outcome.CHANGED: ("~", "cyan"),
 }
 _HOSTS_SHOWN = 10
+_NOTICES_SHOWN = 30
+_REMARKS_SHOWN = 3  # of one control
 
 
-def summary_screen(summary: Summary, files: Mapping[str, Path]) -> RenderableType:
+def summary_screen(
+    summary: Summary, files: Mapping[str, Path], decisions: Decisions | None
+) -> RenderableType:
     """The end of an audit."""
     if summary.first is None:
         return Text("No host was assessed.")
@@ -68,11 +73,14 @@ def summary_screen(summary: Summary, files: Mapping[str, Path]) -> RenderableTyp
         *_hosts("The last change does not stand", summary.last_runs),
         *_hosts("Unreachable: all their controls count as errors", summary.unreachable),
         *_manual(summary),
+        *_decided(summary.decided, summary.counts, decisions),
         *files_written(files),
     )
 
 
-def comparison_screen(comparison: Comparison, files: Mapping[str, Path]) -> RenderableType:
+def comparison_screen(
+    comparison: Comparison, files: Mapping[str, Path], decisions: Decisions | None
+) -> RenderableType:
     """Before and after."""
     if comparison.first is None:
         return Group(Text("No host was assessed twice."), *_hosts("Not compared", comparison.not_compared))
@@ -88,6 +96,7 @@ def comparison_screen(comparison: Comparison, files: Mapping[str, Path]) -> Rend
             for outcome in _OUTCOME
             for part in _changes(outcome, comparison.changes(outcome), comparison.hosts)
         ),
+        *_decided(comparison.decided, comparison.after, decisions),
         *files_written(files),
     )
 
@@ -172,6 +181,24 @@ def _hosts(title: str, hosts: Sequence[tuple[str, str]]) -> Iterator[RenderableT
         yield Padding(Text("\n".join(shown)), (0, 1))
 
 
+def _decided(
+    tally: Tally, counts: Mapping[Status, int], decisions: Decisions | None
+) -> Iterator[RenderableType]:
+    """How much does not fail by somebody's decision, and the decisions that somebody has to look at."""
+    colour = _COLOUR[Status.WAIVED]
+    parts = [f"{waived} waived"] if (waived := counts.get(Status.WAIVED, 0)) else []
+    if tally.partly:
+        parts.append(f"some objects waived in {tally.partly} more")
+    if tally.attested:
+        parts.append(f"{tally.attested} passing on a person's word")
+    if parts:
+        text = f"By decision: {', '.join(parts)}; the reports say whose."
+        yield Padding(Text(text, style=colour), (1, 1, 0, 1))
+    if notices := tally.notices(decisions):
+        yield _section("Waivers and attestations to look at", len(notices), colour)
+        yield Padding(Text("\n".join(first(notices, _NOTICES_SHOWN))), (0, 1))
+
+
 def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
     """The files, by what they are called."""
     if files:
@@ -220,6 +247,8 @@ def _cases(title: str, cases: Sequence[Cases], summary: Summary) -> Iterator[Ren
             more = each.hosts - len(each.examples)
             detail = f"{each.hosts} of {summary.hosts} hosts: {names}{f' +{more} more' if more else ''}"
         what.append(f"\n{detail}", style="bright_black")
+        for said in first(list(each.remarks), _REMARKS_SHOWN):
+            what.append(f"\n{line(said, 200)}", style=_COLOUR[Status.WAIVED])
         table.add_row(Text(f"{severity:<8}", style=_SEVERITY[severity]), Text(each.id), what)
     yield Padding(table, (0, 1))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from hardener.model import Control
+from hardener.model import Attestation, Control, Finding, Offender, Waiver
+from hardener.text import scalar
 
 
 def spaced(value: Any) -> str:
@@ -28,3 +30,55 @@ def mappings(control: Control) -> list[dict[str, Any]]:
         }
         for mapping in control.mappings
     ]
+
+
+def waivers(finding: Finding) -> list[dict[str, Any]]:
+    """The waivers that bear on a finding, each with how it stands and the offenders that it covers."""
+    return [
+        {**_waiver(each.waiver), "standing": each.standing.value, "offenders": offenders(each.offenders)}
+        for each in finding.waivers
+    ]
+
+
+def attestations(finding: Finding) -> list[dict[str, Any]]:
+    """The attestations that bear on a finding, each with how it stands and what it answers for."""
+    return [
+        {
+            **_attestation(each.attestation),
+            "standing": each.standing.value,
+            "offenders": offenders(each.offenders),
+        }
+        for each in finding.attestations
+    ]
+
+
+def offenders(each: Sequence[Offender]) -> list[dict[str, str]]:
+    """Offenders as they are, whatever strangers called them."""
+    return [
+        {"kind": scalar(one.kind), "name": scalar(one.name), "detail": scalar(one.detail)} for one in each
+    ]
+
+
+def _waiver(waiver: Waiver) -> dict[str, Any]:
+    return {
+        "id": waiver.id,
+        "reason": scalar(waiver.reason),
+        "owner": scalar(waiver.owner),
+        "approved_by": scalar(waiver.approved_by),
+        "ticket": scalar(waiver.ticket),
+        "created": waiver.created.isoformat(),
+        "expires": waiver.expires.isoformat(),
+        "compensating_control": scalar(waiver.compensating_control) or None,
+    }
+
+
+def _attestation(said: Attestation) -> dict[str, Any]:
+    return {
+        "id": said.id,
+        "attested_by": scalar(said.attested_by),
+        "attested_on": said.attested_on.isoformat(),
+        "looked_at": scalar(said.looked_at),
+        "expires": said.expires.isoformat(),
+        "evidence": scalar(said.evidence) or None,
+        "sha256": said.sha256 or None,
+    }

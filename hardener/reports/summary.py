@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
+from hardener.reports.decisions import Tally, remarks
 from hardener.reports.wording import section_name
 from hardener.text import line
 
 _EXAMPLES = 3
 _WORST = 5
+_REMARKS = 20  # different ones of a control: objects have names of their own on every host
 
 SEVERITIES = tuple(Severity)  # most severe first, as the model lists them
 
@@ -26,6 +28,7 @@ class Cases:
     place: int  # in the benchmark's order
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
+    remarks: Counter[str] = field(default_factory=Counter)  # what people decided, and on how many hosts
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -47,6 +50,7 @@ class Summary:
         self.sections: dict[str, Counter[Status]] = {}
         self.unreachable: list[tuple[str, str]] = []
         self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
+        self.decided = Tally()
         self._cases: dict[tuple[Status, str], Cases] = {}
         self._worst: list[tuple[Toll, int]] = []
 
@@ -61,11 +65,13 @@ class Summary:
         self.hosts += 1
         self.first = self.first or assessment
         self.benchmark = self.benchmark or assessment.benchmark
+        self.decided.add(assessment)
         for place, finding in enumerate(assessment.findings):
             section = section_name(finding.control, assessment.benchmark)
             self.sections.setdefault(section, Counter())[finding.status] += 1
             self.counts[finding.status] += 1
-            if finding.status in (Status.FAIL, Status.ERROR) and not assessment.unreachable:
+            kept = finding.status in (Status.FAIL, Status.ERROR, Status.WAIVED) or finding.attested
+            if kept and not assessment.unreachable:
                 self._keep(finding, place, assessment)
         if last_run := assessment.facts.get("last_run"):
             self.last_runs.append((line(assessment.host), line(last_run)))
@@ -75,7 +81,10 @@ class Summary:
             self._rank(assessment)
 
     def cases(self, status: Status) -> list[Cases]:
-        """The controls that have this status on some host, most severe first; for fail and error only."""
+        """The controls that have this status on some host, most severe first.
+
+        Of those that pass only what a person has attested is kept, and nothing of the others.
+        """
         chosen = [cases for (each, _), cases in self._cases.items() if each is status]
         return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.control.severity), cases.place))
 
@@ -91,6 +100,9 @@ class Summary:
         cases.hosts += 1
         if len(cases.examples) < _EXAMPLES:
             cases.examples.append((assessment.host, finding.verdict))
+        for text in remarks(finding):
+            if text in cases.remarks or len(cases.remarks) < _REMARKS:
+                cases.remarks[text] += 1
 
     def _rank(self, assessment: Assessment) -> None:
         severities = Counter(finding.control.severity for finding in assessment.failing())

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
+from hardener.model import Decisions
 from hardener.plan import Outlook
 from hardener.reports.compare import Comparison
 from hardener.reports.summary import Summary
@@ -41,21 +42,32 @@ def console(stream: TextIO, *, width: int | None = None) -> Console:
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
-def show_summary(summary: Summary, console: Console, *, files: Mapping[str, Path] = _NO_FILES) -> None:
+def show_summary(
+    summary: Summary,
+    console: Console,
+    *,
+    files: Mapping[str, Path] = _NO_FILES,
+    decisions: Decisions | None = None,
+) -> None:
     """Show what an audit found.
 
     Args:
         summary: the totals.
         console: where to.
         files: what was written, by what it is called.
+        decisions: the waivers and attestations that were applied.
     """
     from hardener.reports.screens import summary_screen  # noqa: PLC0415
 
-    console.print(summary_screen(summary, files))
+    console.print(summary_screen(summary, files, decisions))
 
 
 def show_comparison(
-    comparison: Comparison, console: Console, *, files: Mapping[str, Path] = _NO_FILES
+    comparison: Comparison,
+    console: Console,
+    *,
+    files: Mapping[str, Path] = _NO_FILES,
+    decisions: Decisions | None = None,
 ) -> None:
     """Show what changed between two assessments.
 
@@ -63,10 +75,11 @@ def show_comparison(
         comparison: the changes.
         console: where to.
         files: what was written, by what it is called.
+        decisions: the waivers and attestations that were applied.
     """
     from hardener.reports.screens import comparison_screen  # noqa: PLC0415
 
-    console.print(comparison_screen(comparison, files))
+    console.print(comparison_screen(comparison, files, decisions))
 
 
 def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str, Path] = _NO_FILES) -> None:

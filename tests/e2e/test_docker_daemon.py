@@ -10,7 +10,8 @@ import pytest
 
 from hardener import lab
 from tests.e2e.conftest import Boot
-from tests.e2e.test_converge import CONTAINER, ENGINE, WHOLE_HOST, Run, running, shell, until
+from tests.e2e.test_converge import CONTAINER, ENGINE, WHOLE_HOST, Run, running, shell
+from tests.e2e.waiting import until
 
 API = "10.0.2.15:2375"
 OPEN = rf"""
@@ -121,12 +122,12 @@ def test_logs_leave_the_host_once_somebody_takes_them(busy: lab.Guest, tmp_path:
 
     busy.ssh("tee", "/root/receiver.py", stdin=RECEIVER)
     shell(busy, "systemd-run --unit=receiver python3 /root/receiver.py")
-    until(busy, "ss -ulpn", ":5140")
+    until(busy, "ss -uln | grep -q :5140")
     done = converge(busy, tmp_path, **CENTRAL)
     assert becomes(done)["log_driver"] == "change", done
     assert running(shell(busy, ENGINE)) == containers
     shell(busy, "docker run --rm busybox:test /bin/busybox echo hello from a container")
-    until(busy, "cat /root/received", "hello from a container")
+    until(busy, "grep -q 'hello from a container' /root/received")
     assert "hardener asks whether this log target can be reached" in shell(busy, "cat /root/received")
 
 

@@ -16,7 +16,8 @@ import yaml
 
 from hardener import lab
 from tests.e2e.reboot import wait_for_reboot
-from tests.e2e.test_converge import CONTAINER, PLAYBOOK, ROLES, killed, running, shell, until
+from tests.e2e.test_converge import CONTAINER, PLAYBOOK, ROLES, killed, running, shell
+from tests.e2e.waiting import until
 
 Boot = Callable[[str], lab.Guest]
 Document = dict[str, Any]
@@ -166,10 +167,10 @@ def record(guest: lab.Guest) -> dict[str, Any]:
 
 def settled(guest: lab.Guest) -> None:
     """Wait until nothing is left to be confirmed or taken back."""
-    until(guest, "ls /var/lib/hardener/journal.json 2>/dev/null || echo over", "over")
+    until(guest, "test ! -e /var/lib/hardener/journal.json")
     lock = "/var/lib/hardener/lock"
-    until(guest, f"test ! -e {lock} && echo free || flock --nonblock {lock} echo free", "free")
-    until(guest, "systemctl list-units --all --plain --no-legend 'hardener-*' | wc -l", "0\n")
+    until(guest, f"test ! -e {lock} || flock --nonblock {lock} true")
+    until(guest, "test -z \"$(systemctl list-units --all --plain --no-legend 'hardener-*')\"")
 
 
 def background(guest: lab.Guest, script: str) -> None:
@@ -409,7 +410,7 @@ def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(boot: Boot, 
     process = play.start()
     wait_for_reboot(guest, name)
     killed(process)
-    until(guest, "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '", "job web ")
+    until(guest, "test $(docker ps --quiet | wc -l) = 2")
     assert shell(guest, STATE) == before
     found = record(guest)
     assert found["outcome"] == "rolled_back"

@@ -10,8 +10,9 @@ import pytest
 from hardener import lab
 from tests.e2e.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.e2e.reboot import reboot
-from tests.e2e.test_converge import WHOLE_HOST, shell, until
+from tests.e2e.test_converge import WHOLE_HOST, shell
 from tests.e2e.test_firewall import AFTER, BEFORE, NEIGHBOUR, SERVICES, reached
+from tests.e2e.waiting import until
 
 Boot = Callable[[str], lab.Guest]
 
@@ -88,6 +89,6 @@ def test_a_fresh_host_is_hardened_in_one_run_and_reached_as_before(
 
     reboot(guest)
     shell(guest, NEIGHBOUR)
-    until(guest, CONTAINERS, "web")
+    until(guest, f"{CONTAINERS} | grep -q web")
     assert reached(guest) == AFTER
     assert Report("audit", inventory).statuses == hardened.statuses

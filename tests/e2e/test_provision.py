@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from hardener import lab
 from tests.e2e.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.e2e.reboot import reboot
 from tests.e2e.test_converge import WHOLE_HOST, shell
+from tests.e2e.waiting import until
 
 Boot = Callable[[str], lab.Guest]
 
@@ -118,13 +118,6 @@ def children(pid: int) -> list[str]:
         return []
 
 
-def wait_until(guest: lab.Guest, condition: str) -> None:
-    deadline = time.monotonic() + 900
-    while guest.ssh("sh", "-c", condition, check=False).returncode:
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.5)
-
-
 MOMENTS = {
     "packages are unpacked": "pgrep -x apt-get && test -e /var/lib/dpkg/info/runc.list",
     "the engine is there": "test -e /usr/sbin/dockerd",
@@ -135,7 +128,7 @@ def test_a_run_that_is_killed_leaves_an_engine_that_does_not_start(boot: Boot) -
     guest = boot("13-bare")
     for moment in MOMENTS.values():
         killed = Provisioning(guest)
-        wait_until(guest, moment)
+        until(guest, moment)
         killed.kill()
         guest.ssh("pkill", "-KILL", "-x", "apt-get|dpkg", check=False)  # and the host's side of it as well
         assert shell(guest, LEFT_BEHIND) == ""

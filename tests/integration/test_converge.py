@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_converge import history
+from host_converge.backup import Store
 
 from tests.integration.dockerd import Dockerd
 
@@ -69,6 +71,7 @@ class Host:
                 stdout=answer,
                 text=True,
                 start_new_session=True,
+                umask=0o077,  # as hardened hosts have it
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError):
@@ -168,6 +171,13 @@ def test_a_controller_that_dies_does_not_stop_the_worker(host: Host, number: sig
     assert not host.journal.exists()
 
 
+def test_a_strict_umask_does_not_shut_out_whom_a_file_is_for(host: Host) -> None:
+    assert host.converge(host.file("made/for/it", "x"))["outcome"] == "changed"
+    modes = [(host.files / path).stat().st_mode & 0o777 for path in ("made", "made/for", "made/for/it")]
+    assert modes == [0o755, 0o755, 0o644]
+    assert host.state.stat().st_mode & 0o777 == 0o700
+
+
 def mounted(folder: Path, *options: str) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     subprocess.run(["mount", *options, str(folder)], check=True)
@@ -196,6 +206,21 @@ def test_a_full_disk_leaves_every_old_file_whole(host: Host, small: Path) -> Non
     assert [path.name for path in small.iterdir()] == ["config"]
 
 
+@pytest.mark.parametrize("before", ["old and longer than a page" * 200, ""])
+def test_what_was_goes_back_onto_a_disk_that_is_full_by_now(host: Host, small: Path, before: str) -> None:
+    (small / "config").write_text(before)
+    (small / "config").chmod(0o640)
+    host.converge(host.file("small/config", "new" * 4000))
+    with suppress(OSError), (small / "others").open("wb", buffering=0) as others:
+        while True:
+            others.write(b"x" * 1024)
+    store = Store(str(host.state))
+    done = history.back_to(store, before="", who="", check=False)
+    assert (done["outcome"], done["notes"]) == ("changed", [])
+    assert ((small / "config").read_text(), (small / "config").stat().st_mode & 0o777) == (before, 0o640)
+    assert sorted(path.name for path in small.iterdir()) == ["config", "others"]
+
+
 def test_a_full_disk_below_the_backups_refuses_before_anything_is_touched(host: Host) -> None:
     for _ in mounted(host.state, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
         (host.files / "big").write_text("x" * 100_000)
@@ -207,12 +232,12 @@ def test_a_full_disk_below_the_backups_refuses_before_anything_is_touched(host: 
 
 def test_a_read_only_file_system_is_named(host: Host, read_only: Path) -> None:
     result = host.converge(host.file("one", "new"), host.file("readonly/two", "new"))
-    assert result["outcome"] == "rolled_back"
-    assert "Read-only file system" in result["reason"]
+    assert result["outcome"] == "refused"
+    assert f"{read_only} is on a file system that is mounted read-only" in result["reason"]
     assert not (host.files / "one").exists()
 
 
-def test_a_mode_that_cannot_be_changed_is_no_trouble_on_the_way_back(host: Host) -> None:
+def test_a_mode_that_cannot_be_changed_is_left_alone(host: Host) -> None:
     path = host.files / "x"
     path.write_text("")
     path.chmod(0o666)
@@ -220,7 +245,7 @@ def test_a_mode_that_cannot_be_changed_is_no_trouble_on_the_way_back(host: Host)
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", path], check=True)
         result = host.converge({"kind": "attributes", "path": str(path), "at_most": "0600"})
-        assert (result["outcome"], path.stat().st_mode & 0o777) == ("rolled_back", 0o666)
+        assert (result["outcome"], path.stat().st_mode & 0o777) == ("refused", 0o666)
     finally:
         subprocess.run(["umount", path], check=True)
 
@@ -261,7 +286,7 @@ def test_an_acl_goes_and_the_group_does_not_gain_its_mask(host: Host) -> None:
     assert acl_of(path) == before
 
 
-def test_owners_modes_and_acls_come_back_when_the_run_fails(host: Host, read_only: Path) -> None:
+def test_owners_modes_and_acls_come_back_when_the_run_fails(host: Host, small: Path) -> None:
     path = host.files / "key"
     path.write_text("secret")
     shutil.chown(path, "daemon", "daemon")
@@ -275,7 +300,7 @@ def test_owners_modes_and_acls_come_back_when_the_run_fails(host: Host, read_onl
         "at_most": "0600",
         "remove_acl": True,
     }
-    result = host.converge(tightened, {**host.file("new", "x")}, host.file("readonly/two", "new"))
+    result = host.converge(tightened, host.file("new", "x"), host.file(f"{small.name}/two", "x" * 200_000))
     assert result["outcome"] == "rolled_back"
     assert (acl_of(path), path.stat().st_mode, path.owner()) == (before, mode, "daemon")
 

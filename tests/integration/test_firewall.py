@@ -285,6 +285,7 @@ WRECKING = {
     "a rule of ours gone": "*filter\n-D HARDENER-INPUT -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n",
     "a hole before our chain": "*filter\n-I INPUT -p tcp --dport 8000 -j ACCEPT\nCOMMIT\n",
     "a way around our chain": "*filter\n:away - [0:0]\n-I INPUT -p tcp --dport 8000 -g away\nCOMMIT\n",
+    "a return before ours in DOCKER-USER": "*filter\n-I DOCKER-USER -s 10.0.0.0/8 -j RETURN\nCOMMIT\n",
     "not passed any more": "*filter\n-D INPUT -j HARDENER-INPUT\nCOMMIT\n",
     "passed twice": "*filter\n-A INPUT -j HARDENER-INPUT\nCOMMIT\n",
     "DOCKER-USER flushed": "*filter\n-F DOCKER-USER\nCOMMIT\n",

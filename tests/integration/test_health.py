@@ -101,6 +101,18 @@ def test_containers_that_end_are_missed_and_come_back(engine: Dockerd) -> None:
     assert problems(seen) == []
 
 
+@pytest.mark.parametrize(("policy", "missed"), [("unless-stopped", True), ("no", False)])
+def test_one_that_ends_well_is_missed_where_it_was_to_be_started_again(
+    engine: Dockerd, policy: str, *, missed: bool
+) -> None:
+    ends_well = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+    engine.run("app", command=ends_well, host_config={"RestartPolicy": {"Name": policy}})
+    seen = picture(engine)
+    engine.api("POST", "/containers/app/stop")  # as an engine does that takes its containers along
+    assert engine.api("GET", "/containers/app/json")["State"]["ExitCode"] == 0
+    assert problems(seen) == (["no longer running: 1 containers (app)"] if missed else [])
+
+
 def test_a_container_that_begins_to_restart_is_seen(engine: Dockerd) -> None:
     engine.run("app", host_config={"RestartPolicy": {"Name": "always"}})
     seen = picture(engine)

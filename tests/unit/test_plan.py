@@ -5,8 +5,19 @@ import dataclasses
 import pytest
 
 from hardener import catalogue
-from hardener.model import Assessment, Control, Finding, Impact, Remediation, Status, Verdict
+from hardener.model import (
+    AppliedWaiver,
+    Assessment,
+    Control,
+    Finding,
+    Impact,
+    Remediation,
+    Standing,
+    Status,
+    Verdict,
+)
 from hardener.plan import Fate, outlook, plan
+from tests.unit.reports.conftest import waiver
 
 BENCHMARK = "cis-docker-1.8.0"
 
@@ -45,6 +56,40 @@ def test_a_variable_is_decided_once_for_all_that_it_remediates() -> None:
     assert result.host == "db01"
     assert result.variables == {"docker_files": ["docker_files_x"]}
     assert [finding.control.slug for finding in result.steps[0].findings] == ["a", "c"]
+
+
+def waived(finding: Finding, standing: Standing = Standing.IN_FORCE) -> Finding:
+    left = waiver("W-1", finding.control.slug, "2027-01-01")
+    return dataclasses.replace(finding, waivers=(AppliedWaiver(left, standing),))
+
+
+def with_waiver(of: Assessment, *slugs: str, standing: Standing = Standing.IN_FORCE) -> Assessment:
+    findings = (waived(each, standing) if each.control.slug in slugs else each for each in of.findings)
+    return dataclasses.replace(of, findings=tuple(findings))
+
+
+def test_what_is_waived_is_not_repaired_by_what_repairs_another() -> None:
+    a, b, c = (control("a", "files"), control("b", "files"), control("c", "files", variable="y"))
+    result = plan(with_waiver(assessment((a, Status.WAIVED), (b, Status.FAIL), (c, Status.FAIL)), "a"))
+    assert result.variables == {"files": ["files_y"]}
+    (withheld,) = result.withheld
+    assert [finding.control.slug for finding in withheld.step.findings] == ["b"]
+    assert withheld.reason == "it would repair what is waived: a (W-1)"
+    assert result.beyond == ()
+    assert result.waived == {("files", "files_x")}
+
+
+def test_what_is_waived_in_part_is_not_repaired_at_all() -> None:
+    result = plan(with_waiver(assessment((control("a", "files"), Status.FAIL)), "a"))
+    assert result.steps == ()
+    assert [each.step.variable for each in result.withheld] == ["files_x"]
+
+
+@pytest.mark.parametrize("standing", [Standing.EXPIRED, Standing.STALE])
+def test_a_waiver_that_is_not_in_force_holds_nothing_back(standing: Standing) -> None:
+    result = plan(with_waiver(assessment((control("a", "files"), Status.FAIL)), "a", standing=standing))
+    assert result.variables == {"files": ["files_x"]}
+    assert result.withheld == ()
 
 
 def test_the_cheapest_comes_first_and_of_equals_the_first() -> None:
@@ -95,6 +140,8 @@ def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> N
                 answer("docker_daemon_icc", "held", "containers-stop", "web would stop"),
                 answer("docker_daemon_live_restore", "change", "reload"),
                 answer("audit_rules", "refused", reason="no audit here"),
+                answer("docker_daemon_site", "held", "connectivity", "it may cut off"),
+                answer("docker_daemon_serving", "unchanged"),
             ],
             "changes": [{"path": "/etc/x", "what": "write", "documents": ["docker_daemon_live_restore"]}],
             "diff": [{"path": "/etc/x", "prepared": "+new"}],
@@ -110,6 +157,7 @@ def test_the_host_says_what_becomes_of_each_step_and_what_it_really_costs() -> N
         "docker_daemon_live_restore": (Fate.CHANGE, Impact.RELOAD, "", ("/etc/x",)),
         "audit_rules_x": (Fate.BLOCKED, Impact.NONE, "no audit here", ("/etc/x",)),
     }
+    assert result.left == ("held (connectivity): docker_daemon_site: it may cut off",)
     assert (result.digest, result.changes[0]["diff"], result.failure) == ("abc", "+new", "")
 
 

@@ -133,3 +133,12 @@ def test_any_version_gives_numbers(text: str) -> None:
 def test_no_document_is_more_than_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(HardenerError):
         Snapshot({**raw, "schema": None})
+
+
+@pytest.mark.parametrize(
+    ("groups", "known"),
+    [(["web", "all"], {"web", "all"}), ([], set()), (None, None), ("web", None), ({"web": 1}, None)],
+)
+def test_groups_are_known_where_an_inventory_named_them(groups: Any, known: set[str] | None) -> None:
+    assert Snapshot({"schema": SCHEMA, "inventory_groups": groups}).groups == known
+    assert make().groups is None

@@ -15,6 +15,7 @@ PURE = (
     "assess",
     "catalogue",
     "checks",
+    "decisions",
     "drift",
     "errors",
     "evidence",

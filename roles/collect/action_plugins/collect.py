@@ -66,8 +66,11 @@ class ActionModule(ActionBase):
         snapshot = answer.result
         if not isinstance(snapshot, dict) or not isinstance(snapshot.get("sources"), dict):
             raise AnsibleActionFail("the host gave no snapshot")
-        host = str((task_vars or {}).get("inventory_hostname", ""))
+        known = task_vars or {}
+        host = str(known.get("inventory_hostname", ""))
+        # Whatever the host says it is: waivers go by these.
         snapshot["host"], snapshot["policy"] = host, args["policy"]
+        snapshot["inventory_groups"] = sorted(map(str, known.get("group_names", ())))
         result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
         if args["dest"]:
             result["snapshot"] = str(_store(snapshot, Path(args["dest"]), host))

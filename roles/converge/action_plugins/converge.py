@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import secrets
 import socket
 import time
@@ -104,7 +105,7 @@ _ANSWER = {
     "reason?": str,
     "run?": str,
     "who?": str,
-    "plan?": str,
+    "plan?": re.compile("[0-9a-f]{64}"),  # it comes back as a variable, and Ansible templates those
     "allow?": str,
     "recovered?": str,
     "started?": _PERHAPS_TIME,
@@ -352,6 +353,8 @@ def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
     if isinstance(shape, list) and isinstance(value, list):
         return [_shaped(each, shape[0], where) for each in value]
     if isinstance(shape, frozenset) and isinstance(value, str) and value in shape:
+        return value
+    if isinstance(shape, re.Pattern) and isinstance(value, str) and shape.fullmatch(value):
         return value
     for alternative in shape if isinstance(shape, tuple) else ():
         with suppress(ValueError):

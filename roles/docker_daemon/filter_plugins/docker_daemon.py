@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,9 @@ _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.
 )
 _PACKAGES = ("docker-ce", "docker.io", "moby-engine")
 _NAMED = 10
+_REDACTED = re.compile(
+    r"hmac:[0-9a-f]{16}"
+)  # what stands in a snapshot for a secret, and must never be written
 _ICC = "com.docker.network.bridge.enable_icc"
 _MODULES_RESOURCE = {
     "kind": "file",
@@ -387,7 +391,16 @@ def _registries(host: _Host, insecure: Sequence[str], *, mirrors: bool) -> dict[
         keys["insecure-registries"] = list(insecure)
     declared = host.declared.get("registry-mirrors")
     if mirrors and isinstance(declared, list):
-        keys["registry-mirrors"] = [str(mirror) for mirror in declared if not _plain(str(mirror))]
+        found = [str(mirror) for mirror in declared]
+        encrypted = [mirror for mirror in found if not _plain(mirror)]
+        if not any(_REDACTED.search(mirror) for mirror in found):
+            keys["registry-mirrors"] = encrypted
+        elif encrypted != found:
+            reason = (
+                f"registry-mirrors in {host.config_path} names one over plain HTTP, and one with a password,"
+                " which the host alone knows: take the plain one out there"
+            )
+            return host.refused("insecure_registries", reason)
     gone = [
         str(registry)
         for registry in host.declared.get("insecure-registries") or ()

@@ -58,7 +58,12 @@ def documents(
 
 
 def names(
-    snapshot: Mapping[str, Any], *, wanted: bool, files: Mapping[str, str], known_as: Sequence[str]
+    snapshot: Mapping[str, Any],
+    *,
+    wanted: bool,
+    files: Mapping[str, str],
+    known_as: Sequence[str],
+    alone: bool,
 ) -> list[str]:
     """What a certificate made for this host has to hold; nothing where none has to be made.
 
@@ -67,13 +72,15 @@ def names(
         wanted: the variable ``docker_daemon_tls``.
         files: the site's own certificates.
         known_as: names and addresses that the inventory has for it, and more that the site wants.
+        alone: the authority is for this host alone. One that others trust too vouches for nothing that a host
+            says of itself: it could call itself by another one's name.
     """
     api = _Api(snapshot)
     if not wanted or files or not api.addresses or api.protected_by_others:
         return []
     bound = [address.host for address in api.addresses if address.host not in _EVERYWHERE]
-    own = [str(api.system.get("hostname") or ""), "localhost", "127.0.0.1", "::1"]
-    return list(dict.fromkeys(name for name in (*known_as, *bound, *own) if name))
+    said = [*bound, str(api.system.get("hostname") or "")] if alone else []
+    return list(dict.fromkeys(name for name in (*known_as, *said, "localhost", "127.0.0.1", "::1") if name))
 
 
 class _Address(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SETTINGS_FILE = "/etc/sysctl.d/60-hardener.conf"
+NETWORK_FILE = "/etc/sysctl.d/61-hardener-network.conf"
 KEXEC_FILE = "/etc/sysctl.d/60-hardener-kexec.conf"
 MODULES_FILE = "/etc/modprobe.d/hardener.conf"
 
@@ -46,7 +47,7 @@ def documents(
         return [{"name": "kernel", "refused": reason}]
     found = []
     if settings_enabled:
-        found.append(_settings(host, settings, baseline))
+        found += _settings(host, settings, baseline)
     if modules_enabled:
         found.append(_modules(host, modules_kept, module_baseline))
     if kexec_load_disabled:
@@ -112,13 +113,16 @@ class _Host:
         return sorted(found)
 
 
-def _settings(host: _Host, overrides: Mapping[str, Any], baseline: Sequence[Entry]) -> dict[str, Any]:
-    """The document with the baseline and the site's own settings."""
+def _settings(host: _Host, overrides: Mapping[str, Any], baseline: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The document with the baseline and the site's own settings; those of the network in one of their own.
+
+    The baseline is known to leave connections alone. What a site sets there may end them, ours too.
+    """
     name = "kernel_settings_enabled"
     own = {_dotted(str(key)): _text(value) for key, value in overrides.items()}
     reason = "; ".join(_bad(host, own))
     if reason:
-        return {"name": name, "refused": reason}
+        return [{"name": name, "refused": reason}]
     wanted: dict[str, str] = {}
     lines = ["# Written by hardener. Forwarding is not here: the engine turns it on itself, and closes the"]
     lines += ["# forwarding between other interfaces only where it was off before.", ""]
@@ -139,21 +143,45 @@ def _settings(host: _Host, overrides: Mapping[str, Any], baseline: Sequence[Entr
                     "# Without it, packets between containers pass the engine's rules by.",
                     f"-{key} = 1",
                 ]
-    for key, value in own.items():
-        if value and host.sysctl.get(key, "") is not None:
-            wanted[key] = value
-            lines += ["# Wanted by this site.", f"{_optional(key)}{key} = {value}"]
-    return {
+    known = {key: value for key, value in own.items() if value and host.sysctl.get(key, "") is not None}
+    network = {key: value for key, value in known.items() if key.startswith("net.")}
+    others = {key: value for key, value in known.items() if key not in network}
+    wanted |= others
+    lines += _wanted_by_the_site(others)
+    resources: list[dict[str, Any]] = [
+        {"kind": "file", "path": SETTINGS_FILE, "content": "\n".join([*lines, ""])}
+    ]
+    if not network:
+        resources.append({"kind": "absent", "path": NETWORK_FILE})
+    document = {
         "name": name,
         "impact": "none",
-        "resources": [{"kind": "file", "path": SETTINGS_FILE, "content": "\n".join([*lines, ""])}],
+        "resources": resources,
         "activations": [{"name": "sysctl", "when": [SETTINGS_FILE], "values": wanted, "needed": needed}],
         "notes": [
             f"{key} is not set: this kernel has no such setting"
             for key, value in own.items()
-            if value and host.sysctl.get(key, "") is None
+            if value and key not in known
         ],
     }
+    return [document, *([_network(network)] if network else [])]
+
+
+def _network(settings: Mapping[str, str]) -> dict[str, Any]:
+    """The document with what a site sets of the network."""
+    lines = ["# Written by hardener.", *_wanted_by_the_site(settings), ""]
+    return {
+        "name": "kernel_settings",
+        "impact": "connectivity",
+        "costs": f"{', '.join(settings)} may end connections",
+        "resources": [{"kind": "file", "path": NETWORK_FILE, "content": "\n".join(lines)}],
+        "activations": [{"name": "sysctl", "when": [NETWORK_FILE], "values": dict(settings)}],
+    }
+
+
+def _wanted_by_the_site(settings: Mapping[str, str]) -> Iterator[str]:
+    for key, value in settings.items():
+        yield from ("# Wanted by this site.", f"{_optional(key)}{key} = {value}")
 
 
 def _bad(host: _Host, settings: Mapping[str, str]) -> Iterator[str]:

@@ -72,6 +72,24 @@ def test_find_says_what_is_near(text: str, benchmark: str, hint: str) -> None:
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["container-no-docker-sock", "5.32", " 5.32 ", "Container-No-Docker-Sock"])
+def test_anywhere_is_found_what_means_one_thing(text: str) -> None:
+    assert catalogue.find_anywhere(text).slug == "container-no-docker-sock"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("2.8", "2.8 is .*daemon-tls-verify in cis-docker-1.8.0.*give the name"),
+        ("daemon-icc-disable", "did you mean daemon-icc-disabled"),
+        ("", "there is no control ''"),
+    ],
+)
+def test_anywhere_says_what_is_near_or_meant(text: str, hint: str) -> None:
+    with pytest.raises(HardenerError, match=hint):
+        catalogue.find_anywhere(text)
+
+
 def test_select_everything_by_default() -> None:
     controls = catalogue.load(NEWEST)
     assert catalogue.select(controls, benchmark=NEWEST) == controls

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from hardener.checks.every import Note, Question, every
-from hardener.model import Status, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 
 
@@ -104,3 +104,27 @@ def test_the_sentence_names_a_few_and_stays_short() -> None:
     assert len(verdict.actual) < 1_000
     assert len(verdict.offenders) == 40
     assert judged({name: ["x"] for name in "abcde"}).actual == "5 of 5 containers: a x; b x; c x; and 2 more"
+
+
+def test_what_was_not_judged_is_known_apart_from_what_broke() -> None:
+    def judge(thing: Thing) -> Iterator[str]:
+        if thing.name == "a":
+            yield "leaks"
+        elif thing.name == "b":
+            yield Question("hums")
+        else:
+            raise FactUnavailable("docker.containers", f"{thing.name} was not read")
+
+    def undecided(*names: str) -> Undecided | None:
+        things = [Thing(name) for name in names]
+        return every(things, judge, expected="all is well", nobody="-", ask="listen").undecided
+
+    assert undecided("a") is None
+    question = undecided("a", "b")
+    assert question == Undecided(
+        Status.MANUAL, "listen: 1 of 2 containers", (Offender("container", "b", "hums"),)
+    )
+    error = undecided("a", "b", "c")
+    assert error == Undecided(
+        Status.ERROR, "docker.containers could not be read: c was not read (1 of 3 containers)"
+    )

@@ -121,6 +121,27 @@ def test_swarms_sockets_have_their_own_tls(judge: Judge) -> None:
     by_status(judge("daemon-tls-verify", told(listening=sockets)), Status.FAIL)
 
 
+def test_a_services_port_is_not_the_api_and_a_worker_does_not_know_it(judge: Judge) -> None:
+    """The engine holds it for both families by one socket, seen on Docker 26.1."""
+    service = {
+        "ID": "s",
+        "Spec": {"Name": "shop"},
+        "Endpoint": {"Ports": [{"PublishedPort": 8080, "Protocol": "tcp"}]},
+    }
+    member = {"LocalNodeState": "active", "ControlAvailable": True}
+    manager = {"docker.info": {"Swarm": member}, "docker.swarm": {"services": [service]}}
+    sockets = [("::", 8080), ("::", 2377)]
+    known = told(listening=sockets, **manager)
+    by_status(judge("daemon-tls-verify", known), Status.NOT_APPLICABLE)
+    beside = told(listening=[*sockets, ("::", 2375)], **manager)
+    by_status(judge("daemon-tls-verify", beside), Status.FAIL, "tcp://[::]:2375: no TLS")
+
+    worker = {"docker.info": {"Swarm": {**member, "ControlAvailable": False}}}
+    by_status(judge("daemon-tls-verify", told(listening=sockets, **worker)), Status.NOT_APPLICABLE)
+    opened = told({"host": ["tcp://0.0.0.0:2375"]}, listening=[*sockets, ("::", 2375)], **worker)
+    by_status(judge("daemon-tls-verify", opened), Status.FAIL, "tcp://[::]:2375: no TLS")
+
+
 def test_a_stopped_engine_is_judged_by_what_it_will_open(judge: Judge) -> None:
     stopped = {"pid": None, "reachable": False}
     opened = told({"host": ["tcp://0.0.0.0:2375"]}, engine=stopped)
@@ -294,3 +315,12 @@ def test_a_stopped_engine_with_an_unreadable_file_is_no_verdict(judge: Judge) ->
     broken = {"exists": True, "parsed": None, "error": "not JSON", "flags": only({})}
     with pytest.raises(FactUnavailable):
         judge("daemon-tls-verify", make(engine={"pid": None, "listening": []}, **{"daemon.config": broken}))
+
+
+def test_what_is_left_to_ask_stands_beside_logs_that_are_thrown_away(judge: Judge) -> None:
+    snapshot = logs("json-file", logging("db", "none"), logging("web", "journald"))
+    verdict = judge("daemon-central-logging", snapshot)
+    assert [offender.name for offender in verdict.offenders] == ["db"]
+    assert verdict.undecided is not None
+    assert verdict.undecided.status is Status.MANUAL
+    assert [offender.name for offender in verdict.undecided.offenders] == ["log-driver", "web"]

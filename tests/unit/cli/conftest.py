@@ -78,7 +78,8 @@ class FakeRun:
                 continue
             data = self.fleet.install(host)
             if data.get("failed"):
-                yield TaskResult(host, "command", State.FAILED, data["msg"])
+                action = "converge" if "outcome" in data else "command"
+                yield TaskResult(host, action, State.FAILED, data["msg"], data)
             else:
                 yield TaskResult(host, "converge", State.CHANGED, data={"outcome": "changed", **data})
                 yield TaskResult(host, "set_fact", State.OK)

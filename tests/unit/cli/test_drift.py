@@ -9,7 +9,8 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import Recording
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.histories import Hardener, audited, host, kept
+from tests.unit.cli.histories import DAEMON_JSON, Hardener, audited, host, kept
+from tests.unit.cli.test_waivers import entry
 from tests.unit.snapshots import failed, hardened, make, with_containers
 
 DRIFT = ("drift", "-i", "inv,")
@@ -194,3 +195,35 @@ def test_a_history_that_is_full_costs_drift_nothing_but_a_warning(
     assert result.exit_code == 6
     assert "after  fail: /etc/docker/daemon.json has mode 0666" in result.stdout
     assert "this run is not recorded" in result.stderr
+
+
+def waiving(path: Path, *slugs: str) -> Path:
+    """A file that waives these controls everywhere."""
+    path.write_text("waivers:\n" + "".join(entry(f"W-{slug}", control=slug, hosts="[a]") for slug in slugs))
+    return path
+
+
+def test_what_is_waived_is_no_drift(hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+    repaired = repairing(fleet)
+    waivers = waiving(tmp_path / "w.yml", "file-daemon-json-mode")
+    assert hardener(*DRIFT, "--remediate", "--waivers", str(waivers)).exit_code == 0
+    assert repaired == []
+
+
+def test_what_is_waived_is_not_repaired_for_the_sake_of_what_drifted(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
+    folder = {"/etc/docker": {**DAEMON_JSON, "type": "dir", "mode": "0777"}}
+    json_file = "/etc/docker/daemon.json"
+    before, after = (make(files={**folder, json_file: {**DAEMON_JSON, "mode": m}}) for m in ("0644", "0666"))
+    waivers = waiving(tmp_path / "w.yml", "file-etc-docker-mode")
+    audited(hardener, fleet, {"a": before}, "--waivers", str(waivers))
+    fleet.snapshots["a"] = after
+    repaired = repairing(fleet)
+    result = hardener(*DRIFT, "--remediate", "--waivers", str(waivers))
+    assert result.exit_code == 6
+    assert "left alone: file-daemon-json-mode" in result.stderr
+    assert "file-etc-docker-mode (W-file-etc-docker-mode)" in result.stderr
+    assert repaired == []

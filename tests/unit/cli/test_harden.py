@@ -15,6 +15,7 @@ from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]
 ONLY = ("--only", "daemon-icc-disabled")
+DIGEST = "0123456789abcdef" * 4
 
 
 def bridge(*, icc: bool) -> Snapshot:
@@ -113,7 +114,7 @@ def test_check_changes_nothing_and_diff_shows_what_would(
 
 def answer(state: str, impact: str = "daemon-restart", reason: str = "") -> dict[str, Any]:
     document = {"name": "docker_daemon_icc", "state": state, "impact": impact, "reason": reason, "paths": []}
-    return {"documents": [document], "allow": "daemon-restart", "plan": "d1gest"}
+    return {"documents": [document], "allow": "daemon-restart", "plan": DIGEST}
 
 
 def test_what_costs_more_than_allowed_is_listed_and_keeps_failing(
@@ -166,8 +167,16 @@ def test_a_reviewed_plan_and_nothing_else_is_applied(
     variables = fleet.runs[3][1]["variables"]
     assert variables == {
         "harden_plan": {"web1": {"docker_daemon": ["docker_daemon_icc"]}},
-        "harden_reviewed": {"web1": {"digest": "d1gest", "allow": "daemon-restart"}},
+        "harden_reviewed": {"web1": {"digest": DIGEST, "allow": "daemon-restart"}},
     }
+    del fleet.snapshots["web1"]
+    fleet.runs.clear()
+    lost = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan))
+    assert lost.exit_code == 2
+    assert "the plan is for hosts that the inventory does not have: web1" in lost.stderr
+    assert [playbook for playbook, _ in fleet.runs] == ["audit"]
+    hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan), "--limit", "web2")
+    assert "harden" not in [playbook for playbook, _ in fleet.runs]
     both = hardener("harden", "-i", "inv,", "--plan", str(plan), "--allow", "reload")
     assert both.exit_code == 2
     assert "give --plan or --allow" in both.stderr

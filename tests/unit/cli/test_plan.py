@@ -8,7 +8,7 @@ from typing import Any
 from click.testing import Result
 
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.test_harden import ONLY, answer, bridge
+from tests.unit.cli.test_harden import DIGEST, ONLY, answer, bridge
 
 Hardener = Callable[..., Result]
 
@@ -86,7 +86,7 @@ def test_the_file_says_all_of_it_to_programs(hardener: Hardener, fleet: FakeFlee
         "daemon-restart",
         "change",
     )
-    assert host["digest"] == "d1gest"
+    assert host["digest"] == DIGEST
     assert host["changes"][0]["diff"] == '+  "icc": false\n'
     assert host["activations"][0]["stops"] == ["db"]
 

@@ -76,6 +76,14 @@ def test_an_engine_that_cannot_be_installed_is_no_success(hardener: Hardener, fl
     assert "new: failed: Unable to locate package docker.io\n" in result.stderr
 
 
+def test_an_engine_that_does_not_start_on_its_configuration_is_rolled_back(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    fleet.snapshots = {"new": no_engine()}
+    fleet.install = lambda host: {"failed": True, "outcome": "rolled_back", "msg": "rolled back: no start"}
+    assert hardener("provision", "-i", "inv,", *ONLY).exit_code == 5
+
+
 def test_a_host_that_does_not_answer_is_not_taken_for_a_bare_one(
     hardener: Hardener, fleet: FakeFleet
 ) -> None:

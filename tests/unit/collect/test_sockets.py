@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 
+import pytest
 from host_snapshot import sockets
 
 TCP = """\
@@ -43,3 +44,13 @@ def test_a_real_socket_and_its_holder() -> None:
 
 def test_process_that_is_gone_holds_nothing() -> None:
     assert sockets.Holders().held(2**30) == set()
+
+
+def test_what_systemd_has_passed_on_is_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = sockets.parse(TCP, "tcp")
+    monkeypatch.setattr(sockets, "listening", lambda _: entry)
+    monkeypatch.setattr(sockets, "namespace", lambda *_: None)
+    holders = sockets.Holders()
+    holders._held = {1: {4711}, 812: {4711}, 900: set()}
+    (found,) = sockets.host_listening({1: "systemd", 812: "sshd", 900: "dockerd"}, holders)
+    assert (found["pid"], found["process"]) == (812, "sshd")

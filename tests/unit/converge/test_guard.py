@@ -31,12 +31,15 @@ class Systemd:
         self._log = folder / "said"
         self._log.touch()
         self.refuses = ""
+        self.knows_the_unit = "no"
 
     def run(self, *command: str, **_: Any) -> Outcome:
         with self._log.open("a") as log:
             log.write(f"{json.dumps(command)}\n")
         if self.refuses and command[0] == self.refuses:
             return Outcome(1, "", "Failed to start transient timer unit: no bus")
+        if "--property=NeedDaemonReload" in command:
+            return Outcome(0, f"NeedDaemonReload={self.knows_the_unit}\n", "")
         return Outcome(0, "", "")
 
     @property
@@ -117,8 +120,19 @@ def test_a_run_waits_to_be_confirmed_and_stays_then(host: Host, systemd: Systemd
     assert (host.read("x"), Journal.find(host.store)) == ("new", None)
     assert list(systemd.units.iterdir()) == []
     assert not (backup / "guard.pyz").exists()
-    assert systemd.said[-1] == ["systemctl", "stop", f"hardener-guard-{done['run']}.timer"]
+    assert ["systemctl", "stop", f"hardener-guard-{done['run']}.timer"] in systemd.said
+    assert ["systemctl", "daemon-reload"] not in systemd.said
     assert ask(host)["outcome"] == "changed"  # an answer that was lost can be asked for again
+
+
+def test_a_unit_that_systemd_has_come_to_know_is_forgotten_with_its_file(
+    host: Host, systemd: Systemd
+) -> None:
+    host.write("x", "old")
+    change(host)
+    systemd.knows_the_unit = "yes"
+    ask(host)
+    assert systemd.said[-1] == ["systemctl", "daemon-reload"]
 
 
 def test_what_costs_nothing_needs_no_guard(host: Host, systemd: Systemd) -> None:

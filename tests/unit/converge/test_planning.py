@@ -66,6 +66,13 @@ def test_what_cannot_be_changed_is_refused_before_anything_is(
     assert host.plan({"kind": "attributes", "path": host.path("x"), "at_most": "0777"}).changes == []
 
 
+def test_what_stands_in_a_snapshot_for_a_secret_is_never_written(host: Host) -> None:
+    digest = "hmac:0123456789abcdef"
+    for resource in (host.json("d.json", {"mirrors": [f"https://{digest}@m"]}), host.file("x", digest)):
+        with pytest.raises(Refused, match="what stands in a snapshot for a secret would be written"):
+            host.plan(resource)
+
+
 def test_an_absent_file_is_removed_once(host: Host) -> None:
     Path(host.path("x")).write_text("old")
     plan = host.plan({"kind": "absent", "path": host.path("x")})

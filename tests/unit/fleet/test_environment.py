@@ -16,6 +16,7 @@ PREFERRED = [
     "ANSIBLE_HOST_KEY_CHECKING",
     "ANSIBLE_HOST_PATTERN_MISMATCH",
     "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED",
+    "ANSIBLE_INVENTORY_IGNORE_REGEX",
     "ANSIBLE_PIPELINING",
 ]
 
@@ -89,6 +90,8 @@ def test_forks_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("[defaults]\nforks = 50\n", "ANSIBLE_FORKS"),
         ("[connection]\npipelining = False\n", "ANSIBLE_PIPELINING"),
+        ("[inventory]\nignore_patterns = ^mine$\n", "ANSIBLE_INVENTORY_IGNORE_REGEX"),
+        ("[defaults]\ninventory_ignore_patterns = ^mine$\n", "ANSIBLE_INVENTORY_IGNORE_REGEX"),
         ("[ssh_connection]\npipelining = False\n", "ANSIBLE_PIPELINING"),
         ("[inventory]\nhost_pattern_mismatch = warning\n", "ANSIBLE_HOST_PATTERN_MISMATCH"),
         ("[inventory]\nany_unparsed_is_failed = no\n", "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.fleet.inventory import check, sources
+from hardener.fleet.inventory import check, identify, sources
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,40 @@ def test_a_list_may_be_longer_than_the_name_of_a_file(tmp_path: Path) -> None:
     inventory = ",".join(f"host{number}.example.org" for number in range(1000))
     check(inventory)
     assert sources(inventory, tmp_path) == [inventory]
+
+
+def test_a_file_is_known_by_its_whole_path_and_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {db01: }}")
+    monkeypatch.chdir(tmp_path)
+    name, digest = identify("./hosts.yml")
+    assert (name, digest) == identify(str(tmp_path / "hosts.yml"))
+    assert name == str(tmp_path / "hosts.yml")
+    (tmp_path / "notes.txt").write_text("beside it, and no part of it")
+    assert identify("hosts.yml") == (name, digest)
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("a: 1")
+    assert identify("hosts.yml")[1] != digest
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {db02: }}")
+    assert len({digest, identify("hosts.yml")[1]}) == 2
+
+
+def test_a_folder_is_all_that_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("a")
+    before = identify(str(tmp_path))
+    assert before[0] == str(tmp_path)
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "db01.yml").write_text("a: 1")
+    assert identify(str(tmp_path))[1] != before[1]
+
+
+def test_a_list_is_its_own_name(tmp_path: Path) -> None:
+    assert identify("db01,db02")[0] == "db01,db02"
+    assert identify("db01,")[1] != identify("db02,")[1]
+
+
+def test_what_cannot_be_read_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert len(identify(str(tmp_path))[1]) == 64

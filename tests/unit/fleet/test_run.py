@@ -174,6 +174,9 @@ def test_artifacts_are_kept_on_request_without_the_environment(
 ) -> None:
     def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
         assert say(hosts("a")) is True
+        facts = result("runner_on_ok", "a", ansible_facts={"converge_pending": "a token in log options"})
+        facts["event_data"]["resolved_action"] = "ansible.builtin.set_fact"
+        assert say(facts) is False
         folder = Path(calls[-1]["artifact_dir"]) / calls[-1]["ident"]
         folder.mkdir(parents=True)
         (folder / "command").write_text("the environment, secrets and all")

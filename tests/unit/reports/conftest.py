@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 
 from hardener.assess import unreachable
+from hardener.decisions.apply import Place, decider
 from hardener.model import (
+    AppliedAttestation,
+    AppliedWaiver,
     Assessment,
+    Attestation,
     BenchmarkRef,
     Control,
+    Decisions,
     Finding,
     FrameworkMapping,
     Impact,
     Offender,
     Remediation,
+    Scope,
     Severity,
+    Standing,
     Status,
     Verdict,
+    Waiver,
 )
 from hardener.reports.interface import RunInfo
 
@@ -110,6 +120,68 @@ VERDICTS = (
 )
 
 
+def waiver(identifier: str, control: str, expires: str, **changed: Any) -> Waiver:
+    one = Waiver(
+        id=identifier,
+        control=control,
+        scope=Scope(("*",)),
+        reason="The vendor's agent needs it.",
+        owner="team-x",
+        approved_by="J. Doe",
+        ticket="SEC-1",
+        created=date(2026, 9, 1),
+        expires=date.fromisoformat(expires),
+    )
+    return replace(one, **changed)
+
+
+def attestation(identifier: str, control: str, expires: str, **changed: Any) -> Attestation:
+    one = Attestation(
+        id=identifier,
+        control=control,
+        scope=Scope(("*",)),
+        attested_by="J. Doe",
+        attested_on=date(2026, 9, 1),
+        looked_at="Every Dockerfile.",
+        expires=date.fromisoformat(expires),
+        evidence="images.pdf",
+        sha256="9f" * 32,
+    )
+    return replace(one, **changed)
+
+
+DECISIONS = Decisions(
+    today=date(2026, 11, 25),
+    waivers=(
+        waiver("W-001", "audit-dockerd", "2027-01-31", compensating_control="The SIEM."),
+        waiver("W-002", "audit-etc-docker", "2027-01-31"),  # stale: it passes
+        waiver("W-003", "daemon-icc", "2026-10-01", scope=Scope(("db01",))),
+        waiver(
+            "W-004",
+            "container-not-privileged",
+            "2026-12-01",
+            scope=Scope(("db*",), objects=(("container", "web[01]"),)),
+        ),
+        waiver("W-005", "host-lsm", "2026-11-25"),  # the last day
+    ),
+    attestations=(
+        attestation("A-001", "image-user", "2027-02-01"),
+        attestation("A-002", "daemon-icc", "2026-11-01"),
+    ),
+    waivers_text="waivers: …\n",
+    attestations_text="attestations: …\n",
+)
+
+
+def decided(host: str = "db01") -> Assessment:
+    """A host about which people decided something: all, some and nothing of a failure, and one by hand."""
+    fails = Verdict(Status.FAIL, "icc is false", "icc is true", (Offender("network", "bridge", "icc"),))
+    verdicts = (*VERDICTS[:2], fails, *VERDICTS[3:6], Verdict(Status.FAIL, "an LSM confines", "none does"))
+    decide = decider(DECISIONS, Place(host))
+    findings = tuple(decide(*pair) for pair in zip(CONTROLS, verdicts, strict=True))
+    return replace(assessment(host), findings=findings)
+
+
 def assessment(
     host: str = "db01.example.com",
     verdicts: Sequence[Verdict] = VERDICTS,
@@ -135,7 +207,21 @@ def hostile_assessment(text: str) -> Assessment:
         Verdict(status, text, text, (Offender(text, text, text),) * 30, (text,) * 3, 40) for status in Status
     ]
     base = assessment(text, verdicts, controls=CONTROLS[: len(verdicts)], collected_at=text)
-    return Assessment(text, BENCHMARK, text, base.findings, facts={"os": text, "docker": text, text: text})
+    about = (Offender(text, text, text),)
+    scope = Scope(("*",), objects=(("container", "*"),))
+    said = attestation("A-1", "x", "2027-01-01", scope=scope, looked_at=text, attested_by=text, evidence=text)
+    left = waiver(
+        "W-1", "x", "2027-01-01", scope=scope, reason=text, owner=text, approved_by=text, ticket=text
+    )
+    findings = tuple(
+        replace(
+            finding,
+            waivers=tuple(AppliedWaiver(left, standing, about) for standing in Standing),
+            attestations=tuple(AppliedAttestation(said, standing, about) for standing in Standing),
+        )
+        for finding in base.findings
+    )
+    return Assessment(text, BENCHMARK, text, findings, facts={"os": text, "docker": text, text: text})
 
 
 @pytest.fixture
@@ -148,6 +234,7 @@ def run() -> RunInfo:
         ansible_version="2.19.14",
         started=datetime(2026, 11, 25, 0, 29, 58, 250_000, tzinfo=UTC),
         ended=datetime(2026, 11, 25, 0, 30, 1, 123_456, tzinfo=UTC),
+        decisions=DECISIONS,
     )
 
 

@@ -1,6 +1,7 @@
 """Validate JSON reports: by our own schemas of what we write, and by the published ones where they are.
 
-Published schemas are not ours to ship. A developer puts them into a folder and names it in HARDENER_SCHEMAS.
+Published schemas are not ours to ship. OCSF's comes with a package; the others a developer puts into a folder
+and names it in HARDENER_SCHEMAS.
 """
 
 from __future__ import annotations

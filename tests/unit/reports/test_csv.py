@@ -12,7 +12,14 @@ from hardener.catalogue.words import FRAMEWORKS
 from hardener.model import Assessment, Status, Verdict
 from hardener.reports.csv import CsvReport
 from hardener.reports.interface import RunInfo, write_reports
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
 
 Write = Callable[..., Path]
 STARTS_A_FORMULA = re.compile(r"""[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20]""")
@@ -39,7 +46,7 @@ def records(path: Path) -> list[dict[str, str]]:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("report.csv", write(assessment(), gone()).read_bytes().decode().replace("\r\n", "\n"))
+    golden("report.csv", write(assessment(), gone(), decided()).read_bytes().decode().replace("\r\n", "\n"))
 
 
 def test_rfc_4180(write: Write) -> None:
@@ -102,3 +109,11 @@ def test_same_input_same_bytes(write: Write) -> None:
 
 def test_no_host_is_a_header(write: Write) -> None:
     assert len(read(write())) == 1
+
+
+def test_decisions_have_columns_of_their_own(write: Write) -> None:
+    head, *cells = read(write(decided()))
+    rows = {row["slug"]: row for row in (dict(zip(head, each, strict=True)) for each in cells)}
+    assert rows["audit-dockerd"]["waivers"].startswith("waived until 2027-01-31 [W-001 by team-x]")
+    assert rows["image-user"]["attestations"].startswith("attested until 2027-02-01 [A-001 by J. Doe")
+    assert rows["image-user"]["status"] == "pass"

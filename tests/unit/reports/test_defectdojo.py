@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hardener.model import Assessment
 from hardener.reports.defectdojo import DefectDojoReport
 from hardener.reports.interface import RunInfo, write_reports
-from tests.unit.reports.conftest import assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.conftest import (
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
 from tests.unit.reports.schemas import validators
 
 Write = Callable[..., Path]
@@ -36,7 +42,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("defectdojo.json", write(assessment(), gone()).read_text())
+    golden("defectdojo.json", write(assessment(), gone(), decided()).read_text())
 
 
 def test_no_host_is_a_valid_report(write: Write) -> None:
@@ -86,3 +92,15 @@ def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))
     assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
     read(path)
+
+
+def test_a_waiver_is_an_accepted_risk_that_says_why(write: Write) -> None:
+    findings = {each["vuln_id_from_tool"]: each for each in read(write(decided()))}
+    waived = findings["audit-dockerd"]
+    assert (waived["active"], waived["risk_accepted"]) == (False, True)
+    assert "waived until 2027-01-31 [W-001 by team-x]" in waived["description"]
+    part = findings["container-not-privileged"]
+    assert (part["active"], part["risk_accepted"], part["nb_occurences"]) == (True, False, 2)
+    assert (
+        "waived until 2026-12-01 [W-004 by team-x] for container web0, container web1" in part["description"]
+    )

@@ -18,7 +18,7 @@ from hardener.model import Assessment, Status
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.past import Past, Point
-from tests.unit.reports.conftest import assessment, gone, hostile_assessment, statuses
+from tests.unit.reports.conftest import assessment, decided, gone, hostile_assessment, statuses
 
 ATTACKS = (
     "</script><script>alert(1)</script>",
@@ -132,3 +132,11 @@ def test_no_host_is_a_page_too(tmp_path: Path, run: RunInfo) -> None:
 def test_ids_are_there_once(tmp_path: Path, run: RunInfo) -> None:
     found = re.findall(r'<[^>]* id="([^"]+)"', write(tmp_path, run, *map(assessment, "abc")))
     assert len(found) == len(set(found))
+
+
+def test_what_people_decided_stands_first_among_the_facts(tmp_path: Path, run: RunInfo) -> None:
+    (record,) = records(write(tmp_path, run, decided()))
+    facts = [each for verdict in record[6] for each in verdict[3]]
+    assert any(each.startswith("waived until 2027-01-31 [W-001 by team-x]") for each in facts)
+    assert any(each.startswith("attested until 2027-02-01 [A-001 by J. Doe") for each in facts)
+    assert "waiver W-003 expired 2026-10-01" in facts

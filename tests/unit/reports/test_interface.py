@@ -13,7 +13,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment
-from hardener.reports.interface import Report, RunInfo, write_reports
+from hardener.reports.interface import Report, RunInfo, pieces, write_reports, write_text
 from hardener.reports.junit import JUnitReport
 from hardener.reports.native import NativeReport
 from tests.unit.reports.conftest import BENCHMARK, VERDICTS, assessment
@@ -38,6 +38,12 @@ def test_one_pass_feeds_every_report(tmp_path: Path, run: RunInfo) -> None:
     assert (tmp_path / "one").read_text() == "begin\na\nb\nend\n"
     assert (tmp_path / "deep/er/two").read_text() == "begin\na\nb\nend\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "one"]
+
+
+def test_the_same_text_comes_in_pieces(run: RunInfo) -> None:
+    text = pieces(Names(run), (assessment(name) for name in ("a", "b")))
+    assert next(text) == "begin\n"
+    assert list(text) == ["a\n", "b\n", "end\n"]
 
 
 def test_only_the_owner_reads_it(tmp_path: Path, run: RunInfo) -> None:
@@ -154,3 +160,14 @@ def test_rich_is_not_imported_before_something_is_shown() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_shared_file_keeps_its_mode_and_a_new_one_can_be_read(tmp_path: Path) -> None:
+    kept, new, own = tmp_path / "kept", tmp_path / "new", tmp_path / "own"
+    kept.write_text("earlier")
+    kept.chmod(0o640)
+    write_text(kept, "later", shared=True)
+    write_text(new, "first", shared=True)
+    write_text(own, "first")
+    assert (kept.read_text(), new.read_text()) == ("later", "first")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (kept, new, own)] == [0o640, 0o644, 0o600]

@@ -19,6 +19,7 @@ from tests.unit.reports.conftest import (
     CONTROLS,
     HOSTILE,
     assessment,
+    decided,
     gone,
     hostile_assessment,
     hostile_text,
@@ -59,7 +60,7 @@ def case(suite: Iterable[TestCase], name: str) -> TestCase:
 
 
 def test_golden(write: Callable[..., Path], golden: Callable[[str, str], None]) -> None:
-    path = write(assessment(), gone())
+    path = write(assessment(), gone(), decided())
     check(path)
     golden("junit.xml", path.read_text(encoding="utf-8"))
 
@@ -238,3 +239,46 @@ def test_hostile_text_everywhere(write: Callable[..., Path], text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_each_hostile_snippet(write: Callable[..., Path], text: str) -> None:
     check(write(hostile_assessment(f"x{text}y")))
+
+
+def test_a_waiver_says_until_when_whose_and_why(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(decided())))
+    (skipped,) = case(suite, "1.1.3").result
+    assert isinstance(skipped, Skipped)
+    assert skipped.message == "WAIVED until 2027-01-31 [W-001 by team-x]: The vendor's agent needs it."
+    assert "found:    no rule" in (skipped.text or "")
+
+
+def test_one_waived_container_does_not_hide_another(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(decided())))
+    (failure,) = case(suite, "5.5").result
+    assert isinstance(failure, Failure)
+    assert failure.message is not None
+    assert "web2 runs privileged" in failure.message
+    assert "web0" not in failure.message
+    lines = (failure.text or "").splitlines()
+    assert [each for each in lines if each.startswith("  ")] == [
+        "  container web2: runs privileged",
+        "  container web3: runs privileged",
+    ]
+    waived = "waived until 2026-12-01 [W-004 by team-x] for container web0, container web1"
+    assert any(each.startswith(waived) for each in lines)
+
+
+def test_an_expired_waiver_fails_and_says_so(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(decided())))
+    (failure,) = case(suite, "2.2").result
+    assert isinstance(failure, Failure)
+    assert (failure.text or "").startswith("waiver W-003 expired 2026-10-01\n")
+    assert (failure.message or "").startswith("waiver W-003 expired 2026-10-01; expected")
+
+
+def test_what_passes_on_a_word_or_without_its_waiver_says_so(write: Callable[..., Path]) -> None:
+    (suite,) = suites(check(write(decided())))
+    attested, stale = case(suite, "4.1"), case(suite, "1.1.10")
+    assert not attested.result
+    assert "attested until 2027-02-01 [A-001 by J. Doe on 2026-09-01]: Every Dockerfile." in str(
+        attested.system_out
+    )
+    assert not stale.result
+    assert "stale waiver W-002: there is nothing to waive" in str(stale.system_out)

@@ -16,6 +16,7 @@ from tests.unit.reports.conftest import (
     CONTROLS,
     assessment,
     control,
+    decided,
     gone,
     hostile_assessment,
     hostile_text,
@@ -43,7 +44,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("summary.md", write(assessment(), gone()))
+    golden("summary.md", write(assessment(), gone(), decided()))
 
 
 def test_golden_of_one_host(write: Write, golden: Callable[[str, str], None]) -> None:
@@ -129,3 +130,11 @@ def test_hostile_text_is_code_and_nothing_else(write: Write, attack: str, text: 
 
 def test_no_host(write: Write) -> None:
     assert write().startswith("## No host was assessed\n")
+
+
+def test_what_was_decided_has_its_lists(write: Write) -> None:
+    text = write(decided())
+    assert "Waived: 2 controls" in text
+    assert "Passing on a person's word: 1 control" in text
+    assert "`waiver W-004 (container-not-privileged, team-x) expires 2026-12-01, in 6 days`" in text
+    assert "`waiver W-002 (audit-etc-docker, team-x) is stale: nothing needs it`" in text

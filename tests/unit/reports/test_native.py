@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,14 @@ import hardener
 from hardener.model import Impact, Severity, Status
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.native import LinesReport, NativeReport
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
 
 SCHEMA = json.loads((Path(hardener.__file__).parent / "assessment.schema.json").read_text())
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
@@ -36,7 +45,7 @@ def read(path: Path) -> Any:
 
 
 def test_golden(write: Callable[..., Path], golden: Callable[[str, str], None]) -> None:
-    path = write(assessment(), gone())
+    path = write(assessment(), gone(), decided())
     read(path)
     golden("report.json", path.read_text(encoding="ascii"))
 
@@ -77,6 +86,8 @@ def test_a_finding_says_everything(write: Callable[..., Path]) -> None:
         ],
         "evidence": ["web0: true"],
         "checked": 9,
+        "waivers": [],
+        "attestations": [],
         "remediation": {
             "by_hand": "Set it for container-not-privileged.",
             "role": None,
@@ -138,3 +149,26 @@ def test_json_lines_say_the_same(write: Callable[..., Path], run: RunInfo) -> No
     whole = first | {"hosts": [each["host"] for each in middle]} | last
     assert list(VALIDATOR.iter_errors(whole)) == []
     assert whole == read(write(*hosts))
+
+
+def test_decisions_stand_beside_the_findings_and_the_run(write: Callable[..., Path]) -> None:
+    report = read(write(decided()))
+    assert report["run"]["decisions"]["waivers_digest"] == sha256("waivers: …\n".encode()).hexdigest()
+    assert [each["id"] for each in report["run"]["decisions"]["due"]] == ["W-003", "A-002", "W-005", "W-004"]
+    findings = {each["slug"]: each for each in report["hosts"][0]["findings"]}
+    part = findings["container-not-privileged"]
+    assert part["status"] == "fail"
+    assert [each["name"] for each in part["offenders"]] == ["web2", "web3"]
+    (waiver,) = part["waivers"]
+    assert (waiver["id"], waiver["standing"], waiver["approved_by"]) == ("W-004", "in_force", "J. Doe")
+    assert [each["name"] for each in waiver["offenders"]] == ["web0", "web1"]
+    (attestation,) = findings["image-user"]["attestations"]
+    assert (findings["image-user"]["status"], attestation["sha256"]) == ("pass", "9f" * 32)
+    assert findings["audit-etc-docker"]["waivers"][0]["standing"] == "stale"
+    assert findings["daemon-icc"]["waivers"][0]["standing"] == "expired"
+
+
+def test_without_files_of_decisions_the_run_says_none(tmp_path: Path, run: RunInfo) -> None:
+    path = tmp_path / "report.json"
+    write_reports([assessment()], {path: NativeReport(replace(run, decisions=None))})
+    assert read(path)["run"]["decisions"] is None

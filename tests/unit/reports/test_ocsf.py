@@ -7,15 +7,24 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from hardener.model import Assessment
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.ocsf import OcsfReport
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
-from tests.unit.reports.schemas import validators
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
+from tests.unit.reports.schemas import validator, validators
 
 Write = Callable[..., Path]
-VALIDATORS = validators("ocsf.json", "ocsf-compliance-finding-1.5.0.json")
+PUBLISHED = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.5.0")).get_class_schema("compliance_finding")
+VALIDATORS = {**validators("ocsf.json"), "published": validator(PUBLISHED)}
 
 
 @pytest.fixture
@@ -37,7 +46,14 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("ocsf.ndjson", write(assessment(), gone()).read_text())
+    golden("ocsf.ndjson", write(assessment(), gone(), decided()).read_text())
+
+
+def test_the_published_schema_refuses_what_is_not_ocsf(write: Write) -> None:
+    event = read(write(assessment()))[0]
+    for wrong in ({**event, "time": "today"}, {**event, "surprise": 1}, {**event, "class_uid": 1}):
+        with pytest.raises(AssertionError):
+            VALIDATORS["published"](wrong)
 
 
 def test_every_control_of_every_host_is_an_event(write: Write) -> None:
@@ -93,3 +109,15 @@ def test_hostile_text_leaves_valid_events(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))
     assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
     assert len(read(path)) == 6 + len(CONTROLS)
+
+
+def test_decisions_are_a_comment_and_whole_beside_it(write: Write) -> None:
+    events = {each["metadata"]["event_code"]: each for each in read(write(decided()))}
+    waived = events["audit-dockerd"]
+    assert waived["status"] == "Suppressed"
+    assert waived["comment"].startswith("waived until 2027-01-31 [W-001 by team-x]")
+    assert waived["unmapped"]["waivers"][0]["ticket"] == "SEC-1"
+    attested = events["image-user"]
+    assert attested["compliance"]["status"] == "Pass"
+    assert attested["comment"].startswith("attested until 2027-02-01")
+    assert "comment" not in events["container-pids"]

@@ -14,6 +14,7 @@ from hardener.reports.oscal import OscalReport
 from tests.unit.reports.conftest import (
     CONTROLS,
     assessment,
+    decided,
     gone,
     hostile_assessment,
     hostile_text,
@@ -63,7 +64,7 @@ def states(result: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("oscal.json", write(assessment(), gone()).read_text())
+    golden("oscal.json", write(assessment(), gone(), decided()).read_text())
 
 
 def test_no_host_is_a_valid_report(write: Write) -> None:
@@ -125,3 +126,25 @@ def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))
     assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
     read(path)
+
+
+def test_a_waiver_is_an_approved_deviation_with_a_deadline(write: Write) -> None:
+    result = read(write(decided("db01"), decided("db02")))
+    risks = {each["title"]: each for each in result["risks"]}
+    risk = risks["The title of audit-dockerd"]
+    assert (risk["status"], risk["deadline"]) == ("deviation-approved", "2027-01-31T23:59:59Z")
+    (entry,) = risk["risk-log"]["entries"]
+    assert (entry["title"], entry["start"]) == ("Waiver W-001", "2026-09-01T00:00:00Z")
+    said = {each["name"]: each["value"] for each in entry["props"]}
+    assert said["approved-by"] == "J. Doe"
+    assert said["compensating-control"] == "The SIEM."
+    assert len(risk["related-observations"]) == 2
+
+
+def test_an_attestation_is_an_examination(write: Write) -> None:
+    observations = read(write(decided()))["observations"]
+    (attested,) = [each for each in observations if "A-001" in each.get("remarks", "")]
+    assert attested["methods"] == ["EXAMINE"]
+    assert {"attestation-in-force": "A-001", "status": "pass"}.items() <= {
+        each["name"]: each["value"] for each in attested["props"]
+    }.items()

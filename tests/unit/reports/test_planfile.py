@@ -16,6 +16,9 @@ BENCHMARK = catalogue.DEFAULT_BENCHMARK
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 
+DIGEST = "0123456789abcdef" * 4
+
+
 def dumped(host: str = "web1") -> str:
     controls = catalogue.load(BENCHMARK)
     findings = tuple(Finding(each, Verdict(Status.FAIL, "so", "otherwise")) for each in controls)
@@ -30,7 +33,7 @@ def dumped(host: str = "web1") -> str:
         }
         for step in planned.steps
     ]
-    result = outlook(planned, {"documents": documents, "plan": "abc", "allow": "reload"})
+    result = outlook(planned, {"documents": documents, "plan": DIGEST, "allow": "reload"})
     return planfile.dump([result], BENCHMARK, created=NOW)
 
 
@@ -38,7 +41,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(dumped())
     (host, reviewed), *_ = planfile.load(path).items()
-    assert (host, reviewed.allow, reviewed.digest) == ("web1", Impact.RELOAD, "abc")
+    assert (host, reviewed.allow, reviewed.digest) == ("web1", Impact.RELOAD, DIGEST)
     assert reviewed.variables == {"docker_files": ["docker_files_enforce"]}
 
 
@@ -63,6 +66,11 @@ def test_it_is_inert_and_the_same_for_the_same() -> None:
         ('{"schema": "hardener/plan/1"}', "is damaged"),
         ('{"schema": "hardener/plan/1", "hosts": {"a": {"controls": [{}]}}}', "is damaged"),
         (dumped().replace('"allow": "reload"', '"allow": "all"'), "is damaged"),
+        (dumped().replace(DIGEST, ""), "is damaged"),  # it would let any plan be applied
+        (dumped().replace(DIGEST, "{{ lookup('pipe', 'id') }}"), "is damaged.*does not match"),
+        (dumped().replace('"role": "docker_files"', '"role": "../../tmp/docker_files"'), "is damaged"),
+        (dumped().replace('"variable": "docker_files_', '"variable": "{{ x }}_'), "is damaged"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_what_is_no_plan_is_said_in_a_line(tmp_path: Path, text: str, reason: str) -> None:

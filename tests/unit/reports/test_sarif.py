@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hardener.model import Assessment, Status
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.sarif import SarifReport
-from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text
+from tests.unit.reports.conftest import (
+    CONTROLS,
+    assessment,
+    decided,
+    gone,
+    hostile_assessment,
+    hostile_text,
+)
 from tests.unit.reports.schemas import validators
 
 Write = Callable[..., Path]
@@ -40,7 +47,7 @@ def read(path: Path) -> Any:
 
 
 def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("report.sarif", write(assessment(), gone()).read_text())
+    golden("report.sarif", write(assessment(), gone(), decided()).read_text())
 
 
 def test_no_host_is_a_valid_report(write: Write) -> None:
@@ -96,11 +103,28 @@ def test_what_could_not_be_evaluated_is_said(write: Write) -> None:
     said = [
         (each["descriptor"]["id"], each["message"]["text"])
         for each in invocation["toolExecutionNotifications"]
+        if each["level"] == "error"
     ]
     assert said == [
         ("host-unreachable", "web_1 was not evaluated: ssh: connection refused"),
         ("control-not-evaluated", "H.7 not evaluated on db1: lsm could not be read: permission denied"),
     ]
+
+
+def test_a_waiver_is_a_suppression_that_says_why(write: Write) -> None:
+    results = {each["ruleId"]: each for each in read(write(decided()))["results"]}
+    (suppression,) = results["audit-dockerd"]["suppressions"]
+    assert suppression["justification"].startswith("waived until 2027-01-31 [W-001 by team-x]: The vendor's")
+    assert results["container-not-privileged"]["suppressions"] == []
+    text = results["container-not-privileged"]["message"]["text"]
+    assert "[W-004 by team-x\\] for container web0, container web1: The vendor's agent" in text
+    assert results["daemon-icc"]["message"]["text"].endswith("waiver W-003 expired 2026-10-01")
+
+
+def test_what_passes_by_a_word_or_soon_ends_is_a_notification(write: Write) -> None:
+    (invocation,) = read(write(decided()))["invocations"]
+    found = [each["descriptor"]["id"] for each in invocation["toolExecutionNotifications"]]
+    assert found == ["waiver-due", "attestation-due", "waiver-due", "waiver-due", "control-attested"]
 
 
 def test_no_text_becomes_a_link_or_a_placeholder(write: Write) -> None:

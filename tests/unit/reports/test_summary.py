@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from dataclasses import replace
 
-from hardener.model import Assessment, Severity, Status
+from hardener.model import Assessment, Offender, Severity, Status
 from hardener.reports.summary import Summary
-from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, gone, statuses
+from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
 
@@ -84,3 +85,37 @@ def test_a_fleet_passes_through_without_piling_up() -> None:
     assert [reference() is not None for reference in alive] == [True] + [
         False
     ] * 9  # the first is the heading
+
+
+def test_what_was_decided_is_kept_by_control_and_what_merely_passes_is_not() -> None:
+    summary = Summary()
+    summary.add(decided("db01"))
+    summary.add(decided("db02"))
+    waived = {each.control.slug: each for each in summary.cases(Status.WAIVED)}
+    assert list(waived) == ["audit-dockerd", "host-lsm"]
+    assert waived["audit-dockerd"].hosts == 2
+    (remark,) = waived["audit-dockerd"].remarks
+    assert remark.startswith("waived until 2027-01-31 [W-001 by team-x]")
+    assert [each.control.slug for each in summary.cases(Status.PASS)] == ["image-user"]
+
+
+def test_remarks_do_not_pile_up_where_objects_have_names_of_their_own() -> None:
+    summary = Summary()
+    one = decided()
+    for number in range(100):
+        findings = tuple(
+            replace(
+                finding,
+                waivers=tuple(
+                    replace(each, offenders=(Offender("container", f"c{number}", "x"),))
+                    for each in finding.waivers
+                ),
+            )
+            for finding in one.findings
+        )
+        summary.add(replace(one, host=f"h{number}", findings=findings))
+    (privileged,) = [
+        each for each in summary.cases(Status.FAIL) if each.control.slug == "container-not-privileged"
+    ]
+    assert privileged.hosts == 100
+    assert len(privileged.remarks) == 20

@@ -18,8 +18,10 @@ from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
 from tests.unit.reports.conftest import (
     CONTROLS,
+    DECISIONS,
     HOSTILE,
     assessment,
+    decided,
     gone,
     hostile_assessment,
     hostile_text,
@@ -40,13 +42,13 @@ def summary_text(*assessments: Assessment, width: int = 80, stream: io.StringIO 
     for each in assessments:
         summary.add(each)
     stream = stream or io.StringIO()
-    show_summary(summary, console(stream, width=width), files=FILES)
+    show_summary(summary, console(stream, width=width), files=FILES, decisions=DECISIONS)
     return stream.getvalue()
 
 
 def comparison_text(before: list[Assessment], after: list[Assessment], width: int = 80) -> str:
     stream = io.StringIO()
-    show_comparison(compare(before, after), console(stream, width=width), files=FILES)
+    show_comparison(compare(before, after), console(stream, width=width), files=FILES, decisions=DECISIONS)
     return stream.getvalue()
 
 
@@ -61,6 +63,10 @@ AFTER = assessment("db01.example.com", statuses(P, P, P, F, F, M, P))
 
 def test_golden_summary(golden: Callable[[str, str], None]) -> None:
     golden("summary.txt", trimmed(summary_text(assessment())))
+
+
+def test_golden_decided(golden: Callable[[str, str], None]) -> None:
+    golden("decided.txt", trimmed(summary_text(decided(), assessment("node1"))))
 
 
 def test_golden_fleet(golden: Callable[[str, str], None]) -> None:

@@ -197,6 +197,7 @@ def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> N
         ({"outcome": "changed", "documents": [{"name": "a"}]}, "documents has no state"),
         ({"outcome": "changed", "documents": [{"name": "a", "state": "\x1b[2J"}]}, r"state is '\\x1b\[2J'"),
         ({"outcome": "changed", "runs": [{"run": "a"}]}, "runs is"),
+        ({"outcome": "changed", "plan": "{{ lookup('pipe', 'id') }}"}, "plan is"),
     ],
 )
 def test_an_answer_that_is_none_fails_that_host_alone(answer: Any, said: str) -> None:

@@ -221,6 +221,14 @@ def test_registries_without_verified_tls_go_unless_the_site_names_them() -> None
     assert not {"insecure-registries", "registry-mirrors"} & wish(make())[0].keys()
 
 
+def test_a_mirror_with_a_password_is_not_written_without_it() -> None:
+    secret = "https://hmac:0123456789abcdef@mirror"  # as a snapshot has it
+    alone = documents(make(**config(None, **{"registry-mirrors": [secret, "https://other"]})))
+    assert "registry-mirrors" not in alone["insecure_registries"]["resources"][0]["keys"]
+    both = documents(make(**config(None, **{"registry-mirrors": [secret, "http://plain"]})))
+    assert "take the plain one out there" in both["insecure_registries"]["refused"]
+
+
 def test_an_authorization_plugin_is_the_sites_choice() -> None:
     assert "the site's own choice" in documents(make())["authorization_plugins"]["refused"]
     declared = make(**config(None, **{"authorization-plugins": ["opa"]}))

@@ -57,7 +57,7 @@ def documents(
 
 
 def names(snapshot: Snapshot, **more: Any) -> list[str]:
-    given = {"wanted": True, "files": {}, "known_as": ["web1", "192.0.2.10"], **more}
+    given = {"wanted": True, "files": {}, "known_as": ["web1", "192.0.2.10"], "alone": True, **more}
     found: list[str] = filters()["docker_daemon_tls_names"](snapshot.raw, **given)
     return found
 
@@ -183,6 +183,11 @@ def test_the_certificate_has_every_name_that_the_host_is_known_by() -> None:
         "127.0.0.1",
         "::1",
     ]
+
+
+def test_an_authority_that_others_trust_too_does_not_believe_a_host_who_it_is() -> None:
+    found = names(open_by("tcp://192.0.2.77:2375"), alone=False)
+    assert found == ["web1", "192.0.2.10", "localhost", "127.0.0.1", "::1"]
 
 
 # --- making them --------------------------------------------------------------------------------------------

@@ -40,8 +40,7 @@ def values(snapshot: Snapshot, **variables: Any) -> dict[str, str]:
 
 
 def content(document: dict[str, Any]) -> str:
-    (resource,) = document["resources"]
-    return str(resource["content"])
+    return str(document["resources"][0]["content"])
 
 
 def assignments(text: str) -> dict[str, str]:
@@ -150,15 +149,32 @@ def test_the_sites_own_values_replace_and_empty_ones_leave_alone() -> None:
         "kernel.yama.ptrace_scope": 3,
         "net.ipv4.conf.all.log_martians": "",
         "kernel/sysrq": 4,
-        "net/ipv4/conf/eth0.100/rp_filter": 1,
         "kernel.core_pattern": "|/bin/false",
     }
     found = values(make(sysctl={"kernel.yama.ptrace_scope": "2"}), settings=own)
     assert found["kernel.yama.ptrace_scope"] == "3"
     assert "net.ipv4.conf.all.log_martians" not in found
     assert found["kernel.sysrq"] == "4"
-    assert found["net.ipv4.conf.eth0/100.rp_filter"] == "1"
     assert found["kernel.core_pattern"] == "|/bin/false"
+
+
+def test_what_a_site_sets_of_the_network_is_held_back_and_guarded() -> None:
+    own = {"net/ipv4/conf/eth0.100/rp_filter": 1, "net.ipv4.conf.all.rp_filter": 1, "kernel.sysrq": 4}
+    found = documents(make(), settings=own)
+    document = found["kernel_settings"]
+    assert document["impact"] == "connectivity"
+    assert (
+        document["costs"]
+        == "net.ipv4.conf.eth0/100.rp_filter, net.ipv4.conf.all.rp_filter may end connections"
+    )
+    (activation,) = document["activations"]
+    assert activation["values"] == assignments(content(document))
+    assert set(activation["values"]) == {"net.ipv4.conf.eth0/100.rp_filter", "net.ipv4.conf.all.rp_filter"}
+    others = found["kernel_settings_enabled"]
+    assert others["impact"] == "none"
+    assert not any("rp_filter" in key and "default" not in key for key in assignments(content(others)))
+    kinds = {each["path"]: each["kind"] for each in settings(make())["resources"]}
+    assert kinds["/etc/sysctl.d/61-hardener-network.conf"] == "absent"
 
 
 def test_a_key_of_the_site_that_the_kernel_lacks_is_said() -> None:

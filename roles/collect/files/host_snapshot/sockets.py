@@ -127,8 +127,9 @@ def host_listening(running: dict[int, str], holders: Holders) -> list[dict[str, 
         found = listening("self")
     own = namespace(1, "net") or namespace("self", "net")
     # The engine's daemons have thousands of open files: they are asked last. Their shims listen to nobody.
+    # Systemd holds what it has passed on to a service that it started for it, as it does for sshd.
     candidates = (pid for pid, name in running.items() if name != "containerd-shim")
-    order = sorted(candidates, key=lambda pid: (running[pid] in _MANY_FILES, pid))
+    order = sorted(candidates, key=lambda pid: (running[pid] in _MANY_FILES, pid == 1, pid))
     owners = holders.owners(
         {entry["inode"] for entry in found}, (pid for pid in order if namespace(pid, "net") in (own, None))
     )

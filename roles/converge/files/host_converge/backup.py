@@ -19,6 +19,7 @@ take it back.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import re
@@ -202,7 +203,7 @@ class Store:
         now = files.read(entry.path, content=entry.rewritten)
         then, note = self.goal(run, entry, now, written)
         if now != then:
-            files.put(entry.path, now, then)
+            _put_back(entry.path, now, then)
             if now.content != then.content:
                 files.set_modified(entry.path, entry.modified)
         for folder in reversed(entry.made):
@@ -374,6 +375,16 @@ class Journal:
         os.replace(self._store.journal_file, os.path.join(folder, "journal.json"))
         files.sync_directory(folder)
         files.sync_directory(self._store.folder)
+
+
+def _put_back(path: str, now: State, then: State) -> None:
+    """Make a path what it was, on a full disk too: the file that is there has its blocks already."""
+    try:
+        files.put(path, now, then)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or now.kind != FILE:
+            raise
+        files.overwrite(path, then)
 
 
 def _boot() -> str:

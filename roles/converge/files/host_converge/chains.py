@@ -54,12 +54,12 @@ class Hook(NamedTuple):
         place = rules.index(self.rule)
         if self.last:
             return place == len(rules) - 1
-        return not any(_lets_through(rule, self.parent) for rule in rules[:place])
+        return not any(map(_lets_through, rules[:place]))
 
 
-def _lets_through(rule: str, chain: str) -> bool:
+def _lets_through(rule: str) -> bool:
     """Whether packets that a rule takes are spared those behind it; to jump elsewhere is to come back."""
-    return rule.endswith("-j ACCEPT") or " -g " in rule or rule == f"-A {chain} -j RETURN"
+    return rule.endswith(("-j ACCEPT", "-j RETURN")) or " -g " in rule
 
 
 HOOKS = (

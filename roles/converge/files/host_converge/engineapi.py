@@ -130,6 +130,7 @@ class Engine:
         """
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(20)  # one that hangs takes nobody any more
                 connection.connect(self.path)
                 credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         except OSError as error:

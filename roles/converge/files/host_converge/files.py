@@ -159,6 +159,26 @@ def replace(path: str, after: State) -> None:
     sync_directory(os.path.dirname(path))
 
 
+def overwrite(path: str, after: State) -> None:
+    """Write a regular file where it lies: all that is left on a full disk, and not atomic.
+
+    Raises:
+        OSError: it would have to grow, or the file system does not allow it.
+    """
+    content = after.content or b""
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if len(content) > os.fstat(handle).st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        with open(handle, "wb", closefd=False) as file:
+            file.write(content)
+        os.ftruncate(handle, len(content))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    set_attributes(path, after)
+
+
 def set_attributes(path: str, after: State) -> None:
     """Set owner, mode and ACL of what is there, through a handle that no link can redirect."""
     handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -104,6 +104,14 @@ def disarm(run: str, *, backup: str) -> None:
         os.rmdir(os.path.join(UNITS, _WANTS))
     if possible():
         system.run("systemctl", "stop", f"{_timer(run)}.timer")
+        _forget()
+
+
+def _forget() -> None:
+    """Have systemd read its units again where it still knows the one that is gone: it does after a reload."""
+    known = system.run("systemctl", "show", "--property=NeedDaemonReload", BOOT_UNIT)
+    if known.output.strip() == "NeedDaemonReload=yes":
+        system.run("systemctl", "daemon-reload", timeout=60)
 
 
 def armed(run: str) -> bool:

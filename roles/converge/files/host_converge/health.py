@@ -169,8 +169,9 @@ def _containers(
             continue
         if known["task"]:
             continue  # its swarm starts another
-        ended = not stopped and inspected["State"].get("ExitCode") == 0  # nobody had sent it a signal
-        left = stopped and stays_down(inspected)
+        stays = stays_down(inspected)
+        ended = stays and not stopped and inspected["State"].get("ExitCode") == 0  # it was done
+        left = stopped and stays
         if not (ended or left):
             lost.append(known["name"])
     found = [f"no longer running: {listed(sorted(lost))}"] if lost else []

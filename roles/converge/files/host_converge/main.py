@@ -69,6 +69,9 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     if os.geteuid() != 0:
         return _failed("refused", "root is needed to change a host (become)")
+    os.umask(
+        0o022
+    )  # whoever logged in may have a stricter one, and others have to read what is made for them
     try:
         return work()
     except Refused as refused:

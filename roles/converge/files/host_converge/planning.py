@@ -28,6 +28,7 @@ _SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]{{0,64}}=)[^\s\"'\\,;]+", re.
 _USUAL = ["owner root:root\n", "mode 0644\n"]
 _URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
+_DIGEST = re.compile("hmac:[0-9a-f]{16}")  # see the collector
 _LONG = 256 * 1024
 _MANY_LINES = 4000
 
@@ -198,6 +199,8 @@ class Plan:
         same = (other.kind, other.fields) == (resource.kind, resource.fields)
         if not same and not (other.kind == resource.kind and resource.kind in ("json", "lines")):
             raise Refused(f"{resource}: {other.document} writes that file as well")
+        if _DIGEST.search(json.dumps(dict(resource.fields))):
+            raise Refused(f"{resource}: what stands in a snapshot for a secret would be written in its place")
         if resource.kind == "absent":
             return NOTHING
         if resource.kind == "json":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from host_converge import guard, rollback, system
+from host_converge import guard, rollback
 from host_converge.backup import CHANGING, UNCONFIRMED, Journal, Store
 from host_converge.errors import Refused
 from host_converge.locking import Busy, locked
@@ -88,6 +88,6 @@ def _boot(store: Store, run: str) -> None:
         journal = Journal.find(store)
         if journal is not None and journal.run == run:
             rollback.finished(store, journal, _BOOTED, boot=True)
+        # The unit that runs us goes, so systemd reads all of them again: those that were put back count from
+        # now on, and they start only after us.
         guard.disarm(run, backup=store.backup_folder(run))
-    # Units that were put back count from now on, and they start only after us.
-    system.run("systemctl", "daemon-reload", timeout=60)

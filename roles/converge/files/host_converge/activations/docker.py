@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from host_converge import daemonconfig, files, health, impacts, jsonkeys, system
@@ -351,9 +352,10 @@ class Docker(Activation):
     def _restart(self) -> None:
         """Restart the unit; its start limit (three in a minute) must not be what keeps it down."""
         system.run("systemctl", "reset-failed", self.unit)
+        begun = time.time()
         outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
         if outcome.code != 0:
-            words = _last_words(self.settings.get("dockerd", ""))
+            words = _last_words(self.settings.get("dockerd", ""), since=begun)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")
         wait_for(
             f"{self.unit} started, and did not answer at {self.engine.path}",
@@ -411,10 +413,12 @@ def _unit(name: str) -> dict[str, str]:
     return unit
 
 
-def _last_words(dockerd: str) -> str:
-    """What the engine itself said about why it does not start."""
-    name = os.path.basename(dockerd or "dockerd")
-    outcome = system.run("journalctl", f"--identifier={name}", "--lines=20", "--output=cat", "--quiet")
+def _last_words(dockerd: str, *, since: float) -> str:
+    """What the engine itself has said since a moment about why it does not start; nothing if it never ran."""
+    said_by = f"--identifier={os.path.basename(dockerd or 'dockerd')}"
+    outcome = system.run(
+        "journalctl", said_by, f"--since=@{since:.6f}", "--lines=20", "--output=cat", "--quiet"
+    )
     for line in reversed(outcome.output.splitlines()):
         if "level=info" not in line and "level=debug" not in line and "level=warn" not in line:
             found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)

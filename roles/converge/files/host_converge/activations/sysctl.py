@@ -49,6 +49,7 @@ class Sysctl(Activation):
 
     name = "sysctl"
     action = "set kernel settings"
+    cuts_off = True  # those of the network can
     known = frozenset({"when", "values", "needed"})
 
     def prepare(self, plan: Plan) -> None:

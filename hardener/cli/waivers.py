@@ -1,0 +1,166 @@
+"""``hardener waivers``: check the files of waivers and attestations, and write a waiver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hardener.errors import ExitCode
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.decisions.attestations import Attestations
+    from hardener.decisions.document import Document
+    from hardener.decisions.waivers import Waivers
+
+_file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+
+
+@click.group(short_help="Check the file of waivers, and write into it.")
+def waivers() -> None:
+    """Failing controls that are accepted for a while; docs/waivers.md describes the file."""
+
+
+@waivers.command(short_help="Say what is wrong with a file of waivers or attestations.")
+@_file_argument
+@click.option(
+    "-i",
+    "--inventory",
+    metavar="INVENTORY",
+    help="Ansible inventory that has to have every host and group of the file.",
+)
+def lint(file: Path, inventory: str | None) -> ExitCode:
+    """Check a file of waivers or of attestations: every slip with its line, and what has ended or soon will.
+
+    The exit code is 2 where something is wrong, 3 where nothing is wrong and something has expired.
+
+    \b
+    hardener waivers lint waivers.yml -i inventory.yml
+    hardener waivers lint attestations.yml
+    """  # noqa: D301 - click reads the \b
+    from hardener.decisions.document import DocumentError, read
+    from hardener.decisions.lint import nowhere
+    from hardener.reports.decisions import ending
+
+    today = datetime.now(UTC).date()
+    try:
+        key, found = _decisions(read(file), today)
+    except DocumentError as error:
+        click.echo("\n".join(each.at(file) for each in error.problems))
+        return ExitCode.USAGE
+    if inventory is not None:
+        from hardener.fleet.members import members
+
+        known = members(inventory)
+        wrong = nowhere(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)
+        if wrong:
+            click.echo("\n".join(each.at(file) for each in wrong))
+            return ExitCode.USAGE
+    late = ending(found.entries, today)
+    for each in late:
+        click.echo(f"{line(str(file))}: {each}")
+    expired = sum(each.days < 0 for each in late)
+    total = len(found.entries)
+    click.echo(
+        f"{line(str(file))}: {total} {key if total != 1 else key[:-1]}, {expired or 'none'} expired", err=True
+    )
+    return ExitCode.NOT_COMPLIANT if expired else ExitCode.COMPLIANT
+
+
+@waivers.command(short_help="Write a waiver into the file.")
+@_file_argument
+@click.option("--control", required=True, metavar="SLUG|CIS-ID", help="The control that is waived.")
+@click.option("--host", "hosts", multiple=True, metavar="GLOB", help="On this host; repeatable.")
+@click.option(
+    "--group", "groups", multiple=True, metavar="GROUP", help="On the hosts of this group; repeatable."
+)
+@click.option(
+    "--object",
+    "objects",
+    multiple=True,
+    metavar="KIND=GLOB",
+    help="Only these objects, such as container=traefik; repeatable. Without it the whole control is waived.",
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why it is accepted.")
+@click.option("--owner", required=True, metavar="WHO", help="Who answers for it.")
+@click.option("--approved-by", required=True, metavar="WHO", help="Who accepted it.")
+@click.option("--ticket", required=True, metavar="ID", help="Where it is tracked.")
+@click.option("--expires", required=True, metavar="DATE", help="Its last day in UTC, such as 2027-05-25.")
+@click.option("--compensating-control", default="", metavar="TEXT", help="What is done instead.")
+@click.option("--id", "identifier", default="", metavar="ID", help="Its name.  [default: the next W-001]")
+def add(
+    file: Path,
+    *,
+    control: str,
+    hosts: tuple[str, ...],
+    groups: tuple[str, ...],
+    objects: tuple[str, ...],
+    identifier: str,
+    expires: str,
+    **texts: str,
+) -> None:
+    """Write a waiver behind the last one of a file; what stands in the file stays, comments and all.
+
+    The file is made where there is none. A waiver that is not right is not written.
+
+    \b
+    hardener waivers add waivers.yml --control container-no-docker-sock --group edge \\
+        --object container=traefik --reason "Routes by the labels of containers" --owner team-web \\
+        --approved-by "J. Doe" --ticket SEC-123 --expires 2027-05-25
+    """  # noqa: D301 - click reads the \b
+    from hardener import catalogue
+    from hardener.decisions.document import parse
+    from hardener.decisions.waivers import waivers_of
+    from hardener.decisions.writing import Fields, with_waiver
+    from hardener.reports.interface import write_text
+
+    today = datetime.now(UTC).date()
+    fields: Fields = {
+        "id": identifier,
+        "control": catalogue.find_anywhere(control).slug,
+        "hosts": hosts,
+        "groups": groups,
+        "objects": _objects(objects),
+        "reason": texts["reason"],
+        "owner": texts["owner"],
+        "approved_by": texts["approved_by"],
+        "ticket": texts["ticket"],
+        "created": today.isoformat(),
+        "expires": expires,
+        "compensating_control": texts["compensating_control"],
+    }
+    data = with_waiver(_content(file), fields, path=file, today=today)
+    write_text(file, data.decode(), shared=True)
+    *_, written = waivers_of(parse(data, file), today).entries
+    click.echo(f"{line(str(file))}: {written.id}", err=True)
+
+
+def _decisions(document: Document, today: date) -> tuple[str, Waivers | Attestations]:
+    """What a file holds, and the key of its list; a file without one is taken for waivers."""
+    from hardener.decisions import attestations
+    from hardener.decisions import waivers as module
+
+    if isinstance(document.content, dict) and attestations.KEY in document.content:
+        return attestations.KEY, attestations.attestations_of(document, today)
+    return module.KEY, module.waivers_of(document, today)
+
+
+def _objects(values: Sequence[str]) -> dict[str, list[str]]:
+    """The globs by their kinds."""
+    found: dict[str, list[str]] = {}
+    for value in values:
+        kind, _, glob = value.partition("=")
+        if not glob:
+            raise click.BadParameter(f"{value!r} is not KIND=GLOB, such as container=traefik")
+        found.setdefault(kind, []).append(glob)
+    return found
+
+
+def _content(file: Path) -> bytes:
+    from hardener.decisions.document import read
+
+    return read(file).data if file.exists() else b""

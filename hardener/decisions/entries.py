@@ -1,0 +1,224 @@
+"""What waivers and attestations have in common as people write them, and how a slip in one is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from hardener import catalogue
+from hardener.decisions.document import Document, Path_
+from hardener.errors import HardenerError
+from hardener.model import Scope
+
+DEFAULT_HORIZON = 366  # days: the same date next year, leap year or not
+_LONGEST_HORIZON = 3660
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# The kinds whose offenders a check lists completely: who waives one of them waives nothing unseen.
+Kind = Literal["container", "file", "image", "network", "service", "user"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+_AnyFile = TypeVar("_AnyFile", bound=BaseModel)
+_Any = TypeVar("_Any")
+
+
+def _identifier(text: str) -> str:
+    if not _IDENTIFIER.fullmatch(text):
+        raise ValueError("must be letters, digits and . _ - only, 64 at most")
+    return text
+
+
+def day(text: str) -> date:
+    """A date such as ``2026-11-25``, and no other way to write one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _DAY.fullmatch(text):
+        raise ValueError("must be a date such as 2026-11-25")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is no day of the calendar") from None
+
+
+def _written_day(value: Any) -> Any:
+    return day(value) if isinstance(value, str) else value
+
+
+def _days(value: Any) -> int:
+    if (
+        not isinstance(value, str)
+        or not re.fullmatch("[0-9]{1,4}", value)
+        or not 1 <= int(value) <= _LONGEST_HORIZON
+    ):
+        raise ValueError(f"must be a number of days from 1 to {_LONGEST_HORIZON}")
+    return int(value)
+
+
+def _slug(text: str) -> str:
+    try:
+        return catalogue.find_anywhere(text).slug
+    except HardenerError as error:
+        raise ValueError(str(error)) from None
+
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Day = Annotated[date, BeforeValidator(_written_day)]
+Globs = tuple[Annotated[str, Field(min_length=1, max_length=200)], ...]
+Listed = Annotated[list[_Any], BeforeValidator(lambda value: [] if value is None else value)]
+ControlName = Annotated[Text, AfterValidator(_slug)]
+
+
+class Entry(BaseModel):
+    """One decision: about which control, where, until when."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    id: Identifier
+    control: ControlName
+    hosts: Globs = ()
+    groups: Globs = ()
+    objects: dict[Kind, Annotated[Globs, Field(min_length=1)]] = Field(default_factory=dict)
+
+    @property
+    def scope(self) -> Scope:
+        """What it is about."""
+        objects = tuple((kind, glob) for kind, globs in self.objects.items() for glob in globs)
+        return Scope(self.hosts, self.groups, objects)
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if not self.hosts and not self.groups:
+            raise ValueError('names neither hosts nor groups (hosts: ["*"] is every host)')
+        return self
+
+
+class DecisionFile(BaseModel):
+    """A file of decisions; ``horizon_days`` bounds how long each may last."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    horizon_days: Annotated[int, BeforeValidator(_days)] = DEFAULT_HORIZON
+
+    @field_validator("horizon_days")
+    @classmethod
+    def _for_the_entries(cls, value: int, info: ValidationInfo) -> int:
+        if info.context is not None:
+            info.context["horizon"] = value
+        return value
+
+
+def not_in_future(value: date, info: ValidationInfo) -> date:
+    """A day that has begun somewhere on earth.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if info.context and value > info.context["today"] + timedelta(days=1):
+        raise ValueError(f"{value} is in the future")
+    return value
+
+
+def within_horizon(value: date, info: ValidationInfo, *, since: str) -> date:
+    """A last day that comes after the day ``since``, and not too long after.
+
+    Raises:
+        ValueError: it is before, or past the horizon.
+    """
+    start: date | None = info.data.get(since)
+    if start is None:  # which is a problem of its own
+        return value
+    if value < start:
+        raise ValueError(f"{value} is before {since} ({start})")
+    horizon: int = (info.context or {}).get("horizon", DEFAULT_HORIZON)
+    if (value - start).days > horizon:
+        latest = start + timedelta(days=horizon)
+        raise ValueError(f"{value} is past the horizon of {horizon} days: {latest} at the latest")
+    return value
+
+
+def validate(document: Document, kind: type[_AnyFile], *, today: date, entries: str) -> _AnyFile:
+    """A file's content as what it should be.
+
+    Args:
+        document: the file.
+        kind: what it should be.
+        today: the day by which dates are judged.
+        entries: the key of its list, whose entries have an ``id`` each.
+
+    Raises:
+        DocumentError: it is not; names every problem with its line and key.
+    """
+    content = document.content if document.content is not None else {}
+    try:
+        file = kind.model_validate(content, context={"today": today, "horizon": DEFAULT_HORIZON})
+    except ValidationError as error:
+        raise document.error(_problem(each, kind) for each in error.errors()) from None
+    first: dict[str, int] = {}
+    repeated: list[tuple[Path_, str]] = []
+    for index, entry in enumerate(getattr(file, entries)):
+        place = (entries, index, "id")
+        if entry.id in first:
+            repeated.append((place, f"{entry.id} stands twice, first in line {first[entry.id]}"))
+        first.setdefault(entry.id, document.line_of(place))
+    if repeated:
+        raise document.error(repeated)
+    return file
+
+
+_MESSAGES: Mapping[str, Callable[[ErrorDetails], str]] = {
+    "missing": lambda _: "is missing",
+    "value_error": lambda error: str(error["ctx"]["error"]),
+    "string_type": lambda _: "must be text",
+    "string_too_short": lambda _: "is empty",
+    "string_too_long": lambda error: f"is longer than {error['ctx']['max_length']} characters",
+    "tuple_type": lambda _: "must be a list, such as [web1, web2]",
+    "list_type": lambda _: "must be a list",
+    "too_short": lambda _: "is empty",
+    "dict_type": lambda _: "must be keys with values",
+    "model_type": lambda _: "must be keys with values",
+    "literal_error": lambda error: f"must be {error['ctx']['expected']}",
+    "date_type": lambda _: "must be a date such as 2026-11-25",
+}
+
+
+def _problem(error: ErrorDetails, kind: type[BaseModel]) -> tuple[Path_, str]:
+    path = tuple(part for part in error["loc"] if part != "[key]")
+    if error["type"] == "extra_forbidden":
+        return path, _unknown(str(path[-1]), _keys(kind, path))
+    if error.get("input", "") is None and error["type"] != "missing":
+        return path, "is empty"
+    tell = _MESSAGES.get(error["type"])
+    return path, tell(error) if tell else error["msg"]
+
+
+def _unknown(key: str, keys: list[str]) -> str:
+    near = get_close_matches(key, keys, n=1)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; there are {', '.join(keys)}"
+
+
+def _keys(kind: type[BaseModel], path: Path_) -> list[str]:
+    """The keys that there are where an unknown one is: of the file, or of an entry of its list."""
+    if len(path) == 1:
+        return list(kind.model_fields)
+    entry = get_args(kind.model_fields[str(path[0])].annotation)[0]
+    return list(entry.model_fields)

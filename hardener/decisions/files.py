@@ -1,0 +1,78 @@
+"""Where decisions are read from: the files that are named, or those that stand beside the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardener.model import Decisions
+
+if TYPE_CHECKING:
+    from hardener.decisions.document import Document
+
+WAIVERS = "waivers.yml"
+ATTESTATIONS = "attestations.yml"
+
+
+def read_decisions(waivers: Path | None, attestations: Path | None, *, today: date) -> Decisions:
+    """Read what people decided; None where there is no such file.
+
+    Raises:
+        HardenerError: a file cannot be read, or a person's slip in it; names file, line and key.
+    """
+    from hardener.decisions.document import read  # noqa: PLC0415
+
+    return _decisions(
+        read(waivers) if waivers else None,
+        read(attestations) if attestations else None,
+        today=today,
+        evidence=True,
+    )
+
+
+def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -> Decisions | None:
+    """What people decided for a run that was made; None where nobody had decided anything.
+
+    Args:
+        declared: the files as they were, by what they hold. What was evidence then is not looked for.
+        name: what says in errors where they are.
+        today: the day of the run.
+
+    Raises:
+        DocumentError: a file is not what it should be.
+    """
+    from hardener.decisions.document import parse  # noqa: PLC0415
+
+    documents = {what: parse(data, Path(f"{name}/{what}.yml")) for what, data in declared.items()}
+    if not documents:
+        return None
+    return _decisions(documents.get("waivers"), documents.get("attestations"), today=today, evidence=False)
+
+
+def _decisions(
+    waivers: Document | None, attestations: Document | None, *, today: date, evidence: bool
+) -> Decisions:
+    # Imported here: what needs no YAML of a person starts faster.
+    from hardener.decisions.attestations import attestations_of  # noqa: PLC0415
+    from hardener.decisions.waivers import waivers_of  # noqa: PLC0415
+
+    return Decisions(
+        today,
+        waivers_of(waivers, today).entries if waivers else (),
+        attestations_of(attestations, today, evidence=evidence).entries if attestations else (),
+        waivers.data.decode() if waivers else "",
+        attestations.data.decode() if attestations else "",
+    )
+
+
+def beside(inventory: str, name: str) -> Path | None:
+    """The file of this name beside an inventory: in its folder, or in the folder that it is."""
+    try:
+        path = Path(inventory)
+        folder = path if path.is_dir() else path.parent
+        found = folder / name
+        return found if inventory and path.exists() and found.exists() else None
+    except (OSError, ValueError):  # a list of hosts is longer than a path may be
+        return None

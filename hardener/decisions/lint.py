@@ -1,0 +1,50 @@
+"""What is wrong with decisions though each of them is well written: they are about nothing that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from hardener.decisions.document import Document, Path_, Problem
+from hardener.model import Attestation, Waiver
+
+
+def nowhere(
+    document: Document,
+    key: str,
+    decisions: Sequence[Waiver | Attestation],
+    *,
+    hosts: Collection[str],
+    groups: Collection[str],
+) -> list[Problem]:
+    """The hosts and groups of decisions that an inventory does not have, in the order of the file.
+
+    Args:
+        document: the file.
+        key: of the list in it.
+        decisions: what it holds.
+        hosts: names of every host of the inventory.
+        groups: names of every group.
+    """
+    found = list(_unknown(key, decisions, hosts, groups))
+    return list(document.error(found).problems) if found else []
+
+
+def _unknown(
+    key: str, decisions: Sequence[Waiver | Attestation], hosts: Collection[str], groups: Collection[str]
+) -> Iterator[tuple[Path_, str]]:
+    for index, each in enumerate(decisions):
+        for number, glob in enumerate(each.scope.hosts):
+            if not any(fnmatchcase(host, glob) for host in hosts):
+                message = f"no host of the inventory matches {glob}"
+                yield (key, index, "hosts", number), f"{message}{_near(glob, hosts)}"
+        for number, name in enumerate(each.scope.groups):
+            if name not in groups:
+                message = f"the inventory has no group {name}"
+                yield (key, index, "groups", number), f"{message}{_near(name, groups)}"
+
+
+def _near(name: str, names: Collection[str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from hardener.evidence.bundle import README
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import audited, host, kept
+from tests.unit.evidence.bundles import Desk, contents, repacked
+
+Hardener = Callable[..., Result]
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """An auditor's folder, which is the current one."""
+    (tmp_path / "desk").mkdir()
+    monkeypatch.chdir(tmp_path / "desk")
+    return Desk.made(tmp_path / "desk")
+
+
+@pytest.fixture
+def home(home: Path, hardener: Hardener, fleet: FakeFleet) -> Path:
+    """A history with two runs."""
+    for mode in ("0644", "0666"):
+        audited(hardener, fleet, {"db01": host(mode), "gone": "connection refused"}, "--only", "files")
+    return home
+
+
+def export(hardener: Hardener, *options: str) -> Result:
+    return hardener("evidence", "export", "latest", "--out", "it.tar.gz", *options)
+
+
+def verify(hardener: Hardener, *options: str) -> Result:
+    return hardener("evidence", "verify", "it.tar.gz", "--allowed-signers", "allowed_signers", *options)
+
+
+def facts(result: Result) -> dict[str, str]:
+    """What was printed, by its first word."""
+    return {line.split()[0]: line.split(maxsplit=1)[1] for line in result.stdout.splitlines()}
+
+
+def test_what_is_exported_is_verified(hardener: Hardener, home: Path, desk: Desk) -> None:
+    exported = export(hardener, "latest~1", "--sign", "key")
+    assert exported.exit_code == 0, exported.stderr
+    told = facts(exported)
+    assert told["bundle"] == "it.tar.gz"
+    assert told["holds"].startswith("2 runs, 4 hosts, ")
+    assert exported.stderr == "signing with key\n"
+    verified = verify(hardener, "--ledger", str(home / "ledger.ndjson"))
+    assert verified.exit_code == 0, verified.stderr
+    again = facts(verified)
+    assert again["sha256"] == told["sha256"]
+    assert again["signed"].startswith("by auditor@example.com with SHA256:")
+    assert again["hosts"].startswith("2, 1 of them unreachable; ")
+    assert again["findings"] == "as the facts give, in every report"
+    assert again["ledger"].startswith("entry 1 of 1; its last is ")
+    assert again["ledger"].split()[-1] == told["ledger"].split()[-1]
+
+
+def test_the_manifest_says_what_was_selected(hardener: Hardener, home: Path, desk: Desk) -> None:
+    export(hardener, "--sign", "key")
+    (run,) = json.loads(contents(Path("it.tar.gz"))["manifest.json"])["predicate"]["runs"]
+    assert run["id"] == kept(home)[0].id
+    assert run["verb"] == "audit"
+    assert run["selection"] == {"limit": "", "level": 2, "only": ["files"]}
+    assert run["ansible_version"]
+    assert len(run["inventory_sha256"]) == 64
+
+
+def test_an_altered_bundle_is_one_line_and_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
+    export(hardener, "--sign", "key")
+    files = contents(Path("it.tar.gz"))
+    Path("it.tar.gz").write_bytes(repacked(files | {"README.md": b"trust me\n"}))
+    result = verify(hardener)
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert result.stderr == (
+        "hardener: error: it.tar.gz: README.md: altered: its SHA-256 or its size is not the signed one\n"
+    )
+
+
+def test_another_judge_is_told_and_code_4(
+    hardener: Hardener, home: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(hardener, "--sign", "key")
+    monkeypatch.setattr("hardener.evidence.reassess.__version__", "9.9")
+    result = verify(hardener)
+    assert result.exit_code == 4
+    assert facts(result)["findings"] == "judged by hardener 0.1.0; 0 of them are others by this one"
+    assert facts(result)["ledger"] == "not compared: --ledger"
+
+
+def test_other_reports_are_told_and_code_4(
+    hardener: Hardener, home: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hardener.evidence.staging.__version__", "0.0.9")
+    export(hardener, "--sign", "key")
+    result = verify(hardener)
+    assert result.exit_code == 4
+    assert "written by hardener 0.0.9, not compared" in result.stdout
+
+
+def test_without_a_signature_it_is_said(hardener: Hardener, home: Path, desk: Desk) -> None:
+    assert "no: nobody can tell who made it" in export(hardener).stdout
+    result = verify(hardener)
+    assert result.exit_code == 3
+    assert "it.tar.gz: SHA256SUMS.sig: missing" in result.stderr
+
+
+def test_a_ledger_may_lie_elsewhere(hardener: Hardener, home: Path, desk: Desk) -> None:
+    export(hardener, "--sign", "key", "--ledger", "book/ledger.ndjson")
+    assert Path("book/ledger.ndjson").exists()
+    assert not (home / "ledger.ndjson").exists()
+
+
+@pytest.mark.parametrize("date", ["2026-11-25", "2026-11-25T10:00:00Z"])
+def test_a_date_decides_which_key_is_valid(hardener: Hardener, home: Path, desk: Desk, date: str) -> None:
+    export(hardener, "--sign", "key")
+    desk.allow(desk.allowed.read_text().replace(" ssh", ',valid-before="20261126Z" ssh').strip())
+    assert verify(hardener, "--at", date).exit_code == 0
+    refused = verify(hardener, "--at", "2026-11-27")
+    assert refused.exit_code == 3
+    assert "key has expired" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sign", "nowhere"), "cannot sign with nowhere: No such file or directory"),
+        (("--tsa-url", "http://127.0.0.1:9"), "a time stamp is for a signature"),
+        (("--out", "nowhere/it.tar.gz"), "there is no folder"),
+        (("nothing",), "there is no run 'nothing'"),
+        (("latest",), "a run is named twice"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(
+    hardener: Hardener, home: Path, desk: Desk, options: tuple[str, ...], said: str
+) -> None:
+    result = export(hardener, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("hardener: error: ")
+    assert not Path("it.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--ledger", "nowhere"), "cannot read the ledger nowhere: No such file"),
+        (("--allowed-signers", "nowhere"), "cannot read nowhere: No such file"),
+        (("--at", "soon"), "'soon' does not match the formats"),
+    ],
+)
+def test_what_cannot_be_read_is_wrong_use(
+    hardener: Hardener, home: Path, desk: Desk, options: tuple[str, ...], said: str
+) -> None:
+    export(hardener, "--sign", "key")
+    result = verify(hardener, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_the_documentation_has_the_auditor_type_what_the_bundle_says(
+    hardener: Hardener, home: Path, desk: Desk
+) -> None:
+    export(hardener, "--sign", "key")
+    readme = contents(Path("it.tar.gz"))[README].decode()
+    commands = readme[readme.index("Put both files") : readme.index("## What you have then")].strip()
+    assert commands in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")

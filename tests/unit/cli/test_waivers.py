@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from junitparser import JUnitXml
+
+from hardener.fleet import members as fleet_members
+from hardener.fleet.members import Members
+from hardener.snapshot import Snapshot
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.test_harden import bridge, changing
+
+Hardener = Callable[..., Result]
+ONLY = ("--only", "daemon-icc-disabled")
+TODAY = datetime.now(UTC).date()
+
+
+def entry(
+    identifier: str = "W-001", *, days: int = 90, control: str = "daemon-icc-disabled", **changed: str
+) -> str:
+    fields = {
+        "id": identifier,
+        "control": control,
+        "hosts": '["web*"]',
+        "reason": "The old application.",
+        "owner": "team-web",
+        "approved_by": "J. Doe",
+        "ticket": "SEC-1",
+        "created": (TODAY - timedelta(days=100)).isoformat(),
+        "expires": (TODAY + timedelta(days=days)).isoformat(),
+        **changed,
+    }
+    return "  - " + "\n    ".join(f"{key}: {value}" for key, value in fields.items() if value) + "\n"
+
+
+def written(path: Path, entries: Iterable[str]) -> Path:
+    path.write_text("waivers:\n" + "".join(entries))
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path / "waivers.yml", [entry()])
+
+
+@pytest.fixture
+def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Members(frozenset({"web1", "db1"}), {"all": frozenset(), "web": frozenset()})
+    monkeypatch.setattr(fleet_members, "members", lambda inventory: known)
+
+
+# --- the verbs that judge -------------------------------------------------------------------------------
+
+
+def test_a_waived_control_is_no_failure(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    junit = tmp_path / "junit.xml"
+    result = hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file), "--junit", str(junit))
+    assert result.exit_code == 0
+    assert "1 waived" in result.stdout
+    (case,) = next(iter(JUnitXml.fromfile(str(junit))))
+    assert case.result[0].message.startswith(f"WAIVED until {TODAY + timedelta(days=90)} [W-001 by team-web]")
+
+
+def test_on_another_host_and_after_its_last_day_it_is(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
+) -> None:
+    fleet.snapshots = {"db1": bridge(icc=True)}
+    assert hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file)).exit_code == 3
+    written(file, [entry(days=-1)])
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    result = hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file))
+    assert result.exit_code == 3
+    assert f"waiver W-001 expired {TODAY - timedelta(days=1)}" in result.stdout
+
+
+def test_what_ends_soon_is_listed_whether_a_host_needs_it_or_not(
+    hardener: Hardener, fleet: FakeFleet, file: Path
+) -> None:
+    fleet.snapshots = {"db1": bridge(icc=False)}
+    written(file, [entry(days=30), entry("W-002", days=31)])
+    result = hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file))
+    assert result.exit_code == 0
+    assert "waiver W-001 (daemon-icc-disabled, team-web) expires" in result.stdout
+    assert "W-002" not in result.stdout
+
+
+def test_a_waiver_that_nothing_needs_is_listed(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
+    fleet.snapshots = {"web1": bridge(icc=False)}
+    result = hardener("audit", "-i", "inv,", *ONLY, "--waivers", str(file))
+    assert "waiver W-001 (daemon-icc-disabled, team-web) is stale" in result.stdout
+
+
+def test_the_files_beside_the_inventory_are_used_and_said(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    (tmp_path / "hosts.yml").write_text("")
+    for place in (tmp_path, tmp_path / "hosts.yml"):
+        result = hardener("audit", "-i", str(place), *ONLY)
+        assert result.exit_code == 0
+        assert f"waivers: {file}\n" in result.stderr
+    assert hardener("audit", "-i", str(tmp_path), *ONLY, "--waivers", "/dev/null").exit_code == 3
+
+
+def test_a_slip_stops_before_any_host_is_asked(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
+    file.write_text("waivers:\n  - id: W-001\n")
+    for verb in ("audit", "plan", "harden", "provision"):
+        result = hardener(verb, "-i", "inv,", "--waivers", str(file))
+        assert result.exit_code == 2
+        assert f"{file}:2: " in result.stderr
+    assert fleet.runs == []
+
+
+def test_harden_leaves_alone_what_is_waived(hardener: Hardener, fleet: FakeFleet, file: Path) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True), "db1": bridge(icc=True)}
+    fleet.converge = changing(fleet)
+    result = hardener("harden", "-i", "inv,", *ONLY, "--waivers", str(file))
+    assert result.exit_code == 0
+    assert list(fleet.runs[1][1]["variables"]["harden_plan"]) == ["db1"]
+    assert "1 waived" in result.stdout
+
+
+def test_harden_does_not_repair_by_what_is_shared_with_something_waived(
+    hardener: Hardener, fleet: FakeFleet, file: Path
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    written(file, [entry(control="audit-dockerd")])
+    only = ("--only", "audit-dockerd", "--only", "audit-etc-docker")
+    result = hardener("harden", "-i", "inv,", *only, "--waivers", str(file))
+    assert result.exit_code == 3
+    assert [playbook for playbook, _ in fleet.runs] == ["audit"]
+    assert (
+        "left alone: audit-etc-docker (audit_rules_enabled): it would repair what is waived" in result.stderr
+    )
+    assert "audit-dockerd (W-001)" in result.stderr
+
+
+def test_a_plan_from_before_the_waiver_is_refused(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, file: Path
+) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    document = {
+        "name": "docker_daemon_icc",
+        "state": "change",
+        "impact": "daemon-restart",
+        "reason": "",
+        "paths": [],
+    }
+    fleet.converge = lambda host: {
+        "outcome": "changed",
+        "plan": "ab" * 32,
+        "allow": "daemon-restart",
+        "documents": [document],
+        "msg": "",
+    }
+    plan = tmp_path / "plan.json"
+    hardener("plan", "-i", "inv,", *ONLY, "--json", str(plan))
+    result = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan), "--waivers", str(file))
+    assert result.exit_code == 2
+    assert "web1: the plan would repair by docker_daemon_icc what is waived" in result.stderr
+
+
+def with_groups(snapshot: Snapshot, host: str, *groups: str) -> dict[str, Any]:
+    return {**snapshot.raw, "host": host, **({"inventory_groups": list(groups)} if groups else {})}
+
+
+def test_stored_snapshots_are_waived_by_group_where_they_name_it(
+    hardener: Hardener, tmp_path: Path, file: Path
+) -> None:
+    written(file, [entry(hosts="", groups="[web]")])
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    report = tmp_path / "report.json"
+    for host, groups in (("a", ("web",)), ("b", ("database",)), ("c", ())):
+        (folder / f"{host}.json").write_text(json.dumps(with_groups(bridge(icc=True), host, *groups)))
+    result = hardener("assess", str(folder), *ONLY, "--waivers", str(file), "--json", str(report))
+    assert result.exit_code == 3
+    found = {each["host"]: each["findings"][0]["status"] for each in json.loads(report.read_text())["hosts"]}
+    assert found == {"a": "waived", "b": "fail", "c": "fail"}
+    assert "W-001: by groups, which the snapshots of c do not name: not applied there" in result.stderr
+
+
+def test_an_attested_control_passes_and_is_said(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+    fleet.snapshots = {"web1": bridge(icc=True)}
+    path = tmp_path / "attestations.yml"
+    path.write_text(
+        "attestations:\n  - id: A-001\n    control: image-trusted-base\n    hosts: [web1]\n"
+        f"    attested_by: J. Doe\n    attested_on: {TODAY}\n    looked_at: Every Dockerfile.\n"
+        f"    expires: {TODAY + timedelta(days=10)}\n"
+    )
+    only = ("--only", "image-trusted-base")
+    assert "1 manual" in hardener("audit", "-i", "inv,", *only).stdout
+    result = hardener("audit", "-i", "inv,", *only, "--attestations", str(path))
+    assert result.exit_code == 0
+    assert "manual:" not in result.stdout
+    assert "1 passing on a person's word" in result.stdout
+    assert "attestation A-001 (image-trusted-base, J. Doe) expires" in result.stdout
+
+
+# --- lint -----------------------------------------------------------------------------------------------
+
+
+def test_lint_says_that_nothing_is_wrong(hardener: Hardener, file: Path, inventory: None) -> None:
+    result = hardener("waivers", "lint", str(file), "-i", "inv")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"{file}: 1 waiver, none expired\n"
+
+
+def test_lint_lists_every_slip(hardener: Hardener, file: Path) -> None:
+    written(file, [entry(control="none", owner="[]"), entry()])
+    result = hardener("waivers", "lint", str(file))
+    assert result.exit_code == 2
+    assert [each.split(": ")[0] for each in result.stdout.splitlines()] == [f"{file}:3", f"{file}:6"]
+
+
+def test_lint_knows_the_inventory(hardener: Hardener, file: Path, inventory: None) -> None:
+    written(file, [entry(hosts='["mail*"]', groups="[wbe]")])
+    result = hardener("waivers", "lint", str(file), "-i", "inv")
+    assert result.exit_code == 2
+    assert result.stdout == (
+        f"{file}:4: hosts: no host of the inventory matches mail*\n"
+        f"{file}:11: groups: the inventory has no group wbe; did you mean web?\n"
+    )
+
+
+@pytest.mark.parametrize(("days", "code", "word"), [(-1, 3, "expired"), (0, 0, "today"), (31, 0, "")])
+def test_lint_lists_what_has_ended_or_soon_will(
+    hardener: Hardener, file: Path, days: int, code: int, word: str
+) -> None:
+    written(file, [entry(days=days)])
+    result = hardener("waivers", "lint", str(file))
+    assert result.exit_code == code
+    assert word in result.stdout
+    assert bool(result.stdout) is bool(word)
+
+
+def test_lint_takes_attestations_too(hardener: Hardener, tmp_path: Path) -> None:
+    path = tmp_path / "attestations.yml"
+    path.write_text("attestations: []\n")
+    assert hardener("waivers", "lint", str(path)).stderr == f"{path}: 0 attestations, none expired\n"
+
+
+def test_lint_of_what_cannot_be_read(hardener: Hardener, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        result = hardener("waivers", "lint", str(path))
+        assert result.exit_code == 2
+        assert f"cannot read {path}" in result.stderr
+
+
+# --- add ------------------------------------------------------------------------------------------------
+
+ADD = (
+    *("--control", "5.32", "--host", "web1", "--object", "container=traefik", "--object", "container=ci-*"),
+    *("--reason", "Routes by labels.", "--owner", "team-web", "--approved-by", "J. Doe", "--ticket", "SEC-1"),
+)
+UNTIL = ("--expires", (TODAY + timedelta(days=30)).isoformat())
+
+
+def test_add_writes_what_lint_likes(hardener: Hardener, tmp_path: Path) -> None:
+    path = tmp_path / "waivers.yml"
+    for name in ("W-001", "W-002"):
+        result = hardener("waivers", "add", str(path), *ADD, *UNTIL)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"{path}: {name}\n"
+    assert hardener("waivers", "lint", str(path)).exit_code == 0
+    text = path.read_text()
+    assert "id: W-002\n    control: container-no-docker-sock\n    hosts: [web1]\n" in text
+    assert 'objects: {container: [traefik, "ci-*"]}' in text
+    assert f"created: {TODAY}" in text
+
+
+def test_add_keeps_comments_mode_and_link(hardener: Hardener, tmp_path: Path, file: Path) -> None:
+    text = "# ours\n" + file.read_text() + "\n# the end\n"
+    file.write_text(text)
+    file.chmod(0o640)
+    (tmp_path / "link.yml").symlink_to(file.name)
+    assert hardener("waivers", "add", str(tmp_path / "link.yml"), *ADD, *UNTIL).exit_code == 0
+    after = file.read_text()
+    assert after.startswith(text.removesuffix("\n# the end\n"))
+    assert after.endswith("\n# the end\n")
+    assert (tmp_path / "link.yml").is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            (*ADD, "--expires", "2999-01-01"),
+            "the waiver was not written: expires: 2999-01-01 is past the horizon",
+        ),
+        ((*ADD, "--expires", "soon"), "expires: must be a date"),
+        ((*ADD, *UNTIL, "--object", "web"), "'web' is not KIND=GLOB"),
+        ((*ADD, *UNTIL, "--object", "pod=web"), "objects.pod: must be"),
+        ((*ADD, *UNTIL, "--control", "2.8"), "give the name"),
+        ((*ADD, *UNTIL, "--id", "W-001"), "stands twice"),
+        (ADD, "Missing option '--expires'"),
+    ],
+)
+def test_add_writes_nothing_that_is_not_right(
+    hardener: Hardener, file: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    before = file.read_bytes()
+    result = hardener("waivers", "add", str(file), *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+
+from hypothesis import given, settings
+from rich.console import Console
+
+from hardener.drift import Drift, MovedFact
+from hardener.model import Assessment, Status
+from hardener.reports.terminal import console, show_drift
+from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_assessment, hostile_text, statuses
+
+ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
+FACT = MovedFact("files /etc/docker mode", "0755", "0777")
+
+
+def shown(drift: Drift, width: int = 100) -> str:
+    stream = io.StringIO()
+    screen: Console = console(stream, width=width)
+    show_drift(drift, screen, title="since audit 3f1c")
+    return stream.getvalue()
+
+
+def drifted(*pairs: tuple[Assessment | None, Assessment]) -> Drift:
+    drift = Drift()
+    for before, after in pairs:
+        drift.add(before, after, lambda slug: (FACT,))
+    return drift
+
+
+def test_each_move_says_what_was_and_what_is() -> None:
+    text = shown(drifted((assessment("db01", ALL_PASS), assessment("db01"))))
+    assert "1 host compared: 2 broken, 2 no longer decided, 1 waived, 1 changed otherwise, " in text
+    assert "Broken (2)" in text
+    assert "1.1.3   The title of audit-dockerd  audit-dockerd" in text
+    assert "before pass: it is pass" in text
+    assert "after  fail: no rule" in text
+    assert "fact   files /etc/docker mode: 0755 → 0777" in text
+
+
+def test_many_hosts_are_told_once() -> None:
+    pairs = [(assessment(f"h{n}", ALL_PASS), assessment(f"h{n}")) for n in range(12)]
+    text = shown(drifted(*pairs))
+    assert "Broken (24)" in text
+    assert "h0, h1, h2, h3, h4, h5, h6, h7, h8, h9, +2 more" in text
+    assert text.count("audit-dockerd") == 2
+
+
+def test_what_was_not_compared_is_named() -> None:
+    text = shown(drifted((None, assessment("new")), (assessment("a"), gone("a"))))
+    assert "Not compared (2)" in text
+    assert "new: was not assessed before" in text
+
+
+def test_nothing_moved() -> None:
+    text = shown(drifted((assessment(), assessment())))
+    assert text.split("\n", 2)[2].strip() == "1 host compared: 7 unchanged (2 of them failing)"
+
+
+@given(hostile_text)
+@settings(max_examples=30)
+def test_what_strangers_wrote_is_shown_and_acts_on_nobody(name: str) -> None:
+    hostile = hostile_assessment(name)
+    before = assessment(name, statuses(*[Status.PASS] * 6), controls=CONTROLS[:6])
+    drift = Drift()
+    drift.add(before, hostile, lambda slug: (MovedFact(name, name, name),))
+    assert all(character.isprintable() or character == "\n" for character in shown(drift))
