@@ -91,8 +91,8 @@ def _moved(alike: Alike) -> dict[str, Any]:
         "drift": move.is_drift,
         "hosts": [_text(host) for host in alike.hosts[:_HOSTS]],
         "hosts_omitted": max(0, len(alike.hosts) - _HOSTS),
-        "before": _verdict(move.before),
-        "after": _verdict(move.after),
+        "before": _verdict(move.before.verdict),
+        "after": _verdict(move.after.verdict),
         "new": _offenders(move.new[:_DETAILS]),
         "gone": _offenders(move.gone[:_DETAILS]),
         "facts": [
