@@ -25,11 +25,13 @@ from hardener.cli.evidence import evidence
 from hardener.cli.explain import explain
 from hardener.cli.harden import harden
 from hardener.cli.lab import lab
+from hardener.cli.metrics import metrics
 from hardener.cli.plan import plan
 from hardener.cli.provision import provision
 from hardener.cli.report import report
 from hardener.cli.rollback import rollback
 from hardener.cli.runs import runs
+from hardener.cli.schedule import schedule
 from hardener.cli.show import show
 from hardener.cli.trend import trend
 from hardener.cli.waivers import waivers
@@ -131,6 +133,8 @@ for _verb in (
     report,
     evidence,
     baseline,
+    schedule,
+    metrics,
     evidence,
     assess,
     waivers,

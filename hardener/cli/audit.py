@@ -62,6 +62,7 @@ def audit(
     from hardener.cli.auditing import audited
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
+    from hardener.cli.turn import turn
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
@@ -69,6 +70,7 @@ def audit(
     fleet = hosts.fleet(echo if conversation.verbose else None)
     plain = conversation.verbose
     with (
+        turn(home, hosts, changing=False),
         Recorder(home, hosts, selection) as recorder,
         audited(
             fleet, selection, decisions, snapshots=snapshots, recorder=recorder, plain=plain

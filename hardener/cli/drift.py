@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,7 +22,11 @@ from hardener.cli.common import (
     report_options,
     verbose_option,
 )
+from hardener.cli.notifying import Notification, notify_options
 from hardener.errors import ExitCode
+
+if TYPE_CHECKING:
+    from hardener.notify import Target
 
 
 @click.command(short_help="Report what moved since a run; repair it on request.")
@@ -36,6 +41,7 @@ from hardener.errors import ExitCode
 @click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")
 @change_options
 @report_options
+@notify_options
 @home_option
 @verbose_option
 @click.pass_obj
@@ -48,6 +54,8 @@ def drift(
     remediate: bool,
     changes: Changes,
     files: ReportFiles,
+    notify_command: Target | None,
+    notify_url: Target | None,
     home: Path,
 ) -> ExitCode:
     """Audit hosts by the controls of an earlier run, and report what moved since, with the facts behind it.
@@ -59,6 +67,9 @@ def drift(
     Without --against and without a baseline (`hardener baseline`), it is the last run over all hosts and all
     controls that was not a drift run: what has drifted is reported until it is repaired or accepted.
 
+    Who is named by --notify-command or --notify-url is told unless all is as it was; a target that is dead
+    is a warning (docs/schedule.md has the JSON, and timers).
+
     The exit code tells drift, not compliance: 0 no drift, 6 drift, 7 drift repaired, 5 rolled back, 4 where a
     host or a control could not be compared. The reports tell what is true at the end.
 
@@ -69,25 +80,33 @@ def drift(
     from hardener.cli.drifting import Watch, reference
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
+    from hardener.cli.turn import turn
     from hardener.history import History
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
     started = datetime.now(UTC)
-    decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
-    before = reference(History(home), hosts.inventory, against)
-    selection = Selection(benchmark=before.info.benchmark, level=before.record.level, only=before.record.only)
-    with Recorder(home, hosts, selection) as recorder:
-        watch = Watch(
-            fleet,
-            selection,
-            files,
-            recorder,
-            decisions=decisions,
-            started=started,
-            before=before,
-            limited=bool(hosts.limit),
-            plain=conversation.verbose,
+    with (
+        Notification((notify_command, notify_url), hosts.inventory) as told,
+        turn(home, hosts, changing=remediate and not changes.check),
+    ):
+        decisions = decided.read(started.date(), inventory=hosts.inventory)
+        before = reference(History(home), hosts.inventory, against)
+        selection = Selection(
+            benchmark=before.info.benchmark, level=before.record.level, only=before.record.only
         )
-        return watch.run(changes, remediate=remediate)
+        with Recorder(home, hosts, selection) as recorder:
+            told.watch = Watch(
+                fleet,
+                selection,
+                files,
+                recorder,
+                decisions=decisions,
+                started=started,
+                before=before,
+                limited=bool(hosts.limit),
+                plain=conversation.verbose,
+            )
+            told.code = told.watch.run(changes, remediate=remediate)
+    return told.code

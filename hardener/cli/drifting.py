@@ -70,6 +70,11 @@ class Watch:
         before: the earlier run.
         limited: only some hosts of the inventory are looked at.
         plain: no live progress.
+
+    Attributes:
+        found: what had moved; None before that is known.
+        left: what still had after a repair.
+        run_id: what the run is recorded as; empty before it is.
     """
 
     def __init__(
@@ -89,16 +94,19 @@ class Watch:
         self._selection = selection
         self._files = files
         self._recorder = recorder
-        self._before = before
+        self.before = before
         self._limited = limited
         self._plain = plain
         self._decisions = decisions
         self._started = started
+        self.found: Drift | None = None
+        self.left: Drift | None = None
+        self.run_id = ""
 
     def run(self, changes: Changes, *, remediate: bool) -> ExitCode:
         """Audit and report what moved; repair what has drifted, audit again and report what is left."""
         with self._audited(changes, "before") as found:
-            moved = self._measure(found)
+            moved = self.found = self._measure(found)
             plans = _plans(found, moved) if remediate else []
         if remediate and moved.is_drift:
             announce(plans)
@@ -118,7 +126,7 @@ class Watch:
         if not changing:
             return self._end(found, moved, max(_code(moved), result.exit_code, key=SEVERITY.index))
         with self._audited(changes, "after") as found:
-            left = self._measure(found)
+            left = self.left = self._measure(found)
             code = max(ExitCode.REPAIRED, _code(left), result.exit_code, key=SEVERITY.index)
             return self._end(found, left, code)
 
@@ -134,7 +142,7 @@ class Watch:
         )
 
     def _measure(self, found: Sequence[Assessment]) -> Drift:
-        return measure(self._before, found, self._recorder.snapshot, partial_run=self._limited)
+        return measure(self.before, found, self._recorder.snapshot, partial_run=self._limited)
 
     def _end(self, found: Sequence[Assessment], moved: Drift, code: ExitCode) -> ExitCode:
         """Report what is true at the end, record it, say what has moved."""
@@ -142,11 +150,12 @@ class Watch:
         past = self._recorder.past(run) if self._files.look_back else None
         write_reports(found, self._files.reports(run, past))
         self._recorder.finish(_VERB, run, found, code)
+        self.run_id = run.run_id
         self._show(moved, last=True)
         return code
 
     def _show(self, moved: Drift, *, last: bool = False) -> None:
-        title = f"since {called(self._before)}"
+        title = f"since {called(self.before)}"
         show_drift(moved, console(sys.stdout), title=title, files=self._files.named() if last else {})
 
     def _run(self) -> RunInfo:

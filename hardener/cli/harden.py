@@ -77,6 +77,7 @@ def harden(
     from hardener.cli.hardening import announce, tell_withheld
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
+    from hardener.cli.turn import turn
     from hardener.plan import plan
     from hardener.reports import planfile
 
@@ -87,7 +88,7 @@ def harden(
     plain = conversation.verbose
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
-    with Recorder(home, hosts, selection) as recorder:
+    with turn(home, hosts, changing=not changes.check), Recorder(home, hosts, selection) as recorder:
         kept = changes.kept("before")
         with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
             plans = list(map(plan, before))

@@ -71,6 +71,7 @@ def provision(
     from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.reporting import run_info
+    from hardener.cli.turn import turn
     from hardener.fleet import ansible_version
     from hardener.plan import plan
 
@@ -78,7 +79,7 @@ def provision(
     plain = conversation.verbose
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)
-    with Recorder(home, hosts, selection) as recorder:
+    with turn(home, hosts, changing=not changes.check), Recorder(home, hosts, selection) as recorder:
         kept = changes.kept("before")
         with audited(fleet, selection, decisions, snapshots=kept, recorder=recorder, plain=plain) as before:
             without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]

@@ -10,6 +10,7 @@
 Hosts that cannot be reached or fail are outcomes; only what stops Ansible before any host is an error.
 """
 
+from hardener.fleet.connections import connections
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, TaskStarted
 from hardener.fleet.inventory import identify
 from hardener.fleet.run import Run
@@ -27,5 +28,6 @@ __all__ = [
     "TaskResult",
     "TaskStarted",
     "ansible_version",
+    "connections",
     "identify",
 ]

@@ -1,7 +1,8 @@
 """Where the history lies: one folder that only its owner can enter.
 
 ``history.sqlite3`` has runs, hosts and findings; ``runs/ID/`` the snapshots of a run, compressed, a file a
-host; ``staging/`` what is being recorded; ``retention.yml`` how long runs are kept, where somebody wrote it.
+host; ``staging/`` what is being recorded; ``locks/`` a file an inventory; ``retention.yml`` how long runs
+are kept, where somebody wrote it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Home:
         self.database = self.path / "history.sqlite3"
         self.runs = self.path / "runs"
         self.staging = self.path / "staging"
+        self.locks = self.path / "locks"
         self.retention = self.path / "retention.yml"
 
     def prepare(self) -> None:
@@ -59,7 +61,7 @@ class Home:
                     f"others can write in the folder of the history, {line(str(self.path), 1000)}",
                     hint="it must belong to you alone; --home or HARDENER_HOME name another",
                 )
-            for folder in (self.runs, self.staging):
+            for folder in (self.runs, self.staging, self.locks):
                 folder.mkdir(mode=0o700, exist_ok=True)
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:

@@ -6,8 +6,9 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from hardener.history.database import opened, transaction
 from hardener.history.home import Home
 from hardener.history.recording import Recording
 from hardener.history.runs import StoredRun
+from hardener.history.turn import turn
 from hardener.model import Status
 from hardener.text import line, scalar
 from hardener.workfolder import clear_away
@@ -53,6 +55,22 @@ class History:
         keep_runs, keep_days = retention.load(self._home.retention)
         self._sweep()
         return Recording(self._home, finished=partial(self._forget, keep_runs, keep_days))
+
+    def turn(
+        self, inventory: str, *, alone: bool, waiting: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """A context in which no run over the same inventory goes on that would be in the way.
+
+        Args:
+            inventory: its name.
+            alone: nobody else may look at its hosts meanwhile; else nobody may change them.
+            waiting: called where somebody else has to end first.
+
+        Raises:
+            HardenerError: nothing can be written there.
+        """
+        self._home.prepare()
+        return turn(self._home, inventory, alone=alone, waiting=waiting)
 
     def runs(self) -> Iterator[StoredRun]:
         """The runs, the newest first."""
@@ -96,6 +114,28 @@ class History:
         return next(
             self._load("JOIN baseline ON run = number WHERE baseline.inventory = ?", scalar(inventory)), None
         )
+
+    def last_complete(self) -> list[StoredRun]:
+        """The last run over all hosts and all controls of every inventory, by the name of the inventory.
+
+        What a run has looked at before it changed anything is none: another run follows it.
+        """
+        last: dict[str, StoredRun] = {}
+        for run in self.runs():
+            record = run.record
+            if not (record.limit or record.only or record.verb.startswith("before ")):
+                last.setdefault(record.inventory, run)
+        return [last[inventory] for inventory in sorted(last)]
+
+    def last_seen(self, inventory: str, host: str) -> datetime | None:
+        """When the last run ended that got the facts of a host; None where none that is kept did."""
+        with self._connected() as connection:
+            found = connection.execute(
+                "SELECT ended FROM run JOIN host ON host.run = number"
+                " WHERE inventory = ? AND name = ? AND snapshot IS NOT NULL ORDER BY number DESC LIMIT 1",
+                (scalar(inventory), scalar(host)),
+            ).fetchone()
+        return datetime.fromtimestamp(found[0], UTC) if found else None
 
     def set_baseline(self, run: StoredRun) -> None:
         """Make a run the one that drift of its inventory is measured against; it is kept for that."""

@@ -100,18 +100,19 @@ def pieces(report: Report, assessments: Iterable[Assessment]) -> Iterator[str]:
     yield from report.end()
 
 
-def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False) -> None:
     """Write a file that is no report of assessments, with the same care.
 
     Args:
         path: the file.
         text: what it is to hold.
+        mode: who may read it; only its owner, unless others have to.
         shared: others may read it too, as far as they can read the one that it replaces.
 
     Raises:
         HardenerError: it cannot be written.
     """
-    output = _Output(path, shared=shared)
+    output = _Output(path, mode=mode, shared=shared)
     try:
         output.write(text)
         output.complete()
@@ -140,11 +141,11 @@ def _take_over(descriptor: int, path: Path) -> None:
 class _Output:
     """A file that is written beside its place and moved there when it is complete.
 
-    Only its owner may read it, as a snapshot: it tells an attacker where to begin. One that is shared keeps
-    the owner and the mode of the file that it replaces.
+    Only its owner may read a report, as a snapshot: it tells an attacker where to begin. One that is shared
+    keeps the owner and the mode of the file that it replaces.
     """
 
-    def __init__(self, path: Path, *, shared: bool = False) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o600, shared: bool = False) -> None:
         self._path = path
         self._draft: Path | None = None
         with self._named():
@@ -156,6 +157,7 @@ class _Output:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".hardener-", suffix=".part")
             self._draft = Path(draft)
+            os.fchmod(descriptor, mode)
             if shared:
                 _take_over(descriptor, self._path)
             self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")

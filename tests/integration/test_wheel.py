@@ -18,6 +18,7 @@ from hardener import __version__, catalogue
 ROOT = Path(__file__).parents[2]
 DATA = {
     "hardener/assessment.schema.json",
+    "hardener/notification.schema.json",
     "hardener/snapshot.schema.json",
     "hardener/py.typed",
     *(f"hardener/catalogue/benchmarks/{name}.yaml" for name in catalogue.benchmarks()),

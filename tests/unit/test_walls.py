@@ -93,7 +93,7 @@ def test_texts_leaves_documentation_out() -> None:
 def test_the_package_is_found() -> None:
     rooms = {room(name) for name in MODULES}
     assert set(PURE) <= rooms
-    assert {"fleet", "cli"} <= rooms
+    assert {"fleet", "cli", "notify", "schedule"} <= rooms
 
 
 @pytest.mark.parametrize("pure", PURE)
@@ -110,6 +110,14 @@ def test_the_history_knows_nothing_of_hosts() -> None:
             assert not {room(imported) for imported in imports(source, name)} & {"fleet", "lab", "checks"}, (
                 name
             )
+
+
+@pytest.mark.parametrize("teller", ["notify", "schedule"])
+def test_who_tells_or_schedules_knows_no_hosts_and_no_history(teller: str) -> None:
+    for name, source in MODULES.items():
+        if room(name) == teller:
+            known = {room(imported) for imported in imports(source, name)}
+            assert not known & {"fleet", "history", "lab", "checks"}, name
 
 
 def test_nobody_imports_the_command_line() -> None:

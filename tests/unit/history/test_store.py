@@ -105,3 +105,12 @@ def test_the_oldest_runs_are_forgotten(history: History, snapshot: Callable[[str
     assert [run.id for run in history.runs()] == ["c", "b", "base"]
     assert sorted(path.name for path in (history.path / "runs").iterdir()) == ["b", "base", "c"]
     assert history.run("base").controls
+
+
+def test_when_a_host_was_seen_last(history: History, snapshot: Callable[[str], Path]) -> None:
+    earlier = NOW - timedelta(days=3)
+    put(history, "one", [assessment("a")], ended=earlier, snapshots={"a": snapshot("{}")})
+    put(history, "two", [gone("a"), gone("b")])
+    assert history.last_seen("prod.yml", "a") == earlier
+    assert history.last_seen("prod.yml", "b") is None
+    assert history.last_seen("other.yml", "a") is None

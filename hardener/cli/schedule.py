@@ -1,0 +1,121 @@
+"""``hardener schedule``: have drift looked for again and again."""
+
+from __future__ import annotations
+
+import click
+
+from hardener.errors import ExitCode
+from hardener.text import line
+
+_name = click.option(
+    "--name", default="drift", show_default=True, metavar="NAME", help="What the schedule is called."
+)
+_command = click.argument("command", nargs=-1, required=True, metavar="drift|audit [OPTIONS]...")
+_WHOLE_COMMAND = {"allow_interspersed_args": False}  # options behind the verb are the verb's
+
+
+@click.group(short_help="Look for drift again and again: systemd timers, cron.")
+def schedule() -> None:
+    """Have `hardener drift` or `hardener audit` run again and again on this machine.
+
+    As root it is a timer of the machine, else one of yours. docs/schedule.md says what a unit may do, where
+    secrets go, and how AWX and ansible-pull do the same.
+    """
+
+
+@schedule.command(short_help="Install a timer, or change it.", context_settings=_WHOLE_COMMAND)
+@click.option(
+    "--on-calendar",
+    default="daily",
+    show_default=True,
+    metavar="TIME",
+    help="When, as systemd has it: 'hourly', '*-*-* 03:00', 'Mon..Fri 06:30 Europe/Berlin'.",
+)
+@click.option(
+    "--jitter",
+    default="1h",
+    show_default=True,
+    metavar="SPAN",
+    help="At most so much later, at random: many machines do not start in the same second.",
+)
+@_name
+@_command
+def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...]) -> None:
+    """Have a command run by a systemd timer; what follows is the command as you would type it.
+
+    It runs in the present folder. What was missed while the machine was off is made up for. A second install
+    under the same name changes the schedule.
+
+    \b
+    hardener schedule install drift -i inventory.yml
+    hardener schedule install --name repair --on-calendar 'Sun 03:00' drift -i inventory.yml --remediate
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.scheduling import job
+    from hardener.history.home import Home
+    from hardener.schedule import Systemd, Times
+
+    systemd = Systemd.here()
+    times = Times(calendar=on_calendar, jitter=jitter)
+    wanted = job(name, command, make=True)
+    Home(wanted.home).prepare()
+    changed = systemd.install(wanted, times)
+    click.echo(f"{line(name)}: {'installed' if changed else 'was installed already'}", err=True)
+    if not wanted.confined:
+        click.echo("this machine is among the hosts: the service is not confined", err=True)
+    if systemd.user and not systemd.lingers():
+        click.echo(
+            "hardener: warning: it runs only while you are logged in (`loginctl enable-linger` changes that)",
+            err=True,
+        )
+
+
+@schedule.command(short_help="Show the timers, and how their last run has ended.")
+def status() -> None:
+    """Show each schedule: when it runs next, when it ran last, and how that has ended."""
+    from hardener.schedule import Systemd
+
+    found = list(Systemd.here().status())
+    if not found:
+        click.echo("no schedule is installed", err=True)
+    for each in found:
+        click.echo(line(each.name))
+        click.echo(f"  next    {each.next or ('-' if each.active else 'never: its timer is not active')}")
+        click.echo(f"  last    {each.last or 'not yet'}")
+        click.echo(f"  result  {_result(each.result, each.code, each.ended, running=each.running)}")
+
+
+@schedule.command(short_help="Take a timer away.")
+@_name
+def remove(*, name: str) -> None:
+    """Stop a schedule and take its units away. A run that goes on comes to its end; the history stays."""
+    from hardener.schedule import Systemd
+
+    gone = Systemd.here().remove(name)
+    click.echo(f"{line(name)}: {'removed' if gone else 'there is no such schedule'}", err=True)
+
+
+@schedule.command(short_help="Print a line for cron.", context_settings=_WHOLE_COMMAND)
+@click.option("--at", default="17 3 * * *", show_default=True, metavar="TIME", help="When, as cron has it.")
+@_name
+@_command
+def cron(*, at: str, name: str, command: tuple[str, ...]) -> None:
+    """Print the line of a crontab that runs a command, where there is no systemd. Needs flock.
+
+    \b
+    (crontab -l; hardener schedule cron drift -i inventory.yml) | crontab -
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.scheduling import job
+    from hardener.schedule import cron_line
+
+    click.echo(cron_line(job(name, command, make=False), at))
+
+
+def _result(result: str, code: int, ended: str, *, running: bool) -> str:
+    if running:
+        return "is running"
+    if not ended:
+        return "none since this machine was started"
+    names = {int(each): each.name.lower().replace("_", " ") for each in ExitCode}
+    if result in ("success", "exit-code"):
+        return f"{code} ({names.get(code, 'unknown')}), {ended}"
+    return f"{line(result)}, {ended}"

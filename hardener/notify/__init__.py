@@ -1,0 +1,14 @@
+"""Tell somebody that a run has found drift or has failed: a command of theirs, or a webhook.
+
+    deliver(targets, message(event), warn=print)
+
+Both get the same JSON (``notification.schema.json``). A target that is dead costs a warning and some seconds,
+never the run.
+"""
+
+from hardener.notify.command import Command
+from hardener.notify.message import Event, message
+from hardener.notify.target import Target, deliver
+from hardener.notify.webhook import Webhook
+
+__all__ = ["Command", "Event", "Target", "Webhook", "deliver", "message"]

@@ -1,0 +1,127 @@
+"""A webhook that gets the message by POST. Its address may hold a secret, and is never shown whole."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import ipaddress
+import threading
+import urllib.error
+import urllib.request
+from typing import IO
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from hardener import __version__
+from hardener.errors import HardenerError
+from hardener.notify.target import NotDelivered, Target
+
+_TIMEOUT_S = 30.0
+_HINT = "https://… or, on this machine, http://localhost…"
+
+
+class Webhook(Target):
+    """An address, ``https`` or on loopback ``http`` too; a redirection is not followed.
+
+    Args:
+        url: the address; user and password in it are sent as basic authentication.
+        timeout: seconds that it is given from the first byte to the last.
+
+    Raises:
+        HardenerError: this is no such address. The address is not part of the message.
+    """
+
+    def __init__(self, url: str, *, timeout: float = _TIMEOUT_S) -> None:
+        self._timeout = timeout
+        try:
+            if not url.isascii() or not url.isprintable() or " " in url:
+                raise ValueError
+            parts = urlsplit(url)
+            self._host = parts.hostname or ""
+            port = f":{parts.port}" if parts.port is not None else ""
+        except ValueError:
+            raise HardenerError("the address to notify is none", hint=_HINT) from None
+        self._loopback = _is_loopback(self._host)
+        if not self._host or parts.scheme not in ("https", "http"):
+            raise HardenerError("the address to notify is none", hint=_HINT)
+        if parts.scheme == "http" and not self._loopback:
+            raise HardenerError("the address to notify is not encrypted", hint=_HINT)
+        place = (f"[{self._host}]" if ":" in self._host else self._host) + port
+        self._name = f"{parts.scheme}://{place}"
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"hardener/{__version__}"}
+        self._headers |= _authorization(parts)
+        self._url = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
+
+    @property
+    def name(self) -> str:
+        """Scheme, host and port; a token may be anywhere in the rest."""
+        return self._name
+
+    def send(self, message: bytes) -> None:
+        """Post it; an answer of 2xx takes it."""
+        # The timeout of a socket starts anew with every byte, and there is none for resolving a name.
+        failed: list[str] = []
+        thread = threading.Thread(target=self._post, args=(message, failed), name="webhook", daemon=True)
+        thread.start()
+        thread.join(self._timeout)
+        if thread.is_alive():
+            raise NotDelivered(f"no answer within {self._timeout:.0f} s")
+        if failed:
+            raise NotDelivered(failed[0])
+
+    def _post(self, message: bytes, failed: list[str]) -> None:
+        request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
+            self._url, data=message, headers=self._headers, method="POST"
+        )
+        # A proxy is no way to this very machine.
+        proxies = [urllib.request.ProxyHandler({})] if self._loopback else []
+        try:
+            opener = urllib.request.build_opener(_NoRedirection, *proxies)
+            with opener.open(request, timeout=self._timeout):
+                pass
+        except urllib.error.HTTPError as error:
+            error.close()
+            failed.append(f"it answered {error.code}")
+        except urllib.error.URLError as error:
+            failed.append(_reason(error.reason))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            failed.append(_reason(error))
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Whoever may answer at the address does not choose where the message goes."""
+
+    def redirect_request(  # noqa: PLR0917 - the signature is urllib's
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> None:
+        """Not followed: the answer is the answer."""
+
+
+def _reason(error: object) -> str:
+    """Why it failed; of what is no error of the system only its kind: its words may quote the address."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}

@@ -1,0 +1,15 @@
+"""Have hardener run again and again: a timer of systemd's, or a line for cron.
+
+    Systemd.here().install(job, Times(calendar="daily", jitter="1h"))
+    cron_line(job, "17 3 * * *")
+
+systemd runs a unit once at a time, cron's line takes a lock; what else runs over the same inventory waits its
+turn (``hardener.history``).
+"""
+
+from hardener.schedule.cron import cron_line
+from hardener.schedule.job import Job
+from hardener.schedule.systemd import Scheduled, Systemd
+from hardener.schedule.units import Times
+
+__all__ = ["Job", "Scheduled", "Systemd", "Times", "cron_line"]

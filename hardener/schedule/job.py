@@ -1,0 +1,57 @@
+"""What is to run again and again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.text import line
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A command, and what it needs of the machine.
+
+    ``reads`` and ``writes`` are files and folders that it is told to read, and folders that it writes into
+    beside its home. A job is ``confined`` unless it looks at this very machine, which it has to see as it is.
+
+    Raises:
+        HardenerError: its name is none.
+    """
+
+    name: str
+    command: tuple[str, ...]  # a program with its whole path, and its arguments
+    folder: Path  # where it runs: paths in its arguments are relative to it
+    home: Path
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+    confined: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot be part of a unit's.
+
+        Raises:
+            HardenerError: it cannot.
+        """
+        require_name(self.name)
+
+    @property
+    def environment_file(self) -> Path:
+        """Variables for it alone, such as the address of a webhook."""
+        return self.home / "environment"
+
+
+def require_name(name: str) -> None:
+    """Refuse what is no name of a schedule.
+
+    Raises:
+        HardenerError: it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise HardenerError(
+            f"{line(repr(name))} is no name of a schedule", hint="small letters, digits and hyphens"
+        )

@@ -1,0 +1,140 @@
+"""A service and its timer as the text of unit files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardener.errors import ExitCode, HardenerError
+from hardener.schedule import quoting
+from hardener.schedule.job import Job
+from hardener.text import line
+
+MARK = "# Written by `hardener schedule install`; `hardener schedule remove` takes it away."
+
+_CALENDAR = re.compile(r"[A-Za-z0-9*:.,/~+_ -]{1,200}")
+_SPAN = re.compile(r"[a-z0-9. ]{1,50}")
+
+# What needs no other view of the file system than everybody's. Ansible and ssh start processes, open sockets
+# and terminals; getaddrinfo asks the kernel for its addresses by netlink.
+_CONFINED = """\
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+"""
+# The view that root's service has. ~/.ssh is read and not written: a timer gets to know no new host.
+# A user's manager could give it only inside a user namespace, where ssh finds its files owned by nobody.
+_CONFINED_VIEW = """\
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH
+PrivateDevices=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=read-only
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+"""
+_PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - they are what the service does not see
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """When: ``calendar`` as systemd.time(7) has it, and at most how much later, at random, as a time span.
+
+    Raises:
+        HardenerError: this is neither.
+    """
+
+    calendar: str
+    jitter: str
+
+    def __post_init__(self) -> None:
+        """Refuse what would be more than a value in a unit file; whether it is a time, systemd knows.
+
+        Raises:
+            HardenerError: it would.
+        """
+        for text, pattern in ((self.calendar, _CALENDAR), (self.jitter, _SPAN)):
+            if not pattern.fullmatch(text):
+                raise HardenerError(f"{line(repr(text))} is no time", hint="man systemd.time")
+
+
+def timer(job: Job, times: Times) -> str:
+    """The timer of a job. What was missed while the machine was off is made up for."""
+    return f"""\
+{MARK}
+[Unit]
+Description={_description(job)}
+
+[Timer]
+OnCalendar={times.calendar}
+RandomizedDelaySec={times.jitter}
+Persistent=yes
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def service(job: Job, *, user: bool) -> str:
+    """The service of a job.
+
+    Args:
+        job: what runs.
+        user: it is for the manager of a user, not for the machine's.
+
+    Raises:
+        HardenerError: a path or an argument cannot be written into a unit file, or the service would not
+            see it.
+    """
+    return "".join(_service(job, user=user))
+
+
+def _service(job: Job, *, user: bool) -> Iterator[str]:
+    view = job.confined and not user
+    if view:
+        _require_visible(job)
+    yield f"{MARK}\n[Unit]\nDescription={_description(job)}\n"
+    if not user:  # a user's manager has no network to wait for
+        yield "Wants=network-online.target\nAfter=network-online.target\n"
+    yield "\n[Service]\nType=oneshot\n"
+    if not user:
+        yield "User=root\n"  # which gives it root's HOME, and so ~/.ssh
+    words = [quoting.program(job.command[0]), *map(quoting.argument, job.command[1:])]
+    yield f"WorkingDirectory={quoting.path(job.folder)}\n"
+    yield f"Environment={quoting.word(f'HARDENER_HOME={job.home}')}\n"
+    yield f"EnvironmentFile=-{quoting.path(job.environment_file, pattern=True)}\n"
+    yield f"ExecStart={' '.join(words)}\n"
+    yield f"SuccessExitStatus={int(ExitCode.REPAIRED)}\n"
+    yield "TimeoutStartSec=1d\nUMask=0077\n"
+    if job.confined:
+        yield _CONFINED
+    if view:
+        yield _CONFINED_VIEW
+        for folder in dict.fromkeys((job.home, *job.writes)):
+            yield f"ReadWritePaths={quoting.word(str(folder))}\n"
+
+
+def _require_visible(job: Job) -> None:
+    for path in (job.folder, job.home, *job.reads, *job.writes):
+        if any(path.is_relative_to(private) for private in _PRIVATE):
+            raise HardenerError(
+                f"the service would not see {line(str(path), 1000)}",
+                hint="it has a /tmp of its own; move it elsewhere",
+            )
+
+
+def _description(job: Job) -> str:
+    return quoting.value(f"hardener schedule {job.name}")

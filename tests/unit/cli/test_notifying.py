@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history import History
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host, kept
+
+DRIFT = ("drift", "-i", "inv,")
+
+
+class Told:
+    """A command that keeps what it is told."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        source = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + '\\n')"
+        self.option = ("--notify-command", shlex.join([sys.executable, "-c", source, str(path)]))
+
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(each) for each in self.path.read_text().splitlines()] if self.path.exists() else []
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path / "told")
+
+
+def test_drift_is_told_and_no_drift_is_not(
+    hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    assert hardener(*DRIFT, *told.option).exit_code == 0
+    assert told.messages() == []
+    fleet.snapshots["a"] = host("0666")
+    result = hardener(*DRIFT, *told.option)
+    assert (result.exit_code, result.stderr.count("warning")) == (6, 0)
+    (message,) = told.messages()
+    after, _, before = kept(home)
+    assert (message["event"], message["inventory"]) == ("drift", "inv,")
+    assert (message["run"], message["against"]) == (after.id, before.id)
+    assert [each["hosts"] for each in message["found"]["moved"]] == [["a"]]
+
+
+def test_a_repair_is_told_with_what_it_repaired(
+    hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+
+    def repair(name: str) -> dict[str, Any]:
+        fleet.snapshots[name] = host()
+        return {"outcome": "changed", "changed": True, "msg": "changed"}
+
+    fleet.converge = repair
+    assert hardener(*DRIFT, "--remediate", *told.option).exit_code == 7
+    (message,) = told.messages()
+    assert (message["event"], len(message["found"]["moved"]), message["left"]["moved"]) == ("repaired", 1, [])
+
+
+def test_a_host_that_is_gone_is_told(hardener: Hardener, fleet: FakeFleet, home: Path, told: Told) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = "timed out"
+    assert hardener(*DRIFT, *told.option).exit_code == 4
+    assert told.messages()[0]["event"] == "incomplete"
+
+
+def test_a_failure_is_told_and_stays_one(
+    hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
+) -> None:
+    assert hardener(*DRIFT, *told.option).exit_code == 2
+    audited(hardener, fleet, {"a": host()})
+    for error, code in ((HardenerError("no such vault"), 2), (RuntimeError("a defect"), 1)):
+        fleet.error = error
+        result = hardener(*DRIFT, *told.option)
+        assert (result.exit_code, str(error) in result.stderr) == (code, True)
+    fleet.error = KeyboardInterrupt()
+    assert hardener(*DRIFT, *told.option).exit_code == 130
+    assert [(each["event"], each["exit_code"]) for each in told.messages()] == [
+        ("failed", 2),
+        ("failed", 2),
+        ("failed", 1),
+    ]
+    assert "there is no complete run" in told.messages()[0]["error"]
+    assert told.messages()[1]["error"] == "no such vault"
+
+
+def test_a_dead_target_is_a_warning_without_its_secret(
+    hardener: Hardener, fleet: FakeFleet, home: Path, told: Told
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+    url = "http://ops:geheim@127.0.0.1:9/geheim?token=geheim"
+    for given in ({"HARDENER_NOTIFY_URL": url}, {}):
+        options = () if given else ("--notify-url", url)
+        result = hardener("-v", *DRIFT, *options, *told.option, env=given)
+        assert result.exit_code == 6
+        assert "geheim" not in result.output
+        (warning,) = [each for each in result.stderr.splitlines() if "warning" in each]
+        assert warning == "hardener: warning: http://127.0.0.1:9 was not notified: Connection refused"
+    assert len(told.messages()) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--notify-url", "http://hooks.example/geheim"), ("--notify-command", "'geheim")]
+)
+def test_who_cannot_be_told_is_refused_before_anything_happens(
+    hardener: Hardener, fleet: FakeFleet, home: Path, option: str, value: str
+) -> None:
+    result = hardener(*DRIFT, option, value)
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}': the " in result.stderr
+    assert "geheim" not in result.output
+    assert fleet.runs == []
+
+
+def test_who_is_told_may_look_and_repair(
+    hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    fleet.snapshots["a"] = host("0666")
+    source = (
+        "import pathlib, sys; from hardener.history import History\n"
+        "with History(pathlib.Path(sys.argv[1])).turn('inv,', alone=True, waiting=sys.exit):\n"
+        "    open(sys.argv[2], 'w').write(History(pathlib.Path(sys.argv[1])).run('latest').id)"
+    )
+    out = tmp_path / "out"
+    command = shlex.join([sys.executable, "-c", source, str(home), str(out)])
+    assert hardener(*DRIFT, "--notify-command", command).exit_code == 6
+    assert out.read_text() == History(home).run("latest").id

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from hardener.history import History
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import Hardener, audited, host
+
+_OPTIONS = {"audit": (), "drift": (), "harden": (), "repair": ("--remediate",), "check": ("--check",)}
+_VERBS = {"repair": "drift", "check": "harden"}
+
+
+@pytest.mark.parametrize("what", _OPTIONS)
+def test_a_run_waits_for_one_that_changes_its_hosts(
+    hardener: Hardener, fleet: FakeFleet, home: Path, what: str
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    results: list[Result] = []
+    arguments = (_VERBS.get(what, what), "-i", "inv,", *_OPTIONS[what])
+    thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
+    fleet.runs.clear()
+    with History(home).turn("inv,", alone=True, waiting=pytest.fail):
+        thread.start()
+        thread.join(0.5)
+        assert (thread.is_alive(), fleet.runs) == (True, [])
+    thread.join(60)
+    (result,) = results
+    assert "another run over inv, is going on: waiting for its end" in result.stderr
+    assert fleet.runs
+
+
+@pytest.mark.parametrize(("what", "waits"), [("audit", False), ("check", False), ("repair", True)])
+def test_only_a_run_that_changes_waits_for_one_that_reads(
+    hardener: Hardener, fleet: FakeFleet, home: Path, what: str, waits: bool
+) -> None:
+    audited(hardener, fleet, {"a": host()})
+    arguments = (_VERBS.get(what, what), "-i", "inv,", *_OPTIONS[what])
+    results: list[Result] = []
+    thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
+    with History(home).turn("inv,", alone=False, waiting=pytest.fail):
+        thread.start()
+        thread.join(0.5 if waits else 60)
+        assert thread.is_alive() == waits
+    thread.join(60)
+    assert ("waiting for its end" in results[0].stderr) == waits
+
+
+def test_where_nothing_can_be_written_the_run_goes_on(
+    hardener: Hardener, fleet: FakeFleet, home: Path
+) -> None:
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+    result = audited(hardener, fleet, {"a": host()})
+    assert result.exit_code == 3
+    assert result.stderr.count("warning") == 1
+    assert "this run is not recorded" in result.stderr

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.notify import Command
+from hardener.notify.target import NotDelivered
+
+MESSAGE = b'{"host": "$(touch owned); \\u001b[31m"}'
+
+
+def python(source: str, *arguments: str) -> str:
+    return shlex.join([sys.executable, "-c", source, *arguments])
+
+
+def test_it_gets_the_message_and_its_words_as_they_are(tmp_path: Path) -> None:
+    out = tmp_path / "out put"
+    words = ["$(id)", "a;b", "*", ""]
+    source = "import sys; open(sys.argv[1], 'w').write(repr(sys.argv[2:]) + sys.stdin.read())"
+    Command(python(source, str(out), *words)).send(MESSAGE)
+    assert out.read_text() == repr(words) + MESSAGE.decode()
+
+
+def test_what_it_prints_is_not_ours(capfd: pytest.CaptureFixture[str]) -> None:
+    Command(python("import sys; print('out'); print('err', file=sys.stderr)")).send(MESSAGE)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_it_need_not_read() -> None:
+    Command("true").send(b"x" * 5_000_000)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("/nowhere/notify", "No such file or directory"),
+        ("/etc/passwd", "Permission denied"),
+        (python("import sys; sys.exit('first\\nno\\troute')"), "it ended with 1: no route"),
+        (python("import sys; sys.stderr.write('x' * 10**7); sys.exit(3)"), "it ended with 3: xxx"),
+        (python("import os; os.kill(os.getpid(), 9)"), "it was ended by signal 9"),
+    ],
+)
+def test_what_fails_says_why(command: str, why: str) -> None:
+    with pytest.raises(NotDelivered) as caught:
+        Command(command).send(MESSAGE)
+    assert str(caught.value).startswith(why)
+    assert len(str(caught.value)) < 400
+
+
+def test_what_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    source = (
+        "import subprocess, sys, time; child = subprocess.Popen(['sleep', '300']);"
+        " open(sys.argv[1], 'w').write(str(child.pid)); time.sleep(300)"
+    )
+    command = Command(python(source, str(pid)), timeout=3)
+    begun = time.monotonic()
+    with pytest.raises(NotDelivered, match="it did not end within 3 s"):
+        command.send(MESSAGE)
+    assert time.monotonic() - begun < 30
+    if pid.exists():  # a busy machine may not have come that far
+        wait_for(lambda: ended(int(pid.read_text())))
+
+
+def test_what_it_leaves_in_the_background_holds_nobody_up() -> None:
+    begun = time.monotonic()
+    Command(python("import subprocess; subprocess.Popen(['sleep', '20'])")).send(MESSAGE)
+    assert time.monotonic() - begun < 15
+
+
+def test_only_the_program_is_named() -> None:
+    assert Command("notify --token geheim").name == "notify"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "'open", "a\0b"])
+def test_what_are_no_words(text: str) -> None:
+    with pytest.raises(HardenerError, match="the command to notify"):
+        Command(text)
+
+
+def ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z" and os.getpid() != pid
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+
+import hardener
+from hardener.drift import Drift, MovedFact
+from hardener.errors import ExitCode
+from hardener.model import Assessment, Offender, Status, Verdict
+from hardener.notify import Event, message
+from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_text, statuses
+from tests.unit.reports.schemas import validator
+
+VALIDATE = validator(json.loads((Path(hardener.__file__).parent / "notification.schema.json").read_text()))
+PASSING = statuses(*[Status.PASS] * len(CONTROLS))
+
+
+def failing(actual: str = "it fails", *, offenders: int = 0) -> tuple[Verdict, ...]:
+    """The first control fails, all others pass."""
+    named = tuple(Offender("container", f"web{n}", actual) for n in range(offenders))
+    return (Verdict(Status.FAIL, "it holds", actual, named), *PASSING[1:])
+
+
+def moved(pairs: Iterable[tuple[Assessment, Assessment]], *facts: MovedFact) -> Drift:
+    drift = Drift()
+    for before, after in pairs:
+        drift.add(before, after, lambda _: facts)
+    return drift
+
+
+def told(event: Event) -> dict[str, Any]:
+    """The document, as the schema has it and inert."""
+    text = message(event)
+    assert text.isascii()
+    assert text.decode().isprintable()
+    document: dict[str, Any] = json.loads(text)
+    VALIDATE(document)
+    return document
+
+
+def test_drift_is_told_with_what_was_and_what_is() -> None:
+    hosts = ("a", "b")
+    drift = moved(
+        ((assessment(host, PASSING), assessment(host, failing(offenders=1))) for host in hosts),
+        MovedFact("files /etc/docker mode", "0755", "0777"),
+    )
+    drift.miss("c")
+    event = Event(inventory="prod.yml", exit_code=ExitCode.DRIFTED, run="7f3a", against="6e29", found=drift)
+    document = told(event)
+    assert (document["event"], document["exit_code"]) == ("drift", 6)
+    assert (document["run"], document["against"], document["error"]) == ("7f3a", "6e29", None)
+    assert document["found"]["counts"]["broken"] == 2
+    assert document["found"]["not_compared"] == [{"host": "c", "why": "was not assessed this time"}]
+    (move,) = document["found"]["moved"]
+    assert (move["control"], move["id"], move["kind"], move["drift"]) == (
+        CONTROLS[0].slug,
+        "1.1.3",
+        "broken",
+        True,
+    )
+    assert move["hosts"] == ["a", "b"]
+    assert (move["before"]["status"], move["after"]["actual"]) == ("pass", "it fails")
+    assert move["new"] == [{"kind": "container", "name": "web0"}]
+    assert move["facts"] == [{"name": "files /etc/docker mode", "before": "0755", "after": "0777"}]
+    assert document["left"] is None
+
+
+def test_a_repair_tells_what_is_left() -> None:
+    found = moved([(assessment("a", PASSING), assessment("a", failing()))])
+    left = moved([(assessment("a", PASSING), assessment("a", PASSING))])
+    document = told(Event(inventory="i", exit_code=ExitCode.REPAIRED, found=found, left=left))
+    assert document["event"] == "repaired"
+    assert (len(document["found"]["moved"]), document["left"]["moved"]) == (1, [])
+
+
+def test_how_it_ended_has_a_name() -> None:
+    drift = moved([(assessment("a", PASSING), gone("a"))])
+    named = {
+        code: told(Event(inventory="i", exit_code=code, found=drift))["event"]
+        for code in (ExitCode.ROLLED_BACK, ExitCode.INCOMPLETE, ExitCode.INTERNAL)
+    }
+    assert list(named.values()) == ["rolled-back", "incomplete", "failed"]
+
+
+def test_a_failure_that_could_not_look_says_why() -> None:
+    document = told(Event(inventory="prod.yml", exit_code=ExitCode.USAGE, error="no vault\x1b password"))
+    assert (document["event"], document["error"]) == ("failed", "no vault\x1b password")
+    assert (document["run"], document["found"]) == (None, None)
+
+
+def test_it_stays_small_however_much_has_moved() -> None:
+    pairs = [
+        (assessment(f"h{n}", PASSING), assessment(f"h{n}", failing(f"{n}" * 1000, offenders=50)))
+        for n in range(300)
+    ]
+    same = [(assessment(f"s{n}", PASSING), assessment(f"s{n}", failing())) for n in range(150)]
+    drift = moved(same + pairs)
+    document = told(Event(inventory="i", exit_code=ExitCode.DRIFTED, found=drift))
+    assert (len(document["found"]["moved"]), document["found"]["moved_omitted"]) == (200, 101)
+    first, second = document["found"]["moved"][:2]
+    assert (len(first["hosts"]), first["hosts_omitted"]) == (100, 50)
+    assert (len(second["new"]), second["details_omitted"]) == (20, 30)
+    assert len(message(Event(inventory="i", exit_code=ExitCode.DRIFTED, found=drift))) < 1_000_000
+
+
+@settings(deadline=None, max_examples=30)
+@given(hostile_text)
+def test_hostile_text_is_inert(text: str) -> None:
+    verdict = Verdict(Status.FAIL, text, text, (Offender(text, text, text),))
+    drift = moved(
+        [(assessment(text, PASSING), assessment(text, (verdict, *PASSING[1:])))], MovedFact(text, text, text)
+    )
+    told(Event(inventory=text, exit_code=ExitCode.DRIFTED, run=text, against=text, found=drift, error=text))

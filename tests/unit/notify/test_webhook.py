@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.notify import Webhook
+from hardener.notify.target import NotDelivered
+
+MESSAGE = b'{"event":"drift"}'
+
+
+class Receiver:
+    """A server on loopback. ``status`` and ``headers`` may be set: what it answers."""
+
+    def __init__(self) -> None:
+        self.status = 204
+        self.headers: dict[str, str] = {}
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.server.server_port}"
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                receiver.asked.append((self.command, self.path, dict(self.headers), body))
+                self.send_response(receiver.status)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_POST = answer  # noqa: N815 - the names are the library's
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    running = Receiver()
+    thread = threading.Thread(target=running.server.serve_forever, args=(0.05,))
+    thread.start()
+    yield running
+    running.server.shutdown()
+    thread.join()
+    running.server.server_close()
+
+
+def test_it_gets_the_message(receiver: Receiver) -> None:
+    Webhook(f"http://{receiver.place}/hooks/drift?token=geheim").send(MESSAGE)
+    ((method, path, headers, body),) = receiver.asked
+    assert (method, path, body) == ("POST", "/hooks/drift?token=geheim", MESSAGE)
+    assert headers["Content-Type"] == "application/json"
+    assert "Authorization" not in headers
+
+
+def test_user_and_password_are_sent_as_such(receiver: Receiver) -> None:
+    Webhook(f"http://ops:a%3Ab%0A@{receiver.place}").send(MESSAGE)
+    ((_, path, headers, _),) = receiver.asked
+    assert path == "/"
+    assert headers["Authorization"] == "Basic b3BzOmE6Ygo="
+    assert headers["Host"] == receiver.place
+
+
+def test_a_proxy_is_no_way_to_this_machine(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    Webhook(f"http://{receiver.place}/").send(MESSAGE)
+    assert len(receiver.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirection_is_not_followed(receiver: Receiver, status: int) -> None:
+    receiver.status, receiver.headers = status, {"Location": f"http://{receiver.place}/elsewhere"}
+    with pytest.raises(NotDelivered, match=f"^it answered {status}$"):
+        Webhook(f"http://{receiver.place}/").send(MESSAGE)
+    assert len(receiver.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_what_is_not_taken_says_so(receiver: Receiver, status: int) -> None:
+    receiver.status = status
+    with pytest.raises(NotDelivered, match=f"^it answered {status}$"):
+        Webhook(f"http://{receiver.place}/").send(MESSAGE)
+
+
+def test_a_port_where_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(NotDelivered, match=r"^Connection refused$"):
+        Webhook(f"http://127.0.0.1:{port}/geheim").send(MESSAGE)
+
+
+def test_a_name_that_does_not_exist() -> None:
+    with pytest.raises(NotDelivered) as caught:
+        Webhook("https://hooks.invalid/geheim").send(MESSAGE)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("said", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 2", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_an_answer_that_is_none(said: bytes) -> None:
+    with listening(said) as port, pytest.raises(NotDelivered) as caught:
+        Webhook(f"http://127.0.0.1:{port}/geheim", timeout=20).send(MESSAGE)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_server_that_drips_is_left_alone() -> None:
+    begun = time.monotonic()
+    with listening(b"HTTP/1.1 200 OK\r\n" + b"x" * 1000, pause=0.2) as port:
+        with pytest.raises(NotDelivered, match=r"^no answer within 1 s$"):
+            Webhook(f"http://127.0.0.1:{port}/", timeout=1).send(MESSAGE)
+        assert time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:geheim@hooks.example:8443/geheim?geheim#geheim", "https://hooks.example:8443"),
+        ("HTTPS://Hooks.Example", "https://hooks.example"),
+        ("http://[::1]:80/geheim", "http://[::1]:80"),
+        ("http://localhost/geheim", "http://localhost"),
+    ],
+)
+def test_no_secret_is_shown(url: str, shown: str) -> None:
+    assert Webhook(url).name == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "geheim",
+        "ftp://localhost/geheim",
+        "file:///etc/geheim",
+        "http://hooks.example/geheim",
+        "http://127.0.0.1.example/geheim",
+        "http://10.0.0.1/geheim",
+        "http://localhost@hooks.example/geheim",
+        "https://",
+        "https:///geheim",
+        "https://hooks.example:port/geheim",
+        "https://hooks.example:99999/geheim",
+        "https://[::1/geheim",
+        "https://hooks.example/a geheim",
+        "https://hooks.example/\r\nX-Geheim: 1",
+        "https://hööks.example/geheim",
+    ],
+)
+def test_what_is_no_address_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(HardenerError, match="the address to notify is") as caught:
+        Webhook(url)
+    assert "geheim" not in str(caught.value)
+
+
+class listening:  # noqa: N801 - used as a function
+    """A port on loopback whose server says this and ends; with a pause after each byte where one is given."""
+
+    def __init__(self, said: bytes, *, pause: float = 0) -> None:
+        self._said, self._pause = said, pause
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> int:
+        self._thread.start()
+        return int(self._socket.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection:
+            connection.recv(65536)
+            pieces = [bytes([each]) for each in self._said] if self._pause else [self._said]
+            for piece in pieces:
+                try:
+                    connection.sendall(piece)
+                except OSError:
+                    return
+                if self._stop.wait(self._pause):
+                    return

@@ -1,0 +1,3 @@
+from tests.unit.schedule.manager import manager
+
+__all__ = ["manager"]

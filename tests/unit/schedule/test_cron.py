@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.schedule import cron_line
+from tests.unit.schedule.jobs import job
+from tests.unit.schedule.test_quoting import by_cron
+
+
+def test_the_line_runs_the_command_where_it_was_typed_and_only_once_at_a_time(tmp_path: Path) -> None:
+    folder, home = tmp_path / "it's 100%", tmp_path / "ho me" / "hardener"
+    folder.mkdir()
+    source = "import os, sys; print(os.getcwd(), os.environ['HARDENER_HOME'], *sys.argv[1:])"
+    words = ("$(id)", "a;b", "50%")
+    text = cron_line(
+        replace(job(), command=(sys.executable, "-c", source, *words), folder=folder, home=home), "@daily"
+    )
+    at, _, command = text.partition(" ")
+    assert (at, "\n" in text) == ("@daily", False)
+    run = ["sh", "-c", by_cron(command)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{folder} {home} {' '.join(words)}\n"
+    assert home.stat().st_mode & 0o777 == 0o700
+    with (home / "cron-drift.lock").open() as lock:
+        held = subprocess.run(["flock", "-n", str(lock.fileno())], pass_fds=[lock.fileno()], check=True)
+        assert held.returncode == 0
+        done = subprocess.run(run, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "at", ["", "daily", "* * * *", "* * * * * *", "* * * * *\n* * * * *", "@reboot", "% * * * *"]
+)
+def test_what_is_no_time_for_cron(at: str) -> None:
+    with pytest.raises(HardenerError, match="is no time for cron"):
+        cron_line(job(), at)

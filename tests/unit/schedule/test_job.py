@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from hardener.errors import HardenerError
+from tests.unit.schedule.jobs import job
+
+
+@pytest.mark.parametrize("name", ["", "Drift", "a b", "../drift", "a.b", "-a", "a\n", "a@b", "%n", "a" * 64])
+def test_a_name_that_could_not_be_part_of_a_units(name: str) -> None:
+    with pytest.raises(HardenerError, match="is no name of a schedule"):
+        job(name)
