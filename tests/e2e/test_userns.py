@@ -44,7 +44,8 @@ docker run --detach --name writer --network inner busybox:test sh -c 'touch /wri
 docker run --detach --name tool --privileged --network host busybox:test sleep 1000000
 docker run --detach --name job busybox:test sleep 1000000
 """
-# Everything that has to be the same again, whoever is root in it.
+# Everything that has to be the same again, whoever is root in it. An engine that was restarted tells the gateway
+# that it chose itself for a network, and did not before.
 HELD = r"""
 docker ps --all --quiet | xargs docker inspect --format \
   '{{.Name}} {{.State.Running}} {{.Config.Image}} {{json .Config.Cmd}} {{json .HostConfig.PortBindings}}
@@ -52,7 +53,7 @@ docker ps --all --quiet | xargs docker inspect --format \
 docker inspect --format '{{(index .NetworkSettings.Networks "inner").IPAddress}}' db
 docker images --no-trunc --format '{{.Repository}} {{.ID}}'
 docker volume inspect --format '{{json .Labels}}' data
-docker network inspect --format '{{json .IPAM}}' inner
+docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' inner
 docker exec writer cat /written
 docker exec db /data/same echo from the volume
 busybox wget -q -O - http://$(hostname -I | cut -d' ' -f1):8080/etc/passwd
