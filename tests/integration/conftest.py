@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,5 +32,9 @@ def dockerd() -> Iterator[Dockerd]:
 def engine(dockerd: Dockerd) -> Iterator[Dockerd]:
     """The shared engine, without containers before and after the test."""
     dockerd.remove_containers()
+    # All engines of this machine share its docker0, and one that is started without a bridge removes it.
+    if not Path("/sys/class/net/docker0").exists():
+        dockerd.stop()
+        dockerd.start()
     yield dockerd
     dockerd.remove_containers()
