@@ -44,8 +44,8 @@ docker run --detach --name writer --network inner busybox:test sh -c 'touch /wri
 docker run --detach --name tool --privileged --network host busybox:test sleep 1000000
 docker run --detach --name job busybox:test sleep 1000000
 """
-# Everything that has to be the same again, whoever is root in it. An engine that was restarted tells the gateway
-# that it chose itself for a network, and did not before.
+# Everything that has to be the same again, whoever is root in it. An engine that was restarted tells the
+# gateway that it chose itself for a network, and did not before.
 HELD = r"""
 docker ps --all --quiet | xargs docker inspect --format \
   '{{.Name}} {{.State.Running}} {{.Config.Image}} {{json .Config.Cmd}} {{json .HostConfig.PortBindings}}
