@@ -153,7 +153,8 @@ def test_a_frozen_profile_goes_and_containers_without_a_filter_are_named(
     assert any("bare run without a seccomp filter" in note for note in done["notes"])
     assert "profile=builtin" in shell(busy, "docker info --format '{{.SecurityOptions}}'")
     assert running(shell(busy, ENGINE)) == containers
-    shell(busy, "docker restart bare")
+    shell(busy, "docker rm --force bare")
+    shell(busy, "docker run --detach --name bare busybox:test sleep 1000000")
     pid = shell(busy, "docker inspect --format '{{.State.Pid}}' bare").strip()
     assert shell(busy, f"grep ^Seccomp: /proc/{pid}/status").split() == ["Seccomp:", "2"]
     again = converge(busy, tmp_path, roles=("docker_daemon", "seccomp"), **CENTRAL)

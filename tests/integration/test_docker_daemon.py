@@ -387,3 +387,24 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp
         assert run("")["outcome"] == "changed"
         assert "name=seccomp,profile=builtin" in engine.api("GET", "/info")["SecurityOptions"]
         assert makes_folders()
+
+
+def test_who_was_started_without_a_filter_gets_one_only_when_it_is_created_again() -> None:
+    """What the role tells those who run such containers."""
+
+    def filtered(engine: Dockerd) -> bool:
+        pid = engine.api("GET", "/containers/app/json")["State"]["Pid"]
+        return "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
+
+    flags = ("--iptables=false", "--bridge=none")
+    with Dockerd(config={"seccomp-profile": "unconfined", "live-restore": True}, flags=flags) as engine:
+        engine.ensure_image()
+        engine.run("app", host_config={"NetworkMode": "none"})
+        engine.stop()
+        engine.configure({})
+        engine.start()
+        engine.api("POST", "/containers/app/restart?t=0")
+        assert not filtered(engine)
+        engine.api("DELETE", "/containers/app?force=1")
+        engine.run("app", host_config={"NetworkMode": "none"})
+        assert filtered(engine)

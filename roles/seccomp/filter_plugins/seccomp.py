@@ -290,7 +290,8 @@ def _remedy(inspect: Mapping[str, Any]) -> str:
         return "create them again without --security-opt seccomp=unconfined"
     if settings.get("Privileged"):
         return "create them again without --privileged, with the capabilities and devices that they need"
-    return "they were started by an engine without a profile, so start them again"
+    # The engine writes that into what it keeps of a container, and keeps to it whenever it starts it.
+    return "they were started by an engine without a profile, and stay so: create them again"
 
 
 def _name(inspect: Mapping[str, Any]) -> str:

@@ -151,6 +151,7 @@ def test_containers_without_a_filter_are_found_by_their_processes() -> None:
     assert found[2].startswith(
         "old run without a seccomp filter: they were started by an engine without a profile"
     )
+    assert found[2].endswith("create them again")
 
 
 def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
