@@ -161,7 +161,10 @@ def _watches(sources: Mapping[str, Any]) -> Iterator[_Watch]:
     yield _Watch(_canonical((files.get(root) or {}).get("target") or root), _CHANGE, tree=True)
     for unit in ("docker.service", "docker.socket", "containerd.service"):
         for path in _unit_files(sources, unit):
-            yield from at(path)
+            # Who adds a drop-in changes the unit as well: their folder, where it is not everybody's.
+            drop_ins = f"/etc/systemd/system/{unit}.d"
+            tree = posixpath.dirname(path) == drop_ins
+            yield from at(drop_ins if tree else path, tree=tree)
     for path in _sockets(sources, engine, config):
         yield from at(path)
     yield from at(str(engine.get("containerd_socket") or f"{_RUN_CONTAINERD}/containerd.sock"))

@@ -25,12 +25,17 @@ def written(document: dict[str, Any]) -> dict[str, str]:
     return {resource["path"]: resource["content"] for resource in document["resources"]}
 
 
+DROP_IN = "/etc/systemd/system/docker.socket.d/mode.conf"
 HOSTS: dict[str, dict[str, Any]] = {
     "as the package made it": {},
     "data root elsewhere and remapped": {"docker.info": {"DockerRootDir": "/srv/docker/100000.100000"}},
     "configuration elsewhere": {
         "daemon.config": {"path": "/opt/d.json"},
         "files": {"/opt/d.json": {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "target": None}},
+    },
+    "a drop-in": {
+        "units": {"docker.socket": {"LoadState": "loaded", "DropInPaths": [DROP_IN]}},
+        "files": {DROP_IN: {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "target": None}},
     },
 }
 
@@ -52,6 +57,12 @@ def test_with_these_rules_loaded_every_audit_control_passes(sources: dict[str, A
     assert len(found) > 10
     assert set(found.values()) <= {Status.PASS, Status.NOT_APPLICABLE}
     assert rules(after) == lines
+
+
+def test_another_drop_in_would_be_recorded_too() -> None:
+    text = "\n".join(rules(make(**HOSTS["a drop-in"])))
+    assert "-F dir=/etc/systemd/system/docker.socket.d -F perm=wa " in text
+    assert DROP_IN not in text
 
 
 def test_the_paths_are_this_hosts_and_no_path_is_watched_twice() -> None:
