@@ -190,10 +190,10 @@ def busy(pristine: Boot) -> Any:
     ("variables", "reason"),
     [
         ({"docker_daemon_extra": {"no-such-key": 1}}, "don't match any configuration option"),
-        ({"docker_daemon_log_driver": "nonsense"}, "this engine has no such driver"),
+        ({"docker_daemon_log_driver": "nonsense"}, "this engine itself has"),
         (
             {"docker_daemon_extra": {"seccomp-profile": "/etc/docker/none.json"}},
-            "cannot be read: No such file",
+            "it sets seccomp-profile: use seccomp_profile",
         ),
     ],
 )
