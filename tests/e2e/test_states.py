@@ -200,7 +200,8 @@ def test_a_stopped_engine_is_judged_by_what_is_left(guest: lab.Guest, audit: Aud
         unanswered = audit("daemon-live-restore")
 
     assert report.with_status("error", "files") == set()
-    assert report.with_status("error", "host") == {"docker-version-current"}
+    # Where images lie in the containerd store is for the engine to say, too.
+    assert report.with_status("error", "host") == {"docker-version-current", "host-separate-partition"}
     assert report.statuses["file-docker-service-mode"] == "pass"
     assert report.statuses["audit-dockerd"] == "fail"
     assert report.statuses["host-kernel-settings"] == "fail"
@@ -271,7 +272,8 @@ def test_without_docker_only_the_host_is_left(guest: lab.Guest, audit: Audit) ->
         mv /usr/bin/docker /usr/bin/containerd* /root/away
         mv /usr/lib/systemd/system/docker.* /usr/lib/systemd/system/containerd.service /root/away
         mv /etc/docker /root/away/etc
-        mv /var/lib/docker /root/away/data
+        umount /var/lib/docker
+        rmdir /var/lib/docker
         mv /etc/default/docker /root/away/default
         systemctl daemon-reload
         """,
