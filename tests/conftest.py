@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 # A job in the background of a shell starts with SIGINT ignored, and so would all that the tests start: those
 # that interrupt a process would prove nothing.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example may take is no property of the code: the machine may be busy with virtual machines.
+hypothesis.settings.register_profile("hardener", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("hardener")
 
 
 @pytest.fixture(scope="session", autouse=True)

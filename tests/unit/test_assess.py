@@ -61,7 +61,7 @@ def test_no_check_fails_by_itself(controls: tuple[Control, ...]) -> None:
         assert not broken
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.lists(ANYTHING, min_size=40, max_size=40))
 def test_a_hostile_document_gets_its_findings_too(data: list[Any], controls: tuple[Control, ...]) -> None:
     names = make().raw["sources"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from host_converge.errors import Refused
 from host_converge.jsonkeys import Record, Wish, merge, parse, render, same
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 
@@ -117,7 +117,6 @@ values = st.recursive(
 objects = st.dictionaries(st.sampled_from("abcd"), values, max_size=3)
 
 
-@settings(deadline=None)
 @given(current=objects, keys=objects, defaults=objects)
 def test_a_second_run_changes_nothing_and_taking_back_restores(
     current: dict[str, Any], keys: dict[str, Any], defaults: dict[str, Any]

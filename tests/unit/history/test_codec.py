@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hardener import catalogue
@@ -92,7 +92,6 @@ def test_what_is_not_known_any_more_is_left_out() -> None:
 
 
 @given(verdicts)
-@settings(deadline=None)
 @example(Verdict(Status.PASS, "\ud800\udfff", "\ud83d" + "\ude00"))  # halves side by side stay halves
 def test_a_verdict_comes_back_exactly_whatever_it_says(verdict: Verdict) -> None:
     assert Codec().decode(Verdict, unpack(pack(Codec().encode(verdict)))) == verdict

@@ -3,12 +3,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
-import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.history import History
+from tests.small_disk import no_file_past
 from tests.unit.history.conftest import put, record
 from tests.unit.reports.conftest import assessment, gone
 
@@ -149,22 +148,11 @@ def test_a_run_in_progress_is_not_cleared_away(history: History, facts: dict[str
     assert_whole(history, "slow", "quick")
 
 
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """No file may grow past this: writing fails as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("size", [0, 1000, 12_000, 20_000, 40_000, 60_000, 110_000, 150_000])
 def test_a_full_disk_costs_the_run_alone(history: History, facts: dict[str, Path], size: int) -> None:
     put(history, "one", HOSTS, snapshots=facts)
     ids = ["one"]
-    with full_disk(size):
+    with no_file_past(size):
         try:
             put(history, "two", HOSTS, snapshots=facts)
             ids.insert(0, "two")

@@ -107,7 +107,7 @@ def test_it_stays_small_however_much_has_moved() -> None:
     assert len(message(Event(inventory="i", exit_code=ExitCode.DRIFTED, found=drift))) < 1_000_000
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(hostile_text)
 def test_hostile_text_is_inert(text: str) -> None:
     verdict = Verdict(Status.FAIL, text, text, (Offender(text, text, text),))

@@ -90,7 +90,7 @@ def test_no_formula(write: Write, text: str, cell: str) -> None:
     assert records(write(assessment(verdicts=verdicts)))[0]["actual"] == cell
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 @pytest.mark.parametrize("formula", ["=1+1", ";=1+1", '";"=1+1', "x\n-2", '";=1;"'])
 def test_hostile_text_is_a_text_whatever_the_separator(write: Write, formula: str, text: str) -> None:

@@ -86,7 +86,7 @@ def test_it_says_what_to_do_and_who_maps_it(write: Write) -> None:
     assert finding["references"] == "- CIS Controls v8: 4.1, 4.8 (mapped by the benchmark)"
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))

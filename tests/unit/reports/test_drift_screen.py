@@ -83,7 +83,7 @@ def test_nothing_moved() -> None:
 
 
 @given(hostile_text)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_strangers_wrote_is_shown_and_acts_on_nobody(name: str) -> None:
     hostile = hostile_assessment(name)
     before = assessment(name, statuses(*[Status.PASS] * 6), controls=CONTROLS[:6])

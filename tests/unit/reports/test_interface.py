@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from hardener.model import Assessment
 from hardener.reports.interface import Report, RunInfo, pieces, write_reports, write_text
 from hardener.reports.junit import JUnitReport
 from hardener.reports.native import NativeReport
+from tests.small_disk import no_file_past
 from tests.unit.reports.conftest import BENCHMARK, VERDICTS, assessment
 
 
@@ -66,21 +66,15 @@ def test_a_failure_on_the_way_leaves_the_earlier_files(tmp_path: Path, run: RunI
     assert sorted(tmp_path.iterdir()) == paths
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may grow past 32 kB: the write fails as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, run: RunInfo, small_disk: None) -> None:
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, run: RunInfo) -> None:
     small, large = tmp_path / "names", tmp_path / "report.xml"
     small.write_text("earlier")
     large.write_text("earlier")
     hosts = (assessment(f"host{n}") for n in range(40))
-    with pytest.raises(HardenerError, match=r"cannot write .*report\.xml: File too large .*unchanged"):
+    with (
+        no_file_past(32_768),
+        pytest.raises(HardenerError, match=r"cannot write .*report\.xml: File too large .*unchanged"),
+    ):
         write_reports(hosts, {small: Names(run), large: JUnitReport(run)})
     assert (small.read_text(), large.read_text()) == ("earlier", "earlier")
     assert sorted(tmp_path.iterdir()) == [small, large]

@@ -225,7 +225,7 @@ def test_classname_has_three_parts(write: Callable[..., Path]) -> None:
     }
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_everywhere(write: Callable[..., Path], text: str) -> None:
     first, second, third = suites(

@@ -98,7 +98,7 @@ def test_the_severe_come_first(write: Write) -> None:
     assert text.index("**5.5** critical") < text.index("**1.1.3** high")
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 @pytest.mark.parametrize(
     "attack",

@@ -109,7 +109,7 @@ def test_no_run_is_still_a_file() -> None:
     assert set(parsed(metrics([]))) == {"hardener_build_info"}
 
 
-@settings(deadline=None, max_examples=30)  # the other reader is a slow one
+@settings(max_examples=30)  # the other reader is a slow one
 @given(hostile_text)
 def test_names_do_nothing(name: str) -> None:
     labels = {"inventory": visible(name), "host": visible(name)}

@@ -105,7 +105,7 @@ def test_one_finding_a_line(write: Callable[..., Path]) -> None:
     assert sum(line.startswith('{"slug": ') for line in lines) == 2 * len(CONTROLS)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_arrives_unchanged_and_inert(write: Callable[..., Path], text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))

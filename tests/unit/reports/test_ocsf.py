@@ -103,7 +103,7 @@ def test_offenders_are_resources_up_to_a_limit(write: Write) -> None:
     ]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_leaves_valid_events(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))

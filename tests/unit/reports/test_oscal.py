@@ -120,7 +120,7 @@ def test_what_a_host_claims_of_its_clock(write: Write) -> None:
         assert {each["collected"] for each in found} == {told}
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))

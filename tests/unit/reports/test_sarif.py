@@ -135,7 +135,7 @@ def test_no_text_becomes_a_link_or_a_placeholder(write: Write) -> None:
     assert "{{0}}" in text
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))

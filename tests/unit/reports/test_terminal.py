@@ -176,7 +176,7 @@ def visible(text: str) -> bool:
     return text.replace("\n", "").isprintable()
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_hostile_text_is_inert(plain_environment: pytest.MonkeyPatch, text: str) -> None:
     hostile = hostile_assessment(text)

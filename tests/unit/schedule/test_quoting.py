@@ -123,7 +123,7 @@ def by_cron(command: str) -> str:
     return handed
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([each for each in NASTY if "\\%" not in each]) | printable, max_size=4))
 def test_the_shell_of_cron_gets_the_words_as_they_are(texts: list[str]) -> None:
     texts = [text for text in texts if "\\%" not in text]
