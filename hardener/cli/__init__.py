@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from hardener import __version__
+from hardener.cli.activity import activity
 from hardener.cli.assess import assess
 from hardener.cli.audit import audit
 from hardener.cli.baseline import baseline
@@ -126,6 +127,7 @@ for _verb in (
     provision,
     drift,
     rollback,
+    activity,
     runs,
     show,
     diff,

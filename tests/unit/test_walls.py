@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
 PURE = (
+    "activity",
     "assess",
     "catalogue",
     "checks",
@@ -25,7 +26,7 @@ PURE = (
     "snapshot",
     "text",
 )
-ON_HOST = ("collect", "converge")
+ON_HOST = ("activity", "collect", "converge")
 
 
 def imports(source: str, module: str) -> Iterator[str]:

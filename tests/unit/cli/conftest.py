@@ -24,6 +24,7 @@ class FakeFleet:
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
+    activity: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": "nobody listens"}
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -44,7 +45,12 @@ class FakeRun:
     def __init__(self, fleet: FakeFleet, playbook: str, options: Mapping[str, Any]) -> None:
         self.fleet = fleet
         self.variables = options["variables"]
-        results = {"audit": self.audit, "provision": self.provision, "rollback": self.rollback}
+        results: dict[str, Callable[[], Iterator[TaskResult]]] = {
+            "audit": self.audit,
+            "provision": self.provision,
+            "rollback": lambda: self.simple("rollback", fleet.rollback),
+            "activity": lambda: self.simple("activity", fleet.activity),
+        }
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
 
@@ -93,11 +99,11 @@ class FakeRun:
             else:
                 yield TaskResult(host, "converge", State.SKIPPED)
 
-    def rollback(self) -> Iterator[TaskResult]:
+    def simple(self, action: str, answer: Callable[[str], dict[str, Any]]) -> Iterator[TaskResult]:
         for host in self.fleet.snapshots:
-            data = self.fleet.rollback(host)
+            data = answer(host)
             state = State.FAILED if data.get("failed") else State.OK
-            yield TaskResult(host, "rollback", state, data["msg"] if data.get("failed") else "", data)
+            yield TaskResult(host, action, state, data["msg"] if data.get("failed") else "", data)
 
 
 @pytest.fixture

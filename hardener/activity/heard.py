@@ -1,0 +1,181 @@
+"""The answer of a host that has listened, as types. A host may be taken over: what is odd is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from hardener.errors import HardenerError
+from hardener.text import line, scalar
+
+SEVERITIES = ("high", "medium", "low")
+
+_MAX_ENTRIES = 5000
+_MAX_SENTENCES = 100
+_LAST_SECOND = 253402300799.0  # of the year 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was seen of one kind in one container. Texts are those of strangers, not made safe."""
+
+    container: str  # an id; empty where it is not known
+    name: str
+    image: str
+    source: str  # "apparmor", "selinux", "seccomp", "docker"
+    kind: str
+    verdict: str
+    category: str
+    severity: str
+    attributed_by: str
+    count: int
+    first: datetime
+    last: datetime
+    targets: tuple[str, ...]
+    commands: tuple[str, ...]
+    unusual: bool | None  # None where no baseline says
+
+    @property
+    def alarming(self) -> bool:
+        """Whether somebody should look at it: it is grave, or new for its image."""
+        return self.unusual is True or (self.unusual is None and self.severity == "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was heard in a stretch of time.
+
+    ``lost`` counts what was not seen or kept, by why; ``deaf`` says what could not be heard at all, ``blind``
+    what leaves no trace there; ``elsewhere`` counts denials of processes in no container.
+    """
+
+    began: datetime
+    ended: datetime
+    entries: tuple[Entry, ...]
+    lost: Mapping[str, int]
+    deaf: tuple[str, ...]
+    blind: tuple[str, ...]
+    elsewhere: int
+
+    @property
+    def alarming(self) -> tuple[Entry, ...]:
+        """The entries that somebody should look at."""
+        return tuple(entry for entry in self.entries if entry.alarming)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that can be seen was seen."""
+        return not self.deaf and not any(self.lost.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a host has heard now, and before by its resident collector."""
+
+    host: str
+    now: Past
+    before: Past | None = None
+    record_problem: str = field(default="")
+
+    @property
+    def pasts(self) -> tuple[Past, ...]:
+        """Both, as far as there are both."""
+        return (self.now,) if self.before is None else (self.before, self.now)
+
+
+def read(host: str, answer: Mapping[str, Any]) -> Heard:
+    """What a host has answered.
+
+    Raises:
+        HardenerError: it is not what a host answers.
+    """
+    try:
+        record = answer.get("record")
+        return Heard(
+            host,
+            _past(answer),
+            None if record is None else _past(_mapping(record)),
+            line(_text(answer.get("record_problem", ""))),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise HardenerError(
+            f"{line(host)}: its answer cannot be read: {line(str(error) or type(error).__name__)}",
+            hint="is what answers there still ours?",
+        ) from error
+
+
+def _past(data: Mapping[str, Any]) -> Past:
+    entries = _sequence(data["entries"], _MAX_ENTRIES)
+    return Past(
+        began=_time(data["began"]),
+        ended=_time(data["ended"]),
+        entries=tuple(_entry(_mapping(each)) for each in entries),
+        lost={
+            _text(name): _count(number)
+            for name, number in _mapping(data["lost"]).items()
+            if number is not None
+        },
+        deaf=tuple(_text(each) for each in _sequence(data["deaf"], _MAX_SENTENCES)),
+        blind=tuple(_text(each) for each in _sequence(data["blind"], _MAX_SENTENCES)),
+        elsewhere=_count(data["elsewhere"]),
+    )
+
+
+def _entry(data: Mapping[str, Any]) -> Entry:
+    severity, unusual = _text(data["severity"]), data["unusual"]
+    if severity not in SEVERITIES:
+        raise ValueError(f"severity {severity!r}")
+    if unusual not in (True, False, None):
+        raise ValueError("unusual is neither true, false nor null")
+    return Entry(
+        container=_text(data["container"]),
+        name=_text(data["name"]),
+        image=_text(data["image"]),
+        source=_text(data["source"]),
+        kind=_text(data["kind"]),
+        verdict=_text(data["verdict"]),
+        category=_text(data["class"]),
+        severity=severity,
+        attributed_by=_text(data["attributed_by"]),
+        count=_count(data["count"]),
+        first=_time(data["first"]),
+        last=_time(data["last"]),
+        targets=tuple(map(_text, _sequence(data["targets"], _MAX_SENTENCES))),
+        commands=tuple(map(_text, _sequence(data["commands"], _MAX_SENTENCES))),
+        unusual=unusual,
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("an object is missing")
+    return value
+
+
+def _sequence(value: Any, limit: int) -> Sequence[Any]:
+    if not isinstance(value, list) or len(value) > limit:
+        raise TypeError(f"a list of at most {limit} is missing")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is missing")
+    return scalar(value, 1000)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError("a count is missing")
+    return value
+
+
+def _time(value: Any) -> datetime:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError("a time is missing")
+    if not 0 <= value <= _LAST_SECOND:
+        raise ValueError("a time is out of all bounds")
+    return datetime.fromtimestamp(value, UTC)

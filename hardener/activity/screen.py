@@ -1,0 +1,101 @@
+"""What was heard, drawn with rich. Every text goes in as ``Text``, made safe to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hardener.activity.heard import Entry, Heard, Past
+from hardener.reports.interface import utc
+from hardener.text import line
+
+_COLOUR = {"high": "red", "medium": "yellow", "low": "bright_black"}
+_SHOWN = 50
+_LONGEST = 100
+_LOST = {
+    "kernel": "records that the kernel threw away (its audit backlog was full)",
+    "overruns": "times that the kernel found our buffer full, and threw records away",
+    "events": "events missing in the kernel's sequence",
+    "engine_cuts": "times that the engine was not heard for a while",
+    "engine_events": "events of the engine that were too many or too long",
+    "no_room": "sightings for which there was no room",
+}
+
+
+def screen(heard: Heard) -> Iterator[RenderableType]:
+    """The parts of what is shown of a host."""
+    host = line(heard.host)
+    if heard.before is not None:
+        yield Text(f"{host}: since {utc(heard.before.began)}, by its collector", style="bold")
+        yield from _past(heard.before)
+    elif heard.record_problem:
+        yield Text(
+            f"{host}: the collector's record cannot be read: {line(heard.record_problem)}", style="red"
+        )
+    seconds = (heard.now.ended - heard.now.began).total_seconds()
+    yield Text(f"{host}: listened for {seconds:.0f} s until {utc(heard.now.ended)}", style="bold")
+    yield from _past(heard.now)
+
+
+def _past(past: Past) -> Iterator[RenderableType]:
+    unusual = [entry for entry in past.entries if entry.unusual]
+    usual = [entry for entry in past.entries if entry.unusual is False]
+    unknown = [entry for entry in past.entries if entry.unusual is None]
+    yield from _part("Unusual: new for their image", unusual)
+    yield from _part("Usual", usual)
+    yield from _part("No baseline says whether this is usual", unknown)
+    if not past.entries:
+        yield _indented("nothing was seen")
+    if past.elsewhere:
+        yield _indented(f"{past.elsewhere} denials were of processes in no container")
+    for name, count in past.lost.items():
+        if count:
+            yield _indented(f"lost: {count} {_LOST.get(name, line(name))}", "red")
+    for sentence in past.deaf:
+        yield _indented(line(sentence), "red")
+    for sentence in past.blind:
+        yield _indented(f"cannot be seen: {line(sentence, 1000)}", "bright_black")
+
+
+def _part(title: str, entries: Sequence[Entry]) -> Iterator[RenderableType]:
+    if not entries:
+        return
+    yield _indented(title)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bright_black")
+    for heading in ("severity", "container", "what"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("times", justify="right", no_wrap=True)
+    table.add_column("last", no_wrap=True)
+    for entry in entries[:_SHOWN]:
+        table.add_row(
+            Text(entry.severity, style=_COLOUR[entry.severity]),
+            Text(_whose(entry)),
+            Text(_what(entry)),
+            Text(str(entry.count)),
+            Text(f"{entry.last:%m-%d %H:%M:%S}"),
+        )
+    yield Padding(table, (0, 0, 0, 4))
+    if len(entries) > _SHOWN:
+        yield _indented(f"  and {len(entries) - _SHOWN} more: --json has them all")
+
+
+def _whose(entry: Entry) -> str:
+    if not entry.container:
+        return line(entry.attributed_by)
+    name = line(entry.name or entry.container[:12], _LONGEST)
+    return f"{name} ({line(entry.image, _LONGEST)})" if entry.image else name
+
+
+def _what(entry: Entry) -> str:
+    text = line(f"{entry.source}: {entry.kind} ({entry.verdict})")
+    of_it = ", ".join(line(each, _LONGEST) for each in entry.targets)
+    by = ", ".join(line(each, _LONGEST) for each in entry.commands)
+    return "\n  ".join([text, *([of_it] if of_it else []), *([f"by {by}"] if by else [])])
+
+
+def _indented(text: str, style: str = "") -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2))

@@ -1,0 +1,66 @@
+r"""Listen on the host to denials and to the engine's events for a while (`roles/activity/README.md`).
+
+    - name: Listen
+      activity:
+        seconds: 600
+        socket: /run/docker.sock
+      register: heard # heard.entries, .lost, .blind; .record is the resident collector's, or null
+
+Nothing is written on the host, in check mode or out of it. What listens there ends with its time, or some
+seconds after the connection that it was sent over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+_ROLES = Path(__file__).resolve().parents[2]
+_HOST_SCRIPT = _ROLES / "collect" / "action_plugins"
+_SOURCE = _ROLES / "activity" / "files" / "host_activity"
+_SPARE = 120  # seconds: what takes longer than it was asked to hangs
+_LONGEST = 24 * 3600
+
+
+class ActionModule(ActionBase):
+    """The action; see the module's documentation."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"seconds", "socket"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Listen, and return what was heard."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "seconds": {"type": "int", "required": True},
+                "socket": {"type": "str", "default": "/run/docker.sock"},
+            }
+        )
+        seconds = args["seconds"]
+        if not 1 <= seconds <= _LONGEST:
+            raise AnsibleActionFail(f"seconds is {seconds}: it must be from 1 to {_LONGEST}")
+        loader = self._shared_loader_obj.action_loader
+        loader.add_directory(str(_HOST_SCRIPT))
+        runner = loader.get(
+            "host_script",
+            task=self._task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        answer = runner.run_script(
+            source=_SOURCE,
+            entry="main:listen",
+            arguments={"seconds": seconds, "socket": args["socket"]},
+            timeout=seconds + _SPARE,
+            task_vars=task_vars,
+        )
+        if not isinstance(answer.result, dict):
+            raise AnsibleActionFail("the host did not tell what it heard")
+        return {"changed": False, "ansible_facts": answer.facts, **answer.result}

@@ -1,0 +1,66 @@
+"""For a while: what an action delivers, and has answered."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from host_activity import VERSION, record
+from host_activity.netlink import kernel_status
+from host_activity.tally import Baseline, Tally
+from host_activity.watch import READY, STEP, Watch, summary
+
+_BEAT = 5.0
+
+
+def listen(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Listen for so many ``seconds``, and tell what was seen, and what the resident collector's record says.
+
+    Writes nothing. Ends at once when nobody is there any more to be told. ``arguments``: ``seconds``,
+    ``socket`` (the engine's), ``folder`` (of the record).
+    """
+    past, problem = record.read(arguments.get("folder") or record.FOLDER)
+    baseline = Baseline(past.get("learning", 0), past["baseline"]) if past else None
+    began, lost_before = time.time(), _kernel_lost()
+    tally = Tally()
+    watch = Watch(str(arguments["socket"]), tally, baseline)
+    watch.engine.ready.wait(READY)
+    end, beat = time.monotonic() + float(arguments["seconds"]), 0.0
+    while True:
+        now = time.monotonic()
+        if now >= end:
+            break
+        if now >= beat:
+            _prove_that_somebody_listens()
+            beat = now + _BEAT
+        watch.step(min(STEP, end - now))
+    watch.finish()
+    lost_after = _kernel_lost()
+    told = summary(watch, began)
+    known = lost_before is not None and lost_after is not None
+    told["lost"]["kernel"] = (lost_after or 0) - (lost_before or 0) if known else None
+    if past:
+        past = {key: value for key, value in past.items() if key != "baseline"}
+    return {
+        "version": VERSION,
+        **told,
+        "entries": tally.data(baseline),
+        "record": past,
+        "record_problem": problem,
+    }
+
+
+def _prove_that_somebody_listens() -> None:
+    """An empty line before the answer; where nobody reads any more, this process has no business here."""
+    try:
+        os.write(1, b"\n")
+    except OSError:
+        os._exit(1)
+
+
+def _kernel_lost() -> int | None:
+    try:
+        return kernel_status()["lost"]
+    except OSError:
+        return None

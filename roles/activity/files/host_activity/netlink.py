@@ -1,0 +1,146 @@
+"""The kernel's audit records, from the group it sends them to: beside an audit daemon, and without one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from typing import Iterator, NamedTuple
+
+_AUDIT = 9  # NETLINK_AUDIT
+_READ_LOG = 1  # the bit of AUDIT_NLGRP_READLOG
+_RCVBUFFORCE = 33
+_BUFFER = 8 * 1024 * 1024
+_LARGEST = 64 * 1024
+_AT_ONCE = 256
+_HEADER = struct.Struct("=IHHII")
+_ERROR, _GET, _REQUEST = 2, 1000, 1
+_STATUS = struct.Struct("=8I")  # mask, enabled, failure, pid, rate limit, backlog limit, lost, backlog
+
+
+class Record(NamedTuple):
+    """A record as the kernel wrote it."""
+
+    kind: int  # AUDIT_AVC is 1400, AUDIT_SECCOMP 1326
+    text: str
+
+
+class AuditSocket:
+    """A place in the group. ``overruns`` counts how often the kernel found it full, and threw records away.
+
+    Raises:
+        OSError: this kernel has no audit, or CAP_AUDIT_READ is missing.
+    """
+
+    def __init__(self) -> None:
+        self.overruns = 0
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _AUDIT)
+        try:
+            self._socket.setblocking(False)
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
+            except OSError:  # only CAP_NET_ADMIN may have more than the system's bound
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self._socket.bind((0, _READ_LOG))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._socket.close()
+
+    def receive(self) -> Iterator[Record]:
+        """What is there now, and no more than some hundred at once."""
+        for _ in range(_AT_ONCE):
+            try:
+                data, sender = self._socket.recvfrom(_LARGEST)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overruns += 1
+                continue
+            if sender[0] == 0 and len(data) > _HEADER.size:  # from the kernel, and nobody else
+                kind = _HEADER.unpack_from(data)[1]
+                yield Record(kind, data[_HEADER.size :].rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
+
+
+def kernel_status(seconds: float = 2.0) -> dict[str, int]:
+    """What the kernel says of its audit: ``enabled``, ``lost``, ``backlog_limit``, ``daemon`` (its pid).
+
+    Raises:
+        OSError: it does not answer; without CAP_AUDIT_CONTROL it may not be asked.
+    """
+    deadline = time.monotonic() + seconds
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _AUDIT) as connection:
+        connection.bind((0, 0))
+        connection.send(_HEADER.pack(_HEADER.size, _GET, _REQUEST, 1, 0))
+        while True:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not select.select([connection], [], [], remaining)[0]:
+                raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            status = _status(connection.recv(_LARGEST))
+            if status is not None:
+                return status
+
+
+def _status(data: bytes) -> dict[str, int] | None:
+    kind = _HEADER.unpack_from(data)[1]
+    body = data[_HEADER.size :]
+    if kind == _ERROR:
+        code = -struct.unpack_from("=i", body)[0]
+        if code:
+            raise OSError(code, os.strerror(code))
+        return None
+    if kind != _GET or len(body) < _STATUS.size:
+        return None
+    _, enabled, _, daemon, _, limit, lost, _ = _STATUS.unpack_from(body)
+    return {"enabled": enabled, "daemon": daemon, "backlog_limit": limit, "lost": lost}
+
+
+class Gaps:
+    """Numbers that are missing in the sequence of audit events: events that the kernel made and nobody got.
+
+    Events may come a little out of order, so that a number counts as lost when it has not come in ``grace``
+    seconds. ``lost`` is their count.
+    """
+
+    _longest = 10000
+
+    def __init__(self, grace: float = 5.0) -> None:
+        self.lost = 0
+        self._grace = grace
+        self._last = 0
+        self._missing: dict[int, float] = {}
+
+    def note(self, serial: int, now: float) -> None:
+        """An event has come; ``now`` on a monotonic clock."""
+        if self._last == 0 or serial <= self._last:
+            self._missing.pop(serial, None)
+            self._last = self._last or serial
+            return
+        gap = serial - self._last - 1
+        if gap + len(self._missing) > self._longest:
+            self.lost += gap
+        else:
+            self._missing.update((number, now) for number in range(self._last + 1, serial))
+        self._last = serial
+        self.expire(now)
+
+    def expire(self, now: float) -> None:
+        """Give up on what has been missing for too long; the oldest come first."""
+        while self._missing:
+            number, since = next(iter(self._missing.items()))
+            if now - since <= self._grace:
+                return
+            del self._missing[number]
+            self.lost += 1

@@ -1,0 +1,71 @@
+"""The resident collector's record: one JSON file, written whole or not at all, read with distrust."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import Any
+
+FOLDER = "/var/lib/hardener/activity"
+SCHEMA = "hardener/activity/1"
+
+_NAME = "record.json"
+_LARGEST = 8 * 1024 * 1024
+
+
+def write(record: dict[str, Any], folder: str = FOLDER) -> None:
+    """Put the record in the place of the one before.
+
+    Raises:
+        OSError: it cannot be written; the one before is still there.
+    """
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path, partial = os.path.join(folder, _NAME), os.path.join(folder, f".{_NAME}.part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            json.dump(record, file, separators=(",", ":"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        os.unlink(partial)
+        raise
+
+
+def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
+    """The record, and why there is none; both empty where no collector has ever run."""
+    path = os.path.join(folder, _NAME)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"{path}: {error.strerror}"
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None, f"{path} is no file"
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        return None, f"{path} is larger than {_LARGEST} bytes"
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        return None, f"{path} is no JSON"
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        return None, f"{path} is no record that this version reads"
+    shapes = {
+        "entries": list,
+        "baseline": dict,
+        "lost": dict,
+        "deaf": list,
+        "blind": list,
+        "began": float,
+        "ended": float,
+    }
+    for key, shape in shapes.items():
+        value = record.get(key)
+        if not isinstance(value, (int, float) if shape is float else shape) or isinstance(value, bool):
+            return None, f"{path}: {key} is not what it should be"
+    return record, ""

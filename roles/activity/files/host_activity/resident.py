@@ -1,0 +1,131 @@
+"""For ever: the collector that a unit of systemd's runs, and its record."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from host_activity import VERSION, record
+from host_activity.tally import Baseline, Tally
+from host_activity.watch import READY, STEP, Watch, summary
+
+_WRITE = 60.0
+_KEEP = 7 * 24 * 3600.0
+_UNIT = "/etc/systemd/system/hardener-activity.service"
+_RENEWED = 75  # the exit code that has systemd start the new version
+
+
+def main() -> None:
+    """Listen until somebody ends it, and write the record every minute."""
+    parser = argparse.ArgumentParser(prog="hardener-activity", description=main.__doc__)
+    parser.add_argument("--socket", default="/run/docker.sock")
+    parser.add_argument("--learn-hours", type=float, default=24.0)
+    parser.add_argument("--folder", default=record.FOLDER)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    past, problem = record.read(options.folder)
+    if problem:
+        print(f"beginning anew: {problem}", file=sys.stderr)
+    tally = Tally()
+    learning = options.learn_hours * 3600
+    baseline = Baseline(learning, past["baseline"] if past else None)
+    if past:
+        _restore(tally, past)
+    watch = Watch(options.socket, tally, baseline, learning=True)
+    if watch.audit_problem:
+        print(f"the kernel's audit records cannot be heard: {watch.audit_problem}", file=sys.stderr)
+    watch.engine.ready.wait(READY)
+    collector = _Collector(watch, tally, baseline, past=past or {}, folder=options.folder)
+    try:
+        collector.run()
+    finally:
+        collector.write()
+    os._exit(collector.code)  # without waiting for the thread that listens to the engine
+
+
+class _Collector:
+    """Listens, writes, and looks whether it is still wanted."""
+
+    def __init__(
+        self, watch: Watch, tally: Tally, baseline: Baseline, *, past: dict[str, Any], folder: str
+    ) -> None:
+        self.code = 0
+        self._watch = watch
+        self._tally = tally
+        self._baseline = baseline
+        self._began = float(past.get("began", time.time()))
+        self._earlier = {key: value for key, value in past.get("lost", {}).items() if isinstance(value, int)}
+        self._folder = folder
+        self._mine = _installed()
+
+    def run(self) -> None:
+        """Until its files are gone, or others."""
+        seen = self._mine
+        due = time.monotonic()
+        while True:
+            self._watch.step(STEP)
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + _WRITE
+            self._tally.forget(time.time() - _KEEP)
+            self.write()
+            now = _installed()
+            if self._mine and not now:
+                return
+            if self._mine and now != self._mine and now == seen:  # for a minute: systemd knows of it too
+                self.code = _RENEWED
+                return
+            seen = now
+
+    def write(self) -> None:
+        """Write the record; where that cannot be done, go on and say so."""
+        told = summary(self._watch, self._began)
+        lost = {key: value + self._earlier.get(key, 0) for key, value in told["lost"].items()}
+        try:
+            record.write(
+                {
+                    "schema": record.SCHEMA,
+                    "version": VERSION,
+                    **told,
+                    "lost": lost,
+                    "learning": self._baseline.learning,
+                    "entries": self._tally.data(self._baseline),
+                    "baseline": self._baseline.data(),
+                },
+                self._folder,
+            )
+        except OSError as error:
+            print(f"the record cannot be written: {error.strerror}", file=sys.stderr)
+
+
+def _restore(tally: Tally, past: dict[str, Any]) -> None:
+    """Go on where the record ends; one that was written by somebody else is not worth more than its shape."""
+    try:
+        tally.restore(past["entries"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        print(f"entries of the record cannot be read: {error}", file=sys.stderr)
+
+
+def _installed() -> tuple[tuple[str, int, int], ...]:
+    """What this collector is made of, so that it sees when that changes; empty where it is not installed."""
+    if not os.path.exists(_UNIT):
+        return ()
+    here = os.path.dirname(os.path.abspath(__file__))
+    found = []
+    sources = [os.path.join(here, name) for name in sorted(os.listdir(here)) if name.endswith(".py")]
+    for path in [_UNIT, *sources]:
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        found.append((path, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(0)

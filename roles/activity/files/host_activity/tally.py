@@ -1,0 +1,204 @@
+"""Counts of what was seen, by container and kind, in bounded memory; usual things apart from unusual ones."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping, NamedTuple, Tuple
+
+from host_activity.severity import RANKS
+
+_MAX_ENTRIES = 2000
+_MAX_OF_A_CONTAINER = 100
+_MAX_EXAMPLES = 5
+_MAX_IMAGES = 500
+_MAX_KINDS = 200
+_MAX_TEXT = 256
+
+_Key = Tuple[str, str, str, str]
+
+
+class Sighting(NamedTuple):
+    """One thing that was seen."""
+
+    at: float
+    source: str
+    kind: str
+    verdict: str
+    category: str
+    severity: str
+    target: str
+    command: str
+    container: str  # an id; empty where nobody knows
+    name: str
+    image: str
+    how: str
+
+
+class Baseline:
+    """What is usual for an image: what was seen of it in the first time that it was watched.
+
+    Whatever comes first after that is unusual, and stays so.
+    """
+
+    def __init__(self, learning: float, data: Mapping[str, Any] | None = None) -> None:
+        self.learning = learning  # seconds
+        self._images: dict[str, tuple[float, dict[str, float]]] = {}
+        for image, known in (data or {}).items():
+            since, kinds = known.get("since"), known.get("kinds")
+            if isinstance(since, (int, float)) and isinstance(kinds, dict):
+                times = {str(k): float(v) for k, v in kinds.items() if isinstance(v, (int, float))}
+                self._images[str(image)] = (float(since), times)
+
+    def watch(self, image: str, now: float) -> None:
+        """An image's container runs: from now on it is known what is usual for it."""
+        if image and image not in self._images and len(self._images) < _MAX_IMAGES:
+            self._images[image] = (now, {})
+
+    def learn(self, sighting: Sighting) -> None:
+        """Something was seen."""
+        self.watch(sighting.image, sighting.at)
+        known = self._images.get(sighting.image)
+        if known is not None and len(known[1]) < _MAX_KINDS:
+            known[1].setdefault(_kind(sighting), sighting.at)
+
+    def unusual(self, sighting: Sighting) -> bool | None:
+        """Whether it is of a kind that was not learnt; None where nothing is known of the image."""
+        known = self._images.get(sighting.image)
+        if known is None:
+            return None
+        since, kinds = known
+        kind = _kind(sighting)
+        return kind not in kinds or kinds[kind] - since > self.learning
+
+    def data(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {image: {"since": since, "kinds": kinds} for image, (since, kinds) in self._images.items()}
+
+
+class _Entry:
+    """Sightings of one kind in one container."""
+
+    __slots__ = ("commands", "count", "first", "last", "sighting", "targets")
+
+    def __init__(self, sighting: Sighting) -> None:
+        self.sighting = sighting._replace(target="", command="")  # some of them are examples below
+        self.count = 0
+        self.first = self.last = sighting.at
+        self.targets: list[str] = []
+        self.commands: list[str] = []
+
+    def add(self, sighting: Sighting) -> None:
+        self.count += 1
+        self.first, self.last = min(self.first, sighting.at), max(self.last, sighting.at)
+        for examples, text in ((self.targets, sighting.target), (self.commands, sighting.command)):
+            if text and len(examples) < _MAX_EXAMPLES and text[:_MAX_TEXT] not in examples:
+                examples.append(text[:_MAX_TEXT])
+
+
+class Tally:
+    """Entries by container and kind. ``dropped`` counts the sightings for which there was no room.
+
+    Where there is no room the oldest of the least grave goes: a container that does a hundred harmless things
+    hides nothing grave, and takes no room from other containers.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._entries: dict[_Key, _Entry] = {}
+        self._of_container: dict[str, int] = {}
+
+    def add(self, sighting: Sighting) -> None:
+        """Count one."""
+        key = (sighting.container, sighting.source, sighting.kind, sighting.verdict)
+        entry = self._entries.get(key)
+        if entry is None:
+            if not self._room_for(sighting):
+                self.dropped += 1
+                return
+            entry = self._entries[key] = _Entry(sighting)
+            self._of_container[key[0]] = self._of_container.get(key[0], 0) + 1
+        entry.add(sighting)
+
+    def _room_for(self, sighting: Sighting) -> bool:
+        full = self._of_container.get(sighting.container, 0) >= _MAX_OF_A_CONTAINER
+        if not full and len(self._entries) < _MAX_ENTRIES:
+            return True
+        among = (key for key in self._entries if not full or key[0] == sighting.container)
+        victim = min(among, key=self._worth)
+        if self._worth(victim)[0] > RANKS[sighting.severity]:
+            return False
+        self.dropped += self._entries[victim].count
+        self._remove(victim)
+        return True
+
+    def _worth(self, key: _Key) -> tuple[int, float]:
+        entry = self._entries[key]
+        return RANKS[entry.sighting.severity], entry.last
+
+    def _remove(self, key: _Key) -> None:
+        del self._entries[key]
+        self._of_container[key[0]] -= 1
+        if not self._of_container[key[0]]:
+            del self._of_container[key[0]]
+
+    def forget(self, before: float) -> None:
+        """Leave out what was seen last before a time."""
+        for key in [key for key, entry in self._entries.items() if entry.last < before]:
+            self._remove(key)
+
+    def data(self, baseline: Baseline | None) -> list[dict[str, Any]]:
+        """The entries as JSON data, the gravest first."""
+        entries = sorted(
+            self._entries.values(),
+            key=lambda entry: (-RANKS[entry.sighting.severity], -entry.last, entry.sighting.kind),
+        )
+        return [
+            {
+                "container": sighting.container,
+                "name": sighting.name,
+                "image": sighting.image,
+                "source": sighting.source,
+                "kind": sighting.kind,
+                "verdict": sighting.verdict,
+                "class": sighting.category,
+                "severity": sighting.severity,
+                "attributed_by": sighting.how,
+                "count": entry.count,
+                "first": entry.first,
+                "last": entry.last,
+                "targets": entry.targets,
+                "commands": entry.commands,
+                "unusual": baseline.unusual(sighting) if baseline else None,
+            }
+            for entry in entries
+            for sighting in (entry.sighting,)
+        ]
+
+    def restore(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Go on counting where ``data`` was written."""
+        for each in entries:
+            sighting = Sighting(
+                float(each["first"]),
+                str(each["source"]),
+                str(each["kind"]),
+                str(each["verdict"]),
+                str(each["class"]),
+                str(each["severity"]),
+                "",
+                "",
+                str(each["container"]),
+                str(each["name"]),
+                str(each["image"]),
+                str(each["attributed_by"]),
+            )
+            if sighting.severity not in RANKS or len(self._entries) >= _MAX_ENTRIES:
+                continue
+            self.add(sighting)
+            entry = self._entries.get((sighting.container, sighting.source, sighting.kind, sighting.verdict))
+            if entry is not None:
+                entry.count, entry.last = int(each["count"]), float(each["last"])
+                entry.targets = [str(text)[:_MAX_TEXT] for text in each["targets"]][:_MAX_EXAMPLES]
+                entry.commands = [str(text)[:_MAX_TEXT] for text in each["commands"]][:_MAX_EXAMPLES]
+
+
+def _kind(sighting: Sighting) -> str:
+    return f"{sighting.source} {sighting.kind}"

@@ -1,0 +1,86 @@
+"""A host's answer: what it means, and that an odd one is refused in one line."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hardener.activity import read
+from hardener.errors import HardenerError
+from tests.unit.activity.answers import ANSWER, entry
+
+
+def test_what_a_host_has_heard() -> None:
+    heard = read("web1", ANSWER)
+    (found,) = heard.now.entries
+    assert (found.name, found.kind, found.count, found.targets) == ("web", "mount", 3, ("/mnt/",))
+    assert f"{heard.now.began:%Y-%m-%d}" == "2026-11-25"
+    assert (heard.before, heard.record_problem, heard.now.complete) == (None, "", True)
+
+
+@pytest.mark.parametrize(
+    ("unusual", "severity", "alarming"),
+    [
+        (True, "low", True),
+        (True, "high", True),
+        (False, "high", False),
+        (False, "low", False),
+        (None, "high", True),
+        (None, "medium", False),
+    ],
+)
+def test_what_somebody_should_look_at(unusual: bool | None, severity: str, alarming: bool) -> None:
+    heard = read("web1", {**ANSWER, "entries": [entry(unusual=unusual, severity=severity)]})
+    assert bool(heard.now.alarming) is alarming
+
+
+def test_a_loss_or_a_deaf_ear_is_not_complete() -> None:
+    assert not read("web1", {**ANSWER, "lost": {"overruns": 1}}).now.complete
+    assert not read("web1", {**ANSWER, "deaf": ["the kernel"]}).now.complete
+    assert read("web1", {**ANSWER, "lost": {"kernel": None, "overruns": 0}}).now.complete
+
+
+def test_the_record_of_a_collector_comes_before() -> None:
+    record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
+    heard = read("web1", {**ANSWER, "entries": [], "record": record})
+    assert [len(past.entries) for past in heard.pasts] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("entries", {}),
+        ("entries", [entry()] * 6000),
+        ("entries", [5]),
+        ("entries", [entry(severity="fatal")]),
+        ("entries", [entry(count=-1)]),
+        ("entries", [entry(count=True)]),
+        ("entries", [entry(unusual="yes")]),
+        ("entries", [entry(targets=[1])]),
+        ("entries", [entry(name=None)]),
+        ("entries", [{}]),
+        ("began", float("inf")),
+        ("began", float("nan")),
+        ("began", -5),
+        ("ended", 10**400),
+        ("ended", None),
+        ("lost", []),
+        ("lost", {"overruns": "many"}),
+        ("deaf", "x"),
+        ("record", []),
+        ("elsewhere", None),
+    ],
+)
+def test_an_odd_answer_is_refused_and_names_the_host(key: str, value: Any) -> None:
+    answer = copy.deepcopy(ANSWER)
+    answer[key] = value
+    with pytest.raises(HardenerError, match="web1: its answer cannot be read: "):
+        read("web1", answer)
+
+
+def test_long_texts_and_halves_of_characters_do_no_harm() -> None:
+    heard = read("web1", {**ANSWER, "entries": [entry(name="\ud800" + "x" * 10**6)]})
+    assert len(heard.now.entries[0].name) < 1100
+    heard.now.entries[0].name.encode()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from hardener.activity import read
+from hardener.activity.screen import screen
+from tests.unit.activity.answers import ANSWER, entry
+
+
+def shown(answer: dict[str, object]) -> str:
+    output = io.StringIO()
+    console = Console(file=output, width=100)
+    for part in screen(read("web1", answer)):
+        console.print(part)
+    return output.getvalue()
+
+
+def test_unusual_comes_before_usual_and_what_is_missing_after_both() -> None:
+    entries = [entry(unusual=False, kind="open w"), entry(unusual=True)]
+    text = shown(
+        {**ANSWER, "entries": entries, "lost": {"overruns": 2}, "deaf": ["the engine cannot be heard"]}
+    )
+    order = [
+        "Unusual: new",
+        "apparmor: mount",
+        "Usual",
+        "open w",
+        "lost: 2 times",
+        "engine cannot",
+        "seccomp",
+    ]
+    places = [text.index(each) for each in order]
+    assert places == sorted(places)
+    assert "/mnt/" in text
+    assert "by mount" in text
+    assert "web (nginx)" in text
+
+
+def test_without_a_collector_nothing_is_called_usual() -> None:
+    text = shown(ANSWER)
+    assert "No baseline says whether this is usual" in text
+    assert "Usual\n" not in text
+
+
+def test_the_collectors_past_comes_first_and_a_broken_record_is_named() -> None:
+    record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
+    text = shown({**ANSWER, "entries": [], "record": record})
+    assert text.index("by its collector") < text.index("listened for 600 s") < text.index("nothing was seen")
+    assert "cannot be read: x is no JSON" in shown({**ANSWER, "record_problem": "x is no JSON"})
+
+
+def test_names_of_strangers_are_only_text() -> None:
+    evil = entry(
+        name="[red]\x1b[2Jx", commands=["a\nb\u202e"], container="", attributed_by="not\x07 attributed"
+    )
+    text = shown({**ANSWER, "entries": [evil, entry(name="[red]\x1b[2Jx")]})
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert r"[red]\x1b[2Jx" in text
+    assert "\u202e" not in text
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    text = shown({**ANSWER, "entries": [entry(kind=f"kind{number}") for number in range(60)]})
+    assert "and 10 more: --json has them all" in text

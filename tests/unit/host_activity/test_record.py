@@ -1,0 +1,76 @@
+"""The record: whole or not at all, and read with distrust."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_activity import record
+
+from tests.small_disk import no_file_past
+
+GOOD: dict[str, Any] = {
+    "schema": record.SCHEMA,
+    "entries": [],
+    "baseline": {},
+    "lost": {},
+    "deaf": [],
+    "blind": [],
+    "began": 1.0,
+    "ended": 2,
+}
+
+
+def test_what_is_written_is_read_by_root_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "activity"
+    record.write(GOOD, str(folder))
+    assert record.read(str(folder)) == (GOOD, "")
+    assert (folder.stat().st_mode & 0o777, (folder / "record.json").stat().st_mode & 0o777) == (0o700, 0o600)
+    record.write({**GOOD, "ended": 3}, str(folder))
+    found, _ = record.read(str(folder))
+    assert found is not None
+    assert found["ended"] == 3
+    assert [path.name for path in folder.iterdir()] == ["record.json"]
+
+
+def test_no_record_is_no_problem(tmp_path: Path) -> None:
+    assert record.read(str(tmp_path)) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is no JSON"),
+        ("[" * 100000, "is no JSON"),
+        ("[]", "is no record that this version reads"),
+        (json.dumps({**GOOD, "schema": "other"}), "is no record that this version reads"),
+        (json.dumps({**GOOD, "baseline": []}), "baseline is not what it should be"),
+        (json.dumps({**GOOD, "began": True}), "began is not what it should be"),
+        (json.dumps({**GOOD, "x": "y" * 9_000_000}), "is larger than"),
+    ],
+)
+def test_what_is_no_record_says_why(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "record.json").write_text(content)
+    found, problem = record.read(str(tmp_path))
+    assert found is None
+    assert reason in problem
+
+
+def test_neither_a_link_nor_a_pipe_is_read(tmp_path: Path) -> None:
+    (tmp_path / "record.json").symlink_to("/etc/shadow")
+    assert "Too many levels" in record.read(str(tmp_path))[1]
+    (tmp_path / "record.json").unlink()
+    os.mkfifo(tmp_path / "record.json")
+    assert "is no file" in record.read(str(tmp_path))[1]
+
+
+def test_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
+    record.write(GOOD, str(tmp_path))
+    with no_file_past(1_000_000), pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+        record.write({**GOOD, "x": "y" * 3_000_000}, str(tmp_path))
+    assert record.read(str(tmp_path)) == (GOOD, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
