@@ -46,9 +46,9 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
 def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, json: Path | None) -> ExitCode:
     """Listen to denials by AppArmor, SELinux and seccomp, and to the engine, by container.
 
-    Nothing is written on the hosts. Where the role activity has installed its collector, what that has seen
-    in the last seven days comes first, and tells what is usual for an image from what is not. docs/activity.md
-    says what can be seen, and what leaves no trace.
+    Nothing is written on the hosts. Where the role activity has installed its collector, what it has seen in
+    seven days comes first, and tells what is usual for an image from what is not. docs/activity.md says what
+    can be seen, and what leaves no trace.
 
     The exit code is 3 where something is unusual for its image (grave, where no baseline says what is usual),
     and 4 where a host could not be heard, or has lost something.

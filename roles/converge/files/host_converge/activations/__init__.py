@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Mapping
 
+from host_converge.activations.apparmor import ApparmorLoad
 from host_converge.activations.audit import AuditRulesLoad
 from host_converge.activations.bootloader import BootParameters
 from host_converge.activations.docker import Docker
@@ -30,6 +31,7 @@ KINDS: Mapping[str, type[Activation]] = {
         ModulesLoad,
         Sysctl,
         AuditRulesLoad,
+        ApparmorLoad,
         Units,
         GroupMembers,
         AutomaticUpdates,

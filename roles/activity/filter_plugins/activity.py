@@ -1,0 +1,116 @@
+"""From a snapshot and the role's variables to the documents that have somebody listen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_FILES = Path(__file__).parents[1] / "files"
+_FOLDER = "/usr/local/lib/hardener"
+_SERVICE = "hardener-activity.service"
+_UNIT = f"/etc/systemd/system/{_SERVICE}"
+_PROFILE = "docker-default-audited"
+_PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
+_SOCKET = re.compile(r"/[\w./+@-]+")  # what a unit's command line takes as it is
+_LONGEST = 24 * 365  # hours
+
+
+class FilterModule:
+    """Filters of the role."""
+
+    def filters(self) -> dict[str, Any]:
+        """Filters by name."""
+        return {"activity_documents": documents}
+
+
+def documents(
+    snapshot: Mapping[str, Any], *, collector: bool, audited_profile: bool, learn_hours: int, socket: str
+) -> list[dict[str, Any]]:
+    """The documents; the arguments are the role's variables."""
+    sources = snapshot["sources"]
+    wanted = _collector(sources, learn_hours, socket) if collector else _no_collector()
+    profile = _profile(sources) if audited_profile else _no_profile()
+    return [{"name": "activity_collector", **wanted}, {"name": "activity_audited_profile", **profile}]
+
+
+def _collector(sources: Mapping[str, Any], learn_hours: int, socket: str) -> dict[str, Any]:
+    """The collector's sources and its unit, enabled and running."""
+    reason = _unfit(sources)
+    if reason:
+        return {"refused": reason}
+    engine = (sources.get("engine") or {}).get("data") or {}
+    socket = socket or str(engine.get("socket") or "/run/docker.sock")
+    if not _SOCKET.fullmatch(socket):
+        return {"refused": f"activity_socket: {socket!r} is no path that a unit can name"}
+    if not 0 <= learn_hours <= _LONGEST:
+        return {"refused": f"activity_learn_hours is {learn_hours}: it must be from 0 to {_LONGEST}"}
+    unit = (_FILES / _SERVICE).read_text(encoding="utf-8")
+    unit = unit.replace("@socket@", socket).replace("@learn_hours@", str(learn_hours))
+    return {
+        "resources": [
+            *(
+                {"kind": "file", "path": path, "content": source.read_text(encoding="utf-8")}
+                for path, source in _sources().items()
+            ),
+            {"kind": "file", "path": _UNIT, "content": unit},
+        ],
+        "activations": [
+            {"name": "systemd-reload", "when": [_UNIT]},
+            {"name": "units", "when": [], "units": {_SERVICE: {"enabled": True, "active": True}}},
+        ],
+    }
+
+
+def _no_collector() -> dict[str, Any]:
+    """Its files go; the collector itself sees that within two minutes, and ends."""
+    return {
+        "resources": [{"kind": "absent", "path": path} for path in (_UNIT, *_sources())],
+        "activations": [{"name": "systemd-reload", "when": [_UNIT]}],
+    }
+
+
+def _sources() -> dict[str, Path]:
+    """Path on the host to file of this role."""
+    files = [_FILES / "hardener_activity.py", *sorted((_FILES / "host_activity").glob("*.py"))]
+    return {f"{_FOLDER}/{file.relative_to(_FILES)}": file for file in files}
+
+
+def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:
+    reason = _unfit(sources)
+    lsm = (sources.get("lsm") or {}).get("data") or {}
+    if not reason and not (lsm.get("apparmor") or {}).get("enabled"):
+        reason = "AppArmor is off on this host: the role apparmor puts it on"
+    if reason:
+        return {"refused": reason}
+    return {
+        "resources": [
+            {
+                "kind": "file",
+                "path": _PROFILE_FILE,
+                "content": (_FILES / _PROFILE).read_text(encoding="utf-8"),
+            }
+        ],
+        "activations": [
+            {"name": "apparmor-load", "when": [_PROFILE_FILE], "profiles": {_PROFILE_FILE: _PROFILE}}
+        ],
+        "notes": [
+            f"containers are under {_PROFILE} when they are created with --security-opt apparmor={_PROFILE}"
+        ],
+    }
+
+
+def _no_profile() -> dict[str, Any]:
+    """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
+    return {"resources": [{"kind": "absent", "path": _PROFILE_FILE}]}
+
+
+def _unfit(sources: Mapping[str, Any]) -> str:
+    """Why nobody can listen here; empty where somebody can."""
+    entry = sources.get("system", {})
+    if entry.get("state") != "ok":
+        return f"system could not be read: {entry.get('error') or 'not collected'}"
+    if entry["data"].get("in_container") or entry["data"].get("in_init_userns") is False:
+        return "this host is a container: the kernel tells its denials to the host that runs it"
+    return ""
