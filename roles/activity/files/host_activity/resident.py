@@ -44,6 +44,7 @@ def main() -> None:
     try:
         collector.run()
     finally:
+        watch.finish()
         collector.write()
     os._exit(collector.code)  # without waiting for the thread that listens to the engine
 

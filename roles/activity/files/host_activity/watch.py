@@ -112,8 +112,11 @@ class Watch:
             self._count(self._of_denial(denial, process.container, "process" if process.container else ""))
 
     def _attribute(self, now: float) -> None:
-        while self._waiting and self._waiting[0].until <= now:
-            _, denial, process = self._waiting.popleft()
+        while self._waiting:
+            until, denial, process = self._waiting[0]
+            if until > now and not self.directory.knows(process.container):
+                return
+            self._waiting.popleft()
             identity, how = process.container, "process"
             if not identity:
                 identity = self.directory.by_confinement(denial.confinement, denial.at)

@@ -1,0 +1,302 @@
+"""Who listens: with a real kernel's records and a real engine's events.
+
+This machine's kernel may have no AppArmor: its denials are in ``tests/e2e/test_activity.py``. Seccomp is real
+here: a profile that logs chdir, which a shell does itself, so that the process is there to be asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_activity import netlink
+from host_activity.netlink import AuditSocket, Gaps
+from host_activity.records import SECCOMP, serial
+
+from tests.integration.dockerd import Dockerd
+from tests.integration.sshd import Sshd
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "roles" / "activity" / "files"
+LISTEN = (
+    "import json, sys; sys.path.insert(0, sys.argv[1]); from host_activity.main import listen;"
+    " print(json.dumps(listen(json.loads(sys.argv[2]))))"
+)
+LEAST = ("setpriv", "--bounding-set=-all,+audit_read")  # as in the unit
+NOTHING = ("setpriv", "--bounding-set=-all")
+PROFILE = json.dumps(
+    {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [
+            {"names": ["chdir"], "action": "SCMP_ACT_LOG"},
+            {"names": ["sethostname"], "action": "SCMP_ACT_KILL_PROCESS"},
+        ],
+    }
+)
+WATCHED = {"SecurityOpt": [f"seccomp={PROFILE}"]}
+
+
+def run(engine: Dockerd, name: str, *, host_config: Mapping[str, Any], **options: Any) -> str:
+    """A container without a network: other engines of this machine may take the bridge away."""
+    return engine.run(name, host_config={"NetworkMode": "none", **host_config}, **options)
+
+
+def moves(number: int) -> list[str]:
+    """A command that changes its folder so many times, and stays."""
+    return ["sh", "-c", f"i=0; while [ $i -lt {number} ]; do cd /; i=$((i+1)); done; sleep 1000"]
+
+
+@contextmanager
+def listening(
+    engine: Dockerd, folder: Path, *, seconds: float = 4, wrapped: tuple[str, ...] = ()
+) -> Iterator[Callable[[], Any]]:
+    """Listens in a process of its own; what is yielded waits for its answer."""
+    arguments = json.dumps({"seconds": seconds, "socket": str(engine.socket), "folder": str(folder)})
+    with subprocess.Popen(
+        [*wrapped, sys.executable, "-c", LISTEN, str(FILES), arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the first sign of life: it listens
+
+        def answer() -> Any:
+            output, _ = process.communicate(timeout=60)
+            return json.loads(output.strip().splitlines()[-1])
+
+        yield answer
+
+
+def found(entries: list[dict[str, Any]], **wanted: Any) -> list[dict[str, Any]]:
+    return [each for each in entries if all(each[key] == value for key, value in wanted.items())]
+
+
+@pytest.mark.parametrize("wrapped", [(), LEAST], ids=["root", "least capabilities"])
+def test_every_record_is_counted_and_every_one_has_its_container(
+    engine: Dockerd, tmp_path: Path, wrapped: tuple[str, ...]
+) -> None:
+    with listening(engine, tmp_path, wrapped=wrapped) as answer:
+        identity = run(engine, "mover", command=moves(300), host_config=WATCHED)
+        run(engine, "strong", host_config={"Privileged": True, "PidMode": "host"})
+        engine.docker("exec", "mover", "true", "--password=geheim")
+        heard = answer()
+    seen = found(heard["entries"], container=identity, source="seccomp", verdict="logged")
+    # runc changes its folder too, before it becomes the container's process.
+    assert sum(each["count"] for each in seen) >= 300
+    assert {each["image"] for each in seen} == {"busybox:test"}
+    assert {each["attributed_by"] for each in seen} == {"process"}
+    events = {(each["name"], each["kind"]) for each in found(heard["entries"], source="docker")}
+    assert {
+        ("strong", "started privileged"),
+        ("strong", "started in the host's process namespace"),
+        ("mover", "command run inside"),
+    } <= events
+    assert "geheim" not in json.dumps(heard)
+    assert {name: count for name, count in heard["lost"].items() if count} == {}
+    assert (heard["lost"]["kernel"] is None) is bool(wrapped)  # that may only be asked with CAP_AUDIT_CONTROL
+    assert heard["deaf"] == []
+
+
+def test_a_killed_process_is_seen_by_the_kernel_and_by_the_engine(engine: Dockerd, tmp_path: Path) -> None:
+    with listening(engine, tmp_path) as answer:
+        run(
+            engine,
+            "namer",
+            command=["hostname", "x"],
+            image=engine.build("namer:test", NAMER),
+            host_config=WATCHED,
+        )
+        heard = answer()
+    (killed,) = found(heard["entries"], verdict="killed")
+    assert (killed["source"], killed["kind"], killed["commands"]) == ("seccomp", "sethostname", ["hostname"])
+    (ended,) = found(heard["entries"], name="namer", severity="high", source="docker")
+    assert "(exit code 159)" in ended["kind"]
+
+
+NAMER = 'FROM busybox:test\nRUN ["/bin/busybox", "ln", "-s", "busybox", "/bin/hostname"]\n'
+
+
+def test_without_the_capability_and_without_an_engine_it_says_so(tmp_path: Path) -> None:
+    class NoEngine:
+        socket = tmp_path / "no.sock"
+
+    nobody: Any = NoEngine()
+    with listening(nobody, tmp_path, seconds=1, wrapped=NOTHING) as answer:
+        heard = answer()
+    assert heard["entries"] == []
+    kernel, no_engine = heard["deaf"]
+    assert kernel.startswith("the kernel's audit records cannot be heard (Operation not permitted)")
+    assert "No such file or directory" in no_engine
+
+
+def test_what_the_kernel_throws_away_is_told(engine: Dockerd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netlink, "_BUFFER", 4096)
+    audit, gaps = AuditSocket(), Gaps(grace=0.0)
+    try:
+        run(engine, "mover", command=moves(500), host_config=WATCHED)
+        time.sleep(1)
+        got = drain(audit, gaps)
+        assert audit.overruns >= 1
+        run(engine, "again", command=moves(1), host_config=WATCHED)
+        time.sleep(0.5)
+        got += drain(audit, gaps)
+        gaps.expire(time.monotonic() + 1)
+        assert got < 500
+        assert got + gaps.lost >= 500
+    finally:
+        audit.close()
+
+
+def drain(audit: AuditSocket, gaps: Gaps) -> int:
+    """Take what is there; how many records of seccomp it was."""
+    records = list(audit.receive())
+    for record in records:
+        gaps.note(serial(record.text), time.monotonic())
+    return sum(record.kind == SECCOMP for record in records)
+
+
+# --- the verb -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with Sshd() as server:
+        yield server
+
+
+def hardener(inventory: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "hardener", "activity", "-i", str(inventory), *options]
+    wide = {**os.environ, "COLUMNS": "200"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=wide, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def hosts(path: Path, **variables: Mapping[str, Any]) -> Path:
+    path.write_text(json.dumps({"all": {"hosts": variables}}))
+    return path
+
+
+def listeners() -> int:
+    """How many listen to the kernel's audit group: protocol 9, group 1."""
+    lines = [line.split() for line in Path("/proc/net/netlink").read_text().splitlines()[1:]]
+    return sum(line[1] == "9" and int(line[3], 16) & 1 for line in lines)
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return condition()
+
+
+def test_the_verb_shows_what_happens_meanwhile_and_what_could_not_be_heard(
+    engine: Dockerd, sshd: Sshd, tmp_path: Path
+) -> None:
+    before = listeners()
+    inventory = hosts(
+        tmp_path / "hosts.json",
+        web1={**sshd.variables(), "activity_socket": str(engine.socket)},
+        lost={"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
+    )
+    report = tmp_path / "activity.json"
+    with hardener(inventory, "--for", "6s", "--json", str(report)) as process:
+        assert until(lambda: listeners() > before, 20)
+        time.sleep(1)  # the engine is asked for its events next
+        run(engine, "strong", host_config={"Privileged": True})
+        output, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "docker: started privileged (seen)" in output
+    assert "lost: unreachable" in said
+    (host,) = json.loads(report.read_text())["hosts"]
+    assert host["host"] == "web1"
+    assert until(lambda: listeners() == before, 10)
+
+
+def test_an_interrupt_leaves_nobody_listening(engine: Dockerd, sshd: Sshd, tmp_path: Path) -> None:
+    before = listeners()
+    web = {**sshd.variables(), "activity_socket": str(engine.socket)}
+    with hardener(hosts(tmp_path / "hosts.json", web1=web), "--for", "10m") as process:
+        assert until(lambda: listeners() > before, 20)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in said) == (130, False)
+    assert until(lambda: listeners() == before, 15)
+
+
+# --- the resident collector ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The collector, with the capabilities of its unit; it has written its record once when this begins."""
+    command = [*LEAST, sys.executable, str(FILES / "hardener_activity.py"), "--socket", str(engine.socket)]
+    record = folder / "record.json"
+    stamp = record.stat().st_mtime_ns if record.exists() else 0
+    with subprocess.Popen(
+        [*command, "--folder", str(folder), *options], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert until(lambda: record.exists() and record.stat().st_mtime_ns > stamp, 25)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def test_the_collector_learns_what_is_usual_and_goes_on_where_it_was(engine: Dockerd, tmp_path: Path) -> None:
+    folder = tmp_path / "activity"
+    with collector(engine, folder):
+        run(engine, "old", command=moves(5), host_config=WATCHED)
+        time.sleep(2)
+    record = json.loads((folder / "record.json").read_text())
+    (usual,) = found(record["entries"], name="old", source="seccomp")
+    assert usual["unusual"] is False
+
+    with collector(engine, folder, "--learn-hours=0"):
+        run(engine, "new", command=moves(5), host_config={**WATCHED, "Privileged": True})
+        time.sleep(2)
+    record = json.loads((folder / "record.json").read_text())
+    kinds = {(each["name"], each["kind"]): each["unusual"] for each in record["entries"]}
+    assert kinds["new", "started privileged"] is True
+    assert found(record["entries"], name="old", source="seccomp")[0]["count"] == usual["count"]
+    assert (folder.stat().st_mode & 0o777, (folder / "record.json").stat().st_mode & 0o777) == (0o700, 0o600)
+
+    with listening(engine, folder, seconds=2) as answer:
+        engine.docker("exec", "new", "true")
+        heard = answer()
+    assert heard["record"]["began"] == record["began"]
+    assert found(heard["entries"], kind="command run inside")[0]["unusual"] is True
+
+
+def test_the_collector_outlives_the_engine_and_a_broken_record(tmp_path: Path) -> None:
+    folder = tmp_path / "activity"
+    folder.mkdir(mode=0o700)
+    (folder / "record.json").write_text("{")
+    with Dockerd() as engine:
+        engine.ensure_image()
+        with collector(engine, folder) as process:
+            engine.stop()
+            time.sleep(1.5)
+            engine.start()
+            time.sleep(4)  # it connects anew
+            run(engine, "after", host_config={"Privileged": True})
+            time.sleep(1.5)
+            os.kill(process.pid, signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+            assert process.stderr is not None
+            assert "beginning anew" in process.stderr.read()
+    record = json.loads((folder / "record.json").read_text())
+    assert record["lost"]["engine_cuts"] >= 1
+    assert found(record["entries"], kind="started privileged")
