@@ -1,0 +1,193 @@
+"""Six attacks from a container, by how it is confined: which layer stops each, and whether anybody sees it.
+
+The table in ``docs/activity.md`` is what this file asserts.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener import lab
+from tests.e2e.conftest import Boot
+from tests.e2e.test_converge import Run, shell
+from tests.e2e.waiting import until
+
+ATTACKS = r"""
+import ctypes, errno, json, os, socket, sys, time
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def tried(result):
+    return "done" if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+def opened(act):
+    try:
+        act()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "done"
+
+attacks = {
+    "mount": lambda: tried(libc.mount(b"none", b"/mnt", b"tmpfs", 0, None)),
+    "ptrace": lambda: tried(libc.ptrace(16, int(sys.argv[1]), 0, 0)),
+    "settings": lambda: opened(lambda: os.open("/proc/sys/kernel/panic", os.O_WRONLY)),
+    "raw socket": lambda: opened(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+    "module": lambda: tried(libc.syscall(175, b"\x7fELF", 4, b"")),
+    "keys": lambda: tried(libc.syscall(250, 0, -3, 0)),
+}
+for name, attack in attacks.items():
+    print(json.dumps([name, attack()]), flush=True)
+time.sleep(2)  # so that it can be asked whose it was
+"""
+IMAGE = r"""
+set -eu
+mkdir -p /root/image/usr /root/image/mnt /root/image/tmp
+for name in bin lib lib64 sbin; do ln -sfn usr/$name /root/image/$name; done
+tar --create --directory=/root/image . | docker import - tools:test >/dev/null
+"""
+KILLING = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [{"names": ["keyctl"], "action": "SCMP_ACT_KILL_PROCESS"}],
+}
+TWIN = "--security-opt apparmor=docker-default-audited"
+OPEN = "--security-opt seccomp=unconfined"
+STRONG = (
+    "--cap-add SYS_ADMIN --cap-add SYS_PTRACE --cap-add SYS_MODULE --pid host"
+    " --security-opt systempaths=unconfined"
+)
+# Name of the container -> its options, and what becomes of each attack.
+CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
+    "stock": (
+        "",
+        {
+            "mount": "EPERM",  # seccomp
+            "ptrace": "ESRCH",  # its namespace of processes
+            "settings": "EROFS",  # the mount
+            "raw socket": "done",
+            "module": "EPERM",  # seccomp
+            "keys": "EPERM",  # seccomp
+        },
+    ),
+    "dropped": ("--cap-drop NET_RAW", {"raw socket": "EPERM"}),  # the capability
+    "no-seccomp": (OPEN, {"mount": "EACCES", "module": "EPERM", "keys": "done"}),  # AppArmor, the capability
+    "no-seccomp-audited": (f"{OPEN} {TWIN}", {"mount": "EACCES", "module": "EPERM", "keys": "done"}),
+    "strong": (STRONG, {"mount": "EACCES", "ptrace": "EACCES", "settings": "EACCES"}),  # AppArmor, all three
+    "strong-audited": (
+        f"{STRONG} {TWIN}",
+        {"mount": "EACCES", "ptrace": "EACCES", "settings": "EACCES"},
+    ),
+    "killing": ("--security-opt seccomp=/root/killing.json", {"raw socket": "done"}),
+}
+# How many listen to the kernel's audit group; the journal does too.
+LISTENERS = "awk '$2 == 9 && $4 == 1' /proc/net/netlink | wc -l"
+# Container -> what AppArmor and seccomp let us see.
+SEEN: dict[str, set[tuple[str, str]]] = {
+    "stock": set(),
+    "dropped": set(),
+    "no-seccomp": set(),  # docker-default denies without a record
+    "no-seccomp-audited": {("apparmor", "mount")},
+    "strong": {("apparmor", "ptrace")},  # what no rule allows leaves a record; what one denies does not
+    "strong-audited": {("apparmor", "mount"), ("apparmor", "ptrace"), ("apparmor", "kernel settings")},
+    "killing": {("seccomp", "kernel keys")},
+}
+
+
+@pytest.fixture(scope="module")
+def host(pristine: Boot) -> Iterator[lab.Guest]:
+    """A Docker host with an image that has the host's own tools."""
+    guest = pristine("13")
+    shell(guest, IMAGE)
+    guest.ssh("tee", "/root/attacks.py", stdin=ATTACKS)
+    guest.ssh("tee", "/root/killing.json", stdin=json.dumps(KILLING))
+    yield guest
+    guest.stop()
+
+
+def attack(guest: lab.Guest, name: str, options: str, victim: str) -> dict[str, str]:
+    """What became of each attack."""
+    command = (
+        f"docker run --name {name} {options} --volume /usr:/usr:ro --volume /root/attacks.py:/attacks.py:ro"
+        f" tools:test python3 /attacks.py {victim}"
+    )
+    output = guest.ssh("sh", "-c", command, check=False).stdout
+    return dict(json.loads(line) for line in output.splitlines())
+
+
+def record(guest: lab.Guest) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(shell(guest, "cat /var/lib/hardener/activity/record.json"))
+    return found
+
+
+def test_the_role_installs_who_listens_and_a_second_run_changes_nothing(
+    host: lab.Guest, tmp_path: Path
+) -> None:
+    nothing = Run(host, tmp_path, ("activity",)).result()
+    assert nothing["outcome"] == "unchanged"
+    wanted = {"activity_collector": True, "activity_audited_profile": True}
+    predicted = Run(host, tmp_path, ("activity",), **wanted).result("--check")
+    assert predicted["outcome"] == "would_change"
+    done = Run(host, tmp_path, ("activity",), **wanted).result()
+    assert done["outcome"] == "changed", done
+    again = Run(host, tmp_path, ("activity",), **wanted).result()
+    assert again["outcome"] == "unchanged"
+    assert "docker-default-audited (enforce)" in shell(host, "cat /sys/kernel/security/apparmor/profiles")
+    until(host, "test -e /var/lib/hardener/activity/record.json")
+    assert record(host)["deaf"] == []
+    capabilities = shell(
+        host, "grep CapEff /proc/$(systemctl show -P MainPID hardener-activity.service)/status"
+    )
+    assert int(capabilities.split()[1], 16) == 1 << 37  # CAP_AUDIT_READ
+
+
+def test_which_layer_stops_what_and_who_sees_it(host: lab.Guest, tmp_path: Path) -> None:
+    victim = shell(host, "sleep 100000 >/dev/null 2>&1 & echo $!").strip()
+    before = int(shell(host, LISTENERS))
+    report = tmp_path / "activity.json"
+    command = [sys.executable, "-m", "hardener", "activity", "-i", str(host.inventory), "--for", "100s"]
+    with subprocess.Popen([*command, "--json", str(report)], stdout=subprocess.PIPE, text=True) as listening:
+        until(host, f"test $({LISTENERS}) -gt {before}")
+        shell(host, "sleep 5")  # the engine is asked for its events next
+        became = {name: attack(host, name, options, victim) for name, (options, _) in CONTAINERS.items()}
+        output, _ = listening.communicate(timeout=300)
+    assert listening.returncode == 3, output
+    for name, (_, expected) in CONTAINERS.items():
+        assert {key: became[name].get(key) for key in expected} == expected, (name, became[name])
+    assert "keys" not in became["killing"]  # it did not live to tell
+
+    (heard,) = json.loads(report.read_text())["hosts"]
+    entries = heard["now"]["entries"]
+    for name, expected_sight in SEEN.items():
+        seen = {
+            (each["source"], each["category"])
+            for each in entries
+            if each["name"] == name and each["source"] != "docker"
+        }
+        assert seen == expected_sight, (name, entries)
+    assert {each["attributed_by"] for each in entries if each["source"] == "apparmor"} == {"process"}
+    assert not any(heard["now"]["lost"].values()), heard["now"]["lost"]
+    kinds = {(each["name"], each["kind"]) for each in entries}
+    assert ("strong", "started with SYS_MODULE") in kinds
+    assert ("killing", "ended as by a forbidden system call (exit code 159)") in kinds
+
+    # The collector has seen the same, and writes once a minute.
+    until(host, "grep -q killing /var/lib/hardener/activity/record.json")
+    seen = {
+        (each["source"], each["class"])
+        for each in record(host)["entries"]
+        if each["name"] == "strong-audited"
+    }
+    assert SEEN["strong-audited"] < seen
+
+
+def test_without_the_role_nothing_of_it_is_left(host: lab.Guest, tmp_path: Path) -> None:
+    done = Run(host, tmp_path, ("activity",)).result()
+    assert done["outcome"] == "changed", done
+    until(host, "! systemctl --quiet is-active hardener-activity.service")
+    assert shell(host, "find /usr/local/lib/hardener /etc/apparmor.d -name '*activity*.py'") == ""
