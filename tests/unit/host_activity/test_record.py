@@ -22,6 +22,7 @@ GOOD: dict[str, Any] = {
     "blind": [],
     "began": 1.0,
     "ended": 2,
+    "learning": 86400.0,
 }
 
 

@@ -106,6 +106,11 @@ def test_what_is_new_after_the_time_of_learning_is_unusual_and_stays_so() -> Non
         assert known.unusual(sighting(1400.0, kind="usual", image="other")) is None
 
 
+def test_a_baseline_of_a_stranger_is_not_gone_on_with() -> None:
+    odd = {"a": 5, "b": {"since": "x", "kinds": {}}, "c": {"since": 1, "kinds": []}, "d": {}}
+    assert Baseline(1.0, odd).data() == {}
+
+
 def test_a_quiet_image_that_was_watched_has_nothing_usual() -> None:
     baseline = Baseline(100.0)
     baseline.watch("nginx", 1000.0)

@@ -21,7 +21,7 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     ``socket`` (the engine's), ``folder`` (of the record).
     """
     past, problem = record.read(arguments.get("folder") or record.FOLDER)
-    baseline = Baseline(past.get("learning", 0), past["baseline"]) if past else None
+    baseline = Baseline(past["learning"], past["baseline"]) if past else None
     began, lost_before = time.time(), _kernel_lost()
     tally = Tally()
     watch = Watch(str(arguments["socket"]), tally, baseline)

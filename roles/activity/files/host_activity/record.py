@@ -55,15 +55,12 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
         return None, f"{path} is no JSON"
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         return None, f"{path} is no record that this version reads"
-    shapes = {
-        "entries": list,
-        "baseline": dict,
-        "lost": dict,
-        "deaf": list,
-        "blind": list,
-        "began": float,
-        "ended": float,
-    }
+    lists, objects, numbers = (
+        ("entries", "deaf", "blind"),
+        ("baseline", "lost"),
+        ("began", "ended", "learning"),
+    )
+    shapes = {**dict.fromkeys(lists, list), **dict.fromkeys(objects, dict), **dict.fromkeys(numbers, float)}
     for key, shape in shapes.items():
         value = record.get(key)
         if not isinstance(value, (int, float) if shape is float else shape) or isinstance(value, bool):

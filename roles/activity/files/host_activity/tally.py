@@ -43,6 +43,8 @@ class Baseline:
         self.learning = learning  # seconds
         self._images: dict[str, tuple[float, dict[str, float]]] = {}
         for image, known in (data or {}).items():
+            if not isinstance(known, dict):
+                continue
             since, kinds = known.get("since"), known.get("kinds")
             if isinstance(since, (int, float)) and isinstance(kinds, dict):
                 times = {str(k): float(v) for k, v in kinds.items() if isinstance(v, (int, float))}
