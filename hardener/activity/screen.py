@@ -22,6 +22,7 @@ _LOST = {
     "events": "events missing in the kernel's sequence",
     "engine_cuts": "times that the engine was not heard for a while",
     "engine_events": "events of the engine that were too many or too long",
+    "not_told": "entries that the answer had no room for",
     "no_room": "sightings for which there was no room",
 }
 

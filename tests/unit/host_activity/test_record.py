@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from host_activity import record
+from host_activity.tally import Baseline, Sighting, Tally
+from host_activity.text import NAME, shown
 
 from tests.small_disk import no_file_past
 
@@ -51,7 +53,7 @@ def test_no_record_is_no_problem(tmp_path: Path) -> None:
         (json.dumps({**GOOD, "schema": "other"}), "is no record that this version reads"),
         (json.dumps({**GOOD, "baseline": []}), "baseline is not what it should be"),
         (json.dumps({**GOOD, "began": True}), "began is not what it should be"),
-        (json.dumps({**GOOD, "x": "y" * 9_000_000}), "is larger than"),
+        (json.dumps({**GOOD, "x": "y" * 17_000_000}), "is larger than"),
     ],
 )
 def test_what_is_no_record_says_why(tmp_path: Path, content: str, reason: str) -> None:
@@ -75,3 +77,36 @@ def test_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
         record.write({**GOOD, "x": "y" * 3_000_000}, str(tmp_path))
     assert record.read(str(tmp_path)) == (GOOD, "")
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_the_fullest_record_that_strangers_can_cause_can_be_read_again(tmp_path: Path) -> None:
+    worst = "\U0001f600" * 300  # four bytes each; what cannot be printed is shorter
+    tally, baseline = Tally(), Baseline(0)
+    for number in range(2000):
+        for example in range(4):
+            one = Sighting(
+                float(number),
+                "selinux",
+                f"{number} {'x' * 190}",
+                "denied",
+                "capability",
+                "high",
+                f"{example}{worst}",
+                f"{example}{worst}",
+                f"{number:064x}",
+                shown(worst, NAME),
+                shown(f"{number}{worst}", NAME),
+                f"not attributed ({shown(worst)})",
+            )
+            tally.add(one)
+    for image in range(200):
+        for kind in range(100):
+            one = one._replace(image=shown(f"{image}{worst}", NAME), kind=f"{kind} {'x' * 190}")
+            baseline.learn(one)
+    full = {**GOOD, "entries": tally.data(baseline), "baseline": baseline.data()}
+    record.write(full, str(tmp_path))
+    assert record.read(str(tmp_path)) == (full, "")
+    assert (tmp_path / "record.json").stat().st_size < record._LARGEST
+    again = Tally()
+    again.restore(full["entries"])
+    assert again.data(baseline) == full["entries"]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from host_activity.containers import Container, Directory
 from host_activity.events import Happening, happenings, risks
+from host_activity.text import NAME, shown
 
 _ANSWER = 16 * 1024 * 1024
 _LINE = 1024 * 1024  # an event carries all labels of its container
@@ -119,7 +120,8 @@ class Engine:
             attributes = actor.get("Attributes") if isinstance(actor, dict) else None
             attributes = attributes if isinstance(attributes, dict) else {}
             container = container._replace(
-                name=str(attributes.get("name", ""))[:200], image=str(attributes.get("image", ""))[:300]
+                name=shown(str(attributes.get("name", "")), NAME),
+                image=shown(str(attributes.get("image", "")), NAME),
             )
             self._directory.put(container._replace(ended=time.time()))
         for happening in happenings(event, container):
@@ -165,8 +167,8 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
     profile = str(inspected.get("AppArmorProfile") or "")[:200]
     return Container(
         identity,
-        str(inspected.get("Name", "")).lstrip("/")[:200],
-        str(config.get("Image") or inspected.get("Image") or "")[:300],
+        shown(str(inspected.get("Name", "")).lstrip("/"), NAME),
+        shown(str(config.get("Image") or inspected.get("Image") or ""), NAME),
         profile,
         str(inspected.get("ProcessLabel") or "")[:300],
         tuple(risks(host)),

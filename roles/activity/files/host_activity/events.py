@@ -7,6 +7,7 @@ from typing import Any, Iterator, Mapping, NamedTuple
 
 from host_activity.containers import Container
 from host_activity.severity import HIGH, LOW, MEDIUM
+from host_activity.text import shown
 
 _ENDS = {
     "137": ("ended as by SIGKILL (exit code 137)", LOW),
@@ -24,7 +25,6 @@ _STRONG = frozenset(
     {"ALL", "BPF", "DAC_READ_SEARCH", "PERFMON", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO"}
 )
 _OPEN = ("apparmor=unconfined", "apparmor:unconfined", "seccomp=unconfined", "seccomp:unconfined")
-_PROGRAM = 64
 
 
 class Happening(NamedTuple):
@@ -77,4 +77,4 @@ def risks(host_config: Mapping[str, Any]) -> list[str]:
 def _program(command: str) -> str:
     """The program of a command line; its arguments may hold a password."""
     words = command.split(None, 1)
-    return posixpath.basename(words[0])[:_PROGRAM] if words else ""
+    return shown(posixpath.basename(words[0])) if words else ""

@@ -12,6 +12,7 @@ from host_activity.tally import Baseline, Tally
 from host_activity.watch import READY, STEP, Watch, summary
 
 _BEAT = 5.0
+_MAX_TOLD = 500  # entries; each is 3 KB at most
 
 
 def listen(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -41,14 +42,17 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     known = lost_before is not None and lost_after is not None
     told["lost"]["kernel"] = (lost_after or 0) - (lost_before or 0) if known else None
     if past:
-        past = {key: value for key, value in past.items() if key != "baseline"}
-    return {
-        "version": VERSION,
-        **told,
-        "entries": tally.data(baseline),
-        "record": past,
-        "record_problem": problem,
-    }
+        past = _bounded({key: value for key, value in past.items() if key != "baseline"})
+    told = _bounded({**told, "entries": tally.data(baseline)})
+    return {"version": VERSION, **told, "record": past, "record_problem": problem}
+
+
+def _bounded(told: dict[str, Any]) -> dict[str, Any]:
+    """The gravest entries, as many as an answer can carry; the others are counted."""
+    entries, lost = told["entries"], told["lost"]
+    if len(entries) <= _MAX_TOLD:
+        return told
+    return {**told, "entries": entries[:_MAX_TOLD], "lost": {**lost, "not_told": len(entries) - _MAX_TOLD}}
 
 
 def _prove_that_somebody_listens() -> None:

@@ -11,7 +11,7 @@ FOLDER = "/var/lib/hardener/activity"
 SCHEMA = "hardener/activity/1"
 
 _NAME = "record.json"
-_LARGEST = 8 * 1024 * 1024
+_LARGEST = 16 * 1024 * 1024  # twice what the tally and the baseline can fill
 
 
 def write(record: dict[str, Any], folder: str = FOLDER) -> None:
@@ -24,8 +24,8 @@ def write(record: dict[str, Any], folder: str = FOLDER) -> None:
     path, partial = os.path.join(folder, _NAME), os.path.join(folder, f".{_NAME}.part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(record, file, separators=(",", ":"))
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(record, file, ensure_ascii=False, separators=(",", ":"))
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping, NamedTuple, Tuple
 
 from host_activity.severity import RANKS
+from host_activity.text import NAME, shown
 
 _MAX_ENTRIES = 2000
 _MAX_OF_A_CONTAINER = 100
-_MAX_EXAMPLES = 5
-_MAX_IMAGES = 500
-_MAX_KINDS = 200
-_MAX_TEXT = 256
+_MAX_EXAMPLES = 3
+_MAX_IMAGES = 200
+_MAX_KINDS = 100
 
 _Key = Tuple[str, str, str, str]
 
@@ -92,8 +92,8 @@ class _Entry:
         self.count += 1
         self.first, self.last = min(self.first, sighting.at), max(self.last, sighting.at)
         for examples, text in ((self.targets, sighting.target), (self.commands, sighting.command)):
-            if text and len(examples) < _MAX_EXAMPLES and text[:_MAX_TEXT] not in examples:
-                examples.append(text[:_MAX_TEXT])
+            if text and len(examples) < _MAX_EXAMPLES and shown(text) not in examples:
+                examples.append(shown(text))
 
 
 class Tally:
@@ -180,17 +180,17 @@ class Tally:
         for each in entries:
             sighting = Sighting(
                 float(each["first"]),
-                str(each["source"]),
-                str(each["kind"]),
-                str(each["verdict"]),
-                str(each["class"]),
-                str(each["severity"]),
+                shown(str(each["source"]), NAME),
+                shown(str(each["kind"]), NAME),
+                shown(str(each["verdict"]), NAME),
+                shown(str(each["class"]), NAME),
+                shown(str(each["severity"]), NAME),
                 "",
                 "",
-                str(each["container"]),
-                str(each["name"]),
-                str(each["image"]),
-                str(each["attributed_by"]),
+                shown(str(each["container"]), NAME),
+                shown(str(each["name"]), NAME),
+                shown(str(each["image"]), NAME),
+                shown(str(each["attributed_by"]), NAME),
             )
             if sighting.severity not in RANKS or len(self._entries) >= _MAX_ENTRIES:
                 continue
@@ -198,8 +198,8 @@ class Tally:
             entry = self._entries.get((sighting.container, sighting.source, sighting.kind, sighting.verdict))
             if entry is not None:
                 entry.count, entry.last = int(each["count"]), float(each["last"])
-                entry.targets = [str(text)[:_MAX_TEXT] for text in each["targets"]][:_MAX_EXAMPLES]
-                entry.commands = [str(text)[:_MAX_TEXT] for text in each["commands"]][:_MAX_EXAMPLES]
+                entry.targets = [shown(str(text)) for text in each["targets"]][:_MAX_EXAMPLES]
+                entry.commands = [shown(str(text)) for text in each["commands"]][:_MAX_EXAMPLES]
 
 
 def _kind(sighting: Sighting) -> str:

@@ -16,6 +16,7 @@ from host_activity.netlink import AuditSocket, Gaps
 from host_activity.records import Denial, parse, serial
 from host_activity.severity import classify
 from host_activity.tally import Baseline, Sighting, Tally
+from host_activity.text import shown
 
 READY = 20.0  # seconds in which the engine is to name the containers that run
 STEP = 0.5
@@ -139,7 +140,7 @@ class Watch:
             name=container.name,
             # Nothing but its profile is known of a process that is gone and shares it with others.
             image=container.image if identity else "",
-            how=how or f"not attributed ({denial.confinement[:100] or 'no profile'})",
+            how=how or f"not attributed ({shown(denial.confinement) or 'no profile'})",
         )
 
     def _count(self, sighting: Sighting) -> None:
