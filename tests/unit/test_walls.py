@@ -24,8 +24,9 @@ PURE = (
     "reports",
     "snapshot",
     "text",
+    "trust",
 )
-ON_HOST = ("collect", "converge")
+ON_HOST = ("collect", "content_trust", "converge")
 
 
 def imports(source: str, module: str) -> Iterator[str]:
