@@ -11,6 +11,7 @@ Nothing but the record is changed. Check mode verifies nothing, since it must no
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,12 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         ).run_script(
-            source=_SOURCE, entry="main:verify", arguments=args, timeout=_TIMEOUT, task_vars=task_vars
+            source=_SOURCE,
+            entry="main:verify",
+            # YAML knows dates, JSON does not
+            arguments={**args, "policy": json.loads(json.dumps(args["policy"], default=str))},
+            timeout=_TIMEOUT,
+            task_vars=task_vars,
         )
         try:
             result = _shaped(answer.result)
