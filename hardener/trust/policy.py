@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -40,9 +40,9 @@ class _Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     prefix: Text
-    keys: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    keys: tuple[Text, ...] = ()
     need: Literal["any", "all"] = "any"
-    digests: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
+    digests: tuple[Text, ...] = ()
     nothing: Literal["true"] | None = None
 
     @field_validator("prefix")
@@ -56,17 +56,17 @@ class _Rule(BaseModel):
 
     @field_validator("digests")
     @classmethod
-    def _are_digests(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for each in value or ():
+    def _are_digests(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
             if not _DIGEST.fullmatch(each):
                 raise ValueError(f"{each[:80]!r} is no digest such as sha256:… with 64 digits")
         return value
 
     @model_validator(mode="after")
     def _asks_for_one_thing(self) -> Self:
-        if sum(way is not None for way in (self.keys, self.digests, self.nothing)) != 1:
+        if sum(map(bool, (self.keys, self.digests, self.nothing))) != 1:
             raise ValueError("must have one of keys, digests and nothing: true")
-        if "need" in self.model_fields_set and self.keys is None:
+        if "need" in self.model_fields_set and not self.keys:
             raise ValueError("need is about keys, and there are none")
         return self
 
@@ -97,8 +97,15 @@ class _Exception(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    registries: Annotated[tuple[_Rule, ...], Field(min_length=1)]
+    registries: tuple[_Rule, ...]
     exceptions: Listed[_Exception] = Field(default_factory=list)
+
+    @field_validator("registries")
+    @classmethod
+    def _names_some(cls, value: tuple[_Rule, ...]) -> tuple[_Rule, ...]:
+        if not value:
+            raise ValueError("is empty, so that no image would be trusted")
+        return value
 
 
 def read_policy(path: Path, *, today: date) -> dict[str, Any]:
@@ -165,7 +172,7 @@ def _keys(document: Document, file: _File) -> dict[str, str]:
 
 def _written(file: _File) -> Iterator[tuple[Path_, str]]:
     for index, rule in enumerate(file.registries):
-        for number, key in enumerate(rule.keys or ()):
+        for number, key in enumerate(rule.keys):
             yield ("registries", index, "keys", number), key
 
 

@@ -24,6 +24,7 @@ class FakeFleet:
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
+    verify_images: Callable[[str], dict[str, Any] | str] = lambda host: "no registry"
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -44,7 +45,12 @@ class FakeRun:
     def __init__(self, fleet: FakeFleet, playbook: str, options: Mapping[str, Any]) -> None:
         self.fleet = fleet
         self.variables = options["variables"]
-        results = {"audit": self.audit, "provision": self.provision, "rollback": self.rollback}
+        results = {
+            "audit": self.audit,
+            "provision": self.provision,
+            "rollback": self.rollback,
+            "verify_images": self.verify_images,
+        }
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
 
@@ -98,6 +104,14 @@ class FakeRun:
             data = self.fleet.rollback(host)
             state = State.FAILED if data.get("failed") else State.OK
             yield TaskResult(host, "rollback", state, data["msg"] if data.get("failed") else "", data)
+
+    def verify_images(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            found = self.fleet.verify_images(host)
+            if isinstance(found, str):
+                yield TaskResult(host, "verify_images", State.FAILED, found)
+            else:
+                yield TaskResult(host, "verify_images", State.OK, data=found)
 
 
 @pytest.fixture
