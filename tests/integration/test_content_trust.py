@@ -92,6 +92,7 @@ def test_a_loaded_image_that_claims_a_digest_is_swapped(supply: Supply) -> None:
     supply.engine.start()
     assert f"{supply.name('swap')}@{digest}" in supply.image("swap:1")["RepoDigests"]
     assert good != evil
+    assert supply.engine.create(image=supply.name("swap:1"))  # the engine has no doubts
     assert supply.verify()["swap:1"] == ("swapped-image", f"{digest[:19]}… of the registry is another image")
 
 
@@ -164,6 +165,7 @@ def test_a_registry_that_is_down_or_not_who_it_says_is_unreachable_and_no_pass(s
     try:
         status, detail = supply.verify()["there:1"]
         assert (status, "refused" in detail) == ("unreachable", True)
+        assert not supply.stock_pull("there:1")
         with pytest.raises(Unreachable, match="refused"):
             supply.pull("there:1")
     finally:
@@ -173,6 +175,7 @@ def test_a_registry_that_is_down_or_not_who_it_says_is_unreachable_and_no_pass(s
 def test_foreign_registries_are_not_asked(supply: Supply) -> None:
     """Attack 11: an image from somewhere else, and a name that only looks like ours."""
     supply.push("mine:1")
+    assert supply.stock_pull("mine:1")
     rule = {"prefix": supply.name("min"), "nothing": True}
     policy = {"registries": [rule, {"prefix": supply.name("mine/sub"), "nothing": True}], "exceptions": []}
     assert supply.verify(policy=policy)["mine:1"] == (
@@ -194,6 +197,7 @@ def test_an_old_signed_image_is_still_signed(supply: Supply) -> None:
     new = supply.push("roll:1", signed_by=supply.keys)
     supply.registry.point("roll", "1", old)
     supply.forget()
+    assert supply.stock_pull("roll:1")
     assert supply.pull("roll:1").startswith(f"{supply.name('roll')}@{old}")
     pinned = supply.policy({"prefix": supply.name("roll"), "digests": [new]})
     assert supply.verify(policy=pinned)["roll:1"][0] == "moved-tag"
@@ -272,10 +276,18 @@ def test_content_trust_of_old_clients_guards_the_client_and_nothing_else(
         refused = docker(supply.engine.host, "pull", unsigned, **trust)
         assert refused.returncode != 0
         assert "No valid trust data for unsigned" in refused.stderr
-        # by the API, and by an option, it is pulled all the same
-        assert (
-            docker(supply.engine.host, "pull", "--disable-content-trust", unsigned, **trust).returncode == 0
-        )
+        # by an option and by the API it is pulled all the same
+        around = docker(supply.engine.host, "pull", "--disable-content-trust", unsigned, **trust)
+        assert around.returncode == 0
+        supply.forget()
+        supply.engine.api("POST", f"/images/create?fromImage={supply.name('dct')}&tag=unsigned")
+        assert supply.image("dct:unsigned")
+        # a tag that was moved leads the client to what was signed
+        first = supply.image("dct:unsigned")["Id"]
+        supply.push("dct:signed")
+        supply.forget()
+        assert docker(supply.engine.host, "pull", signed, **trust).returncode == 0
+        assert supply.image("dct:signed")["Id"] == first
 
 
 @pytest.mark.parametrize("store", ["containerd"])
