@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import COLLECTOR
 from tests.integration.overlays import Overlaid
 from tests.integration.supply import Supply
+from tests.unit.roles.conftest import role_filter
+from tests.unit.snapshots import make
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -103,6 +107,26 @@ def test_the_role_installs_what_verifies_and_a_second_run_changes_nothing(
         assert machine.run("hardener-pull", supply.name("good:1")).returncode == 4
     finally:
         supply.registry.start()
+
+
+def test_systemd_has_nothing_to_say_about_the_units_and_calls_the_service_ok(tmp_path: Path) -> None:
+    documents = role_filter("content_trust", "content_trust_documents")
+    policy = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
+    (verify, _) = documents(make().raw, policy=policy, verify=True, schedule="daily", client=False, server="")
+    units = [Path(each["path"]) for each in verify["resources"] if "/systemd/" in each["path"]]
+    for each in verify["resources"]:
+        if Path(each["path"]) in units:
+            # the program is not installed here
+            text = each["content"].replace("/usr/local/sbin/hardener-verify-images", "/bin/true")
+            (tmp_path / Path(each["path"]).name).write_text(text)
+    paths = [str(tmp_path / unit.name) for unit in units]
+    done = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "hardener" in line]) == (0, [])
+    security = ["systemd-analyze", "security", "--offline=yes", "--no-pager", paths[0]]
+    said = subprocess.run(security, capture_output=True, text=True, check=False).stdout
+    exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
+    assert exposure
+    assert float(exposure[1]) < 3
 
 
 def test_the_verb_verifies_and_the_next_audit_judges_what_it_found(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ _MANAGERS = tuple(
 # As hardener/checks/images.py finds the client, by how surely they bring it.
 _CLIENTS = ("docker-ce-cli", "docker-cli", "moby-cli", "docker.io", "docker-ce", "docker", "moby-engine")
 _IGNORED_FROM = 29
+_OFF = ("", "0", "f", "F", "false", "FALSE", "False")
 _SERVER = re.compile(r"https://[A-Za-z0-9.:\[\]-]+")
 _CALENDAR = re.compile(r"[A-Za-z0-9*:.,/ ~-]+")
 
@@ -57,7 +58,8 @@ PrivateTmp=yes
 PrivateDevices=yes
 NoNewPrivileges=yes
 CapabilityBoundingSet=
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+# getaddrinfo asks the kernel for its addresses by netlink
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -69,7 +71,10 @@ ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
+ProtectProc=invisible
 SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
 """
 _TIMER = """\
 # Written by hardener.
@@ -212,6 +217,7 @@ def _client(sources: Mapping[str, Any], client: bool, server: str) -> dict[str, 
     why = "# Written by hardener: the docker command asks for signatures.\n"
     quoted = " ".join(f'"{setting}"' for setting in settings)
     return {
+        "notes": list(_switched_off(sources)),
         "costs": "the docker command refuses images without trust data from now on; running containers go on",
         "resources": [
             {"kind": "lines", "path": "/etc/environment", "lines": settings},
@@ -233,6 +239,13 @@ def _client(sources: Mapping[str, Any], client: bool, server: str) -> dict[str, 
         ],
         "activations": [{"name": "systemd-reload", "when": list(_MANAGERS)}],
     }
+
+
+def _switched_off(sources: Mapping[str, Any]) -> Iterator[str]:
+    """Where somebody else says that clients shall not ask; as the client reads the variable."""
+    for entry in sources.get("environment", {}).get("data") or ():
+        if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
+            yield f"{entry.get('file')} switches content trust off again: remove that line"
 
 
 def _version(packages: Mapping[str, Any]) -> tuple[int | None, str]:

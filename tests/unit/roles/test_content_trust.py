@@ -86,6 +86,12 @@ def test_a_server_that_is_no_address_is_refused(server: str) -> None:
     assert "content_trust_server" in found(server=server)[1]["refused"]
 
 
+def test_who_switches_it_off_again_is_told() -> None:
+    entry = {"file": "/root/.bashrc", "name": "DOCKER_CONTENT_TRUST", "value": "0"}
+    _, client = found(snapshot=make(packages={"installed": OLD}, environment=[entry]))
+    assert client["notes"] == ["/root/.bashrc switches content trust off again: remove that line"]
+
+
 def test_what_is_off_is_a_note() -> None:
     verify, client = found(verify=False, client=False)
     assert "resources" not in verify

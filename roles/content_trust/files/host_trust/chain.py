@@ -25,8 +25,8 @@ from host_trust.words import (
     Unreachable,
 )
 
-_MOST = 8  # digests and tags of an image that are looked at; manifests of a list likewise
-_MOST_MANIFESTS = 32
+_MOST = 8  # digests of an image that are looked at: one good one is enough
+_MOST_MANIFESTS = 32  # of a list
 
 
 class Verifier:
@@ -155,7 +155,7 @@ class Verifier:
         """A tag that does not lead to what was verified: put there here, or moved in the registry."""
         known = {(each.repository, each.digest) for each in map(_parsed, digests) if each}
         repositories = {repository for repository, _ in known}
-        for tag in tags[:_MOST]:
+        for tag in tags:
             image = _parsed(tag)
             if image is None:
                 continue
