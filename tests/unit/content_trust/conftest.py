@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import shutil
@@ -135,8 +136,6 @@ class Signer:
         self, fake: FakeRegistry, path: str, digest: str, *, repository: str = "", payload: Any = None
     ) -> None:
         """Have the registry hold our signature of a digest."""
-        import base64
-
         said = (
             payload
             if payload is not None
@@ -161,14 +160,67 @@ class Signer:
         layers = json.loads(before[2])["layers"] if isinstance(before, tuple) else []
         fake.holds(path, {"layers": [*layers, layer]}, tag)
 
+    def bundle(
+        self,
+        fake: FakeRegistry,
+        path: str,
+        digest: str,
+        *,
+        api: bool = False,
+        statement: dict[str, Any] | None = None,
+        signed_kind: str = "application/vnd.in-toto+json",
+        material: dict[str, Any] | None = None,
+    ) -> None:
+        """Have the registry hold our signature as a bundle, found by its API or under a tag."""
+        kind = "application/vnd.in-toto+json"
+        said = {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"digest": {"sha256": digest.partition(":")[2]}}],
+            "predicateType": "https://sigstore.dev/cosign/sign/v1",
+            "predicate": {},
+            **(statement or {}),
+        }
+        payload = json.dumps(said).encode()
+        head = f"DSSEv1 {len(signed_kind)} {signed_kind} {len(payload)} ".encode()
+        signature = self._run("dgst", "-sha256", "-sign", str(self._key), data=head + payload)
+        bundle = {
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": material or {"publicKey": {"hint": "x"}},
+            "dsseEnvelope": {
+                "payload": base64.b64encode(payload).decode(),
+                "payloadType": kind,
+                "signatures": [{"sig": base64.b64encode(signature).decode()}],
+            },
+        }
+        blob = fake.holds(path, bundle, kind="blobs")
+        child = fake.holds(path, {"layers": [{"mediaType": bundle["mediaType"], "digest": blob}]})
+        listed = json.dumps({"manifests": [{"digest": child}]}).encode()
+        place = f"referrers/{digest}" if api else f"manifests/{digest.replace(':', '-')}"
+        fake.answers[f"/v2/{path}/{place}"] = (200, {}, listed)
+
     @staticmethod
     def _run(*arguments: str, data: bytes = b"") -> bytes:
         return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True).stdout
 
 
+@pytest.fixture(scope="session")
+def key_pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Signer]]:
+    """Where keys are, and the signers that were made so far: `openssl` takes its time."""
+    return tmp_path_factory.mktemp("keys"), []
+
+
 @pytest.fixture
-def signer(tmp_path: Path) -> Callable[..., Signer]:
-    """Make a signer; its options are those of ``openssl genpkey``."""
-    folder = tmp_path / "keys"
-    folder.mkdir()
-    return lambda *options: Signer(folder, *options)
+def signer(key_pairs: tuple[Path, list[Signer]]) -> Callable[..., Signer]:
+    """Another signer each time; options are those of ``openssl genpkey``."""
+    folder, made = key_pairs
+    unused = iter(range(100))
+
+    def another(*options: str) -> Signer:
+        if options:
+            return Signer(folder, *options)
+        number = next(unused)
+        if number == len(made):
+            made.append(Signer(folder))
+        return made[number]
+
+    return another

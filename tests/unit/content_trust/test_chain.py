@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from host_trust import policy, signatures
+from host_trust import policy
 from host_trust.chain import Verifier
+from host_trust.keys import Keys
 from host_trust.words import Finding
 
 from tests.unit.content_trust.conftest import FakeRegistry, Signer
@@ -38,7 +39,7 @@ def judged(
         "RepoTags": [f"{fake.name}/{tag}" for tag in tags] or None,
         "RepoDigests": [digest if "@" in digest else f"{fake.name}/app@{digest}" for digest in digests],
     }
-    with signatures.Keys([key for each in wanted.rules for key in each.keys]) as keys:
+    with Keys([key for each in wanted.rules for key in each.keys]) as keys:
         return Verifier(wanted, fake.registries(), keys, containerd=containerd, today="2026-11-25").image(
             image
         )

@@ -6,6 +6,7 @@ from typing import Any, Iterator, Mapping
 
 from host_trust import references, signatures
 from host_trust.engine import texts
+from host_trust.keys import Keys
 from host_trust.policy import Policy, Rule
 from host_trust.registry import Registries, digest_of, parsed
 from host_trust.words import (
@@ -41,7 +42,7 @@ class Verifier:
     """
 
     def __init__(
-        self, policy: Policy, registries: Registries, keys: signatures.Keys, *, containerd: bool, today: str
+        self, policy: Policy, registries: Registries, keys: Keys, *, containerd: bool, today: str
     ) -> None:
         self._policy = policy
         self._registries = registries

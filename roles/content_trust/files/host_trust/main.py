@@ -10,8 +10,8 @@ from typing import Any, Iterable, Mapping
 from host_trust import VERSION, policy, record
 from host_trust.chain import Verifier
 from host_trust.engine import Engine, texts
+from host_trust.keys import Keys
 from host_trust.registry import Registries, Settings
-from host_trust.signatures import Keys
 from host_trust.words import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Failed, Finding, PolicyError, one_line
 
 POLICY = "/etc/hardener/trust.json"

@@ -15,9 +15,9 @@ from typing import Any, Sequence
 from host_trust import login, policy, references
 from host_trust.chain import Verifier
 from host_trust.engine import Engine
+from host_trust.keys import Keys
 from host_trust.main import POLICY, read_policy
 from host_trust.registry import USUAL, Registries, Settings, digest_of
-from host_trust.signatures import Keys
 from host_trust.words import GOOD, UNREACHABLE, Failed, NotThere, PolicyError, Tampered, Unreachable
 
 _USAGE = f"""usage: hardener-pull IMAGE...

@@ -55,12 +55,12 @@ class Registries:
 
     def __init__(self, settings: Settings = USUAL) -> None:
         self._settings = settings
-        self._known: dict[str, _Registry] = {}
+        self._known: dict[str, Registry] = {}
 
-    def at(self, name: str) -> _Registry:
+    def at(self, name: str) -> Registry:
         """The registry of this name."""
         if name not in self._known:
-            self._known[name] = _Registry(name, self._settings)
+            self._known[name] = Registry(name, self._settings)
         return self._known[name]
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Registries:
             each.close()
 
 
-class _Registry:
+class Registry:
     """One registry, as one who is logged in there, or nobody."""
 
     def __init__(self, name: str, settings: Settings) -> None:
