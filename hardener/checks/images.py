@@ -11,6 +11,7 @@ from hardener.checks.containers import Container, containers
 from hardener.checks.every import Note, Question, every
 from hardener.checks.local_images import NO_IMAGES, SOURCE, Image, images, is_registry, repository_name
 from hardener.checks.secrets import secrets_in
+from hardener.checks.trust_record import Record, last_verification
 from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot, version_tuple
@@ -84,26 +85,34 @@ def _is_root(name: str) -> bool:
 @check("image-trusted-base")
 @needs_engine
 def trusted_base(snapshot: Snapshot) -> Verdict:
-    """Every image was pulled from a registry or repository that the site approved."""
+    """Every image is what a registry or repository has that the site approved."""
     approved = policy.texts(snapshot, "registries")
     places = None if approved is None else tuple(_place(entry) for entry in approved)
+    record = last_verification(snapshot)
 
     def judge(image: Image) -> Iterator[str]:
         origins = sorted({repository_name(digest) for digest in image.digests})
-        if places is None:
+        if record and image.id in record.images:  # what the registry says, and not the engine alone
+            yield from record.images[image.id].origin()
+        elif places is None:
             yield Question(f"comes from {', '.join(origins) or 'no registry: it was built or loaded here'}")
         elif not origins:
             # A tag proves nothing: anybody may tag anything on the host.
             yield "comes from no registry: it was built or loaded here"
-        elif not any(_is_in(origin, place) for origin in origins for place in places):
+        if (
+            places is not None
+            and origins
+            and not any(_is_in(origin, place) for origin in origins for place in places)
+        ):
             yield f"comes from {', '.join(origins)}, which policy does not name"
 
     return every(
         images(snapshot),
         judge,
-        expected="every image comes from a registry or repository in hardener_policy.registries",
+        expected="every image comes from a registry or repository that policy approves",
         nobody=NO_IMAGES,
         ask="is each image's origin approved, and then named in policy",
+        evidence=record.told if record else (),
     )
 
 
@@ -165,6 +174,9 @@ def content_trust(snapshot: Snapshot) -> Verdict:
         )
     version, origin = _client_version(snapshot)
     if version >= _CONTENT_TRUST_ENDS:
+        record = last_verification(snapshot)
+        if record and record.is_current:
+            return _verified(snapshot, record, asked=False)
         return not_applicable(
             f"{origin} knows no content trust any more: verify signatures with cosign or notation instead",
             evidence=tuple(_set_in(snapshot)),
@@ -252,10 +264,18 @@ def no_secrets(snapshot: Snapshot) -> Verdict:
 @check("image-signed-artifacts-validated")
 @needs_engine
 def signed_artifacts(snapshot: Snapshot) -> Verdict:
-    """A person shows the records of verification; an engine that verifies signatures itself says by whom."""
+    """The last verification decides; what it did not see a person does, shown what the engine knows."""
+    return _verified(snapshot, last_verification(snapshot), asked=True)
+
+
+def _verified(snapshot: Snapshot, record: Record | None, *, asked: bool) -> Verdict:
+    """Every image is signed as the site's policy asks; ``asked`` as in ``Verified.signature``."""
 
     def judge(image: Image) -> Iterator[str]:
-        yield Question(f"{_signature(image)}, {', '.join(image.digests) or 'no registry digest'}")
+        if record and image.id in record.images:
+            yield from record.images[image.id].signature(asked=asked)
+        else:
+            yield Question(f"{_signature(image)}, {', '.join(image.digests) or 'no registry digest'}")
 
     return every(
         images(snapshot),
@@ -263,6 +283,7 @@ def signed_artifacts(snapshot: Snapshot) -> Verdict:
         expected="the signature of every artifact was verified before it was used",
         nobody=NO_IMAGES,
         ask="is there a record that the signature of each image was verified",
+        evidence=record.told if record else (),
     )
 
 

@@ -25,6 +25,7 @@ from hardener.cli.drift import drift
 from hardener.cli.evidence import evidence
 from hardener.cli.explain import explain
 from hardener.cli.harden import harden
+from hardener.cli.images import images
 from hardener.cli.lab import lab
 from hardener.cli.metrics import metrics
 from hardener.cli.plan import plan
@@ -128,6 +129,7 @@ for _verb in (
     drift,
     rollback,
     activity,
+    images,
     runs,
     show,
     diff,

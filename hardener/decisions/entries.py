@@ -168,11 +168,7 @@ def validate(document: Document, kind: type[_AnyFile], *, today: date, entries: 
     Raises:
         DocumentError: it is not; names every problem with its line and key.
     """
-    content = document.content if document.content is not None else {}
-    try:
-        file = kind.model_validate(content, context={"today": today, "horizon": DEFAULT_HORIZON})
-    except ValidationError as error:
-        raise document.error(_problem(each, kind) for each in error.errors()) from None
+    file = validated(document, kind, context={"today": today, "horizon": DEFAULT_HORIZON})
     first: dict[str, int] = {}
     repeated: list[tuple[Path_, str]] = []
     for index, entry in enumerate(getattr(file, entries)):
@@ -183,6 +179,24 @@ def validate(document: Document, kind: type[_AnyFile], *, today: date, entries: 
     if repeated:
         raise document.error(repeated)
     return file
+
+
+def validated(document: Document, kind: type[_AnyFile], *, context: dict[str, Any]) -> _AnyFile:
+    """A file's content as what it should be; an empty file has no keys.
+
+    Args:
+        document: the file.
+        kind: what it should be.
+        context: what its validators have to know.
+
+    Raises:
+        DocumentError: it is not; names every problem with its line and key.
+    """
+    content = document.content if document.content is not None else {}
+    try:
+        return kind.model_validate(content, context=context)
+    except ValidationError as error:
+        raise document.error(_problem(each, kind) for each in error.errors()) from None
 
 
 _MESSAGES: Mapping[str, Callable[[ErrorDetails], str]] = {

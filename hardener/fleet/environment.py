@@ -22,7 +22,7 @@ _MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the
 _MAX_FORKS = 100
 
 # What people decided lies beside the hosts it is about, as group_vars do; it names no hosts.
-_NO_INVENTORY = r"^(waivers\.ya?ml|attestations(\.ya?ml)?)$"
+_NO_INVENTORY = r"^((waivers|trust)\.ya?ml|attestations(\.ya?ml)?)$"
 
 # Variable -> where ansible.cfg says it: section and key.
 _IN_CONFIGURATION = {

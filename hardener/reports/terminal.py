@@ -13,7 +13,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hardener.model import Decisions
 from hardener.plan import Outlook
@@ -107,6 +107,20 @@ def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) 
     from hardener.reports.plan_screen import show  # noqa: PLC0415
 
     show(outlooks, console, benchmark=benchmark)
+
+
+def show_images(host: str, images: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Show which images of a host are trusted.
+
+    Args:
+        host: its name.
+        images: what the host found (``roles/content_trust/files/host_trust/main.py``).
+        console: where to.
+    """
+    from hardener.reports.trust_screen import trust_screen  # noqa: PLC0415
+
+    for part in trust_screen(host, images):
+        console.print(part)
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.dockerd import Dockerd
+from tests.integration.registries import Authority, Cosign, Registry
+from tests.integration.supply import Supply
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,23 @@ def engine(dockerd: Dockerd) -> Iterator[Dockerd]:
         dockerd.start()
     yield dockerd
     dockerd.remove_containers()
+
+
+@pytest.fixture(scope="session")
+def trust(dockerd: Dockerd) -> Iterator[tuple[Authority, Registry, Cosign, Cosign]]:
+    with (
+        Authority() as authority,
+        Registry(authority) as registry,
+        Cosign(authority) as keys,
+        Cosign(authority) as others,
+    ):
+        yield authority, registry, keys, others
+
+
+@pytest.fixture
+def supply(engine: Dockerd, trust: tuple[Authority, Registry, Cosign, Cosign]) -> Iterator[Supply]:
+    """The engine has its base image and nothing else."""
+    found = Supply(engine, *trust)
+    found.forget()
+    yield found
+    found.forget()

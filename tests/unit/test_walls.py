@@ -25,8 +25,9 @@ PURE = (
     "reports",
     "snapshot",
     "text",
+    "trust",
 )
-ON_HOST = ("activity", "collect", "converge")
+ON_HOST = ("activity", "collect", "content_trust", "converge")
 
 
 def imports(source: str, module: str) -> Iterator[str]:

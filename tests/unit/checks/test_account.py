@@ -17,7 +17,7 @@ FOR_A_PERSON: dict[str, set[Status]] = {
     "image-latest-pulled": {Status.FAIL},  # the registry knows; a tag that moved on shows here
     "image-minimal-packages": set(),
     "image-no-setuid": set(),
-    "image-signed-artifacts-validated": set(),
+    "image-signed-artifacts-validated": _BOTH,  # what the last verification did not see
     "image-verified-packages": {Status.FAIL},  # a history shows what was switched off, not what was verified
     "image-vulnerability-scan": set(),
     "swarm-autolock-rotated": set(),

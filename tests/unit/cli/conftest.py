@@ -25,6 +25,7 @@ class FakeFleet:
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
     activity: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": "nobody listens"}
+    verify_images: Callable[[str], dict[str, Any] | str] = lambda host: "no registry"
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -50,6 +51,7 @@ class FakeRun:
             "provision": self.provision,
             "rollback": lambda: self.simple("rollback", fleet.rollback),
             "activity": lambda: self.simple("activity", fleet.activity),
+            "verify_images": self.verify_images,
         }
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
@@ -104,6 +106,14 @@ class FakeRun:
             data = answer(host)
             state = State.FAILED if data.get("failed") else State.OK
             yield TaskResult(host, action, state, data["msg"] if data.get("failed") else "", data)
+
+    def verify_images(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            found = self.fleet.verify_images(host)
+            if isinstance(found, str):
+                yield TaskResult(host, "verify_images", State.FAILED, found)
+            else:
+                yield TaskResult(host, "verify_images", State.OK, data=found)
 
 
 @pytest.fixture

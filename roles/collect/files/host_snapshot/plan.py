@@ -20,6 +20,7 @@ from host_snapshot import (
     sockets,
     swarm,
     system,
+    trust,
     units,
 )
 from host_snapshot.context import Once
@@ -83,6 +84,7 @@ class Rest:
             ("environment", lambda: environment.read(redactor), _SOON),
             ("audit.persistent", audit.persistent, _SOON),
             ("hardener.runs", runs.read, _SOON),
+            ("hardener.trust", trust.read, _SOON),
             ("groups", self._groups, _SOON),
             ("users", self._users, _SOON),
         ]

@@ -1,0 +1,108 @@
+"""What the last verification of images on a host says of each; one that is too old says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hardener.checks import policy, shapes
+from hardener.checks.every import Note, Question
+from hardener.snapshot import FactUnavailable, Snapshot
+
+SOURCE = "hardener.trust"
+MAX_AGE_DAYS = 7
+# As roles/content_trust/files/host_trust/words.py has them.
+_SIGNED = ("verified", "pinned")
+_ELSEWHERE = ("not-allowed", "no-registry-digest", "swapped-image")
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found out about one image."""
+
+    status: str
+    detail: str
+
+    def origin(self) -> Iterator[str]:
+        """Whether it is what an allowed registry has; see ``every``.
+
+        Raises:
+            FactUnavailable: the registry could not be asked.
+        """
+        if self.status in _ELSEWHERE:
+            yield f"is {self.status}: {self.detail}"
+        else:
+            yield from self._undecided()
+
+    def signature(self, *, asked: bool) -> Iterator[str]:
+        """Whether it is signed as the policy asks, or pinned by it; see ``every``.
+
+        Args:
+            asked: an image of which the policy asks no signature is one that a person has to look at.
+
+        Raises:
+            FactUnavailable: the registry could not be asked.
+        """
+        if self.status == "allowed":
+            remark = f"is allowed: {self.detail}"
+            yield Question(remark) if asked else Note(remark)
+        elif self.status not in (*_SIGNED, "exempt", "unreachable"):
+            yield f"is {self.status}: {self.detail}"
+        else:
+            yield from self._undecided()
+
+    def _undecided(self) -> Iterator[str]:
+        if self.status == "unreachable":
+            raise FactUnavailable(SOURCE, self.detail)
+        if self.status == "exempt":
+            yield Note(f"is exempt {self.detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The last verification."""
+
+    verified_at: str
+    images: Mapping[str, Verified]  # by id; none where it is too old
+    is_current: bool
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """When it was, as evidence."""
+        return (
+            f"images verified at {self.verified_at}{'' if self.is_current else ', too long ago to count'}",
+        )
+
+
+def last_verification(snapshot: Snapshot) -> Record | None:
+    """The record of the last verification; None where there is none, as in snapshots of earlier versions.
+
+    Raises:
+        FactUnavailable: it cannot be read, or the policy about it is none.
+    """
+    source = snapshot.fact_or(SOURCE, None) if snapshot.has(SOURCE) else None
+    if source is None:
+        return None
+    at = shapes.text(source, "verified_at", SOURCE)
+    try:
+        passed = (_moment(snapshot.collected_at) - _moment(at)).total_seconds()
+    except ValueError:
+        raise FactUnavailable(SOURCE, f"{at[:40]!r} is no moment") from None
+    if passed < -_DAY:
+        raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: look at the clock")
+    limit = policy.limit(snapshot, "trust_max_age_days")
+    current = passed <= (MAX_AGE_DAYS if limit is None else limit) * _DAY
+    images = {
+        shapes.text(image, "id", SOURCE): Verified(
+            shapes.text(image, "status", SOURCE), shapes.text(image, "detail", SOURCE)
+        )
+        for image in (shapes.rows(source, "images", SOURCE) if current else ())
+    }
+    return Record(at, images, current)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

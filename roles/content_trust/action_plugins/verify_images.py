@@ -1,0 +1,99 @@
+"""Verify the images of a host by a policy; writes the record there that the next audit judges.
+
+    - name: Verify the images
+      verify_images:
+        policy: { registries: [{ prefix: registry.example.com, keys: ["-----BEGIN PUBLIC KEY-----…"] }] }
+        socket: /run/other.sock # the engine's, where it is not the usual one
+      register: verified # verified.images: id, names, status, detail, rule, containers
+
+Nothing but the record is changed. Check mode verifies nothing, since it must not write either.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+_ROLE = Path(__file__).resolve().parents[1]
+_SOURCE = _ROLE / "files" / "host_trust"
+_HOST_SCRIPT = _ROLE.parent / "collect" / "action_plugins"
+_TIMEOUT = 900  # seconds
+_MOST = 10_000
+_LONGEST = 500
+_TEXTS = ("id", "status", "detail", "rule")
+
+
+class ActionModule(ActionBase):
+    """The action; see the module's documentation."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"policy", "socket"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Have the host verify, and return what it found."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "policy": {"type": "dict", "required": True},
+                "socket": {"type": "str", "default": ""},
+            }
+        )
+        if self._task.check_mode:
+            return {"skipped": True, "changed": False, "msg": "not run in check mode: it writes a record"}
+        loader = self._shared_loader_obj.action_loader
+        loader.add_directory(str(_HOST_SCRIPT))
+        answer = loader.get(
+            "host_script",
+            task=self._task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        ).run_script(
+            source=_SOURCE,
+            entry="main:verify",
+            # YAML knows dates, JSON does not
+            arguments={**args, "policy": json.loads(json.dumps(args["policy"], default=str))},
+            timeout=_TIMEOUT,
+            task_vars=task_vars,
+        )
+        try:
+            result = _shaped(answer.result)
+        except (KeyError, TypeError, ValueError):
+            raise AnsibleActionFail("the host gave no record of its images") from None
+        return {"changed": False, "ansible_facts": dict(answer.facts), **result}
+
+
+def _shaped(answer: Any) -> dict[str, Any]:
+    """What we use of a record and nothing else: Ansible acts on some of what it finds in a result.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no record.
+    """
+    if len(answer["images"]) > _MOST:
+        raise ValueError("more images than any host has")
+    return {
+        "verified_at": str(answer["verified_at"])[:_LONGEST],
+        "elapsed_ms": int(answer["elapsed_ms"]),
+        "images": [_image(image) for image in answer["images"]],
+    }
+
+
+def _image(image: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: str(image[key])[:_LONGEST] for key in _TEXTS},
+        "names": [str(name)[:_LONGEST] for name in image["names"]],
+        "containers": [
+            {
+                "name": str(container["name"])[:_LONGEST],
+                "running": container["running"] is True,
+                "by_digest": container["by_digest"] is True,
+            }
+            for container in image["containers"]
+        ],
+    }

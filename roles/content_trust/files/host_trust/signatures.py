@@ -1,0 +1,51 @@
+"""Whether an image is signed as the policy asks."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Sequence
+
+from host_trust import references, statements
+from host_trust.keys import Keys
+from host_trust.registry import Registries
+from host_trust.words import UNSIGNED, UNVERIFIABLE, VERIFIED, WRONG_KEY, Finding
+
+
+def verify(
+    registries: Registries,
+    image: references.Reference,
+    digest: str,
+    *,
+    keys: Keys,
+    wanted: Sequence[str],
+    every: bool,
+) -> Finding:
+    """Whether a digest of a repository is signed by one of the wanted keys, or by all of them.
+
+    Raises:
+        Tampered, Unreachable: of the registry.
+    """
+    registry = registries.at(image.registry)
+    missing = set(wanted)
+    reasons, unreadable = [], []
+    forms = (statements.classic(registry, image, digest), statements.bundles(registry, image, digest))
+    for each in chain.from_iterable(forms):
+        if each.unreadable:
+            unreadable.append(each.unreadable)
+            continue
+        found = {key for key in wanted if key in missing and keys.signed(key, each.data, each.signature)}
+        if not found:
+            reasons.append("no key of the policy has made the signature")
+        elif each.about_other:
+            reasons.append(each.about_other)
+        else:
+            missing -= found
+            if not missing or not every:
+                return Finding(VERIFIED, "signed")
+    if len(missing) < len(wanted):
+        return Finding(WRONG_KEY, f"{len(wanted) - len(missing)} of {len(wanted)} keys have signed")
+    if reasons:
+        return Finding(WRONG_KEY, reasons[0])
+    if unreadable:
+        return Finding(UNVERIFIABLE, f"its signature cannot be verified here: {unreadable[0]}")
+    return Finding(UNSIGNED, "the registry has no signature of it")

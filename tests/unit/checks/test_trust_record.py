@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.checks.trust_record import last_verification
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit.checks.conftest import Judge
+from tests.unit.snapshots import absent, failed, image, make, only
+
+BASE, SIGNED, CONTENT = "image-trusted-base", "image-signed-artifacts-validated", "image-content-trust"
+NOW = "2026-11-25T04:00:00Z"
+NEW_CLIENT = {"packages": {"installed": only({"docker-ce-cli": "5:29.1.0-1"})}}
+
+
+def verified(*statuses: str, at: str = NOW, policy: Any = None, **others: Any) -> Snapshot:
+    """A host with an image for each status, verified at that moment."""
+    ids = [f"sha256:{number:064d}" for number in range(len(statuses))]
+    entries = [
+        {"id": identity, "status": status, "detail": "why", "rule": "", "containers": []}
+        for identity, status in zip(ids, statuses, strict=True)
+    ]
+    found = make(
+        policy=policy,
+        **{
+            "docker.images": [
+                image(f"r.example.org/{status}:1", Id=identity)
+                for identity, status in zip(ids, statuses, strict=True)
+            ],
+            "docker.containers": [],
+            "hardener.trust": {"verified_at": at, "policy": "", "images": entries},
+        },
+        **others,
+    )
+    return Snapshot({**found.raw, "collected_at": NOW})
+
+
+@pytest.mark.parametrize(
+    ("status", "base", "signed"),
+    [
+        ("verified", Status.PASS, Status.PASS),
+        ("pinned", Status.PASS, Status.PASS),
+        ("exempt", Status.PASS, Status.PASS),
+        ("allowed", Status.PASS, Status.MANUAL),
+        ("unsigned", Status.PASS, Status.FAIL),
+        ("wrong-key", Status.PASS, Status.FAIL),
+        ("unverifiable", Status.PASS, Status.FAIL),
+        ("moved-tag", Status.PASS, Status.FAIL),
+        ("swapped-image", Status.FAIL, Status.FAIL),
+        ("no-registry-digest", Status.FAIL, Status.FAIL),
+        ("not-allowed", Status.FAIL, Status.FAIL),
+        ("anything else", Status.PASS, Status.FAIL),
+    ],
+)
+def test_each_result_decides(judge: Judge, status: str, base: Status, signed: Status) -> None:
+    snapshot = verified("verified", status)
+    assert judge(BASE, snapshot).status is base
+    verdict = judge(SIGNED, snapshot)
+    assert verdict.status is signed
+    assert f"images verified at {NOW}" in verdict.evidence
+    if signed is Status.FAIL:
+        assert verdict.offenders[0].detail == f"is {status}: why"
+
+
+@pytest.mark.parametrize("slug", [BASE, SIGNED])
+def test_a_registry_that_could_not_be_asked_is_an_error_and_never_a_pass(judge: Judge, slug: str) -> None:
+    with pytest.raises(FactUnavailable, match="why"):
+        judge(slug, verified("verified", "unreachable"))
+
+
+def test_a_new_client_is_judged_by_the_record_and_not_by_the_variable(judge: Judge) -> None:
+    setting = {"file": "/etc/environment", "name": "DOCKER_CONTENT_TRUST", "value": "1"}
+    others: dict[str, Any] = {**NEW_CLIENT, "environment": [setting]}
+    assert judge(CONTENT, verified("verified", "allowed", **others)).status is Status.PASS
+    assert judge(CONTENT, verified("verified", "unsigned", **others)).status is Status.FAIL
+    old = verified("verified", at="2026-11-01T00:00:00Z", **others)
+    assert judge(CONTENT, old).status is Status.NOT_APPLICABLE
+
+
+def test_an_image_that_the_record_did_not_see_is_for_a_person(judge: Judge) -> None:
+    snapshot = verified("verified")
+    snapshot.raw["sources"]["docker.images"]["data"].append(image("new:1", Id="sha256:new"))
+    for slug in (BASE, SIGNED):
+        verdict = judge(slug, Snapshot(snapshot.raw))
+        assert verdict.status is Status.MANUAL
+        assert [offender.name for offender in verdict.offenders] == ["new:1"]
+
+
+def test_the_record_and_the_list_of_registries_must_both_hold(judge: Judge) -> None:
+    other = {"registries": ["ghcr.io"]}
+    assert judge(BASE, verified("verified", policy=other)).status is Status.FAIL
+
+
+def test_a_record_that_is_too_old_decides_nothing(judge: Judge) -> None:
+    snapshot = verified("unsigned", at="2026-11-17T04:00:00Z")
+    verdict = judge(SIGNED, snapshot)
+    assert verdict.status is Status.MANUAL
+    assert "too long ago to count" in verdict.evidence[0]
+    longer = {"trust_max_age_days": 9}
+    assert judge(SIGNED, verified("unsigned", at="2026-11-17T04:00:00Z", policy=longer)).status is Status.FAIL
+
+
+@pytest.mark.parametrize("at", ["", "yesterday", "2026-11-28T00:00:00Z"])
+def test_a_record_of_no_moment_or_of_a_later_one_is_an_error(judge: Judge, at: str) -> None:
+    with pytest.raises(FactUnavailable, match=r"hardener\.trust"):
+        judge(SIGNED, verified("verified", at=at))
+
+
+def test_without_a_record_nothing_is_decided_by_one() -> None:
+    assert last_verification(make(**{"hardener.trust": absent("nobody")})) is None
+    assert last_verification(make()) is None
+    with pytest.raises(FactUnavailable, match="is not JSON"):
+        last_verification(make(**{"hardener.trust": failed("record.json is not JSON")}))

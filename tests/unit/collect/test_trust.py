@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_snapshot import trust
+from host_snapshot.bounds import Absent, Failed
+
+CONTAINER = {"name": "web", "running": True, "by_digest": False}
+IMAGE = {"id": "sha256:1", "status": "verified", "detail": "signed", "rule": "r.example.com"}
+RECORD: dict[str, Any] = {
+    "schema": "hardener/trust/1",
+    "verified_at": "2026-11-25T04:00:00Z",
+    "policy": "ab",
+    "images": [{**IMAGE, "names": ["a"], "containers": [{**CONTAINER, "more": 1}]}],
+}
+
+
+def left(folder: Path, record: object) -> str:
+    path = folder / "record.json"
+    path.write_text(record if isinstance(record, str) else json.dumps(record))
+    return str(path)
+
+
+def test_the_record_is_read_without_what_is_not_known_here(tmp_path: Path) -> None:
+    assert trust.read(left(tmp_path, RECORD)) == {
+        "verified_at": "2026-11-25T04:00:00Z",
+        "policy": "ab",
+        "images": [{**IMAGE, "containers": [CONTAINER]}],
+    }
+
+
+def test_where_nobody_has_verified_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Absent, match="no verification"):
+        trust.read(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{",
+        "[" * 100_000,
+        [],
+        {},
+        {**RECORD, "schema": "hardener/trust/2"},
+        {**RECORD, "images": 7},
+        {**RECORD, "images": [7]},
+        {**RECORD, "images": [{}]},
+        {**RECORD, "images": [{**IMAGE, "containers": None}]},
+        {key: value for key, value in RECORD.items() if key != "verified_at"},
+    ],
+)
+def test_what_is_no_record_is_a_failure(tmp_path: Path, record: object) -> None:
+    with pytest.raises(Failed, match=r"record\.json"):
+        trust.read(left(tmp_path, record))
+
+
+def test_hostile_texts_are_one_line(tmp_path: Path) -> None:
+    record = {**RECORD, "images": [{**IMAGE, "detail": "a\n\x1b[2Jb" + "x" * 9999, "containers": []}]}
+    detail = trust.read(left(tmp_path, record))["images"][0]["detail"]
+    assert detail.isprintable()
+    assert len(detail) <= 300

@@ -1,0 +1,49 @@
+"""What comes back from a host that verified its images: a record, and nothing that Ansible would act on."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.conftest import ROLES
+
+CONTAINER = {"name": "web", "running": True, "by_digest": False}
+IMAGE = {
+    "id": "sha256:1",
+    "names": ["a:1"],
+    "status": "verified",
+    "detail": "signed",
+    "rule": "r",
+    "containers": [CONTAINER],
+}
+RECORD = {"verified_at": "2026-11-25T04:00:00Z", "elapsed_ms": 5, "images": [IMAGE]}
+
+
+def shaped(answer: Any) -> Any:
+    path = ROLES / "content_trust" / "action_plugins" / "verify_images.py"
+    spec = importlib.util.spec_from_file_location("role_verify_images", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module._shaped(answer)
+
+
+def test_a_record_comes_through() -> None:
+    assert shaped(RECORD) == RECORD
+
+
+def test_nothing_else_of_it_becomes_a_result() -> None:
+    image = {**IMAGE, "add_host": {}, "containers": [{**CONTAINER, "ansible_facts": {}}]}
+    assert shaped({**RECORD, "images": [image], "ansible_facts": {"x": 1}, "add_host": {}}) == RECORD
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, [], {}, {**RECORD, "images": 7}, {**RECORD, "images": [7]}, {**RECORD, "images": [{}] * 10_001}],
+)
+def test_what_is_no_record_is_none(answer: Any) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        shaped(answer)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.trust.policy import read_policy
+
+TODAY = date(2026, 11, 25)
+PEM = "-----BEGIN PUBLIC KEY-----\nMFkw+/=\n-----END PUBLIC KEY-----\n"
+ONE = "registries: [{prefix: r, nothing: true}]\n"
+DIGEST = "sha256:" + "a" * 64
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "trust.yml"
+    path.write_text(text)
+    (folder / "cosign.pub").write_text(PEM)
+    return path
+
+
+def test_a_policy_as_hosts_take_it(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        f"""
+registries:
+  - prefix: r.example.com
+    keys:
+      - cosign.pub
+      - |
+        {PEM.replace(chr(10), chr(10) + "        ").strip()}
+    need: all
+  - {{prefix: r.example.com/base, digests: [{DIGEST}]}}
+  - {{prefix: docker.io/library, nothing: true}}
+exceptions:
+  - image: r.example.com/old:*
+    reason: Is replaced.
+    expires: 2026-12-31
+""",
+    )
+    assert read_policy(path, today=TODAY) == {
+        "registries": [
+            {"prefix": "r.example.com", "keys": [PEM, PEM], "need": "all"},
+            {"prefix": "r.example.com/base", "digests": [DIGEST]},
+            {"prefix": "docker.io/library", "nothing": True},
+        ],
+        "exceptions": [{"image": "r.example.com/old:*", "reason": "Is replaced.", "expires": "2026-12-31"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "registries: is missing"),
+        ("registries: []", "trust.yml:1: registries: is empty"),
+        (f"{ONE}exception: []", "trust.yml:2: exception: unknown key; did you mean exceptions?"),
+        (
+            "registries:\n  - prefix: r\n",
+            "trust.yml:2: registries: must have one of keys, digests and nothing: true",
+        ),
+        ("registries:\n  - {prefix: r, nothing: true, keys: [cosign.pub]}", "must have one of"),
+        ("registries:\n  - {prefix: r, nothing: yes}", "trust.yml:2: nothing: must be 'true'"),
+        ("registries:\n  - {prefix: r, nothing: true, need: all}", "need is about keys"),
+        ("registries:\n  - {prefix: 'r:1 x', nothing: true}", "prefix: must be a registry or repository"),
+        ("registries:\n  - {prefix: r, digests: ['sha256:1']}", "digests: 'sha256:1' is no digest"),
+        ("registries:\n  - {prefix: r, keys: [none.pub]}", "keys: cannot read none.pub: No such file"),
+        ("registries:\n  - {prefix: r, keys: [trust.yml]}", "keys: trust.yml is no public key in PEM"),
+        ("registries:\n  - {prefix: r, keys: cosign.pub}", "keys: must be a list"),
+        (
+            "registries:\n  - {prefix: r, nothing: true}\n  - {prefix: r/, nothing: true}",
+            "trust.yml:3: prefix: r stands twice, first in line 2",
+        ),
+        (
+            f"{ONE}exceptions: [{{image: x, reason: y}}]",
+            "trust.yml:2: expires: is missing",
+        ),
+        (
+            f"{ONE}exceptions: [{{image: '*', reason: y, expires: 2026-12-01}}]",
+            "image: '*' is every image",
+        ),
+        (
+            f"{ONE}exceptions: [{{image: x, reason: y, expires: 2028-01-01}}]",
+            "expires: 2028-01-01 is more than 366 days from now",
+        ),
+    ],
+)
+def test_a_slip_is_told_with_its_line_and_key(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(HardenerError) as told:
+        read_policy(written(tmp_path, text), today=TODAY)
+    assert said in str(told.value)
+    assert "waivers" not in str(told.value)
+
+
+def test_an_exception_that_has_ended_is_no_error(tmp_path: Path) -> None:
+    text = f"{ONE}exceptions: [{{image: x, reason: y, expires: 2026-01-01}}]"
+    assert read_policy(written(tmp_path, text), today=TODAY)["exceptions"][0]["expires"] == "2026-01-01"
+
+
+def test_several_slips_are_counted(tmp_path: Path) -> None:
+    text = "registries:\n  - {prefix: r, nothing: x}\n  - {prefix: s, nothing: x}"
+    with pytest.raises(HardenerError, match=r"trust\.yml:2: nothing: .* \(and 1 more\)"):
+        read_policy(written(tmp_path, text), today=TODAY)
