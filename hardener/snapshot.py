@@ -123,6 +123,10 @@ class Snapshot:
             case _:
                 raise FactUnavailable(source, str(entry.get("error") or "failed"))
 
+    def has(self, source: str) -> bool:
+        """Whether a source is in this snapshot at all: those of an earlier version lack some."""
+        return source in self._sources
+
     def fact_or(self, source: str, default: Any) -> Any:
         """Data of a source, or ``default`` where the thing does not exist; a failed source still raises."""
         try:

@@ -49,6 +49,7 @@ class Scanned:
     release: str  # its number: "12"
     title: str  # its name for people
     index_date: str
+    could_not: bool  # it was to be compared, and reading it or its index failed
     checked: int
     packages: tuple[Package, ...]
     more: int  # outdated packages that the record does not name
@@ -131,6 +132,7 @@ def _scanned(raw: Mapping[str, Any]) -> Scanned:
         release=str(release.get("version") or ""),
         title=str(release.get("title") or ""),
         index_date=str(index.get("date") or ""),
+        could_not=state is State.UNKNOWN and (not release or bool(index)),
         checked=_number(raw, "checked"),
         packages=tuple(map(_package, _rows(raw, "packages"))),
         more=_number(raw, "more"),

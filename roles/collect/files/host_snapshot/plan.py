@@ -17,6 +17,7 @@ from host_snapshot import (
     packages,
     paths,
     runs,
+    scans,
     sockets,
     swarm,
     system,
@@ -83,6 +84,7 @@ class Rest:
             ("environment", lambda: environment.read(redactor), _SOON),
             ("audit.persistent", audit.persistent, _SOON),
             ("hardener.runs", runs.read, _SOON),
+            ("hardener.scan", scans.read, _SOON),
             ("groups", self._groups, _SOON),
             ("users", self._users, _SOON),
         ]
