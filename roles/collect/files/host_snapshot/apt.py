@@ -80,7 +80,7 @@ def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
     holds = set()
     for stanza in data.split(b"\n\n"):
         at = stanza.find(b"\nStatus: ")
-        want, _, state = stanza[at + 9 : stanza.find(b"\n", at + 9)].partition(b" ok ")
+        want, _, state = stanza[at + 9 :].partition(b"\n")[0].partition(b" ok ")
         if at >= 0 and state in _INSTALLED:
             name = field(stanza, b"Package")
             installed[name, field(stanza, b"Architecture")] = field(stanza, b"Version")
