@@ -46,7 +46,7 @@ def test_dpkg() -> None:
 def test_distroless_has_a_file_a_package() -> None:
     files: dict[str, bytes | Failed] = {
         "/var/lib/dpkg/status.d/base": b"Package: base-files\nVersion: 12.4\nArchitecture: amd64\n",
-        "/var/lib/dpkg/status.d/tz": b"Package: tz\nStatus: install ok installed\nVersion: 1\nArchitecture: all",
+        "/var/lib/dpkg/status.d/tz": b"Package: tz\nStatus: hold ok installed\nVersion: 1\nArchitecture: all",
         "/var/lib/dpkg/status.d/base.md5sums": b"Package: no\nVersion: 1\n",
     }
     assert take(files)["packages"] == [["base-files", "amd64", "12.4"], ["tz", "all", "1"]]
