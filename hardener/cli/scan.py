@@ -60,9 +60,10 @@ def scan(
 
     if json_file:
         require_writable(json_file)
+    images = images or bool(reports)  # a report is matched with the images that are there
     read = [report for path in reports for report in imports.load(path)]
     variables: dict[str, object] = {
-        "vulnerability_scan_images": images or bool(reports),
+        "vulnerability_scan_images": images,
         "vulnerability_scan_cves": cves,
         "vulnerability_scan_imports": read,
     }
@@ -89,6 +90,6 @@ def scan(
             raw[event.host] = event.data["scan"]
     if json_file:
         write(json_file, raw)
-    console(sys.stdout).print(table(found))
+    console(sys.stdout).print(table(found, images=images))
     whole = found.keys() >= running.outcomes.keys()
     return exit_code(found.values(), whole=whole, images=images)

@@ -19,8 +19,8 @@ _NAMED = 4
 _STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yellow", State.UNKNOWN: "yellow"}
 
 
-def table(found: Mapping[str, Scan]) -> RenderableType:
-    """Every host and image, what state it is in, and why."""
+def table(found: Mapping[str, Scan], *, images: bool) -> RenderableType:
+    """Every host and, where they were asked for, its images: what state each is in, and why."""
     from rich.table import Table
     from rich.text import Text
 
@@ -28,7 +28,7 @@ def table(found: Mapping[str, Scan]) -> RenderableType:
     for heading, right in (("host", 0), ("what", 0), ("state", 0), ("packages", 1), ("waiting", 1), ("", 0)):
         rows.add_column(heading, justify="right" if right else "left", overflow="fold")
     for host, scan in found.items():
-        for name, scanned in (("the host", scan.host), *_by_name(scan)):
+        for name, scanned in (("the host", scan.host), *(_by_name(scan) if images else ())):
             waiting = len(scanned.packages) + scanned.more
             rows.add_row(
                 Text(line(host)),
@@ -44,7 +44,8 @@ def table(found: Mapping[str, Scan]) -> RenderableType:
 
 
 def _by_name(scan: Scan) -> Iterator[tuple[str, Scanned]]:
-    yield from sorted((scan.names[identity], scanned) for identity, scanned in scan.images.items())
+    for identity in sorted(scan.images, key=scan.names.__getitem__):
+        yield scan.names[identity], scan.images[identity]
 
 
 def _detail(scanned: Scanned) -> str:

@@ -29,7 +29,8 @@ class OldRoot:
         """What the root says that it is."""
         number = _NUMBERS[self.codename]
         title = f"Debian GNU/Linux {number} ({self.codename})"
-        return f'PRETTY_NAME="{title}"\nID=debian\nVERSION_ID="{number}"\nVERSION_CODENAME={self.codename}\n'.encode()
+        names = f'ID=debian\nVERSION_ID="{number}"\nVERSION_CODENAME={self.codename}\n'
+        return f'PRETTY_NAME="{title}"\n{names}'.encode()
 
     def status(self) -> bytes:
         """dpkg's status of what apt would install without any security update."""

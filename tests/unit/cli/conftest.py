@@ -24,6 +24,7 @@ class FakeFleet:
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
+    scan: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": f"no scan of {host}"}
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -45,6 +46,7 @@ class FakeRun:
         self.fleet = fleet
         self.variables = options["variables"]
         results = {"audit": self.audit, "provision": self.provision, "rollback": self.rollback}
+        results["scan"] = self.scan
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
 
@@ -98,6 +100,13 @@ class FakeRun:
             data = self.fleet.rollback(host)
             state = State.FAILED if data.get("failed") else State.OK
             yield TaskResult(host, "rollback", state, data["msg"] if data.get("failed") else "", data)
+
+    def scan(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            data = self.fleet.scan(host)
+            state = State.FAILED if data.get("failed") else State.OK
+            reason = data["msg"] if data.get("failed") else ""
+            yield TaskResult(host, "vulnerability_scan", state, reason, {"scan": data})
 
 
 @pytest.fixture
