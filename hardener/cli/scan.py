@@ -61,7 +61,7 @@ def scan(
     if json_file:
         require_writable(json_file)
     images = images or bool(reports)  # a report is matched with the images that are there
-    read = [report for path in reports for report in imports.load(path)]
+    read = [imports.load(path) for path in reports]
     variables: dict[str, object] = {
         "vulnerability_scan_images": images,
         "vulnerability_scan_cves": cves,
@@ -90,6 +90,9 @@ def scan(
             raw[event.host] = event.data["scan"]
     if json_file:
         write(json_file, raw)
+    for path, report in zip(reports, read, strict=True):
+        if not any(report["image"] in scan.reports for scan in found.values()):
+            click.echo(f"hardener: warning: no host has the image of {line(str(path))}", err=True)
     console(sys.stdout).print(table(found, images=images))
     whole = found.keys() >= running.outcomes.keys()
     return exit_code(found.values(), whole=whole, images=images)

@@ -20,8 +20,8 @@ _LONGEST = 200
 _Report = Mapping[str, Any]
 
 
-def load(path: Path) -> list[dict[str, Any]]:
-    """The reports in a file: tool, image id, day, and findings with id, package, versions and severity.
+def load(path: Path) -> dict[str, Any]:
+    """The report in a file: tool, image id, day, and findings with id, package, versions and severity.
 
     Raises:
         HardenerError: it cannot be read, or is no report about an image that can be matched.
@@ -35,7 +35,7 @@ def load(path: Path) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise HardenerError(f"{path} is not JSON: {line(str(error))}") from error
     try:
-        return [_report(raw)]
+        return _report(raw)
     except (TypeError, KeyError, AttributeError) as error:
         raise HardenerError(f"{path} is not as its scanner writes it: {line(repr(error))}") from error
     except ValueError as error:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -39,13 +40,11 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache() -> Iterator[Path]:
     """Where indexes and packages of images are kept: apt downloads as a user that has to get there."""
-    folder = tmp_path_factory.mktemp("cache")
-    for each in (folder, *folder.parents):
-        if each.parent != each and each.owner() == "root" and str(each).startswith("/tmp/"):
-            each.chmod(0o755)
-    return folder
+    with tempfile.TemporaryDirectory(prefix="hardener-scan-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def test_json_and_imports(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) 
     out = tmp_path / "out.json"
     done = hardener("scan", "-i", "inv,", "--import", str(tmp_path / "trivy.json"), "--json", str(out))
     assert done.exit_code == 0
+    assert f"hardener: warning: no host has the image of {tmp_path}/trivy.json\n" in done.stderr
     assert json.loads(out.read_text())["web1"]["format"] == "hardener/scan/1"
     assert out.stat().st_mode & 0o777 == 0o600
     ((playbook, options),) = fleet.runs

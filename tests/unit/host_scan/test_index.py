@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from host_scan.compare import outdated
 from host_scan.index import Fix, Index, Indexes
 from host_scan.releases import Release
 from host_scan.sources import Mirror
-from host_snapshot.bounds import Failed
 
 BOOKWORM = Release("debian", "12", "bookworm", "Debian 12")
 NOW = 1_795_600_000.0  # 2026-11-25
@@ -51,7 +51,7 @@ def left(
 
 def of(folder: Path, release: Release = BOOKWORM, *, error: str = "") -> Index:
     indexes = Indexes(str(folder), {"debian": Mirror("http://m.example/debian-security", "")}, 7)
-    indexes.error = error
+    indexes.errors = [error] if error else []
     return indexes.of(release, NOW)
 
 
@@ -125,18 +125,28 @@ def test_only_newer_versions_are_outdated() -> None:
     assert outdated([["b", "all", "1~rc1"]], offers)[0]["fixed"] == "2"
 
 
+@pytest.mark.parametrize("version", ["", "²:1", ":", "1:", "~", "9" * 300, "\\xff", "a:b-c_d"])
+def test_a_version_that_an_image_made_up_ends_nothing(version: str) -> None:
+    assert len(outdated([["a", "amd64", version]], {"a": {"amd64": Fix("2", "a", 1)}})) <= 1
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What was run, instead of running it; apt's configuration has a proxy with a password, and a hook."""
     commands: list[list[str]] = []
 
-    def run(*command: str, **_: object) -> str:
-        commands.append(list(command))
-        if command[0] == "apt-config":
-            return 'Acquire::http::Proxy "http://me:pw@proxy:1";\nAPT::Update::Post-Invoke:: "rm -rf /";\n'
-        raise Failed("env: E: http://me:pw@m.example/x could not be resolved")
+    def configuration(*_: str, **__: object) -> str:
+        return 'Acquire::http::Proxy "http://me:pw@proxy:1";\nAPT::Update::Post-Invoke:: "rm -rf /";\n'
 
-    monkeypatch.setattr(module, "run", run)
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command)
+        said = b"W: something\nE: http://me:pw@m.example/dists/bookworm-security/InRelease is not signed\n"
+        return subprocess.CompletedProcess(
+            command, 100, b"", said + b"E: .../dists/other/InRelease is gone\n"
+        )
+
+    monkeypatch.setattr(module, "run", configuration)
+    monkeypatch.setattr("subprocess.run", run)
     return commands
 
 
@@ -154,9 +164,12 @@ def test_apt_is_asked_apart_from_the_host_and_tells_no_password(
     assert "Proxy" in configuration.read_text()
     assert "Post-Invoke" not in configuration.read_text()
     assert {path.stat().st_mode & 0o777 for path in (source, configuration)} == {0o600}
-    assert asked[1][-1] == "update"
-    assert "pw" not in indexes.error
-    assert indexes.error.startswith("apt-get: E: http://m.example/x")
+    assert asked[0][-1] == "update"
+    reason = indexes.of(BOOKWORM, NOW).reason
+    assert reason == "E: http://m.example/dists/bookworm-security/InRelease is not signed"
+    assert (
+        indexes.of(Release("debian", "13", "trixie", ""), NOW).reason == "there is no index of this release"
+    )
 
 
 def test_nothing_is_fetched_where_nothing_is_wanted(tmp_path: Path, asked: list[list[str]]) -> None:

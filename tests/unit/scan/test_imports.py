@@ -54,14 +54,14 @@ def written(folder: Path, document: object) -> Path:
 
 
 def test_trivy(tmp_path: Path) -> None:
-    (report,) = load(written(tmp_path, trivy()))
+    report = load(written(tmp_path, trivy()))
     assert (report["tool"], report["image"], report["created"]) == ("trivy", IMAGE, "2026-11-24T08:00:00Z")
     assert [each["fixed"] for each in report["findings"]] == ["1.36.1-r2", ""]
     assert report["findings"][0]["package"] == "busybox"
 
 
 def test_grype(tmp_path: Path) -> None:
-    (report,) = load(written(tmp_path, grype()))
+    report = load(written(tmp_path, grype()))
     assert report["tool"] == "grype"
     assert report["findings"] == [
         {"id": "CVE-2026-3", "package": "lodash", "installed": "1.0", "fixed": "2.0", "severity": "High"}
@@ -69,7 +69,7 @@ def test_grype(tmp_path: Path) -> None:
 
 
 def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
-    (report,) = load(written(tmp_path, trivy(Results=[{"Target": "a", "Class": "os-pkgs"}])))
+    report = load(written(tmp_path, trivy(Results=[{"Target": "a", "Class": "os-pkgs"}])))
     assert report["findings"] == []
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_hostile_text_is_bounded_and_visible(tmp_path: Path) -> None:
     hole = {"VulnerabilityID": "\x1b[31m", "PkgName": "x" * 10_000}
-    (report,) = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": [hole] * 3000}])))
+    report = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": [hole] * 3000}])))
     assert report["more"] == 1000
     assert "\x1b" not in report["findings"][0]["id"]
     assert len(report["findings"][0]["package"]) < 300

@@ -15,7 +15,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 RECORD = "/var/lib/hardener/scan/record.json"
 _FORMAT = "hardener/scan/1"
 _STATUS = "/var/lib/dpkg/status"
-_LARGEST = 32 * 1024 * 1024
+_LARGEST = 64 * 1024 * 1024
 
 
 def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
