@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-# A job in the background of a shell starts with SIGINT ignored, and so would all that the tests start: those
-# that interrupt a process would prove nothing.
+# A job in the background of a shell starts with SIGINT ignored, nohup ignores SIGHUP, and all that the tests
+# start would do so too: those that interrupt a process would prove nothing.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example may take is no property of the code: the machine may be busy with virtual machines.
 hypothesis.settings.register_profile("hardener", hypothesis.settings(), deadline=None)

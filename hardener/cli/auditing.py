@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hardener.assess import assess, unreachable
 from hardener.checks import all_checks
 from hardener.cli.progress import Progress
+from hardener.cli.spool import Spool
 from hardener.errors import HardenerError
 from hardener.fleet import TaskResult
 from hardener.snapshot import Snapshot
@@ -33,8 +34,8 @@ def audited(
     recorder: Recorder | None = None,
     label: str = "audit",
     plain: bool = False,
-) -> Iterator[list[Assessment]]:
-    """Audit the fleet; gives one assessment a host, in the order of the inventory.
+) -> Iterator[Iterable[Assessment]]:
+    """Audit the fleet; gives one assessment a host, in the order of the inventory, as often as they are read.
 
     They are there as soon as the last host is judged: Ansible needs a moment more to go, inside the context.
 
@@ -84,7 +85,7 @@ def _judge(
     *,
     recorder: Recorder | None,
     keep: bool,
-) -> list[Assessment]:
+) -> Spool:
     """Judge each host as soon as its snapshot is there; those that gave none are judged unreachable."""
     # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
     controls = selection.controls()
@@ -92,29 +93,30 @@ def _judge(
     import_module("hardener.cli.reporting").prepare()
     if recorder:
         recorder.begin()
-    judged: dict[str, Assessment] = {}
+    judged = Spool()
     for event in run:
         progress.show(event)
         if isinstance(event, TaskResult) and event.action == "collect" and "snapshot" in event.data:
             path = Path(event.data["snapshot"])
             try:
-                judged[event.host] = assess(
-                    Snapshot.load(path),
+                snapshot = Snapshot.load(path)
+            except HardenerError as error:
+                found = unreachable(event.host, str(error), controls, benchmark=selection.benchmark)
+            else:
+                found = assess(
+                    snapshot,
                     controls,
                     benchmark=selection.benchmark,
                     host=event.host,  # who the inventory says it is, whatever the document says
                     decisions=decisions,
                 )
-            except HardenerError as error:
-                judged[event.host] = unreachable(
-                    event.host, str(error), controls, benchmark=selection.benchmark
-                )
-            else:
                 if recorder:
                     recorder.keep(event.host, path)
+            judged.add(found)
             if not keep:
                 path.unlink()
-    return [
-        judged.get(host) or unreachable(host, outcome.reason, controls, benchmark=selection.benchmark)
-        for host, outcome in run.outcomes.items()
-    ]
+    for host, outcome in run.outcomes.items():
+        if not judged.has(host):
+            judged.add(unreachable(host, outcome.reason, controls, benchmark=selection.benchmark))
+    judged.arrange(run.outcomes)
+    return judged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from hardener.cli.auditing import audited
@@ -28,8 +28,8 @@ def change(
     *,
     recorder: Recorder,
     verb: str,
-    before: Sequence[Assessment],
-    now: Sequence[Assessment] | None = None,
+    before: Iterable[Assessment],
+    now: Iterable[Assessment] | None = None,
     started: datetime,
     decisions: Decisions | None,
     earlier: RunInfo | None = None,
@@ -73,7 +73,7 @@ def change(
     )
     tell_left(result.outlooks)
 
-    def end(found: Sequence[Assessment]) -> ExitCode:
+    def end(found: Iterable[Assessment]) -> ExitCode:
         run = run_info(selection, decisions, started=started, ansible_version=version)
         past = recorder.past(run) if files.look_back else None
         if found is before:
@@ -99,7 +99,7 @@ def change(
         return end(after)
 
 
-def record_before(recorder: Recorder, verb: str, run: RunInfo, before: Sequence[Assessment]) -> None:
+def record_before(recorder: Recorder, verb: str, run: RunInfo, before: Iterable[Assessment]) -> None:
     """Record how the hosts were before a verb changes them."""
     counts = sum((assessment.counts() for assessment in before), Counter[Status]())
     recorder.finish(f"before {verb}", run, before, exit_code(counts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -130,7 +130,7 @@ class Watch:
             code = max(ExitCode.REPAIRED, _code(left), result.exit_code, key=SEVERITY.index)
             return self._end(found, left, code)
 
-    def _audited(self, changes: Changes, when: str) -> AbstractContextManager[list[Assessment]]:
+    def _audited(self, changes: Changes, when: str) -> AbstractContextManager[Iterable[Assessment]]:
         return audited(
             self._fleet,
             self._selection,
@@ -141,10 +141,10 @@ class Watch:
             plain=self._plain,
         )
 
-    def _measure(self, found: Sequence[Assessment]) -> Drift:
+    def _measure(self, found: Iterable[Assessment]) -> Drift:
         return measure(self.before, found, self._recorder.snapshot, partial_run=self._limited)
 
-    def _end(self, found: Sequence[Assessment], moved: Drift, code: ExitCode) -> ExitCode:
+    def _end(self, found: Iterable[Assessment], moved: Drift, code: ExitCode) -> ExitCode:
         """Report what is true at the end, record it, say what has moved."""
         run = self._run()
         past = self._recorder.past(run) if self._files.look_back else None
@@ -164,7 +164,7 @@ class Watch:
         )
 
 
-def _plans(found: Sequence[Assessment], moved: Drift) -> list[Plan]:
+def _plans(found: Iterable[Assessment], moved: Drift) -> list[Plan]:
     """What to do about what has drifted, and about nothing else."""
     plans = []
     for assessment in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +88,7 @@ def provision(
         if installing:
             record_before(recorder, "provision", earlier, before)
         installed = _install(fleet, without, changes, plain=plain) if without else ExitCode.COMPLIANT
-        now: Sequence[Assessment] | None = None
+        now: Iterable[Assessment] | None = None
         if installing:
             with audited(fleet, selection, decisions, snapshots=None, recorder=recorder, plain=plain) as now:
                 pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
 from uuid import uuid4
@@ -39,8 +39,8 @@ def report(
 
 
 def report_difference(
-    before: Sequence[Assessment],
-    after: Sequence[Assessment],
+    before: Iterable[Assessment],
+    after: Iterable[Assessment],
     files: ReportFiles,
     *,
     earlier: RunInfo,

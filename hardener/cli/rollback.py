@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, verbose_option
+from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_option, verbose_option
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -23,10 +24,18 @@ _PATHS_SHOWN = 5
 @click.option("--list", "listing", is_flag=True, help="Change nothing; say which runs there were.")
 @click.option("--check", is_flag=True, help="Change nothing; say what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
+@home_option
 @verbose_option
 @click.pass_obj
 def rollback(
-    conversation: Conversation, *, hosts: FleetOptions, run: str, listing: bool, check: bool, diff: bool
+    conversation: Conversation,
+    *,
+    hosts: FleetOptions,
+    run: str,
+    listing: bool,
+    check: bool,
+    diff: bool,
+    home: Path,
 ) -> ExitCode:
     """Take back the last run of every host, or a run and all that came after it.
 
@@ -41,6 +50,7 @@ def rollback(
     """  # noqa: D301 - click reads the \b
     from hardener.cli.diffs import render
     from hardener.cli.progress import Progress, echo
+    from hardener.cli.turn import turn
     from hardener.fleet import State, TaskResult
 
     if run and listing:
@@ -48,6 +58,7 @@ def rollback(
     fleet = hosts.fleet(echo if conversation.verbose else None)
     variables: dict[str, object] = {"rollback_run": run, "rollback_list": listing}
     with (
+        turn(home, hosts, changing=not (listing or check)),
         fleet.run("rollback", variables=variables, check=check, diff=diff) as running,
         Progress("list" if listing else "rollback", last="rollback", plain=conversation.verbose) as progress,
     ):

@@ -6,6 +6,8 @@ taken from them: a mode, a key of the daemon's configuration, the names of the c
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ _Notes = dict[_Path, Any]
 _ABSENT = "absent"
 _PRESENT = "present"
 _NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # what tells the objects of a list apart
+_COUNTS = frozenset({"handle", "packets", "bytes"})
+_COUNTED = re.compile(r"^#.*\n|[ ]*\[\d+:\d+\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ def _read(slug: str, snapshot: Snapshot) -> _Notes:
 
 def _told(path: _Path, old: Any, new: Any) -> MovedFact:
     name = " ".join(path)
+    if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
+        old, new = frozenset(old.splitlines()), frozenset(new.splitlines())
     if isinstance(old, frozenset) and isinstance(new, frozenset):  # of long lists, only what differs
         return MovedFact(name, _text(old - new), _text(new - old))
     return MovedFact(name, _text(old), _text(new))
@@ -136,7 +142,7 @@ class _List(list[Any]):
     """A list that notes what is in it once it is taken; its objects are told apart by their names."""
 
     def __init__(self, value: list[Any], path: _Path, notes: _Notes) -> None:
-        self._names = [_name(each, place) for place, each in enumerate(value)]
+        self._names = [_name(each) for each in value]
         super().__init__(
             _wrap(each, (*path, name), notes) if isinstance(each, dict) else each
             for each, name in zip(value, self._names, strict=True)
@@ -163,12 +169,23 @@ def _note(value: Any) -> Any:
     """What is noted of a value: itself, and of an object that it is there."""
     if isinstance(value, _List):
         return value.members()
+    if isinstance(value, str):
+        return _uncounted(value)
     if isinstance(value, dict):
         return _PRESENT
     return _ABSENT if value is None else value
 
 
-def _name(value: Any, place: int) -> str:
+def _uncounted(value: Any) -> Any:
+    """What a packet filter says of its rules, without what it has counted and when it was asked."""
+    if isinstance(value, str):
+        return _COUNTED.sub("", value) if "\n" in value else value
+    if isinstance(value, dict):
+        return {key: _uncounted(each) for key, each in value.items() if key not in _COUNTS}
+    return [_uncounted(each) for each in value] if isinstance(value, list) else value
+
+
+def _name(value: Any) -> str:
     """What an element of a list is called."""
     if not isinstance(value, dict):
         return str(value)
@@ -177,4 +194,6 @@ def _name(value: Any, place: int) -> str:
     tags = inner.get("RepoTags")
     if isinstance(tags, list) and tags:
         found.insert(0, str(tags[0]))
-    return found[0].lstrip("/") if found else f"[{place}]"
+    if found:
+        return found[0].lstrip("/")
+    return json.dumps(_uncounted(inner), sort_keys=True)

@@ -134,14 +134,17 @@ def compare(before: Iterable[Assessment], after: Iterable[Assessment]) -> Compar
         HardenerError: the two runs judged different controls.
     """
     comparison = Comparison()
-    earlier = {assessment.host: assessment for assessment in before}
+    coming = iter(before)
+    earlier: dict[str, Assessment] = {}  # those that have come: mostly none, both runs have one order
     for assessment in after:
-        old = earlier.pop(assessment.host, None)
-        if old:
+        while assessment.host not in earlier and (old := next(coming, None)):
+            earlier[old.host] = old
+        if old := earlier.pop(assessment.host, None):
             comparison.add(old, assessment)
         else:
             comparison.not_compared.append((line(assessment.host), "was not assessed before"))
-    comparison.not_compared += ((line(host), "was not assessed afterwards") for host in earlier)
+    left = (*earlier, *(each.host for each in coming))
+    comparison.not_compared += ((line(host), "was not assessed afterwards") for host in left)
     return comparison
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hardener.evidence import Seal
+from tests.integration.auditor import typed
 from tests.integration.tsa import Authority
 from tests.unit.evidence.bundles import Desk, contents, new_key, public, repacked, run, sign
-
-TOOLS = ("sh", "tar", "gzip", "ssh-keygen", "comm", "cut", "mkdir", "sha256sum", "sort")
-BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +35,6 @@ def authority() -> Iterator[Authority]:
         yield started
 
 
-def typed(auditor: Desk) -> subprocess.CompletedProcess[str]:
-    """Type every command of the README, up to the first that fails."""
-    tools = auditor.folder / "bin"
-    tools.mkdir()
-    for name in TOOLS:
-        found = shutil.which(name)
-        assert found, f"{name} is missing"
-        (tools / name).symlink_to(found)
-    readme = contents(auditor.folder / "bundle.tar.gz")["README.md"].decode()
-    script = "set -eu\n" + "\n".join(BLOCK.findall(readme))
-    return subprocess.run(
-        [tools / "sh", "-c", script],
-        cwd=auditor.folder,
-        env={"PATH": str(tools)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def replace(auditor: Desk, **changed: bytes) -> None:
     """Change files of the bundle; their names have no dots and no folders here."""
     bundle = auditor.folder / "bundle.tar.gz"
@@ -69,7 +45,7 @@ def replace(auditor: Desk, **changed: bytes) -> None:
 
 
 def test_a_good_bundle_is_good(auditor: Desk) -> None:
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode == 0, result.stderr
     kinds, who, good, *rest = result.stdout.splitlines()
     assert (kinds, who) == ("-", "auditor@example.com")
@@ -82,14 +58,14 @@ def test_a_good_bundle_is_good(auditor: Desk) -> None:
 def test_a_time_stamp_is_no_extra_file(auditor: Desk, authority: Authority) -> None:
     (auditor.folder / "bundle.tar.gz").unlink()
     auditor.export("bundle.tar.gz", seal=Seal(key=auditor.key, tsa_url=authority.url))
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 3
 
 
 def test_a_changed_file_is_found(auditor: Desk) -> None:
     replace(auditor, README_md=contents(auditor.folder / "bundle.tar.gz")["README.md"] + b"fine\n")
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode != 0
     assert "README.md: FAILED" in result.stdout
 
@@ -98,26 +74,26 @@ def test_a_missing_file_is_found(auditor: Desk) -> None:
     files = contents(auditor.folder / "bundle.tar.gz")
     del files["runs/run-a/reports/report.csv"]
     (auditor.folder / "bundle.tar.gz").write_bytes(repacked(files))
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode != 0
     assert "runs/run-a/reports/report.csv: FAILED open or read" in result.stdout
 
 
 def test_an_extra_file_is_found(auditor: Desk) -> None:
     replace(auditor, runs__more=b"more")
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.stdout.splitlines()[-1] == "runs/more"
 
 
 def test_a_file_that_calls_itself_a_signature_is_found(auditor: Desk) -> None:
     replace(auditor, SHA256SUMS_more=b"more")
-    assert typed(auditor).stdout.splitlines()[-1] == "SHA256SUMS.more"
+    assert typed(auditor.folder).stdout.splitlines()[-1] == "SHA256SUMS.more"
 
 
 def test_another_signer_is_found(auditor: Desk) -> None:
     sums = contents(auditor.folder / "bundle.tar.gz")["SHA256SUMS"]
     replace(auditor, SHA256SUMS_sig=sign(sums, new_key(auditor.folder / "stranger")))
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode != 0
     assert "No principal matched" in result.stderr
 
@@ -125,14 +101,14 @@ def test_another_signer_is_found(auditor: Desk) -> None:
 def test_another_purpose_is_found(auditor: Desk) -> None:
     sums = contents(auditor.folder / "bundle.tar.gz")["SHA256SUMS"]
     replace(auditor, SHA256SUMS_sig=sign(sums, auditor.key, "git"))
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode != 0
     assert "namespace does not match" in result.stderr
 
 
 def test_changed_sums_are_found(auditor: Desk) -> None:
     replace(auditor, SHA256SUMS=b"")
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode != 0
     assert "FAILED" not in result.stdout
     assert "Good" not in result.stdout
@@ -140,6 +116,6 @@ def test_changed_sums_are_found(auditor: Desk) -> None:
 
 def test_an_expired_key_is_found(auditor: Desk) -> None:
     auditor.allow(f'auditor@example.com valid-before="20200101" {public(auditor.key)}')
-    result = typed(auditor)
+    result = typed(auditor.folder)
     assert result.returncode != 0
     assert "key has expired" in result.stderr

@@ -370,7 +370,7 @@ def test_an_interrupt_leaves_nothing(
     began = time.monotonic()
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert process.returncode == 130
     assert stdout == ""
     assert stderr.splitlines()[-1] == "hardener: error: interrupted"

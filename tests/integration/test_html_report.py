@@ -536,13 +536,8 @@ def test_without_a_script_the_totals_are_there(open_report: Open) -> None:
 # --- size -----------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_hosts_open_in_two_seconds(open_report: Open) -> None:
+def test_a_thousand_hosts_come_in_pages(open_report: Open) -> None:  # how fast: bench.reports
     tab = open_report(fleet(1000))
-    times = []
-    for _ in range(3):
-        tab.page.reload()
-        times.append(tab.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-    assert min(times) < 2000, times
     assert tab.page.locator("#groups .group").count() == 100
     press(tab.page, "Hosts")
     expect(tab.page.locator("#count")).to_contain_text("1,000 hosts")

@@ -147,6 +147,9 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(directory):
         ca = _Pair.read(paths["ca"], directory / "ca-key.pem")
+        if ca is None and paths["ca"].exists():
+            # A new one locks out all who have a certificate of the old one: nobody does that by accident.
+            raise ValueError("ca.pem has no key: put ca-key.pem back, or remove ca.pem to begin anew")
         if ca is None or not ca.fresh:
             ca = _authority(host)
             ca.write(paths["ca"], directory / "ca-key.pem")

@@ -10,7 +10,14 @@ from hardener.history import History
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import Hardener, audited, host
 
-_OPTIONS = {"audit": (), "drift": (), "harden": (), "repair": ("--remediate",), "check": ("--check",)}
+_OPTIONS = {
+    "audit": (),
+    "drift": (),
+    "harden": (),
+    "repair": ("--remediate",),
+    "check": ("--check",),
+    "rollback": (),
+}
 _VERBS = {"repair": "drift", "check": "harden"}
 
 
@@ -33,7 +40,9 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
     assert fleet.runs
 
 
-@pytest.mark.parametrize(("what", "waits"), [("audit", False), ("check", False), ("repair", True)])
+@pytest.mark.parametrize(
+    ("what", "waits"), [("audit", False), ("check", False), ("repair", True), ("rollback", True)]
+)
 def test_only_a_run_that_changes_waits_for_one_that_reads(
     hardener: Hardener, fleet: FakeFleet, home: Path, what: str, waits: bool
 ) -> None:

@@ -69,7 +69,7 @@ def test_program_that_fails(tmp_path: Path, text: str, why: str) -> None:
     begun = time.monotonic()
     with pytest.raises(Failed, match=why):
         run(script(tmp_path, text), timeout=0.5, limit=100_000)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 20
 
 
 def test_program_that_is_not_there() -> None:

@@ -61,7 +61,7 @@ def test_engine_that_stops_talking_half_way(tmp_path: Path, monkeypatch: pytest.
         talks.append(talks[0])
         begun = time.monotonic()
         found = json.loads(collected.entry())
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 20
     assert (found["state"], found["error"]) == ("failed", "the engine's answer: timed out")
 
 

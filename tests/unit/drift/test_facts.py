@@ -65,6 +65,32 @@ def test_of_a_list_only_what_differs_is_told() -> None:
     assert "lsm active: apparmor → landlock" in told("host-lsm-enforcing", before, after)
 
 
+def packet_filter(*rules: str, packets: int) -> Snapshot:
+    saved = [
+        "# Generated at some time",
+        "*filter",
+        f":INPUT ACCEPT [{packets}:{packets}]",
+        *rules,
+        "COMMIT",
+        "",
+    ]
+    counter = {"counter": {"packets": packets, "bytes": packets}}
+    nft = [
+        {"rule": {"chain": "INPUT", "handle": place, "expr": [counter, rule]}}
+        for place, rule in enumerate(rules, packets)
+    ]
+    return make(firewall={"iptables": {"ipv4": "\n".join(saved)}, "nft": nft, "errors": {}, "flushing": []})
+
+
+def test_of_a_packet_filter_the_rules_are_told_and_not_what_it_has_counted() -> None:
+    slug, rule = "host-firewall-input-ipv4", "-A INPUT -j DROP"
+    assert told(slug, packet_filter(rule, packets=1), packet_filter(rule, packets=7)) == []
+    assert told(slug, packet_filter(rule, packets=1), packet_filter(packets=7)) == [
+        f"firewall iptables ipv4: {rule} → -",
+        'firewall nft: {"rule": {"chain": "INPUT", "expr": [{"counter": {}}, "-A INPUT -j DROP"]}} → -',
+    ]
+
+
 def test_a_source_that_failed_or_is_gone() -> None:
     before, after = make(), make(**{"docker.info": failed("connection refused")})
     assert told("daemon-live-restore", before, after) == [

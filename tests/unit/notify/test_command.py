@@ -72,7 +72,7 @@ def test_what_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
 def test_what_it_leaves_in_the_background_holds_nobody_up() -> None:
     begun = time.monotonic()
     Command(python("import subprocess; subprocess.Popen(['sleep', '20'])")).send(MESSAGE)
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 20
 
 
 def test_only_the_program_is_named() -> None:

@@ -124,7 +124,7 @@ def test_a_server_that_drips_is_left_alone() -> None:
     with listening(b"HTTP/1.1 200 OK\r\n" + b"x" * 1000, pause=0.2) as port:
         with pytest.raises(NotDelivered, match=r"^no answer within 1 s$"):
             Webhook(f"http://127.0.0.1:{port}/", timeout=1).send(MESSAGE)
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,13 @@ def test_a_host_that_one_run_lacks_is_named() -> None:
     assert result.hosts == 1
 
 
+def test_two_runs_need_not_have_one_order() -> None:
+    before = [host("a", F), host("b", P), host("c", M)]
+    for after in (["c", "a", "b"], ["b", "c", "d", "a"]):
+        result = compare(iter(before), [host(name, P) for name in after])
+        assert (result.hosts, result.outcomes[Outcome.FIXED], result.outcomes[Outcome.SAME]) == (3, 1, 1)
+
+
 def test_different_controls_are_not_compared() -> None:
     with pytest.raises(HardenerError, match="cannot compare a: the two assessments hold different controls"):
         compare([host("a", F)], [host("a", F, P)])

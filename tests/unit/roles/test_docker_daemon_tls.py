@@ -259,9 +259,14 @@ def test_in_its_last_month_a_certificate_is_made_anew(
     assert certify(tmp_path).new == ("server", "client")
 
 
-def test_a_lost_authority_makes_all_of_it_anew(tmp_path: Path) -> None:
+def test_an_authority_that_lost_its_key_is_not_replaced_behind_its_clients_backs(tmp_path: Path) -> None:
     certify(tmp_path)
     (tmp_path / "ca-key.pem").unlink()
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"put ca-key\.pem back, or remove ca\.pem to begin anew"):
+        certify(tmp_path)
+    assert contents(tmp_path) == before
+    (tmp_path / "ca.pem").unlink()
     assert certify(tmp_path).new == ("authority", "server", "client")
 
 
