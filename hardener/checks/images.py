@@ -144,25 +144,6 @@ def minimal_packages(snapshot: Snapshot) -> Verdict:
     )
 
 
-@check("image-vulnerability-scan")
-@needs_engine
-def vulnerability_scan(snapshot: Snapshot) -> Verdict:
-    """A person compares scan reports with the images that are here: the facts say which and how old."""
-    used = {container.inspect.get("Image") for container in containers(snapshot)}
-
-    def judge(image: Image) -> Iterator[str]:
-        use = "in use" if image.id in used else "unused"
-        yield Question(f"{use}, built {image.created}, {image.id or 'no id'}")
-
-    return every(
-        sorted(images(snapshot), key=lambda image: image.created),
-        judge,
-        expected="every image was scanned lately and rebuilt for what the scan found",
-        nobody=NO_IMAGES,
-        ask="is there a recent scan report of each image's id without open findings",
-    )
-
-
 @check("image-content-trust")
 @needs_engine
 def content_trust(snapshot: Snapshot) -> Verdict:

@@ -8,10 +8,10 @@ published when this file was written. What the data below cannot know is left to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from hardener.checks import check
+from hardener.checks.distributions import DISTRIBUTIONS
 from hardener.checks.updates import pending
 from hardener.checks.verdicts import failed, manual, needs_engine, passed
 from hardener.model import Offender, Verdict
@@ -31,20 +31,6 @@ PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
     "containerd": {(1, 7): (1, 7, 29), (2, 0): (2, 0, 7), (2, 1): (2, 1, 5)},
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """Until when a distribution's release gets security updates, from its own team and then from another."""
-
-    regular: date
-    extended: date
-
-
-DISTRIBUTIONS: Mapping[tuple[str, str], Support] = {
-    ("debian", "11"): Support(date(2024, 8, 14), date(2026, 8, 31)),
-    ("debian", "12"): Support(date(2026, 6, 10), date(2028, 6, 30)),
-    ("debian", "13"): Support(date(2028, 8, 9), date(2030, 6, 30)),
-}
 
 UPSTREAM_PACKAGES = ("docker-ce",)
 DISTRIBUTION_PACKAGES = ("docker.io", "moby-engine", "docker")

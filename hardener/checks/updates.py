@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from hardener.checks import check
+from hardener.checks.scans import LastScan, last_scan
 from hardener.checks.verdicts import count, failed, listed, manual, passed
 from hardener.model import Offender, Verdict
+from hardener.scan.record import State
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
 MAX_INDEX_AGE_DAYS = 7
@@ -48,6 +50,8 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
         )
         for update in packages.get("pending_security") or ()
     ]
+    last = last_scan(snapshot)
+    offenders += _found_by_scan(last, {offender.name for offender in offenders})
     names = listed([offender.name for offender in offenders])
     found = [f"{count(len(offenders), 'security update')} pending: {names}"] if offenders else []
     if packages.get("reboot_required"):
@@ -58,11 +62,39 @@ def updates_pending(snapshot: Snapshot) -> Verdict:
     if newest and running != newest:
         offenders.append(Offender("kernel", str(newest), f"installed, {running} runs"))
         found.append(f"kernel {newest} waits for a reboot")
+    if waiting := _to_be_restarted(last):
+        offenders += waiting
+        found.append(f"{count(len(waiting), 'process', 'processes')} run what an update has replaced")
     if offenders:
         return failed(expected, ", ".join(found), offenders=offenders)
+    if last and last.host and last.host.state is State.CLEAN:
+        scanned = f"scanned at {last.host.scanned_at} by the index of {last.host.index_date}"
+        return passed(expected, "no security update waits", evidence=[scanned])
     pending(snapshot)  # an index too old to know of updates cannot say that none waits
     age = f"index refreshed {packages.get('index_age_s', 0) // 3600} hours before"
     return passed(expected, "no security update waits", evidence=[age])
+
+
+def _found_by_scan(last: LastScan | None, known: Container[str]) -> list[Offender]:
+    """What a scan found by its own index, which may be newer than the host's."""
+    if last is None or last.host is None:
+        return []
+    return [
+        Offender("package", each.name, f"{each.installed} installed, {each.fixed} available")
+        for each in last.host.packages
+        if each.name not in known
+    ]
+
+
+def _to_be_restarted(last: LastScan | None) -> list[Offender]:
+    """Processes that ran replaced files when they were looked for, and still run."""
+    if last is None or not last.is_current(last.scan.host.scanned_at):
+        return []
+    return [
+        Offender("process", f"{each.unit or each.name} ({each.pid})", f"runs the replaced {each.files[0]}")
+        for each in last.scan.restarts
+        if each.files
+    ]
 
 
 @check("host-updates-automatic")

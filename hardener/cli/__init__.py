@@ -33,6 +33,7 @@ from hardener.cli.provision import provision
 from hardener.cli.report import report
 from hardener.cli.rollback import rollback
 from hardener.cli.runs import runs
+from hardener.cli.scan import scan
 from hardener.cli.schedule import schedule
 from hardener.cli.show import show
 from hardener.cli.trend import trend
@@ -136,6 +137,7 @@ for _verb in (
     trend,
     report,
     evidence,
+    scan,
     baseline,
     schedule,
     metrics,

@@ -8,6 +8,7 @@ From a task:
         entry: main:probe             # module:function in it; gets the arguments, returns JSON data
         arguments: {path: /etc}
         read_only: true               # changes nothing: runs in check mode too
+        collector: true               # `host_snapshot` goes along, to be imported from
       register: probe                 # probe.result is what the function returned
 
 From another action plugin, which then need not pass large results through the task result:
@@ -39,6 +40,7 @@ import re
 import secrets
 import shlex
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +48,9 @@ from ansible import constants as C  # noqa: N812 - the name everybody uses for i
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-_BOOTSTRAP = Path(__file__).parents[1] / "files" / "host_script" / "bootstrap.py"
+_FILES = Path(__file__).parents[1] / "files"
+_BOOTSTRAP = _FILES / "host_script" / "bootstrap.py"
+_COLLECTOR = _FILES / "host_snapshot"
 
 # Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
 _LOADER = (
@@ -75,7 +79,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset({"source", "entry", "arguments", "read_only", "timeout"})
+    _VALID_ARGS = frozenset({"source", "entry", "arguments", "collector", "read_only", "timeout"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the script that the task names."""
@@ -85,6 +89,7 @@ class ActionModule(ActionBase):
                 "source": {"type": "str", "required": True},
                 "entry": {"type": "str", "default": "main:main"},
                 "arguments": {"type": "dict", "default": {}},
+                "collector": {"type": "bool", "default": False},
                 "read_only": {"type": "bool", "default": False},
                 "timeout": {"type": "int", "default": 0},
             }
@@ -96,6 +101,7 @@ class ActionModule(ActionBase):
             entry=args["entry"],
             arguments=args["arguments"],
             timeout=args["timeout"],
+            collector=args["collector"],
             task_vars=task_vars,
         )
         changed = not args["read_only"]
@@ -116,6 +122,7 @@ class ActionModule(ActionBase):
         arguments: dict[str, Any],
         task_vars: dict[str, Any] | None,
         timeout: int = 0,
+        collector: bool = False,
     ) -> Answer:
         """Deliver a package folder to the host, call one function of it, return what it returned.
 
@@ -126,12 +133,20 @@ class ActionModule(ActionBase):
             arguments: JSON data.
             task_vars: the task's variables.
             timeout: seconds after which the script is killed on the host; 0 for never.
+            collector: whether the collector's package goes along.
 
         Raises:
             AnsibleActionFail: there is no usable Python on the host, or the script failed.
         """
         marker = f"host-script-{secrets.token_hex(8)}"
-        payload = bundle(source=source, entry=entry, arguments=arguments, marker=marker, timeout=timeout)
+        payload = bundle(
+            source=source,
+            entry=entry,
+            arguments=arguments,
+            marker=marker,
+            timeout=timeout,
+            beside=(_COLLECTOR,) if collector else (),
+        )
         interpreters, discovering = self._interpreters(task_vars or {})
         outcome = self._execute(self._command(interpreters), payload)
         head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
@@ -230,20 +245,29 @@ class ActionModule(ActionBase):
         raise AnsibleActionFail(reason)
 
 
-def bundle(*, source: Path, entry: str, arguments: dict[str, Any], marker: str, timeout: int = 0) -> bytes:
+def bundle(
+    *,
+    source: Path,
+    entry: str,
+    arguments: dict[str, Any],
+    marker: str,
+    timeout: int = 0,
+    beside: Sequence[Path] = (),
+) -> bytes:
     """The script for the host: bootstrap, sources and arguments, compressed, as base64.
 
     Raises:
-        AnsibleActionFail: ``source`` is no package folder.
+        AnsibleActionFail: ``source``, or a folder beside it, is no package folder.
     """
-    if not (source / "__init__.py").is_file():
-        raise AnsibleActionFail(f"{source} is not a package folder: it has no __init__.py")
     sources = {}
-    for path in sorted(source.rglob("*.py")):
-        parts = [source.name, *path.relative_to(source).with_suffix("").parts]
-        is_package = parts[-1] == "__init__"
-        name = ".".join(parts[:-1] if is_package else parts)
-        sources[name] = [is_package, path.read_text(encoding="utf-8")]
+    for folder in (source, *beside):
+        if not (folder / "__init__.py").is_file():
+            raise AnsibleActionFail(f"{folder} is not a package folder: it has no __init__.py")
+        for path in sorted(folder.rglob("*.py")):
+            parts = [folder.name, *path.relative_to(folder).with_suffix("").parts]
+            is_package = parts[-1] == "__init__"
+            name = ".".join(parts[:-1] if is_package else parts)
+            sources[name] = [is_package, path.read_text(encoding="utf-8")]
     request = {
         "sources": sources,
         "entry": f"{source.name}.{entry}",

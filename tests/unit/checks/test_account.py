@@ -19,7 +19,6 @@ FOR_A_PERSON: dict[str, set[Status]] = {
     "image-no-setuid": set(),
     "image-signed-artifacts-validated": _BOTH,  # what the last verification did not see
     "image-verified-packages": {Status.FAIL},  # a history shows what was switched off, not what was verified
-    "image-vulnerability-scan": set(),
     "swarm-autolock-rotated": set(),
     "swarm-ca-rotated": set(),
 }

@@ -212,7 +212,6 @@ class TestTrustedBase:
     ("slug", "fact"),
     [
         ("image-minimal-packages", "2 MB, 3 build steps"),
-        ("image-vulnerability-scan", "unused, built 2026-11-25, sha256:67df816ec"),
         (
             "image-signed-artifacts-validated",
             "no signature seen by the engine, registry.example.org/web@sha256:bbb",

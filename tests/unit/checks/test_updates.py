@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from hardener.model import Status
-from hardener.snapshot import FactUnavailable
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit import scans
 from tests.unit.checks.conftest import Judge
 from tests.unit.snapshots import absent, failed, make, no_engine
 
@@ -62,6 +63,50 @@ def test_an_index_that_cannot_know_is_no_verdict(judge: Judge, packages: Any) ->
 def test_packages_that_cannot_be_read_are_no_verdict(judge: Judge, slug: str, packages: Any) -> None:
     with pytest.raises(FactUnavailable):
         judge(slug, make(packages=packages))
+
+
+class TestScan:
+    def scanned(
+        self, *waiting: Any, changed: bool = False, packages: Any = None, restarts: Any = (), **found: Any
+    ) -> Snapshot:
+        """A host whose own index is too old to know, after a scan by another."""
+        record = scans.record(host=scans.result(*waiting, **found))
+        record["host"]["restarts"] = list(restarts)
+        source = {"hardener.scan": {"record": record, "packages_changed": changed}}
+        snapshot = make(packages=packages or {"index_age_s": None}, **source)
+        return Snapshot({**snapshot.raw, "collected_at": scans.NOW})
+
+    def test_its_index_knows_what_the_hosts_own_cannot(self, judge: Judge) -> None:
+        verdict = judge("host-updates-pending", self.scanned())
+        assert verdict.status is Status.PASS
+        assert any("2026-11-24" in fact for fact in verdict.evidence)
+
+    @pytest.mark.parametrize("own", [None, {"pending_security": [OPENSSL]}])
+    def test_what_it_found_waits_and_is_named_once(self, judge: Judge, own: Any) -> None:
+        verdict = judge("host-updates-pending", self.scanned(scans.OPENSSL, packages=own))
+        assert [offender.name for offender in verdict.offenders] == ["openssl"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"changed": True},
+            {"scanned_at": "2026-11-01T00:00:00Z"},
+            {"state": "unknown", "reason": "no index"},
+        ],
+    )
+    def test_what_it_cannot_know_is_no_pass(self, judge: Judge, change: Any) -> None:
+        with pytest.raises(FactUnavailable):
+            judge("host-updates-pending", self.scanned(**change))
+
+    def test_a_package_that_was_installed_since_does_not_wait(self, judge: Judge) -> None:
+        snapshot = self.scanned(scans.OPENSSL, changed=True, packages={"index_age_s": 60})
+        assert judge("host-updates-pending", snapshot).status is Status.PASS
+
+    def test_a_process_that_runs_what_was_replaced(self, judge: Judge) -> None:
+        restart = {"pid": 7, "began": 1, "name": "sshd", "unit": "ssh.service", "files": ["/usr/lib/libz.so"]}
+        verdict = judge("host-updates-pending", self.scanned(restarts=[restart]))
+        assert [offender.name for offender in verdict.offenders] == ["ssh.service (7)"]
+        assert "replaced /usr/lib/libz.so" in verdict.offenders[0].detail
 
 
 def test_unattended_upgrades_passes(judge: Judge) -> None:

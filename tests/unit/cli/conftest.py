@@ -26,6 +26,7 @@ class FakeFleet:
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
     activity: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": "nobody listens"}
     verify_images: Callable[[str], dict[str, Any] | str] = lambda host: "no registry"
+    scan: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": f"no scan of {host}"}
     error: BaseException | None = None
     options: dict[str, Any] = field(default_factory=dict)
     runs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -52,6 +53,7 @@ class FakeRun:
             "rollback": lambda: self.simple("rollback", fleet.rollback),
             "activity": lambda: self.simple("activity", fleet.activity),
             "verify_images": self.verify_images,
+            "scan": self.scan,
         }
         self.results = results.get(playbook, self.harden)
         self.outcomes: dict[str, Outcome] = {}
@@ -114,6 +116,13 @@ class FakeRun:
                 yield TaskResult(host, "verify_images", State.FAILED, found)
             else:
                 yield TaskResult(host, "verify_images", State.OK, data=found)
+
+    def scan(self) -> Iterator[TaskResult]:
+        for host in self.fleet.snapshots:
+            data = self.fleet.scan(host)
+            state = State.FAILED if data.get("failed") else State.OK
+            reason = data["msg"] if data.get("failed") else ""
+            yield TaskResult(host, "vulnerability_scan", state, reason, {"scan": data})
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_large_index_is_read_in_pieces_of_whole_stanzas(tmp_path: Path) -> None:
     stanza = "Package: p{}\nVersion: 2\nArchitecture: all\nDescription: " + "x" * 500 + "\n\n"
     path.write_text("".join(stanza.format(number) for number in range(6000)))
     installed = {(f"p{number}", "all"): "1" for number in range(6000)}
-    pieces = list(apt._pieces(str(path)))
+    pieces = list(apt.pieces(str(path)))
     assert len(pieces) > 2
     assert sum(len(list(apt.candidates(piece, installed))) for piece in pieces) == 6000
 

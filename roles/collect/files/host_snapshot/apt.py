@@ -40,8 +40,7 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
     indexes = security_indexes(LISTS)
     pending: dict[tuple[str, str], dict[str, Any]] = {}
     for index in indexes:
-        pieces = (piece for path in index["packages"] for piece in _pieces(path))
-        for piece in pieces:
+        for piece in (piece for path in index["packages"] for piece in pieces(path)):
             for name, arch, version in candidates(piece, installed):
                 better = pending.get((name, arch), {}).get("candidate", installed[name, arch])
                 if newer(version, better):
@@ -81,16 +80,16 @@ def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
     holds = set()
     for stanza in data.split(b"\n\n"):
         at = stanza.find(b"\nStatus: ")
-        want, _, state = stanza[at + 9 : stanza.find(b"\n", at + 9)].partition(b" ok ")
+        want, _, state = stanza[at + 9 :].partition(b"\n")[0].partition(b" ok ")
         if at >= 0 and state in _INSTALLED:
-            name = _field(stanza, b"Package")
-            installed[name, _field(stanza, b"Architecture")] = _field(stanza, b"Version")
+            name = field(stanza, b"Package")
+            installed[name, field(stanza, b"Architecture")] = field(stanza, b"Version")
             if want == b"hold":
                 holds.add(name)
     return installed, holds
 
 
-def _field(stanza: bytes, name: bytes) -> str:
+def field(stanza: bytes, name: bytes) -> str:
     """Value of a one-line field."""
     mark = name + b": "
     begin = 0 if stanza.startswith(mark) else stanza.find(b"\n" + mark) + 1
@@ -115,7 +114,7 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
         following = text.find(mark, begin)
         if text[begin : text.find(b"\n", begin)] in wanted:
             stanza = text[position + 1 : following if following >= 0 else len(text)]
-            name, arch, version = (_field(stanza, key) for key in (b"Package", b"Architecture", b"Version"))
+            name, arch, version = (field(stanza, key) for key in (b"Package", b"Architecture", b"Version"))
             if version and (name, arch) in installed and newer(version, installed[name, arch]):
                 yield name, arch, version
         position = following
@@ -150,8 +149,8 @@ def security_indexes(folder: str) -> list[dict[str, Any]]:
         found.append(
             {
                 "origin": " ".join(origin).strip(),
-                "date": _timestamp(release.get("Date", "")),
-                "valid_until": _timestamp(release.get("Valid-Until", "")),
+                "date": timestamp(release.get("Date", "")),
+                "valid_until": timestamp(release.get("Valid-Until", "")),
                 "mtime": os.stat(f"{folder}/{name}").st_mtime,
                 "packages": lists,
             }
@@ -169,7 +168,7 @@ def parse_release(data: bytes) -> dict[str, str]:
     return fields
 
 
-def _timestamp(text: str) -> str | None:
+def timestamp(text: str) -> str | None:
     """A date as Release files write it, in RFC 3339; None where it is none."""
     months = _MONTHS.split()
     fields = text.split()
@@ -178,7 +177,7 @@ def _timestamp(text: str) -> str | None:
     return f"{fields[3]}-{months.index(fields[2]) + 1:02d}-{fields[1]:0>2}T{fields[4]}Z"
 
 
-def _pieces(path: str) -> Iterator[bytes]:
+def pieces(path: str) -> Iterator[bytes]:
     """A package list in pieces of whole stanzas; apt may keep it compressed."""
     if not path.endswith("_Packages"):
         yield run_bytes("/usr/lib/apt/apt-helper", "cat-file", path, limit=_MAX_INDEX)

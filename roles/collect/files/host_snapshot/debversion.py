@@ -20,7 +20,7 @@ def sort_key(version: str) -> tuple[int, list[object], list[object]]:
     upstream, dash, revision = rest.rpartition("-")
     if not dash:
         upstream, revision = rest, ""
-    return int(epoch) if epoch.isdigit() else 0, _part(upstream), _part(revision)
+    return int(epoch) if epoch.isdecimal() else 0, _part(upstream), _part(revision)
 
 
 def _part(text: str) -> list[object]:

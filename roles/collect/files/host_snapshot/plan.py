@@ -17,6 +17,7 @@ from host_snapshot import (
     packages,
     paths,
     runs,
+    scans,
     sockets,
     swarm,
     system,
@@ -85,6 +86,7 @@ class Rest:
             ("audit.persistent", audit.persistent, _SOON),
             ("hardener.runs", runs.read, _SOON),
             ("hardener.trust", trust.read, _SOON),
+            ("hardener.scan", scans.read, _SOON),
             ("groups", self._groups, _SOON),
             ("users", self._users, _SOON),
         ]

@@ -1,0 +1,197 @@
+"""What the last scan on a host says of its images, and of itself; a scan that is too old says nothing.
+
+What a scan cannot know is left to a person, or is an error; no image passes by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from hardener.checks import check, policy
+from hardener.checks.containers import containers
+from hardener.checks.distributions import ended
+from hardener.checks.every import Note, Question, every
+from hardener.checks.local_images import NO_IMAGES, Image, images
+from hardener.checks.verdicts import count, needs_engine
+from hardener.model import Verdict
+from hardener.scan.record import BadRecord, Package, Report, Scan, Scanned, State, parse
+from hardener.snapshot import FactUnavailable, Snapshot
+
+SOURCE = "hardener.scan"
+MAX_AGE_DAYS = 7
+_NAMED = 3
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class LastScan:
+    """A host's record, as it is to be taken on the day of the snapshot."""
+
+    scan: Scan
+    now: datetime
+    oldest: int  # days
+    packages_changed: bool  # on the host, since
+
+    def age(self, moment: str) -> int:
+        """Days since a moment of the record.
+
+        Raises:
+            FactUnavailable: it is none, or has not come yet.
+        """
+        try:
+            passed = (self.now - datetime.fromisoformat(moment)).total_seconds()
+        except (ValueError, TypeError):
+            raise FactUnavailable(SOURCE, f"{moment[:40]!r} is no moment") from None
+        if passed < -_DAY:
+            raise FactUnavailable(SOURCE, f"it is of {moment}, later than the snapshot: look at the clock")
+        return int(passed // _DAY)
+
+    def is_current(self, moment: str) -> bool:
+        """Whether what was found then still counts."""
+        return self.age(moment) <= self.oldest
+
+    def counts(self, scanned: Scanned) -> bool:
+        """Whether a result still counts: neither it nor the index behind it is too old."""
+        index_age = self.age(scanned.index_date)
+        return self.is_current(scanned.scanned_at) and index_age <= max(self.oldest, MAX_AGE_DAYS)
+
+    @property
+    def host(self) -> Scanned | None:
+        """What is known of the host itself; None where it is too old, or packages have changed since."""
+        host = self.scan.host
+        known = host.state in (State.CLEAN, State.OUTDATED) and not self.packages_changed
+        return host if known and self.counts(host) else None
+
+
+def last_scan(snapshot: Snapshot) -> LastScan | None:
+    """The record of the last scan; None where there is none, and in snapshots of before there were any.
+
+    Raises:
+        FactUnavailable: it cannot be read, or the policy about it is none.
+    """
+    source = snapshot.fact_or(SOURCE, None) if snapshot.has(SOURCE) else None
+    if source is None:
+        return None
+    oldest = policy.limit(snapshot, "scan_max_age_days")
+    try:
+        scan = parse(source.get("record"))
+        now = datetime.fromisoformat(snapshot.collected_at)
+    except BadRecord as error:
+        raise FactUnavailable(SOURCE, str(error)) from None
+    except ValueError:
+        raise FactUnavailable("collected_at", f"{snapshot.collected_at!r} is no moment") from None
+    now = now if now.tzinfo else now.replace(tzinfo=UTC)
+    days = MAX_AGE_DAYS if oldest is None else oldest
+    return LastScan(scan, now, days, bool(source.get("packages_changed", True)))
+
+
+@check("image-vulnerability-scan")
+@needs_engine
+def vulnerability_scan(snapshot: Snapshot) -> Verdict:
+    """Every image was scanned lately and what was found is repaired; a person judges what no scan could."""
+    used = {container.inspect.get("Image") for container in containers(snapshot)}
+    last = last_scan(snapshot)
+    threshold = _Threshold.of(snapshot)
+
+    def judge(image: Image) -> Iterator[str]:
+        use = f"{'in use' if image.id in used else 'unused'}, built {image.created}"
+        if last is None:
+            yield Question(f"{use}, {image.id or 'no id'}")
+        else:
+            yield from _judge(image.id, last, threshold, use)
+
+    return every(
+        sorted(images(snapshot), key=lambda image: image.created),
+        judge,
+        expected="every image was scanned lately and rebuilt for what the scan found",
+        nobody=NO_IMAGES,
+        ask="is there a recent scan report of each image's id without open findings",
+        evidence=() if last is None else (f"last scan: {last.scan.scanned_at}", *threshold.told),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Threshold:
+    """What the site lets wait."""
+
+    updates: int
+    ignored: Sequence[str]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Threshold:
+        updates = policy.limit(snapshot, "image_max_updates")
+        return cls(updates or 0, policy.texts(snapshot, "image_ignored_packages") or ())
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What of it is not the default."""
+        waiting = [f"policy lets {self.updates} updates an image wait"] if self.updates else []
+        ignored = [f"policy ignores the packages {', '.join(self.ignored)}"] if self.ignored else []
+        return (*waiting, *ignored)
+
+    def counts(self, package: str) -> bool:
+        return not any(fnmatchcase(package, glob) for glob in self.ignored)
+
+
+def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> Iterator[str]:
+    """One image by its own scan, and by what other scanners said of the same id."""
+    scanned = last.scan.images.get(identity)
+    decided = False
+    for report in last.scan.reports.get(identity, ()):
+        if last.is_current(report.created):
+            decided = True
+            yield from _reported(report, threshold)
+        else:
+            yield Note(f"the report of {report.tool} is {last.age(report.created)} days old: not counted")
+    if scanned is not None and scanned.distribution:
+        end = ended(scanned.distribution, scanned.release, today=last.now.date())
+        if end:
+            yield f"is of {scanned.title or scanned.distribution}, without security updates since {end}"
+    if scanned is not None and scanned.state in (State.CLEAN, State.OUTDATED):
+        if last.counts(scanned):
+            yield from _waiting(scanned, threshold, use)
+        else:
+            yield f"was scanned {last.age(scanned.scanned_at)} days ago, at most {last.oldest} are allowed"
+    elif not decided:
+        yield from _undecided(scanned, use)
+
+
+def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
+    """Nobody knows what waits in it: for a person, or an error where the scan itself could not be done."""
+    if scanned is None:
+        yield Question(f"{use}, not scanned since it came")
+    elif scanned.could_not:
+        raise FactUnavailable(SOURCE, scanned.reason)
+    else:
+        yield Question(f"{use}, {scanned.state}: {scanned.reason}")
+
+
+def _waiting(scanned: Scanned, threshold: _Threshold, use: str) -> Iterator[str]:
+    waiting = [package for package in scanned.packages if threshold.counts(package.name)]
+    number = len(waiting) + scanned.more
+    if number > threshold.updates:
+        named = ", ".join(map(_named, waiting[:_NAMED]))
+        more = f" and {number - _NAMED} more" if number > _NAMED else ""
+        yield f"has {count(number, 'package')} with a security update: {named}{more} ({use})"
+    elif number:
+        yield Note(f"has {count(number, 'package')} with a security update, which policy allows")
+
+
+def _named(package: Package) -> str:
+    ids = f" ({', '.join(package.cves[:2])})" if package.cves else ""
+    return f"{package.name} {package.installed} → {package.fixed}{ids}"
+
+
+def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
+    """What another scanner found that somebody has repaired: an update of it waits."""
+    open_findings = [
+        each for each in report.findings if each.get("fixed") and threshold.counts(str(each.get("package")))
+    ]
+    if len(open_findings) > threshold.updates:
+        named = ", ".join(f"{each.get('id')} in {each.get('package')}" for each in open_findings[:_NAMED])
+        more = f" and {len(open_findings) - _NAMED} more" if len(open_findings) > _NAMED else ""
+        holes = count(len(open_findings), "hole")
+        yield f"{report.tool} found {holes} with a fix on {report.created[:10]}: {named}{more}"

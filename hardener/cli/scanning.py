@@ -1,0 +1,103 @@
+"""What a scan shows: a line an object, what an update closes where it is known, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardener.errors import ExitCode
+from hardener.reports.interface import write_text
+from hardener.scan.record import Scan, Scanned, State
+from hardener.text import line, scalar, shorten
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_NAMED = 4
+_STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yellow", State.UNKNOWN: "yellow"}
+
+
+def table(found: Mapping[str, Scan], *, images: bool) -> RenderableType:
+    """Every host and, where they were asked for, its images: what state each is in, and why."""
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading, right in (("host", 0), ("what", 0), ("state", 0), ("packages", 1), ("waiting", 1), ("", 0)):
+        rows.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for host, scan in found.items():
+        for name, scanned in (("the host", scan.host), *(_by_name(scan) if images else ())):
+            waiting = len(scanned.packages) + scanned.more
+            rows.add_row(
+                Text(line(host)),
+                Text(line(name, 80)),
+                Text(scanned.state.value, style=_STYLES[scanned.state]),
+                Text(str(scanned.checked or "-")),
+                Text(str(waiting or "-")),
+                Text(_detail(scanned)),
+            )
+        for text in _remarks(scan):
+            rows.add_row(Text(line(host)), Text(""), Text(""), Text(""), Text(""), Text(text))
+    return rows
+
+
+def _by_name(scan: Scan) -> Iterator[tuple[str, Scanned]]:
+    for identity in sorted(scan.images, key=scan.names.__getitem__):
+        yield scan.names[identity], scan.images[identity]
+
+
+def _detail(scanned: Scanned) -> str:
+    if scanned.state is not State.OUTDATED:
+        return line(scanned.reason)
+    names = [f"{line(each.name, 60)} {line(each.fixed, 40)}" for each in scanned.packages[:_NAMED]]
+    rest = len(scanned.packages) + scanned.more - len(names)
+    ids = {cve for each in scanned.packages for cve in each.cves or ()}
+    more = [f"and {rest} more"] if rest > 0 else []
+    closes = f"; closes {len(ids)} CVE ids" if ids else ""
+    return f"{', '.join([*names, *more])}{closes}"
+
+
+def _remarks(scan: Scan) -> Iterator[str]:
+    """What is not about one object's packages."""
+    if scan.restarts:
+        names = ", ".join(dict.fromkeys(line(each.unit or each.name, 40) for each in scan.restarts))
+        yield f"runs what an update has replaced: {shorten(names, 160)}"
+    if scan.reboot:
+        yield "a reboot is asked for"
+    if scan.engine_error:
+        yield f"images were not read: {line(scan.engine_error)}"
+    for identity, reports in scan.reports.items():
+        for report in reports:
+            count = len(report.findings)
+            name = line(scan.names.get(identity, identity[:19]), 80)
+            yield f"{name}: {line(report.tool)} found {count} on {line(report.created, 20)}"
+
+
+def write(path: Path, records: Mapping[str, Any]) -> None:
+    """Write the records of all hosts as one JSON object.
+
+    Raises:
+        HardenerError: it cannot be written.
+    """
+    write_text(path, scalar(json.dumps(dict(records), indent=1, ensure_ascii=True), 1 << 30) + "\n")
+
+
+def exit_code(scans: Iterable[Scan], *, whole: bool, images: bool) -> ExitCode:
+    """An update that waits is worse than what nobody could know, and that is worse than neither.
+
+    Args:
+        scans: what the hosts found.
+        whole: whether every host gave a record.
+        images: whether the images were asked for; else those of an earlier scan do not count.
+    """
+    states = set()
+    for scan in scans:
+        states.add(scan.host.state)
+        if images:
+            states.update(each.state for each in scan.images.values())
+            whole = whole and not scan.engine_error
+    if State.OUTDATED in states:
+        return ExitCode.NOT_COMPLIANT
+    return ExitCode.COMPLIANT if whole and states <= {State.CLEAN} else ExitCode.INCOMPLETE

@@ -1,0 +1,133 @@
+"""Read the reports of other scanners: Trivy's JSON (schema 2) and Grype's, as far as we use them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hardener.errors import HardenerError
+from hardener.text import line
+
+_LARGEST = 256 * 1024 * 1024
+_ID = re.compile(r"sha256:[0-9a-f]{64}")
+_NAMED = 2000  # findings of one image
+_LONGEST = 200
+
+_Report = Mapping[str, Any]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The report in a file: tool, image id, day, and findings with id, package, versions and severity.
+
+    Raises:
+        HardenerError: it cannot be read, or is no report about an image that can be matched.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise HardenerError(f"{path} is larger than {_LARGEST} bytes")
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise HardenerError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise HardenerError(f"{path} is not JSON: {line(str(error))}") from error
+    try:
+        return _report(raw)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise HardenerError(f"{path} is not as its scanner writes it: {line(repr(error))}") from error
+    except ValueError as error:
+        raise HardenerError(f"{path}: {line(str(error))}") from error
+
+
+def _report(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise ValueError("is no report of Trivy or Grype")
+    if "SchemaVersion" in raw:
+        return _trivy(raw)
+    if _table(raw.get("descriptor")).get("name") == "grype":
+        return _grype(raw)
+    raise ValueError("is no report of Trivy (--format json) or Grype (-o json)")
+
+
+def _trivy(raw: _Report) -> dict[str, Any]:
+    if raw["SchemaVersion"] != 2:
+        raise ValueError(f"is of Trivy's schema {raw['SchemaVersion']!r}; 2 is read")
+    results = raw.get("Results")
+    if not results:
+        raise ValueError("Trivy has scanned nothing in it: it says nothing of the image")
+    findings = (
+        _finding(
+            each["VulnerabilityID"],
+            each["PkgName"],
+            each.get("InstalledVersion"),
+            each.get("FixedVersion"),
+            each.get("Severity"),
+        )
+        for result in results
+        for each in result.get("Vulnerabilities") or ()
+    )
+    return _made("trivy", _table(raw.get("Metadata")).get("ImageID"), raw.get("CreatedAt"), findings)
+
+
+def _grype(raw: _Report) -> dict[str, Any]:
+    source = raw["source"]
+    if source.get("type") != "image":
+        raise ValueError(f"is about {str(source.get('type'))[:40]!r}, not about an image")
+    findings = (
+        _finding(
+            each["vulnerability"]["id"],
+            each["artifact"]["name"],
+            each["artifact"].get("version"),
+            " ".join(map(str, _table(each["vulnerability"].get("fix")).get("versions") or ())),
+            each["vulnerability"].get("severity"),
+        )
+        for each in raw["matches"]
+    )
+    target, descriptor = _table(source.get("target")), raw["descriptor"]
+    return _made("grype", target.get("imageID"), descriptor.get("timestamp"), findings)
+
+
+def _made(tool: str, image: object, created: object, findings: Iterator[dict[str, str]]) -> dict[str, Any]:
+    """A report as hosts keep it.
+
+    Raises:
+        ValueError: it names no image, or no day: nobody could say what it holds for, or until when.
+    """
+    if not isinstance(image, str) or not _ID.fullmatch(image):
+        raise ValueError(f"names no image id, and is matched by that alone: {str(image)[:80]!r}")
+    try:
+        moment = datetime.fromisoformat(_without_nanoseconds(str(created)))
+    except ValueError:
+        raise ValueError(f"does not say when it was made: {str(created)[:40]!r}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"does not say in which zone it was made at {str(created)[:40]!r}")
+    return {
+        "tool": tool,
+        "image": image,
+        "created": f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        **_bounded(findings),
+    }
+
+
+def _bounded(findings: Iterable[dict[str, str]]) -> dict[str, Any]:
+    # What can be repaired comes first: it is what a control decides by.
+    found = sorted(findings, key=lambda each: (not each["fixed"], each["id"], each["package"]))
+    return {"findings": found[:_NAMED], "more": max(0, len(found) - _NAMED)}
+
+
+def _finding(*values: object) -> dict[str, str]:
+    """Id, package, installed and fixed version, severity; empty what a scanner does not say."""
+    texts = ("" if value is None else line(str(value), _LONGEST) for value in values)
+    return dict(zip(("id", "package", "installed", "fixed", "severity"), texts, strict=True))
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _without_nanoseconds(text: str) -> str:
+    """A moment with no more digits than Python reads: Go writes nine."""
+    return re.sub(r"(\.\d{6})\d+", r"\1", text)

@@ -1,0 +1,191 @@
+"""Typed view of the record that a scan leaves on a host (``docs/scan.md``); no opinion about it.
+
+A host may say anything: what is not as described is an error, and text stays text until it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+FORMAT = "hardener/scan/1"
+
+
+class BadRecord(Exception):  # noqa: N818 - it is a state of the world, not a defect
+    """A record is not what it should be."""
+
+
+class State(StrEnum):
+    """How the packages of a root file system stand."""
+
+    CLEAN = "clean"
+    OUTDATED = "outdated"
+    NOT_SCANNED = "not-scanned"  # its kind of packages is not compared
+    UNKNOWN = "unknown"  # no database, or no index that can be trusted to be current
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package with a security update; ``cves`` is None where its changelog was not read."""
+
+    name: str
+    installed: str
+    fixed: str
+    source: str
+    cves: tuple[str, ...] | None = None
+    cves_more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What was found in one root file system: the host's, or an image's."""
+
+    state: State
+    reason: str
+    scanned_at: str
+    distribution: str
+    release: str  # its number: "12"
+    title: str  # its name for people
+    index_date: str
+    could_not: bool  # it was to be compared, and reading it or its index failed
+    checked: int
+    packages: tuple[Package, ...]
+    more: int  # outdated packages that the record does not name
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A process that still runs what an update has replaced."""
+
+    pid: int
+    name: str
+    unit: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What another scanner found in an image."""
+
+    tool: str
+    created: str
+    findings: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A host's record."""
+
+    scanned_at: str
+    host: Scanned
+    images: Mapping[str, Scanned]
+    names: Mapping[str, str]  # of images
+    reports: Mapping[str, tuple[Report, ...]]  # of other scanners, by image
+    restarts: tuple[Restart, ...]
+    reboot: bool
+    engine_error: str
+    read: int  # images that were not known already
+    elapsed_s: float
+
+
+def parse(raw: object) -> Scan:
+    """A record as it came from a host.
+
+    Raises:
+        BadRecord: it is none; says what is wrong.
+    """
+    record = _table(raw, "the record")
+    if record.get("format") != FORMAT:
+        raise BadRecord(f"the record's format is {str(record.get('format'))[:40]!r}, not {FORMAT!r}")
+    host = _table(record.get("host"), "host")
+    listed = _table(record.get("images"), "images").items()
+    images = {str(name): _table(each, "an image") for name, each in listed}
+    reports = _table(record.get("imported", {}), "imported").items()
+    return Scan(
+        scanned_at=_text(record, "scanned_at"),
+        host=_scanned(host),
+        images={name: _scanned(each) for name, each in images.items()},
+        names={name: next(iter(map(str, _rows(each, "names"))), name[:19]) for name, each in images.items()},
+        reports={str(name): tuple(map(_report, each)) for name, each in reports if isinstance(each, list)},
+        restarts=tuple(map(_restart, _rows(host, "restarts"))),
+        reboot=bool(_table(host.get("reboot", {}), "reboot").get("required")),
+        engine_error=str(record.get("engine_error") or ""),
+        read=_number(record, "read"),
+        elapsed_s=float(record["elapsed_s"]) if isinstance(record.get("elapsed_s"), int | float) else 0.0,
+    )
+
+
+def _scanned(raw: Mapping[str, Any]) -> Scanned:
+    release = _table(raw.get("release") or {}, "release")
+    index = _table(raw.get("index") or {}, "index")
+    try:
+        state = State(_text(raw, "state"))
+    except ValueError:
+        raise BadRecord(f"there is no state {_text(raw, 'state')[:40]!r}") from None
+    return Scanned(
+        state=state,
+        reason=_text(raw, "reason"),
+        scanned_at=_text(raw, "scanned_at"),
+        distribution=str(release.get("distribution") or ""),
+        release=str(release.get("version") or ""),
+        title=str(release.get("title") or ""),
+        index_date=str(index.get("date") or ""),
+        could_not=state is State.UNKNOWN and (not release or bool(index)),
+        checked=_number(raw, "checked"),
+        packages=tuple(map(_package, _rows(raw, "packages"))),
+        more=_number(raw, "more"),
+    )
+
+
+def _package(raw: object) -> Package:
+    entry = _table(raw, "a package")
+    cves = entry.get("cves")
+    return Package(
+        name=_text(entry, "name"),
+        installed=_text(entry, "installed"),
+        fixed=_text(entry, "fixed"),
+        source=_text(entry, "source"),
+        cves=tuple(map(str, cves)) if isinstance(cves, list) else None,
+        cves_more=_number(entry, "cves_more") if "cves_more" in entry else 0,
+    )
+
+
+def _restart(raw: object) -> Restart:
+    entry = _table(raw, "a process")
+    files = tuple(map(str, _rows(entry, "files")))
+    return Restart(_number(entry, "pid"), _text(entry, "name"), _text(entry, "unit"), files)
+
+
+def _report(raw: object) -> Report:
+    entry = _table(raw, "a report")
+    findings = tuple(_table(each, "a finding") for each in _rows(entry, "findings"))
+    return Report(_text(entry, "tool"), _text(entry, "created"), findings)
+
+
+def _table(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadRecord(f"{what} is no object")
+    return value
+
+
+def _rows(raw: Mapping[str, Any], key: str) -> Sequence[Any]:
+    value = raw.get(key)
+    if not isinstance(value, list):
+        raise BadRecord(f"{key} is no list")
+    return value
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str):
+        raise BadRecord(f"{key} is no text")
+    return value
+
+
+def _number(raw: Mapping[str, Any], key: str) -> int:
+    value = raw.get(key)
+    if not isinstance(value, int):
+        raise BadRecord(f"{key} is no number")
+    return value

@@ -1,0 +1,303 @@
+"""A scan of a real engine's images by a real security index, held against what apt itself says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from host_scan.main import scan
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.integration.collecting import judge
+from tests.integration.dockerd import Dockerd, _tar
+from tests.integration.oldroot import OldRoot
+
+pytestmark = pytest.mark.docker
+
+SLUG = "image-vulnerability-scan"
+# Its own records and caches, as long as the command lives: those of this machine are nobody's business here.
+_APART = 'mkdir -p /var/lib/hardener /var/cache/hardener && mount --bind "$1" /var/lib/hardener && '
+_APART += 'mount --bind "$2" /var/cache/hardener && shift 2 && exec "$@"'
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
+    """A root of Debian 12 without its security updates, and its packages."""
+    root = OldRoot(tmp_path_factory.mktemp("old"), "bookworm")
+    return root, root.status()
+
+
+@pytest.fixture(scope="module")
+def cache() -> Iterator[Path]:
+    """Where indexes and packages of images are kept: apt downloads as a user that has to get there."""
+    with tempfile.TemporaryDirectory(prefix="hardener-scan-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def run(tmp_path: Path, cache: Path) -> Run:
+    """Scan an engine's images, with records of its own."""
+
+    def scanned(engine: Dockerd, **arguments: Any) -> dict[str, Any]:
+        folders = {"folder": str(tmp_path / "lib" / "scan"), "cache": str(cache)}
+        return scan({"images": True, "socket": str(engine.socket), **folders, **arguments})
+
+    return scanned
+
+
+@pytest.fixture
+def hosting(engine: Dockerd) -> Iterator[Callable[..., str]]:
+    """Make an image of files; gone afterwards."""
+    made = []
+
+    def host(name: str, files: Mapping[str, bytes | str], *changes: str) -> str:
+        query = {"fromSrc": "-", "repo": name, "tag": "1"}
+        query |= {"changes": "\n".join(changes)} if changes else {}
+        made.append(str(engine.api("POST", f"/images/create?{urlencode(query)}", _tar(files))["status"]))
+        return made[-1]
+
+    yield host
+    for identity in made:
+        engine.api("DELETE", f"/images/{identity}?force=1")
+
+
+def files_of(old: tuple[OldRoot, bytes], *, distroless: bool = False) -> dict[str, bytes | str]:
+    root, status = old
+    files: dict[str, bytes | str] = {
+        "etc/os-release": "../usr/lib/os-release",
+        "usr/lib/os-release": root.os_release,
+    }
+    if not distroless:
+        return {**files, "var/lib/dpkg/status": status}
+    stanzas = status.replace(b"\nStatus: install ok installed", b"").strip().split(b"\n\n")
+    return files | {f"var/lib/dpkg/status.d/{number}": stanza for number, stanza in enumerate(stanzas)}
+
+
+def waiting(result: Mapping[str, Any]) -> dict[str, str]:
+    return {package["name"]: package["fixed"] for package in result["packages"]}
+
+
+def test_an_old_image_lacks_what_apt_would_install(
+    engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], run: Run
+) -> None:
+    plain, distroless = hosting("old", files_of(old)), hosting("distroless", files_of(old, distroless=True))
+    found = run(engine)
+    truth = old[0].upgrades(old[1])
+    assert truth
+    assert waiting(found["images"][plain]) == truth
+    assert waiting(found["images"][distroless]) == truth
+    assert found["images"][plain]["index"]["state"] == "fresh"
+
+
+def test_the_host_lacks_what_apt_would_install(engine: Dockerd, run: Run, tmp_path: Path) -> None:
+    found = run(engine, images=False)["host"]
+    truth = OldRoot(tmp_path, found["release"]["codename"]).upgrades(
+        Path("/var/lib/dpkg/status").read_bytes()
+    )
+    # apt also takes a rebuild of the same version for another package; and holds back what needs a new one.
+    assert found["state"] == ("outdated" if found["packages"] else "clean")
+    newer = {name: fixed for name, fixed in truth.items() if waiting(found).get(name) != fixed}
+    assert {name: fixed for name, fixed in newer.items() if _installed(name) != fixed} == {}
+
+
+def _installed(name: str) -> str:
+    command = ["dpkg-query", "--show", "--showformat", "${Version}", name]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_layers_are_merged_as_the_engine_does(
+    engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], run: Run
+) -> None:
+    hosting("old", files_of(old))
+    status = b"Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 99\n"
+    busybox = {"bin/busybox": Path("/usr/bin/busybox").read_bytes(), "bin/sh": "busybox", "bin/rm": "busybox"}
+    hosting("shell", {**files_of(old), **busybox})
+    build = "FROM shell:1\nCOPY status /var/lib/dpkg/status\n"
+    gone = "FROM shell:1\nRUN rm /var/lib/dpkg/status\n"
+    again = "FROM shell:1\nRUN rm -r /var/lib/dpkg\nCOPY status /var/lib/dpkg/status\n"
+    for name, text in (("updated:1", build), ("gone:1", gone), ("again:1", again)):
+        engine.build(name, text, {"status": status})
+    try:
+        found = {image["names"][0]: image for image in run(engine)["images"].values()}
+        assert found["updated:1"]["state"] == found["again:1"]["state"] == "clean"
+        assert found["updated:1"]["checked"] == 1
+        assert (found["gone:1"]["state"], found["gone:1"]["kind"]) == ("unknown", None)
+    finally:
+        for name in ("updated:1", "gone:1", "again:1"):
+            engine.api("DELETE", f"/images/{name}?force=1")
+
+
+def test_unchanged_images_are_not_read_again(
+    engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], run: Run
+) -> None:
+    identity = hosting("old", {**files_of(old), "x": os.urandom(8)})
+    assert run(engine)["read"] >= 1
+    again = run(engine)
+    assert again["read"] == 0
+    assert again["images"][identity]["state"] == "outdated"
+
+
+def test_other_kinds_of_packages_are_recognised_and_never_clean(
+    engine: Dockerd, hosting: Callable[..., str], run: Run
+) -> None:
+    alpine = hosting("alpine", {"etc/os-release": b"ID=alpine\n", "lib/apk/db/installed": b"P:musl\n"})
+    nothing = hosting("scratch", {"app": b"x"})
+    foreign = {"etc/os-release": b"ID=kali\nVERSION_CODENAME=kali\n"}
+    status = b"Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n"
+    other = hosting("other", {**foreign, "var/lib/dpkg/status": status})
+    found = run(engine)["images"]
+    assert found[alpine]["state"] == "not-scanned"
+    assert found[nothing]["state"] == "unknown"
+    assert found[other]["state"] == "unknown"
+
+
+def test_an_engine_whose_layers_cannot_be_read_gives_the_files_itself(
+    old: tuple[OldRoot, bytes], run: Run, cache: Path
+) -> None:
+    with Dockerd(flags=["--storage-driver", "vfs", "--bridge=none", "--iptables=false"]) as engine:
+        query = urlencode({"fromSrc": "-", "repo": "old", "tag": "1", "changes": "VOLUME /data"})
+        for distroless in (False, True):
+            files = {**files_of(old, distroless=distroless), "y": b"vfs"}
+            engine.api("POST", f"/images/create?{query}", _tar(files))
+        left = engine.create(image="old:1", labels={"hardener.scan": "reading"})
+        mine = engine.create(image="old:1", labels={"hardener.scan": "mine"})
+        found = run(engine)["images"]
+        truth = old[0].upgrades(old[1])
+        assert [waiting(each) for each in found.values()] == [truth, truth]
+        listed = [container["Id"] for container in engine.api("GET", "/containers/json?all=1")]
+        assert listed == [mine], f"{left} was left by a run that was killed"
+        engine.remove_containers()
+        assert not engine.api("GET", "/volumes")["Volumes"]
+
+
+class TestNetwork:
+    """A dead one: nothing listens at the mirror."""
+
+    DEAD: Mapping[str, Any] = {"debian": {"uri": "http://127.0.0.1:9/debian-security"}}
+
+    def test_without_an_index_nothing_is_clean(self, engine: Dockerd, tmp_path: Path, run: Run) -> None:
+        found = run(engine, images=False, cache=str(tmp_path / "empty"), mirrors=self.DEAD)["host"]
+        assert found["state"] == "unknown"
+        assert "127.0.0.1" in found["reason"]
+
+    def test_the_last_index_counts_while_it_is_not_stale(self, engine: Dockerd, run: Run) -> None:
+        before = run(engine, images=False)["host"]
+        after = run(engine, images=False, mirrors=self.DEAD)["host"]
+        assert after["index"]["date"] == before["index"]["date"]
+        assert waiting(after) == waiting(before)
+
+
+def test_an_index_that_nobody_signed_is_none(engine: Dockerd, cache: Path, run: Run) -> None:
+    suite = cache / "mirror" / "dists" / f"{_codename()}-security"
+    (suite / "main" / "binary-amd64").mkdir(parents=True)
+    (suite / "main" / "binary-amd64" / "Packages").write_text("")
+    date = time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime())
+    (suite / "Release").write_text(f"Suite: x-security\nCodename: x-security\nDate: {date}\nSHA256:\n")
+    mirrors = {"debian": {"uri": f"file:{cache}/mirror"}}
+    found = run(engine, images=False, cache=str(cache / "unsigned"), mirrors=mirrors)["host"]
+    assert (found["state"], found["packages"]) == ("unknown", [])
+    assert "not signed" in found["reason"]
+
+
+def _codename() -> str:
+    text = Path("/etc/os-release").read_text()
+    return next(line[17:] for line in text.splitlines() if line.startswith("VERSION_CODENAME="))
+
+
+def test_updates_say_which_holes_they_close(
+    engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], run: Run
+) -> None:
+    stanza = b"Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\n"
+    identity = hosting("one", {"etc/os-release": old[0].os_release, "var/lib/dpkg/status": stanza})
+    alone = run(engine, images=True, cves=True)["images"][identity]
+    (package,) = alone["packages"]
+    assert package["cves"]
+    assert all(each.startswith("CVE-") for each in package["cves"])
+
+
+def test_two_scans_at_once_are_refused_in_a_line(tmp_path: Path, engine: Dockerd, run: Run) -> None:
+    from host_scan import record
+    from host_snapshot.bounds import Failed
+
+    with record.locked(str(tmp_path / "lib" / "scan")), pytest.raises(Failed, match="another scan"):
+        run(engine)
+
+
+def test_verb_record_audit(
+    engine: Dockerd, old: tuple[OldRoot, bytes], hosting: Callable[..., str], tmp_path: Path, cache: Path
+) -> None:
+    identity = hosting("old", files_of(old))
+    report = tmp_path / "trivy.json"
+    hole = {"VulnerabilityID": "CVE-2026-9", "PkgName": "lodash", "FixedVersion": "2"}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    document = {"SchemaVersion": 2, "CreatedAt": now, "Metadata": {"ImageID": identity}}
+    report.write_text(json.dumps({**document, "Results": [{"Vulnerabilities": [hole]}]}))
+    inventory = tmp_path / "hosts.json"
+    variables = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    hosts = {"web": {**variables, "collect_socket": str(engine.socket)}}
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+    (tmp_path / "lib").mkdir(mode=0o700)
+    aside = ["unshare", "--mount", "--propagation=private", "sh", "-c", _APART]
+    apart: list[str | Path] = [*aside, "apart", tmp_path / "lib", cache]
+    hardener = [sys.executable, "-m", "hardener"]
+
+    scanned = subprocess.run(
+        [
+            *apart,
+            *hardener,
+            "scan",
+            "-i",
+            inventory,
+            "--images",
+            "--import",
+            report,
+            "--json",
+            tmp_path / "o.json",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert scanned.returncode == 3, scanned.stderr
+    assert "old:1" in scanned.stdout
+    assert waiting(json.loads((tmp_path / "o.json").read_text())["web"]["images"][identity]) == old[
+        0
+    ].upgrades(old[1])
+    assert (tmp_path / "lib" / "scan" / "record.json").stat().st_mode & 0o777 == 0o600
+
+    audited = subprocess.run(
+        [
+            *apart,
+            *hardener,
+            "audit",
+            "-i",
+            inventory,
+            "--snapshots",
+            tmp_path / "s",
+            "--home",
+            tmp_path / "home",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (tmp_path / "s" / "web.json").exists(), audited.stderr
+    snapshot = Snapshot.load(tmp_path / "s" / "web.json")
+    verdict = judge(SLUG, snapshot)
+    assert verdict.status is Status.FAIL
+    (offender,) = (each for each in verdict.offenders if each.name == "old:1")
+    assert "CVE-2026-9 in lodash" in offender.detail
+    assert judge("host-updates-pending", snapshot).status is not None

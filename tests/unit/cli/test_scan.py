@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.scan.test_imports import trivy
+from tests.unit.scans import IMAGE, OPENSSL, no_database, record, report, result
+
+Hardener = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("found", "images", "code"),
+    [
+        (record(), True, 0),
+        (record({IMAGE: result()}), True, 0),
+        (record({IMAGE: result(OPENSSL)}), True, 3),
+        (record({IMAGE: result(OPENSSL)}), False, 0),
+        (record({IMAGE: no_database()}), True, 4),
+        (record({IMAGE: no_database(state="not-scanned", kind="apk")}), True, 4),
+        (record({"a": no_database(), "b": result(OPENSSL)}), True, 3),
+        (record(engine_error="the engine does not answer"), True, 4),
+        (record(engine_error="the engine does not answer"), False, 0),
+        (record(host=result(OPENSSL)), False, 3),
+        (record(host=no_database(release=None)), False, 4),
+    ],
+)
+def test_exit_codes(hardener: Hardener, fleet: FakeFleet, found: Any, images: bool, code: int) -> None:
+    fleet.snapshots = {"web1": ""}
+    fleet.scan = lambda _: found
+    assert hardener("scan", "-i", "inv,", *(["--images"] * images)).exit_code == code
+
+
+def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": ""}
+    restart = {"pid": 7, "began": 1, "name": "sshd", "unit": "ssh.service", "files": ["/usr/lib/libz.so"]}
+    found = record(
+        {IMAGE: result({**OPENSSL, "cves": ["CVE-2026-1", "CVE-2026-2"]}, more=3)},
+        imported={IMAGE: [report()]},
+        engine_error="gone",
+    )
+    found["host"].update(restarts=[restart], reboot={"required": True})
+    fleet.scan = lambda _: found
+    shown = hardener("scan", "-i", "inv,", "--images", env={"COLUMNS": "200"}).stdout
+    assert "openssl 3.0.22-1~deb12u2, and 3 more; closes 2 CVE ids" in shown
+    assert "ssh.service" in shown
+    assert "a reboot is asked for" in shown
+    assert "images were not read: gone" in shown
+    assert "trivy found 0" in shown
+
+
+def test_what_hosts_say_acts_on_nobodys_terminal(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": ""}
+    evil = {**OPENSSL, "name": "\x1b[2J", "fixed": "\u202e"}
+    fleet.scan = lambda _: record({IMAGE: result(evil, names=["\x1b]0;x\x07"])})
+    shown = hardener("scan", "-i", "inv,", "--images").stdout
+    assert not set("\x1b\x07\u202e") & set(shown)
+
+
+def test_a_host_that_fails_or_says_nonsense_is_not_clean(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "web2": "", "web3": ""}
+    answers = {"web1": record(), "web2": {"failed": True, "msg": "no Python"}, "web3": {"format": "x"}}
+    fleet.scan = answers.__getitem__
+    done = hardener("scan", "-i", "inv,")
+    assert done.exit_code == 4
+    assert "web2: failed: no Python" in done.stderr
+    assert "web3: the record's format is 'x'" in done.stderr
+
+
+def test_json_and_imports(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+    fleet.snapshots = {"web1": ""}
+    fleet.scan = lambda _: record()
+    (tmp_path / "trivy.json").write_text(json.dumps(trivy()))
+    out = tmp_path / "out.json"
+    done = hardener("scan", "-i", "inv,", "--import", str(tmp_path / "trivy.json"), "--json", str(out))
+    assert done.exit_code == 0
+    assert f"hardener: warning: no host has the image of {tmp_path}/trivy.json\n" in done.stderr
+    assert json.loads(out.read_text())["web1"]["format"] == "hardener/scan/1"
+    assert out.stat().st_mode & 0o777 == 0o600
+    ((playbook, options),) = fleet.runs
+    assert playbook == "scan"
+    variables = options["variables"]
+    assert variables["vulnerability_scan_images"] is True
+    assert variables["vulnerability_scan_imports"][0]["image"] == IMAGE
+
+
+def test_nothing_is_asked_where_a_file_is_wrong(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
+    for option, path in (("--import", tmp_path / "none.json"), ("--json", tmp_path / "none" / "out.json")):
+        done = hardener("scan", "-i", "inv,", option, str(path))
+        assert done.exit_code == 2
+        assert done.stderr.count("\n") == 1
+    assert fleet.runs == []

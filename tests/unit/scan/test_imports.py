@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.scan.imports import load
+from tests.unit.scans import IMAGE
+
+
+def trivy(**changes: Any) -> dict[str, Any]:
+    hole = {
+        "VulnerabilityID": "CVE-2026-2",
+        "PkgName": "busybox",
+        "InstalledVersion": "1.36.1-r1",
+        "Severity": "LOW",
+    }
+    results = [
+        {
+            "Target": "a (alpine 3.20)",
+            "Class": "os-pkgs",
+            "Vulnerabilities": [hole, {**hole, "FixedVersion": "1.36.1-r2"}],
+        },
+        {"Target": "app", "Class": "lang-pkgs"},
+    ]
+    head = {"SchemaVersion": 2, "CreatedAt": "2026-11-24T10:00:00.123456789+02:00"}
+    return {**head, "Metadata": {"ImageID": IMAGE}, "Results": results, **changes}
+
+
+def grype(**changes: Any) -> dict[str, Any]:
+    match = {
+        "vulnerability": {
+            "id": "CVE-2026-3",
+            "severity": "High",
+            "fix": {"versions": ["2.0"], "state": "fixed"},
+        },
+        "artifact": {"name": "lodash", "version": "1.0", "type": "npm"},
+    }
+    return {
+        "matches": [match],
+        "source": {"type": "image", "target": {"userInput": "a:1", "imageID": IMAGE}},
+        "descriptor": {"name": "grype", "version": "0.1", "timestamp": "2026-11-24T08:00:00Z"},
+        **changes,
+    }
+
+
+def written(folder: Path, document: object) -> Path:
+    path = folder / "report.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+def test_trivy(tmp_path: Path) -> None:
+    report = load(written(tmp_path, trivy()))
+    assert (report["tool"], report["image"], report["created"]) == ("trivy", IMAGE, "2026-11-24T08:00:00Z")
+    assert [each["fixed"] for each in report["findings"]] == ["1.36.1-r2", ""]
+    assert report["findings"][0]["package"] == "busybox"
+
+
+def test_grype(tmp_path: Path) -> None:
+    report = load(written(tmp_path, grype()))
+    assert report["tool"] == "grype"
+    assert report["findings"] == [
+        {"id": "CVE-2026-3", "package": "lodash", "installed": "1.0", "fixed": "2.0", "severity": "High"}
+    ]
+
+
+def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
+    report = load(written(tmp_path, trivy(Results=[{"Target": "a", "Class": "os-pkgs"}])))
+    assert report["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ("{", "is not JSON"),
+        ([], "no report of Trivy or Grype"),
+        ({}, "no report of Trivy"),
+        (trivy(SchemaVersion=1), "schema 1"),
+        (trivy(Results=None), "scanned nothing"),
+        (trivy(Metadata={}), "names no image id"),
+        (trivy(Metadata={"ImageID": "sha256:short"}), "names no image id"),
+        (trivy(CreatedAt=None), "does not say when"),
+        (trivy(CreatedAt="2026-11-24T10:00:00"), "which zone"),
+        (trivy(Results=[{"Vulnerabilities": [{}]}]), "not as its scanner writes it"),
+        (trivy(Results=["x"]), "not as its scanner writes it"),
+        (grype(source={"type": "directory"}), "not about an image"),
+        (grype(matches=None), "not as its scanner writes it"),
+    ],
+)
+def test_what_is_no_report_is_refused_in_a_line(tmp_path: Path, document: object, reason: str) -> None:
+    with pytest.raises(HardenerError, match=reason) as refused:
+        load(written(tmp_path, document))
+    assert "report.json" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(HardenerError, match="No such file"):
+        load(tmp_path / "none.json")
+
+
+def test_hostile_text_is_bounded_and_visible(tmp_path: Path) -> None:
+    hole = {"VulnerabilityID": "\x1b[31m", "PkgName": "x" * 10_000}
+    report = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": [hole] * 3000}])))
+    assert report["more"] == 1000
+    assert "\x1b" not in report["findings"][0]["id"]
+    assert len(report["findings"][0]["package"]) < 300
