@@ -221,6 +221,7 @@ def test_a_remediation_names_a_role_and_its_variable(role: str, variable: str) -
 def test_every_protection_remediates_something() -> None:
     protections = {path.parents[1].name for path in content_dir().glob("roles/*/filter_plugins/*.py")}
     remediating = {control.remediation.role for control in CONTROLS if control.remediation}
-    # Without an engine no control applies yet, what images are trusted only the site knows, and a scan finds
-    # what only a rebuild repairs.
-    assert protections - {"docker_engine", "content_trust", "vulnerability_scan"} == remediating
+    # No control applies without an engine; what images are trusted, and who listens, only the site
+    # knows; what a scan finds only a rebuild repairs.
+    others = {"docker_engine", "content_trust", "activity", "vulnerability_scan"}
+    assert protections - others == remediating
