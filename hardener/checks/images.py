@@ -157,7 +157,7 @@ def content_trust(snapshot: Snapshot) -> Verdict:
     if version >= _CONTENT_TRUST_ENDS:
         record = last_verification(snapshot)
         if record and record.is_current:
-            return _verified(snapshot, record, asked=False)
+            return _verified(snapshot, record)
         return not_applicable(
             f"{origin} knows no content trust any more: verify signatures with cosign or notation instead",
             evidence=tuple(_set_in(snapshot)),
@@ -246,15 +246,15 @@ def no_secrets(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def signed_artifacts(snapshot: Snapshot) -> Verdict:
     """The last verification decides; what it did not see a person does, shown what the engine knows."""
-    return _verified(snapshot, last_verification(snapshot), asked=True)
+    return _verified(snapshot, last_verification(snapshot))
 
 
-def _verified(snapshot: Snapshot, record: Record | None, *, asked: bool) -> Verdict:
-    """Every image is signed as the site's policy asks; ``asked`` as in ``Verified.signature``."""
+def _verified(snapshot: Snapshot, record: Record | None) -> Verdict:
+    """Every image is signed as the site's policy asks."""
 
     def judge(image: Image) -> Iterator[str]:
         if record and image.id in record.images:
-            yield from record.images[image.id].signature(asked=asked)
+            yield from record.images[image.id].signature()
         else:
             yield Question(f"{_signature(image)}, {', '.join(image.digests) or 'no registry digest'}")
 

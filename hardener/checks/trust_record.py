@@ -36,18 +36,14 @@ class Verified:
         else:
             yield from self._undecided()
 
-    def signature(self, *, asked: bool) -> Iterator[str]:
+    def signature(self) -> Iterator[str]:
         """Whether it is signed as the policy asks, or pinned by it; see ``every``.
-
-        Args:
-            asked: an image of which the policy asks no signature is one that a person has to look at.
 
         Raises:
             FactUnavailable: the registry could not be asked.
         """
         if self.status == "allowed":
-            remark = f"is allowed: {self.detail}"
-            yield Question(remark) if asked else Note(remark)
+            yield Question(f"is allowed: {self.detail}")  # a policy that asks for nothing proves nothing
         elif self.status not in (*_SIGNED, "exempt", "unreachable"):
             yield f"is {self.status}: {self.detail}"
         else:

@@ -15,10 +15,12 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -103,21 +105,21 @@ class _Server(_Folder):
             )
 
     def wait(self, path: str = "/v2/") -> None:
-        """Wait until it answers over TLS."""
+        """Wait until it answers over TLS, and says that it is well."""
         context = ssl._create_unverified_context()
         deadline = time.monotonic() + 30
         while True:
-            try:
+            with suppress(OSError):
                 connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
                 connection.request("GET", path)
-                connection.getresponse().read()
+                status = connection.getresponse().status
                 connection.close()
-                return
-            except OSError:
-                ended = [process for process in self.processes if process.poll() is not None]
-                if ended or time.monotonic() > deadline:
-                    raise AssertionError((self.root / "log").read_text()[-2000:]) from None
-                time.sleep(0.05)
+                if status < 500:
+                    return
+            ended = [process for process in self.processes if process.poll() is not None]
+            assert not ended, (self.root / "log").read_text()[-2000:]
+            assert time.monotonic() < deadline, (self.root / "log").read_text()[-2000:]
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """End it; its data stays."""
@@ -217,6 +219,7 @@ class Notary(_Server):
             f"NOTARY_SIGNER_{name}": "signer-passphrase" for name in ("DEFAULT_ALIAS", "TIMESTAMP")
         }
         self.launch("notary-signer", f"-config={signer}", "-logf=logfmt", **passphrases)
+        _wait_for_port(grpc)  # the server takes it for dead where it is asked too early
         self.launch("notary-server", f"-config={server}", "-logf=logfmt")
 
     def __enter__(self) -> Self:
@@ -262,6 +265,17 @@ class Cosign(_Folder):
             check=False,
         )
         assert outcome.returncode == 0, outcome.stderr
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"nobody listens on port {port}"
+            time.sleep(0.05)
 
 
 def login_file(folder: Path, registry: Registry) -> Path:

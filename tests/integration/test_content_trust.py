@@ -216,6 +216,10 @@ def test_nothing_and_exceptions_until_they_end(supply: Supply) -> None:
     assert supply.verify(policy=exempt)["plain:1"] == ("exempt", "until 2999-01-01: soon")
     ended = supply.policy(exceptions=[{**exception, "expires": "2020-01-01"}])
     assert supply.verify(policy=ended)["plain:1"][0] == "unsigned"
+    supply.forget()
+    with pytest.raises(pull.Refused, match="unsigned"):
+        supply.pull("plain:1", policy=ended)
+    assert ": exempt (" in supply.pull("plain:1", policy={**exempt, "registries": []})
 
 
 def test_a_registry_with_a_login(supply: Supply, tmp_path: Path) -> None:

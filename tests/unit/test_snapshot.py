@@ -142,3 +142,8 @@ def test_no_document_is_more_than_refused(raw: dict[str, Any]) -> None:
 def test_groups_are_known_where_an_inventory_named_them(groups: Any, known: set[str] | None) -> None:
     assert Snapshot({"schema": SCHEMA, "inventory_groups": groups}).groups == known
     assert make().groups is None
+
+
+def test_says_whether_a_source_was_collected_at_all() -> None:
+    snapshot = make(mounts=absent(), lsm=failed(), without=["sysctl"])
+    assert [snapshot.has(source) for source in ("mounts", "lsm", "sysctl")] == [True, True, False]

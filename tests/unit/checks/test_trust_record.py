@@ -73,7 +73,8 @@ def test_a_registry_that_could_not_be_asked_is_an_error_and_never_a_pass(judge: 
 def test_a_new_client_is_judged_by_the_record_and_not_by_the_variable(judge: Judge) -> None:
     setting = {"file": "/etc/environment", "name": "DOCKER_CONTENT_TRUST", "value": "1"}
     others: dict[str, Any] = {**NEW_CLIENT, "environment": [setting]}
-    assert judge(CONTENT, verified("verified", "allowed", **others)).status is Status.PASS
+    assert judge(CONTENT, verified("verified", "pinned", **others)).status is Status.PASS
+    assert judge(CONTENT, verified("verified", "allowed", **others)).status is Status.MANUAL
     assert judge(CONTENT, verified("verified", "unsigned", **others)).status is Status.FAIL
     old = verified("verified", at="2026-11-01T00:00:00Z", **others)
     assert judge(CONTENT, old).status is Status.NOT_APPLICABLE

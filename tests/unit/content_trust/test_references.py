@@ -46,6 +46,20 @@ def test_what_is_none_never_becomes_an_address(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("docker.io/library/nginx:1", "nginx:1"),
+        ("index.docker.io/team/app", "team/app"),
+        ("r.example.com/library/app:1", "r.example.com/library/app:1"),
+    ],
+)
+def test_a_name_in_every_form(text: str, short: str) -> None:
+    assert references.forms(text) == [text, str(references.parse(text)), short]
+    assert references.forms(short)[2] == short
+    assert references.forms("sha256:1 x") == ["sha256:1 x"]
+
+
+@pytest.mark.parametrize(
     ("text", "spelled"),
     [
         ("r.example.com", "r.example.com"),

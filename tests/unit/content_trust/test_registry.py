@@ -47,6 +47,21 @@ def test_a_body_of_another_digest_is_not_believed(fake: FakeRegistry, kind: str)
         (registry.manifest if kind == "manifests" else registry.blob)("app", digest)
 
 
+def test_a_body_that_was_cut_off_is_not_another_one(fake: FakeRegistry) -> None:
+    digest = fake.holds("app", b"{}")
+    head = {"Content-Length": "9", "Connection": "close"}
+    fake.answers[f"/v2/app/manifests/{digest}"] = (200, head, b"{}")
+    with pytest.raises(Unreachable, match="was cut off"):
+        fake.registries().at(fake.name).manifest("app", digest)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_registry_that_does_not_know_what_refers_to_an_image(fake: FakeRegistry, status: int) -> None:
+    fake.answers["/v2/app/referrers/sha256:1"] = (status, {}, b"")
+    with pytest.raises(NotThere):
+        fake.registries().at(fake.name).referrers("app", "sha256:1")
+
+
 def test_too_much_is_not_read(fake: FakeRegistry) -> None:
     fake.answers["/v2/app/manifests/1"] = (200, {}, b"x" * (4 * 1024 * 1024 + 1))
     with pytest.raises(Unreachable, match="says more than"):

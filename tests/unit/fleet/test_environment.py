@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,21 @@ def test_the_users_ansible_cfg_wins(tmp_path: Path, text: str, left: str) -> Non
     (tmp_path / "ansible.cfg").write_text(text)
     given = settings({}, tmp_path)
     assert {name for name in PREFERRED if name not in given} == {left}
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [
+        ("waivers.yml", True),
+        ("trust.yaml", True),
+        ("attestations", True),
+        ("hosts.yml", False),
+        ("trusted.yml", False),
+    ],
+)
+def test_what_people_decided_is_no_inventory(tmp_path: Path, name: str, ignored: bool) -> None:
+    pattern = settings({}, tmp_path)["ANSIBLE_INVENTORY_IGNORE_REGEX"]
+    assert bool(re.search(pattern, name)) is ignored
 
 
 def test_an_ansible_cfg_does_not_turn_host_keys_off(tmp_path: Path) -> None:

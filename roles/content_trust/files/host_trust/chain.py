@@ -56,9 +56,9 @@ class Verifier:
         identity = str(image.get("Id"))
         tags = [tag for tag in texts(image, "RepoTags") if not tag.startswith("<none>")]
         digests = [digest for digest in texts(image, "RepoDigests") if not digest.startswith("<none>")]
-        exemption = self._policy.exemption([identity, *tags, *digests], self._today)
-        if exemption:
-            return Finding(EXEMPT, f"until {exemption.expires}: {exemption.reason}")
+        exempt = self.exempt(identity, *tags, *digests)
+        if exempt:
+            return exempt
         findings = [self._claim(identity, digest) for digest in digests[:_MOST]]
         if not findings:
             return Finding(NO_DIGEST, "it was built or loaded here")
@@ -66,6 +66,12 @@ class Verifier:
         if best.status not in GOOD:
             return best
         return next(self._moved(tags, digests), best)
+
+    def exempt(self, *names: str) -> Finding | None:
+        """The exception for an image known by these names, ids and digests; None where there is none."""
+        known = (form for name in names for form in references.forms(name))
+        found = self._policy.exemption(known, self._today)
+        return Finding(EXEMPT, f"until {found.expires}: {found.reason}") if found else None
 
     def reference(self, image: references.Reference, digest: str) -> Finding:
         """Whether the policy accepts a digest of a repository, whatever the engine has."""

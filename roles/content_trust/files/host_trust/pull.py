@@ -18,7 +18,17 @@ from host_trust.engine import Engine
 from host_trust.keys import Keys
 from host_trust.main import POLICY, read_policy
 from host_trust.registry import USUAL, Registries, Settings, digest_of
-from host_trust.words import GOOD, UNREACHABLE, Failed, NotThere, PolicyError, Tampered, Unreachable
+from host_trust.words import (
+    EXEMPT,
+    GOOD,
+    NOT_ALLOWED,
+    UNREACHABLE,
+    Failed,
+    NotThere,
+    PolicyError,
+    Tampered,
+    Unreachable,
+)
 
 _USAGE = f"""usage: hardener-pull IMAGE...
 
@@ -86,10 +96,8 @@ def _pull(
     settings: Settings,
 ) -> str:
     rule = wanted.rule(image.repository)
-    if rule is None:  # it is not even asked
-        raise Refused(f"the policy does not name {image.repository}")
     tag = image.tag or ("" if image.digest else "latest")
-    with Keys(rule.keys) as keys:
+    with Keys(rule.keys if rule else ()) as keys:
         verifier = Verifier(
             wanted,
             registries,
@@ -97,13 +105,18 @@ def _pull(
             containerd=engine.has_containerd_store(),
             today=time.strftime("%Y-%m-%d", time.gmtime()),
         )
+        name = f"{image.repository}:{tag}" if tag else ""
+        # Nobody is asked whom the policy does not name.
+        if not rule and not verifier.exempt(name, f"{image.repository}@{image.digest}"):
+            raise Refused(f"{NOT_ALLOWED}: the policy does not name {image.repository}")
         digest = image.digest
         if not digest:
             digest = digest_of(registries.at(image.registry).manifest(image.path, tag))
-        finding = verifier.reference(image, digest)
+        exempt = verifier.exempt(name, f"{image.repository}@{digest}")
+        finding = exempt or verifier.reference(image, digest)
         if finding.status == UNREACHABLE:
             raise Unreachable(finding.detail)
-        if finding.status not in GOOD:
+        if finding.status not in (*GOOD, EXEMPT):
             raise Refused(f"{finding.status}: {finding.detail}")
         known = login.find(image.registry, settings.logins)
         engine.pull(image.repository, digest, _authorization(known, image.registry))

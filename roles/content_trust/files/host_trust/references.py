@@ -57,6 +57,19 @@ def parse(text: str) -> Reference:
     return Reference(registry, path, tag, digest)
 
 
+def forms(text: str) -> list[str]:
+    """A name as it is, spelled out, and as the engine shows it: without what stands for Docker Hub."""
+    try:
+        full = str(parse(text))
+    except ValueError:
+        return [text]
+    short = full
+    for hub in (f"{_HUB}/library/", f"{_HUB}/"):
+        if short.startswith(hub):
+            short = short[len(hub) :]
+    return [text, full, short]
+
+
 def prefix(text: str) -> str:
     """A registry or repository as a policy names it, spelled out.
 

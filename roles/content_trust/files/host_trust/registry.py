@@ -12,7 +12,7 @@ import ssl
 import time
 from base64 import b64encode
 from hashlib import sha256
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from host_trust import login
@@ -30,6 +30,7 @@ _TIMEOUT = 10.0  # seconds without a byte
 _REQUEST = 30.0  # seconds for one answer, however slowly it drips
 _REDIRECTS = 3
 _HUB = "registry-1.docker.io"
+_NO_SUCH_API = (400, 404, 405, 501)  # what registries answer that do not know it
 _PARAMETER = re.compile(r'([a-z]+)="([^"]*)"')
 
 
@@ -97,7 +98,7 @@ class Registry:
 
     def referrers(self, path: str, digest: str) -> bytes:
         """The index of what refers to a manifest; see ``manifest``."""
-        return self._get(path, "referrers/" + digest, _MAX_MANIFEST)
+        return self._get(path, "referrers/" + digest, _MAX_MANIFEST, absent=_NO_SUCH_API)
 
     def close(self) -> None:
         """Hang up."""
@@ -107,7 +108,7 @@ class Registry:
 
     # --- one question ---------------------------------------------------------------------------------------
 
-    def _get(self, path: str, what: str, limit: int) -> bytes:
+    def _get(self, path: str, what: str, limit: int, absent: Sequence[int] = (404,)) -> bytes:
         if self._gone:
             raise Unreachable(self._gone)
         url = f"https://{self._host}/v2/{path}/{what}"
@@ -117,7 +118,7 @@ class Registry:
             answer = self._ask(url, limit, self._authorization[path])
         if answer.status == 200:
             return answer.body
-        if answer.status == 404:
+        if answer.status in absent:
             raise NotThere(f"{self._name} has no {path} {what}")
         said = f"{self._name} answers {answer.status}"
         raise Unreachable("login required: " + said if answer.status in (401, 403) else said)
@@ -171,6 +172,8 @@ class Registry:
             if time.monotonic() > deadline:
                 raise ValueError("its answer does not end")
             pieces.append(piece)
+        if response.length:
+            raise ValueError("its answer was cut off")  # which is not the same as another answer
         response.close()  # `read1` leaves it open, and the connection would take no other request
         fields = {name.lower(): value for name, value in response.getheaders()}
         return _Answer(host, response.status, fields, b"".join(pieces))
