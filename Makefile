@@ -9,7 +9,8 @@ RESULTS := demo-results
 
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
-TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables sudo chromium systemd docker-registry notary cosign
+TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables sudo chromium systemd \
+    docker-registry notary cosign openscap-scanner
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help

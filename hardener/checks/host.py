@@ -8,12 +8,16 @@ from typing import Any
 
 from hardener.checks import all_checks, check, policy
 from hardener.checks.paths import api_sockets, data_root, unit
+from hardener.checks.scans import SOURCE as SCANS
+from hardener.checks.scans import LastScan, last_scan
 from hardener.checks.settings import Settings
 from hardener.checks.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
-from hardener.model import Offender, Verdict
+from hardener.model import Offender, Status, Undecided, Verdict
+from hardener.scan.record import Evaluation
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 CONTAINERD_ROOT = "/var/lib/containerd"
+_HARDENED = "the operating system follows a hardening baseline"
 _SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
 
 
@@ -149,7 +153,50 @@ def _declared_group(snapshot: Snapshot) -> str:
 
 @check("host-hardened")
 def hardened(snapshot: Snapshot) -> Verdict:
-    """No fact of Docker's decides it: a person reads a report of an operating-system benchmark."""
+    """OpenSCAP decides it where the last scan asked it; else a person reads a report of such a benchmark."""
+    last = last_scan(snapshot)
+    evidence = _of_the_system(snapshot)
+    if last and last.scan.openscap:
+        return _evaluated(last, last.scan.openscap, evidence)
+    return manual(
+        _HARDENED,
+        "look at a recent report of an operating-system benchmark (such as CIS Debian) for this host",
+        evidence=evidence,
+    )
+
+
+def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdict:
+    """By the rules of a profile that do not hold; what oscap itself could not tell is no pass."""
+    if found.error:
+        raise FactUnavailable(SCANS, f"OpenSCAP: {found.error}")
+    told = ", ".join(f"{number} {result}" for result, number in sorted(found.counts.items()))
+    facts = [f"{found.profile} of {found.content}, evaluated at {found.evaluated_at}: {told}", *evidence]
+    age = last.age(found.evaluated_at)
+    if age > last.oldest:
+        offender = Offender("setting", found.profile, f"was evaluated {age} days ago, at most {last.oldest}")
+        return failed(
+            _HARDENED, f"the last evaluation is {age} days old", offenders=[offender], evidence=facts
+        )
+    doubtful = sum(found.counts.get(result, 0) for result in ("error", "unknown"))
+    unclear = f"OpenSCAP could not tell of {count(doubtful, 'rule')}"
+    if found.failed or found.more:
+        offenders = [Offender("rule", each.name, f"{each.severity}: {each.title}") for each in found.failed]
+        number = len(offenders) + found.more
+        return failed(
+            _HARDENED,
+            f"{count(number, 'rule')} of {found.profile} fail: {listed([each.name for each in offenders])}",
+            offenders=offenders,
+            evidence=facts,
+            checked=sum(found.counts.get(result, 0) for result in ("pass", "fail")),
+            undecided=Undecided(Status.ERROR, unclear) if doubtful else None,
+        )
+    if doubtful:
+        raise FactUnavailable(SCANS, unclear)
+    return passed(_HARDENED, f"no rule of {found.profile} fails", evidence=facts)
+
+
+def _of_the_system(snapshot: Snapshot) -> list[str]:
+    """Facts for whoever judges: the distribution, and what our own controls found."""
     evidence = []
     try:
         system = snapshot.fact("system")
@@ -164,8 +211,4 @@ def hardened(snapshot: Snapshot) -> Verdict:
                 evidence.append(f"{slug}: {verdict.status.value}, {verdict.actual}")
             except FactUnavailable as missing:
                 evidence.append(f"{slug}: error, {missing.source} could not be read: {missing.reason}")
-    return manual(
-        "the operating system follows a hardening baseline",
-        "look at a recent report of an operating-system benchmark (such as CIS Debian) for this host",
-        evidence=evidence,
-    )
+    return evidence

@@ -17,6 +17,11 @@ from hardener.text import line
 @click.option("--images", is_flag=True, help="Scan the images of the hosts' engines too.")
 @click.option("--cves", is_flag=True, help="Say which CVE ids the updates name; downloads their changelogs.")
 @click.option(
+    "--openscap",
+    is_flag=True,
+    help="Have OpenSCAP evaluate the hosts too, where it is installed with its content.",
+)
+@click.option(
     "--import",
     "reports",
     multiple=True,
@@ -35,6 +40,7 @@ def scan(
     hosts: FleetOptions,
     images: bool,
     cves: bool,
+    openscap: bool,
     reports: tuple[Path, ...],
     json_file: Path | None,
 ) -> ExitCode:
@@ -65,6 +71,7 @@ def scan(
     variables: dict[str, object] = {
         "vulnerability_scan_images": images,
         "vulnerability_scan_cves": cves,
+        "vulnerability_scan_openscap": openscap,
         "vulnerability_scan_imports": read,
     }
     fleet = hosts.fleet(echo if conversation.verbose else None)
@@ -95,4 +102,4 @@ def scan(
             click.echo(f"hardener: warning: no host has the image of {line(str(path))}", err=True)
     console(sys.stdout).print(table(found, images=images))
     whole = found.keys() >= running.outcomes.keys()
-    return exit_code(found.values(), whole=whole, images=images)
+    return exit_code(found.values(), whole=whole, images=images, openscap=openscap)

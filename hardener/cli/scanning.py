@@ -64,6 +64,10 @@ def _remarks(scan: Scan) -> Iterator[str]:
     if scan.restarts:
         names = ", ".join(dict.fromkeys(line(each.unit or each.name, 40) for each in scan.restarts))
         yield f"runs what an update has replaced: {shorten(names, 160)}"
+    if found := scan.openscap:
+        fail = len(found.failed) + found.more
+        told = f"{fail} rules of {line(found.profile, 60)} fail, {found.counts.get('pass', 0)} pass"
+        yield f"OpenSCAP, {line(found.evaluated_at, 20)}: {line(found.error) if found.error else told}"
     if scan.reboot:
         yield "a reboot is asked for"
     if scan.engine_error:
@@ -84,13 +88,14 @@ def write(path: Path, records: Mapping[str, Any]) -> None:
     write_text(path, scalar(json.dumps(dict(records), indent=1, ensure_ascii=True), 1 << 30) + "\n")
 
 
-def exit_code(scans: Iterable[Scan], *, whole: bool, images: bool) -> ExitCode:
-    """An update that waits is worse than what nobody could know, and that is worse than neither.
+def exit_code(scans: Iterable[Scan], *, whole: bool, images: bool, openscap: bool) -> ExitCode:
+    """What waits or fails is worse than what nobody could know, and that is worse than neither.
 
     Args:
         scans: what the hosts found.
         whole: whether every host gave a record.
         images: whether the images were asked for; else those of an earlier scan do not count.
+        openscap: whether that was asked for; else the same.
     """
     states = set()
     for scan in scans:
@@ -98,6 +103,9 @@ def exit_code(scans: Iterable[Scan], *, whole: bool, images: bool) -> ExitCode:
         if images:
             states.update(each.state for each in scan.images.values())
             whole = whole and not scan.engine_error
+        if openscap and scan.openscap:
+            states.update([State.OUTDATED] if scan.openscap.failed else [])
+            whole = whole and not scan.openscap.error
     if State.OUTDATED in states:
         return ExitCode.NOT_COMPLIANT
     return ExitCode.COMPLIANT if whole and states <= {State.CLEAN} else ExitCode.INCOMPLETE

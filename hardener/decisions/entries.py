@@ -32,7 +32,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # The kinds whose offenders a check lists completely: who waives one of them waives nothing unseen.
-Kind = Literal["container", "file", "image", "network", "service", "user"]
+Kind = Literal["container", "file", "image", "network", "rule", "service", "user"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 _AnyFile = TypeVar("_AnyFile", bound=BaseModel)

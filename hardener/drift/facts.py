@@ -22,6 +22,7 @@ _Notes = dict[_Path, Any]
 _ABSENT = "absent"
 _PRESENT = "present"
 _NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # what tells the objects of a list apart
+_WHEN = frozenset({"scanned_at", "evaluated_at", "date"})  # of a scan: another every night, whatever it found
 _COUNTS = frozenset({"handle", "packets", "bytes"})
 _COUNTED = re.compile(r"^#.*\n|[ ]*\[\d+:\d+\]", re.MULTILINE)
 
@@ -132,6 +133,8 @@ class _Dict(dict[str, Any]):
         return [(key, self[key]) for key in self]
 
     def _take(self, key: str, value: Any) -> Any:
+        if key in _WHEN:
+            return value
         path = (*self._path, str(key))
         taken = _wrap(value, path, self._notes)
         self._notes[path] = _note(taken)

@@ -75,6 +75,28 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of a benchmark for operating systems that does not hold."""
+
+    name: str
+    severity: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a host stands by OpenSCAP; ``error`` says why it could not be told, else it is empty."""
+
+    evaluated_at: str
+    error: str
+    content: str
+    profile: str
+    counts: Mapping[str, int]  # rules by result: "pass", "fail", "notapplicable", "error" ...
+    failed: tuple[Rule, ...]
+    more: int  # failing rules that the record does not name
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """A host's record."""
 
@@ -86,6 +108,7 @@ class Scan:
     restarts: tuple[Restart, ...]
     reboot: bool
     engine_error: str
+    openscap: Evaluation | None  # None where nobody asked for it
     read: int  # images that were not known already
     elapsed_s: float
 
@@ -112,8 +135,25 @@ def parse(raw: object) -> Scan:
         restarts=tuple(map(_restart, _rows(host, "restarts"))),
         reboot=bool(_table(host.get("reboot", {}), "reboot").get("required")),
         engine_error=str(record.get("engine_error") or ""),
+        openscap=_evaluation(record["openscap"]) if record.get("openscap") else None,
         read=_number(record, "read"),
         elapsed_s=float(record["elapsed_s"]) if isinstance(record.get("elapsed_s"), int | float) else 0.0,
+    )
+
+
+def _evaluation(raw: object) -> Evaluation:
+    entry = _table(raw, "openscap")
+    error = str(entry.get("error") or "")
+    failed = () if error else (_table(each, "a rule") for each in _rows(entry, "failed"))
+    counts = {} if error else _table(entry.get("counts"), "counts")
+    return Evaluation(
+        evaluated_at=_text(entry, "evaluated_at"),
+        error=error,
+        content=str(entry.get("content") or ""),
+        profile=str(entry.get("profile") or ""),
+        counts={str(name): _number(counts, name) for name in counts},
+        failed=tuple(Rule(*(_text(each, key) for key in ("id", "severity", "title"))) for each in failed),
+        more=0 if error else _number(entry, "more"),
     )
 
 

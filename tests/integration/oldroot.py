@@ -61,7 +61,7 @@ class OldRoot:
         (self.folder / name / "sources" / "x.sources").write_text(source)
         self._apt(name, Path("/dev/null"), "apt-get", "update")
 
-    def _apt(self, name: str, status: Path, *command: str) -> str:
+    def _apt(self, name: str, status: Path, *command: str, folder: Path | None = None) -> str:
         own = self.folder / name
         settings = {
             "Dir::Etc::sourcelist": "/dev/null",
@@ -74,9 +74,23 @@ class OldRoot:
         }
         options = [f"--option={key}={value}" for key, value in settings.items()]
         program, *arguments = command
-        done = subprocess.run([program, *options, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, *options, *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+def content_of(folder: Path, suite: str, package: str) -> Path:
+    """The SCAP content in a package of a release, downloaded and unpacked, not installed."""
+    root = OldRoot(folder, suite)
+    root._update("later", *_mirror(security=False), suite=suite)
+    downloads = folder / "downloads"
+    downloads.mkdir()
+    root._apt("later", Path("/dev/null"), "apt-get", "download", package, folder=downloads)
+    (archive,) = downloads.iterdir()
+    subprocess.run(["dpkg-deb", "--extract", archive, folder / "unpacked"], check=True)
+    return folder / "unpacked" / "usr/share/xml/scap/ssg/content"
 
 
 def _mirror(*, security: bool) -> tuple[str, str]:

@@ -15,12 +15,16 @@ from urllib.parse import urlencode
 
 import pytest
 from host_scan.main import scan
+from host_scan.tailoring import LEFT_OUT
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
 from tests.integration.dockerd import Dockerd, _tar
-from tests.integration.oldroot import OldRoot
+from tests.integration.oldroot import OldRoot, content_of
+from tests.unit.roles.conftest import documents_filter
+from tests.unit.roles.test_vulnerability_scan import DEFAULTS
+from tests.unit.snapshots import make
 
 pytestmark = pytest.mark.docker
 
@@ -201,7 +205,7 @@ class TestNetwork:
 
 
 def test_an_index_that_nobody_signed_is_none(engine: Dockerd, cache: Path, run: Run) -> None:
-    suite = cache / "mirror" / "dists" / f"{_codename()}-security"
+    suite = cache / "mirror" / "dists" / f"{_field('VERSION_CODENAME')}-security"
     (suite / "main" / "binary-amd64").mkdir(parents=True)
     (suite / "main" / "binary-amd64" / "Packages").write_text("")
     date = time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime())
@@ -212,9 +216,9 @@ def test_an_index_that_nobody_signed_is_none(engine: Dockerd, cache: Path, run: 
     assert "not signed" in found["reason"]
 
 
-def _codename() -> str:
-    text = Path("/etc/os-release").read_text()
-    return next(line[17:] for line in text.splitlines() if line.startswith("VERSION_CODENAME="))
+def _field(name: str) -> str:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
 
 
 def test_updates_say_which_holes_they_close(
@@ -226,6 +230,53 @@ def test_updates_say_which_holes_they_close(
     (package,) = alone["packages"]
     assert package["cves"]
     assert all(each.startswith("CVE-") for each in package["cves"])
+
+
+def test_openscap_by_content_for_this_very_release(
+    engine: Dockerd, run: Run, tmp_path: Path, cache: Path
+) -> None:
+    """The content for Debian 13 is data of a later release's package: it installs, and unpacks, anywhere."""
+    content = content_of(tmp_path, "forky", "ssg-debian")
+    number = _field("VERSION_ID").strip('"')
+    stream = content / f"ssg-debian{number}-ds.xml"
+    found = run(engine, images=False, openscap=True, openscap_content=str(stream))["openscap"]
+    assert found["error"] is None
+    assert found["counts"]["pass"] > 20
+    names = {each["id"] for each in found["failed"]}
+    assert names
+    assert not names & LEFT_OUT.keys()
+    another = content / f"ssg-debian{11 if number != '11' else 12}-ds.xml"
+    found = run(
+        engine, images=False, openscap=True, openscap_content=str(another), openscap_profile="standard"
+    )
+    assert "applies to this host" in found["openscap"]["error"]
+
+
+def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
+    (found,) = documents_filter("vulnerability_scan")(make().raw, **DEFAULTS)
+    for resource in found["resources"]:
+        path = tmp_path / resource["path"].lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(resource["content"])
+    units = sorted((tmp_path / "etc" / "systemd" / "system").iterdir())
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+    # What is installed runs by itself, with nothing of the checkout beside it.
+    home = tmp_path / "usr/local/lib/hardener/vulnerability_scan"
+    settings = tmp_path / "settings.json"
+    folders = {"folder": str(tmp_path / "lib" / "scan"), "cache": str(tmp_path / "cache")}
+    settings.write_text(json.dumps({"images": False, "mirrors": TestNetwork.DEAD, **folders}))
+    started = subprocess.run(
+        ["/usr/bin/python3", "-B", home / "host_scan.py", settings],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (started.returncode, started.stderr) == (0, "")
+    assert "1 scanned in" in started.stdout
+    assert (tmp_path / "lib" / "scan" / "record.json").exists()
 
 
 def test_two_scans_at_once_are_refused_in_a_line(tmp_path: Path, engine: Dockerd, run: Run) -> None:

@@ -13,7 +13,6 @@ FOR_A_PERSON: dict[str, set[Status]] = {
     "daemon-rootless": {Status.PASS},  # rooted is a decision, not a fault
     "exec-not-privileged": set(),  # no engine keeps a record of past execs
     "exec-not-root-user": set(),
-    "host-hardened": set(),
     "image-latest-pulled": {Status.FAIL},  # the registry knows; a tag that moved on shows here
     "image-minimal-packages": set(),
     "image-no-setuid": set(),

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from hardener.model import Status
+from hardener.model import Offender, Status
 from hardener.snapshot import FactUnavailable, Snapshot
+from tests.unit import scans
 from tests.unit.checks.conftest import Judge
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
@@ -160,3 +161,58 @@ def test_db_58_an_attestation_comes_with_evidence(judge: Judge, snapshot: Snapsh
     assert verdict.status is Status.MANUAL
     assert any("host-updates-pending" in fact for fact in verdict.evidence)
     assert any("kernel" in fact or "not collected" in fact for fact in verdict.evidence)
+
+
+class TestHardened:
+    SLUG = "host-hardened"
+    RULE: ClassVar[dict[str, str]] = {"id": "grub2_password", "severity": "high", "title": "Set a password"}
+
+    def evaluated(self, *failed: Any, policy: Any = None, **changes: Any) -> Snapshot:
+        """A host that OpenSCAP has evaluated."""
+        found = {
+            "evaluated_at": scans.SCANNED,
+            "error": None,
+            "tool": "oscap 1.4",
+            "content": "ssg-debian13-ds.xml",
+            "profile": "cis_level1_server",
+            "counts": {"pass": 200, "fail": len(failed), "notapplicable": 10},
+            "failed": list(failed),
+            "more": 0,
+            **changes,
+        }
+        source = {"hardener.scan": {"record": scans.record(openscap=found), "packages_changed": False}}
+        return Snapshot({**make(policy=policy, **source).raw, "collected_at": scans.NOW})
+
+    def test_no_failing_rule_passes(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, self.evaluated())
+        assert verdict.status is Status.PASS
+        assert "200 pass" in verdict.evidence[0]
+
+    def test_a_failing_rule_is_an_offender(self, judge: Judge) -> None:
+        verdict = judge(self.SLUG, self.evaluated(self.RULE))
+        assert verdict.status is Status.FAIL
+        assert verdict.offenders == (Offender("rule", "grub2_password", "high: Set a password"),)
+        assert verdict.undecided is None
+
+    def test_what_it_could_not_tell_is_no_pass(self, judge: Judge) -> None:
+        counts = {"pass": 200, "fail": 1, "error": 2}
+        with pytest.raises(FactUnavailable, match="could not tell of 2 rules"):
+            judge(self.SLUG, self.evaluated(counts=counts))
+        verdict = judge(self.SLUG, self.evaluated(self.RULE, counts=counts))
+        assert verdict.undecided is not None
+        assert verdict.undecided.status is Status.ERROR
+
+    def test_an_evaluation_that_failed_is_an_error(self, judge: Judge) -> None:
+        with pytest.raises(FactUnavailable, match="oscap is not installed"):
+            judge(self.SLUG, self.evaluated(error="oscap is not installed"))
+
+    def test_an_old_one_fails(self, judge: Judge) -> None:
+        old = "2026-11-10T11:00:00Z"
+        assert judge(self.SLUG, self.evaluated(evaluated_at=old)).status is Status.FAIL
+        lenient = {"scan_max_age_days": 30}
+        assert judge(self.SLUG, self.evaluated(evaluated_at=old, policy=lenient)).status is Status.PASS
+
+    def test_a_scan_without_it_leaves_it_to_a_person(self, judge: Judge) -> None:
+        source = {"hardener.scan": {"record": scans.record(), "packages_changed": False}}
+        snapshot = Snapshot({**make(**source).raw, "collected_at": scans.NOW})
+        assert judge(self.SLUG, snapshot).status is Status.MANUAL

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.scan.test_imports import trivy
-from tests.unit.scans import IMAGE, OPENSSL, no_database, record, report, result
+from tests.unit.scans import IMAGE, OPENSSL, SCANNED, no_database, record, report, result
 
 Hardener = Callable[..., Result]
 
@@ -53,6 +53,25 @@ def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeF
     assert "a reboot is asked for" in shown
     assert "images were not read: gone" in shown
     assert "trivy found 0" in shown
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        ({"counts": {"pass": 9}, "failed": []}, 0),
+        ({"counts": {}, "failed": [{"id": "a", "severity": "low", "title": "t"}]}, 3),
+        ({"error": "oscap is not installed"}, 4),
+    ],
+)
+def test_openscap(hardener: Hardener, fleet: FakeFleet, found: Any, code: int) -> None:
+    fleet.snapshots = {"web1": ""}
+    said = {"evaluated_at": SCANNED, "content": "ds.xml", "profile": "cis_level1_server", "more": 0, **found}
+    fleet.scan = lambda _: record(openscap=said)
+    done = hardener("scan", "-i", "inv,", "--openscap", env={"COLUMNS": "200"})
+    assert done.exit_code == code
+    assert "OpenSCAP, 2026-11-25T11:00:00Z: " in done.stdout
+    assert found.get("error", "rules of cis_level1_server fail") in done.stdout
+    assert hardener("scan", "-i", "inv,").exit_code == 0  # of an earlier run, when nobody asks
 
 
 def test_what_hosts_say_acts_on_nobodys_terminal(hardener: Hardener, fleet: FakeFleet) -> None:

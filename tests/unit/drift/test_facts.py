@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hardener.checks import all_checks
 from hardener.drift import moved_facts
 from hardener.snapshot import Snapshot
-from tests.unit.snapshots import GONE, absent, container, failed, hardened, make, only, with_containers
+from tests.unit.scans import IMAGE, OPENSSL, record, result
+from tests.unit.snapshots import GONE, absent, container, failed, hardened, image, make, only, with_containers
 
 DAEMON_JSON = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "owner": "root", "group": "root"}
 
@@ -31,6 +34,24 @@ def test_a_files_mode() -> None:
 
 def test_what_the_check_does_not_read_is_not_told() -> None:
     assert told("file-daemon-json-mode", with_file(), with_file(size=17)) == []
+
+
+def test_of_a_scan_what_it_found_is_told_and_not_when() -> None:
+    def scanned(found: dict[str, Any], day: int) -> Snapshot:
+        last = record({IMAGE: {**found, "scanned_at": f"2026-11-{day}T00:00:00Z"}})
+        return make(
+            **{
+                "docker.images": [image(Id=IMAGE)],
+                "docker.containers": [],
+                "hardener.scan": {"record": last, "packages_changed": False},
+            }
+        )
+
+    where = f"hardener.scan record images {IMAGE}"
+    assert told("image-vulnerability-scan", scanned(result(), 24), scanned(result(OPENSSL), 25)) == [
+        f"{where} state: clean → outdated",
+        f"{where} packages: - → openssl",
+    ]
 
 
 def test_a_file_that_has_come_is_told_once() -> None:
