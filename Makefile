@@ -39,7 +39,7 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machines (root)
-	$(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadfile
+	$(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 .PHONY: molecule
 molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ...", on virtual machines

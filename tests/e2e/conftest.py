@@ -24,14 +24,28 @@ from hardener import lab
 Boot = Callable[[str], lab.Guest]
 
 _numbers = itertools.count()
+_SHARED = frozenset({"busy", "guest", "host", "prepared"})  # fixtures that are guests of a module
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all that is here, for those who have no time for virtual machines."""
+    """Mark all that is here, for those who have no time for virtual machines, and share it out.
+
+    Tests of one guest stay together. Those with guests of their own take longest: they come first, so that no
+    worker waits for the other in the end.
+    """
     here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.lab)
+    ours = [item for item in items if item.path.is_relative_to(here)]
+    for item in ours:
+        item.add_marker(pytest.mark.lab)
+        if not _has_its_own_guests(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    if len(ours) == len(items):
+        items.sort(key=lambda item: not _has_its_own_guests(item))
+
+
+def _has_its_own_guests(item: pytest.Item) -> bool:
+    names = item.fixturenames if isinstance(item, pytest.Function) else ()
+    return "boot" in names and _SHARED.isdisjoint(names)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def busy(pristine: Boot) -> Iterator[lab.Guest]:
     guest = pristine("13")
     shell(guest, CONTAINER)
     assert guest.ssh("sh", "-c", OPEN).returncode == 0
-    shell(guest, "docker start web job")
+    until(guest, "docker start web job && test $(docker ps --quiet | wc -l) = 2")  # the engine restarts still
     yield guest
     guest.stop()
 

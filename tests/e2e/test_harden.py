@@ -76,9 +76,10 @@ def test_a_fresh_host_is_hardened_in_one_run_and_reached_as_before(
     assert reached(guest).items() >= BEFORE.items()
     inventory = make_site(tmp_path / "site", guest)
 
-    before = shell(guest, WHOLE_HOST)
-    Report("harden", inventory, "--check")
-    assert shell(guest, WHOLE_HOST) == before
+    if release == "12":  # once is enough
+        before = shell(guest, WHOLE_HOST)
+        Report("harden", inventory, "--check")
+        assert shell(guest, WHOLE_HOST) == before
 
     hardened = Report("harden", inventory)
     assert without_the_sites_choice(hardened.failing("host", "daemon", "files")) == set(), hardened.said
