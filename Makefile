@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
 RESULTS := demo-results
+E2E := $(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
@@ -22,7 +23,7 @@ demo: lab-packages $(VENV)/.installed ## boot a throw-away Docker host, audit it
 	@BIN=$(BIN) RESULTS=$(RESULTS) .ci/demo
 
 .PHONY: test
-test: unit integration e2e ## every test: unit, integration and end-to-end (root)
+test: unit integration e2e ## unit, integration and end-to-end tests (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -39,7 +40,11 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machines (root)
-	$(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+	$(E2E) -m "not long"
+
+.PHONY: test-long
+test-long: test-packages $(VENV)/.installed ## the end-to-end tests that `make test` leaves out: more releases, more reboots
+	$(E2E) -m long
 
 .PHONY: molecule
 molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ...", on virtual machines

@@ -187,6 +187,7 @@ TASKS = "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort"
 ALL = ("--only", "daemon", "--only", "host-firewall-docker-user", "--json", "report.json")
 
 
+@pytest.mark.long
 def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
     host: lab.Guest, hardener: Hardener, tmp_path: Path
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
     assert (shell(host, STATE), shell(host, TASKS)) == (before, tasks)
 
 
+@pytest.mark.long
 def test_a_role_that_wants_live_restore_of_a_swarm_says_why_not(host: lab.Guest, tmp_path: Path) -> None:
     done = Run(host, tmp_path, ("docker_daemon",)).result("--check")
     fates = {each["name"]: (each["state"], each["reason"]) for each in done["documents"]}

@@ -211,6 +211,7 @@ def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
     assert not left.strip()
 
 
+@pytest.mark.long
 def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any]]) -> None:
     guest = boot("13")
     shell(

@@ -325,7 +325,9 @@ def test_a_second_controller_is_turned_away_and_says_why(host: lab.Guest, tmp_pa
     assert running(shell(host, CONTAINERS)) == containers
 
 
-@pytest.mark.parametrize(("seconds", "outcome"), [(30, "changed"), (100, "rolled_back")])
+@pytest.mark.parametrize(
+    ("seconds", "outcome"), [(30, "changed"), pytest.param(100, "rolled_back", marks=pytest.mark.long)]
+)
 def test_a_network_that_is_cut_while_the_host_changes(
     host: lab.Guest, tmp_path: Path, seconds: int, outcome: str
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_host_at_work_is_hardened_and_stays_so(boot: Boot, tmp_path: Path) -> 
     assert Report("audit", inventory).statuses == hardened.statuses
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", ["12", "testing"])
 def test_a_fresh_host_is_hardened_in_one_run_and_reached_as_before(
     boot: Boot, tmp_path: Path, release: str

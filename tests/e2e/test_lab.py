@@ -101,6 +101,7 @@ def test_two_guests_live_apart_and_each_starts_pristine(boot: Boot) -> None:
     b.ssh("true")
 
 
+@pytest.mark.long
 def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:
     guest = boot("13")
     guest.ssh("touch", "/root/kept", "/var/lib/docker/kept")

@@ -190,6 +190,7 @@ def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
     assert role.run(security_updates_engine=True)[0] == 0
 
 
+@pytest.mark.long
 def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role) -> None:
     role.shell(CONTAINER)
     role.shell("touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs")
