@@ -45,16 +45,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"seconds is {seconds}: it must be from 1 to {_LONGEST}")
         loader = self._shared_loader_obj.action_loader
         loader.add_directory(str(_HOST_SCRIPT))
-        runner = loader.get(
-            "host_script",
-            task=self._task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        answer = runner.run_script(
+        host_script = loader.get("host_script", class_only=True)
+        answer = host_script.beside(self).run_script(
             source=_SOURCE,
             entry="main:listen",
             arguments={"seconds": seconds, "socket": args["socket"]},

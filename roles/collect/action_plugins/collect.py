@@ -48,15 +48,8 @@ class ActionModule(ActionBase):
                 "socket": {"type": "str", "default": ""},
             }
         )
-        answer = self._shared_loader_obj.action_loader.get(
-            "host_script",
-            task=self._task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        ).run_script(
+        host_script = self._shared_loader_obj.action_loader.get("host_script", class_only=True)
+        answer = host_script.beside(self).run_script(
             source=_SOURCE,
             entry="main:collect",
             arguments={"socket": args["socket"]},

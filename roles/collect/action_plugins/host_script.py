@@ -13,10 +13,9 @@ From a task:
 
 From another action plugin, which then need not pass large results through the task result:
 
-    runner = self._shared_loader_obj.action_loader.get(
-        "host_script", task=self._task, connection=self._connection, play_context=self._play_context,
-        loader=self._loader, templar=self._templar, shared_loader_obj=self._shared_loader_obj)
-    answer = runner.run_script(
+    loader = self._shared_loader_obj.action_loader
+    loader.add_directory(str(...))  # where this file is: roles cannot import each other's plugins
+    answer = loader.get("host_script", class_only=True).beside(self).run_script(
         source=Path(__file__).parents[1] / "files" / "host_probe", entry="main:probe",
         arguments={"path": "/etc"}, task_vars=task_vars)
     answer.result         # parsed JSON
@@ -113,6 +112,18 @@ class ActionModule(ActionBase):
             "python": answer.python,
             "ansible_facts": answer.facts,
         }
+
+    @classmethod
+    def beside(cls, action: ActionBase) -> ActionModule:
+        """This action for the task, and on the connection, of another one."""
+        return cls(
+            task=action._task,
+            connection=action._connection,
+            play_context=action._play_context,
+            loader=action._loader,
+            templar=action._templar,
+            shared_loader_obj=action._shared_loader_obj,
+        )
 
     def run_script(
         self,

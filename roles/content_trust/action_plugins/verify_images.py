@@ -46,15 +46,8 @@ class ActionModule(ActionBase):
             return {"skipped": True, "changed": False, "msg": "not run in check mode: it writes a record"}
         loader = self._shared_loader_obj.action_loader
         loader.add_directory(str(_HOST_SCRIPT))
-        answer = loader.get(
-            "host_script",
-            task=self._task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        ).run_script(
+        host_script = loader.get("host_script", class_only=True)
+        answer = host_script.beside(self).run_script(
             source=_SOURCE,
             entry="main:verify",
             # YAML knows dates, JSON does not

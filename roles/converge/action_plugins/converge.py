@@ -296,15 +296,7 @@ class ActionModule(ActionBase):
         """The action that delivers sources to the host; it lives in the role beside this one."""
         loader = self._shared_loader_obj.action_loader
         loader.add_directory(str(_HOST_SCRIPT))
-        return loader.get(
-            "host_script",
-            task=self._task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
+        return loader.get("host_script", class_only=True).beside(self)
 
 
 def _filled(document: dict[str, Any]) -> dict[str, Any]:
