@@ -22,15 +22,19 @@ INSPECTED = {
     "HostConfig": {"Privileged": True},
     "State": {"Running": True},
 }
+LISTED = json.dumps([{"Id": A}]).encode()
 
 
 class Server:
     """An engine that answers what it is told to; ``events`` are the pieces of each stream of events."""
 
-    def __init__(self, path: Path, *streams: list[bytes], inspected: bytes | None = None) -> None:
+    def __init__(
+        self, path: Path, *streams: list[bytes], inspected: bytes | None = None, listed: bytes = LISTED
+    ) -> None:
         self.asked: list[str] = []
         self._streams = list(streams)
         self._inspected = json.dumps(INSPECTED).encode() if inspected is None else inspected
+        self._listed = listed
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(path))
         self._socket.listen()
@@ -54,7 +58,7 @@ class Server:
                     connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
                 connection.sendall(b"0\r\n\r\n")
                 return
-            body = json.dumps([{"Id": A}]).encode() if path == "/containers/json" else self._inspected
+            body = self._listed if path == "/containers/json" else self._inspected
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
@@ -108,6 +112,22 @@ def test_cut_off_it_begins_anew_where_it_was(path: Path) -> None:
     assert [asked for asked in server.asked if "since=5000000000.0" in asked]
 
 
+def test_every_cut_counts_and_none_makes_the_next_pause_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSES", (0.05, 30))
+    Server(path, [event("oom")], [event("oom")], [event("oom")], [b"wait"])
+    engine = started(path)
+    until(lambda: engine.cuts == 3)
+    assert engine.happenings.qsize() == 3
+
+
+def test_what_was_heard_before_a_cut_is_not_asked_for_again(path: Path) -> None:
+    server = Server(path, [event("oom")], [b"wait"])
+    started(path)
+    until(lambda: any("since=5000000000.000000001" in asked for asked in server.asked))
+
+
 def test_an_event_that_is_too_long_costs_itself_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LINE", 2000)
     Server(path, [event("oom", label="x" * 50_000), event("oom"), b"wait"])
@@ -125,7 +145,10 @@ def test_odd_events_are_passed_over(path: Path, odd: bytes) -> None:
     assert engine.cuts == 0
 
 
-@pytest.mark.parametrize("nonsense", [b"no json\n", b"[" * 200_000 + b"\n"])
+HUGE = b'{"Action": "oom", "Actor": {"ID": "a"}, "timeNano": 1%s}\n' % (b"0" * 400)
+
+
+@pytest.mark.parametrize("nonsense", [b"no json\n", b"[" * 200_000 + b"\n", HUGE])
 def test_nonsense_is_a_cut_and_not_the_end(path: Path, nonsense: bytes) -> None:
     Server(path, [nonsense], [event("oom"), b"wait"])
     engine = started(path)
@@ -138,6 +161,32 @@ def test_a_container_that_cannot_be_read_is_known_by_its_events(path: Path) -> N
     engine = started(path)
     until(lambda: engine.happenings.qsize() == 1)
     assert engine.happenings.get().container.name == "web"
+    assert not engine._directory.get(A).inspected
+    assert engine.lost == 1
+
+
+def test_a_container_with_a_million_labels_costs_no_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CONTAINER", 1000)
+    labels = {f"{number}": "" for number in range(1000)}
+    Server(path, [event("oom"), b"wait"], inspected=json.dumps({**INSPECTED, "Labels": labels}).encode())
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1)
+    assert engine.lost == 1
+
+
+def test_a_list_is_only_looked_through_and_a_label_is_no_container(path: Path) -> None:
+    label = {"Labels": {"x": json.dumps({"Id": "b" * 64})}}
+    server = Server(path, [b"wait"], listed=json.dumps([{"Id": A, **label}], separators=(",", ":")).encode())
+    started(path)
+    assert [asked for asked in server.asked if asked.endswith(f"{'b' * 64}/json")] == []
+    assert f"/containers/{A}/json" in server.asked
+
+
+def test_a_list_that_was_cut_off_is_no_list(path: Path) -> None:
+    Server(path, [b"wait"], listed=LISTED[:-1])
+    assert "which is no list" in started(path).problem
 
 
 def test_more_than_anybody_takes_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,6 +153,19 @@ def test_a_process_of_the_host_is_only_counted(kernel: Kernel, monkeypatch: pyte
     assert (entries(tally), watch.elsewhere) == ([], 1)
 
 
+def test_a_step_of_a_build_is_told_though_it_is_in_no_container(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally = Tally()
+    watch = Watch("/x", tally)
+    watch.directory.put(Container(A, "web", "nginx", profile="docker-default"))
+    says(monkeypatch, Process(elsewhere=True))
+    kernel.say(mount(1, "docker-default"))
+    watch.step(1)
+    assert entries(tally) == [("", "", "not attributed (docker-default)", 1)]
+    assert watch.elsewhere == 0
+
+
 def test_more_than_can_wait_is_counted_without_waiting(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

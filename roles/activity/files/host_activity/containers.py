@@ -9,7 +9,10 @@ from threading import Lock
 from typing import Callable, NamedTuple
 
 _MAX_KNOWN = 4096
-_CGROUP = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
+_CGROUP = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?(?:/| \(deleted\)$|$)", re.MULTILINE)
+_EXITING = 0x4  # PF_EXITING among the flags of /proc/PID/stat
+# The engine's own profile: it confines the steps of builds as well, and of these the engine tells nothing.
+_DEFAULT = "docker-default"
 _SLACK = 0.1  # seconds: a process's start is known to a hundredth, and clocks are set now and then
 
 
@@ -24,6 +27,7 @@ class Container(NamedTuple):
     risks: tuple[str, ...] = ()
     silent: str = ""  # what about its confinement leaves no record
     ended: float = 0.0  # when, by the clock on the wall; 0 while it runs
+    inspected: bool = True  # False where it was gone before the engine could be asked how it is confined
 
 
 class Directory:
@@ -68,18 +72,29 @@ class Directory:
             return [each for each in self._known.values() if not each.ended]
 
     def by_confinement(self, confinement: str, at: float) -> str:
-        """The id of the only container with that profile or label at a time; empty where there are more."""
+        """The id of the one container with that profile or label at a time; empty where there may be more."""
         wanted = confinement.partition("//")[0]
-        if not wanted or wanted == "unconfined":
+        if wanted in ("", "unconfined", _DEFAULT):
             return ""
         with self._lock:
             known = [each for each in self._known.values() if not each.ended or each.ended >= at - _SLACK]
+        if not all(each.inspected for each in known):
+            return ""
         found = [
             each.identity
             for each in known
             if wanted == each.profile or (each.label and confinement == each.label)
         ]
         return found[0] if len(found) == 1 else ""
+
+    def confines(self, confinement: str) -> bool:
+        """Whether a profile or label is one of containers, of those that build images too."""
+        wanted = confinement.partition("//")[0]
+        if wanted in ("", "unconfined"):
+            return False
+        with self._lock:
+            known = {text for each in self._known.values() for text in (each.profile, each.label)}
+        return wanted == _DEFAULT or wanted in known or confinement in known
 
 
 class Process(NamedTuple):
@@ -104,14 +119,19 @@ def ask(pid: int, at: float, read: Callable[[str], str] | None = None) -> Proces
     except OSError:
         return Process()
     try:
-        ticks = int(stat.rpartition(")")[2].split()[19])
+        fields = stat.rpartition(")")[2].split()
+        flags, ticks = int(fields[6]), int(fields[19])
     except (IndexError, ValueError):
         return Process()
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     if booted + ticks / os.sysconf("SC_CLK_TCK") > at + _SLACK:
         return Process()
     found = _CGROUP.search(cgroup)
-    return Process(found[1]) if found else Process(elsewhere=True)
+    if found:
+        return Process(found[1])
+    # One that ends has left its groups of cgroup v1 already: it is in the root there, whosever it was.
+    unified = cgroup.startswith("0::")
+    return Process(elsewhere=unified or not flags & _EXITING)
 
 
 def _read(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -15,8 +16,11 @@ from host_activity.containers import Container, Directory
 from host_activity.events import Happening, happenings, risks
 from host_activity.text import NAME, shown
 
-_ANSWER = 16 * 1024 * 1024
+_LIST = 16 * 1024 * 1024
+_CONTAINER = 1024 * 1024  # as JSON it takes up to 20 times that: an image may have a million labels
 _LINE = 1024 * 1024  # an event carries all labels of its container
+# A list carries all labels of all containers: it is only looked through. A quote inside a label is escaped.
+_IDENTITY = re.compile(rb'"Id": ?"([0-9a-f]{64})"')
 _WAITING = 4096
 _TIMEOUT = 20
 _PAUSES = (1, 2, 5, 10, 30)
@@ -52,7 +56,8 @@ class Engine:
         self.ready = threading.Event()  # the containers that run are known, or cannot be
         self._path = path
         self._directory = directory
-        self._since = time.time()
+        self._since = time.time_ns()
+        self._heard = False  # since this connection began
 
     def start(self) -> None:
         """Begin to listen."""
@@ -61,14 +66,16 @@ class Engine:
     def _run(self) -> None:
         failures = 0
         while True:
+            self._heard = False
             try:
                 self._listen()
                 self.problem = "the engine has ended the connection"
-            except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+            except Exception as error:  # nobody would see that this thread has ended
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                self.problem = f"{self._path}: {reason}"[:300]
-            if self.ready.is_set() and failures == 0:
+                self.problem = shown(f"{self._path}: {reason}", 300)
+            if self._heard:
                 self.cuts += 1
+                failures = 0
             self.ready.set()
             time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
             failures += 1
@@ -77,7 +84,8 @@ class Engine:
         """Until the connection ends."""
         connection = _Unix(self._path)
         try:
-            connection.request("GET", f"/events?filters={_FILTERS}&since={self._since:.9f}")
+            since = f"{self._since // 10**9}.{self._since % 10**9:09d}"
+            connection.request("GET", f"/events?filters={_FILTERS}&since={since}")
             assert connection.sock is not None
             stream = connection.sock
             response = connection.getresponse()
@@ -86,6 +94,7 @@ class Engine:
             stream.settimeout(None)  # it may have nothing to tell for days
             self._learn_all()
             self.problem = ""
+            self._heard = True
             self.ready.set()
             while True:
                 text = response.readline(_LINE)
@@ -107,7 +116,7 @@ class Engine:
         identity = str(actor.get("ID", "")) if isinstance(actor, dict) else ""
         nanoseconds = event.get("timeNano")
         if isinstance(nanoseconds, int):
-            self._since = max(self._since, nanoseconds / 1e9)
+            self._since = max(self._since, nanoseconds + 1)
         action = str(event.get("Action", ""))
         if not identity:
             return
@@ -123,7 +132,7 @@ class Engine:
                 name=shown(str(attributes.get("name", "")), NAME),
                 image=shown(str(attributes.get("image", "")), NAME),
             )
-            self._directory.put(container._replace(ended=time.time()))
+            self._directory.put(container._replace(ended=time.time(), inspected=False))
         for happening in happenings(event, container):
             try:
                 self.happenings.put_nowait(happening)
@@ -132,31 +141,36 @@ class Engine:
 
     def _learn_all(self) -> None:
         """The containers that run now."""
-        listed = self._get("/containers/json")
-        known = {str(each.get("Id", "")) for each in listed} if isinstance(listed, list) else set()
+        status, body = self._get("/containers/json", _LIST)
+        if status != 200 or len(body) > _LIST or not body.rstrip().endswith(b"]"):
+            raise ValueError(f"the engine answers {status} with {len(body)} bytes, which is no list")
+        known = {identity.decode() for identity in _IDENTITY.findall(body)}
         for gone in self._directory.running():
             if gone.identity not in known:
                 self._directory.end(gone.identity, time.time())
-        for identity in sorted(known - {""}):
+        for identity in sorted(known):
             self._learn(identity)
 
     def _learn(self, identity: str) -> None:
         try:
-            inspected = self._get(f"/containers/{quote(identity, safe='')}/json")
-        except ValueError:  # it went away meanwhile
-            return
+            status, body = self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER)
+            if status == 404:  # it went away meanwhile
+                return
+            inspected = json.loads(body) if status == 200 and len(body) <= _CONTAINER else None
+        except (OSError, ValueError, RecursionError, http.client.HTTPException):
+            inspected = None
         if isinstance(inspected, dict):
             self._directory.put(container(identity, inspected))
+        else:
+            self.lost += 1
 
-    def _get(self, path: str) -> Any:
+    def _get(self, path: str, most: int) -> tuple[int, bytes]:
+        """Status and body of an answer; of one that is too large, a byte more than may be."""
         connection = _Unix(self._path)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            body = response.read(_ANSWER + 1)
-            if response.status != 200 or len(body) > _ANSWER:
-                raise ValueError(f"the engine answers {response.status}")
-            return json.loads(body)
+            return response.status, response.read(most + 1)
         finally:
             connection.close()
 

@@ -103,7 +103,10 @@ class Watch:
     def _take(self, denial: Denial) -> None:
         """Ask the process while it is there; the engine may be told later."""
         process = ask(denial.pid, denial.at)
-        if process.elsewhere:
+        if process.elsewhere and self.directory.confines(denial.confinement):
+            # A step of a build, or one that has left its container's control group.
+            self._count(self._of_denial(denial, "", ""))
+        elif process.elsewhere:
             self.elsewhere += 1
         elif self.directory.knows(process.container):
             self._count(self._of_denial(denial, process.container, "process"))
