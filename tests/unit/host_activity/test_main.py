@@ -65,7 +65,7 @@ def test_it_ends_with_its_time_and_tells_what_the_kernel_lost_meanwhile(tmp_path
 
 
 def test_a_record_tells_usual_from_unusual_and_stays_where_it_is(tmp_path: Path) -> None:
-    known = {"nginx": {"since": 1.0, "kinds": {"docker oom 0": 1.5}}}
+    known = {"nginx": {"since": -20.0, "kinds": {"docker engine: oom 0": -19.0}}}
     written: dict[str, Any] = {"schema": record.SCHEMA, "entries": [], "deaf": [], "blind": [], "lost": {}}
     written |= {"began": 1.0, "ended": 2.0, "learning": 9.0}
     record.write({**written, "baseline": known}, str(tmp_path))

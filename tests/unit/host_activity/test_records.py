@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from host_activity.records import AVC, SECCOMP, Denial, parse, serial
+from host_activity.severity import HIGH, classify
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,8 +102,25 @@ def test_the_same_number_is_another_call_on_another_architecture() -> None:
 
     assert called("c000003e") == "mount"
     assert called("c00000b7") == "syscall 165"
-    assert called("40000003") == "syscall 165 of architecture 40000003"
+    assert called("40000003") == "syscall 165 (i386)"
+    assert called("40000028") == "syscall 165 of architecture 40000028"
     assert called("zz") == "syscall 165"
+
+
+@pytest.mark.parametrize(
+    ("number", "arch", "name"),
+    [
+        ("21", "40000003", "mount (i386)"),
+        ("26", "40000003", "ptrace (i386)"),
+        (str(0x40000000 + 165), "c000003e", "mount (x32)"),
+        (str(0x40000000 + 521), "c000003e", "ptrace (x32)"),
+        (str(0x40000000 + 600), "c000003e", "syscall 600 (x32)"),
+    ],
+)
+def test_a_call_by_another_door_is_no_less_grave(number: str, arch: str, name: str) -> None:
+    denial = read(SECCOMP, KILLED.replace("c000003e", arch).replace("syscall=165", f"syscall={number}"))
+    assert denial.operation == name
+    assert (classify(denial)[1] == HIGH) is not name.startswith("syscall")
 
 
 def test_one_that_only_complains_is_told_apart() -> None:
@@ -149,6 +167,11 @@ def test_a_name_in_hexadecimal_is_only_a_name() -> None:
 def test_a_name_in_quotes_cannot_bring_fields_along() -> None:
     body = KILLED.replace('comm="python3"', 'comm="pid=1"').replace("pid=4471 ", "pid=4471 ")
     assert (read(SECCOMP, body).pid, read(SECCOMP, body).command) == (4471, "pid=1")
+
+
+def test_the_name_of_a_network_interface_cannot_bring_fields_along() -> None:
+    body = 'avc:  denied  { egress } for  pid=12 comm="x" netif="permissive=1 tclass=netif permissive=0'
+    assert read(AVC, body).verdict == "denied"
 
 
 def test_the_first_of_a_field_counts() -> None:

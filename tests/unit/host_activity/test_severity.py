@@ -26,6 +26,7 @@ def denial(operation: str, detail: str = "", target: str = "") -> Denial:
         (denial("module_load", "system"), ("kernel code", "high")),
         (denial("open_by_handle_at"), ("file handle", "high")),
         (denial("unshare"), ("namespace", "medium")),
+        (denial("userns_create"), ("namespace", "medium")),
         (denial("keyctl"), ("kernel keys", "medium")),
         (denial("open", "w", "/proc/sys/kernel/panic"), ("kernel settings", "medium")),
         (denial("create", "packet raw"), ("raw network", "medium")),

@@ -42,6 +42,20 @@ def test_the_gravest_come_first() -> None:
     assert [entry["kind"] for entry in tally.data(None)] == ["high", "medium", "low"]
 
 
+def test_what_is_grave_does_not_go_among_harmless_things_of_its_kind() -> None:
+    tally, baseline = Tally(), Baseline(100.0)
+    for number in range(5):
+        harmless = sighting(float(number), target=f"/log{number}")
+        tally.add(harmless)
+        baseline.learn(harmless)
+    grave = sighting(500.0, target="/proc/sysrq-trigger", category="kernel memory", severity="high")
+    tally.add(grave)
+    baseline.learn(grave)
+    first, second = tally.data(baseline)
+    assert (first["severity"], first["targets"], first["unusual"]) == ("high", ["/proc/sysrq-trigger"], True)
+    assert (second["severity"], second["count"], second["unusual"]) == ("low", 5, False)
+
+
 def test_a_flood_hides_nothing_grave_and_takes_no_room_from_others() -> None:
     tally = Tally()
     tally.add(sighting(kind="mount", severity="high"))
@@ -104,6 +118,27 @@ def test_what_is_new_after_the_time_of_learning_is_unusual_and_stays_so() -> Non
         assert known.unusual(sighting(1400.0, kind="strange")) is True
         assert known.unusual(sighting(1400.0, kind="never seen")) is True
         assert known.unusual(sighting(1400.0, kind="usual", image="other")) is None
+
+
+def test_what_comes_first_while_an_image_is_learnt_is_usual_for_who_only_looks_too() -> None:
+    baseline = Baseline(100.0, {"nginx": {"since": 1000.0, "kinds": {}}})
+    assert baseline.unusual(sighting(1050.0)) is False
+    assert baseline.unusual(sighting(1150.0)) is True
+
+
+def test_an_image_that_nobody_runs_any_more_gives_its_place_to_a_new_one() -> None:
+    baseline = Baseline(100.0)
+    for number in range(200):
+        baseline.watch(f"app:{number}", 1000.0)
+    baseline.watch("app:200", 1001.0)
+    assert "app:200" not in baseline.data()
+    for number in range(1, 200):
+        baseline.watch(f"app:{number}", 9000.0)  # they still run
+    baseline = Baseline(100.0, json.loads(json.dumps(baseline.data())))
+    baseline.watch("app:200", 9001.0)
+    baseline.watch("app:201", 9001.0)
+    assert {"app:0", "app:200", "app:201"} & set(baseline.data()) == {"app:200"}
+    assert baseline.data()["app:1"] == {"since": 1000.0, "seen": 9000.0, "kinds": {}}
 
 
 def test_a_baseline_of_a_stranger_is_not_gone_on_with() -> None:

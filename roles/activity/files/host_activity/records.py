@@ -17,7 +17,8 @@ AVC, SECCOMP = 1400, 1326
 _LONGEST = 16 * 1024
 _MAX_TEXT = 256
 _STAMP = re.compile(r"audit\((\d{1,12})\.(\d{3}):(\d{1,10})\): ?")
-_FIELD = re.compile(r'([a-zA-Z_][\w-]{0,31})=("[^"]*"|[^\s"]*)')
+# A field begins behind a blank: a network interface's name, which may hold a quote, is written as it is.
+_FIELD = re.compile(r'(?<!\S)([a-zA-Z_][\w-]{0,31})=("[^"]*"|[^\s"]*)')
 _SELINUX = re.compile(r"avc:  (denied|granted)  \{ ([a-z_0-9 ]{1,200}?) \} for ")
 _HEXADECIMAL = re.compile(r"(?:[0-9A-F]{2})+")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")

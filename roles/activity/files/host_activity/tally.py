@@ -12,8 +12,9 @@ _MAX_OF_A_CONTAINER = 100
 _MAX_EXAMPLES = 3
 _MAX_IMAGES = 200
 _MAX_KINDS = 100
+_IDLE = 3600.0  # seconds after which an image that no container runs gives its place to another one
 
-_Key = Tuple[str, str, str, str]
+_Key = Tuple[str, str, str, str, str]
 
 
 class Sighting(NamedTuple):
@@ -33,51 +34,71 @@ class Sighting(NamedTuple):
     how: str
 
 
+class _Image(NamedTuple):
+    """What is known of an image; times are seconds of the epoch."""
+
+    since: float
+    seen: float  # when one of its containers ran last
+    kinds: dict[str, float]
+
+
 class Baseline:
     """What is usual for an image: what was seen of it in the first time that it was watched.
 
-    Whatever comes first after that is unusual, and stays so.
+    Whatever comes first after that is unusual, and stays so. Where there are too many images, the one that
+    nobody has run for the longest time is forgotten; those that run are not.
     """
 
     def __init__(self, learning: float, data: Mapping[str, Any] | None = None) -> None:
         self.learning = learning  # seconds
-        self._images: dict[str, tuple[float, dict[str, float]]] = {}
+        self._images: dict[str, _Image] = {}
         for image, known in (data or {}).items():
             if not isinstance(known, dict):
                 continue
             since, kinds = known.get("since"), known.get("kinds")
-            if isinstance(since, (int, float)) and isinstance(kinds, dict):
+            seen = known.get("seen", since)
+            if all(isinstance(each, (int, float)) for each in (since, seen)) and isinstance(kinds, dict):
                 times = {str(k): float(v) for k, v in kinds.items() if isinstance(v, (int, float))}
-                self._images[str(image)] = (float(since), times)
+                self._images[str(image)] = _Image(float(since), float(seen), times)
 
     def watch(self, image: str, now: float) -> None:
         """An image's container runs: from now on it is known what is usual for it."""
-        if image and image not in self._images and len(self._images) < _MAX_IMAGES:
-            self._images[image] = (now, {})
+        known = self._images.get(image)
+        if known is not None:
+            self._images[image] = known._replace(seen=max(known.seen, now))
+        elif image and self._room_at(now):
+            self._images[image] = _Image(now, now, {})
+
+    def _room_at(self, now: float) -> bool:
+        if len(self._images) < _MAX_IMAGES:
+            return True
+        idlest = min(self._images, key=lambda image: self._images[image].seen)
+        if now - self._images[idlest].seen < _IDLE:
+            return False
+        del self._images[idlest]
+        return True
 
     def learn(self, sighting: Sighting) -> None:
         """Something was seen."""
         self.watch(sighting.image, sighting.at)
         known = self._images.get(sighting.image)
-        if known is not None and len(known[1]) < _MAX_KINDS:
-            known[1].setdefault(_kind(sighting), sighting.at)
+        if known is not None and len(known.kinds) < _MAX_KINDS:
+            known.kinds.setdefault(_kind(sighting), sighting.at)
 
     def unusual(self, sighting: Sighting) -> bool | None:
-        """Whether it is of a kind that was not learnt; None where nothing is known of the image."""
+        """Whether it came first after the time of learning; None where nothing is known of the image."""
         known = self._images.get(sighting.image)
         if known is None:
             return None
-        since, kinds = known
-        kind = _kind(sighting)
-        return kind not in kinds or kinds[kind] - since > self.learning
+        return known.kinds.get(_kind(sighting), sighting.at) - known.since > self.learning
 
     def data(self) -> dict[str, Any]:
         """As JSON data."""
-        return {image: {"since": since, "kinds": kinds} for image, (since, kinds) in self._images.items()}
+        return {image: known._asdict() for image, known in self._images.items()}
 
 
 class _Entry:
-    """Sightings of one kind in one container."""
+    """Sightings of one kind and class in one container."""
 
     __slots__ = ("commands", "count", "first", "last", "sighting", "targets")
 
@@ -97,7 +118,7 @@ class _Entry:
 
 
 class Tally:
-    """Entries by container and kind. ``dropped`` counts the sightings for which there was no room.
+    """Entries by container, class and kind. ``dropped`` counts the sightings for which there was no room.
 
     Where there is no room the oldest of the least grave goes: a container that does a hundred harmless things
     hides nothing grave, and takes no room from other containers.
@@ -110,7 +131,7 @@ class Tally:
 
     def add(self, sighting: Sighting) -> None:
         """Count one."""
-        key = (sighting.container, sighting.source, sighting.kind, sighting.verdict)
+        key = _key(sighting)
         entry = self._entries.get(key)
         if entry is None:
             if not self._room_for(sighting):
@@ -195,12 +216,17 @@ class Tally:
             if sighting.severity not in RANKS or len(self._entries) >= _MAX_ENTRIES:
                 continue
             self.add(sighting)
-            entry = self._entries.get((sighting.container, sighting.source, sighting.kind, sighting.verdict))
+            entry = self._entries.get(_key(sighting))
             if entry is not None:
                 entry.count, entry.last = int(each["count"]), float(each["last"])
                 entry.targets = [shown(str(text)) for text in each["targets"]][:_MAX_EXAMPLES]
                 entry.commands = [shown(str(text)) for text in each["commands"]][:_MAX_EXAMPLES]
 
 
+def _key(sighting: Sighting) -> _Key:
+    """What counts together: to open sysrq is not what it is to open a log, and only the class says so."""
+    return sighting.container, sighting.source, sighting.category, sighting.kind, sighting.verdict
+
+
 def _kind(sighting: Sighting) -> str:
-    return f"{sighting.source} {sighting.kind}"
+    return f"{sighting.source} {sighting.category}: {sighting.kind}"
