@@ -15,6 +15,7 @@ SEVERITIES = ("high", "medium", "low")
 
 _MAX_ENTRIES = 5000
 _MAX_SENTENCES = 100
+_MAX_EXAMPLES = 10
 _LAST_SECOND = 253402300799.0  # of the year 9999
 
 
@@ -73,7 +74,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a host has heard now, and before by its resident collector."""
+    """What a host has heard now, and before by its resident collector.
+
+    ``record_problem`` says what is wrong with that collector or its record; empty where nothing is.
+    """
 
     host: str
     now: Past
@@ -84,6 +88,11 @@ class Heard:
     def pasts(self) -> tuple[Past, ...]:
         """Both, as far as there are both."""
         return (self.now,) if self.before is None else (self.before, self.now)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that can be seen was seen, by its collector too where there is one."""
+        return not self.record_problem and all(past.complete for past in self.pasts)
 
 
 def read(host: str, answer: Mapping[str, Any]) -> Heard:
@@ -109,15 +118,14 @@ def read(host: str, answer: Mapping[str, Any]) -> Heard:
 
 def _past(data: Mapping[str, Any]) -> Past:
     entries = _sequence(data["entries"], _MAX_ENTRIES)
+    lost = _mapping(data["lost"])
+    if len(lost) > _MAX_SENTENCES:
+        raise ValueError("more kinds of losses than there are")
     return Past(
         began=_time(data["began"]),
         ended=_time(data["ended"]),
         entries=tuple(_entry(_mapping(each)) for each in entries),
-        lost={
-            _text(name): _count(number)
-            for name, number in _mapping(data["lost"]).items()
-            if number is not None
-        },
+        lost={_text(name): _count(number) for name, number in lost.items() if number is not None},
         deaf=tuple(_text(each) for each in _sequence(data["deaf"], _MAX_SENTENCES)),
         blind=tuple(_text(each) for each in _sequence(data["blind"], _MAX_SENTENCES)),
         elsewhere=_count(data["elsewhere"]),
@@ -128,7 +136,7 @@ def _entry(data: Mapping[str, Any]) -> Entry:
     severity, unusual = _text(data["severity"]), data["unusual"]
     if severity not in SEVERITIES:
         raise ValueError(f"severity {severity!r}")
-    if unusual not in (True, False, None):
+    if unusual is not None and not isinstance(unusual, bool):
         raise ValueError("unusual is neither true, false nor null")
     return Entry(
         container=_text(data["container"]),
@@ -143,8 +151,8 @@ def _entry(data: Mapping[str, Any]) -> Entry:
         count=_count(data["count"]),
         first=_time(data["first"]),
         last=_time(data["last"]),
-        targets=tuple(map(_text, _sequence(data["targets"], _MAX_SENTENCES))),
-        commands=tuple(map(_text, _sequence(data["commands"], _MAX_SENTENCES))),
+        targets=tuple(map(_text, _sequence(data["targets"], _MAX_EXAMPLES))),
+        commands=tuple(map(_text, _sequence(data["commands"], _MAX_EXAMPLES))),
         unusual=unusual,
     )
 

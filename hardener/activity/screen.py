@@ -24,6 +24,7 @@ _LOST = {
     "engine_events": "events of the engine that were too many or too long",
     "not_told": "entries that the answer had no room for",
     "no_room": "sightings for which there was no room",
+    "silent": "seconds in which no collector listened",
 }
 
 
@@ -33,10 +34,8 @@ def screen(heard: Heard) -> Iterator[RenderableType]:
     if heard.before is not None:
         yield Text(f"{host}: since {utc(heard.before.began)}, by its collector", style="bold")
         yield from _past(heard.before)
-    elif heard.record_problem:
-        yield Text(
-            f"{host}: the collector's record cannot be read: {line(heard.record_problem)}", style="red"
-        )
+    if heard.record_problem:
+        yield Text(f"{host}: what is wrong with its collector: {line(heard.record_problem)}", style="red")
     seconds = (heard.now.ended - heard.now.began).total_seconds()
     yield Text(f"{host}: listened for {seconds:.0f} s until {utc(heard.now.ended)}", style="bold")
     yield from _past(heard.now)
@@ -70,7 +69,7 @@ def _part(title: str, entries: Sequence[Entry]) -> Iterator[RenderableType]:
     for heading in ("severity", "container", "what"):
         table.add_column(heading, overflow="fold")
     table.add_column("times", justify="right", no_wrap=True)
-    table.add_column("last", no_wrap=True)
+    table.add_column("last (UTC)", no_wrap=True)
     for entry in entries[:_SHOWN]:
         table.add_row(
             Text(entry.severity, style=_COLOUR[entry.severity]),

@@ -51,7 +51,7 @@ def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, j
     can be seen, and what leaves no trace.
 
     The exit code is 3 where something is unusual for its image (grave, where no baseline says what is usual),
-    and 4 where a host could not be heard, or has lost something.
+    and 4 where a host could not be heard, has lost something, or has a collector that writes nothing.
 
     \b
     hardener activity -i inventory.yml --for 10m --json activity.json
@@ -90,10 +90,9 @@ def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, j
 
 
 def _exit_code(heard: Sequence[Heard], *, every: int) -> ExitCode:
-    pasts = [past for each in heard for past in each.pasts]
-    if any(past.alarming for past in pasts):
+    if any(past.alarming for each in heard for past in each.pasts):
         return ExitCode.NOT_COMPLIANT
-    if len(heard) < every or not every or not all(past.complete for past in pasts):
+    if len(heard) < every or not every or not all(each.complete for each in heard):
         return ExitCode.INCOMPLETE
     return ExitCode.COMPLIANT
 

@@ -42,6 +42,12 @@ def test_a_loss_or_a_deaf_ear_is_not_complete() -> None:
     assert read("web1", {**ANSWER, "lost": {"kernel": None, "overruns": 0}}).now.complete
 
 
+def test_a_collector_that_something_is_wrong_with_is_not_complete() -> None:
+    assert read("web1", ANSWER).complete
+    assert not read("web1", {**ANSWER, "record_problem": "it has written nothing since"}).complete
+    assert not read("web1", {**ANSWER, "lost": {"overruns": 1}}).complete
+
+
 def test_the_record_of_a_collector_comes_before() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     heard = read("web1", {**ANSWER, "entries": [], "record": record})
@@ -58,7 +64,10 @@ def test_the_record_of_a_collector_comes_before() -> None:
         ("entries", [entry(count=-1)]),
         ("entries", [entry(count=True)]),
         ("entries", [entry(unusual="yes")]),
+        ("entries", [entry(unusual=0)]),
         ("entries", [entry(targets=[1])]),
+        ("entries", [entry(targets=["x"] * 50)]),
+        ("lost", {f"{number}": 1 for number in range(1000)}),
         ("entries", [entry(name=None)]),
         ("entries", [{}]),
         ("began", float("inf")),

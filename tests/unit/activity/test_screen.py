@@ -48,7 +48,9 @@ def test_the_collectors_past_comes_first_and_a_broken_record_is_named() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     text = shown({**ANSWER, "entries": [], "record": record})
     assert text.index("by its collector") < text.index("listened for 600 s") < text.index("nothing was seen")
-    assert "cannot be read: x is no JSON" in shown({**ANSWER, "record_problem": "x is no JSON"})
+    wrong = "what is wrong with its collector: x is no JSON"
+    assert wrong in shown({**ANSWER, "record_problem": "x is no JSON"})
+    assert wrong in shown({**ANSWER, "record": record, "record_problem": "x is no JSON"})
 
 
 def test_names_of_strangers_are_only_text() -> None:

@@ -75,6 +75,11 @@ def test_a_record_tells_usual_from_unusual_and_stays_where_it_is(tmp_path: Path)
     assert "baseline" not in heard["record"]
 
 
+def test_a_collector_that_writes_no_more_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "silence", lambda past: f"silent, with {past} before")
+    assert listen(tmp_path)["record_problem"] == "silent, with None before"
+
+
 def test_a_broken_record_is_named_and_nothing_is_called_usual(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text("{")
     heard = listen(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +111,18 @@ def test_the_fullest_record_that_strangers_can_cause_can_be_read_again(tmp_path:
     again = Tally()
     again.restore(full["entries"])
     assert again.data(baseline) == full["entries"]
+
+
+def test_a_collector_that_is_installed_and_writes_nothing_is_named(tmp_path: Path) -> None:
+    unit = tmp_path / "hardener-activity.service"
+    fresh, stale = {**GOOD, "ended": time.time() - 60}, {**GOOD, "ended": 1795616400.0 - 10**8}
+    for past in (None, fresh, stale):
+        assert record.silence(past, str(unit)) == ""
+    unit.write_text("x")
+    for past in (None, fresh):
+        assert record.silence(past, str(unit)) == ""  # it was installed this very minute
+    assert record.silence(stale, str(unit)) == (
+        "it has written nothing since 2023-09-25 04:33:20 UTC: systemctl status hardener-activity.service"
+    )
+    os.utime(unit, (1, 1))
+    assert record.silence(None, str(unit)).startswith("it has written nothing since 1970-01-01 00:00:01 UTC")

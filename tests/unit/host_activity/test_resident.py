@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_activity import resident
+from host_activity import record, resident
 from host_activity.tally import Baseline, Tally
 
 
@@ -29,8 +29,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A minute passes with every look at the clock."""
     clock = itertools.count(0, 61)
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
-    told = {"lost": {"overruns": 1}, "began": 1.0, "ended": 2.0, "deaf": [], "blind": [], "elsewhere": 0}
-    monkeypatch.setattr(resident, "summary", lambda *_: json.loads(json.dumps(told)))
+    told = {"ended": 2.0, "deaf": [], "blind": [], "elsewhere": 0}
+    monkeypatch.setattr(
+        resident, "summary", lambda _, began: {**told, "lost": {"overruns": 1}, "began": began}
+    )
     return tmp_path
 
 
@@ -61,10 +63,30 @@ def test_where_they_are_others_for_a_minute_it_begins_anew(
     assert run(monkeypatch, folder, NOW, NOW, LATER, LATER) == 75
 
 
-def test_what_was_lost_before_is_not_forgotten(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    run(monkeypatch, folder, NOW, (), lost={"overruns": 41, "odd": "x"}, began=0.5)
-    record = json.loads((folder / "activity" / "record.json").read_text())
-    assert record["lost"] == {"overruns": 42}
+def day(days: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - days * 86400))
+
+
+def test_what_was_lost_in_the_last_days_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    lost_on = {day(2): {"overruns": 41, "elsewhere": 5, "odd": "x"}, day(9): {"overruns": 1000}}
+    run(monkeypatch, folder, NOW, (), lost_on=lost_on, began=0.5, ended=time.time() - 5)
+    written = json.loads((folder / "activity" / "record.json").read_text())
+    assert written["lost"] == {"overruns": 42, "silent": 0}
+    assert written["elsewhere"] == 5
+    assert time.time() - written["began"] == pytest.approx(7 * 86400, abs=60)
+    assert set(written["lost_on"]) == {day(2), day(0)}
+
+
+def test_a_time_without_a_collector_is_lost_but_not_one_before_the_boot(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(time, "clock_gettime", lambda _: 3600.0)
+    for ended, silent in ((1000.0, 1000), (10_000.0, 3600), (100.0, 0)):
+        run(monkeypatch, folder, NOW, (), began=0.5, ended=time.time() - ended)
+        written = json.loads((folder / "activity" / "record.json").read_text())
+        assert written["lost"]["silent"] == pytest.approx(silent, abs=30)
 
 
 def test_a_record_that_cannot_be_written_is_no_end(
@@ -77,7 +99,7 @@ def test_a_record_that_cannot_be_written_is_no_end(
 
 def test_it_is_made_of_its_unit_and_its_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     unit = tmp_path / "unit"
-    monkeypatch.setattr(resident, "_UNIT", str(unit))
+    monkeypatch.setattr(record, "UNIT", str(unit))
     assert resident._installed() == ()
     unit.write_text("x")
     before = resident._installed()

@@ -22,6 +22,7 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     ``socket`` (the engine's), ``folder`` (of the record).
     """
     past, problem = record.read(arguments.get("folder") or record.FOLDER)
+    problem = problem or record.silence(past)
     baseline = Baseline(past["learning"], past["baseline"]) if past else None
     began, lost_before = time.time(), _kernel_lost()
     tally = Tally()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from typing import Any
 
 FOLDER = "/var/lib/hardener/activity"
+UNIT = "/etc/systemd/system/hardener-activity.service"
 SCHEMA = "hardener/activity/1"
 
 _NAME = "record.json"
+_STALE = 300.0  # seconds: it is written every minute
 _LARGEST = 16 * 1024 * 1024  # twice what the tally and the baseline can fill
 
 
@@ -66,3 +69,15 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
         if not isinstance(value, (int, float) if shape is float else shape) or isinstance(value, bool):
             return None, f"{path}: {key} is not what it should be"
     return record, ""
+
+
+def silence(past: dict[str, Any] | None, unit: str = UNIT) -> str:
+    """What is wrong where a collector is installed and has written nothing of late; else empty."""
+    try:
+        last = os.stat(unit).st_mtime if past is None else float(past["ended"])
+    except OSError:
+        return ""
+    if time.time() - last < _STALE or not os.path.exists(unit):
+        return ""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(last))
+    return f"it has written nothing since {since} UTC: systemctl status {os.path.basename(unit)}"

@@ -10,12 +10,13 @@ import time
 from typing import Any
 
 from host_activity import VERSION, record
+from host_activity.losses import Losses
 from host_activity.tally import Baseline, Tally
 from host_activity.watch import READY, STEP, Watch, summary
 
 _WRITE = 60.0
 _KEEP = 7 * 24 * 3600.0
-_UNIT = "/etc/systemd/system/hardener-activity.service"
+_SILENT = 300.0  # seconds without a collector that are worth a word: a restart takes some, and a boot more
 _RENEWED = 75  # the exit code that has systemd start the new version
 
 
@@ -60,7 +61,8 @@ class _Collector:
         self._tally = tally
         self._baseline = baseline
         self._began = float(past.get("began", time.time()))
-        self._earlier = {key: value for key, value in past.get("lost", {}).items() if isinstance(value, int)}
+        self._losses = Losses(past.get("lost_on"))
+        self._silent = _silence(float(past["ended"]), time.time()) if past else 0
         self._folder = folder
         self._mine = _installed()
 
@@ -73,7 +75,6 @@ class _Collector:
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + _WRITE
-            self._tally.forget(time.time() - _KEEP)
             self.write()
             now = _installed()
             if self._mine and not now:
@@ -85,8 +86,15 @@ class _Collector:
 
     def write(self) -> None:
         """Write the record; where that cannot be done, go on and say so."""
-        told = summary(self._watch, self._began)
-        lost = {key: value + self._earlier.get(key, 0) for key, value in told["lost"].items()}
+        now = time.time()
+        oldest = now - _KEEP
+        told = summary(self._watch, max(self._began, oldest))
+        counts = {**told["lost"], "silent": self._silent, "elsewhere": told["elsewhere"]}
+        self._losses.note(counts, now)
+        self._losses.forget(oldest)
+        self._tally.forget(oldest)
+        lost = self._losses.total()
+        told["elsewhere"] = lost.pop("elsewhere")
         try:
             record.write(
                 {
@@ -94,6 +102,7 @@ class _Collector:
                     "version": VERSION,
                     **told,
                     "lost": lost,
+                    "lost_on": self._losses.data(),
                     "learning": self._baseline.learning,
                     "entries": self._tally.data(self._baseline),
                     "baseline": self._baseline.data(),
@@ -112,14 +121,21 @@ def _restore(tally: Tally, past: dict[str, Any]) -> None:
         print(f"entries of the record cannot be read: {error}", file=sys.stderr)
 
 
+def _silence(ended: float, now: float) -> int:
+    """For how many seconds of this boot nobody listened; 0 where that was a moment."""
+    booted = now - time.clock_gettime(time.CLOCK_BOOTTIME)
+    seconds = int(now - max(ended, booted))
+    return seconds if seconds > _SILENT else 0
+
+
 def _installed() -> tuple[tuple[str, int, int], ...]:
     """What this collector is made of, so that it sees when that changes; empty where it is not installed."""
-    if not os.path.exists(_UNIT):
+    if not os.path.exists(record.UNIT):
         return ()
     here = os.path.dirname(os.path.abspath(__file__))
     found = []
     sources = [os.path.join(here, name) for name in sorted(os.listdir(here)) if name.endswith(".py")]
-    for path in [_UNIT, *sources]:
+    for path in [record.UNIT, *sources]:
         try:
             status = os.stat(path)
         except OSError:

@@ -1,0 +1,49 @@
+"""Counts by the day, so that what was lost once is not held against a host for ever."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Mapping
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+class Losses:
+    """What was lost, by the day on which that was noticed, UTC.
+
+    Args:
+        data: what ``data`` gave once; what is odd in it is left out.
+    """
+
+    def __init__(self, data: object = None) -> None:
+        self._last: dict[str, int] = {}
+        self._days: dict[str, dict[str, int]] = {}
+        for day, counts in data.items() if isinstance(data, dict) else ():
+            if _DAY.fullmatch(str(day)) and isinstance(counts, dict):
+                self._days[day] = {str(key): number for key, number in counts.items() if type(number) is int}
+
+    def note(self, counts: Mapping[str, int], now: float) -> None:
+        """Counts as they stand ``now``; they only ever grow while this process lives."""
+        today = self._days.setdefault(_day(now), {})
+        for name, number in counts.items():
+            today[name] = today.get(name, 0) + number - self._last.get(name, 0)
+            self._last[name] = number
+
+    def forget(self, before: float) -> None:
+        """Leave out the days that ended before a time."""
+        first = _day(before)
+        self._days = {day: counts for day, counts in self._days.items() if day >= first}
+
+    def total(self) -> dict[str, int]:
+        """The sum of what is kept."""
+        names = dict.fromkeys(name for counts in self._days.values() for name in counts)
+        return {name: sum(counts.get(name, 0) for counts in self._days.values()) for name in names}
+
+    def data(self) -> dict[str, Any]:
+        """As JSON data."""
+        return self._days
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
