@@ -200,6 +200,10 @@ def test_an_interrupt_leaves_nobody_listening_behind_sudo(host: lab.Guest, tmp_p
 
 
 def test_without_the_role_nothing_of_it_is_left(host: lab.Guest, tmp_path: Path) -> None:
+    predicted = Run(host, tmp_path, ("activity",)).result("--check")["documents"]
+    kept = next(each for each in predicted if each["name"] == "activity_audited_profile")
+    assert (kept["state"], "strong-audited would not start" in kept["reason"]) == ("refused", True)
+    shell(host, "docker rm strong-audited")
     done = Run(host, tmp_path, ("activity",)).result()
     assert done["outcome"] == "changed", done
     until(host, "! systemctl --quiet is-active hardener-activity.service")

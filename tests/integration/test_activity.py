@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +164,26 @@ def drain(audit: AuditSocket, gaps: Gaps) -> int:
     for record in records:
         gaps.note(serial(record.text), time.monotonic())
     return sum(record.kind == SECCOMP for record in records)
+
+
+def test_the_twin_denies_what_the_profile_inside_this_engine_denies() -> None:
+    program = shutil.which("dockerd")
+    assert program
+    template = re.compile(rb"profile {{\.Name}} flags=(\(.*?\)) {\n(.*?)\n}\n", re.DOTALL)
+    found = template.search(Path(program).read_bytes())
+    assert found
+    flags, engines = found[1].decode(), found[2].decode().replace("{{.Name}}", "docker-default-audited")
+    twins = (FILES / "docker-default-audited").read_text()
+    assert f"profile docker-default-audited flags={flags} {{" in twins
+    # Its daemon's own profile is the engine's to know; unconfined, which it is, stands in the twin.
+    wanted = {rule for rule in rules(engines) if "{{" not in rule}
+    assert wanted == {rule.replace("audit deny", "deny") for rule in rules(twins)}
+
+
+def rules(profile: str) -> list[str]:
+    """The rules of a profile, without comments and what is only for the eye."""
+    lines = (line.partition("#")[0].strip() for line in profile.splitlines())
+    return [re.sub(r"\s+", " ", line).replace(", ", ",") for line in lines if line.endswith(",")]
 
 
 # --- the verb -----------------------------------------------------------------------------------------------

@@ -23,6 +23,18 @@ _HOST_SCRIPT = _ROLES / "collect" / "action_plugins"
 _SOURCE = _ROLES / "activity" / "files" / "host_activity"
 _SPARE = 120  # seconds: what takes longer than it was asked to hangs
 _LONGEST = 24 * 3600
+_TOLD = (
+    "version",
+    "began",
+    "ended",
+    "entries",
+    "lost",
+    "elsewhere",
+    "deaf",
+    "blind",
+    "record",
+    "record_problem",
+)
 
 
 class ActionModule(ActionBase):
@@ -53,6 +65,15 @@ class ActionModule(ActionBase):
             timeout=seconds + _SPARE,
             task_vars=task_vars,
         )
-        if not isinstance(answer.result, dict):
-            raise AnsibleActionFail("the host did not tell what it heard")
-        return {"changed": False, "ansible_facts": answer.facts, **answer.result}
+        return {"changed": False, "ansible_facts": answer.facts, **_told(answer.result)}
+
+
+def _told(answer: Any) -> dict[str, Any]:
+    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+
+    Raises:
+        AnsibleActionFail: it is no answer.
+    """
+    if not isinstance(answer, dict) or not set(_TOLD) <= answer.keys():
+        raise AnsibleActionFail("the host did not tell what it heard")
+    return {key: answer[key] for key in _TOLD}

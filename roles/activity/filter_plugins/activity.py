@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ _PROFILE = "docker-default-audited"
 _PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
 _SOCKET = re.compile(r"/[\w./+@-]+")  # what a unit's command line takes as it is
 _LONGEST = 24 * 365  # hours
+_NAMED = 10
 
 
 class FilterModule:
@@ -31,7 +32,7 @@ def documents(
     """The documents; the arguments are the role's variables."""
     sources = snapshot["sources"]
     wanted = _collector(sources, learn_hours, socket) if collector else _no_collector()
-    profile = _profile(sources) if audited_profile else _no_profile()
+    profile = _profile(sources) if audited_profile else _no_profile(sources)
     return [{"name": "activity_collector", **wanted}, {"name": "activity_audited_profile", **profile}]
 
 
@@ -101,9 +102,26 @@ def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _no_profile() -> dict[str, Any]:
+def _no_profile(sources: Mapping[str, Any]) -> dict[str, Any]:
     """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
+    names = sorted(_under_it(sources))
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return {
+            "refused": f"{', '.join(names[:_NAMED])}{more} would not start after the next boot, since"
+            f" they were created with apparmor={_PROFILE}: create them anew without it first"
+        }
     return {"resources": [{"kind": "absent", "path": _PROFILE_FILE}]}
+
+
+def _under_it(sources: Mapping[str, Any]) -> Iterator[str]:
+    """The containers that cannot start where the profile is not loaded, those that do not run too."""
+    for container in (sources.get("docker.containers") or {}).get("data") or ():
+        inspect = container["inspect"]
+        options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
+        asked = {f"apparmor={_PROFILE}", f"apparmor:{_PROFILE}"} & {str(option) for option in options}
+        if asked or inspect.get("AppArmorProfile") == _PROFILE:
+            yield str(inspect.get("Name", "?")).lstrip("/")
 
 
 def _unfit(sources: Mapping[str, Any]) -> str:

@@ -82,3 +82,25 @@ def test_where_it_cannot_be_it_is_refused(snapshot: Snapshot, given: dict[str, A
 def test_without_apparmor_there_is_no_twin() -> None:
     _, profile = documents(make(lsm={"apparmor": {"enabled": False}}))
     assert "AppArmor is off on this host" in profile["refused"]
+
+
+@pytest.mark.parametrize(
+    "inspect",
+    [
+        {"Name": "/web", "AppArmorProfile": "docker-default-audited"},
+        {"Name": "/web", "HostConfig": {"SecurityOpt": ["apparmor=docker-default-audited"]}},
+        {"Name": "/web", "HostConfig": {"SecurityOpt": ["apparmor:docker-default-audited"]}},
+    ],
+)
+def test_the_twin_stays_while_a_container_could_not_start_without_it(inspect: dict[str, Any]) -> None:
+    used = make(**{"docker.containers": [{"inspect": inspect, "proc": None}]})
+    collector, profile = documents(used, collector=False, audited_profile=False)
+    assert "web would not start after the next boot" in profile["refused"]
+    assert "refused" not in collector
+
+
+def test_the_twin_goes_where_containers_have_other_profiles() -> None:
+    other = {"Name": "/web", "AppArmorProfile": "docker-default", "HostConfig": {"SecurityOpt": None}}
+    unused = make(**{"docker.containers": [{"inspect": other, "proc": None}]})
+    _, profile = documents(unused, collector=False, audited_profile=False)
+    assert [each["path"] for each in profile["resources"]] == [PROFILE]
