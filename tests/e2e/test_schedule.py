@@ -30,7 +30,7 @@ umask 077
 rm -rf ~/site ~/.ssh/id_ed25519*
 mkdir -p ~/.ssh ~/site && cd ~/site
 ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
-sed 's/^/127.0.0.1 /' /etc/ssh/ssh_host_ed25519_key.pub >~/.ssh/known_hosts
+ssh-keyscan -q -t ed25519 127.0.0.1 >~/.ssh/known_hosts
 echo 'all: {hosts: {self: {ansible_host: 127.0.0.1, ansible_user: root}}}' >hosts.yml
 cat ~/.ssh/id_ed25519.pub
 """
@@ -59,7 +59,7 @@ class Control:
         self.guest = guest
         self._user = user
         key = self.shell(SITE).stdout
-        guest.ssh("sh", "-c", "cat >>/root/.ssh/authorized_keys", stdin=key)
+        guest.ssh("sh", "-c", "cat >>/etc/lab-authorized-keys", stdin=key)
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         entering = f"export PATH={INSTALLED}/bin:$PATH XDG_RUNTIME_DIR=/run/user/$(id -u)\n"
