@@ -122,3 +122,8 @@ def test_an_exception_by_id_name_or_digest(fake: FakeRegistry, image: str) -> No
     found = judged(fake, OTHER, tags=("app:1",), image=image)
     assert found == Finding("exempt", "until 2026-12-31: r")
     assert judged(fake, OTHER, tags=("app:1",), image=image, expires="2026-11-24").status != "exempt"
+
+
+@pytest.mark.parametrize("image", ["docker.io/library/*", "docker.io/*", "app:*", "*/safe/*"])
+def test_an_exception_for_others_is_none(fake: FakeRegistry, image: str) -> None:
+    assert judged(fake, OTHER, tags=("app:1",), image=image).status == "no-registry-digest"
