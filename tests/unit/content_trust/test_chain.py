@@ -185,7 +185,7 @@ def test_the_worst_of_several_names_is_told(fake: FakeRegistry) -> None:
 @pytest.mark.parametrize("image", [CONFIG, "*/app:1", "*@sha256:*"])
 def test_an_exception_by_id_name_or_digest(fake: FakeRegistry, image: str) -> None:
     found = judged(fake, OTHER, tags=("app:1",), image=image)
-    assert found == Finding("exempt", "until 2026-12-31: r")
+    assert found == Finding("exempt", "until 2026-12-31: r", until="2026-12-31")
     assert judged(fake, OTHER, tags=("app:1",), image=image, expires="2026-11-24").status != "exempt"
 
 

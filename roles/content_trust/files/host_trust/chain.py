@@ -71,7 +71,9 @@ class Verifier:
         """The exception for an image known by these names, ids and digests; None where there is none."""
         known = (form for name in names for form in references.forms(name))
         found = self._policy.exemption(known, self._today)
-        return Finding(EXEMPT, f"until {found.expires}: {found.reason}") if found else None
+        if found is None:
+            return None
+        return Finding(EXEMPT, f"until {found.expires}: {found.reason}", until=found.expires)
 
     def reference(self, image: references.Reference, digest: str) -> Finding:
         """Whether the policy accepts a digest of a repository, whatever the engine has."""

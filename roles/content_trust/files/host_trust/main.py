@@ -119,6 +119,7 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
         "status": found.status,
         "detail": one_line(found.detail),
         "rule": found.rule,
+        "until": found.until,
         "containers": [_container(each) for each in containers],
     }
 
