@@ -27,6 +27,7 @@ _numbers = itertools.count()
 _SHARED = frozenset({"busy", "guest", "host", "prepared"})  # fixtures that are guests of a module
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all that is here, for those who have no time for virtual machines, and share it out.
 

@@ -267,11 +267,11 @@ def test_another_run_is_turned_away_while_one_waits_and_takes_it_back_later(
 def test_a_boot_in_between_ends_the_time_to_confirm(
     host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from host_converge import backup
+    from host_converge import system
 
     host.write("x", "old")
     change(host)
-    monkeypatch.setattr(backup, "_boot", lambda: "another")
+    monkeypatch.setattr(system, "boot", lambda: "another")
     assert ask(host)["outcome"] == "rolled_back"
     assert host.read("x") == "old"
 

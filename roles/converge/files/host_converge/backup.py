@@ -327,7 +327,7 @@ class Journal:
         It is told on the clock that nobody can set, which begins anew with every boot.
         """
         limit = self._raw.get("limit") or {}
-        if limit.get("boot") != _boot():
+        if limit.get("boot") != system.boot():
             return 0
         return float(limit["at"]) - time.monotonic()
 
@@ -347,7 +347,7 @@ class Journal:
 
     def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
         """Begin a phase, which may take so long; then the guard takes the run back."""
-        limit = {"boot": _boot(), "at": time.monotonic() + seconds}
+        limit = {"boot": system.boot(), "at": time.monotonic() + seconds}
         self.remember(phase=phase, limit=limit, **what)
 
     def memory(self, activation: str) -> dict[str, Any] | None:
@@ -385,11 +385,6 @@ def _put_back(path: str, now: State, then: State) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or now.kind != FILE:
             raise
         files.overwrite(path, then)
-
-
-def _boot() -> str:
-    """What this boot of the host is called."""
-    return system.read("/proc/sys/kernel/random/boot_id")
 
 
 def _parsed(name: str) -> tuple[int, ...]:

@@ -91,3 +91,8 @@ def read(path: str) -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def boot() -> str:
+    """What the life of the kernel that runs is called: a soft reboot ends everything but that."""
+    return read("/proc/sys/kernel/random/boot_id")

@@ -83,7 +83,7 @@ def _held(store: Store, run: str) -> str:
 
 
 def _boot(store: Store, run: str) -> None:
-    """Put the files back before anything reads them. What was loaded went with the old kernel."""
+    """Put the files back before anything reads them. What was loaded went with the old kernel, or goes."""
     with locked(store.lock, patience=_LONG):
         journal = Journal.find(store)
         if journal is not None and journal.run == run:

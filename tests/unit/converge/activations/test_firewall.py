@@ -63,6 +63,14 @@ def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(host.folder, monkeypatch)
 
 
+@pytest.fixture
+def boots(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the boots of the host are called; the last one runs."""
+    found = ["first"]
+    monkeypatch.setattr(system, "boot", lambda: found[-1])
+    return found
+
+
 def wanted(host: Host) -> Plan:
     return host.plan(host.file("inbound.ipv4", RULES))
 
@@ -163,16 +171,28 @@ def test_undone_where_rules_were_loaded_these_come_back_and_the_unit_stays(
 
 
 def test_undone_while_the_host_starts_the_boot_does_not_load_it_any_more(
-    host: Host, machine: Machine
+    host: Host, machine: Machine, boots: list[str]
 ) -> None:
     activation = prepared(wanted(host))
     machine.enabled.symlink_to("/dev/null")
+    boots.append("another")
     assert activation.undo_at_boot() == []
+    assert machine.given == []
     assert not os.path.lexists(machine.enabled)
     machine.enabled.symlink_to("/dev/null")
     activation = prepared(wanted(host))
     activation.undo_at_boot()
     assert machine.enabled.is_symlink()
+
+
+def test_undone_after_a_soft_reboot_what_the_kernel_has_kept_goes_too(
+    host: Host, machine: Machine, boots: list[str]
+) -> None:
+    activation = prepared(wanted(host))
+    machine.saved["iptables"] = LOADED
+    activation.undo_at_boot()
+    (text,) = machine.given
+    assert text.endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
 
 
 @pytest.mark.parametrize(

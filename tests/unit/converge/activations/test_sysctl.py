@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_converge import system
 from host_converge.activations import sysctl
 from host_converge.activations.sysctl import Sysctl
 from host_converge.errors import Failed
@@ -92,6 +93,18 @@ def test_another_process_sets_back_what_was_there(host: Host, kernel: Kernel) ->
     other.memory = memory
     assert other.undo() == []
     assert (kernel.get(PTRACE), kernel.get("net/ipv4/conf/eth0.100/send_redirects")) == ("0", "1")
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_at_boot_only_a_kernel_that_has_stayed_has_something_to_set_back(
+    host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, *, soft: bool
+) -> None:
+    activation = prepared(host, values={PTRACE: "1"})
+    activation.perform()
+    if not soft:
+        monkeypatch.setattr(system, "boot", lambda: "another")
+    assert activation.undo_at_boot() == []
+    assert kernel.get(PTRACE) == ("0" if soft else "1")
 
 
 def test_what_somebody_else_has_set_since_stays(host: Host, kernel: Kernel) -> None:

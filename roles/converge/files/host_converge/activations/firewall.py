@@ -69,7 +69,7 @@ class Firewall(Activation):
                 self.reasons.append(f"{UNIT} is {'not' if wanted else 'still'} started at boot")
             elif wanted and not unit["active"]:
                 self.reasons.append(f"{UNIT} has not run")
-        self.memory = {"before": before, "unit": unit}
+        self.memory = {"before": before, "unit": unit, "boot": system.boot()}
 
     def _reachable(self) -> None:
         """The connection that brought us must be let in when it is made again.
@@ -132,6 +132,15 @@ class Firewall(Activation):
         unit = self.memory["unit"]
         if system.has_systemd() and not unit["active"]:
             _forget_unit(keep_enabled=unit["enabled"])
+        return self._load_before()
+
+    def undo_at_boot(self) -> list[str]:
+        """The boot will load what is in the restored files; after a soft reboot, ours are still loaded."""
+        if not self.memory["unit"]["enabled"]:
+            _disable()
+        return self._load_before() if self.memory["boot"] == system.boot() else []
+
+    def _load_before(self) -> list[str]:
         found = []
         for family, tool in self._families():
             before = self.memory["before"][family]
@@ -141,12 +150,6 @@ class Firewall(Activation):
             if chains.ours(chains.dump(tool)) != before["tables"]:
                 found.append(f"{family}: our chains are not what they were")
         return found
-
-    def undo_at_boot(self) -> list[str]:
-        """Nothing is loaded yet; what the boot would load is in the restored files."""
-        if not self.memory["unit"]["enabled"]:
-            _disable()
-        return []
 
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:

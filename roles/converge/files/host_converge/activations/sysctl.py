@@ -93,7 +93,7 @@ class Sysctl(Activation):
     def perform(self) -> None:
         """Set what differs."""
         differing = self._differing()
-        self.memory = {"before": [list(setting) for setting in differing]}
+        self.memory = {"before": [list(setting) for setting in differing], "boot": system.boot()}
         self.save()
         for setting in differing:
             try:
@@ -131,6 +131,10 @@ class Sysctl(Activation):
                 else:
                     problems.append(said)
         return problems
+
+    def undo_at_boot(self) -> list[str]:
+        """After a soft reboot the kernel still has what was set."""
+        return self.undo() if self.memory.get("boot") == system.boot() else []
 
 
 # --- the running kernel -------------------------------------------------------------------------------------

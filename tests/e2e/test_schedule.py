@@ -1,0 +1,124 @@
+"""A host that looks after itself: hardener on it, started by systemd, by a user's systemd and by cron."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardener import lab
+from tests.e2e.conftest import Boot
+from tests.e2e.waiting import until
+from tests.integration.overlays import Overlaid
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = "/usr/local/hardener"
+# What a timer of a user needs, and a cron.
+PACKAGES = """
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update && apt-get -q -y --no-install-recommends install cron dbus-user-session libpam-systemd
+loginctl enable-linger lab
+"""
+# A key that logs in as root here, and a host key that is known: nobody is there to answer.
+SITE = r"""
+set -eu
+umask 077
+rm -rf ~/site ~/.ssh/id_ed25519*
+mkdir -p ~/.ssh ~/site && cd ~/site
+ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
+ssh-keyscan -q -t ed25519 127.0.0.1 >~/.ssh/known_hosts
+echo 'all: {hosts: {self: {ansible_host: 127.0.0.1, ansible_user: root}}}' >hosts.yml
+cat ~/.ssh/id_ed25519.pub
+"""
+UNIT = "/usr/lib/systemd/system/docker.socket"  # its mode is what drifts
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """hardener with all that it depends on, for Debian's own Python, as it is installed on the guest."""
+    path = tmp_path_factory.mktemp("installed") / "hardener.tar.gz"
+    with Overlaid() as machine:
+        for command in (
+            ("/usr/bin/python3", "-m", "venv", INSTALLED),
+            (f"{INSTALLED}/bin/pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)),
+            ("tar", "--create", "--gzip", "--file", str(path), INSTALLED),
+        ):
+            done = machine.run(*command, timeout=600)
+            assert done.returncode == 0, done.stderr
+    return path
+
+
+class Control:
+    """A guest from whose shell hardener is used, by one of its users."""
+
+    def __init__(self, guest: lab.Guest, user: str) -> None:
+        self.guest = guest
+        self._user = user
+        key = self.shell(SITE).stdout
+        guest.ssh("sh", "-c", "cat >>/etc/lab-authorized-keys", stdin=key)
+
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        entering = f"export PATH={INSTALLED}/bin:$PATH XDG_RUNTIME_DIR=/run/user/$(id -u)\n"
+        return self.guest.ssh("sh", "-c", entering + script, user=self._user, check=False, timeout=900)
+
+    def hardener(self, words: str) -> subprocess.CompletedProcess[str]:
+        return self.shell(f"cd ~/site && hardener {words}")
+
+
+@pytest.fixture(scope="module")
+def host(pristine: Boot, archive: Path) -> Iterator[lab.Guest]:
+    started = pristine("13")
+    with archive.open("rb") as file:
+        extracting = started.ssh_command("tar", "--extract", "--gzip", "--directory=/")
+        subprocess.run(extracting, stdin=file, check=True)
+    started.ssh("sh", "-c", PACKAGES)
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize(("user", "systemctl"), [("root", "systemctl"), ("lab", "systemctl --user")])
+def test_a_timer_tells_drift_by_how_its_service_ends(host: lab.Guest, user: str, systemctl: str) -> None:
+    control = Control(host, user)
+    assert control.hardener("audit -i hosts.yml").returncode == 3
+
+    def run() -> int:
+        return control.shell(f"{systemctl} start hardener-schedule-drift.service").returncode
+
+    assert control.hardener("schedule install drift -i hosts.yml").stderr == "drift: installed\n"
+    assert control.hardener("schedule install drift -i hosts.yml").stderr == "drift: was installed already\n"
+    timer = f"{systemctl} is-active hardener-schedule-drift.timer"
+    assert control.shell(timer).stdout == "active\n"
+    assert run() == 0
+    assert "  result  0 (" in control.hardener("schedule status").stdout
+
+    host.ssh("chmod", "0666", UNIT)
+    try:
+        assert run() == 1
+        status = control.hardener("schedule status").stdout
+        assert "  result  6 (" in status, status
+        failed = control.shell(f"{systemctl} --failed --no-legend").stdout
+        assert "hardener-schedule-drift.service" in failed
+    finally:
+        host.ssh("chmod", "0644", UNIT)
+
+    assert control.hardener("schedule remove").stderr == "drift: removed\n"
+    assert control.shell(timer).stdout == "inactive\n"
+    assert "hardener" not in control.shell(f"{systemctl} list-unit-files --no-legend").stdout
+    runs = control.hardener("runs").stdout
+    assert len(runs.splitlines()) >= 3, runs  # the audit, and the two that systemd started
+
+
+def test_a_crontab_does_it_too(host: lab.Guest) -> None:
+    control = Control(host, "root")
+    assert control.hardener("audit -i hosts.yml").returncode == 3
+    before = len(control.hardener("runs").stdout.splitlines())
+    line = "schedule cron --at '* * * * *' drift -i hosts.yml"
+    assert control.hardener(f"{line} | crontab -").returncode == 0
+    until(host, f"test $({INSTALLED}/bin/hardener runs | wc -l) -gt {before}")
+    host.ssh("crontab", "-r")
+    latest = control.hardener("show latest").stdout
+    assert "drift" in latest, latest
