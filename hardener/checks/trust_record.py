@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 from hardener.checks import policy, shapes
 from hardener.checks.every import Note, Question
-from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"
 MAX_AGE_DAYS = 7
 # As roles/content_trust/files/host_trust/words.py has them.
 _SIGNED = ("verified", "pinned")
+_BADLY_SIGNED = ("wrong-key", "unsigned", "unverifiable", "moved-tag")
 _ELSEWHERE = ("not-allowed", "no-registry-digest", "swapped-image")
 _DAY = 86400
 
@@ -24,15 +25,18 @@ class Verified:
 
     status: str
     detail: str
+    has_ended: bool = False  # the exception that it was exempt by
 
     def origin(self) -> Iterator[str]:
         """Whether it is what an allowed registry has; see ``every``.
 
         Raises:
-            FactUnavailable: the registry could not be asked.
+            FactUnavailable: the registry could not be asked, or nobody knows what was found out.
         """
         if self.status in _ELSEWHERE:
             yield f"is {self.status}: {self.detail}"
+        elif self.status not in (*_SIGNED, *_BADLY_SIGNED, "allowed", "exempt", "unreachable"):
+            raise FactUnavailable(SOURCE, f"it says {self.status!r}, which is not known here")
         else:
             yield from self._undecided()
 
@@ -52,6 +56,8 @@ class Verified:
     def _undecided(self) -> Iterator[str]:
         if self.status == "unreachable":
             raise FactUnavailable(SOURCE, self.detail)
+        if self.has_ended:
+            raise FactUnavailable(SOURCE, f"it was exempt {self.detail}: verify again")
         if self.status == "exempt":
             yield Note(f"is exempt {self.detail}")
 
@@ -90,13 +96,21 @@ def last_verification(snapshot: Snapshot) -> Record | None:
         raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: look at the clock")
     limit = policy.limit(snapshot, "trust_max_age_days")
     current = passed <= (MAX_AGE_DAYS if limit is None else limit) * _DAY
+    today = _moment(snapshot.collected_at).astimezone(UTC).date().isoformat()
     images = {
-        shapes.text(image, "id", SOURCE): Verified(
-            shapes.text(image, "status", SOURCE), shapes.text(image, "detail", SOURCE)
-        )
+        shapes.text(image, "id", SOURCE): _verified(image, today)
         for image in (shapes.rows(source, "images", SOURCE) if current else ())
     }
     return Record(at, images, current)
+
+
+def _verified(image: JSONObject, today: str) -> Verified:
+    until = shapes.text(image, "until", SOURCE)
+    return Verified(
+        shapes.text(image, "status", SOURCE),
+        shapes.text(image, "detail", SOURCE),
+        has_ended=bool(until) and until < today,
+    )
 
 
 def _moment(text: str) -> datetime:

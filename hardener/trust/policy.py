@@ -147,6 +147,8 @@ def _once(document: Document, file: _File) -> None:
     for index, rule in enumerate(file.registries):
         place: Path_ = ("registries", index, "prefix")
         name = rule.prefix.rstrip("/")
+        if name.partition("/")[0] == "index.docker.io":  # another name of Docker Hub
+            name = name.removeprefix("index.")
         if name in first:
             raise document.error([(place, f"{name} stands twice, first in line {first[name]}")])
         first[name] = document.line_of(place)
@@ -156,6 +158,7 @@ def _keys(document: Document, file: _File) -> dict[str, str]:
     """The PEM of each key as it is written: itself, or the content of the file that it names."""
     found: dict[str, str] = {}
     problems: list[tuple[Path_, str]] = []
+    seen: set[tuple[Path_, str]] = set()
     for place, written in _written(file):
         try:
             text = written + "\n" if "\n" in written else _content(document.path.parent / written)
@@ -165,6 +168,9 @@ def _keys(document: Document, file: _File) -> dict[str, str]:
         if not _PEM.fullmatch(text):
             problems.append((place, f"{written.splitlines()[0]} is no public key in PEM"))
         found[written] = text
+        if (place[:3], text.strip()) in seen:
+            problems.append((place, f"{written.splitlines()[0]} is a key that stands there already"))
+        seen.add((place[:3], text.strip()))
     if problems:
         raise document.error(problems)
     return found

@@ -77,6 +77,23 @@ def test_a_tag_that_was_set_on_the_host(supply: Supply) -> None:
     assert image["detail"].startswith(f"{supply.name('app:1')} was set here")
 
 
+def test_what_one_repository_vouches_for_says_nothing_of_another_name(supply: Supply) -> None:
+    """Attack 4 by the registry: an image of a repository that needs nothing is pushed as the application."""
+    supply.push("dev/tool:1")
+    supply.engine.docker("tag", supply.name("dev/tool:1"), supply.name("safe:1"))
+    assert docker(supply.engine.host, "push", supply.name("safe:1")).returncode == 0
+    supply.forget()
+    assert supply.stock_pull("dev/tool:1")
+    assert supply.stock_pull("safe:1")
+    policy = supply.policy({"prefix": supply.name("dev"), "nothing": True})
+    found = main.verify(supply.arguments(policy=policy))["images"]
+    (image,) = (each for each in found if supply.name("safe:1") in each["names"])
+    assert (image["status"], image["detail"]) == (
+        "unsigned",
+        f"as {supply.name('safe:1')}: the registry has no signature of it",
+    )
+
+
 def test_a_loaded_image_that_claims_a_digest_is_swapped(supply: Supply) -> None:
     """Attack 5: the engine's own record of digests says that an evil image was pulled as the signed one."""
     digest = supply.push("swap:1", signed_by=supply.keys)

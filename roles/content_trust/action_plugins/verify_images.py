@@ -68,11 +68,13 @@ def _shaped(answer: Any) -> dict[str, Any]:
     Raises:
         KeyError, TypeError, ValueError: it is no record.
     """
+    if not isinstance(answer["elapsed_ms"], int):  # JSON knows Infinity
+        raise ValueError("it took no time that can be told")
     if len(answer["images"]) > _MOST:
         raise ValueError("more images than any host has")
     return {
         "verified_at": str(answer["verified_at"])[:_LONGEST],
-        "elapsed_ms": int(answer["elapsed_ms"]),
+        "elapsed_ms": answer["elapsed_ms"],
         "images": [_image(image) for image in answer["images"]],
     }
 

@@ -15,11 +15,11 @@ NOW = "2026-11-25T04:00:00Z"
 NEW_CLIENT = {"packages": {"installed": only({"docker-ce-cli": "5:29.1.0-1"})}}
 
 
-def verified(*statuses: str, at: str = NOW, policy: Any = None, **others: Any) -> Snapshot:
+def verified(*statuses: str, at: str = NOW, until: str = "", policy: Any = None, **others: Any) -> Snapshot:
     """A host with an image for each status, verified at that moment."""
     ids = [f"sha256:{number:064d}" for number in range(len(statuses))]
     entries = [
-        {"id": identity, "status": status, "detail": "why", "rule": "", "containers": []}
+        {"id": identity, "status": status, "detail": "why", "rule": "", "until": until, "containers": []}
         for identity, status in zip(ids, statuses, strict=True)
     ]
     found = make(
@@ -51,7 +51,6 @@ def verified(*statuses: str, at: str = NOW, policy: Any = None, **others: Any) -
         ("swapped-image", Status.FAIL, Status.FAIL),
         ("no-registry-digest", Status.FAIL, Status.FAIL),
         ("not-allowed", Status.FAIL, Status.FAIL),
-        ("anything else", Status.PASS, Status.FAIL),
     ],
 )
 def test_each_result_decides(judge: Judge, status: str, base: Status, signed: Status) -> None:
@@ -68,6 +67,19 @@ def test_each_result_decides(judge: Judge, status: str, base: Status, signed: St
 def test_a_registry_that_could_not_be_asked_is_an_error_and_never_a_pass(judge: Judge, slug: str) -> None:
     with pytest.raises(FactUnavailable, match="why"):
         judge(slug, verified("verified", "unreachable"))
+
+
+def test_a_result_that_is_not_known_is_no_pass(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable, match="'anything else', which is not known here"):
+        judge(BASE, verified("verified", "anything else"))
+    assert judge(SIGNED, verified("verified", "anything else")).status is Status.FAIL
+
+
+@pytest.mark.parametrize("slug", [BASE, SIGNED])
+def test_an_exception_that_ended_since_is_no_pass(judge: Judge, slug: str) -> None:
+    assert judge(slug, verified("exempt", until="2026-11-25")).status is Status.PASS
+    with pytest.raises(FactUnavailable, match="it was exempt why: verify again"):
+        judge(slug, verified("exempt", until="2026-11-24", at="2026-11-24T04:00:00Z"))
 
 
 def test_a_new_client_is_judged_by_the_record_and_not_by_the_variable(judge: Judge) -> None:

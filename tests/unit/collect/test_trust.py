@@ -9,7 +9,7 @@ from host_snapshot import trust
 from host_snapshot.bounds import Absent, Failed
 
 CONTAINER = {"name": "web", "running": True, "by_digest": False}
-IMAGE = {"id": "sha256:1", "status": "verified", "detail": "signed", "rule": "r.example.com"}
+IMAGE = {"id": "sha256:1", "status": "exempt", "detail": "why", "rule": "", "until": "2026-12-31"}
 RECORD: dict[str, Any] = {
     "schema": "hardener/trust/1",
     "verified_at": "2026-11-25T04:00:00Z",
@@ -35,6 +35,11 @@ def test_the_record_is_read_without_what_is_not_known_here(tmp_path: Path) -> No
 def test_where_nobody_has_verified_there_is_nothing(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="no verification"):
         trust.read(str(tmp_path / "none"))
+
+
+def test_a_record_of_an_earlier_version_knows_no_last_days(tmp_path: Path) -> None:
+    image = {**{key: IMAGE[key] for key in IMAGE if key != "until"}, "containers": []}
+    assert trust.read(left(tmp_path, {**RECORD, "images": [image]}))["images"][0]["until"] == ""
 
 
 @pytest.mark.parametrize(

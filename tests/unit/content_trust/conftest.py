@@ -48,6 +48,7 @@ class FakeRegistry:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # who hung up was right to
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
@@ -133,7 +134,15 @@ class Signer:
         self.public_key = self._run("pkey", "-in", str(self._key), "-pubout").decode()
 
     def sign(
-        self, fake: FakeRegistry, path: str, digest: str, *, repository: str = "", payload: Any = None
+        self,
+        fake: FakeRegistry,
+        path: str,
+        digest: str,
+        *,
+        repository: str = "",
+        payload: Any = None,
+        kind: str = "cosign container image signature",
+        certificate: str = "",
     ) -> None:
         """Have the registry hold our signature of a digest."""
         said = (
@@ -144,16 +153,19 @@ class Signer:
                     "critical": {
                         "identity": {"docker-reference": repository or f"{fake.name}/{path}"},
                         "image": {"docker-manifest-digest": digest},
-                        "type": "cosign container image signature",
+                        "type": kind,
                     }
                 }
             ).encode()
         )
         signature = self._run("dgst", "-sha256", "-sign", str(self._key), data=said)
+        noted = {"dev.cosignproject.cosign/signature": base64.b64encode(signature).decode()}
+        if certificate:
+            noted["dev.sigstore.cosign/certificate"] = certificate
         layer = {
             "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
             "digest": fake.holds(path, said, kind="blobs"),
-            "annotations": {"dev.cosignproject.cosign/signature": base64.b64encode(signature).decode()},
+            "annotations": noted,
         }
         tag = digest.replace(":", "-") + ".sig"
         before = fake.answers.get(f"/v2/{path}/manifests/{tag}")
@@ -168,11 +180,12 @@ class Signer:
         *,
         api: bool = False,
         statement: dict[str, Any] | None = None,
+        kind: str = "application/vnd.in-toto+json",
         signed_kind: str = "application/vnd.in-toto+json",
         material: dict[str, Any] | None = None,
+        times: int = 1,
     ) -> None:
         """Have the registry hold our signature as a bundle, found by its API or under a tag."""
-        kind = "application/vnd.in-toto+json"
         said = {
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [{"digest": {"sha256": digest.partition(":")[2]}}],
@@ -189,7 +202,7 @@ class Signer:
             "dsseEnvelope": {
                 "payload": base64.b64encode(payload).decode(),
                 "payloadType": kind,
-                "signatures": [{"sig": base64.b64encode(signature).decode()}],
+                "signatures": [{"sig": base64.b64encode(signature).decode()}] * times,
             },
         }
         blob = fake.holds(path, bundle, kind="blobs")

@@ -117,8 +117,78 @@ def test_a_tag_that_leads_elsewhere(fake: FakeRegistry, signer: Signers) -> None
     assert "was set here" in judged(fake, digest, rule=rule, tags=("other:1",)).detail
 
 
+def test_each_name_asks_what_its_own_repository_must_have(fake: FakeRegistry, signer: Signers) -> None:
+    """An image of a repository that needs nothing, under the name of one that needs a signature."""
+    ours = signer()
+    digest = fake.holds("dev/tool", manifest(), "1")
+    fake.holds("safe/app", manifest(), "1")
+    wanted = policy.parse(
+        {
+            "registries": [
+                {"prefix": f"{fake.name}/dev", "nothing": True},
+                {"prefix": f"{fake.name}/safe", "keys": [ours.public_key]},
+            ]
+        }
+    )
+    image = {
+        "Id": CONFIG,
+        "RepoTags": [f"{fake.name}/dev/tool:1", f"{fake.name}/safe/app:1"],
+        "RepoDigests": [f"{fake.name}/dev/tool@{digest}", f"{fake.name}/safe/app@{digest}"],
+    }
+
+    def found(**changes: Any) -> Finding:
+        with Keys([ours.public_key]) as keys:
+            verifier = Verifier(wanted, fake.registries(), keys, containerd=False, today="2026-11-25")
+            return verifier.image({**image, **changes})
+
+    name = f"{fake.name}/safe/app:1"
+    assert found() == Finding(
+        "unsigned", f"as {name}: the registry has no signature of it", f"{fake.name}/safe"
+    )
+    assert found(RepoTags=[f"{fake.name}/dev/tool:1"]).status == "allowed"
+    # the tag in the registry leads to something signed by now: this image is still not
+    newer = fake.holds("safe/app", manifest(OTHER), "1")
+    ours.sign(fake, "safe/app", newer)
+    assert found().status == "unsigned"
+    foreign = f"elsewhere.example.com/app@{digest}"
+    assert found(RepoTags=["elsewhere.example.com/app:1"], RepoDigests=[*image["RepoDigests"], foreign]) == (
+        Finding(
+            "not-allowed",
+            "as elsewhere.example.com/app:1: the policy does not name elsewhere.example.com/app",
+        )
+    )
+    fake.holds("safe/app", manifest(), "1")
+    ours.sign(fake, "safe/app", digest)
+    assert found().status == "verified"
+
+
+def test_a_tag_that_leads_to_an_unsigned_list_of_the_signed_image(
+    fake: FakeRegistry, signer: Signers
+) -> None:
+    ours = signer()
+    digest = fake.holds("app", manifest())
+    ours.sign(fake, "app", digest)
+    rule = {"keys": [ours.public_key]}
+    bare = fake.holds("app", {"manifests": [{"digest": OTHER}]}, "1")
+    assert judged(fake, digest, bare, rule=rule, tags=("app:1",)).status == "moved-tag"
+    whole = fake.holds("app", {"manifests": [{"digest": digest}]}, "1")
+    assert judged(fake, digest, whole, rule=rule, tags=("app:1",)).status == "verified"
+
+
+def test_the_worst_of_several_names_is_told(fake: FakeRegistry) -> None:
+    digest = fake.holds("app", manifest(), "1")
+    fake.answers["/v2/app/manifests/2"] = (500, {}, b"")
+    assert judged(fake, digest, tags=("app:2", "app:1")).status == "unreachable"
+    assert judged(fake, digest, tags=("app:2", "other:1")).status == "moved-tag"
+
+
 @pytest.mark.parametrize("image", [CONFIG, "*/app:1", "*@sha256:*"])
 def test_an_exception_by_id_name_or_digest(fake: FakeRegistry, image: str) -> None:
     found = judged(fake, OTHER, tags=("app:1",), image=image)
-    assert found == Finding("exempt", "until 2026-12-31: r")
+    assert found == Finding("exempt", "until 2026-12-31: r", until="2026-12-31")
     assert judged(fake, OTHER, tags=("app:1",), image=image, expires="2026-11-24").status != "exempt"
+
+
+@pytest.mark.parametrize("image", ["docker.io/library/*", "docker.io/*", "app:*", "*/safe/*"])
+def test_an_exception_for_others_is_none(fake: FakeRegistry, image: str) -> None:
+    assert judged(fake, OTHER, tags=("app:1",), image=image).status == "no-registry-digest"

@@ -84,6 +84,28 @@ def test_what_is_not_there_is_told_from_what_fails(fake: FakeEngine, engine: Eng
         engine.images()
 
 
+@pytest.mark.parametrize("body", [b"{}", b"[7]", b'"x"', b"7"])
+def test_a_list_that_is_none_is_not_an_empty_one(fake: FakeEngine, engine: Engine, body: bytes) -> None:
+    for path in ("GET /images/json", "GET /containers/json?all=1"):
+        fake.answers[path] = (200, body)
+    for ask in (engine.images, engine.containers):
+        with pytest.raises(Failed, match="with no list of objects"):
+            ask()
+    fake.answers["GET /images/json"] = (200, b"null")
+    assert engine.images() == []
+
+
+@pytest.mark.parametrize("answer", [(200, b"[]"), (200, b"null"), (404, b"{}")])
+def test_an_engine_that_does_not_say_what_it_is(
+    fake: FakeEngine, engine: Engine, answer: tuple[int, bytes]
+) -> None:
+    fake.answers["GET /info"] = answer
+    with pytest.raises(Failed, match="the engine"):
+        engine.has_containerd_store()
+    with pytest.raises(Failed, match="No such image"):
+        engine.tag("sha256:1", "r.example.com/a", "1")
+
+
 def test_a_pull_that_fails_half_way(fake: FakeEngine, engine: Engine) -> None:
     path = "POST /images/create?fromImage=r.example.com%2Fa&tag=sha256%3A1"
     fake.answers[path] = (200, b'{"status": "Pulling"}\r\n{"error": "manifest unknown"}\r\n')
@@ -92,7 +114,7 @@ def test_a_pull_that_fails_half_way(fake: FakeEngine, engine: Engine) -> None:
     fake.answers[path] = (403, b'{"message": "denied"}')
     with pytest.raises(Failed, match="does not pull: denied"):
         engine.pull("r.example.com/a", "sha256:1", "")
-    fake.answers[path] = (200, b'{"status": "Pulling"}\r\n{"status": "Downloaded"}\r\n')
+    fake.answers[path] = (200, b'{"status": "Pulling"}\r\n7\r\n{"status": "Downloaded"}\r\n')
     engine.pull("r.example.com/a", "sha256:1", "")
 
 

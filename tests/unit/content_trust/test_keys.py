@@ -40,6 +40,24 @@ def test_nothing_is_left_of_keys(signer: Signers, tmp_path: Path, monkeypatch: p
     assert not list(folder.iterdir())
 
 
+def test_a_full_disk_is_told(signer: Signers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    key = signer().public_key
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with keys.Keys([key]) as known:
+        monkeypatch.setattr(keys, "open", full, raising=False)
+        with pytest.raises(Failed, match="No space left on device"):
+            known.signed(key, b"", b"x")
+        with pytest.raises(Failed, match="No space left on device"):
+            keys.Keys([key])
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(Failed, match="No space left on device"):
+        keys.Keys([key])
+
+
 def test_a_host_without_openssl(signer: Signers, monkeypatch: pytest.MonkeyPatch) -> None:
     key = signer().public_key
     monkeypatch.setattr(keys, "_OPENSSL", "no-such-program")

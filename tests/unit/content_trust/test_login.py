@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,13 @@ def test_what_docker_login_left(tmp_path: Path, key: str, registry: str) -> None
 
 @pytest.mark.parametrize(
     "config",
-    ["{", {"auths": {"r": {"auth": "%"}}}, {"auths": {"r": {"identitytoken": "x"}}}, {"credsStore": "../x"}],
+    [
+        "{",
+        "[" * 99_999,
+        {"auths": {"r": {"auth": "%"}}},
+        {"auths": {"r": {"auth": AUTH, "identitytoken": "x"}}},
+        {"credsStore": "../x"},
+    ],
 )
 def test_a_login_that_cannot_be_used_is_said(tmp_path: Path, config: Any) -> None:
     with pytest.raises(Unreachable, match=r"config\.json"):
@@ -60,6 +67,26 @@ def test_a_helper_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert login.find("q", [path]) is None
     with pytest.raises(Unreachable, match="docker-credential-missing gives no login"):
         login.find("x", [path])
+
+
+def test_a_token_of_a_helper_is_never_sent_as_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker-credential-test"
+    program.write_text('#!/bin/sh\necho \'{"Username": "<token>", "Secret": "s"}\'\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(login, "_PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(Unreachable, match="identity token is not supported"):
+        login.find("r", [written(tmp_path, {"credsStore": "test"})])
+
+
+def test_an_authority_is_believed_as_dockerd_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 makes it
+    monkeypatch.setattr(ssl, "create_default_context", lambda: strict)
+    found = login.tls("r", str(tmp_path))
+    assert not found.verify_flags & ssl.VERIFY_X509_STRICT
+    assert (found.verify_mode, found.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_a_certificate_that_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_a_name_in_every_form(text: str, short: str) -> None:
     assert references.forms(text) == [text, str(references.parse(text)), short]
     assert references.forms(short)[2] == short
     assert references.forms("sha256:1 x") == ["sha256:1 x"]
+    assert references.forms(DIGEST) == [DIGEST]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
+from host_trust import registry as registries
 from host_trust.registry import Registries, Settings
 from host_trust.words import NotThere, Tampered, Unreachable
 
@@ -82,6 +85,45 @@ def test_who_does_not_answer_is_asked_once(tmp_path: Path) -> None:
             registry.manifest("app", "1")
 
 
+def drip(piece: bytes) -> Any:
+    """An answer that begins, and goes on beginning for longer than anybody should listen."""
+
+    def answer(request: Any) -> Any:
+        request.close_connection = True
+        for _ in range(100):
+            request.wfile.write(piece)
+            time.sleep(0.05)
+        return 200, {}, b"{}"
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "piece", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"]
+)
+def test_an_answer_that_drips_is_heard_for_a_while_and_once(
+    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(registries, "_REQUEST", 0.3)
+    fake.answers["/v2/app/manifests/1"] = drip(piece)
+    registry = fake.registries().at(fake.name)
+    for _ in range(2):
+        with pytest.raises(Unreachable, match=r"timed out|does not end"):
+            registry.manifest("app", "1")
+    assert len(fake.asked) == 1
+
+
+def test_all_registries_together_have_their_time(fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.holds("app", b"{}", "1")
+    monkeypatch.setattr(registries, "_PATIENCE", 1e-9)
+    known = fake.registries()
+    assert known.at(fake.name).manifest("app", "1") == b"{}"
+    with pytest.raises(Unreachable, match="have taken too long"):
+        known.at(fake.name).manifest("app", "1")
+    with pytest.raises(Unreachable, match="have taken too long"):
+        known.at("127.0.0.1:1").manifest("app", "1")
+
+
 def test_a_certificate_that_nobody_trusts(fake: FakeRegistry, tmp_path: Path) -> None:
     fake.holds("app", b"{}", "1")
     with pytest.raises(Unreachable, match="its certificate is not trusted"):
@@ -121,6 +163,21 @@ def test_a_token_is_fetched_from_where_the_registry_says(
     assert other.asked == [("/token?scope=repository%3Aapp%3Apull&service=r", LOGIN)]
 
 
+def test_who_gives_no_token_in_time_is_asked_once(
+    fake: FakeRegistry, other: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registries, "_REQUEST", 0.3)
+    challenge = {"WWW-Authenticate": f'Bearer realm="https://{other.name}/token"'}
+    for path in ("a", "b"):
+        fake.answers[f"/v2/{path}/manifests/1"] = (401, challenge, b"")
+        other.answers[f"/token?scope=repository%3A{path}%3Apull"] = drip(b"H")
+    registry = fake.registries().at(fake.name)
+    for path in ("a", "b"):
+        with pytest.raises(Unreachable, match=other.name):
+            registry.manifest(path, "1")
+    assert len(other.asked) == 1
+
+
 @pytest.mark.parametrize("token", [b"{}", b'{"token": "a\\r\\nX: y"}', b'{"token": 7}', b"[]", b"nonsense"])
 def test_what_is_no_token(fake: FakeRegistry, token: bytes) -> None:
     challenge = {"WWW-Authenticate": f'Bearer realm="https://{fake.name}/token"'}
@@ -130,7 +187,17 @@ def test_what_is_no_token(fake: FakeRegistry, token: bytes) -> None:
         fake.registries().at(fake.name).manifest("app", "1")
 
 
-@pytest.mark.parametrize("challenge", ["", "Negotiate", "Bearer", 'Bearer realm="http://127.0.0.1:1/"'])
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        "",
+        "Negotiate",
+        "Bearer",
+        'Bearer realm="http://127.0.0.1:1/"',
+        'Bearer realm="https://[x/token"',
+        'Bearer realm="https://127.0.0.1:99999999999999999999/"',
+    ],
+)
 def test_a_login_of_another_kind_is_not_given(fake: FakeRegistry, tmp_path: Path, challenge: str) -> None:
     fake.answers["/v2/app/manifests/1"] = (401, {"WWW-Authenticate": challenge}, b"")
     with pytest.raises(Unreachable):
@@ -163,9 +230,20 @@ def test_who_is_redirected_to_cannot_ask_for_a_login(
 
 
 @pytest.mark.parametrize(
-    "location", ["http://127.0.0.1:1/x", "file:///etc/passwd", "https://me@127.0.0.1:1/", ""]
+    "location",
+    [
+        "http://127.0.0.1:1/x",
+        "file:///etc/passwd",
+        "https://me@127.0.0.1:1/",
+        "",
+        "https://[x/",
+        "https://127.0.0.1:99999999999999999999/",
+        "https://../x",
+        "https://a\x1b]0;b\x07/",
+    ],
 )
 def test_what_nobody_should_follow(fake: FakeRegistry, location: str) -> None:
     fake.answers["/v2/app/manifests/1"] = (302, {"Location": location}, b"")
-    with pytest.raises(Unreachable, match="redirects"):
+    with pytest.raises(Unreachable, match="redirects") as told:
         fake.registries().at(fake.name).manifest("app", "1")
+    assert str(told.value).isprintable()

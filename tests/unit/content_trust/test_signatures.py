@@ -53,6 +53,29 @@ def test_what_is_signed_must_be_a_payload(fake: FakeRegistry, signer: Signers, p
     assert judged(fake, ours.public_key) == Finding("wrong-key", "what is signed is no payload of cosign")
 
 
+def test_what_a_key_signs_as_something_else_is_no_signature(fake: FakeRegistry, signer: Signers) -> None:
+    ours = signer()
+    ours.sign(fake, "app", IMAGE, kind="atomic container signature")
+    assert judged(fake, ours.public_key) == Finding("wrong-key", "what is signed is no payload of cosign")
+
+
+def test_a_signature_with_a_certificate_counts_where_a_key_has_made_it(
+    fake: FakeRegistry, signer: Signers
+) -> None:
+    ours = signer()
+    ours.sign(fake, "app", IMAGE, certificate="-----BEGIN CERTIFICATE-----")
+    assert judged(fake, ours.public_key).status == "verified"
+    found = judged(fake, signer().public_key)
+    assert (found.status, "keyless" in found.detail) == ("unverifiable", True)
+
+
+def test_one_key_is_one_however_often_it_is_asked_for(fake: FakeRegistry, signer: Signers) -> None:
+    ours = signer()
+    assert judged(fake, ours.public_key, ours.public_key, every=True).status == "unsigned"
+    ours.sign(fake, "app", IMAGE)
+    assert judged(fake, ours.public_key, ours.public_key, every=True).status == "verified"
+
+
 def test_a_signature_of_another_image_or_repository(fake: FakeRegistry, signer: Signers) -> None:
     ours = signer()
     other = "sha256:" + "b" * 64
@@ -129,6 +152,21 @@ def test_a_bundle_is_found_by_the_api_and_by_the_tag(fake: FakeRegistry, signer:
     assert judged(fake, ours.public_key, signer().public_key, every=True).detail == "1 of 2 keys have signed"
 
 
+def test_the_classic_form_may_refer_to_the_image(fake: FakeRegistry, signer: Signers) -> None:
+    ours = signer()
+    ours.sign(fake, "app", IMAGE)
+    manifest = fake.answers.pop(f"/v2/app/manifests/{TAG}.sig")
+    assert isinstance(manifest, tuple)
+    child = fake.holds("app", manifest[2])
+    fake.answers[f"/v2/app/referrers/{IMAGE}"] = (
+        200,
+        {},
+        json.dumps({"manifests": [{"digest": child}]}).encode(),
+    )
+    assert judged(fake, ours.public_key).status == "verified"
+    assert judged(fake, signer().public_key).status == "wrong-key"
+
+
 def test_both_forms_together_are_all_of_the_keys(fake: FakeRegistry, signer: Signers) -> None:
     one, other = signer(), signer()
     one.sign(fake, "app", IMAGE)
@@ -163,6 +201,29 @@ def test_the_kind_of_what_is_signed_is_signed_too(fake: FakeRegistry, signer: Si
     ours = signer()
     ours.bundle(fake, "app", IMAGE, signed_kind="text/plain")
     assert judged(fake, ours.public_key).status == "wrong-key"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "\ud800", ""])
+def test_a_bundle_of_another_kind_is_none(fake: FakeRegistry, signer: Signers, kind: str) -> None:
+    ours = signer()
+    ours.bundle(fake, "app", IMAGE, kind=kind, signed_kind="text/plain")
+    assert judged(fake, ours.public_key).status == "unverifiable"
+
+
+def test_no_more_signatures_of_a_bundle_are_looked_at_than_a_few(
+    fake: FakeRegistry, signer: Signers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bytes] = []
+    monkeypatch.setattr(Keys, "signed", lambda self, key, data, signature: looked.append(data))
+    monkeypatch.setattr(statements, "_MOST", 3)
+    ours = signer()
+    ours.bundle(fake, "app", IMAGE, times=9)
+    listed = fake.answers[f"/v2/app/manifests/{TAG}"]
+    assert isinstance(listed, tuple)
+    twice = {"manifests": json.loads(listed[2])["manifests"] * 2}
+    fake.answers[f"/v2/app/manifests/{TAG}"] = (200, {}, json.dumps(twice).encode())
+    assert judged(fake, signer().public_key).status == "wrong-key"
+    assert len(looked) == 3
 
 
 def test_a_signature_without_a_key_is_not_called_unsigned(fake: FakeRegistry, signer: Signers) -> None:

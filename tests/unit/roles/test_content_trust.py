@@ -55,6 +55,14 @@ def test_dates_of_yaml_are_texts_on_the_host() -> None:
     [
         ({"policy": {}}, "content_trust_policy: it names no registries"),
         ({"policy": {"registries": [{"prefix": "a b"}]}}, "content_trust_policy: registries"),
+        (
+            {
+                "policy": {
+                    "registries": [{"prefix": "r.example.com", "keys": ["-----BEGIN PRIVATE KEY-----\n"]}]
+                }
+            },
+            "content_trust_policy: registries[0].keys must be public keys",
+        ),
         ({"schedule": "daily\nUser=x"}, "content_trust_schedule"),
     ],
 )

@@ -42,7 +42,15 @@ def test_nothing_else_of_it_becomes_a_result() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [None, [], {}, {**RECORD, "images": 7}, {**RECORD, "images": [7]}, {**RECORD, "images": [{}] * 10_001}],
+    [
+        None,
+        [],
+        {},
+        {**RECORD, "images": 7},
+        {**RECORD, "images": [7]},
+        {**RECORD, "images": [{}] * 10_001},
+        {**RECORD, "elapsed_ms": float("inf")},
+    ],
 )
 def test_what_is_no_record_is_none(answer: Any) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):

@@ -10,6 +10,7 @@ from hardener.trust.policy import read_policy
 
 TODAY = date(2026, 11, 25)
 PEM = "-----BEGIN PUBLIC KEY-----\nMFkw+/=\n-----END PUBLIC KEY-----\n"
+OTHER = PEM.replace("MFkw", "MFkx")
 ONE = "registries: [{prefix: r, nothing: true}]\n"
 DIGEST = "sha256:" + "a" * 64
 
@@ -30,7 +31,7 @@ registries:
     keys:
       - cosign.pub
       - |
-        {PEM.replace(chr(10), chr(10) + "        ").strip()}
+        {OTHER.replace(chr(10), chr(10) + "        ").strip()}
     need: all
   - {{prefix: r.example.com/base, digests: [{DIGEST}]}}
   - {{prefix: docker.io/library, nothing: true}}
@@ -42,7 +43,7 @@ exceptions:
     )
     assert read_policy(path, today=TODAY) == {
         "registries": [
-            {"prefix": "r.example.com", "keys": [PEM, PEM], "need": "all"},
+            {"prefix": "r.example.com", "keys": [PEM, OTHER], "need": "all"},
             {"prefix": "r.example.com/base", "digests": [DIGEST]},
             {"prefix": "docker.io/library", "nothing": True},
         ],
@@ -68,6 +69,14 @@ exceptions:
         ("registries:\n  - {prefix: r, keys: [none.pub]}", "keys: cannot read none.pub: No such file"),
         ("registries:\n  - {prefix: r, keys: [trust.yml]}", "keys: trust.yml is no public key in PEM"),
         ("registries:\n  - {prefix: r, keys: cosign.pub}", "keys: must be a list"),
+        (
+            "registries:\n  - prefix: r\n    keys: [cosign.pub, ./cosign.pub]",
+            "trust.yml:3: keys: ./cosign.pub is a key that stands there already",
+        ),
+        (
+            "registries:\n- {prefix: index.docker.io, nothing: true}\n- {prefix: docker.io, nothing: true}",
+            "trust.yml:3: prefix: docker.io stands twice, first in line 2",
+        ),
         (
             "registries:\n  - {prefix: r, nothing: true}\n  - {prefix: r/, nothing: true}",
             "trust.yml:3: prefix: r stands twice, first in line 2",

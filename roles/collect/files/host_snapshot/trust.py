@@ -43,6 +43,7 @@ def read(path: str = RECORD) -> dict[str, Any]:
 def _image(image: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: one_line(str(image[key])) for key in ("id", "status", "detail", "rule")},
+        "until": one_line(str(image.get("until", ""))),  # records of earlier versions do not say
         "containers": [
             {
                 "name": one_line(str(container["name"])),

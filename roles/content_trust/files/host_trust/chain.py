@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping
 
 from host_trust import references, signatures
 from host_trust.engine import texts
@@ -26,7 +26,7 @@ from host_trust.words import (
     Unreachable,
 )
 
-_MOST = 8  # digests of an image that are looked at: one good one is enough
+_MOST = 32  # digests of an image that are looked at
 _MOST_MANIFESTS = 32  # of a list
 
 
@@ -59,19 +59,21 @@ class Verifier:
         exempt = self.exempt(identity, *tags, *digests)
         if exempt:
             return exempt
-        findings = [self._claim(identity, digest) for digest in digests[:_MOST]]
-        if not findings:
+        claims = {digest: self._claim(identity, digest) for digest in digests[:_MOST]}
+        if not claims:
             return Finding(NO_DIGEST, "it was built or loaded here")
-        best = min(findings, key=lambda finding: ORDER.index(finding.status))
+        best = _best(claims.values())
         if best.status not in GOOD:
             return best
-        return next(self._moved(tags, digests), best)
+        return _best([*self._misnamed(tags, claims)] or [best])
 
     def exempt(self, *names: str) -> Finding | None:
         """The exception for an image known by these names, ids and digests; None where there is none."""
         known = (form for name in names for form in references.forms(name))
         found = self._policy.exemption(known, self._today)
-        return Finding(EXEMPT, f"until {found.expires}: {found.reason}") if found else None
+        if found is None:
+            return None
+        return Finding(EXEMPT, f"until {found.expires}: {found.reason}", until=found.expires)
 
     def reference(self, image: references.Reference, digest: str) -> Finding:
         """Whether the policy accepts a digest of a repository, whatever the engine has."""
@@ -158,40 +160,50 @@ class Verifier:
             return Finding(SWAPPED, detail, rule.prefix)
         return found
 
-    def _moved(self, tags: list[str], digests: list[str]) -> Iterator[Finding]:
-        """A tag that does not lead to what was verified: put there here, or moved in the registry."""
-        known = {(each.repository, each.digest) for each in map(_parsed, digests) if each}
-        repositories = {repository for repository, _ in known}
+    def _misnamed(self, tags: list[str], claims: Mapping[str, Finding]) -> Iterator[Finding]:
+        """What is wrong with the tags of an image that one of its repositories vouches for.
+
+        Each name asks what its own repository must have: what another one vouches for says nothing of it.
+        """
+        known = {each: finding for digest, finding in claims.items() if (each := _parsed(digest))}
         for tag in tags:
             image = _parsed(tag)
             if image is None:
                 continue
-            rule = self._policy.rule(image.repository)
-            if image.repository not in repositories:
-                yield Finding(
-                    MOVED, "{} was set here, for an image of {}".format(tag, ", ".join(sorted(repositories)))
-                )
-            elif rule is not None:
-                yield from self._moved_there(image, known, rule)
+            own = {each.digest: finding for each, finding in known.items() if each[:2] == image[:2]}
+            if not own:
+                origins = ", ".join(sorted({each.repository for each in known}))
+                yield Finding(MOVED, f"{tag} was set here, for an image of {origins}")
+                continue
+            best = _best(own.values())
+            if best.status in GOOD:
+                yield from self._moved_there(image, own, best.rule)
+            else:
+                yield best._replace(detail=f"as {tag}: {best.detail}")
 
     def _moved_there(
-        self, image: references.Reference, known: set[tuple[str, str]], rule: Rule
+        self, image: references.Reference, own: Mapping[str, Finding], rule: str
     ) -> Iterator[Finding]:
+        """A tag that leads elsewhere in the registry by now, to what the policy does not accept."""
         try:
             now = digest_of(self._registries.at(image.registry).manifest(image.path, image.tag))
-            if (image.repository, now) in known:
+            if now in own and own[now].status in GOOD:
                 return
             there = self.reference(image, now)
         except Tampered as error:
-            there = Finding(SWAPPED, str(error), rule.prefix)
+            there = Finding(SWAPPED, str(error), rule)
         except NotThere:  # the tag is gone; the image is what it was
             return
         except Unreachable as error:
-            yield Finding(UNREACHABLE, str(error), rule.prefix)
+            yield Finding(UNREACHABLE, str(error), rule)
             return
         if there.status not in GOOD:
             detail = f"{image} is {now[:19]} in the registry by now: {there.detail}"
-            yield Finding(UNREACHABLE if there.status == UNREACHABLE else MOVED, detail, rule.prefix)
+            yield Finding(UNREACHABLE if there.status == UNREACHABLE else MOVED, detail, rule)
+
+
+def _best(findings: Iterable[Finding]) -> Finding:
+    return min(findings, key=lambda finding: ORDER.index(finding.status))
 
 
 def _parsed(text: str) -> references.Reference | None:

@@ -29,6 +29,10 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _NotFound(Failed):
+    """It has no such thing."""
+
+
 class Engine:
     """The engine behind a socket, asked over one connection."""
 
@@ -42,7 +46,7 @@ class Engine:
 
     def has_containerd_store(self) -> bool:
         """Whether an image's id is the digest of its manifest, and not of its configuration."""
-        status = self._get("/info").get("DriverStatus")
+        status = self._object("/info").get("DriverStatus")
         pairs = [pair for pair in status if isinstance(pair, list)] if isinstance(status, list) else []
         return ["driver-type", "io.containerd.snapshotter.v1"] in pairs
 
@@ -60,8 +64,10 @@ class Engine:
         Raises:
             KeyError: there is none.
         """
-        found: dict[str, Any] = self._get("/images/{}/json".format(quote(name, safe="/:@")))
-        return found
+        try:
+            return self._object("/images/{}/json".format(quote(name, safe="/:@")))
+        except _NotFound as error:
+            raise KeyError(str(error)) from None
 
     def pull(self, repository: str, digest: str, authorization: str) -> None:
         """Have the engine pull a digest.
@@ -80,7 +86,7 @@ class Engine:
                 raise Failed(f"the engine does not pull: {_message(response.read(_LARGEST))}")
             for line in response:  # one object of progress after the other
                 progress = json.loads(line) if line.strip() else {}
-                if "error" in progress:
+                if isinstance(progress, dict) and "error" in progress:
                     raise Failed("the engine does not pull: {}".format(one_line(str(progress["error"]))))
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Failed(f"the engine's pull: {one_line(str(error))}") from None
@@ -95,12 +101,19 @@ class Engine:
         """
         self._ask("POST", "/images/{}/tag?{}".format(image, urlencode({"repo": repository, "tag": tag})))
 
-    def _get(self, path: str) -> Any:
-        return self._ask("GET", path)
+    def _object(self, path: str) -> dict[str, Any]:
+        found = self._ask("GET", path)
+        if not isinstance(found, dict):
+            raise Failed(f"the engine at {self._path} answers {path} with no object")
+        return found
 
     def _list(self, path: str) -> list[dict[str, Any]]:
-        found = self._get(path)
-        return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+        found = self._ask("GET", path)
+        if found is None:  # so it says that there are none
+            return []
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise Failed(f"the engine at {self._path} answers {path} with no list of objects")
+        return found
 
     def _ask(self, method: str, path: str) -> Any:
         try:
@@ -110,7 +123,7 @@ class Engine:
             if len(body) > _LARGEST:
                 raise ValueError("it is too large")
             if response.status == 404:
-                raise KeyError(_message(body))
+                raise _NotFound(f"the engine has no such thing: {_message(body)}")
             if response.status >= 400:
                 raise Failed(f"the engine answers {response.status}: {_message(body)}")
             return json.loads(body) if body else None

@@ -23,13 +23,16 @@ class Keys:
     """The keys of the policy, as files that `openssl` reads, for as long as the context lasts.
 
     Raises:
-        Failed: `openssl` is missing.
+        Failed: `openssl` is missing, or there is no room for files.
         PolicyError: a key is none that can be used.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._folder = tempfile.mkdtemp(prefix="hardener-trust-")
         self._files: dict[str, str] = {}
+        try:
+            self._folder = tempfile.mkdtemp(prefix="hardener-trust-")
+        except OSError as error:
+            raise _unwritable(error) from None
         try:
             for key in keys:
                 self._add(key)
@@ -50,8 +53,7 @@ class Keys:
     def signed(self, key: str, data: bytes, signature: bytes) -> bool:
         """Whether this key has signed these bytes: ECDSA or RSA over SHA-256."""
         path = os.path.join(self._folder, "signature")
-        with open(path, "wb") as file:
-            file.write(signature)
+        _write(path, signature)
         arguments = ("dgst", "-sha256", "-verify", self._files[key], "-signature", path)
         return _openssl(*arguments, data=data)[0] == 0
 
@@ -59,8 +61,7 @@ class Keys:
         if key in self._files:
             return
         path = os.path.join(self._folder, f"key{len(self._files)}.pem")
-        with open(path, "w", encoding="utf-8", errors="replace") as file:
-            file.write(key)
+        _write(path, key.encode("utf-8", "replace"))
         code, said = _openssl("pkey", "-pubin", "-in", path, "-noout", "-text")
         usable = _USABLE.match(said)
         if code != 0 or not usable:
@@ -68,6 +69,18 @@ class Keys:
         if "Modulus" in said and int(usable[1]) < 2048:
             raise PolicyError(f"an RSA key has {usable[1]} bits, and must have 2048")
         self._files[key] = path
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise _unwritable(error) from None
+
+
+def _unwritable(error: OSError) -> Failed:
+    return Failed(f"cannot write temporary files: {error.strerror or error}")
 
 
 def _openssl(*arguments: str, data: bytes = b"") -> tuple[int, str]:

@@ -41,10 +41,10 @@ def find(registry: str, files: Sequence[str] = LOGINS) -> Login | None:
         helper = (_table(config, "credHelpers").get(registry)) or config.get("credsStore")
         for name in _HUB_KEYS if registry == "docker.io" else (registry, "https://" + registry):
             entry = _table(config, "auths").get(name)
+            if isinstance(entry, dict) and entry.get("identitytoken"):  # beside a name that stands for it
+                raise Unreachable(f"{path}: a login by identity token is not supported")
             if isinstance(entry, dict) and entry.get("auth"):
                 return _decoded(str(entry["auth"]), path)
-            if isinstance(entry, dict) and entry.get("identitytoken"):
-                raise Unreachable(f"{path}: a login by identity token is not supported")
         if helper:
             found = _from_helper(str(helper), _HUB_KEYS[0] if registry == "docker.io" else registry, path)
             if found:
@@ -60,6 +60,8 @@ def tls(registry: str, folder: str = CERTIFICATES) -> ssl.SSLContext:
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # What Python asks for from 3.13 on, dockerd does not: a site's own authority seldom names its key usage.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     place = os.path.join(folder, registry)
     try:
         names = sorted(os.listdir(place))
@@ -89,7 +91,7 @@ def _read(path: str) -> dict[str, Any]:
         found = json.loads(data)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Unreachable(
             "{}: {}".format(path, one_line(getattr(error, "strerror", "") or "is no JSON"))
         ) from None
@@ -128,6 +130,9 @@ def _from_helper(helper: str, server: str, path: str) -> Login | None:
         if outcome.returncode != 0:
             return None
         found = json.loads(outcome.stdout)
-        return Login(str(found["Username"]), str(found["Secret"]))
+        known = Login(str(found["Username"]), str(found["Secret"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         raise Unreachable(f"{program} gives no login for {server}") from None
+    if known.user == "<token>":  # how a helper says that the secret is one
+        raise Unreachable(f"{program}: a login by identity token is not supported")
+    return known

@@ -16,7 +16,7 @@ from host_trust.words import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Failed, Findi
 
 POLICY = "/etc/hardener/trust.json"
 SCHEMA = "hardener/trust/1"
-_FINE, _FAILED, _NOT_TRUSTED, _UNKNOWN = 0, 1, 3, 4
+_FINE, _FAILED, _NOT_TRUSTED, _UNKNOWN, _INTERRUPTED = 0, 1, 3, 4, 130
 _MOST_NAMES = 16
 
 
@@ -67,6 +67,8 @@ def main() -> int:
     except (Failed, PolicyError) as error:
         print(f"hardener: {error}", file=sys.stderr)
         return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     untrusted = [image for image in found["images"] if image["status"] not in (*GOOD, EXEMPT)]
     for image in untrusted:
         name = (image["names"] or [image["id"]])[0]
@@ -111,7 +113,7 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
     if image.get("gone"):
         found = Finding(NO_DIGEST, "containers were made from it, and the engine does not have it any more")
     else:
-        found = verifier.image(image)
+        found = _judged(image, verifier)
     names = [*texts(image, "RepoTags"), *texts(image, "RepoDigests")]
     return {
         "id": str(image.get("Id")),
@@ -119,8 +121,19 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
         "status": found.status,
         "detail": one_line(found.detail),
         "rule": found.rule,
+        "until": found.until,
         "containers": [_container(each) for each in containers],
     }
+
+
+def _judged(image: dict[str, Any], verifier: Verifier) -> Finding:
+    """What is true of an image; one that cannot be judged is no reason to leave the record as it was."""
+    try:
+        return verifier.image(image)
+    except Failed:
+        raise
+    except Exception as error:  # whatever it is: the other images are judged, and this one never passes
+        return Finding(UNREACHABLE, f"it could not be judged: {type(error).__name__}: {error}")
 
 
 def _container(container: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any, Iterable, NamedTuple
@@ -21,6 +22,7 @@ from host_trust import references
 from host_trust.words import PolicyError
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+\n-----END PUBLIC KEY-----")
 _MOST = 1000
 _KEYS = {"prefix", "keys", "need", "digests", "nothing"}
 
@@ -98,6 +100,8 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
         raise PolicyError(f"{where} has the unknown key {unknown[0]}")
     if sum(bool(item.get(way)) for way in ("keys", "digests", "nothing")) != 1:
         raise PolicyError(f"{where} must have one of keys, digests and nothing")
+    if item.get("nothing") not in (None, False, True):
+        raise PolicyError(f"{where}.nothing must be true")
     if item.get("need", "any") not in ("any", "all"):
         raise PolicyError(f"{where}.need must be any or all")
     try:
@@ -107,14 +111,33 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
     digests = _texts(item, "digests", where)
     if not all(references.DIGEST.fullmatch(digest) for digest in digests):
         raise PolicyError(f"{where}.digests must be such as sha256:… with 64 digits")
-    return Rule(prefix, _texts(item, "keys", where), item.get("need") == "all", digests)
+    return Rule(prefix, _keys(item, where), item.get("need") == "all", digests)
+
+
+def _keys(item: dict[str, Any], where: str) -> tuple[str, ...]:
+    """The keys, each once: what is secret, or is the name of a file, must not get to the host as one."""
+    keys = tuple(key.replace("\r\n", "\n").strip() + "\n" for key in _texts(item, "keys", where))
+    if not all(_PEM.fullmatch(key.rstrip()) for key in keys):
+        raise PolicyError(f"{where}.keys must be public keys in PEM, and not their files")
+    if len(set(keys)) < len(keys):
+        raise PolicyError(f"{where}.keys has a key twice")
+    return keys
 
 
 def _exemption(item: dict[str, Any], where: str) -> Exemption:
     found = Exemption(*(_text(item, key, where) for key in Exemption._fields))
-    if not _DAY.fullmatch(found.expires):
+    if not re.search("[A-Za-z0-9]", found.image):
+        raise PolicyError(f"{where}.image is every image: name some")
+    if not _is_day(found.expires):
         raise PolicyError(f"{where}.expires must be a date such as 2026-11-25")
     return found
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(_DAY.fullmatch(text) and date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _text(item: dict[str, Any], key: str, where: str) -> str:

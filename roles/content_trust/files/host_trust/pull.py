@@ -28,6 +28,7 @@ from host_trust.words import (
     PolicyError,
     Tampered,
     Unreachable,
+    one_line,
 )
 
 _USAGE = f"""usage: hardener-pull IMAGE...
@@ -35,7 +36,7 @@ _USAGE = f"""usage: hardener-pull IMAGE...
 Pull images that the policy of this host ({POLICY}) accepts, and no others.
 Exit codes: 0 pulled, 1 the engine or a program failed, 2 wrong use, 3 refused, 4 a registry cannot be asked.
 """
-_PULLED, _FAILED, _MISUSED, _REFUSED, _UNKNOWN = 0, 1, 2, 3, 4
+_PULLED, _FAILED, _MISUSED, _REFUSED, _UNKNOWN, _INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a defect
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] = ()) -> int:
             return _say(f"{image}: {error}", _UNKNOWN)
         except (Failed, PolicyError) as error:
             return _say(str(error), _FAILED)
+        except KeyboardInterrupt:
+            return _say(f"{image}: interrupted", _INTERRUPTED)
     return _PULLED
 
 
@@ -121,12 +124,19 @@ def _pull(
         known = login.find(image.registry, settings.logins)
         engine.pull(image.repository, digest, _authorization(known, image.registry))
         pulled = f"{image.repository}@{digest}"
-        identity = str(engine.image(pulled).get("Id"))
+        identity = str(_present(engine, pulled).get("Id"))
         if not any(verifier.matches(identity, image, digest)):
             raise Refused(f"the engine has another image under {pulled}")
     if tag:
         engine.tag(identity, image.repository, tag)
-    return f"{pulled}: {finding.status} ({finding.detail})"
+    return f"{pulled}: {finding.status} ({one_line(finding.detail)})"
+
+
+def _present(engine: Engine, pulled: str) -> dict[str, Any]:
+    try:
+        return engine.image(pulled)
+    except KeyError:  # an engine that is stopped ends its answer without a word
+        raise Failed(f"the engine does not have {pulled}: its pull was cut off") from None
 
 
 def _authorization(known: login.Login | None, registry: str) -> str:
@@ -139,5 +149,5 @@ def _authorization(known: login.Login | None, registry: str) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"hardener-pull: {message}", file=sys.stderr)
+    print(f"hardener-pull: {one_line(message)}", file=sys.stderr)
     return code

@@ -59,6 +59,8 @@ def parse(text: str) -> Reference:
 
 def forms(text: str) -> list[str]:
     """A name as it is, spelled out, and as the engine shows it: without what stands for Docker Hub."""
+    if DIGEST.fullmatch(text):  # an id, and no tag of a repository of Docker Hub's
+        return [text]
     try:
         full = str(parse(text))
     except ValueError:

@@ -13,7 +13,7 @@ import time
 from base64 import b64encode
 from hashlib import sha256
 from typing import Any, Mapping, NamedTuple, Sequence
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from host_trust import login
 from host_trust.words import NotThere, Tampered, Unreachable, one_line
@@ -28,10 +28,12 @@ _MAX_MANIFEST = 4 * 1024 * 1024  # what registries themselves accept
 _MAX_BLOB = 1024 * 1024  # a signature's payload; some hundred bytes
 _TIMEOUT = 10.0  # seconds without a byte
 _REQUEST = 30.0  # seconds for one answer, however slowly it drips
+_PATIENCE = 720.0  # seconds for all answers: the record is written before the unit, or the verb, is ended
 _REDIRECTS = 3
 _HUB = "registry-1.docker.io"
 _NO_SUCH_API = (400, 404, 405, 501)  # what registries answer that do not know it
 _PARAMETER = re.compile(r'([a-z]+)="([^"]*)"')
+_PLACE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class Settings(NamedTuple):
@@ -51,17 +53,38 @@ class _Answer(NamedTuple):
     body: bytes
 
 
+class _Patience:
+    """How long registries may still take, all together."""
+
+    def __init__(self) -> None:
+        self.left = _PATIENCE
+
+
+class _Socket(ssl.SSLSocket):
+    """One whose answer ends: its status and head too, and whatever is sent before these."""
+
+    deadline = 0.0
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("its answer does not end")
+        self.settimeout(min(_TIMEOUT, left))
+        return super().recv_into(buffer, nbytes, flags)
+
+
 class Registries:
-    """Every registry that is asked, each over one connection. One that did not answer is not asked again."""
+    """Every registry that is asked, each over one connection. Who did not answer is not asked again."""
 
     def __init__(self, settings: Settings = USUAL) -> None:
         self._settings = settings
+        self._patience = _Patience()
         self._known: dict[str, Registry] = {}
 
     def at(self, name: str) -> Registry:
         """The registry of this name."""
         if name not in self._known:
-            self._known[name] = Registry(name, self._settings)
+            self._known[name] = Registry(name, self._settings, self._patience)
         return self._known[name]
 
     def close(self) -> None:
@@ -73,13 +96,14 @@ class Registries:
 class Registry:
     """One registry, as one who is logged in there, or nobody."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, patience: _Patience) -> None:
         self._host = _HUB if name == "docker.io" else name
         self._name = name
         self._settings = settings
+        self._patience = patience
         self._connections: dict[str, http.client.HTTPSConnection] = {}
         self._authorization: dict[str, str] = {}  # of each repository
-        self._gone = ""  # why it is not asked any more
+        self._gone: dict[str, str] = {}  # why a host is not asked any more
 
     def manifest(self, path: str, reference: str) -> bytes:
         """The manifest of a tag or digest, as it came; the body of a digest has this digest.
@@ -109,8 +133,6 @@ class Registry:
     # --- one question ---------------------------------------------------------------------------------------
 
     def _get(self, path: str, what: str, limit: int, absent: Sequence[int] = (404,)) -> bytes:
-        if self._gone:
-            raise Unreachable(self._gone)
         url = f"https://{self._host}/v2/{path}/{what}"
         answer = self._ask(url, limit, self._authorization.get(path, ""))
         if answer.status == 401 and answer.host == self._host:  # who it redirects to gets no login
@@ -125,22 +147,26 @@ class Registry:
 
     def _ask(self, url: str, limit: int, authorization: str) -> _Answer:
         """The answer of whoever has it: redirects are followed, and only their first host gets the login."""
-        home = urlsplit(url).netloc
+        place, home = _over_https(url), ""
         for _ in range(_REDIRECTS + 1):
-            place = urlsplit(url)
-            if place.scheme != "https" or not place.netloc or "@" in place.netloc:
-                raise Unreachable(f"{self._name} redirects to what is not https")
+            if place is None:
+                raise Unreachable(f"{self._name} redirects to what is no address over https")
+            home = home or place.netloc
             head = {"Accept": ", ".join((*MANIFESTS, "*/*")), "User-Agent": "hardener"}
             if authorization and place.netloc == home:
                 head["Authorization"] = authorization
-            answer = self._exchange(place.netloc, _target(url), head, limit)
+            answer = self._exchange(place.netloc, _target(place), head, limit)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
-            url = urljoin(url, answer.head.get("location", ""))
+            place = _over_https(answer.head.get("location", ""), base=place.geturl())
         raise Unreachable(f"{self._name} redirects more than {_REDIRECTS} times")
 
     def _exchange(self, host: str, target: str, head: dict[str, str], limit: int) -> _Answer:
         """One request; again over a new connection where a kept one turns out to be closed."""
+        if host in self._gone:  # fifty images do not wait fifty times
+            raise Unreachable(self._gone[host])
+        if self._patience.left <= 0:
+            raise Unreachable(f"{host} is not asked any more: the registries have taken too long")
         kept = host in self._connections
         try:
             return self._once(host, target, head, limit)
@@ -149,34 +175,30 @@ class Registry:
             if kept and isinstance(error, (http.client.RemoteDisconnected, ConnectionError)):
                 return self._exchange(host, target, head, limit)
             reason = f"{host} cannot be asked: {_reason(error)}"
-            if host == self._host and isinstance(error, OSError):
-                self._gone = reason  # fifty images do not wait fifty times
+            if isinstance(error, OSError):
+                self._gone[host] = reason
             raise Unreachable(reason) from None
 
     def _once(self, host: str, target: str, head: dict[str, str], limit: int) -> _Answer:
+        begun = time.monotonic()
+        try:
+            connection = self._connected(host)
+            assert isinstance(connection.sock, _Socket)
+            connection.sock.settimeout(_TIMEOUT)
+            connection.sock.deadline = time.monotonic() + _REQUEST
+            return _answer(connection, host, target, head, limit)
+        finally:
+            self._patience.left -= time.monotonic() - begun
+
+    def _connected(self, host: str) -> http.client.HTTPSConnection:
         if host not in self._connections:
             context = login.tls(host, self._settings.certificates)
+            context.sslsocket_class = _Socket
             self._connections[host] = http.client.HTTPSConnection(host, timeout=_TIMEOUT, context=context)
         connection = self._connections[host]
-        deadline = time.monotonic() + _REQUEST
-        connection.request("GET", target, headers=head)
-        response = connection.getresponse()
-        pieces, size = [], 0
-        while True:
-            piece = response.read1(65536)
-            if not piece:
-                break
-            size += len(piece)
-            if size > limit:
-                raise ValueError(f"it says more than {limit} bytes")
-            if time.monotonic() > deadline:
-                raise ValueError("its answer does not end")
-            pieces.append(piece)
-        if response.length:
-            raise ValueError("its answer was cut off")  # which is not the same as another answer
-        response.close()  # `read1` leaves it open, and the connection would take no other request
-        fields = {name.lower(): value for name, value in response.getheaders()}
-        return _Answer(host, response.status, fields, b"".join(pieces))
+        if connection.sock is None:
+            connection.connect()
+        return connection
 
     # --- who asks -------------------------------------------------------------------------------------------
 
@@ -209,6 +231,27 @@ class Registry:
         return "Bearer " + _token(answer.body)
 
 
+def _answer(
+    connection: http.client.HTTPSConnection, host: str, target: str, head: Mapping[str, str], limit: int
+) -> _Answer:
+    connection.request("GET", target, headers=dict(head))
+    response = connection.getresponse()
+    pieces, size = [], 0
+    while True:
+        piece = response.read1(65536)
+        if not piece:
+            break
+        size += len(piece)
+        if size > limit:
+            raise ValueError(f"it says more than {limit} bytes")
+        pieces.append(piece)
+    if response.length:
+        raise ValueError("its answer was cut off")  # which is not the same as another answer
+    response.close()  # `read1` leaves it open, and the connection would take no other request
+    fields = {name.lower(): value for name, value in response.getheaders()}
+    return _Answer(host, response.status, fields, b"".join(pieces))
+
+
 def digest_of(body: bytes) -> str:
     """The digest of a manifest or blob."""
     return "sha256:" + sha256(body).hexdigest()
@@ -235,8 +278,16 @@ def _checked(body: bytes, reference: str) -> bytes:
     return body
 
 
-def _target(url: str) -> str:
-    place = urlsplit(url)
+def _over_https(url: str, base: str = "") -> SplitResult | None:
+    """The parts of an address that may be asked; None where it is none, whatever a registry says there."""
+    try:
+        place = urlsplit(urljoin(base, url))
+    except ValueError:
+        return None
+    return place if place.scheme == "https" and _PLACE.fullmatch(place.netloc) else None
+
+
+def _target(place: SplitResult) -> str:
     return place.path + ("?" + place.query if place.query else "")
 
 

@@ -26,15 +26,15 @@ def verify(
         Tampered, Unreachable: of the registry.
     """
     registry = registries.at(image.registry)
-    missing = set(wanted)
+    asked = set(wanted)
+    missing = set(asked)
     reasons, unreadable = [], []
     forms = (statements.classic(registry, image, digest), statements.bundles(registry, image, digest))
     for each in chain.from_iterable(forms):
-        if each.unreadable:
+        found = {key for key in missing if each.signature and keys.signed(key, each.data, each.signature)}
+        if not found and each.unreadable:
             unreadable.append(each.unreadable)
-            continue
-        found = {key for key in wanted if key in missing and keys.signed(key, each.data, each.signature)}
-        if not found:
+        elif not found:
             reasons.append("no key of the policy has made the signature")
         elif each.about_other:
             reasons.append(each.about_other)
@@ -42,8 +42,8 @@ def verify(
             missing -= found
             if not missing or not every:
                 return Finding(VERIFIED, "signed")
-    if len(missing) < len(wanted):
-        return Finding(WRONG_KEY, f"{len(wanted) - len(missing)} of {len(wanted)} keys have signed")
+    if len(missing) < len(asked):
+        return Finding(WRONG_KEY, f"{len(asked) - len(missing)} of {len(asked)} keys have signed")
     if reasons:
         return Finding(WRONG_KEY, reasons[0])
     if unreadable:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from itertools import islice
 from typing import Any, Iterator, NamedTuple
 
 from host_trust import references
@@ -20,9 +21,13 @@ from host_trust.words import NotThere, Unreachable
 
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
+_CERTIFICATE = "dev.sigstore.cosign/certificate"
+_KIND = "cosign container image signature"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
+_IN_TOTO = "application/vnd.in-toto+json"
 _SIGNATURE = "https://sigstore.dev/cosign/sign/v1"  # attestations are of other types, and no signatures
 _NOTATION = re.compile(r"cncf\.notary\.signature")
+_KEYLESS = "a signature with a certificate (keyless)"
 _OTHER_IMAGE = "the signature is of another image"
 _MOST = 32  # of each form that are looked at
 _LARGEST = 16 * 1024  # of a signature
@@ -34,7 +39,7 @@ class Statement(NamedTuple):
     data: bytes
     signature: bytes
     about_other: str = ""  # why it says nothing of this image
-    unreadable: str = ""  # of what kind it is, where it is none that can be verified here
+    unreadable: str = ""  # of what kind it is, where no key of the policy may be able to verify it
 
 
 def classic(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
@@ -48,14 +53,21 @@ def classic(registry: Registry, image: references.Reference, digest: str) -> Ite
     except NotThere:
         return
     for layer in _objects(parsed(manifest).get("layers")):
-        if layer.get("mediaType") != _PAYLOAD:
-            continue
-        annotations, blob = layer.get("annotations"), layer.get("digest")
-        encoded = annotations.get(_ANNOTATION) if isinstance(annotations, dict) else None
-        signature = _decoded(encoded)
-        if signature and isinstance(blob, str) and references.DIGEST.fullmatch(blob):
-            payload = _blob(registry, image, blob)
-            yield Statement(payload, signature, _other_payload(payload, image, digest))
+        yield from _payload(registry, image, digest, layer)
+
+
+def _payload(
+    registry: Registry, image: references.Reference, digest: str, layer: dict[str, Any]
+) -> Iterator[Statement]:
+    if layer.get("mediaType") != _PAYLOAD:
+        return
+    noted, blob = layer.get("annotations"), layer.get("digest")
+    annotations = noted if isinstance(noted, dict) else {}
+    signature = _decoded(annotations.get(_ANNOTATION))
+    if signature and isinstance(blob, str) and references.DIGEST.fullmatch(blob):
+        payload = _blob(registry, image, blob)
+        keyless = _KEYLESS if annotations.get(_CERTIFICATE) else ""
+        yield Statement(payload, signature, _other_payload(payload, image, digest), keyless)
 
 
 def bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
@@ -64,6 +76,11 @@ def bundles(registry: Registry, image: references.Reference, digest: str) -> Ite
     Raises:
         Tampered, Unreachable: of the registry.
     """
+    # Each of what refers to the image may hold many signatures.
+    yield from islice(_bundles(registry, image, digest), _MOST)
+
+
+def _bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
     for entry in _referring(registry, image, digest):
         child = entry.get("digest")
         if not isinstance(child, str) or not references.DIGEST.fullmatch(child):
@@ -77,6 +94,7 @@ def bundles(registry: Registry, image: references.Reference, digest: str) -> Ite
         if _NOTATION.search(kinds):
             yield Statement(b"", b"", unreadable="notation")
         for layer in _objects(manifest.get("layers")):
+            yield from _payload(registry, image, digest, layer)  # the classic form, kept as bundles are
             blob = layer.get("digest")
             if not str(layer.get("mediaType")).startswith(_BUNDLE):
                 continue
@@ -100,24 +118,26 @@ def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
     try:
         bundle = json.loads(data)
         envelope = bundle["dsseEnvelope"]
-        kind, payload = str(envelope["payloadType"]), b64decode(envelope["payload"], validate=True)
+        kind, payload = envelope["payloadType"], b64decode(envelope["payload"], validate=True)
         signatures = [str(each["sig"]) for each in envelope["signatures"][:_MOST]]
         statement = json.loads(payload)
         if statement["predicateType"] != _SIGNATURE:
             return
+        if kind != _IN_TOTO:
+            raise ValueError("it is signed as something else")
         subjects = [each["digest"]["sha256"] for each in statement["subject"]]
         with_key = "publicKey" in bundle["verificationMaterial"]
     except (ValueError, KeyError, TypeError, RecursionError):
         yield Statement(b"", b"", unreadable="a bundle of another form")
         return
     if not with_key:
-        yield Statement(b"", b"", unreadable="a bundle signed with a certificate (keyless)")
+        yield Statement(b"", b"", unreadable=_KEYLESS)
         return
     other = "" if [digest] == [f"sha256:{subject}" for subject in subjects] else _OTHER_IMAGE
     for each in signatures:
         signature = _decoded(each)
         if signature:
-            yield Statement(_pre_authentication(kind.encode(), payload), signature, other)
+            yield Statement(_pre_authentication(_IN_TOTO.encode(), payload), signature, other)
 
 
 def _pre_authentication(kind: bytes, payload: bytes) -> bytes:
@@ -131,6 +151,8 @@ def _other_payload(payload: bytes, image: references.Reference, digest: str) -> 
         critical = json.loads(payload)["critical"]
         named = critical["image"]["docker-manifest-digest"]
         repository = references.parse(str(critical["identity"]["docker-reference"])).repository
+        if critical["type"] != _KIND:
+            raise ValueError("it is of another kind")
     except (ValueError, KeyError, TypeError, RecursionError):
         return "what is signed is no payload of cosign"
     if named != digest:

@@ -41,6 +41,7 @@ class Finding(NamedTuple):
     status: str
     detail: str
     rule: str = ""  # the policy's prefix that decided
+    until: str = ""  # an exception's last day
 
 
 class PolicyError(Exception):
