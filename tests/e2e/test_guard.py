@@ -419,3 +419,20 @@ def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(boot: Boot, 
     assert shell(guest, f"ls {UNIT} /var/lib/hardener/journal.json") == ""
     log = shell(guest, "journalctl --boot --output=cat --unit=hardener-guard.service")
     assert "Failed" not in log, log
+
+
+@pytest.mark.long
+def test_a_soft_reboot_while_armed_ends_as_it_was_though_the_kernel_has_kept_the_rules(
+    boot: Boot, tmp_path: Path
+) -> None:
+    guest = boot("13")
+    shell(guest, CONTAINER)
+    shell(guest, "docker update --restart always web job")
+    before = shell(guest, STATE)
+    background(guest, f"{once(UNCONFIRMED)}; systemctl soft-reboot")
+    process = Play(guest, tmp_path, packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])).start()
+    until(guest, "test $(systemctl show --property=SoftRebootsCount --value) = 1")
+    killed(process)
+    until(guest, "test $(docker ps --quiet | wc -l) = 2")
+    assert shell(guest, STATE) == before
+    assert record(guest)["reason"] == "the host was started anew before the run was confirmed"

@@ -132,15 +132,6 @@ class Firewall(Activation):
         unit = self.memory["unit"]
         if system.has_systemd() and not unit["active"]:
             _forget_unit(keep_enabled=unit["enabled"])
-        return self._load_before()
-
-    def undo_at_boot(self) -> list[str]:
-        """The boot will load what is in the restored files; after a soft reboot, ours are still loaded."""
-        if not self.memory["unit"]["enabled"]:
-            _disable()
-        return self._load_before() if self.memory["boot"] == system.boot() else []
-
-    def _load_before(self) -> list[str]:
         found = []
         for family, tool in self._families():
             before = self.memory["before"][family]
@@ -150,6 +141,12 @@ class Firewall(Activation):
             if chains.ours(chains.dump(tool)) != before["tables"]:
                 found.append(f"{family}: our chains are not what they were")
         return found
+
+    def undo_at_boot(self) -> list[str]:
+        """The boot will load what is in the restored files; a soft reboot has kept the rules, and the unit."""
+        if not self.memory["unit"]["enabled"]:
+            _disable()
+        return self.undo() if self.memory["boot"] == system.boot() else []
 
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:
