@@ -36,7 +36,7 @@ printf 'Package: ours\nStatus: install ok installed\nArchitecture: amd64\nVersio
 echo P:musl >lib/apk/db/installed
 tar --create . | docker import - packages:both
 """
-# CIS asks systemd of each unit's dependencies for every service: minutes on a machine that is emulated.
+# CIS asks systemd much about every service: five seconds for each on a machine that is emulated.
 PROFILE = "anssi_bp28_minimal"
 
 
