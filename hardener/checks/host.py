@@ -177,8 +177,8 @@ def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdic
         return failed(
             _HARDENED, f"the last evaluation is {age} days old", offenders=[offender], evidence=facts
         )
-    doubtful = sum(found.counts.get(result, 0) for result in ("error", "unknown"))
-    unclear = f"OpenSCAP could not tell of {count(doubtful, 'rule')}"
+    unclear = f"OpenSCAP could not tell of {count(found.doubtful, 'rule')}"
+    question = f"look at {count(found.unchecked, 'rule')} of {found.profile} that OpenSCAP has no check for"
     if found.failed or found.more:
         offenders = [Offender("rule", each.name, f"{each.severity}: {each.title}") for each in found.failed]
         number = len(offenders) + found.more
@@ -188,11 +188,19 @@ def _evaluated(last: LastScan, found: Evaluation, evidence: list[str]) -> Verdic
             offenders=offenders,
             evidence=facts,
             checked=sum(found.counts.get(result, 0) for result in ("pass", "fail")),
-            undecided=Undecided(Status.ERROR, unclear) if doubtful else None,
+            undecided=_undecided(found, unclear, question),
         )
-    if doubtful:
+    if found.doubtful:
         raise FactUnavailable(SCANS, unclear)
+    if found.unchecked:
+        return manual(_HARDENED, question, evidence=facts)
     return passed(_HARDENED, f"no rule of {found.profile} fails", evidence=facts)
+
+
+def _undecided(found: Evaluation, unclear: str, question: str) -> Undecided | None:
+    if found.doubtful:
+        return Undecided(Status.ERROR, unclear)
+    return Undecided(Status.MANUAL, question) if found.unchecked else None
 
 
 def _of_the_system(snapshot: Snapshot) -> list[str]:

@@ -5,10 +5,11 @@ What a scan cannot know is left to a person, or is an error; no image passes by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from hardener.checks import check, policy
 from hardener.checks.containers import containers
@@ -142,7 +143,7 @@ def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> It
     decided = False
     for report in last.scan.reports.get(identity, ()):
         if last.is_current(report.created):
-            decided = True
+            decided = decided or report.system or _has_no_system(scanned)
             yield from _reported(report, threshold)
         else:
             yield Note(f"the report of {report.tool} is {last.age(report.created)} days old: not counted")
@@ -153,10 +154,22 @@ def _judge(identity: str, last: LastScan, threshold: _Threshold, use: str) -> It
     if scanned is not None and scanned.state in (State.CLEAN, State.OUTDATED):
         if last.counts(scanned):
             yield from _waiting(scanned, threshold, use)
+            if scanned.reason and not decided:
+                yield Question(f"{use}, {scanned.reason}")
         else:
             yield f"was scanned {last.age(scanned.scanned_at)} days ago, at most {last.oldest} are allowed"
     elif not decided:
         yield from _undecided(scanned, use)
+
+
+def _has_no_system(scanned: Scanned | None) -> bool:
+    """Whether an image was read and is of no distribution: a program alone, built from scratch."""
+    return (
+        scanned is not None
+        and scanned.state is State.UNKNOWN
+        and not scanned.could_not
+        and not scanned.distribution
+    )
 
 
 def _undecided(scanned: Scanned | None, use: str) -> Iterator[str]:
@@ -173,9 +186,8 @@ def _waiting(scanned: Scanned, threshold: _Threshold, use: str) -> Iterator[str]
     waiting = [package for package in scanned.packages if threshold.counts(package.name)]
     number = len(waiting) + scanned.more
     if number > threshold.updates:
-        named = ", ".join(map(_named, waiting[:_NAMED]))
-        more = f" and {number - _NAMED} more" if number > _NAMED else ""
-        yield f"has {count(number, 'package')} with a security update: {named}{more} ({use})"
+        told = _some(map(_named, waiting), number)
+        yield f"has {count(number, 'package')} with a security update: {told} ({use})"
     elif number:
         yield Note(f"has {count(number, 'package')} with a security update, which policy allows")
 
@@ -187,11 +199,21 @@ def _named(package: Package) -> str:
 
 def _reported(report: Report, threshold: _Threshold) -> Iterator[str]:
     """What another scanner found that somebody has repaired: an update of it waits."""
+    if report.ended:
+        yield f"is of {report.ended}, which gets no security updates any more, says {report.tool}"
+    if not report.system:
+        yield Note(f"the report of {report.tool} is about no packages of the operating system")
     open_findings = [
         each for each in report.findings if each.get("fixed") and threshold.counts(str(each.get("package")))
     ]
-    if len(open_findings) > threshold.updates:
-        named = ", ".join(f"{each.get('id')} in {each.get('package')}" for each in open_findings[:_NAMED])
-        more = f" and {len(open_findings) - _NAMED} more" if len(open_findings) > _NAMED else ""
-        holes = count(len(open_findings), "hole")
-        yield f"{report.tool} found {holes} with a fix on {report.created[:10]}: {named}{more}"
+    number = len(open_findings) + report.more_fixed
+    if number > threshold.updates:
+        told = _some((f"{each.get('id')} in {each.get('package')}" for each in open_findings), number)
+        yield f"{report.tool} found {count(number, 'hole')} with a fix on {report.created[:10]}: {told}"
+
+
+def _some(names: Iterable[str], number: int) -> str:
+    """The first of so many names, and how many more there are."""
+    told = list(islice(names, _NAMED))
+    more = [f"{number - len(told)} more"] if number > len(told) else []
+    return " and ".join([*([", ".join(told)] if told else []), *more])

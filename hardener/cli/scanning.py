@@ -49,6 +49,8 @@ def _by_name(scan: Scan) -> Iterator[tuple[str, Scanned]]:
 
 
 def _detail(scanned: Scanned) -> str:
+    if scanned.state is State.CLEAN:
+        return f"by the index of {line(scanned.index_date[:10])}"
     if scanned.state is not State.OUTDATED:
         return line(scanned.reason)
     names = [f"{line(each.name, 60)} {line(each.fixed, 40)}" for each in scanned.packages[:_NAMED]]
@@ -56,7 +58,8 @@ def _detail(scanned: Scanned) -> str:
     ids = {cve for each in scanned.packages for cve in each.cves or ()}
     more = [f"and {rest} more"] if rest > 0 else []
     closes = f"; closes {len(ids)} CVE ids" if ids else ""
-    return f"{', '.join([*names, *more])}{closes}"
+    besides = f"; {line(scanned.reason)}" if scanned.reason else ""
+    return f"{', '.join([*names, *more])}{closes}{besides}"
 
 
 def _remarks(scan: Scan) -> Iterator[str]:
@@ -74,7 +77,7 @@ def _remarks(scan: Scan) -> Iterator[str]:
         yield f"images were not read: {line(scan.engine_error)}"
     for identity, reports in scan.reports.items():
         for report in reports:
-            count = len(report.findings)
+            count = len(report.findings) + report.more
             name = line(scan.names.get(identity, identity[:19]), 80)
             yield f"{name}: {line(report.tool)} found {count} on {line(report.created, 20)}"
 
@@ -105,7 +108,7 @@ def exit_code(scans: Iterable[Scan], *, whole: bool, images: bool, openscap: boo
             whole = whole and not scan.engine_error
         if openscap and scan.openscap:
             states.update([State.OUTDATED] if scan.openscap.failed else [])
-            whole = whole and not scan.openscap.error
+            whole = whole and not (scan.openscap.error or scan.openscap.doubtful or scan.openscap.unchecked)
     if State.OUTDATED in states:
         return ExitCode.NOT_COMPLIANT
     return ExitCode.COMPLIANT if whole and states <= {State.CLEAN} else ExitCode.INCOMPLETE

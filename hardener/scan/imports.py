@@ -16,6 +16,7 @@ _LARGEST = 256 * 1024 * 1024
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 _NAMED = 2000  # findings of one image
 _LONGEST = 200
+_FIRST_YEAR, _LAST_YEAR = 2000, 9999
 
 _Report = Mapping[str, Any]
 
@@ -69,7 +70,16 @@ def _trivy(raw: _Report) -> dict[str, Any]:
         for result in results
         for each in result.get("Vulnerabilities") or ()
     )
-    return _made("trivy", _table(raw.get("Metadata")).get("ImageID"), raw.get("CreatedAt"), findings)
+    about = _table(raw.get("Metadata"))
+    said = _table(about.get("OS"))
+    ended = (
+        f"{said.get('Family') or 'a release'} {said.get('Name') or ''}".strip() if said.get("EOSL") else ""
+    )
+    return {
+        **_made("trivy", about.get("ImageID"), raw.get("CreatedAt"), findings),
+        "system": any(result.get("Class") == "os-pkgs" for result in results),
+        "ended": line(ended, _LONGEST),
+    }
 
 
 def _grype(raw: _Report) -> dict[str, Any]:
@@ -87,11 +97,17 @@ def _grype(raw: _Report) -> dict[str, Any]:
         for each in raw["matches"]
     )
     target, descriptor = _table(source.get("target")), raw["descriptor"]
-    return _made("grype", target.get("imageID"), descriptor.get("timestamp"), findings)
+    return {
+        **_made("grype", target.get("imageID"), descriptor.get("timestamp"), findings),
+        "system": bool(_table(raw.get("distro")).get("name")),
+        "ended": "",
+    }
 
 
 def _made(tool: str, image: object, created: object, findings: Iterator[dict[str, str]]) -> dict[str, Any]:
-    """A report as hosts keep it.
+    """A report as hosts keep it, but for what it says of the operating system.
+
+    That is ``system``, whether it is about its packages, and ``ended``, a release without updates any more.
 
     Raises:
         ValueError: it names no image, or no day: nobody could say what it holds for, or until when.
@@ -104,6 +120,8 @@ def _made(tool: str, image: object, created: object, findings: Iterator[dict[str
         raise ValueError(f"does not say when it was made: {str(created)[:40]!r}") from None
     if moment.tzinfo is None:
         raise ValueError(f"does not say in which zone it was made at {str(created)[:40]!r}")
+    if not _FIRST_YEAR <= moment.year < _LAST_YEAR:  # Go writes the year 1 for no moment at all
+        raise ValueError(f"does not say when it was made: {str(created)[:40]!r}")
     return {
         "tool": tool,
         "image": image,
@@ -115,7 +133,12 @@ def _made(tool: str, image: object, created: object, findings: Iterator[dict[str
 def _bounded(findings: Iterable[dict[str, str]]) -> dict[str, Any]:
     # What can be repaired comes first: it is what a control decides by.
     found = sorted(findings, key=lambda each: (not each["fixed"], each["id"], each["package"]))
-    return {"findings": found[:_NAMED], "more": max(0, len(found) - _NAMED)}
+    more = found[_NAMED:]
+    return {
+        "findings": found[:_NAMED],
+        "more": len(more),
+        "more_fixed": sum(bool(each["fixed"]) for each in more),
+    }
 
 
 def _finding(*values: object) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Scanned:
     """What was found in one root file system: the host's, or an image's."""
 
     state: State
-    reason: str
+    reason: str  # why it is not known; of what is outdated, what of it was not compared
     scanned_at: str
     distribution: str
     release: str  # its number: "12"
@@ -72,6 +72,10 @@ class Report:
     tool: str
     created: str
     findings: tuple[Mapping[str, Any], ...]
+    more: int  # findings that the record does not name
+    more_fixed: int  # those among them for which there is a fix
+    system: bool  # whether it looked at the packages of the operating system
+    ended: str  # the release that gets no updates any more; else empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,16 @@ class Evaluation:
     counts: Mapping[str, int]  # rules by result: "pass", "fail", "notapplicable", "error" ...
     failed: tuple[Rule, ...]
     more: int  # failing rules that the record does not name
+
+    @property
+    def doubtful(self) -> int:
+        """How many rules OpenSCAP tried and could not tell of."""
+        return sum(self.counts.get(result, 0) for result in ("error", "unknown"))
+
+    @property
+    def unchecked(self) -> int:
+        """How many rules it has no check for: a person has to look."""
+        return self.counts.get("notchecked", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +215,15 @@ def _restart(raw: object) -> Restart:
 def _report(raw: object) -> Report:
     entry = _table(raw, "a report")
     findings = tuple(_table(each, "a finding") for each in _rows(entry, "findings"))
-    return Report(_text(entry, "tool"), _text(entry, "created"), findings)
+    return Report(
+        tool=_text(entry, "tool"),
+        created=_text(entry, "created"),
+        findings=findings,
+        more=_number(entry, "more"),
+        more_fixed=_number(entry, "more_fixed"),
+        system=entry.get("system") is True,
+        ended=_text(entry, "ended"),
+    )
 
 
 def _table(value: object, what: str) -> Mapping[str, Any]:

@@ -81,14 +81,20 @@ class OldRoot:
         return done.stdout
 
 
-def content_of(folder: Path, suite: str, package: str) -> Path:
-    """The SCAP content in a package of a release, downloaded and unpacked, not installed."""
+def package_of(folder: Path, suite: str, package: str) -> Path:
+    """The package file of a release, downloaded by apt of this machine."""
     root = OldRoot(folder, suite)
     root._update("later", *_mirror(security=False), suite=suite)
     downloads = folder / "downloads"
     downloads.mkdir()
     root._apt("later", Path("/dev/null"), "apt-get", "download", package, folder=downloads)
     (archive,) = downloads.iterdir()
+    return archive
+
+
+def content_of(folder: Path, suite: str, package: str) -> Path:
+    """The SCAP content in a package of a release, unpacked and not installed."""
+    archive = package_of(folder, suite, package)
     subprocess.run(["dpkg-deb", "--extract", archive, folder / "unpacked"], check=True)
     return folder / "unpacked" / "usr/share/xml/scap/ssg/content"
 

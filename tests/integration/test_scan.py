@@ -22,7 +22,7 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
 from tests.integration.dockerd import Dockerd, _tar
 from tests.integration.oldroot import OldRoot, content_of
-from tests.unit.roles.conftest import documents_filter
+from tests.unit.roles.conftest import ROLES, documents_filter
 from tests.unit.roles.test_vulnerability_scan import DEFAULTS
 from tests.unit.snapshots import make
 
@@ -176,7 +176,7 @@ def test_an_engine_whose_layers_cannot_be_read_gives_the_files_itself(
         for distroless in (False, True):
             files = {**files_of(old, distroless=distroless), "y": b"vfs"}
             engine.api("POST", f"/images/create?{query}", _tar(files))
-        left = engine.create(image="old:1", labels={"hardener.scan": "reading"})
+        left = engine.create("hardener-scan-0", image="old:1", labels={"hardener.scan": "reading"})
         mine = engine.create(image="old:1", labels={"hardener.scan": "mine"})
         found = run(engine)["images"]
         truth = old[0].upgrades(old[1])
@@ -185,6 +185,34 @@ def test_an_engine_whose_layers_cannot_be_read_gives_the_files_itself(
         assert listed == [mine], f"{left} was left by a run that was killed"
         engine.remove_containers()
         assert not engine.api("GET", "/volumes")["Volumes"]
+
+
+def test_hooks_of_the_hosts_apt_are_not_run(tmp_path: Path, cache: Path) -> None:
+    """They are read by apt before the options of its command line."""
+    (tmp_path / "apt.conf.d").mkdir()
+    hook = f'APT::Update::Post-Invoke {{ "touch {tmp_path}/hooked"; }};\n'
+    (tmp_path / "apt.conf.d" / "hook").write_text(hook + 'Acquire::AllowInsecureRepositories "true";\n')
+    folders = {"folder": str(tmp_path / "lib" / "scan"), "cache": str(cache)}
+    (tmp_path / "settings.json").write_text(json.dumps({"images": False, **folders}))
+    aside = ["unshare", "--mount", "--propagation=private", "sh", "-c"]
+    hooked = 'mount --bind "$1" /etc/apt/apt.conf.d && shift && exec "$@"'
+    sources = [ROLES / "vulnerability_scan" / "files", ROLES / "collect" / "files"]
+    command: list[str | Path] = [
+        "/usr/bin/python3",
+        "-B",
+        sources[0] / "host_scan.py",
+        tmp_path / "settings.json",
+    ]
+    done = subprocess.run(
+        [*aside, hooked, "hooked", tmp_path / "apt.conf.d", *command],
+        env={**os.environ, "PYTHONPATH": ":".join(map(str, sources))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "lib" / "scan" / "record.json").read_text())["host"]["state"] != "unknown"
+    assert not (tmp_path / "hooked").exists()
 
 
 class TestNetwork:

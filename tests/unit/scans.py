@@ -71,11 +71,10 @@ def record(
     }
 
 
-def report(
-    *findings: dict[str, str], created: str = SCANNED, image: str = IMAGE, tool: str = "trivy"
-) -> dict[str, Any]:
+def report(*findings: dict[str, str], created: str = SCANNED, **changes: Any) -> dict[str, Any]:
     """What another scanner found in an image."""
-    return {"tool": tool, "image": image, "created": created, "findings": list(findings), "more": 0}
+    known = {"tool": "trivy", "image": IMAGE, "created": created, "findings": list(findings)}
+    return {**known, "more": 0, "more_fixed": 0, "system": True, "ended": "", **changes}
 
 
 def finding(package: str = "musl", *, fixed: str = "1.2.4-r1") -> dict[str, str]:

@@ -202,6 +202,15 @@ class TestHardened:
         assert verdict.undecided is not None
         assert verdict.undecided.status is Status.ERROR
 
+    def test_what_it_has_no_check_for_is_for_a_person(self, judge: Judge) -> None:
+        counts = {"pass": 200, "notchecked": 1}
+        verdict = judge(self.SLUG, self.evaluated(counts=counts))
+        assert verdict.status is Status.MANUAL
+        assert "1 rule of cis_level1_server that OpenSCAP has no check for" in verdict.actual
+        verdict = judge(self.SLUG, self.evaluated(self.RULE, counts=counts))
+        assert verdict.undecided is not None
+        assert verdict.undecided.status is Status.MANUAL
+
     def test_an_evaluation_that_failed_is_an_error(self, judge: Judge) -> None:
         with pytest.raises(FactUnavailable, match="oscap is not installed"):
             judge(self.SLUG, self.evaluated(error="oscap is not installed"))

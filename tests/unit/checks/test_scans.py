@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -131,6 +131,21 @@ def test_a_release_without_updates_fails_whatever_its_packages(judge: Judge) -> 
         assert "Debian 10, without security updates since 2024-06-30" in verdict.offenders[0].detail
 
 
+class TestTwoKindsOfPackages:
+    BESIDE: ClassVar[dict[str, str]] = {"reason": "Alpine's packages are not compared"}
+
+    def test_of_which_one_is_current(self, judge: Judge) -> None:
+        verdict = judge(SLUG, one(result(state="not-scanned", **self.BESIDE)))
+        assert verdict.status is Status.MANUAL
+
+    def test_of_which_one_waits_as_policy_allows(self, judge: Judge) -> None:
+        found, policy = result(OPENSSL, **self.BESIDE), {"image_max_updates": 1}
+        assert judge(SLUG, one(found)).status is Status.FAIL
+        assert judge(SLUG, one(found, policy=policy)).status is Status.MANUAL
+        both = record({IMAGE: found}, imported={IMAGE: [report()]})
+        assert judge(SLUG, scanned(image(Id=IMAGE), of=both, policy=policy)).status is Status.PASS
+
+
 class TestOtherScanners:
     def reported(self, *findings: dict[str, str], **changes: Any) -> Snapshot:
         found = record({IMAGE: no_database(state="not-scanned")})
@@ -145,6 +160,29 @@ class TestOtherScanners:
         verdict = judge(SLUG, self.reported(created="2026-11-01T00:00:00Z"))
         assert verdict.status is Status.MANUAL
         assert any("trivy is 24 days old" in fact for fact in verdict.evidence)
+
+    def test_one_about_languages_says_nothing_of_the_system(self, judge: Judge) -> None:
+        verdict = judge(SLUG, self.reported(system=False))
+        assert verdict.status is Status.MANUAL
+        assert any("no packages of the operating system" in fact for fact in verdict.evidence)
+        assert judge(SLUG, self.reported(finding("npm"), system=False)).status is Status.FAIL
+
+    def test_a_program_alone_has_no_system(self, judge: Judge) -> None:
+        nothing = no_database(release={"distribution": "", "version": "", "codename": "", "title": ""})
+        found = record({IMAGE: nothing}, imported={IMAGE: [report(system=False)]})
+        assert judge(SLUG, scanned(image(Id=IMAGE), of=found)).status is Status.PASS
+
+    def test_a_release_that_has_ended_fails(self, judge: Judge) -> None:
+        verdict = judge(SLUG, self.reported(ended="alpine 3.12.1"))
+        assert verdict.status is Status.FAIL
+        assert "alpine 3.12.1, which gets no security updates" in verdict.offenders[0].detail
+
+    def test_what_the_record_does_not_name_counts(self, judge: Judge) -> None:
+        found = record({IMAGE: no_database()}, imported={IMAGE: [report(finding("linux"), more_fixed=40)]})
+        policy = {"image_ignored_packages": ["linux"]}
+        verdict = judge(SLUG, scanned(image(Id=IMAGE), of=found, policy=policy))
+        assert verdict.status is Status.FAIL
+        assert "found 40 holes with a fix on 2026-11-25: 40 more" in verdict.offenders[0].detail
 
     def test_they_add_to_our_own(self, judge: Judge) -> None:
         found = record({IMAGE: result()}, imported={IMAGE: [report(finding("npm"))]})

@@ -49,6 +49,7 @@ def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeF
     fleet.scan = lambda _: found
     shown = hardener("scan", "-i", "inv,", "--images", env={"COLUMNS": "200"}).stdout
     assert "openssl 3.0.22-1~deb12u2, and 3 more; closes 2 CVE ids" in shown
+    assert "by the index of 2026-11-24" in shown
     assert "ssh.service" in shown
     assert "a reboot is asked for" in shown
     assert "images were not read: gone" in shown
@@ -59,6 +60,8 @@ def test_a_line_for_everything_that_was_scanned(hardener: Hardener, fleet: FakeF
     ("found", "code"),
     [
         ({"counts": {"pass": 9}, "failed": []}, 0),
+        ({"counts": {"pass": 9, "error": 1}, "failed": []}, 4),
+        ({"counts": {"pass": 9, "notchecked": 1}, "failed": []}, 4),
         ({"counts": {}, "failed": [{"id": "a", "severity": "low", "title": "t"}]}, 3),
         ({"error": "oscap is not installed"}, 4),
     ],

@@ -112,6 +112,12 @@ def test_installed_and_held() -> None:
     assert holds == {"held"}
 
 
+@pytest.mark.parametrize("state", ["ok unpacked", "ok half-configured", "reinstreq half-installed"])
+def test_what_was_broken_off_is_there_all_the_same(state: str) -> None:
+    status = b"Package: a\nStatus: install %b\nArchitecture: all\nVersion: 1\n" % state.encode()
+    assert apt.parse_status(status)[0] == {("a", "all"): "1"}
+
+
 def test_what_an_index_offers() -> None:
     installed, _ = apt.parse_status(STATUS)
     assert list(apt.candidates(INDEX.encode(), installed)) == [

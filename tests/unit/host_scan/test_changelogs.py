@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from host_scan.changelogs import Changelogs, changelog, parse
-from host_scan.index import Fix
+from host_scan.lists import Fix
 from host_snapshot.bounds import Failed
 
 TEXT = """\
@@ -91,6 +91,34 @@ def test_a_run_downloads_so_much_and_no_more(tmp_path: Path, package: Path) -> N
     Changelogs(str(tmp_path / "kept"), downloader, budget=0).add([found], OFFERS)
     assert found["cves"] is None
     assert downloader.asked == []
+
+
+def test_what_could_not_be_had_is_not_asked_for_again(tmp_path: Path) -> None:
+    downloader: Any = Downloader(None)
+    changelogs = Changelogs(str(tmp_path), downloader)
+    for _ in range(3):
+        (found,) = outdated()
+        changelogs.add([found], OFFERS)
+        assert found["cves"] is None
+    assert len(downloader.asked) == 1
+
+
+def test_a_run_spends_so_much_time_and_no_more(tmp_path: Path, package: Path) -> None:
+    downloader: Any = Downloader(package)
+    (found,) = outdated()
+    Changelogs(str(tmp_path), downloader, seconds=-1).add([found], OFFERS)
+    assert (found["cves"], downloader.asked) == (None, [])
+
+
+def test_where_nothing_can_be_kept_it_is_known_all_the_same(tmp_path: Path, package: Path) -> None:
+    (tmp_path / "file").touch()
+    assert added(tmp_path / "file" / "kept", Downloader(package))["cves"]
+
+
+def test_apt_may_download_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: Any = Downloader(None)
+    monkeypatch.setattr(nothing, "apt", lambda *_, **__: None)
+    assert added(tmp_path, nothing)["cves"] is None
 
 
 def test_many_ids_are_counted(tmp_path: Path) -> None:

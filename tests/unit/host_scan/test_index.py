@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import time
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 from host_scan import index as module
 from host_scan.compare import outdated
-from host_scan.index import Fix, Index, Indexes
+from host_scan.index import Index, Indexes
+from host_scan.lists import Fix
 from host_scan.releases import Release
 from host_scan.sources import Mirror
+from host_snapshot.bounds import Absent
 
 BOOKWORM = Release("debian", "12", "bookworm", "Debian 12")
 NOW = 1_795_600_000.0  # 2026-11-25
@@ -37,14 +40,21 @@ def day(offset: float) -> str:
 
 
 def left(
-    folder: Path, *, date: str = "", until: str | None = "", packages: str = PACKAGES, host: str = "m"
+    folder: Path,
+    *,
+    date: str = "",
+    until: str | None = "",
+    packages: str = PACKAGES,
+    host: str = "m",
+    sums: str = "",
 ) -> None:
     """The lists that apt leaves."""
     lists = folder / "lists"
     lists.mkdir(exist_ok=True)
     name = f"{host}_debian-security_dists_bookworm-security"
     valid = "" if until is None else f"Valid-Until: {until or day(5)}\n"
-    (lists / f"{name}_InRelease").write_text(f"Codename: bookworm-security\nDate: {date or day(-1)}\n{valid}")
+    head = f"Codename: bookworm-security\nDate: {date or day(-1)}\n{valid}"
+    (lists / f"{name}_InRelease").write_text(f"{head}SHA256:\n{sums}")
     if packages:
         (lists / f"{name}_main_binary-amd64_Packages").write_text(packages)
 
@@ -101,6 +111,59 @@ def test_an_undated_index_is_stale(tmp_path: Path) -> None:
 def test_an_index_without_packages_is_missing(tmp_path: Path) -> None:
     left(tmp_path, packages="")
     assert of(tmp_path).state == "missing"
+
+
+def signed(text: str, path: str = "main/binary-amd64/Packages") -> str:
+    """A line of what was signed."""
+    return f" {hashlib.sha256(text.encode()).hexdigest()} {len(text)} {path}\n"
+
+
+class TestLists:
+    """What apt was not asked for, or could not write, is not what was signed with the index."""
+
+    ARM = PACKAGES.replace("amd64", "arm64")
+    SUMS = signed(PACKAGES) + signed(ARM, "main/binary-arm64/Packages")
+
+    def add(self, folder: Path, name: str, text: str) -> None:
+        path = folder / "lists" / f"m_debian-security_dists_bookworm-security_{name}_Packages"
+        path.write_text(text)
+
+    def test_of_every_architecture(self, tmp_path: Path) -> None:
+        left(tmp_path, sums=self.SUMS)
+        self.add(tmp_path, "main_binary-arm64", self.ARM)
+        found = of(tmp_path)
+        assert (found.state, found.architectures) == ("fresh", {"amd64", "arm64"})
+        assert found.packages["openssl"].keys() == {"amd64", "arm64"}
+
+    def test_an_older_list_counts_for_nothing(self, tmp_path: Path) -> None:
+        left(tmp_path, sums=self.SUMS)
+        self.add(tmp_path, "main_binary-arm64", self.ARM.replace("22", "21"))
+        found = of(tmp_path)
+        assert found.architectures == {"amd64"}
+        assert found.packages["openssl"].keys() == {"amd64"}
+
+    def test_a_list_that_is_cut_off_is_none(self, tmp_path: Path) -> None:
+        left(tmp_path, packages=PACKAGES[:-60], sums=self.SUMS)
+        found = of(tmp_path)
+        assert (found.state, found.packages) == ("missing", {})
+        assert "whole" in found.reason
+
+    def test_a_component_that_is_missing(self, tmp_path: Path) -> None:
+        left(tmp_path, sums=self.SUMS + signed("x", "contrib/binary-amd64/Packages"))
+        assert of(tmp_path).state == "missing"
+        self.add(tmp_path, "contrib_binary-amd64", "x")
+        assert of(tmp_path).state == "fresh"
+
+    def test_an_empty_one_is_none_that_apt_keeps(self, tmp_path: Path) -> None:
+        left(tmp_path, sums=self.SUMS + signed("", "contrib/binary-amd64/Packages"))
+        assert of(tmp_path).state == "fresh"
+
+    def test_what_cannot_be_unpacked_is_none(self, tmp_path: Path) -> None:
+        left(tmp_path, sums=self.SUMS)
+        self.add(tmp_path, "main_binary-amd64", "")
+        (kept,) = (tmp_path / "lists").glob("*_Packages")
+        kept.rename(kept.with_name(f"{kept.name}.lz4"))
+        assert of(tmp_path).state == "missing"
 
 
 def test_of_two_mirrors_the_newer(tmp_path: Path) -> None:
@@ -163,6 +226,7 @@ def test_apt_is_asked_apart_from_the_host_and_tells_no_password(
     configuration = tmp_path / "apt.conf"
     assert "Proxy" in configuration.read_text()
     assert "Post-Invoke" not in configuration.read_text()
+    assert 'Dir::Etc::parts "/dev/null";' in configuration.read_text()  # it is read before these
     assert {path.stat().st_mode & 0o777 for path in (source, configuration)} == {0o600}
     assert asked[0][-1] == "update"
     reason = indexes.of(BOOKWORM, NOW).reason
@@ -170,6 +234,31 @@ def test_apt_is_asked_apart_from_the_host_and_tells_no_password(
     assert (
         indexes.of(Release("debian", "13", "trixie", ""), NOW).reason == "there is no index of this release"
     )
+
+
+def test_what_images_call_themselves_makes_no_second_source(tmp_path: Path, asked: list[list[str]]) -> None:
+    indexes = Indexes(str(tmp_path), {"debian": Mirror("http://m.example/x", "")}, 7)
+    distroless = BOOKWORM._replace(title="Distroless")
+    made_up = {f"a{number}" for number in range(5000)}
+    indexes.fetch({BOOKWORM: {"amd64"}, distroless: {"arm64", *made_up}})
+    source = (tmp_path / "sources" / "security.sources").read_text()
+    assert source.count("Types: deb") == 1
+    assert "Architectures: amd64 arm64\n" in source
+    assert indexes.of(BOOKWORM, NOW) is indexes.of(distroless, NOW)
+
+
+def test_where_apt_cannot_be_asked_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: str, **__: object) -> str:
+        raise Absent("there is no apt-config")
+
+    monkeypatch.setattr(module, "run", none)
+    indexes = Indexes(str(tmp_path), {"debian": Mirror("http://m.example/x", "")}, 7)
+    indexes.fetch({BOOKWORM: {"amd64"}})
+    assert indexes.of(BOOKWORM, NOW).reason == "there is no apt-config"
+    (tmp_path / "file").touch()
+    indexes = Indexes(str(tmp_path / "file"), {"debian": Mirror("http://m.example/x", "")}, 7)
+    indexes.fetch({BOOKWORM: {"amd64"}})
+    assert "Not a directory" in indexes.of(BOOKWORM, NOW).reason
 
 
 def test_nothing_is_fetched_where_nothing_is_wanted(tmp_path: Path, asked: list[list[str]]) -> None:

@@ -15,12 +15,17 @@ OLD = ["openssl", "amd64", "3.0.1-1"]
 
 
 def judged(
-    folder: Path, *packages: list[str], kind: str | None = "dpkg", release: Any = BOOKWORM, named: int = 9
+    folder: Path,
+    *packages: list[str],
+    kind: str | None = "dpkg",
+    beside: tuple[str, ...] = (),
+    release: Any = BOOKWORM,
+    named: int = 9,
 ) -> Any:
     left(folder)
     indexes = Indexes(str(folder), {"debian": Mirror("http://m.example/s", "")}, 7)
     judge = Judge(indexes, None, now=NOW, stamp="2026-11-25T12:00:00Z", named=named)
-    return judge.result({"release": release, "kind": kind, "packages": list(packages)})
+    return judge.result({"release": release, "kind": kind, "beside": beside, "packages": list(packages)})
 
 
 def test_states(tmp_path: Path) -> None:
@@ -32,6 +37,14 @@ def test_states(tmp_path: Path) -> None:
     )
     found = judged(tmp_path, ["bash", "amd64", "1"])
     assert (found["state"], found["packages"], found["index"]["state"]) == ("clean", [], "fresh")
+
+
+def test_what_has_packages_of_another_kind_beside_is_never_clean(tmp_path: Path) -> None:
+    found = judged(tmp_path, ["bash", "amd64", "1"], beside=("apk", "rpm"))
+    assert found["state"] == "not-scanned"
+    assert found["reason"] == "Alpine's packages and packages of the RPM family are not compared"
+    found = judged(tmp_path, OLD, beside=("apk",))
+    assert (found["state"], found["reason"]) == ("outdated", "Alpine's packages are not compared")
 
 
 def test_what_is_not_named_is_counted(tmp_path: Path) -> None:
@@ -46,6 +59,7 @@ def test_what_is_not_named_is_counted(tmp_path: Path) -> None:
         ({"kind": "apk"}, "not-scanned", "Alpine's packages are not compared"),
         ({"release": ["kali", "", "rolling", "Kali"]}, "unknown", "updates of Kali are not known"),
         ({"release": ["", "", "", ""]}, "unknown", "an unnamed distribution"),
+        ({"release": ["debian", "", "bookworm", "Debian sid"]}, "unknown", "updates of Debian sid are not"),
         ({"release": ["debian", "13", "trixie", "Debian 13"]}, "unknown", "no index of this release"),
     ],
 )

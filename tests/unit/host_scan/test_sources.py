@@ -74,6 +74,7 @@ def test_the_site_names_others(tmp_path: Path) -> None:
     [
         ({}, "no address"),
         ({"uri": "http://x y"}, "no address"),
+        ({"uri": "http://me:p@ss@x y"}, "'http://x y' is no address"),
         ({"uri": "http://x\nTrusted: yes"}, "no address"),
         ({"uri": "http://x", "signed_by": "/none.gpg"}, "no keyring"),
         ({"uri": "http://x", "signed_by": "/etc/passwd\nTrusted: yes"}, "no keyring"),

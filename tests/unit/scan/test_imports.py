@@ -85,6 +85,9 @@ def test_a_clean_image_is_a_report_without_findings(tmp_path: Path) -> None:
         (trivy(Metadata={"ImageID": "sha256:short"}), "names no image id"),
         (trivy(CreatedAt=None), "does not say when"),
         (trivy(CreatedAt="2026-11-24T10:00:00"), "which zone"),
+        (trivy(CreatedAt="0001-01-01T00:00:00Z"), "does not say when"),
+        (trivy(CreatedAt="0001-01-01T00:00:00+23:59"), "does not say when"),
+        (trivy(CreatedAt="9999-12-31T23:59:59-10:00"), "does not say when"),
         (trivy(Results=[{"Vulnerabilities": [{}]}]), "not as its scanner writes it"),
         (trivy(Results=["x"]), "not as its scanner writes it"),
         (grype(source={"type": "directory"}), "not about an image"),
@@ -96,6 +99,27 @@ def test_what_is_no_report_is_refused_in_a_line(tmp_path: Path, document: object
         load(written(tmp_path, document))
     assert "report.json" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_whether_the_operating_system_was_looked_at(tmp_path: Path) -> None:
+    languages = {"Target": "app", "Class": "lang-pkgs"}
+    assert load(written(tmp_path, trivy()))["system"] is True
+    assert load(written(tmp_path, trivy(Results=[languages])))["system"] is False
+    assert load(written(tmp_path, grype(distro={"name": "alpine", "version": "3.20"})))["system"] is True
+    assert load(written(tmp_path, grype()))["system"] is False
+
+
+def test_a_release_that_gets_no_updates_any_more(tmp_path: Path) -> None:
+    said = {"ImageID": IMAGE, "OS": {"Family": "alpine", "Name": "3.12.1", "EOSL": True}}
+    assert load(written(tmp_path, trivy(Metadata=said)))["ended"] == "alpine 3.12.1"
+    assert load(written(tmp_path, trivy()))["ended"] == ""
+
+
+def test_repaired_holes_that_are_not_named_are_counted(tmp_path: Path) -> None:
+    hole = {"VulnerabilityID": "CVE-2026-2", "PkgName": "linux-libc-dev"}
+    holes = [hole] * 10 + [{**hole, "FixedVersion": "2"}] * 2003
+    report = load(written(tmp_path, trivy(Results=[{"Vulnerabilities": holes}])))
+    assert (report["more"], report["more_fixed"]) == (13, 3)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

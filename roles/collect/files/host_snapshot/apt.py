@@ -19,7 +19,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 LISTS = "/var/lib/apt/lists"
 _STATUS = "/var/lib/dpkg/status"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
-_INSTALLED = (b"installed", b"triggers-awaited", b"triggers-pending")
+# Of all others files are there, those included whose installation was broken off: apt sees it the same way.
+_NOT_INSTALLED = (b"not-installed", b"config-files")
 _REBOOT = "/run/reboot-required"
 _MAX_STATUS = 64 * 1024 * 1024
 _MAX_INDEX = 128 * 1024 * 1024
@@ -80,11 +81,11 @@ def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
     holds = set()
     for stanza in data.split(b"\n\n"):
         at = stanza.find(b"\nStatus: ")
-        want, _, state = stanza[at + 9 :].partition(b"\n")[0].partition(b" ok ")
-        if at >= 0 and state in _INSTALLED:
+        words = stanza[at + 9 :].partition(b"\n")[0].split()  # "install ok installed"
+        if at >= 0 and len(words) == 3 and words[2] not in _NOT_INSTALLED:
             name = field(stanza, b"Package")
             installed[name, field(stanza, b"Architecture")] = field(stanza, b"Version")
-            if want == b"hold":
+            if words[0] == b"hold":
                 holds.add(name)
     return installed, holds
 

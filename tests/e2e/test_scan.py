@@ -1,0 +1,86 @@
+"""A scan of a whole machine as a user runs it: packages, images, OpenSCAP; and the audit afterwards."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from host_scan.tailoring import LEFT_OUT
+
+from hardener import lab
+from tests.e2e.test_converge import shell
+from tests.integration.oldroot import package_of
+
+# Debian 13 has the tool; content for it is in a later release's package, which is data and installs here.
+OPENSCAP = r"""
+set -eu
+base64 --decode >/root/ssg-debian.deb
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q -y --no-install-recommends install openscap-scanner /root/ssg-debian.deb
+"""
+# A hook of the host's own, and an image whose second kind of packages nobody compares.
+PREPARED = r"""
+set -eu
+echo 'APT::Update::Post-Invoke { "touch /root/hooked"; };' >/etc/apt/apt.conf.d/99hook
+mkdir -p /root/image/etc /root/image/var/lib/dpkg /root/image/lib/apk/db
+cd /root/image
+cp /etc/os-release etc/
+printf 'Package: ours\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n' >var/lib/dpkg/status
+echo P:musl >lib/apk/db/installed
+tar --create . | docker import - packages:both
+"""
+# CIS asks systemd much about every service: five seconds for each on a machine that is emulated.
+PROFILE = "anssi_bp28_minimal"
+
+
+def hardener(verb: str, inventory: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hardener", verb, "-i", inventory, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def openscap(guest: lab.Guest, tmp_path: Path) -> lab.Guest:
+    """A host with OpenSCAP and content for its very release."""
+    package = package_of(tmp_path, "forky", "ssg-debian")
+    guest.ssh("sh", "-c", OPENSCAP, stdin=base64.b64encode(package.read_bytes()).decode())
+    return guest
+
+
+def test_openscap_and_images_of_a_machine_decide_its_next_audit(openscap: lab.Guest, tmp_path: Path) -> None:
+    shell(openscap, PREPARED)
+    inventory = tmp_path / "hosts.yml"
+    hosts = yaml.safe_load(openscap.inventory.read_text())["all"]["hosts"]
+    variables = {"vulnerability_scan_openscap_profile": PROFILE}
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": variables}}))
+    scanned = hardener("scan", inventory, "--images", "--openscap", "--json", tmp_path / "scan.json")
+    assert scanned.returncode == 3, scanned.stderr
+    (found,) = json.loads((tmp_path / "scan.json").read_text()).values()
+    assert found["host"]["index"]["state"] == "fresh"
+    assert shell(openscap, "ls /root/hooked 2>/dev/null") == ""
+    (image,) = (each for each in found["images"].values() if each["names"] == ["packages:both"])
+    assert (image["state"], image["reason"]) == ("not-scanned", "Alpine's packages are not compared")
+
+    evaluated = found["openscap"]
+    assert (evaluated["error"], evaluated["content"]) == (None, "ssg-debian13-ds.xml")
+    assert evaluated["profile"] == PROFILE
+    assert evaluated["counts"]["pass"] > 5
+    failing = {rule["id"] for rule in evaluated["failed"]}
+    assert failing
+    assert not failing & LEFT_OUT.keys()
+    assert shell(openscap, "systemctl is-active docker") == "active\n"
+
+    audited = hardener("audit", inventory, "--json", tmp_path / "audit.json")
+    (host,) = json.loads((tmp_path / "audit.json").read_text())["hosts"]
+    findings: dict[str, dict[str, Any]] = {finding["slug"]: finding for finding in host["findings"]}
+    hardened = findings["host-hardened"]
+    assert hardened["status"] == "fail", audited.stderr
+    assert {offender["name"] for offender in hardened["offenders"]} == failing
+    assert f"{PROFILE} of ssg-debian13-ds.xml" in json.dumps(hardened["evidence"])
+    assert findings["image-vulnerability-scan"]["status"] == "manual"
