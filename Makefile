@@ -23,7 +23,8 @@ demo: lab-packages $(VENV)/.installed ## boot a throw-away Docker host, audit it
 	@BIN=$(BIN) RESULTS=$(RESULTS) .ci/demo
 
 .PHONY: test
-test: unit integration e2e ## unit, integration and end-to-end tests (root)
+test: unit integration ## unit, integration and end-to-end tests (root)
+	@$(MAKE) --no-print-directory e2e # after the others, whatever --jobs says: its machines take every core
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
