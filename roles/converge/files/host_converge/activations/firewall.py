@@ -143,7 +143,7 @@ class Firewall(Activation):
         return found
 
     def undo_at_boot(self) -> list[str]:
-        """The boot will load what is in the restored files; a soft reboot has kept the rules, and the unit."""
+        """The boot loads what is in the restored files; a soft reboot has kept the rules, and the unit."""
         if not self.memory["unit"]["enabled"]:
             _disable()
         return self.undo() if self.memory["boot"] == system.boot() else []
