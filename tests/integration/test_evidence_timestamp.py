@@ -117,6 +117,7 @@ def test_certificates_that_are_not_there_are_no_refusal(desk: Desk, bundle: Path
         (b"\x30\x05\x30\x03\x02\x01\x02", "the authority refused"),
         (bytes(1 << 20), "too long"),
     ],
+    ids=["nothing", "a page", "a refusal", "without end"],  # what a test starts has its id in the environment
 )
 def test_an_authority_that_does_not_stamp_publishes_nothing(
     desk: Desk, authority: Authority, answer: bytes, reason: str
