@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from typing import Any
 
@@ -73,9 +74,15 @@ def test_what_is_known_can_be_asked_whatever_locks_a_fork_has_frozen() -> None:
 
 
 def test_once_does_not_wait_for_ever() -> None:
-    slow = Once(lambda: time.sleep(5), limit=0.1)
+    begun = threading.Event()
+
+    def find_out() -> None:
+        begun.set()
+        time.sleep(5)
+
+    slow = Once(find_out, limit=0.1)
     source = Source(slow.get, 0.3)
-    time.sleep(0.05)
+    begun.wait()
     with pytest.raises(Failed, match="did not end in time"):
         slow.get()
     assert '"failed"' in source.entry()
