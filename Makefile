@@ -43,6 +43,10 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machines (root)
 	$(E2E) -m "not long"
 
+.PHONY: lab-images
+lab-images: test-packages $(VENV)/.installed ## build what the machines of e2e start from, where it is not cached
+	$(BIN)/python -c 'from hardener import lab; [lab.build(lab.release_named(r), say=print) for r in ("13", "13-bare", "12")]'
+
 .PHONY: test-long
 test-long: test-packages $(VENV)/.installed ## the end-to-end tests that `make test` leaves out: more releases, more reboots
 	$(E2E) -m long

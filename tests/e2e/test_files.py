@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from hardener import lab
@@ -118,6 +119,7 @@ def converge(guest: lab.Guest, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_whatever_was_loose_holds_afterwards_and_after_a_reboot(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     assert "/srv/docker/" in guest.ssh("sh", "-c", ENGINE).stdout

@@ -141,6 +141,7 @@ def ours(guest: lab.Guest) -> list[str]:
     return [line for line in loaded(guest) if "HARDENER" in line]
 
 
+@pytest.mark.long
 def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itself(
     boot: Boot, tmp_path: Path, run: Callable[..., dict[str, Any]]
 ) -> None:

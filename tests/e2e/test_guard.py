@@ -251,7 +251,13 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+# Before, in, and after what can hurt; `make test-long` has the others.
+OFTEN = ("the guard is armed", "the engine restarts", "it waits to be confirmed")
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(moment, marks=() if moment in OFTEN else pytest.mark.long) for moment in MOMENTS]
+)
 def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
     host: lab.Guest, tmp_path: Path, moment: str
 ) -> None:

@@ -16,6 +16,8 @@ from tests.e2e.conftest import Boot
 from tests.e2e.reboot import reboot
 from tests.e2e.test_converge import Run
 
+pytestmark = pytest.mark.long  # a host at work is hardened, and started anew, in every run
+
 ROLES = ("kernel", "apparmor")
 Runs = Callable[..., dict[str, Any]]
 

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from hardener import lab
 from tests.e2e.production import LOG_SERVER, Report, make_site, without_the_sites_choice
 from tests.e2e.reboot import reboot
@@ -124,6 +126,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_leaves_an_engine_that_does_not_start(boot: Boot) -> None:
     guest = boot("13-bare")
     for moment in MOMENTS.values():
