@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -21,8 +20,8 @@ from host_converge import history
 from host_converge.backup import Store
 
 from tests.integration.dockerd import Dockerd
+from tests.unit.roles.plugins import ROLES, role_plugin
 
-ROLES = Path(__file__).parents[2] / "roles"
 ON_HOST = ROLES / "converge" / "files"
 DRIVER = """
 import json, sys
@@ -33,18 +32,8 @@ print(json.dumps(main.converge(json.load(sys.stdin))))
 """
 
 
-def action() -> Any:
-    """The control node's part."""
-    path = ROLES / "converge" / "action_plugins" / "converge.py"
-    spec = importlib.util.spec_from_file_location("role_converge", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ACTION = action()
+# The control node's part.
+ACTION = role_plugin("converge", "action_plugins", "converge")
 
 
 class Host:

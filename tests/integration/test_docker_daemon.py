@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
 import os
 import socket
@@ -20,18 +19,10 @@ from typing import Any
 import pytest
 
 from tests.integration.dockerd import Dockerd
-from tests.integration.test_converge import ROLES, Host, host
+from tests.integration.test_converge import Host, host
+from tests.unit.roles.plugins import ROLES, role_plugin
 
 __all__ = ["host"]
-
-
-def load(role: str, kind: str, name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROLES / role / kind / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -100,7 +91,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
     address = f"127.0.0.1:{port}"
     flags = ("--iptables=false", "--bridge=none", f"--host=tcp://{address}")
     store = tmp_path / "control-node"
-    made = load("docker_daemon", "action_plugins", "daemon_certificates").make(
+    made = role_plugin("docker_daemon", "action_plugins", "daemon_certificates").make(
         store, host="web1", names=["localhost", "127.0.0.1"], days=90
     )
     with Dockerd(flags=flags) as engine:
@@ -115,7 +106,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
                 },
             }
         }
-        role = load("docker_daemon", "filter_plugins", "docker_daemon_tls")
+        role = role_plugin("docker_daemon", "filter_plugins", "docker_daemon_tls")
         folder = tmp_path / "tls"
         role._OURS.update({key: path.replace(role.FOLDER, str(folder)) for key, path in role._OURS.items()})
 
@@ -146,7 +137,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
         assert info.stdout.strip() == engine.api("GET", "/info")["ServerVersion"], info.stderr
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
             ping(port, ssl.create_default_context(cafile=str(store / "client/ca.pem")))
-        strangers = load("docker_daemon", "action_plugins", "daemon_certificates")
+        strangers = role_plugin("docker_daemon", "action_plugins", "daemon_certificates")
         strangers.make(tmp_path / "strangers", host="x", names=["x"], days=90)
         stranger = ssl.create_default_context(cafile=str(store / "client/ca.pem"))
         stranger.load_cert_chain(
@@ -167,7 +158,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
 
 
 def test_certificates_that_do_not_fit_are_refused(host: Host, engine: Dockerd, tmp_path: Path) -> None:
-    make = load("docker_daemon", "action_plugins", "daemon_certificates").make
+    make = role_plugin("docker_daemon", "action_plugins", "daemon_certificates").make
     one = make(tmp_path / "one", host="x", names=["x"], days=90).paths()
     other = make(tmp_path / "other", host="x", names=["x"], days=90).paths()
     keys = {"tlsverify": True, "tlscacert": one["ca"], "tlscert": one["cert"], "tlskey": other["key"]}
@@ -347,7 +338,7 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
 
 
 def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp_path: Path) -> None:
-    role = load("seccomp", "filter_plugins", "seccomp")
+    role = role_plugin("seccomp", "filter_plugins", "seccomp")
     role.FILE = str(tmp_path / "seccomp.json")
     site = json.dumps(
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hardener import catalogue
 from hardener.assess import assess
 from hardener.model import Status
 from hardener.snapshot import Snapshot
+from tests.unit.roles.plugins import ROLES, role_plugin
 
-ROLES = Path(__file__).parents[3] / "roles"
+__all__ = ["ROLES"]
 
 # Beginnings of variables that the role's own second filter decides upon.
 _OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}
@@ -35,12 +34,9 @@ def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
 @cache
 def role_filter(role: str, name: str) -> Callable[..., Any]:
     """A filter of a role."""
-    spec = importlib.util.spec_from_file_location(role, ROLES / role / "filter_plugins" / f"{role}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    filters: dict[str, Callable[..., Any]] = module.FilterModule().filters()
+    filters: dict[str, Callable[..., Any]] = (
+        role_plugin(role, "filter_plugins", role).FilterModule().filters()
+    )
     return filters[name]
 
 

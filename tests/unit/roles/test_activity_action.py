@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
 
 from tests.unit.activity.answers import ANSWER
-from tests.unit.roles.conftest import ROLES
+from tests.unit.roles.plugins import role_plugin
 
 
 def told(answer: Any) -> Any:
-    path = ROLES / "activity" / "action_plugins" / "activity.py"
-    spec = importlib.util.spec_from_file_location("role_activity_action", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module._told(answer)
+    return role_plugin("activity", "action_plugins", "activity")._told(answer)
 
 
 def test_what_was_heard_comes_through() -> None:

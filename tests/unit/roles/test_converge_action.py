@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
-PLUGIN = Path(__file__).parents[3] / "roles" / "converge" / "action_plugins" / "converge.py"
+from tests.unit.roles.plugins import role_plugin
+
 SECONDS = 180
 LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
 REFUSED = AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: connect to host h port 22: x")
 UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "changes": [], "notes": ["a"], "pending": ["b"]}
 
 Answers = Callable[[str], Any]
-
-
-def plugin() -> Any:
-    spec = importlib.util.spec_from_file_location("role_converge", PLUGIN)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Clock:
@@ -81,7 +71,7 @@ class Host:
         return dict(answer)
 
     def converge(self) -> dict[str, Any]:
-        module = plugin()
+        module = role_plugin("converge", "action_plugins", "converge")
         action = object.__new__(module.ActionModule)
         action._connection = self.connection
         action._templar = SimpleNamespace(template=lambda value: value)
@@ -166,7 +156,7 @@ def test_a_worker_that_was_killed_is_taken_back_at_once(clock: Clock) -> None:
 
 def answered(answer: Any) -> Any:
     """What becomes of an answer of the host."""
-    module = plugin()
+    module = role_plugin("converge", "action_plugins", "converge")
     action = object.__new__(module.ActionModule)
     script = SimpleNamespace(run_script=lambda **_: SimpleNamespace(result=answer, facts={}))
     action._host_script = lambda: script

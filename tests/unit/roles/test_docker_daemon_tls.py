@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import ssl
 import stat
 from collections.abc import Callable, Mapping
@@ -14,7 +13,8 @@ from cryptography import x509
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, verdicts
+from tests.unit.roles.conftest import verdicts
+from tests.unit.roles.plugins import role_plugin
 from tests.unit.snapshots import make, no_engine, only
 
 MADE = {"ca": "/c/ca.pem", "cert": "/c/s.pem", "key": "/c/s-key.pem", "client": "/c/client"}
@@ -28,12 +28,7 @@ SITE = {"ca": "/pki/ca.pem", "cert": "/pki/cert.pem", "key": "/pki/key.pem"}
 
 @cache
 def plugin(kind: str, name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROLES / "docker_daemon" / kind / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return role_plugin("docker_daemon", kind, name)
 
 
 def filters() -> dict[str, Callable[..., Any]]:

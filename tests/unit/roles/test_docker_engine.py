@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 
 from hardener.snapshot import Snapshot
 from tests.unit.roles.conftest import ROLES, documents_filter, role_filter
+from tests.unit.roles.plugins import role_plugin
 from tests.unit.roles.test_engine_settings import rendered
 from tests.unit.snapshots import make, no_engine, only, silent_engine
 
@@ -76,13 +76,7 @@ def packages(snapshot: Snapshot, **changed: Any) -> dict[str, Any]:
 
 
 def fingerprints(armored: str) -> list[str]:
-    spec = importlib.util.spec_from_file_location(
-        "openpgp", ROLES / "docker_engine/filter_plugins/openpgp.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = role_plugin("docker_engine", "filter_plugins", "openpgp")
     found: list[str] = module.FilterModule().filters()["openpgp_fingerprints"](armored)
     return found
 

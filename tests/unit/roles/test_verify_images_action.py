@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
 
-from tests.unit.roles.conftest import ROLES
+from tests.unit.roles.plugins import role_plugin
 
 CONTAINER = {"name": "web", "running": True, "by_digest": False}
 IMAGE = {
@@ -22,13 +21,7 @@ RECORD = {"verified_at": "2026-11-25T04:00:00Z", "elapsed_ms": 5, "images": [IMA
 
 
 def shaped(answer: Any) -> Any:
-    path = ROLES / "content_trust" / "action_plugins" / "verify_images.py"
-    spec = importlib.util.spec_from_file_location("role_verify_images", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module._shaped(answer)
+    return role_plugin("content_trust", "action_plugins", "verify_images")._shaped(answer)
 
 
 def test_a_record_comes_through() -> None:
