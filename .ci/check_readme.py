@@ -13,7 +13,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from hardener.cli import main
+from hardener.cli import VERBS, main
 
 BLOCK = re.compile(r"(<!-- help: hardener ?(?P<verb>[a-z ]*) -->\n```text\n)(?P<text>.*?)(```\n)", re.DOTALL)
 
@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     if not shown:
         sys.stderr.write(f"{path}: shows no help text\n")
         return 1
-    hidden = sorted(set(main.commands) - {verb.split()[0] for verb in shown if verb})
+    hidden = sorted(set(VERBS) - {verb.split()[0] for verb in shown if verb})
     if hidden:
         sys.stderr.write(f"{path}: does not show the help of: {', '.join(hidden)}\n")
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 
@@ -13,7 +14,10 @@ def main() -> None:
     from hardener.cli import main as command_line  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, present)
-    command_line()
+    try:
+        command_line()
+    finally:
+        gc.freeze()  # to look through everything for cycles once more, on the way out, takes a while
 
 
 if __name__ == "__main__":

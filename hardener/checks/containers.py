@@ -119,6 +119,7 @@ class Container:
         raise FactUnavailable(SOURCE, f"{self.name} borrows through more than {_LONGEST_CHAIN} containers")
 
 
+@lru_cache(maxsize=1)  # two dozen checks ask for them
 def containers(snapshot: Snapshot) -> tuple[Container, ...]:
     """Every container of the host. None is left out, whatever its name, labels or state."""
     found = []

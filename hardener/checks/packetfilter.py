@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from hardener.snapshot import FactUnavailable
@@ -23,6 +24,7 @@ Key = tuple[str, str, str]  # family, table, chain
 # The packets that are followed, one by one: protocol and IP version.
 PACKETS = frozenset({"tcp4", "udp4", "tcp6", "udp6"})
 _NONE: frozenset[str] = frozenset()
+_QUOTING = frozenset("\"'\\")
 _MODULES_WITHOUT_CONDITION = frozenset({"addrtype", "comment", "conntrack", "state", "tcp", "udp"})
 _PLACES = frozenset(
     {"-i", "-o", "--dst-type", "--src-type"}
@@ -131,6 +133,7 @@ class Ruleset:
         return ""
 
 
+@lru_cache(maxsize=2)  # of the host that is being judged, each family once
 def read_save(text: str, family: str) -> Ruleset:
     """Read what ``iptables-save`` printed; ``family`` is ``ip`` or ``ip6``.
 
@@ -156,7 +159,8 @@ def read_save(text: str, family: str) -> Ruleset:
 
 def _words(line: str) -> list[str]:
     try:
-        words = shlex.split(line)
+        # Where nothing is quoted, the fast way gives the same.
+        words = shlex.split(line) if _QUOTING.intersection(line) else line.split()
     except ValueError as error:  # taking it for either verdict would be a guess
         raise FactUnavailable("firewall", f"a rule cannot be read: {line[:80]}") from error
     return [*words, "", ""] if len(words) < 2 else words

@@ -5,7 +5,7 @@ Taking a wrong shape for an empty one would let a check pass on facts that are n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hardener.snapshot import FactUnavailable, JSONObject
 
@@ -15,7 +15,7 @@ def table(parent: JSONObject, key: str, source: str) -> JSONObject:
     value = parent.get(key)
     if value is None:
         return {}
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value
     raise _wrong(source, key, "an object")
 
@@ -23,7 +23,7 @@ def table(parent: JSONObject, key: str, source: str) -> JSONObject:
 def required(parent: JSONObject, key: str, source: str) -> JSONObject:
     """The object under ``key``, which every answer of the engine has."""
     value = parent.get(key)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value
     raise _wrong(source, key, "an object")
 
@@ -33,7 +33,7 @@ def rows(parent: JSONObject, key: str, source: str) -> Sequence[JSONObject]:
     value = parent.get(key)
     if value is None:
         return ()
-    if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+    if isinstance(value, list | tuple) and all(isinstance(item, dict) for item in value):
         return value
     raise _wrong(source, key, "a list of objects")
 

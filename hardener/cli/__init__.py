@@ -1,7 +1,8 @@
 """The front door: ``hardener VERB``, one file a verb.
 
 Standard output is data, standard error is conversation, the exit code is a contract (``ExitCode``). Whatever
-goes wrong is one line on standard error. Verbs import what they need when they run: ``--help`` is fast.
+goes wrong is one line on standard error. A verb is imported when it is called, and imports what it needs when
+it runs: ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -9,41 +10,58 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
 from hardener import __version__
-from hardener.cli.activity import activity
-from hardener.cli.assess import assess
-from hardener.cli.audit import audit
-from hardener.cli.baseline import baseline
 from hardener.cli.common import Conversation, verbose_option
-from hardener.cli.controls import controls
-from hardener.cli.diff import diff
-from hardener.cli.drift import drift
-from hardener.cli.evidence import evidence
-from hardener.cli.explain import explain
-from hardener.cli.harden import harden
-from hardener.cli.images import images
-from hardener.cli.lab import lab
-from hardener.cli.metrics import metrics
-from hardener.cli.plan import plan
-from hardener.cli.provision import provision
-from hardener.cli.report import report
-from hardener.cli.rollback import rollback
-from hardener.cli.runs import runs
-from hardener.cli.scan import scan
-from hardener.cli.schedule import schedule
-from hardener.cli.show import show
-from hardener.cli.trend import trend
-from hardener.cli.waivers import waivers
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
+
+# Every verb is the command of that name in the module of that name.
+VERBS = (
+    "activity",
+    "assess",
+    "audit",
+    "baseline",
+    "controls",
+    "diff",
+    "drift",
+    "evidence",
+    "explain",
+    "harden",
+    "images",
+    "lab",
+    "metrics",
+    "plan",
+    "provision",
+    "report",
+    "rollback",
+    "runs",
+    "scan",
+    "schedule",
+    "show",
+    "trend",
+    "waivers",
+)
 
 
 class _Hardener(click.Group):
     """The verbs, and one way to end for all of them."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Names of the verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of a name."""
+        # Where there is none, click tells what is near among those it has.
+        for name in (cmd_name,) if cmd_name in VERBS else VERBS:
+            if name not in self.commands:
+                self.add_command(getattr(import_module(f"hardener.cli.{name}"), name))
+        return super().get_command(ctx, cmd_name)
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
@@ -120,31 +138,3 @@ def main() -> None:
       7    repaired: something had drifted, and is as it was again
       130  interrupted
     """  # noqa: D301 - click reads the \b
-
-
-for _verb in (
-    audit,
-    plan,
-    harden,
-    provision,
-    drift,
-    rollback,
-    activity,
-    images,
-    scan,
-    runs,
-    show,
-    diff,
-    trend,
-    report,
-    evidence,
-    baseline,
-    schedule,
-    metrics,
-    assess,
-    waivers,
-    explain,
-    controls,
-    lab,
-):
-    main.add_command(_verb)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import shutil
 import signal
 import tempfile
@@ -28,6 +29,7 @@ from hardener.text import line
 
 _IDLE_S = 1.0
 _POLL_S = 0.2  # how often ansible-runner asks whether it should stop
+_HEAD_START_S = 0.1  # Ansible takes longest: until it runs, another thread of Python would only be in the way
 _GRACE_S = 5.0
 _PRINTED_LINES = 1000
 
@@ -59,6 +61,7 @@ class Run:
         self._queue: queue.SimpleQueue[dict[str, Any] | _End] = queue.SimpleQueue()
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
         self._folder: Path | None = None
         self._pid = 0
         self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
@@ -72,19 +75,18 @@ class Run:
         self._folder = Path(tempfile.mkdtemp(prefix="hardener-"))
         self._watch_signals()
         self._thread = threading.Thread(target=self._work, name=f"ansible-{self._label}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+            self._begun.wait(_HEAD_START_S)
+        except BaseException:
+            self._leave(interrupted=True)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._stop(interrupt=kind is not None or (self._stats is None and self._end is None))
-        finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        self._leave(interrupted=kind is not None or (self._stats is None and self._end is None))
 
     def __iter__(self) -> Iterator[Event]:
         """The events, as they come; ends when Ansible has done all hosts.
@@ -163,6 +165,7 @@ class Run:
                 suppress_env_files=True,
                 settings={"pexpect_timeout": _POLL_S, "suppress_output_file": self._artifacts is None},
                 event_handler=self._on_event,
+                status_handler=self._on_status,
                 cancel_callback=self._cancelled.is_set,
             )
         except Exception as error:  # whatever it is, the thread that waits must know
@@ -170,8 +173,13 @@ class Run:
         else:
             self._queue.put(_End(code=runner.rc or 0))
         finally:
+            self._begun.set()
             if self._artifacts:  # ansible-runner writes the whole environment there, with whatever secrets
                 (self._artifacts / ident / "command").unlink(missing_ok=True)
+
+    def _on_status(self, status: Mapping[str, Any], **_: Any) -> None:
+        if status["status"] == "running":
+            self._begun.set()
 
     def _on_event(self, raw: dict[str, Any]) -> bool:
         """Take an event; the answer says whether ansible-runner writes it to a file."""
@@ -198,25 +206,59 @@ class Run:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     self._handlers[number] = signal.signal(number, _interrupt)
 
+    def _leave(self, *, interrupted: bool) -> None:
+        """Have Ansible ended and nothing left of it."""
+        try:
+            self._stop(interrupt=interrupted)
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            if self._folder:
+                gone = self._folder.with_suffix(".gone")
+                with suppress(OSError):  # under that name ansible-runner finds nothing to write into
+                    self._folder.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+
     def _stop(self, *, interrupt: bool) -> None:
         """Wait for Ansible to end, or make it."""
         assert self._thread is not None
+        ended = False
         try:
             if interrupt and self._pid and self._thread.is_alive():
                 # Ansible passes it on to its workers, which have sessions of their own; a kill would not.
                 with suppress(ProcessLookupError):
                     os.kill(self._pid, signal.SIGINT)
-            if self._pid or not interrupt:
+            elif not (interrupt or self._artifacts or self._echo):
+                # ansible-runner sleeps a tenth of a second before it writes what nobody reads here.
+                ended = _ends(self._pid, within=_GRACE_S)
+            if not ended and (self._pid or not interrupt):
                 self._thread.join(_GRACE_S)
         finally:  # whatever is left, and however often Ctrl-C is pressed
             self._cancelled.set()
-            self._thread.join()
+            if not ended:
+                self._thread.join()
 
 
 def _holds_variables(raw: Mapping[str, Any]) -> bool:
     """Whether an event repeats what a site has set: a token in log options has no place among artifacts."""
     action = (raw.get("event_data") or {}).get("resolved_action")
     return raw.get("event") == "runner_on_ok" and action == "ansible.builtin.set_fact"
+
+
+def _ends(pid: int, *, within: float) -> bool:
+    """Whether a process has ended, or does within so many seconds; False where this system cannot tell."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except (AttributeError, OSError):  # not Linux, or an old one
+        return False
+    try:
+        poll = select.poll()  # select() takes only small numbers
+        poll.register(process, select.POLLIN)
+        return bool(poll.poll(within * 1000))
+    finally:
+        os.close(process)
 
 
 class _End:

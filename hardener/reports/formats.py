@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from hardener.reports.interface import Report, RunInfo
-from hardener.reports.past import Past
+if TYPE_CHECKING:
+    from hardener.reports.interface import Report, RunInfo
+    from hardener.reports.past import Past
 
 
 @dataclass(frozen=True, slots=True)

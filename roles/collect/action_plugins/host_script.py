@@ -287,7 +287,7 @@ def bundle(
         "timeout": timeout,
     }
     script = f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({json.dumps(request)!r})\n"
-    return binascii.b2a_base64(zlib.compress(script.encode(), 9), newline=False)
+    return binascii.b2a_base64(zlib.compress(script.encode()), newline=False)
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from hardener import __version__
-from hardener.cli import main
+from hardener.cli import VERBS, main
 from hardener.errors import ExitCode, HardenerError, InternalError
 
 Hardener = Callable[..., Result]
@@ -102,7 +102,7 @@ def test_help_says_what_the_codes_mean(hardener: Hardener) -> None:
         assert f"\n    {code} " in result.stdout, code
 
 
-@pytest.mark.parametrize("verb", sorted(main.commands))
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help(hardener: Hardener, verb: str) -> None:
     result = hardener(verb, "--help")
     assert result.exit_code == 0
@@ -119,7 +119,7 @@ def test_help_imports_no_engine() -> None:
     code = (
         "import sys; import hardener.cli;"
         "print([m for m in ('ansible_runner', 'ansible', 'rich', 'jinja2', 'pydantic', 'junit_xml', 'yaml',"
-        " 'hardener.fleet', 'hardener.checks') if m in sys.modules])"
+        " 'hardener.fleet', 'hardener.checks', 'hardener.cli.audit') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert result.stdout == "[]\n"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -225,6 +225,75 @@ def test_ansible_is_interrupted_before_it_is_killed(play: Callable[[Script], Any
     with a_run() as run:
         next(iter(run))
     assert sleeper.returncode == -signal.SIGINT
+
+
+@pytest.fixture
+def ansible() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for Ansible, and lives until its standard input ends."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        yield process
+
+
+def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
+    play: Callable[[Script], Any], ansible: subprocess.Popen[bytes]
+) -> None:
+    idle = threading.Event()
+    closed: list[float] = []
+
+    def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
+        for each in (hosts("a"), stats("a")):
+            say({**each, "pid": ansible.pid})
+        time.sleep(0.2)
+        closed.append(time.monotonic())
+        assert ansible.stdin
+        ansible.stdin.close()
+        ansible.wait()
+        idle.wait()
+        return 0
+
+    calls = play(script)
+    try:
+        with a_run() as run:
+            list(run)
+        assert closed, "it did not wait for Ansible"
+        assert [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
+        assert not Path(calls[0]["private_data_dir"]).exists()
+    finally:
+        idle.set()
+
+
+def test_artifacts_are_waited_for(
+    play: Callable[[Script], Any], ansible: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
+        for each in (hosts("a"), stats("a")):
+            say({**each, "pid": ansible.pid})
+        ansible.communicate()
+        time.sleep(0.2)
+        (tmp_path / "last").touch()
+        return 0
+
+    play(script)
+    with a_run(artifacts=tmp_path) as run:
+        list(run)
+    assert (tmp_path / "last").exists()
+
+
+def test_an_interrupt_while_ansible_is_started_leaves_nothing(
+    play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HEAD_START_S", 60)
+    main = threading.get_ident()
+
+    def script(_say: object, cancelled: Callable[[], bool]) -> int:
+        signal.pthread_kill(main, signal.SIGINT)
+        return until_cancelled()(lambda _: False, cancelled)
+
+    calls = play(script)
+    with pytest.raises(KeyboardInterrupt), a_run():
+        pytest.fail("it was entered")
+    assert not Path(calls[0]["private_data_dir"]).exists()
+    assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
 
 
 def test_time_passes_visibly(play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch) -> None:
