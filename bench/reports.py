@@ -29,7 +29,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from bench import sample
 from hardener import __version__, catalogue
-from hardener.history import History, Recording, RunRecord, past
+from hardener.history import History, Recording, RunRecord
+from hardener.history.past import past
 from hardener.model import Assessment
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import Report, RunInfo, write_reports

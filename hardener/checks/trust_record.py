@@ -1,4 +1,7 @@
-"""What the last verification of images on a host says of each; one that is too old says nothing."""
+"""What the last verification of images on a host says of each.
+
+One that is too old says nothing, nor does one that was made before the host got the policy that it has now.
+"""
 
 from __future__ import annotations
 
@@ -67,15 +70,18 @@ class Record:
     """The last verification."""
 
     verified_at: str
-    images: Mapping[str, Verified]  # by id; none where it is too old
-    is_current: bool
+    images: Mapping[str, Verified]  # by id; none where it does not count
+    outdated: str  # why it does not count; empty where it does
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it counts."""
+        return not self.outdated
 
     @property
     def told(self) -> tuple[str, ...]:
         """When it was, as evidence."""
-        return (
-            f"images verified at {self.verified_at}{'' if self.is_current else ', too long ago to count'}",
-        )
+        return (", ".join(filter(None, (f"images verified at {self.verified_at}", self.outdated))),)
 
 
 def last_verification(snapshot: Snapshot) -> Record | None:
@@ -88,20 +94,22 @@ def last_verification(snapshot: Snapshot) -> Record | None:
     if source is None:
         return None
     at = shapes.text(source, "verified_at", SOURCE)
-    try:
-        passed = (_moment(snapshot.collected_at) - _moment(at)).total_seconds()
-    except ValueError:
-        raise FactUnavailable(SOURCE, f"{at[:40]!r} is no moment") from None
+    written = shapes.text(source, "policy_written", SOURCE) or at
+    passed = (_moment(snapshot.collected_at) - _moment(at)).total_seconds()
     if passed < -_DAY:
         raise FactUnavailable(SOURCE, f"it is of {at}, later than the snapshot: look at the clock")
     limit = policy.limit(snapshot, "trust_max_age_days")
-    current = passed <= (MAX_AGE_DAYS if limit is None else limit) * _DAY
+    outdated = ""
+    if passed > (MAX_AGE_DAYS if limit is None else limit) * _DAY:
+        outdated = "too long ago to count"
+    elif _moment(written) > _moment(at):
+        outdated = f"before the host got its present policy at {written}: verify again"
     today = _moment(snapshot.collected_at).astimezone(UTC).date().isoformat()
     images = {
         shapes.text(image, "id", SOURCE): _verified(image, today)
-        for image in (shapes.rows(source, "images", SOURCE) if current else ())
+        for image in (() if outdated else shapes.rows(source, "images", SOURCE))
     }
-    return Record(at, images, current)
+    return Record(at, images, outdated)
 
 
 def _verified(image: JSONObject, today: str) -> Verified:
@@ -114,5 +122,8 @@ def _verified(image: JSONObject, today: str) -> Verified:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise FactUnavailable(SOURCE, f"{text[:40]!r} is no moment") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

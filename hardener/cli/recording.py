@@ -94,7 +94,8 @@ class Recorder:
 
         A history that cannot be read is said, once, and costs them what it would have told.
         """
-        from hardener.history import History, past
+        from hardener.history import History
+        from hardener.history.past import past
 
         try:
             found = past(History(self._home), self._record("", run, ExitCode.COMPLIANT))

@@ -37,7 +37,8 @@ def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
     hardener report latest --format html --out report.html
     hardener report 3f1c164a --format csv | column -ts,
     """  # noqa: D301 - click reads the \b
-    from hardener.history import History, past
+    from hardener.history import History
+    from hardener.history.past import past
     from hardener.reports.interface import pieces, write_reports
 
     if out:

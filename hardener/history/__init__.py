@@ -11,9 +11,8 @@ A run that is not finished leaves nothing: a killed process or a full disk costs
 """
 
 from hardener.history.home import default_home
-from hardener.history.past import past
 from hardener.history.recording import Recording
 from hardener.history.runs import RunRecord, StoredRun
 from hardener.history.store import History
 
-__all__ = ["History", "Recording", "RunRecord", "StoredRun", "default_home", "past"]
+__all__ = ["History", "Recording", "RunRecord", "StoredRun", "default_home"]

@@ -15,12 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Decisions
-from hardener.reports.past import Past
 from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.reports.past import Past
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,21 @@ def test_a_record_that_is_too_old_decides_nothing(judge: Judge) -> None:
     assert judge(SIGNED, verified("unsigned", at="2026-11-17T04:00:00Z", policy=longer)).status is Status.FAIL
 
 
+@pytest.mark.parametrize("slug", [BASE, SIGNED])
+def test_a_record_from_before_the_present_policy_decides_nothing(judge: Judge, slug: str) -> None:
+    snapshot = verified("verified")
+    source = snapshot.raw["sources"]["hardener.trust"]["data"]
+    source["policy_written"] = NOW
+    assert judge(slug, snapshot).status is Status.PASS
+    source["policy_written"] = "2026-11-25T04:00:01Z"
+    verdict = judge(slug, Snapshot(snapshot.raw))
+    assert verdict.status is Status.MANUAL
+    assert "before the host got its present policy at 2026-11-25T04:00:01Z" in verdict.evidence[0]
+    source["policy_written"] = "lately"
+    with pytest.raises(FactUnavailable, match=r"hardener\.trust"):
+        judge(slug, Snapshot(snapshot.raw))
+
+
 @pytest.mark.parametrize("at", ["", "yesterday", "2026-11-28T00:00:00Z"])
 def test_a_record_of_no_moment_or_of_a_later_one_is_an_error(judge: Judge, at: str) -> None:
     with pytest.raises(FactUnavailable, match=r"hardener\.trust"):

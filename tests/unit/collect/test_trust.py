@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,13 @@ def left(folder: Path, record: object) -> str:
 
 
 def test_the_record_is_read_without_what_is_not_known_here(tmp_path: Path) -> None:
-    assert trust.read(left(tmp_path, RECORD)) == {
+    policy = tmp_path / "trust.json"
+    policy.touch()
+    os.utime(policy, (1795500000.9, 1795500000.9))
+    assert trust.read(left(tmp_path, RECORD), str(policy)) == {
         "verified_at": "2026-11-25T04:00:00Z",
         "policy": "ab",
+        "policy_written": "2026-11-24T06:00:00Z",
         "images": [{**IMAGE, "containers": [CONTAINER]}],
     }
 
@@ -35,6 +40,10 @@ def test_the_record_is_read_without_what_is_not_known_here(tmp_path: Path) -> No
 def test_where_nobody_has_verified_there_is_nothing(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="no verification"):
         trust.read(str(tmp_path / "none"))
+
+
+def test_a_host_without_a_policy_was_verified_from_elsewhere(tmp_path: Path) -> None:
+    assert trust.read(left(tmp_path, RECORD), str(tmp_path / "none"))["policy_written"] == ""
 
 
 def test_a_record_of_an_earlier_version_knows_no_last_days(tmp_path: Path) -> None:

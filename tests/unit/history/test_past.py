@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.history import History, past
+from hardener.history import History
+from hardener.history.past import past
 from hardener.model import Assessment, Status
 from tests.unit.history.conftest import NOW, put, record
 from tests.unit.reports.conftest import assessment, gone

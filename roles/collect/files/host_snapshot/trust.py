@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from json import loads
 
 from host_snapshot.bounds import Absent, Failed, one_line, read_bytes
@@ -11,11 +13,12 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 RECORD = "/var/lib/hardener/trust/record.json"
+POLICY = "/etc/hardener/trust.json"
 _SCHEMA = "hardener/trust/1"
 _LARGEST = 8 * 1024 * 1024
 
 
-def read(path: str = RECORD) -> dict[str, Any]:
+def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
     """The source `hardener.trust`.
 
     Raises:
@@ -34,10 +37,19 @@ def read(path: str = RECORD) -> dict[str, Any]:
         return {
             "verified_at": one_line(str(record["verified_at"])),
             "policy": one_line(str(record["policy"])),
+            "policy_written": _written(policy),
             "images": [_image(image) for image in record["images"]],
         }
     except (KeyError, TypeError, AttributeError):
         raise Failed(f"{path} does not say what was verified") from None
+
+
+def _written(path: str) -> str:
+    """When a file got its content, in UTC; empty where there is none."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(os.stat(path).st_mtime))
+    except OSError:
+        return ""
 
 
 def _image(image: dict[str, Any]) -> dict[str, Any]:
