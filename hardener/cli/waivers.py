@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hardener.cli.common import require_writable
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -133,8 +137,10 @@ def add(
         "expires": expires,
         "compensating_control": texts["compensating_control"],
     }
-    data = with_waiver(_content(file), fields, path=file, today=today)
-    write_text(file, data.decode(), shared=True)
+    require_writable(file)
+    with _alone(file):
+        data = with_waiver(_content(file), fields, path=file, today=today)
+        write_text(file, data.decode(), shared=True)
     *_, written = waivers_of(parse(data, file), today).entries
     click.echo(f"{line(str(file))}: {written.id}", err=True)
 
@@ -158,6 +164,17 @@ def _objects(values: Sequence[str]) -> dict[str, list[str]]:
             raise click.BadParameter(f"{value!r} is not KIND=GLOB, such as container=traefik")
         found.setdefault(kind, []).append(glob)
     return found
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """One writer after the other: each writes what it has read, and its own waiver."""
+    folder = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # the file itself is another one afterwards
+        yield
+    finally:
+        os.close(folder)
 
 
 def _content(file: Path) -> bytes:

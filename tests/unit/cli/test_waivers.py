@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -289,6 +291,21 @@ def test_add_keeps_comments_mode_and_link(hardener: Hardener, tmp_path: Path, fi
     assert after.endswith("\n# the end\n")
     assert (tmp_path / "link.yml").is_symlink()
     assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_adds_at_the_same_time_lose_nothing(hardener: Hardener, tmp_path: Path) -> None:
+    path = tmp_path / "waivers.yml"
+    command = [sys.executable, "-m", "hardener", "waivers", "add", str(path), *ADD, *UNTIL]
+    writers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(6)]
+    assert [writer.wait() for writer in writers] == [0] * 6
+    assert path.read_text().count("- id: ") == 6
+    assert hardener("waivers", "lint", str(path)).exit_code == 0
+
+
+def test_add_says_that_there_is_no_folder(hardener: Hardener, tmp_path: Path) -> None:
+    result = hardener("waivers", "add", str(tmp_path / "none" / "waivers.yml"), *ADD, *UNTIL)
+    assert result.exit_code == 2
+    assert "there is no folder" in result.stderr
 
 
 @pytest.mark.parametrize(
