@@ -142,6 +142,7 @@ def test_a_bad_seccomp_profile_is_refused_and_nothing_is_touched(busy: lab.Guest
     assert after == before
 
 
+@pytest.mark.long
 def test_a_frozen_profile_goes_and_containers_without_a_filter_are_named(
     busy: lab.Guest, tmp_path: Path
 ) -> None:

@@ -350,7 +350,7 @@ def test_a_network_that_is_cut_while_the_host_changes(
     assert record(host)["outcome"] == outcome
 
 
-@pytest.mark.parametrize("jump", ["+1 day", "-1 day"])
+@pytest.mark.parametrize("jump", ["+1 day", pytest.param("-1 day", marks=pytest.mark.long)])
 def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
     host: lab.Guest, tmp_path: Path, jump: str
 ) -> None:
@@ -390,7 +390,10 @@ def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path, folder: 
     assert shell(host, STATE) == before
 
 
-@pytest.mark.parametrize("room", ["8k", "24k", "64k", "112k"])
+@pytest.mark.parametrize(
+    "room",
+    ["8k", pytest.param("24k", marks=pytest.mark.long), "64k", pytest.param("112k", marks=pytest.mark.long)],
+)
 def test_a_full_disk_wherever_it_is_full_changes_nothing(host: lab.Guest, tmp_path: Path, room: str) -> None:
     before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     shell(host, f"mkdir -p /var/lib/hardener && mount -t tmpfs -o size={room} none /var/lib/hardener")
