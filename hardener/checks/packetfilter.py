@@ -10,6 +10,7 @@ packet, or every one of a protocol, decide.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ Key = tuple[str, str, str]  # family, table, chain
 # The packets that are followed, one by one: protocol and IP version.
 PACKETS = frozenset({"tcp4", "udp4", "tcp6", "udp6"})
 _NONE: frozenset[str] = frozenset()
-_QUOTING = frozenset("\"'\\")
+_UNQUOTED = re.compile(r"[!#-&(-\[\]-~ ]*")  # printable ASCII but for quotes and the backslash
 _MODULES_WITHOUT_CONDITION = frozenset({"addrtype", "comment", "conntrack", "state", "tcp", "udp"})
 _PLACES = frozenset(
     {"-i", "-o", "--dst-type", "--src-type"}
@@ -159,8 +160,8 @@ def read_save(text: str, family: str) -> Ruleset:
 
 def _words(line: str) -> list[str]:
     try:
-        # Where nothing is quoted, the fast way gives the same.
-        words = shlex.split(line) if _QUOTING.intersection(line) else line.split()
+        # shlex is slow, and gives the same where nothing is quoted and only a space is a space.
+        words = line.split() if _UNQUOTED.fullmatch(line) else shlex.split(line)
     except ValueError as error:  # taking it for either verdict would be a guess
         raise FactUnavailable("firewall", f"a rule cannot be read: {line[:80]}") from error
     return [*words, "", ""] if len(words) < 2 else words

@@ -30,6 +30,7 @@ def fate(rules: Ruleset, packet: str = "tcp4") -> Fate:
         (saved("-A INPUT -j DROP"), Fate.REFUSED),
         (saved("-A INPUT -j REJECT --reject-with icmp-port-unreachable"), Fate.REFUSED),
         (saved('-A INPUT -m comment --comment "drop -j ACCEPT" -j DROP'), Fate.REFUSED),
+        (saved("-A INPUT -m comment --comment a\u00a0-j\u00a0ACCEPT -j DROP"), Fate.REFUSED),
         (saved("-A INPUT -j ACCEPT", policy="DROP"), Fate.ACCEPTED),
         (saved("-A INPUT -p tcp -j ACCEPT", policy="DROP"), Fate.ACCEPTED),
         (saved("-A INPUT ! -p icmp -j ACCEPT", policy="DROP"), Fate.ACCEPTED),
