@@ -214,10 +214,9 @@ class Run:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
             if self._folder:
-                gone = self._folder.with_suffix(".gone")
                 with suppress(OSError):  # under that name ansible-runner finds nothing to write into
-                    self._folder.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
+                    self._folder = self._folder.rename(self._folder.with_suffix(".gone"))
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _stop(self, *, interrupt: bool) -> None:
         """Wait for Ansible to end, or make it."""

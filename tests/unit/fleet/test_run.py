@@ -238,13 +238,13 @@ def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
     play: Callable[[Script], Any], ansible: subprocess.Popen[bytes]
 ) -> None:
     idle = threading.Event()
-    closed: list[float] = []
+    closed = threading.Event()
 
     def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
         for each in (hosts("a"), stats("a")):
             say({**each, "pid": ansible.pid})
         time.sleep(0.2)
-        closed.append(time.monotonic())
+        closed.set()
         assert ansible.stdin
         ansible.stdin.close()
         ansible.wait()
@@ -255,7 +255,7 @@ def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
     try:
         with a_run() as run:
             list(run)
-        assert closed, "it did not wait for Ansible"
+        assert closed.is_set(), "it did not wait for Ansible"
         assert [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
         assert not Path(calls[0]["private_data_dir"]).exists()
     finally:
