@@ -22,7 +22,8 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
 from tests.integration.dockerd import Dockerd, _tar
 from tests.integration.oldroot import OldRoot, content_of
-from tests.unit.roles.conftest import ROLES, documents_filter
+from tests.unit.roles.conftest import documents_filter
+from tests.unit.roles.plugins import ROLES
 from tests.unit.roles.test_vulnerability_scan import DEFAULTS
 from tests.unit.snapshots import make
 

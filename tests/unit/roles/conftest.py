@@ -10,9 +10,7 @@ from hardener import catalogue
 from hardener.assess import assess
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.plugins import ROLES, role_plugin
-
-__all__ = ["ROLES"]
+from tests.unit.roles.plugins import role_plugin
 
 # Beginnings of variables that the role's own second filter decides upon.
 _OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, role_filter
+from tests.unit.roles.conftest import role_filter
+from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import failed, make
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"

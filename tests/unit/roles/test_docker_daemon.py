@@ -7,7 +7,8 @@ import yaml
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, documents_filter, verdicts
+from tests.unit.roles.conftest import documents_filter, verdicts
+from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
 PREFIX = "docker_daemon_"

@@ -11,7 +11,8 @@ from host_converge.activations import KINDS
 from host_converge.documents import parse, settings
 
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, documents_filter
+from tests.unit.roles.conftest import documents_filter
+from tests.unit.roles.plugins import ROLES
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
 

@@ -10,7 +10,8 @@ from host_converge.activations import firewall as activation
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, documents_filter, verdicts
+from tests.unit.roles.conftest import documents_filter, verdicts
+from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

@@ -10,7 +10,8 @@ import yaml
 from hardener.checks.protection import KERNEL_SETTINGS
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, documents_filter, verdicts
+from tests.unit.roles.conftest import documents_filter, verdicts
+from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import container, failed, make, no_engine
 
 DATA: dict[str, Any] = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hardener import catalogue
-from tests.unit.roles.conftest import ROLES
+from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import make
 
 PROTECTIONS = sorted({path.parents[1].name for path in ROLES.glob("*/filter_plugins/*.py")})

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import ROLES, documents_filter
+from tests.unit.roles.conftest import documents_filter
+from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import container, make, no_engine, only, silent_engine
 
 PREFIX = "userns_remap_"
