@@ -21,6 +21,10 @@ class Timing:
         """The middle one."""
         return statistics.median(self.seconds)
 
+    def __add__(self, other: Timing) -> Timing:
+        """Both, as if they had been one measurement."""
+        return Timing(self.seconds + other.seconds, max(self.peak_mib, other.peak_mib))
+
 
 def measure(command: Sequence[str], *, runs: int, warm_up: int = 1) -> Timing:
     """Run a command several times and time each run as a whole process, its output thrown away."""

@@ -73,7 +73,7 @@ def audit(
         turn(home, hosts, changing=False),
         Recorder(home, hosts, selection) as recorder,
         audited(
-            fleet, selection, decisions, snapshots=snapshots, recorder=recorder, plain=plain
+            fleet, selection, decisions, snapshots=snapshots, files=files, recorder=recorder, plain=plain
         ) as assessments,
     ):
         from hardener.cli.reporting import exit_code, report, run_info  # loaded while Ansible started

@@ -18,7 +18,7 @@ from hardener.fleet import TaskResult
 from hardener.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from hardener.cli.common import Selection
+    from hardener.cli.common import ReportFiles, Selection
     from hardener.cli.recording import Recorder
     from hardener.fleet import Fleet, Run
     from hardener.model import Assessment, Decisions
@@ -31,6 +31,7 @@ def audited(
     decisions: Decisions | None,
     *,
     snapshots: Path | None,
+    files: ReportFiles | None = None,
     recorder: Recorder | None = None,
     label: str = "audit",
     plain: bool = False,
@@ -44,6 +45,7 @@ def audited(
         selection: which controls count.
         decisions: the waivers and attestations that are applied.
         snapshots: where the snapshots are kept; None keeps none.
+        files: which reports will be written; what writes them is loaded while there is time.
         recorder: what the snapshots are recorded with.
         label: what the audit is called on standard error.
         plain: no live progress.
@@ -54,7 +56,9 @@ def audited(
     ):
         with Progress(label, last="collect", plain=plain) as progress:
             keep = snapshots is not None
-            assessments = _judge(run, selection, decisions, progress, recorder=recorder, keep=keep)
+            assessments = _judge(
+                run, selection, decisions, progress, files=files, recorder=recorder, keep=keep
+            )
         yield assessments
 
 
@@ -83,6 +87,7 @@ def _judge(
     decisions: Decisions | None,
     progress: Progress,
     *,
+    files: ReportFiles | None,
     recorder: Recorder | None,
     keep: bool,
 ) -> Spool:
@@ -90,7 +95,7 @@ def _judge(
     # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
     controls = selection.controls()
     all_checks()
-    import_module("hardener.cli.reporting").prepare()
+    import_module("hardener.cli.reporting").prepare(files)
     if recorder:
         recorder.begin()
     judged = Spool()

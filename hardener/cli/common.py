@@ -119,6 +119,11 @@ class ReportFiles:
         """Whether one of them tells what moved since the runs before."""
         return any(each.looks_back for each, _ in self._chosen())
 
+    def load(self) -> None:
+        """Import now what writes them."""
+        for each, _ in self._chosen():
+            each.load()
+
     def reports(self, run: RunInfo, past: Past | None = None) -> dict[Path, Report]:
         """The reports of a run by their files."""
         return {path: each.report(run, past) for each, path in self._chosen()}

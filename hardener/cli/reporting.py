@@ -13,19 +13,18 @@ from hardener.cli.common import ReportFiles, Selection
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Decisions, Status
 from hardener.reports.compare import Comparison, compare
-from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.past import Past
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
 
 
-def prepare() -> None:
+def prepare(files: ReportFiles | None) -> None:
     """Load what is otherwise loaded when the results are there and somebody waits for them."""
     catalogue.digest()
     import_module("hardener.reports.screens")
-    for each in FORMATS.values():
-        each.load()
+    if files:
+        files.load()
 
 
 def report(

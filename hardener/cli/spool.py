@@ -13,11 +13,12 @@ from hardener.errors import HardenerError
 from hardener.model import Assessment, Control
 from hardener.text import line
 
+_AT_HAND = 4  # hosts that stay as they are: to pack and unpack one takes as long as its report
 _IN_MEMORY = 8 * 1024 * 1024  # a few hundred hosts need no disk
 
 
 class Spool(Iterable[Assessment]):
-    """The assessments of a fleet; one of them at a time is in memory, and once the controls that they share.
+    """The assessments of a fleet; a few of them are in memory, and once the controls that they share.
 
     They come out in the order in which ``arrange`` names the hosts. Its file has no name and ends with it.
     """
@@ -26,12 +27,16 @@ class Spool(Iterable[Assessment]):
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed with the spool
         weakref.finalize(self, self._file.close)
         self._controls = _Controls()
-        self._places: dict[str, tuple[int, int]] = {}  # where it begins, and its size
+        self._places: dict[str, Assessment | tuple[int, int]] = {}  # or where one begins, and its size
 
     def __iter__(self) -> Iterator[Assessment]:
-        for start, size in self._places.values():
-            self._file.seek(start)
-            yield _Unpickler(io.BytesIO(self._file.read(size)), self._controls).load()
+        for place in self._places.values():
+            if isinstance(place, Assessment):
+                yield place
+            else:
+                start, size = place
+                self._file.seek(start)
+                yield _Unpickler(io.BytesIO(self._file.read(size)), self._controls).load()
 
     def has(self, host: str) -> bool:
         """Whether something was found on a host."""
@@ -43,6 +48,9 @@ class Spool(Iterable[Assessment]):
         Raises:
             HardenerError: the disk has no room for it.
         """
+        if len(self._places) < _AT_HAND:
+            self._places[assessment.host] = assessment
+            return
         packed = io.BytesIO()
         _Pickler(packed, self._controls).dump(assessment)
         try:

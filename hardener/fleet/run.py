@@ -11,6 +11,7 @@ import queue
 import select
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import ansible_runner
+from ansible_runner import interface
 
 from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
@@ -32,6 +33,8 @@ _POLL_S = 0.2  # how often ansible-runner asks whether it should stop
 _HEAD_START_S = 0.1  # Ansible takes longest: until it runs, another thread of Python would only be in the way
 _GRACE_S = 5.0
 _PRINTED_LINES = 1000
+# -P: a script's own folder is no place to import from.
+_PLAYBOOK = (sys.executable, "-P", str(Path(__file__).with_name("ansible_playbook.py")))
 
 _Options = Callable[[Path], dict[str, Any]]
 
@@ -156,7 +159,7 @@ class Run:
         assert self._folder is not None
         ident = self._ident()
         try:
-            runner = ansible_runner.run(
+            runner = interface.init_runner(
                 **self._options(self._folder),
                 private_data_dir=str(self._folder),
                 artifact_dir=str(self._artifacts.absolute()) if self._artifacts else None,
@@ -168,6 +171,8 @@ class Run:
                 status_handler=self._on_status,
                 cancel_callback=self._cancelled.is_set,
             )
+            runner.config.command[:1] = _PLAYBOOK
+            runner.run()
         except Exception as error:  # whatever it is, the thread that waits must know
             self._queue.put(_End(error=error))
         else:

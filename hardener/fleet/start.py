@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +74,8 @@ class Fleet:
         Raises:
             HardenerError: there is no Ansible, or no folder for the artifacts.
         """
-        binary = Path(sys.executable).parent / "ansible-playbook"
-        if not binary.exists() and shutil.which("ansible-playbook") is None:
-            raise InternalError("ansible-playbook is missing", hint="install hardener with its dependencies")
+        if find_spec("ansible") is None:
+            raise InternalError("ansible-core is missing", hint="install hardener with its dependencies")
         if self._artifacts:
             try:
                 self._artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)

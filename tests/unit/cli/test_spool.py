@@ -11,7 +11,11 @@ from tests.unit.reports.conftest import HOSTILE, assessment, gone
 NAME = "".join(HOSTILE)
 
 
-def test_hosts_come_out_in_the_order_of_the_inventory_as_often_as_they_are_read() -> None:
+@pytest.mark.parametrize("at_hand", [0, 2, 4])
+def test_hosts_come_out_in_the_order_of_the_inventory_as_often_as_they_are_read(
+    monkeypatch: pytest.MonkeyPatch, at_hand: int
+) -> None:
+    monkeypatch.setattr(spool, "_AT_HAND", at_hand)
     found = [assessment("b"), gone("c"), assessment("a"), assessment(NAME)]
     kept = Spool()
     for each in found:
@@ -23,7 +27,8 @@ def test_hosts_come_out_in_the_order_of_the_inventory_as_often_as_they_are_read(
     assert [first.host for first, _ in zip(kept, kept, strict=True)] == ["a", "b", "c", NAME]
 
 
-def test_hosts_share_their_controls() -> None:
+def test_hosts_share_their_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "_AT_HAND", 0)
     kept = Spool()
     kept.add(assessment("a"))
     kept.add(assessment("b"))
@@ -36,6 +41,7 @@ def test_hosts_share_their_controls() -> None:
 def test_a_fleet_goes_to_the_disk_and_a_full_one_is_an_error_that_names_the_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(spool, "_AT_HAND", 1)
     monkeypatch.setattr(spool, "_IN_MEMORY", 1000)
     kept = Spool()
     kept.add(assessment("a"))

@@ -51,11 +51,17 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[str, A
     def install(script: Script) -> list[dict[str, Any]]:
         calls: list[dict[str, Any]] = []
 
-        def run(**options: Any) -> SimpleNamespace:
-            calls.append(options)
-            return SimpleNamespace(rc=script(options["event_handler"], options["cancel_callback"]))
+        def init_runner(**options: Any) -> SimpleNamespace:
+            runner = SimpleNamespace(config=SimpleNamespace(command=["ansible-playbook", "p.yml"]), rc=None)
 
-        monkeypatch.setattr("ansible_runner.run", run)
+            def run() -> None:
+                calls.append({**options, "command": runner.config.command})
+                runner.rc = script(options["event_handler"], options["cancel_callback"])
+
+            runner.run = run
+            return runner
+
+        monkeypatch.setattr("ansible_runner.interface.init_runner", init_runner)
         return calls
 
     return install

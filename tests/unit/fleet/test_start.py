@@ -78,9 +78,9 @@ def test_an_impossible_inventory_is_refused_before_anything_starts() -> None:
 
 
 def test_ansible_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InternalError, match="ansible-playbook is missing"):
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "ansible", raising=False)
+    with pytest.raises(InternalError, match="ansible-core is missing"):
         Fleet(inventory="db01,").run("audit", variables={})
 
 

@@ -1,0 +1,100 @@
+"""``ansible-playbook`` as ansible-runner gets to start it: the same Ansible, sooner there and sooner gone.
+
+It is run as a script, by its path, so that Ansible's process loads nothing else of hardener.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+Parse = Callable[[Any, Any], Mapping[str, Any]]
+
+_LARGE = 64 * 1024  # bytes
+
+
+def main() -> None:
+    """Be ``ansible-playbook``, with the arguments of this process."""
+    gc.disable()  # half a thousand modules, and all of them stay: there is no garbage to look for
+    from ansible.cli.playbook import main as ansible_playbook  # noqa: PLC0415
+
+    with suppress(ImportError, AttributeError):  # an Ansible that has changed is as slow as any
+        from ansible.utils.collection_loader import _collection_finder as finder  # noqa: PLC0415
+
+        # What became of its plugins is 370 kB of YAML. Ansible lets this be replaced, by a cache for example.
+        finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, _cache())
+    gc.freeze()  # nor is there later, here or in a worker, which would have to copy what it looks at
+    gc.enable()
+    # The ssh connection looks beside it for what answers ssh's question for a password.
+    sys.argv[0] = shutil.which("ansible-playbook") or "ansible-playbook"
+    try:
+        ansible_playbook()
+    finally:
+        gc.freeze()  # a process that ends needs no cycles looked for
+
+
+def remembered(parse: Parse, cache: Path) -> Parse:
+    """A parser of YAML that parses the last large text once, and then remembers what it is.
+
+    Args:
+        parse: the parser; gets a text and what it is called.
+        cache: the file in which it is remembered. One that somebody else could write into is not believed.
+    """
+
+    def parsed(text: Any, name: Any) -> Mapping[str, Any]:
+        if not isinstance(text, bytes) or len(text) < _LARGE:
+            return parse(text, name)
+        digest = sha256(text).hexdigest()
+        with suppress(OSError, ValueError, TypeError, LookupError):
+            known = json.loads(_own(cache))
+            if known["of"] == digest:
+                return dict(known["is"])
+        found = parse(text, name)
+        with suppress(OSError, ValueError, TypeError):
+            _write(cache, json.dumps({"of": digest, "is": found}))
+        return found
+
+    return parsed
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(base), "hardener", "ansible-plugins.json")  # noqa: PTH111 - pathlib's raises
+
+
+def _own(path: Path) -> str:
+    """Text of a file of this user.
+
+    Raises:
+        OSError: there is none, or it is not theirs alone.
+    """
+    with path.open(encoding="ascii") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise PermissionError
+        return file.read()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+if __name__ == "__main__":
+    main()

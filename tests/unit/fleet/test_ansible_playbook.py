@@ -1,0 +1,141 @@
+"""The very script that ansible-runner starts, and what it remembers for the next run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener.fleet import ansible_playbook as module
+from hardener.fleet.ansible_playbook import remembered
+
+SCRIPT = Path(module.__file__)
+TEXT = b"plugin_routing: {modules: {old: {redirect: new}}}\n" + b"#" * 100_000
+PARSED = {"plugin_routing": {"modules": {"old": {"redirect": "new"}}}}
+
+
+class Parser:
+    """Parses YAML, and counts how often."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, text: bytes, _name: object) -> Mapping[str, Any]:
+        self.calls += 1
+        found: Mapping[str, Any] = yaml.load(text, Loader=yaml.BaseLoader)
+        return found
+
+
+@pytest.fixture
+def parser() -> Parser:
+    return Parser()
+
+
+def script(home: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    present = {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": str(home), "ANSIBLE_NOCOLOR": "1"}
+    command = [sys.executable, "-P", str(SCRIPT), *arguments]
+    return subprocess.run(command, cwd=cwd, env=present, check=False, capture_output=True, text=True)
+
+
+def test_it_is_ansible_playbook(tmp_path: Path) -> None:
+    shown = script(tmp_path, "--version", cwd=tmp_path)
+    assert shown.stdout.startswith("ansible-playbook [core 2.")
+    executable = Path(sys.executable).with_name("ansible-playbook")
+    assert f"executable location = {executable}\n" in shown.stdout
+    wrong = script(tmp_path, "--no-such-option", cwd=tmp_path)
+    assert (wrong.returncode, "usage: ansible-playbook [-h]" in wrong.stderr) == (2, True)
+
+
+def test_nothing_is_imported_from_where_the_user_is(tmp_path: Path) -> None:
+    for name in ("ansible", "yaml", "json", "events"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current folder')")
+    assert script(tmp_path, "--version", cwd=tmp_path).returncode == 0
+
+
+def test_ansible_parses_the_table_of_its_plugins_once(tmp_path: Path) -> None:
+    play = tmp_path / "play.yml"
+    play.write_text(
+        "[{hosts: localhost, gather_facts: false, tasks: [{ansible.builtin.assert: {that: 1 == 1}}]}]"
+    )
+    cache = tmp_path / ".cache" / "hardener" / "ansible-plugins.json"
+    first = script(tmp_path, str(play), cwd=tmp_path)
+    assert (first.returncode, cache.stat().st_mode & 0o777) == (0, 0o600)
+    known = json.loads(cache.read_text())
+    assert known["is"]["plugin_routing"]["modules"]
+    # What it remembers is what it goes by: here, that this action is gone.
+    known["is"]["plugin_routing"]["action"]["assert"] = {"tombstone": {"warning_text": "remembered"}}
+    cache.write_text(json.dumps(known))
+    second = script(tmp_path, str(play), cwd=tmp_path)
+    assert "remembered" in second.stdout + second.stderr
+
+
+def test_a_large_text_is_parsed_once(parser: Parser, tmp_path: Path) -> None:
+    cache = tmp_path / "new" / "cache.json"
+    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert parser.calls == 1
+    assert remembered(parser, cache)(TEXT.replace(b"new", b"newer"), "x") != PARSED
+    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert parser.calls == 3
+    assert [path.name for path in cache.parent.iterdir()] == ["cache.json"]
+
+
+def test_a_small_text_is_not_worth_it(parser: Parser, tmp_path: Path) -> None:
+    assert remembered(parser, tmp_path / "cache.json")(b"a: b", "x") == {"a": "b"}
+    assert not list(tmp_path.iterdir())
+
+
+def _spoil(cache: Path) -> None:
+    cache.write_text(cache.read_text()[:-9])
+
+
+def _empty(cache: Path) -> None:
+    cache.write_text("{}")
+
+
+def _no_table(cache: Path) -> None:
+    cache.write_text(json.dumps(json.loads(cache.read_text()) | {"is": 5}))
+
+
+def _no_text(cache: Path) -> None:
+    cache.write_bytes(b"\xff\xfe")
+
+
+def _of_another(cache: Path) -> None:
+    os.chown(cache, 12345, -1)
+
+
+def _for_everyone(cache: Path) -> None:
+    cache.chmod(0o666)
+
+
+def _folder(cache: Path) -> None:
+    cache.unlink()
+    cache.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_spoil, _empty, _no_table, _no_text, _of_another, _for_everyone, _folder])
+def test_what_cannot_be_believed_is_parsed_again(
+    parser: Parser, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    if spoil is _of_another and os.geteuid() != 0:
+        pytest.skip("giving a file away needs root")
+    cache = tmp_path / "cache.json"
+    remembered(parser, cache)(TEXT, "x")
+    spoil(cache)
+    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert parser.calls == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["cache.json"]
+
+
+def test_where_nothing_can_be_written_it_is_parsed(parser: Parser, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert remembered(parser, tmp_path / "file" / "cache.json")(TEXT, "x") == PARSED
