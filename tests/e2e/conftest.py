@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,8 +32,8 @@ _SHARED = frozenset({"busy", "guest", "host", "prepared"})  # fixtures that are 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all that is here, for those who have no time for virtual machines, and share it out.
 
-    Tests of one guest stay together. Those with guests of their own take longest: they come first, so that no
-    worker waits for the other in the end.
+    Tests of one guest stay together. Those with guests of their own take longest: they come first, and then the
+    guests with most tests, so that no worker waits for the other in the end.
     """
     here = Path(__file__).parent
     ours = [item for item in items if item.path.is_relative_to(here)]
@@ -41,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not _has_its_own_guests(item):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
     if len(ours) == len(items):
-        items.sort(key=lambda item: not _has_its_own_guests(item))
+        sizes = Counter(item.path for item in ours)
+        items.sort(key=lambda item: (not _has_its_own_guests(item), -sizes[item.path]))
 
 
 def _has_its_own_guests(item: pytest.Item) -> bool:
