@@ -31,7 +31,7 @@ def main() -> None:
         from ansible.utils.collection_loader import _collection_finder as finder  # noqa: PLC0415
 
         # What became of its plugins is 370 kB of YAML. Ansible lets this be replaced, by a cache for example.
-        finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, _cache())
+        finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, cache())
     gc.freeze()  # nor is there later, here or in a worker, which would have to copy what it looks at
     gc.enable()
     # The ssh connection looks beside it for what answers ssh's question for a password.
@@ -42,12 +42,12 @@ def main() -> None:
         gc.freeze()  # a process that ends needs no cycles looked for
 
 
-def remembered(parse: Parse, cache: Path) -> Parse:
+def remembered(parse: Parse, file: Path) -> Parse:
     """A parser of YAML that parses the last large text once, and then remembers what it is.
 
     Args:
         parse: the parser; gets a text and what it is called.
-        cache: the file in which it is remembered. One that somebody else could write into is not believed.
+        file: where it is remembered. What somebody else could have written is not believed.
     """
 
     def parsed(text: Any, name: Any) -> Mapping[str, Any]:
@@ -55,20 +55,23 @@ def remembered(parse: Parse, cache: Path) -> Parse:
             return parse(text, name)
         digest = sha256(text).hexdigest()
         with suppress(OSError, ValueError, TypeError, LookupError):
-            known = json.loads(_own(cache))
+            known = json.loads(_own(file))
             if known["of"] == digest:
                 return dict(known["is"])
         found = parse(text, name)
         with suppress(OSError, ValueError, TypeError):
-            _write(cache, json.dumps({"of": digest, "is": found}))
+            _write(file, json.dumps({"of": digest, "is": found}))
         return found
 
     return parsed
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base), "hardener", "ansible-plugins.json")  # noqa: PTH111 - pathlib's raises
+def cache() -> Path:
+    """Where it is remembered; no path that can be written to where the user has no home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not Path(base).is_absolute():  # then it does not count, says its specification
+        base = os.path.expanduser("~/.cache")  # noqa: PTH111 - pathlib's raises
+    return Path(base if Path(base).is_absolute() else os.devnull, "hardener", "ansible-plugins.json")
 
 
 def _own(path: Path) -> str:
@@ -85,7 +88,14 @@ def _own(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file of this user, whole or not at all, in a folder that is theirs.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_uid != os.geteuid():  # sudo can leave a user's home to root
+        raise PermissionError
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

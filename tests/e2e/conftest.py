@@ -32,8 +32,8 @@ _SHARED = frozenset({"busy", "guest", "host", "prepared"})  # fixtures that are 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all that is here, for those who have no time for virtual machines, and share it out.
 
-    Tests of one guest stay together. Those with guests of their own take longest: they come first, and then the
-    guests with most tests, so that no worker waits for the other in the end.
+    Tests of one guest stay together. Those with guests of their own take longest: they come first, and then
+    the guests with most tests, so that no worker waits for the other in the end.
     """
     here = Path(__file__).parent
     ours = [item for item in items if item.path.is_relative_to(here)]

@@ -136,6 +136,30 @@ def test_what_cannot_be_believed_is_parsed_again(
     assert [path.name for path in tmp_path.iterdir()] == ["cache.json"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
+def test_nothing_is_left_in_a_folder_of_somebody_else(parser: Parser, tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, -1)
+    assert remembered(parser, tmp_path / "cache.json")(TEXT, "x") == PARSED
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("present", "where"),
+    [
+        ({"HOME": "/home/me"}, "/home/me/.cache/hardener/ansible-plugins.json"),
+        ({"HOME": "/home/me", "XDG_CACHE_HOME": "/x"}, "/x/hardener/ansible-plugins.json"),
+        ({"HOME": "/home/me", "XDG_CACHE_HOME": "x"}, "/home/me/.cache/hardener/ansible-plugins.json"),
+        ({"HOME": "nowhere"}, "/dev/null/hardener/ansible-plugins.json"),
+    ],
+)
+def test_where_it_is_remembered(monkeypatch: pytest.MonkeyPatch, present: dict[str, str], where: str) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in present.items():
+        monkeypatch.setenv(name, value)
+    assert module.cache() == Path(where)
+
+
 def test_where_nothing_can_be_written_it_is_parsed(parser: Parser, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert remembered(parser, tmp_path / "file" / "cache.json")(TEXT, "x") == PARSED
