@@ -250,6 +250,7 @@ def descendants(pid: int) -> Iterator[int]:
             yield from descendants(int(child))
 
 
+@pytest.mark.long
 def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
     boot: Boot, run: Runs, tmp_path: Path
 ) -> None:

@@ -234,6 +234,7 @@ def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any
     assert run(guest)["outcome"] == "unchanged"
 
 
+@pytest.mark.long
 def test_where_the_packet_filter_is_somebody_elses_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, f"{SERVICES}\nsystemctl enable nftables")

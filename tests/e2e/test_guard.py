@@ -196,7 +196,13 @@ JOURNAL = "test -e /var/lib/hardener/journal.json"
 UNCONFIRMED = "grep -q '\"unconfirmed\"' /var/lib/hardener/journal.json"
 
 
-@pytest.mark.parametrize("rules", LOCKED_OUT.values(), ids=LOCKED_OUT)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param(rules, id=who, marks=() if "thrown out" in who else pytest.mark.long)
+        for who, rules in LOCKED_OUT.items()
+    ],
+)
 def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(
     host: lab.Guest, tmp_path: Path, rules: list[str]
 ) -> None:

@@ -151,6 +151,7 @@ def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> No
     assert host.held() == before
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None:
     before = host.held()
     process = host.start(allow="containers-recreate", **MOVE)
