@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from hardener.errors import HardenerError, InternalError
+from hardener.fleet import ansible_playbook
 from hardener.fleet import run as module
 from hardener.fleet.events import Hosts, Idle, Outcome, State, TaskResult
 from hardener.fleet.run import Run
@@ -173,6 +175,13 @@ def test_nothing_stays_and_nothing_is_written(play: Callable[[Script], Any], tmp
     assert calls[0]["suppress_env_files"], "the passwords would be written to a file"
     assert calls[0]["settings"]["suppress_output_file"]
     assert calls[0]["event_handler"](printed("x")) is False, "the event would be written to a file"
+
+
+def test_our_python_runs_ansible_by_our_script(play: Callable[[Script], Any]) -> None:
+    calls = play(events(hosts("a"), stats("a")))
+    with a_run() as run:
+        list(run)
+    assert calls[0]["command"] == [sys.executable, "-P", ansible_playbook.__file__, "p.yml"]
 
 
 def test_artifacts_are_kept_on_request_without_the_environment(
