@@ -146,10 +146,11 @@ def test_a_bad_seccomp_profile_is_refused_and_nothing_is_touched(busy: lab.Guest
 def test_a_frozen_profile_goes_and_containers_without_a_filter_are_named(
     busy: lab.Guest, tmp_path: Path
 ) -> None:
+    converge(busy, tmp_path, converge_allow="connectivity", docker_daemon_tls=False)
     shell(busy, UNCONFINE)
     assert "profile=unconfined" in shell(busy, "docker info --format '{{.SecurityOptions}}'")
     containers = running(shell(busy, ENGINE))
-    done = converge(busy, tmp_path, roles=("docker_daemon", "seccomp"), **CENTRAL)
+    done = converge(busy, tmp_path, roles=("docker_daemon", "seccomp"), docker_daemon_tls=False)
     assert done["outcome"] == "changed", done
     assert any("bare run without a seccomp filter" in note for note in done["notes"])
     assert "profile=builtin" in shell(busy, "docker info --format '{{.SecurityOptions}}'")
@@ -158,6 +159,6 @@ def test_a_frozen_profile_goes_and_containers_without_a_filter_are_named(
     shell(busy, "docker run --detach --name bare busybox:test sleep 1000000")
     pid = shell(busy, "docker inspect --format '{{.State.Pid}}' bare").strip()
     assert shell(busy, f"grep ^Seccomp: /proc/{pid}/status").split() == ["Seccomp:", "2"]
-    again = converge(busy, tmp_path, roles=("docker_daemon", "seccomp"), **CENTRAL)
+    again = converge(busy, tmp_path, roles=("docker_daemon", "seccomp"), docker_daemon_tls=False)
     assert again["outcome"] == "unchanged"
     assert not any("seccomp filter" in note for note in again["notes"])
