@@ -18,6 +18,7 @@ from hardener.fleet.ansible_playbook import remembered
 
 SCRIPT = Path(module.__file__)
 TEXT = b"plugin_routing: {modules: {old: {redirect: new}}}\n" + b"#" * 100_000
+TABLE = ("ansible.builtin", "runtime.yml")
 PARSED = {"plugin_routing": {"modules": {"old": {"redirect": "new"}}}}
 
 
@@ -77,15 +78,24 @@ def test_ansible_parses_the_table_of_its_plugins_once(tmp_path: Path) -> None:
     assert "remembered" in second.stdout + second.stderr
 
 
-def test_a_large_text_is_parsed_once(parser: Parser, tmp_path: Path) -> None:
+def test_ansibles_own_table_is_parsed_once(parser: Parser, tmp_path: Path) -> None:
     cache = tmp_path / "new" / "cache.json"
-    assert remembered(parser, cache)(TEXT, "x") == PARSED
-    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert remembered(parser, cache)(TEXT, TABLE) == PARSED
+    assert remembered(parser, cache)(TEXT, TABLE) == PARSED
     assert parser.calls == 1
-    assert remembered(parser, cache)(TEXT.replace(b"new", b"newer"), "x") != PARSED
-    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert remembered(parser, cache)(TEXT.replace(b"new", b"newer"), TABLE) != PARSED
+    assert remembered(parser, cache)(TEXT, TABLE) == PARSED
     assert parser.calls == 3
     assert [path.name for path in cache.parent.iterdir()] == ["cache.json"]
+
+
+def test_another_collection_does_not_take_its_place(parser: Parser, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.json"
+    others = ("community.general", "runtime.yml")
+    for _ in range(2):
+        remembered(parser, cache)(TEXT, TABLE)
+        assert remembered(parser, cache)(TEXT.replace(b"new", b"newer"), others) != PARSED
+    assert parser.calls == 3
 
 
 def test_a_small_text_is_not_worth_it(parser: Parser, tmp_path: Path) -> None:
@@ -129,9 +139,9 @@ def test_what_cannot_be_believed_is_parsed_again(
     if spoil is _of_another and os.geteuid() != 0:
         pytest.skip("giving a file away needs root")
     cache = tmp_path / "cache.json"
-    remembered(parser, cache)(TEXT, "x")
+    remembered(parser, cache)(TEXT, TABLE)
     spoil(cache)
-    assert remembered(parser, cache)(TEXT, "x") == PARSED
+    assert remembered(parser, cache)(TEXT, TABLE) == PARSED
     assert parser.calls == 2
     assert [path.name for path in tmp_path.iterdir()] == ["cache.json"]
 
@@ -139,7 +149,7 @@ def test_what_cannot_be_believed_is_parsed_again(
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder away needs root")
 def test_nothing_is_left_in_a_folder_of_somebody_else(parser: Parser, tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
-    assert remembered(parser, tmp_path / "cache.json")(TEXT, "x") == PARSED
+    assert remembered(parser, tmp_path / "cache.json")(TEXT, TABLE) == PARSED
     assert not list(tmp_path.iterdir())
 
 
@@ -162,4 +172,4 @@ def test_where_it_is_remembered(monkeypatch: pytest.MonkeyPatch, present: dict[s
 
 def test_where_nothing_can_be_written_it_is_parsed(parser: Parser, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert remembered(parser, tmp_path / "file" / "cache.json")(TEXT, "x") == PARSED
+    assert remembered(parser, tmp_path / "file" / "cache.json")(TEXT, TABLE) == PARSED
