@@ -15,10 +15,10 @@ from tests.e2e.conftest import Boot
 from tests.e2e.reboot import reboot
 
 DOCKER = {"12": "20.10.", "13": "26.1.", "testing": "28."}
-_TESTING = pytest.param("testing", marks=pytest.mark.long)  # its image is built for nothing else
+RELEASES = ["12", "13", pytest.param("testing", marks=pytest.mark.long)]  # its image has no other use
 
 
-@pytest.mark.parametrize("guest", ["12", "13", _TESTING], indirect=True)
+@pytest.mark.parametrize("guest", RELEASES, indirect=True)
 def test_a_guest_is_a_docker_host_with_what_protections_need(guest: lab.Guest) -> None:
     assert guest.ssh("docker", "version", "--format", "{{.Server.Version}}").stdout.startswith(
         DOCKER[guest.release]
@@ -49,7 +49,7 @@ def test_a_bare_guest_has_the_disk_for_docker_and_no_docker(boot: Boot) -> None:
     assert guest.ssh("ls", "-A", "/var/lib/docker").stdout == "lost+found\n"
 
 
-@pytest.mark.parametrize("guest", ["12", "13", _TESTING], indirect=True)
+@pytest.mark.parametrize("guest", RELEASES, indirect=True)
 def test_a_guest_runs_containers_and_can_get_packages(guest: lab.Guest) -> None:
     image = (
         'cd "$(mktemp -d)" && mkdir bin && cp /bin/busybox bin/ && tar -c bin | docker import - busybox:test'
