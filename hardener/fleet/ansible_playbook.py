@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -23,7 +24,8 @@ _TABLE = ("ansible.builtin", "runtime.yml")  # what Ansible calls the one that e
 
 
 def main() -> None:
-    """Be ``ansible-playbook``, with the arguments of this process."""
+    """Be ``ansible-playbook``, with the arguments of this process; before them, a file for its number."""
+    Path(sys.argv.pop(1)).write_text(str(os.getpid()), encoding="ascii")  # from now on it can be ended
     gc.disable()  # half a thousand modules, and all of them stay: there is no garbage to look for
     from ansible.cli.playbook import main as ansible_playbook  # noqa: PLC0415
 
@@ -54,9 +56,9 @@ def remembered(parse: Parse, file: Path) -> Parse:
         if name != _TABLE or not isinstance(text, bytes):
             return parse(text, name)
         digest = sha256(text).hexdigest()
-        with suppress(OSError, ValueError, TypeError, LookupError):
+        with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
             known = json.loads(_own(file))
-            if known["of"] == digest:
+            if known["of"] == digest and known["is"]:
                 return dict(known["is"])
         found = parse(text, name)
         with suppress(OSError, ValueError, TypeError):
@@ -80,9 +82,9 @@ def _own(path: Path) -> str:
     Raises:
         OSError: there is none, or it is not theirs alone.
     """
-    with path.open(encoding="ascii") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="ascii") as file:
         status = os.fstat(file.fileno())
-        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise PermissionError
         return file.read()
 
@@ -93,9 +95,10 @@ def _write(path: Path, text: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.parent.stat().st_uid != os.geteuid():  # sudo can leave a user's home to root
+    present = next(folder for folder in path.parents if os.path.lexists(folder))
+    if present.lstat().st_uid != os.geteuid():  # sudo can leave a user's home to root
         raise PermissionError
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

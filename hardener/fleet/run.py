@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -32,9 +33,9 @@ _IDLE_S = 1.0
 _POLL_S = 0.2  # how often ansible-runner asks whether it should stop
 _HEAD_START_S = 0.1  # Ansible takes longest: until it runs, another thread of Python would only be in the way
 _GRACE_S = 5.0
+_LOOK_S = 0.01  # how often one looks whether Ansible has begun
 _PRINTED_LINES = 1000
-# -P: a script's own folder is no place to import from.
-_PLAYBOOK = (sys.executable, "-P", str(Path(__file__).with_name("ansible_playbook.py")))
+_PID_FILE = "ansible.pid"
 
 _Options = Callable[[Path], dict[str, Any]]
 
@@ -62,11 +63,11 @@ class Run:
         self._artifacts = artifacts
         self._echo = echo
         self._queue: queue.SimpleQueue[dict[str, Any] | _End] = queue.SimpleQueue()
+        self._unwanted = threading.Event()
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
         self._begun = threading.Event()
         self._folder: Path | None = None
-        self._pid = 0
         self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
         self._hosts: dict[str, None] = {}
         self._reasons: dict[str, str] = {}
@@ -133,6 +134,11 @@ class Run:
         return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
 
     def _failure(self) -> HardenerError:
+        if self._end and isinstance(self._end.error, UnicodeEncodeError):
+            return HardenerError(
+                f"Ansible takes no name that is not UTF-8: {line(self._end.error.object)}",
+                hint="rename it, or work elsewhere",
+            )
         if self._end and self._end.error:
             return InternalError(f"ansible-runner failed: {line(repr(self._end.error))}")
         if self._stats is not None:
@@ -140,7 +146,6 @@ class Run:
         return failure(self._printed, code=self._end.code if self._end else 0)
 
     def _take(self, raw: dict[str, Any]) -> Event | None:
-        self._pid = raw.get("pid", self._pid)
         if raw.get("event") == "playbook_on_stats":
             self._stats = raw["event_data"]
         event = translate(raw)
@@ -166,13 +171,13 @@ class Run:
                 ident=ident,
                 quiet=True,
                 suppress_env_files=True,
-                settings={"pexpect_timeout": _POLL_S, "suppress_output_file": self._artifacts is None},
                 event_handler=self._on_event,
                 status_handler=self._on_status,
                 cancel_callback=self._cancelled.is_set,
             )
-            runner.config.command[:1] = _PLAYBOOK
-            runner.run()
+            self._adapt(runner.config)
+            if not self._unwanted.is_set():
+                runner.run()
         except Exception as error:  # whatever it is, the thread that waits must know
             self._queue.put(_End(error=error))
         else:
@@ -181,6 +186,16 @@ class Run:
             self._begun.set()
             if self._artifacts:  # ansible-runner writes the whole environment there, with whatever secrets
                 (self._artifacts / ident / "command").unlink(missing_ok=True)
+
+    def _adapt(self, config: Any) -> None:
+        """Set what ansible-runner has no option for, or forgets where its own files are suppressed."""
+        config.pexpect_timeout = _POLL_S
+        config.suppress_output_file = self._artifacts is None
+        # -P: a script's own folder is no place to import from.
+        script = Path(__file__).with_name("ansible_playbook.py")
+        config.command[:1] = (sys.executable, "-P", str(script), str(self._pid_file))
+        # ansible-runner gives up where the environment is no UTF-8.
+        config.env = {name: value for name, value in config.env.items() if _is_text(name + value)}
 
     def _on_status(self, status: Mapping[str, Any], **_: Any) -> None:
         if status["status"] == "running":
@@ -228,19 +243,43 @@ class Run:
         assert self._thread is not None
         ended = False
         try:
-            if interrupt and self._pid and self._thread.is_alive():
+            if interrupt:
+                self._unwanted.set()
                 # Ansible passes it on to its workers, which have sessions of their own; a kill would not.
                 with suppress(ProcessLookupError):
-                    os.kill(self._pid, signal.SIGINT)
-            elif not (interrupt or self._artifacts or self._echo):
+                    if pid := self._pid(within=_GRACE_S):
+                        os.kill(pid, signal.SIGINT)
+            elif not (self._artifacts or self._echo) and (pid := self._pid(within=0)):
                 # ansible-runner sleeps a tenth of a second before it writes what nobody reads here.
-                ended = _ends(self._pid, within=_GRACE_S)
-            if not ended and (self._pid or not interrupt):
+                ended = _ends(pid, within=_GRACE_S)
+            if not ended:
                 self._thread.join(_GRACE_S)
         finally:  # whatever is left, and however often Ctrl-C is pressed
             self._cancelled.set()
             if not ended:
                 self._thread.join()
+
+    @property
+    def _pid_file(self) -> Path:
+        assert self._folder is not None
+        return self._folder / _PID_FILE
+
+    def _pid(self, *, within: float) -> int:
+        """Ansible's process, which says its number first of all; 0 where there is none, or none any more."""
+        assert self._thread is not None
+        deadline = time.monotonic() + within
+        while self._thread.is_alive():
+            with suppress(OSError, ValueError):
+                return int(self._pid_file.read_text(encoding="ascii"))
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_LOOK_S)
+        return 0
+
+
+def _is_text(value: str) -> bool:
+    """Whether it is UTF-8; Python has halves of surrogate pairs for bytes that are not."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _holds_variables(raw: Mapping[str, Any]) -> bool:

@@ -96,7 +96,7 @@ class Fleet:
         """Options of ansible-runner for a run with its files in ``folder``."""
         options, passwords = self._passwords()
         extra = folder / "variables.json"  # as an argument they could be too long
-        extra.write_text(json.dumps(dict(variables)), encoding="utf-8")
+        extra.write_text(json.dumps(_literal(variables)), encoding="utf-8")
         flags = [*options, *(["--check"] if check else []), *(["--diff"] if diff else [])]
         return {
             "playbook": str(content_dir() / "playbooks" / f"{playbook}.yml"),
@@ -128,6 +128,17 @@ class Fleet:
         if self._credentials.vault_password_file is not None:
             flags += ["--vault-password-file", str(self._credentials.vault_password_file)]
         return flags, answers
+
+
+def _literal(value: Any) -> Any:
+    """The same data as Ansible takes it without looking for templates: a folder may be called ``{{ x }}``."""
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value}
+    if isinstance(value, Mapping):
+        return {key: _literal(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(each) for each in value]
+    return value
 
 
 def _working_folder() -> Path:

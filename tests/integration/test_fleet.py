@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from hardener.content import content_dir
 from tests.integration.sshd import Sshd, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -377,6 +378,53 @@ def test_an_interrupt_leaves_nothing(
     assert not processes(marker)
     assert not (tmp_path / "j.xml").exists()
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("after", [0.3, 0.6, 0.9, 1.2])
+def test_an_interrupt_while_ansible_starts_reaches_no_host(
+    environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path, after: float
+) -> None:
+    """What was interrupted must not begin a second later, and nobody waits for it."""
+    marker = f"{secrets.randbelow(10**9) + 10**6}"
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec sleep {marker}\n")
+    python.chmod(0o755)
+    hosts = inventory({"slow": {**LOCAL, "ansible_python_interpreter": str(python)}})
+    command = [*HARDENER, "audit", "-i", hosts, "--home", str(tmp_path / "home")]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert time.monotonic() - began < 4
+    time.sleep(1)
+    assert not processes(f"sleep\0{marker}")
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_selection_of_nothing_reaches_no_host(
+    hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\ntouch {tmp_path}/reached\n")
+    python.chmod(0o755)
+    hosts = inventory({"host": {**LOCAL, "ansible_python_interpreter": str(python)}})
+    result = hardener("audit", "-i", hosts, "--only", "no-such-control")
+    assert (result.returncode, result.stdout) == (2, "")
+    time.sleep(1)
+    assert not (tmp_path / "reached").exists()
+
+
+def test_a_path_is_no_template_and_no_variable(hardener: Hardener, tmp_path: Path) -> None:
+    for name in ("{{ lookup('pipe', 'touch pwned') }}", "$HOME", "~root"):
+        folder = tmp_path / name.replace("/", "")
+        audited(hardener, "localhost,", tmp_path, "--snapshots", str(folder))
+        assert (folder / "localhost.json").exists()
+    assert not list(tmp_path.rglob("pwned"))
+    assert not (content_dir() / "playbooks" / "pwned").exists()
 
 
 def test_a_password_is_in_no_command_line_environment_or_file(

@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(
             argument_spec={
-                "dest": {"type": "path", "default": ""},
+                "dest": {"type": "str", "default": ""},  # a path would have what looks like $HOME replaced
                 "facts": {"type": "list", "elements": "str", "default": []},
                 "policy": {"type": "dict", "default": {}},
                 "socket": {"type": "str", "default": ""},
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
         snapshot["inventory_groups"] = sorted(map(str, known.get("group_names", ())))
         result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
         if args["dest"]:
-            result["snapshot"] = str(_store(snapshot, Path(args["dest"]), host))
+            result["snapshot"] = str(_store(snapshot, Path(args["dest"]).expanduser(), host))
         if args["facts"]:
             sources = snapshot["sources"]
             unknown = sorted(set(args["facts"]) - set(sources))

@@ -42,7 +42,7 @@ def parser() -> Parser:
 def script(home: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     present = {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": str(home), "ANSIBLE_NOCOLOR": "1"}
-    command = [sys.executable, "-P", str(SCRIPT), *arguments]
+    command = [sys.executable, "-P", str(SCRIPT), str(home / "pid"), *arguments]
     return subprocess.run(command, cwd=cwd, env=present, check=False, capture_output=True, text=True)
 
 
@@ -53,6 +53,13 @@ def test_it_is_ansible_playbook(tmp_path: Path) -> None:
     assert f"executable location = {executable}\n" in shown.stdout
     wrong = script(tmp_path, "--no-such-option", cwd=tmp_path)
     assert (wrong.returncode, "usage: ansible-playbook [-h]" in wrong.stderr) == (2, True)
+
+
+def test_it_says_its_number_before_it_does_anything(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", str(SCRIPT), "pid", "--no-such-option"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        process.wait()
+    assert (tmp_path / "pid").read_text() == str(process.pid)
 
 
 def test_nothing_is_imported_from_where_the_user_is(tmp_path: Path) -> None:
@@ -132,7 +139,26 @@ def _folder(cache: Path) -> None:
     cache.mkdir()
 
 
-@pytest.mark.parametrize("spoil", [_spoil, _empty, _no_table, _no_text, _of_another, _for_everyone, _folder])
+def _pipe(cache: Path) -> None:
+    cache.unlink()
+    os.mkfifo(cache)
+
+
+def _deep(cache: Path) -> None:
+    cache.write_text("[" * 200_000)
+
+
+def _nothing(cache: Path) -> None:
+    cache.write_text(json.dumps(json.loads(cache.read_text()) | {"is": []}))
+
+
+SPOILED = [
+    *(_spoil, _empty, _no_table, _no_text, _of_another, _for_everyone, _folder),
+    *(_pipe, _deep, _nothing),
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
 def test_what_cannot_be_believed_is_parsed_again(
     parser: Parser, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -150,7 +176,17 @@ def test_what_cannot_be_believed_is_parsed_again(
 def test_nothing_is_left_in_a_folder_of_somebody_else(parser: Parser, tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, -1)
     assert remembered(parser, tmp_path / "cache.json")(TEXT, TABLE) == PARSED
+    assert remembered(parser, tmp_path / ".cache" / "hardener" / "cache.json")(TEXT, TABLE) == PARSED
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a link away needs root")
+def test_a_link_of_somebody_else_is_not_followed(parser: Parser, tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "theirs").symlink_to("ours")
+    os.chown(tmp_path / "theirs", 12345, -1, follow_symlinks=False)
+    assert remembered(parser, tmp_path / "theirs" / "cache.json")(TEXT, TABLE) == PARSED
+    assert not list((tmp_path / "ours").iterdir())
 
 
 @pytest.mark.parametrize(

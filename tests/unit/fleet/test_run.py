@@ -30,16 +30,16 @@ def hosts(*names: str) -> dict[str, Any]:
         "host": names[0],
         "res": {"ansible_play_hosts_all": names},
     }
-    return {"event": "runner_on_ok", "pid": 0, "event_data": data}
+    return {"event": "runner_on_ok", "event_data": data}
 
 
 def result(event: str, host: str, **res: Any) -> dict[str, Any]:
-    return {"event": event, "pid": 0, "event_data": {"resolved_action": "collect", "host": host, "res": res}}
+    return {"event": event, "event_data": {"resolved_action": "collect", "host": host, "res": res}}
 
 
 def stats(processed: str = "", **groups: Mapping[str, int]) -> dict[str, Any]:
     data = {"processed": dict.fromkeys(processed.split(), 1), **groups}
-    return {"event": "playbook_on_stats", "pid": 0, "event_data": data}
+    return {"event": "playbook_on_stats", "event_data": data}
 
 
 def printed(text: str) -> dict[str, Any]:
@@ -54,16 +54,21 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[str, A
         calls: list[dict[str, Any]] = []
 
         def init_runner(**options: Any) -> SimpleNamespace:
-            runner = SimpleNamespace(config=SimpleNamespace(command=["ansible-playbook", "p.yml"]), rc=None)
+            config = SimpleNamespace(
+                command=["ansible-playbook", "p.yml"],
+                env={"LANG": "C", "NOT_TEXT": "\udcff"},
+            )
+            runner = SimpleNamespace(config=config, rc=None)
 
             def run() -> None:
-                calls.append({**options, "command": runner.config.command})
+                calls.append({**options, **vars(config)})
                 runner.rc = script(options["event_handler"], options["cancel_callback"])
 
             runner.run = run
             return runner
 
         monkeypatch.setattr("ansible_runner.interface.init_runner", init_runner)
+        monkeypatch.setattr(module, "_GRACE_S", 1)
         return calls
 
     return install
@@ -87,6 +92,11 @@ def until_cancelled(*raw: dict[str, Any]) -> Script:
         return 254
 
     return script
+
+
+def says_its_number(call: Mapping[str, Any], pid: int) -> None:
+    """Do what our script does first."""
+    Path(call["private_data_dir"], "ansible.pid").write_text(str(pid))
 
 
 def a_run(**options: Any) -> Run:
@@ -173,7 +183,7 @@ def test_nothing_stays_and_nothing_is_written(play: Callable[[Script], Any], tmp
     assert not folder.exists()
     assert calls[0]["quiet"]
     assert calls[0]["suppress_env_files"], "the passwords would be written to a file"
-    assert calls[0]["settings"]["suppress_output_file"]
+    assert calls[0]["suppress_output_file"]
     assert calls[0]["event_handler"](printed("x")) is False, "the event would be written to a file"
 
 
@@ -181,7 +191,25 @@ def test_our_python_runs_ansible_by_our_script(play: Callable[[Script], Any]) ->
     calls = play(events(hosts("a"), stats("a")))
     with a_run() as run:
         list(run)
-    assert calls[0]["command"] == [sys.executable, "-P", ansible_playbook.__file__, "p.yml"]
+    number = str(Path(calls[0]["private_data_dir"], "ansible.pid"))
+    assert calls[0]["command"] == [sys.executable, "-P", ansible_playbook.__file__, number, "p.yml"]
+
+
+def test_what_is_no_text_stays_out_of_ansibles_environment(play: Callable[[Script], Any]) -> None:
+    calls = play(events(hosts("a"), stats("a")))
+    with a_run() as run:
+        list(run)
+    assert calls[0]["env"] == {"LANG": "C"}
+
+
+def test_a_name_that_is_no_text_is_told(play: Callable[[Script], Any]) -> None:
+    def script(_say: object, _cancelled: object) -> int:
+        "/srv/\udcff".encode()
+        return 0
+
+    play(script)
+    with pytest.raises(HardenerError, match=r"no name that is not UTF-8: /srv/\\udcff"), a_run() as run:
+        list(run)
 
 
 def test_artifacts_are_kept_on_request_without_the_environment(
@@ -205,7 +233,7 @@ def test_artifacts_are_kept_on_request_without_the_environment(
             list(run)
     kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert kept == ["audit-2/stdout", "audit/stdout"]
-    assert not calls[0]["settings"]["suppress_output_file"]
+    assert not calls[0]["suppress_output_file"]
 
 
 def test_what_ansible_prints_is_echoed_on_request(play: Callable[[Script], Any]) -> None:
@@ -226,20 +254,47 @@ def test_leaving_ends_ansible(play: Callable[[Script], Any]) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "ansible-audit"]
 
 
-def test_ansible_is_interrupted_before_it_is_killed(play: Callable[[Script], Any]) -> None:
+@pytest.mark.parametrize("late", [0, 0.3])
+def test_ansible_is_interrupted_before_it_is_killed(
+    play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
     """An interrupt is passed on to its workers; a kill would leave them, and what they change."""
     sleeper = subprocess.Popen(["sleep", "60"])  # quick to start: it may be interrupted at once
 
     def script(say: Callable[[dict[str, Any]], bool], cancelled: Callable[[], bool]) -> int:
-        say({**hosts("a"), "pid": sleeper.pid})
+        say(hosts("a"))
+        time.sleep(late)
+        says_its_number(calls[0], sleeper.pid)
         sleeper.wait()
         assert not cancelled()
         return 254
 
-    play(script)
+    calls = play(script)
+    monkeypatch.setattr(module, "_GRACE_S", 5)
     with a_run() as run:
         next(iter(run))
     assert sleeper.returncode == -signal.SIGINT
+
+
+def test_what_is_not_wanted_any_more_is_not_started(
+    play: Callable[[Script], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = play(events())
+    monkeypatch.setattr(module, "_HEAD_START_S", 0)
+    left = threading.Event()
+
+    def options(_folder: Path) -> dict[str, Any]:
+        left.wait()
+        return {}
+
+    def pid(_run: Run, *, within: float) -> int:
+        left.set()
+        return 0
+
+    monkeypatch.setattr(Run, "_pid", pid)
+    with pytest.raises(ZeroDivisionError), Run(options, label="audit"):
+        _ = 1 // 0
+    assert not calls
 
 
 @pytest.fixture
@@ -256,8 +311,9 @@ def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
     closed = threading.Event()
 
     def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
+        says_its_number(calls[0], ansible.pid)
         for each in (hosts("a"), stats("a")):
-            say({**each, "pid": ansible.pid})
+            say(each)
         time.sleep(0.2)
         closed.set()
         assert ansible.stdin
@@ -281,14 +337,15 @@ def test_artifacts_are_waited_for(
     play: Callable[[Script], Any], ansible: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
+        says_its_number(calls[0], ansible.pid)
         for each in (hosts("a"), stats("a")):
-            say({**each, "pid": ansible.pid})
+            say(each)
         ansible.communicate()
         time.sleep(0.2)
         (tmp_path / "last").touch()
         return 0
 
-    play(script)
+    calls = play(script)
     with a_run(artifacts=tmp_path) as run:
         list(run)
     assert (tmp_path / "last").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -42,6 +43,21 @@ def test_variables_go_by_a_file(tmp_path: Path) -> None:
     path = Path(given["extravars"])
     assert path.parent == tmp_path
     assert path.stat().st_size > 128 * 1024
+
+
+def test_variables_are_no_templates(tmp_path: Path) -> None:
+    """A folder may be called like one, and what is read from it would run here."""
+    name = "{{ lookup('pipe', 'id') }}"
+    variables = {"a": name, "b": [name, 1], "c": {name: name}, "d": None, "e": True}
+    given = options(Fleet(inventory="db01,"), tmp_path, variables=variables)
+    literal = {"__ansible_unsafe": name}
+    assert json.loads(Path(given["extravars"]).read_text()) == {
+        "a": literal,
+        "b": [literal, 1],
+        "c": {name: literal},
+        "d": None,
+        "e": True,
+    }
 
 
 def test_check_and_diff(tmp_path: Path) -> None:
