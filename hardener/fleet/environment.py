@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Mapping
 from configparser import Error, RawConfigParser
@@ -69,8 +70,15 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
     # Ours comes first even where another Ansible is in PATH, or none (pipx).
     path = os.pathsep.join((str(Path(sys.executable).parent), present.get("PATH", os.defpath)))
     settings |= {
+        # Who asks, asks through options of ours: any other question would wait for an answer for ever.
+        "ANSIBLE_ASK_PASS": "False",
+        "ANSIBLE_ASK_VAULT_PASS": "False",
+        "ANSIBLE_BECOME_ASK_PASS": "False",
+        "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
         "ANSIBLE_FORCE_COLOR": "False",
         "ANSIBLE_NOCOLOR": "True",
+        # Results are what we are here for; what is secret among them says so itself.
+        "ANSIBLE_NO_LOG": "False",
         "ANSIBLE_ROLES_PATH": str(content_dir() / "roles"),
         # ansible-runner's own callback builds on this one; others break it.
         "ANSIBLE_STDOUT_CALLBACK": "default",
@@ -101,7 +109,7 @@ def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
     named = present.get("ANSIBLE_CONFIG")
     places = [
         *([_expanded(named), _expanded(named) / "ansible.cfg"] if named else []),
-        cwd / "ansible.cfg",
+        *([] if _is_public(cwd) else [cwd / "ansible.cfg"]),
         _expanded("~/.ansible.cfg"),
         Path("/etc/ansible/ansible.cfg"),
     ]
@@ -115,6 +123,13 @@ def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
 
 def _is_configured(name: str, configuration: RawConfigParser) -> bool:
     return any(configuration.has_option(section, key) for section, key in _IN_CONFIGURATION.get(name, ()))
+
+
+def _is_public(folder: Path) -> bool:
+    """Whether anybody may write there: then Ansible takes no configuration from it."""
+    with suppress(OSError):
+        return bool(folder.stat().st_mode & stat.S_IWOTH)
+    return True
 
 
 def _expanded(path: str) -> Path:

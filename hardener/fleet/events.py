@@ -81,7 +81,7 @@ _STATES = {
     "runner_on_skipped": State.SKIPPED,
 }
 _LINES_TOLD = 4
-_SUDO_ASKS = "sudo: a password is required"
+_SUDO_ASKS = ("sudo: a password is required", "Missing sudo password")
 _SUDO_HINT = "root is needed: log in as root, or give the password with --ask-become-pass"
 _POPULATION = "ansible_play_hosts_all"
 

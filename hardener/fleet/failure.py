@@ -17,6 +17,8 @@ _START = re.compile(r"\[(ERROR|WARNING)\]: |(?:ERROR(?:!|:)|ansible-playbook: er
 _ORIGIN = re.compile(r"^Origin: (?P<place>[^<\n]+)$", re.MULTILINE)
 _UNPARSED = re.compile(r"Completely failed to parse inventory source (?P<path>.+)")
 _PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<cause>.+)")
+# What a plugin says of a file that is not meant for it.
+_NOT_MEANT = ("no root 'plugin' key found", "Exec format error")
 
 _HINTS = (
     ("no vault secrets found", "give the password: --ask-vault-pass or --vault-password-file"),
@@ -79,11 +81,12 @@ def _head(text: str) -> str:
 
 def _unparsed(path: str, warnings: Sequence[str]) -> str:
     """Why an inventory cannot be read: every plugin has tried, the one for such a file knows."""
-    causes = [text for text in warnings if _PLUGIN.match(text)]
+    causes = [
+        (match["plugin"], match["cause"] + text[match.end() :])
+        for text in warnings
+        if (match := _PLUGIN.match(text)) and not any(told in match["cause"] for told in _NOT_MEANT)
+    ]
     if not causes:
         return f"cannot read inventory {path}: it is no inventory"
-    yaml = path.endswith((".yml", ".yaml", ".json"))
-    cause = causes[0] if yaml else causes[-1]
-    match = _PLUGIN.match(cause)
-    assert match is not None
-    return f"cannot read inventory {path}: {match['cause']}{cause[match.end() :]}"
+    first = path.endswith((".yml", ".yaml", ".json")) or causes[0][0] == "script"
+    return f"cannot read inventory {path}: {causes[0 if first else -1][1]}"

@@ -33,6 +33,11 @@ def check(inventory: str) -> None:
                 f"inventory {line(inventory)} does not exist",
                 hint=f"a host is given as a list: -i '{line(inventory)},'",
             )
+        # Ansible has a terminal of its own, and our open files are not its.
+        if not (Path(inventory).is_file() or Path(inventory).is_dir()):
+            raise HardenerError(
+                f"inventory {line(inventory)} is neither a file nor a folder", hint="write it to a file"
+            )
         return
     hosts = _hosts(inventory)
     if not hosts:

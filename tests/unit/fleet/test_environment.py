@@ -104,6 +104,20 @@ def test_the_users_ansible_cfg_wins(tmp_path: Path, text: str, left: str) -> Non
     assert {name for name in PREFERRED if name not in given} == {left}
 
 
+def test_an_ansible_cfg_where_anybody_may_write_does_not_count(tmp_path: Path) -> None:
+    """Ansible takes none from there either."""
+    (tmp_path / "ansible.cfg").write_text("[inventory]\nany_unparsed_is_failed = no\n")
+    tmp_path.chmod(0o1777)
+    assert set(PREFERRED) <= set(settings({}, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name", ["ASK_PASS", "ASK_VAULT_PASS", "BECOME_ASK_PASS", "ENABLE_TASK_DEBUGGER", "NO_LOG"]
+)
+def test_what_would_ask_or_hide_is_off_whatever_the_user_has_set(name: str) -> None:
+    assert settings({f"ANSIBLE_{name}": "True"})[f"ANSIBLE_{name}"] == "False"
+
+
 @pytest.mark.parametrize(
     ("name", "ignored"),
     [

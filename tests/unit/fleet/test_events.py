@@ -90,6 +90,10 @@ def test_only_our_first_task_names_the_hosts() -> None:
             "Premature end. /bin/sh: 1: sudo: not found",
         ),
         (
+            {"msg": "Task failed: Missing sudo password"},
+            f"Missing sudo password ({SUDO_HINT})",
+        ),
+        (
             {"msg": "Task failed: Premature end.\n>>> Standard Error\nsudo: a password is required"},
             f"Premature end. sudo: a password is required ({SUDO_HINT})",
         ),

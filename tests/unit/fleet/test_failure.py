@@ -28,6 +28,31 @@ Origin: /i/bad.yml
 
 [ERROR]: Completely failed to parse inventory source /i/bad.yml
 """
+UNFIT = """\
+[WARNING]: Failed to parse inventory with 'auto' plugin: no root 'plugin' key found, '/i/a.yml' is not valid
+
+Failed to parse inventory with 'auto' plugin.
+
+[WARNING]: Failed to parse inventory with 'yaml' plugin: Host pattern 1 must be a string.
+Origin: <inventory plugin 'yaml' with source '/i/a.yml'>
+
+[WARNING]: Failed to parse inventory with 'ini' plugin: Failed to parse inventory: Invalid host pattern 'all:'
+Origin: /i/a.yml
+
+[ERROR]: Completely failed to parse inventory source /i/a.yml
+"""
+SCRIPT = """\
+[WARNING]: Failed to parse inventory with 'script' plugin: Inventory script returned non-zero exit code 1.
+Origin: <inventory plugin 'script' with source '/i/cloud.py'>
+
+[WARNING]: Failed to parse inventory with 'ini' plugin: Failed to parse inventory: Expected key=value
+Origin: /i/cloud.py
+
+[ERROR]: Completely failed to parse inventory source /i/cloud.py
+"""
+NO_SCRIPT = SCRIPT.replace(
+    "Inventory script returned non-zero exit code 1", "[Errno 8] Exec format error: '/i/x'"
+)
 USAGE = """\
 usage: ansible-playbook [-h] [--version] [-v]
                         playbook [playbook ...]
@@ -53,6 +78,13 @@ Origin: /i/group_vars/all.yml:3:7
         (
             UNPARSED.replace("bad.yml", "hosts"),
             "cannot read inventory /i/hosts: Failed to parse inventory: Invalid host pattern 'a:'",
+            "",
+        ),
+        (UNFIT, "cannot read inventory /i/a.yml: Host pattern 1 must be a string", ""),
+        (SCRIPT, "cannot read inventory /i/cloud.py: Inventory script returned non-zero exit code 1", ""),
+        (
+            NO_SCRIPT,
+            "cannot read inventory /i/cloud.py: Failed to parse inventory: Expected key=value",
             "",
         ),
         (

@@ -31,6 +31,7 @@ def test_files_and_folders_are_inventories(tmp_path: Path) -> None:
         ("", "the inventory is empty"),
         ("  ", "the inventory is empty"),
         (",", "names no host"),
+        ("/dev/null", "inventory /dev/null is neither a file nor a folder"),
         (" , ,", "names no host"),
         ("db01", r"inventory db01 does not exist \(a host is given as a list: -i 'db01,'\)"),
         ("web*,", r"'web\*' is no host name"),
