@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,9 +59,11 @@ def assess(
     started = datetime.now(UTC)
     controls = selection.controls()
     decisions = decided.read(started.date())
+    paths = [path for each in snapshots for path in _files(each)]
+    files.keep(paths)
     assessments = []
     without_groups = []
-    for snapshot in _load(snapshots):
+    for snapshot in map(_load, paths):
         assessments.append(judge(snapshot, controls, benchmark=selection.benchmark, decisions=decisions))
         if snapshot.groups is None:
             without_groups.append(snapshot.host)
@@ -85,21 +87,28 @@ def _tell_undecided(decisions: Decisions, hosts: Sequence[str]) -> None:
         )
 
 
-def _load(paths: tuple[Path, ...]) -> Iterator[Snapshot]:
-    """The snapshots, folder by folder in the order of their names.
+def _files(path: Path) -> Sequence[Path]:
+    """The snapshots of a folder in the order of their names; what is no folder is one.
 
     Raises:
-        HardenerError: one cannot be read, or a folder holds none.
+        HardenerError: a folder holds none.
+    """
+    if path == STDIN or not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.json"))
+    if not found:
+        raise HardenerError(f"no snapshot in {path}", hint="snapshots are *.json files")
+    return found
+
+
+def _load(path: Path) -> Snapshot:
+    """A snapshot.
+
+    Raises:
+        HardenerError: it cannot be read.
     """
     from hardener.snapshot import Snapshot
 
-    for path in paths:
-        if path == STDIN:
-            yield Snapshot.parse(sys.stdin.buffer.read(), name="standard input")
-        elif path.is_dir():
-            found = sorted(path.glob("*.json"))
-            if not found:
-                raise HardenerError(f"no snapshot in {path}", hint="snapshots are *.json files")
-            yield from map(Snapshot.load, found)
-        else:
-            yield Snapshot.load(path)
+    if path == STDIN:
+        return Snapshot.parse(sys.stdin.buffer.read(), name="standard input")
+    return Snapshot.load(path)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sys
+import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,11 +111,25 @@ class ReportFiles:
         for title, count in Counter(each.title for each, _ in self._chosen()).items():
             if count > 1:
                 raise HardenerError(f"two {title} reports", hint="give one path a format")
+        for path in self.named().values():
+            require_writable(path)
         files = [*self.named().values(), *([self._json_before] if self._json_before else [])]
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
-        for path in self.named().values():
-            require_writable(path)
+
+    def keep(self, read: Iterable[Path]) -> None:
+        """Refuse to write over what is read.
+
+        Raises:
+            HardenerError: a report would go there.
+        """
+        written = {os.path.realpath(path): path for path in self.named().values()}
+        for path in read:
+            if over := written.get(os.path.realpath(path)):
+                raise HardenerError(
+                    f"{line(str(over))} is read, and a report would take its place",
+                    hint="give it another path",
+                )
 
     @property
     def look_back(self) -> bool:
@@ -212,14 +229,40 @@ def require_writable(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
         raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
-    # A device or a pipe is written to; a file is replaced, for which its folder counts.
-    regular = path.is_file() or not path.exists()
+    try:
+        is_folder = path.is_dir()
+        # A device or a pipe is written to; a file is replaced, for which its folder counts.
+        regular = path.is_file() or not path.exists()
+    except OSError as error:
+        raise HardenerError(f"cannot write {line(str(path))}: {error.strerror}") from error
+    if is_folder:
+        raise HardenerError(f"cannot write {path}: it is a folder", hint="name a file in it")
     if not os.access(folder if regular else path, os.W_OK):
         raise HardenerError(f"cannot write {path}: permission denied")
 
 
 def _ask(what: str) -> str:
-    return str(click.prompt(what, hide_input=True, err=True, default="", show_default=False))
+    """A password from the terminal, or from standard input where there is none.
+
+    Raises:
+        HardenerError: there is neither.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GetPassWarning)  # it says so itself, with a line of its source
+        try:
+            return str(click.prompt(what, hide_input=True, err=True, default="", show_default=False))
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            raise HardenerError(
+                f"nobody is there to be asked for the {what}", hint="run it in a terminal, or pipe it in"
+            ) from None
+
+
+def _only_one(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str:
+    if len(values) > 1:
+        raise click.BadParameter("there can be one inventory; it may be a folder of several, or a list 'a,b'")
+    return values[0]
 
 
 def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[_Function], _Function]:
@@ -276,6 +319,8 @@ fleet_options = _group(
         "-i",
         "--inventory",
         required=True,
+        multiple=True,  # so that a second one is refused, and not the first forgotten
+        callback=_only_one,
         metavar="INVENTORY",
         help="Ansible inventory: file, folder, or list of hosts ('db01,'; 'localhost,' is this machine).",
     ),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from hardener.drift import Drift
 
+_NARROWEST = 40  # columns; below, tables lose some of theirs
 _NO_FILES: Mapping[str, Path] = MappingProxyType({})
 _PLAIN = str.maketrans("█▒·→✔✘…▼▁▂▃▄▅▆▇", "#-.>+x~v__..--=")
 
@@ -39,7 +40,9 @@ def console(stream: TextIO, *, width: int | None = None) -> Console:
 
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=_plainer.__name__)
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    console = Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    console.width = max(console.width, _NARROWEST)
+    return console
 
 
 def show_summary(

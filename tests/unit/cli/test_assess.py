@@ -108,6 +108,38 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_happens(
     assert result.stderr.startswith(f"hardener: error: cannot write {tmp_path}/missing/junit.xml")
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (".", "cannot write .: it is a folder (name a file in it)"),
+        ("more", "cannot write more: it is a folder (name a file in it)"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_report_needs_a_file(
+    hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    for option in ("--json", "--junit"):
+        result = hardener("assess", *stored(tmp_path, "a"), option, path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
+
+
+@pytest.mark.parametrize("what", ["a.json", "."])
+def test_a_snapshot_is_not_written_over(
+    hardener: Hardener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (snapshot,) = stored(tmp_path, "a")
+    before = Path(snapshot).read_bytes()
+    result = hardener("assess", what, "--json", snapshot)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "a.json is read, and a report would take its place" in result.stderr
+    assert Path(snapshot).read_bytes() == before
+
+
 def test_a_report_may_go_to_a_device(hardener: Hardener, tmp_path: Path) -> None:
     assert hardener("assess", *stored(tmp_path, "a"), "--json", "/dev/null", "--exit-zero").exit_code == 0
 

@@ -162,6 +162,20 @@ def test_passwords_are_asked_for_and_handed_on(hardener: Hardener, fleet: FakeFl
     assert "s3cret" not in result.output
 
 
+def test_where_nobody_can_be_asked_for_a_password_it_is_told(hardener: Hardener, fleet: FakeFleet) -> None:
+    result = hardener("audit", "-i", "inv,", "-K", input="")
+    assert result.exit_code == 2
+    assert "nobody is there to be asked for the BECOME password" in result.stderr.splitlines()[-1]
+
+
+def test_a_second_inventory_is_refused_and_the_first_not_forgotten(
+    hardener: Hardener, fleet: FakeFleet
+) -> None:
+    result = hardener("audit", "-i", "inv,", "-i", "other,")
+    assert result.exit_code == 2
+    assert "there can be one inventory" in result.stderr
+
+
 def test_options_reach_the_fleet(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": make()}
     arguments = ("--limit", "web*", "--vault-password-file", "pw", "--artifacts", str(tmp_path / "a"))

@@ -60,6 +60,20 @@ def test_one_file_to_carry_prints_the_same(printed: Any, tmp_path: Path) -> None
     assert problems(carried) == []
 
 
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("/dev/full", "cannot print the snapshot: No space left on device"),
+        (None, "cannot print the snapshot: there is no standard output"),
+    ],
+)
+def test_what_cannot_be_printed_is_told_in_one_line(where: str | None, told: str) -> None:
+    command = [sys.executable, str(FILES / "host_snapshot.py"), "--socket=/nonexistent/docker.sock"]
+    shell = ["sh", "-c", '"$@" ' + (f">{where}" if where else ">&-"), "-", *command]
+    done = subprocess.run(shell, check=False, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{told}\n")
+
+
 def test_the_schema_has_every_source() -> None:
     planned = [name for name, _, _ in Rest(*[None] * 4).plan()]  # type: ignore[arg-type]
     assert sorted(planned) == sorted(main.REST)

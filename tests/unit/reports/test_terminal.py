@@ -122,6 +122,13 @@ def test_a_narrow_terminal_hides_the_bar_before_the_numbers() -> None:
     assert headings.split()[:3] == ["Section", "Pass", "Fail"]
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "30"])
+def test_no_terminal_is_too_narrow_for_the_numbers(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    stream = io.StringIO()
+    assert console(stream).width == 40
+
+
 def test_numbers_of_a_large_fleet_fit_into_80_columns() -> None:
     one = assessment("host", statuses(*[F] * 7))
     summary = Summary()

@@ -106,6 +106,14 @@ def _utf8(text: str) -> bytes:
 def main() -> None:
     """Print the snapshot; ``--socket=PATH`` names the engine's API socket."""
     options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
-    sys.stdout.buffer.write(collect(options) + b"\n")
-    sys.stdout.buffer.flush()
-    os._exit(0)  # without waiting for threads that are stuck
+    if sys.stdout is None:
+        sys.exit("cannot print the snapshot: there is no standard output")
+    snapshot = collect(options) + b"\n"
+    code = 0
+    try:
+        sys.stdout.buffer.write(snapshot)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        code = 1
+        sys.stderr.write(f"cannot print the snapshot: {error.strerror}\n")
+    os._exit(code)  # without waiting for threads that are stuck
