@@ -104,6 +104,13 @@ def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:
 
 def _no_profile(sources: Mapping[str, Any]) -> dict[str, Any]:
     """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
+    containers = sources.get("docker.containers") or {}
+    loaded = ((sources.get("lsm") or {}).get("data") or {}).get("apparmor") or {}
+    if containers.get("state") == "failed" and _PROFILE in (loaded.get("profiles") or {}):
+        return {
+            "refused": f"{_PROFILE} is loaded, and nobody knows which containers need it:"
+            f" {containers.get('error')}"
+        }
     names = sorted(_under_it(sources))
     if names:
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

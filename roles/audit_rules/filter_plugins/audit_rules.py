@@ -52,7 +52,7 @@ def documents(
 
 def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Sequence[str]) -> dict[str, Any]:
     sources = snapshot["sources"]
-    reason = _unfit(sources)
+    reason = _unfit(sources) or _unusable(sources, backlog, exclude)
     if reason:
         return {"refused": reason}
     if not enabled:
@@ -130,12 +130,27 @@ def _unfit(sources: Mapping[str, Any]) -> str:
             return "there is no Docker engine on this host"
         if entry.get("state") != "ok":
             return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+    units = sources.get("units", {})
+    if units.get("state") == "failed":
+        return f"units could not be read: {units.get('error')}"
     loaded = sources.get("audit.loaded", {})
     if loaded.get("state") == "failed":
         return f"the kernel's audit system cannot be used here: {loaded.get('error')}"
     system = sources["system"]["data"]
     if system.get("in_container") or system.get("in_init_userns") is False:
         return "this host is a container: the kernel's audit rules belong to the host that runs it"
+    return ""
+
+
+def _unusable(sources: Mapping[str, Any], backlog: int, exclude: Sequence[str]) -> str:
+    """What is wrong with the role's variables; empty where nothing is."""
+    if backlog < 0:
+        return f"audit_rules_backlog is {backlog}: it counts events, and 0 is no limit"
+    root = _data_root(sources, sources.get("daemon.config", {}).get("data") or {})
+    for path in exclude:
+        below = posixpath.normpath(path) == path and path.startswith(f"{root}/")
+        if not (below and _SPEAKABLE.fullmatch(path)):
+            return f"audit_rules_exclude: {path!r} is no path below {root} that an audit rule can name"
     return ""
 
 

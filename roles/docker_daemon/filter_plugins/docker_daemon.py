@@ -291,6 +291,9 @@ def _new_networks(host: _Host, options: Mapping[str, Mapping[str, str]]) -> list
     """What networks get that are made from now on, by driver."""
     if not options:
         return []
+    for driver, given in options.items():
+        if not isinstance(given, Mapping):
+            raise ValueError(f"docker_daemon_default_network_opts: {driver} needs a mapping of options")
     if host.version and host.version < (24,):
         numbers = ".".join(map(str, host.version))
         return [host.refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
@@ -322,6 +325,10 @@ def _live_restore(host: _Host, wanted: bool) -> dict[str, Any]:
 def _ulimits(limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     if not limits:
         return {}
+    for name, limit in limits.items():
+        numbers = [limit.get(kind) for kind in ("soft", "hard")] if isinstance(limit, Mapping) else []
+        if len(numbers) != 2 or not all(isinstance(number, int) for number in numbers):
+            raise ValueError(f"docker_daemon_default_ulimits: {name} needs a number as soft and as hard")
     return {
         "default-ulimits": {
             name: {"Name": name, "Soft": limit["soft"], "Hard": limit["hard"]}

@@ -54,6 +54,9 @@ def _unfit(sources: Mapping[str, Any]) -> str:
             return "there is no Docker engine on this host"
         if entry.get("state") != "ok":
             return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+    units = sources.get("units", {})
+    if units.get("state") == "failed":
+        return f"units could not be read, and with them whose the socket is: {units.get('error')}"
     if sources["engine"]["data"].get("rootless"):
         return "the engine is rootless: its socket belongs to one user"
     return ""

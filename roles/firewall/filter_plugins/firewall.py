@@ -28,6 +28,7 @@ _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 _TRANSLATED = "-m conntrack --ctstate DNAT"
 _BRIDGES = ("docker+", "br-+")  # as Docker names them
 _EPHEMERAL = 32768
+_SSH_SERVERS = ("systemd", "dropbear", "tinysshd", "lsh")
 _NAMED = 12
 # What a host must be told to work at all: errors, the size of packets, neighbours (RFC 4890), its address.
 _CONTROL = {
@@ -75,6 +76,7 @@ def documents(
     wanted = _Site(
         allow=_services("firewall_allow", allow, (*_PORTED, *_PORTLESS)),
         ssh_ports=_ssh_ports(host, ssh_ports, connection_port),
+        ssh_named=bool(ssh_ports),
         ssh_sources=_networks("firewall_ssh_sources", ssh_sources),
         published=_services("firewall_published", published, _PORTED),
         published_others=published_others == "accept",
@@ -91,7 +93,7 @@ def _inbound(host: _Host, wanted: _Site, *, on: bool, remove: bool) -> dict[str,
     name = "firewall_inbound"
     if not on:
         return _document(name, {f"inbound.{family}": None for family in _FAMILIES}, remove=remove)
-    refused = host.unfit(name)
+    refused = host.unfit(name) or host.cuts_ssh_off(wanted)
     if refused:
         return {"name": name, "refused": refused}
     families = host.families()
@@ -279,6 +281,7 @@ class _Site(NamedTuple):
 
     allow: list[_Service]
     ssh_ports: list[int]
+    ssh_named: bool  # the site has said where it is
     ssh_sources: tuple[Network, ...]
     published: list[_Service]
     published_others: bool
@@ -390,7 +393,12 @@ def _ssh_ports(host: _Host, more: Sequence[int], connection_port: int) -> list[i
 
     Where the inventory's port is translated on the way, nobody listens to it here, and it does not count.
     """
-    named = [int(_port("firewall_ssh_ports", port)) for port in more]
+    named = []
+    for port in more:
+        one = _port("firewall_ssh_ports", port)
+        if not one.isdecimal():
+            raise ValueError(f"firewall_ssh_ports: {port!r} is a range; name its ports one by one")
+        named.append(int(one))
     known = host.ssh_ports()
     if connection_port in {port for protocol, port, _, _ in host.listening() if protocol == "tcp"}:
         known.add(connection_port)
@@ -430,9 +438,9 @@ class _Host:
                 if entry.get("state") == "absent" and source == "firewall":
                     why = "install iptables"
                 return f"{source} could not be read: {why}"
-        for source in ("docker.containers", "docker.networks", "docker.swarm"):
+        for source in ("engine", "docker.containers", "docker.networks", "docker.swarm"):
             entry = self._sources.get(source, {})
-            if self._engine.get("reachable") and entry.get("state") == "failed":
+            if (source == "engine" or self._engine.get("reachable")) and entry.get("state") == "failed":
                 return f"{source} could not be read, and with it what is published: {entry.get('error')}"
         leave = f", or leave it the packet filter: {variable}: false"
         if re.search(r"^-A INPUT (.* )?-j ufw-", self.saved("ipv4"), re.MULTILINE):
@@ -578,6 +586,21 @@ class _Host:
         }
         connection = (self._data("system") or {}).get("ssh_port")
         return {*found, *([int(connection)] if connection else ())}
+
+    def cuts_ssh_off(self, wanted: _Site) -> str:
+        """Why ssh may be behind a port that nobody has named; empty where it is known.
+
+        With ssh.socket it is systemd that listens, and other servers have other names.
+        """
+        open_ports = {port: process for protocol, port, _, process in self.listening() if protocol == "tcp"}
+        if wanted.ssh_named or open_ports.keys() & set(wanted.ssh_ports):
+            return ""
+        servers = sorted(port for port, process in open_ports.items() if process in _SSH_SERVERS)
+        unnamed = [port for port in servers if not any(each.covers("tcp", port) for each in wanted.allow)]
+        if not unnamed:
+            return ""
+        ports = ", ".join(map(str, unnamed))
+        return f"nobody knows where ssh is served, and {ports} may be it: name its port in firewall_ssh_ports"
 
     def listening(self) -> list[tuple[str, int, int, str]]:
         """Protocol, port, IP version and process of what listens to other hosts."""

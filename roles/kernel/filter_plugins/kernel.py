@@ -15,7 +15,8 @@ _KEY = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_*:@-]+)+")
 _VALUE = re.compile(r"[!-~]+( [!-~]+)*")
 _MODULE = re.compile(r"[a-z0-9_]+")
 _BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
-_FORWARDING = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding")
+_FORWARDING = re.compile(r"net\.ipv4\.(ip_forward|conf\.[^.]+\.forwarding)")
+_OFF = re.compile(r"0+|0x0+")
 _NAMESPACES = ("user.max_user_namespaces", "kernel.unprivileged_userns_clone")
 
 Entry = Mapping[str, Any]
@@ -74,6 +75,10 @@ class _Host:
             entry = self._sources.get(source, {})
             if entry.get("state") != "ok":
                 return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+        for source in ("engine", "daemon.config"):
+            entry = self._sources.get(source, {})
+            if entry.get("state") == "failed":
+                return f"{source} could not be read, and with it what containers need: {entry.get('error')}"
         system = self.data("system")
         if system.get("in_container") or system.get("in_init_userns") is False:
             return "this host is a container: its kernel is set up on the host that runs it"
@@ -100,6 +105,9 @@ class _Host:
     def needs_user_namespaces(self) -> bool:
         """Whether containers run in user namespaces."""
         options = self.data("docker.info").get("SecurityOptions") or ()
+        config = self.data("daemon.config")
+        if "userns-remap" in {**(config.get("flags") or {}), **(config.get("parsed") or {})}:
+            return True
         return self.rootless or any("name=userns" in str(option).split(",") for option in options)
 
     def publishes(self, protocol: str) -> list[str]:
@@ -191,12 +199,16 @@ def _bad(host: _Host, settings: Mapping[str, str]) -> Iterator[str]:
             yield f"kernel_settings: {key!r} is no name of a kernel setting"
         elif value and not _VALUE.fullmatch(value):
             yield f"kernel_settings: {key} cannot be {value!r}"
-        elif key in (*_FORWARDING, *_BRIDGE) and value == "0" and host.forwards_for_containers:
+        elif (
+            (_FORWARDING.fullmatch(key) or key in _BRIDGE)
+            and _OFF.fullmatch(value)
+            and host.forwards_for_containers
+        ):
             yield f"kernel_settings: {key} 0 would cut the containers off; take it out"
-        elif key in _NAMESPACES and value == "0" and host.needs_user_namespaces:
+        elif key in _NAMESPACES and _OFF.fullmatch(value) and host.needs_user_namespaces:
             yield f"kernel_settings: {key} 0 would keep the engine from starting containers; take it out"
-        elif key == "kernel.modules_disabled" and value == "1":
-            yield f"kernel_settings: {key} 1 would keep the engine from loading what it needs"
+        elif key == "kernel.modules_disabled" and value and not _OFF.fullmatch(value):
+            yield f"kernel_settings: {key} {value} would keep the engine from loading what it needs"
 
 
 def _optional(key: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_FIRST_ID = 65536  # below are the accounts of the host itself
 _KEY = "userns-remap"
 _DEFAULT_USER = "dockremap"  # whom the engine means by "default"
 _LAST_ID = 600_100_000  # SUB_UID_MAX of shadow
@@ -39,13 +42,17 @@ def documents(
         return []
     host = _Host(snapshot)
     reason = host.unfit()
+    if not reason and not _ACCOUNT.fullmatch(user):
+        reason = f"userns_remap_user: {user!r} is no name of an account"
     if reason:
         return [_refused(reason)]
     if host.flags.get(_KEY):
         return []  # on the command line, and so out of the file
     if host.remaps:
         return [_kept(host)]
-    reason = host.impossible() or (host.obstacles(exempt) if migrate and host.holds() else "")
+    reason = (
+        host.unknown() or host.impossible() or (host.obstacles(exempt) if migrate and host.holds() else "")
+    )
     if reason:
         return [_refused(reason)]
     owner = _DEFAULT_USER if user == "default" else user
@@ -179,6 +186,11 @@ class _Host:
             return "the engine is rootless: its containers are in a user namespace already"
         return ""
 
+    def unknown(self) -> str:
+        """Why nobody can tell which ids are free here; empty where they are known."""
+        entry = self._sources.get("users", {})
+        return f"users could not be read: {entry.get('error')}" if entry.get("state") == "failed" else ""
+
     @property
     def remaps(self) -> bool:
         """Whether the engine remaps users; where it does not answer, whether it is to."""
@@ -293,6 +305,11 @@ def _unusable(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], fil
     if len(known) > 1:
         return f"{owner} has {len(known)} ranges in {file}: leave one"
     start, count = known[0]
+    if start < _FIRST_ID:
+        return (
+            f"the range of {owner} in {file} ({start}:{count}) begins among the accounts of the host: give it"
+            f" {_FIRST_ID} or more (userns_remap_first_id)"
+        )
     if start + count - 1 > _LAST_ID:
         return f"no {count} ids are left for {owner} in {file}: begin at another userns_remap_first_id"
     if count < _ENOUGH:

@@ -105,3 +105,11 @@ def test_the_twin_goes_where_containers_have_other_profiles() -> None:
     unused = make(**{"docker.containers": [{"inspect": other, "proc": None}]})
     _, profile = documents(unused, collector=False, audited_profile=False)
     assert [each["path"] for each in profile["resources"]] == [PROFILE]
+
+
+def test_the_twin_stays_while_nobody_knows_who_needs_it() -> None:
+    lsm = {"apparmor": {"profiles": {"docker-default-audited": "enforce"}}}
+    _, profile = documents(make(lsm=lsm, **{"docker.containers": failed("x")}), audited_profile=False)
+    assert profile["refused"].endswith("nobody knows which containers need it: x")
+    _, profile = documents(make(**{"docker.containers": failed("x")}), audited_profile=False)
+    assert profile["resources"] == [{"kind": "absent", "path": PROFILE}]

@@ -170,3 +170,28 @@ def test_an_audit_daemon_that_is_not_installed_yet_changes_no_rule() -> None:
 
 def test_switched_off_it_writes_nothing() -> None:
     assert set(document(make(), enabled=False)) == {"name", "notes"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/etc",
+        "~/x",
+        "/var/lib/docker",
+        "/var/lib/docker/my data",
+        "/var/lib/docker/x\n-D",
+        "/var/lib/docker/../x",
+    ],
+)
+def test_what_is_excluded_is_below_the_data_root_and_one_rule(path: str) -> None:
+    refused = document(make(), exclude=["/var/lib/docker/volumes/mail", path])["refused"]
+    assert refused.startswith(f"audit_rules_exclude: {path!r} is no path below /var/lib/docker")
+
+
+def test_a_backlog_is_no_negative_number() -> None:
+    assert document(make(), backlog=-1)["refused"].startswith("audit_rules_backlog is -1")
+
+
+def test_units_that_could_not_be_read_are_not_units_that_are_not_there() -> None:
+    assert document(make(units=failed("x")))["refused"] == "units could not be read: x"

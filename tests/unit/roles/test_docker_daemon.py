@@ -367,3 +367,14 @@ def test_of_an_engine_that_never_ran_the_package_tells_the_version(
 def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
     (refused,) = documents(snapshot).values()
     assert reason in refused["refused"]
+
+
+@pytest.mark.parametrize("limit", [1024, {"soft": 1}, {"soft": "1", "hard": 2}, None])
+def test_a_limit_has_two_numbers(limit: Any) -> None:
+    with pytest.raises(ValueError, match="docker_daemon_default_ulimits: nofile needs a number"):
+        documents(make(), default_ulimits={"nofile": limit})
+
+
+def test_options_of_new_networks_are_mappings() -> None:
+    with pytest.raises(ValueError, match="docker_daemon_default_network_opts: bridge needs a mapping"):
+        documents(make(), default_network_opts={"bridge": "x"})

@@ -90,3 +90,8 @@ def test_it_refuses_to_guess(snapshot: Snapshot, members: Any, reason: str) -> N
     found = document(snapshot, members)
     assert found["name"] == "docker_group"
     assert reason in found["refused"]
+
+
+def test_units_that_could_not_be_read_leave_the_group_unknown() -> None:
+    refused = document(make(units=failed("x")), ["alice"])["refused"]
+    assert refused == "units could not be read, and with them whose the socket is: x"

@@ -229,6 +229,18 @@ def test_the_ports_of_ssh(
         assert text.count('"ssh"') == len(ports)
 
 
+@pytest.mark.parametrize("server", ["systemd", "dropbear"])
+def test_ssh_that_may_be_behind_another_port_has_to_be_named(server: str) -> None:
+    """With ssh.socket it is systemd that listens, until somebody logs in."""
+    snapshot = filtering(system={"ssh_port": None}, listening=listens(("tcp", "0.0.0.0", 2222, server)))
+    refused = documents(snapshot)["firewall_inbound"]["refused"]
+    assert (
+        refused == "nobody knows where ssh is served, and 2222 may be it: name its port in firewall_ssh_ports"
+    )
+    for named in ({"ssh_ports": [2222]}, {"ssh_ports": [22]}, {"allow": [{"port": 2222}]}):
+        assert "refused" not in documents(snapshot, **named)["firewall_inbound"]
+
+
 def test_ssh_from_some_networks_alone() -> None:
     found = documents(filtering(listening=listens(SSHD)), ssh_sources=["192.0.2.0/24"])
     assert (
@@ -459,6 +471,7 @@ def test_an_engine_that_does_not_run_yet_is_no_reason() -> None:
         ({"allow": [{"prot": "tcp", "port": 80}]}, "unknown prot"),
         ({"allow": [80]}, "is no object"),
         ({"ssh_ports": ["22 "]}, "firewall_ssh_ports: port is"),
+        ({"ssh_ports": ["22-30"]}, "firewall_ssh_ports: '22-30' is a range"),
         ({"ssh_sources": ["everywhere"]}, "firewall_ssh_sources: .*everywhere"),
         ({"published": [{"protocol": "esp"}]}, r"firewall_published\[0\]: protocol"),
         ({"forward": [{"from": "eth0 -j ACCEPT"}]}, "is no name of an interface"),

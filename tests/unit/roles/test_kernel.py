@@ -273,3 +273,29 @@ def test_switched_off_there_is_nothing() -> None:
 )
 def test_where_nothing_can_be_set_it_says_why(snapshot: Snapshot, reason: str) -> None:
     assert reason in documents(snapshot)["kernel"]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("net.ipv4.ip_forward", "00"),
+        ("net.ipv4.ip_forward", "0x0"),
+        ("net.ipv4.conf.*.forwarding", 0),
+        ("net/ipv4/conf/eth0.7/forwarding", 0),
+        ("net.bridge.bridge-nf-call-iptables", False),
+    ],
+)
+def test_forwarding_is_not_switched_off_in_other_words(key: str, value: Any) -> None:
+    assert "would cut the containers off" in settings(make(), settings={key: value})["refused"]
+
+
+def test_user_namespaces_are_kept_where_they_are_only_declared() -> None:
+    snapshot = make(**{"docker.info": failed("x"), "daemon.config": {"parsed": {"userns-remap": "default"}}})
+    refused = settings(snapshot, settings={"user.max_user_namespaces": 0})["refused"]
+    assert "would keep the engine from starting containers" in refused
+
+
+@pytest.mark.parametrize("source", ["engine", "daemon.config"])
+def test_an_engine_that_could_not_be_read_may_need_anything(source: str) -> None:
+    refused = documents(make(**{source: failed("x")}))["kernel"]["refused"]
+    assert refused == f"{source} could not be read, and with it what containers need: x"

@@ -8,7 +8,7 @@ import yaml
 from hardener.snapshot import Snapshot
 from tests.unit.roles.conftest import documents_filter
 from tests.unit.roles.plugins import ROLES
-from tests.unit.snapshots import container, make, no_engine, only, silent_engine
+from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
 
 PREFIX = "userns_remap_"
 EMPTY: dict[str, Any] = {
@@ -238,3 +238,24 @@ def test_switched_off_by_the_site_or_set_on_the_command_line_it_decides_nothing(
     assert decide(make().raw, enabled=False, **rest) == []
     flagged = make(**{"daemon.config": {"flags": {"userns-remap": ["default"]}}})
     assert decide(flagged.raw, enabled=True, **rest) == []
+
+
+@pytest.mark.parametrize("first", [0, -5, 65535])
+def test_root_of_a_container_is_no_account_of_the_host(first: int) -> None:
+    refused = document(make(**EMPTY, users=users()), first_id=first)["refused"]
+    assert f"({first}:65536) begins among the accounts of the host" in refused
+
+
+def test_a_range_that_is_there_is_no_account_of_the_host_either() -> None:
+    refused = document(make(**EMPTY, users=users([["dockremap", 1000, 65536]])))["refused"]
+    assert "(1000:65536) begins among the accounts of the host" in refused
+
+
+@pytest.mark.parametrize("user", ["", "1000:1000", "a b", "a\nb", "-x", "x" * 33])
+def test_an_account_has_the_name_of_one(user: str) -> None:
+    refused = document(make(**EMPTY, users=users()), user=user)["refused"]
+    assert refused == f"userns_remap_user: {user!r} is no name of an account"
+
+
+def test_where_nobody_can_tell_whose_ids_are_whose_none_are_given() -> None:
+    assert document(make(**EMPTY, users=failed("x")))["refused"] == "users could not be read: x"
