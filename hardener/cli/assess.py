@@ -60,7 +60,7 @@ def assess(
     controls = selection.controls()
     decisions = decided.read(started.date())
     paths = [path for each in snapshots for path in _files(each)]
-    files.keep(paths)
+    files.keep(*paths, decided.waivers, decided.attestations)
     assessments = []
     without_groups = []
     for snapshot in map(_load, paths):

@@ -66,6 +66,7 @@ def audit(
     from hardener.fleet import ansible_version
 
     started = datetime.now(UTC)
+    files.keep(hosts.inventory, decided.waivers, decided.attestations)
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     plain = conversation.verbose

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from getpass import GetPassWarning
@@ -117,7 +117,7 @@ class ReportFiles:
         if len({os.path.realpath(path) for path in files}) < len(files):
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
 
-    def keep(self, read: Iterable[Path]) -> None:
+    def keep(self, *read: Path | str | None) -> None:
         """Refuse to write over what is read.
 
         Raises:
@@ -125,7 +125,7 @@ class ReportFiles:
         """
         written = {os.path.realpath(path): path for path in self.named().values()}
         for path in read:
-            if over := written.get(os.path.realpath(path)):
+            if path and (over := written.get(os.path.realpath(path))):
                 raise HardenerError(
                     f"{line(str(over))} is read, and a report would take its place",
                     hint="give it another path",

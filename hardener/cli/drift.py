@@ -86,6 +86,7 @@ def drift(
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
     started = datetime.now(UTC)
+    files.keep(hosts.inventory, decided.waivers, decided.attestations)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     with (
         Notification((notify_command, notify_url), hosts.inventory) as told,

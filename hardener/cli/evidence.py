@@ -92,7 +92,10 @@ def export(
 )
 @click.option("--ledger", type=_file, metavar="FILE", help="Ledger that the bundle must be in.")
 @click.option(
-    "--tsa-certificates", type=_file, metavar="FILE", help="Authority whose time stamp you accept, PEM."
+    "--tsa-certificates",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Authority whose time stamp you accept, PEM.",
 )
 @click.option(
     "--at",

@@ -85,6 +85,7 @@ def harden(
         raise click.UsageError("a plan says itself what is allowed: give --plan or --allow")
     reviewed = planfile.load(plan_file) if plan_file else None
     started = datetime.now(UTC)
+    files.keep(hosts.inventory, decided.waivers, decided.attestations)
     plain = conversation.verbose
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)

@@ -60,4 +60,4 @@ def metrics(*, out: Path | None, home: Path) -> None:
     if out:
         write_text(out, text, mode=_FOR_EVERYBODY)
     else:
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(text.encode())  # the bytes of the file, whatever the locale

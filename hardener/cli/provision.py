@@ -76,6 +76,7 @@ def provision(
     from hardener.plan import plan
 
     started = datetime.now(UTC)
+    files.keep(hosts.inventory, decided.waivers, decided.attestations)
     plain = conversation.verbose
     decisions = decided.read(started.date(), inventory=hosts.inventory)
     fleet = hosts.fleet(echo if plain else None)

@@ -51,4 +51,4 @@ def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
         write_reports(stored.assessments(), {out: written})
         return
     for text in pieces(written, stored.assessments()):
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(text.encode())  # the bytes of the file, whatever the locale

@@ -28,6 +28,7 @@ from hardener.text import line
 
 START = Link(0, "0" * 64)
 _MAX_LINE = 1 << 20  # bytes
+_BEGINNING = b'{"bundle_sha256":"'
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
@@ -101,8 +102,9 @@ class Ledger:
 def locked(path: Path) -> Iterator[Ledger]:
     """The ledger, for one writer at a time; another one waits. A missing one begins.
 
-    The whole chain is looked at: nothing is added to a ledger that somebody broke. The beginning of an entry
-    that a killed export has left is taken away, since its bundle was never published.
+    The whole chain is looked at: nothing is added to a ledger that somebody broke, or to another file. The
+    beginning of an entry that a killed export has left behind whole ones is taken away, since its bundle was
+    never published.
 
     Raises:
         HardenerError: it cannot be opened.
@@ -115,10 +117,13 @@ def locked(path: Path) -> Iterator[Ledger]:
         raise HardenerError(f"cannot open the ledger {line(str(path))}: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as file:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _complete(descriptor)
+        size = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, _MAX_LINE, max(0, size - _MAX_LINE)).rpartition(b"\n")[2]
         head = None
-        for entry in _entries(file, path.name):
+        for entry in _entries(file, path.name, end=size - len(tail)):
             head = entry
+        if tail:
+            head = _complete(descriptor, tail, head, path.name)
         _sync(path.parent)
         yield Ledger(path, descriptor, head)
 
@@ -172,10 +177,10 @@ def find(path: Path, *, bundle_sha256: str, manifest_sha256: str, previous: Link
     return Place(found, head)
 
 
-def _entries(file: IO[bytes], name: str) -> Iterator[Entry]:
-    """The entries, each compared with the one before it."""
+def _entries(file: IO[bytes], name: str, *, end: int | None = None) -> Iterator[Entry]:
+    """The entries, each compared with the one before it; those before ``end`` where there is one."""
     link, time = START, ""
-    while text := file.readline(_MAX_LINE):
+    while (end is None or file.tell() < end) and (text := file.readline(_MAX_LINE)):
         place = f"line {link.seq + 1}"
         entry = _parse(text, name, place)
         if entry.seq != link.seq + 1:
@@ -208,17 +213,26 @@ def _parse(text: bytes, name: str, place: str) -> Entry:
     return entry
 
 
-def _complete(descriptor: int) -> None:
-    """Make the last line whole, or take it away where it is only the beginning of an entry."""
+def _complete(descriptor: int, tail: bytes, head: Entry | None, name: str) -> Entry | None:
+    """Make the last line whole, or take it away where it is only the beginning of an entry; gives the head.
+
+    Raises:
+        Refused: it is something else, and stays.
+    """
+    link = head.link() if head else START
     size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, _MAX_LINE, max(0, size - _MAX_LINE)).rpartition(b"\n")[2]
-    if not tail:
-        return
     try:
-        json.loads(tail)
-        os.pwrite(descriptor, b"\n", size)
-    except ValueError:
+        entry = _parse(tail + b"\n", name, f"line {link.seq + 1}")
+    except Refused:
+        begun = tail.startswith(_BEGINNING) or _BEGINNING.startswith(tail)
+        if not begun or tail.endswith(b"}"):
+            raise
         os.ftruncate(descriptor, size - len(tail))
+        return head
+    if (entry.seq, entry.prev_sha256) != (link.seq + 1, link.sha256):
+        raise Refused(name, f"line {link.seq + 1} does not follow the line before it")
+    os.pwrite(descriptor, b"\n", size)
+    return entry
 
 
 def _sync(folder: Path) -> None:

@@ -86,7 +86,7 @@ def verify(data: bytes, signature: bytes, *, allowed: Path, at: datetime, name: 
         HardenerError: the file of allowed signers cannot be read.
     """
     try:
-        allowed.read_bytes()
+        accepted = allowed.read_bytes()
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(allowed))}: {error.strerror}") from error
     key, namespace = _parse(signature, name)
@@ -98,7 +98,9 @@ def verify(data: bytes, signature: bytes, *, allowed: Path, at: datetime, name: 
     with tempfile.TemporaryDirectory(prefix="hardener-") as folder:
         file = Path(folder) / "signature"
         file.write_bytes(signature)
-        common = ("-f", str(allowed.absolute()), "-s", str(file), when)
+        signers = Path(folder) / "signers"  # what was given may be a pipe, and ssh-keygen reads it twice
+        signers.write_bytes(accepted)
+        common = ("-f", str(signers), "-s", str(file), when)
         found = _ssh_keygen("find-principals", *common)
         if found.returncode:
             raise Refused(name, _unknown(fingerprint, found.stderr, allowed))

@@ -190,7 +190,7 @@ class Recording:
         """Where an error ends the recording."""
         try:
             yield self._staged  # type: ignore[misc]
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
             self.discard()
             raise self._home.failure(error) from error
 

@@ -16,6 +16,7 @@ from hardener.text import line
 
 KEEP_RUNS = 500
 KEEP_DAYS = 400.0
+_MOST = 1_000_000
 
 
 def load(path: Path) -> tuple[int, float]:
@@ -35,18 +36,17 @@ def load(path: Path) -> tuple[int, float]:
 
 def _parse(path: Path, text: bytes) -> tuple[int, float]:
     # Imported here: most have no such file.
-    import yaml  # noqa: PLC0415
     from pydantic import BaseModel, ConfigDict, Field, ValidationError  # noqa: PLC0415
 
+    from hardener.decisions.document import parse  # noqa: PLC0415
+
     class Retention(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        keep_runs: int = Field(KEEP_RUNS, ge=1)
-        keep_days: float = Field(KEEP_DAYS, gt=0)
+        model_config = ConfigDict(extra="forbid")
+        keep_runs: int = Field(KEEP_RUNS, ge=1, le=_MOST)
+        keep_days: float = Field(KEEP_DAYS, gt=0, le=_MOST)
 
     try:
-        said = Retention.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
-        raise HardenerError(f"{path} is not YAML: {line(str(error))}") from error
+        said = Retention.model_validate(parse(text, path).content or {})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"

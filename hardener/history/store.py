@@ -163,10 +163,13 @@ class History:
                 f"SELECT run, section, status, findings FROM tally WHERE run IN ({numbers})"  # noqa: S608
             ).fetchall()
         sections: dict[int, dict[str, dict[Status, int]]] = {}
-        for run, section, status, findings in counted:
-            sections.setdefault(run, {}).setdefault(section, {})[Status(status)] = findings
+        with self._believed():
+            for run, section, status, findings in counted:
+                sections.setdefault(run, {}).setdefault(section, {})[Status(status)] = findings
         for row in rows:
-            yield StoredRun(self._home, row, sections.get(row[0], {}))
+            with self._believed():
+                stored = StoredRun(self._home, row, sections.get(row[0], {}))
+            yield stored
 
     def _sweep(self) -> None:
         """Clear away what runs have left that were killed."""
@@ -193,6 +196,17 @@ class History:
                 connection.execute("DELETE FROM catalogue WHERE digest NOT IN (SELECT catalogue FROM run)")
         for (name,) in forgotten:  # killed before this is done, the next run finds folders without a row
             shutil.rmtree(self._home.runs / name, ignore_errors=True)
+
+    @contextmanager
+    def _believed(self) -> Iterator[None]:
+        """Where what was read turns out to be nothing that was written."""
+        try:
+            yield
+        except (ValueError, TypeError, LookupError) as error:
+            raise HardenerError(
+                f"the history in {line(str(self._home.path), 1000)} is damaged: {line(str(error))}",
+                hint="begin another one: --home, or move the folder away",
+            ) from error
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

@@ -176,6 +176,20 @@ def test_a_second_inventory_is_refused_and_the_first_not_forgotten(
     assert "there can be one inventory" in result.stderr
 
 
+@pytest.mark.parametrize("read", ["inventory", "waivers", "attestations"])
+def test_what_is_read_is_not_written_over(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path, read: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    named = {"inventory": "inv,", read: str(file)}
+    options = [word for name, value in named.items() for word in (f"--{name}", value)]
+    result = hardener("audit", *options, "--report", f"html={file}")
+    assert result.exit_code == 2
+    assert "is read, and a report would take its place" in result.stderr
+    assert file.read_text() == "precious"
+
+
 def test_options_reach_the_fleet(hardener: Hardener, fleet: FakeFleet, tmp_path: Path) -> None:
     fleet.snapshots = {"web1": make()}
     arguments = ("--limit", "web*", "--vault-password-file", "pw", "--artifacts", str(tmp_path / "a"))

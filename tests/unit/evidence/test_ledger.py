@@ -91,6 +91,34 @@ def test_an_entry_without_its_line_end_is_completed(path: Path) -> None:
     assert len(path.read_bytes().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"waivers: []",
+        b"two\nlines",
+        b'{"any": "json"}',
+        b'{"bundle_sha256":"x"}',
+        b"-----BEGIN KEY-----\nx\n-----END KEY-----",
+    ],
+)
+def test_another_file_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(Refused, match="is no entry"):
+        add(path)
+    assert path.read_bytes() == content
+
+
+def test_what_was_written_behind_an_entry_stays(path: Path) -> None:
+    add(path)
+    with path.open("ab") as file:
+        file.write(b"a note")
+    before = path.read_bytes()
+    with pytest.raises(Refused, match="line 2 is no entry"):
+        add(path)
+    assert path.read_bytes() == before
+
+
 def test_a_full_disk_leaves_the_ledger_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(path)
     before = path.read_bytes()

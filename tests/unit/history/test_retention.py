@@ -34,7 +34,13 @@ def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
         ("keep_days: forever", "keep_days: "),
         ("keep_weeks: 3", "keep_weeks: "),
         ("- 3", "the file: "),
-        ("a: [", "is not YAML"),
+        ("a: [", "while parsing"),
+        ("keep_runs: 99999999999999999999", "keep_runs: "),
+        ("keep_days: 2026-31-12", "keep_days: "),
+        ("keep_days: .inf", "keep_days: "),
+        ("keep_runs: 12:30", "keep_runs: "),
+        ("keep_runs: 5\nkeep_runs: 1", "keep_runs: stands twice"),
+        ("!!timestamp x", "is not supported"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections import Counter
 from collections.abc import Callable
@@ -82,6 +83,17 @@ def test_a_database_that_is_none(history: History) -> None:
     (history.path / "history.sqlite3").write_bytes(b"no database at all, and long enough to see it" * 100)
     with pytest.raises(HardenerError, match="file is not a database"):
         history.begin()
+
+
+@pytest.mark.parametrize(
+    "damage", ["UPDATE run SET record = substr(record, 1, 100)", "UPDATE tally SET status = status || 'x'"]
+)
+def test_a_row_that_nobody_wrote_is_told(history: History, damage: str) -> None:
+    put(history)
+    with sqlite3.connect(history.path / "history.sqlite3") as connection:
+        connection.execute(damage)
+    with pytest.raises(HardenerError, match=r"the history in .* is damaged"):
+        list(history.runs())
 
 
 def test_the_baseline_is_a_name_that_moves(history: History) -> None:
