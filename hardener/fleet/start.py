@@ -133,6 +133,7 @@ class Fleet:
 def _literal(value: Any) -> Any:
     """The same data as Ansible takes it without looking for templates: a folder may be called ``{{ x }}``."""
     if isinstance(value, str):
+        value.encode()  # what is no UTF-8 is told as such
         return {"__ansible_unsafe": value}
     if isinstance(value, Mapping):
         return {key: _literal(each) for key, each in value.items()}

@@ -209,7 +209,7 @@ def _repository(host: _Host, wanted: Mapping[str, Any], engine: Sequence[str]) -
         )
         return {"name": name, "refused": f"{reason} {held}"}
     if not _ADDRESS.fullmatch(wanted["url"]):
-        reason = f"docker_engine_repository_url is {wanted['url']!r}; a plain https address is needed"
+        reason = "docker_engine_repository_url has to be a plain https address, without a password in it"
         return {"name": name, "refused": reason}
     for field in ("suite", "channel"):
         if not _WORD.fullmatch(wanted[field]) and (host.manager == "apt" or field == "channel"):

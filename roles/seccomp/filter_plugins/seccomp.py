@@ -240,7 +240,8 @@ def _takes_family(profile: Mapping[str, Any], allowed: set[str], number: int) ->
     conditions = [
         argument
         for rule in rules
-        for argument in rule.get("args") or ()
+        if isinstance(rule.get("args"), list)
+        for argument in rule["args"]
         if isinstance(argument, Mapping) and argument.get("index") == 0
     ]
     excluded = [each for each in conditions if each.get("op") == "SCMP_CMP_NE"]

@@ -378,3 +378,12 @@ def test_a_limit_has_two_numbers(limit: Any) -> None:
 def test_options_of_new_networks_are_mappings() -> None:
     with pytest.raises(ValueError, match="docker_daemon_default_network_opts: bridge needs a mapping"):
         documents(make(), default_network_opts={"bridge": "x"})
+
+
+def test_a_soft_limit_is_no_higher_than_its_hard_one() -> None:
+    with pytest.raises(ValueError, match="nofile has a soft limit above its hard one"):
+        documents(make(), default_ulimits={"nofile": {"soft": 5, "hard": 1}})
+    assert (
+        "refused"
+        not in documents(make(), default_ulimits={"core": {"soft": 5, "hard": -1}})["default_ulimits"]
+    )

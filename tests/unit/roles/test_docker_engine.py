@@ -254,7 +254,7 @@ def test_a_fingerprint_may_be_written_as_gpg_shows_it() -> None:
         ({"repository_fingerprint": ""}, "exactly the key 9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
         ({"repository_key": key("both")}, f"and holds {ONE}, {TWO}"),
         ({"repository_key": ""}, "and holds none that can be read"),
-        ({"repository_url": ""}, "docker_engine_repository_url is ''"),
+        ({"repository_url": ""}, "docker_engine_repository_url has to be"),
         ({"repository_url": "http://mirror.example.org/x"}, "https"),
         ({"repository_url": "https://mirror.example.org/x\nTrusted: yes"}, "https"),
         ({"repository_url": "https://mirror.example.org/x [trusted=yes]"}, "https"),
@@ -266,6 +266,7 @@ def test_a_fingerprint_may_be_written_as_gpg_shows_it() -> None:
 def test_a_repository_that_could_be_another_one_is_refused(changed: dict[str, str], reason: str) -> None:
     (_, source) = documents(bare(), **{**REPOSITORY, **changed}).values()
     assert reason in source["refused"]
+    assert "secret" not in source["refused"]
 
 
 # --- keys ---------------------------------------------------------------------------------------------------

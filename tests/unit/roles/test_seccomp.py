@@ -170,3 +170,8 @@ def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
 )
 def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
     assert reason in document(snapshot)["refused"]
+
+
+def test_conditions_that_are_none_allow_nothing() -> None:
+    rule = {"names": ["socket"], "action": ALLOW, "args": 5}
+    assert "socket" not in " ".join(notes(rule))
