@@ -1,17 +1,21 @@
-# Everything a developer or a curious visitor needs. `make` alone lists the targets.
+# Everything a developer or a curious visitor needs. `make` alone lists the targets; docs/testing.md explains the tests.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYVER := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+EXTRA := dev
 CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
 RESULTS := demo-results
-E2E := $(BIN)/pytest tests/e2e --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --junitxml=test-results/$@.xml
+TOGETHER = $(BIN)/python tools/together.py
+# Tests that share a host run on one worker; the longest begin first (tests/conftest.py).
+SHARED_OUT := --dist=loadgroup --no-loadscope-reorder --verbose
 
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner
+    docker-registry notary cosign openscap-scanner slirp4netns
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
@@ -23,37 +27,73 @@ demo: lab-packages $(VENV)/.installed ## boot a throw-away Docker host, audit it
 	@BIN=$(BIN) RESULTS=$(RESULTS) .ci/demo
 
 .PHONY: test
-test: unit integration ## unit, integration and end-to-end tests (root)
-	@$(MAKE) --no-print-directory e2e # after the others, whatever --jobs says: its machines take every core
+test: test-packages $(VENV)/.installed ## unit and integration tests, and the product's promise on real guests (root)
+	@$(TOGETHER) guests="$(MAKE) lab-images promise" here="$(MAKE) unit integration"
+
+.PHONY: test-all
+test-all: test system e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
-	$(BIN)/pytest tests/unit
+	$(PYTEST) tests/unit
 
 .PHONY: unit-other-python
 unit-other-python: ## the unit tests on Debian's own Python too, where it is another
 	@if [ -x /usr/bin/python3 ] && [ "$$(/usr/bin/python3 -V)" != "$$($(PYTHON) -V)" ]; then \
 	    $(MAKE) --no-print-directory unit PYTHON=/usr/bin/python3 VENV=.venv-debian; fi
 
+.PHONY: unit-lowest
+unit-lowest: ## the unit tests with the lowest versions that pyproject.toml allows
+	$(MAKE) --no-print-directory unit VENV=.venv-lowest EXTRA=test CONSTRAINTS=.ci/constraints-lowest.txt
+
 .PHONY: integration
 integration: test-packages $(VENV)/.installed ## the tests against a private dockerd and sshd (root)
-	$(BIN)/pytest tests/integration
+	$(PYTEST) tests/integration
+
+.PHONY: promise
+promise: test-packages $(VENV)/.installed ## the product's promise, on virtual machines (root)
+	$(PYTEST) tests/promise --numprocesses=3 $(SHARED_OUT)
+
+.PHONY: system
+system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
+	$(PYTEST) tests/system --numprocesses=4 $(SHARED_OUT)
 
 .PHONY: e2e
-e2e: test-packages $(VENV)/.installed ## the tests on throw-away virtual machines (root)
-	$(E2E) -m "not long"
+e2e: test-packages $(VENV)/.installed ## the tests that need a kernel of their own, on virtual machines (root)
+	$(PYTEST) tests/e2e --numprocesses=2 $(SHARED_OUT)
+
+.PHONY: releases
+releases: test-packages $(VENV)/.installed ## the tests of the lab and of other Debian releases, on virtual machines (root)
+	$(PYTEST) tests/releases --numprocesses=2 $(SHARED_OUT)
 
 .PHONY: lab-images
-lab-images: test-packages $(VENV)/.installed ## build what the machines of e2e start from, where it is not cached
-	$(BIN)/python -c 'from hardener import lab; [lab.build(lab.release_named(r), say=print) for r in ("13", "13-bare", "12")]'
-
-.PHONY: test-long
-test-long: test-packages $(VENV)/.installed ## the end-to-end tests that `make test` leaves out: more releases, more reboots
-	$(E2E) -m long
+lab-images: test-packages $(VENV)/.installed ## build what the machines of `promise` start from, where it is not cached
+	$(BIN)/python -c 'from hardener import lab; [lab.build(lab.release_named(r), say=print) for r in ("13", "13-bare")]'
 
 .PHONY: molecule
 molecule: test-packages $(VENV)/.installed ## the Molecule scenario of every protection, or SCENARIOS="NAME ...", on virtual machines
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/molecule test $(if $(SCENARIOS),$(SCENARIOS:%=--scenario-name=%),--all)
+
+# Two at a time; the scenarios of a part take about as long on either side.
+.PHONY: molecule-1 molecule-2
+molecule-1: test-packages $(VENV)/.installed ## the first half of the Molecule scenarios
+	@$(TOGETHER) a="$(MAKE) molecule SCENARIOS='activity docker_daemon docker_files seccomp'" \
+	    b="$(MAKE) molecule SCENARIOS='apparmor audit_rules docker_engine'"
+molecule-2: test-packages $(VENV)/.installed ## the second half of the Molecule scenarios
+	@$(TOGETHER) a="$(MAKE) molecule SCENARIOS='firewall kernel userns_remap vulnerability_scan'" \
+	    b="$(MAKE) molecule SCENARIOS='content_trust docker_group security_updates selinux'"
+
+.PHONY: coverage
+coverage: test-packages $(VENV)/.installed ## branch coverage of the unit and integration tests, what runs on hosts included (root)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run --module pytest tests/unit
+	$(BIN)/coverage run --module pytest tests/integration
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: durations
+durations: $(VENV)/.installed ## take how long the tests on hosts took from the last runs into tests/durations.json
+	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,promise system e2e releases)))
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy strict, yamllint, ansible-lint (production profile)
@@ -94,7 +134,7 @@ lock: ## write the versions of a fresh environment to .ci/constraints-X.Y.txt
 
 .PHONY: clean
 clean: ## remove what was built here (not the cached lab images)
-	rm -rf .venv .venv-debian .venv-lock dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-debian .venv-lowest .venv-lock dist build $(RESULTS) test-results .pytest_cache .mypy_cache .ruff_cache
 
 .PHONY: lab-packages test-packages
 lab-packages: ; @.ci/install-packages $(PYTHON_PACKAGES) $(LAB_PACKAGES)
@@ -104,5 +144,5 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@.ci/install-packages $(PYTHON_PACKAGES)
 	@echo "Python environment: $(VENV)/ ($(PYTHON), $(PYVER))" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[$(EXTRA)]'
 	@touch $@

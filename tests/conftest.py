@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+HERE = Path(__file__).parent
+# Seconds that each test took on an idle machine; `make durations` writes it.
+DURATIONS: dict[str, float] = json.loads((HERE / "durations.json").read_text())
+# Folders whose tests share a host, and are shared out among workers.
+HOSTS = tuple(HERE / name for name in ("system", "promise", "e2e", "releases"))
 
 # A job in the background of a shell starts with SIGINT ignored, nohup ignores SIGHUP, and all that the tests
 # start would do so too: those that interrupt a process would prove nothing.
@@ -18,6 +27,30 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 # How long an example may take is no property of the code: the machine may be busy with virtual machines.
 hypothesis.settings.register_profile("hardener", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("hardener")
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of one host on one worker, and start the longest first, so that none waits in the end."""
+    if not all(any(item.path.is_relative_to(folder) for folder in HOSTS) for item in items):
+        return
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for item in items:
+        if _shares_its_host(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        seconds[_group(item)] += DURATIONS.get(item.nodeid, 0)
+    items.sort(key=lambda item: -seconds[_group(item)])
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else item.nodeid
+
+
+def _shares_its_host(item: pytest.Item) -> bool:
+    """Whether its host is its module's: not one of its own, nor one that any worker may boot for it."""
+    names = item.fixturenames if isinstance(item, pytest.Function) else ()
+    return "boot" not in names and item.get_closest_marker("independent") is None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,7 @@ from hardener.text import block, line
 
 _REDRAW_S = 0.1
 _LINE_EVERY_S = 10.0
+_SAME_LINE_EVERY_S = 60.0  # neither the task nor the number of hosts has changed
 _CLEAR = "\r\x1b[K"
 
 
@@ -47,6 +48,7 @@ class Progress:
         self._done: set[str] = set()
         self._failed: dict[State, int] = {State.UNREACHABLE: 0, State.FAILED: 0}
         self._task = ""
+        self._said = (self._task, 0)
 
     def __enter__(self) -> Self:
         self._draw()
@@ -72,8 +74,13 @@ class Progress:
                     self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
                 if state in self._failed or (action == self._last and state is not State.SKIPPED):
                     self._done.add(host)
-        if time.monotonic() - self._shown >= (_REDRAW_S if self._live else _LINE_EVERY_S):
-            self._draw() if self._live else self._write(f"{self._doing()}\n")
+        if time.monotonic() - self._shown < self._interval():
+            return
+        if self._live:
+            self._draw()
+        else:
+            self._said = (self._task, len(self._done))
+            self._write(f"{self._doing()}\n")
 
     def note(self, text: str, *, colour: str | None = None) -> None:
         """Show a line that stays."""
@@ -83,6 +90,12 @@ class Progress:
     def clear(self) -> None:
         """Take the live line away, before something else is written to the same terminal."""
         self._write("")
+
+    def _interval(self) -> float:
+        """Seconds until what is going on is shown again."""
+        if self._live:
+            return _REDRAW_S
+        return _SAME_LINE_EVERY_S if self._said == (self._task, len(self._done)) else _LINE_EVERY_S
 
     def _status(self) -> str:
         hosts = len(self._hosts) or len(self._done)

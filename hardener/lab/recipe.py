@@ -81,6 +81,7 @@ class Release:
         name: what a user says: ``13``, or ``13-bare`` for a guest without Docker.
         suite: what an archive calls it, ``trixie``.
         docker: packages of Docker; none in a bare guest.
+        cached: packages that hardening installs; their archives are in the guest's cache of apt.
         apt_options: apt settings for the build, kept in the guest.
         hooks: what is done to it in the end, each a command of the shell; ``$1`` is its root.
     """
@@ -88,6 +89,7 @@ class Release:
     name: str
     suite: str
     docker: tuple[str, ...]
+    cached: tuple[str, ...] = ("auditd", "unattended-upgrades")
     apt_options: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
 
@@ -98,8 +100,9 @@ class Release:
 
     @property
     def bare(self) -> Release:
-        """The same without Docker."""
-        return dataclasses.replace(self, name=f"{self.name}{_BARE}", docker=())
+        """The same without Docker, whose packages are in apt's cache instead."""
+        cached = (*self.cached, *self.docker)
+        return dataclasses.replace(self, name=f"{self.name}{_BARE}", docker=(), cached=cached)
 
 
 RELEASES = {
@@ -185,8 +188,15 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         kernel: where to put the guest's kernel.
         initrd: where to put its initial RAM disk.
     """
-    # openssh-server made host keys of its own; the one that known_hosts has is ours.
+    # The guest has the package index of the day it was built, as after an installation: to fetch and to parse it
+    # takes an emulated machine a minute.
+    index = "apt-get --quiet --option=APT::Sandbox::User=root --option=Acquire::Languages=en"
     hooks = (
+        *release.hooks,
+        f'chroot "$1" {index} update',
+        f'chroot "$1" {index} --yes --no-install-recommends --download-only install {" ".join(release.cached)}',
+        'chroot "$1" apt-cache gencaches',
+        # openssh-server made host keys of its own; the one that known_hosts has is ours.
         'rm -f "$1"/etc/ssh/ssh_host_*',
         f"tar-in {files_tar} /",
         f'chroot "$1" useradd --create-home --shell /bin/bash {LAB_USER}',
@@ -194,11 +204,11 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         'mkdir --parents "$1"/var/lib/docker',
         f"download /vmlinuz {kernel}",
         f"download /initrd.img {initrd}",
-        *release.hooks,
     )
     return [
         "mmdebstrap",
         "--quiet",
+        "--skip=cleanup/apt/lists,cleanup/apt/cache",
         "--format=tar",
         "--variant=apt",
         "--components=main",

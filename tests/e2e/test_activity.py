@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.e2e.conftest import Boot
-from tests.e2e.test_converge import Run, shell
-from tests.e2e.waiting import until
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import Run
+from tests.hosts.waiting import until
+from tests.hosts.workload import shell
 
 ATTACKS = r"""
 import ctypes, errno, json, os, socket, sys, time

@@ -3,104 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hardener import lab
 from hardener.catalogue import DEFAULT_BENCHMARK, load
-from tests.e2e.waiting import until
+from tests.hosts import command
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import Run, ansible_playbook, kill
+from tests.hosts.waiting import until
+from tests.hosts.workload import CONTAINER, ENGINE, WHOLE_HOST, running, shell
 
-ROLES = Path(__file__).parents[2] / "roles"
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 ALL = ("docker_files", "audit_rules", "docker_daemon")
-Boot = Callable[[str], lab.Guest]
-
-# A container from the guest's own busybox, and all that must not change while the engine does.
-CONTAINER = r"""
-set -eu
-mkdir -p /root/image/bin
-cp /bin/busybox /root/image/bin/
-ln -sf busybox /root/image/bin/sleep
-tar --create --directory=/root/image --file=/root/image.tar .
-docker import /root/image.tar busybox:test >/dev/null
-for name in web job; do docker run --detach --name $name busybox:test sleep 1000000 >/dev/null; done
-"""
-ENGINE = r"""
-systemctl is-active docker
-cat /etc/docker/daemon.json 2>/dev/null || echo none
-docker ps -aq |
-  xargs docker inspect --format '{{.Name}} {{.State.Running}} {{.State.StartedAt}} {{.State.Pid}}' | sort
-docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'
-"""
-# Everything on disk that a protection may touch, what the kernel has loaded, and the engine's process. The
-# lock is left out: it says who had it last, be it to see that there is nothing to do.
-WHOLE_HOST = r"""
-find /etc /usr/lib/systemd /var/lib/hardener -printf '%p %m %u %g %s %T@ %l\n' 2>/dev/null |
-  grep -v -e /etc/mtab -e /etc/resolv.conf -e /var/lib/hardener/lock | sort
-find /etc -type f -exec sha256sum {} + | sort
-stat -c '%n %a %u %g' /run/docker.sock /run/containerd/containerd.sock
-auditctl -l 2>/dev/null
-systemctl show docker --property=MainPID
-dpkg-query --show | sort
-"""
-
-
-class Run:
-    """A run of roles on a guest by plain ansible-playbook, and what the transaction returned."""
-
-    def __init__(self, guest: lab.Guest, folder: Path, roles: tuple[str, ...], **variables: Any) -> None:
-        self._guest = guest
-        self._result = folder / "result.json"
-        self._result.unlink(missing_ok=True)
-        self._play = folder / "play.yml"
-        converge = {"documents": "{{ converge_pending }}", "allow": "{{ converge_allow }}"}
-        keep = {"content": "{{ result | to_json }}", "dest": str(self._result), "mode": "0600"}
-        tasks = [
-            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
-            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "check_mode": False, "become": False},
-        ]
-        self._play.write_text(
-            yaml.safe_dump(
-                [
-                    {
-                        "hosts": "all",
-                        "gather_facts": False,
-                        "vars": {"converge_defer": True, **variables},
-                        "roles": ["converge", *roles],
-                        "tasks": tasks,
-                    }
-                ]
-            )
-        )
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start it, in a process group of its own."""
-        environment = {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"}
-        return subprocess.Popen(
-            [PLAYBOOK, "--inventory", self._guest.inventory, *options, self._play],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            cwd=self._play.parent,
-            start_new_session=True,
-        )
-
-    def result(self, *options: str) -> dict[str, Any]:
-        """Run it to its end."""
-        with self.start(*options) as process:
-            output, _ = process.communicate(timeout=1800)
-        assert self._result.exists(), output
-        found: dict[str, Any] = json.loads(self._result.read_text())
-        return found
 
 
 @pytest.fixture
@@ -116,33 +34,19 @@ def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 Runs = Callable[..., dict[str, Any]]
 
 
-def shell(guest: lab.Guest, script: str) -> str:
-    return guest.ssh("sh", "-c", script, check=False).stdout
-
-
-def running(engine: str) -> list[str]:
-    """The lines of the containers that run, with when they started and as which process."""
-    return [line for line in engine.splitlines() if line.startswith("/") and " true " in line]
-
-
 def failing(guest: lab.Guest, folder: Path) -> dict[str, str]:
     """Controls that the three roles cover and that do not hold."""
     report = folder / "report.json"
-    subprocess.run(
-        [sys.executable, "-m", "hardener", "audit", "-i", guest.inventory, "--json", report, "--exit-zero"],
-        check=True,
-        cwd=folder,
-    )
+    command.hardener("audit", guest.inventory, "--json", report, "--exit-zero")
     covered = {
         control.slug
         for control in load(DEFAULT_BENCHMARK)
         if control.remediation and control.remediation.role in ALL
     }
-    (host,) = json.loads(report.read_text())["hosts"]
     return {
-        finding["slug"]: f"{finding['status']}: {finding['actual']}"
-        for finding in host["findings"]
-        if finding["slug"] in covered and finding["status"] not in ("pass", "not_applicable")
+        slug: f"{finding['status']}: {finding['actual']}"
+        for slug, finding in command.findings(report).items()
+        if slug in covered and finding["status"] not in ("pass", "not_applicable")
     }
 
 
@@ -235,22 +139,6 @@ def test_containers_survive_the_restart_and_the_bridge_waits_for_them(
     assert left == {"daemon-icc-disabled"} | THE_SITES_CHOICE
 
 
-def killed(process: subprocess.Popen[str]) -> None:
-    """As if this machine had lost its power: Ansible, its workers and their ssh are gone at once."""
-    for pid in list(descendants(process.pid)):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=60)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """A process and all it has started, itself first."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            yield from descendants(int(child))
-
-
-@pytest.mark.long
 def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
     boot: Boot, run: Runs, tmp_path: Path
 ) -> None:
@@ -260,7 +148,7 @@ def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
     roles = ("docker_daemon",)
     started = Run(guest, tmp_path, roles).start()
     until(guest, "grep -q 'stage.*restart' /var/lib/hardener/journal.json")
-    killed(started)  # else it would have the run taken back at once
+    kill(started)  # else it would have the run taken back at once
     shell(guest, "systemctl kill --signal=KILL 'hardener-*.scope'")
     until(guest, "systemctl is-active --quiet docker")
     assert "info" in shell(guest, "cat /etc/docker/daemon.json")  # the new configuration, not yet confirmed
@@ -274,16 +162,10 @@ def test_killed_while_the_engine_restarts_the_next_run_puts_things_right(
 
 def test_a_role_alone_converges_and_fails_with_one_line(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
-    play = tmp_path / "play.yml"
-    play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": ["docker_files"]}]))
 
     def ansible(user: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PLAYBOOK, "--inventory", guest.inventory, "--become", f"--extra-vars=ansible_user={user}", play],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
+        return ansible_playbook(
+            guest, tmp_path, {"roles": ["docker_files"]}, "--become", f"--extra-vars=ansible_user={user}"
         )
 
     shell(guest, "chmod 0666 /etc/default/docker")

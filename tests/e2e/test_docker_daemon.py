@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.e2e.conftest import Boot
-from tests.e2e.test_converge import CONTAINER, ENGINE, WHOLE_HOST, Run, running, shell
-from tests.e2e.waiting import until
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import Run
+from tests.hosts.waiting import until
+from tests.hosts.workload import CONTAINER, ENGINE, WHOLE_HOST, running, shell
 
 API = "10.0.2.15:2375"
 OPEN = rf"""
@@ -142,7 +143,6 @@ def test_a_bad_seccomp_profile_is_refused_and_nothing_is_touched(busy: lab.Guest
     assert after == before
 
 
-@pytest.mark.long
 def test_a_frozen_profile_goes_and_containers_without_a_filter_are_named(
     busy: lab.Guest, tmp_path: Path
 ) -> None:

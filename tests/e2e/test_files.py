@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-import yaml
-
 from hardener import lab
-from tests.e2e.conftest import Boot
-from tests.e2e.reboot import reboot
-
-ROLES = Path(__file__).parents[2] / "roles"
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+from tests.hosts import command
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import ansible_playbook
+from tests.hosts.reboot import reboot
 
 # An engine with TLS, registries, its data elsewhere and remapped, and environment files of both families.
 ENGINE = r"""
@@ -76,17 +68,9 @@ BEYOND = {"host-separate-partition", "host-hardened", "docker-version-current"}
 def findings(guest: lab.Guest, folder: Path) -> dict[str, dict[str, str]]:
     """What the audit says of sections 1 and 3."""
     report = folder / "report.json"
-    subprocess.run(
-        [sys.executable, "-m", "hardener", "audit", "-i", guest.inventory, "--json", report, "--exit-zero"],
-        check=True,
-        cwd=folder,
-    )
-    (host,) = json.loads(report.read_text())["hosts"]
-    return {
-        finding["slug"]: finding
-        for finding in host["findings"]
-        if str(finding["id"]).split(".")[0] in ("1", "3")
-    }
+    command.hardener("audit", guest.inventory, "--json", report, "--exit-zero")
+    found = command.findings(report)
+    return {slug: finding for slug, finding in found.items() if finding["id"].split(".")[0] in ("1", "3")}
 
 
 def left(found: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -100,26 +84,16 @@ def left(found: dict[str, dict[str, str]]) -> dict[str, str]:
 
 def converge(guest: lab.Guest, folder: Path) -> str:
     """Run the roles by plain ansible-playbook."""
-    play = folder / "play.yml"
     roles = [
         {"role": "docker_files"},
         {"role": "docker_group", "docker_group_members": []},
         {"role": "audit_rules"},
     ]
-    play.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "roles": roles}]))
-    done = subprocess.run(
-        [PLAYBOOK, "--inventory", guest.inventory, play],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
-        cwd=folder,
-        check=False,
-    )
+    done = ansible_playbook(guest, folder, {"roles": roles})
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
-@pytest.mark.long
 def test_whatever_was_loose_holds_afterwards_and_after_a_reboot(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     assert "/srv/docker/" in guest.ssh("sh", "-c", ENGINE).stdout

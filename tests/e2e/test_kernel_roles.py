@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +9,10 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.e2e.conftest import Boot
-from tests.e2e.reboot import reboot
-from tests.e2e.test_converge import Run
-
-pytestmark = pytest.mark.long  # a host at work is hardened, and started anew, in every run
+from tests.hosts.command import findings, hardener
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import Run
+from tests.hosts.reboot import reboot
 
 ROLES = ("kernel", "apparmor")
 Runs = Callable[..., dict[str, Any]]
@@ -82,10 +78,8 @@ def verdicts(guest: lab.Guest, folder: Path) -> dict[str, str]:
     """How the two controls stand."""
     report = folder / "report.json"
     only = [f"--only={slug}" for slug in ("host-kernel-settings", "host-lsm-enforcing")]
-    audit = [sys.executable, "-m", "hardener", "audit", "-i", str(guest.inventory), "--exit-zero"]
-    subprocess.run([*audit, *only, "--json", str(report)], check=True)
-    (found,) = json.loads(report.read_text())["hosts"]
-    return {finding["slug"]: finding["status"] for finding in found["findings"]}
+    hardener("audit", guest.inventory, "--exit-zero", *only, "--json", report)
+    return {slug: finding["status"] for slug, finding in findings(report).items()}
 
 
 def test_a_value_that_the_kernel_refuses_takes_everything_back(host: lab.Guest, run: Runs) -> None:

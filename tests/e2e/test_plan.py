@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.e2e.test_converge import CONTAINER, ENGINE, WHOLE_HOST, running, shell
+from tests.hosts import command
+from tests.hosts.workload import CONTAINER, ENGINE, WHOLE_HOST, running, shell
 
 Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,10 +38,7 @@ def hardener(host: lab.Guest, tmp_path: Path) -> Hardener:
     """Runs the command line on the host, for the controls of the engine."""
 
     def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "hardener", verb, "-i", str(host.inventory), "--only", "daemon"]
-        return subprocess.run(
-            [*command, *options], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=600
-        )
+        return command.hardener(verb, host.inventory, "--only", "daemon", *options, cwd=tmp_path)
 
     return run
 

@@ -55,9 +55,15 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
 
 
 def test_a_long_run_says_something_now_and_then() -> None:
-    lines = shown(Stream(tty=False), *([Idle()] * 20)).splitlines()
+    lines = shown(Stream(tty=False), *([Idle()] * 60)).splitlines()
     assert 3 < len(lines) < 15
     assert {line.split(",")[0] for line in lines} == {"audit: starting"}
+
+
+def test_a_new_task_is_named_sooner_than_an_old_one_again() -> None:
+    first, second = TaskStarted("Install"), TaskStarted("Restart")
+    lines = shown(Stream(tty=False), first, *([Idle()] * 8), second, *([Idle()] * 8)).splitlines()
+    assert [line.partition("(")[2] for line in lines[:-1]] == ["Install)", "Restart)"]
 
 
 def test_it_says_what_takes_so_long() -> None:

@@ -1,4 +1,4 @@
-"""An engine whose configuration is not as a role expects it, and one that is part of a swarm.
+"""An engine whose configuration is not as a role expects it.
 
 What is possible happens; what is not is blocked with its reason, and costs nobody a container.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from tests.e2e.test_converge import CONTAINER, Run, running, shell
-from tests.e2e.test_firewall import NEIGHBOUR, SERVICES, reached
-from tests.e2e.test_guard import CONTAINERS, DAEMON_JSON, STATE, settled
-from tests.e2e.waiting import until
+from tests.hosts import command
+from tests.hosts.guard import STATE, settled
+from tests.hosts.workload import CONTAINER, CONTAINERS, DAEMON_JSON, running, shell
 
 Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -81,22 +79,14 @@ def hardener(host: lab.Guest, tmp_path: Path) -> Hardener:
     """Runs the command line on the host."""
 
     def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hardener", verb, "-i", str(host.inventory), *options],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            timeout=1800,
-        )
+        return command.hardener(verb, host.inventory, *options, cwd=tmp_path)
 
     return run
 
 
 def findings(folder: Path) -> dict[str, dict[str, Any]]:
-    """What a report says of the host."""
-    (host,) = json.loads((folder / "report.json").read_text())["hosts"]
-    return {each["slug"]: each for each in host["findings"]}
+    """What the last report says of the host."""
+    return command.findings(folder / "report.json")
 
 
 @pytest.mark.parametrize("fault", UNFIT)
@@ -171,62 +161,3 @@ def test_an_engine_that_does_not_start_with_the_new_file_gets_the_old_one_back(
     assert (after, still) == (before, containers)
     audit = hardener("audit", "--only", SLUG)
     assert "rolled back: docker.service does not start" in audit.stdout
-
-
-SWARM = rf"""
-set -eu
-docker rm --force $(docker ps --all --quiet)
-rm -f {DAEMON_JSON}
-systemctl restart docker
-docker swarm init --advertise-addr 10.0.2.15
-docker service create --detach --no-resolve-image --name shop --replicas 2 --publish 8080:80 \
-  busybox:web httpd -f -p 80 -h /www
-"""
-REPLICAS = "docker service ls --format '{{.Name}} {{.Replicas}}'"
-TASKS = "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort"
-ALL = ("--only", "daemon", "--only", "host-firewall-docker-user", "--json", "report.json")
-
-
-@pytest.mark.long
-def test_a_swarm_manager_gets_all_but_what_a_swarm_excludes(
-    host: lab.Guest, hardener: Hardener, tmp_path: Path
-) -> None:
-    shell(host, f"docker rm --force web job; {SERVICES}")
-    shell(host, NEIGHBOUR)
-    done = host.ssh("sh", "-c", SWARM, check=False)
-    assert done.returncode == 0, done.stderr
-    until(host, f"{REPLICAS} | grep -q 2/2")
-    before, tasks = shell(host, STATE), shell(host, TASKS)
-    assert reached(host)["10.77.0.1:8080"] == "hello"
-
-    held = hardener("harden", *ALL)
-    assert held.returncode == 3, held.stderr
-    assert "would stop 2 containers (shop.1." in held.stderr
-    assert "allow containers-stop to have it done" in held.stderr
-    assert "restart policy" not in held.stderr  # the swarm itself starts them anew
-    assert "this host is part of a swarm, whose state would stay behind" in held.stderr
-    live_restore = findings(tmp_path)["daemon-live-restore"]
-    assert live_restore["status"] == "not_applicable"
-    assert "swarm mode is on, which excludes live-restore" in live_restore["actual"]
-    assert (shell(host, STATE), shell(host, TASKS)) == (before, tasks)
-
-    done = hardener("harden", *ALL, "--allow", "containers-stop")
-    assert done.returncode == 3, done.stderr
-    until(host, f"{REPLICAS} | grep -q 2/2")
-    after = findings(tmp_path)
-    open_still = {slug for slug, each in after.items() if each["status"] == "fail"}
-    assert open_still == {"daemon-userns-remap", "daemon-authz-plugin"}
-    assert "live-restore" not in shell(host, f"cat {DAEMON_JSON}")
-    assert reached(host)["10.77.0.1:8080"] == "hello"
-    before, tasks = shell(host, STATE), shell(host, TASKS)
-    again = hardener("harden", *ALL, "--allow", "containers-stop")
-    assert findings(tmp_path) == after, again.stderr
-    assert (shell(host, STATE), shell(host, TASKS)) == (before, tasks)
-
-
-@pytest.mark.long
-def test_a_role_that_wants_live_restore_of_a_swarm_says_why_not(host: lab.Guest, tmp_path: Path) -> None:
-    done = Run(host, tmp_path, ("docker_daemon",)).result("--check")
-    fates = {each["name"]: (each["state"], each["reason"]) for each in done["documents"]}
-    reason = "this host is part of a swarm, which excludes live-restore"
-    assert fates["docker_daemon_live_restore"] == ("refused", reason)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hardener import lab
-from tests.e2e.conftest import Boot
-
-ROLES = Path(__file__).parents[2] / "roles"
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+from tests.hosts.command import findings, hardener
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import ansible_playbook
 
 # A security archive in the guest, with an update of a package, and of one that hardener takes for an engine.
 ARCHIVE = r"""
@@ -78,27 +72,12 @@ class Role:
 
     def __init__(self, guest: lab.Guest, folder: Path) -> None:
         self.guest = guest
-        self._play = folder / "play.yml"
-        self._report = folder / "report.json"
+        self._folder = folder
 
     def run(self, *options: str, check: bool = True, **variables: Any) -> tuple[int, str]:
         """How many tasks changed something, and all that was said."""
-        play: dict[str, Any] = {
-            "hosts": "all",
-            "gather_facts": False,
-            "vars": variables,
-            "roles": ["security_updates"],
-        }
-        self._play.write_text(yaml.safe_dump([play]))
-        done = subprocess.run(
-            [PLAYBOOK, "--verbose", "--inventory", self.guest.inventory, *options, self._play],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
-            cwd=self._play.parent,
-            timeout=1800,
-            check=False,
-        )
+        play = {"vars": variables, "roles": ["security_updates"]}
+        done = ansible_playbook(self.guest, self._folder, play, "--verbose", *options)
         assert not check or done.returncode == 0, done.stdout
         changed = re.search(r"changed=(\d+)", done.stdout)
         assert changed, done.stdout
@@ -106,16 +85,9 @@ class Role:
 
     def findings(self) -> dict[str, dict[str, Any]]:
         """What the audit says of updates."""
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "hardener", "audit", "-i", self.guest.inventory),
-                *("--json", self._report, "--exit-zero"),
-            ],
-            check=True,
-            cwd=self._report.parent,
-        )
-        (host,) = json.loads(self._report.read_text())["hosts"]
-        return {finding["slug"]: finding for finding in host["findings"] if "updates" in finding["slug"]}
+        report = self._folder / "report.json"
+        hardener("audit", self.guest.inventory, "--json", report, "--exit-zero")
+        return {slug: finding for slug, finding in findings(report).items() if "updates" in slug}
 
     def shell(self, script: str) -> str:
         """Output of a script on the guest."""
@@ -183,7 +155,6 @@ def test_a_configuration_that_is_not_proven_is_put_back_and_the_reason_said(role
     assert role.shell("cat /etc/apt/apt.conf.d/90hardener-security-updates") == before
 
 
-@pytest.mark.long
 def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
     role.run(security_updates_engine=True)
     assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.1\n"
@@ -191,7 +162,6 @@ def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
     assert role.run(security_updates_engine=True)[0] == 0
 
 
-@pytest.mark.long
 def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role) -> None:
     role.shell(CONTAINER)
     role.shell("touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs")

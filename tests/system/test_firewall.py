@@ -3,66 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hardener import lab
-from tests.e2e.reboot import reboot
+from tests.hosts import command
+from tests.hosts.neighbour import AFTER, BEFORE, NEIGHBOUR, SERVICES, reached
+from tests.hosts.play import Run
+from tests.hosts.reboot import reboot
 
-ROLES = Path(__file__).parents[2] / "roles"
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 CONTROLS = ("host-firewall-input-ipv4", "host-firewall-input-ipv6", "host-firewall-docker-user")
 Boot = Callable[[str], lab.Guest]
-
-# A web server in a container, published, and a service of the host's that nobody decided on.
-SERVICES = r"""
-set -eu
-mkdir -p /root/image/bin /root/image/www
-cp /bin/busybox /root/image/bin/
-ln -sf busybox /root/image/bin/httpd
-echo hello > /root/image/www/index.html
-tar --create --directory=/root/image --file=/root/image.tar .
-docker import /root/image.tar busybox:web >/dev/null
-docker run --detach --name web --restart always --publish 8080:80 busybox:web \
-  httpd -f -p 80 -h /www >/dev/null
-"""
-# Another host on a cable of its own: the lab's network leads to ssh alone.
-NEIGHBOUR = r"""
-set -eu
-mkdir -p /root/www && echo stray > /root/www/index.html
-systemd-run --quiet --unit=stray busybox httpd -f -p 9999 -h /root/www 2>/dev/null ||
-  systemctl is-active --quiet stray
-ip netns add neighbour
-ip link add name lan0 type veth peer name eth0 netns neighbour
-ip address add 10.77.0.1/24 dev lan0
-ip address add fd77::1/64 dev lan0 nodad
-ip link set lan0 up
-ip netns exec neighbour ip address add 10.77.0.2/24 dev eth0
-ip netns exec neighbour ip address add fd77::2/64 dev eth0 nodad
-ip netns exec neighbour ip link set eth0 up
-ip netns exec neighbour ip route add 172.17.0.0/16 via 10.77.0.1
-"""
-LOOK = r"""
-for url in "10.77.0.1:8080" "10.77.0.1:9999" "[fd77::1]:9999" "172.17.0.2:80"; do
-  echo "$url $(ip netns exec neighbour busybox timeout 3 busybox wget -q -O - "http://$url/" 2>/dev/null)"
-done
-echo "ssh $(ip netns exec neighbour busybox timeout 3 busybox nc 10.77.0.1 22 </dev/null | head -c 4)"
-"""
-BEFORE = {
-    "10.77.0.1:8080": "hello",
-    "10.77.0.1:9999": "stray",
-    "[fd77::1]:9999": "stray",
-    "ssh": "SSH-",
-}
-AFTER = {**BEFORE, "10.77.0.1:9999": "", "[fd77::1]:9999": "", "172.17.0.2:80": ""}
 
 
 @pytest.fixture
@@ -70,34 +25,9 @@ def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Runs the role by plain ansible-playbook, and returns what the transaction did."""
 
     def do(guest: lab.Guest, *options: str, **variables: Any) -> dict[str, Any]:
-        result, play = tmp_path / "result.json", tmp_path / "play.yml"
-        result.unlink(missing_ok=True)
-        converge = {"documents": "{{ converge_pending }}", "allow": "connectivity"}
-        keep = {"content": "{{ result | to_json }}", "dest": str(result), "mode": "0600"}
-        tasks = [
-            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
-            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "check_mode": False},
-        ]
-        plays = {
-            "hosts": "all",
-            "gather_facts": False,
-            "vars": {"converge_defer": True, **variables},
-            "roles": ["converge", "firewall"],
-            "tasks": tasks,
-        }
-        play.write_text(yaml.safe_dump([plays]))
-        ran = subprocess.run(
-            [PLAYBOOK, "--inventory", guest.inventory, *options, play],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=1800,
-            env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"},
-            cwd=tmp_path,
+        return Run(guest, tmp_path, ("firewall",), converge_allow="connectivity", **variables).result(
+            *options
         )
-        assert result.exists(), ran.stdout + ran.stderr
-        found: dict[str, Any] = json.loads(result.read_text())
-        return found
 
     return do
 
@@ -106,14 +36,7 @@ def hardener(guest: lab.Guest, folder: Path, verb: str, *options: str) -> tuple[
     """Run the command for the three controls: its exit code, what it printed, and how they stand."""
     report = folder / "report.json"
     only = [f"--only={slug}" for slug in CONTROLS]
-    ran = subprocess.run(
-        [sys.executable, "-m", "hardener", verb, "-i", guest.inventory, *only, "--json", report, *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1800,
-        cwd=folder,
-    )
+    ran = command.hardener(verb, guest.inventory, *only, "--json", report, *options, cwd=folder)
     assert report.exists(), ran.stdout + ran.stderr
     (host,) = json.loads(report.read_text())["hosts"]
     standing = {each["slug"]: each["status"] for each in host.get("findings", ())}
@@ -122,12 +45,6 @@ def hardener(guest: lab.Guest, folder: Path, verb: str, *options: str) -> tuple[
 
 def shell(guest: lab.Guest, script: str) -> str:
     return guest.ssh("sh", "-c", script).stdout
-
-
-def reached(guest: lab.Guest) -> dict[str, str]:
-    """What the neighbour gets, by where it asks."""
-    lines = [line.partition(" ") for line in shell(guest, LOOK).splitlines()]
-    return {where: word for where, _, word in lines}
 
 
 def loaded(guest: lab.Guest) -> list[str]:
@@ -141,7 +58,6 @@ def ours(guest: lab.Guest) -> list[str]:
     return [line for line in loaded(guest) if "HARDENER" in line]
 
 
-@pytest.mark.long
 def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itself(
     boot: Boot, tmp_path: Path, run: Callable[..., dict[str, Any]]
 ) -> None:
@@ -212,7 +128,6 @@ def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
     assert not left.strip()
 
 
-@pytest.mark.long
 def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any]]) -> None:
     guest = boot("13")
     shell(
@@ -234,7 +149,6 @@ def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any
     assert run(guest)["outcome"] == "unchanged"
 
 
-@pytest.mark.long
 def test_where_the_packet_filter_is_somebody_elses_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, f"{SERVICES}\nsystemctl enable nftables")

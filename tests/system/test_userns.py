@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hardener import lab
-from tests.e2e.conftest import Boot
-from tests.e2e.reboot import reboot
-from tests.e2e.waiting import until
+from tests.hosts.fixtures import Boot
+from tests.hosts.play import Run
+from tests.hosts.reboot import reboot
+from tests.hosts.waiting import until
 
-ROLES = Path(__file__).parents[2] / "roles"
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 MOVE: dict[str, Any] = {"userns_remap_migrate": True, "userns_remap_exempt": ["tool"]}
 
 CONTAINERS = r"""
@@ -76,50 +70,13 @@ class Host:
     def shell(self, script: str) -> str:
         return self.guest.ssh("sh", "-c", script, check=False).stdout
 
-    def start(self, *options: str, allow: str = "daemon-restart", **variables: Any) -> subprocess.Popen[str]:
-        """Begin to run the role, by plain ansible-playbook."""
-        play = self._folder / "play.yml"
-        (self._folder / "result.json").unlink(missing_ok=True)
-        keep = {
-            "content": "{{ result | to_json }}",
-            "dest": str(self._folder / "result.json"),
-            "mode": "0600",
-        }
-        converge = {"documents": "{{ converge_pending }}", "allow": allow}
-        tasks = [
-            {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
-            {"name": "Keep", "copy": keep, "delegate_to": "localhost", "check_mode": False, "become": False},
-        ]
-        content = {
-            "hosts": "all",
-            "gather_facts": False,
-            "vars": {"converge_defer": True, **variables},
-            "roles": ["converge", "userns_remap"],
-            "tasks": tasks,
-        }
-        play.write_text(yaml.safe_dump([content]))
-        environment = {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"}
-        return subprocess.Popen(
-            [PLAYBOOK, "--inventory", self.guest.inventory, *options, play],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            cwd=self._folder,
-        )
+    def role(self, *, allow: str = "daemon-restart", **variables: Any) -> Run:
+        """A transaction of the role with these variables."""
+        return Run(self.guest, self._folder, ("userns_remap",), converge_allow=allow, **variables)
 
     def run(self, *options: str, allow: str = "daemon-restart", **variables: Any) -> dict[str, Any]:
         """Run the role, and return what the transaction did."""
-        return self.result(self.start(*options, allow=allow, **variables))
-
-    def result(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Wait for the end of a run, and return what the transaction did."""
-        with process:
-            output, _ = process.communicate(timeout=1800)
-        result = self._folder / "result.json"
-        assert result.exists(), output
-        found: dict[str, Any] = json.loads(result.read_text())
-        return found
+        return self.role(allow=allow, **variables).result(*options)
 
     def held(self) -> list[str]:
         return self.shell(HELD).splitlines()
@@ -151,13 +108,13 @@ def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> No
     assert host.held() == before
 
 
-@pytest.mark.long
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None:
     before = host.held()
-    process = host.start(allow="containers-recreate", **MOVE)
+    role = host.role(allow="containers-recreate", **MOVE)
+    process = role.start()
     until(host.guest, "grep -q 'stage.*making' /var/lib/hardener/journal.json")
     host.shell("systemctl kill --signal=KILL 'hardener-*.scope'")
-    done = host.result(process)  # the control node lives, and has the host take it back at once
+    done = role.finish(process)  # the control node lives, and has the host take it back at once
     assert done["outcome"] == "rolled_back", done
     assert host.held() == before
     assert set(host.maps().values()) == {HOSTS}

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from host_scan.tailoring import LEFT_OUT
 
 from hardener import lab
-from tests.e2e.test_converge import shell
+from tests.hosts.command import findings, hardener
+from tests.hosts.workload import shell
 from tests.integration.oldroot import package_of
 
 # Debian 13 has the tool; content for it is in a later release's package, which is data and installs here.
@@ -38,11 +36,6 @@ tar --create . | docker import - packages:both
 """
 # CIS asks systemd much about every service: five seconds for each on a machine that is emulated.
 PROFILE = "anssi_bp28_minimal"
-
-
-def hardener(verb: str, inventory: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hardener", verb, "-i", inventory, *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -77,10 +70,9 @@ def test_openscap_and_images_of_a_machine_decide_its_next_audit(openscap: lab.Gu
     assert shell(openscap, "systemctl is-active docker") == "active\n"
 
     audited = hardener("audit", inventory, "--json", tmp_path / "audit.json")
-    (host,) = json.loads((tmp_path / "audit.json").read_text())["hosts"]
-    findings: dict[str, dict[str, Any]] = {finding["slug"]: finding for finding in host["findings"]}
-    hardened = findings["host-hardened"]
+    judged = findings(tmp_path / "audit.json")
+    hardened = judged["host-hardened"]
     assert hardened["status"] == "fail", audited.stderr
     assert {offender["name"] for offender in hardened["offenders"]} == failing
     assert f"{PROFILE} of ssg-debian13-ds.xml" in json.dumps(hardened["evidence"])
-    assert findings["image-vulnerability-scan"]["status"] == "manual"
+    assert judged["image-vulnerability-scan"]["status"] == "manual"

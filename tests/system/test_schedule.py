@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from hardener import lab
-from tests.e2e.conftest import Boot
-from tests.e2e.waiting import until
+from tests.hosts.fixtures import Boot
+from tests.hosts.waiting import until
 from tests.integration.overlays import Overlaid
-
-pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = "/usr/local/hardener"

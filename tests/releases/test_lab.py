@@ -11,11 +11,11 @@ import pytest
 
 from hardener import lab
 from hardener.lab import qemu
-from tests.e2e.conftest import Boot
-from tests.e2e.reboot import reboot
+from tests.hosts.fixtures import Boot
+from tests.hosts.reboot import reboot
 
 DOCKER = {"12": "20.10.", "13": "26.1.", "testing": "28."}
-RELEASES = ["12", "13", pytest.param("testing", marks=pytest.mark.long)]  # its image has no other use
+RELEASES = ["12", "13", "testing"]
 
 
 @pytest.mark.parametrize("guest", RELEASES, indirect=True)
@@ -102,7 +102,6 @@ def test_two_guests_live_apart_and_each_starts_pristine(boot: Boot) -> None:
     b.ssh("true")
 
 
-@pytest.mark.long
 def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:
     guest = boot("13")
     guest.ssh("touch", "/root/kept", "/var/lib/docker/kept")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hardener import lab
-from tests.e2e.test_converge import Run, shell
+from tests.hosts.command import findings, hardener
+from tests.hosts.play import Run
+from tests.hosts.workload import shell
 
 # Two images: one package nobody has heard of, and one that has had updates since.
 IMAGES = r"""
@@ -53,10 +53,9 @@ def test_timers_keep_records_and_an_audit_decides_by_them(guest: lab.Guest, tmp_
     assert {image["status"] for image in record(guest, "trust")["images"]} == {"no-registry-digest"}
 
     report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "hardener", "audit", "-i", str(guest.inventory), "--json", str(report)]
-    subprocess.run(command, check=False, capture_output=True)
-    findings = {each["slug"]: each for each in json.loads(report.read_text())["hosts"][0]["findings"]}
-    assert findings["image-vulnerability-scan"]["status"] == "fail"
-    assert "packages:old" in json.dumps(findings["image-vulnerability-scan"])
-    assert findings["image-trusted-base"]["status"] == "fail"
-    assert findings["image-content-trust"]["status"] == "pass"  # the client of this release asks
+    hardener("audit", guest.inventory, "--json", report)
+    found = findings(report)
+    assert found["image-vulnerability-scan"]["status"] == "fail"
+    assert "packages:old" in json.dumps(found["image-vulnerability-scan"])
+    assert found["image-trusted-base"]["status"] == "fail"
+    assert found["image-content-trust"]["status"] == "pass"  # the client of this release asks

@@ -1,0 +1,29 @@
+"""The command line, as a user runs it on a host under test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def hardener(
+    verb: str, inventory: Path, *options: str | Path, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one verb on the hosts of an inventory."""
+    return subprocess.run(
+        [sys.executable, "-m", "hardener", verb, "-i", inventory, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=3600,
+    )
+
+
+def findings(report: Path) -> dict[str, dict[str, Any]]:
+    """The findings of a JSON report about one host, by control."""
+    (host,) = json.loads(report.read_text())["hosts"]
+    return {finding["slug"]: finding for finding in host["findings"]}

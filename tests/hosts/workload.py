@@ -1,0 +1,48 @@
+"""Containers of a host under test, and looks at what must not change while its engine does."""
+
+from __future__ import annotations
+
+from hardener import lab
+
+DAEMON_JSON = "/etc/docker/daemon.json"
+
+# Two containers from the host's own busybox.
+CONTAINER = r"""
+set -eu
+mkdir -p /root/image/bin
+cp /bin/busybox /root/image/bin/
+ln -sf busybox /root/image/bin/sleep
+tar --create --directory=/root/image --file=/root/image.tar .
+docker import /root/image.tar busybox:test >/dev/null
+for name in web job; do docker run --detach --name $name busybox:test sleep 1000000 >/dev/null; done
+"""
+ENGINE = r"""
+systemctl is-active docker
+cat /etc/docker/daemon.json 2>/dev/null || echo none
+docker ps -aq |
+  xargs docker inspect --format '{{.Name}} {{.State.Running}} {{.State.StartedAt}} {{.State.Pid}}' | sort
+docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'
+"""
+CONTAINERS = r"""docker ps -aq |
+  xargs docker inspect --format '{{.Name}} {{.State.Running}} {{.State.StartedAt}} {{.State.Pid}}' | sort"""
+# Everything on disk that a protection may touch, what the kernel has loaded, and the engine's process. The
+# lock is left out: it says who had it last, be it to see that there is nothing to do.
+WHOLE_HOST = r"""
+find /etc /usr/lib/systemd /var/lib/hardener -printf '%p %m %u %g %s %T@ %l\n' 2>/dev/null |
+  grep -v -e /etc/mtab -e /etc/resolv.conf -e /var/lib/hardener/lock | sort
+find /etc -type f -exec sha256sum {} + | sort
+stat -c '%n %a %u %g' /run/docker.sock /run/containerd/containerd.sock
+auditctl -l 2>/dev/null
+systemctl show docker --property=MainPID
+dpkg-query --show | sort
+"""
+
+
+def shell(guest: lab.Guest, script: str) -> str:
+    """Standard output of a script, whatever its exit code."""
+    return guest.ssh("sh", "-c", script, check=False).stdout
+
+
+def running(engine: str) -> list[str]:
+    """The lines of the containers that run, with when they started and as which process."""
+    return [line for line in engine.splitlines() if line.startswith("/") and " true " in line]

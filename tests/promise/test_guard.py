@@ -1,0 +1,83 @@
+"""The guard on a real guest: a host that is locked out, or loses its power, takes the change back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hardener import lab
+from tests.hosts.command import hardener
+from tests.hosts.guard import (
+    LOCKED_OUT,
+    STATE,
+    UNCONFIRMED,
+    UNIT,
+    assert_lockout_is_taken_back,
+    background,
+    engine,
+    once,
+    packet_filter,
+    play,
+    record,
+    settled,
+)
+from tests.hosts.play import kill
+from tests.hosts.reboot import wait_for_reboot
+from tests.hosts.waiting import until
+from tests.hosts.workload import CONTAINER, CONTAINERS, running, shell
+
+
+@pytest.fixture(scope="module")
+def host(guest: lab.Guest) -> lab.Guest:
+    """A host whose engine runs containers; every test leaves it as it found it."""
+    shell(guest, "mkdir -p /etc/docker && echo '{\"live-restore\": true}' >/etc/docker/daemon.json")
+    shell(guest, "systemctl restart docker")
+    shell(guest, CONTAINER)
+    return guest
+
+
+def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(host: lab.Guest, tmp_path: Path) -> None:
+    assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT["and whoever is in is thrown out"])
+
+
+def test_a_run_is_confirmed_and_leaves_nothing_armed(host: lab.Guest, tmp_path: Path) -> None:
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    done = play(host, tmp_path, engine(**{"default-shm-size": "63M"})).result()
+    assert done["outcome"] == "changed", done
+    settled(host)
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["confirmed"]
+    assert shell(host, "ls /var/lib/hardener/backups/*/guard.pyz; systemctl cat hardener-guard.service") == ""
+
+    listed = hardener("rollback", host.inventory, "--list")
+    assert f"  {done['run']}  " in listed.stdout, listed
+    predicted = hardener("rollback", host.inventory, "--check", "--diff")
+    assert '-  "default-shm-size": "63M"' in predicted.stdout, predicted
+    back = hardener("rollback", host.inventory)
+    assert back.returncode == 0, back
+    assert f"back to before run {done['run']}" in back.stderr
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+    assert "taken back on request of" in record(host)["reason"]
+
+
+def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(host: lab.Guest, tmp_path: Path) -> None:
+    shell(host, "docker update --restart always web job")
+    before = shell(host, STATE)
+    name = shell(host, "cat /proc/sys/kernel/random/boot_id")
+    background(host, f"{once(UNCONFIRMED)}; reboot --force --force")
+    locked_out = packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])
+    run = play(host, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
+    process = run.start()
+    wait_for_reboot(host, name)
+    kill(process)
+    until(host, "test $(docker ps --quiet | wc -l) = 2")
+    assert shell(host, STATE) == before
+    found = record(host)
+    assert found["outcome"] == "rolled_back"
+    assert found["reason"] == "the host was started anew before the run was confirmed"
+    assert shell(host, f"ls {UNIT} /var/lib/hardener/journal.json") == ""
+    log = shell(host, "journalctl --boot --output=cat --unit=hardener-guard.service")
+    assert "Failed" not in log, log

@@ -1,0 +1,214 @@
+"""The guard: whatever dies on the way, a host ends as it was or as planned, and says which."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardener import lab
+from tests.hosts.command import hardener
+from tests.hosts.fixtures import Boot
+from tests.hosts.guard import (
+    JOURNAL,
+    LOCKED_OUT,
+    SHORT,
+    STATE,
+    TIMEOUT,
+    UNCONFIRMED,
+    UNIT,
+    assert_lockout_is_taken_back,
+    background,
+    engine,
+    once,
+    packet_filter,
+    play,
+    record,
+    settled,
+)
+from tests.hosts.play import kill
+from tests.hosts.waiting import until
+from tests.hosts.workload import CONTAINER, CONTAINERS, DAEMON_JSON, running, shell
+
+pytestmark = pytest.mark.independent
+
+
+@pytest.fixture(scope="module")
+def host(pristine: Boot) -> Iterator[lab.Guest]:
+    """A host whose engine runs containers; every test leaves it as it found it."""
+    guest = pristine("13")
+    shell(guest, "mkdir -p /etc/docker && echo '{\"live-restore\": true}' >/etc/docker/daemon.json")
+    shell(guest, "systemctl restart docker")
+    shell(guest, CONTAINER)
+    yield guest
+    guest.stop()
+
+
+@pytest.mark.parametrize("who", LOCKED_OUT)
+def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(
+    host: lab.Guest, tmp_path: Path, who: str
+) -> None:
+    assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT[who])
+
+
+# Moments of a run, in their order, as the host sees them.
+MOMENTS = {
+    "nothing has begun": "true",
+    "the lock is taken": "test -e /var/lib/hardener/lock",
+    "the backup begins": "test -e /var/lib/hardener/backups",
+    "the journal is written": JOURNAL,
+    "the guard is armed": f"test -e {UNIT}",
+    "the file is written": f"grep -q {{value}} {DAEMON_JSON}",
+    "the engine is about to restart": "grep -q 'stage.*restart' /var/lib/hardener/journal.json",
+    "the engine restarts": "! systemctl is-active --quiet docker",
+    "it waits to be confirmed": UNCONFIRMED,
+    "it is confirmed": "grep -q confirmed.: $(ls -d /var/lib/hardener/backups/* | tail -n 1)/result.json",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
+    host: lab.Guest, tmp_path: Path, moment: str
+) -> None:
+    value = f"{100 + list(MOMENTS).index(moment)}M"
+    condition = MOMENTS[moment].replace("{value}", value)
+    shell(host, "rm -rf /var/lib/hardener")
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    confirmed_later = moment in ("it waits to be confirmed", "it is confirmed")
+    timeout = TIMEOUT if confirmed_later else SHORT
+    process = play(host, tmp_path, engine(**{"default-shm-size": value}), timeout=timeout).start()
+    guest_waits = host.ssh("sh", "-c", once(f"{{ {condition}; }}"), check=False)
+    assert guest_waits.returncode == 0
+    kill(process)
+    if moment == "it waits to be confirmed":
+        second = play(host, tmp_path, engine(**{"default-shm-size": "1M"})).result()
+        assert second["outcome"] == "refused", second
+        assert "waits to be confirmed" in second["reason"]
+    time.sleep(5)  # what had hardly begun may still begin
+    settled(host)
+    after = shell(host, STATE)
+    if value in shell(host, f"cat {DAEMON_JSON}"):
+        assert record(host)["outcome"] == "changed"
+    elif after != before:
+        raise AssertionError(f"neither as before nor as planned:\n{before}\n---\n{after}")
+    elif shell(host, "ls /var/lib/hardener/backups 2>/dev/null"):
+        assert record(host)["outcome"] == "rolled_back"
+    assert running(shell(host, CONTAINERS)) == containers
+    assert shell(host, "systemctl is-active docker ssh") == "active\nactive\n"
+
+
+NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # nobody can know before the engine tries
+
+
+def test_an_engine_that_does_not_start_is_put_right_when_everybody_is_dead(
+    host: lab.Guest, tmp_path: Path
+) -> None:
+    settled(host)
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    process = play(host, tmp_path, engine(**NOT_HERE), timeout=SHORT).start()
+    moment = once("grep -q 'stage.*restart' /var/lib/hardener/journal.json")
+    kill_worker = "systemctl kill --signal=KILL 'hardener-*.scope'"
+    written = shell(host, f"{moment}; cat {DAEMON_JSON}; {kill_worker}")
+    kill(process)
+    assert "metrics-addr" in written
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["outcome"] == "rolled_back"
+
+
+def test_a_second_controller_is_turned_away_and_says_why(host: lab.Guest, tmp_path: Path) -> None:
+    settled(host)
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    first = play(host, tmp_path, engine(**{"default-shm-size": "55M"}), timeout=1800)
+    process = first.start()
+    host.ssh("sh", "-c", once(JOURNAL))
+    shell(host, "systemctl kill --signal=STOP 'hardener-*.scope'")
+    report = tmp_path / "report.json"
+    only = ["--only", "daemon-no-new-privileges", "--json", str(report)]
+    second = hardener("harden", host.inventory, *only)
+    shell(host, "systemctl kill --signal=CONT 'hardener-*.scope'")
+    assert second.returncode == 3, second.stderr
+    assert "another run is changing this host (pid " in second.stderr
+    assert "try again later" in second.stderr
+    (finding,) = json.loads(report.read_text())["hosts"][0]["findings"]
+    assert finding["status"] == "fail"
+    assert first.finish(process)["outcome"] == "changed"
+    assert hardener("rollback", host.inventory).returncode == 0
+    settled(host)
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(30, "changed"), (100, "rolled_back")])
+def test_a_network_that_is_cut_while_the_host_changes(
+    host: lab.Guest, tmp_path: Path, seconds: int, outcome: str
+) -> None:
+    containers = running(shell(host, CONTAINERS))
+    drop = "iptables --wait {} INPUT --protocol tcp --dport 22 --jump DROP"
+    cut = f"{drop.format('--insert')}; sleep {seconds}; {drop.format('--delete')}"
+    settled(host)
+    background(host, f"{once(JOURNAL)}; {cut}")
+    done = play(host, tmp_path, engine(**{"default-shm-size": f"{seconds}M"})).result()
+    assert done["outcome"] == outcome, done
+    assert (f"{seconds}M" in shell(host, f"cat {DAEMON_JSON}")) is (outcome == "changed")
+    settled(host)
+    assert running(shell(host, CONTAINERS)) == containers
+    assert record(host)["outcome"] == outcome
+
+
+READ_ONLY = {
+    "/etc": f"{DAEMON_JSON} is on a file system that is mounted read-only",
+    "/etc/systemd": "the guard cannot be armed: /etc/systemd/system",
+}
+
+
+@pytest.mark.parametrize("folder", READ_ONLY)
+def test_a_read_only_etc_is_left_alone(host: lab.Guest, tmp_path: Path, folder: str) -> None:
+    before = shell(host, STATE)
+    shell(host, f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}")
+    try:
+        done = play(host, tmp_path, engine(**{"default-shm-size": "88M"})).result()
+    finally:
+        shell(host, f"umount {folder}")
+    assert done["outcome"] == "refused", done
+    assert READ_ONLY[folder] in done["reason"]
+    settled(host)
+    assert shell(host, STATE) == before
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["8k", "24k", "64k", "112k"],
+)
+def test_a_full_disk_wherever_it_is_full_changes_nothing(host: lab.Guest, tmp_path: Path, room: str) -> None:
+    before, containers = shell(host, STATE), running(shell(host, CONTAINERS))
+    shell(host, f"mkdir -p /var/lib/hardener && mount -t tmpfs -o size={room} none /var/lib/hardener")
+    try:
+        done = play(host, tmp_path, engine(**{"default-shm-size": "99M"})).result()
+    finally:
+        settled(host)
+        shell(host, "umount /var/lib/hardener")
+    assert done["outcome"] in ("refused", "rolled_back"), done
+    assert "No space left on device" in done["reason"]
+    assert shell(host, STATE) == before
+    assert running(shell(host, CONTAINERS)) == containers
+
+
+def test_a_soft_reboot_while_armed_ends_as_it_was_though_the_kernel_has_kept_the_rules(
+    boot: Boot, tmp_path: Path
+) -> None:
+    guest = boot("13")
+    shell(guest, CONTAINER)
+    shell(guest, "docker update --restart always web job")
+    before = shell(guest, STATE)
+    background(guest, f"{once(UNCONFIRMED)}; systemctl soft-reboot")
+    process = play(guest, tmp_path, packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])).start()
+    until(guest, "test $(systemctl show --property=SoftRebootsCount --value) = 1")
+    kill(process)
+    until(guest, "test $(docker ps --quiet | wc -l) = 2")
+    assert shell(guest, STATE) == before
+    assert record(guest)["reason"] == "the host was started anew before the run was confirmed"
