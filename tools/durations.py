@@ -2,8 +2,8 @@
 
     durations.py FILE...
 
-Only tests on hosts count: they are shared out among workers by how long they take. Tests that the files do not
-have keep theirs; those that no longer exist go when ``durations.json`` is removed first.
+Tests on hosts are shared out among workers by these. A test that the files do not have keeps its own; remove
+``durations.json`` first to drop those of tests that no longer exist.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(files: list[str]) -> None:
     """Read the files and rewrite the durations."""
     known: dict[str, float] = json.loads(DURATIONS.read_text()) if DURATIONS.exists() else {}
     for file in files:
-        for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314 - our own pytest wrote it
+        for case in ElementTree.parse(file).iter("testcase"):
             path = case.attrib["classname"].replace(".", "/")
             name = case.attrib["name"].partition("@")[0]
             known[f"{path}.py::{name}"] = round(float(case.attrib["time"]), 1)

@@ -1,6 +1,6 @@
 """Print a constraints file that pins every dependency of the product to the lowest version that it allows.
 
-    lowest_versions.py pyproject.toml
+lowest_versions.py pyproject.toml
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def _relay(process: subprocess.Popen[str], name: str, begun: float) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         minutes, seconds = divmod(int(time.monotonic() - begun), 60)
-        print(f"{minutes:2}:{seconds:02} {name} | {line.rstrip()}", flush=True)  # noqa: T201
+        print(f"{minutes:2}:{seconds:02} {name} | {line.rstrip()}", flush=True)
 
 
 if __name__ == "__main__":

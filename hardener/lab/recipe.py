@@ -188,13 +188,14 @@ def bootstrap_command(release: Release, *, files_tar: str, kernel: str, initrd: 
         kernel: where to put the guest's kernel.
         initrd: where to put its initial RAM disk.
     """
-    # The guest has the package index of the day it was built, as after an installation: to fetch and to parse it
-    # takes an emulated machine a minute.
-    index = "apt-get --quiet --option=APT::Sandbox::User=root --option=Acquire::Languages=en"
+    # The guest has the package index of the day it was built, as after an installation: fetching and parsing
+    # it takes an emulated machine a minute.
+    apt_get = "apt-get --quiet --option=APT::Sandbox::User=root --option=Acquire::Languages=en"
+    cached = " ".join(release.cached)
     hooks = (
         *release.hooks,
-        f'chroot "$1" {index} update',
-        f'chroot "$1" {index} --yes --no-install-recommends --download-only install {" ".join(release.cached)}',
+        f'chroot "$1" {apt_get} update',
+        f'chroot "$1" {apt_get} --yes --no-install-recommends --download-only install {cached}',
         'chroot "$1" apt-cache gencaches',
         # openssh-server made host keys of its own; the one that known_hosts has is ours.
         'rm -f "$1"/etc/ssh/ssh_host_*',

@@ -1,0 +1,1 @@
+"""Programs of the repository's own: what runs, measures and prepares its tests."""
