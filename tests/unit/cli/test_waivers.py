@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,11 @@ from junitparser import JUnitXml
 from hardener.fleet import members as fleet_members
 from hardener.fleet.members import Members
 from hardener.snapshot import Snapshot
+from tests.unit.cli.bridges import ONLY, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.test_harden import bridge, changing
+from tests.unit.cli.waivers import TODAY, entry
 
 Hardener = Callable[..., Result]
-ONLY = ("--only", "daemon-icc-disabled")
-TODAY = datetime.now(UTC).date()
-
-
-def entry(
-    identifier: str = "W-001", *, days: int = 90, control: str = "daemon-icc-disabled", **changed: str
-) -> str:
-    fields = {
-        "id": identifier,
-        "control": control,
-        "hosts": '["web*"]',
-        "reason": "The old application.",
-        "owner": "team-web",
-        "approved_by": "J. Doe",
-        "ticket": "SEC-1",
-        "created": (TODAY - timedelta(days=100)).isoformat(),
-        "expires": (TODAY + timedelta(days=days)).isoformat(),
-        **changed,
-    }
-    return "  - " + "\n    ".join(f"{key}: {value}" for key, value in fields.items() if value) + "\n"
 
 
 def written(path: Path, entries: Iterable[str]) -> Path:

@@ -17,7 +17,7 @@ from host_converge.system import Outcome
 from host_converge.transaction import Terms, Transaction
 
 from tests.unit.converge.conftest import Host
-from tests.unit.converge.test_transaction import Recorded, interrupted, tree, when
+from tests.unit.converge.transactions import Recorded, interrupted, tree, when
 
 TOKEN = "0123456789abcdef"
 
