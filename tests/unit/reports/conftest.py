@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +41,6 @@ BENCHMARK = "cis-docker-1.8.0"
 FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
 Write = Callable[..., Path]
 
-GOLDEN = Path(__file__).parent / "golden"
 
 # What attackers, accidents and careless tools put into names and labels.
 HOSTILE = (
@@ -271,20 +269,6 @@ def run() -> RunInfo:
         ended=datetime(2026, 11, 25, 0, 30, 1, 123_456, tzinfo=UTC),
         decisions=DECISIONS,
     )
-
-
-@pytest.fixture
-def golden() -> Callable[[str, str], None]:
-    """Compare with a file in golden/; HARDENER_UPDATE_GOLDEN=1 writes it instead, and the test fails once."""
-
-    def compare(name: str, text: str) -> None:
-        path = GOLDEN / name
-        if os.environ.get("HARDENER_UPDATE_GOLDEN"):
-            path.write_text(text, encoding="utf-8")
-            pytest.fail(f"wrote {path.name}: look at the difference")
-        assert text == path.read_text(encoding="utf-8")
-
-    return compare
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,6 +14,8 @@ from hardener.assess import assess
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.roles.plugins import ROLES, role_plugin
+
+RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
 
 # Beginnings of variables that the role's own second filter decides upon.
 _OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}
@@ -54,3 +57,8 @@ def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
     return documents_filter(role)(snapshot.raw, **arguments)
+
+
+def recorded(name: str) -> Snapshot:
+    """A snapshot that was recorded."""
+    return Snapshot.load(RECORDED / f"{name}.json")

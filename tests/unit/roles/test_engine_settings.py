@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from host_converge.activations import KINDS
 from host_converge.documents import parse, settings
 
-from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import rendered
-
-RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
+from tests.unit.roles.conftest import recorded, rendered
 
 
 @pytest.mark.parametrize(
@@ -25,7 +20,7 @@ RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
     ],
 )
 def test_they_agree(host: str, role: str, expected: dict[str, list[str]]) -> None:
-    snapshot = Snapshot.load(RECORDED / f"{host}.json")
+    snapshot = recorded(host)
     documents = [*rendered("docker_daemon", snapshot), *rendered(role, snapshot)]
     request = parse({"documents": documents}, tuple(KINDS))
     docker = settings(request.possible, tuple(KINDS))["docker"]
