@@ -24,3 +24,8 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A parameter of megabytes is no part of a test's name, which processes get in their environment."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
