@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from hardener.model import Assessment, Status, Verdict
-from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.markdown import MarkdownReport
-from hardener.reports.past import Past, Point
+from hardener.model import Status, Verdict
+from hardener.reports.interface import RunInfo
 from tests.unit.reports.conftest import (
     ATTACKS,
     CONTROLS,
@@ -17,6 +14,7 @@ from tests.unit.reports.conftest import (
     assessment,
     control,
     decided,
+    earlier,
     gone,
     hostile_assessment,
     hostile_text,
@@ -68,19 +66,14 @@ def test_it_fits_into_a_comment(shown: Shown) -> None:
     assert "</details>" in text
 
 
-def test_what_moved_since_the_last_run(tmp_path: Path, run: RunInfo) -> None:
-    def told(*hosts: Assessment, before: Assessment) -> str:
-        point = Point("earlier", run.started, 1, 0, {})
-        past = Past((point,), frozenset({before.host}), {before.host: before}.get)
-        write_reports(hosts, {tmp_path / "moved.md": MarkdownReport(run, past)})
-        return (tmp_path / "moved.md").read_text(encoding="utf-8")
-
+def test_what_moved_since_the_last_run(shown: Shown, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(Status.FAIL, Status.PASS, *[Status.FAIL] * 5))
-    text = told(after, assessment("new"), before=before)
+    text = shown(after, assessment("new"), past=earlier(run, before))
     assert "<summary>Since the last run: 1 newly failing, 1 fixed</summary>" in text
     assert f": {CONTROLS[0].title}: pass → fail on 1 host  \n  `{after.host}`: `it is fail`\n" in text
-    assert "\nSince the last run: 0 newly failing, 0 fixed\n" in told(after, before=after)
+    text = shown(after, past=earlier(run, after))
+    assert "\nSince the last run: 0 newly failing, 0 fixed\n" in text
 
 
 def test_the_severe_come_first(shown: Shown) -> None:

@@ -19,8 +19,8 @@ def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
     return found
 
 
-def rules(snapshot: Snapshot, **variables: Any) -> list[str]:
-    (activation,) = document(snapshot, **variables)["activations"]
+def rules(snapshot: Snapshot) -> list[str]:
+    (activation,) = document(snapshot)["activations"]
     return list(activation["rules"])
 
 
