@@ -86,3 +86,23 @@ def finding(package: str = "musl", *, fixed: str = "1.2.4-r1") -> dict[str, str]
         "fixed": fixed,
         "severity": "HIGH",
     }
+
+
+def trivy(**changes: Any) -> dict[str, Any]:
+    """A report of Trivy about the image, changed."""
+    hole = {
+        "VulnerabilityID": "CVE-2026-2",
+        "PkgName": "busybox",
+        "InstalledVersion": "1.36.1-r1",
+        "Severity": "LOW",
+    }
+    results = [
+        {
+            "Target": "a (alpine 3.20)",
+            "Class": "os-pkgs",
+            "Vulnerabilities": [hole, {**hole, "FixedVersion": "1.36.1-r2"}],
+        },
+        {"Target": "app", "Class": "lang-pkgs"},
+    ]
+    head = {"SchemaVersion": 2, "CreatedAt": "2026-11-24T10:00:00.123456789+02:00"}
+    return {**head, "Metadata": {"ImageID": IMAGE}, "Results": results, **changes}

@@ -52,7 +52,7 @@ def absent(error: str = "not on this host") -> Any:
 # against every parameter.
 def make(*, host: Any = "h", policy: Any = None, without: Any = (), **sources: Any) -> Snapshot:
     """A snapshot that differs from the base in the given sources; ``without`` names those never collected."""
-    raw = deepcopy(_base())
+    raw = json.loads(_text())  # five times as fast as a deep copy, and nearly every test needs one
     raw["host"] = host
     raw["policy"] = {} if policy is None else policy
     for name, change in sources.items():
@@ -181,5 +181,9 @@ def merge(old: Any, change: Any) -> Any:
 
 @cache
 def _base() -> dict[str, Any]:
-    text = (Path(__file__).parent / "data" / "debian13.json").read_text(encoding="utf-8")
-    return json.loads(text)  # type: ignore[no-any-return]
+    return json.loads(_text())  # type: ignore[no-any-return]
+
+
+@cache
+def _text() -> str:
+    return (Path(__file__).parent / "data" / "debian13.json").read_text(encoding="utf-8")

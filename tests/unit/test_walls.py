@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,13 @@ PURE = (
 ON_HOST = ("activity", "collect", "content_trust", "converge", "vulnerability_scan")
 
 
-def imports(source: str, module: str) -> Iterator[str]:
+@cache
+def imports(source: str, module: str) -> frozenset[str]:
     """Full names of everything that a module imports, wherever in it, and from whatever dots."""
+    return frozenset(_imports(source, module))
+
+
+def _imports(source: str, module: str) -> Iterator[str]:
     package = module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -84,7 +90,7 @@ def test_imports_sees_every_form() -> None:
             "if TYPE_CHECKING:\n import quiet",
         )
     )
-    found = set(imports(source, "hardener.room.module"))
+    found = imports(source, "hardener.room.module")
     assert {"a.b", "c", "c.d", "hardener.room.near", "hardener.far.thing", "hardener.other", "quiet"} <= found
 
 
@@ -156,3 +162,10 @@ def test_what_runs_on_a_host_needs_nothing_but_python_3_8(role: str) -> None:
         module = ".".join(path.relative_to(files).with_suffix("").parts)
         tops = {imported.split(".")[0] for imported in imports(source, module)} - {""}
         assert tops <= sys.stdlib_module_names | own, path
+
+
+def test_no_test_module_imports_another() -> None:
+    for path in Path(__file__).parent.rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        names = {name.rpartition(".")[2] for name in imports(path.read_text(encoding="utf-8"), module)}
+        assert not {name for name in names if name.startswith("test_")}, path

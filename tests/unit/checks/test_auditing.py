@@ -7,7 +7,7 @@ import pytest
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import absent, failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import absent, failed, make, only
 
 RULES = {
     "audit-dockerd": "-w /usr/sbin/dockerd -p wxa -k docker",
@@ -76,16 +76,6 @@ def test_rules_that_cannot_be_read_are_no_verdict(judge: Judge, slug: str) -> No
         judge(
             slug, audited([RULES[slug], SOCKET_UNIT], **{"audit.loaded": failed("Operation not permitted")})
         )
-
-
-@pytest.mark.parametrize("slug", RULES)
-def test_without_an_engine_there_is_nothing_to_audit(judge: Judge, slug: str) -> None:
-    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
-
-
-@pytest.mark.parametrize("slug", sorted(RULES.keys() - {"audit-daemon-json", "audit-etc-sysconfig-docker"}))
-def test_a_stopped_engine_is_judged_all_the_same(judge: Judge, slug: str) -> None:
-    assert judge(slug, silent_engine()).status is Status.FAIL
 
 
 @pytest.mark.parametrize(

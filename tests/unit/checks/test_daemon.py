@@ -7,25 +7,8 @@ import pytest
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import container, failed, make, only
 
-SLUGS = (
-    "daemon-rootless",
-    "daemon-icc-disabled",
-    "daemon-log-level-info",
-    "daemon-storage-aufs-absent",
-    "daemon-storage-devicemapper-absent",
-    "daemon-default-ulimits",
-    "daemon-userns-remap",
-    "daemon-cgroup-parent-default",
-    "daemon-base-device-size",
-    "daemon-no-new-privileges",
-    "daemon-live-restore",
-    "daemon-userland-proxy-disabled",
-    "daemon-seccomp-custom",
-    "daemon-experimental-off",
-)
-DECLARED_ALONE = {"daemon-default-ulimits", "daemon-cgroup-parent-default"}
 OLD = {"docker.version": {"Version": "20.10.24+dfsg1"}}
 STALE = {"engine": {"started": 100}, "files": {"/etc/docker/daemon.json": {"mtime": 200}}}
 
@@ -50,13 +33,7 @@ def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
     assert bool(verdict.offenders) is (status is Status.FAIL), verdict
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, slug: str) -> None:
-    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
-
-
-@pytest.mark.parametrize("slug", [slug for slug in SLUGS if slug not in DECLARED_ALONE])
-def test_an_engine_that_does_not_answer_is_no_verdict(judge: Judge, slug: str) -> None:
+def test_a_proxy_that_is_declared_off_wants_an_answer(judge: Judge) -> None:
     snapshot = told(
         parsed={"userland-proxy": False},
         **{
@@ -66,12 +43,7 @@ def test_an_engine_that_does_not_answer_is_no_verdict(judge: Judge, slug: str) -
         engine={"proxies": 0, "pid": None, "reachable": False},
     )
     with pytest.raises(FactUnavailable):
-        judge(slug, snapshot)
-
-
-def test_what_is_declared_alone_is_judged_without_the_engine(judge: Judge) -> None:
-    by_status(judge("daemon-default-ulimits", silent_engine()), Status.FAIL)
-    by_status(judge("daemon-cgroup-parent-default", silent_engine()), Status.PASS)
+        judge("daemon-userland-proxy-disabled", snapshot)
 
 
 @pytest.mark.parametrize(

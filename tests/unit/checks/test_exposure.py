@@ -7,14 +7,8 @@ import pytest
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import container, make, no_engine, only, silent_engine
+from tests.unit.snapshots import container, make, only
 
-SLUGS = (
-    "daemon-tls-verify",
-    "daemon-insecure-registries-none",
-    "daemon-authz-plugin",
-    "daemon-central-logging",
-)
 MTLS = {
     "tlsverify": ["true"],
     "tlscacert": ["/c/ca.pem"],
@@ -40,17 +34,6 @@ def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
     assert words in verdict.actual, verdict
     if status is Status.FAIL:
         assert verdict.offenders
-
-
-@pytest.mark.parametrize("slug", SLUGS)
-def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, slug: str) -> None:
-    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
-
-
-@pytest.mark.parametrize("slug", [slug for slug in SLUGS if slug != "daemon-tls-verify"])
-def test_an_engine_that_does_not_answer_is_no_verdict(judge: Judge, slug: str) -> None:
-    with pytest.raises(FactUnavailable):
-        judge(slug, silent_engine())
 
 
 ANYWHERE = [("0.0.0.0", 2375)]

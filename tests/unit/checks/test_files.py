@@ -7,7 +7,7 @@ import pytest
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import absent, failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import absent, failed, make, only
 
 TLS = {
     "tlsverify": ["true"],
@@ -135,12 +135,6 @@ def test_what_cannot_be_read_is_no_verdict(judge: Judge, name: str, aspect: str)
         judge(slug, make(files=failed("timed out"), **{"daemon.config": {"flags": TLS}}))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("aspect", ["owner", "mode"])
-def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, name: str, aspect: str) -> None:
-    assert judge(f"file-{name}-{aspect}", no_engine()).status is Status.NOT_APPLICABLE
-
-
 @pytest.mark.parametrize("name", OPTIONAL)
 @pytest.mark.parametrize("aspect", ["owner", "mode"])
 def test_what_is_not_there_is_not_judged(judge: Judge, name: str, aspect: str) -> None:
@@ -152,13 +146,6 @@ def test_what_is_not_there_is_not_judged(judge: Judge, name: str, aspect: str) -
 @pytest.mark.parametrize("aspect", ["owner", "mode"])
 def test_without_systemd_there_are_no_units(judge: Judge, name: str, aspect: str) -> None:
     assert judge(f"file-{name}-{aspect}", make(units=absent("no systemd"))).status is Status.NOT_APPLICABLE
-
-
-@pytest.mark.parametrize(
-    "slug", ["file-docker-service-owner", "file-docker-sock-mode", "file-etc-docker-mode"]
-)
-def test_a_stopped_engine_is_judged_all_the_same(judge: Judge, slug: str) -> None:
-    assert judge(slug, silent_engine()).status is Status.PASS
 
 
 @pytest.mark.parametrize("unit", ["docker.service", "docker.socket"])

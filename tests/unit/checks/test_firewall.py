@@ -7,7 +7,7 @@ import pytest
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import absent, container, failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import absent, container, failed, make, only
 
 INPUTS = [("host-firewall-input-ipv4", "ipv4"), ("host-firewall-input-ipv6", "ipv6")]
 DOCKER = ":DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\n"
@@ -148,10 +148,6 @@ def test_a_host_without_any_front_end_has_no_filter(judge: Judge, slug: str, ver
         judge(slug, make(firewall=bare, units={"firewalld.service": {"ActiveState": "active"}}))
 
 
-def test_a_host_without_docker_is_filtered_too(judge: Judge) -> None:
-    assert judge("host-firewall-input-ipv4", no_engine()).status is Status.FAIL
-
-
 USER = "host-firewall-docker-user"
 DROP = "-A DOCKER-USER -i eth0 -j DROP"
 
@@ -215,7 +211,6 @@ def test_a_service_of_the_swarm_publishes_too(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "snapshot",
     [
-        no_engine(),
         make(engine={"rootless": True}),
         make(**{"docker.containers": []}),
         make(**ports("127.0.0.1", "::1")),
@@ -229,7 +224,6 @@ def test_where_nothing_is_forwarded_no_policy_is_needed(judge: Judge, snapshot: 
 @pytest.mark.parametrize(
     "snapshot",
     [
-        silent_engine(),
         make(firewall=failed()),
         make(firewall={"iptables": {"ipv4": None}}),
         make(**ports("nowhere")),
@@ -276,7 +270,6 @@ def test_a_stopped_engine_still_declares(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "snapshot",
     [
-        no_engine(),
         make(engine={"rootless": True}),
         make(**{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}),
         make(**{"daemon.config": {"exists": True, "parsed": {"firewall-backend": "nftables"}}}),

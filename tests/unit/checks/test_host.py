@@ -8,7 +8,7 @@ from hardener.model import Offender, Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit import scans
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import failed, make, no_engine, only
 
 
 def mount(point: str, device: str, **changes: Any) -> dict[str, Any]:
@@ -41,10 +41,6 @@ def test_data_root_on_a_device_of_its_own(judge: Judge, mounts: Any, info: Any, 
     verdict = judge("host-separate-partition", make(mounts=mounts, **{"docker.info": info}))
     assert verdict.status is status, verdict
     assert bool(verdict.offenders) is (status is Status.FAIL)
-
-
-def test_a_stopped_engine_has_its_data_root_in_the_configuration(judge: Judge) -> None:
-    assert judge("host-separate-partition", silent_engine()).status is Status.FAIL
 
 
 def test_a_stopped_engine_does_not_say_where_images_are(judge: Judge) -> None:
@@ -146,11 +142,6 @@ def test_a_hostile_name_stays_in_its_line(judge: Judge) -> None:
     verdict = judge("docker-group-trusted-users", make(groups=group(members=["a\nb\x1b[31m"])))
     assert "\n" not in verdict.actual
     assert "\x1b" not in verdict.actual
-
-
-@pytest.mark.parametrize("slug", ["host-separate-partition", "docker-group-trusted-users"])
-def test_without_an_engine_there_is_nothing_to_judge(judge: Judge, slug: str) -> None:
-    assert judge(slug, no_engine()).status is Status.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(

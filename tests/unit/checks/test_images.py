@@ -6,7 +6,6 @@ import pytest
 
 from hardener.checks import all_checks
 from hardener.checks.local_images import NO_IMAGES
-from hardener.checks.verdicts import NO_ENGINE
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
@@ -17,9 +16,7 @@ from tests.unit.snapshots import (
     hardened,
     image,
     make,
-    no_engine,
     only,
-    silent_engine,
     with_containers,
 )
 
@@ -40,22 +37,6 @@ def hosting(*images: dict[str, Any], **others: Any) -> Snapshot:
 
 def test_all_of_section_four_is_here() -> None:
     assert len(CONTROLS) == 12
-
-
-@each_control
-def test_a_host_without_docker_is_not_applicable(judge: Judge, slug: str) -> None:
-    verdict = judge(slug, no_engine())
-    assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, NO_ENGINE)
-
-
-@each_control
-def test_an_engine_that_does_not_answer_is_an_error(judge: Judge, slug: str) -> None:
-    snapshot = silent_engine()
-    if slug == "image-content-trust":  # which is about the client
-        assert judge(slug, snapshot).status is Status.FAIL
-        return
-    with pytest.raises(FactUnavailable, match="connection refused"):
-        judge(slug, snapshot)
 
 
 @each_control

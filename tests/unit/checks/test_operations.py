@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from hardener.checks.verdicts import NO_ENGINE
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import container, image, make, no_engine, silent_engine
+from tests.unit.snapshots import container, image, make
 
 IMAGES = "ops-image-sprawl"
 CONTAINERS = "ops-container-sprawl"
@@ -61,14 +60,6 @@ def test_what_lies_around_is_described(judge: Judge) -> None:
 def test_db_08_an_empty_host_has_no_sprawl(judge: Judge, slug: str) -> None:
     verdict = judge(slug, make(**{"docker.images": [], "docker.containers": []}))
     assert (verdict.status, verdict.actual[:6]) == (Status.PASS, "0 of 0")
-
-
-@pytest.mark.parametrize("slug", [IMAGES, CONTAINERS])
-def test_without_an_engine(judge: Judge, slug: str) -> None:
-    verdict = judge(slug, no_engine())
-    assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, NO_ENGINE)
-    with pytest.raises(FactUnavailable, match="connection refused"):
-        judge(slug, silent_engine())
 
 
 @pytest.mark.parametrize("limit", ["5", -1, True, 2.5, [5]])

@@ -8,7 +8,7 @@ from hardener.checks.protection import KERNEL_SETTINGS, NEEDED_BY_DOCKER
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import GONE, absent, failed, make, no_engine, silent_engine
+from tests.unit.snapshots import GONE, absent, failed, make
 
 GOOD = {
     "kernel.kptr_restrict": "2",
@@ -128,13 +128,7 @@ def test_a_security_module_enforces(
     assert words in verdict.actual
 
 
-def test_a_host_without_an_engine_needs_no_docker_profile(judge: Judge) -> None:
-    assert judge("host-lsm-enforcing", no_engine()).status is Status.PASS
-
-
 def test_a_stopped_engine_decides_only_what_the_kernel_alone_decides(judge: Judge) -> None:
-    with pytest.raises(FactUnavailable):
-        judge("host-lsm-enforcing", silent_engine())
     stopped = {"docker.info": failed("connection refused")}
     assert (
         judge("host-lsm-enforcing", make(lsm={"apparmor": {"enabled": False}}, **stopped)).status

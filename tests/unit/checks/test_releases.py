@@ -7,7 +7,7 @@ import pytest
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import failed, make, only
 
 SLUG = "docker-version-current"
 DEBIAN_13 = {"ID": "debian", "VERSION_ID": "13", "PRETTY_NAME": "Debian GNU/Linux 13 (trixie)"}
@@ -101,13 +101,7 @@ def test_an_index_that_cannot_know_is_no_verdict(judge: Judge, age: int | None) 
         judge(SLUG, host(index_age_s=age))
 
 
-@pytest.mark.parametrize(
-    "snapshot", [silent_engine(), make(packages=failed("locked")), host("dev"), host(at="?")]
-)
+@pytest.mark.parametrize("snapshot", [make(packages=failed("locked")), host("dev"), host(at="?")])
 def test_missing_facts_are_no_verdict(judge: Judge, snapshot: Snapshot) -> None:
     with pytest.raises(FactUnavailable):
         judge(SLUG, snapshot)
-
-
-def test_without_an_engine_there_is_nothing_to_judge(judge: Judge) -> None:
-    assert judge(SLUG, no_engine()).status is Status.NOT_APPLICABLE

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from hardener.checks import all_checks
-from hardener.checks.verdicts import NO_ENGINE
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import failed, make, merge, no_engine, only, silent_engine
+from tests.unit.snapshots import failed, make, merge, only
 
 CONTROLS = sorted(slug for slug in all_checks() if slug.startswith("swarm-") and slug != "swarm-mode-off")
 MANAGERS_ONLY = {
@@ -126,17 +125,9 @@ def test_all_of_section_seven_is_here() -> None:
 
 @pytest.mark.parametrize("slug", CONTROLS)
 class TestEveryControl:
-    def test_does_not_apply_without_docker(self, judge: Judge, slug: str) -> None:
-        verdict = judge(slug, no_engine())
-        assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, NO_ENGINE)
-
     def test_does_not_apply_without_swarm(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, make())
         assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, "swarm mode is inactive")
-
-    def test_is_an_error_when_the_engine_does_not_answer(self, judge: Judge, slug: str) -> None:
-        with pytest.raises(FactUnavailable, match="connection refused"):
-            judge(slug, silent_engine())
 
     def test_on_a_worker(self, judge: Judge, slug: str) -> None:
         verdict = judge(slug, worker())

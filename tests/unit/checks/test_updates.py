@@ -8,7 +8,7 @@ from hardener.model import Status
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit import scans
 from tests.unit.checks.conftest import Judge
-from tests.unit.snapshots import absent, failed, make, no_engine
+from tests.unit.snapshots import absent, failed, make
 
 OPENSSL = {
     "name": "openssl",
@@ -24,7 +24,6 @@ AUTOMATIC: dict[str, Any] = {
 
 def test_nothing_pending_passes(judge: Judge) -> None:
     assert judge("host-updates-pending", make()).status is Status.PASS
-    assert judge("host-updates-pending", no_engine()).status is Status.PASS
 
 
 @pytest.mark.parametrize(

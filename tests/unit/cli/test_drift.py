@@ -10,7 +10,7 @@ from hardener.errors import HardenerError
 from hardener.history import Recording
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import DAEMON_JSON, Hardener, audited, host, kept
-from tests.unit.cli.test_waivers import entry
+from tests.unit.cli.waivers import entry
 from tests.unit.snapshots import failed, hardened, make, with_containers
 
 DRIFT = ("drift", "-i", "inv,")

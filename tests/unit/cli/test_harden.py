@@ -9,34 +9,10 @@ import pytest
 from click.testing import Result
 from junitparser import JUnitXml
 
-from hardener.snapshot import Snapshot
+from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.snapshots import make
 
 Hardener = Callable[..., Result]
-ONLY = ("--only", "daemon-icc-disabled")
-DIGEST = "0123456789abcdef" * 4
-
-
-def bridge(*, icc: bool) -> Snapshot:
-    """A host whose default bridge lets containers talk, or not."""
-    base = make().raw["sources"]["docker.networks"]["data"]
-    networks = json.loads(json.dumps(base))
-    for network in networks:
-        if network["Name"] == "bridge":
-            network["Options"]["com.docker.network.bridge.enable_icc"] = "true" if icc else "false"
-    return make(**{"docker.networks": networks})
-
-
-def changing(fleet: FakeFleet, **answer: Any) -> Callable[[str], dict[str, Any]]:
-    """A transaction that repairs the host, unless the answer says otherwise."""
-
-    def converge(host: str) -> dict[str, Any]:
-        if not answer.get("failed"):
-            fleet.snapshots[host] = bridge(icc=False)
-        return {"outcome": "changed", "changed": True, "msg": "changed /etc/docker/daemon.json", **answer}
-
-    return converge
 
 
 def test_the_base_fails_and_the_repaired_passes(hardener: Hardener, fleet: FakeFleet) -> None:
@@ -110,11 +86,6 @@ def test_check_changes_nothing_and_diff_shows_what_would(
     assert result.stdout.startswith(shown)
     assert json.loads(native.read_text())["summary"]["counts"]["fail"] == 1
     assert not (tmp_path / "report.before.json").exists()
-
-
-def answer(state: str, impact: str = "daemon-restart", reason: str = "") -> dict[str, Any]:
-    document = {"name": "docker_daemon_icc", "state": state, "impact": impact, "reason": reason, "paths": []}
-    return {"documents": [document], "allow": "daemon-restart", "plan": DIGEST}
 
 
 def test_what_costs_more_than_allowed_is_listed_and_keeps_failing(

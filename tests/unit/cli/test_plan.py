@@ -7,8 +7,8 @@ from typing import Any
 
 from click.testing import Result
 
+from tests.unit.cli.bridges import DIGEST, ONLY, answer, bridge
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.test_harden import DIGEST, ONLY, answer, bridge
 
 Hardener = Callable[..., Result]
 

@@ -9,8 +9,7 @@ import pytest
 from click.testing import Result
 
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.scan.test_imports import trivy
-from tests.unit.scans import IMAGE, OPENSSL, SCANNED, no_database, record, report, result
+from tests.unit.scans import IMAGE, OPENSSL, SCANNED, no_database, record, report, result, trivy
 
 Hardener = Callable[..., Result]
 

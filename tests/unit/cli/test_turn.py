@@ -32,7 +32,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
     fleet.runs.clear()
     with History(home).turn("inv,", alone=True, waiting=pytest.fail):
         thread.start()
-        thread.join(0.5)
+        thread.join(0.1)
         assert (thread.is_alive(), fleet.runs) == (True, [])
     thread.join(60)
     (result,) = results
@@ -52,7 +52,7 @@ def test_only_a_run_that_changes_waits_for_one_that_reads(
     thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
     with History(home).turn("inv,", alone=False, waiting=pytest.fail):
         thread.start()
-        thread.join(0.5 if waits else 60)
+        thread.join(0.1 if waits else 60)
         assert thread.is_alive() == waits
     thread.join(60)
     assert ("waiting for its end" in results[0].stderr) == waits

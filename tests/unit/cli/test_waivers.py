@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,12 @@ from junitparser import JUnitXml
 from hardener.fleet import members as fleet_members
 from hardener.fleet.members import Members
 from hardener.snapshot import Snapshot
+from tests.unit.cli.bridges import ONLY, bridge, changing
 from tests.unit.cli.conftest import FakeFleet
-from tests.unit.cli.test_harden import bridge, changing
+from tests.unit.cli.waivers import TODAY, entry
+from tests.unit.processes import child
 
 Hardener = Callable[..., Result]
-ONLY = ("--only", "daemon-icc-disabled")
-TODAY = datetime.now(UTC).date()
-
-
-def entry(
-    identifier: str = "W-001", *, days: int = 90, control: str = "daemon-icc-disabled", **changed: str
-) -> str:
-    fields = {
-        "id": identifier,
-        "control": control,
-        "hosts": '["web*"]',
-        "reason": "The old application.",
-        "owner": "team-web",
-        "approved_by": "J. Doe",
-        "ticket": "SEC-1",
-        "created": (TODAY - timedelta(days=100)).isoformat(),
-        "expires": (TODAY + timedelta(days=days)).isoformat(),
-        **changed,
-    }
-    return "  - " + "\n    ".join(f"{key}: {value}" for key, value in fields.items() if value) + "\n"
 
 
 def written(path: Path, entries: Iterable[str]) -> Path:
@@ -295,9 +276,12 @@ def test_add_keeps_comments_mode_and_link(hardener: Hardener, tmp_path: Path, fi
 
 def test_adds_at_the_same_time_lose_nothing(hardener: Hardener, tmp_path: Path) -> None:
     path = tmp_path / "waivers.yml"
-    command = [sys.executable, "-m", "hardener", "waivers", "add", str(path), *ADD, *UNTIL]
-    writers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(6)]
-    assert [writer.wait() for writer in writers] == [0] * 6
+
+    def add() -> None:
+        assert hardener("waivers", "add", str(path), *ADD, *UNTIL).exit_code == 0
+
+    writers = [child(add) for _ in range(6)]
+    assert [os.waitpid(writer, 0)[1] for writer in writers] == [0] * 6
     assert path.read_text().count("- id: ") == 6
     assert hardener("waivers", "lint", str(path)).exit_code == 0
 

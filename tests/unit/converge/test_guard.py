@@ -17,7 +17,7 @@ from host_converge.system import Outcome
 from host_converge.transaction import Terms, Transaction
 
 from tests.unit.converge.conftest import Host
-from tests.unit.converge.test_transaction import Recorded, interrupted, tree, when
+from tests.unit.converge.transactions import Recorded, interrupted, tree, when
 
 TOKEN = "0123456789abcdef"
 
@@ -172,9 +172,9 @@ def test_the_timer_waits_where_the_time_began_anew(host: Host, systemd: Systemd)
     change(host)
     journal = Journal.find(host.store)
     assert journal is not None
-    journal.enter(UNCONFIRMED, seconds=3)
+    journal.enter(UNCONFIRMED, seconds=2)
     with subprocess.Popen(systemd.timer(), cwd="/") as process:
-        time.sleep(1)
+        time.sleep(0.5)
         assert (process.poll(), host.read("x")) == (None, "new")
         process.wait(timeout=60)
     assert host.read("x") == "old"

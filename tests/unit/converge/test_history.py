@@ -12,7 +12,7 @@ from host_converge.backup import Journal
 from host_converge.errors import Failed, Refused
 
 from tests.unit.converge.conftest import Host
-from tests.unit.converge.test_transaction import tree, when
+from tests.unit.converge.transactions import tree, when
 
 
 class Loaded(Activation):

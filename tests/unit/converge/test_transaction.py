@@ -10,50 +10,13 @@ from typing import Any
 
 import pytest
 from host_converge import activations, files, history
-from host_converge.activations.interface import Activation
 from host_converge.backup import KEPT, Journal
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
 from host_converge.planning import Plan
 
 from tests.unit.converge.conftest import Host
-
-
-def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Everything below a folder."""
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
-        for path in folder.rglob("*")
-    }
-
-
-class Recorded(Activation):
-    """An activation that writes down what happens to it, and fails where a test wants it to."""
-
-    name = "systemd-reload"
-    log: Path
-    fails = ""
-    undo_fails = False
-
-    def _note(self, what: str) -> None:
-        with self.log.open("a") as file:
-            file.write(f"{what}\n")
-
-    def perform(self) -> None:
-        self.memory["was"] = "before"
-        self.save()
-        self._note("perform")
-        if self.fails == "perform":
-            raise Failed("it does not start")
-
-    def problems(self) -> list[str]:
-        return ["a container is lost"] if self.fails == "problems" else []
-
-    def undo(self) -> list[str]:
-        self._note(f"undo {self.memory['was']}")
-        if self.undo_fails:
-            raise Failed("it still does not start")
-        return []
+from tests.unit.converge.transactions import Recorded, interrupted, tree, when
 
 
 @pytest.fixture
@@ -63,10 +26,6 @@ def recorded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
 
     monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
     return Mine
-
-
-def when(*paths: str) -> list[dict[str, Any]]:
-    return [{"name": "systemd-reload", "when": list(paths)}]
 
 
 def test_check_mode_predicts_what_the_run_then_does_and_changes_nothing(host: Host) -> None:
@@ -158,25 +117,6 @@ def test_a_rollback_that_fails_is_tried_again_by_the_next_run(host: Host, record
     done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
     assert done["outcome"] == "changed"
     assert "was interrupted" in done["notes"][0]
-
-
-def interrupted(host: Host, monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], writes: int) -> None:
-    """Kill the worker after it has made some of its changes."""
-    left = writes
-    put = files.put
-
-    def killing(path: str, before: State, after: State) -> None:
-        nonlocal left
-        if "/hardener/" not in path:
-            if not left:
-                os.kill(os.getpid(), 9)
-            left -= 1
-        put(path, before, after)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(files, "put", killing)
-        with pytest.raises(Failed, match="worker was killed"):
-            host.converge(*resources)
 
 
 def test_a_killed_run_is_taken_back_by_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,32 +9,31 @@ import pytest
 from hardener.decisions.document import DocumentError
 from hardener.decisions.files import WAIVERS, beside, read_decisions, stored_decisions
 from hardener.errors import HardenerError
-from tests.unit.decisions.test_attestations import GOOD as GOOD_ATTESTATIONS
-from tests.unit.decisions.test_waivers import GOOD
+from tests.unit.decisions.kinds import ATTESTATION, WAIVER
 
 TODAY = date(2026, 11, 25)
 
 
 def test_what_is_read_is_one_value_with_its_day(tmp_path: Path) -> None:
-    (tmp_path / "waivers.yml").write_text(GOOD)
+    (tmp_path / "waivers.yml").write_text(WAIVER.good)
     (tmp_path / "attestations.yml").write_text("")
     decisions = read_decisions(tmp_path / "waivers.yml", tmp_path / "attestations.yml", today=TODAY)
     assert decisions.today == TODAY
     assert [each.id for each in decisions.waivers] == ["W-001"]
     assert decisions.attestations == ()
-    assert decisions.waivers_text == GOOD
-    assert decisions.digests == {"waivers": hashlib.sha256(GOOD.encode()).hexdigest()}
+    assert decisions.waivers_text == WAIVER.good
+    assert decisions.digests == {"waivers": hashlib.sha256(WAIVER.good.encode()).hexdigest()}
 
 
 def test_one_file_is_enough(tmp_path: Path) -> None:
-    (tmp_path / "waivers.yml").write_text(GOOD)
+    (tmp_path / "waivers.yml").write_text(WAIVER.good)
     decisions = read_decisions(tmp_path / "waivers.yml", None, today=TODAY)
     assert list(decisions.digests) == ["waivers"]
 
 
 def test_what_counted_for_a_run_is_read_again_without_its_evidence() -> None:
-    attestations = GOOD_ATTESTATIONS.encode()
-    declared = {"waivers": GOOD.encode(), "attestations": attestations}
+    attestations = ATTESTATION.good.encode()
+    declared = {"waivers": WAIVER.good.encode(), "attestations": attestations}
     decisions = stored_decisions(declared, name="bundle", today=TODAY)
     assert decisions is not None
     assert [each.id for each in decisions.waivers] == ["W-001"]

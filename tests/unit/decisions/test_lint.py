@@ -8,13 +8,13 @@ import pytest
 from hardener.decisions.document import parse
 from hardener.decisions.lint import nowhere
 from hardener.decisions.waivers import KEY, waivers_of
-from tests.unit.decisions.test_waivers import GOOD
+from tests.unit.decisions.kinds import WAIVER
 
 HERE = Path("waivers.yml")
 
 
 def found(hosts: str, groups: str) -> list[str]:
-    text = GOOD.replace('["web*"]', hosts).replace("[edge]", groups)
+    text = WAIVER.good.replace('["web*"]', hosts).replace("[edge]", groups)
     waivers = waivers_of(parse(text.encode(), HERE), date(2026, 11, 25))
     problems = nowhere(
         waivers.document, KEY, waivers.entries, hosts={"web1", "db1"}, groups={"all", "edge", "database"}

@@ -133,6 +133,7 @@ def test_what_only_one_of_the_two_runs_got_to_is_looked_up_in_the_other() -> Non
 @pytest.mark.parametrize("junk", [only(None), only([]), only([None, 3, {}]), only("text"), only({"a": GONE})])
 def test_snapshots_of_any_shape_are_survived(junk: object) -> None:
     strange = make(**{"docker.containers": junk, "docker.info": junk, "files": junk, "audit.loaded": junk})
+    usual = make()
     for slug in all_checks():
-        moved_facts(slug, make(), strange)
-        moved_facts(slug, strange, make())
+        moved_facts(slug, usual, strange)
+        moved_facts(slug, strange, usual)

@@ -68,7 +68,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[dict[str, A
             return runner
 
         monkeypatch.setattr("ansible_runner.interface.init_runner", init_runner)
-        monkeypatch.setattr(module, "_GRACE_S", 1)
+        monkeypatch.setattr(module, "_GRACE_S", 0.1)
         return calls
 
     return install
@@ -305,7 +305,7 @@ def ansible() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
-    play: Callable[[Script], Any], ansible: subprocess.Popen[bytes]
+    play: Callable[[Script], Any], ansible: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle = threading.Event()
     closed = threading.Event()
@@ -323,6 +323,7 @@ def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
         return 0
 
     calls = play(script)
+    monkeypatch.setattr(module, "_GRACE_S", 5)
     try:
         with a_run() as run:
             list(run)
@@ -334,7 +335,10 @@ def test_leaving_waits_for_ansible_and_not_for_ansible_runner(
 
 
 def test_artifacts_are_waited_for(
-    play: Callable[[Script], Any], ansible: subprocess.Popen[bytes], tmp_path: Path
+    play: Callable[[Script], Any],
+    ansible: subprocess.Popen[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def script(say: Callable[[dict[str, Any]], bool], _cancelled: object) -> int:
         says_its_number(calls[0], ansible.pid)
@@ -346,6 +350,7 @@ def test_artifacts_are_waited_for(
         return 0
 
     calls = play(script)
+    monkeypatch.setattr(module, "_GRACE_S", 5)
     with a_run(artifacts=tmp_path) as run:
         list(run)
     assert (tmp_path / "last").exists()

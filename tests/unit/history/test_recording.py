@@ -17,6 +17,7 @@ from hardener.errors import HardenerError
 from hardener.history import History
 from tests.small_disk import no_file_past
 from tests.unit.history.conftest import put, record
+from tests.unit.processes import child
 from tests.unit.reports.conftest import assessment, gone
 
 SIZE = 100_000
@@ -38,18 +39,6 @@ def assert_whole(history: History, *ids: str) -> None:
         assert [host for host, facts in run.snapshots() if len(facts) == SIZE] == ["a", "b"]
     assert sorted(path.name for path in (history.path / "runs").iterdir()) == sorted(ids)
     assert not list((history.path / "staging").iterdir())
-
-
-def child(work: Callable[[], object]) -> int:
-    """A process that does some work; its identifier."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-        os._exit(0)
-    except BaseException:
-        os._exit(1)
 
 
 def kill_at_line(number: int) -> Callable[[FrameType, str, Any], Any]:
@@ -115,7 +104,7 @@ def test_killed_at_any_moment_the_rest_is_whole(history: History, facts: dict[st
     kills = 0
     while kills < 20 or history.run("latest").id == "one":
         pid = child(record_on)
-        time.sleep(random.uniform(0.0, 0.1 + kills / 100))  # longer and longer: some get to their end
+        time.sleep(random.uniform(0.0, 0.03 + kills / 100))  # longer and longer: some get to their end
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         for run in history.runs():

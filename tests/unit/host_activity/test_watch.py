@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from queue import Queue
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from host_activity import watch as module
@@ -17,6 +17,7 @@ from host_activity.tally import Baseline, Tally
 from host_activity.watch import Watch, summary
 
 A, B = "a" * 64, "b" * 64
+WEB = Container(A, "web", "nginx")
 
 
 class Kernel:
@@ -76,106 +77,81 @@ def entries(tally: Tally) -> list[tuple[str, str, str, int]]:
     return [(each["name"], each["image"], each["attributed_by"], each["count"]) for each in tally.data(None)]
 
 
-def test_a_denial_of_a_known_container_counts_at_once(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    watch.directory.put(Container(A, "web", "nginx"))
-    says(monkeypatch, Process(A))
-    kernel.say(mount(1), mount(2))
-    watch.step(1)
+class Heard(Protocol):
+    def __call__(self, process: Process, *denials: str, known: Container | None = None) -> Watch: ...
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def heard(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Heard:
+    """A watch that has heard denials of a process; the engine told of a container before that."""
+
+    def listen(process: Process, *denials: str, known: Container | None = None) -> Watch:
+        watch = Watch("/x", tally)
+        if known is not None:
+            watch.directory.put(known)
+        says(monkeypatch, process)
+        kernel.say(*denials)
+        watch.step(1)
+        return watch
+
+    return listen
+
+
+def test_a_denial_of_a_known_container_counts_at_once(heard: Heard, tally: Tally) -> None:
+    heard(Process(A), mount(1), mount(2), known=WEB)
     assert entries(tally) == [("web", "nginx", "process", 2)]
 
 
-def test_one_of_a_container_that_has_just_started_waits_until_the_engine_tells_of_it(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    says(monkeypatch, Process(A))
-    kernel.say(mount(1))
-    watch.step(1)
+def test_a_new_container_waits_for_the_engine(heard: Heard, tally: Tally) -> None:
+    watch = heard(Process(A), mount(1))
     assert entries(tally) == []
-    watch.directory.put(Container(A, "web", "nginx"))
+    watch.directory.put(WEB)
     watch.step(0)
     assert entries(tally) == [("web", "nginx", "process", 1)]
 
 
-def test_a_container_that_the_engine_never_tells_of_has_its_id_at_least(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    says(monkeypatch, Process(A))
-    kernel.say(mount(1))
-    watch.step(1)
-    watch.finish()
+def test_a_container_that_the_engine_never_names_has_its_id(heard: Heard, tally: Tally) -> None:
+    heard(Process(A), mount(1)).finish()
     (entry,) = tally.data(None)
     assert (entry["container"], entry["name"], entry["attributed_by"]) == (A, "", "process")
 
 
-def test_a_profile_is_not_believed_before_the_engine_had_its_time(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    watch.directory.put(Container(A, "old", "nginx", profile="docker-default-audited"))
-    says(monkeypatch, Process())
-    kernel.say(mount(1))
-    watch.step(1)
+def test_a_profile_counts_only_when_the_engine_had_its_time(heard: Heard, tally: Tally) -> None:
+    watch = heard(Process(), mount(1), known=Container(A, "old", "nginx", profile="docker-default-audited"))
     # It was the other one, that has just started and is gone.
     watch.directory.put(Container(B, "new", "nginx", profile="docker-default-audited", ended=time.time() + 1))
     watch.finish()
     assert entries(tally) == [("", "", "not attributed (docker-default-audited)", 1)]
 
 
-def test_a_profile_of_its_own_names_a_container_whose_process_is_gone(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    watch.directory.put(Container(A, "web", "nginx", profile="web"))
-    says(monkeypatch, Process())
-    kernel.say(mount(1, "web"))
-    watch.step(1)
-    watch.finish()
+def test_a_profile_of_its_own_names_a_container(heard: Heard, tally: Tally) -> None:
+    heard(Process(), mount(1, "web"), known=Container(A, "web", "nginx", profile="web")).finish()
     assert entries(tally) == [("web", "nginx", "confinement", 1)]
 
 
-def test_a_process_of_the_host_is_only_counted(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    says(monkeypatch, Process(elsewhere=True))
-    kernel.say(mount(1, "unprivileged_userns"))
-    watch.step(1)
+def test_a_process_of_the_host_is_only_counted(heard: Heard, tally: Tally) -> None:
+    watch = heard(Process(elsewhere=True), mount(1, "unprivileged_userns"))
     watch.finish()
     assert (entries(tally), watch.elsewhere) == ([], 1)
 
 
-def test_a_step_of_a_build_is_told_though_it_is_in_no_container(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tally = Tally()
-    watch = Watch("/x", tally)
-    watch.directory.put(Container(A, "web", "nginx", profile="docker-default"))
-    says(monkeypatch, Process(elsewhere=True))
-    kernel.say(mount(1, "docker-default"))
-    watch.step(1)
+def test_a_step_of_a_build_is_told(heard: Heard, tally: Tally) -> None:
+    known = Container(A, "web", "nginx", profile="docker-default")
+    watch = heard(Process(elsewhere=True), mount(1, "docker-default"), known=known)
     assert entries(tally) == [("", "", "not attributed (docker-default)", 1)]
     assert watch.elsewhere == 0
 
 
 def test_more_than_can_wait_is_counted_without_waiting(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+    heard: Heard, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MAX_WAITING", 10)
-    tally = Tally()
-    watch = Watch("/x", tally)
-    says(monkeypatch, Process(A))
-    kernel.say(*(mount(number) for number in range(1, 31)))
-    watch.step(1)
-    watch.finish()
+    heard(Process(A), *(mount(number) for number in range(1, 31))).finish()
     assert sum(each[3] for each in entries(tally)) == 30
 
 
@@ -208,7 +184,7 @@ def test_a_kernel_that_cannot_be_heard_is_no_end_of_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "Engine", Engine)
     tally = Tally()
     watch = Watch("/x", tally)
-    watch.engine.happenings.put(Happening(5.0, "out of memory", "medium", "", Container(A, "web", "nginx")))
+    watch.engine.happenings.put(Happening(5.0, "out of memory", "medium", "", WEB))
     watch.step(0)
     assert entries(tally) == [("web", "nginx", "engine", 1)]
     assert "Operation not permitted" in summary(watch, 1.0)["deaf"][0]
@@ -218,7 +194,7 @@ def test_only_a_collector_learns(kernel: Kernel, monkeypatch: pytest.MonkeyPatch
     for learning in (False, True):
         baseline = Baseline(1000.0)
         watch = Watch("/x", Tally(), baseline, learning=learning)
-        watch.directory.put(Container(A, "web", "nginx"))
+        watch.directory.put(WEB)
         says(monkeypatch, Process(A))
         kernel.say(mount(1))
         watch.step(1)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,49 +13,9 @@ from host_scan.releases import Release
 from host_scan.sources import Mirror
 from host_snapshot.bounds import Absent
 
+from tests.unit.host_scan.lists import NOW, PACKAGES, day, left
+
 BOOKWORM = Release("debian", "12", "bookworm", "Debian 12")
-NOW = 1_795_600_000.0  # 2026-11-25
-PACKAGES = """\
-Package: openssl
-Architecture: amd64
-Version: 3.0.22-1~deb12u1
-Size: 10
-
-Package: openssl
-Architecture: amd64
-Version: 3.0.22-1~deb12u2
-Size: 10
-
-Package: libssl3
-Source: openssl (3.0.22-1~deb12u2)
-Architecture: amd64
-Version: 3.0.22-1~deb12u2
-Size: 7
-"""
-
-
-def day(offset: float) -> str:
-    return time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime(NOW + offset * 86400))
-
-
-def left(
-    folder: Path,
-    *,
-    date: str = "",
-    until: str | None = "",
-    packages: str = PACKAGES,
-    host: str = "m",
-    sums: str = "",
-) -> None:
-    """The lists that apt leaves."""
-    lists = folder / "lists"
-    lists.mkdir(exist_ok=True)
-    name = f"{host}_debian-security_dists_bookworm-security"
-    valid = "" if until is None else f"Valid-Until: {until or day(5)}\n"
-    head = f"Codename: bookworm-security\nDate: {date or day(-1)}\n{valid}"
-    (lists / f"{name}_InRelease").write_text(f"{head}SHA256:\n{sums}")
-    if packages:
-        (lists / f"{name}_main_binary-amd64_Packages").write_text(packages)
 
 
 def of(folder: Path, release: Release = BOOKWORM, *, error: str = "") -> Index:

@@ -8,7 +8,7 @@ from host_scan.index import Indexes
 from host_scan.judging import Judge
 from host_scan.sources import Mirror
 
-from tests.unit.host_scan.test_index import NOW, left
+from tests.unit.host_scan.lists import NOW, left
 
 BOOKWORM = ["debian", "12", "bookworm", "Debian 12"]
 OLD = ["openssl", "amd64", "3.0.1-1"]

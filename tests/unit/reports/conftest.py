@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,14 @@ from hardener.model import (
     Verdict,
     Waiver,
 )
-from hardener.reports.interface import RunInfo
+from hardener.reports.formats import FORMATS
+from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.past import Past, Point
 
 BENCHMARK = "cis-docker-1.8.0"
 FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
-GOLDEN = Path(__file__).parent / "golden"
+Write = Callable[..., Path]
+
 
 # What attackers, accidents and careless tools put into names and labels.
 HOSTILE = (
@@ -69,6 +71,28 @@ HOSTILE = (
     "漢字",
     "A" * 5000,
 )
+# What means something to the readers of a format.
+ATTACKS = {
+    "csv": ("=1+1", ";=1+1", '";"=1+1', "x\n-2", '";=1;"'),
+    "html": (
+        "</script><script>alert(1)</script>",
+        "<!--<script>",
+        "'\"><img src=x onerror=alert(1)>",
+        "{{ 7*7 }}{% raw %}",
+        "\u202e\x1b[31m\ud800",
+    ),
+    "markdown": (
+        "@all",
+        "`@all`",
+        "``` @all",
+        "</details><img src=x onerror=alert(1)>",
+        "\n/close\n",
+        "![x](http://evil.example)",
+        "| a | b |",
+        "\\`",
+        "#1 !2 ~bug %9 $`x`$",
+    ),
+}
 hostile_text = st.lists(
     st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=()), max_size=12), max_size=6
 ).map("".join)
@@ -224,6 +248,15 @@ def hostile_assessment(text: str) -> Assessment:
     return Assessment(text, BENCHMARK, text, findings, facts={"os": text, "docker": text, text: text})
 
 
+def earlier(run: RunInfo, *hosts: Assessment) -> Past:
+    """Two runs before this one; the later had these hosts."""
+    points = [
+        Point("one", run.ended - timedelta(days=2), 1, 0, {Status.FAIL: 5}),
+        Point("two", run.ended - timedelta(days=1), 1, 0, {Status.FAIL: 3}),
+    ]
+    return Past(tuple(points), frozenset(each.host for each in hosts), {e.host: e for e in hosts}.get)
+
+
 @pytest.fixture
 def run() -> RunInfo:
     return RunInfo(
@@ -239,14 +272,13 @@ def run() -> RunInfo:
 
 
 @pytest.fixture
-def golden() -> Callable[[str, str], None]:
-    """Compare with a file in golden/; HARDENER_UPDATE_GOLDEN=1 writes it instead, and the test fails once."""
+def write(tmp_path: Path, run: RunInfo, format_name: str) -> Write:
+    """Write a report of hosts in the format that the module or the parameter ``format_name`` says."""
 
-    def compare(name: str, text: str) -> None:
-        path = GOLDEN / name
-        if os.environ.get("HARDENER_UPDATE_GOLDEN"):
-            path.write_text(text, encoding="utf-8")
-            pytest.fail(f"wrote {path.name}: look at the difference")
-        assert text == path.read_text(encoding="utf-8")
+    def report(*assessments: Assessment, past: Past | None = None) -> Path:
+        form = FORMATS[format_name]
+        path = tmp_path / form.file
+        write_reports(assessments, {path: form.report(run, past)})
+        return path
 
-    return compare
+    return report

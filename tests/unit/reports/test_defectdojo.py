@@ -1,52 +1,19 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
-from hypothesis import HealthCheck, given, settings
 
-from hardener.model import Assessment
-from hardener.reports.defectdojo import DefectDojoReport
-from hardener.reports.interface import RunInfo, write_reports
 from tests.unit.reports.conftest import (
+    Write,
     assessment,
     decided,
     gone,
-    hostile_assessment,
-    hostile_text,
 )
-from tests.unit.reports.schemas import validators
-
-Write = Callable[..., Path]
-((_, VALIDATE),) = validators("defectdojo.json").items()
+from tests.unit.reports.readers import read_defectdojo as read
 
 
 @pytest.fixture
-def write(tmp_path: Path, run: RunInfo) -> Write:
-    def report(*assessments: Assessment) -> Path:
-        path = tmp_path / "defectdojo.json"
-        write_reports(assessments, {path: DefectDojoReport(run)})
-        return path
-
-    return report
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    document = json.loads(path.read_text(encoding="ascii"))
-    VALIDATE(document)
-    findings: list[dict[str, Any]] = document["findings"]
-    return findings
-
-
-def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("defectdojo.json", write(assessment(), gone(), decided()).read_text())
-
-
-def test_no_host_is_a_valid_report(write: Write) -> None:
-    assert read(write()) == []
+def format_name() -> str:
+    return "defectdojo"
 
 
 def test_what_fails_is_active_and_what_is_waived_is_an_accepted_risk(write: Write) -> None:
@@ -84,14 +51,6 @@ def test_it_says_what_to_do_and_who_maps_it(write: Write) -> None:
     finding = read(write(assessment()))[0]
     assert "`audit_rules_audit-dockerd`" in finding["mitigation"]
     assert finding["references"] == "- CIS Controls v8: 4.1, 4.8 (mapped by the benchmark)"
-
-
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(hostile_text)
-def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
-    path = write(hostile_assessment(text), gone(text, reason=text))
-    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
-    read(path)
 
 
 def test_a_waiver_is_an_accepted_risk_that_says_why(write: Write) -> None:

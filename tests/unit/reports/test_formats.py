@@ -2,31 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from hardener.reports.formats import FORMATS
-from hardener.reports.interface import RunInfo, write_reports
-from tests.unit.reports.conftest import assessment, gone, hostile_assessment
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_format_reports_every_host_the_same_way_twice(name: str, run: RunInfo, tmp_path: Path) -> None:
-    hosts = [
-        assessment("first.example.com"),
-        gone("second"),
-        hostile_assessment("\x1b[31m<b>\ud800=1"),
-        gone(""),
-    ]
-    files = [tmp_path / "one", tmp_path / "two"]
-    for path in files:
-        write_reports(hosts, {path: FORMATS[name].report(run)})
-    text = files[0].read_text(encoding="utf-8")
-    assert "first.example.com" in text
-    assert "second" in text
-    assert "\x1b" not in text
-    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 import sys
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from hardener.errors import HardenerError
 from hardener.model import Assessment
 from hardener.reports.interface import Report, RunInfo, pieces, write_reports, write_text
 from hardener.reports.junit import JUnitReport
-from hardener.reports.native import NativeReport
 from tests.small_disk import no_file_past
-from tests.unit.reports.conftest import BENCHMARK, VERDICTS, assessment
+from tests.unit.reports.conftest import assessment
 
 
 class Names(Report):
@@ -123,28 +121,6 @@ def test_two_reports_never_share_a_file(tmp_path: Path, run: RunInfo) -> None:
     with pytest.raises(HardenerError, match="the same file"):
         write_reports([], {tmp_path / "real": Names(run), tmp_path / "link": Names(run)})
     assert not (tmp_path / "real").exists()
-
-
-class Tracked(Assessment):
-    """An assessment that can be watched: a subclass without slots takes weak references."""
-
-
-@pytest.mark.parametrize("report", [JUnitReport, NativeReport])
-def test_no_report_holds_on_to_a_host(tmp_path: Path, run: RunInfo, report: type[Report]) -> None:
-    alive: list[weakref.ref[Assessment]] = []
-
-    def hosts() -> Iterator[Assessment]:
-        for number in range(5):
-            assert sum(reference() is not None for reference in alive) <= 1
-            one = Tracked(
-                f"host{number}", BENCHMARK, "", assessment(verdicts=VERDICTS).findings, facts={"os": "x"}
-            )
-            alive.append(weakref.ref(one))
-            yield one
-            del one
-
-    write_reports(hosts(), {tmp_path / "report": report(run)})
-    assert len(alive) == 5
 
 
 def test_rich_is_not_imported_before_something_is_shown() -> None:

@@ -1,64 +1,34 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import hardener
 from hardener.model import Impact, Severity, Status
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.native import LinesReport, NativeReport
 from tests.unit.reports.conftest import (
     CONTROLS,
+    Write,
     assessment,
     decided,
     gone,
     hostile_assessment,
     hostile_text,
 )
-
-SCHEMA = json.loads((Path(hardener.__file__).parent / "assessment.schema.json").read_text())
-VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
+from tests.unit.reports.readers import NATIVE, NATIVE_SCHEMA, read_lines
+from tests.unit.reports.readers import read_native as read
 
 
 @pytest.fixture
-def write(tmp_path: Path, run: RunInfo) -> Callable[..., Path]:
-    def report(*assessments: Any) -> Path:
-        path = tmp_path / "report.json"
-        write_reports(assessments, {path: NativeReport(run)})
-        return path
-
-    return report
+def format_name() -> str:
+    return "json"
 
 
-def read(path: Path) -> Any:
-    document = json.loads(path.read_bytes())
-    assert [str(error) for error in VALIDATOR.iter_errors(document)] == []
-    return document
-
-
-def test_golden(write: Callable[..., Path], golden: Callable[[str, str], None]) -> None:
-    path = write(assessment(), gone(), decided())
-    read(path)
-    golden("report.json", path.read_text(encoding="ascii"))
-
-
-def test_no_host_is_a_valid_report(write: Callable[..., Path]) -> None:
-    assert read(write())["summary"]["hosts"] == 0
-
-
-def test_same_input_same_bytes(write: Callable[..., Path]) -> None:
-    assert write(assessment(), gone()).read_bytes() == write(assessment(), gone()).read_bytes()
-
-
-def test_counts_agree_with_the_findings(write: Callable[..., Path]) -> None:
+def test_counts_agree_with_the_findings(write: Write) -> None:
     document = read(write(assessment("a"), gone("b"), assessment("c")))
     found = [finding["status"] for host in document["hosts"] for finding in host["findings"]]
     assert document["summary"]["hosts"] == 3
@@ -69,7 +39,7 @@ def test_counts_agree_with_the_findings(write: Callable[..., Path]) -> None:
         assert sum(host["counts"].values()) == len(host["findings"]) == len(CONTROLS)
 
 
-def test_a_finding_says_everything(write: Callable[..., Path]) -> None:
+def test_a_finding_says_everything(write: Write) -> None:
     findings = {each["slug"]: each for each in read(write(assessment()))["hosts"][0]["findings"]}
     assert findings["container-not-privileged"] == {
         "slug": "container-not-privileged",
@@ -100,14 +70,14 @@ def test_a_finding_says_everything(write: Callable[..., Path]) -> None:
     assert findings["daemon-icc"]["remediation"]["impact"] == "daemon-restart"
 
 
-def test_one_finding_a_line(write: Callable[..., Path]) -> None:
+def test_one_finding_a_line(write: Write) -> None:
     lines = write(assessment(), gone()).read_text().splitlines()
     assert sum(line.startswith('{"slug": ') for line in lines) == 2 * len(CONTROLS)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
-def test_hostile_text_arrives_unchanged_and_inert(write: Callable[..., Path], text: str) -> None:
+def test_hostile_text_arrives_unchanged_and_inert(write: Write, text: str) -> None:
     path = write(hostile_assessment(text), gone(text, reason=text))
     assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
     finding = read(path)["hosts"][0]["findings"][0]
@@ -127,31 +97,28 @@ def test_hostile_text_arrives_unchanged_and_inert(write: Callable[..., Path], te
         {"remediation": None},
     ],
 )
-def test_the_schema_refuses_what_is_no_report(write: Callable[..., Path], broken: dict[str, object]) -> None:
+def test_the_schema_refuses_what_is_no_report(write: Write, broken: dict[str, object]) -> None:
     document = read(write(assessment()))
     document["hosts"][0]["findings"][0] |= broken
-    assert not VALIDATOR.is_valid(document)
+    assert not NATIVE.is_valid(document)
 
 
 def test_the_schema_knows_every_word_of_the_model() -> None:
-    finding = SCHEMA["$defs"]["finding"]["properties"]
+    finding = NATIVE_SCHEMA["$defs"]["finding"]["properties"]
     assert finding["status"]["enum"] == [status.value for status in Status]
     assert finding["severity"]["enum"] == [severity.value for severity in Severity]
     assert finding["remediation"]["properties"]["impact"]["enum"] == [*(each.value for each in Impact), None]
-    assert list(SCHEMA["$defs"]["counts"]["properties"]) == [status.value for status in Status]
+    assert list(NATIVE_SCHEMA["$defs"]["counts"]["properties"]) == [status.value for status in Status]
 
 
-def test_json_lines_say_the_same(write: Callable[..., Path], run: RunInfo) -> None:
-    hosts = [assessment(), gone()]
-    path = write(*hosts).with_name("report.ndjson")
+def test_json_lines_say_the_same(write: Write, tmp_path: Path, run: RunInfo) -> None:
+    hosts = [assessment(), gone(), decided()]
+    path = tmp_path / "report.ndjson"
     write_reports(hosts, {path: LinesReport(run)})
-    first, *middle, last = map(json.loads, path.read_text(encoding="ascii").splitlines())
-    whole = first | {"hosts": [each["host"] for each in middle]} | last
-    assert list(VALIDATOR.iter_errors(whole)) == []
-    assert whole == read(write(*hosts))
+    assert read_lines(path) == read(write(*hosts))
 
 
-def test_decisions_stand_beside_the_findings_and_the_run(write: Callable[..., Path]) -> None:
+def test_decisions_stand_beside_the_findings_and_the_run(write: Write) -> None:
     report = read(write(decided()))
     assert report["run"]["decisions"]["waivers_digest"] == sha256("waivers: …\n".encode()).hexdigest()
     assert [each["id"] for each in report["run"]["decisions"]["due"]] == ["W-003", "A-002", "W-005", "W-004"]

@@ -1,59 +1,29 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
-from hypothesis import HealthCheck, given, settings
-from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from hardener.model import Assessment
-from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.ocsf import OcsfReport
+from hardener.reports.interface import RunInfo
 from tests.unit.reports.conftest import (
     CONTROLS,
+    Write,
     assessment,
     decided,
     gone,
-    hostile_assessment,
-    hostile_text,
 )
-from tests.unit.reports.schemas import validator, validators
-
-Write = Callable[..., Path]
-PUBLISHED = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.5.0")).get_class_schema("compliance_finding")
-VALIDATORS = {**validators("ocsf.json"), "published": validator(PUBLISHED)}
+from tests.unit.reports.readers import published_ocsf
+from tests.unit.reports.readers import read_ocsf as read
 
 
 @pytest.fixture
-def write(tmp_path: Path, run: RunInfo) -> Write:
-    def report(*assessments: Assessment) -> Path:
-        path = tmp_path / "events.ndjson"
-        write_reports(assessments, {path: OcsfReport(run)})
-        return path
-
-    return report
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    events = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
-    for event in events:
-        for validate in VALIDATORS.values():
-            validate(event)
-    return events
-
-
-def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("ocsf.ndjson", write(assessment(), gone(), decided()).read_text())
+def format_name() -> str:
+    return "ocsf"
 
 
 def test_the_published_schema_refuses_what_is_not_ocsf(write: Write) -> None:
     event = read(write(assessment()))[0]
     for wrong in ({**event, "time": "today"}, {**event, "surprise": 1}, {**event, "class_uid": 1}):
         with pytest.raises(AssertionError):
-            VALIDATORS["published"](wrong)
+            published_ocsf()(wrong)
 
 
 def test_every_control_of_every_host_is_an_event(write: Write) -> None:
@@ -101,14 +71,6 @@ def test_offenders_are_resources_up_to_a_limit(write: Write) -> None:
         "db01.example.com",
         *(f"web{n}" for n in range(4)),
     ]
-
-
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(hostile_text)
-def test_hostile_text_leaves_valid_events(write: Write, text: str) -> None:
-    path = write(hostile_assessment(text), gone(text, reason=text))
-    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
-    assert len(read(path)) == 6 + len(CONTROLS)
 
 
 def test_decisions_are_a_comment_and_whole_beside_it(write: Write) -> None:

@@ -1,74 +1,29 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
-from hardener.model import Assessment, Status
-from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.oscal import OscalReport
+from hardener.model import Status
 from tests.unit.reports.conftest import (
     CONTROLS,
+    Write,
     assessment,
     decided,
     gone,
-    hostile_assessment,
-    hostile_text,
     statuses,
 )
-from tests.unit.reports.schemas import validators
-
-Write = Callable[..., Path]
-VALIDATORS = validators("oscal.json", "oscal_assessment-results_schema-1.2.1.json")
+from tests.unit.reports.readers import read_oscal as read
 
 
 @pytest.fixture
-def write(tmp_path: Path, run: RunInfo) -> Write:
-    def report(*assessments: Assessment) -> Path:
-        path = tmp_path / "oscal.json"
-        write_reports(assessments, {path: OscalReport(run)})
-        return path
-
-    return report
-
-
-def read(path: Path) -> Any:
-    """The one result; every reference in it leads somewhere."""
-    document = json.loads(path.read_text(encoding="ascii"))
-    for validate in VALIDATORS.values():
-        validate(document)
-    whole = document["assessment-results"]
-    (result,) = whole["results"]
-    defined = [
-        each["uuid"] for kind in ("observations", "findings", "risks") for each in result.get(kind, [])
-    ]
-    hosts = [each["uuid"] for each in result.get("local-definitions", {}).get("inventory-items", [])]
-    assert len({*defined, *hosts}) == len(defined) + len(hosts)
-    for finding in result.get("findings", []):
-        used = [each["observation-uuid"] for each in finding["related-observations"]]
-        used += [each["risk-uuid"] for each in finding.get("related-risks", [])]
-        assert set(used) <= set(defined)
-    for each in result.get("observations", []):
-        assert {subject["subject-uuid"] for subject in each["subjects"]} <= set(hosts)
-    assert whole["import-ap"]["href"] == f"#{whole['back-matter']['resources'][0]['uuid']}"
-    return result
+def format_name() -> str:
+    return "oscal"
 
 
 def states(result: Any) -> dict[str, tuple[str, str]]:
     targets = [finding["target"] for finding in result["findings"]]
     return {each["target-id"]: (each["status"]["state"], each["status"]["reason"]) for each in targets}
-
-
-def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("oscal.json", write(assessment(), gone(), decided()).read_text())
-
-
-def test_no_host_is_a_valid_report(write: Write) -> None:
-    assert "findings" not in read(write())
 
 
 def test_the_population_is_every_host(write: Write) -> None:
@@ -118,14 +73,6 @@ def test_what_a_host_claims_of_its_clock(write: Write) -> None:
     ):
         found = read(write(assessment(collected_at=claimed)))["observations"]
         assert {each["collected"] for each in found} == {told}
-
-
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(hostile_text)
-def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
-    path = write(hostile_assessment(text), gone(text, reason=text))
-    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
-    read(path)
 
 
 def test_a_waiver_is_an_approved_deviation_with_a_deadline(write: Write) -> None:

@@ -1,57 +1,28 @@
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
-from hardener.model import Assessment, Status
+from hardener.model import Status
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.sarif import SarifReport
 from tests.unit.reports.conftest import (
     CONTROLS,
+    Write,
     assessment,
     decided,
     gone,
     hostile_assessment,
-    hostile_text,
 )
-from tests.unit.reports.schemas import validators
-
-Write = Callable[..., Path]
-VALIDATORS = validators("sarif.json", "sarif-schema-2.1.0.json")
+from tests.unit.reports.readers import read_sarif as read
 
 
 @pytest.fixture
-def write(tmp_path: Path, run: RunInfo) -> Write:
-    def report(*assessments: Assessment) -> Path:
-        path = tmp_path / "report.sarif"
-        write_reports(assessments, {path: SarifReport(run)})
-        return path
-
-    return report
-
-
-def read(path: Path) -> Any:
-    document = json.loads(path.read_text(encoding="ascii"))
-    for validate in VALIDATORS.values():
-        validate(document)
-    (only,) = document["runs"]
-    rules = [rule["id"] for rule in only["tool"]["driver"]["rules"]]
-    assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in only["results"])
-    return only
-
-
-def test_golden(write: Write, golden: Callable[[str, str], None]) -> None:
-    golden("report.sarif", write(assessment(), gone(), decided()).read_text())
-
-
-def test_no_host_is_a_valid_report(write: Write) -> None:
-    assert read(write())["results"] == []
+def format_name() -> str:
+    return "sarif"
 
 
 def test_what_fails_and_what_is_waived_are_results(write: Write) -> None:
@@ -133,11 +104,3 @@ def test_no_text_becomes_a_link_or_a_placeholder(write: Write) -> None:
     assert "\\[click\\](http://evil.example)" in text
     assert not re.search(r"(?<!\\)\[[^\]]*(?<!\\)\]\(", text)
     assert "{{0}}" in text
-
-
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(hostile_text)
-def test_hostile_text_leaves_a_valid_report(write: Write, text: str) -> None:
-    path = write(hostile_assessment(text), gone(text, reason=text))
-    assert path.read_text(encoding="ascii").replace("\n", "").isprintable()
-    read(path)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from hardener import catalogue
 from hardener.assess import assess
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.plugins import role_plugin
+from tests.unit.roles.plugins import ROLES, role_plugin
+
+RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
 
 # Beginnings of variables that the role's own second filter decides upon.
 _OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}
@@ -45,3 +50,15 @@ def verdicts(snapshot: Snapshot, prefix: str) -> dict[str, Status]:
     return {
         finding.control.slug: finding.status for finding in found if finding.control.slug.startswith(prefix)
     }
+
+
+def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """A role's documents with the variables that it has by default."""
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
+    return documents_filter(role)(snapshot.raw, **arguments)
+
+
+def recorded(name: str) -> Snapshot:
+    """A snapshot that was recorded."""
+    return Snapshot.load(RECORDED / f"{name}.json")

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import role_filter
+from tests.unit.roles.conftest import recorded, role_filter
 from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import failed, make
 
-RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
 UNIT = "/etc/systemd/system/hardener-activity.service"
 PROFILE = "/etc/apparmor.d/docker-default-audited"
 
@@ -28,7 +27,7 @@ def contents(document: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_all_of_the_collector_is_installed_and_runs(release: str) -> None:
-    collector, _ = documents(Snapshot.load(RECORDED / f"debian-{release}.json"))
+    collector, _ = documents(recorded(f"debian-{release}"))
     installed = contents(collector)
     sources = {path.name for path in (ROLES / "activity/files/host_activity").glob("*.py")}
     assert {Path(path).name for path in installed if "/host_activity/" in path} == sources

@@ -8,9 +8,8 @@ import pytest
 import yaml
 
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import documents_filter, role_filter
+from tests.unit.roles.conftest import documents_filter, rendered, role_filter
 from tests.unit.roles.plugins import ROLES, role_plugin
-from tests.unit.roles.test_engine_settings import rendered
 from tests.unit.snapshots import make, no_engine, only, silent_engine
 
 PREFIX = "docker_engine_"

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 from host_converge.activations import KINDS
 from host_converge.documents import parse, settings
 
-from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import documents_filter
-from tests.unit.roles.plugins import ROLES
-
-RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
-
-
-def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
-    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
-    arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
-    return documents_filter(role)(snapshot.raw, **arguments)
+from tests.unit.roles.conftest import recorded, rendered
 
 
 @pytest.mark.parametrize(
@@ -34,7 +20,7 @@ def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
     ],
 )
 def test_they_agree(host: str, role: str, expected: dict[str, list[str]]) -> None:
-    snapshot = Snapshot.load(RECORDED / f"{host}.json")
+    snapshot = recorded(host)
     documents = [*rendered("docker_daemon", snapshot), *rendered(role, snapshot)]
     request = parse({"documents": documents}, tuple(KINDS))
     docker = settings(request.possible, tuple(KINDS))["docker"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,12 @@ import yaml
 from hardener.checks.protection import KERNEL_SETTINGS
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.roles.conftest import documents_filter, verdicts
+from tests.unit.roles.conftest import documents_filter, recorded, verdicts
 from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import container, failed, make, no_engine
 
 DATA: dict[str, Any] = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())
 BASELINE, MODULES = DATA["kernel_baseline"], DATA["kernel_module_baseline"]
-RECORDED = Path(__file__).parents[2] / "fixtures" / "snapshots"
 # What carries containers, by the names of the kernel's modules.
 NEEDED = re.compile(
     r"overlay|br_netfilter|bridge|veth|vxlan|macvlan|ipvlan|dummy|tun|ip_vs.*|nf_.*|nft_.*|xt_.*|ip6?table.*|esp.*|xfrm.*"
@@ -51,7 +49,7 @@ def assignments(text: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("release", ["12", "13", "testing"])
 def test_a_recorded_host_with_these_settings_passes(release: str) -> None:
-    before = Snapshot.load(RECORDED / f"debian-{release}.json")
+    before = recorded(f"debian-{release}")
     assert verdicts(before, "host-kernel-settings") == {"host-kernel-settings": Status.FAIL}
     wanted = values(before)
     raw = dict(before.raw, sources=dict(before.raw["sources"]))

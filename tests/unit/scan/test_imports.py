@@ -8,26 +8,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.scan.imports import load
-from tests.unit.scans import IMAGE
-
-
-def trivy(**changes: Any) -> dict[str, Any]:
-    hole = {
-        "VulnerabilityID": "CVE-2026-2",
-        "PkgName": "busybox",
-        "InstalledVersion": "1.36.1-r1",
-        "Severity": "LOW",
-    }
-    results = [
-        {
-            "Target": "a (alpine 3.20)",
-            "Class": "os-pkgs",
-            "Vulnerabilities": [hole, {**hole, "FixedVersion": "1.36.1-r2"}],
-        },
-        {"Target": "app", "Class": "lang-pkgs"},
-    ]
-    head = {"SchemaVersion": 2, "CreatedAt": "2026-11-24T10:00:00.123456789+02:00"}
-    return {**head, "Metadata": {"ImageID": IMAGE}, "Results": results, **changes}
+from tests.unit.scans import IMAGE, trivy
 
 
 def grype(**changes: Any) -> dict[str, Any]:

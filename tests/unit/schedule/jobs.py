@@ -19,3 +19,16 @@ def job(name: str = "drift", *, command: tuple[str, ...] = COMMAND, confined: bo
         writes=(Path("/srv/www"),),
         confined=confined,
     )
+
+
+def by_cron(command: str) -> str:
+    """What cron hands to the shell: an escaped percent sign loses its backslash, any other ends the line."""
+    handed, escaped = "", False
+    for letter in command:
+        if escaped and letter == "%":
+            handed = handed[:-1]
+        elif letter == "%":
+            break
+        handed += letter
+        escaped = letter == "\\" and not escaped
+    return handed

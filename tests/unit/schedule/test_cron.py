@@ -9,8 +9,7 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.schedule import cron_line
-from tests.unit.schedule.jobs import job
-from tests.unit.schedule.test_quoting import by_cron
+from tests.unit.schedule.jobs import by_cron, job
 
 
 def test_the_line_runs_the_command_where_it_was_typed_and_only_once_at_a_time(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hardener.errors import HardenerError
 from hardener.schedule import quoting
+from tests.unit.schedule.jobs import by_cron
 
 NASTY = (
     "",
@@ -108,19 +109,6 @@ def test_what_systemd_takes_in_no_program(letter: str) -> None:
     assert quoting.program("/opt/a b 100%/python3") == '"/opt/a b 100%%/python3"'
     with pytest.raises(HardenerError, match="cannot be written into a unit file"):
         quoting.program(f"/opt/{letter}/python3")
-
-
-def by_cron(command: str) -> str:
-    """What cron hands to the shell: an escaped percent sign loses its backslash, any other ends the line."""
-    handed, escaped = "", False
-    for letter in command:
-        if escaped and letter == "%":
-            handed = handed[:-1]
-        elif letter == "%":
-            break
-        handed += letter
-        escaped = letter == "\\" and not escaped
-    return handed
 
 
 @settings(max_examples=30)

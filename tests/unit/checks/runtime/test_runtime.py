@@ -8,12 +8,11 @@ import pytest
 
 from hardener.checks import all_checks
 from hardener.checks.containers import NO_CONTAINERS
-from hardener.checks.verdicts import NO_ENGINE
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge
 from tests.unit.checks.runtime.cases import details
-from tests.unit.snapshots import container, hardened, make, no_engine, only, silent_engine, with_containers
+from tests.unit.snapshots import container, hardened, make, only, with_containers
 
 CONTROLS = sorted(
     slug for slug in all_checks() if slug.startswith(("container-", "exec-")) or slug == "image-latest-pulled"
@@ -44,18 +43,6 @@ def test_db_08_a_host_without_containers_gets_every_result(judge: Judge, slug: s
     reasons = {NO_CONTAINERS, "the engine does not use AppArmor", "SELinux is not enabled on this host"}
     assert verdict.status is Status.NOT_APPLICABLE
     assert verdict.actual in reasons
-
-
-@each_control
-def test_a_host_without_docker_is_not_applicable(judge: Judge, slug: str) -> None:
-    verdict = judge(slug, no_engine())
-    assert (verdict.status, verdict.actual) == (Status.NOT_APPLICABLE, NO_ENGINE)
-
-
-@each_control
-def test_an_engine_that_does_not_answer_is_an_error(judge: Judge, slug: str) -> None:
-    with pytest.raises(FactUnavailable, match="connection refused"):
-        judge(slug, silent_engine())
 
 
 @each_control

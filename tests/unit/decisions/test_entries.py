@@ -1,0 +1,187 @@
+"""What holds for waivers and attestations alike."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener.decisions.document import DocumentError
+from tests.unit.decisions.kinds import KINDS, Kind
+
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=[kind.key for kind in KINDS])
+
+
+@each_kind
+def test_a_file_may_hold_none(kind: Kind) -> None:
+    for empty in ("", "# none yet\n", f"{kind.key}: []\n", f"{kind.key}:\n", "horizon_days: 30\n"):
+        assert kind.read(empty) == ()
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("written", "slug"),
+    [
+        ("container-no-docker-sock", "container-no-docker-sock"),
+        ("Container-No-Docker-Sock", "container-no-docker-sock"),
+        ("5.32", "container-no-docker-sock"),
+        ("5.10", "container-no-host-network"),
+        ("1.1.10", "audit-etc-default-docker"),
+        ("h.1", "host-updates-pending"),
+    ],
+)
+def test_a_control_has_names_and_ids(kind: Kind, written: str, slug: str) -> None:
+    (entry,) = kind.read(kind.changed("control", written))
+    assert entry.control == slug
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("id", "", "id: is empty"),
+        ("id", "a b", "id: must be letters"),
+        ("control", "no-such", "control: there is no control 'no-such'"),
+        ("control", "2.8", "control: 2.8 is daemon-"),
+        ("control", "container-no-docker-socket", "did you mean container-no-docker-sock"),
+        ("control", "image-trusted", "did you mean image-trusted-base"),
+        ("hosts", "web1", "hosts: must be a list"),
+        ("hosts", '[""]', "hosts: is empty"),
+        ("hosts", "[[a]]", "hosts: must be text"),
+        ("hosts", f"[{'x' * 201}]", "hosts: is longer than 200 characters"),
+        ("groups", "{a: b}", "groups: must be a list"),
+        ("objects", "[web]", "objects: must be keys with values"),
+        ("objects", "{containers: [web]}", "objects.containers: must be 'container'"),
+        ("objects", "{package: [bash]}", "objects.package: must be 'container'"),
+        ("objects", "{container: web}", "objects.container: must be a list"),
+        ("objects", "{container: []}", "objects.container: is empty"),
+        ("since", "yesterday", "must be a date such as 2026-11-25"),
+        ("since", "20261125", "must be a date such as 2026-11-25"),
+        ("since", "2026-11-27", "2026-11-27 is in the future"),
+        ("since", "[1]", "must be a date"),
+        ("expires", None, "expires: is missing"),
+        ("expires", "", "expires: is empty"),
+        ("expires", "2027-02-30", "expires: is no day of the calendar"),
+        ("expires", "2026-11-24", "expires: 2026-11-24 is before {since} (2026-11-25)"),
+        ("expires", "2027-11-27", "past the horizon of 366 days: 2027-11-26 at the latest"),
+        ("expires", "9" * 5000, "expires: must be a date"),
+    ],
+)
+def test_a_slip_is_told(kind: Kind, key: str, value: str | None, problem: str) -> None:
+    key = kind.since if key == "since" else key
+    (found,) = kind.problems(kind.changed(key, value))
+    assert found.startswith(f"{kind.file}:{2 if value is None else kind.line_of(key)}: {key}")
+    assert problem.replace("{since}", kind.since) in found
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "is missing"),
+        ("", "is empty"),
+        ('"  "', "is empty"),
+        ("x" * 2001, "is longer than 2000 characters"),
+        ("[a]", "must be text"),
+    ],
+)
+def test_a_text_has_to_be_there(kind: Kind, value: str | None, problem: str) -> None:
+    for key in kind.texts:
+        line = 2 if value is None else kind.line_of(key)
+        (found,) = kind.problems(kind.changed(key, value))
+        assert found.startswith(f"{kind.file}:{line}: {key}: {problem}")
+
+
+@each_kind
+def test_it_may_be_tomorrow_elsewhere(kind: Kind) -> None:
+    assert kind.read(kind.changed(kind.since, "2026-11-26"))
+
+
+@each_kind
+def test_an_entry_has_an_id(kind: Kind) -> None:
+    identifier = kind.good.splitlines()[1]
+    text = kind.good.replace(f"{identifier}\n    control", "  - control")
+    assert kind.problems(text) == [f"{kind.file}:2: id: is missing"]
+
+
+@each_kind
+def test_an_entry_is_somewhere(kind: Kind) -> None:
+    text = "\n".join(line for line in kind.good.splitlines() if "hosts" not in line and "groups" not in line)
+    assert kind.problems(text) == [
+        f'{kind.file}:2: {kind.key}: names neither hosts nor groups (hosts: ["*"] is every host)'
+    ]
+
+
+@each_kind
+def test_unknown_keys_are_told_with_what_was_meant(kind: Kind) -> None:
+    line = len(kind.good.splitlines()) + 1
+    assert kind.problems(f"{kind.good}    expire: 2027-01-01\n") == [
+        f"{kind.file}:{line}: expire: unknown key; did you mean expires?"
+    ]
+    assert kind.problems(f"{kind.good}version: 1\n") == [
+        f"{kind.file}:{line}: version: unknown key; there are horizon_days, {kind.key}"
+    ]
+
+
+@each_kind
+def test_an_id_stands_once(kind: Kind) -> None:
+    line = len(kind.good.splitlines()) + 1
+    identifier = kind.good.splitlines()[1].partition(": ")[2]
+    assert kind.problems(kind.good + kind.good.removeprefix(f"{kind.key}:\n")) == [
+        f"{kind.file}:{line}: id: {identifier} stands twice, first in line 2"
+    ]
+
+
+@each_kind
+def test_another_shape_is_refused(kind: Kind) -> None:
+    for text in ("[]", "text", "{}: text", "{}: {{}}", "{}:\n  - text", "{}: [[]]"):
+        assert kind.problems(text.format(kind.key))
+
+
+@each_kind
+def test_the_horizon_is_the_files(kind: Kind) -> None:
+    line = kind.line_of("expires") + 1
+    assert kind.problems(f"horizon_days: 30\n{kind.good}") == [
+        f"{kind.file}:{line}: expires: 2027-05-25 is past the horizon of 30 days: 2026-12-25 at the latest"
+    ]
+    assert kind.read(f"horizon_days: 1000\n{kind.changed('expires', '2029-01-01')}")
+    # Whatever order the keys have.
+    assert kind.problems(f"{kind.good}horizon_days: 30\n")
+
+
+@each_kind
+@pytest.mark.parametrize("days", ["0", "-1", "3661", "9" * 400, "1.5", "x", "[1]", '""'])
+def test_a_horizon_is_a_sensible_number_of_days(kind: Kind, days: str) -> None:
+    problem, *_ = kind.problems(f"horizon_days: {days}\n{kind.good}")
+    assert "must be a number of days from 1 to 3660" in problem
+
+
+@each_kind
+def test_every_problem_of_a_file_is_known(kind: Kind) -> None:
+    text = kind.good.replace("J. Doe", "").replace("2027-05-25", "never").replace('["web*"]', "web*")
+    (person,) = [key for key in kind.texts if key.endswith("_by")]
+    assert [each.split(": ")[1] for each in kind.problems(text)] == ["hosts", person, "expires"]
+
+
+VALUES = st.recursive(
+    st.text("abW-*0123456789.:é ", max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | st.dictionaries(st.sampled_from(["id", "container", "hosts"]), inner, max_size=2).map(
+            lambda items: "{" + ", ".join(f"{key}: {value}" for key, value in items.items()) + "}"
+        )
+    ),
+    max_leaves=4,
+)
+
+
+@each_kind
+@given(data=st.data(), value=VALUES)
+def test_whatever_stands_there_is_read_or_told(kind: Kind, data: st.DataObject, value: str) -> None:
+    keys = ["id", "control", "hosts", "objects", kind.texts[0], kind.since, "expires"]
+    said = ""
+    try:
+        kind.read(kind.changed(data.draw(st.sampled_from(keys)), value))
+    except DocumentError as error:
+        said = str(error)
+    assert said.isprintable()

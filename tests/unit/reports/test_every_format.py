@@ -1,0 +1,122 @@
+"""What holds for every format; what is particular to one is in its own file."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from hardener.model import Assessment, Status
+from hardener.reports.formats import FORMATS
+from hardener.reports.interface import RunInfo, write_reports
+from tests.unit.reports.conftest import (
+    ATTACKS,
+    BENCHMARK,
+    CONTROLS,
+    HOSTILE,
+    VERDICTS,
+    Write,
+    assessment,
+    decided,
+    earlier,
+    gone,
+    hostile_assessment,
+    hostile_text,
+    statuses,
+)
+from tests.unit.reports.readers import READERS
+
+each_format = pytest.mark.parametrize("format_name", FORMATS)
+NO_GOLDEN = {
+    "html": "the page has its scripts and styles in it",
+    "ndjson": "test_native holds it against the golden JSON",
+}
+# Its summary keeps the first host, whose controls and frameworks stand for all.
+KEEPS_THE_FIRST = {"html", "markdown", "sarif"}
+
+
+def test_each_has_a_reader() -> None:
+    assert READERS.keys() == FORMATS.keys()
+
+
+@each_format
+def test_golden(write: Write, format_name: str, golden: Callable[[str, str], None]) -> None:
+    path = write(assessment(), gone(), decided())
+    assert READERS[format_name].entries(READERS[format_name].read(path))
+    if format_name not in NO_GOLDEN:
+        golden(path.name, path.read_text(encoding="utf-8"))
+
+
+@each_format
+def test_no_host_is_a_valid_report(write: Write, format_name: str) -> None:
+    reader = READERS[format_name]
+    assert reader.entries(reader.read(write())) == []
+
+
+@each_format
+def test_every_host_is_told_the_same_way_twice(write: Write, run: RunInfo) -> None:
+    hosts = [
+        assessment("first.example.com"),
+        gone("second"),
+        hostile_assessment("\x1b[31m<b>\ud800=1"),
+        gone(""),
+    ]
+    before = earlier(run, assessment("first.example.com", statuses(*[Status.PASS] * len(CONTROLS))))
+    for past in (None, before):
+        text = write(*hosts, past=past).read_bytes()
+        assert text == write(*hosts, past=past).read_bytes()
+        assert b"first.example.com" in text
+        assert b"second" in text
+        assert b"\x1b" not in text
+
+
+def entries(write: Write, format_name: str, text: str) -> Sequence[object]:
+    """What is said of hosts which choose this text wherever they can, and of one between them."""
+    path = write(hostile_assessment(text), assessment("peaceful"), gone(text, reason=text))
+    assert path.read_text(encoding="utf-8").replace("\n", "").isprintable(), text
+    return READERS[format_name].entries(READERS[format_name].read(path))
+
+
+@pytest.fixture
+def calm(write: Write, format_name: str) -> Sequence[object]:
+    return entries(write, format_name, "calm")
+
+
+@each_format
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=hostile_text)
+def test_hostile_text_is_inert(write: Write, format_name: str, calm: Sequence[object], text: str) -> None:
+    assert entries(write, format_name, text) == calm
+
+
+@each_format
+def test_each_hostile_snippet(write: Write, format_name: str, calm: Sequence[object]) -> None:
+    for snippet in (*HOSTILE, *chain(*ATTACKS.values())):
+        assert entries(write, format_name, f"x{snippet}y") == calm, snippet
+
+
+class Tracked(Assessment):
+    """An assessment that can be watched: a subclass without slots takes weak references."""
+
+
+@each_format
+def test_no_report_holds_on_to_a_host(tmp_path: Path, run: RunInfo, format_name: str) -> None:
+    alive: list[weakref.ref[Assessment]] = []
+    most = 2 if format_name in KEEPS_THE_FIRST else 1
+
+    def hosts() -> Iterator[Assessment]:
+        for number in range(5):
+            assert sum(reference() is not None for reference in alive) <= most
+            one = Tracked(
+                f"host{number}", BENCHMARK, "", assessment(verdicts=VERDICTS).findings, facts={"os": "x"}
+            )
+            alive.append(weakref.ref(one))
+            yield one
+            del one
+
+    write_reports(hosts(), {tmp_path / "report": FORMATS[format_name].report(run)})
+    assert len(alive) == 5
