@@ -124,13 +124,22 @@ docs: $(VENV)/.installed ## write docs/controls from the catalogue
 package: $(VENV)/.installed ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
-.PHONY: lock
+.PHONY: lock lock-lowest
 lock: ## write the versions of a fresh environment to .ci/constraints-X.Y.txt
-	rm -rf .venv-lock
-	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --upgrade -e '.[dev]'
-	.venv-lock/bin/pip freeze --exclude-editable > .ci/constraints-$(PYVER).txt
-	rm -rf .venv-lock
+	$(call freeze,.[dev],--upgrade,.ci/constraints-$(PYVER).txt)
+
+lock-lowest: ## write the lowest versions that pyproject.toml allows to .ci/constraints-lowest.txt, with what they need
+	$(PYTHON) tools/lowest_versions.py pyproject.toml >.ci/constraints-lowest.txt
+	$(call freeze,.[test],-c .ci/constraints-lowest.txt,.ci/constraints-lowest.txt)
+
+# What pip installs into a fresh environment: requirement, options, file.
+define freeze
+rm -rf .venv-lock
+$(PYTHON) -m venv .venv-lock
+.venv-lock/bin/pip install --quiet $(2) -e '$(1)'
+.venv-lock/bin/pip freeze --exclude-editable >$(3)
+rm -rf .venv-lock
+endef
 
 .PHONY: clean
 clean: ## remove what was built here (not the cached lab images)
