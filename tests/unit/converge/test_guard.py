@@ -172,9 +172,9 @@ def test_the_timer_waits_where_the_time_began_anew(host: Host, systemd: Systemd)
     change(host)
     journal = Journal.find(host.store)
     assert journal is not None
-    journal.enter(UNCONFIRMED, seconds=2)
+    journal.enter(UNCONFIRMED, seconds=3)
     with subprocess.Popen(systemd.timer(), cwd="/") as process:
-        time.sleep(0.5)
+        time.sleep(1)
         assert (process.poll(), host.read("x")) == (None, "new")
         process.wait(timeout=60)
     assert host.read("x") == "old"
