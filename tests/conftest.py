@@ -14,8 +14,8 @@ import pytest
 HERE = Path(__file__).parent
 # Seconds that each test took on an idle machine; `make durations` writes it.
 DURATIONS: dict[str, float] = json.loads((HERE / "durations.json").read_text())
-# Folders whose tests share a host, and are shared out among workers.
-HOSTS = tuple(HERE / name for name in ("system", "promise", "e2e", "releases"))
+# Folders whose tests share what a module has started, and are shared out among workers.
+SHARED = tuple(HERE / name for name in ("integration", "system", "promise", "e2e", "releases"))
 
 # A job in the background of a shell starts with SIGINT ignored, nohup ignores SIGHUP, and all that the tests
 # start would do so too: those that interrupt a process would prove nothing.
@@ -31,8 +31,8 @@ hypothesis.settings.load_profile("hardener")
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of one host on one worker, and start the longest first, so that none waits in the end."""
-    if not all(any(item.path.is_relative_to(folder) for folder in HOSTS) for item in items):
+    """Keep tests of one module on one worker, and start the longest first, so that none waits in the end."""
+    if not all(any(item.path.is_relative_to(folder) for folder in SHARED) for item in items):
         return
     seconds: defaultdict[str, float] = defaultdict(float)
     for item in items:
@@ -48,9 +48,17 @@ def _group(item: pytest.Item) -> str:
 
 
 def _shares_its_host(item: pytest.Item) -> bool:
-    """Whether its host is its module's: not one of its own, nor one that any worker may boot for it."""
+    """Whether its host is its module's: not one of its own, nor one that any worker may start for it."""
     names = item.fixturenames if isinstance(item, pytest.Function) else ()
     return "boot" not in names and item.get_closest_marker("independent") is None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bytecode() -> Iterator[None]:
+    """Hundreds of processes are started of the same sources: these are compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
