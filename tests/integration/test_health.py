@@ -106,7 +106,8 @@ def test_one_that_ends_well_is_missed_where_it_was_to_be_started_again(
     engine: Dockerd, policy: str, *, missed: bool
 ) -> None:
     ends_well = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
-    engine.run("app", command=ends_well, host_config={"RestartPolicy": {"Name": policy}})
+    restart = {"RestartPolicy": {"Name": policy}}
+    engine.run("app", command=ends_well, StopSignal="SIGTERM", host_config=restart)
     seen = picture(engine)
     engine.api("POST", "/containers/app/stop")  # as an engine does that takes its containers along
     assert engine.api("GET", "/containers/app/json")["State"]["ExitCode"] == 0
