@@ -13,7 +13,8 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import IMAGE, Dockerd, EngineError
 
-pytestmark = pytest.mark.docker
+# The host is what PID 1 sees: its network is the machine's.
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
 
 DAY = 24 * 60 * 60 * 10**9
 SECRET = "correct-horse-battery-staple"
@@ -51,7 +52,7 @@ def _patiently(ask: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="module")
-def careless() -> Snapshot:
+def careless(machine_network: None) -> Snapshot:
     """A swarm that listens everywhere, with all defaults and a password in a service."""
     with Dockerd() as engine:
         engine.ensure_image()
@@ -67,7 +68,7 @@ def careless() -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def careful() -> Snapshot:
+def careful(machine_network: None) -> Snapshot:
     """A swarm that listens on one address, locked, encrypted, with the password in its store."""
     with Dockerd() as engine:
         engine.ensure_image()

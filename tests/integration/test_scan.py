@@ -27,7 +27,8 @@ from tests.unit.roles.plugins import ROLES
 from tests.unit.roles.test_vulnerability_scan import DEFAULTS
 from tests.unit.snapshots import make
 
-pytestmark = pytest.mark.docker
+# Apt's archive is reached from there alone.
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
 
 SLUG = "image-vulnerability-scan"
 # Its own records and caches, as long as the command lives: those of this machine are nobody's business here.
@@ -38,7 +39,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
+def old(machine_network: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
     """A root of Debian 12 without its security updates, and its packages."""
     root = OldRoot(tmp_path_factory.mktemp("old"), "bookworm")
     return root, root.status()

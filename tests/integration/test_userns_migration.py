@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.dockerd import Dockerd
 from tests.integration.leftovers import tied
+from tests.integration.namespaces import OWN_NETWORK
 
 pytestmark = pytest.mark.docker
 
@@ -80,7 +81,7 @@ class Host:
         (self.engine.root / "subordinate").write_text(f"daemon:{BASE}:{SIZE}\n")
         for file in ("/etc/subuid", "/etc/subgid"):
             self.inside("mount", "--bind", str(self.engine.root / "subordinate"), file)
-        self.inside("ip", "link", "set", "lo", "up")
+        self.inside("sh", "-ec", OWN_NETWORK)
 
     def inside(self, *command: str) -> str:
         done = subprocess.run([*self.engine.entering, *command], capture_output=True, text=True, check=False)
