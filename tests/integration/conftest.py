@@ -35,6 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _bytecode() -> Iterator[None]:
+    """Hundreds of processes are started of the same sources: these are compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def own_network() -> Iterator[OwnNetwork | None]:
     """What is started here has a network of its own: engines of other runs, or of the machine, go on."""
     if os.geteuid() != 0:  # those that need an engine say so

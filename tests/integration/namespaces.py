@@ -26,14 +26,23 @@ while True:
     connection.close()
 """
 _CONNECT = """
-import socket, sys
-try:
-    connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1.5)
-    print("open" if connection.recv(5) else "closed")
-except TimeoutError:
-    print("filtered")
-except OSError as error:
-    print(type(error).__name__)
+import socket, sys, threading
+found = {}
+def connect(target):
+    address, _, port = target.rpartition(" ")
+    try:
+        connection = socket.create_connection((address, int(port)), timeout=1.5)
+        found[target] = "open" if connection.recv(5) else "closed"
+    except TimeoutError:
+        found[target] = "filtered"
+    except OSError as error:
+        found[target] = type(error).__name__
+threads = [threading.Thread(target=connect, args=(target,)) for target in sys.argv[1:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(*map(found.get, sys.argv[1:]))
 """
 _HOLD = """
 import socket, sys
@@ -147,9 +156,12 @@ class Space:
         assert process.stdout is not None
         assert process.stdout.readline() == "listening\n"
 
-    def connect(self, address: str, port: int) -> str:
-        """What becomes of a connection: ``open``, ``filtered`` (no answer) or the error's name."""
-        return self.run(sys.executable, "-c", _CONNECT, address, str(port)).strip()
+    def connect(self, *targets: str) -> str:
+        """What becomes of connections to addresses and ports, all at once: a word for each.
+
+        That is ``open``, ``filtered`` (no answer) or the error's name.
+        """
+        return self.run(sys.executable, "-c", _CONNECT, *targets).strip()
 
     def ping(self, address: str) -> None:
         """An echo has to come back."""

@@ -107,7 +107,7 @@ def worker_of(process: subprocess.Popen[str]) -> int:
     raise AssertionError("no worker was started")
 
 
-OLD, NEW = "old\n" * 2000, "new, and longer\n" * 2000
+OLD, NEW = "old " * 2000 + "\n", "new, and longer " * 2000 + "\n"  # one line: a diff is no part of this
 MANY = 60
 
 
@@ -125,13 +125,24 @@ def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_
     wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]
     previous = [host.file(f"f{number}", OLD) for number in range(MANY)]
     host.converge(*previous)
-    halfway = 0
-    for _ in range(25):
+
+    def begin() -> tuple[subprocess.Popen[str], int]:
+        """Converge, and return when the first file may be changed."""
         process = host.start(*wanted)
         worker = worker_of(process)
         while not host.journal.exists() and process.poll() is None:
             time.sleep(0.0005)
-        time.sleep(rng.uniform(0, 0.12))
+        return process, worker
+
+    process, _ = begin()
+    began = time.monotonic()
+    process.wait()
+    takes = time.monotonic() - began
+    host.converge(*previous)
+    halfway = 0
+    for _ in range(25):
+        process, worker = begin()
+        time.sleep(rng.uniform(0, takes))
         with suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
         process.wait()

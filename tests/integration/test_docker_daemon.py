@@ -304,7 +304,7 @@ def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> N
         engine.configure(keys)
         engine.start()  # and the engine agrees
         assert engine.api("GET", "/info")["Plugins"]["Authorization"] == ["hardener-test"]
-        engine.remove_containers()
+        engine.stop()  # it would ask the plugin about everything, and wait for it
 
 
 def test_a_log_target_has_to_be_there(host: Host, engine: Dockerd) -> None:
