@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
+from tests.integration.leftovers import clear, folder
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.registries import Authority, Cosign, Registry
 from tests.integration.supply import Supply
@@ -61,6 +64,14 @@ def machine_network(own_network: OwnNetwork | None) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def accounts() -> Iterator[None]:
+    """No other run changes the accounts of the machine meanwhile."""
+    with Path("/run/lock/hardener-test-accounts").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def dockerd(own_network: OwnNetwork | None) -> Iterator[Dockerd]:
     """A private engine with its default configuration, shared by the whole run.
@@ -90,6 +101,15 @@ def engine(dockerd: Dockerd, own_network: OwnNetwork) -> Iterator[Dockerd]:
             dockerd.start()
     yield dockerd
     dockerd.remove_containers()
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A folder that stands for a host."""
+    assert os.geteuid() == 0, "these tests need root"
+    path = folder("converge")
+    yield Host(path)
+    clear(path)
 
 
 @pytest.fixture(scope="session")

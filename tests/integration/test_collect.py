@@ -21,6 +21,7 @@ from tests.integration.sshd import free_port
 # The host is what PID 1 sees: its network is the machine's.
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
 
+
 @pytest.fixture(scope="module")
 def dockerd(machine_network: None) -> Iterator[Dockerd]:
     """An engine of the machine's network, which starts a containerd itself."""

@@ -84,12 +84,14 @@ def inventory(tmp_path: Path) -> Callable[[Mapping[str, Any]], str]:
 
 
 @pytest.fixture
-def sudoer() -> Iterator[str]:
+def sudoer(accounts: None) -> Iterator[str]:
     """A user who may become root by a password, which is the fixture's value."""
     if shutil.which("sudo") is None:
         pytest.fail("sudo is missing: apt-get install sudo", pytrace=False)
     password = secrets.token_hex(8)
     rule = Path("/etc/sudoers.d") / USER
+    remove = ["userdel", "--force", "--remove", USER]
+    subprocess.run(remove, check=False, capture_output=True)  # a run that was killed has left it
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", USER], check=True)
     try:
         subprocess.run(["chpasswd"], input=f"{USER}:{password}\n", text=True, check=True)
@@ -98,7 +100,7 @@ def sudoer() -> Iterator[str]:
         yield password
     finally:
         rule.unlink(missing_ok=True)
-        subprocess.run(["userdel", "--force", "--remove", USER], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(remove, check=True, stderr=subprocess.DEVNULL)
 
 
 def hosts_in(report: Path) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import yaml
 from host_scan.main import scan
 from host_scan.tailoring import LEFT_OUT
 
@@ -21,10 +21,10 @@ from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
 from tests.integration.dockerd import Dockerd, _tar
+from tests.integration.leftovers import clear, folder
 from tests.integration.oldroot import OldRoot, content_of
 from tests.unit.roles.conftest import documents_filter
 from tests.unit.roles.plugins import ROLES
-from tests.unit.roles.test_vulnerability_scan import DEFAULTS
 from tests.unit.snapshots import make
 
 # Apt's archive is reached from there alone.
@@ -48,9 +48,10 @@ def old(machine_network: None, tmp_path_factory: pytest.TempPathFactory) -> tupl
 @pytest.fixture(scope="module")
 def cache() -> Iterator[Path]:
     """Where indexes and packages of images are kept: apt downloads as a user that has to get there."""
-    with tempfile.TemporaryDirectory(prefix="hardener-scan-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    path = folder("scan", parent=Path("/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    clear(path)
 
 
 @pytest.fixture
@@ -283,7 +284,11 @@ def test_openscap_by_content_for_this_very_release(
 
 
 def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
-    (found,) = documents_filter("vulnerability_scan")(make().raw, **DEFAULTS)
+    role = "vulnerability_scan"
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    variables = {key.removeprefix(f"{role}_"): value for key, value in defaults.items()}
+    timers = {key: value for key, value in variables.items() if not key.startswith("openscap_")}
+    (found,) = documents_filter(role)(make().raw, **timers)
     for resource in found["resources"]:
         path = tmp_path / resource["path"].lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,8 @@ class Host:
 
     def __init__(self) -> None:
         self.holder = subprocess.Popen(
-            tied("unshare", "--mount", "--net", "sh", "-c", "echo; exec sleep 1000000"), stdout=subprocess.PIPE
+            tied("unshare", "--mount", "--net", "sh", "-c", "echo; exec sleep 1000000"),
+            stdout=subprocess.PIPE,
         )
         assert self.holder.stdout is not None
         self.holder.stdout.readline()  # it is in its namespaces
