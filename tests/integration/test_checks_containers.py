@@ -21,8 +21,7 @@ from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.unit.snapshots import merge, only
 
-# The host is what PID 1 sees: its network is the machine's.
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
+pytestmark = pytest.mark.docker
 
 SECOND = 1_000_000_000
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -253,13 +252,13 @@ def _wait_for_health(engine: Dockerd) -> None:
 
 
 @pytest.fixture(scope="module")
-def ports(machine_network: None) -> Ports:
+def ports() -> Ports:
     twin, everywhere, everywhere6, listener = (_free_port() for _ in range(4))
     return Ports(twin, everywhere, everywhere6, listener, low=_free_port(600, 1000))
 
 
 @pytest.fixture(scope="module")
-def snapshot(machine_network: None, ports: Ports) -> Snapshot:
+def snapshot(ports: Ports) -> Snapshot:
     """This machine with all the containers and images of this file, collected once."""
     ulimits = {"nofile": {"Name": "nofile", "Soft": 512, "Hard": 1024}}
     with Dockerd(config={"default-ulimits": ulimits}) as engine:

@@ -21,8 +21,7 @@ from tests.integration.collecting import collect, judge
 from tests.integration.dockerd import Dockerd, EngineError
 from tests.integration.sshd import free_port
 
-# The host is what PID 1 sees: its network is the machine's.
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
+pytestmark = pytest.mark.docker
 
 HARDENED = {
     "icc": False,
@@ -114,7 +113,7 @@ def mutual(folder: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def careless(machine_network: None) -> Iterator[tuple[Dockerd, Snapshot]]:
+def careless() -> Iterator[tuple[Dockerd, Snapshot]]:
     """An engine that does what it should not, with files that anybody may write."""
     flags = ("--host", f"tcp://127.0.0.1:{free_port()}", "--tls=false", "-l", "debug")
     with Dockerd(config=CARELESS, flags=flags) as engine:
@@ -125,7 +124,7 @@ def careless(machine_network: None) -> Iterator[tuple[Dockerd, Snapshot]]:
 
 
 @pytest.fixture(scope="module")
-def hardened(machine_network: None, certificates: Path) -> Iterator[tuple[Dockerd, Snapshot]]:
+def hardened(certificates: Path) -> Iterator[tuple[Dockerd, Snapshot]]:
     """An engine as the benchmark wants it; the API on TCP included, for those who ask who they are."""
     with Dockerd(
         config=HARDENED, flags=(f"--host=tcp://127.0.0.1:{free_port()}", *mutual(certificates))

@@ -13,8 +13,7 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import IMAGE, Dockerd, EngineError
 
-# The host is what PID 1 sees: its network is the machine's.
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
+pytestmark = pytest.mark.docker
 
 DAY = 24 * 60 * 60 * 10**9
 SECRET = "correct-horse-battery-staple"
@@ -52,7 +51,7 @@ def _patiently(ask: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="module")
-def careless(machine_network: None) -> Snapshot:
+def careless() -> Snapshot:
     """A swarm that listens everywhere, with all defaults and a password in a service."""
     with Dockerd() as engine:
         engine.ensure_image()
@@ -68,7 +67,7 @@ def careless(machine_network: None) -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def careful(machine_network: None) -> Snapshot:
+def careful() -> Snapshot:
     """A swarm that listens on one address, locked, encrypted, with the password in its store."""
     with Dockerd() as engine:
         engine.ensure_image()

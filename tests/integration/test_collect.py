@@ -18,13 +18,12 @@ from tests.integration.collector import collect, container, proc
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.sshd import free_port
 
-# The host is what PID 1 sees: its network is the machine's.
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
-def dockerd(machine_network: None) -> Iterator[Dockerd]:
-    """An engine of the machine's network, which starts a containerd itself."""
+def dockerd() -> Iterator[Dockerd]:
+    """An engine that starts a containerd itself."""
     with Dockerd(starts_containerd=True) as engine:
         engine.ensure_image()
         yield engine
