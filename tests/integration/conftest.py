@@ -24,17 +24,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Several workers share the tests out by groups: a module's tests share what its fixtures start."""
     if config.getoption("dist", "no") == "load":
         config.option.dist = "loadgroup"
+    if hasattr(config, "workerinput"):  # a worker has nothing but the command line
+        config.option.loadgroup = True
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module stays on one worker, and all that use the machine's own network stay on one."""
+    """A module stays on one worker."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
-            names = item.fixturenames if isinstance(item, pytest.Function) else ()
-            group = "machine" if "machine_network" in names else item.path.name
-            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session", autouse=True)
