@@ -7,14 +7,13 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.integration.converging import Host
-from tests.integration.dockerd import Dockerd
-from tests.integration.leftovers import clear, folder
+from tests.integration.dockerd import Dockerd, engine_inside
+from tests.integration.leftovers import scratch
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.registries import Authority, Cosign, Registry
 from tests.integration.supply import Supply
@@ -83,9 +82,7 @@ def dockerd(own_network: OwnNetwork | None) -> Iterator[Dockerd]:
         pytest.fail("tests against a real dockerd need root", pytrace=False)
     if shutil.which("dockerd") is None:
         pytest.fail("dockerd is missing: apt-get install docker.io", pytrace=False)
-    with ExitStack() as stack:
-        with own_network.inside():
-            engine = stack.enter_context(Dockerd())
+    with engine_inside(own_network) as engine:
         engine.ensure_image()
         yield engine
 
@@ -107,9 +104,8 @@ def engine(dockerd: Dockerd, own_network: OwnNetwork) -> Iterator[Dockerd]:
 def host() -> Iterator[Host]:
     """A folder that stands for a host."""
     assert os.geteuid() == 0, "these tests need root"
-    path = folder("converge")
-    yield Host(path)
-    clear(path)
+    with scratch("converge") as path:
+        yield Host(path)
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,16 @@ import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from tests.integration.leftovers import clear, folder, tied
+from tests.integration.namespaces import OwnNetwork
 
 IMAGE = "busybox:test"
 BUSYBOX = Path("/usr/bin/busybox")
@@ -201,6 +202,9 @@ class Dockerd:
                 process.kill()  # it has nothing to say any more, and would take its time
                 process.wait()
         self._process = self._containerd = None
+        for flag in self.flags:
+            if flag.startswith("--host=unix://"):
+                Path(flag.removeprefix("--host=unix://")).unlink(missing_ok=True)
         clear(self.root)
 
     def _last_log_lines(self) -> str:
@@ -311,6 +315,15 @@ class Dockerd:
         listed = [container["Id"] for container in self.api("GET", "/containers/json?all=1")]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda identity: self.api("DELETE", f"/containers/{identity}?force=1&v=1"), listed))
+
+
+@contextmanager
+def engine_inside(network: OwnNetwork, **options: Any) -> Iterator[Dockerd]:
+    """An engine in a network, wherever the thread is: the docker0 of the machine may be somebody else's."""
+    with ExitStack() as stack:
+        with network.inside():
+            engine = stack.enter_context(Dockerd(**options))
+        yield engine
 
 
 def _tar(files: Mapping[str, bytes | str]) -> bytes:

@@ -18,12 +18,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hardener.lab.host import tied
 
-__all__ = ["PLUGINS", "clear", "folder", "name", "sweep", "tied"]
+__all__ = ["PLUGINS", "clear", "folder", "name", "scratch", "sweep", "tied"]
 
 PLUGINS = Path("/run/docker/plugins")  # where engines look for the sockets of plugins
 _PLACES = (Path("/tmp"), Path("/var/tmp"), PLUGINS)
@@ -40,6 +40,16 @@ def folder(kind: str, *, parent: Path = Path("/tmp")) -> Path:
     """A folder of this process. A unix socket's path may have 107 characters: pytest's own are too deep."""
     _sweep_once()
     return Path(tempfile.mkdtemp(prefix=name(kind), dir=parent))
+
+
+@contextmanager
+def scratch(kind: str, *, parent: Path = Path("/tmp")) -> Iterator[Path]:
+    """A folder of this process for a while."""
+    path = folder(kind, parent=parent)
+    try:
+        yield path
+    finally:
+        clear(path)
 
 
 @functools.cache

@@ -24,7 +24,8 @@ from host_activity import netlink
 from host_activity.netlink import AuditSocket, Gaps
 from host_activity.records import SECCOMP, serial
 
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import Dockerd, engine_inside
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd
 from tests.integration.waiting import until
 
@@ -295,16 +296,19 @@ def test_the_collector_learns_what_is_usual_and_goes_on_where_it_was(engine: Doc
     assert found(heard["entries"], kind="command run inside")[0]["unusual"] is True
 
 
-def test_the_collector_outlives_the_engine_and_a_broken_record(tmp_path: Path) -> None:
+def test_the_collector_outlives_the_engine_and_a_broken_record(
+    own_network: OwnNetwork, tmp_path: Path
+) -> None:
     folder = tmp_path / "activity"
     folder.mkdir(mode=0o700)
     (folder / "record.json").write_text("{")
-    with Dockerd(flags=("--iptables=false", "--bridge=none")) as engine:
+    with engine_inside(own_network) as engine:
         engine.ensure_image()
         with collector(engine, folder) as process:
             engine.stop()
             time.sleep(1.5)
-            engine.start()
+            with own_network.inside():
+                engine.start()
             time.sleep(4)  # it connects anew
             run(engine, "after", host_config={"Privileged": True})
             time.sleep(1.5)

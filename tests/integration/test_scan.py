@@ -20,8 +20,9 @@ from host_scan.tailoring import LEFT_OUT
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
-from tests.integration.dockerd import Dockerd, _tar
-from tests.integration.leftovers import clear, folder
+from tests.integration.dockerd import Dockerd, _tar, engine_inside
+from tests.integration.leftovers import scratch
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.oldroot import OldRoot, content_of
 from tests.unit.roles.conftest import documents_filter
 from tests.unit.roles.plugins import ROLES
@@ -48,10 +49,9 @@ def old(machine_network: None, tmp_path_factory: pytest.TempPathFactory) -> tupl
 @pytest.fixture(scope="module")
 def cache() -> Iterator[Path]:
     """Where indexes and packages of images are kept: apt downloads as a user that has to get there."""
-    path = folder("scan", parent=Path("/var/tmp"))
-    path.chmod(0o755)
-    yield path
-    clear(path)
+    with scratch("scan", parent=Path("/var/tmp")) as path:
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture
@@ -172,9 +172,10 @@ def test_other_kinds_of_packages_are_recognised_and_never_clean(
 
 
 def test_an_engine_whose_layers_cannot_be_read_gives_the_files_itself(
-    old: tuple[OldRoot, bytes], run: Run, cache: Path
+    old: tuple[OldRoot, bytes], run: Run, own_network: OwnNetwork
 ) -> None:
-    with Dockerd(flags=["--storage-driver", "vfs", "--bridge=none", "--iptables=false"]) as engine:
+    flags = ["--storage-driver", "vfs", "--bridge=none", "--iptables=false"]
+    with engine_inside(own_network, flags=flags) as engine:
         query = urlencode({"fromSrc": "-", "repo": "old", "tag": "1", "changes": "VOLUME /data"})
         for distroless in (False, True):
             files = {**files_of(old, distroless=distroless), "y": b"vfs"}
