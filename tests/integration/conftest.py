@@ -66,7 +66,7 @@ def machine_network(own_network: OwnNetwork | None) -> Iterator[None]:
 @pytest.fixture
 def accounts() -> Iterator[None]:
     """No other run changes the accounts of the machine meanwhile."""
-    with Path("/run/lock/hardener-test-accounts").open("w") as file:
+    with Path("/run/hardener-test-accounts.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
