@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Several workers share the tests out by groups: a module's tests share what its fixtures start."""
     if config.getoption("dist", "no") == "load":
         config.option.dist = "loadgroup"
+        config.option.loadscopereorder = False  # the number of its tests says nothing of a module's length
     if hasattr(config, "workerinput"):  # a worker has nothing but the command line
         config.option.loadgroup = True
 
