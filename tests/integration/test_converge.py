@@ -50,29 +50,25 @@ def contents(host: Host) -> list[str]:
     return found
 
 
+def is_new(path: Path) -> bool:
+    return path.stat().st_size == len(NEW)
+
+
 def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_it_back(host: Host) -> None:
     rng = random.Random(20261125)
     wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]
     previous = [host.file(f"f{number}", OLD) for number in range(MANY)]
     host.converge(*previous)
-
-    def begin() -> tuple[subprocess.Popen[str], int]:
-        """Converge, and return when the first file may be changed."""
-        process = host.start(*wanted)
-        worker = worker_of(process)
-        while not host.journal.exists() and process.poll() is None:
-            time.sleep(0.0005)
-        return process, worker
-
-    process, _ = begin()
-    began = time.monotonic()
-    process.wait()
-    takes = time.monotonic() - began
-    host.converge(*previous)
     halfway = 0
     for _ in range(25):
-        process, worker = begin()
-        time.sleep(rng.uniform(0, takes))
+        process = host.start(*wanted)
+        worker = worker_of(process)
+        # At a moment of the work and not of the clock: before the first file, at one of them, after the last.
+        last = rng.randrange(-4, MANY + 4)
+        reached = host.journal if last < 0 else host.files / f"f{min(last, MANY - 1)}"
+        while process.poll() is None and not (reached.exists() and (last < 0 or is_new(reached))):
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.005 if last < MANY else 0.05))
         with suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
         process.wait()
