@@ -14,15 +14,15 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import zipapp
 from pathlib import Path
 
 import yaml
 
-from bench.one_host import REPOSITORY, SOCKET
+from bench.one_host import REPOSITORY, SOCKET, engine_there
 from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
+from tests.integration.leftovers import scratch
 from tests.integration.sshd import Sshd
 
 
@@ -48,8 +48,7 @@ def floor(server: Sshd, hosts: int, script: Path) -> list[str]:
 
 def run(hosts: int, *, runs: int) -> dict[str, Timing]:
     """Time one size of fleet."""
-    with tempfile.TemporaryDirectory(prefix="hb-", dir="/tmp") as name, Sshd() as server:
-        folder = Path(name)
+    with scratch("fleet") as folder, Sshd() as server:
         script = folder / "host_snapshot.pyz"
         zipapp.create_archive(
             REPOSITORY / "roles" / "collect" / "files",
@@ -78,7 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("starting a dockerd and an sshd needs root")
-    if SOCKET.exists():
+    if engine_there():
         parser.error(f"{SOCKET} exists: this machine has an engine of its own, which would be measured too")
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, median of {options.runs} runs\n")
     print("| hosts | bare ssh | hardener audit | ratio | a host |")

@@ -14,7 +14,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from hardener.cli.moving import measure
 from hardener.history import History, RunRecord
 from hardener.reports.interface import RunInfo
 from hardener.snapshot import Snapshot
+from tests.integration.leftovers import scratch
 
 _DAYS = (sample.DAYS - 1, sample.DAYS)
 
@@ -111,8 +111,7 @@ def main() -> None:
         return
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores")
     for hosts in options.hosts:
-        with tempfile.TemporaryDirectory(prefix="hardener-bench-") as name:
-            folder = Path(name)
+        with scratch("bench") as folder:
             make(folder, hosts)
             print(f"\n| {hosts} hosts | CPU | peak |\n| --- | ---: | ---: |")
             for step in steps(folder, hosts):

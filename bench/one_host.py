@@ -16,12 +16,13 @@ import os
 import platform
 import resource
 import shutil
+import socket
 import sys
-import tempfile
 from pathlib import Path
 
 from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
+from tests.integration.leftovers import scratch
 
 SOCKET = Path("/run/docker.sock")
 DOCKER_BENCH = "docker-bench-security"
@@ -49,7 +50,7 @@ for container in get("/containers/json?all=1"):
 """
 
 
-def commands(docker_bench: Path | None, scratch: Path) -> dict[str, list[str]]:
+def commands(docker_bench: Path | None, folder: Path) -> dict[str, list[str]]:
     """What is timed, by name."""
     python = sys.executable
     hardener = str(Path(python).with_name("hardener"))
@@ -63,20 +64,33 @@ def commands(docker_bench: Path | None, scratch: Path) -> dict[str, list[str]]:
             "localhost,",
             "--exit-zero",
             "--junit",
-            str(scratch / "junit.xml"),
+            str(folder / "junit.xml"),
         ],
     }
     if docker_bench:
-        script = f"cd {docker_bench} && exec ./docker-bench-security.sh -b -l {scratch}/docker-bench.log"
+        script = f"cd {docker_bench} && exec ./docker-bench-security.sh -b -l {folder}/docker-bench.log"
         found[DOCKER_BENCH] = [shutil.which("sh") or "sh", "-c", script]
     return found
+
+
+def engine_there() -> bool:
+    """Whether this machine has an engine; the socket of a benchmark that was killed is removed."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(SOCKET))
+        except FileNotFoundError:
+            return False
+        except ConnectionRefusedError:
+            SOCKET.unlink()
+            return False
+    return True
 
 
 def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
     """Time everything for each number of containers; one engine serves them all, growing."""
     results: dict[str, dict[str, Timing]] = {}
     with (
-        tempfile.TemporaryDirectory(prefix="hardener-bench-") as scratch,
+        scratch("bench") as folder,
         Dockerd(flags=[f"--host=unix://{SOCKET}"]) as engine,
     ):
         engine.ensure_image()
@@ -85,7 +99,7 @@ def run(options: argparse.Namespace) -> dict[str, dict[str, Timing]]:
             for number in range(running, wanted):
                 engine.run(f"bench-{number}", host_config={"NetworkMode": "none"})
             running = wanted
-            results[str(wanted)] = timed(commands(options.docker_bench, Path(scratch)), options.runs)
+            results[str(wanted)] = timed(commands(options.docker_bench, folder), options.runs)
             print(markdown({str(wanted): results[str(wanted)]}), file=sys.stderr, flush=True)
     return results
 
@@ -138,7 +152,7 @@ def main() -> None:
     options = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("starting a dockerd needs root")
-    if SOCKET.exists():
+    if engine_there():
         parser.error(f"{SOCKET} exists: this machine has an engine of its own, which would be measured too")
     # 200 containers and a dockerd need more than the usual number of open files.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -17,7 +17,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +33,7 @@ from hardener.history.past import past
 from hardener.model import Assessment
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import Report, RunInfo, write_reports
+from tests.integration.leftovers import scratch
 
 _LOADS = 5
 # What a reader asks for; answered when it is on the screen.
@@ -166,14 +166,14 @@ def main() -> None:
         return
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
     for hosts in options.hosts:
-        with tempfile.TemporaryDirectory(prefix="hardener-bench-") as name:
-            measured(hosts, sample.DAYS - 1, Path(name))
-            result = measured(hosts, sample.DAYS, Path(name))
+        with scratch("bench") as folder:
+            measured(hosts, sample.DAYS - 1, folder)
+            result = measured(hosts, sample.DAYS, folder)
             print(f"{hosts} hosts, peak {result['peak']:.0f} MiB, judging {result['judging']:.0f} s\n")
             print("| format | size | CPU |\n| --- | ---: | ---: |")
             for called, (seconds, size) in result["costs"].items():
                 print(f"| {called} | {size / 1e6:.1f} MB | {seconds:.1f} s |")
-            took = browsed(Path(name) / "report.html")
+            took = browsed(folder / "report.html")
             print(f"\n| {' | '.join(took)} |\n|{' --- |' * len(took)}")
             print(f"| {' | '.join(f'{each / 1000:.2f} s' for each in took.values())} |\n", flush=True)
 

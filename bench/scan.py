@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.integration.dockerd import Dockerd, _tar
+from tests.integration.leftovers import scratch
 from tests.integration.oldroot import OldRoot
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -61,17 +60,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     sys.path[:0] = ON_HOST
-    folder = Path(tempfile.mkdtemp(prefix="hardener-bench-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    try:
+    with scratch("scan", parent=Path("/var/tmp")) as folder:
+        folder.chmod(0o755)
         root = OldRoot(folder / "old", "bookworm")
         status = root.status()
         rows = [
             timed(driver, options.images, status, root.os_release, folder)
             for driver in options.drivers.split(",")
         ]
-    finally:
-        shutil.rmtree(folder)
     print("| images | read by | first scan | second scan | read again |")
     print("| ---: | --- | ---: | ---: | ---: |")
     for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,11 +18,19 @@ from tests.integration.dockerd import Dockerd
 COLLECTOR = Path(__file__).parents[2] / "roles" / "collect" / "files" / "host_snapshot.py"
 
 
+def on_this_host(*command: str) -> list[str]:
+    """The command, for which the host is what this process sees, with a network that may be its own.
+
+    The collector takes PID 1 for the host.
+    """
+    script = 'mount --bind "$0" /proc/1 && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, f"/proc/{os.getpid()}", *command]
+
+
 def collect(engine: Dockerd, *, policy: Mapping[str, Any] | None = None) -> Snapshot:
     """The snapshot of this machine, its engine being ``engine``; ``policy`` is the site's."""
-    printed = subprocess.run(
-        [sys.executable, str(COLLECTOR), f"--socket={engine.socket}"], check=True, capture_output=True
-    ).stdout
+    command = on_this_host(sys.executable, str(COLLECTOR), f"--socket={engine.socket}")
+    printed = subprocess.run(command, check=True, capture_output=True).stdout
     return Snapshot({**json.loads(printed), "policy": dict(policy or {})})
 
 

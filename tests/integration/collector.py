@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from hardener import snapshot
-from tests.integration.collecting import COLLECTOR
+from tests.integration.collecting import COLLECTOR, on_this_host
 
 _SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").read_text(encoding="utf-8"))
 
@@ -58,7 +58,7 @@ class Run:
 def collect(engine_socket: object, *, valid: bool = True) -> Run:
     """Run the collector; what it prints must be valid, but for engines whose answers no engine gives."""
     begun = time.monotonic()
-    command = [sys.executable, "-c", _PROGRAM, str(COLLECTOR.parent), f"--socket={engine_socket}"]
+    command = on_this_host(sys.executable, "-c", _PROGRAM, str(COLLECTOR.parent), f"--socket={engine_socket}")
     ended = subprocess.run(command, check=True, capture_output=True)
     printed, peak_kb = ended.stdout, sum(map(int, ended.stderr.split()))
     document = json.loads(printed)

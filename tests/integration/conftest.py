@@ -1,45 +1,112 @@
-"""A real engine for the tests that need one."""
+"""A real engine for the tests that need one, and what several runs at once need to leave each other alone."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.dockerd import Dockerd
+from tests.integration.converging import Host
+from tests.integration.dockerd import Dockerd, engine_inside
+from tests.integration.leftovers import scratch
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.registries import Authority, Cosign, Registry
 from tests.integration.supply import Supply
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Several workers share the tests out by groups: a module's tests share what its fixtures start."""
+    if config.getoption("dist", "no") == "load":
+        config.option.dist = "loadgroup"
+        config.option.loadscopereorder = False  # the number of its tests says nothing of a module's length
+    if hasattr(config, "workerinput"):  # a worker has nothing but the command line
+        config.option.loadgroup = True
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module stays on one worker."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bytecode() -> Iterator[None]:
+    """Hundreds of processes are started of the same sources: these are compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_network() -> Iterator[OwnNetwork | None]:
+    """What is started here has a network of its own: engines of other runs, or of the machine, go on."""
+    if os.geteuid() != 0:  # those that need an engine say so
+        yield None
+        return
+    with OwnNetwork() as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def machine_network(own_network: OwnNetwork | None) -> Iterator[None]:
+    """The machine's network, for the tests of a module that would see something else in another one."""
+    if own_network is None:
+        pytest.fail("only root may change its network namespace", pytrace=False)
+    with own_network.outside():
+        yield
+
+
+@pytest.fixture
+def accounts() -> Iterator[None]:
+    """No other run changes the accounts of the machine meanwhile."""
+    with Path("/run/hardener-test-accounts.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
-def dockerd() -> Iterator[Dockerd]:
+def dockerd(own_network: OwnNetwork | None) -> Iterator[Dockerd]:
     """A private engine with its default configuration, shared by the whole run.
 
     A test that changes the daemon's configuration starts its own ``Dockerd``. What is missing is an error and
     not a skip: a test that did not run proves nothing.
     """
-    if os.geteuid() != 0:
+    if own_network is None:
         pytest.fail("tests against a real dockerd need root", pytrace=False)
     if shutil.which("dockerd") is None:
         pytest.fail("dockerd is missing: apt-get install docker.io", pytrace=False)
-    with Dockerd() as engine:
+    with engine_inside(own_network) as engine:
         engine.ensure_image()
         yield engine
 
 
 @pytest.fixture
-def engine(dockerd: Dockerd) -> Iterator[Dockerd]:
+def engine(dockerd: Dockerd, own_network: OwnNetwork) -> Iterator[Dockerd]:
     """The shared engine, without containers before and after the test."""
     dockerd.remove_containers()
-    # All engines of this machine share its docker0, and one that is started without a bridge removes it.
-    if not Path("/sys/class/net/docker0").exists():
-        dockerd.stop()
-        dockerd.start()
+    # The engines of a run share its docker0, and one that is started without a bridge removes it.
+    with own_network.inside():
+        if "docker0" not in {name for _, name in socket.if_nameindex()}:
+            dockerd.stop()
+            dockerd.start()
     yield dockerd
     dockerd.remove_containers()
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A folder that stands for a host."""
+    assert os.geteuid() == 0, "these tests need root"
+    with scratch("converge") as path:
+        yield Host(path)
 
 
 @pytest.fixture(scope="session")

@@ -12,21 +12,22 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import tarfile
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
+
+from tests.integration.leftovers import clear, folder, tied
+from tests.integration.namespaces import OwnNetwork
 
 IMAGE = "busybox:test"
 BUSYBOX = Path("/usr/bin/busybox")
@@ -56,22 +57,31 @@ class Dockerd:
     Args:
         config: content of its daemon.json.
         flags: more command line flags; ``{root}`` in them is replaced by the engine's folder.
+        starts_containerd: whether dockerd starts a containerd itself, as it does where it is given none. That
+            costs a second at the start, and another one at the end. Debian's is given one that runs already.
         timeout: seconds to wait until it answers.
     """
 
     def __init__(
-        self, *, config: Mapping[str, Any] | None = None, flags: Sequence[str] = (), timeout: float = 60
+        self,
+        *,
+        config: Mapping[str, Any] | None = None,
+        flags: Sequence[str] = (),
+        starts_containerd: bool = False,
+        timeout: float = 60,
     ) -> None:
-        # A unix socket's path may have 107 characters: pytest's own temporary folders are too deep.
-        self.root = Path(tempfile.mkdtemp(prefix="hardener-dockerd-", dir="/tmp"))
+        self.root = folder("dockerd")
         self.socket = self.root / "docker.sock"
         self.config_file = self.root / "daemon.json"
         self.data_root = self.root / "data"
         self.log = self.root / "dockerd.log"
         self.pidfile = self.root / "docker.pid"
+        self.containerd_socket = self.root / "exec/containerd/containerd.sock"  # where dockerd would have it
         self.flags = tuple(flag.replace("{root}", str(self.root)) for flag in flags)
+        self.starts_containerd = starts_containerd
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
+        self._containerd: subprocess.Popen[bytes] | None = None
         self.configure(config or {})
 
     # --- the engine -----------------------------------------------------------------------------------------
@@ -114,8 +124,14 @@ class Dockerd:
             "--pidfile",
             str(self.pidfile),
             f"--host={self.host}",
+            *([] if self.starts_containerd else [f"--containerd={self.containerd_socket}"]),
             *self.flags,
         ]
+
+    @property
+    def containerd_command(self) -> list[str]:
+        """The command that starts its containerd."""
+        return [shutil.which("containerd") or "containerd", "--config", str(self.root / "containerd.toml")]
 
     def configure(self, config: Mapping[str, Any] | str) -> None:
         """Write daemon.json; a string is written as it is. It counts from the next start on."""
@@ -124,23 +140,44 @@ class Dockerd:
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
-        with self.log.open("ab") as log:
-            # A session of its own: an interrupt of the test run must not reach it before `close` does.
-            self._process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + self.timeout
-        while True:
+        if not self.starts_containerd and self._containerd is None:
+            self._start_containerd()
+        self._process = self._launch(self.command)
+
+        def answers() -> bool:
             with suppress(OSError, http.client.HTTPException):
                 self.api("GET", "/_ping")
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
+                return True
+            return False
+
+        self._wait(self._process, answers)
+
+    def _start_containerd(self) -> None:
+        self.containerd_socket.parent.mkdir(parents=True, exist_ok=True)
+        settings = (
+            "version = 2",
+            f'root = "{self.data_root}/containerd/daemon"',
+            f'state = "{self.containerd_socket.parent}/daemon"',
+            'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+            f'grpc.address = "{self.containerd_socket}"',
+        )
+        (self.root / "containerd.toml").write_text("\n".join(settings))
+        self._containerd = self._launch(self.containerd_command)
+        self._wait(self._containerd, self.containerd_socket.exists)
+
+    def _launch(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            # A session of its own: an interrupt of the test run must not reach it before `close` does.
+            return subprocess.Popen(
+                tied(*command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _wait(self, process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + self.timeout
+        while not answers():
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise EngineError(f"dockerd did not start: {self._last_log_lines()}")
-            time.sleep(0.05)
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """End the daemon; with live-restore its containers go on."""
@@ -155,37 +192,23 @@ class Dockerd:
         self._process = None
 
     def close(self) -> None:
-        """End the daemon and all that it left: containers, mounts, the folder."""
+        """End the daemon and all that it left: containers, networks, mounts, the folder."""
         if self._process is not None and self._process.poll() is None:
             with suppress(OSError, http.client.HTTPException, EngineError):
                 self.remove_containers()
-        self.stop()
-        for pid in self._leftover_processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for mount_point in self._mount_points():
-            subprocess.run(["umount", "-l", mount_point], check=False, stderr=subprocess.DEVNULL)
-        shutil.rmtree(self.root, ignore_errors=True)
+                self.api("POST", "/networks/prune")  # their bridges would stay
+        for process in (self._process, self._containerd):
+            if process is not None:
+                process.kill()  # it has nothing to say any more, and would take its time
+                process.wait()
+        self._process = self._containerd = None
+        for flag in self.flags:
+            if flag.startswith("--host=unix://"):
+                Path(flag.removeprefix("--host=unix://")).unlink(missing_ok=True)
+        clear(self.root)
 
     def _last_log_lines(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-
-    def _leftover_processes(self) -> list[int]:
-        """First processes of containers, and shims, which have this engine's folder in their command line."""
-        found = []
-        for pidfile in self.root.glob("exec/containerd/daemon/*/*/*/init.pid"):
-            with suppress(OSError, ValueError):
-                found.append(int(pidfile.read_text()))
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                if entry.name.isdigit() and str(self.root).encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-        return [pid for pid in found if pid != os.getpid()]
-
-    def _mount_points(self) -> list[str]:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-        points = [line.split()[4] for line in lines]
-        return sorted((point for point in points if point.startswith(f"{self.root}/")), key=len, reverse=True)
 
     # --- its API --------------------------------------------------------------------------------------------
 
@@ -275,6 +298,7 @@ class Dockerd:
             "Cmd": list(command),
             "Env": list(env),
             "Labels": dict(labels or {}),
+            "StopSignal": "SIGKILL",  # the first process of a container ignores SIGTERM
             "HostConfig": dict(host_config or {}),
             **config,
         }
@@ -291,6 +315,15 @@ class Dockerd:
         listed = [container["Id"] for container in self.api("GET", "/containers/json?all=1")]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda identity: self.api("DELETE", f"/containers/{identity}?force=1&v=1"), listed))
+
+
+@contextmanager
+def engine_inside(network: OwnNetwork, **options: Any) -> Iterator[Dockerd]:
+    """An engine in a network, wherever the thread is: the docker0 of the machine may be somebody else's."""
+    with ExitStack() as stack:
+        with network.inside():
+            engine = stack.enter_context(Dockerd(**options))
+        yield engine
 
 
 def _tar(files: Mapping[str, bytes | str]) -> bytes:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from tests.integration.leftovers import tied
+
+_CLONE_NEWNET = 0x40000000
 _SERVE = """
 import socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
@@ -21,14 +26,23 @@ while True:
     connection.close()
 """
 _CONNECT = """
-import socket, sys
-try:
-    connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1.5)
-    print("open" if connection.recv(5) else "closed")
-except TimeoutError:
-    print("filtered")
-except OSError as error:
-    print(type(error).__name__)
+import socket, sys, threading
+found = {}
+def connect(target):
+    address, _, port = target.rpartition(" ")
+    try:
+        connection = socket.create_connection((address, int(port)), timeout=1.5)
+        found[target] = "open" if connection.recv(5) else "closed"
+    except TimeoutError:
+        found[target] = "filtered"
+    except OSError as error:
+        found[target] = type(error).__name__
+threads = [threading.Thread(target=connect, args=(target,)) for target in sys.argv[1:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(*map(found.get, sys.argv[1:]))
 """
 _HOLD = """
 import socket, sys
@@ -64,6 +78,18 @@ raw.sendto(request, (sys.argv[1], 0))
 while raw.recv(1000)[skip] != reply:
     pass
 """
+# A way out that leads nowhere: what is asked for there is refused at once, and not after a time-out.
+OWN_NETWORK = """
+ip link set lo up
+ip link add name eth0 type veth peer name elsewhere
+ip link set elsewhere up
+ip link set eth0 up
+ip address add 192.0.2.2/24 dev eth0
+ip address add 2001:db8::2/64 dev eth0 nodad
+ip route add prohibit default
+ip -6 route add prohibit default
+echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
+"""
 
 
 class Space:
@@ -81,7 +107,7 @@ class Space:
 
     def __enter__(self) -> Self:
         self._keeper = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo; exec sleep 3600"], stdout=subprocess.PIPE, text=True
+            tied("unshare", "--net", "sh", "-c", "echo; exec sleep 3600"), stdout=subprocess.PIPE, text=True
         )
         assert self._keeper.stdout is not None
         self._keeper.stdout.readline()
@@ -115,7 +141,7 @@ class Space:
     def start(self, script: str, *arguments: str) -> subprocess.Popen[str]:
         """A Python script that goes on here."""
         process = subprocess.Popen(
-            self._inside([sys.executable, "-c", script, *arguments]),
+            tied(*self._inside([sys.executable, "-c", script, *arguments])),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -130,9 +156,12 @@ class Space:
         assert process.stdout is not None
         assert process.stdout.readline() == "listening\n"
 
-    def connect(self, address: str, port: int) -> str:
-        """What becomes of a connection: ``open``, ``filtered`` (no answer) or the error's name."""
-        return self.run(sys.executable, "-c", _CONNECT, address, str(port)).strip()
+    def connect(self, *targets: str) -> str:
+        """What becomes of connections to addresses and ports, all at once: a word for each.
+
+        That is ``open``, ``filtered`` (no answer) or the error's name.
+        """
+        return self.run(sys.executable, "-c", _CONNECT, *targets).strip()
 
     def ping(self, address: str) -> None:
         """An echo has to come back."""
@@ -170,3 +199,60 @@ def address(space: Space, device: str, *addresses: str) -> None:
     """Give a device addresses, at once usable."""
     for each in addresses:
         space.run("ip", "address", "add", each, "dev", device, *(["nodad"] if ":" in each else []))
+
+
+class OwnNetwork:
+    """This thread, and what it starts, in a network namespace of its own: its bridges are no other run's.
+
+    It has a loopback and an interface to the networks of the documentation. What asks further, such as for a
+    name server of the machine, is refused at once.
+    """
+
+    def __enter__(self) -> Self:
+        self._machine = _network()
+        if _libc().unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare")
+        self._own = _network()
+        subprocess.run(["sh", "-ec", OWN_NETWORK], check=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _enter(self._machine)
+        os.close(self._machine)
+        os.close(self._own)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """In there, wherever the thread is."""
+        with _entered(self._own):
+            yield
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """In the machine's own network for a while."""
+        with _entered(self._machine):
+            yield
+
+
+def _network() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def _entered(handle: int) -> Iterator[None]:
+    before = _network()
+    _enter(handle)
+    try:
+        yield
+    finally:
+        _enter(before)
+        os.close(before)
+
+
+def _enter(handle: int) -> None:
+    if _libc().setns(handle, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)  # os.setns is in Python 3.12

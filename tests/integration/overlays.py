@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.integration.leftovers import tied
+
 _FOLDERS = ("etc", "usr/local", "var/lib", "run", "root")
 _ENTER = """
 set -e
@@ -35,7 +37,7 @@ class Overlaid:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", *_FOLDERS],
+            tied("unshare", "--mount", "--propagation=private", "sh", "-c", _ENTER, "sh", *_FOLDERS),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -18,13 +18,13 @@ import shutil
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.integration.leftovers import clear, folder, tied
 from tests.integration.sshd import free_port
 
 _OPENSSL = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -35,7 +35,7 @@ class _Folder:
     """A temporary folder for as long as the context lasts."""
 
     def __init__(self, kind: str) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix=f"hardener-{kind}-", dir="/tmp"))
+        self.root = folder(kind)
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +47,7 @@ class _Folder:
 
     def close(self) -> None:
         """Remove it."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        clear(self.root)
 
 
 class Authority(_Folder):
@@ -95,7 +95,7 @@ class _Server(_Folder):
         with (self.root / "log").open("ab") as log:
             self.processes.append(
                 subprocess.Popen(
-                    [program, *command[1:]],
+                    tied(program, *command[1:]),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

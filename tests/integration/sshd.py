@@ -8,14 +8,14 @@ Nothing of the machine's own ssh is used or changed. Root, because only root can
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.integration.leftovers import clear, folder, tied
 
 _CONFIG = """\
 ListenAddress 127.0.0.1
@@ -41,7 +41,7 @@ class Sshd:
     """An ssh server of one's own."""
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="hardener-sshd-", dir="/tmp"))
+        self.root = folder("sshd")
         self.root.chmod(0o755)  # the server reads the keys as the user who logs in
         self.port = free_port()
         self.user_key = self._key("user_key")
@@ -54,7 +54,7 @@ class Sshd:
         # Debian's init makes it; the server does not start without.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self._process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", str(self.root / "config")],
+            tied("/usr/sbin/sshd", "-D", "-e", "-f", str(self.root / "config")),
             stdin=subprocess.DEVNULL,
             stderr=(self.root / "log").open("wb"),
             start_new_session=True,
@@ -76,7 +76,7 @@ class Sshd:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(timeout=10)
-        shutil.rmtree(self.root, ignore_errors=True)
+        clear(self.root)
 
     def variables(self, *, user: str = "root", **changed: Any) -> dict[str, Any]:
         """Inventory variables of a host that is this server."""

@@ -24,10 +24,13 @@ from host_activity import netlink
 from host_activity.netlink import AuditSocket, Gaps
 from host_activity.records import SECCOMP, serial
 
-from tests.integration.dockerd import Dockerd
+from tests.integration.dockerd import Dockerd, engine_inside
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd
+from tests.integration.waiting import until
 
-pytestmark = pytest.mark.docker
+# The kernel's audit records are heard there alone.
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "roles" / "activity" / "files"
@@ -50,7 +53,7 @@ WATCHED = {"SecurityOpt": [f"seccomp={PROFILE}"]}
 
 
 def run(engine: Dockerd, name: str, *, host_config: Mapping[str, Any], **options: Any) -> str:
-    """A container without a network: other engines of this machine may take the bridge away."""
+    """A container without a network: what is heard of it comes from the kernel and the engine."""
     return engine.run(name, host_config={"NetworkMode": "none", **host_config}, **options)
 
 
@@ -190,7 +193,7 @@ def rules(profile: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
+def sshd(machine_network: None) -> Iterator[Sshd]:
     with Sshd() as server:
         yield server
 
@@ -212,15 +215,6 @@ def listeners() -> int:
     """How many listen to the kernel's audit group: protocol 9, group 1."""
     lines = [line.split() for line in Path("/proc/net/netlink").read_text().splitlines()[1:]]
     return sum(line[1] == "9" and int(line[3], 16) & 1 for line in lines)
-
-
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return condition()
 
 
 def test_the_verb_shows_what_happens_meanwhile_and_what_could_not_be_heard(
@@ -302,16 +296,19 @@ def test_the_collector_learns_what_is_usual_and_goes_on_where_it_was(engine: Doc
     assert found(heard["entries"], kind="command run inside")[0]["unusual"] is True
 
 
-def test_the_collector_outlives_the_engine_and_a_broken_record(tmp_path: Path) -> None:
+def test_the_collector_outlives_the_engine_and_a_broken_record(
+    own_network: OwnNetwork, tmp_path: Path
+) -> None:
     folder = tmp_path / "activity"
     folder.mkdir(mode=0o700)
     (folder / "record.json").write_text("{")
-    with Dockerd() as engine:
+    with engine_inside(own_network) as engine:
         engine.ensure_image()
         with collector(engine, folder) as process:
             engine.stop()
             time.sleep(1.5)
-            engine.start()
+            with own_network.inside():
+                engine.start()
             time.sleep(4)  # it connects anew
             run(engine, "after", host_config={"Privileged": True})
             time.sleep(1.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import grp
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -17,8 +16,10 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
+from tests.integration import leftovers
 from tests.integration.collecting import collect, judge
 from tests.integration.dockerd import Dockerd, EngineError
+from tests.integration.sshd import free_port
 
 pytestmark = pytest.mark.docker
 
@@ -109,11 +110,6 @@ def mutual(folder: Path) -> tuple[str, ...]:
         f"{folder}/cert.pem",
         f"--tlskey={folder}/key.pem",
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -295,8 +291,8 @@ class Plugin(BaseHTTPRequestHandler):
 
 
 def test_an_engine_that_asks_a_plugin_passes() -> None:
-    name = f"hardener-test-{os.getpid()}"
-    socket_file = Path("/run/docker/plugins") / f"{name}.sock"
+    name = f"{leftovers.name('plugin')}authz"
+    socket_file = leftovers.PLUGINS / f"{name}.sock"
     socket_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with ThreadingUnixStreamServer(str(socket_file), Plugin) as server:

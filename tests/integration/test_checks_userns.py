@@ -21,7 +21,7 @@ class RemappingDockerd(Dockerd):
     """A private engine in a mount namespace of its own, where `daemon` has subordinate ids."""
 
     def __init__(self) -> None:
-        super().__init__(config={"userns-remap": "daemon"})
+        super().__init__(config={"userns-remap": "daemon"}, starts_containerd=True)
         self.root.chmod(0o711)  # a remapped root has to pass
         self.ids = self.root / "subordinate"
         self.ids.write_text(f"daemon:{BASE}:65536\n")

@@ -6,6 +6,7 @@ import itertools
 import random
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,21 @@ from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.sshd import free_port
 
 pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def dockerd() -> Iterator[Dockerd]:
+    """An engine that starts a containerd itself."""
+    with Dockerd(starts_containerd=True) as engine:
+        engine.ensure_image()
+        yield engine
+
+
+@pytest.fixture
+def engine(dockerd: Dockerd) -> Iterator[Dockerd]:
+    yield dockerd
+    dockerd.remove_containers()
+
 
 SECRET = "hunter2-never-leaves"
 NET_ADMIN = 1 << 12  # a capability that docker never gives unasked

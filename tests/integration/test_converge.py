@@ -19,79 +19,9 @@ import pytest
 from host_converge import history
 from host_converge.backup import Store
 
+from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
-from tests.unit.roles.plugins import ROLES, role_plugin
-
-ON_HOST = ROLES / "converge" / "files"
-DRIVER = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from host_converge import main
-main.FOLDER = sys.argv[2]
-print(json.dumps(main.converge(json.load(sys.stdin))))
-"""
-
-
-# The control node's part.
-ACTION = role_plugin("converge", "action_plugins", "converge")
-
-
-class Host:
-    """A folder that stands for the host, changed by real processes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.state = folder / "hardener"
-        self.journal = self.state / "journal.json"
-        self.answer = folder / "answer"
-        self.files = folder / "etc"
-        self.files.mkdir()
-
-    def start(self, *resources: dict[str, Any], **document: Any) -> subprocess.Popen[str]:
-        """Begin to converge one document."""
-        return self.begin({"documents": [{"name": "a", "resources": list(resources), **document}]})
-
-    def begin(self, request: dict[str, Any]) -> subprocess.Popen[str]:
-        """Begin to converge."""
-        with self.answer.open("w") as answer:
-            process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, str(ON_HOST), str(self.state)],
-                stdin=subprocess.PIPE,
-                stdout=answer,
-                text=True,
-                start_new_session=True,
-                umask=0o077,  # as hardened hosts have it
-            )
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(request))
-            process.stdin.close()
-        return process
-
-    def converge(self, *resources: dict[str, Any], **document: Any) -> dict[str, Any]:
-        """Converge and wait for the result."""
-        self.start(*resources, **document).wait()
-        return self.result()
-
-    def converge_all(self, documents: Sequence[dict[str, Any]], **request: Any) -> dict[str, Any]:
-        """Converge several documents and wait for the result."""
-        self.begin({"documents": list(documents), **request}).wait()
-        return self.result()
-
-    def result(self) -> dict[str, Any]:
-        """What the control node makes of the answer: nothing of it is lost there."""
-        result: dict[str, Any] = json.loads(self.answer.read_text())
-        assert ACTION._shaped(result, ACTION._ANSWER) == result
-        return result
-
-    def file(self, name: str, content: str) -> dict[str, Any]:
-        return {"kind": "file", "path": str(self.files / name), "content": content}
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    assert os.geteuid() == 0, "these tests need root"
-    return Host(tmp_path)
+from tests.unit.roles.plugins import ROLES
 
 
 def worker_of(process: subprocess.Popen[str]) -> int:
@@ -107,7 +37,7 @@ def worker_of(process: subprocess.Popen[str]) -> int:
     raise AssertionError("no worker was started")
 
 
-OLD, NEW = "old\n" * 2000, "new, and longer\n" * 2000
+OLD, NEW = "old " * 2000 + "\n", "new, and longer " * 2000 + "\n"  # one line: a diff is no part of this
 MANY = 60
 
 
@@ -120,6 +50,10 @@ def contents(host: Host) -> list[str]:
     return found
 
 
+def is_new(path: Path) -> bool:
+    return path.stat().st_size == len(NEW)
+
+
 def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_it_back(host: Host) -> None:
     rng = random.Random(20261125)
     wanted = [host.file(f"f{number}", NEW) for number in range(MANY)]
@@ -129,9 +63,12 @@ def test_killed_at_any_moment_every_file_is_whole_and_the_next_run_takes_all_of_
     for _ in range(25):
         process = host.start(*wanted)
         worker = worker_of(process)
-        while not host.journal.exists() and process.poll() is None:
+        # At a moment of the work and not of the clock: before the first file, at one of them, after the last.
+        last = rng.randrange(-4, MANY + 4)
+        reached = host.journal if last < 0 else host.files / f"f{min(last, MANY - 1)}"
+        while process.poll() is None and not (reached.exists() and (last < 0 or is_new(reached))):
             time.sleep(0.0005)
-        time.sleep(rng.uniform(0, 0.12))
+        time.sleep(rng.uniform(0, 0.005 if last < MANY else 0.05))
         with suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
         process.wait()
@@ -373,6 +310,7 @@ def test_a_real_engine_is_spared_what_it_would_not_start_with(
     assert reason in result["reason"]
 
 
+@pytest.mark.usefixtures("accounts")
 def test_validating_a_remapped_user_makes_no_user(host: Host, own_engine: Dockerd) -> None:
     accounts = [Path(path).read_bytes() for path in ("/etc/passwd", "/etc/subuid", "/etc/subgid")]
     result = converge(host, docker(own_engine, {"userns-remap": "default"}))

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
+from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
-from tests.integration.test_converge import Host, host
+from tests.integration.leftovers import PLUGINS, name
+from tests.integration.sshd import free_port
 from tests.unit.roles.plugins import ROLES, role_plugin
-
-__all__ = ["host"]
 
 
 @pytest.fixture
@@ -61,12 +61,6 @@ def wish(engine: Dockerd, keys: dict[str, Any]) -> dict[str, Any]:
 def converge(host: Host, engine: Dockerd, keys: dict[str, Any]) -> dict[str, Any]:
     wanted = wish(engine, keys)
     return host.converge(*wanted["resources"], activations=wanted["activations"])
-
-
-def free_port() -> int:
-    with socket.socket() as used:
-        used.bind(("127.0.0.1", 0))
-        return int(used.getsockname()[1])
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------
@@ -292,10 +286,11 @@ def plugin(path: Path, *, allow: bool) -> Iterator[None]:
 
 
 def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> None:
-    keys = {"authorization-plugins": ["hardener-test"]}
+    called = f"{name('plugin')}authz"
+    keys = {"authorization-plugins": [called]}
     result = converge(host, engine, keys)
-    assert "there is no plugin hardener-test; the engine would not start" in result["reason"]
-    path = Path("/run/docker/plugins/hardener-test.sock")
+    assert f"there is no plugin {called}; the engine would not start" in result["reason"]
+    path = PLUGINS / f"{called}.sock"
     with plugin(path, allow=False):
         assert "refuses GET /info" in converge(host, engine, keys)["reason"]
     with plugin(path, allow=True):
@@ -303,8 +298,8 @@ def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> N
         engine.stop()
         engine.configure(keys)
         engine.start()  # and the engine agrees
-        assert engine.api("GET", "/info")["Plugins"]["Authorization"] == ["hardener-test"]
-        engine.remove_containers()
+        assert engine.api("GET", "/info")["Plugins"]["Authorization"] == [called]
+        engine.stop()  # it would ask the plugin about everything, and wait for it
 
 
 def test_a_log_target_has_to_be_there(host: Host, engine: Dockerd) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from hardener.content import content_dir
 from tests.integration.sshd import Sshd, free_port
+from tests.integration.waiting import until
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -84,12 +85,14 @@ def inventory(tmp_path: Path) -> Callable[[Mapping[str, Any]], str]:
 
 
 @pytest.fixture
-def sudoer() -> Iterator[str]:
+def sudoer(accounts: None) -> Iterator[str]:
     """A user who may become root by a password, which is the fixture's value."""
     if shutil.which("sudo") is None:
         pytest.fail("sudo is missing: apt-get install sudo", pytrace=False)
     password = secrets.token_hex(8)
     rule = Path("/etc/sudoers.d") / USER
+    remove = ["userdel", "--force", "--remove", USER]
+    subprocess.run(remove, check=False, capture_output=True)  # a run that was killed has left it
     subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", USER], check=True)
     try:
         subprocess.run(["chpasswd"], input=f"{USER}:{password}\n", text=True, check=True)
@@ -98,7 +101,7 @@ def sudoer() -> Iterator[str]:
         yield password
     finally:
         rule.unlink(missing_ok=True)
-        subprocess.run(["userdel", "--force", "--remove", USER], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(remove, check=True, stderr=subprocess.DEVNULL)
 
 
 def hosts_in(report: Path) -> dict[str, dict[str, Any]]:
@@ -380,7 +383,13 @@ def test_an_interrupt_leaves_nothing(
     assert not list((tmp_path / "tmp").iterdir())
 
 
-@pytest.mark.parametrize("after", [0.3, 0.6, 0.9, 1.2])
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    caught = re.search(r"^SigCgt:\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("after", [0, 0.3, 0.6, 0.9])
 def test_an_interrupt_while_ansible_starts_reaches_no_host(
     environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path, after: float
 ) -> None:
@@ -394,6 +403,7 @@ def test_an_interrupt_while_ansible_starts_reaches_no_host(
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
+        assert until(lambda: catches(process.pid, signal.SIGTERM))  # it has loaded, and starts Ansible
         time.sleep(after)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()

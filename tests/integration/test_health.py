@@ -14,6 +14,7 @@ from host_converge import health, probes
 from host_converge.engineapi import Engine
 
 from tests.integration.dockerd import Dockerd
+from tests.integration.waiting import until
 
 NOBODY_LISTENS = 1
 
@@ -39,10 +40,8 @@ def publishing(engine: Dockerd, name: str, address: str, **config: Any) -> str:
     seen = engine.api("GET", f"/containers/{container}/json")
     (binding,) = seen["NetworkSettings"]["Ports"]["80/tcp"]
     target = health._reachable(address), int(binding["HostPort"])
-    for _ in range(50):
-        if probes.answering([target]):
-            return container
-    raise AssertionError(f"{target} never answered")
+    assert until(lambda: probes.answering([target])), f"{target} never answered"
+    return container
 
 
 def test_nothing_runs_and_nothing_is_missing(engine: Dockerd) -> None:
@@ -106,7 +105,8 @@ def test_one_that_ends_well_is_missed_where_it_was_to_be_started_again(
     engine: Dockerd, policy: str, *, missed: bool
 ) -> None:
     ends_well = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
-    engine.run("app", command=ends_well, host_config={"RestartPolicy": {"Name": policy}})
+    restart = {"RestartPolicy": {"Name": policy}}
+    engine.run("app", command=ends_well, StopSignal="SIGTERM", host_config=restart)
     seen = picture(engine)
     engine.api("POST", "/containers/app/stop")  # as an engine does that takes its containers along
     assert engine.api("GET", "/containers/app/json")["State"]["ExitCode"] == 0
@@ -119,11 +119,7 @@ def test_a_container_that_begins_to_restart_is_seen(engine: Dockerd) -> None:
     pid = str(engine.api("GET", "/containers/app/json")["State"]["Pid"])
     subprocess.run(["kill", "-KILL", pid], check=True)
     expected = "ended and restarted: 1 containers (app)"
-    for _ in range(100):  # its network may be missed first
-        found, _ = health.compare(seen, seconds=0)
-        if expected in found:
-            break
-    assert expected in found
+    assert until(lambda: expected in problems(seen))  # its network may be missed first
     again = picture(engine)
     assert again["containers"] == {
         next(iter(seen["containers"])): {"name": "app", "restarts": -1, "task": False}
@@ -180,6 +176,25 @@ def test_containers_that_can_no_longer_resolve_or_reach_out_are_missed(engine: D
         f"{where} can no longer resolve names by {bridge}",
         f"{where} can no longer reach {bridge} port 53",
     ]
+
+
+def test_what_comes_back_during_a_slow_look_is_no_problem(engine: Dockerd) -> None:
+    bridge = gateway(engine)
+    engine.run("app", host_config={"Dns": [bridge]})
+    with name_server(bridge), socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        seen = picture(engine, login_port=port)
+    assert seen["login"] == port
+    back = socket.socket()
+    back.bind(("127.0.0.1", port))
+    with back, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((bridge, 53))  # the look waits for it
+        timer = threading.Timer(1, back.listen)
+        timer.start()
+        found = problems(seen, seconds=0.5)
+        timer.join()
+    assert any("resolve names" in each for each in found)
+    assert not any("by which we came in" in each for each in found)
 
 
 def test_what_they_could_not_before_is_not_asked_for(engine: Dockerd) -> None:

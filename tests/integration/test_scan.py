@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,20 +13,23 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import yaml
 from host_scan.main import scan
 from host_scan.tailoring import LEFT_OUT
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
-from tests.integration.dockerd import Dockerd, _tar
+from tests.integration.dockerd import Dockerd, _tar, engine_inside
+from tests.integration.leftovers import scratch
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.oldroot import OldRoot, content_of
 from tests.unit.roles.conftest import documents_filter
 from tests.unit.roles.plugins import ROLES
-from tests.unit.roles.test_vulnerability_scan import DEFAULTS
 from tests.unit.snapshots import make
 
-pytestmark = pytest.mark.docker
+# Apt's archive is reached from there alone.
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
 
 SLUG = "image-vulnerability-scan"
 # Its own records and caches, as long as the command lives: those of this machine are nobody's business here.
@@ -38,7 +40,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
+def old(machine_network: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
     """A root of Debian 12 without its security updates, and its packages."""
     root = OldRoot(tmp_path_factory.mktemp("old"), "bookworm")
     return root, root.status()
@@ -47,9 +49,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> tuple[OldRoot, bytes]:
 @pytest.fixture(scope="module")
 def cache() -> Iterator[Path]:
     """Where indexes and packages of images are kept: apt downloads as a user that has to get there."""
-    with tempfile.TemporaryDirectory(prefix="hardener-scan-", dir="/var/tmp") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    with scratch("scan", parent=Path("/var/tmp")) as path:
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture
@@ -170,9 +172,10 @@ def test_other_kinds_of_packages_are_recognised_and_never_clean(
 
 
 def test_an_engine_whose_layers_cannot_be_read_gives_the_files_itself(
-    old: tuple[OldRoot, bytes], run: Run, cache: Path
+    old: tuple[OldRoot, bytes], run: Run, own_network: OwnNetwork
 ) -> None:
-    with Dockerd(flags=["--storage-driver", "vfs", "--bridge=none", "--iptables=false"]) as engine:
+    flags = ["--storage-driver", "vfs", "--bridge=none", "--iptables=false"]
+    with engine_inside(own_network, flags=flags) as engine:
         query = urlencode({"fromSrc": "-", "repo": "old", "tag": "1", "changes": "VOLUME /data"})
         for distroless in (False, True):
             files = {**files_of(old, distroless=distroless), "y": b"vfs"}
@@ -282,7 +285,11 @@ def test_openscap_by_content_for_this_very_release(
 
 
 def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
-    (found,) = documents_filter("vulnerability_scan")(make().raw, **DEFAULTS)
+    role = "vulnerability_scan"
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    variables = {key.removeprefix(f"{role}_"): value for key, value in defaults.items()}
+    timers = {key: value for key, value in variables.items() if not key.startswith("openscap_")}
+    (found,) = documents_filter(role)(make().raw, **timers)
     for resource in found["resources"]:
         path = tmp_path / resource["path"].lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)

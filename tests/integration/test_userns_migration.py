@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from tests.integration.dockerd import Dockerd
+from tests.integration.leftovers import tied
+from tests.integration.namespaces import OWN_NETWORK
 
 pytestmark = pytest.mark.docker
 
@@ -70,13 +72,17 @@ class Host:
     """An engine with a network, mounts and subordinate ids of its own; the machine does not change."""
 
     def __init__(self) -> None:
-        self.holder = subprocess.Popen(["unshare", "--mount", "--net", "sleep", "1000000"])
+        self.holder = subprocess.Popen(
+            tied("unshare", "--mount", "--net", "sh", "-c", "echo; exec sleep 1000000"),
+            stdout=subprocess.PIPE,
+        )
+        assert self.holder.stdout is not None
+        self.holder.stdout.readline()  # it is in its namespaces
         self.engine = _Engine(self.holder.pid)
         (self.engine.root / "subordinate").write_text(f"daemon:{BASE}:{SIZE}\n")
-        time.sleep(0.3)  # the holder has to be in its namespaces
         for file in ("/etc/subuid", "/etc/subgid"):
             self.inside("mount", "--bind", str(self.engine.root / "subordinate"), file)
-        self.inside("ip", "link", "set", "lo", "up")
+        self.inside("sh", "-ec", OWN_NETWORK)
 
     def inside(self, *command: str) -> str:
         done = subprocess.run([*self.engine.entering, *command], capture_output=True, text=True, check=False)
@@ -115,7 +121,7 @@ class Host:
         move = {
             **engine,
             "name": "userns-migrate",
-            "containerd": str(self.engine.root / "exec/containerd/containerd.sock"),
+            "containerd": str(self.engine.containerd_socket),
             "uids": [BASE, SIZE],
             "gids": [BASE, SIZE],
             "exempt": ["tool"],
@@ -218,6 +224,10 @@ class _Engine(Dockerd):
     def command(self) -> list[str]:
         return [*self.entering, *self.plain_command]
 
+    @property
+    def containerd_command(self) -> list[str]:
+        return [*self.entering, *super().containerd_command]
+
     def stop(self) -> None:
         """End whichever process it is by now."""
         super().stop()
@@ -264,7 +274,7 @@ def host() -> Iterator[Host]:
             yield host
     finally:
         host.holder.kill()
-        host.holder.wait()
+        host.holder.communicate()
 
 
 def test_there_and_back(host: Host) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.integration.leftovers import clear, folder
 
 _CONFIGURATION = """
 [ req ]
@@ -36,8 +37,7 @@ class Authority:
     def __init__(self) -> None:
         self.answer: bytes | None = None
         self.asked: list[bytes] = []
-        self._temporary = tempfile.TemporaryDirectory(prefix="tsa-")
-        self.folder = Path(self._temporary.name)
+        self.folder = folder("tsa")
         (self.folder / "openssl.cnf").write_text(_CONFIGURATION.format(folder=self.folder))
         (self.folder / "serial").write_text("01\n")
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")  # Ed25519 cannot stamp
@@ -55,7 +55,7 @@ class Authority:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        self._temporary.cleanup()
+        clear(self.folder)
 
     @property
     def url(self) -> str:

@@ -87,8 +87,9 @@ def compare(
         return [], []
     deadline = time.monotonic() + (seconds if seconds is not None else 60 if stopped else 10)
     while True:
+        last = time.monotonic() >= deadline  # a look may take seconds: one that began in time does not decide
         problems, notes = _differences(picture, stopped=stopped)
-        if not problems or time.monotonic() > deadline:
+        if not problems or last:
             return problems, notes
         time.sleep(0.3)
 

@@ -1,0 +1,78 @@
+"""A folder that stands for a host, changed by real processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.unit.roles.plugins import ROLES, role_plugin
+
+ON_HOST = ROLES / "converge" / "files"
+DRIVER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from host_converge import main
+main.FOLDER = sys.argv[2]
+print(json.dumps(main.converge(json.load(sys.stdin))))
+"""
+
+
+# The control node's part.
+ACTION = role_plugin("converge", "action_plugins", "converge")
+
+
+class Host:
+    """A folder that stands for the host, changed by real processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "hardener"
+        self.journal = self.state / "journal.json"
+        self.answer = folder / "answer"
+        self.files = folder / "etc"
+        self.files.mkdir()
+
+    def start(self, *resources: dict[str, Any], **document: Any) -> subprocess.Popen[str]:
+        """Begin to converge one document."""
+        return self.begin({"documents": [{"name": "a", "resources": list(resources), **document}]})
+
+    def begin(self, request: dict[str, Any]) -> subprocess.Popen[str]:
+        """Begin to converge."""
+        with self.answer.open("w") as answer:
+            process = subprocess.Popen(
+                [sys.executable, "-c", DRIVER, str(ON_HOST), str(self.state)],
+                stdin=subprocess.PIPE,
+                stdout=answer,
+                text=True,
+                start_new_session=True,
+                umask=0o077,  # as hardened hosts have it
+            )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(request))
+            process.stdin.close()
+        return process
+
+    def converge(self, *resources: dict[str, Any], **document: Any) -> dict[str, Any]:
+        """Converge and wait for the result."""
+        self.start(*resources, **document).wait()
+        return self.result()
+
+    def converge_all(self, documents: Sequence[dict[str, Any]], **request: Any) -> dict[str, Any]:
+        """Converge several documents and wait for the result."""
+        self.begin({"documents": list(documents), **request}).wait()
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        """What the control node makes of the answer: nothing of it is lost there."""
+        result: dict[str, Any] = json.loads(self.answer.read_text())
+        assert ACTION._shaped(result, ACTION._ANSWER) == result
+        return result
+
+    def file(self, name: str, content: str) -> dict[str, Any]:
+        return {"kind": "file", "path": str(self.files / name), "content": content}

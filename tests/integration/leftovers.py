@@ -1,0 +1,120 @@
+"""What a test run or a benchmark leaves behind when it is killed, and how the next one clears it up.
+
+A process that is started with ``tied`` dies with the process that started it. What a kill does not reach that
+way (the shims and containers of an engine, mounts, files) belongs to a folder of ``folder``, which has its
+owner in its name: ``hardener-KIND-PID-START-SPACE-RANDOM``. START is when that process began, for process ids
+are used again, and SPACE its namespace of process ids: nothing is known of owners in another one. The first
+folder that a process makes clears up those of owners that are gone.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hardener.lab.host import tied
+
+__all__ = ["PLUGINS", "clear", "folder", "name", "scratch", "sweep", "tied"]
+
+PLUGINS = Path("/run/docker/plugins")  # where engines look for the sockets of plugins
+_PLACES = (Path("/tmp"), Path("/var/tmp"), PLUGINS)
+_NAME = re.compile(r"hardener-[a-z]+-(\d+)-(\d+)-(\d+)-\w+(?:\.sock)?")
+_PATIENCE = 30  # seconds for killed processes to be gone
+
+
+def name(kind: str) -> str:
+    """The beginning of a name that says whose it is."""
+    return f"hardener-{kind}-{os.getpid()}-{_began(os.getpid())}-{_space()}-"
+
+
+def folder(kind: str, *, parent: Path = Path("/tmp")) -> Path:
+    """A folder of this process. A unix socket's path may have 107 characters: pytest's own are too deep."""
+    _sweep_once()
+    return Path(tempfile.mkdtemp(prefix=name(kind), dir=parent))
+
+
+@contextmanager
+def scratch(kind: str, *, parent: Path = Path("/tmp")) -> Iterator[Path]:
+    """A folder of this process for a while."""
+    path = folder(kind, parent=parent)
+    try:
+        yield path
+    finally:
+        clear(path)
+
+
+@functools.cache
+def _sweep_once() -> None:
+    sweep()
+
+
+def sweep() -> None:
+    """Clear up what processes have left that are gone."""
+    for path in (path for place in _PLACES for path in place.glob("hardener-*")):
+        with suppress(OSError):  # another run clears it up meanwhile
+            found = _NAME.fullmatch(path.name)
+            if found is None or path.lstat().st_uid != os.geteuid():
+                continue
+            pid, start, space = map(int, found.groups())
+            if space == _space() and _began(pid) != start:
+                clear(path)
+
+
+def clear(path: Path) -> None:
+    """End the processes that belong to a folder, unmount what is mounted below it, and remove it."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    deadline = time.monotonic() + _PATIENCE
+    while processes := set(_processes(path)):  # an engine that is being killed may start others
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of {path} cannot be ended: {sorted(processes)}")
+        time.sleep(0.01)
+    for mount_point in _mount_points(path):
+        subprocess.run(["umount", "-l", mount_point], check=False, stderr=subprocess.DEVNULL)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _space() -> int:
+    """Our namespace of process ids."""
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
+def _began(pid: int) -> int:
+    """When a process began, in the kernel's ticks; 0 where there is none, or only its parent knows of it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def _processes(path: Path) -> Iterator[int]:
+    """The processes that name a folder in their command line, and those of the containers of its engine."""
+    containers = {file.parent.name for file in path.glob("exec/containerd/daemon/*/*/*/init.pid")}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            named = os.fsencode(path) in (entry / "cmdline").read_bytes()
+            groups = re.split(r"[/\n]", (entry / "cgroup").read_text()) if containers else ()
+            if (named or not containers.isdisjoint(groups)) and _began(int(entry.name)):
+                yield int(entry.name)
+
+
+def _mount_points(path: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [line.split()[4] for line in lines]
+    return sorted((point for point in points if point.startswith(f"{path}/")), key=len, reverse=True)
