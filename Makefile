@@ -9,9 +9,6 @@ CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
 RESULTS := demo-results
 PYTEST = $(BIN)/pytest --junitxml=test-results/$@.xml
 TOGETHER = $(BIN)/python tools/together.py
-# Tests that share a host run on one worker; the longest begin first (tests/conftest.py).
-SHARED_OUT := --dist=loadgroup --no-loadscope-reorder --verbose
-
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables sudo chromium systemd \
@@ -48,23 +45,23 @@ unit-lowest: ## the unit tests with the lowest versions that pyproject.toml allo
 
 .PHONY: integration
 integration: test-packages $(VENV)/.installed ## the tests against a private dockerd and sshd (root)
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration --numprocesses=2 --verbose
 
 .PHONY: promise
 promise: test-packages $(VENV)/.installed ## the product's promise, on virtual machines (root)
-	$(PYTEST) tests/promise --numprocesses=3 $(SHARED_OUT)
+	$(PYTEST) tests/promise --numprocesses=3 --verbose
 
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
-	$(PYTEST) tests/system --numprocesses=4 $(SHARED_OUT)
+	$(PYTEST) tests/system --numprocesses=4 --verbose
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests that need a kernel of their own, on virtual machines (root)
-	$(PYTEST) tests/e2e --numprocesses=2 $(SHARED_OUT)
+	$(PYTEST) tests/e2e --numprocesses=2 --verbose
 
 .PHONY: releases
 releases: test-packages $(VENV)/.installed ## the tests of the lab and of other Debian releases, on virtual machines (root)
-	$(PYTEST) tests/releases --numprocesses=2 $(SHARED_OUT)
+	$(PYTEST) tests/releases --numprocesses=2 --verbose
 
 .PHONY: lab-images
 lab-images: test-packages $(VENV)/.installed ## build what the machines of `promise` start from, where it is not cached

@@ -22,8 +22,8 @@ import yaml
 from bench.one_host import REPOSITORY, SOCKET, engine_there
 from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
-from tests.integration.leftovers import scratch
 from tests.integration.sshd import Sshd
+from tests.leftovers import scratch
 
 
 def inventory(server: Sshd, hosts: int, folder: Path) -> Path:

@@ -26,7 +26,7 @@ from hardener.cli.moving import measure
 from hardener.history import History, RunRecord
 from hardener.reports.interface import RunInfo
 from hardener.snapshot import Snapshot
-from tests.integration.leftovers import scratch
+from tests.leftovers import scratch
 
 _DAYS = (sample.DAYS - 1, sample.DAYS)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
-from tests.integration.leftovers import scratch
+from tests.leftovers import scratch
 
 SOCKET = Path("/run/docker.sock")
 DOCKER_BENCH = "docker-bench-security"

@@ -33,7 +33,7 @@ from hardener.history.past import past
 from hardener.model import Assessment
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import Report, RunInfo, write_reports
-from tests.integration.leftovers import scratch
+from tests.leftovers import scratch
 
 _LOADS = 5
 # What a reader asks for; answered when it is on the screen.

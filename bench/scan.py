@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.integration.dockerd import Dockerd, _tar
-from tests.integration.leftovers import scratch
 from tests.integration.oldroot import OldRoot
+from tests.leftovers import scratch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ON_HOST = [str(REPOSITORY / "roles" / role / "files") for role in ("vulnerability_scan", "collect")]

@@ -29,6 +29,15 @@ hypothesis.settings.register_profile("hardener", hypothesis.settings(), deadline
 hypothesis.settings.load_profile("hardener")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Several workers take whole groups, in their order: a module's tests share what its fixtures start."""
+    if config.getoption("dist", "no") == "load":
+        config.option.dist = "loadgroup"
+        config.option.loadscopereorder = False  # the number of its tests says nothing of a module's length
+    if hasattr(config, "workerinput"):  # a worker has nothing but the command line
+        config.option.loadgroup = True
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one module on one worker, and start the longest first, so that none waits in the end."""

@@ -7,11 +7,8 @@ clock, a loss of power) is tested on the lab's guests, in ``tests/e2e``.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from hardener.errors import InternalError
 from hardener.lab import host, qemu, ssh
 from hardener.lab.guest import inventory
 from hardener.lab.image import Image
+from tests import leftovers
 from tests.hosts import supervisor
 
 _BOOT_TIMEOUT = 120  # seconds; an idle machine needs four
@@ -47,7 +45,8 @@ class NamespaceHost(lab.Guest):
         """End the host and remove what belongs to it."""
         self.process.kill()
         self.process.wait()
-        shutil.rmtree(self.directory)
+        leftovers.clear(self.directory)
+        leftovers.clear(supervisor.own_cgroup() / self.directory.name)
 
 
 def start(name: str, release: str) -> NamespaceHost:
@@ -61,7 +60,7 @@ def start(name: str, release: str) -> NamespaceHost:
         InternalError: it does not come up.
     """
     image = lab.build(lab.release_named(release), say=print)
-    directory = Path(tempfile.mkdtemp(prefix=f"hardener-host-{os.getpid()}-"))
+    directory = leftovers.folder("host")
     port = qemu.free_port()
     own_mounts = ("unshare", "--mount", "--propagation", "private", "--")
     arguments = (str(directory), str(_disk(image)), str(port))

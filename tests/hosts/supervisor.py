@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
@@ -71,15 +70,11 @@ exec setpriv --bounding-set "$3" -- env -i container=test PATH=/usr/sbin:/usr/bi
 def main(directory: Path, disk: Path, port: int) -> None:
     """Boot the host, and again after each reboot, until it is switched off."""
     root = _assemble(directory, disk)
-    cgroup = _make_cgroup(directory.name)
-    try:
-        while (
-            _boot(directory, root, cgroup, port) == -signal.SIGHUP
-        ):  # how PID 1 ends when it asks for a reboot
-            pass
-    finally:
-        with suppress(OSError):
-            cgroup.rmdir()
+    cgroup = own_cgroup() / directory.name
+    cgroup.mkdir()
+    rebooted = -signal.SIGHUP  # how PID 1 ends when it asks for a reboot
+    while _boot(directory, root, cgroup, port) == rebooted:
+        pass
 
 
 def _assemble(directory: Path, disk: Path) -> Path:
@@ -98,16 +93,13 @@ def _assemble(directory: Path, disk: Path) -> Path:
     return root
 
 
-def _make_cgroup(name: str) -> Path:
-    """Make a cgroup below this process's own: it is the root of what the host sees."""
+def own_cgroup() -> Path:
+    """The cgroup of this process, in the hierarchy that systemd wants."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    top = next(Path(words[1]) for words in mounts if words[2] == "cgroup2")
-    (own,) = [
-        line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")
-    ]
-    cgroup = top / own.strip("/") / name
-    cgroup.mkdir()
-    return cgroup
+    top = next((Path(words[1]) for words in mounts if words[2] == "cgroup2"), Path("/sys/fs/cgroup"))
+    groups = Path("/proc/self/cgroup").read_text().splitlines()
+    (own,) = (line.removeprefix("0::/") for line in groups if line.startswith("0::/"))
+    return top / own
 
 
 def _boot(directory: Path, root: Path, cgroup: Path, port: int) -> int:

@@ -13,36 +13,10 @@ import pytest
 
 from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd, engine_inside
-from tests.integration.leftovers import scratch
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.registries import Authority, Cosign, Registry
 from tests.integration.supply import Supply
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Several workers share the tests out by groups: a module's tests share what its fixtures start."""
-    if config.getoption("dist", "no") == "load":
-        config.option.dist = "loadgroup"
-        config.option.loadscopereorder = False  # the number of its tests says nothing of a module's length
-    if hasattr(config, "workerinput"):  # a worker has nothing but the command line
-        config.option.loadgroup = True
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module stays on one worker."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _bytecode() -> Iterator[None]:
-    """Hundreds of processes are started of the same sources: these are compiled once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        yield
+from tests.leftovers import scratch
 
 
 @pytest.fixture(scope="session", autouse=True)

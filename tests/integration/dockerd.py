@@ -26,8 +26,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from tests.integration.leftovers import clear, folder, tied
 from tests.integration.namespaces import OwnNetwork
+from tests.leftovers import clear, folder, tied
 
 IMAGE = "busybox:test"
 BUSYBOX = Path("/usr/bin/busybox")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.integration.leftovers import tied
+from tests.leftovers import tied
 
 _CLONE_NEWNET = 0x40000000
 _SERVE = """

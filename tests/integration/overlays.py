@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.integration.leftovers import tied
+from tests.leftovers import tied
 
 _FOLDERS = ("etc", "usr/local", "var/lib", "run", "root")
 _ENTER = """

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.integration.leftovers import clear, folder, tied
 from tests.integration.sshd import free_port
+from tests.leftovers import clear, folder, tied
 
 _OPENSSL = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 USER, PASSWORD = "robot", "correct horse"

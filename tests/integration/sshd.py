@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.integration.leftovers import clear, folder, tied
+from tests.leftovers import clear, folder, tied
 
 _CONFIG = """\
 ListenAddress 127.0.0.1

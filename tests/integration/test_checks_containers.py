@@ -21,8 +21,6 @@ from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.unit.snapshots import merge, only
 
-pytestmark = pytest.mark.docker
-
 SECOND = 1_000_000_000
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 

@@ -16,12 +16,10 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.integration import leftovers
+from tests import leftovers
 from tests.integration.collecting import collect, judge
 from tests.integration.dockerd import Dockerd, EngineError
 from tests.integration.sshd import free_port
-
-pytestmark = pytest.mark.docker
 
 HARDENED = {
     "icc": False,

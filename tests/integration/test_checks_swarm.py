@@ -13,8 +13,6 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import IMAGE, Dockerd, EngineError
 
-pytestmark = pytest.mark.docker
-
 DAY = 24 * 60 * 60 * 10**9
 SECRET = "correct-horse-battery-staple"
 

@@ -12,8 +12,6 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd
 
-pytestmark = pytest.mark.docker
-
 BASE = 231072
 
 

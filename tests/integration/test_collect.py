@@ -18,8 +18,6 @@ from tests.integration.collector import collect, container, proc
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.sshd import free_port
 
-pytestmark = pytest.mark.docker
-
 
 @pytest.fixture(scope="module")
 def dockerd() -> Iterator[Dockerd]:

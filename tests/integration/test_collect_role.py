@@ -15,8 +15,6 @@ import pytest
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd
 
-pytestmark = pytest.mark.docker
-
 ROOT = Path(__file__).parents[2]
 PLAY = """
 - hosts: all

@@ -20,8 +20,8 @@ import pytest
 
 from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
-from tests.integration.leftovers import PLUGINS, name
 from tests.integration.sshd import free_port
+from tests.leftovers import PLUGINS, name
 from tests.unit.roles.plugins import ROLES, role_plugin
 
 

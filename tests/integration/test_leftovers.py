@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import leftovers
+from tests import leftovers
 from tests.integration.dockerd import Dockerd
 from tests.integration.waiting import until
-
-pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[2]
 RUN = """
 import sys, time
 from tests.integration.dockerd import Dockerd
-from tests.integration.leftovers import folder
+from tests.leftovers import folder
 from tests.integration.namespaces import OwnNetwork, Space
 from tests.integration.overlays import Overlaid
 from tests.integration.sshd import Sshd
@@ -33,7 +31,7 @@ with OwnNetwork(), Dockerd() as engine, Sshd() as server, Space() as space, Over
     sys.stdout.flush()
     time.sleep(600)
 """
-NEXT_RUN = "from tests.integration.leftovers import clear, folder; clear(folder('next'))"
+NEXT_RUN = "from tests.leftovers import clear, folder; clear(folder('next'))"
 
 
 def runs(pid: int) -> bool:

@@ -30,8 +30,6 @@ from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.sshd import free_port
 from tests.unit.evidence.bundles import new_key, public
 
-pytestmark = pytest.mark.docker
-
 HARDENER = (sys.executable, "-m", "hardener")
 
 

@@ -21,15 +21,14 @@ from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collecting import judge
 from tests.integration.dockerd import Dockerd, _tar, engine_inside
-from tests.integration.leftovers import scratch
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.oldroot import OldRoot, content_of
+from tests.leftovers import scratch
 from tests.unit.roles.conftest import documents_filter
 from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import make
 
 # Apt's archive is reached from there alone.
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("machine_network")]
 
 SLUG = "image-vulnerability-scan"
 # Its own records and caches, as long as the command lives: those of this machine are nobody's business here.

@@ -16,10 +16,8 @@ from typing import Any
 import pytest
 
 from tests.integration.dockerd import Dockerd
-from tests.integration.leftovers import tied
 from tests.integration.namespaces import OWN_NETWORK
-
-pytestmark = pytest.mark.docker
+from tests.leftovers import tied
 
 BASE, SIZE = 331072, 65536
 ON_HOST = Path(__file__).parents[2] / "roles" / "converge" / "files"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.integration.leftovers import clear, folder
+from tests.leftovers import clear, folder
 
 _CONFIGURATION = """
 [ req ]

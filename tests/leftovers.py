@@ -22,11 +22,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hardener.lab.host import tied
+from tests.hosts.supervisor import own_cgroup
 
 __all__ = ["PLUGINS", "clear", "folder", "name", "scratch", "sweep", "tied"]
 
 PLUGINS = Path("/run/docker/plugins")  # where engines look for the sockets of plugins
-_PLACES = (Path("/tmp"), Path("/var/tmp"), PLUGINS)
+_PLACES = (Path("/tmp"), Path("/var/tmp"), PLUGINS, own_cgroup())
 _NAME = re.compile(r"hardener-[a-z]+-(\d+)-(\d+)-(\d+)-\w+(?:\.sock)?")
 _PATIENCE = 30  # seconds for killed processes to be gone
 
@@ -85,6 +86,9 @@ def clear(path: Path) -> None:
     for mount_point in _mount_points(path):
         subprocess.run(["umount", "-l", mount_point], check=False, stderr=subprocess.DEVNULL)
     shutil.rmtree(path, ignore_errors=True)
+    while path.exists() and time.monotonic() < deadline:  # a cgroup, whose processes are about to end
+        time.sleep(0.05)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _space() -> int:
