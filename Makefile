@@ -49,7 +49,7 @@ integration: test-packages $(VENV)/.installed ## the tests against a private doc
 
 .PHONY: promise
 promise: test-packages $(VENV)/.installed ## the product's promise, on virtual machines (root)
-	$(PYTEST) tests/promise --numprocesses=3 --verbose
+	$(PYTEST) tests/promise --numprocesses=2 --verbose
 
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
