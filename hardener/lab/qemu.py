@@ -112,8 +112,8 @@ def hardware(accelerator: str) -> tuple[str, ...]:
     return (
         *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"),
         *_ACCELERATORS[accelerator],
-        # Of two emulated cores one waits for the other whenever guests share the machine's: two guests of one core
-        # do a quarter more than two of two.
+        # Emulated cores wait for each other where guests share the machine's: two guests with one core each
+        # get a quarter more done than two with two.
         *("-smp", "1", "-m", str(recipe.MEMORY_MIB)),
     )
 
