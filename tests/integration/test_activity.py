@@ -30,6 +30,7 @@ from tests.integration.sshd import Sshd
 from tests.integration.waiting import until
 
 # The kernel's audit records are heard there alone.
+pytestmark = pytest.mark.usefixtures("machine_network")
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "roles" / "activity" / "files"

@@ -406,10 +406,9 @@ def test_an_interrupt_while_ansible_starts_reaches_no_host(
         assert until(lambda: catches(process.pid, signal.SIGTERM))  # it has loaded, and starts Ansible
         time.sleep(after)
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert time.monotonic() - began < 4
+        _, stderr = process.communicate(timeout=60)  # Ansible would wait for the host much longer
+    # Python ends by the signal, 130 to a shell, where it was interrupted in the body of a class of an import.
+    assert process.returncode in (130, -signal.SIGINT), stderr
     time.sleep(1)
     assert not processes(f"sleep\0{marker}")
     assert not list((tmp_path / "tmp").iterdir())

@@ -29,6 +29,7 @@ from tests.unit.roles.plugins import ROLES
 from tests.unit.snapshots import make
 
 # Apt's archive is reached from there alone.
+pytestmark = pytest.mark.usefixtures("machine_network")
 
 SLUG = "image-vulnerability-scan"
 # Its own records and caches, as long as the command lives: those of this machine are nobody's business here.
