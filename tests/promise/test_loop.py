@@ -19,6 +19,7 @@ from tests.hosts.workload import WHOLE_HOST, shell
 from tests.integration.auditor import typed
 from tests.unit.evidence.bundles import new_key, public
 
+JOB = "docker run -d --name job --restart on-failure:5 {} busybox:test sleep 1000000"
 # A port that is published, a volume with data, a network of their own, every restart policy, one privileged.
 WORKLOADS = r"""
 set -eu
@@ -30,10 +31,10 @@ docker network create app >/dev/null
 docker run -d --name web --restart always --network app --publish 8080:80 busybox:test httpd -f -p 80 -h /etc
 docker run -d --name db --restart unless-stopped --network app --volume data:/data busybox:test \
   sh -c 'echo kept > /data/file; sleep 1000000'
-docker run -d --name job --restart on-failure:5 busybox:test sleep 1000000
+JOB
 docker run -d --name once busybox:test sleep 1000000
 docker run -d --name agent --restart always --privileged busybox:test sleep 1000000
-"""
+""".replace("JOB", JOB.format(""))
 CONTAINERS = "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '"
 ALL_FIVE = "agent db job once web "
 
@@ -45,9 +46,7 @@ BROKEN = {
         systemctl restart docker""",
     "host-firewall-input-ipv4": "iptables --delete INPUT --jump HARDENER-INPUT",
     "audit-bin-runc": "auditctl -l | sed -n 's/^-a \\(.*path=.usr.sbin.runc .*\\)/-d \\1/p' | xargs auditctl",
-    "container-seccomp-enabled": (
-        "docker run --detach --name stray --security-opt seccomp=unconfined busybox:test sleep 1000000"
-    ),
+    "container-seccomp-enabled": f"docker rm --force job; {JOB.format('--security-opt seccomp=unconfined')}",
     "host-updates-automatic": "systemctl disable --now apt-daily-upgrade.timer",
 }
 OWNERS = {"container-seccomp-enabled"}  # how a container is started is for its owner to change
@@ -134,7 +133,7 @@ def test_what_was_broken_by_hand_is_named_repaired_and_proven(site: Site, tmp_pa
 
     repaired = site.drift("--remediate")
     assert (repaired.code, repaired.found, repaired.left) == (6, set(BROKEN), OWNERS), repaired.said
-    shell(site.guest, "docker rm --force stray")
+    shell(site.guest, f"docker rm --force job; {JOB.format('')}")
     clean = site.drift("--remediate")
     assert (clean.code, clean.found) == (0, set()), clean.said
     assert_all_at_work(site.guest)

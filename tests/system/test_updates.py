@@ -155,6 +155,13 @@ def test_a_configuration_that_is_not_proven_is_put_back_and_the_reason_said(role
     assert role.shell("cat /etc/apt/apt.conf.d/90hardener-security-updates") == before
 
 
+def test_a_package_that_was_removed_is_installed_again(role: Role) -> None:
+    role.shell("dpkg --remove unattended-upgrades")
+    assert role.findings()["host-updates-automatic"]["status"] == "fail"
+    role.run()
+    assert role.findings()["host-updates-automatic"]["status"] == "pass"
+
+
 def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
     role.run(security_updates_engine=True)
     assert role.shell(VERSIONS) == "docker-engine 1.1\nvictim 1.1\n"
