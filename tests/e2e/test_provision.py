@@ -14,7 +14,7 @@ from tests.hosts.reboot import reboot
 from tests.hosts.waiting import until
 from tests.hosts.workload import shell
 
-ONLY = ("--only", "daemon-userns-remap")
+ONLY = ("--only", "daemon-icc-disabled")
 
 
 def provision(guest: lab.Guest) -> subprocess.Popen[str]:
