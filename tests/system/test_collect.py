@@ -24,7 +24,18 @@ PLAY = """
   roles: [{role: collect, collect_dest: "{{ dest }}", collect_facts: []}]
 """
 # What differs between two looks at the same host.
-MOVES = ("uptime_s", "index_age_s", "SystemTime", "NFd", "NGoroutines", "ms", "packets", "bytes", "ipv4", "ipv6")
+MOVES = (
+    "uptime_s",
+    "index_age_s",
+    "SystemTime",
+    "NFd",
+    "NGoroutines",
+    "ms",
+    "packets",
+    "bytes",
+    "ipv4",
+    "ipv6",
+)
 
 Collect = Callable[..., dict[str, Any]]
 
