@@ -332,7 +332,8 @@ def test_there_and_back(host: Host) -> None:
 @pytest.mark.parametrize("stage", ["staging", "stopped", "switching", "making", "starting", "done"])
 def test_killed_in_the_middle_it_is_undone(host: Host, stage: str) -> None:
     before = host.state()
-    assert host.converge(die_at=stage)["outcome"] == "interrupted"
+    died = host.converge(die_at=stage)
+    assert died["outcome"] == "interrupted", died
     recovered = host.converge(allow="daemon-restart")  # which takes it back, and allows no more than that
     assert recovered["recovered"], recovered
     assert unequal(host.state(), before) == []
