@@ -53,8 +53,9 @@ def comparison_text(before: list[Assessment], after: list[Assessment], width: in
 
 
 def trimmed(text: str) -> str:
-    """Without the blanks that rich fills lines with."""
-    return re.sub(r" +$", "", text, flags=re.MULTILINE)
+    """Without the blanks that rich fills lines and columns with: its releases share them out differently."""
+    lines = re.sub(r" +$", "", text, flags=re.MULTILINE)
+    return re.sub(r"─+", "─", re.sub(r"(?<=\S)  +", "  ", lines))
 
 
 BEFORE = assessment("db01.example.com", statuses(F, F, F, F, P, M, E))
