@@ -24,13 +24,11 @@ from tests.hosts.guard import (
     background,
     engine,
     once,
-    packet_filter,
     play,
     record,
     settled,
 )
 from tests.hosts.play import kill
-from tests.hosts.waiting import until
 from tests.hosts.workload import CONTAINER, CONTAINERS, DAEMON_JSON, running, shell
 
 pytestmark = pytest.mark.independent
@@ -196,19 +194,3 @@ def test_a_full_disk_wherever_it_is_full_changes_nothing(host: lab.Guest, tmp_pa
     assert "No space left on device" in done["reason"]
     assert shell(host, STATE) == before
     assert running(shell(host, CONTAINERS)) == containers
-
-
-def test_a_soft_reboot_while_armed_ends_as_it_was_though_the_kernel_has_kept_the_rules(
-    boot: Boot, tmp_path: Path
-) -> None:
-    guest = boot("13")
-    shell(guest, CONTAINER)
-    shell(guest, "docker update --restart always web job")
-    before = shell(guest, STATE)
-    background(guest, f"{once(UNCONFIRMED)}; systemctl soft-reboot")
-    process = play(guest, tmp_path, packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])).start()
-    until(guest, "test $(systemctl show --property=SoftRebootsCount --value) = 1")
-    kill(process)
-    until(guest, "test $(docker ps --quiet | wc -l) = 2")
-    assert shell(guest, STATE) == before
-    assert record(guest)["reason"] == "the host was started anew before the run was confirmed"

@@ -1,0 +1,63 @@
+"""The guard where the clock jumps, and through a soft reboot."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hardener import lab
+from tests.hosts.fixtures import Boot
+from tests.hosts.guard import (
+    LOCKED_OUT,
+    STATE,
+    TIMEOUT,
+    UNCONFIRMED,
+    background,
+    engine,
+    once,
+    packet_filter,
+    play,
+    record,
+    settled,
+)
+from tests.hosts.play import kill
+from tests.hosts.waiting import until
+from tests.hosts.workload import CONTAINER, DAEMON_JSON, shell
+
+
+@pytest.mark.parametrize("jump", ["+1 day", "-1 day"])
+def test_a_clock_that_jumps_neither_hurries_the_guard_nor_holds_it_up(
+    guest: lab.Guest, tmp_path: Path, jump: str
+) -> None:
+    settled(guest)
+    before = shell(guest, STATE)
+    process = play(guest, tmp_path, engine(**{"default-shm-size": "77M"})).start()
+    guest.ssh("sh", "-c", once(UNCONFIRMED))
+    kill(process)
+    shell(guest, f"date --set '{jump}'")
+    begun = time.monotonic()
+    assert "77M" in shell(guest, f"cat {DAEMON_JSON}")
+    settled(guest)
+    assert TIMEOUT / 3 < time.monotonic() - begun < 3 * TIMEOUT
+    back = "-1 day" if jump == "+1 day" else "+1 day"
+    shell(guest, f"date --set '{back}'")
+    assert shell(guest, STATE) == before
+    assert record(guest)["reason"] == f"not confirmed within {TIMEOUT} s"
+
+
+def test_a_soft_reboot_while_armed_ends_as_it_was_though_the_kernel_has_kept_the_rules(
+    boot: Boot, tmp_path: Path
+) -> None:
+    guest = boot("13")
+    shell(guest, CONTAINER)
+    shell(guest, "docker update --restart always web job")
+    before = shell(guest, STATE)
+    background(guest, f"{once(UNCONFIRMED)}; systemctl soft-reboot")
+    process = play(guest, tmp_path, packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])).start()
+    until(guest, "test $(systemctl show --property=SoftRebootsCount --value) = 1")
+    kill(process)
+    until(guest, "test $(docker ps --quiet | wc -l) = 2")
+    assert shell(guest, STATE) == before
+    assert record(guest)["reason"] == "the host was started anew before the run was confirmed"
