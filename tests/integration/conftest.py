@@ -38,11 +38,25 @@ def machine_network(own_network: OwnNetwork | None) -> Iterator[None]:
         yield
 
 
+ACCOUNTS_LOCK = Path("/run/hardener-test-accounts.lock")
+
+
 @pytest.fixture
 def accounts() -> Iterator[None]:
-    """No other run changes the accounts of the machine meanwhile."""
-    with Path("/run/hardener-test-accounts.lock").open("w") as file:
+    """No other run changes the accounts of the machine, or relies on its files of them, meanwhile."""
+    with ACCOUNTS_LOCK.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module")
+def bound_accounts() -> Iterator[None]:
+    """No other run changes the accounts while a module has files bound over /etc/subuid and /etc/subgid.
+
+    useradd replaces these files by a rename, which undoes what is mounted there in other namespaces.
+    """
+    with ACCOUNTS_LOCK.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 

@@ -12,6 +12,8 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd
 
+pytestmark = pytest.mark.usefixtures("bound_accounts")
+
 BASE = 231072
 
 

@@ -19,6 +19,8 @@ from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OWN_NETWORK
 from tests.leftovers import tied
 
+pytestmark = pytest.mark.usefixtures("bound_accounts")
+
 BASE, SIZE = 331072, 65536
 ON_HOST = Path(__file__).parents[2] / "roles" / "converge" / "files"
 V2 = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)  # cap_net_raw, as `setcap` writes it on a host
