@@ -226,7 +226,7 @@ def guest(guest: lab.Guest) -> lab.Guest:
     """The pristine host, with the collector on it and what the controls look at."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in ("host_snapshot", "host_snapshot.py"):
+        for name in ("host", "host_snapshot", "host_snapshot.py"):
             archive.add(content_dir() / "roles" / "collect" / "files" / name, arcname=name)
     guest.ssh("sh", "-c", "base64 -d | tar -xz -C /root", stdin=b64encode(buffer.getvalue()).decode())
     shell(guest, PREPARE)

@@ -34,6 +34,8 @@ pytestmark = pytest.mark.usefixtures("machine_network")
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "roles" / "activity" / "files"
+SHARED = ROOT / "roles" / "collect" / "files"
+BESIDE = {**os.environ, "PYTHONPATH": str(SHARED)}
 LISTEN = (
     "import json, sys; sys.path.insert(0, sys.argv[1]); from host_activity.main import listen;"
     " print(json.dumps(listen(json.loads(sys.argv[2]))))"
@@ -69,7 +71,10 @@ def listening(
     """Listens in a process of its own; what is yielded waits for its answer."""
     arguments = json.dumps({"seconds": seconds, "socket": str(engine.socket), "folder": str(folder)})
     with subprocess.Popen(
-        [*wrapped, sys.executable, "-c", LISTEN, str(FILES), arguments], stdout=subprocess.PIPE, text=True
+        [*wrapped, sys.executable, "-c", LISTEN, str(FILES), arguments],
+        env=BESIDE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the first sign of life: it listens
@@ -261,7 +266,7 @@ def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subproce
     record = folder / "record.json"
     stamp = record.stat().st_mtime_ns if record.exists() else 0
     with subprocess.Popen(
-        [*command, "--folder", str(folder), *options], stderr=subprocess.PIPE, text=True
+        [*command, "--folder", str(folder), *options], env=BESIDE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             assert until(lambda: record.exists() and record.stat().st_mtime_ns > stamp, 25)

@@ -70,7 +70,8 @@ def space() -> Iterator[Space]:
 
 def run(space: Space, **settings: Any) -> dict[str, Any]:
     given = json.dumps({"when": [], **settings})
-    output = space.run(sys.executable, "-c", _RUN, given=given, PYTHONPATH=str(ROLES / "converge/files"))
+    path = ":".join(str(ROLES / role / "files") for role in ("converge", "collect"))
+    output = space.run(sys.executable, "-c", _RUN, given=given, PYTHONPATH=path)
     found: dict[str, Any] = json.loads(output)
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _FILES = Path(__file__).parents[1] / "files"
+_LIBRARY = Path(__file__).parents[2] / "collect" / "files" / "host"
 _FOLDER = "/usr/local/lib/hardener"
 _SERVICE = "hardener-activity.service"
 _UNIT = f"/etc/systemd/system/{_SERVICE}"
@@ -73,9 +74,12 @@ def _no_collector() -> dict[str, Any]:
 
 
 def _sources() -> dict[str, Path]:
-    """Path on the host to file of this role."""
-    files = [_FILES / "hardener_activity.py", *sorted((_FILES / "host_activity").glob("*.py"))]
-    return {f"{_FOLDER}/{file.relative_to(_FILES)}": file for file in files}
+    """Path on the host to file of the collector: this role's, and the package that it imports."""
+    found = {f"{_FOLDER}/hardener_activity.py": _FILES / "hardener_activity.py"}
+    for package in (_FILES / "host_activity", _LIBRARY):
+        for path in sorted(package.rglob("*.py")):
+            found[f"{_FOLDER}/{path.relative_to(package.parent)}"] = path
+    return found
 
 
 def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:

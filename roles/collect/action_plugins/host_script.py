@@ -25,10 +25,10 @@ From another action plugin, which then need not pass large results through the t
 pass through, so that an unreachable host is unreachable. It runs in check mode as well: the caller decides.
 
 On the host, sources are imported from memory by ``files/host_script/bootstrap.py``; they may use only the
-standard library of Python 3.8. Where the connection pipelines, the script travels on standard input and
-nothing is written on the host; where it does not (or become cannot), it is a file in the remote temporary
-folder, removed afterwards. Nothing that comes from data is ever part of a shell command: arguments and
-sources are in the script.
+standard library of Python 3.8 and the package ``host``, which always goes along. Where the connection
+pipelines, the script travels on standard input and nothing is written on the host; where it does not (or
+become cannot), it is a file in the remote temporary folder, removed afterwards. Nothing that comes from data
+is ever part of a shell command: arguments and sources are in the script.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from ansible.plugins.action import ActionBase
 
 _FILES = Path(__file__).parents[1] / "files"
 _BOOTSTRAP = _FILES / "host_script" / "bootstrap.py"
+_LIBRARY = _FILES / "host"  # what every program imports; it always goes along
 _COLLECTOR = _FILES / "host_snapshot"
 
 # Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
@@ -265,13 +266,13 @@ def bundle(
     timeout: int = 0,
     beside: Sequence[Path] = (),
 ) -> bytes:
-    """The script for the host: bootstrap, sources and arguments, compressed, as base64.
+    """The script for the host: bootstrap, sources (with `host`) and arguments, compressed, as base64.
 
     Raises:
         AnsibleActionFail: ``source``, or a folder beside it, is no package folder.
     """
     sources = {}
-    for folder in (source, *beside):
+    for folder in (source, _LIBRARY, *beside):
         if not (folder / "__init__.py").is_file():
             raise AnsibleActionFail(f"{folder} is not a package folder: it has no __init__.py")
         for path in sorted(folder.rglob("*.py")):

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 _FILES = Path(__file__).resolve().parents[1] / "files"
-_LIBRARY = "/usr/local/lib/hardener/host_trust"
+_SHARED = Path(__file__).resolve().parents[2] / "collect" / "files"
+_PACKAGES = ((_FILES, "host_trust"), (_SHARED, "host"))
+_LIBRARY = "/usr/local/lib/hardener/content_trust"
 _POLICY = "/etc/hardener/trust.json"
 _UNITS = "/etc/systemd/system"
 _PROFILE = "/etc/profile.d/hardener-content-trust.sh"
@@ -29,7 +31,7 @@ _PROGRAM = """\
 # Written by hardener: {what}
 import sys
 
-sys.path.insert(0, "/usr/local/lib/hardener")
+sys.path.insert(0, "/usr/local/lib/hardener/content_trust")
 from host_trust.{module} import main
 
 sys.exit(main())
@@ -154,8 +156,14 @@ def _verification(policy: Mapping[str, Any], verify: bool, schedule: str) -> dic
         f"{_UNITS}/hardener-verify-images.timer": _TIMER.format(calendar=schedule),
     }
     library = [
-        {"kind": "file", "path": f"{_LIBRARY}/{path.name}", "content_from": str(path), "mode": "0644"}
-        for path in sorted((_FILES / "host_trust").glob("*.py"))
+        {
+            "kind": "file",
+            "path": f"{_LIBRARY}/{path.relative_to(folder)}",
+            "content_from": str(path),
+            "mode": "0644",
+        }
+        for folder, package in _PACKAGES
+        for path in sorted((folder / package).rglob("*.py"))
     ]
     policy_file = {"kind": "file", "path": _POLICY, "content": json.dumps(plain, indent=2) + "\n"}
     return {
@@ -184,8 +192,9 @@ def _verification(policy: Mapping[str, Any], verify: bool, schedule: str) -> dic
 
 def _no_policy(policy: Any) -> str:
     """What is wrong with a policy, by the judgement of what runs on the host; empty where nothing is."""
-    if str(_FILES) not in sys.path:
-        sys.path.append(str(_FILES))
+    for folder, _ in _PACKAGES:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
     from host_trust.policy import parse  # noqa: PLC0415 - it is where this file is, and nowhere else
     from host_trust.words import PolicyError  # noqa: PLC0415
 

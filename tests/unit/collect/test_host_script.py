@@ -28,6 +28,10 @@ def broken(arguments):
 def leave(arguments):
     raise SystemExit("gone")
 
+def library(arguments):
+    import host, host.sources
+    return sorted(host.sources.sources("host", "probe"))
+
 def strange(arguments):
     return {"a": {1, 2}}
 
@@ -87,6 +91,11 @@ def test_arguments_go_there_and_the_result_comes_back(source: Path, tmp_path: Pa
 
 def test_result_that_is_json_already(source: Path) -> None:
     assert deliver(source, "main:encoded")[1] == {"result": {"already": "JSON"}}
+
+
+def test_the_shared_package_goes_along_with_every_program(source: Path) -> None:
+    found = deliver(source, "main:library")[1]["result"]
+    assert {"host/__init__.py", "host/sources.py", "probe/__init__.py", "probe/deep/other.py"} <= set(found)
 
 
 @pytest.mark.parametrize(

@@ -351,22 +351,6 @@ def test_while_somebody_works_the_answer_is_to_wait(
     assert ask(host)["outcome"] == "changed"
 
 
-def test_the_sources_are_whole_however_they_were_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from_files = guard.sources()
-    assert {"host_converge/__init__.py", "host_converge/activations/docker.py"} < set(from_files)
-    delivered = {
-        name.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): [
-            name.endswith("__init__.py"),
-            text,
-        ]
-        for name, text in from_files.items()
-    }
-    package = sys.modules["host_converge"]
-    assert package.__spec__ is not None
-    monkeypatch.setattr(package.__spec__, "loader", type("InMemory", (), {"sources": delivered})())
-    assert guard.sources() == from_files
-
-
 @pytest.mark.parametrize(
     ("text", "word"),
     [("/usr/bin/python3", '"/usr/bin/python3"'), ('/a b/%n"$x\\', '"/a b/%%n\\"$$x\\\\"')],

@@ -31,6 +31,8 @@ def test_all_of_the_collector_is_installed_and_runs(release: str) -> None:
     installed = contents(collector)
     sources = {path.name for path in (ROLES / "activity/files/host_activity").glob("*.py")}
     assert {Path(path).name for path in installed if "/host_activity/" in path} == sources
+    shared = {path.name for path in (ROLES / "collect/files/host").glob("*.py")}
+    assert {f"/usr/local/lib/hardener/host/{name}" for name in shared} <= installed.keys()
     assert "/usr/local/lib/hardener/hardener_activity.py" in installed
     command = next(line for line in installed[UNIT].splitlines() if line.startswith("ExecStart="))
     assert command.endswith("--socket=/run/docker.sock --learn-hours=24")

@@ -30,7 +30,8 @@ def test_the_host_gets_what_verifies_and_a_timer() -> None:
     verify, _ = found()
     resources = paths(verify)
     assert resources["/usr/local/sbin/hardener-pull"]["mode"] == "0755"
-    assert "/usr/local/lib/hardener/host_trust/chain.py" in resources
+    home = "/usr/local/lib/hardener/content_trust"
+    assert {f"{home}/host_trust/chain.py", f"{home}/host/__init__.py"} <= resources.keys()
     assert '"prefix": "r.example.com"' in resources["/etc/hardener/trust.json"]["content"]
     assert "OnCalendar=daily" in resources["/etc/systemd/system/hardener-verify-images.timer"]["content"]
     assert verify["activations"][1]["units"] == {

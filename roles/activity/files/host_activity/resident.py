@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+import host
+
 from host_activity import VERSION, record
 from host_activity.losses import Losses
 from host_activity.tally import Baseline, Tally
@@ -132,9 +134,14 @@ def _installed() -> tuple[tuple[str, int, int], ...]:
     """What this collector is made of, so that it sees when that changes; empty where it is not installed."""
     if not os.path.exists(record.UNIT):
         return ()
-    here = os.path.dirname(os.path.abspath(__file__))
+    folders = [os.path.dirname(os.path.abspath(file)) for file in (__file__, host.__file__)]
     found = []
-    sources = [os.path.join(here, name) for name in sorted(os.listdir(here)) if name.endswith(".py")]
+    sources = [
+        os.path.join(folder, name)
+        for folder in folders
+        for name in sorted(os.listdir(folder))
+        if name.endswith(".py")
+    ]
     for path in [record.UNIT, *sources]:
         try:
             status = os.stat(path)

@@ -2,7 +2,8 @@
 
 ``main.converge`` takes the documents of a host's protections and returns what it did, as JSON data. The
 action plugin `converge` delivers this folder over the connection; by hand it runs as
-``python3 -m host_converge < request.json`` (standard library of Python 3.8, root).
+``python3 -m host_converge < request.json``, with the package `host` beside it (standard library of
+Python 3.8, root).
 
     main          the request, the result
     documents     what the controller asked for, checked

@@ -16,6 +16,8 @@ import os
 import sys
 from contextlib import suppress
 
+from host.sources import sources
+
 from host_converge import files, system
 from host_converge.errors import Refused
 from host_converge.files import FILE, State
@@ -160,28 +162,7 @@ def _packed() -> bytes:
 
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
-        for name, text in sources().items():
+        for name, text in sources(__name__.partition(".")[0], "host").items():
             archive.writestr(name, text)
         archive.writestr("__main__.py", "from host_converge import watch\n\nwatch.main()\n")
     return buffer.getvalue()
-
-
-def sources() -> dict[str, str]:
-    """File name to text of every module of this program, from wherever it was loaded."""
-    package = __name__.partition(".")[0]
-    loader = sys.modules[package].__spec__.loader  # type: ignore[union-attr]
-    delivered = getattr(loader, "sources", None)
-    if delivered is not None:  # in memory: see the action `host_script`
-        return {
-            name.replace(".", "/") + ("/__init__.py" if is_package else ".py"): text
-            for name, (is_package, text) in delivered.items()
-        }
-    found = {}
-    (root,) = sys.modules[package].__path__
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.endswith(".py"):
-                with open(path, encoding="utf-8") as file:
-                    found[os.path.join(package, os.path.relpath(path, root))] = file.read()
-    return found

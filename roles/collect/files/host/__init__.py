@@ -1,0 +1,6 @@
+"""What every program that runs on a host stands on; `host_script` sends it along with each of them.
+
+Standard library of Python 3.8; nothing here imports a program.
+
+    sources       this program's own source texts, to store them on the host
+"""
