@@ -90,6 +90,12 @@ def export(
     metavar="FILE",
     help="Whose signature you accept, as ssh-keygen takes it; times in it are UTC.",
 )
+@click.option(
+    "--revoked",
+    type=_file,
+    metavar="FILE",
+    help="Keys that count no more: public keys, or what ssh-keygen -k writes.",
+)
 @click.option("--ledger", type=_file, metavar="FILE", help="Ledger that the bundle must be in.")
 @click.option(
     "--tsa-certificates",
@@ -107,6 +113,7 @@ def verify(
     *,
     bundle: Path,
     allowed_signers: Path,
+    revoked: Path | None,
     ledger: Path | None,
     tsa_certificates: Path | None,
     at: datetime | None,
@@ -125,6 +132,7 @@ def verify(
 
     trust = Trust(
         allowed_signers=allowed_signers,
+        revoked=revoked,
         ledger=ledger,
         tsa_certificates=tsa_certificates,
         at=at and at.replace(tzinfo=UTC),
@@ -138,7 +146,7 @@ def verify(
 
 def _evidence(run: StoredRun) -> RunEvidence:
     """A run of the history, as it goes into a bundle."""
-    from hardener.evidence import RunEvidence
+    from hardener.evidence import RunEvidence, Selection
 
     record = run.record
     return RunEvidence(
@@ -148,7 +156,7 @@ def _evidence(run: StoredRun) -> RunEvidence:
         snapshots=run.snapshots,
         inventory=record.inventory_digest,
         declared=_declared(run.info),
-        selection={"limit": record.limit, "level": record.level, "only": list(record.only)},
+        selection=Selection(limit=record.limit, level=record.level, only=record.only),
     )
 
 

@@ -7,8 +7,9 @@ What a bundle holds and what a signature proves: docs/evidence.md.
 """
 
 from hardener.evidence.bundle import Exported, Seal, export
+from hardener.evidence.manifest import Selection
 from hardener.evidence.refusal import Refused
 from hardener.evidence.staging import RunEvidence
 from hardener.evidence.verification import Trust, Verified, verify
 
-__all__ = ["Exported", "Refused", "RunEvidence", "Seal", "Trust", "Verified", "export", "verify"]
+__all__ = ["Exported", "Refused", "RunEvidence", "Seal", "Selection", "Trust", "Verified", "export", "verify"]

@@ -18,14 +18,14 @@ from pathlib import Path
 from hardener.errors import HardenerError
 from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Writer
+from hardener.evidence.layout import README
 from hardener.evidence.ledger import Entry
 from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
-from hardener.evidence.staging import RunEvidence, pieces, stage
+from hardener.evidence.staging import RunEvidence, instructions, pieces, stage
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.text import line
 from hardener.workfolder import clear_away, new_folder
 
-README = "README.md"
 _WORKSHOP = ".hardener-evidence-"
 
 
@@ -97,8 +97,7 @@ def _export(runs: Sequence[RunEvidence], folder: Path, out: Path, ledger_file: P
     identifiers = tuple(run.info.run_id for run in parts)
     if len(set(identifiers)) < len(identifiers):
         raise HardenerError("a run is named twice", hint="name it once")
-    readme = (Path(__file__).parent / "auditor.md").read_bytes()
-    files = [*(file for _, some in staged for file in some), _put(folder, README, readme)]
+    files = [*(file for _, some in staged for file in some), _put(folder, README, instructions())]
     with ledger.locked(ledger_file) as book:
         manifest = _seal(folder, files, parts, book.head, seal)
         draft = folder / "bundle"

@@ -7,17 +7,23 @@ versions, and which entry of the ledger came before. docs/evidence.md describes 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from hardener.evidence.refusal import Refused
+from hardener.model import Status
 from hardener.reports.interface import RunInfo
 
 MANIFEST = "manifest.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:hardener:evidence:1"
+
+_STATUSES = [status.value for status in Status]  # a new status makes a new kind of bundle
+_KEY = re.compile(r"[a-z_][A-Za-z0-9_]*", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,15 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which hosts and controls of a run were chosen."""
+
+    limit: str = ""  # Ansible's pattern, "" for all hosts
+    level: int = 2  # of the benchmark
+    only: tuple[str, ...] = ()  # controls and sections, none for all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run, as the manifest tells it."""
 
@@ -48,15 +63,20 @@ class Run:
     inventory: str  # SHA-256 of the inventory as it was then, "" where it is not known
     decided: date | None  # the day by which waivers and attestations counted; None where nobody gave any
     declared: Mapping[str, str]  # their files ("waivers", "attestations"): SHA-256
-    selection: Mapping[str, Any]  # which hosts and controls were chosen
+    selection: Selection
     controls: tuple[str, ...]  # slugs of the controls that were judged, in the order of the reports
     hosts: tuple[Host, ...]  # in the order of the reports
-    counts: Mapping[str, int]  # findings by status
+    counts: Mapping[str, int]  # findings by status, every status in its order
 
     @property
     def folder(self) -> str:
         """Folder of its files in the bundle."""
-        return f"runs/{self.info.run_id}"
+        return run_folder(self.info.run_id)
+
+
+def run_folder(identifier: str) -> str:
+    """Folder of a run's files in a bundle."""
+    return f"runs/{identifier}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +116,11 @@ class Manifest:
     def parse(cls, data: bytes) -> Manifest:
         """Read the document.
 
+        Only the bytes that ``render`` gives are a manifest: what an export would not write is refused, be it
+        a key, a value of another type, or an order.
+
         Raises:
-            Refused: it is no manifest as this version reads it.
+            Refused: it is no manifest as this version writes it.
         """
         try:
             document = json.loads(data, object_pairs_hook=_object)
@@ -105,20 +128,41 @@ class Manifest:
                 raise Refused(MANIFEST, f"not of a kind that this hardener reads ({PREDICATE})")
             predicate = document["predicate"]
             previous = predicate["ledger"]["previous"]
-            return cls(
+            manifest = cls(
                 files=tuple(
                     File(
                         _text(each["name"]),
                         _number(each["annotations"]["size"]),
-                        _text(each["digest"]["sha256"]),
+                        _digest(each["digest"]["sha256"]),
                     )
                     for each in document["subject"]
                 ),
                 runs=tuple(_read_run(each) for each in predicate["runs"]),
-                previous=Link(_number(previous["seq"]), _text(previous["sha256"])),
+                previous=Link(_number(previous["seq"]), _digest(previous["sha256"])),
             )
+            rendered = manifest.render()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise Refused(MANIFEST, f"not a manifest: {type(error).__name__} {error}") from None
+        if rendered != data:
+            place = next(_differences(document, json.loads(rendered), ""), "spaces, or the order of keys")
+            raise Refused(MANIFEST, f"not as an export writes it: {place}")
+        return manifest
+
+
+def _differences(found: object, expected: object, place: str) -> Iterator[str]:
+    """Where a document is not the one expected: the path of each value."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in [*found, *(key for key in expected if key not in found)]:
+            inner = f"{place}.{key}".lstrip(".") if _KEY.fullmatch(key) else f"{place}[{json.dumps(key)}]"
+            if key not in expected or key not in found:
+                yield inner
+            else:
+                yield from _differences(found[key], expected[key], inner)
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from _differences(one, other, f"{place}[{number}]")
+    elif type(found) is not type(expected) or found != expected:
+        yield place
 
 
 def _window(runs: Iterable[Run]) -> dict[str, str]:
@@ -143,7 +187,7 @@ def _run(run: Run) -> dict[str, Any]:
         "inventory_sha256": run.inventory or None,
         "decided": run.decided and run.decided.isoformat(),
         "declared_sha256": dict(sorted(run.declared.items())),
-        "selection": dict(run.selection),
+        "selection": asdict(run.selection),
         "population": {
             "hosts": len(run.hosts),
             "assessed": len(run.hosts) - unreachable,
@@ -165,19 +209,24 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         run_id=_text(entry["id"]),
         tool_version=_text(entry["tool_version"]),
         benchmark=_text(entry["benchmark"]),
-        catalogue_digest=_text(entry["catalogue_sha256"]),
+        catalogue_digest=_digest(entry["catalogue_sha256"]),
         ansible_version=_text(entry["ansible_version"] or ""),
         started=_read_moment(entry["started"]),
         ended=_read_moment(entry["ended"]),
     )
+    selection = entry["selection"]
     run = Run(
         info=info,
         verb=_text(entry["verb"]),
         exporter=_text(entry["exporter_version"]),
-        inventory=_text(entry["inventory_sha256"] or ""),
+        inventory=_digest(entry["inventory_sha256"]) if entry["inventory_sha256"] is not None else "",
         decided=date.fromisoformat(entry["decided"]) if entry["decided"] is not None else None,
-        declared={_text(key): _text(value) for key, value in entry["declared_sha256"].items()},
-        selection=dict(entry["selection"]),
+        declared={_text(key): _digest(value) for key, value in entry["declared_sha256"].items()},
+        selection=Selection(
+            limit=_text(selection["limit"]),
+            level=_number(selection["level"]),
+            only=tuple(_text(each) for each in selection["only"]),
+        ),
         controls=tuple(_text(each) for each in entry["controls"]),
         hosts=tuple(
             Host(_text(each["host"]), _text(each["snapshot"] or ""), _text(each["unreachable"] or ""))
@@ -185,8 +234,10 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         ),
         counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},
     )
-    if _run(run)["population"] != entry["population"]:
-        raise Refused(MANIFEST, f"the population of run {info.run_id} is not what its hosts add up to")
+    if list(run.counts) != _STATUSES:
+        raise Refused(MANIFEST, f"the counts of run {info.run_id} are not one for each status")
+    if run.declared and run.decided is None:
+        raise Refused(MANIFEST, f"run {info.run_id} has files of decisions, and no day by which they counted")
     return run
 
 
@@ -213,6 +264,13 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _digest(value: object) -> str:
+    text = _text(value)
+    if not _DIGEST.fullmatch(text):
+        raise ValueError(f"{text!r} is no SHA-256")
+    return text
 
 
 def _number(value: object) -> int:

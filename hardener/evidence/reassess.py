@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,8 @@ from hardener.assess import assess, unreachable
 from hardener.decisions.document import DocumentError
 from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
-from hardener.evidence.manifest import Host, Run
+from hardener.evidence.layout import REPORTS, declared_name, report_name
+from hardener.evidence.manifest import MANIFEST, Host, Run
 from hardener.evidence.refusal import Refused
 from hardener.model import Assessment, Control, Decisions
 from hardener.reports.formats import FORMATS
@@ -29,7 +31,7 @@ from hardener.text import line, scalar
 
 MAX_SNAPSHOT = 256 << 20  # bytes; a host with a thousand containers has twenty million
 _MAX_LINE = 64 << 20  # bytes of one host in the report that is read
-_LINES = FORMATS["ndjson"]
+_LINES = FORMATS["ndjson"].file
 
 Statuses = tuple[tuple[str, str], ...]  # slug and status, in the order of the report
 
@@ -49,10 +51,10 @@ class Reassessment:
 
     Args:
         run: the run, as the manifest tells it.
-        sums: SHA-256 of the files of the bundle by name.
+        sums: SHA-256 of the files of the bundle by name; all that an export of the run writes are among them.
 
     Raises:
-        Refused: a report or a snapshot that the run needs is not in the bundle.
+        Refused: a file of decisions is not the one that the run names.
         HardenerError: this hardener does not know the run's benchmark any more.
     """
 
@@ -62,36 +64,26 @@ class Reassessment:
         self._judge = _other_judge(run)
         self._writer = "" if run.exporter == __version__ else run.exporter
         self._controls = _controls(run)
-        self._reported = _Reported(self._name(_LINES.file))
+        self._reported = _Reported(self._name(_LINES))
         self._declared: dict[str, bytes] = {}
         self._decisions: Decisions | None = None
         self._reports: dict[str, Report] = {}
-        self._written = {self._name(each.file): hashlib.sha256() for each in FORMATS.values()}
+        self._written = {self._name(each.file): hashlib.sha256() for each in REPORTS}
         self._waiting = iter(run.hosts)
         self._differences = 0
-        for name in (*self._written, *(host.snapshot for host in run.hosts if host.snapshot)):
-            if name not in sums:
-                raise Refused(name, "missing: the manifest's run needs it")
-        for what, digest in run.declared.items():
-            if sums.get(name := self._declaration(what)) != digest:
-                raise Refused(name, "missing, or not what the manifest's run was judged by")
+        self._counts: Counter[str] = Counter()
+        self._declarations = {declared_name(run.folder, what): what for what in run.declared}
+        for name, what in self._declarations.items():
+            if sums[name] != run.declared[what]:
+                raise Refused(name, "not what the manifest's run was judged by")
 
-    @property
-    def declared_folder(self) -> str:
-        """Where the files are that people wrote for the run."""
-        return f"{self._run.folder}/declared/"
+    def is_declared(self, name: str) -> bool:
+        """Whether a file is one that people wrote for the run."""
+        return name in self._declarations
 
     def declared(self, name: str, document: bytes) -> None:
-        """Take what people had decided; it comes before every snapshot.
-
-        Raises:
-            Refused: the run was judged without it.
-        """
-        for what in self._run.declared:
-            if name == self._declaration(what):
-                self._declared[what] = document
-                return
-        raise Refused(name, "extra: the manifest's run was judged without it")
+        """Take what people had decided; it comes before every snapshot."""
+        self._declared[self._declarations[name]] = document
 
     def watch(self, name: str) -> Callable[[bytes], None] | None:
         """What takes the pieces of a file while its hash is computed; None where nobody needs them."""
@@ -123,6 +115,8 @@ class Reassessment:
         for host in self._waiting:
             self._compare(host, None)
         self._reported.finish()
+        if self._counts != Counter(self._run.counts):
+            raise Refused(MANIFEST, f"the counts of run {self._run.info.run_id} are not those of its reports")
         for name, report in self._reports.items():
             for piece in report.end():
                 self._write(name, piece)
@@ -138,22 +132,19 @@ class Reassessment:
             return
         info = self._run.info
         if day := self._run.decided:
-            folder = self.declared_folder.rstrip("/")
+            folder = f"{self._run.folder}/declared"
             try:
                 decided = stored_decisions(self._declared, name=folder, today=day)
             except DocumentError as error:
                 raise Refused(folder, f"{error.problems[0].at(error.path)}") from None
             self._decisions = decided or Decisions(day)
         said = dataclasses.replace(info, decisions=self._decisions)
-        self._reports = {self._name(each.file): each.report(said) for each in FORMATS.values()}
+        self._reports = {self._name(each.file): each.report(said) for each in REPORTS}
         for name, report in self._reports.items():
             self._write(name, report.begin())
 
-    def _declaration(self, what: str) -> str:
-        return f"{self.declared_folder}{what}.yml"
-
     def _name(self, file: str) -> str:
-        return f"{self._run.folder}/reports/{file}"
+        return report_name(self._run.folder, file)
 
     def _write(self, name: str, text: str) -> None:
         self._written[name].update(text.encode())
@@ -163,6 +154,7 @@ class Reassessment:
         reported = self._reported.next(host)
         if tuple(slug for slug, _ in reported) != self._run.controls:
             raise Refused(self._reported.name, f"{line(host.name)} has other controls than the manifest")
+        self._counts.update(status for _, status in reported)
         found = {each.control.slug: each.status.value for each in assessment.findings}
         differing = [(slug, was, now) for slug, was in reported if (now := found.get(slug, "unknown")) != was]
         if differing and not self._judge:

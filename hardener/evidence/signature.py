@@ -1,7 +1,7 @@
 """Sign and verify with what every control node has: ``ssh-keygen -Y``.
 
-Keys in an agent, on a token and behind a certificate work as they do for ssh. Who may sign is the reader's
-decision, in an ``allowed_signers`` file that comes from elsewhere than the bundle.
+Keys in an agent, on a token and behind a certificate work as they do for ssh, unless they are weak. Who may
+sign is the reader's decision, in an ``allowed_signers`` file that comes from elsewhere than the bundle.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hardener.errors import HardenerError
+from hardener.evidence import signers, sshkey
 from hardener.evidence.refusal import Refused
 from hardener.text import line
 
@@ -48,49 +49,75 @@ def sign(data: bytes, key: Path) -> bytes:
         key: file of a private key; or of a public key, whose private half is in the agent.
 
     Raises:
-        HardenerError: there is no such key, or nobody can sign with it.
+        HardenerError: there is no such key, it is weak, or it cannot be used.
     """
     require_key(key)
-    result = _ssh_keygen("sign", "-f", str(key), "-n", NAMESPACE, data=data)
+    result = _ssh_keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data)
     if result.returncode or not _ARMOUR.fullmatch(result.stdout):
         reason = _last(result.stderr) or f"ssh-keygen ended with {result.returncode}"
         raise HardenerError(f"cannot sign with {line(str(key))}: {reason}")
+    # The format of the key's file may be one that ``require_key`` does not read.
+    _require_acceptable(_parse(result.stdout, key.name)[0], key)
     return result.stdout
 
 
 def require_key(key: Path) -> None:
-    """Refuse a key that cannot be read, before the work that it is to sign.
+    """Refuse a key that cannot be read or may not sign, before the work that it is to sign.
 
     Raises:
-        HardenerError: it cannot.
+        HardenerError: it cannot be read, it is weak, or it is a certificate of a pattern.
     """
     try:
-        with key.open("rb"):
-            pass
+        with key.open("rb") as file:
+            blob = sshkey.public_half(file.read(MAX_SIGNATURE))
     except OSError as error:
         raise HardenerError(f"cannot sign with {line(str(key))}: {error.strerror}") from error
+    if blob is not None:
+        _require_acceptable(blob, key)
 
 
-def verify(data: bytes, signature: bytes, *, allowed: Path, at: datetime, name: str) -> Signer:
+def _require_acceptable(blob: bytes, key: Path) -> None:
+    if objection := _objection(blob):
+        raise HardenerError(
+            f"cannot sign with {line(str(key))}: it is {objection}",
+            hint="make one with ssh-keygen -t ed25519",
+        )
+
+
+def _objection(blob: bytes) -> str:
+    """What is wrong with a key that is to sign, "" where nothing is."""
+    try:
+        key = sshkey.parse(blob)
+    except (ValueError, RecursionError):
+        return "no public key that can be read"
+    if key.weakness:
+        return key.weakness
+    bad = [each for each in key.names or () if not sshkey.is_name(each)]
+    return f"a certificate of {signers.not_a_name(bad[0])}" if bad else ""
+
+
+def verify(
+    data: bytes, signature: bytes, *, allowed: Path, at: datetime, name: str, revoked: Path | None = None
+) -> Signer:
     """Who signed, if it is one of those who may.
 
     Args:
         data: what was signed.
         signature: the armoured signature.
         allowed: the ``allowed_signers`` file; times in it without a zone are UTC.
+        revoked: keys that count no more, whenever they signed.
         at: when the key must have been valid.
         name: what the signature is called in refusals.
 
     Raises:
         Refused: it is no signature of these data by somebody who may sign evidence at that time.
-        HardenerError: the file of allowed signers cannot be read.
+        HardenerError: a file of the reader's cannot be read.
     """
-    try:
-        accepted = allowed.read_bytes()
-    except OSError as error:
-        raise HardenerError(f"cannot read {line(str(allowed))}: {error.strerror}") from error
+    accepted = signers.read_allowed(allowed)
     key, namespace = _parse(signature, name)
     fingerprint = _fingerprint(key)
+    if objection := _objection(key):
+        raise Refused(name, f"signed with {fingerprint}: {objection}")
     if namespace != NAMESPACE.encode():
         shown = namespace.decode("utf-8", "backslashreplace")
         raise Refused(name, f"signed in the namespace {shown!r}, not {NAMESPACE!r}: it is for something else")
@@ -98,20 +125,43 @@ def verify(data: bytes, signature: bytes, *, allowed: Path, at: datetime, name: 
     with tempfile.TemporaryDirectory(prefix="hardener-") as folder:
         file = Path(folder) / "signature"
         file.write_bytes(signature)
-        signers = Path(folder) / "signers"  # what was given may be a pipe, and ssh-keygen reads it twice
-        signers.write_bytes(accepted)
-        common = ("-f", str(signers), "-s", str(file), when)
-        found = _ssh_keygen("find-principals", *common)
+        # What was given may be a pipe, and ssh-keygen reads it twice.
+        names = Path(folder) / "signers"
+        names.write_bytes(accepted.lines)
+        without = _without(revoked, Path(folder)) if revoked else ()
+        common = ("-f", str(names), "-s", str(file), when)
+        found = _ssh_keygen("-Y", "find-principals", *common)
         if found.returncode:
-            raise Refused(name, _unknown(fingerprint, found.stderr, allowed))
+            raise Refused(name, accepted.refusal(key) or _unknown(fingerprint, found.stderr, allowed))
         principals = found.stdout.decode("utf-8", "replace").splitlines()
         reason = ""
         for principal in principals:
-            checked = _ssh_keygen("verify", "-n", NAMESPACE, "-I", principal, *common, data=data)
-            if checked.returncode == 0:
+            if not sshkey.is_name(principal):
+                reason = signers.not_a_name(principal)
+                continue
+            who = ("-Y", "verify", "-n", NAMESPACE, "-I", principal, *common)
+            checked = _ssh_keygen(*who, data=data)
+            if checked.returncode:
+                reason = _last(checked.stderr)
+            elif without and _ssh_keygen(*who, *without, data=data).returncode:
+                raise Refused(name, f"the key {fingerprint} of {line(principal)} is revoked by {revoked}")
+            else:
                 return Signer(principal, fingerprint)
-            reason = _last(checked.stderr)
     raise Refused(name, f"not a signature of this bundle by {', '.join(principals)}: {reason}")
+
+
+def _without(revoked: Path, folder: Path) -> tuple[str, ...]:
+    """Arguments with which ssh-keygen refuses revoked keys, read from a copy of their file."""
+    content = signers.read_revoked(revoked)
+    copy = folder / "revoked"
+    copy.write_bytes(content)
+    if content.startswith(signers.KRL):
+        listed = _ssh_keygen("-Q", "-l", "-f", str(copy))
+        if listed.returncode:
+            raise HardenerError(
+                f"{line(str(revoked))} is a damaged list of revoked keys: {_last(listed.stderr)}"
+            )
+    return ("-r", str(copy))
 
 
 def _unknown(fingerprint: str, said: bytes, allowed: Path) -> str:
@@ -129,19 +179,11 @@ def _parse(signature: bytes, name: str) -> tuple[bytes, bytes]:
         blob = base64.b64decode(found[1].replace(b"\n", b""), validate=True) if found else b""
         if blob[:10] != b"SSHSIG\0\0\0\1":
             raise ValueError
-        key, rest = _string(blob[10:])
-        namespace, _ = _string(rest)
+        key, rest = sshkey.read_string(blob[10:])
+        namespace, _ = sshkey.read_string(rest)
     except (ValueError, binascii.Error):
         raise Refused(name, "not an SSH signature") from None
     return key, namespace
-
-
-def _string(data: bytes) -> tuple[bytes, bytes]:
-    """The string that data begin with, and what follows it."""
-    length = int.from_bytes(data[:4], "big")
-    if len(data) < 4 + length:
-        raise ValueError("cut off")
-    return data[4 : 4 + length], data[4 + length :]
 
 
 def _fingerprint(key: bytes) -> str:
@@ -149,8 +191,8 @@ def _fingerprint(key: bytes) -> str:
     return f"SHA256:{digest.rstrip('=')}"
 
 
-def _ssh_keygen(what: str, *arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command: Sequence[str] = ("ssh-keygen", "-Y", what, *arguments)
+def _ssh_keygen(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command: Sequence[str] = ("ssh-keygen", *arguments)
     # UTC: the same file of allowed signers means the same everywhere.
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     try:

@@ -6,24 +6,27 @@ They are written into a folder first: the manifest, which stands before them, ha
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hardener import __version__
 from hardener.errors import HardenerError
-from hardener.evidence.manifest import File, Host, Run
+from hardener.evidence.layout import (
+    DECLARED,
+    REPORTS,
+    declared_name,
+    is_run_id,
+    report_name,
+    snapshot_name,
+)
+from hardener.evidence.manifest import File, Host, Run, Selection, run_folder
 from hardener.model import Assessment, Status
-from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.text import line, scalar
 
 _PIECE = 1 << 20
-_UNPRINTABLE = re.compile(r"[^A-Za-z0-9._-]+")
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class RunEvidence:
 
     ``assessments`` and ``snapshots`` are read once each, host by host, both in the order of the reports;
     ``snapshots`` leaves those hosts out that gave none. ``declared`` are files that people wrote for the run,
-    by what they are ("waivers", "attestations").
+    by what they are (``layout.DECLARED``).
     """
 
     info: RunInfo
@@ -41,7 +44,7 @@ class RunEvidence:
     snapshots: Callable[[], Iterable[tuple[str, bytes]]]
     inventory: str = ""  # SHA-256
     declared: Mapping[str, bytes] = field(default_factory=dict)
-    selection: Mapping[str, Any] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
 
 
 def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
@@ -57,25 +60,25 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
     Raises:
         HardenerError: a file cannot be written, or the run is not whole.
     """
-    if not _RUN_ID.fullmatch(run.info.run_id):
+    if not is_run_id(run.info.run_id):
         raise HardenerError(f"{line(repr(run.info.run_id))} cannot be the name of a run")
-    top = f"runs/{run.info.run_id}"
+    if not set(run.declared) <= set(DECLARED) or (run.declared and run.info.decisions is None):
+        raise HardenerError(f"run {run.info.run_id} has files of decisions that it was not judged by")
+    top = run_folder(run.info.run_id)
     files = []
     for what, content in sorted(run.declared.items()):
-        files.append(_write(folder, f"{top}/declared/{what}.yml", content))
+        files.append(_write(folder, declared_name(top, what), content))
     population = _Population()
-    reports = {each.file: each.report(run.info) for each in FORMATS.values()}
+    reports = {report_name(top, each.file): each.report(run.info) for each in REPORTS}
     write_reports(
-        population.watch(run.assessments()),
-        {folder / top / "reports" / name: report for name, report in reports.items()},
+        population.watch(run.assessments()), {folder / name: report for name, report in reports.items()}
     )
-    files += [_measured(folder, f"{top}/reports/{name}") for name in reports]
+    files += [_measured(folder, name) for name in reports]
     hosts: list[Host] = []
     for host, snapshot in _paired(population.hosts, run.snapshots()):
         name = ""
         if snapshot is not None:
-            slug = _UNPRINTABLE.sub("_", host.name)[:60]
-            name = f"{top}/snapshots/{len(hosts) + 1:06}-{slug}.json"
+            name = snapshot_name(top, len(hosts) + 1, host.name)
             files.append(_write(folder, name, snapshot))
         elif not host.unreachable:
             raise HardenerError(f"the snapshot of {line(host.name)} is missing in run {run.info.run_id}")
@@ -95,6 +98,11 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
         counts={status.value: population.counts.get(status, 0) for status in Status},
     )
     return manifest, tuple(files)
+
+
+def instructions() -> bytes:
+    """What the README of a bundle tells the auditor."""
+    return (Path(__file__).parent / "auditor.md").read_bytes()
 
 
 class _Population:

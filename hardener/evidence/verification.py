@@ -6,19 +6,23 @@ is read as a document is exactly the bytes whose hash was compared.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hardener import __version__
 from hardener.errors import HardenerError
 from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Member, Reader
+from hardener.evidence.layout import README, require_names
 from hardener.evidence.ledger import Place
 from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
 from hardener.evidence.reassess import MAX_SNAPSHOT, Reassessed, Reassessment
 from hardener.evidence.refusal import Refused
 from hardener.evidence.signature import MAX_SIGNATURE, Signer
+from hardener.evidence.staging import instructions
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.text import line
 
@@ -33,6 +37,7 @@ class Trust:
     """Whom the reader of a bundle believes; all of it comes from elsewhere than the bundle."""
 
     allowed_signers: Path
+    revoked: Path | None = None  # keys that count no more, whenever they signed
     ledger: Path | None = None
     tsa_certificates: Path | None = None
     at: datetime | None = None  # when the signer's key must have been valid; None: by the time stamp, or now
@@ -97,7 +102,7 @@ def verify(bundle: Path, trust: Trust) -> Verified:
 
 def _verify(reader: Reader, trust: Trust) -> Verified:
     members = reader.members()
-    readme = _next(members, "README.md")
+    readme = _next(members, README)
     said = File(readme.name, len(readme.read(_MAX_README)), readme.sha256())
     sums = _next(members, SUMS).read(_MAX_SUMS)
     signed = _next(members, SIGNATURE).read(MAX_SIGNATURE)
@@ -107,7 +112,9 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
         stamp = _stamp(member.read(timestamp.MAX_ANSWER), signed, trust)
         member = _any(members, MANIFEST)
     at = trust.at or (stamp.moment if stamp and stamp.trusted else datetime.now(UTC))
-    signer = signature.verify(sums, signed, allowed=trust.allowed_signers, at=at, name=SIGNATURE)
+    signer = signature.verify(
+        sums, signed, allowed=trust.allowed_signers, revoked=trust.revoked, at=at, name=SIGNATURE
+    )
 
     if member.name != MANIFEST:
         raise Refused(member.name, f"extra, or {MANIFEST} is missing")
@@ -116,10 +123,12 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
     if f"{own.sha256}  {own.name}\n".encode() not in sums:
         raise Refused(MANIFEST, "altered: its SHA-256 is not the signed one")
     manifest = Manifest.parse(document)
+    require_names(manifest)
     if render((*manifest.files, own)) != sums:
         raise Refused(SUMS, f"not of the files that {MANIFEST} names")
     expected = {file.name: file for file in manifest.files}
-    _require_same(said, expected.pop(said.name, None))
+    _require_same(said, expected.pop(README))
+    _require_exporter(manifest, said)
     again = {each.run_id: each for each in _runs(members, manifest, expected)}
     return Verified(
         sha256=reader.sha256(),
@@ -138,13 +147,8 @@ def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, Fil
     """Compare the files of every run with what the manifest says, and judge its snapshots again."""
     sums = {file.name: file.sha256 for file in manifest.files}
     folders: dict[str, list[File]] = {run.folder: [] for run in manifest.runs}
-    if len(folders) < len(manifest.runs):
-        raise Refused(MANIFEST, "names a run twice")
-    for name in sorted(expected):
-        folder = "/".join(name.split("/")[:2])
-        if folder not in folders:
-            raise Refused(name, "extra: it belongs to no run")
-        folders[folder].append(expected[name])
+    for name, file in expected.items():
+        folders["/".join(name.split("/")[:2])].append(file)
     for run in sorted(manifest.runs, key=lambda run: f"{run.folder}/"):
         again = Reassessment(run, sums)
         for file in folders[run.folder]:
@@ -163,7 +167,7 @@ def _file(member: Member, file: File, again: Reassessment, snapshots: str) -> No
         return
     if member.size != file.size:
         raise Refused(member.name, f"altered: {member.size} bytes, not {file.size}")
-    if member.name.startswith(again.declared_folder):
+    if again.is_declared(member.name):
         document = member.read(_MAX_DECLARED)
         _require_same(File(member.name, member.size, member.sha256()), file)
         again.declared(member.name, document)
@@ -199,11 +203,18 @@ def _any(members: Iterator[Member], name: str) -> Member:
     return member
 
 
-def _require_same(found: File, expected: File | None) -> None:
-    if expected is None:
-        raise Refused(found.name, f"extra: {MANIFEST} does not name it")
+def _require_same(found: File, expected: File) -> None:
     if found != expected:
         raise Refused(found.name, "altered: its SHA-256 or its size is not the signed one")
+
+
+def _require_exporter(manifest: Manifest, readme: File) -> None:
+    """Refuse runs of several exporters, and other instructions than this version's where it was the one."""
+    exporter, *others = {run.exporter for run in manifest.runs}
+    if others:
+        raise Refused(MANIFEST, "its runs name several exporters; an export writes all runs of a bundle")
+    if exporter == __version__ and readme.sha256 != hashlib.sha256(instructions()).hexdigest():
+        raise Refused(readme.name, "not the instructions that this version of hardener writes")
 
 
 def _stamp(answer: bytes, signed: bytes, trust: Trust) -> Stamp:

@@ -378,6 +378,8 @@ def a_host_is_left_out_of_the_manifest(desk: Desk, bundle: Path, files: Files) -
     runs[0]["hosts"].remove(db01)
     runs[0]["population"] |= {"hosts": 2, "assessed": 1}
     del files[SNAPSHOT]
+    runs[0]["hosts"][1]["snapshot"] = OTHER_SNAPSHOT.replace("000003", "000002")
+    files[OTHER_SNAPSHOT.replace("000003", "000002")] = files.pop(OTHER_SNAPSHOT)
     bundle.write_bytes(resigned(desk, files, runs=runs))
 
 
@@ -394,7 +396,7 @@ def a_snapshot_is_replaced_by_nonsense(desk: Desk, bundle: Path, files: Files) -
     bundle.write_bytes(resigned(desk, files))
 
 
-@case("runs/run-b/more.txt", "extra: it belongs to no run")
+@case("runs/run-b/more.txt", "extra: no export writes a file of this name")
 def a_file_of_no_run_is_signed(desk: Desk, bundle: Path, files: Files) -> None:
     bundle.write_bytes(resigned(desk, files | {"runs/run-b/more.txt": b"more"}))
 
@@ -412,10 +414,11 @@ def the_manifest_says_two_things(desk: Desk, bundle: Path, files: Files) -> None
 
 
 @case("SHA256SUMS", "not of the files that manifest.json names")
-def the_manifest_names_other_files(desk: Desk, bundle: Path, files: Files) -> None:
+def the_manifest_names_other_digests(desk: Desk, bundle: Path, files: Files) -> None:
     manifest = json.loads(files["manifest.json"])
-    manifest["subject"].pop()
-    bundle.write_bytes(signed(desk, files | {"manifest.json": json.dumps(manifest).encode()}))
+    manifest["subject"][-1]["digest"]["sha256"] = "0" * 64
+    document = f"{json.dumps(manifest, indent=1)}\n".encode()
+    bundle.write_bytes(signed(desk, files | {"manifest.json": document}))
 
 
 # --- the ledger -----------------------------------------------------------------------------------------

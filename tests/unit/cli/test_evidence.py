@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-from hardener.evidence.bundle import README
+from hardener.evidence.layout import README
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import audited, host, kept
 from tests.unit.evidence.bundles import Desk, contents, repacked
@@ -113,6 +114,22 @@ def test_without_a_signature_it_is_said(hardener: Hardener, home: Path, desk: De
     assert "it.tar.gz: SHA256SUMS.sig: missing" in result.stderr
 
 
+def test_a_revoked_key_is_refused_with_code_3(hardener: Hardener, home: Path, desk: Desk) -> None:
+    export(hardener, "--sign", "key")
+    result = verify(hardener, "--revoked", "key.pub")
+    assert result.exit_code == 3
+    assert "auditor@example.com is revoked by key.pub" in result.stderr
+
+
+def test_a_weak_key_signs_nothing(hardener: Hardener, home: Path, desk: Desk) -> None:
+    weak = ["ssh-keygen", "-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", "weak"]
+    subprocess.run(weak, check=True)
+    result = export(hardener, "--sign", "weak")
+    assert result.exit_code == 2
+    assert "cannot sign with weak: it is an RSA key of 1024 bits, fewer than 3072" in result.stderr
+    assert not Path("it.tar.gz").exists()
+
+
 def test_a_ledger_may_lie_elsewhere(hardener: Hardener, home: Path, desk: Desk) -> None:
     export(hardener, "--sign", "key", "--ledger", "book/ledger.ndjson")
     assert Path("book/ledger.ndjson").exists()
@@ -154,6 +171,8 @@ def test_what_cannot_be_exported_is_one_line(
     [
         (("--ledger", "nowhere"), "cannot read the ledger nowhere: No such file"),
         (("--allowed-signers", "nowhere"), "cannot read nowhere: No such file"),
+        (("--revoked", "nowhere"), "cannot read nowhere: No such file"),
+        (("--revoked", "allowed_signers"), "allowed_signers: line 1 is no public key"),
         (("--at", "soon"), "'soon' does not match the formats"),
     ],
 )

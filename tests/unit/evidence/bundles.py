@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -10,13 +11,14 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
-from hardener.evidence import Exported, RunEvidence, Seal, Trust, Verified, export, verify
+from hardener.decisions.files import stored_decisions
+from hardener.evidence import Exported, RunEvidence, Seal, Selection, Trust, Verified, export, verify
 from hardener.evidence.signature import NAMESPACE
 from hardener.model import Assessment
 from hardener.reports.interface import RunInfo
@@ -24,6 +26,7 @@ from hardener.snapshot import Snapshot
 from tests.unit.snapshots import make
 
 BENCHMARK = "cis-docker-1.8.0"
+EARLIER = Path(__file__).parents[2] / "fixtures" / "evidence"  # a bundle that hardener 0.0.9 has made
 AUDITED = ("container-not-privileged", "daemon-icc-disabled", "host-lsm-enforcing")
 
 
@@ -61,9 +64,41 @@ def run(
         "snapshots": lambda: [(host, document(snapshot)) for host, snapshot in snapshots],
         "inventory": "1" * 64,
         "declared": {},
-        "selection": {"limit": "", "level": 2, "only": list(only)},
+        "selection": Selection(only=tuple(only)),
     }
     return RunEvidence(**(fields | changed))
+
+
+WAIVERS = b"""\
+waivers:
+  - id: W-001
+    control: daemon-icc-disabled
+    hosts: [db01]
+    reason: The old application.
+    owner: team-db
+    approved_by: J. Doe
+    ticket: SEC-1
+    created: 2026-11-01
+    expires: 2026-11-25
+"""
+DAY = date(2026, 11, 25)  # the last of the waiver
+
+
+def waived(run_id: str = "run-a", *, declared: bytes = WAIVERS) -> RunEvidence:
+    """A run in which a control was waived, and the file that it is exported with."""
+    decisions = stored_decisions({"waivers": WAIVERS}, name="test", today=DAY)
+    controls = catalogue.select(catalogue.load(BENCHMARK), benchmark=BENCHMARK, only=AUDITED)
+    found = [
+        assess(make(host=host), controls, benchmark=BENCHMARK, decisions=decisions)
+        for host in ("db01", "web 1")
+    ]
+    return run(
+        run_id,
+        info=dataclasses.replace(info(run_id), decisions=decisions),
+        assessments=lambda: found,
+        declared={"waivers": declared},
+        gone=(),
+    )
 
 
 def document(snapshot: Snapshot) -> bytes:

@@ -157,6 +157,6 @@ def test_a_bundle_that_cannot_be_named_is_told_with_its_entry(
 
 def export_without_reports(desk: Desk, seal: Seal) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("hardener.evidence.staging.FORMATS", {})
+        patched.setattr("hardener.evidence.staging.REPORTS", ())
         patched.setattr("hardener.evidence.staging.write_reports", lambda hosts, _: list(hosts))
         export([run()], out=desk.folder / "it.tar.gz", ledger_file=desk.ledger, seal=seal)

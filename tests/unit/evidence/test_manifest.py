@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from hardener.evidence import Refused
-from hardener.evidence.manifest import File, Host, Link, Manifest, Run
+from hardener.evidence.manifest import File, Host, Link, Manifest, Run, Selection
+from hardener.model import Status
 from hardener.reports.interface import RunInfo
+from tests.unit.evidence.bundles import EARLIER, contents
 
 INFO = RunInfo(
     run_id="run-a",
@@ -20,6 +22,7 @@ INFO = RunInfo(
     started=datetime(2026, 11, 25, 1, 0, 0, 5, tzinfo=timezone(timedelta(hours=1))),
     ended=datetime(2026, 11, 25, 0, 30, 1, tzinfo=UTC),
 )
+COUNTS = {status.value: 0 for status in Status} | {"pass": 1, "fail": 1, "error": 2}
 RUN = Run(
     info=INFO,
     verb="audit",
@@ -27,10 +30,10 @@ RUN = Run(
     inventory="1" * 64,
     decided=date(2026, 11, 25),
     declared={"waivers": "2" * 64},
-    selection={"limit": "web", "level": 2, "only": []},
+    selection=Selection(limit="web"),
     controls=("a", "b"),
     hosts=(Host("db01", "runs/run-a/snapshots/000001-db01.json", ""), Host("g\ud800\n", "", "refused")),
-    counts={"pass": 1, "fail": 1, "error": 2},
+    counts=COUNTS,
 )
 MANIFEST = Manifest((File("README.md", 3, "3" * 64), File("runs/x", 0, "4" * 64)), (RUN,), Link(7, "5" * 64))
 
@@ -63,7 +66,7 @@ def test_the_population_counts_those_that_gave_nothing() -> None:
         "unreachable": 1,
         "controls": 2,
         "findings": 4,
-        "counts": {"pass": 1, "fail": 1, "error": 2},
+        "counts": COUNTS,
     }
 
 
@@ -84,7 +87,7 @@ def test_the_window_is_utc_and_spans_all_runs() -> None:
         inventory="",
         decided=None,
         declared={},
-        selection={},
+        selection=Selection(),
         controls=(),
         hosts=(),
         counts={},
@@ -119,9 +122,67 @@ def broken(change: Callable[[dict[str, Any]], object]) -> bytes:
         broken(lambda found: found["predicate"]["runs"][0].pop("controls")),
         broken(lambda found: found["predicate"]["runs"][0].update(decided="yesterday")),
         broken(lambda found: found["predicate"]["ledger"].update(previous="none")),
+        broken(lambda found: found["predicate"]["runs"][0]["population"]["counts"].pop("waived")),
+        broken(lambda found: found["predicate"]["runs"][0].update(inventory_sha256="approved by the board")),
+        broken(lambda found: found["predicate"]["runs"][0].update(decided=None)),
+        broken(lambda found: found["predicate"]["runs"][0]["selection"].update(only=[1])),
+        broken(lambda found: found["predicate"]["window"].update(until="2030-01-01T00:00:00.000000Z")),
     ],
 )
 def test_what_is_no_manifest_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(Refused, match=r"^manifest\.json: ") as refused:
         Manifest.parse(data)
     assert "\n" not in str(refused.value)
+
+
+def objects(value: object, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of a document, with its path."""
+    if isinstance(value, dict):
+        yield place, value
+    nested = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in nested:
+        yield from objects(inner, f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}".lstrip("."))
+
+
+PLACES = [place for place, _ in objects(document())]
+
+
+@pytest.mark.parametrize("key", ["approved_by", "", "_TYPE", "n\u0430me", "size", "\x1b[2J"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_key_that_an_export_does_not_write_is_refused_by_name(place: str, key: str) -> None:
+    found = document()
+    dict(objects(found))[place][key] = "the board"
+    with pytest.raises(Refused) as refused:
+        Manifest.parse(f"{json.dumps(found, indent=1)}\n".encode())
+    tables = {"predicate.runs[0].declared_sha256", "predicate.runs[0].population.counts"}
+    if place not in tables and not (key == "size" and place.endswith("annotations")):
+        assert str(refused.value).startswith(f"manifest.json: not as an export writes it: {place}")
+        assert str(refused.value).endswith((f".{key}", f": {key}", f"[{json.dumps(key)}]"))
+
+
+def test_every_level_of_the_document_was_tried() -> None:
+    assert len(PLACES) == 18
+
+
+@pytest.mark.parametrize(
+    "bytes_of",
+    [
+        json.dumps,
+        lambda found: json.dumps(found, indent=1),
+        lambda found: f"{json.dumps(found, indent=2)}\n",
+        lambda found: f"{json.dumps(found, indent=1, sort_keys=True)}\n",
+        lambda found: f"{json.dumps(found, indent=1)}\n\n",
+        lambda found: f"\ufeff{json.dumps(found, indent=1)}\n",
+        lambda found: f"{json.dumps(found, indent=1, ensure_ascii=False)}\n",
+    ],
+)
+def test_another_way_to_write_the_same_is_refused(bytes_of: Callable[[object], str]) -> None:
+    found = document()
+    found["predicate"]["runs"][0]["hosts"][1]["host"] = "g\u00e4"
+    with pytest.raises(Refused, match=r"^manifest\.json: "):
+        Manifest.parse(bytes_of(found).encode())
+
+
+def test_the_manifest_of_an_earlier_version_is_one() -> None:
+    earlier = contents(EARLIER / "bundle.tar.gz")["manifest.json"]
+    assert Manifest.parse(earlier).render() == earlier

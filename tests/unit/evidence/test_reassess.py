@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hardener.evidence import Refused, RunEvidence, reassess
 from hardener.evidence.reassess import Reassessed, Reassessment
 from hardener.evidence.staging import stage
 from hardener.model import Assessment, Decisions, Status
-from tests.unit.evidence.bundles import AUDITED, BENCHMARK, document, info, run
+from tests.unit.evidence.bundles import BENCHMARK, DAY, WAIVERS, document, info, run, waived
 from tests.unit.snapshots import make
 
 
@@ -26,7 +25,7 @@ def judged(evidence: RunEvidence, folder: Path, **changes: Any) -> Reassessed:
     again = Reassessment(told, {file.name: file.sha256 for file in files})
     for file in sorted(files, key=lambda file: file.name):
         content = (folder / file.name).read_bytes()
-        if "/declared/" in file.name:
+        if again.is_declared(file.name):
             again.declared(file.name, content)
         elif take := again.watch(file.name):
             for start in range(0, len(content), 100):
@@ -138,39 +137,6 @@ def test_a_report_without_end_is_not_read_into_memory(
         judged(run(), tmp_path)
 
 
-WAIVERS = b"""\
-waivers:
-  - id: W-001
-    control: daemon-icc-disabled
-    hosts: [db01]
-    reason: The old application.
-    owner: team-db
-    approved_by: J. Doe
-    ticket: SEC-1
-    created: 2026-11-01
-    expires: 2026-11-25
-"""
-
-
-DAY = date(2026, 11, 25)
-
-
-def waived(declared: bytes = WAIVERS) -> RunEvidence:
-    """A run in which somebody waived a control, on the last day of the waiver."""
-    decisions = stored_decisions({"waivers": WAIVERS}, name="test", today=DAY)
-    controls = catalogue.select(catalogue.load(BENCHMARK), benchmark=BENCHMARK, only=AUDITED)
-    found = [
-        assess(make(host=host), controls, benchmark=BENCHMARK, decisions=decisions)
-        for host in ("db01", "web 1")
-    ]
-    return run(
-        info=dataclasses.replace(info(), decisions=decisions),
-        assessments=lambda: found,
-        declared={"waivers": declared},
-        gone=(),
-    )
-
-
 def test_what_was_waived_is_waived_again_by_the_file_in_the_bundle(tmp_path: Path) -> None:
     statuses = [each.status for host in waived().assessments() for each in host.findings]
     assert Status.WAIVED in statuses
@@ -178,34 +144,34 @@ def test_what_was_waived_is_waived_again_by_the_file_in_the_bundle(tmp_path: Pat
 
 
 def test_another_file_than_the_run_was_judged_by_is_refused(tmp_path: Path) -> None:
-    another = waived(WAIVERS.replace(b"2026-11-25", b"2026-11-24"))
+    another = waived(declared=WAIVERS.replace(b"2026-11-25", b"2026-11-24"))
     with pytest.raises(Refused, match="is reported as waived, the snapshot gives fail"):
         judged(another, tmp_path)
 
 
 def test_a_waiver_that_says_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not what the snapshots in the bundle give"):
-        judged(waived(WAIVERS.replace(b"J. Doe", b"J. Roe")), tmp_path)
+        judged(waived(declared=WAIVERS.replace(b"J. Doe", b"J. Roe")), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"waivers: [", b"\xff", b"x: 1", b"a: &a [*a]"])
 def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(Refused, match=r"declared/waivers\.yml"):
-        judged(waived(content), tmp_path)
+        judged(waived(declared=content), tmp_path)
 
 
 def test_a_file_that_the_manifest_names_otherwise_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="missing, or not what the manifest's run was judged by"):
+    with pytest.raises(Refused, match=r"declared/waivers\.yml: not what the manifest's run was judged by"):
         judged(waived(), tmp_path, declared={"waivers": "0" * 64})
-    with pytest.raises(Refused, match=r"declared/attestations\.yml"):
-        judged(waived(), tmp_path / "more", declared={"attestations": "0" * 64})
 
 
-def test_a_file_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", [{"pass": 3, "fail": 0}, {"waived": 3}, {"pass": 2, "error": 4}])
+def test_counts_that_the_reports_do_not_give_are_refused(tmp_path: Path, changed: dict[str, int]) -> None:
+    told, _ = stage(run(), tmp_path / "told")
     with pytest.raises(
-        Refused, match=r"declared/waivers\.yml: extra: the manifest's run was judged without it"
+        Refused, match=r"manifest\.json: the counts of run run-a are not those of its reports"
     ):
-        judged(waived(), tmp_path, declared={})
+        judged(run(), tmp_path / "again", counts={**told.counts, **changed})
 
 
 @pytest.mark.parametrize("declared", [{}, {"waivers": b"waivers: []\n"}])

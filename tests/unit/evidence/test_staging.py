@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from hardener.errors import HardenerError
 from hardener.evidence.staging import stage
+from hardener.model import Decisions
 from hardener.reports.formats import FORMATS
 from tests.unit.evidence.bundles import document, info, run
 from tests.unit.snapshots import make
@@ -44,7 +46,8 @@ def test_every_host_is_in_the_population(tmp_path: Path) -> None:
 
 
 def test_what_people_declared_is_kept_with_its_digest(tmp_path: Path) -> None:
-    told, files = stage(run(declared={"waivers": b"- id: W-1\n"}), tmp_path)
+    decided = dataclasses.replace(info(), decisions=Decisions(date(2026, 11, 25)))
+    told, files = stage(run(info=decided, declared={"waivers": b"- id: W-1\n"}), tmp_path)
     assert told.declared == {"waivers": hashlib.sha256(b"- id: W-1\n").hexdigest()}
     assert files[0].name == "runs/run-a/declared/waivers.yml"
 

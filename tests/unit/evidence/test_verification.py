@@ -11,7 +11,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.evidence import Refused
 from hardener.evidence.verification import Trust, verify
-from tests.unit.evidence.bundles import Desk, info, public, run
+from tests.unit.evidence.bundles import EARLIER, Desk, info, public, run
 
 
 def test_it_says_what_it_knows(desk: Desk) -> None:
@@ -24,6 +24,22 @@ def test_it_says_what_it_knows(desk: Desk) -> None:
     assert (verified.files, verified.stamp, verified.complete) == (exported.files, None, True)
     assert verified.place
     assert verified.place.entry == exported.entry
+
+
+def test_a_bundle_of_an_earlier_version_is_verified() -> None:
+    trust = Trust(allowed_signers=EARLIER / "allowed_signers", ledger=EARLIER / "ledger.ndjson")
+    verified = verify(EARLIER / "bundle.tar.gz", trust)
+    assert [each.judge for each in verified.reassessed if "hardener 0.0.9" in each.judge] != []
+    assert (verified.files, verified.complete) == (24, False)
+    assert [len(each.hosts) for each in verified.runs] == [2, 1]
+
+
+def test_a_revoked_key_is_no_signer(desk: Desk) -> None:
+    path, _ = desk.export("it.tar.gz")
+    revoked = desk.folder / "revoked"
+    revoked.write_text(f"{public(desk.key)}\n")
+    with pytest.raises(Refused, match=r"it\.tar\.gz: SHA256SUMS\.sig: .* is revoked by "):
+        desk.verify(path, revoked=revoked)
 
 
 def test_runs_whose_names_begin_alike_are_told_apart(desk: Desk) -> None:

@@ -1,0 +1,84 @@
+"""The names in a bundle: one table that an export writes by and that a verification compares with.
+
+The table belongs to the kind of bundle that the manifest names (``manifest.PREDICATE``). A report format or a
+file of decisions that is added to hardener later gets into bundles with a new kind, not into this one: so a
+bundle of this kind has the same names, whichever version has written it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hardener.evidence.manifest import MANIFEST, Manifest, Run
+from hardener.evidence.refusal import Refused
+from hardener.reports.formats import FORMATS
+
+README = "README.md"
+REPORTS = tuple(
+    FORMATS[name]
+    for name in (
+        *("csv", "defectdojo", "html", "json", "junit"),
+        *("markdown", "ndjson", "ocsf", "oscal", "sarif"),
+    )
+)
+DECLARED = ("attestations", "waivers")  # what people write for a run
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a run of this identifier can be in a bundle."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def declared_name(run: str, what: str) -> str:
+    """Name of a file that people wrote for a run."""
+    return f"{run}/declared/{what}.yml"
+
+
+def report_name(run: str, file: str) -> str:
+    """Name of a report of a run."""
+    return f"{run}/reports/{file}"
+
+
+def snapshot_name(run: str, number: int, host: str) -> str:
+    """Name of the snapshot of a run's host, the first of which has number 1."""
+    return f"{run}/snapshots/{number:06}-{_NOT_IN_A_NAME.sub('_', host)[:60]}.json"
+
+
+def require_names(manifest: Manifest) -> None:
+    """Refuse a manifest that names other files than an export of these runs writes, or in another order.
+
+    Raises:
+        Refused: it names the first such file.
+    """
+    identifiers = [run.info.run_id for run in manifest.runs]
+    if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
+        raise Refused(MANIFEST, "its runs are not as an export names and orders them")
+    names = [file.name for file in manifest.files]
+    expected = sorted([README, *(name for run in manifest.runs for name in _names(run))])
+    if names == expected:
+        return
+    for name in sorted(set(names) - set(expected)):
+        raise Refused(name, f"extra: no export writes a file of this name ({MANIFEST} lists it)")
+    for name in sorted(set(expected) - set(names)):
+        raise Refused(name, f"missing: {MANIFEST} does not list it, and every export of its runs writes it")
+    raise Refused(MANIFEST, "lists a file twice, or files out of order")
+
+
+def _names(run: Run) -> Iterator[str]:
+    """Every file of a run."""
+    for what in run.declared:
+        if what not in DECLARED:
+            raise Refused(MANIFEST, f"run {run.info.run_id}: {what!r} is no file of decisions")
+        yield declared_name(run.folder, what)
+    for each in REPORTS:
+        yield report_name(run.folder, each.file)
+    for number, host in enumerate(run.hosts, 1):
+        if host.snapshot:
+            name = snapshot_name(run.folder, number, host.name)
+            if host.snapshot != name:
+                raise Refused(host.snapshot, f"extra: the export calls this snapshot {name}")
+            yield name

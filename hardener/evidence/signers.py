@@ -1,0 +1,93 @@
+"""The files by which a reader says whose signature counts: allowed signers, and revoked keys.
+
+ssh-keygen takes a pattern or a list where a signer is named (``*``, ``!x,*``), and then calls the signer by
+any name that fits; and it refuses every signature, without a reason, where a file of revoked keys cannot be
+read. Here a signer has one name, and a line that is no key is named.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardener.errors import HardenerError
+from hardener.evidence import sshkey
+from hardener.text import line
+
+KRL = b"SSHKRL\n\0"  # how a key revocation list of ssh-keygen -k begins
+
+_OPTION = r'[A-Za-z-]+(?:="(?:\\"|[^"])*")?'
+_ALLOWED = re.compile(
+    rf'[ \t]*(?P<signer>"[^"]*"|\S+)[ \t]+(?:(?P<options>{_OPTION}(?:,{_OPTION})*)[ \t]+)?'
+    r"[a-z0-9@.-]+[ \t]+(?P<key>[A-Za-z0-9+/]+=*)(?:[ \t].*)?\r?"
+)
+_AUTHORITY = re.compile(rf"(?:{_OPTION},)*cert-authority(?:,{_OPTION})*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedSigners:
+    """A file of allowed signers, as far as it names them."""
+
+    lines: bytes  # with the numbers of the file; empty where a line does not count
+    refused: Mapping[bytes, str]  # keys in base64 whose line does not count: why
+
+    def refusal(self, key: bytes) -> str:
+        """Why the line of a key does not count, "" where there is no such line."""
+        return self.refused.get(base64.b64encode(key), "")
+
+
+def read_allowed(path: Path) -> AllowedSigners:
+    """Read a file of allowed signers.
+
+    A certificate authority may have patterns: they bound the names that its certificates may have.
+
+    Raises:
+        HardenerError: it cannot be read.
+    """
+    refused = {}
+    kept = []
+    for number, text in enumerate(_read(path).split(b"\n"), 1):
+        found = _ALLOWED.fullmatch(text.decode("utf-8", "surrogateescape"))
+        counts = found is not None
+        if found and not _AUTHORITY.fullmatch(found["options"] or ""):
+            counts = sshkey.is_name(found["signer"])
+            if not counts:
+                reason = f"line {number} of {path}: {not_a_name(found['signer'])}"
+                refused[found["key"].encode()] = reason
+        kept.append(text if counts else b"")
+    return AllowedSigners(b"\n".join(kept), refused)
+
+
+def read_revoked(path: Path) -> bytes:
+    """Read a file of revoked keys: what ``ssh-keygen -k`` writes, or a public key a line.
+
+    Raises:
+        HardenerError: it cannot be read, or a line of it is no key.
+    """
+    data = _read(path)
+    if data.startswith(KRL):
+        return data
+    for number, text in enumerate(data.splitlines(), 1):
+        if not text.strip() or text.lstrip().startswith(b"#"):
+            continue
+        if sshkey.public_half(text) is None:
+            raise HardenerError(
+                f"{line(str(path))}: line {number} is no public key",
+                hint="give a public key a line, or a list that ssh-keygen -k has written",
+            )
+    return data
+
+
+def not_a_name(signer: str) -> str:
+    """Why this cannot be the name of a signer."""
+    return f"{line(repr(signer))} is a pattern or a list; a signer has one name, so write a line for each"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HardenerError(f"cannot read {line(str(path))}: {error.strerror}") from error

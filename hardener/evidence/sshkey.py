@@ -1,0 +1,131 @@
+"""Public keys as SSH writes them: which may sign evidence, and the names in a certificate.
+
+The formats: RFC 4253 section 6.6, and PROTOCOL, PROTOCOL.certkeys, PROTOCOL.key of OpenSSH.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+MIN_RSA_BITS = 3072
+
+# The kinds that may sign, and how many strings follow the kind in the blob.
+_KINDS = {
+    "ssh-ed25519": 1,
+    "ssh-rsa": 2,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "sk-ssh-ed25519@openssh.com": 2,
+    "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+}
+_CERTIFICATE = "-cert-v01@openssh.com"
+_PRIVATE = re.compile(
+    rb"-----BEGIN OPENSSH PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END OPENSSH PRIVATE KEY-----"
+)
+_PRIVATE_DSA = b"-----BEGIN DSA PRIVATE KEY-----"
+_PUBLIC = re.compile(rb"[ \t]*[a-z0-9@.-]+[ \t]+([A-Za-z0-9+/]+=*)(?:[ \t].*)?\s*")
+_NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key, or a certificate of one.
+
+    ``names`` are those that a certificate vouches for; a plain key has none of its own.
+    """
+
+    kind: str
+    weakness: str  # why it may not sign evidence, "" where it may
+    names: tuple[str, ...] | None = None  # None where it is no certificate
+
+
+def is_name(text: str) -> bool:
+    """Whether this names one signer: no pattern, no list, nothing that cannot be seen."""
+    return text.isprintable() and _NAME.fullmatch(text) is not None
+
+
+def parse(blob: bytes) -> PublicKey:
+    """Read the blob of a public key or a certificate.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    raw, rest = read_string(blob)
+    kind = raw.decode("ascii")
+    if not kind.endswith(_CERTIFICATE):
+        return PublicKey(kind, _weakness(kind, rest))
+    base = kind.removesuffix(_CERTIFICATE)
+    base = base if base in _KINDS else f"{base}@openssh.com"
+    _nonce, rest = read_string(rest)
+    if weakness := _weakness(base, rest):
+        return PublicKey(kind, weakness, ())
+    for _ in range(_KINDS[base]):
+        _, rest = read_string(rest)
+    _identifier, rest = read_string(rest[12:])  # after a serial number and the kind of certificate
+    listed, rest = read_string(rest)
+    names = []
+    while listed:
+        name, listed = read_string(listed)
+        names.append(name.decode("utf-8", "backslashreplace"))
+    rest = rest[16:]  # from when until when
+    for _ in range(3):  # options, extensions, reserved
+        _, rest = read_string(rest)
+    authority = parse(read_string(rest)[0])
+    weakness = authority.weakness and f"its certificate is signed with {authority.weakness}"
+    return PublicKey(kind, weakness, tuple(names))
+
+
+def public_half(file: bytes) -> bytes | None:
+    """Blob of the public key in the file of a key.
+
+    Args:
+        file: a public key, a certificate, or a private key in OpenSSH's format, whatever protects it.
+
+    Returns:
+        None where the file has another format.
+    """
+    try:
+        if found := _PRIVATE.search(file):
+            rest = base64.b64decode(found[1]).removeprefix(b"openssh-key-v1\0")
+            for _ in range(3):  # cipher, derivation of its key, the options of that
+                _, rest = read_string(rest)
+            return read_string(rest[4:])[0]
+        if file.startswith(_PRIVATE_DSA):
+            return write_string(b"ssh-dss")
+        first = _PUBLIC.fullmatch(file)
+        return base64.b64decode(first[1], validate=True) if first else None
+    except (ValueError, binascii.Error):
+        return None
+
+
+def read_string(data: bytes) -> tuple[bytes, bytes]:
+    """The string that data begin with, and what follows it.
+
+    Raises:
+        ValueError: it is cut off.
+    """
+    length = int.from_bytes(data[:4], "big")
+    if len(data) < 4 or len(data) < 4 + length:
+        raise ValueError("cut off")
+    return data[4 : 4 + length], data[4 + length :]
+
+
+def write_string(data: bytes) -> bytes:
+    """A string as ``read_string`` reads it."""
+    return len(data).to_bytes(4, "big") + data
+
+
+def _weakness(kind: str, fields: bytes) -> str:
+    if kind == "ssh-dss":
+        return "a DSA key, which is too weak"
+    if kind not in _KINDS:
+        return f"a key of the kind {kind}, which is none of {', '.join(_KINDS)}"
+    if kind != "ssh-rsa":
+        return ""
+    _exponent, rest = read_string(fields)
+    bits = int.from_bytes(read_string(rest)[0], "big").bit_length()
+    return f"an RSA key of {bits} bits, fewer than {MIN_RSA_BITS}" if bits < MIN_RSA_BITS else ""

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import base64
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hardener.evidence.sshkey import is_name, parse, public_half, read_string, write_string
+
+
+def blob(kind: str, *fields: bytes) -> bytes:
+    return b"".join(map(write_string, (kind.encode(), *fields)))
+
+
+def rsa(bits: int, kind: str = "ssh-rsa", *before: bytes) -> bytes:
+    return blob(kind, *before, b"\1\0\1", b"\0" + ((1 << bits - 1) | 1).to_bytes(bits // 8 + 1, "big"))
+
+
+def certificate(public: bytes, *names: str, kind: str, authority: bytes) -> bytes:
+    """A certificate of the fields of a public key, as PROTOCOL.certkeys says; it is not signed."""
+    listed = b"".join(write_string(name.encode()) for name in names)
+    middle = b"".join(map(write_string, (b"identifier", listed)))
+    end = b"".join(map(write_string, (b"", b"", b"", authority, b"")))
+    return blob(kind, b"nonce") + public + bytes(12) + middle + bytes(16) + end
+
+
+ED25519 = blob("ssh-ed25519", bytes(32))
+CERTIFICATE = "ssh-ed25519-cert-v01@openssh.com"
+
+
+@pytest.mark.parametrize("bits", [1024, 2048, 3064, 3071])
+def test_a_short_rsa_key_is_weak(bits: int) -> None:
+    assert parse(rsa(bits)).weakness == f"an RSA key of {bits} bits, fewer than 3072"
+
+
+def test_zeros_before_it_make_no_key_longer() -> None:
+    assert (
+        "1024 bits" in parse(blob("ssh-rsa", b"\3", bytes(400) + (1 << 1023).to_bytes(128, "big"))).weakness
+    )
+
+
+@pytest.mark.parametrize("bits", [3072, 4096])
+def test_a_long_rsa_key_is_not(bits: int) -> None:
+    assert parse(rsa(bits)).weakness == ""
+
+
+def test_dsa_is_weak_at_any_length() -> None:
+    assert parse(blob("ssh-dss", *[(1 << 3071).to_bytes(384, "big")] * 4)).weakness.startswith("a DSA key")
+
+
+@pytest.mark.parametrize("kind", ["ssh-xmss@openssh.com", "ssh-ed448", "null", "SSH-RSA", "rsa-sha2-256", ""])
+def test_a_kind_that_is_not_known_is_not_taken(kind: str) -> None:
+    assert "is none of ssh-ed25519" in parse(blob(kind, bytes(32))).weakness
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0\0\0", b"\0\0\0\7ssh-rsa", b"\xff" * 20, blob("ssh-rsa", b"\3")[:-1]]
+)
+def test_what_is_no_key_is_an_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"cut off|ascii"):
+        parse(data)
+
+
+@pytest.mark.parametrize(
+    ("public", "kind"),
+    [
+        (write_string(bytes(32)), CERTIFICATE),
+        (rsa(4096)[11:], "ssh-rsa-cert-v01@openssh.com"),
+        (write_string(b"nistp256") + write_string(bytes(65)), "ecdsa-sha2-nistp256-cert-v01@openssh.com"),
+        (write_string(bytes(32)) + write_string(b"ssh:"), "sk-ssh-ed25519-cert-v01@openssh.com"),
+        (
+            b"".join(map(write_string, (b"nistp256", bytes(65), b"ssh:"))),
+            "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+        ),
+    ],
+)
+def test_a_certificate_names_whom_it_vouches_for(public: bytes, kind: str) -> None:
+    found = parse(certificate(public, "a@b", "x,*", kind=kind, authority=ED25519))
+    assert (found.kind, found.weakness, found.names) == (kind, "", ("a@b", "x,*"))
+
+
+def test_a_certificate_of_a_weak_key_or_by_a_weak_authority_is_weak() -> None:
+    weak = certificate(rsa(2048)[11:], "a", kind="ssh-rsa-cert-v01@openssh.com", authority=ED25519)
+    assert parse(weak).weakness == "an RSA key of 2048 bits, fewer than 3072"
+    by_weak = certificate(write_string(bytes(32)), "a", kind=CERTIFICATE, authority=rsa(2048))
+    assert (
+        parse(by_weak).weakness == "its certificate is signed with an RSA key of 2048 bits, fewer than 3072"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["auditor@example.com", "jürgen", "release-2026", "a", "first.last+evidence@example.com", "审计"]
+)
+def test_a_name_is_one(name: str) -> None:
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "*", "?", "!x", "!x,*", "a,b", "a b", " a", "a ", "a\tb", "a\nb", "a*", "?@example.com", "a\0"),
+        *(
+            '"a"',
+            "'a'",
+            "a\\",
+            "#a",
+            "a\u200bb",
+            "a\u202eb",
+            "a\u00a0b",
+            "a\x1b[2J",
+            "*@example.com",
+            ",",
+            "a,",
+        ),
+    ],
+)
+def test_a_pattern_a_list_and_what_cannot_be_seen_is_no_name(name: str) -> None:
+    assert not is_name(name)
+
+
+@pytest.mark.parametrize("passphrase", ["", "secret"])
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
+def test_the_public_half_is_read_from_either_file(tmp_path: Path, kind: str, passphrase: str) -> None:
+    key = tmp_path / "key"
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "a comment", "-f", str(key)]
+    subprocess.run(command, check=True)
+    public = (tmp_path / "key.pub").read_bytes()
+    expected = base64.b64decode(public.split()[1])
+    assert public_half(key.read_bytes()) == public_half(public) == expected
+    assert parse(expected).weakness == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"not a key\n", b"ssh-rsa ====", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", b"\xff\xfe"],
+)
+def test_a_file_of_another_format_gives_none(text: bytes) -> None:
+    assert public_half(text) is None
+
+
+def test_strings_are_read_as_they_are_written() -> None:
+    assert read_string(write_string(b"a") + b"rest") == (b"a", b"rest")
