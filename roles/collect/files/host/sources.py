@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+
 def sources(*packages: str) -> dict[str, str]:
     """Return the text of every module of these packages, which are imported already, by its file name.
 
