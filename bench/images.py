@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-ON_HOST = Path(__file__).resolve().parents[1] / "roles" / "content_trust" / "files"
+ROLES = Path(__file__).resolve().parents[1] / "roles"
 
 
 def main() -> None:
     """Print the median."""
-    sys.path.insert(0, str(ON_HOST))
+    sys.path[:0] = [str(ROLES / role / "files") for role in ("content_trust", "collect")]
     from host_trust import main as host_trust  # noqa: PLC0415 - found only now
 
     from tests.integration.dockerd import Dockerd  # noqa: PLC0415 - they import it, too

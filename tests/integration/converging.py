@@ -10,12 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.unit.roles.plugins import ROLES, role_plugin
+from tests.unit.roles.plugins import on_host, role_plugin
 
-ON_HOST = ROLES / "converge" / "files"
 DRIVER = """
 import json, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from host_converge import main
 main.FOLDER = sys.argv[2]
 print(json.dumps(main.converge(json.load(sys.stdin))))
@@ -45,7 +44,7 @@ class Host:
         """Begin to converge."""
         with self.answer.open("w") as answer:
             process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, str(ON_HOST), str(self.state)],
+                [sys.executable, "-c", DRIVER, on_host("converge"), str(self.state)],
                 stdin=subprocess.PIPE,
                 stdout=answer,
                 text=True,

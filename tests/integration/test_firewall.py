@@ -14,16 +14,15 @@ import pytest
 
 from tests.integration.namespaces import Space, address, join
 from tests.unit.roles.conftest import documents_filter
+from tests.unit.roles.plugins import on_host
 from tests.unit.snapshots import container, make, only
 
-ROLES = Path(__file__).parents[2] / "roles"
-ON_HOST = ROLES / "converge" / "files"
 KILLED = "killed"
 DRIVER = """
 import json, os, signal, sys
 KILLED = "killed"
 on_host, root, path, wrong = sys.argv[1:]
-sys.path.insert(0, on_host)
+sys.path[:0] = on_host.split(":")
 from host_converge import main, system
 from host_converge.activations import firewall
 main.FOLDER = root + "/hardener"
@@ -118,7 +117,7 @@ class Host:
             sys.executable,
             "-c",
             DRIVER,
-            str(ON_HOST),
+            on_host("converge"),
             str(self.folder),
             str(self.programs),
             wrong,

@@ -18,11 +18,11 @@ import pytest
 from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OWN_NETWORK
 from tests.leftovers import tied
+from tests.unit.roles.plugins import on_host
 
 pytestmark = pytest.mark.usefixtures("bound_accounts")
 
 BASE, SIZE = 331072, 65536
-ON_HOST = Path(__file__).parents[2] / "roles" / "converge" / "files"
 V2 = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)  # cap_net_raw, as `setcap` writes it on a host
 V3 = struct.pack("<IIIIII", 0x03000001, 1 << 13, 0, 0, 0, BASE)
 ACL = struct.pack("<I", 2) + b"".join(
@@ -38,7 +38,7 @@ ACL = struct.pack("<I", 2) + b"".join(
 )
 DRIVER = """
 import json, os, signal, subprocess, sys, time
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from host_converge import main
 from host_converge.activations import docker
 from host_converge.migration import move, restart
@@ -100,7 +100,7 @@ class Host:
             "log": str(self.engine.log),
             "command": self.engine.plain_command,
         }
-        command = [*self.engine.entering, sys.executable, "-c", DRIVER, str(ON_HOST), json.dumps(spec)]
+        command = [*self.engine.entering, sys.executable, "-c", DRIVER, on_host("converge"), json.dumps(spec)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)

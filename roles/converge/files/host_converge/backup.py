@@ -23,11 +23,14 @@ import errno
 import json
 import os
 import re
-import shutil
 import time
 from calendar import timegm
 from contextlib import suppress
 from typing import Any, Mapping, NamedTuple, Sequence
+
+from host import atomic, descriptors
+from host.atomic import Meddled
+from host.descriptors import Untrusted
 
 from host_converge import files, system
 from host_converge.errors import Refused
@@ -35,6 +38,7 @@ from host_converge.files import ABSENT, FILE, State
 from host_converge.planning import Change, digest
 
 KEPT = 10
+_LARGEST_RECORD = 1 << 28
 _NAME = "%Y%m%dT%H%M%SZ"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
 
@@ -76,10 +80,16 @@ class Store:
         Raises:
             Refused: it belongs to somebody else.
         """
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        if os.lstat(self.folder).st_uid != os.geteuid():
-            raise Refused(f"{self.folder} belongs to another user, who could change what is put back from it")
-        os.chmod(self.folder, 0o700)
+        try:
+            atomic.make_folders(self.folder, 0o700)
+            with descriptors.at(self.folder, follow=True) as place:
+                if place.status.st_uid != os.geteuid():
+                    raise Refused(
+                        f"{self.folder} belongs to another user, who could change what is put back from it"
+                    )
+                atomic.set_attributes(place, atomic.Attributes(0o700))
+        except OSError as error:
+            raise Refused(f"{self.folder} cannot be made: {error.strerror}") from error
 
     def backup_folder(self, run: str) -> str:
         """Where a run's backup is."""
@@ -100,16 +110,15 @@ class Store:
     def runs(self) -> list[str]:
         """All runs that have a backup, the oldest first."""
         try:
-            return sorted(filter(_RUN.fullmatch, os.listdir(os.path.join(self.folder, "backups"))))
+            return sorted(filter(_RUN.fullmatch, descriptors.names(os.path.join(self.folder, "backups"))))
         except FileNotFoundError:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
         """How a run ended; empty where it left no record (a full disk), or is not over."""
         try:
-            with open(os.path.join(self.backup_folder(run), "result.json"), "rb") as file:
-                found: dict[str, Any] = json.load(file)
-                return found
+            found: dict[str, Any] = _read_json(os.path.join(self.backup_folder(run), "result.json"))
+            return found
         except (OSError, ValueError):
             return {}
 
@@ -125,7 +134,9 @@ class Store:
     def back_up(self, run: str, changes: Sequence[Change]) -> None:
         """Store what the changes will replace. Nothing of it is left where that fails."""
         folder = self.backup_folder(run)
-        os.makedirs(os.path.join(folder, "files"), mode=0o700)
+        atomic.make_folders(os.path.dirname(folder), 0o700)
+        atomic.make_folder(folder, 0o700)
+        atomic.make_folder(os.path.join(folder, "files"), 0o700)
         try:
             made: set[str] = set()
             entries = []
@@ -138,9 +149,10 @@ class Store:
                 made.update(missing)
                 entries.append(_dump(change, stored, missing))
             write_json(os.path.join(folder, "manifest.json"), {"run": run, "entries": entries})
-            files.sync_directory(os.path.dirname(folder))
+            with descriptors.folder(os.path.dirname(folder)) as backups:
+                os.fsync(backups)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            _forget(folder)
             raise
 
     def manifest(self, run: str) -> list[Entry]:
@@ -151,8 +163,7 @@ class Store:
         """
         path = os.path.join(self.backup_folder(run), "manifest.json")
         try:
-            with open(path, "rb") as file:
-                return [_load(raw) for raw in json.load(file)["entries"]]
+            return [_load(raw) for raw in _read_json(path)["entries"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Refused(f"{path} cannot be read: {error}") from error
 
@@ -160,21 +171,20 @@ class Store:
         """What was at a path, with its content."""
         if not entry.stored:
             return entry.before
-        with open(os.path.join(self.backup_folder(run), entry.stored), "rb") as file:
-            return entry.before._replace(content=file.read())
+        stored = os.path.join(self.backup_folder(run), entry.stored)
+        return entry.before._replace(content=descriptors.content(stored, files.MAX_SIZE))
 
     def never_began(self, run: str) -> None:
         """Remove the journal and the backup of a run that changed nothing."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.journal_file)
-        shutil.rmtree(self.backup_folder(run), ignore_errors=True)
+        atomic.remove(self.journal_file)
+        _forget(self.backup_folder(run))
 
     def prune(self, current: str) -> None:
         """Forget all backups but the newest ones."""
         folder = os.path.join(self.folder, "backups")
-        others = sorted(name for name in os.listdir(folder) if name != current)
+        others = sorted(name for name in descriptors.names(folder) if name != current)
         for name in others[: max(0, len(others) - (KEPT - 1))]:
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+            _forget(os.path.join(folder, name))
 
     def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], list[str]]:
         """Put back everything a run changed.
@@ -198,17 +208,20 @@ class Store:
         return notes, problems
 
     def _restore(self, run: str, entry: Entry, written: Sequence[str]) -> list[str]:
-        with suppress(OSError):  # none there, or a read-only file system: then there can be none
-            os.unlink(files.temporary_name(entry.path))
-        now = files.read(entry.path, content=entry.rewritten)
+        with suppress(OSError):  # a read-only file system, or a link of another user's: there can be none
+            atomic.remove(files.temporary_name(entry.path))
+        now = files.present(entry.path, content=entry.rewritten)
         then, note = self.goal(run, entry, now, written)
         if now != then:
-            _put_back(entry.path, now, then)
-            if now.content != then.content:
-                files.set_modified(entry.path, entry.modified)
+            try:
+                _put_back(entry.path, now, then)
+                if now.content != then.content:
+                    files.set_modified(entry.path, entry.modified)
+            except (Untrusted, Meddled):  # whoever may do that again and again must not veto the rest
+                note = f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
         for folder in reversed(entry.made):
             with suppress(OSError):  # somebody else uses it by now
-                os.rmdir(folder)
+                atomic.remove_folder(folder)
         return [note] if note else []
 
     def goal(self, run: str, entry: Entry, now: State, written: Sequence[str]) -> tuple[State, str]:
@@ -270,8 +283,7 @@ class Journal:
     @classmethod
     def _load(cls, store: Store, path: str) -> Journal | None:
         try:
-            with open(path, "rb") as file:
-                return cls(store, json.load(file))
+            return cls(store, _read_json(path))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -372,9 +384,7 @@ class Journal:
     def end(self) -> None:
         """The run is over: what its activations need to be undone goes to its backup."""
         folder = self._store.backup_folder(self.run)
-        os.replace(self._store.journal_file, os.path.join(folder, "journal.json"))
-        files.sync_directory(folder)
-        files.sync_directory(self._store.folder)
+        atomic.rename(self._store.journal_file, os.path.join(folder, "journal.json"))
 
 
 def _put_back(path: str, now: State, then: State) -> None:
@@ -390,6 +400,16 @@ def _put_back(path: str, now: State, then: State) -> None:
 def _parsed(name: str) -> tuple[int, ...]:
     """The time in a run's name."""
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
+
+
+def _read_json(path: str) -> Any:
+    return json.loads(descriptors.content(path, _LARGEST_RECORD))
+
+
+def _forget(folder: str) -> None:
+    """Remove a backup; what cannot be removed is forgotten another time."""
+    with suppress(OSError):
+        atomic.remove_tree(folder)
 
 
 def write_json(path: str, data: object) -> None:

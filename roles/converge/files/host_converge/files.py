@@ -1,27 +1,25 @@
-"""Read, replace, remove files and set their owners and modes; nothing is ever half-written.
+"""What is at a path, and what is to be there: content, owner, mode, access control list.
 
-A file's new content goes to a temporary file beside it that has its final owner, mode, ACL and label before
-it takes the name: whoever opens the path sees the old file or the new one, also after a crash or on a full
-disk.
+Everything is read and changed by way of the package `host`, which follows no link of another user's.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
 import struct
-from contextlib import suppress
 from typing import NamedTuple
+
+from host import atomic, descriptors
+from host.atomic import Attributes, Meddled
+from host.descriptors import Place, Untrusted
 
 from host_converge.errors import Refused
 
-ABSENT, FILE, DIRECTORY, OTHER = "absent", "file", "dir", "other"
+ABSENT, FILE, DIRECTORY, DEVICE, OTHER = "absent", "file", "dir", "device", "other"
 
 MAX_SIZE = 16 * 1024 * 1024
-_ACL = "system.posix_acl_access"
-_KEPT = ("security.selinux",)  # travels to the new file; an ACL is part of the state and handled apart
 # chattr's +i and +a (linux/fs.h): such a file is neither replaced nor removed, nor given to somebody else.
 _GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
@@ -55,43 +53,61 @@ def real_path(path: str) -> str:
     """The path with symbolic links resolved: what is written is the file a link points to, never the link.
 
     Raises:
-        Refused: the link leads in a circle or to nowhere.
+        Refused: a link leads in a circle or to nowhere, or is not root's.
     """
-    resolved = os.path.realpath(path)
-    if os.path.islink(resolved):
-        raise Refused(f"{path}: the symbolic link leads in a circle")
-    if resolved != path and not os.path.isdir(os.path.dirname(resolved)) and os.path.islink(path):
-        raise Refused(f"{path}: the symbolic link points to {resolved}, whose folder does not exist")
-    return resolved
+    try:
+        with descriptors.at(path, follow=True) as place:
+            if place.missing and _is_link(path):
+                raise Refused(
+                    f"{path}: the symbolic link points to {place.path}, whose folder does not exist"
+                )
+            return place.path
+    except Untrusted as untrusted:
+        raise Refused(str(untrusted)) from None
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from error
+
+
+def _is_link(path: str) -> bool:
+    with descriptors.at(path) as place:
+        return place.exists and stat.S_ISLNK(place.status.st_mode)
 
 
 def read(path: str, *, content: bool = True) -> State:
     """State of a path whose links are resolved.
 
     Raises:
-        Refused: it cannot be read, or is too large to be a configuration file.
+        Refused: it cannot be read, is not root's to decide, or is too large to be a configuration file.
     """
     try:
-        handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with descriptors.at(path) as place:
+            return _state(place, content=content)
     except (FileNotFoundError, NotADirectoryError):
         return NOTHING
+    except Untrusted as untrusted:
+        raise Refused(str(untrusted)) from None
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from error
-    try:
-        status = os.fstat(handle)
-        link = f"/proc/self/fd/{handle}"
-        kind = _kind(status.st_mode)
-        data = None
-        if kind == FILE and content:
-            if status.st_size > MAX_SIZE:
-                raise Refused(f"{path} has {status.st_size} bytes: that is no configuration file")
-            with open(link, "rb") as file:
-                data = file.read(MAX_SIZE + 1)
-        return State(kind, data, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, _read_acl(link))
-    except OSError as error:
-        raise Refused(f"{path}: {error.strerror}") from error
-    finally:
-        os.close(handle)
+
+
+def present(path: str, *, content: bool = True) -> State:
+    """State of a path that a run has changed; what another user has put in its way since is none of ours."""
+    objection = descriptors.objection(path)
+    return State(OTHER) if objection else read(path, content=content)
+
+
+def _state(place: Place, *, content: bool) -> State:
+    if not place.exists:
+        return NOTHING
+    status = place.status
+    kind = _kind(status.st_mode)
+    data = None
+    if kind == FILE and content:
+        if status.st_size > MAX_SIZE:
+            raise Refused(f"{place.path} has {status.st_size} bytes: that is no configuration file")
+        data = descriptors.read(place, MAX_SIZE)
+    acl = b"" if stat.S_ISLNK(status.st_mode) else atomic.read_acl(place.link)
+    return State(kind, data, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, acl)
 
 
 def obstacle(path: str, *, replaced: bool) -> str:
@@ -101,62 +117,50 @@ def obstacle(path: str, *, replaced: bool) -> str:
         path: whose links are resolved.
         replaced: it gets another content, and so does the folder that names it; else its attributes alone.
     """
-    folder = os.path.dirname([*missing_directories(path), path][0])
-    for each in [*([path] if os.path.lexists(path) else []), *([folder] if replaced else [])]:
-        if os.statvfs(each).f_flag & os.ST_RDONLY:
-            return f"{each} is on a file system that is mounted read-only"
-        flags = _inode_flags(each)
-        if flags & (_IMMUTABLE | _APPEND_ONLY):
-            undo = "-i" if flags & _IMMUTABLE else "-a"
-            return f"somebody has made {each} immutable: chattr {undo} it first"
+    with descriptors.at(path) as place:
+        above = os.path.dirname(path)
+        for _ in place.missing:
+            above = os.path.dirname(above)
+        touched = [(path, place.handle)] if place.exists else []
+        for name, handle in [*touched, *([(above, place.folder)] if replaced else [])]:
+            if os.statvfs(handle).f_flag & os.ST_RDONLY:
+                return f"{name} is on a file system that is mounted read-only"
+            flags = _inode_flags(handle)
+            if flags & (_IMMUTABLE | _APPEND_ONLY):
+                undo = "-i" if flags & _IMMUTABLE else "-a"
+                return f"somebody has made {name} immutable: chattr {undo} it first"
     return ""
 
 
 def put(path: str, before: State, after: State) -> None:
     """Make a path what ``after`` says; ``before`` is what is there now.
 
+    What is looked at and what is changed is the same open file, whatever happens to the path meanwhile.
+
     Raises:
+        Meddled: something else is there.
         OSError: the file system does not allow it; the old file is then still there, whole.
     """
-    if not after.exists:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        sync_directory(os.path.dirname(path))
-    elif after.content is not None and (not before.exists or before.content != after.content):
-        replace(path, after)
-    elif before != after:
-        set_attributes(path, after)
+    with descriptors.at(path) as place:
+        if _state(place, content=before.content is not None) != before:
+            raise Meddled(path)
+        if not after.exists:
+            atomic.unlink(place)
+        elif after.content is not None and (not before.exists or before.content != after.content):
+            _replace(place, after)
+        elif before != after:
+            atomic.set_attributes(place, _attributes(after))
 
 
 def replace(path: str, after: State) -> None:
     """Write a regular file anew, atomically."""
-    temporary = temporary_name(path)
-    with suppress(FileNotFoundError):
-        os.unlink(temporary)
-    handle = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, stat.S_IRUSR
-    )
-    try:
-        try:
-            with open(handle, "wb", closefd=False) as file:
-                file.write(after.content or b"")
-            os.fchown(handle, after.uid, after.gid)
-            os.fchmod(handle, after.mode)
-            _copy_labels(path, handle)
-            if after.acl:
-                os.setxattr(handle, _ACL, after.acl)
-            elif _read_acl(handle):  # a folder hands its default ACL on
-                os.removexattr(handle, _ACL)
-                os.fchmod(handle, after.mode)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_directory(os.path.dirname(path))
+    with descriptors.at(path) as place:
+        _replace(place, after)
+
+
+def _replace(place: Place, after: State) -> None:
+    temporary = os.path.basename(temporary_name(place.name))
+    atomic.replace(place, after.content or b"", _attributes(after), temporary=temporary)
 
 
 def overwrite(path: str, after: State) -> None:
@@ -165,43 +169,26 @@ def overwrite(path: str, after: State) -> None:
     Raises:
         OSError: it would have to grow, or the file system does not allow it.
     """
-    content = after.content or b""
-    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if len(content) > os.fstat(handle).st_size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        with open(handle, "wb", closefd=False) as file:
-            file.write(content)
-        os.ftruncate(handle, len(content))
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    set_attributes(path, after)
+    with descriptors.at(path) as place:
+        atomic.overwrite(place, after.content or b"")
+        atomic.set_attributes(place, _attributes(after))
 
 
 def set_attributes(path: str, after: State) -> None:
-    """Set owner, mode and ACL of what is there, through a handle that no link can redirect."""
-    handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        link = f"/proc/self/fd/{handle}"
-        status = os.fstat(handle)
-        if (status.st_uid, status.st_gid) != (after.uid, after.gid):
-            os.chown(link, after.uid, after.gid)  # before the mode: it clears setuid bits
-        if after.acl:
-            os.setxattr(link, _ACL, after.acl)
-        # With an ACL this sets its mask. Without one that was there, the mode must be right before the ACL
-        # goes: what remains are the mode's bits, and for a moment they would be the mask's.
-        os.chmod(link, after.mode)
-        if not after.acl and _read_acl(link):
-            os.removexattr(link, _ACL)
-    finally:
-        os.close(handle)
+    """Set owner, mode and ACL of what is there."""
+    with descriptors.at(path) as place:
+        atomic.set_attributes(place, _attributes(after))
+
+
+def _attributes(state: State) -> Attributes:
+    return Attributes(state.mode, state.uid, state.gid, state.acl)
 
 
 def modified(path: str) -> int:
     """When a file was last written, in nanoseconds; 0 where there is none."""
     try:
-        return os.lstat(path).st_mtime_ns
+        with descriptors.at(path) as place:
+            return place.status.st_mtime_ns if place.exists else 0
     except OSError:
         return 0
 
@@ -209,17 +196,18 @@ def modified(path: str) -> int:
 def set_modified(path: str, when: int) -> None:
     """Give a file that was put back its old time: nobody shall think that it is new."""
     if when:
-        os.utime(path, ns=(when, when), follow_symlinks=False)
+        atomic.set_modified(path, when)
 
 
 def missing_directories(path: str) -> list[str]:
     """Folders above a path that do not exist, the outermost first."""
-    missing = []
-    folder = os.path.dirname(path)
-    while not os.path.lexists(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    return missing[::-1]
+    with descriptors.at(path) as place:
+        missing = []
+        above = os.path.dirname(path)
+        for _ in place.missing:
+            missing.append(above)
+            above = os.path.dirname(above)
+        return missing[::-1]
 
 
 def temporary_name(path: str) -> str:
@@ -228,17 +216,8 @@ def temporary_name(path: str) -> str:
     Fixed, so that what a killed run left is found; hidden, and with an ending that no folder of configuration
     snippets reads.
     """
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.hardener~")
-
-
-def sync_directory(path: str) -> None:
-    """Make names that appeared in or vanished from a folder last."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    above, name = os.path.split(path)
+    return os.path.join(above, f".{name}{atomic.SUFFIX}")
 
 
 def same_attributes(one: State, other: State) -> bool:
@@ -262,15 +241,17 @@ def _acl_entries(acl: bytes) -> list[tuple[int, int]]:
 def _kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return FILE
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return DEVICE
     return DIRECTORY if stat.S_ISDIR(mode) else OTHER
 
 
-def _inode_flags(path: str) -> int:
+def _inode_flags(place: int) -> int:
     """What chattr has set on a file or a folder; 0 where that is not known."""
-    if _kind(os.lstat(path).st_mode) == OTHER:
+    if _kind(os.fstat(place).st_mode) not in (FILE, DIRECTORY):
         return 0
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return 0
     try:
@@ -279,22 +260,3 @@ def _inode_flags(path: str) -> int:
         return 0
     finally:
         os.close(handle)
-
-
-def _read_acl(link: str | int) -> bytes:
-    try:
-        return os.getxattr(link, _ACL)
-    except OSError as error:
-        if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
-            return b""
-        raise
-
-
-def _copy_labels(path: str, handle: int) -> None:
-    for name in _KEPT:
-        try:
-            value = os.getxattr(path, name, follow_symlinks=False)
-        except OSError:
-            continue
-        with suppress(OSError):  # a file system mounted with one label for all refuses it, rightly
-            os.setxattr(handle, name, value)

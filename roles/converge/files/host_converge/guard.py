@@ -16,6 +16,7 @@ import os
 import sys
 from contextlib import suppress
 
+from host import atomic
 from host.sources import sources
 
 from host_converge import files, system
@@ -101,9 +102,9 @@ def disarm(run: str, *, backup: str) -> None:
         paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
     for path in paths:
         with suppress(OSError):
-            os.unlink(path)
+            atomic.remove(path)
     with suppress(OSError):  # others want units there
-        os.rmdir(os.path.join(UNITS, _WANTS))
+        atomic.remove_folder(os.path.join(UNITS, _WANTS))
     if possible():
         system.run("systemctl", "stop", f"{_timer(run)}.timer")
         _forget()
@@ -141,12 +142,8 @@ def _write_boot_unit(folder: str, command: list[str]) -> None:
     text = _BOOT.format(folder=_word(folder), python=words[0], command=" ".join(words))
     files.replace(unit, State(FILE, text.encode(), 0o644, os.geteuid(), os.getegid()))
     wants = os.path.join(UNITS, _WANTS)
-    os.makedirs(wants, mode=0o755, exist_ok=True)
-    link = os.path.join(wants, BOOT_UNIT)
-    with suppress(FileNotFoundError):
-        os.unlink(link)
-    os.symlink(unit, link)
-    files.sync_directory(wants)
+    atomic.make_folders(wants)
+    atomic.make_link(unit, os.path.join(wants, BOOT_UNIT))
 
 
 def _word(text: str) -> str:

@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import Iterator
 
+from host import descriptors
+
 from host_converge.errors import Refused
 
 
@@ -29,7 +31,10 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
         Refused: there can be no lock.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with descriptors.at(path) as place:
+            place.needed()
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(place.name, flags, 0o600, dir_fd=place.folder)
     except OSError as error:
         raise Refused(f"{path} cannot be locked: {error.strerror}") from error
     try:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 from host_converge import files, jsonkeys
 from host_converge.documents import Document, Resource
 from host_converge.errors import Refused
-from host_converge.files import ABSENT, DIRECTORY, FILE, NOTHING, State
+from host_converge.files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
 
 Reader = Callable[..., State]
 
@@ -261,13 +261,18 @@ def _tightened(resource: Resource, state: State) -> State:
     """The attributes that a resource allows; of nothing, nothing."""
     if not state.exists:
         return state
+    if state.kind == DEVICE:
+        raise Refused(f"{resource}: it leads to a device, which everybody may need")
     mode, acl = state.mode, state.acl
+    uid = resource.uid(state.uid)
+    if uid != state.uid and state.kind == FILE:
+        mode &= 0o1777  # its owner wrote it: it must not run as another user
     if acl and resource.remove_acl:
         mode, acl = mode & ~0o070 | files.group_bits(state) << 3, b""
     return state._replace(
         mode=mode & resource.bits("at_most"),
         acl=acl,
-        uid=resource.uid(state.uid),
+        uid=uid,
         gid=resource.gid(state.gid),
     )
 

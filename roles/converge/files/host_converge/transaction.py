@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from functools import partial
 from typing import Any, Mapping, NamedTuple, Sequence
+
+from host import atomic
+from host.atomic import Meddled
+from host.descriptors import Untrusted
 
 from host_converge import detached, files, guard, health, impacts, rollback, session
 from host_converge.activations.docker import engine_of
@@ -149,7 +152,9 @@ class Transaction:
             journal = Journal.begin(self._store, run, settings, who=who)
         except OSError as error:
             self._store.never_began(run)
-            raise Refused(f"no backup can be made in {self._store.folder}: {error.strerror}") from error
+            raise Refused(
+                f"no backup can be made in {self._store.folder}: {rollback.reason_of(error)}"
+            ) from error
         try:
             self._arm(journal, choice.impact)
         except Refused:
@@ -180,7 +185,6 @@ class Transaction:
     def _change(self, journal: Journal, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
         known = list(choice.pending)
         for change in changes:
-            _see_nobody_else(change)
             _write(change)
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
@@ -214,16 +218,6 @@ class Transaction:
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}
 
 
-def _see_nobody_else(change: Change) -> None:
-    """Leave alone what somebody else has changed since it was planned: their change would be lost.
-
-    Raises:
-        Failed: somebody has.
-    """
-    if files.read(change.path, content=change.before.content is not None) != change.before:
-        raise Failed(f"{change.path} was changed by somebody else meanwhile: try again")
-
-
 def _write(change: Change) -> None:
     """Make one change.
 
@@ -233,7 +227,10 @@ def _write(change: Change) -> None:
     try:
         if change.after.exists:
             for folder in files.missing_directories(change.path):
-                os.mkdir(folder, 0o755)
+                atomic.make_folder(folder)
         files.put(change.path, change.before, change.after)
+    except Meddled as meddled:
+        raise Failed(f"{change.path} was changed by somebody else meanwhile: try again") from meddled
     except OSError as error:
-        raise Failed(f"{change.path} cannot be changed: {error.strerror}") from error
+        why = str(error) if isinstance(error, Untrusted) else error.strerror
+        raise Failed(f"{change.path} cannot be changed: {why}") from error

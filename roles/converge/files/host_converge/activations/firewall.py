@@ -10,8 +10,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from contextlib import suppress
 from typing import Any, Iterable, Mapping
+
+from host import atomic
 
 from host_converge import chains, session, system
 from host_converge.activations.interface import Activation
@@ -183,8 +184,7 @@ def _forget_unit(*, keep_enabled: bool = False) -> None:
 
 
 def _disable() -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(_ENABLED)
+    atomic.remove(_ENABLED)
 
 
 def _within(address: str, networks: Iterable[str]) -> bool:

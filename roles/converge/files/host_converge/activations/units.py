@@ -7,6 +7,8 @@ import os
 import re
 from typing import Any, Mapping
 
+from host import atomic
+
 from host_converge import system
 from host_converge.activations.interface import Activation
 from host_converge.errors import Failed, Refused
@@ -105,9 +107,9 @@ class Units(Activation):
         for unit, before in self.memory.items():
             try:
                 for link in set(_links(unit)) - set(before["links"]):
-                    os.unlink(link)
+                    atomic.remove(link)
                 if before["UnitFileState"] == "masked" and not os.path.lexists(f"{_LINKS}/{unit}"):
-                    os.symlink(os.devnull, f"{_LINKS}/{unit}")
+                    atomic.make_link(os.devnull, f"{_LINKS}/{unit}")
             except OSError as error:
                 problems.append(f"{unit}: {error.strerror}")
         return problems
@@ -122,7 +124,7 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
         system.must("systemctl", "disable", "--", unit, timeout=60)
     new = set(_links(unit)) - set(before["links"])
     for link in new:
-        os.unlink(link)
+        atomic.remove(link)
     if before["LoadState"] == "masked" and _state(unit)["LoadState"] != "masked":
         runtime = ("--runtime",) if before["UnitFileState"] == "masked-runtime" else ()
         system.must("systemctl", "mask", *runtime, "--", unit, timeout=60)
