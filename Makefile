@@ -12,7 +12,7 @@ TOGETHER = $(BIN)/python tools/together.py
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner slirp4netns
+    docker-registry notary cosign openscap-scanner slirp4netns perl-base
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
@@ -28,7 +28,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) lab-images promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test system e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test system faults e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -59,6 +59,10 @@ promise-host:
 .PHONY: system
 system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespaces: systemd, Docker, this kernel (root)
 	$(PYTEST) tests/system --numprocesses=4 --verbose
+
+.PHONY: faults
+faults: test-packages $(VENV)/.installed ## a fault at every call of the transaction that changes something (root)
+	$(PYTEST) tests/faults --numprocesses=2 --verbose
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests that need a kernel of their own, on virtual machines (root)
@@ -95,7 +99,7 @@ coverage: test-packages $(VENV)/.installed ## branch coverage of the unit and in
 
 .PHONY: durations
 durations: $(VENV)/.installed ## take how long the tests of shared modules took from the last runs into tests/durations.json
-	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,integration system e2e releases)))
+	$(BIN)/python tools/durations.py $(wildcard $(addprefix test-results/,$(addsuffix .xml,integration system faults e2e releases)))
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy strict, yamllint, ansible-lint (production profile)

@@ -7,6 +7,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -15,7 +16,7 @@ HERE = Path(__file__).parent
 # Seconds that each test took on an idle machine; `make durations` writes it.
 DURATIONS: dict[str, float] = json.loads((HERE / "durations.json").read_text())
 # Folders whose tests share what a module has started, and are shared out among workers.
-SHARED = tuple(HERE / name for name in ("integration", "system", "e2e", "releases"))
+SHARED = tuple(HERE / name for name in ("integration", "system", "faults", "e2e", "releases"))
 
 # A job in the background of a shell starts with SIGINT ignored, nohup ignores SIGHUP, and all that the tests
 # start would do so too: those that interrupt a process would prove nothing.
@@ -60,6 +61,14 @@ def _shares_its_host(item: pytest.Item) -> bool:
     """Whether its host is its module's: not one of its own, nor one that any worker may start for it."""
     names = item.fixturenames if isinstance(item, pytest.Function) else ()
     return "boot" not in names and item.get_closest_marker("independent") is None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many points of faults were tried: see tests/faults."""
+    reports = [report for group in ("passed", "failed") for report in terminalreporter.getreports(group)]
+    points = [value for each in reports for name, value in each.user_properties if name == "fault points"]
+    if points:
+        terminalreporter.write_line(f"{sum(points)} points of faults")
 
 
 @pytest.fixture(scope="session", autouse=True)

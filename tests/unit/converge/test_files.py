@@ -174,3 +174,35 @@ def test_a_folder_hands_no_permissions_on(tmp_path: Path) -> None:
     path = tmp_path / "key"
     files.put(str(path), NOTHING, wanted(b"secret", 0o640))
     assert state(path) == wanted(b"secret", 0o640)
+
+
+BEFORE = State(FILE, None, 0o4666, 1, 1)
+AFTER = State(FILE, None, 0o644, 0, 0)
+ACL = b"\2\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("now", "ours"),
+    [
+        (BEFORE, True),
+        (AFTER, True),
+        (BEFORE._replace(uid=0, gid=0), True),
+        (BEFORE._replace(uid=0, gid=0, mode=0o666), True),  # what chown leaves of setuid
+        (AFTER._replace(uid=1, gid=1), True),
+        (AFTER._replace(mode=0o600), False),
+        (BEFORE._replace(uid=2), False),
+        (BEFORE._replace(uid=0), False),  # its owner alone
+        (AFTER._replace(acl=ACL), False),
+        (NOTHING, False),
+    ],
+)
+def test_attributes_that_are_set_in_part_are_known_from_those_of_somebody_else(
+    now: State, ours: bool
+) -> None:
+    assert files.between(now, BEFORE, AFTER) is ours
+
+
+def test_while_an_acl_is_set_the_bits_of_the_group_are_its_mask() -> None:
+    with_acl = AFTER._replace(acl=ACL, mode=0o664)
+    assert files.between(AFTER._replace(acl=ACL, mode=0o674), AFTER, with_acl)
+    assert not files.between(AFTER._replace(acl=ACL, mode=0o676), AFTER, with_acl)

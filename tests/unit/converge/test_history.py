@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -180,6 +182,23 @@ def test_a_mode_that_somebody_else_has_set_since_stays_and_is_told(host: Host) -
     assert back(host)["notes"] == notes
     assert host.read("x") == "old"
     assert [(host.folder / name).stat().st_mode & 0o777 for name in "xy"] == [0o600, 0o600]
+
+
+def test_a_file_that_was_put_back_by_a_run_that_was_cut_off_gets_its_time_as_well(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "old")
+    os.utime(host.folder / "x", ns=(10**18, 10**18))
+    host.converge(host.file("x", "new"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", _fails)
+        assert back(host)["outcome"] == "rollback_failed"
+    assert back(host)["outcome"] == "changed"
+    assert (host.read("x"), (host.folder / "x").stat().st_mtime_ns) == ("old", 10**18)
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_what_somebody_else_has_put_in_the_place_of_a_file_stays(host: Host) -> None:

@@ -215,10 +215,12 @@ class Store:
         if now != then:
             try:
                 _put_back(entry.path, now, then)
-                if now.content != then.content:
-                    files.set_modified(entry.path, entry.modified)
             except (Untrusted, Meddled):  # whoever may do that again and again must not veto the rest
-                note = f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
+                then, note = now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
+        # Not only after it was written: the one who did that may have been killed before this.
+        if entry.stored and digest(then.content) == entry.before_hash:
+            with suppress(Untrusted, Meddled):
+                files.set_modified(entry.path, entry.modified)
         for folder in reversed(entry.made):
             with suppress(OSError):  # somebody else uses it by now
                 atomic.remove_folder(folder)
@@ -240,8 +242,7 @@ class Store:
             then = self.state_before(run, entry)
         else:
             then = entry.before._replace(content=now.content) if now.exists else now
-        known = any(files.same_attributes(now, state) for state in (entry.before, entry.after))
-        if known or not (now.exists and then.exists):
+        if files.between(now, entry.before, entry.after) or not (now.exists and then.exists):
             return then, ""
         note = f"owner and mode of {entry.path} were changed by somebody else meanwhile, and stay as they are"
         return now._replace(content=then.content), note

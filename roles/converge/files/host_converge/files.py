@@ -195,7 +195,7 @@ def modified(path: str) -> int:
 
 def set_modified(path: str, when: int) -> None:
     """Give a file that was put back its old time: nobody shall think that it is new."""
-    if when:
+    if when and modified(path) != when:
         atomic.set_modified(path, when)
 
 
@@ -223,6 +223,28 @@ def temporary_name(path: str) -> str:
 def same_attributes(one: State, other: State) -> bool:
     """Whether two states differ in nothing but their content."""
     return one._replace(content=None) == other._replace(content=None)
+
+
+def between(now: State, before: State, after: State) -> bool:
+    """Whether owner, mode and ACL are those of one of two states, or some of each.
+
+    ``set_attributes`` sets one after the other, and may be killed in between: a change of owner clears
+    the bits of setuid and setgid, an ACL shows its mask as the mode's group bits.
+    """
+    ignored = 0
+    if (before.uid, before.gid) != (after.uid, after.gid):
+        ignored |= stat.S_ISUID | stat.S_ISGID
+    if before.acl or after.acl:
+        ignored |= stat.S_IRWXG
+    return all(
+        one in (first, second)
+        for one, first, second in (
+            (now.kind, before.kind, after.kind),
+            ((now.uid, now.gid), (before.uid, before.gid), (after.uid, after.gid)),
+            (now.mode & ~ignored, before.mode & ~ignored, after.mode & ~ignored),
+            (now.acl, before.acl, after.acl),
+        )
+    )
 
 
 def group_bits(state: State) -> int:

@@ -1,0 +1,191 @@
+"""One operation of the on-host program, with a fault at one of its calls."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.host import Host
+from tests.faults.syscalls import CHANGE, CONNECT, EXECUTE, OPEN, SYNC, WRITE, Call, Listener, kill
+
+# Errors by class of call.
+ERRORS = {
+    OPEN: (errno.ENOSPC, errno.EIO, errno.EROFS),
+    WRITE: (errno.ENOSPC, errno.EIO, errno.EROFS),
+    CHANGE: (errno.EIO, errno.EROFS),
+    SYNC: (errno.EIO,),
+    EXECUTE: (errno.ENOMEM,),
+    CONNECT: (errno.ECONNREFUSED,),
+}
+# What else fails while an error lasts.
+_ALIKE = {
+    errno.ENOSPC: {OPEN, WRITE},
+    errno.EIO: {OPEN, WRITE, CHANGE, SYNC},
+    errno.EROFS: {OPEN, WRITE, CHANGE},
+    errno.ENOMEM: {EXECUTE},
+    errno.ECONNREFUSED: {CONNECT},
+}
+_INTERRUPTED = {OPEN, SYNC, CONNECT}
+_LASTING = 100  # seconds of the program's clock, or until the operation is over
+KILL, INTERRUPT_ALL = -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens at a call.
+
+    Attributes:
+        at: which one, from 1; 0 for none.
+        how: which of the errors of its class (modulo their number), ``KILL``, or ``INTERRUPT_ALL``: every
+            call is interrupted once.
+        lasts: calls that fail alike do so from then on.
+    """
+
+    at: int = 0
+    how: int = KILL
+    lasts: bool = False
+
+    def __str__(self) -> str:
+        what = {KILL: "killed", INTERRUPT_ALL: "interrupted"}.get(self.how, f"error {self.how}")
+        return f"{self.at} {what}{' lasting' if self.lasts else ''}"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What an operation did.
+
+    Attributes:
+        calls: class and description of every call that counts.
+        fired: the call that failed and how; empty where it never came.
+        answer: the result, None where it was killed.
+        said: its standard error.
+    """
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    fired: str = ""
+    answer: dict[str, Any] | None = None
+    said: str = ""
+
+
+def operate(host: Host, work: Callable[[], dict[str, Any] | None], fault: Fault = Fault()) -> Seen:
+    """Do it, in a process of its own with all that this starts, until the last of them has ended."""
+    answers, answer = os.pipe()
+    errors, error = os.pipe()
+
+    def child() -> None:
+        os.dup2(error, 2)
+        host.clock.install()
+        try:
+            text = json.dumps(work())
+        except BaseException:
+            text = ""
+            traceback.print_exc()
+        os.write(answer, text.encode())
+
+    listener = Listener(child)
+    os.close(answer)
+    os.close(error)
+    seen = _Injection(host, fault, listener).run()
+    with os.fdopen(answers) as file:
+        text = file.read()
+    with os.fdopen(errors, errors="replace") as file:
+        seen.said = file.read()
+    seen.answer = json.loads(text) if text else None
+    return seen
+
+
+class _Injection:
+    """Counts the calls of the program, and not of those that it executes."""
+
+    def __init__(self, host: Host, fault: Fault, listener: Listener) -> None:
+        self._host = host
+        self._fault = fault
+        self._listener = listener
+        self._ours = {listener.pid: True}
+        self._seen = Seen()
+        self._began = 0.0
+        self._lasting: set[str] = set()
+        self._error_now = 0
+        self._interrupted: set[tuple[int, int, tuple[int, ...]]] = set()
+
+    def run(self) -> Seen:
+        while (call := self._listener.wait()) is not None:
+            self._listener.answer(call, self._error(call))
+        return self._seen
+
+    def _error(self, call: Call) -> int:
+        """What becomes of a call; 0 to let it be."""
+        pid = _owner(call.thread)
+        if not self._is_ours(pid):
+            return 0
+        subject = call.subject()
+        group = call.kind.group
+        if group == EXECUTE:
+            if not Path(subject).exists():
+                return 0  # the shell's path is tried, folder by folder
+        elif group != CONNECT and (not subject.startswith("/") or subject.startswith("/dev/")):
+            return 0
+        error = self._injected(call, pid, group, subject)
+        if group == EXECUTE and not error:
+            self._ours[pid] = False
+        return error
+
+    def _injected(self, call: Call, pid: int, group: str, subject: str) -> int:
+        if self._fault.how == INTERRUPT_ALL:
+            key = (pid, call.number, call.arguments)
+            if group not in _INTERRUPTED and call.kind.name not in ("write", "pwrite64", "ftruncate"):
+                return 0
+            if key in self._interrupted:
+                self._interrupted.discard(key)
+                return 0
+            self._interrupted.add(key)
+            self._seen.fired = "all"
+            return errno.EINTR
+        self._seen.calls.append((group, f"{call.kind.name} {subject}"))
+        if len(self._seen.calls) == self._fault.at:
+            return self._fire(pid, group)
+        lasts = group in self._lasting and self._host.clock.ahead - self._began < _LASTING
+        return self._error_now if lasts else 0
+
+    def _fire(self, pid: int, group: str) -> int:
+        self._seen.fired = self._seen.calls[-1][1]
+        if self._fault.how == KILL:
+            if group == EXECUTE and pid != self._listener.pid:
+                kill(_parent(pid))  # a child that has not become another program yet
+            kill(pid)
+            return errno.EIO
+        self._error_now = ERRORS[group][self._fault.how % len(ERRORS[group])]
+        self._seen.fired += f" {errno.errorcode[self._error_now]}"
+        if self._fault.lasts:
+            self._began = self._host.clock.ahead
+            self._lasting = _ALIKE[self._error_now]
+        return self._error_now
+
+    def _is_ours(self, pid: int) -> bool:
+        if pid not in self._ours:
+            parent = _parent(pid)
+            self._ours[pid] = parent in self._ours and self._ours[parent]
+        return self._ours[pid]
+
+
+def _owner(thread: int) -> int:
+    return _status(thread, "Tgid")
+
+
+def _parent(pid: int) -> int:
+    return _status(pid, "PPid")
+
+
+def _status(pid: int, name: str) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
+    return 0

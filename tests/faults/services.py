@@ -1,0 +1,314 @@
+"""What stands in for systemd, the kernel's audit system and its settings: as much of them as a run asks for.
+
+The programs of the host (``systemctl``, ``systemd-run``, ``busctl``, ``journalctl``, ``auditctl``,
+``augenrules``) hand their arguments to ``Services.call``. What they say and do is compared with the real ones
+in tests/system and tests/e2e.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+PROGRAMS = ("systemctl", "systemd-run", "busctl", "journalctl", "auditctl", "augenrules")
+_UNITS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
+_RULES = Path("/etc/audit/rules.d")
+_JOINED = Path("/etc/audit/audit.rules")
+_LOADED_STATES = ("active",)
+
+
+class Answer(NamedTuple):
+    """How a program ends."""
+
+    code: int = 0
+    output: str = ""
+    error: str = ""
+
+
+class Engine(Protocol):
+    """What ``docker.service`` runs."""
+
+    @property
+    def pid(self) -> int:
+        """Its process, 0 where none runs."""
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            Exception: it does not start.
+        """
+
+    def stop(self) -> None:
+        """End it."""
+
+
+@dataclass(slots=True)
+class Timer:
+    """What ``systemd-run --on-active`` waits to run."""
+
+    seconds: float
+    command: list[str]
+
+
+@dataclass(slots=True)
+class Services:
+    """The manager and the kernel of one host.
+
+    Attributes:
+        engine: what ``docker.service`` runs.
+        active: units that are.
+        known: text of the unit files that the manager keeps in memory.
+        timers: by unit.
+        rules: what the kernel audits.
+        log: every command, in order.
+    """
+
+    engine: Engine
+    active: set[str] = field(default_factory=lambda: {"docker.service"})
+    known: dict[str, str] = field(default_factory=dict)
+    timers: dict[str, Timer] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+
+    def call(self, words: Sequence[str]) -> Answer:
+        """What a program does."""
+        program, *arguments = words
+        options = [word for word in arguments if word.startswith("-") and word != "--"]
+        names = [word for word in arguments if not word.startswith("-")]
+        if program == "systemctl":
+            verb = f"_{names[0].replace('-', '_')}"
+            act: Callable[[list[str], list[str]], Answer] | None = getattr(self, verb, None)
+            if act is None:
+                raise NotImplementedError(" ".join(words))
+            return act(names[1:], options)
+        if program == "systemd-run":
+            return self._later(arguments)
+        if program == "auditctl":
+            return self._auditctl(arguments)
+        if program == "augenrules":
+            return self._augenrules()
+        if program in ("busctl", "journalctl"):
+            return Answer()
+        raise NotImplementedError(" ".join(words))
+
+    # --- systemctl ------------------------------------------------------------------------------------------
+
+    def _show(self, names: list[str], options: list[str]) -> Answer:
+        wanted = next(word for word in options if word.startswith("--property=")).partition("=")[2].split(",")
+        found = []
+        for unit in names:
+            there = unit in self.known or self._file(unit) is not None
+            properties = {
+                "KillMode": "process" if unit == "docker.service" else "control-group",
+                "MainPID": str(self.engine.pid) if unit == "docker.service" else "0",
+                "TriggeredBy": "",
+                "Id": unit,
+                "LoadState": "loaded" if there else "not-found",
+                "ActiveState": "active" if unit in self.active else "inactive",
+                "UnitFileState": self._enabled(unit),
+                "NeedDaemonReload": "yes" if self._changed(unit) else "no",
+            }
+            lines = [f"{name}={value}" for name, value in properties.items() if name in wanted]
+            found.append("\n".join(lines) + "\n")
+        return Answer(output="\n".join(found))
+
+    def _is_active(self, names: list[str], options: list[str]) -> Answer:
+        states = ["active" if unit in self.active else "inactive" for unit in names]
+        return Answer(0 if "active" in states else 3, "".join(f"{state}\n" for state in states))
+
+    def _daemon_reload(self, names: list[str], options: list[str]) -> Answer:
+        """Read again what is active and what active units want; the manager forgets all others."""
+        self.known = {}
+        for folder in _UNITS[0].glob("*.wants"):
+            for link in folder.iterdir():
+                self._know(link.name)
+        for unit in self.active:
+            self._know(unit)
+        return Answer()
+
+    def _enable(self, names: list[str], options: list[str]) -> Answer:
+        for unit in names:
+            text = self._text(unit)
+            if text is None:
+                return Answer(1, "", f"Failed to enable unit: Unit {unit} does not exist\n")
+            said = []
+            for target in re.findall(r"(?m)^WantedBy=(\S+)$", text):
+                link = _UNITS[0] / f"{target}.wants" / unit
+                link.parent.mkdir(exist_ok=True)
+                if not link.is_symlink():
+                    link.symlink_to(self._file(unit) or "")
+                    said.append(f"Created symlink '{link}' → '{self._file(unit)}'.\n")
+        self._daemon_reload([], [])
+        return Answer(0, "", "" if "--quiet" in options else "".join(said))
+
+    def _disable(self, names: list[str], options: list[str]) -> Answer:
+        said = []
+        for unit in names:
+            if self._file(unit) is None:
+                return Answer(1, "", f"Failed to disable unit: Unit {unit} does not exist\n")
+            for link in _UNITS[0].glob(f"*.wants/{unit}"):
+                link.unlink()
+                said.append(f"Removed '{link}'.\n")
+        self._daemon_reload([], [])
+        return Answer(0, "", "" if "--quiet" in options else "".join(said))
+
+    def _start(self, names: list[str], options: list[str]) -> Answer:
+        for unit in names:
+            if unit in self.active:
+                continue
+            if unit == "docker.service":
+                try:
+                    self.engine.start()
+                except Exception:
+                    return _failed(unit)
+            elif self._file(unit) is None and unit not in self.known:
+                return Answer(5, "", f"Failed to start {unit}: Unit {unit} not found.\n")
+            elif not self._run(unit, "ExecStart"):
+                return _failed(unit)
+            self._know(unit)
+            self.active.add(unit)
+        return Answer()
+
+    def _stop(self, names: list[str], options: list[str]) -> Answer:
+        code, said = 0, ""
+        for unit in names:
+            if unit in self.timers:
+                del self.timers[unit]
+            elif unit not in self.active and self._file(unit) is None:
+                code, said = 5, said + f"Failed to stop {unit}: Unit {unit} not loaded.\n"
+            elif unit == "docker.service" and unit in self.active:
+                self.engine.stop()
+            elif unit in self.active:
+                self._run(unit, "ExecStop")
+            self.active.discard(unit)
+            if self._file(unit) is None:
+                self.known.pop(unit, None)
+        return Answer(code, "", said)
+
+    def _restart(self, names: list[str], options: list[str]) -> Answer:
+        self._stop(names, options)
+        return self._start(names, options)
+
+    def _reload_or_restart(self, names: list[str], options: list[str]) -> Answer:
+        for unit in names:
+            if unit not in self.active:
+                return self._start([unit], options)
+            if not self._run(unit, "ExecReload"):
+                return _failed(unit)
+        return Answer()
+
+    def _reset_failed(self, names: list[str], options: list[str]) -> Answer:
+        unknown = [unit for unit in names if unit not in self.active and self._file(unit) is None]
+        said = [f"Failed to reset failed state of unit {unit}: Unit {unit} not loaded.\n" for unit in unknown]
+        return Answer(1 if unknown else 0, "", "".join(said))
+
+    def _kill(self, names: list[str], options: list[str]) -> Answer:
+        return Answer(1, "", f"Failed to kill unit {names[0]}: Unit {names[0]} not loaded.\n")
+
+    # --- units ----------------------------------------------------------------------------------------------
+
+    def _file(self, unit: str) -> Path | None:
+        return next((folder / unit for folder in _UNITS if (folder / unit).is_file()), None)
+
+    def _text(self, unit: str) -> str | None:
+        """What the manager knows of a unit: what it has read, or what it would read now."""
+        if unit in self.known:
+            return self.known[unit]
+        file = self._file(unit)
+        return file.read_text() if file else None
+
+    def _know(self, unit: str) -> None:
+        file = self._file(unit)
+        if file is not None:
+            self.known[unit] = file.read_text()
+
+    def _changed(self, unit: str) -> bool:
+        file = self._file(unit)
+        return unit in self.known and (file is None or file.read_text() != self.known[unit])
+
+    def _enabled(self, unit: str) -> str:
+        if unit in self.timers or self._file(unit) is None:
+            return ""
+        if any(_UNITS[0].glob(f"*.wants/{unit}")):
+            return "enabled"
+        return "disabled" if "[Install]" in (self._text(unit) or "") else "static"
+
+    def _run(self, unit: str, key: str) -> bool:
+        """Run what a unit's file says, in its environment."""
+        for command in re.findall(rf"(?m)^{key}=(.+)$", self._text(unit) or ""):
+            with suppress(FileNotFoundError):
+                if subprocess.run(shlex.split(command), capture_output=True, check=False).returncode == 0:
+                    continue
+            return False
+        return True
+
+    # --- systemd-run ----------------------------------------------------------------------------------------
+
+    def _later(self, arguments: list[str]) -> Answer:
+        options = dict(word.removeprefix("--").partition("=")[::2] for word in arguments)
+        timer = f"{options['unit']}.timer"
+        if timer in self.timers:
+            return Answer(
+                1,
+                "",
+                f"Failed to start transient timer unit: Unit {timer} was already loaded or has a fragment"
+                " file.\n",
+            )
+        command = arguments[arguments.index("--") + 1 :]
+        self.timers[timer] = Timer(float(options["on-active"]), command)
+        self.active.add(timer)
+        return Answer()
+
+    # --- audit ----------------------------------------------------------------------------------------------
+
+    def _auditctl(self, arguments: list[str]) -> Answer:
+        if arguments == ["-s"]:
+            return Answer(output="enabled 1\nfailure 1\npid 0\nbacklog_limit 8192\nlost 0\nbacklog 0\n")
+        if arguments == ["-l"]:
+            return Answer(output="".join(f"{rule}\n" for rule in self.rules) or "No rules\n")
+        raise NotImplementedError(f"auditctl {arguments}")
+
+    def _augenrules(self) -> Answer:
+        """Join the files into one, and load that one."""
+        lines = [
+            line
+            for file in sorted(_RULES.glob("*.rules"))
+            for line in file.read_text().splitlines()
+            if line and not line.startswith("#")
+        ]
+        _JOINED.write_text("".join(f"{line}\n" for line in ["## made from files", *lines]))
+        self.rules = [line for line in lines if line.startswith(("-a", "-w"))]
+        return Answer()
+
+    # --- a reboot -------------------------------------------------------------------------------------------
+
+    def lose(self) -> None:
+        """What a reboot takes away."""
+        self.active.clear()
+        self.known.clear()
+        self.timers.clear()
+        self.rules.clear()
+
+    def boot(self) -> None:
+        """Start what is enabled, and load what files say."""
+        self._daemon_reload([], [])
+        self._augenrules()
+        for unit in sorted(link.name for link in _UNITS[0].glob("*.wants/*")):
+            if unit not in self.active and unit != "hardener-guard.service":
+                self._start([unit], [])
+        self._start(["docker.service"], [])
+
+
+def _failed(unit: str) -> Answer:
+    return Answer(
+        1,
+        "",
+        f"Job for {unit} failed because the control process exited with error code.\n"
+        f'See "systemctl status {unit}" and "journalctl -xeu {unit}" for details.\n',
+    )

@@ -1,0 +1,27 @@
+"""Every point: each call of each operation, in every way that it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.running import complaints, swept
+
+pytestmark = pytest.mark.independent
+
+OPERATIONS = ("apply", "confirm", "rollback", "expired", "recovery", "boot")
+KINDS = ("kill", "once", "lasting")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_host_is_as_before_or_as_planned_and_its_journal_says_which(
+    operation: str, kind: str, record_property: Callable[[str, object], None]
+) -> None:
+    records, summary = swept(f"{operation}:{kind}")
+    record_property("fault points", len(records))
+    assert not complaints(records)
+    assert len(records) >= summary["calls"][operation]
+    # A run waits for its engine in a loop, so that the last calls of another run may be a few less.
+    assert summary["missed"] <= 10
