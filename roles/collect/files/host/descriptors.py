@@ -228,11 +228,11 @@ class _Walk:
         return "/" + "/".join([*(level.name for level in self._levels[1:]), *names])
 
     def _loose(self) -> str:
-        """The first folder on the way that is not root's alone."""
+        """The first folder on the way in which others decide what comes next, and how it is theirs."""
         names = []
-        for level in self._levels:
+        for level, below in zip(self._levels, [*self._levels[1:], None]):
             names.append(level.name)
-            if not level.guarded:
+            if not level.guarded and (below is None or not below.ours):
                 break
         status = os.fstat(level.handle)
         return f"{'/'.join(names) or '/'} is of uid {status.st_uid}, mode {status.st_mode & 0o7777:04o}"
