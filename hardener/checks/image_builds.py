@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from hardener.checks import check
 from hardener.checks.build_history import Command, Step, commands, steps
@@ -54,16 +55,16 @@ _UNVERIFIED_OPTIONS = {
     "yum": {"--nogpgcheck"},
     "zypper": {"--no-gpg-checks", "--allow-unsigned-rpm"},
 }
+_SOURCE_OPTIONS = re.compile(r"\[[^\[\]\n]*\]")  # of a line in sources.list
 _UNVERIFIED_SETTING = re.compile(
-    r"\[[^\]\n]*trusted=yes[^\]\n]*\]"
-    r"|(?:AllowInsecureRepositories|AllowUnauthenticated|AllowDowngradeToInsecureRepositories)"
+    r"(?:AllowInsecureRepositories|AllowUnauthenticated|AllowDowngradeToInsecureRepositories)"
     r"[\"']?[\s=]+[\"']?(?:1|true|yes)"
     r"|\b(?:repo_)?gpgcheck\s*=\s*(?:0|no|false)"
     r"|\bsslverify\s*=\s*(?:0|no|false)"
     r"|\bSigLevel\s*=\s*(?:Never|TrustAll)",
     re.IGNORECASE,
 )
-_SET_ID = re.compile(r"[ugoa]*[+=][rwxXst]*s[rwxXst]*|0?[2-7][0-7]{3}")
+_SET_ID = re.compile(r"[ugoa]*[+=][rwxXt]*s[rwxXst]*|0?[2-7][0-7]{3}")
 # Options of curl that take no value and may stand before k in one word: curl -fsSLk
 _CURL_INSECURE = re.compile(r"-[#0-9BGIJLMNORSVZafgijlnpqsv]*k")
 
@@ -150,12 +151,21 @@ def _unverified(image: Image) -> Iterator[str]:
     found = False
     for step in steps(image):
         reasons = [f"{command.program} {word}" for command in commands(step) for word in _disabling(command)]
-        setting = _UNVERIFIED_SETTING.search(step.arguments) if step.instruction == "RUN" else None
-        for reason in (*reasons, *((setting[0],) if setting else ())):
+        for reason in (*reasons, *_settings(step)):
             found = True
             yield f"is built without checking signatures: {shorten(reason, 100)}"
     if not found:
         yield Question("switches no check off in its history" if image.history else "has no build history")
+
+
+def _settings(step: Step) -> Iterator[str]:
+    """The first setting that a RUN step writes somewhere to switch checks off."""
+    if step.instruction == "RUN":
+        found = _UNVERIFIED_SETTING.search(step.arguments)
+        trusted = (
+            each[0] for each in _SOURCE_OPTIONS.finditer(step.arguments) if "trusted=yes" in each[0].lower()
+        )
+        yield from ((found[0],) if found else islice(trusted, 1))
 
 
 def _disabling(command: Command) -> Iterator[str]:

@@ -24,7 +24,7 @@ _PRESENT = "present"
 _NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # what tells the objects of a list apart
 _WHEN = frozenset({"scanned_at", "evaluated_at", "date"})  # of a scan: another every night, whatever it found
 _COUNTS = frozenset({"handle", "packets", "bytes"})
-_COUNTED = re.compile(r"^#.*\n|[ ]*\[\d+:\d+\]", re.MULTILINE)
+_COUNTED = re.compile(r"^#.*\n|(?<![ ])[ ]*\[\d+:\d+\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

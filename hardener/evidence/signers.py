@@ -19,12 +19,12 @@ from hardener.text import line
 
 KRL = b"SSHKRL\n\0"  # how a key revocation list of ssh-keygen -k begins
 
-_OPTION = r'[A-Za-z-]+(?:="(?:\\"|[^"])*")?'
+_OPTION = r'[A-Za-z-]+(?:="(?:[^"\\]|\\"|\\(?!"))*")?'
 _ALLOWED = re.compile(
     rf'[ \t]*(?P<signer>"[^"]*"|\S+)[ \t]+(?:(?P<options>{_OPTION}(?:,{_OPTION})*)[ \t]+)?'
     r"[a-z0-9@.-]+[ \t]+(?P<key>[A-Za-z0-9+/]+=*)(?:[ \t].*)?\r?"
 )
-_AUTHORITY = re.compile(rf"(?:{_OPTION},)*cert-authority(?:,{_OPTION})*", re.IGNORECASE)
+_OPTIONS = re.compile(_OPTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,18 @@ def read_allowed(path: Path) -> AllowedSigners:
     for number, text in enumerate(_read(path).split(b"\n"), 1):
         found = _ALLOWED.fullmatch(text.decode("utf-8", "surrogateescape"))
         counts = found is not None
-        if found and not _AUTHORITY.fullmatch(found["options"] or ""):
+        if found and not _is_authority(found["options"] or ""):
             counts = sshkey.is_name(found["signer"])
             if not counts:
                 reason = f"line {number} of {path}: {not_a_name(found['signer'])}"
                 refused[found["key"].encode()] = reason
         kept.append(text if counts else b"")
     return AllowedSigners(b"\n".join(kept), refused)
+
+
+def _is_authority(options: str) -> bool:
+    """Return whether a line's options say that its key is of a certificate authority."""
+    return any(option.lower() == "cert-authority" for option in _OPTIONS.findall(options))
 
 
 def read_revoked(path: Path) -> bytes:

@@ -24,10 +24,10 @@ _KINDS = {
 }
 _CERTIFICATE = "-cert-v01@openssh.com"
 _PRIVATE = re.compile(
-    rb"-----BEGIN OPENSSH PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END OPENSSH PRIVATE KEY-----"
+    rb"-----BEGIN OPENSSH PRIVATE KEY-----(\s[A-Za-z0-9+/=\s]+)-----END OPENSSH PRIVATE KEY-----"
 )
 _PRIVATE_DSA = b"-----BEGIN DSA PRIVATE KEY-----"
-_PUBLIC = re.compile(rb"[ \t]*[a-z0-9@.-]+[ \t]+([A-Za-z0-9+/]+=*)(?:[ \t].*)?\s*")
+_PUBLIC = re.compile(rb"[ \t]*[a-z0-9@.-]+[ \t]+([A-Za-z0-9+/]+=*)(?:[ \t\r].*)?(?:\n\s*)?")
 _NAME = re.compile(r"""[^\s,*?!"'\\#]+""")
 
 

@@ -59,7 +59,7 @@ _LOADER = (
     "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+'\\n');sys.exit(86)\n"
     "import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())))"
 )
-_TURNED_AWAY = re.compile(r"\S+ is Python [\w.+]+")
+_TURNED_AWAY = re.compile(r"(?<!\S)\S+ is Python [\w.+]+")
 _TOO_OLD = 86
 _NOT_FOUND = 87
 _MAX_RESULT = 256 * 1024 * 1024

@@ -12,7 +12,7 @@ from typing import Any
 _BLOCK = re.compile(
     r"\s*-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n"
     r"(?:[A-Za-z]+: [^\n]*\n)*\s*"
-    r"(?P<data>[A-Za-z0-9+/\r\n]+=*)\s*"
+    r"(?P<data>[A-Za-z0-9+/]+(?:[\r\n]+[A-Za-z0-9+/]+)*=*)\s*"
     r"(?:=[A-Za-z0-9+/]{4}\s*)?"
     r"-----END PGP PUBLIC KEY BLOCK-----\s*"
 )

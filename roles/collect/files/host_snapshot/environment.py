@@ -21,7 +21,8 @@ _FILES = (
 )
 _FOLDER = "/etc/profile.d"
 _ASSIGNMENT = re.compile(
-    r"""^\s*(?:export\s+)?(DOCKER_CONTENT_TRUST(?:_SERVER)?)=("[^"\n]*"|'[^'\n]*'|[^\s;#]*)""", re.MULTILINE
+    r"""^[ \t]*(?:export[ \t]+)?(DOCKER_CONTENT_TRUST(?:_SERVER)?)=("[^"\n]*"|'[^'\n]*'|[^\s;#]*)""",
+    re.MULTILINE,
 )
 
 

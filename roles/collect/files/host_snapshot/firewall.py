@@ -13,7 +13,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 # What nftables.service loads, on Debian and on the RedHat family.
 _NFTABLES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
-_FLUSH = re.compile(r"^\s*flush\s+ruleset\b", re.MULTILINE)
+_FLUSH = re.compile(r"^[ \t]*flush[ \t]+ruleset\b", re.MULTILINE)
 
 
 def read() -> dict[str, Any]:

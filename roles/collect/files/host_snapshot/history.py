@@ -16,7 +16,8 @@ _INSTRUCTION = re.compile(r"((?:/bin/sh -c #\(nop\)\s+)?(?:ONBUILD\s+)*(ENV|ARG)
 _RUN_WITH_ARGUMENTS = re.compile(r"((?:RUN\s+)?\|(\d{1,4})\s+)(.*)", re.DOTALL)
 _COMMAND = re.compile(r"\s(?=/\S+ -\S*c\s|/bin/|/usr/bin/|cmd\s|powershell)")
 _ARG_NAME = re.compile(r"ARG\s+([A-Za-z_]\w*)")
-_ANY_NAME = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=")
+_ASSIGNED = re.compile(r"(?:^|\s)([^\s=]+)=")
+_ANY_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def redact(entries: Any, environment: Any, redactor: Redactor, where: str) -> list[dict[str, Any]]:
@@ -29,10 +30,10 @@ def redact(entries: Any, environment: Any, redactor: Redactor, where: str) -> li
         redactor: replaces the values.
         where: the image.
     """
-    variables = [str(pair).partition("=")[0] for pair in environment or ()]
+    variables = frozenset(str(pair).partition("=")[0] for pair in environment or ())
     entries = [entry for entry in entries or () if isinstance(entry, dict)]
     commands = [str(entry.get("CreatedBy") or "") for entry in entries]
-    arguments = [name for command in commands for name in _ARG_NAME.findall(command[:MAX_TEXT])]
+    arguments = frozenset(name for command in commands for name in _ARG_NAME.findall(command[:MAX_TEXT]))
     result = []
     for index, (entry, command) in enumerate(zip(entries, commands)):
         place = f"{where} history {index}"
@@ -44,7 +45,7 @@ def redact(entries: Any, environment: Any, redactor: Redactor, where: str) -> li
 
 
 def instruction(
-    command: str, variables: list[str], arguments: list[str], redactor: Redactor, where: str
+    command: str, variables: frozenset[str], arguments: frozenset[str], redactor: Redactor, where: str
 ) -> str:
     """One line of history."""
     match = _INSTRUCTION.match(command)
@@ -63,18 +64,16 @@ def instruction(
     return redactor.text(command, where)
 
 
-def _starts(text: str, names: list[str]) -> list[tuple[int, str]]:
+def _starts(text: str, names: frozenset[str]) -> list[tuple[int, str]]:
     """Where the assignments in a text begin: position and name."""
-    if names:
-        longest_first = sorted(map(re.escape, set(names)), key=len, reverse=True)
-        known = re.compile(rf"(?:^|\s)({'|'.join(longest_first)})=")
-        found = [(match.start(1), match.group(1)) for match in known.finditer(text)]
-        if found and found[0][0] == 0:
-            return found
-    return [(match.start(1), match.group(1)) for match in _ANY_NAME.finditer(text)]
+    assigned = [(match.start(1), match.group(1)) for match in _ASSIGNED.finditer(text)]
+    found = [(start, name) for start, name in assigned if name in names]
+    if found and found[0][0] == 0:
+        return found
+    return [(start, name) for start, name in assigned if _ANY_NAME.fullmatch(name)]
 
 
-def _values(text: str, names: list[str], redactor: Redactor, where: str) -> str:
+def _values(text: str, names: frozenset[str], redactor: Redactor, where: str) -> str:
     """``A=b C=d e`` with the values replaced; all of it after the first name where names are unknown."""
     starts = _starts(text, names)
     if not starts or starts[0][0] != 0:

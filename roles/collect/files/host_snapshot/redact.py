@@ -14,6 +14,7 @@ from host_snapshot.bounds import Failed, read_bytes
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterable
     from typing import Any
 
 MAX_TEXT = 65536
@@ -38,25 +39,59 @@ _ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(["']?\s*[=:]\s*)""" + _VALU
 _OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})(["']?,?\s+)(?!["']?-)""" + _VALUE)
 _HEADER = re.compile(r"(authorization\s*:\s*(?:basic|bearer|token)\s+)([^\s\"']+)", re.IGNORECASE)
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"'?#]+)@")
-# Options of well-known tools that take a password and do not say so: before it, the password.
+
+
+class _Tool:
+    """How a well-known tool takes a password without saying so: the option in group 1, the password in 2.
+
+    ``option`` has to be in group 1, where the pattern does not say so itself.
+    """
+
+    def __init__(self, name: str, pattern: re.Pattern[str], option: re.Pattern[str] | None = None) -> None:
+        self.name = name
+        self.pattern = pattern
+        self.option = option
+
+
+class _Form:
+    """What a kind of secret looks like; ``needs`` has to be in a match, where the pattern does not say so."""
+
+    def __init__(self, kind: str, pattern: re.Pattern[str], needs: str = "") -> None:
+        self.kind = kind
+        self.pattern = pattern
+        self.needs = needs
+
+
+# A user's name may be of any length and hold what looks like another option: reading it again from each of
+# them would take the square of its length. So the option is either at the end of a word or looked for in one.
+_USER_OPTION = r"(?<![\w-])(?:-u|-U|--user|--proxy-user)"
 _TOOLS = (
-    ("curl", re.compile(r"""(?<![\w-])((?:-u|-U|--user|--proxy-user)[=\s]*["']?[^\s:"']+:)([^\s"']+)""")),
-    ("mysql", re.compile(r"""(?<![\w-])(-p["']?)([^\s"']+)""")),
-    ("mariadb", re.compile(r"""(?<![\w-])(-p["']?)([^\s"']+)""")),
-    ("redis-cli", re.compile(r"""(?<![\w-])(-a\s+["']?)([^\s"']+)""")),
-    ("sshpass", re.compile(r"""(?<![\w-])(-p\s*["']?)([^\s"']+)""")),
+    _Tool(
+        "curl",
+        re.compile(rf"""({_USER_OPTION}=*(?:\s[=\s]*["']?|["'])[^\s:"'=][^\s:"']*:)([^\s"']+)"""),
+    ),
+    _Tool(
+        "curl",
+        re.compile(r"""(?<![^\s:"'])([^\s:"']+:)([^\s"']+)"""),
+        re.compile(rf"{_USER_OPTION}[^:]"),
+    ),
+    _Tool("mysql", re.compile(r"""(?<![\w-])(-p["']?)([^\s"']+)""")),
+    _Tool("mariadb", re.compile(r"""(?<![\w-])(-p["']?)([^\s"']+)""")),
+    _Tool("redis-cli", re.compile(r"""(?<![\w-])(-a\s+["']?)([^\s"']+)""")),
+    _Tool("sshpass", re.compile(r"""(?<![\w-])(-p\s*["']?)([^\s"']+)""")),
 )
-_ANY_TOOL = re.compile("|".join(tool for tool, _ in _TOOLS))
+_ANY_TOOL = re.compile("curl|mysql|mariadb|redis-cli|sshpass")
 _FORMS = (
-    (
+    _Form(
         "private-key",
         re.compile(
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
         ),
     ),
-    ("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
-    ("jwt", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),
-    (
+    _Form("aws-key", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    # What follows the first part need not be there: so that part is read once, and not from each `eyJ` in it.
+    _Form("jwt", re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]{8,}\.[\w-]*)?"), "."),
+    _Form(
         "token",
         re.compile(
             r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{40,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}"
@@ -70,6 +105,7 @@ _ANY_FORM = re.compile(
 )
 _FINDABLE = "uthorization :// AKIA ASIA eyJ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox SWM sk- npm_"
 _HINTS = (b"PRIVATE KEY", *_FINDABLE.encode().split())  # the same for long texts, where finding is faster
+_MAX_KNOWN = 256  # characters of a text that is worth remembering
 _names: dict[str, bool] = {}  # what `_says_secret` has said
 
 
@@ -89,7 +125,7 @@ class Redactor:
         if known is None:
             code = hmac_sha256(self.key, value.encode("utf-8", "surrogatepass"))
             known = f"hmac:{code.hex()[:16]}"
-            if len(self._digests) < 10000:
+            if len(self._digests) < 10000 and len(value) < _MAX_KNOWN:
                 self._digests[value] = known
         return known
 
@@ -125,11 +161,11 @@ class Redactor:
         """
         before = [str(word) for word in after or ()]
         previous = before[-1] if before else ""
-        tools = _called(" ".join(before))
+        tools = dict.fromkeys(_called(" ".join(before)))
         result: list[str] = []
         for word in words or ():
             text = str(word)
-            tools += _called(text)
+            tools.update(dict.fromkeys(_called(text)))
             secret = previous.startswith("-") and "=" not in previous and _says_secret(previous)
             if secret and not text.startswith("-") and not _NO_SECRET.fullmatch(text):
                 self.count(f"{where} {previous[:100]}", "name")
@@ -140,12 +176,12 @@ class Redactor:
             previous = str(word)
         return result
 
-    def _argument(self, previous: str, text: str, tools: list[re.Pattern[str]], where: str) -> str:
+    def _argument(self, previous: str, text: str, tools: Iterable[_Tool], where: str) -> str:
         """A word of a command line that may be what an option of one of these tools takes."""
-        for pattern in tools:
+        for tool in tools:
             for before in (f"{previous} ", ""):
-                match = pattern.fullmatch(before + text)
-                if match and match.end(1) >= len(before) and not _NO_SECRET.fullmatch(match.group(2)):
+                match = tool.pattern.fullmatch(before + text)
+                if match and match.end(1) >= len(before) and _is_password(match, tool):
                     self.count(where, "name")
                     return match.group(1)[len(before) :] + self.digest(match.group(2))
         return text
@@ -190,7 +226,7 @@ class Redactor:
         original, text = text, self._form(text, where)
         text = self._tools(text, where)
         if not _ANY_NAME.search(text):
-            if text == original and len(text) < 256 and len(self._clean) < 10000:
+            if text == original and len(text) < _MAX_KNOWN and len(self._clean) < 10000:
                 self._clean.add(text)
             return text
 
@@ -205,16 +241,15 @@ class Redactor:
 
     def _tools(self, text: str, where: str) -> str:
         """The passwords that well-known tools are given without saying so."""
+        for tool in _called(text):
 
-        def replace(match: re.Match[str]) -> str:
-            before, value = match.groups()
-            if _NO_SECRET.fullmatch(value):
-                return match.group()
-            self.count(where, "name")
-            return f"{before}{self.digest(value)}"
+            def replace(match: re.Match[str], tool: _Tool = tool) -> str:
+                if not _is_password(match, tool):
+                    return match.group()
+                self.count(where, "name")
+                return f"{match.group(1)}{self.digest(match.group(2))}"
 
-        for pattern in _called(text):
-            text = pattern.sub(replace, text)
+            text = tool.pattern.sub(replace, text)
         return text
 
     def _form(self, text: str, where: str) -> str:
@@ -223,13 +258,15 @@ class Redactor:
         if length <= MAX_TEXT and not _ANY_FORM.search(text):
             return text
         text = text[:MAX_TEXT]
-        for kind, pattern in _FORMS:
+        for form in _FORMS:
 
-            def replace(match: re.Match[str], kind: str = kind) -> str:
-                self.count(where, kind)
+            def replace(match: re.Match[str], form: _Form = form) -> str:
+                if form.needs not in match.group():
+                    return match.group()
+                self.count(where, form.kind)
                 return self.digest(match.group())
 
-            text = pattern.sub(replace, text)
+            text = form.pattern.sub(replace, text)
         if "://" in text:
             text = _URL.sub(lambda match: self._url(match, where), text)
         if "uthorization" in text:
@@ -268,16 +305,22 @@ def _load_sha256() -> Any:
 _sha256 = _load_sha256()
 
 
-def _called(text: str) -> list[re.Pattern[str]]:
-    """How the tools take their passwords that a text calls."""
-    return [pattern for tool, pattern in _TOOLS if tool in text] if _ANY_TOOL.search(text) else []
+def _called(text: str) -> list[_Tool]:
+    """The tools that a text calls."""
+    return [tool for tool in _TOOLS if tool.name in text] if _ANY_TOOL.search(text) else []
+
+
+def _is_password(match: re.Match[str], tool: _Tool) -> bool:
+    if tool.option is not None and not tool.option.search(match.group(1)):
+        return False
+    return not _NO_SECRET.fullmatch(match.group(2))
 
 
 def _says_secret(name: str) -> bool:
     known = _names.get(name)
     if known is None:
         known = bool(_NAME.search(name)) and not _PLACE.search(name)
-        if len(_names) < 10000:
+        if len(_names) < 10000 and len(name) < _MAX_KNOWN:
             _names[name] = known
     return known
 
@@ -285,9 +328,9 @@ def _says_secret(name: str) -> bool:
 def _kind(name: str, value: str) -> str:
     """What kind of secret a variable holds; empty for none."""
     if _ANY_FORM.search(value):
-        for kind, pattern in _FORMS:
-            if pattern.search(value):
-                return kind
+        for form in _FORMS:
+            if any(form.needs in match.group() for match in form.pattern.finditer(value)):
+                return form.kind
         match = _URL.search(value)
         if match and ":" in match.group(2):
             return "url-password"

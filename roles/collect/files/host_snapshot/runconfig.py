@@ -22,7 +22,8 @@ def redact_config(config: dict[str, Any], redactor: Redactor, where: str) -> Non
         from host_snapshot import history
 
         config["OnBuild"] = [
-            history.instruction(str(line), [], [], redactor, f"{where} OnBuild") for line in config["OnBuild"]
+            history.instruction(str(line), frozenset(), frozenset(), redactor, f"{where} OnBuild")
+            for line in config["OnBuild"]
         ]
     if config.get("Labels"):
         config["Labels"] = redactor.options(config["Labels"], f"{where} label")

@@ -32,7 +32,7 @@ _PATIENCE = 720.0  # seconds for all answers: the record is written before the u
 _REDIRECTS = 3
 _HUB = "registry-1.docker.io"
 _NO_SUCH_API = (400, 404, 405, 501)  # what registries answer that do not know it
-_PARAMETER = re.compile(r'([a-z]+)="([^"]*)"')
+_PARAMETER = re.compile(r'(?<![a-z])([a-z]+)="([^"]*)"')
 _PLACE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
 
 

@@ -25,7 +25,7 @@ _SHOWN = 10
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - others listen there
 _RESOLV_CONF = 16384
 # Servers that the engine's own name server asks; "host(…)" are asked from the host's network.
-_BEHIND = re.compile(r"# ExtServers: \[([^\]]{0,1000})\]")
+_BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
 _ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
 
 

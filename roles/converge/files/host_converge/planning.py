@@ -21,10 +21,10 @@ _CONFIDENTIAL = (
     r"(?:passw|passphrase|pwd|secret|token|credential|cookie|basic-?auth|api[-_.]?key|conn(?:ection)?[-_.]?str"
     r"|(?:private|access|account|encryption|signing|license|session|shared)[-_.]?key)"
 )
-_SECRET_KEY = re.compile(
-    rf'("[^"\n]{{0,64}}?{_CONFIDENTIAL}[^"\n]{{0,64}}"\s{{0,8}}:\s{{0,8}})"(?:[^"\\\n]|\\.)*"', re.IGNORECASE
-)
-_SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]{{0,64}}=)[^\s\"'\\,;]+", re.IGNORECASE)
+_SECRET_NAME = re.compile(_CONFIDENTIAL, re.IGNORECASE)
+_MEMBER = re.compile(r'("[^"\n]*"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"')  # of a JSON object: its key
+# The value need not be there: a long name without one is read once, and not again from each of its letters.
+_SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]*)(=[^\s\"'\\,;]+)?", re.IGNORECASE)
 _USUAL = ["owner root:root\n", "mode 0644\n"]
 _URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
@@ -293,8 +293,9 @@ def printable(text: str) -> str:
 def redacted(text: str) -> str:
     """Text without the passwords that configuration files of engines hold, and without private keys."""
     text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
-    text = _SECRET_KEY.sub(r'\1"***"', text)
-    text = _SECRET_WORD.sub(r"\1***", text) if "=" in text else text  # a quick look at most files
+    text = _MEMBER.sub(lambda found: f'{found[1]}"***"' if _SECRET_NAME.search(found[1]) else found[0], text)
+    if "=" in text:  # a quick look at most files
+        text = _SECRET_WORD.sub(lambda found: found[1] + ("=***" if found[2] else ""), text)
     return _URL_PASSWORD.sub("://***@", text)
 
 

@@ -1,0 +1,92 @@
+"""No expression of the project takes more time than in proportion to the text that it is put to."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.expressions.ambiguity import find
+from tests.unit.expressions.finding import Expression, expressions, of_script, of_source
+from tests.unit.expressions.growth import TOO_MUCH, Case, measured
+from tests.unit.expressions.hostile import texts
+
+# What the checker cannot prove, and why it holds all the same; measured like all the others.
+_BY_HAND = {
+    ("hardener/checks/build_history.py", "(?P<blank>"): (
+        "digits before no redirection are read once more, as a word; and of quotes that are not closed"
+        " there is one of each kind at most, since what closes an earlier one would have closed it"
+    ),
+}
+
+
+def _id(expression: Expression) -> str:
+    return f"{expression.place}-{expression.method}"
+
+
+@pytest.mark.parametrize("expression", expressions(), ids=_id)
+def test_it_is_linear_by_its_form(expression: Expression) -> None:
+    path = expression.place.partition(":")[0]
+    by_hand = any(path == known and str(expression.pattern).startswith(begin) for known, begin in _BY_HAND)
+    found = find(expression.pattern, expression.flags, expression.method)
+    assert (found is not None) == by_hand, f"{found}: write it otherwise, or cut the text where it is applied"
+
+
+def test_they_are_linear_on_hostile_texts() -> None:
+    asked = {(each.pattern, each.flags, each.method): each for each in expressions()}.values()
+    cases = [
+        Case(
+            each.pattern.decode("latin-1") if isinstance(each.pattern, bytes) else each.pattern,
+            each.flags,
+            isinstance(each.pattern, bytes),
+            each.method,
+            text,
+        )
+        for each in asked
+        for text in texts(each.pattern, each.flags)
+    ]
+    assert len(cases) > 20 * len(asked)
+    for _ in range(
+        4
+    ):  # a machine that others use as well makes some of thousands look slow, each time others
+        growths = zip(cases, measured(cases, seconds=200), strict=True)
+        cases = [case for case, growth in growths if growth is None or growth > TOO_MUCH]
+    assert not cases, cases[:3]
+
+
+def test_all_are_found() -> None:
+    assert len(expressions()) > 200
+    files = {each.place.partition(":")[0] for each in expressions()}
+    assert {"hardener/reports/page/elements.js", "roles/collect/files/host_snapshot/redact.py"} <= files
+
+
+def test_how_an_expression_is_applied_is_found() -> None:
+    source = """
+import re
+_PART = r"a+"
+_ANCHORED = re.compile(_PART + "b", re.I)
+_HANDED_ON = re.compile("|".join(["c", _PART]))
+class Kind:
+    _valid = re.compile(rf"{_PART}d")
+    def ask(self):
+        return self._valid.fullmatch("") or _ANCHORED.match("") or f(_HANDED_ON) or re.split("e", "")
+"""
+    found = {(each.pattern, each.method) for each in of_source(source, "x.py")}
+    assert found == {
+        ("a+b", "match"),
+        ("c|a+", "search"),
+        ("c|a+", "fullmatch"),
+        ("a+d", "fullmatch"),
+        ("e", "split"),
+    }
+
+
+def test_one_that_is_put_together_at_run_time_is_refused() -> None:
+    with pytest.raises(NameError):
+        list(of_source("import re\ndef f(x):\n    return re.search(x, '')", "x.py"))
+
+
+def test_expressions_of_a_script_are_found() -> None:
+    source = 'a.split(/[/]x{2,}/).map((each) => each.replace(/^ \\/ +$/gm, ""));\nconst half = total / 2 / 3;'
+    assert [(each.pattern, each.flags) for each in of_script(source, "x.js")] == [
+        ("[/]x{2,}", 0),
+        ("^ \\/ +$", 8),
+    ]
