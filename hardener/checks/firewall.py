@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from hardener.checks import check, shapes
 from hardener.checks.daemon import runs_rootless
-from hardener.checks.packetfilter import PACKETS, Chain, Decision, Fate, Ruleset, read_nft, read_save
+from hardener.checks.packetfilter import (
+    Dimension,
+    Ruleset,
+    forwarded,
+    from_many,
+    into_host,
+    read_nft,
+    read_save,
+)
 from hardener.checks.ports import Published, published
 from hardener.checks.settings import Settings
 from hardener.checks.verdicts import failed, needs_engine, not_applicable, passed
@@ -15,8 +22,7 @@ from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 _FAMILIES = {4: "ip", 6: "ip6"}
-_SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that people rarely filter in
-_LOOPBACK = re.compile(r"(-i|iif ==|iifname ==) lo\b")
+_BRIDGE_NAME = "com.docker.network.bridge.name"
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 
 
@@ -38,51 +44,24 @@ def inbound_ipv6(snapshot: Snapshot) -> Verdict:
 
 def _inbound(snapshot: Snapshot, version: int) -> Verdict:
     expected = f"inbound IPv{version} is refused unless a rule allows it"
-    chains = [
-        (rules, chain)
-        for rules in _rulesets(snapshot, version)
-        for chain in rules.hooked("input", {_FAMILIES[version], "inet"})
-    ]
-    chains.sort(key=lambda pair: pair[1].key[1] in _SELDOM)
-    fates = [
-        (chain, {packet: rules.follow(chain, packet) for packet in (f"tcp{version}", f"udp{version}")})
-        for rules, chain in chains
-    ]
-    evidence = [
-        f"{chain}: {packet} {fate.fate.value} by {fate.reason}"
-        for chain, by in fates
-        for packet, fate in by.items()
-    ]
-    evidence += [
-        f"{chain}: everything from one place is accepted by {rule.text}"
-        for chain, _ in fates
-        for rule in chain.rules
-        if rule.verdict == "accept" and rule.takes < rule.takes_somewhere and not _LOOPBACK.search(rule.text)
-    ]
-    open_for = [
-        packet
-        for packet in (f"tcp{version}", f"udp{version}")
-        if not any(by[packet].fate is Fate.REFUSED for _, by in fates)
-    ]
-    if not open_for:
-        return passed(expected, _refusals(fates), evidence=evidence, checked=len(fates))
+    passage = into_host(_rulesets(snapshot, version), version)
+    if not passage.open:
+        actual = "refused: " + "; ".join(passage.refusals)
+        return passed(expected, actual, evidence=passage.evidence, checked=len(passage.chains))
     _complete_or_raise(snapshot)
-    if not fates:
+    if not passage.chains:
         actual = "no chain is loaded that sees inbound packets"
         return failed(expected, actual, offenders=[Offender("firewall", "input", actual)])
-    offenders = [Offender("chain", str(chain), by[open_for[0]].reason) for chain, by in fates]
+    doubt = "" if passage.certain else " (a condition there is not understood, and may hold)"
+    offenders = [Offender("chain", str(chain), f"{reason}{doubt}") for chain, reason in passage.chains]
     return failed(
         expected,
-        f"what no rule names is accepted: {offenders[0].detail}",
+        f"{' and '.join(sorted(passage.open))} to ports that no rule names "
+        f"{'may be' if doubt else 'is'} accepted: {offenders[0].detail}",
         offenders=offenders,
-        evidence=evidence,
-        checked=len(fates),
+        evidence=passage.evidence,
+        checked=len(passage.chains),
     )
-
-
-def _refusals(fates: Sequence[tuple[Chain, dict[str, Decision]]]) -> str:
-    reasons = [fate.reason for _, by in fates for fate in by.values() if fate.fate is Fate.REFUSED]
-    return "refused: " + "; ".join(dict.fromkeys(reasons))
 
 
 @check("host-firewall-docker-user")
@@ -96,9 +75,9 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     ports = [port for port in published(snapshot) if not port.loopback]
     if not ports:
         return not_applicable("no port is published beyond the host itself")
-    expected = "published ports pass a rule in DOCKER-USER that can refuse them"
+    expected = "published ports pass a rule in DOCKER-USER that refuses new connections from outside"
     evidence = [f"published: {port}" for port in ports]
-    decided = {version: _user_policy(snapshot, version) for version in _forwarded(snapshot, ports)}
+    decided = {version: _user_policy(snapshot, version, ports) for version in _forwarded(snapshot, ports)}
     if not decided:
         return not_applicable(
             "ports are published on IPv6 alone and served by docker-proxy: host-firewall-input-ipv6 decides",
@@ -124,23 +103,38 @@ def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:
     return sorted(versions)
 
 
-def _user_policy(snapshot: Snapshot, version: int) -> tuple[bool, str]:
-    """Whether forwarded packets meet a rule in DOCKER-USER that can refuse them, and why."""
+def _user_policy(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> tuple[bool, str]:
+    """Whether DOCKER-USER refuses new connections from outside to containers, and by what.
+
+    A rule that refuses a few addresses, or by a condition that is not understood, is no policy.
+    """
     rules = _saved(snapshot, version)
     family = _FAMILIES[version]
     user = rules.chains.get((family, "filter", "DOCKER-USER"))
     forward = rules.chains.get((family, "filter", "FORWARD"))
     if user is None:
         return False, "is not loaded"
-    for rule in forward.rules if forward else ():
-        if rule.target == user.key[2]:
-            break
-        if rule.verdict == "accept" and rule.takes == PACKETS:
-            return False, f"is not reached: {rule.text}"
-    else:
+    if forward is None or not any(rule.target == user.key[2] for rule in forward.rules):
         return False, "is not reached: FORWARD does not jump to it"
-    refusing = rules.can_refuse(user)
-    return (True, refusing) if refusing else (False, "has no rule that refuses anything")
+    protocols = {port.protocol for port in ports if port.version == version}
+    reaching = rules.reaching(forward, user.key[2], [forwarded(version, protocols, _bridges(snapshot))])
+    if not any(from_many(box[Dimension.SOURCE], version) for box in reaching):
+        ahead = [rule.text for rule in forward.rules if rule.verdict in ("accept", "drop", "jump", "goto")]
+        return False, f"is not reached: {ahead[0]}"
+    for box, reason in rules.follow(user, reaching).refused.parts():
+        if from_many(box[Dimension.SOURCE], version):
+            return True, reason
+    return False, "has no rule that refuses new connections from outside"
+
+
+def _bridges(snapshot: Snapshot) -> list[str]:
+    """Names that the networks' bridges were given, beside those that Docker makes up."""
+    try:
+        networks = snapshot.fact("docker.networks")
+    except FactUnavailable:
+        return []
+    options = [shapes.table(network, "Options", "docker.networks") for network in networks]
+    return [str(each[_BRIDGE_NAME]) for each in options if _BRIDGE_NAME in each]
 
 
 @check("daemon-iptables-managed")
@@ -201,12 +195,13 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
 def _rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
     """What each tool shows; iptables' own tables once, since nftables cannot show all their matches."""
     firewall = snapshot.fact_or("firewall", {})
-    saved = Ruleset({})
+    saved = Ruleset({}, version)
     if isinstance(shapes.table(firewall, "iptables", "firewall").get(f"ipv{version}"), str):
         saved = _saved(snapshot, version)
     tables = {key[:2] for key in saved.chains}
-    native = read_nft(shapes.rows(firewall, "nft", "firewall"))
-    return [saved, Ruleset({key: chain for key, chain in native.chains.items() if key[:2] not in tables})]
+    native = read_nft(shapes.rows(firewall, "nft", "firewall"), version)
+    chains = {key: chain for key, chain in native.chains.items() if key[:2] not in tables}
+    return [saved, Ruleset(chains, version, untracked=native.untracked)]
 
 
 def _complete_or_raise(snapshot: Snapshot) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -81,13 +83,174 @@ def test_tcp_in_one_place_and_udp_in_another_are_a_whole_one(judge: Judge) -> No
     assert judge("host-firewall-input-ipv4", snapshot).status is Status.PASS
 
 
-def test_an_interface_that_may_do_everything_is_told(judge: Judge) -> None:
-    text = save("-A INPUT -i lo -j ACCEPT", "-A INPUT -i eth0 -j ACCEPT", policy="DROP")
+# Each accepts new connections from outside to ports that it does not name.
+OPENING = [
+    "-i eth0",
+    "! -i docker0",
+    "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN",
+    "-d {own}",
+    "-m addrtype --dst-type LOCAL",
+    "-m addrtype --dst-type LOCAL --limit-iface-in",
+    "-m addrtype ! --dst-type MULTICAST",
+    "-m addrtype ! --src-type LOCAL",
+    "-p tcp -m tcp --dport 1:65535",
+    "-p udp -m udp --dport 1024:65535",
+    "-p tcp -m tcp ! --dport 22",
+    "-p tcp -m multiport ! --dports 23",
+    "-p tcp -m multiport --dports 1:30000,40000",
+    "-p udp -m udp --sport 53",
+    "-p tcp -m multiport --ports 22,80",
+    "-s {half}",
+    "! -s {few}",
+    "! -d {few}",
+    "-m limit --limit 3/min",
+    "-m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-name x",
+    "-m mark --mark 0x1",
+    "-m mark ! --mark 0x1",
+    "-m pkttype --pkt-type unicast",
+    "-m set --match-set friends src",
+    "-m recent --rcheck --name KNOCK --rsource",
+    "-m conntrack --ctstate NEW",
+    "-m conntrack ! --ctstate INVALID,ESTABLISHED",
+    "-m conntrack --ctdir ORIGINAL",
+    "-m u32 --u32 0x0=0x0",
+    '-m comment --comment "for all"',
+]
+# None of these does, and none of them refuses all new connections.
+NAMING = [
+    "-i lo",
+    "-i docker0",
+    "-i br-+",
+    "-p icmp",
+    "-p tcp -m tcp --dport 22",
+    "-p tcp -m multiport --dports 80,443,8000:8100",
+    "-p tcp -m tcp --dport 30000:32767",
+    "-s {few}",
+    "-m conntrack --ctstate RELATED,ESTABLISHED",
+    "-m conntrack --ctstate INVALID",
+    "-m addrtype --dst-type BROADCAST",
+    "-d {many} -p udp -m udp --dport 5353",
+    "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN",
+    "-p udp -m udp --sport 67 --dport 68",
+]
+PLACES = {
+    "ipv4": {"own": "198.51.100.7/32", "half": "0.0.0.0/1", "few": "192.0.2.0/24", "many": "224.0.0.251/32"},
+    "ipv6": {"own": "2001:db8::7/128", "half": "2000::/4", "few": "2001:db8::/32", "many": "ff02::fb/128"},
+}
+
+
+@pytest.mark.parametrize("condition", OPENING)
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+def test_a_rule_that_accepts_what_it_does_not_name_opens(
+    judge: Judge, slug: str, version: str, condition: str
+) -> None:
+    rule = f"-A INPUT {condition.format(**PLACES[version])} -j ACCEPT"
+    reply = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    verdict = judge(slug, filtered(**{version: save(reply, rule, policy="DROP")}))
+    assert verdict.status is Status.FAIL, verdict
+    assert rule in verdict.offenders[0].detail
+
+
+@pytest.mark.parametrize("condition", NAMING)
+@pytest.mark.parametrize(("slug", "version"), INPUTS)
+def test_a_rule_that_names_what_it_accepts_keeps_the_rest_out(
+    judge: Judge, slug: str, version: str, condition: str
+) -> None:
+    if version == "ipv6":
+        condition = condition.replace("icmp", "ipv6-icmp")
+    rule = f"-A INPUT {condition.format(**PLACES[version])}"
+    closed = filtered(**{version: save(f"{rule} -j ACCEPT", policy="DROP")})
+    assert judge(slug, closed).status is Status.PASS, judge(slug, closed)
+    assert judge(slug, filtered(**{version: save(f"{rule} -j DROP")})).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "-m limit --limit 3/min",
+        "-m mark --mark 0x1",
+        "-m set --match-set bad src",
+        "-i eth0",
+        "-s {half}",
+        "-p tcp -m tcp --dport 1:1023",
+        "-m time --timestart 08:00",
+        "-m pkttype --pkt-type broadcast",
+    ],
+)
+def test_a_refusal_of_some_refuses_not_all(judge: Judge, condition: str) -> None:
+    rule = f"-A INPUT {condition.format(**PLACES['ipv4'])} -j DROP"
+    assert judge(INPUTS[0][0], filtered(save(rule))).status is Status.FAIL
+
+
+def test_parts_that_refuse_all_together_close(judge: Judge) -> None:
+    rules = ["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -p tcp -j DROP", "-p udp -j REJECT"]
+    verdict = judge(INPUTS[0][0], filtered(save(*(f"-A INPUT {rule}" for rule in rules))))
+    assert verdict.status is Status.PASS, verdict
+
+
+def test_many_ranges_open_as_one_does(judge: Judge) -> None:
+    rules = [
+        f"-A INPUT -p tcp -m tcp --dport {port}:{port + 4095} -j ACCEPT" for port in range(4096, 65000, 4096)
+    ]
+    assert judge(INPUTS[0][0], filtered(save(*rules, policy="DROP"))).status is Status.FAIL
+    assert judge(INPUTS[0][0], filtered(save(*rules[:4], policy="DROP"))).status is Status.PASS
+
+
+def test_a_doubt_is_told(judge: Judge) -> None:
+    doubted = judge(INPUTS[0][0], filtered(save("-A INPUT -m mark --mark 0x1 -j ACCEPT", policy="DROP")))
+    assert "not understood" in doubted.offenders[0].detail
+    sure = judge(INPUTS[0][0], filtered(save("-A INPUT -i eth0 -j ACCEPT", policy="DROP")))
+    assert "not understood" not in sure.offenders[0].detail
+
+
+def test_a_few_addresses_that_may_do_everything_are_told(judge: Judge) -> None:
+    text = save("-A INPUT -i lo -j ACCEPT", "-A INPUT -s 10.0.0.0/8 -j ACCEPT", policy="DROP")
     verdict = judge("host-firewall-input-ipv4", filtered(text))
     assert verdict.status is Status.PASS
-    told = [fact for fact in verdict.evidence if "from one place" in fact]
+    told = [fact for fact in verdict.evidence if "a few addresses" in fact]
     assert len(told) == 1
-    assert "-i eth0" in told[0]
+    assert "-s 10.0.0.0/8" in told[0]
+
+
+def test_packets_that_tracking_passes_over_count_where_there_are_any(judge: Judge) -> None:
+    rule = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
+    assert judge(INPUTS[0][0], filtered(save(rule, policy="DROP"))).status is Status.PASS
+    raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j CT --notrack\nCOMMIT\n"
+    assert judge(INPUTS[0][0], filtered(raw + save(rule, policy="DROP"))).status is Status.FAIL
+
+
+def test_what_is_dropped_before_routing_does_not_come_in(judge: Judge) -> None:
+    raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING ! -i lo -m conntrack --ctstate NEW -j DROP\nCOMMIT\n"
+    assert judge(INPUTS[0][0], filtered(raw + save())).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [f"-A INPUT -s 10.{n % 256}.{n // 256}.0/24 -p tcp --dport {n} -j DROP" for n in range(1, 15000)],
+        [f"-A INPUT -i eth{n} -s {n % 223 + 1}.0.0.0/8 -p tcp --dport {n} -j DROP" for n in range(1, 15000)],
+        [f"-A C{n} -p tcp -j C{n + 1}" for n in range(40) for _ in range(2)] + ["-A INPUT -j C0"],
+    ],
+)
+def test_rules_of_a_hostile_host_are_bounded(judge: Judge, rules: list[str]) -> None:
+    chains = "".join(f":C{n} - [0:0]\n" for n in range(42))
+    snapshot = filtered(save(*rules, docker=chains))
+    started = time.process_time()
+    with contextlib.suppress(FactUnavailable):  # which the assessment reports as an error
+        assert judge(INPUTS[0][0], snapshot).status is Status.FAIL
+    assert time.process_time() - started < 10
+
+
+def test_thousands_of_bans_are_no_matter(judge: Judge) -> None:
+    bans = [f"-A f2b -s {n % 223 + 1}.{n // 223}.7.9/32 -j REJECT" for n in range(5000)]
+    rules = [
+        "-A INPUT -p tcp -m multiport --dports 22 -j f2b",
+        *bans,
+        "-A f2b -j RETURN",
+        "-A INPUT -i lo -j ACCEPT",
+    ]
+    snapshot = filtered(save(*rules, docker=":f2b - [0:0]\n", policy="DROP"))
+    assert judge(INPUTS[0][0], snapshot).status is Status.PASS
 
 
 def test_what_nftables_shows_of_iptables_is_not_believed(judge: Judge) -> None:
@@ -168,6 +331,42 @@ def ports(*addresses: str) -> dict[str, Any]:
             Status.PASS,
             "REJECT",
         ),
+        *(
+            (save(f"-A DOCKER-USER {condition} -j DROP"), Status.FAIL, "no rule that refuses")
+            for condition in (
+                "-m conntrack --ctstate INVALID",
+                "-m conntrack --ctstate RELATED,ESTABLISHED",
+                "-o eth9",
+                "! -o docker0 ! -i docker0 -o eth0",
+                "-i docker0",
+                "-i lo",
+                "-p udp",
+                "-p icmp",
+                "-s 203.0.113.7/32",
+                "-m limit --limit 3/min",
+                "-m set --match-set bad src",
+                "-m mark --mark 0x1",
+                "-m addrtype --dst-type LOCAL",
+                "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN",
+            )
+        ),
+        *(
+            (save(f"-A DOCKER-USER {condition} -j DROP"), Status.PASS, "DROP")
+            for condition in (
+                "-i eth0 -o docker0",
+                "! -i docker+ -o docker+",
+                "-i eth0 -p tcp -m conntrack --ctorigdstport 8080",
+                "! -s 192.0.2.0/24 -i eth0",
+                "-m conntrack --ctstate NEW",
+                "-m conntrack --ctstate DNAT",
+            )
+        ),
+        (save(DROP, docker="-A FORWARD -m mark --mark 0x1 -j ACCEPT\n" + DOCKER), Status.FAIL, "not reached"),
+        (
+            save(DROP, docker=DOCKER.replace("-j DOCKER-USER", "-i wg0 -j DOCKER-USER")),
+            Status.FAIL,
+            "not reached",
+        ),
         (save(docker=""), Status.FAIL, "not loaded"),
         (save(docker=":DOCKER-USER - [0:0]\n" + DROP + "\n"), Status.FAIL, "does not jump"),
         (save(DROP, docker="-A FORWARD -j ACCEPT\n" + DOCKER), Status.FAIL, "not reached"),
@@ -178,6 +377,14 @@ def test_published_ports_pass_a_policy(judge: Judge, text: str, status: Status, 
     verdict = judge(USER, filtered(text, save(docker=""), **ports("0.0.0.0")))
     assert verdict.status is status, verdict
     assert words in verdict.actual
+
+
+def test_a_bridge_of_another_name_is_one_of_dockers(judge: Judge) -> None:
+    networks = [{"Name": "site", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "site0"}}]
+    text = save("-A DOCKER-USER -i eth0 -o site0 -j DROP")
+    known = filtered(text, save(docker=""), **{"docker.networks": networks}, **ports("0.0.0.0"))
+    assert judge(USER, known).status is Status.PASS
+    assert judge(USER, filtered(text, save(docker=""), **ports("0.0.0.0"))).status is Status.FAIL
 
 
 def test_a_fresh_docker_has_no_policy(judge: Judge) -> None:

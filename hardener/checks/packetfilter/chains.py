@@ -1,0 +1,271 @@
+"""Chains of rules, and what becomes of a set of packets that passes them.
+
+A rule takes at most the packets of ``may`` and at least those of ``must``; where its conditions are all
+understood, the two are the same. A condition that is not understood may hold for every packet in a rule that
+accepts, and for none in a rule that refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hardener.checks.packetfilter.outside import narrow
+from hardener.checks.packetfilter.sets import (
+    Box,
+    Condition,
+    Dimension,
+    Intervals,
+    normal,
+    size,
+    within,
+    without,
+)
+from hardener.snapshot import FactUnavailable
+
+Key = tuple[str, str, str]  # family, table, chain
+
+_MOST_BOXES = 512
+_MOST_REGIONS = 4096
+_MOST_STEPS = 400_000
+_DEEPEST = 32  # the kernel allows 16 of nftables, and as many as the packet's stack holds of iptables
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: the packets it takes, and where it sends them.
+
+    The verdict is ``accept``, ``drop``, ``return``, ``jump``, ``goto``, ``""`` for what only counts or logs,
+    and ``unknown`` for a target that may do anything.
+    """
+
+    text: str
+    verdict: str
+    target: str = ""
+    may: Condition | None = field(default_factory=dict)
+    must: Condition | None = field(default_factory=dict)
+
+    @property
+    def understood(self) -> bool:
+        """Whether it takes the same packets at most as at least."""
+        return self.may == self.must
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain of rules; ``hook`` and ``policy`` are empty for one that only others call."""
+
+    key: Key
+    hook: str = ""
+    policy: str = ""
+    rules: list[Rule] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return " ".join(self.key)
+
+
+class Region:
+    """Packets that met the same fate, with the reason that most of them met it for."""
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple[Box, Box], list[Intervals]] = {}
+        self._reasons: dict[tuple[Box, Box], tuple[int, str]] = {}
+
+    def add(self, boxes: Iterable[Box], reason: str = "") -> None:
+        """Take boxes in; those that differ by their sources alone become one."""
+        for box in boxes:
+            source = box[Dimension.SOURCE]
+            key = (box[: Dimension.SOURCE], box[Dimension.SOURCE + 1 :])
+            self._sources.setdefault(key, []).append(source)
+            self._reasons[key] = max(self._reasons.get(key, (0, "")), (size(source), reason))
+        if len(self._sources) > _MOST_REGIONS:
+            raise too_complex()
+
+    def take(self, other: Region) -> None:
+        """Take another region in."""
+        for box, reason in other.parts():
+            self.add([box], reason)
+
+    def parts(self) -> list[tuple[Box, str]]:
+        """Its boxes, and why they are in it."""
+        return [
+            ((*key[0], normal(each for one in sources for each in one), *key[1]), self._reasons[key][1])
+            for key, sources in self._sources.items()
+        ]
+
+    def boxes(self) -> list[Box]:
+        """Its boxes."""
+        return [box for box, _ in self.parts()]
+
+    def __bool__(self) -> bool:
+        return bool(self._sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a chain did with packets."""
+
+    accepted: Region = field(default_factory=Region)
+    refused: Region = field(default_factory=Region)
+    returned: Region = field(default_factory=Region)
+
+
+def too_complex() -> FactUnavailable:
+    """The error for rules that cannot be followed with bounded work: a hostile host could send them."""
+    return FactUnavailable(
+        "firewall", "its rules are too many, or split packets into too many kinds, to judge"
+    )
+
+
+class Ruleset:
+    """The chains of one source.
+
+    Args:
+        chains: by their key.
+        version: the version of IP that its conditions were read for.
+        untracked: whether some rule takes packets away from connection tracking.
+    """
+
+    def __init__(self, chains: Mapping[Key, Chain], version: int, *, untracked: bool = False) -> None:
+        self.chains = chains
+        self.version = version
+        self.untracked = untracked
+
+    def hooked(self, hook: str, families: Iterable[str]) -> list[Chain]:
+        """The base chains that see packets of these families at a hook."""
+        return [chain for chain in self.chains.values() if chain.hook == hook and chain.key[0] in families]
+
+    def follow(self, chain: Chain, packets: Sequence[Box], *, certain: bool = False) -> Outcome:
+        """What ``chain`` does with packets.
+
+        Accepted is what may be accepted, and refused what is refused for certain. With ``certain`` it is the
+        other way round.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        return _Walk(self, certain=certain).through(chain, packets)
+
+    def reaching(self, chain: Chain, target: str, packets: Sequence[Box]) -> list[Box]:
+        """Those of the packets that for certain reach the jump of ``chain`` to ``target``, and take it.
+
+        Raises:
+            FactUnavailable: the rules are too complex.
+        """
+        for index, rule in enumerate(chain.rules):
+            if rule.verdict in ("jump", "goto") and rule.target == target:
+                ahead = Chain((*chain.key[:2], ""), rules=chain.rules[:index])
+                arriving = self.follow(ahead, packets, certain=True).returned.boxes()
+                for accepted in self.follow(ahead, packets).accepted.boxes():
+                    taken = dict(enumerate(accepted))
+                    arriving = bounded([part for box in arriving for part in without(box, taken)])
+                return _hits(arriving, rule.must)
+        return []
+
+
+class _Walk:
+    """One walk through chains, with a bound to its work."""
+
+    def __init__(self, rules: Ruleset, *, certain: bool) -> None:
+        self._chains = rules.chains
+        self._version = rules.version
+        self._certain = certain
+        self._steps = 0
+
+    def through(
+        self, chain: Chain, packets: Sequence[Box], called_by: frozenset[Key] = frozenset()
+    ) -> Outcome:
+        done = Outcome()
+        remaining = list(packets)
+        for rule in chain.rules:
+            if not remaining:
+                break
+            remaining = self._apply(rule, chain, remaining, done, called_by)
+        if not chain.hook:
+            done.returned.add(remaining)
+            return done
+        left = [*remaining, *done.returned.boxes()]  # a base chain has no caller: its policy decides
+        refuses = chain.policy in ("drop", "reject")
+        (done.refused if refuses else done.accepted).add(left, f"{chain}: policy {chain.policy}")
+        return done
+
+    def _apply(
+        self, rule: Rule, chain: Chain, remaining: list[Box], done: Outcome, called_by: frozenset[Key]
+    ) -> list[Box]:
+        if rule.may is None or not rule.verdict:
+            return remaining
+        self._count(rule, remaining)
+        most = _hits(remaining, rule.may)
+        if not most:
+            return remaining
+        least = most if rule.understood else _hits(remaining, rule.must)
+        reason = f"{chain}: {rule.text}"
+        match rule.verdict:
+            case "accept":
+                done.accepted.add(least if self._certain else most, reason)
+            case "drop":
+                done.refused.add(most if self._certain else least, reason)
+            case "return":
+                done.returned.add(least if self._certain else most)
+            case "jump" | "goto":
+                called = self._chains.get((*chain.key[:2], rule.target))
+                if called is None or called.key in called_by or called.key == chain.key:
+                    return remaining  # the kernel loads no such rule
+                if len(called_by) > _DEEPEST:
+                    raise too_complex()
+                inside = self.through(called, least if self._certain else most, called_by | {chain.key})
+                return self._back(rule, remaining, inside, done)
+            case _:  # it may accept, refuse, or do neither
+                if not self._certain:
+                    done.accepted.add(most, reason)
+                    return remaining
+        return remaining if self._narrow(rule) else self._left(remaining, rule)
+
+    def _back(self, rule: Rule, remaining: list[Box], inside: Outcome, done: Outcome) -> list[Box]:
+        """What goes on after a chain that was called."""
+        done.accepted.take(inside.accepted)
+        done.refused.take(inside.refused)
+        if rule.verdict == "goto":
+            done.returned.take(inside.returned)
+            return remaining if self._narrow(rule) else self._left(remaining, rule)
+        if (not inside.accepted and not inside.refused) or self._narrow(rule):
+            return remaining  # all of it came back, or as good as all
+        return bounded([*self._left(remaining, rule), *inside.returned.boxes()])
+
+    def _left(self, remaining: list[Box], rule: Rule) -> list[Box]:
+        """What goes on after a rule.
+
+        That is what it need not take; or, where only what is certain counts, what it cannot take. There a
+        packet that a rule may accept goes on too: if a later rule accepts it, it is accepted in either case.
+        """
+        taken = rule.may if self._certain and rule.verdict != "accept" else rule.must
+        if taken is None:
+            return remaining
+        return bounded([part for box in remaining for part in without(box, taken)])
+
+    def _narrow(self, rule: Rule) -> bool:
+        """Whether a rule is about so few sources that what goes on after it is as good as all."""
+        source = (rule.may or {}).get(Dimension.SOURCE)
+        return source is not None and narrow(source, self._version)
+
+    def _count(self, rule: Rule, remaining: Sequence[Box]) -> None:
+        self._steps += len(remaining)
+        if Dimension.SOURCE in (rule.may or {}):
+            self._steps += sum(len(box[Dimension.SOURCE]) for box in remaining) // 8
+        if self._steps > _MOST_STEPS:
+            raise too_complex()
+
+
+def bounded(boxes: list[Box]) -> list[Box]:
+    """The boxes, where they are not too many.
+
+    Raises:
+        FactUnavailable: they are.
+    """
+    if len(boxes) > _MOST_BOXES:
+        raise too_complex()
+    return boxes
+
+
+def _hits(boxes: Iterable[Box], condition: Condition | None) -> list[Box]:
+    return [] if condition is None else [hit for box in boxes if (hit := within(box, condition))]

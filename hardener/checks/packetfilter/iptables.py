@@ -1,0 +1,278 @@
+"""Read what ``iptables-save`` and ``ip6tables-save`` print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset
+from hardener.checks.packetfilter.sets import (
+    NEW,
+    TRANSLATED,
+    UNTRACKED,
+    Condition,
+    Dimension,
+    Intervals,
+    addresses,
+    both,
+    everything,
+    interface,
+    kinds,
+    network,
+    normal,
+    subtract,
+)
+from hardener.snapshot import FactUnavailable
+
+_UNQUOTED = re.compile(r"[!#-&(-\[\]-~ ]*")  # printable ASCII but for quotes and the backslash
+# Modules that are conditions by their options alone; one that is not here may be a condition by itself.
+_MODULES = frozenset(
+    {"addrtype", "comment", "conntrack", "iprange", "multiport", "pkttype", "state", "tcp", "udp", "icmp"}
+    | {"icmp6", "iprange"}
+)
+_OPTIONS = {
+    "-i": Dimension.IIF,
+    "-o": Dimension.OIF,
+    "-s": Dimension.SOURCE,
+    "-d": Dimension.DESTINATION,
+    "--src-range": Dimension.SOURCE,
+    "--dst-range": Dimension.DESTINATION,
+    "--sport": Dimension.SOURCE_PORT,
+    "--sports": Dimension.SOURCE_PORT,
+    "--dport": Dimension.PORT,
+    "--dports": Dimension.PORT,
+    "--ctorigdstport": Dimension.ORIGINAL_PORT,
+}
+_WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
+_PROTOCOLS = {"6": "tcp", "17": "udp"}
+# Targets after which a packet goes on in the chain.
+_PASSING = frozenset(
+    {
+        "AUDIT",
+        "CHECKSUM",
+        "CLASSIFY",
+        "CONNMARK",
+        "CONNSECMARK",
+        "CT",
+        "DSCP",
+        "ECN",
+        "HL",
+        "HMARK",
+        "IDLETIMER",
+    }
+    | {"LED", "LOG", "MARK", "NFLOG", "NOTRACK", "RATEEST", "SECMARK", "SET", "TCPMSS", "TCPOPTSTRIP", "TEE"}
+    | {"TOS", "TRACE", "TTL", "ULOG"}
+)
+Taken = tuple[Condition | None, Condition | None]  # at most, and at least
+ALL: Taken = ({}, {})
+NONE: Taken = (None, None)
+UNKNOWN: Taken = ({}, None)
+
+
+@lru_cache(maxsize=2)  # of the host that is being judged, each family once
+def read_save(text: str, family: str) -> Ruleset:
+    """Read what ``iptables-save`` printed; ``family`` is ``ip`` or ``ip6``.
+
+    Raises:
+        FactUnavailable: a line is not what iptables-save prints.
+    """
+    chains: dict[Key, Chain] = {}
+    version = 6 if family == "ip6" else 4
+    table = ""
+    untracked = False
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith(":"):
+            name, policy = [*line[1:].split(), "-", "-"][:2]
+            hooked = policy != "-" and table != "nat"  # what nat drops is never filtered there
+            key = (family, table, name)
+            chains[key] = Chain(key, name.lower() if hooked else "", policy.lower() if hooked else "")
+        elif line.startswith("-A "):
+            words = _words(line)
+            key = (family, table, words[1])
+            untracked = untracked or "--notrack" in words or "NOTRACK" in words
+            chains.setdefault(key, Chain(key)).rules.append(_rule(line, words[2:], version))
+    return Ruleset(
+        {key: _known_targets(chain, chains) for key, chain in chains.items()}, version, untracked=untracked
+    )
+
+
+def target_of(name: str) -> tuple[str, str]:
+    """The verdict that a target of iptables stands for, and the chain it leads to."""
+    match name:
+        case "ACCEPT" | "DROP" | "RETURN":
+            return name.lower(), ""
+        case "REJECT" | "TARPIT":
+            return "drop", ""
+        case "":
+            return "", ""
+        case _:
+            return ("", "") if name in _PASSING else ("jump", name)
+
+
+def _known_targets(chain: Chain, chains: dict[Key, Chain]) -> Chain:
+    """The chain, its jumps to what is no chain made unknown: those are extensions."""
+    rules = [
+        Rule(rule.text, "unknown", rule.target, rule.may, rule.must)
+        if rule.verdict == "jump" and (*chain.key[:2], rule.target) not in chains
+        else rule
+        for rule in chain.rules
+    ]
+    return Chain(chain.key, chain.hook, chain.policy, rules)
+
+
+def _words(line: str) -> list[str]:
+    try:
+        # shlex is slow, and gives the same where nothing is quoted and only a space is a space.
+        words = line.split() if _UNQUOTED.fullmatch(line) else shlex.split(line)
+    except ValueError as error:  # taking it for either verdict would be a guess
+        raise FactUnavailable("firewall", f"a rule cannot be read: {line[:80]}") from error
+    return [*words, "", ""] if len(words) < 2 else words
+
+
+def _rule(line: str, words: Sequence[str], version: int) -> Rule:
+    may, must = ALL
+    index = 0
+    negated = False
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if word == "!":
+            negated = True
+            continue
+        if word in ("-j", "-g"):  # the target's own options follow
+            name = words[index] if index < len(words) else ""
+            verdict, target = ("goto", name) if word == "-g" else target_of(name)
+            return Rule(line, verdict, target, may, must)
+        values: list[str] = []
+        if word not in _WITHOUT_VALUE and index < len(words):
+            takes_any = word in ("--comment", "-i", "-o")  # names that may begin with a dash
+            while index < len(words) and (
+                (takes_any and not values) or (words[index] != "!" and not words[index].startswith("-"))
+            ):
+                values.append(words[index])
+                index += 1
+        at_most, at_least = _condition(word, values, version, negated=negated)
+        may, must = both(may, at_most), both(must, at_least)
+        negated = False
+    return Rule(line, "", "", may, must)
+
+
+def _condition(option: str, values: Sequence[str], version: int, *, negated: bool) -> Taken:
+    """What a condition takes."""
+    value = values[0] if values else ""
+    match option:
+        case "-m" | "--match":
+            return ALL if value in _MODULES else UNKNOWN
+        case "--comment":
+            return ALL
+        case "-p" | "--protocol":
+            if value in ("all", "0"):
+                return NONE if negated else ALL
+            return restrict(Dimension.KIND, kinds([_PROTOCOLS.get(value, value)]), version, negated=negated)
+        case "--ports":
+            return _either_port(value, version, negated=negated)
+        case _ if option in _OPTIONS:
+            dimension = _OPTIONS[option]
+            parts = value.split(",") if dimension in (Dimension.PORT, Dimension.SOURCE_PORT) else [value]
+            try:
+                found = normal(each for part in parts for each in _interval(dimension, part, version))
+            except ValueError:
+                return UNKNOWN
+            return restrict(dimension, found, version, negated=negated)
+        case _:
+            return _first_packet(option, values, negated=negated)
+
+
+def _first_packet(option: str, values: Sequence[str], *, negated: bool) -> Taken:
+    """What a condition takes that is about the first packet of a connection, to one receiver."""
+    value = values[0] if values else ""
+    match option:
+        case "--ctstate" | "--state":
+            return restrict(Dimension.KIND, _states(value.split(",")), 4, negated=negated)
+        case "--ctdir":
+            return truth((value == "ORIGINAL") is not negated)
+        case "--tcp-flags":  # SYN alone is set
+            mask, wanted = [set(flags.split(",")) - {"NONE"} for flags in [*values, "", ""][:2]]
+            matches = wanted == {"SYN"} if mask & {"SYN", "ALL"} else not wanted
+            return restrict(Dimension.KIND, kinds(["tcp"]), 4) if matches is not negated else NONE
+        case "-f":
+            return truth(negated)
+        case "--dst-type":
+            return _local(value, negated=negated)
+        case "--src-type" if value in ("LOCAL", "MULTICAST", "BROADCAST"):
+            return truth(negated)
+        case "--pkt-type":
+            return _frame(value, negated=negated)
+        case _:
+            return UNKNOWN
+
+
+def restrict(dimension: Dimension, values: Intervals, version: int, *, negated: bool = False) -> Taken:
+    """A condition on one dimension, or its negation."""
+    kept = subtract(everything(dimension, version), values) if negated else values
+    return ({dimension: kept}, {dimension: kept}) if kept else NONE
+
+
+def truth(holds: bool) -> Taken:
+    """A condition that holds for every new connection, or for none."""
+    return ALL if holds else NONE
+
+
+def _states(names: Iterable[str]) -> Intervals:
+    states = set()
+    for name in names:
+        states |= {"NEW": {NEW, TRANSLATED}, "DNAT": {TRANSLATED}, "UNTRACKED": {UNTRACKED}}.get(name, set())
+    return kinds(states=states)
+
+
+def _local(value: str, *, negated: bool) -> Taken:
+    """A judged packet is for an address of the host, or of a container after translation."""
+    if value in ("MULTICAST", "BROADCAST", "BLACKHOLE", "PROHIBIT", "UNREACHABLE"):
+        return truth(negated)
+    outer = Dimension.OIF
+    inward = restrict(outer, interface("", "+\0"), 4, negated=(value == "LOCAL") is negated)
+    return inward if value in ("LOCAL", "UNICAST") else UNKNOWN
+
+
+def _frame(value: str, *, negated: bool) -> Taken:
+    """A frame for this machine holds its packets; UDP for it may come in frames for many."""
+    if value not in ("unicast", "broadcast", "multicast"):
+        return UNKNOWN
+    tcp: Condition = {Dimension.KIND: kinds(["tcp"])}
+    udp: Condition = {Dimension.KIND: kinds(["udp"])}
+    return ({}, tcp) if (value == "unicast") is not negated else (udp, None)
+
+
+def _either_port(value: str, version: int, *, negated: bool) -> Taken:
+    try:
+        ports = normal(each for part in value.split(",") for each in _interval(Dimension.PORT, part, version))
+    except ValueError:
+        return UNKNOWN
+    if not negated:
+        return {}, {Dimension.PORT: ports}
+    others = subtract(everything(Dimension.PORT, version), ports)
+    neither: Condition = {Dimension.PORT: others, Dimension.SOURCE_PORT: others}
+    return neither, neither
+
+
+def _interval(dimension: Dimension, value: str, version: int) -> Intervals:
+    """One value of an option.
+
+    Raises:
+        ValueError: it is not understood.
+    """
+    match dimension:
+        case Dimension.IIF | Dimension.OIF:
+            return interface(value, "+")
+        case Dimension.SOURCE | Dimension.DESTINATION if "-" in value:
+            first, _, last = value.partition("-")
+            return addresses(first, last, version)
+        case Dimension.SOURCE | Dimension.DESTINATION:
+            return network(value, version)
+        case _:
+            first, colon, last = value.partition(":")
+            return ((int(first or 0), int((last or 65535) if colon else first)),)

@@ -1,0 +1,356 @@
+"""Read what ``nft -j list ruleset`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset
+from hardener.checks.packetfilter.iptables import ALL, NONE, UNKNOWN, Taken, restrict, target_of, truth
+from hardener.checks.packetfilter.sets import (
+    NEW,
+    TRANSLATED,
+    UNTRACKED,
+    Condition,
+    Dimension,
+    Intervals,
+    addresses,
+    both,
+    interface,
+    kinds,
+    network,
+    normal,
+)
+
+_VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": ""}
+_ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # what decides there is not known
+_WITHOUT_CONDITION = frozenset({"counter", "log", "mangle", "comment", "notrack", "dup", "flow", "secmark"})
+_STATES = {"new": {NEW, TRANSLATED}, "untracked": {UNTRACKED}}
+_ONE_RECEIVER = frozenset({"unicast", "local"})
+Read = Callable[[Any], Intervals]
+
+
+def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
+    """Read the objects of a ruleset; tables that are switched off (dormant) are left out.
+
+    Args:
+        objects: as ``nft -j list ruleset`` prints them.
+        version: of IP, for which conditions are read.
+    """
+    chains: dict[Key, Chain] = {}
+    dormant: set[tuple[str, str]] = set()
+    objects = list(objects)
+    named = _sets(objects)
+    untracked = False
+    for entry in objects:
+        match entry:
+            case {"table": {"family": family, "name": name, "flags": flags}} if "dormant" in flags:
+                dormant.add((family, name))
+            case {"chain": {"family": family, "table": table, "name": name} as chain}:
+                key = (family, table, name)
+                kept = chains.get(key, Chain(key)).rules
+                filters = chain.get("type") == "filter"
+                hook = str(chain.get("hook") or "") if filters else ""
+                chains[key] = Chain(key, hook, str(chain.get("policy") or "accept") if hook else "", kept)
+            case {"rule": {"family": family, "table": table, "chain": name} as rule}:
+                key = (family, table, name)
+                statements = rule.get("expr")
+                listed = statements if isinstance(statements, list) else []
+                listed = [each for each in listed if isinstance(each, Mapping)]
+                reader = _Reader(version, named.get((family, table), {}))
+                chains.setdefault(key, Chain(key)).rules.extend(reader.rules(listed))
+                untracked = untracked or any("notrack" in each for each in listed)
+    return Ruleset(
+        {key: chain for key, chain in chains.items() if key[:2] not in dormant}, version, untracked=untracked
+    )
+
+
+def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[Any]]]:
+    """The elements of named sets and maps, by family and table."""
+    found: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    for entry in objects:
+        match entry:
+            case {"set": {"family": family, "table": table, "name": name} as named} | {
+                "map": {"family": family, "table": table, "name": name} as named
+            }:
+                elements = named.get("elem")
+                found.setdefault((family, table), {})[name] = elements if isinstance(elements, list) else []
+    return found
+
+
+class _Reader:
+    """Reads the rules of one table."""
+
+    def __init__(self, version: int, named: Mapping[str, Sequence[Any]]) -> None:
+        self._version = version
+        self._named = named
+
+    def rules(self, statements: Sequence[Mapping[str, Any]]) -> list[Rule]:
+        """A rule; several where a map gives verdicts."""
+        taken = ALL
+        text = " ".join(_text(*next(iter(statement.items()), ("", None))) for statement in statements)
+        found: list[Rule] = []
+        for statement in statements:
+            name, value = next(iter(statement.items()), ("", None))
+            if name in _VERDICTS or name in ("jump", "goto") or name in _ELSEWHERE:
+                return [*found, _decided(text, name, value, taken)]
+            if name == "xt" and isinstance(value, Mapping) and value.get("type") == "target":
+                verdict, target = target_of(str(value.get("name")))
+                verdict = (
+                    "unknown" if verdict == "jump" else verdict
+                )  # an extension: chains are shown as jumps
+                if verdict:
+                    return [*found, Rule(text, verdict, target, *taken)]
+            elif name == "match" and isinstance(value, Mapping):
+                taken = _and(taken, self._match(value))
+            elif name == "vmap" and isinstance(value, Mapping):
+                found += self._map(text, value, taken)
+            elif name not in _WITHOUT_CONDITION:
+                taken = _and(taken, UNKNOWN)  # a limit or a quota lets some through
+        return [*found, Rule(text, "", "", *taken)]
+
+    def _map(self, text: str, value: Mapping[str, Any], taken: Taken) -> list[Rule]:
+        data = value.get("data")
+        entries = data.get("set") if isinstance(data, Mapping) else self._elements(data)
+        found = []
+        for entry in entries if isinstance(entries, list) else []:
+            match entry:
+                case [key, {**verdict}]:
+                    hit = self._compare(value.get("key"), _bare(key), negated=False)
+                    name, target = next(iter(verdict.items()), ("", None))
+                    found.append(_decided(f"{text} {_leaf(key)}", str(name), target, _and(taken, hit)))
+                case _:
+                    found.append(Rule(text, "unknown", "", taken[0], None))
+        return found if isinstance(entries, list) else [Rule(text, "unknown", "", taken[0], None)]
+
+    def _match(self, match: Mapping[str, Any]) -> Taken:
+        operator = match.get("op")
+        right = match.get("right")
+        if operator in ("<", ">", "<=", ">="):
+            return self._ordered(match.get("left"), str(operator), right)
+        if operator not in ("==", "!=", "in"):
+            return UNKNOWN
+        return self._compare(match.get("left"), right, negated=operator == "!=", shared=operator == "in")
+
+    def _ordered(self, left: Any, operator: str, right: Any) -> Taken:
+        if not isinstance(right, int):
+            return UNKNOWN
+        least, most = (right, 65535) if ">" in operator else (0, right)
+        if "=" not in operator:
+            least, most = (least + 1, most) if ">" in operator else (least, most - 1)
+        match left:
+            case {"payload": {"protocol": "tcp" | "udp" | "th", "field": "dport" | "sport"}}:
+                return self._compare(left, {"range": [least, most]}, negated=False)
+            case _:
+                return UNKNOWN
+
+    def _compare(self, left: Any, right: Any, *, negated: bool, shared: bool = False) -> Taken:
+        """What a comparison takes; ``shared`` is of flags, of which one has to be set."""
+        match left:
+            case {"ct": {"key": "state"}}:
+                states: set[int] = set()
+                for name in _values(right):
+                    states |= _STATES.get(str(name), set())
+                return restrict(Dimension.KIND, kinds(states=states), 4, negated=negated)
+            case {"ct": {"key": "status"}} if shared and _values(right) == ["dnat"]:
+                return restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
+            case {"ct": {"key": "direction"}}:
+                return truth(("original" in _values(right)) is not negated)
+            case {"ct": {"key": "proto-dst", "dir": "original"}}:
+                return self._one(Dimension.ORIGINAL_PORT, right, _port, negated=negated)
+            case {"meta": {"key": str(key)}}:
+                return self._meta(key, right, negated=negated)
+            case {"fib": {"result": "type", "flags": ["daddr"] | "daddr"}}:
+                return _fib([str(value) for value in _values(right)], negated=negated)
+            case {"payload": {"protocol": str(protocol), "field": str(name)}}:
+                return self._payload(protocol, name, right, negated=negated, shared=shared)
+            case {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, mask]} if not shared:
+                wanted = {str(flag) for flag in _values(right)} - {"0"}
+                masked = {"syn"} & {str(flag) for flag in _values(mask)}
+                return _tcp() if (masked == wanted) is not negated else NONE
+            case {"concat": list(parts)}:
+                return self._concat(parts, right) if not negated else UNKNOWN
+            case _:
+                return UNKNOWN
+
+    def _meta(self, key: str, right: Any, *, negated: bool) -> Taken:
+        match key:
+            case "l4proto":
+                return self._one(Dimension.KIND, right, _protocol, negated=negated)
+            case "nfproto":
+                return truth((f"ipv{self._version}" in map(str, _values(right))) is not negated)
+            case "protocol":
+                mine = "ip" if self._version == 4 else "ip6"
+                return truth((mine in map(str, _values(right))) is not negated)
+            case "iif" | "iifname":
+                return self._one(Dimension.IIF, right, _name, negated=negated)
+            case "oif" | "oifname":
+                return self._one(Dimension.OIF, right, _name, negated=negated)
+            case _:
+                return UNKNOWN
+
+    def _payload(self, protocol: str, name: str, right: Any, *, negated: bool, shared: bool) -> Taken:
+        """A field of a packet; a packet of another protocol is not taken, negated or not."""
+        family = {"ip": 4, "ip6": 6}.get(protocol)
+        if family is not None and family != self._version:
+            return NONE
+        match protocol, name:
+            case "ip" | "ip6", "saddr" | "daddr":
+                dimension = Dimension.SOURCE if name == "saddr" else Dimension.DESTINATION
+                return self._one(dimension, right, self._address, negated=negated)
+            case ("ip", "protocol") | ("ip6", "nexthdr"):
+                return self._one(Dimension.KIND, right, _protocol, negated=negated)
+            case "tcp" | "udp" | "th", "dport" | "sport":
+                dimension = Dimension.PORT if name == "dport" else Dimension.SOURCE_PORT
+                ports = self._one(dimension, right, _port, negated=negated)
+                return ports if protocol == "th" else _and(_protocol_alone(protocol), ports)
+            case "tcp", "flags":
+                flags = {str(flag) for flag in _values(right)}
+                holds = "syn" in flags if shared else flags == {"syn"}
+                return _tcp() if holds is not negated else NONE
+            case "icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "ah" | "esp" | "comp" | "udplite", _:
+                return NONE
+            case "tcp" | "udp", _:
+                return _and(_protocol_alone(protocol), UNKNOWN)
+            case _:
+                return UNKNOWN
+
+    def _concat(self, parts: Sequence[Any], right: Any) -> Taken:
+        """Several fields at once: at most what each of them may be by itself."""
+        entries = [_bare(entry) for entry in self._elements(right)]
+        columns = [entry["concat"] for entry in entries if isinstance(entry, Mapping) and "concat" in entry]
+        if len(columns) != len(entries) or any(len(column) != len(parts) for column in columns):
+            return UNKNOWN
+        most: Condition | None = {}
+        for index, part in enumerate(parts):
+            values = {"set": [column[index] for column in columns]}
+            most = both(most, self._compare(part, values, negated=False)[0])
+        return most, None
+
+    def _elements(self, right: Any) -> list[Any]:
+        match right:
+            case str() if right.startswith("@"):
+                return list(self._named.get(right[1:], [None]))
+            case {"set": list(values)}:
+                return values
+            case _:
+                return [right]
+
+    def _one(self, dimension: Dimension, right: Any, read: Read, *, negated: bool) -> Taken:
+        ranges: list[tuple[int, int]] = []
+        try:
+            for value in self._elements(right):
+                ranges += read(_bare(value))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return UNKNOWN
+        return restrict(dimension, normal(ranges), self._version, negated=negated)
+
+    def _address(self, value: Any) -> Intervals:
+        match value:
+            case {"prefix": {"addr": address, "len": length}}:
+                return network(f"{address}/{length}", self._version)
+            case {"range": [first, last]}:
+                return addresses(str(first), str(last), self._version)
+            case str():
+                return network(value, self._version)
+            case _:
+                raise ValueError("not an address")
+
+
+def _decided(text: str, name: str, value: Any, taken: Taken) -> Rule:
+    if name in ("jump", "goto"):
+        return Rule(text, name, str(value.get("target") or "") if isinstance(value, Mapping) else "", *taken)
+    return Rule(text, _VERDICTS.get(name, "unknown"), "", *taken)
+
+
+def _and(one: Taken, other: Taken) -> Taken:
+    return both(one[0], other[0]), both(one[1], other[1])
+
+
+def _protocol_alone(name: str) -> Taken:
+    return restrict(Dimension.KIND, kinds([name]), 4)
+
+
+def _tcp() -> Taken:
+    return _protocol_alone("tcp")
+
+
+def _fib(types: Sequence[str], *, negated: bool) -> Taken:
+    """A judged packet is for an address of the host, or of a container after translation."""
+    if set(types) >= _ONE_RECEIVER:
+        return truth(not negated)
+    if not _ONE_RECEIVER & set(types):
+        return truth(negated)
+    local = "local" in types
+    return restrict(Dimension.OIF, interface("", "*\0"), 4, negated=local is negated)
+
+
+def _bare(value: Any) -> Any:
+    """An element without its timeout, counter and comment."""
+    match value:
+        case {"elem": {"val": bare}}:
+            return bare
+        case _:
+            return value
+
+
+def _values(right: Any) -> list[Any]:
+    match right:
+        case {"set": list(values)} | {"|": list(values)} | list(values):
+            return [each for value in values for each in _values(value)]
+        case _:
+            return [right]
+
+
+def _port(value: Any) -> Intervals:
+    match value:
+        case {"range": [int(first), int(last)]}:
+            return ((first, last),)
+        case int():
+            return ((value, value),)
+        case _:
+            raise ValueError("not a port")
+
+
+def _protocol(value: Any) -> Intervals:
+    if not isinstance(value, str | int):
+        raise ValueError("not a protocol")
+    return kinds([{"6": "tcp", "17": "udp"}.get(str(value), str(value))])
+
+
+def _name(value: Any) -> Intervals:
+    if not isinstance(value, str):
+        raise ValueError("not a name")
+    return interface(value, "*")
+
+
+def _text(name: str, value: Any) -> str:
+    match value:
+        case {"target": target}:
+            return f"{name} {target}"
+        case {"op": operator, "left": left, "right": right}:
+            return f"{_leaf(left)} {operator} {_leaf(right)}"
+        case {"key": key, "data": _} if name == "vmap":
+            return f"{_leaf(key)} vmap"
+        case _:
+            return name
+
+
+def _leaf(value: Any) -> str:
+    match value:
+        case {"set": list(parts)} | list(parts):
+            return "{ " + ", ".join(_leaf(part) for part in parts) + " }"
+        case {"range": [first, last]}:
+            return f"{_leaf(first)}-{_leaf(last)}"
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
+        case {"ct": {"key": key}}:
+            return f"ct {key}"
+        case {"meta": {"key": key}}:
+            return str(key)
+        case {"payload": {"protocol": protocol, "field": name}}:
+            return f"{protocol} {name}"
+        case Mapping():
+            return " ".join(str(key) for key in value)
+        case _:
+            return str(value)

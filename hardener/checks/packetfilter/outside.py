@@ -1,0 +1,129 @@
+"""The packets that a control is about: new connections from outside, and how many are more than a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from itertools import pairwise
+
+from hardener.checks.packetfilter.sets import (
+    ALL_NAMES,
+    ALL_PORTS,
+    NEW,
+    TRANSLATED,
+    UNTRACKED,
+    Box,
+    Dimension,
+    Intervals,
+    everything,
+    interface,
+    intersect,
+    kinds,
+    network,
+    normal,
+    size,
+    subtract,
+)
+
+# More ports than this are not named by a rule: a quarter of all. Ranges for passive FTP or calls are smaller.
+NAMED_PORTS = 16384
+# More public addresses than this are not a few: IPv4's /8, a /16 of IPv6.
+_FEW_SOURCES = {4: 1 << 24, 6: 1 << 112}
+# From at most so many addresses, a rule cannot change whether a filter is open; there may be thousands.
+_NARROW = {4: 1 << 16, 6: 1 << 96}
+# Where packets do not come from outside: this host itself, its containers and virtual machines, its tunnels.
+BRIDGES = ("docker", "br-")
+_INSIDE = (
+    *BRIDGES,
+    *("veth", "virbr", "cni", "flannel", "cali", "lxc", "lxdbr", "podman"),
+    *("wg", "tun", "tap", "tailscale", "zt"),
+)
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+
+
+@cache
+def outside_names() -> Intervals:
+    """Names of interfaces that packets from outside arrive on."""
+    inside = [interface("", "+\0"), interface("lo", "+"), *(interface(f"{name}+", "+") for name in _INSIDE)]
+    return subtract(ALL_NAMES, normal(each for names in inside for each in names))
+
+
+@cache
+def _public(version: int) -> Intervals:
+    if version == 6:
+        return network("2000::/3", 6)
+    private = normal(each for text in _PRIVATE for each in network(text, 4))
+    return subtract(((0, (224 << 24) - 1),), private)
+
+
+@cache
+def _own(version: int) -> Intervals:
+    """What an address of a host can be: neither loopback nor for many receivers."""
+    if version == 6:
+        return subtract(((2, (1 << 128) - 1),), network("ff00::/8", 6))
+    return subtract(((1, (224 << 24) - 1),), network("127.0.0.0/8", 4))
+
+
+def inbound(version: int, *, untracked: bool = False, interfaces: Intervals | None = None) -> Box:
+    """New connections from outside to this host; ``untracked`` adds those that tracking was told to pass."""
+    states = (NEW, UNTRACKED) if untracked else (NEW,)
+    return _box(
+        version,
+        kind=kinds(states=states),
+        iif=outside_names() if interfaces is None else interfaces,
+        oif=interface("", "+\0"),
+        destination=_own(version),
+    )
+
+
+def forwarded(version: int, protocols: Iterable[str], bridges: Sequence[str] = ()) -> Box:
+    """New connections from outside to containers, behind Docker's bridges and those named."""
+    names = [interface(f"{name}+", "+") for name in BRIDGES] + [interface(name, "+\0") for name in bridges]
+    oif = normal(each for found in names for each in found)
+    return _box(
+        version,
+        kind=kinds(protocols, (NEW, TRANSLATED)),
+        iif=subtract(outside_names(), oif),
+        oif=oif,
+        destination=_own(version),
+    )
+
+
+def _box(version: int, *, kind: Intervals, iif: Intervals, oif: Intervals, destination: Intervals) -> Box:
+    return (kind, iif, oif, everything(Dimension.SOURCE, version), destination, *(ALL_PORTS,) * 3)
+
+
+def narrow(source: Intervals, version: int) -> bool:
+    """Whether a rule for these sources alone is about next to nothing."""
+    return size(source) <= _NARROW[version]
+
+
+def from_many(source: Intervals, version: int) -> bool:
+    """Whether these are more than a few public addresses."""
+    return size(intersect(source, _public(version))) > _FEW_SOURCES[version]
+
+
+def ports_from_many(boxes: Iterable[Box], protocol: str, version: int) -> int:
+    """How many ports of a protocol are reached from more than a few addresses, by all the boxes together."""
+    begin: dict[int, list[Intervals]] = {}
+    end: dict[int, list[Intervals]] = {}
+    wanted = kinds((protocol,))
+    for box in boxes:
+        if intersect(box[Dimension.KIND], wanted):
+            for low, high in intersect(box[Dimension.PORT], box[Dimension.ORIGINAL_PORT]):
+                begin.setdefault(low, []).append(box[Dimension.SOURCE])
+                end.setdefault(high + 1, []).append(box[Dimension.SOURCE])
+    total = 0
+    active: list[Intervals] = []
+    for port, following in pairwise(sorted({*begin, *end})):
+        for source in end.get(port, ()):
+            active.remove(source)
+        active += begin.get(port, ())
+        if active and _many_together(frozenset(active), version):
+            total += following - port
+    return total
+
+
+@lru_cache(maxsize=64)
+def _many_together(sources: frozenset[Intervals], version: int) -> bool:
+    return from_many(normal(each for source in sources for each in source), version)

@@ -1,0 +1,110 @@
+"""What comes in: new connections from outside, followed through every chain that sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hardener.checks.packetfilter.chains import Chain, Region, Ruleset
+from hardener.checks.packetfilter.outside import NAMED_PORTS, from_many, inbound, ports_from_many
+from hardener.checks.packetfilter.sets import Box, Dimension, Intervals, intersect, kinds, size
+
+PROTOCOLS = ("tcp", "udp")
+FAMILIES = {4: "ip", 6: "ip6"}
+_SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that people rarely filter in
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What all chains together do with new connections from outside.
+
+    Attributes:
+        chains: those that see inbound packets, with why each accepts more ports than a rule names.
+        open: protocols that come in on more ports than a rule names.
+        certain: of those, the ones that come in whatever the conditions that are not understood say.
+        refusals: what refuses the rest.
+        evidence: what each chain does, and who may reach everything.
+    """
+
+    chains: tuple[tuple[Chain, str], ...]
+    open: frozenset[str]
+    certain: frozenset[str]
+    refusals: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+
+def into_host(sources: Sequence[Ruleset], version: int, *, interfaces: Intervals | None = None) -> Passage:
+    """Follow new connections to this host.
+
+    Args:
+        sources: the chains that each tool shows.
+        version: of IP.
+        interfaces: the names that packets arrive on; those that are outside on any host, unless given.
+
+    Raises:
+        FactUnavailable: the rules are too complex.
+    """
+    chains = [
+        (rules, chain)
+        for rules in sources
+        for hook in ("prerouting", "input")
+        for chain in rules.hooked(hook, {FAMILIES[version], "inet"})
+    ]
+    chains.sort(key=lambda pair: (pair[1].hook != "prerouting", pair[1].key[1] in _SELDOM))
+    untracked = any(rules.untracked for rules in sources)
+    may = must = [inbound(version, untracked=untracked, interfaces=interfaces)]
+    reasons: dict[str, tuple[Chain, str]] = {}
+    refusals: list[str] = []
+    evidence: list[str] = []
+    few: dict[str, None] = {}
+    for rules, chain in chains:
+        outcome = rules.follow(chain, may)
+        must = rules.follow(chain, must, certain=True).accepted.boxes()
+        may = outcome.accepted.boxes()
+        if chain.hook == "input":
+            reasons[str(chain)] = (chain, "")
+        for protocol in PROTOCOLS:
+            refused = main_reason(outcome.refused, protocol, version)
+            accepted = main_reason(outcome.accepted, protocol, version)
+            if refused:
+                refusals.append(refused)
+                evidence.append(f"{chain}: {protocol}{version} refused by {refused}")
+            if accepted and chain.hook == "input":
+                reasons[str(chain)] = (chain, reasons[str(chain)][1] or accepted)
+                evidence.append(f"{chain}: {protocol}{version} accepted by {accepted}")
+        few |= dict.fromkeys(
+            f"everything from a few addresses is accepted by {reason}"
+            for box, reason in outcome.accepted.parts()
+            if size(box[Dimension.PORT]) > NAMED_PORTS and not from_many(box[Dimension.SOURCE], version)
+        )
+    return Passage(
+        tuple(reasons.values()),
+        _open(may, version),
+        _open(must, version),
+        tuple(dict.fromkeys(refusals)),
+        (*evidence, *few),
+    )
+
+
+def main_reason(region: Region, protocol: str, version: int) -> str:
+    """Why most of a protocol's packets are in a region; ``""`` where they are no more than a rule names."""
+    parts = list(_of_protocol(region.parts(), protocol))
+    if ports_from_many((box for box, _ in parts), protocol, version) <= NAMED_PORTS:
+        return ""
+    widest = max(parts, key=lambda part: (from_many(part[0][Dimension.SOURCE], version), _ports(part[0])))
+    return widest[1]
+
+
+def _of_protocol(parts: Iterable[tuple[Box, str]], protocol: str) -> Iterator[tuple[Box, str]]:
+    wanted = kinds([protocol])
+    return (part for part in parts if intersect(part[0][Dimension.KIND], wanted))
+
+
+def _ports(box: Box) -> int:
+    return size(intersect(box[Dimension.PORT], box[Dimension.ORIGINAL_PORT]))
+
+
+def _open(boxes: Sequence[Box], version: int) -> frozenset[str]:
+    return frozenset(
+        protocol for protocol in PROTOCOLS if ports_from_many(boxes, protocol, version) > NAMED_PORTS
+    )

@@ -1,0 +1,183 @@
+"""Sets of packets: boxes of intervals over what a packet filter can look at.
+
+A box holds an interval set for each dimension. Addresses, ports and kinds are numbers; the name of an
+interface is one too (its bytes), so that ``eth+`` is an interval like any other.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+
+Intervals = tuple[tuple[int, int], ...]  # sorted, disjoint, both ends included
+Box = tuple[Intervals, ...]  # one for each Dimension
+Condition = Mapping[int, Intervals]  # those dimensions that are restricted
+
+
+class Dimension(IntEnum):
+    """What tells packets from each other."""
+
+    KIND = 0
+    IIF = 1
+    OIF = 2
+    SOURCE = 3
+    DESTINATION = 4
+    SOURCE_PORT = 5
+    PORT = 6
+    ORIGINAL_PORT = 7  # the one before a translation of the destination
+
+
+# Kinds: the protocol, and what connection tracking says of the first packet of a connection.
+NEW, TRANSLATED, UNTRACKED = 0, 1, 2
+_STATES = 3
+_PROTOCOLS = ("tcp", "udp")
+ALL_PORTS: Intervals = ((1, 65535),)
+_NAME_LENGTH = 16
+ALL_NAMES: Intervals = ((0, (1 << 8 * _NAME_LENGTH) - 1),)
+
+
+def normal(ranges: Iterable[tuple[int, int]]) -> Intervals:
+    """The ranges as an interval set: sorted, and joined where they touch."""
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if low > high:
+            continue
+        if joined and low <= joined[-1][1] + 1:
+            if high > joined[-1][1]:
+                joined[-1] = (joined[-1][0], high)
+        else:
+            joined.append((low, high))
+    return tuple(joined)
+
+
+def intersect(one: Intervals, other: Intervals) -> Intervals:
+    """What is in both."""
+    if len(other) < len(one):
+        one, other = other, one
+    found = []
+    for low, high in one:
+        index = max(bisect_right(other, (low, -1)) - 1, 0)
+        while index < len(other) and other[index][0] <= high:
+            start, end = max(low, other[index][0]), min(high, other[index][1])
+            if start <= end:
+                found.append((start, end))
+            index += 1
+    return tuple(found)
+
+
+def subtract(one: Intervals, other: Intervals) -> Intervals:
+    """What is in the first alone."""
+    found = []
+    for low, high in one:
+        begin = low
+        index = max(bisect_right(other, (low, -1)) - 1, 0)
+        while index < len(other) and other[index][0] <= high:
+            start, end = other[index]
+            if end >= begin:
+                if start > begin:
+                    found.append((begin, start - 1))
+                begin = end + 1
+            index += 1
+        if begin <= high:
+            found.append((begin, high))
+    return tuple(found)
+
+
+def size(intervals: Intervals) -> int:
+    """How many numbers are in it."""
+    return sum(high - low + 1 for low, high in intervals)
+
+
+def within(box: Box, condition: Condition) -> Box | None:
+    """The part of a box that a condition takes, None where it takes nothing."""
+    parts = list(box)
+    for dimension, wanted in condition.items():
+        kept = intersect(box[dimension], wanted)
+        if not kept:
+            return None
+        parts[dimension] = kept
+    return tuple(parts)
+
+
+def without(box: Box, condition: Condition) -> list[Box]:
+    """The part of a box that a condition does not take, as disjoint boxes."""
+    if within(box, condition) is None:
+        return [box]
+    left = []
+    for dimension, wanted in condition.items():
+        rest = subtract(box[dimension], wanted)
+        if rest:
+            left.append((*box[:dimension], rest, *box[dimension + 1 :]))
+            box = (*box[:dimension], intersect(box[dimension], wanted), *box[dimension + 1 :])
+    return left
+
+
+def both(one: Condition | None, other: Condition | None) -> Condition | None:
+    """What both conditions take; None is a condition that takes nothing."""
+    if one is None or other is None:
+        return None
+    joined = dict(one)
+    for dimension, wanted in other.items():
+        joined[dimension] = intersect(joined[dimension], wanted) if dimension in joined else wanted
+    return joined if all(joined.values()) else None
+
+
+def kinds(protocols: Iterable[str] = _PROTOCOLS, states: Iterable[int] = range(_STATES)) -> Intervals:
+    """The packets of these protocols in these states."""
+    return normal(
+        (_PROTOCOLS.index(protocol) * _STATES + state,) * 2
+        for protocol in protocols
+        if protocol in _PROTOCOLS
+        for state in states
+    )
+
+
+def everything(dimension: Dimension, version: int) -> Intervals:
+    """All values of a dimension; ``version`` is that of IP."""
+    match dimension:
+        case Dimension.KIND:
+            return kinds()
+        case Dimension.IIF | Dimension.OIF:
+            return ALL_NAMES
+        case Dimension.SOURCE | Dimension.DESTINATION:
+            return ((0, (1 << (32 if version == 4 else 128)) - 1),)
+        case _:
+            return ((0, 65535),)
+
+
+def interface(pattern: str, wildcard: str) -> Intervals:
+    """The names that an interface's pattern stands for; ``wildcard`` ends one that stands for several."""
+    if pattern.endswith(wildcard) and not pattern.endswith(f"\\{wildcard}"):
+        prefix = pattern.removesuffix(wildcard).encode()[:_NAME_LENGTH]
+        return ((_number(prefix, b"\x00"), _number(prefix, b"\xff")),)
+    name = pattern.replace(f"\\{wildcard}", wildcard).encode()[:_NAME_LENGTH]
+    return ((_number(name, b"\x00"),) * 2,)
+
+
+def _number(name: bytes, padding: bytes) -> int:
+    return int.from_bytes(name.ljust(_NAME_LENGTH, padding), "big")
+
+
+def network(text: str, version: int) -> Intervals:
+    """The addresses of a network, ``192.0.2.0/24``; a mask may have holes, and then is not understood.
+
+    Raises:
+        ValueError: it is no network of this version of IP.
+    """
+    if version == 4:
+        found: ipaddress.IPv4Network | ipaddress.IPv6Network = ipaddress.IPv4Network(text, strict=False)
+    else:
+        found = ipaddress.IPv6Network(text, strict=False)
+    return ((int(found.network_address), int(found.broadcast_address)),)
+
+
+def addresses(first: str, last: str, version: int) -> Intervals:
+    """The addresses from one to another.
+
+    Raises:
+        ValueError: one is no address of this version of IP.
+    """
+    kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    return normal([(int(kind(first)), int(kind(last)))])

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hardener.checks.packetfilter import Ruleset, read_nft
+from tests.unit.checks.packetfilter.asking import CLOSED, OPEN, fate, recorded
+
+
+def match(left: Any, right: Any, op: str = "==") -> dict[str, Any]:
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+CT = {"ct": {"key": "state"}}
+PROTOCOL = {"meta": {"key": "l4proto"}}
+DROP: dict[str, Any] = {"drop": None}
+ACCEPT: dict[str, Any] = {"accept": None}
+
+
+def native(
+    *rules: list[Any], policy: str | None = "accept", family: str = "inet", version: int = 4, **table: Any
+) -> Ruleset:
+    base = {"family": family, "table": "host", "name": "input", "type": "filter", "hook": "input", "prio": 0}
+    called = {"family": family, "table": "host", "name": "site"}
+    return read_nft(
+        [
+            {"metainfo": {"json_schema_version": 1}},
+            {"table": {"family": family, "name": "host", **table}},
+            {"chain": {**base, **({} if policy is None else {"policy": policy})}},
+            {"chain": called},
+            *(
+                {"rule": {"family": family, "table": "host", "chain": "input", "expr": expr}}
+                for expr in rules
+            ),
+            {"rule": {"family": family, "table": "host", "chain": "site", "expr": [{"counter": {}}, DROP]}},
+        ],
+        version,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (native(), OPEN),
+        (native(policy=None), OPEN),
+        (native(policy="drop"), CLOSED),
+        (native([{"counter": {"packets": 1}}, DROP]), CLOSED),
+        (native([{"reject": {"type": "icmpx", "expr": "admin-prohibited"}}]), CLOSED),
+        (native([ACCEPT], policy="drop"), OPEN),
+        (native([match(CT, ["established", "related"], "in"), ACCEPT], policy="drop"), CLOSED),
+        (native([match(CT, {"set": ["established", "new"]}), ACCEPT], policy="drop"), OPEN),
+        (native([match(CT, "invalid", "!="), ACCEPT], policy="drop"), OPEN),
+        (native([match(CT, "new", "in"), DROP]), CLOSED),
+        (native([match(PROTOCOL, {"set": ["tcp", "udp"]}), ACCEPT], policy="drop"), OPEN),
+        (native([match(PROTOCOL, {"set": ["icmp", "ipv6-icmp"]}), ACCEPT], policy="drop"), CLOSED),
+        (native([match(PROTOCOL, "icmp", "!="), ACCEPT], policy="drop"), OPEN),
+        (native([match({"payload": {"protocol": "ip", "field": "protocol"}}, "tcp"), DROP]), CLOSED),
+        (native([match({"payload": {"protocol": "ip6", "field": "nexthdr"}}, "tcp"), DROP]), OPEN),
+        (
+            native([match({"payload": {"protocol": "tcp", "field": "dport"}}, 22), ACCEPT], policy="drop"),
+            CLOSED,
+        ),
+        (native([match({"meta": {"key": "iifname"}}, "lo"), ACCEPT], policy="drop"), CLOSED),
+        (native([match({"meta": {"key": "iifname"}}, "lo", "!="), ACCEPT], policy="drop"), OPEN),
+        (native([match({"meta": {"key": "iif"}}, "eth0", "!="), ACCEPT], policy="drop"), OPEN),
+        (native([match({"meta": {"key": "nfproto"}}, "ipv6"), DROP]), OPEN),
+        (native([match({"meta": {"key": "nfproto"}}, "ipv4"), DROP]), CLOSED),
+        (native([{"limit": {"rate": 3}}, ACCEPT], policy="drop"), OPEN),
+        (
+            native([{"vmap": {"key": CT, "data": {"set": [["established", {"accept": None}]]}}}]),
+            OPEN,
+        ),
+        (native([{"jump": {"target": "site"}}]), CLOSED),
+        (native([{"goto": {"target": "site"}}]), CLOSED),
+        (native([{"jump": {"target": "nowhere"}}], policy="drop"), CLOSED),
+        (native([{"xt": {"type": "match", "name": "comment"}}, ACCEPT], policy="drop"), OPEN),
+        (native([{"xt": {"type": "target", "name": "REJECT"}}]), CLOSED),
+        (native([{"return": None}], [DROP]), OPEN),
+        (native([], [{}], [{"match": None}], policy="drop"), CLOSED),
+    ],
+)
+def test_what_nftables_does_with_a_new_tcp_connection(rules: Ruleset, expected: bool) -> None:
+    assert fate(rules) is expected
+
+
+def test_a_chain_that_hands_back_what_is_for_this_host_leaves_it_to_its_caller() -> None:
+    local = match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
+    rules = native([{"jump": {"target": "site"}}])
+    site = rules.chains["inet", "host", "site"]
+    site.rules.insert(
+        0,
+        read_nft(
+            [{"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [local, {"return": None}]}}],
+            4,
+        )
+        .chains["inet", "t", "c"]
+        .rules[0],
+    )
+    assert fate(rules) is OPEN
+
+
+@pytest.mark.parametrize(("zone", "expected"), [("public", CLOSED), ("trusted", OPEN)])
+def test_firewalld_is_as_closed_as_its_default_zone(zone: str, expected: bool) -> None:
+    for version in (4, 6):
+        rules = read_nft(json.loads(recorded(f"firewalld-{zone}.nft.json"))["nftables"], version)
+        for protocol in ("tcp", "udp"):
+            assert fate(rules, protocol) is expected
+
+
+def test_a_table_that_is_switched_off_filters_nothing() -> None:
+    assert not native(policy="drop", flags=["dormant"]).chains
+    assert not native(policy="drop", flags="dormant").chains
+
+
+def test_a_rule_is_shown_so_that_a_person_knows_it() -> None:
+    port = match({"payload": {"protocol": "tcp", "field": "dport"}}, {"set": [22, {"range": [80, 90]}]})
+    rules = native([port, {"jump": {"target": "site"}}])
+    (chain,) = rules.hooked("input", {"inet"})
+    assert chain.rules[0].text == "tcp dport == { 22, 80-90 } jump site"
