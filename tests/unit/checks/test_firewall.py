@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -385,6 +386,26 @@ def test_a_bridge_of_another_name_is_one_of_dockers(judge: Judge) -> None:
     known = filtered(text, save(docker=""), **{"docker.networks": networks}, **ports("0.0.0.0"))
     assert judge(USER, known).status is Status.PASS
     assert judge(USER, filtered(text, save(docker=""), **ports("0.0.0.0"))).status is Status.FAIL
+
+
+RENDERED = Path(__file__).parents[2] / "fixtures" / "firewall"
+
+
+@pytest.mark.parametrize("name", ["13-defaults", "testing-site"])
+@pytest.mark.parametrize("version", ["ipv4", "ipv6"])
+def test_what_the_role_loads_passes(judge: Judge, name: str, version: str) -> None:
+    text = (RENDERED / f"{name}.rules").read_text(encoding="utf-8")
+    sections = dict(part.split("\n", 1) for part in text.split("== ")[1:])
+    hooks = [
+        "-A INPUT -j HARDENER-INPUT",
+        "-A DOCKER-USER -j HARDENER-DOCKER",
+        "-A FORWARD -j HARDENER-FORWARD",
+    ]
+    chains = sections[f"inbound.{version}"] + sections[f"forwarded.{version}"]
+    loaded = filtered(**{version: chains + save(*hooks)}, **ports("0.0.0.0" if version == "ipv4" else "::"))
+    for slug in (USER, f"host-firewall-input-{version}"):
+        verdict = judge(slug, loaded)
+        assert verdict.status is Status.PASS, verdict
 
 
 def test_a_fresh_docker_has_no_policy(judge: Judge) -> None:
