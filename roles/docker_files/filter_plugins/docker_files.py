@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 _DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
 _SOCKET = 0o660
+_CERTIFICATES = "/etc/docker/certs.d"
+_SHOWN = 10
 
 
 class FilterModule:
@@ -51,9 +53,14 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
         path = posixpath.normpath(rule.path)
         before = rules.get(path, rule)
         rules[path] = before._replace(at_most=before.at_most & rule.at_most)
+    left = []
     for path, rule in rules.items():
         record = files.get(path)
         if not record or "error" in record or record.get("type") == "link":  # a link that leads nowhere
+            continue
+        reason = record.get("untrusted") or _out_of_its_folder(path, record, files)
+        if reason:
+            left.append(f"left as it is: {reason}")
             continue
         group = "" if record.get("gid") == 0 else rule.group
         resources.append(
@@ -66,10 +73,13 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
                 "remove_acl": _gives_more(record.get("acl") or (), rule.at_most),
             }
         )
+    if len(left) > _SHOWN:
+        left[_SHOWN:] = [f"left as they are: {len(left) - _SHOWN} more"]
     drop_in = _drop_in(_unit(sources, "docker.socket"))
     if not drop_in:
-        return {"resources": resources}
+        return {"resources": resources, "notes": left}
     return {
+        "notes": left,
         "resources": [*resources, {"kind": "file", "path": _DROP_IN, "content": drop_in}],
         "activations": [{"name": "systemd-reload", "when": [_DROP_IN]}],
     }
@@ -86,7 +96,7 @@ def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Ru
             yield _Rule(str(entry).partition(" (")[0], 0o644)
     yield _Rule("/etc/docker", 0o755)
     for path, record in files.items():
-        if f"{path}/".startswith("/etc/docker/certs.d/") and record:
+        if f"{path}/".startswith(f"{_CERTIFICATES}/") and record:
             folder = record.get("type") == "dir"  # whoever can write it replaces what is in it
             yield _Rule(path, 0o755 if folder else 0o400 if path.endswith(".key") else 0o444)
     yield from _tls(engine, config)
@@ -96,6 +106,21 @@ def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Ru
     yield _Rule("/etc/containerd/config.toml", 0o644)
     yield from _sockets(sources, engine, config)
     yield _Rule(str(engine.get("containerd_socket") or "/run/containerd/containerd.sock"), _SOCKET)
+
+
+def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+    """Why what was found among the certificates is none of them; empty where it is one.
+
+    Such a path was found and not configured: where a link leads out of the folder, nobody has said that the
+    engine's rules are to count for the file at its end.
+    """
+    if not path.startswith(f"{_CERTIFICATES}/"):
+        return ""
+    folder = (files.get(_CERTIFICATES) or {}).get("target") or _CERTIFICATES
+    target = record.get("target") or path
+    if str(target).startswith(f"{folder}/"):
+        return ""
+    return f"{path}: this link leads out of {_CERTIFICATES}, to {target}: look after that file where it is"
 
 
 def _tls(engine: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[_Rule]:

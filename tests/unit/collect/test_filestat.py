@@ -4,6 +4,7 @@ import os
 import struct
 from pathlib import Path
 
+import pytest
 from host_snapshot.filestat import Files, parse_acl
 
 
@@ -95,3 +96,34 @@ def test_name_that_is_no_utf8(tmp_path: Path) -> None:
     files = Files()
     assert files.add(path) is not None
     assert list(files.records) == [f"{tmp_path}/\\xff"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_a_path_that_a_user_could_have_led_elsewhere_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "reg"
+    folder.mkdir()
+    (tmp_path / "victim").write_text("x")
+    for name in ("theirs", "roots"):
+        (folder / name).symlink_to("../victim")
+    os.link(tmp_path / "victim", folder / "hard")
+    (folder / "plain").write_text("x")
+    os.lchown(folder / "theirs", 4711, 4711)
+    files = Files()
+
+    def untrusted() -> dict[str, str]:
+        files.records.clear()
+        files.add_tree(str(folder))
+        files.add(str(tmp_path / "victim"))
+        return {
+            Path(path).name: record["untrusted"]
+            for path, record in files.records.items()
+            if record and "untrusted" in record
+        }
+
+    assert set(untrusted()) == {"theirs"}
+    os.chown(folder, 4711, 4711)
+    found = untrusted()
+    assert set(found) == {"theirs", "roots", "hard"}
+    assert found["theirs"].startswith(f"{folder}/theirs: this symbolic link belongs to uid 4711")
+    assert "others than root can put one" in found["roots"]
+    assert "has 2 names" in found["hard"]

@@ -15,6 +15,10 @@ def document(snapshot: Snapshot, *, enforce: bool = True) -> dict[str, Any]:
     return found
 
 
+def paths(document: dict[str, Any]) -> list[str]:
+    return [resource["path"] for resource in document["resources"]]
+
+
 def record(**fields: Any) -> dict[str, Any]:
     base = {
         "type": "file",
@@ -199,6 +203,61 @@ def test_an_acl_goes_only_where_it_gives_more_than_everybody_may_have() -> None:
             entry for entry in document(snapshot)["resources"] if entry["path"] == "/etc/default/docker"
         ]
         assert entry["remove_acl"] is removed
+
+
+def links(**records: dict[str, Any]) -> dict[str, Any]:
+    """The document of a host with these files among its certificates."""
+    folder = "/etc/docker/certs.d/reg.example:5000"
+    return document(
+        make(files={f"{folder}/{name.replace('_', '.')}": each for name, each in records.items()})
+    )
+
+
+def test_a_link_that_a_user_could_have_placed_makes_no_document_for_its_target() -> None:
+    why = "/etc/docker/certs.d/reg.example:5000/ca.crt: this symbolic link belongs to uid 1000: remove it"
+    loader = record(target="/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", mode="0755", uid=0, gid=0)
+    inside = record(target="/etc/docker/certs.d/reg.example:5000/real.crt", untrusted=why)
+    for each in ({**loader, "untrusted": why}, inside):
+        found = links(ca_crt=each, client_key=record())
+        assert [path for path in paths(found) if path.endswith(("ca.crt", "real.crt"))] == []
+        assert found["notes"] == [f"left as it is: {why}"]
+        assert "/etc/docker/certs.d/reg.example:5000/client.key" in paths(found)
+    found = links(**{f"a{number}_crt": inside for number in range(2000)})
+    assert len(found["notes"]) == 11
+    assert found["notes"][-1] == "left as they are: 1990 more"
+
+
+@pytest.mark.parametrize(
+    ("target", "followed"),
+    [
+        ("/etc/docker/certs.d/shared/ca.crt", True),
+        ("/etc/docker/certs.dx/ca.crt", False),
+        ("/lib64/ld-linux-x86-64.so.2", False),
+        ("/etc/docker/certs.d", False),
+    ],
+)
+def test_roots_own_links_are_followed_as_long_as_they_stay_among_the_certificates(
+    target: str, *, followed: bool
+) -> None:
+    found = links(ca_crt=record(target=target))
+    assert any(path.endswith("ca.crt") for path in paths(found)) is followed
+    assert bool(found["notes"]) is not followed
+    moved = make(
+        files={
+            "/etc/docker/certs.d": record(type="dir", target="/srv/certs"),
+            "/etc/docker/certs.d/reg/ca.crt": record(target="/srv/certs/reg/ca.crt"),
+            "/etc/docker/certs.d/reg/out.crt": record(target="/srv/certs.old/ca.crt"),
+        }
+    )
+    assert {"/etc/docker/certs.d", "/etc/docker/certs.d/reg/ca.crt"} <= set(paths(document(moved)))
+    assert "/etc/docker/certs.d/reg/out.crt" not in paths(document(moved))
+
+
+def test_what_the_configuration_names_may_be_a_link_of_roots() -> None:
+    files = {"/etc/docker/tls/ca.pem": record(target="/etc/letsencrypt/archive/host/chain1.pem")}
+    assert "/etc/docker/tls/ca.pem" in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
+    files["/etc/docker/tls/ca.pem"]["untrusted"] = "no"
+    assert "/etc/docker/tls/ca.pem" not in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pwd
 import stat
 import struct
 
+from host.descriptors import objection
+
 from host_snapshot.bounds import one_line, printable_path
 
 MYPY = False
@@ -73,7 +75,7 @@ class Files:
             return {"error": one_line(error.strerror or str(error))}
 
     def _described(self, path: str, info: os.stat_result, kind: str, target: str | None) -> dict[str, Any]:
-        return {
+        described = {
             "type": kind,
             "mode": f"{stat.S_IMODE(info.st_mode):04o}",
             "uid": info.st_uid,
@@ -87,6 +89,9 @@ class Files:
             "dev": f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}",
             "ino": info.st_ino,
         }
+        # Without a link and without a second name there is nothing that could have led here.
+        untrusted = objection(path) if target is not None or (info.st_nlink > 1 and kind == "file") else ""
+        return {**described, "untrusted": one_line(untrusted)} if untrusted else described
 
     def _acl(self, path: str) -> list[dict[str, Any]]:
         """ACL entries beyond the mode's own three, and these too where there are any."""
