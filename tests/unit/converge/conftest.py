@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import documents, files
+from host_converge import documents, files, liveness
 from host_converge.activations import KINDS
 from host_converge.backup import Store
 from host_converge.planning import Plan
@@ -22,7 +22,13 @@ def everything_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def host(tmp_path: Path, everything_is_ours: None) -> Host:
+def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run starts programs of the machine that runs the tests to see whether it still does."""
+    monkeypatch.setattr(liveness, "look", lambda _: liveness.Look(frozenset(), None))
+
+
+@pytest.fixture
+def host(tmp_path: Path, everything_is_ours: None, nobody_looks: None) -> Host:
     return Host(tmp_path)
 
 

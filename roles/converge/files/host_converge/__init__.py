@@ -16,6 +16,7 @@ Python 3.8, root).
     guard         a dead-man's switch; ``watch`` is what it runs
     confirm       the call over a new connection that lets a run stay
     health        what the host did before, and does not any more; ``probes`` asks over the network
+    liveness      whether programs start and new connections are answered, whatever was changed
     rollback      take a run back; ``history`` knows all runs of a host
     locking       one run a host at a time
     detached      a worker that survives the connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import partial
 from typing import NamedTuple, Sequence
 
 from host_converge.errors import Failed
@@ -34,10 +35,11 @@ def run(
     keep_open: Sequence[int] = (),
     environment: dict[str, str] | None = None,
     given: str = "",
+    user: int = 0,
 ) -> Outcome:
     """Run a command without a shell; code 127 where there is no such program, 124 where it took too long.
 
-    ``given`` is what it reads.
+    ``given`` is what it reads, ``user`` the number of a user that runs it; 0 for who runs this.
     """
     try:
         done = subprocess.run(
@@ -49,6 +51,7 @@ def run(
             env={**_ENVIRONMENT, **(environment or {})},
             cwd="/",
             check=False,
+            preexec_fn=partial(_become, user) if user else None,
         )
     except FileNotFoundError:
         return Outcome(127, "", f"{command[0]} is not installed")
@@ -56,9 +59,17 @@ def run(
         return Outcome(126, "", f"{command[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
         return Outcome(124, "", f"{command[0]} did not end within {timeout:.0f} s")
+    except subprocess.SubprocessError as error:
+        return Outcome(126, "", f"{command[0]}: {error}")
     return Outcome(
         done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )
+
+
+def _become(user: int) -> None:
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
 
 
 def must(*command: str, timeout: float = 30) -> str:

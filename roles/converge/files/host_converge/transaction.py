@@ -11,7 +11,7 @@ from host import atomic
 from host.atomic import Meddled
 from host.descriptors import Untrusted
 
-from host_converge import detached, files, guard, health, impacts, rollback, session
+from host_converge import detached, files, guard, health, impacts, liveness, rollback, session
 from host_converge.activations.docker import engine_of
 from host_converge.backup import CHANGING, UNCONFIRMED, Journal, Store
 from host_converge.choice import Choice, choose
@@ -160,12 +160,18 @@ class Transaction:
         except Refused:
             self._store.never_began(run)
             raise
+        came_in = session.current()
+        before = liveness.look(came_in)
         try:
             if choice.impact != impacts.NONE:
-                journal.remember(picture=self._picture(choice), stopped=choice.stops)
-            outcome = self._change(journal, choice, changes)
+                journal.remember(picture=self._picture(choice, came_in), stopped=choice.stops)
+            outcome = self._change(journal, choice, changes, before)
         except Exception as error:  # whatever it is, the host must not stay half-way
             outcome = rollback.roll_back(self._store, journal, rollback.reason_of(error))
+            still = liveness.lost(before)
+            if still:
+                problems = [*outcome.get("problems", ()), *still]
+                outcome = {**outcome, "outcome": "rollback_failed", "problems": problems}
         self._store.finish(run, {**record, **outcome, "ended": time.time()})
         return {**outcome, "run": run}
 
@@ -178,11 +184,12 @@ class Transaction:
         backup = self._store.backup_folder(journal.run)
         guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
 
-    def _picture(self, choice: Choice) -> Mapping[str, Any]:
-        came_in = session.current()
+    def _picture(self, choice: Choice, came_in: session.Session | None) -> Mapping[str, Any]:
         return health.take(engine_of(choice.activations), login_port=came_in.port if came_in else 0)
 
-    def _change(self, journal: Journal, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
+    def _change(
+        self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
+    ) -> dict[str, Any]:
         known = list(choice.pending)
         for change in changes:
             _write(change)
@@ -193,7 +200,8 @@ class Transaction:
             activation.perform()
         longest = max([activation.longest for activation in choice.due], default=0)
         journal.enter(CHANGING, seconds=max(journal.confirm_within, longest))
-        problems = [problem for activation in choice.due for problem in activation.problems()]
+        problems = liveness.lost(before)
+        problems += [problem for activation in choice.due for problem in activation.problems()]
         missing, notes = health.compare(journal.picture, stopped=choice.stops)
         if problems or missing:
             raise Failed("; ".join([*problems, *missing]))
