@@ -14,7 +14,7 @@ from hardener.decisions.apply import Place, decider
 from hardener.model import Assessment, Control, Decisions, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
-_NOT_STANDING = ("rolled_back", "rollback_failed", "unconfirmed")
+_NOT_STANDING = ("rolled_back", "partly_rolled_back", "rollback_failed", "abandoned", "unconfirmed")
 _NAMED = 5  # variables
 SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
@@ -91,14 +91,33 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
         with suppress(FactUnavailable, AttributeError):
             summary["docker"] = "not answering" if snapshot.engine_installed else "none"
     with suppress(FactUnavailable, AttributeError, TypeError, LookupError):
-        if (run := snapshot.last_run) and run["outcome"] in _NOT_STANDING:
+        if (run := _last_run(snapshot)) and run["outcome"] in _NOT_STANDING:
             summary["last_run"] = _not_standing(run)
     return summary
 
 
+def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
+    """The last run, whose record a full disk may have kept from being written."""
+    run, unfinished = snapshot.last_run, snapshot.fact_or("hardener.runs", {}).get("unfinished")
+    if run and unfinished and unfinished["run"] == run["run"] and unfinished["phase"] == "rolling back":
+        return {**run, "outcome": "rollback_failed"}
+    return run
+
+
 def _not_standing(run: Mapping[str, Any]) -> str:
-    """How a run ended, why, and what it had been about."""
-    names = list(map(str, run.get("documents", ())))
-    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    what = f" ({', '.join([*names[:_NAMED], *more])})" if names else ""
-    return f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{what}"
+    """How a run ended, why, what it had been about, and what of it could not or must not be taken back."""
+    parts = [f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{_few(run, 'documents')}"]
+    if run.get("kept"):
+        parts.append(f"changed on the host since, and left as it is{_few(run, 'kept')}")
+    if run.get("problems"):
+        parts.append(f"not taken back{_few(run, 'problems')}")
+    if run["outcome"] == "rollback_failed":
+        parts.append("the host tries again by itself" if run["armed"] else "the next run tries again")
+    return "; ".join(parts)
+
+
+def _few(run: Mapping[str, Any], key: str) -> str:
+    """Some texts of a run in brackets; empty where it has none."""
+    texts = list(map(str, run.get(key, ())))
+    more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
+    return f" ({', '.join([*texts[:_NAMED], *more])})" if texts else ""

@@ -26,7 +26,7 @@ SEVERITY = (
 )
 
 _HOSTS_NAMED = 5
-_ROLLED_BACK = frozenset({"rolled_back", "rollback_failed", "unconfirmed"})
+_ROLLED_BACK = frozenset({"rolled_back", "partly_rolled_back", "rollback_failed", "abandoned", "unconfirmed"})
 _LEFT = {Fate.HELD: "held", Fate.BLOCKED: "blocked"}
 
 

@@ -42,7 +42,7 @@ def rollback(
     Files are what they were, and so is the running host: the engine, the packet filter, the audit rules. What
     somebody else has changed meanwhile stays as it is, and a line says so. A host keeps its last ten runs.
 
-    The exit code is 0 where every host is back, and 4 where one is not.
+    The exit code is 0 where every host is back, and 4 where one is not, or not in all.
 
     \b
     hardener rollback -i inventory.yml --list

@@ -87,7 +87,7 @@ class Comparison:
         self.decided.add(after)
         self.benchmark = self.benchmark or after.benchmark
         if last_run := after.facts.get("last_run"):
-            self.last_runs.append((line(after.host), line(last_run)))
+            self.last_runs.append((line(after.host), line(last_run, 1000)))
         gone = _unreachable(before, after)
         if gone:
             self.not_compared.append((line(after.host), line(gone)))

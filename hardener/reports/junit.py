@@ -95,7 +95,7 @@ def _suite(assessment: Assessment, slug: str, run: RunInfo) -> ElementTree.Eleme
             "hardener_version": run.tool_version,
             "ansible_version": run.ansible_version,
             **_decisions(run),
-            **{f"host_{line(key)}": line(value) for key, value in sorted(assessment.facts.items())},
+            **{f"host_{line(key)}": line(value, 1000) for key, value in sorted(assessment.facts.items())},
         },
     )
     element: ElementTree.Element = suite.build_xml_doc()

@@ -74,7 +74,7 @@ class Summary:
             if kept and not assessment.unreachable:
                 self._keep(finding, place, assessment)
         if last_run := assessment.facts.get("last_run"):
-            self.last_runs.append((line(assessment.host), line(last_run)))
+            self.last_runs.append((line(assessment.host), line(last_run, 1000)))
         if assessment.unreachable:
             self.unreachable.append((line(assessment.host), line(assessment.unreachable)))
         else:

@@ -123,6 +123,8 @@ def test_a_host_without_facts_is_judged_too(controls: tuple[Control, ...]) -> No
         ("changed", None),
         ("rolled_back", "rolled back: not confirmed within 180 s"),
         ("unconfirmed", "unconfirmed: not confirmed within 180 s"),
+        ("partly_rolled_back", "partly rolled back: not confirmed within 180 s"),
+        ("abandoned", "abandoned: not confirmed within 180 s"),
     ],
 )
 def test_a_host_whose_last_change_does_not_stand_says_so(
@@ -132,6 +134,25 @@ def test_a_host_whose_last_change_does_not_stand_says_so(
     earlier = {**run, "outcome": "rolled_back"}
     snapshot = make(**{"hardener.runs": {"runs": [run, earlier], "unfinished": None}})
     assert assess(snapshot, controls, benchmark=BENCHMARK).facts.get("last_run") == said
+
+
+FULL = "/etc/x: No space left on device"
+
+
+@pytest.mark.parametrize("armed", [True, False])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_could_not_be_taken_back_is_told(
+    controls: tuple[Control, ...], *, armed: bool, recorded: bool
+) -> None:
+    run: dict[str, object] = {"run": "r", "reason": "", "who": "", "armed": armed, "outcome": "unknown"}
+    if recorded:
+        run |= {"outcome": "rollback_failed", "reason": "no ssh", "kept": ["/etc/y"], "problems": [FULL]}
+    unfinished = {"run": "r", "phase": "rolling back", "who": ""}
+    snapshot = make(**{"hardener.runs": {"runs": [run], "unfinished": unfinished}})
+    said = assess(snapshot, controls[:1], benchmark=BENCHMARK).facts["last_run"]
+    what = f"no ssh; changed on the host since, and left as it is (/etc/y); not taken back ({FULL})"
+    who = "the host tries again by itself" if armed else "the next run tries again"
+    assert said == f"rollback failed: {what if recorded else 'r'}; {who}"
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ connection that is lost on the way is no end: what has become of the run is aske
 reached again.
 
 Check mode changes nothing and predicts exactly. The result has ``outcome`` (``unchanged``, ``would_change``,
-``changed``, ``refused``, ``rolled_back``, ``rollback_failed``, ``interrupted``, ``unconfirmed``: nobody could
-reach the host again), ``reason``, ``run`` (name of the backup on the host), ``documents`` (what became of
-each, its impact, and why), ``changes``, ``activations``, ``notes``, ``pending``, ``recovered``, ``refused``,
-``plan`` (its digest), and with --diff a unified diff a path.
+``changed``, ``refused``, ``rolled_back``, ``partly_rolled_back``: somebody else's changes stay,
+``rollback_failed``: the host tries again, ``abandoned``: root on the host has ended that, ``interrupted``,
+``unconfirmed``: nobody could reach the host again), ``reason``, ``run`` (name of the backup on the host),
+``documents`` (what became of each, its impact, and why), ``changes``, ``activations``, ``notes``, ``kept``,
+``pending``, ``recovered``, ``refused``, ``plan`` (its digest), and with --diff a unified diff a path.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ _HOST_SCRIPT = _ROLE.parent / "collect" / "action_plugins"
 _ENDINGS = {
     "refused": "nothing was changed: {reason}",
     "rolled_back": "rolled back, everything is as it was before: {reason}",
+    "partly_rolled_back": "rolled back, except what was changed on the host meanwhile ({kept}): {reason}",
     "rollback_failed": "{reason}; and not all of it could be taken back: {problems}",
+    "abandoned": "{reason}; and this was not taken back: {problems}",
     "interrupted": "{reason}",
     "unconfirmed": "{reason}",
 }
@@ -54,6 +57,15 @@ _ALONE = (
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
 _CONNECT_TIMEOUT = 10
+# How a run ends that does not stand as planned.
+_NOT_STANDING = (
+    "rolled_back",
+    "partly_rolled_back",
+    "rollback_failed",
+    "abandoned",
+    "interrupted",
+    "unconfirmed",
+)
 _PAUSE = 2
 _GRACE = 60  # for a host that has just taken itself back
 # What the host returns; "?" ends a key that may be missing. Nothing else of it becomes a result: Ansible acts
@@ -115,6 +127,7 @@ _ANSWER = {
     "pending?": _TEXTS,
     "refused?": _TEXTS,
     "problems?": _TEXTS,
+    "kept?": _TEXTS,
     "documents?": [_DOCUMENT],
     "changes?": [{"path": str, "what": str, "documents": _TEXTS}],
     "diff?": [{"path": str, "prepared": str}],
@@ -222,7 +235,7 @@ class ActionModule(ActionBase):
                     found[each] = [*known, *(note for note in found.get(each, ()) if note not in known)]
                 if found["outcome"] != "unknown":  # it was interrupted before it changed anything
                     result |= found
-        if result["outcome"] in ("rolled_back", "rollback_failed", "interrupted", "unconfirmed"):
+        if result["outcome"] in _NOT_STANDING:
             result |= {"failed": True, "changed": True}
         elif result["outcome"] == "changed":
             result["changed"] = True
@@ -251,7 +264,7 @@ class ActionModule(ActionBase):
             except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
                 last = _said(failed)
             else:
-                if found["outcome"] == "rolled_back" and last:
+                if found["outcome"] in ("rolled_back", "partly_rolled_back") and last:
                     found["reason"] = f"{found.get('reason')}: {last}"
                 if found["outcome"] != "working":
                     return found
@@ -276,7 +289,7 @@ class ActionModule(ActionBase):
             return
         before = {name: connection.get_option(name) for name in ("ssh_args", "timeout")}
         connection.set_option("ssh_args", f"{_ALONE} {before['ssh_args'] or ''}".rstrip())
-        connection.set_option("timeout", min(int(before["timeout"]), _CONNECT_TIMEOUT))
+        connection.set_option("timeout", max(int(before["timeout"]), _CONNECT_TIMEOUT))
         try:
             yield
         finally:
@@ -365,8 +378,8 @@ def _summary(result: Mapping[str, Any]) -> str:
     """What happened, in a line."""
     ending = _ENDINGS.get(result["outcome"])
     if ending:
-        problems = "; ".join(map(str, result.get("problems", ())))
-        return ending.format(reason=result.get("reason", ""), problems=problems)
+        lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept")}
+        return ending.format(reason=result.get("reason", ""), **lists)
     if not result.get("changed"):
         parts = ["nothing to do"]
     else:

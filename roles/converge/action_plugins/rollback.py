@@ -12,8 +12,8 @@ r"""Go back to what a host was before a run, or list its runs (`roles/converge/R
         list: true
       register: history # history.runs, the newest first
 
-Files that somebody else has changed meanwhile stay as they are, and a note says so. Check mode changes
-nothing and predicts exactly.
+Files that somebody else has changed meanwhile stay as they are, and ``kept`` names them: the outcome is then
+``partly_rolled_back``, and the task fails. Check mode changes nothing and predicts exactly.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ def _summary(result: dict[str, Any], *, listing: bool) -> str:
     """What happened, in a line."""
     if result["outcome"] == "refused":
         return f"nothing was changed: {result['reason']}"
+    if result["outcome"] == "partly_rolled_back":
+        kept = "; ".join(map(str, result["kept"]))
+        return f"{_back(result['runs'])}, except what was changed on the host meanwhile ({kept})"
     if result.get("failed"):
         return f"{result['reason']}: {'; '.join(map(str, result.get('problems', ())))}"
     runs = result["runs"]
@@ -74,4 +77,8 @@ def _summary(result: dict[str, Any], *, listing: bool) -> str:
         return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
     if not runs:
         return "there is nothing to take back"
+    return _back(runs)
+
+
+def _back(runs: list[str]) -> str:
     return f"back to before run {runs[-1]}" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")

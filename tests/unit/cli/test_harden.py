@@ -159,7 +159,7 @@ def test_no_differences_unless_asked(hardener: Hardener, fleet: FakeFleet) -> No
     assert "+secret" not in hardener("harden", "-i", "inv,", *ONLY).stdout
 
 
-@pytest.mark.parametrize("outcome", ["rolled_back", "rollback_failed"])
+@pytest.mark.parametrize("outcome", ["rolled_back", "partly_rolled_back", "rollback_failed", "abandoned"])
 def test_a_rollback_is_the_worst(hardener: Hardener, fleet: FakeFleet, outcome: str) -> None:
     fleet.snapshots = {"web1": bridge(icc=True)}
     fleet.converge = changing(fleet, outcome=outcome, failed=True, changed=False, msg="dockerd did not start")

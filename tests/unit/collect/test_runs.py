@@ -34,7 +34,18 @@ def test_where_nothing_was_changed_there_is_nothing(tmp_path: Path) -> None:
 
 def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
     leave(tmp_path, FIRST, {"outcome": "changed", "who": "me@here", "started": 1.5, "changes": CHANGES})
-    leave(tmp_path, SECOND, {"outcome": "unconfirmed", "reason": "a\nb", "ended": 3}, armed=True)
+    leave(
+        tmp_path,
+        SECOND,
+        {
+            "outcome": "rollback_failed",
+            "reason": "a\nb",
+            "ended": 3,
+            "kept": ["/a"],
+            "problems": ["/b:\nc", 7],
+        },
+        armed=True,
+    )
     (tmp_path / "backups" / "somebody's own").mkdir()
     (tmp_path / "journal.json").write_text(
         json.dumps({"run": SECOND, "phase": "unconfirmed", "who": "me@here", "memory": {"secret": "x"}})
@@ -43,10 +54,12 @@ def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
         "runs": [
             {
                 "run": SECOND,
-                "outcome": "unconfirmed",
+                "outcome": "rollback_failed",
                 "reason": "a b",
                 "who": "",
                 "documents": [],
+                "kept": ["/a"],
+                "problems": ["/b: c", ""],
                 "ended": 3,
                 "armed": True,
             },
@@ -56,6 +69,8 @@ def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
                 "reason": "",
                 "who": "me@here",
                 "documents": ["a", "b"],
+                "kept": [],
+                "problems": [],
                 "started": 1.5,
                 "armed": False,
             },
@@ -67,10 +82,9 @@ def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("record", ["", "[]", '{"outcome": 3, "started": "yesterday"}'])
 def test_a_record_that_a_full_disk_cut_off_is_no_error(tmp_path: Path, record: str) -> None:
     leave(tmp_path, FIRST, record)
+    known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
     assert runs.read(str(tmp_path)) == {
-        "runs": [
-            {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "documents": [], "armed": False}
-        ],
+        "runs": [{**known, "documents": [], "kept": [], "problems": []}],
         "unfinished": None,
     }
 

@@ -13,6 +13,8 @@ from host_converge.backup import Store
 from host_converge.planning import Plan
 from host_converge.transaction import Transaction
 
+from tests.unit.converge.guarded import Systemd, no_look
+
 
 @pytest.fixture
 def everything_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +32,16 @@ def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def host(tmp_path: Path, everything_is_ours: None, nobody_looks: None) -> Host:
     return Host(tmp_path)
+
+
+@pytest.fixture
+def systemd(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    return Systemd.instead(tmp_path_factory.mktemp("systemd"), monkeypatch)
+
+
+@pytest.fixture
+def missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    return no_look(host, monkeypatch)
 
 
 class Host:

@@ -258,7 +258,7 @@ def test_what_somebody_changes_while_it_is_planned_is_not_lost(
     host.write("b", "old")
     meanwhile(monkeypatch, lambda: host.write(path, "an admin's"))
     done = host.converge(*(host.file(name, "ours") for name in ("a", "b", "new")))
-    assert done["outcome"] == "rolled_back"
+    assert done["outcome"] == "partly_rolled_back"
     assert done["reason"] == f"{host.path(path)} was changed by somebody else meanwhile: try again"
     assert done["notes"] == [f"{host.path(path)} was changed by somebody else meanwhile, and stays as it is"]
     assert (host.read("a"), host.read(path)) == ("old", "an admin's")
@@ -271,7 +271,7 @@ def test_a_mode_that_somebody_sets_while_it_is_planned_is_not_lost(
     (host.folder / "a").chmod(0o666)
     meanwhile(monkeypatch, lambda: (host.folder / "a").chmod(0o000))
     done = host.converge({"kind": "attributes", "path": host.path("a"), "at_most": "0600"})
-    assert (done["outcome"], (host.folder / "a").stat().st_mode & 0o777) == ("rolled_back", 0)
+    assert (done["outcome"], (host.folder / "a").stat().st_mode & 0o777) == ("partly_rolled_back", 0)
     assert done["notes"] == [
         f"owner and mode of {host.path('a')} were changed by somebody else meanwhile, and stay as they are"
     ]

@@ -72,8 +72,8 @@ def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: 
     handle = os.open(name, _TEMPORARY, stat.S_IRUSR, dir_fd=place.folder)
     try:
         try:
-            _fill(handle, content)
-            _dress(handle, attributes, place)
+            fill(handle, content)
+            dress(handle, attributes, place)
             os.fsync(handle)
             written = os.fstat(handle)
         finally:
@@ -99,7 +99,7 @@ def overwrite(place: Place, content: bytes) -> None:
     try:
         if len(content) > os.fstat(handle).st_size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place.path)
-        _fill(handle, content)
+        fill(handle, content)
         os.ftruncate(handle, len(content))
         os.fsync(handle)
     finally:
@@ -245,13 +245,15 @@ def read_acl(link: str | int) -> bytes:
         raise
 
 
-def _fill(handle: int, content: bytes) -> None:
+def fill(handle: int, content: bytes) -> None:
+    """Write a content to an open file, from where it stands."""
     view = memoryview(content)
     while view:
         view = view[os.write(handle, view) :]
 
 
-def _dress(handle: int, attributes: Attributes, place: Place) -> None:
+def dress(handle: int, attributes: Attributes, place: Place) -> None:
+    """Give an open file the attributes that it is to have at a place, and the label of what is there."""
     os.fchown(handle, attributes.uid, attributes.gid)
     os.fchmod(handle, attributes.mode)
     for name in _KEPT if place.exists else ():

@@ -16,6 +16,7 @@ FOLDER = "/var/lib/hardener"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
 _LAST = 10
 _DOCUMENTS = 200
+_PROBLEMS = 50
 _RECORD = 4 * 1024 * 1024
 _TIMES = ("started", "ended", "confirmed")
 
@@ -46,6 +47,8 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "reason": _text(record.get("reason")),
         "who": _text(record.get("who")),
         "documents": _documents(record.get("changes")),
+        "kept": _texts(record.get("kept")),
+        "problems": _texts(record.get("problems")),
         **{key: record[key] for key in _TIMES if isinstance(record.get(key), (int, float))},
         "armed": os.path.exists(os.path.join(folder, "guard.pyz")),
     }
@@ -74,6 +77,10 @@ def _json(path: str) -> dict[str, Any]:
     except (OSError, Failed, ValueError):
         return {}  # there is none, or a full disk cut it off
     return found if isinstance(found, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    return list(map(_text, value[:_PROBLEMS])) if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ Python 3.8, root).
     files         read, replace, set owners and modes; nothing is ever half-written
     backup        what was there before, and the journal of an unfinished run
     transaction   lock, plan, apply, activate, verify
-    guard         a dead-man's switch; ``watch`` is what it runs
+    guard         a dead-man's switch; ``watch`` is what it runs, ``abandon`` what ends it
     confirm       the call over a new connection that lets a run stay
     health        what the host did before, and does not any more; ``probes`` asks over the network
     liveness      whether programs start and new connections are answered, whatever was changed

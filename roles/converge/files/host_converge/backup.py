@@ -7,9 +7,11 @@
         backups/<run>/              the last ten
             manifest.json           every path touched: owner, mode, ACL, hash, or that it was absent
             files/0                 its content, where that was changed
-            guard.pyz               only while the run is armed: see `guard`
+            guard.pyz               only while the run is armed, or cannot be taken back yet: see `guard`
             journal.json            what its activations need to be undone, once the run is over
             result.json             how the run ended
+
+Beside the journal, the record and every file that is rewritten lies room for one rewriting: see `host.reserve`.
 
 The journal is on disk before the first change and moves to the backup once the run is confirmed: a run that
 finds one knows that the run before it was killed, or waits for its confirmation; and from the manifest how to
@@ -19,7 +21,6 @@ take it back.
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import os
 import re
@@ -41,6 +42,7 @@ KEPT = 10
 _LARGEST_RECORD = 1 << 28
 _NAME = "%Y%m%dT%H%M%SZ"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
+_MORE = 16384  # bytes by which a journal or a record may still grow
 
 # What a run is at.
 CHANGING, UNCONFIRMED, ROLLING_BACK = "changing", "unconfirmed", "rolling back"
@@ -117,7 +119,7 @@ class Store:
     def record(self, run: str) -> dict[str, Any]:
         """How a run ended; empty where it left no record (a full disk), or is not over."""
         try:
-            found: dict[str, Any] = _read_json(os.path.join(self.backup_folder(run), "result.json"))
+            found: dict[str, Any] = _read_json(self._record_file(run))
             return found
         except (OSError, ValueError):
             return {}
@@ -126,10 +128,38 @@ class Store:
         """Leave a record; that it can't be written (a full disk) does not make the run a failure."""
         try:
             known = self.record(run)
-            write_json(os.path.join(self.backup_folder(run), "result.json"), {**known, **record})
+            write_json(self._record_file(run), {**known, **record})
             self.prune(run)
         except OSError:
             return
+
+    def _record_file(self, run: str) -> str:
+        return os.path.join(self.backup_folder(run), "result.json")
+
+    def set_aside(self, run: str, record: Mapping[str, Any]) -> None:
+        """Set room aside for everything that taking a run back writes.
+
+        Args:
+            run: the run, whose journal is there.
+            record: how it will be recorded, as far as that is known.
+
+        Raises:
+            OSError: there is no room.
+        """
+        for entry in self.manifest(run):
+            if entry.stored:
+                stored = os.path.join(self.backup_folder(run), entry.stored)
+                files.set_aside(entry.path, os.path.getsize(stored))
+        files.set_aside(self.journal_file, os.path.getsize(self.journal_file) + _MORE)
+        files.set_aside(self._record_file(run), len(json.dumps(record)) + _MORE)
+
+    def release(self, run: str) -> None:
+        """Give back the room that was set aside to take a run back."""
+        paths = [self.journal_file, self._record_file(run)]
+        with suppress(Refused):
+            paths += [entry.path for entry in self.manifest(run) if entry.stored]
+        for path in paths:
+            files.release(path)
 
     def back_up(self, run: str, changes: Sequence[Change]) -> None:
         """Store what the changes will replace. Nothing of it is left where that fails."""
@@ -176,6 +206,7 @@ class Store:
 
     def never_began(self, run: str) -> None:
         """Remove the journal and the backup of a run that changed nothing."""
+        self.release(run)
         atomic.remove(self.journal_file)
         _forget(self.backup_folder(run))
 
@@ -186,7 +217,7 @@ class Store:
         for name in others[: max(0, len(others) - (KEPT - 1))]:
             _forget(os.path.join(folder, name))
 
-    def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], list[str]]:
+    def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """Put back everything a run changed.
 
         Args:
@@ -194,15 +225,15 @@ class Store:
             written: hashes of contents that are ours beside those of the manifest.
 
         Returns:
-            Notes about paths that somebody else has changed since and that stay as they are; and what could
-            not be put back.
+            Notes about paths that somebody else has changed since and that stay as they are; and why paths
+            could not be put back.
         """
-        notes, problems = [], []
+        notes, problems = [], {}
         for entry in reversed(self.manifest(run)):
             try:
                 note = self._restore(run, entry, written)
             except (OSError, Refused) as error:
-                problems.append(f"{entry.path}: {getattr(error, 'strerror', None) or error}")
+                problems[entry.path] = str(getattr(error, "strerror", None) or error)
             else:
                 notes += note
         return notes, problems
@@ -214,7 +245,7 @@ class Store:
         then, note = self.goal(run, entry, now, written)
         if now != then:
             try:
-                _put_back(entry.path, now, then)
+                files.put(entry.path, now, then, reserved=True)
             except (Untrusted, Meddled):  # whoever may do that again and again must not veto the rest
                 then, note = now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
         # Not only after it was written: the one who did that may have been killed before this.
@@ -323,6 +354,18 @@ class Journal:
         found: dict[str, Any] = self._raw.get("picture") or {}
         return found
 
+    def undone(self, left: Sequence[str]) -> list[str]:
+        """Names of the activations that were undone already, while just these paths were not put back yet.
+
+        What was undone is not undone again with every try, such as an engine that restarts each time.
+        """
+        found = self._raw.get("undone") or {}
+        return list(found["names"]) if found.get("left") == list(left) else []
+
+    def note_undone(self, left: Sequence[str], names: Sequence[str]) -> None:
+        """Keep that activations were undone, while these paths were not put back yet."""
+        self.remember(undone={"left": list(left), "names": list(names)})
+
     @property
     def stopped(self) -> bool:
         """Whether containers are stopped by it, as was allowed."""
@@ -388,16 +431,6 @@ class Journal:
         atomic.rename(self._store.journal_file, os.path.join(folder, "journal.json"))
 
 
-def _put_back(path: str, now: State, then: State) -> None:
-    """Make a path what it was, on a full disk too: the file that is there has its blocks already."""
-    try:
-        files.put(path, now, then)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or now.kind != FILE:
-            raise
-        files.overwrite(path, then)
-
-
 def _parsed(name: str) -> tuple[int, ...]:
     """The time in a run's name."""
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
@@ -415,7 +448,7 @@ def _forget(folder: str) -> None:
 
 def write_json(path: str, data: object) -> None:
     """Replace a file of our own."""
-    files.replace(path, files.own((json.dumps(data, indent=1) + "\n").encode()))
+    files.replace(path, files.own((json.dumps(data, indent=1) + "\n").encode()), reserved=True)
 
 
 def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: ``token`` of the run.
 
     Returns:
-        The run's record, its ``outcome``: ``changed`` (confirmed), ``rolled_back`` or ``rollback_failed``;
+        The run's record, its ``outcome``: ``changed`` (confirmed), or how it was taken back (`rollback`);
         ``working`` while it is being made or taken back; ``unknown`` where it never began.
 
     Raises:
@@ -62,7 +62,7 @@ def _look(store: Store, journal: Journal) -> dict[str, Any]:
     problems, _ = health.compare(journal.picture, stopped=journal.stopped)
     if problems:
         return rollback.finished(store, journal, "; ".join(problems))
-    rollback.end(store, journal)
     record = {"outcome": "changed", "confirmed": time.time()}
     store.finish(journal.run, record)
+    rollback.end(store, journal)
     return record

@@ -9,9 +9,10 @@ import fcntl
 import os
 import stat
 import struct
+from contextlib import suppress
 from typing import NamedTuple
 
-from host import atomic, descriptors
+from host import atomic, descriptors, reserve
 from host.atomic import Attributes, Meddled
 from host.descriptors import Place, Untrusted
 
@@ -20,6 +21,7 @@ from host_converge.errors import Refused
 ABSENT, FILE, DIRECTORY, DEVICE, OTHER = "absent", "file", "dir", "device", "other"
 
 MAX_SIZE = 16 * 1024 * 1024
+_SPARE = 4096
 # chattr's +i and +a (linux/fs.h): such a file is neither replaced nor removed, nor given to somebody else.
 _GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
@@ -132,10 +134,16 @@ def obstacle(path: str, *, replaced: bool) -> str:
     return ""
 
 
-def put(path: str, before: State, after: State) -> None:
+def put(path: str, before: State, after: State, *, reserved: bool = False) -> None:
     """Make a path what ``after`` says; ``before`` is what is there now.
 
     What is looked at and what is changed is the same open file, whatever happens to the path meanwhile.
+
+    Args:
+        path: whose links are resolved.
+        before: what is there.
+        after: what is to be there.
+        reserved: on a full disk, use what was set aside for it (`set_aside`), or else the blocks of the file.
 
     Raises:
         Meddled: something else is there.
@@ -147,31 +155,56 @@ def put(path: str, before: State, after: State) -> None:
         if not after.exists:
             atomic.unlink(place)
         elif after.content is not None and (not before.exists or before.content != after.content):
-            _replace(place, after)
+            try:
+                _replace(place, after, reserved=reserved)
+            except OSError as error:
+                if not reserved or error.errno not in reserve.FULL or before.kind != FILE:
+                    raise
+                _overwrite(place, after)
         elif before != after:
             atomic.set_attributes(place, _attributes(after))
 
 
-def replace(path: str, after: State) -> None:
-    """Write a regular file anew, atomically."""
+def replace(path: str, after: State, *, reserved: bool = False) -> None:
+    """Write a regular file anew, atomically; on a full disk by what was set aside for it."""
     with descriptors.at(path) as place:
-        _replace(place, after)
+        _replace(place, after, reserved=reserved)
 
 
-def _replace(place: Place, after: State) -> None:
+def _replace(place: Place, after: State, *, reserved: bool) -> None:
     temporary = os.path.basename(temporary_name(place.name))
-    atomic.replace(place, after.content or b"", _attributes(after), temporary=temporary)
+    content, attributes = after.content or b"", _attributes(after)
+    try:
+        atomic.replace(place, content, attributes, temporary=temporary)
+    except OSError as error:
+        if not (reserved and error.errno in reserve.FULL and reserve.use(place, content, attributes)):
+            raise
 
 
-def overwrite(path: str, after: State) -> None:
-    """Write a regular file where it lies: all that is left on a full disk, and not atomic.
+def _overwrite(place: Place, after: State) -> None:
+    """Write a regular file where it lies: all that is left on a full disk, and not atomic."""
+    atomic.overwrite(place, after.content or b"")
+    atomic.set_attributes(place, _attributes(after))
+
+
+def set_aside(path: str, size: int) -> None:
+    """Set room aside to rewrite a file on a disk that is full by then.
+
+    Args:
+        path: the file.
+        size: bytes of what will be written; an engine's configuration gets some more while it is put back.
 
     Raises:
-        OSError: it would have to grow, or the file system does not allow it.
+        OSError: there is no room.
     """
     with descriptors.at(path) as place:
-        atomic.overwrite(place, after.content or b"")
-        atomic.set_attributes(place, _attributes(after))
+        reserve.set_aside(place, size + _SPARE)
+
+
+def release(path: str) -> None:
+    """Give back the room that was set aside for a file."""
+    with suppress(OSError), descriptors.at(path) as place:
+        reserve.release(place)
 
 
 def set_attributes(path: str, after: State) -> None:

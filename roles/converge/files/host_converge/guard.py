@@ -6,7 +6,8 @@
     disarmed    all three are gone
 
 What these run is ``watch``. The journal alone decides whether there is anything to take back: a timer or unit
-that was left over by a crash finds none, and goes.
+that was left over by a crash finds none, and goes. What cannot be taken back is tried again and again, after a
+boot too, until it can be or root on the host ends it by ``guard.pyz abandon``.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
-ExecStart={command}
+ExecStart={boot}
+ExecStopPost=-{booted}
 TimeoutStartSec=120
 """
+_RETRY = 20  # seconds until a guard that was killed, or could not act while the host started, goes on
 
 
 def possible() -> bool:
@@ -65,33 +68,86 @@ def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
         Refused: that is not possible, and the run must not begin.
     """
     script = _script(backup)
-    command = [sys.executable, "-IBS", script]
     try:
         if not os.path.isabs(sys.executable or ""):
             raise OSError(f"this Python does not know where it is ({sys.executable!r})")
         files.replace(script, files.own(_packed()))
-        _write_boot_unit(folder, [*command, "boot", folder, run])
+        _write_boot_unit(folder, run, backup)
     except OSError as error:
         disarm(run, backup=backup)
         where = error.filename or script
         raise Refused(f"the guard cannot be armed: {where}: {error.strerror or error}") from error
-    outcome = system.run(
+    outcome = _set_timer(folder, run, backup=backup, seconds=seconds)
+    if outcome.code != 0:
+        disarm(run, backup=backup)
+        raise Refused(f"the guard cannot be armed: systemd-run: {outcome.said}")
+
+
+def insist(folder: str, run: str, backup: str) -> str:
+    """Have a run that cannot be taken back tried again and again, armed or not.
+
+    Returns:
+        What the host does about it, and how root ends that.
+    """
+    way_out = f"to leave it as it is: {abandoning(backup)}"
+    try:
+        if not stored(backup):
+            files.replace(_script(backup), files.own(_packed()))
+        if not possible():
+            return f"the next run on this host tries again; {way_out}"
+        if run not in system.read(os.path.join(UNITS, BOOT_UNIT)):
+            _write_boot_unit(folder, run, backup)
+    except OSError as error:  # a full disk: what is armed already goes on
+        reason = f"{error.filename or backup}: {error.strerror}"
+        if not stored(backup):
+            return f"the next run on this host tries again, the guard cannot be armed: {reason}"
+    # Its timer may have long to go yet, and the service is there already, waiting between two tries.
+    if system.run("systemctl", "start", "--no-block", f"{_timer(run)}.service").code != 0:
+        retry(folder, run, backup)
+    return f"the host tries again by itself; {way_out}"
+
+
+def retry(folder: str, run: str, backup: str) -> None:
+    """Have systemd go on with a run whose timer is gone, as it is after a boot."""
+    _set_timer(folder, run, backup=backup, seconds=_RETRY, wait=False)
+
+
+def stop(run: str) -> None:
+    """Stop the service that waits to try again; never called from within it."""
+    if possible():
+        system.run("systemctl", "stop", f"{_timer(run)}.timer", f"{_timer(run)}.service")
+
+
+def abandoning(backup: str) -> str:
+    """The command by which root on the host has a run not be taken back any more."""
+    return f"{sys.executable or 'python3'} {_script(backup)} abandon"
+
+
+def stored(backup: str) -> bool:
+    """Whether this program lies beside a backup, for the guard or to be ended by root."""
+    return os.path.exists(_script(backup))
+
+
+def _set_timer(folder: str, run: str, *, backup: str, seconds: float, wait: bool = True) -> system.Outcome:
+    """Set the timer of a run. Not to wait is to be asked for while the host starts, and timers do not yet."""
+    return system.run(
         "systemd-run",
         "--quiet",
         "--collect",
+        *([] if wait else ["--no-block"]),
         f"--unit={_timer(run)}",
         f"--description=Take back run {run} of hardener unless it is confirmed",
         f"--on-active={seconds:.0f}",
         "--timer-property=AccuracySec=1s",
+        "--property=Restart=on-failure",
+        f"--property=RestartSec={_RETRY}",
         "--",
-        *command,
-        "expired",
-        folder,
-        run,
+        *_command("expired", folder, run, backup),
     )
-    if outcome.code != 0:
-        disarm(run, backup=backup)
-        raise Refused(f"the guard cannot be armed: systemd-run: {outcome.said}")
+
+
+def _command(occasion: str, folder: str, run: str, backup: str) -> list[str]:
+    return [sys.executable, "-IBS", _script(backup), occasion, folder, run]
 
 
 def disarm(run: str, *, backup: str) -> None:
@@ -136,10 +192,13 @@ def _script(backup: str) -> str:
     return os.path.join(backup, "guard.pyz")
 
 
-def _write_boot_unit(folder: str, command: list[str]) -> None:
+def _write_boot_unit(folder: str, run: str, backup: str) -> None:
     unit = os.path.join(UNITS, BOOT_UNIT)
-    words = list(map(_word, command))
-    text = _BOOT.format(folder=_word(folder), python=words[0], command=" ".join(words))
+    commands = {
+        occasion: " ".join(map(_word, _command(occasion, folder, run, backup)))
+        for occasion in ("boot", "booted")
+    }
+    text = _BOOT.format(folder=_word(folder), python=_word(sys.executable), **commands)
     files.replace(unit, State(FILE, text.encode(), 0o644, os.geteuid(), os.getegid()))
     wants = os.path.join(UNITS, _WANTS)
     atomic.make_folders(wants)

@@ -13,7 +13,7 @@ from host_converge.locking import locked
 from host_converge.planning import Change
 
 # Outcomes of runs that left nothing to take back.
-_OVER = frozenset({"rolled_back"})
+_OVER = frozenset({rollback.WHOLE, rollback.PARTLY})
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -24,8 +24,10 @@ def listed(store: Store) -> list[dict[str, Any]]:
 def _described(store: Store, run: str) -> dict[str, Any]:
     record = store.record(run)
     found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended")}
-    if run in _unfinished(store) and found["outcome"] != UNCONFIRMED:
+    if run in _unfinished(store) and found["outcome"] not in (UNCONFIRMED, rollback.FAILED):
         found["outcome"] = "interrupted"
+    if record.get("problems"):
+        found["reason"] = f"{found['reason']}; not taken back: {'; '.join(record['problems'])}"
     try:
         paths = [entry.path for entry in store.manifest(run) if entry.path != store.bookkeeping]
     except Refused as refused:
@@ -87,6 +89,7 @@ def _stands(store: Store, run: str) -> bool:
 def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
     """Do it; runs in a worker."""
     notes: list[str] = []
+    kept: list[str] = []
     reason = f"taken back on request of {who}" if who else "taken back on request"
     for number, run in enumerate(runs):
         journal = _journal(store, run)
@@ -94,13 +97,19 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
             raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
         if journal.run not in _unfinished(store):  # what the host did before that run counts no more
             engine = engine_of(rollback.begun(journal))
-            journal.enter(ROLLING_BACK, seconds=rollback.LONG, picture=health.take(engine, login_port=0))
+            picture = health.take(engine, login_port=0)
+            journal.enter(ROLLING_BACK, seconds=rollback.LONG, picture=picture, undone={})
         outcome = rollback.finished(store, journal, reason)
         notes += outcome["notes"]
-        if outcome["outcome"] != "rolled_back":
+        kept += outcome["kept"]
+        if outcome["outcome"] == rollback.FAILED:
             left = "; ".join(runs[number + 1 :]) or "none"
             return {**outcome, "reason": f"run {run} was not taken back whole; not touched: {left}"}
-    return {"outcome": "changed", "changed": True, "notes": notes}
+    done = {"changed": True, "notes": notes, "kept": kept}
+    if kept:
+        reason = "somebody else's later changes stay"
+        return {**done, "outcome": rollback.PARTLY, "failed": True, "reason": reason}
+    return {**done, "outcome": "changed"}
 
 
 def _unfinished(store: Store) -> list[str]:

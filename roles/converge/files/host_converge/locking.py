@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Iterator
 
 from host import descriptors
 
 from host_converge.errors import Refused
+
+_HOLDER = 40  # characters, always as many: a file that is not cut needs no new room
 
 
 class Busy(Refused):
@@ -40,8 +42,9 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
     try:
         _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
         if not shared:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}\n".encode(), 0)
+            holder = f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}"
+            with suppress(OSError):  # a full disk: it is for others to read
+                os.pwrite(handle, f"{holder:<{_HOLDER}}\n".encode(), 0)
         yield
     finally:
         os.close(handle)

@@ -23,7 +23,9 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``unconfirmed`` (changed, and taken back
         unless it is confirmed), ``refused`` (nothing was touched), ``rolled_back`` (everything is as it was),
-        ``rollback_failed`` (``problems`` says what is not), or ``interrupted``. With it ``changed``,
+        ``partly_rolled_back`` (but for what somebody else has changed meanwhile, which ``kept`` names),
+        ``rollback_failed`` (``problems`` says what is not; the guard tries again), or ``interrupted``; and
+        ``abandoned`` where that was ended on the host, see ``abandon.py``. With it ``changed``,
         ``failed``, ``reason``, ``documents``, ``changes``, ``diff``, ``activations``, ``plan``, ``pending``,
         ``notes``, ``run``.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Mapping, Sequence
 
 from host_converge import activations, files, guard, health
 from host_converge.activations.interface import Activation
@@ -16,46 +16,64 @@ from host_converge.planning import Change
 # Restarts of the engine, and containers that have to come back: whoever still works after that hangs.
 LONG = 900
 
+# How taking back ends.
+WHOLE, PARTLY, FAILED = "rolled_back", "partly_rolled_back", "rollback_failed"
 
-def finished(store: Store, journal: Journal, reason: str, *, boot: bool = False) -> dict[str, Any]:
+
+def finished(
+    store: Store,
+    journal: Journal,
+    reason: str,
+    *,
+    boot: bool = False,
+    record: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Take a run back, and leave a record of that.
+
+    It can be done again and again: what is back already stays as it is. The record is written before the
+    journal goes, so that a run that is killed in between is taken back, and recorded, once more.
 
     Args:
         store: hardener's folder.
         journal: the run.
         reason: why.
         boot: this host starts, and nothing that the activations are about runs yet.
+        record: what else is kept of the run.
 
     Returns:
-        ``outcome``: ``rolled_back``, or ``rollback_failed`` with ``problems``; ``reason`` and ``notes``.
+        ``outcome``: ``rolled_back``; ``partly_rolled_back`` where somebody else's later changes stay (``kept``
+        names them); ``rollback_failed`` where files or activations are not back (``problems``), which the
+        guard tries again. With it ``reason`` and ``notes``.
     """
-    outcome = roll_back(store, journal, reason, boot=boot)
+    outcome = _taken_back(store, journal, reason, boot=boot)
     who = {"who": journal.who} if journal.who else {}
-    store.finish(journal.run, {**outcome, **who, "ended": time.time()})
+    store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
+    if outcome["outcome"] != FAILED:
+        end(store, journal)
     return {**outcome, "run": journal.run}
 
 
-def roll_back(store: Store, journal: Journal, reason: str, *, boot: bool = False) -> dict[str, Any]:
-    """The same without a record."""
-    with suppress(OSError):  # a full disk: what is to be put back needs no more room than was there
+def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> dict[str, Any]:
+    with suppress(OSError):  # a full disk: what is to be put back needs no more room than was set aside
         journal.enter(ROLLING_BACK, seconds=LONG, reason=reason)
-    notes, problems = store.restore(journal.run, journal.written)
-    problems += _undo_at_boot(journal) if boot else _undo(journal)
-    outcome = {"changed": True, "failed": True, "reason": reason, "notes": notes}
+    try:
+        kept, left = store.restore(journal.run, journal.written)
+    except Refused as refused:  # the manifest cannot be read, which may be no more than a fault of the disk
+        kept, left = [], {"the backup": str(refused)}
+    problems = [f"{path}: {why}" for path, why in left.items()] + _undo(journal, sorted(left), boot=boot)
+    outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": problems}
     if problems:  # the journal stays: the guard and the next run try again, at once if they like
         with suppress(OSError):
             journal.enter(ROLLING_BACK, seconds=0)
-        return {**outcome, "outcome": "rollback_failed", "problems": problems}
-    if journal.picture and not boot:
-        problems = _missing(journal)
-    end(store, journal)
-    if problems:  # everything is back, and whoever tried again could do no more
-        return {**outcome, "outcome": "rollback_failed", "problems": problems}
-    return {**outcome, "outcome": "rolled_back"}
+        ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
+        return {**outcome, "outcome": FAILED, "notes": [*kept, *ways_out]}
+    missing = _missing(journal) if journal.picture and not boot else []
+    notes = [*kept, *(f"everything is put back, and yet: {each}" for each in missing)]
+    return {**outcome, "outcome": PARTLY if kept else WHOLE, "notes": notes}
 
 
 def _missing(journal: Journal) -> list[str]:
-    """What the host does not do again, though everything is back."""
+    """What the host does not do again, though everything is back: to try again could do no more."""
     try:
         health.revive(journal.picture)
         return health.compare(journal.picture, seconds=60)[0]
@@ -65,9 +83,11 @@ def _missing(journal: Journal) -> list[str]:
 
 def end(store: Store, journal: Journal) -> None:
     """The run is over, one way or the other."""
-    journal.end()  # first: whoever still comes by the guard then finds nothing to do
-    if journal.confirm_within:
-        guard.disarm(journal.run, backup=store.backup_folder(journal.run))
+    store.release(journal.run)
+    journal.end()  # whoever still comes by the guard then finds nothing to do
+    backup = store.backup_folder(journal.run)
+    if guard.stored(backup):
+        guard.disarm(journal.run, backup=backup)
 
 
 def bind(activation: Activation, journal: Journal) -> None:
@@ -89,25 +109,48 @@ def begun(journal: Journal) -> list[Activation]:
     return found
 
 
-def _undo(journal: Journal) -> list[str]:
+def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
+    """Undo the activations that were not undone yet, what cuts us off first.
+
+    Args:
+        journal: the run.
+        left: paths that could not be put back. An activation that was undone while it lay so is undone again
+            once one of them is back, and not before.
+        boot: only what a restored file does not undo by itself while the host starts.
+    """
+    done = journal.undone(left)
     problems: list[str] = []
     for activation in sorted(begun(journal), key=lambda each: not each.cuts_off):
+        if activation.name in done:
+            continue
         try:
-            problems += activation.undo()
+            found = activation.undo_at_boot() if boot else activation.undo()
         except Exception as error:  # the others have to be undone all the same
-            problems.append(reason_of(error))
+            found = [reason_of(error)]
+        problems += found
+        if not found:
+            done.append(activation.name)
+            with suppress(OSError):
+                journal.note_undone(left, done)
     return problems
 
 
-def _undo_at_boot(journal: Journal) -> list[str]:
-    """What a restored file does not undo by itself while the host starts."""
-    problems: list[str] = []
-    for activation in begun(journal):
+def remaining(store: Store, journal: Journal) -> list[str]:
+    """What of a run is not taken back: paths, and what its activations did."""
+    found = []
+    for entry in store.manifest(journal.run):
         try:
-            problems += activation.undo_at_boot()
-        except Exception as error:  # the others have to be undone all the same
-            problems.append(reason_of(error))
-    return problems
+            now = files.present(entry.path, content=entry.rewritten)
+            before, _ = store.goal(journal.run, entry, now, journal.written)
+        except (OSError, Refused) as error:
+            found.append(f"{entry.path}: {reason_of(error)}")
+        else:
+            if now != before:
+                found.append(f"{entry.path} is not what it was before the run")
+    done = [] if found else journal.undone([])
+    return found + [
+        f"{activation.name} was not undone" for activation in begun(journal) if activation.name not in done
+    ]
 
 
 def states_before(store: Store, journal: Journal) -> dict[str, State]:

@@ -165,14 +165,18 @@ class Transaction:
         try:
             if choice.impact != impacts.NONE:
                 journal.remember(picture=self._picture(choice, came_in), stopped=choice.stops)
+            self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)
+            self._store.finish(run, {**record, **outcome, "ended": time.time()})
+            if outcome["outcome"] != UNCONFIRMED:
+                rollback.end(self._store, journal)
         except Exception as error:  # whatever it is, the host must not stay half-way
-            outcome = rollback.roll_back(self._store, journal, rollback.reason_of(error))
+            outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
             still = liveness.lost(before)
             if still:
-                problems = [*outcome.get("problems", ()), *still]
-                outcome = {**outcome, "outcome": "rollback_failed", "problems": problems}
-        self._store.finish(run, {**record, **outcome, "ended": time.time()})
+                problems = [*outcome["problems"], *still]
+                outcome = {**outcome, "outcome": rollback.FAILED, "problems": problems}
+                self._store.finish(run, outcome)
         return {**outcome, "run": run}
 
     def _arm(self, journal: Journal, impact: str) -> None:
@@ -207,7 +211,6 @@ class Transaction:
             raise Failed("; ".join([*problems, *missing]))
         done = {"pending": [note for note in choice.pending if note not in known], "notes": notes}
         if not journal.confirm_within:
-            rollback.end(self._store, journal)
             unguarded = self._terms is not None and choice.impact != impacts.NONE
             if unguarded:
                 done["notes"] = [*notes, "no systemd here: the host would not have taken this back by itself"]
@@ -219,8 +222,8 @@ class Transaction:
         """Take back what a killed run had begun, or one that was not confirmed; runs in the worker."""
         what = "was not confirmed" if journal.phase == UNCONFIRMED else "was interrupted"
         outcome = rollback.finished(self._store, journal, journal.why_expired)
-        if outcome["outcome"] == "rollback_failed":
-            problems = "; ".join(outcome["problems"])
+        if outcome["outcome"] == rollback.FAILED:
+            problems = "; ".join([*outcome["problems"], *outcome["notes"]])
             raise Refused(f"run {journal.run} {what} and cannot be taken back: {problems}")
         note = f"run {journal.run} {what} and was taken back first"
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}

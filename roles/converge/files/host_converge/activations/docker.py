@@ -380,13 +380,13 @@ class _Interlude:
         content = jsonkeys.render(data, self._before.content)
         self._will_write(content)
         like = self._before if self._before.exists else files.own(b"")
-        files.replace(self._path, like._replace(content=content))
+        files.replace(self._path, like._replace(content=content), reserved=True)
 
     def __enter__(self) -> _Interlude:
         return self
 
     def __exit__(self, *_: object) -> None:
-        files.put(self._path, files.read(self._path), self._before)
+        files.put(self._path, files.read(self._path), self._before, reserved=True)
         files.set_modified(self._path, self._modified)
 
 

@@ -1,0 +1,162 @@
+"""A run is taken back though the disk has no byte and no inode left by then."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from host_converge import documents, files, rollback, watch
+from host_converge.backup import Journal
+
+from tests.integration.test_converge import mounted
+from tests.unit.converge.conftest import Host
+from tests.unit.converge.guarded import Systemd, change, let_time_pass, no_look, start
+
+PAGE = 4096
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """Where the host is: a disk of 1 MB and 100 inodes."""
+    yield from mounted(tmp_path, "-t", "tmpfs", "-o", "size=1m,nr_inodes=100", "tmpfs")
+
+
+@pytest.fixture
+def host(small: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    found = Host(small)
+    no_look(found, monkeypatch)
+    monkeypatch.setattr(documents.Resource, "uid", lambda *_: os.geteuid())
+    monkeypatch.setattr(documents.Resource, "gid", lambda *_: os.getegid())
+    return found
+
+
+@pytest.fixture
+def systemd(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    return Systemd.instead(tmp_path_factory.mktemp("systemd"), monkeypatch)
+
+
+def use_up(folder: Path, what: str) -> None:
+    """Leave no byte, or no inode, or neither."""
+    if what in ("bytes", "both"):
+        with suppress(OSError), (folder / "full").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(PAGE))
+    if what in ("inodes", "both"):
+        with suppress(OSError):
+            for number in itertools.count():
+                (folder / f"inode{number}").touch()
+    with pytest.raises(OSError, match="No space left on device"):
+        (folder / "more").write_bytes(b"x")
+
+
+def hidden(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.name.endswith("~")]
+
+
+SIZES = [0, PAGE - 1, PAGE, 3 * PAGE]
+
+
+@pytest.mark.parametrize("used_up", ["bytes", "inodes", "both"])
+@pytest.mark.parametrize("longer", [1, 0, -1, PAGE])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_of_any_size_goes_back(
+    small: Path, host: Host, systemd: Systemd, used_up: str, size: int, longer: int
+) -> None:
+    host.write("x", "o" * (size + max(longer, 0)))
+    (host.folder / "x").chmod(0o640)
+    before = host.read("x")
+    run = str(change(host, "n" * (size + max(-longer, 0)))["run"])
+    let_time_pass(host)
+    use_up(small, used_up)
+    watch._expired(host.store, run)
+    assert host.read("x") == before
+    assert (host.folder / "x").stat().st_mode & 0o777 == 0o640
+    record = host.store.record(run)
+    assert (record["outcome"], record["reason"]) == ("rolled_back", "not confirmed within 180 s")
+    assert (Journal.find(host.store), hidden(small)) == (None, [])
+
+
+def test_the_program_of_the_guard_does_it(small: Path, host: Host, systemd: Systemd) -> None:
+    host.write("x", "o" * 5000)
+    change(host)
+    let_time_pass(host)
+    use_up(small, "both")
+    start(systemd.timer())
+    assert (host.read("x"), Journal.find(host.store), hidden(small)) == ("o" * 5000, None, [])
+
+
+def test_a_file_is_rewritten_on_it_again_and_again(small: Path, host: Host) -> None:
+    """As an engine's configuration is while it is put back, which others have open and have linked."""
+    host.write("x", "before")
+    (host.folder / "x").chmod(0o644)
+    path = host.path("x")
+    files.set_aside(path, len("before"))
+    use_up(small, "both")
+    for number in range(6):
+        after = files.read(path)._replace(content=f"{number}\n".encode() * 100)
+        files.replace(path, after, reserved=True)
+        assert (host.read("x"), (host.folder / "x").stat().st_mode & 0o777) == (f"{number}\n" * 100, 0o644)
+        (spare,) = hidden(small)
+        assert (spare.stat().st_mode & 0o777, spare.stat().st_nlink) == (0o600, 1)
+    files.release(path)
+    assert hidden(small) == []
+
+
+def test_another_name_of_a_file_keeps_its_content(small: Path, host: Host) -> None:
+    host.write("x", "before")
+    (host.folder / "other").hardlink_to(host.folder / "x")
+    files.set_aside(host.path("x"), 10)
+    use_up(small, "both")
+    files.put(host.path("x"), files.read(host.path("x")), files.own(b"after"), reserved=True)
+    assert (host.read("x"), host.read("other"), hidden(small)) == ("after", "before", [])
+
+
+@pytest.mark.parametrize("planted", ["a link", "a hard link", "another user's"])
+def test_what_others_have_put_in_the_place_of_the_room_is_not_written(
+    small: Path, host: Host, planted: str
+) -> None:
+    host.write("x", "before")
+    host.write("precious", "precious")
+    spare = host.folder / ".x.reserve.hardener~"
+    if planted == "a link":
+        spare.symlink_to("precious")
+    elif planted == "a hard link":
+        spare.hardlink_to(host.folder / "precious")
+    else:
+        spare.write_text("precious")
+        os.chown(spare, 1, 1)
+    use_up(small, "both")
+    with pytest.raises(OSError, match="No space"):
+        files.replace(host.path("x"), files.own(b"after"), reserved=True)
+    assert (host.read("x"), host.read("precious")) == ("before", "precious")
+    assert spare.read_text() == "precious"
+
+
+def test_no_room_to_set_aside_and_nothing_is_changed(small: Path, host: Host, systemd: Systemd) -> None:
+    host.write("x", "o" * 100_000)
+    with (small / "others").open("wb") as others:
+        others.write(bytes(1024 * 1024 - 100_000 * 2 - 180_000))
+    done = change(host)
+    assert (done["outcome"], "No space left on device" in done["reason"]) == ("rolled_back", True)
+    assert (host.read("x"), hidden(small)) == ("o" * 100_000, [])
+    assert list(systemd.units.iterdir()) == []
+
+
+@pytest.mark.parametrize("used_up", ["bytes", "inodes", "both"])
+def test_what_could_not_be_taken_back_is_recorded_on_a_full_disk_too(
+    small: Path, host: Host, systemd: Systemd, used_up: str
+) -> None:
+    host.write("x", "old")
+    run = str(change(host)["run"])
+    (Path(host.store.backup_folder(run)) / "files" / "0").unlink()
+    use_up(small, used_up)
+    for _ in range(3):
+        journal = Journal.find(host.store)
+        assert journal is not None
+        assert rollback.finished(host.store, journal, "no ssh")["outcome"] == "rollback_failed"
+        record = host.store.record(run)
+        assert (record["outcome"], len(record["problems"])) == ("rollback_failed", 1)
