@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -92,12 +93,16 @@ def test_containers_that_end_are_missed_and_come_back(engine: Dockerd) -> None:
     engine.run("job")
     engine.run("done", command=["sleep", "1000"])
     seen = picture(engine)
+    begin = time.time()
     engine.api("POST", "/containers/job/kill")
     engine.api("DELETE", "/containers/done?force=1")  # it is gone, and nobody expects it
-    assert problems(seen) == ["no longer running: 1 containers (job)"]
-    assert problems(seen, stopped=True) == []  # it has no restart policy
+    away = [[begin, time.time()]]  # as if they had ended with the engine
+    assert problems(seen, away=away) == ["no longer running: 1 containers (job)"]
+    assert problems(seen, away=away, stopped=True) == []  # it has no restart policy
     health.revive(seen)
-    assert problems(seen) == []
+    assert health.compare(seen, seconds=0)[1][0].startswith("job ended by itself at ")
+    health.revive(seen, away=away)
+    assert health.compare(seen, seconds=0, away=away) == ([], ["done was removed meanwhile"])
 
 
 @pytest.mark.parametrize(("policy", "missed"), [("unless-stopped", True), ("no", False)])
@@ -108,22 +113,72 @@ def test_one_that_ends_well_is_missed_where_it_was_to_be_started_again(
     restart = {"RestartPolicy": {"Name": policy}}
     engine.run("app", command=ends_well, StopSignal="SIGTERM", host_config=restart)
     seen = picture(engine)
+    begin = time.time()
     engine.api("POST", "/containers/app/stop")  # as an engine does that takes its containers along
     assert engine.api("GET", "/containers/app/json")["State"]["ExitCode"] == 0
-    assert problems(seen) == (["no longer running: 1 containers (app)"] if missed else [])
+    away = [[begin, time.time()]]
+    assert problems(seen, away=away) == (["no longer running: 1 containers (app)"] if missed else [])
 
 
-def test_a_container_that_begins_to_restart_is_seen(engine: Dockerd) -> None:
+def kill(engine: Dockerd, name: str) -> None:
+    """End a container from within, as far as its engine can see."""
+    pid = str(engine.api("GET", f"/containers/{name}/json")["State"]["Pid"])
+    subprocess.run(["kill", "-KILL", pid], check=True)
+
+
+def test_a_container_that_is_restarted_once_is_told_and_one_that_goes_on_counts(engine: Dockerd) -> None:
     engine.run("app", host_config={"RestartPolicy": {"Name": "always"}})
     seen = picture(engine)
-    pid = str(engine.api("GET", "/containers/app/json")["State"]["Pid"])
-    subprocess.run(["kill", "-KILL", pid], check=True)
+    kill(engine, "app")
+    assert until(lambda: engine.api("GET", "/containers/app/json")["RestartCount"] == 1)
+    assert health.compare(seen, seconds=10) == ([], ["app ended by itself, and was restarted"])
+    assert until(lambda: engine.api("GET", "/containers/app/json")["State"]["Running"])
+    kill(engine, "app")
     expected = "ended and restarted: 1 containers (app)"
     assert until(lambda: expected in problems(seen))  # its network may be missed first
     again = picture(engine)
-    assert again["containers"] == {
-        next(iter(seen["containers"])): {"name": "app", "restarts": -1, "task": False}
-    }
+    (restless,) = again["containers"].values()
+    assert restless["restless"]
+    assert problems(again) == []
+
+
+@pytest.fixture
+def surviving() -> Iterator[Dockerd]:
+    """An engine whose containers survive its restart."""
+    with Dockerd(config={"live-restore": True}) as engine:
+        yield engine
+
+
+def test_what_ends_by_itself_after_a_restart_is_told_and_what_ends_with_the_engine_counts(
+    surviving: Dockerd,
+) -> None:
+    surviving.run("steady")
+    surviving.run("harmed")
+    surviving.run("fragile", host_config={"RestartPolicy": {"Name": "always"}})
+    surviving.run("job", command=["sh", "-c", "until test -e /go; do sleep 0.1; done; sleep 2; exit 3"])
+    seen = picture(surviving)
+    away = [[time.time(), 0.0]]
+    harmed = str(surviving.api("GET", "/containers/harmed/json")["State"]["Pid"])
+    surviving.stop()
+    subprocess.run(["kill", "-KILL", harmed], check=True)
+    surviving.start()
+    away[0][1] = time.time()
+    surviving.docker("exec", "job", "touch", "/go")
+    assert problems(seen, away=away) == ["no longer running: 1 containers (harmed)"]
+    health.revive(seen, away=away)
+    assert until(lambda: not surviving.api("GET", "/containers/job/json")["State"]["Running"])
+    found, notes = health.compare(seen, away=away)
+    assert (found, len(notes)) == ([], 1)
+    assert notes[0].startswith("job ended by itself at ")
+    assert notes[0].endswith("(exit code 3), while the engine ran")
+
+
+def test_who_is_excepted_is_not_looked_at(engine: Dockerd) -> None:
+    publishing(engine, "web", "127.0.0.1", labels={"com.docker.compose.service": "front"})
+    engine.run("other")
+    seen = health.take(Engine(str(engine.socket)), login_port=0, exceptions=["service=front"])
+    assert [each["name"] for each in seen["containers"].values()] == ["other"]
+    assert seen["ports"] == []
 
 
 def gateway(engine: Dockerd) -> str:

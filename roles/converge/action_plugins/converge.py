@@ -217,7 +217,12 @@ class ActionModule(ActionBase):
         """Have the host changed, and confirm it over a new connection."""
         seconds = float(self._templar.template(task_vars.get("converge_confirm_timeout", 180)))
         token = secrets.token_hex(8)
-        arguments["guard"] = {"token": token, "seconds": seconds, "who": self.whoever}
+        arguments["guard"] = {
+            "token": token,
+            "seconds": seconds,
+            "who": self.whoever,
+            "restless": _restless(self._templar.template(task_vars.get("converge_restless_containers", []))),
+        }
         try:
             with self._new_connection():
                 result: dict[str, Any] = self.ask("main:converge", arguments, task_vars=task_vars)
@@ -310,6 +315,19 @@ class ActionModule(ActionBase):
         loader = self._shared_loader_obj.action_loader
         loader.add_directory(str(_HOST_SCRIPT))
         return loader.get("host_script", class_only=True).beside(self)
+
+
+def _restless(value: Any) -> list[str]:
+    """The containers that are not looked at.
+
+    Raises:
+        AnsibleActionFail: that is no list of texts.
+    """
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise AnsibleActionFail(
+            "converge_restless_containers must be a list of names, label=KEY=VALUE or service=NAME"
+        )
+    return value
 
 
 def _filled(document: dict[str, Any]) -> dict[str, Any]:

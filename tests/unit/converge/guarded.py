@@ -84,7 +84,7 @@ def no_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]
 
     monkeypatch.setattr(health, "take", lambda *_, **__: picture)
     monkeypatch.setattr(health, "compare", compare)
-    monkeypatch.setattr(health, "revive", lambda _: None)
+    monkeypatch.setattr(health, "revive", lambda *_, **__: None)
     return found
 
 

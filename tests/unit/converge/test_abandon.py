@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from host_converge import abandon as ending
 from host_converge import guard, history, rollback
 from host_converge.backup import Journal
 from host_converge.errors import Refused
@@ -30,8 +31,12 @@ def failing(host: Host) -> str:
     return run
 
 
+def program(host: Host, run: str) -> str:
+    return str(Path(host.store.backup_folder(run), "guard.pyz"))
+
+
 def abandon(host: Host, run: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, os.path.join(host.store.backup_folder(run), "guard.pyz"), "abandon"]
+    command = [sys.executable, program(host, run), "abandon"]
     environment = {"SUDO_USER": "ada", **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
 
@@ -41,7 +46,7 @@ def test_it_ends_the_run_and_says_what_remains(host: Host, systemd: Systemd) -> 
     command = guard.abandoning(host.store.backup_folder(run))
     assert command == f"{sys.executable} {host.store.backup_folder(run)}/guard.pyz abandon"
     done = abandon(host, run)
-    lost = os.path.join(host.store.backup_folder(run), "files", "0")
+    lost = Path(host.store.backup_folder(run), "files", "0")
     remains = f"{host.path('x')}: {lost}: No such file or directory"
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"run {run} is not taken back any more, and this remains of it:\n  {remains}\n"
@@ -93,31 +98,27 @@ def test_a_run_that_nothing_is_wrong_with_is_refused(host: Host, systemd: System
 
 def test_where_the_run_is_over_nothing_is_left(host: Host, systemd: Systemd) -> None:
     run = failing(host)
-    program = Path(host.store.backup_folder(run)) / "guard.pyz"
-    kept = program.read_bytes()
+    script = Path(program(host, run))
+    kept = script.read_bytes()
     journal = Journal.find(host.store)
     assert journal is not None
     rollback.end(host.store, journal)
-    program.write_bytes(kept)
-    assert (abandon(host, run).returncode, program.exists()) == (0, False)
+    script.write_bytes(kept)
+    assert (abandon(host, run).returncode, script.exists()) == (0, False)
     assert host.store.record(run)["outcome"] == "rollback_failed"
 
 
 def test_the_guards_own_units_go(host: Host, systemd: Systemd) -> None:
-    from host_converge import abandon as program
-
     run = failing(host)
     before = len(systemd.said)
-    program.abandon(os.path.join(host.store.backup_folder(run), "guard.pyz"))
+    ending.abandon(program(host, run))
     names = [f"hardener-guard-{run}.timer", f"hardener-guard-{run}.service"]
     assert ["systemctl", "stop", *names] in systemd.said[before:]
     assert list(systemd.units.iterdir()) == []
 
 
 def test_whoever_is_not_root_is_told(host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
-    from host_converge import abandon as program
-
     run = failing(host)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SystemExit, match="only root"):
-        program.abandon(os.path.join(host.store.backup_folder(run), "guard.pyz"))
+        ending.abandon(program(host, run))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import activations, confirm, documents, guard, system, watch
+from host_converge import activations, confirm, documents, guard, watch
 from host_converge.backup import CHANGING, UNCONFIRMED, Journal
 from host_converge.errors import Refused
 from host_converge.transaction import Terms, Transaction

@@ -67,7 +67,7 @@ def no_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is looked at but what a test says."""
     monkeypatch.setattr(health, "take", lambda *_, **__: {"engine": ""})
     monkeypatch.setattr(health, "compare", lambda *_, **__: ([], []))
-    monkeypatch.setattr(health, "revive", lambda _: None)
+    monkeypatch.setattr(health, "revive", lambda *_, **__: None)
 
 
 def changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> Journal:
@@ -93,6 +93,11 @@ def let_alone(_: Path) -> None:
     """An administrator who changes nothing."""
 
 
+def changed_by_hand(path: Path) -> None:
+    path.write_text("by hand")
+    path.chmod(0o600)
+
+
 def replaced_by_a_link(path: Path) -> None:
     path.unlink()
     path.symlink_to("elsewhere")
@@ -107,7 +112,7 @@ LATER: dict[str, Callable[[Path], Any]] = {
     "nothing": let_alone,
     "its content": lambda path: path.write_text("by hand"),
     "its mode": lambda path: path.chmod(0o600),
-    "both": lambda path: (path.write_text("by hand"), path.chmod(0o600)),
+    "both": changed_by_hand,
     "it is gone": lambda path: path.unlink(),
     "it is a link": replaced_by_a_link,
     "it is a folder": replaced_by_a_folder,

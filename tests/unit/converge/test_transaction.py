@@ -153,7 +153,7 @@ def test_what_somebody_changed_after_a_killed_run_stays(host: Host, monkeypatch:
 def test_a_disk_that_is_full_for_the_backup_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.write("x", "old")
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files, "replace", full)
@@ -189,10 +189,10 @@ def test_a_file_system_that_refuses_is_named_and_the_rest_goes_back(
     host.write("a", "old")
     put = files.put
 
-    def read_only(path: str, before: State, after: State) -> None:
+    def read_only(path: str, before: State, after: State, **named: bool) -> None:
         if path == host.path("b"):
             raise OSError(errno.EROFS, "Read-only file system")
-        put(path, before, after)
+        put(path, before, after, **named)
 
     monkeypatch.setattr(files, "put", read_only)
     done = host.converge(host.file("a", "new"), host.file("b", "new"))

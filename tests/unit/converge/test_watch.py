@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -97,12 +96,11 @@ def test_it_tries_until_it_can(
     assert list(systemd.units.iterdir()) == []
 
 
+@pytest.mark.usefixtures("systemd", "clock")
 @pytest.mark.parametrize("defect", [OSError(errno.EIO, "I/O error"), KeyError("x"), MemoryError()])
 @pytest.mark.parametrize("where", ["find", "finished"])
 def test_nothing_that_goes_wrong_is_an_end(
     host: Host,
-    systemd: Systemd,
-    clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
     defect: Exception,

@@ -61,13 +61,13 @@ def interrupted(host: Host, monkeypatch: pytest.MonkeyPatch, *resources: dict[st
     left = writes
     put = files.put
 
-    def killing(path: str, before: State, after: State) -> None:
+    def killing(path: str, before: State, after: State, **named: bool) -> None:
         nonlocal left
         if "/hardener/" not in path:
             if not left:
                 os.kill(os.getpid(), 9)
             left -= 1
-        put(path, before, after)
+        put(path, before, after, **named)
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "put", killing)

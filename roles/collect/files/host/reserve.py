@@ -1,8 +1,8 @@
 """Room that is set aside to rewrite a file on a disk that is full by then, without a byte or an inode left.
 
-Beside the file lies another one of zeros, large enough for what will be written. Where nothing else is possible
-that one is filled and takes the name; the file that had the name becomes the next reserve, so that a path can be
-rewritten again and again.
+Beside the file lies another one of zeros, large enough for what will be written. Where nothing else is
+possible that one is filled and takes the name; the file that had the name becomes the next reserve, so that a
+path can be rewritten again and again.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ def set_aside(place: Place, size: int) -> None:
     release(place)
     handle = os.open(_name(place), _NEW, _MODE, dir_fd=place.folder)
     try:
-        atomic.fill(handle, bytes(size))
-        os.fsync(handle)  # only now the file system has given the blocks away
+        os.posix_fallocate(handle, 0, size)
     except BaseException:
         release(place)
         raise

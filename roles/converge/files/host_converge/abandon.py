@@ -2,8 +2,8 @@
 
     python3 /var/lib/hardener/backups/<run>/guard.pyz abandon
 
-The guard tries to take a run back until it can. Where that will never be, and a person has put the host right in
-another way, this ends it: no timer, no unit and no journal stays, and the record of the run says what of it
+The guard tries to take a run back until it can. Where that will never be, and a person has put the host right
+in another way, this ends it: no timer, unit or journal stays, and the record of the run says what of it
 remains. `hardener rollback` can still take the run back later.
 """
 

@@ -11,7 +11,7 @@
             journal.json            what its activations need to be undone, once the run is over
             result.json             how the run ended
 
-Beside the journal, the record and every file that is rewritten lies room for one rewriting: see `host.reserve`.
+Beside the journal, the record and every file that is rewritten lies room for it: see `host.reserve`.
 
 The journal is on disk before the first change and moves to the backup once the run is confirmed: a run that
 finds one knows that the run before it was killed, or waits for its confirmation; and from the manifest how to
@@ -26,8 +26,8 @@ import os
 import re
 import time
 from calendar import timegm
-from contextlib import suppress
-from typing import Any, Mapping, NamedTuple, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from host import atomic, descriptors
 from host.atomic import Meddled
@@ -365,6 +365,22 @@ class Journal:
     def note_undone(self, left: Sequence[str], names: Sequence[str]) -> None:
         """Keep that activations were undone, while these paths were not put back yet."""
         self.remember(undone={"left": list(left), "names": list(names)})
+
+    @property
+    def away(self) -> list[list[float]]:
+        """From when until when the engine was away, in seconds since the epoch."""
+        found: list[list[float]] = self._raw.get("away") or []
+        return found
+
+    @contextmanager
+    def engine_away(self, *, longest: float) -> Iterator[None]:
+        """Keep that the engine is away meanwhile, should the worker be killed for so many seconds at most."""
+        before, begin = self.away, time.time()
+        self.remember(away=[*before, [begin, begin + longest]])
+        try:
+            yield
+        finally:
+            self.remember(away=[*before, [begin, time.time()]])
 
     @property
     def stopped(self) -> bool:

@@ -59,10 +59,12 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
 
 def _look(store: Store, journal: Journal) -> dict[str, Any]:
     """Look at the host once more; runs in a worker."""
-    problems, _ = health.compare(journal.picture, stopped=journal.stopped)
+    problems, notes = health.compare(journal.picture, stopped=journal.stopped, away=journal.away)
     if problems:
         return rollback.finished(store, journal, "; ".join(problems))
-    record = {"outcome": "changed", "confirmed": time.time()}
+    known = store.record(journal.run).get("notes", [])
+    notes = [*known, *(note for note in notes if note not in known)]
+    record = {"outcome": "changed", "confirmed": time.time(), "notes": notes}
     store.finish(journal.run, record)
     rollback.end(store, journal)
     return record

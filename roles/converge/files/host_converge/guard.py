@@ -6,8 +6,8 @@
     disarmed    all three are gone
 
 What these run is ``watch``. The journal alone decides whether there is anything to take back: a timer or unit
-that was left over by a crash finds none, and goes. What cannot be taken back is tried again and again, after a
-boot too, until it can be or root on the host ends it by ``guard.pyz abandon``.
+that was left over by a crash finds none, and goes. What cannot be taken back is tried again and again, after
+a boot too, until it can be or root on the host ends it by ``guard.pyz abandon``.
 """
 
 from __future__ import annotations

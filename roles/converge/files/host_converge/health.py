@@ -14,14 +14,14 @@ import socket
 import time
 from typing import Any, Iterable, Mapping, Sequence
 
-from host_converge import probes, swarm
+from host_converge import containers, probes, swarm
+from host_converge.containers import Windows
 from host_converge.engineapi import Engine, NoAnswer, NotThere
 
 Picture = Mapping[str, Any]  # empty where none was taken
 
 _MAX_PORTS = 500
 _MAX_NETWORKS = 50
-_SHOWN = 10
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - others listen there
 _RESOLV_CONF = 16384
 # Servers that the engine's own name server asks; "host(…)" are asked from the host's network.
@@ -29,12 +29,13 @@ _BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
 _ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
 
 
-def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
+def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = ()) -> dict[str, Any]:
     """The picture, as JSON data.
 
     Args:
         engine: the engine, None where none is to be asked.
         login_port: the port that we came in by, 0 where we did not come by ssh.
+        exceptions: containers that are not looked at; see ``containers.excepted``.
     """
     picture: dict[str, Any] = {
         "engine": "",
@@ -48,17 +49,10 @@ def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
         return picture
     picture["engine"] = engine.path
     try:
-        running = engine.running()
+        running = [each for each in engine.running() if not containers.excepted(each, exceptions)]
     except NoAnswer:
         return picture
-    picture["containers"] = {
-        each["Id"]: {
-            "name": name(each),
-            "restarts": -1 if _restless(each) else int(each["RestartCount"]),
-            "task": swarm.is_task(each),
-        }
-        for each in running
-    }
+    picture["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
     picture["services"] = swarm.running_tasks(engine) or {}
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
     answering = probes.answering(map(_target, ports))
@@ -71,7 +65,7 @@ def take(engine: Engine | None, *, login_port: int) -> dict[str, Any]:
 
 
 def compare(
-    picture: Picture, *, seconds: float | None = None, stopped: bool = False
+    picture: Picture, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
 ) -> tuple[list[str], list[str]]:
     """What was so in the picture and is not any more, after waiting for it to come back.
 
@@ -79,6 +73,7 @@ def compare(
         picture: what ``take`` saw.
         seconds: how long it may take to come back; by itself 10, and 60 where containers have to start.
         stopped: the containers were stopped on purpose; those without a restart policy stay so.
+        away: when the engine did not run.
 
     Returns:
         Problems; and notes about what was to be expected.
@@ -88,41 +83,29 @@ def compare(
     deadline = time.monotonic() + (seconds if seconds is not None else 60 if stopped else 10)
     while True:
         last = time.monotonic() >= deadline  # a look may take seconds: one that began in time does not decide
-        problems, notes = _differences(picture, stopped=stopped)
+        problems, notes = _differences(picture, stopped=stopped, away=away, last=last)
         if not problems or last:
             return problems, notes
         time.sleep(0.3)
 
 
-def revive(picture: Picture) -> None:
-    """Start containers of the picture that do not run; what cannot be started is for ``compare`` to say."""
+def revive(picture: Picture, *, away: Windows = ()) -> None:
+    """Start containers that ended with the engine, and no others: a job that was done is not done again.
+
+    What cannot be started is for ``compare`` to say.
+    """
     engine = Engine(picture["engine"])
     for container, known in picture["containers"].items():
         try:
-            if not known["task"] and not _on(engine.inspect(container)):
+            if containers.judge(known, engine.inspect(container), away=away, now=time.time()).lost:
                 engine.start(container)
         except NoAnswer:
             continue
 
 
-def stays_down(container: Mapping[str, Any]) -> bool:
-    """Whether nobody starts a container again that the engine stopped itself."""
-    policy = (container["HostConfig"].get("RestartPolicy") or {}).get("Name")
-    return policy in ("", "no", "on-failure", None) and not swarm.is_task(container)
-
-
-def name(container: Mapping[str, Any]) -> str:
-    """What a container is called."""
-    return str(container.get("Name") or container.get("Id", "?")).lstrip("/")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names of containers for a message, not too many."""
-    shown = ", ".join(names[:_SHOWN])
-    return f"{len(names)} containers ({shown}{', …' if len(names) > _SHOWN else ''})"
-
-
-def _differences(picture: Picture, *, stopped: bool) -> tuple[list[str], list[str]]:
+def _differences(
+    picture: Picture, *, stopped: bool, away: Windows, last: bool
+) -> tuple[list[str], list[str]]:
     problems: list[str] = []
     notes: list[str] = []
     if picture["login"] and not probes.listening(picture["login"]):
@@ -133,10 +116,13 @@ def _differences(picture: Picture, *, stopped: bool) -> tuple[list[str], list[st
     if engine.info() is None:
         return [*problems, f"the engine does not answer at {engine.path}"], notes
     try:
-        running, found = _containers(engine, picture["containers"], stopped=stopped)
+        running, found, said = _containers(
+            engine, picture["containers"], stopped=stopped, away=away, last=last
+        )
     except NoAnswer as error:
         return [*problems, str(error)], notes
     problems += [*found, *swarm.lost(picture["services"], engine)]
+    notes += said
     ports = [port for port in picture["ports"] if port["container"] in running]
     answering = probes.answering(map(_target, ports))
     for port in ports:
@@ -153,39 +139,39 @@ def _differences(picture: Picture, *, stopped: bool) -> tuple[list[str], list[st
 
 
 def _containers(
-    engine: Engine, before: Mapping[str, Mapping[str, Any]], *, stopped: bool
-) -> tuple[dict[str, int], list[str]]:
-    """Containers that still run, and as which process; what is wrong with the others."""
+    engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
+) -> tuple[dict[str, int], list[str], list[str]]:
+    """Containers that run as they did, and as which process; what counts of the others, and what does not."""
     running: dict[str, int] = {}
-    lost, restarted = [], []
+    lost, failing, notes = [], [], []
     for container, known in before.items():
         try:
             inspected = engine.inspect(container)
         except NotThere:
-            continue  # it ended, and was to be removed then
-        if _on(inspected):
-            running[container] = int(inspected["State"].get("Pid") or 0)
-            if 0 <= known["restarts"] < int(inspected["RestartCount"]):
-                restarted.append(known["name"])
+            if not known["task"] and not _replaced(engine, known["name"]):
+                notes.append(f"{known['name']} was removed meanwhile")
             continue
-        if known["task"]:
-            continue  # its swarm starts another
-        stays = stays_down(inspected)
-        ended = stays and not stopped and inspected["State"].get("ExitCode") == 0  # it was done
-        left = stopped and stays
-        if not (ended or left):
+        verdict = containers.judge(known, inspected, away=away, stopped=stopped, now=time.time())
+        if verdict.runs or (verdict.undecided and last):
+            running[container] = int(inspected["State"].get("Pid") or 0)
+        if verdict.lost:
             lost.append(known["name"])
-    found = [f"no longer running: {listed(sorted(lost))}"] if lost else []
-    return running, found + ([f"ended and restarted: {listed(sorted(restarted))}"] if restarted else [])
+        if verdict.failing or (verdict.undecided and not last):
+            failing.append(known["name"])
+        if verdict.note:
+            notes.append(verdict.note)
+    found = [f"no longer running: {containers.listed(sorted(lost))}"] if lost else []
+    if failing:
+        found.append(f"ended and restarted: {containers.listed(sorted(failing))}")
+    return running, found, notes
 
 
-def _on(container: Mapping[str, Any]) -> bool:
-    return bool(container["State"].get("Running") or container["State"].get("Restarting"))
-
-
-def _restless(container: Mapping[str, Any]) -> bool:
-    """Whether it restarts again and again, with or without us."""
-    return bool(container["State"].get("Restarting")) or int(container["RestartCount"]) > 0
+def _replaced(engine: Engine, name: str) -> bool:
+    """Whether another container has the name by now, such as compose makes."""
+    try:
+        return bool(engine.inspect(name))
+    except NoAnswer:
+        return False
 
 
 # --- published ports ----------------------------------------------------------------------------------------
@@ -206,7 +192,7 @@ def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
             found.append(
                 {
                     "container": container["Id"],
-                    "name": name(container),
+                    "name": containers.name(container),
                     "published": f"[{published}]:{port}" if ":" in published else f"{published}:{port}",
                     "address": address,
                     "port": port,
@@ -257,7 +243,7 @@ def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             chosen[network] = {
                 "network": network,
                 "container": container["Id"],
-                "name": name(container),
+                "name": containers.name(container),
                 "pid": pid,
                 "servers": servers,
                 "targets": [[server, 53] for server in behind],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Mapping, Sequence
 
 from host_converge import activations, files, guard, health
@@ -41,8 +41,8 @@ def finished(
         record: what else is kept of the run.
 
     Returns:
-        ``outcome``: ``rolled_back``; ``partly_rolled_back`` where somebody else's later changes stay (``kept``
-        names them); ``rollback_failed`` where files or activations are not back (``problems``), which the
+        ``outcome``: ``rolled_back``; ``partly_rolled_back`` where somebody else's later changes stay, which
+        ``kept`` names; ``rollback_failed`` where files or activations are not back (``problems``), which the
         guard tries again. With it ``reason`` and ``notes``.
     """
     outcome = _taken_back(store, journal, reason, boot=boot)
@@ -75,8 +75,9 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
 def _missing(journal: Journal) -> list[str]:
     """What the host does not do again, though everything is back: to try again could do no more."""
     try:
-        health.revive(journal.picture)
-        return health.compare(journal.picture, seconds=60)[0]
+        health.revive(journal.picture, away=journal.away)
+        problems, notes = health.compare(journal.picture, seconds=60, away=journal.away)
+        return problems + notes
     except Exception as error:  # it is back all the same
         return [reason_of(error)]
 
@@ -124,7 +125,9 @@ def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
         if activation.name in done:
             continue
         try:
-            found = activation.undo_at_boot() if boot else activation.undo()
+            away = not boot and activation.stops_engine
+            with journal.engine_away(longest=activation.longest) if away else nullcontext():
+                found = activation.undo_at_boot() if boot else activation.undo()
         except Exception as error:  # the others have to be undone all the same
             found = [reason_of(error)]
         problems += found

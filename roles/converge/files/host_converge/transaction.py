@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Mapping, NamedTuple, Sequence
 
@@ -25,11 +26,15 @@ _SHORTEST = 20  # seconds: less, and a slow login alone takes a good run back
 
 
 class Terms(NamedTuple):
-    """How a run is confirmed: whoever began it calls ``confirm`` with its token within so many seconds."""
+    """How a run is confirmed: whoever began it calls ``confirm`` with its token within so many seconds.
+
+    What ``restless`` names counts for nothing when the host is looked at; see ``containers.excepted``.
+    """
 
     token: str
     seconds: float
     who: str
+    restless: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Terms:
@@ -38,7 +43,8 @@ class Terms(NamedTuple):
         Raises:
             Refused: they are none.
         """
-        found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), str(raw.get("who", ""))[:200])
+        who, restless = str(raw.get("who", ""))[:200], tuple(map(str, raw.get("restless", ())))
+        found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless)
         if not _TOKEN.fullmatch(found.token):
             raise Refused(f"{found.token!r} is no token of a run")
         if not _SHORTEST <= found.seconds <= 86400:
@@ -189,7 +195,11 @@ class Transaction:
         guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
 
     def _picture(self, choice: Choice, came_in: session.Session | None) -> Mapping[str, Any]:
-        return health.take(engine_of(choice.activations), login_port=came_in.port if came_in else 0)
+        return health.take(
+            engine_of(choice.activations),
+            login_port=came_in.port if came_in else 0,
+            exceptions=self._terms.restless if self._terms else (),
+        )
 
     def _change(
         self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
@@ -201,12 +211,15 @@ class Transaction:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
             activation.save()
-            activation.perform()
+            with (
+                journal.engine_away(longest=activation.longest) if activation.stops_engine else nullcontext()
+            ):
+                activation.perform()
         longest = max([activation.longest for activation in choice.due], default=0)
         journal.enter(CHANGING, seconds=max(journal.confirm_within, longest))
         problems = liveness.lost(before)
         problems += [problem for activation in choice.due for problem in activation.problems()]
-        missing, notes = health.compare(journal.picture, stopped=choice.stops)
+        missing, notes = health.compare(journal.picture, stopped=choice.stops, away=journal.away)
         if problems or missing:
             raise Failed("; ".join([*problems, *missing]))
         done = {"pending": [note for note in choice.pending if note not in known], "notes": notes}

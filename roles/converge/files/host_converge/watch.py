@@ -1,4 +1,4 @@
-"""What the guard's timer and its boot unit run: take back a run whose time is over, however long that takes."""
+"""What the guard's timer and its boot unit run: take back a run whose time is over, until that works."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _boot(store: Store, run: str) -> None:
 
 
 def _booted(store: Store, run: str) -> None:
-    """See to it that what could not be taken back while the host started is tried again, whatever the cause."""
+    """Have what could not be taken back while the host started tried again, whatever the cause."""
     unfinished = True
     with suppress(Exception):  # a journal that cannot be read is no end
         journal = Journal.find(store)

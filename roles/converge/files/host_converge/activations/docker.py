@@ -14,7 +14,7 @@ import signal
 import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
-from host_converge import daemonconfig, files, health, impacts, jsonkeys, system
+from host_converge import containers, daemonconfig, files, impacts, jsonkeys, system
 from host_converge.activations.interface import Activation
 from host_converge.engineapi import Engine, NoAnswer, wait_for
 from host_converge.errors import Failed, Refused
@@ -188,13 +188,14 @@ class Docker(Activation):
         self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
             self.impact = impacts.CONTAINERS_STOP
-            self.stopping = sorted(map(health.name, running))
-            self.staying_down = sorted(health.name(each) for each in running if health.stays_down(each))
-            self.costs = f"restarting the engine would stop {health.listed(self.stopping)}: {reason}"
+            self.stopping = sorted(map(containers.name, running))
+            self.staying_down = sorted(
+                containers.name(each) for each in running if containers.stays_down(each)
+            )
+            self.costs = f"restarting the engine would stop {containers.listed(self.stopping)}: {reason}"
             if self.staying_down:
-                self.costs += (
-                    f"; not started again, for want of a restart policy: {health.listed(self.staying_down)}"
-                )
+                down = containers.listed(self.staying_down)
+                self.costs += f"; not started again, for want of a restart policy: {down}"
 
     def _stale(self, plan: Plan) -> bool:
         """Whether the engine may run on an older file than the one that is there, by somebody else's hand."""
@@ -256,6 +257,12 @@ class Docker(Activation):
         return described
 
     # --- the change -----------------------------------------------------------------------------------------
+
+    @property
+    def stops_engine(self) -> bool:
+        """Whether the engine is away for a moment, which it is not where it only reloads."""
+        stage = self.memory.get("stage")
+        return self.action in (RESTART, START) or stage in ("restart", "start")
 
     def perform(self) -> None:
         """Reload, restart or start; unless somebody has who had to do more than that."""

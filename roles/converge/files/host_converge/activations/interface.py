@@ -40,6 +40,11 @@ class Activation:
         self.pending: list[str] = []
 
     @property
+    def stops_engine(self) -> bool:
+        """Whether the engine is away while it is performed or undone, and containers may end with it."""
+        return False
+
+    @property
     def due(self) -> bool:
         """Whether it has to happen."""
         return bool(self.reasons)

@@ -105,6 +105,11 @@ class PendingUpdates(Activation):
     action = "install security updates, after everything else"
     known = frozenset({"when", "updates", "unknown"})
 
+    @property
+    def stops_engine(self) -> bool:
+        """It may."""
+        return True
+
     def prepare(self, plan: Plan) -> None:
         """Due when something waits, and when nobody knows."""
         super().prepare(plan)

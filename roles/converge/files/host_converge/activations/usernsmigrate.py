@@ -63,6 +63,11 @@ class UsernsMigrate(Activation):
             "begin anew in user namespaces" if self._leave else "move everything into user namespaces"
         )
 
+    @property
+    def stops_engine(self) -> bool:
+        """It may."""
+        return True
+
     def prepare(self, plan: Plan) -> None:
         """Due where the engine is to remap users and does not; refused where anything could not be moved."""
         self._wanted = jsonkeys.parse(plan.after(self.config).content or b"", self.config)
