@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def given_up(policy: str, moment: str) -> dict[str, Any]:
     return found
 
 
-EVENTS = {
+EVENTS: dict[str, Callable[[str, str], dict[str, Any]]] = {
     "ends well": lambda policy, moment: ended(policy, moment, 0),
     "ends with an error": lambda policy, moment: ended(policy, moment, 1),
     "runs out of memory": lambda policy, moment: ended(policy, moment, 137, OOMKilled=True),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from host_converge import health, swarm
+from host_converge import containers, swarm
 from host_converge.engineapi import Engine, NoAnswer
 
 TASK = {"Config": {"Labels": {"com.docker.swarm.task.id": "x"}}, "HostConfig": {}}
@@ -28,10 +28,10 @@ class Manager(Engine):
 
 def test_a_task_does_not_stay_down_for_its_swarm_starts_another() -> None:
     assert swarm.is_task(TASK)
-    assert not health.stays_down(TASK)
+    assert not containers.stays_down(TASK)
     other = {"Config": {"Labels": None}, "HostConfig": {}}
     assert not swarm.is_task(other)
-    assert health.stays_down(other)
+    assert containers.stays_down(other)
 
 
 def test_only_a_manager_knows_the_tasks() -> None:

@@ -373,8 +373,15 @@ class Journal:
         return found
 
     @contextmanager
-    def engine_away(self, *, longest: float) -> Iterator[None]:
-        """Keep that the engine is away meanwhile, should the worker be killed for so many seconds at most."""
+    def engine_away(self, longest: float) -> Iterator[None]:
+        """Keep that the engine is away meanwhile.
+
+        Args:
+            longest: seconds for which it is believed should the worker be killed; 0 where it is not away.
+        """
+        if not longest:
+            yield
+            return
         before, begin = self.away, time.time()
         self.remember(away=[*before, [begin, begin + longest]])
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
 from host_converge import activations, files, guard, health
@@ -125,8 +125,7 @@ def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
         if activation.name in done:
             continue
         try:
-            away = not boot and activation.stops_engine
-            with journal.engine_away(longest=activation.longest) if away else nullcontext():
+            with journal.engine_away(activation.longest if activation.stops_engine and not boot else 0):
                 found = activation.undo_at_boot() if boot else activation.undo()
         except Exception as error:  # the others have to be undone all the same
             found = [reason_of(error)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, Mapping, NamedTuple, Sequence
 
@@ -211,9 +210,7 @@ class Transaction:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
             activation.save()
-            with (
-                journal.engine_away(longest=activation.longest) if activation.stops_engine else nullcontext()
-            ):
+            with journal.engine_away(activation.longest if activation.stops_engine else 0):
                 activation.perform()
         longest = max([activation.longest for activation in choice.due], default=0)
         journal.enter(CHANGING, seconds=max(journal.confirm_within, longest))
