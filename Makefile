@@ -8,6 +8,7 @@ EXTRA := dev
 CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
 RESULTS := demo-results
 PYTEST = $(BIN)/pytest --junitxml=test-results/$@.xml
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 TOGETHER = $(BIN)/python tools/together.py
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
@@ -128,22 +129,23 @@ docs: $(VENV)/.installed ## write docs/controls from the catalogue
 
 .PHONY: package
 package: $(VENV)/.installed ## build the wheel and the source archive into dist/
-	$(BIN)/python -m build
+	$(BIN)/python -m build --no-isolation
 
 .PHONY: lock lock-lowest
-lock: ## write the versions of a fresh environment to .ci/constraints-X.Y.txt
-	$(call freeze,.[dev],--upgrade,.ci/constraints-$(PYVER).txt)
+lock: ## write the versions of a fresh environment, with the hashes of their files, to .ci/constraints-X.Y.txt
+	$(call freeze,.[dev],,.ci/constraints-$(PYVER).txt)
 
 lock-lowest: ## write the lowest versions that pyproject.toml allows to .ci/constraints-lowest.txt, with what they need
-	$(PYTHON) tools/lowest_versions.py pyproject.toml >.ci/constraints-lowest.txt
-	$(call freeze,.[test],-c .ci/constraints-lowest.txt,.ci/constraints-lowest.txt)
+	$(PYTHON) tools/lowest_versions.py pyproject.toml >.ci/lowest.txt
+	$(call freeze,.[test],.ci/lowest.txt,.ci/constraints-lowest.txt)
+	rm .ci/lowest.txt
 
-# What pip installs into a fresh environment: requirement, options, file.
+# What pip installs into a fresh environment: requirement, constraints, file.
 define freeze
 rm -rf .venv-lock
 $(PYTHON) -m venv .venv-lock
-.venv-lock/bin/pip install --quiet $(2) -e '$(1)'
-.venv-lock/bin/pip freeze --exclude-editable >$(3)
+.venv-lock/bin/python tools/lock.py '$(1)' $(2) >.venv-lock/locked.txt
+mv .venv-lock/locked.txt $(3)
 rm -rf .venv-lock
 endef
 
@@ -159,5 +161,7 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@.ci/install-packages $(PYTHON_PACKAGES)
 	@echo "Python environment: $(VENV)/ ($(PYTHON), $(PYVER))" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[$(EXTRA)]'
+	@$(if $(CONSTRAINTS),$(PIP) --require-hashes --no-deps --only-binary :all: -r $(CONSTRAINTS))
+# What is locked is all there is to take: what pyproject.toml asks for beside it fails here.
+	@$(PIP) $(if $(CONSTRAINTS),--no-index --no-build-isolation) -e '.[$(EXTRA)]'
 	@touch $@

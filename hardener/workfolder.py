@@ -1,13 +1,53 @@
-"""Folders to work in that leave nothing behind: who works in one holds its lock, and the dead hold none."""
+"""Folders to work in that leave nothing behind: a process holds the lock of its folder until it ends.
+
+``temporary_folder`` is for what lies in ``TMPDIR``; the first one of a process removes those of processes
+that were killed.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_TEMPORARY = "hardener."
+_UNLOCKED = "hardener-"  # on a file system without locks: no sweep takes it for abandoned
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder below ``TMPDIR`` that only its owner can enter, and that is gone afterwards.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent = Path(tempfile.gettempdir())
+    _sweep_once(parent)
+    lock = None
+    try:
+        folder, lock = new_folder(parent, prefix=_TEMPORARY)
+    except OSError:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=_UNLOCKED))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+@functools.cache
+def _sweep_once(parent: Path) -> None:
+    """Remove the temporary folders in a folder whose processes are gone."""
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False):
+                clear_away(Path(entry.path))
 
 
 def new_folder(parent: Path, *, prefix: str = "") -> tuple[Path, int]:
@@ -18,20 +58,26 @@ def new_folder(parent: Path, *, prefix: str = "") -> tuple[Path, int]:
     """
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-        # Until it is locked, somebody who tidies up may take it for abandoned.
-        with suppress(BlockingIOError, FileNotFoundError):
+        # Until it is locked, a process that tidies up may take it for abandoned.
+        try:
             descriptor = _locked(folder)
-            if folder.is_dir():
-                return folder, descriptor
-            os.close(descriptor)
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        except OSError:
+            folder.rmdir()
+            raise
+        if folder.is_dir():
+            return folder, descriptor
+        os.close(descriptor)
 
 
 def clear_away(folder: Path) -> None:
-    """Remove a folder, unless somebody still works in it."""
+    """Remove a folder of this user, unless a process still works in it."""
     with suppress(OSError):
         descriptor = _locked(folder)
         try:
-            shutil.rmtree(folder, ignore_errors=True)
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(descriptor)
 

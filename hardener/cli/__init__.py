@@ -17,6 +17,7 @@ import click
 
 from hardener import __version__
 from hardener.cli.common import Conversation, verbose_option
+from hardener.cli.verbs import NoVerbError, Verbs
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -48,7 +49,7 @@ VERBS = (
 )
 
 
-class _Hardener(click.Group):
+class _Hardener(Verbs):
     """The verbs, and one way to end for all of them."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -73,8 +74,8 @@ class _Hardener(click.Group):
             code = super().main(args, standalone_mode=False, obj=conversation, **extra) or ExitCode.COMPLIANT
         except HardenerError as error:
             code = _say(line(str(error), 2000), error.exit_code)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
+        except NoVerbError as error:
+            click.echo(error.ctx.get_help() if error.ctx else error.message, err=True)
             code = ExitCode.USAGE
         except click.ClickException as error:
             code = _say(_usage(error), ExitCode.USAGE)

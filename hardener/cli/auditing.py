@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,6 +15,7 @@ from hardener.cli.spool import Spool
 from hardener.errors import HardenerError
 from hardener.fleet import TaskResult
 from hardener.snapshot import Snapshot
+from hardener.workfolder import temporary_folder
 
 if TYPE_CHECKING:
     from hardener.cli.common import ReportFiles, Selection
@@ -70,8 +70,8 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
         HardenerError: the folder cannot be made.
     """
     if kept is None:
-        with tempfile.TemporaryDirectory(prefix="hardener-") as folder:
-            yield Path(folder)
+        with temporary_folder() as folder:
+            yield folder
         return
     try:
         # Facts about a host are for the eyes of those who guard it.

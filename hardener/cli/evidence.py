@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hardener.cli.common import home_option
+from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -23,7 +24,7 @@ _LEDGER = "ledger.ndjson"
 _file = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group(short_help="Signed evidence for an auditor.")
+@click.group(cls=Verbs, short_help="Signed evidence for an auditor.")
 def evidence() -> None:
     """Export runs as a bundle that can be verified without trusting who sends it, and verify one.
 

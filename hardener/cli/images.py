@@ -19,6 +19,7 @@ from hardener.cli.common import (
     require_writable,
     verbose_option,
 )
+from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -26,7 +27,7 @@ _SCHEMA = "hardener/images/1"
 _FINE = ("verified", "pinned", "allowed", "exempt")
 
 
-@click.group(short_help="Verify the images of hosts.")
+@click.group(cls=Verbs, short_help="Verify the images of hosts.")
 def images() -> None:
     """Verify the images of hosts by a policy: who may have signed what, from where.
 

@@ -6,6 +6,8 @@ import os
 
 import click
 
+from hardener.cli.verbs import Verbs
+
 _release = click.option(
     "--debian",
     "release",
@@ -18,7 +20,7 @@ _bare = click.option("--bare", is_flag=True, help="One without Docker.")
 _name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian and what it is]")
 
 
-@click.group(short_help="A throw-away Docker host to try things on.")
+@click.group(cls=Verbs, short_help="A throw-away Docker host to try things on.")
 def lab() -> None:
     """Throw-away Docker hosts: Debian virtual machines under QEMU, reached on loopback only.
 

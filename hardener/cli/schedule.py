@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -14,7 +15,7 @@ _command = click.argument("command", nargs=-1, required=True, metavar="drift|aud
 _WHOLE_COMMAND = {"allow_interspersed_args": False}  # options behind the verb are the verb's
 
 
-@click.group(short_help="Look for drift again and again: systemd timers, cron.")
+@click.group(cls=Verbs, short_help="Look for drift again and again: systemd timers, cron.")
 def schedule() -> None:
     """Have `hardener drift` or `hardener audit` run again and again on this machine.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hardener.cli.common import require_writable
+from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
 
-@click.group(short_help="Check the file of waivers, and write into it.")
+@click.group(cls=Verbs, short_help="Check the file of waivers, and write into it.")
 def waivers() -> None:
     """Failing controls that are accepted for a while; docs/waivers.md describes the file."""
 

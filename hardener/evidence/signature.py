@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from hardener.errors import HardenerError
 from hardener.evidence import signers, sshkey
 from hardener.evidence.refusal import Refused
 from hardener.text import line
+from hardener.workfolder import temporary_folder
 
 NAMESPACE = "evidence@hardener"
 MAX_SIGNATURE = 64 << 10  # bytes; an RSA key's with a certificate has six thousand
@@ -122,13 +122,13 @@ def verify(
         shown = namespace.decode("utf-8", "backslashreplace")
         raise Refused(name, f"signed in the namespace {shown!r}, not {NAMESPACE!r}: it is for something else")
     when = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
-    with tempfile.TemporaryDirectory(prefix="hardener-") as folder:
-        file = Path(folder) / "signature"
+    with temporary_folder() as folder:
+        file = folder / "signature"
         file.write_bytes(signature)
         # What was given may be a pipe, and ssh-keygen reads it twice.
-        names = Path(folder) / "signers"
+        names = folder / "signers"
         names.write_bytes(accepted.lines)
-        without = _without(revoked, Path(folder)) if revoked else ()
+        without = _without(revoked, folder) if revoked else ()
         common = ("-f", str(names), "-s", str(file), when)
         found = _ssh_keygen("-Y", "find-principals", *common)
         if found.returncode:

@@ -10,7 +10,6 @@ import hashlib
 import http.client
 import secrets
 import subprocess
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from hardener.errors import HardenerError
 from hardener.evidence.refusal import Refused
 from hardener.text import line
+from hardener.workfolder import temporary_folder
 
 MAX_ANSWER = 64 << 10  # bytes; an answer with its certificates has a few thousand
 _TIMEOUT_S = 20.0
@@ -95,8 +95,8 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
         authority.read_bytes()
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(authority))}: {error.strerror}") from error
-    with tempfile.TemporaryDirectory(prefix="hardener-") as folder:
-        stamp = Path(folder) / "stamp"
+    with temporary_folder() as folder:
+        stamp = folder / "stamp"
         stamp.write_bytes(answer)
         digest = hashlib.sha256(data).hexdigest()
         # The authority's certificate may have expired since: it counts when it was used.

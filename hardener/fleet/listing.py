@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hardener.errors import InternalError
 from hardener.fleet import inventory as inventories
 from hardener.fleet.environment import environment
 from hardener.fleet.failure import failure
+from hardener.workfolder import temporary_folder
 
 _TIMEOUT_S = 300  # a dynamic inventory asks a cloud
 
@@ -32,12 +32,12 @@ def listed(
         HardenerError: it is no inventory, or cannot be read.
     """
     inventories.check(inventory)
-    with tempfile.TemporaryDirectory(prefix="hardener-") as spare:
-        settings = environment(os.environ, cwd=Path.cwd(), spare=Path(spare))
+    with temporary_folder() as spare:
+        settings = environment(os.environ, cwd=Path.cwd(), spare=spare)
         if not variables:
             settings["ANSIBLE_VARS_ENABLED"] = ""
         command = ["ansible-inventory", "--list"]
-        for source in inventories.sources(inventory, Path(spare)):
+        for source in inventories.sources(inventory, spare):
             command += ["-i", source]
         if vault_password_file:
             command += ["--vault-password-file", str(vault_password_file)]

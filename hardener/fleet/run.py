@@ -12,12 +12,11 @@ import select
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -28,6 +27,7 @@ from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
 from hardener.fleet.failure import failure
 from hardener.text import line
+from hardener.workfolder import temporary_folder
 
 _IDLE_S = 1.0
 _POLL_S = 0.2  # how often ansible-runner asks whether it should stop
@@ -68,6 +68,7 @@ class Run:
         self._thread: threading.Thread | None = None
         self._begun = threading.Event()
         self._folder: Path | None = None
+        self._exit = ExitStack()
         self._printed: deque[str] = deque(maxlen=_PRINTED_LINES)
         self._hosts: dict[str, None] = {}
         self._reasons: dict[str, str] = {}
@@ -76,7 +77,7 @@ class Run:
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="hardener-"))
+        self._folder = self._exit.enter_context(temporary_folder())
         self._watch_signals()
         self._thread = threading.Thread(target=self._work, name=f"ansible-{self._label}", daemon=True)
         try:
@@ -237,6 +238,7 @@ class Run:
                 with suppress(OSError):  # under that name ansible-runner finds nothing to write into
                     self._folder = self._folder.rename(self._folder.with_suffix(".gone"))
                 shutil.rmtree(self._folder, ignore_errors=True)
+            self._exit.close()
 
     def _stop(self, *, interrupt: bool) -> None:
         """Wait for Ansible to end, or make it."""

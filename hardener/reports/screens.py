@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -135,6 +137,20 @@ def _bar(counts: Mapping[Status, int], width: int) -> Text:
     for (glyph, colour, _), cells in zip(parts, _cells([part[2] for part in parts], width), strict=True):
         bar.append(glyph * cells, style=colour)
     return bar
+
+
+class _Share:
+    """A bar that takes what width there is, so that a table makes it narrower before it cuts numbers."""
+
+    def __init__(self, counts: Mapping[Status, int], width: int) -> None:
+        self._counts = counts
+        self._width = width
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(4, options.max_width), min(self._width, options.max_width))
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _bar(self._counts, min(self._width, options.max_width))
 
 
 def _cells(amounts: Sequence[int], width: int) -> list[int]:
@@ -290,20 +306,22 @@ def _comparison_table(comparison: Comparison) -> Table:
     table = _table()
     cells = [_comparison_row(before, after) for _, (before, after) in rows]
     headings = ("Before", "After", "Pass", "Fail", "Other")
-    for index, (heading, footer) in enumerate(zip(headings, cells[-1], strict=True)):
-        table.add_column(heading, footer=footer, justify="left" if index < 2 else "right", no_wrap=True)
+    for index, heading in enumerate(headings):
+        is_bar = index < 2
+        justify: Literal["left", "right"] = "left" if is_bar else "right"
+        table.add_column(heading, footer=cells[-1][index], justify=justify, no_wrap=not is_bar)
     for (section, _), row in zip(rows[:-1], cells[:-1], strict=True):
         table.add_row(Text(line(section)), *row)
     return table
 
 
-def _comparison_row(before: Mapping[Status, int], after: Mapping[Status, int]) -> tuple[Text, ...]:
+def _comparison_row(before: Mapping[Status, int], after: Mapping[Status, int]) -> tuple[RenderableType, ...]:
     def other(counts: Mapping[Status, int]) -> int:
         return sum(counts.get(status, 0) for status in (*_REST, Status.ERROR))
 
     return (
-        _bar(before, 14),
-        _bar(after, 14),
+        _Share(before, 14),
+        _Share(after, 14),
         _step(before.get(Status.PASS, 0), after.get(Status.PASS, 0), better="more"),
         _step(before.get(Status.FAIL, 0), after.get(Status.FAIL, 0), better="less"),
         _step(other(before), other(after), better=""),

@@ -64,7 +64,7 @@ def test_a_host_that_was_not_wholly_heard_is_incomplete(
     hosts.activity = lambda host: answer if host == "web2" else QUIET
     result = hardener("activity", "-i", "inv,")
     assert result.exit_code == 4
-    assert "Traceback" not in result.output
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 def test_all_of_it_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:

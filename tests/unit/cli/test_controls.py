@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import pytest
-from click.testing import CliRunner
 
 from hardener import catalogue
 from hardener.cli.controls import controls
 from hardener.errors import HardenerError
+from tests.unit.cli.conftest import runner
 
 
 def run(*arguments: str) -> list[str]:
-    result = CliRunner().invoke(controls, arguments, catch_exceptions=False)
+    result = runner().invoke(controls, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert result.stderr == ""
     return result.stdout.splitlines()

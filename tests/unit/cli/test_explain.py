@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import pytest
-from click.testing import CliRunner
 
 from hardener import catalogue
 from hardener.cli.explain import _describe, explain
 from hardener.errors import HardenerError
 from hardener.model import Control
+from tests.unit.cli.conftest import runner
 
 
 def run(*arguments: str, color: bool = False) -> str:
-    result = CliRunner().invoke(explain, arguments, color=color, catch_exceptions=False)
+    result = runner().invoke(explain, arguments, color=color, catch_exceptions=False)
     assert result.exit_code == 0
     assert result.stderr == ""
     return result.stdout

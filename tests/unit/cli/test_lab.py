@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hardener import lab
 from hardener.cli import main
 from hardener.errors import ExitCode, HardenerError
+from tests.unit.cli.conftest import runner
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def guests(monkeypatch: pytest.MonkeyPatch) -> dict[str, lab.Guest]:
 
 
 def run(*argv: str) -> Result:
-    return CliRunner().invoke(main, ["lab", *argv])
+    return runner().invoke(main, ["lab", *argv])
 
 
 def test_up_prints_the_inventory_and_talks_on_standard_error(guests: dict[str, lab.Guest]) -> None:

@@ -89,10 +89,19 @@ def test_wrong_use_is_one_line(hardener: Hardener, arguments: tuple[str, ...], m
     assert result.stderr.strip() == message
 
 
-def test_without_a_verb_the_verbs_are_shown(hardener: Hardener) -> None:
-    result = hardener()
+GROUPS = [name for name in VERBS if isinstance(main.get_command(click.Context(main), name), click.Group)]
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in GROUPS)], ids=" ".join)
+def test_without_a_verb_the_verbs_are_shown(hardener: Hardener, arguments: list[str]) -> None:
+    result = hardener(*arguments)
     assert result.exit_code == ExitCode.USAGE
-    assert "Commands:" in result.output
+    assert "Commands:" in result.stderr
+    assert not result.stdout
+
+
+def test_there_are_groups_of_verbs() -> None:
+    assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers"]
 
 
 def test_help_says_what_the_codes_mean(hardener: Hardener) -> None:

@@ -102,7 +102,7 @@ def test_a_dead_target_is_a_warning_without_its_secret(
         options = () if given else ("--notify-url", url)
         result = hardener("-v", *DRIFT, *options, *told.option, env=given)
         assert result.exit_code == 6
-        assert "geheim" not in result.output
+        assert "geheim" not in result.stdout + result.stderr
         (warning,) = [each for each in result.stderr.splitlines() if "warning" in each]
         assert warning == "hardener: warning: http://127.0.0.1:9 was not notified: Connection refused"
     assert len(told.messages()) == 2
@@ -117,7 +117,7 @@ def test_who_cannot_be_told_is_refused_before_anything_happens(
     result = hardener(*DRIFT, option, value)
     assert result.exit_code == 2
     assert f"Invalid value for '{option}': the " in result.stderr
-    assert "geheim" not in result.output
+    assert "geheim" not in result.stdout + result.stderr
     assert fleet.runs == []
 
 

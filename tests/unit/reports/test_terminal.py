@@ -53,9 +53,39 @@ def comparison_text(before: list[Assessment], after: list[Assessment], width: in
 
 
 def trimmed(text: str) -> str:
-    """Without the blanks that rich fills lines and columns with: its releases share them out differently."""
+    """Without the blanks that rich fills lines and columns with: its releases share them out differently.
+
+    Whether columns are aligned, ``columns`` says.
+    """
     lines = re.sub(r" +$", "", text, flags=re.MULTILINE)
     return re.sub(r"─+", "─", re.sub(r"(?<=\S)  +", "  ", lines))
+
+
+def block(text: str, first: str) -> list[str]:
+    """The lines from the one that begins with these words to the next empty one, without rules."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    start = next(number for number, line in enumerate(lines) if line.lstrip().startswith(first))
+    end = next(number for number, line in enumerate([*lines[start:], ""]) if not line)
+    return [line for line in lines[start : start + end] if "─" not in line]
+
+
+def columns(lines: list[str]) -> list[list[str]]:
+    """The cells of lines by column: columns are what two blanks or more, in every line, stand between."""
+    width = max(map(len, lines))
+    padded = [line.ljust(width) for line in lines]
+    filled = "".join(" " if {line[at] for line in padded} == {" "} else "x" for at in range(width))
+    return [
+        [line[found.start() : found.end()] for line in padded] for found in re.finditer(r"x(?: ?x)*", filled)
+    ]
+
+
+def same_edge(cells: list[str]) -> bool:
+    """Whether all cells that are not empty begin, or all end, at the same offset."""
+    shown = [cell for cell in cells if cell.strip()]
+    return (
+        len({len(each) - len(each.lstrip()) for each in shown}) == 1
+        or len({len(each.rstrip()) for each in shown}) == 1
+    )
 
 
 BEFORE = assessment("db01.example.com", statuses(F, F, F, F, P, M, E))
@@ -77,6 +107,33 @@ def test_golden_fleet(golden: Callable[[str, str], None]) -> None:
 
 def test_golden_comparison(golden: Callable[[str, str], None]) -> None:
     golden("comparison.txt", trimmed(comparison_text([BEFORE], [AFTER])))
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "number"),
+    [
+        (summary_text(assessment()), "Section", 8),
+        (summary_text(assessment()), "critical", 3),
+        (summary_text(assessment()), "JUnit", 2),
+        (summary_text(*[assessment(f"node{n}", statuses(*[F] * 7)) for n in range(1200)]), "Section", 8),
+        (summary_text(*[assessment(f"node{n}") for n in range(12)]), "host ", 5),
+        (comparison_text([BEFORE], [AFTER]), "Section", 6),
+        (comparison_text([BEFORE] * 1200, [AFTER] * 1200), "Section", 6),
+        (comparison_text([BEFORE], [AFTER]), "✔", 3),
+    ],
+)
+def test_columns_are_aligned(text: str, first: str, number: int) -> None:
+    found = columns(block(text, first))
+    assert len(found) == number
+    assert [cells for cells in found if not same_edge(cells)] == []
+
+
+@pytest.mark.parametrize("shift", [1, 2, 5])
+def test_a_row_that_is_shifted_is_noticed(shift: int) -> None:
+    rows = block(summary_text(assessment()), "Section")
+    rows[2] = rows[2][:12] + " " * shift + rows[2][12:]
+    found = columns(rows)
+    assert len(found) != 8 or not all(map(same_edge, found))
 
 
 def test_no_host() -> None:
@@ -151,6 +208,12 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     return monkeypatch
+
+
+def test_numbers_of_a_large_comparison_fit_into_80_columns() -> None:
+    text = comparison_text([BEFORE] * 1200, [AFTER] * 1200)
+    assert all(f"{step}" in text for step in ("1200 → 4800", "4800 → 2400", "2400 → 1200"))
+    assert "…" not in text
 
 
 def test_colours_on_a_terminal_alone(plain_environment: pytest.MonkeyPatch) -> None:

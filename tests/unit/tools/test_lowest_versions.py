@@ -25,5 +25,5 @@ def test_dependency_without_a_lower_bound(tmp_path: Path) -> None:
 
 
 def _versions(constraints: str) -> dict[str, Version]:
-    pins = (pin.split("==") for pin in constraints.splitlines())
+    pins = (line.removesuffix(" \\").split("==") for line in constraints.splitlines() if "==" in line)
     return {name.lower(): Version(version) for name, version in pins}
