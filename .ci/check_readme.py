@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from hardener.cli import VERBS, main
 
-BLOCK = re.compile(r"(<!-- help: hardener ?(?P<verb>[a-z ]*) -->\n```text\n)(?P<text>[^`]*)(```\n)")
+BLOCK = re.compile(r"(<!-- help: hardener ?(?P<verb>[a-z ]*) -->\n```text\n)(?P<text>(?:(?!```\n).*\n)*)(```\n)")
 
 
 def help_text(verb: str) -> str:

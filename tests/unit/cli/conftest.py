@@ -128,8 +128,10 @@ class FakeRun:
 
 def runner() -> CliRunner:
     """What runs a command line in this process, with standard error apart as every release of click can."""
-    mixes = "mix_stderr" in inspect.signature(CliRunner).parameters  # until click 8.1
-    return CliRunner(**({"mix_stderr": False} if mixes else {}))
+    options: dict[str, Any] = {}
+    if "mix_stderr" in inspect.signature(CliRunner).parameters:  # until click 8.1
+        options["mix_stderr"] = False
+    return CliRunner(**options)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def wanted(*extras: str) -> set[str]:
     """Names of what the project and its extras ask for."""
     optional = PROJECT["optional-dependencies"]
     texts = [*PROJECT["dependencies"], *(text for extra in extras for text in optional[extra])]
-    return {canonicalize_name(Requirement(text).name) for text in texts} - {"hardener"}
+    return {str(canonicalize_name(Requirement(text).name)) for text in texts} - {"hardener"}
 
 
 def source(name: str, file: str, digest: str = "a" * 64) -> dict[str, Any]:
