@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from hardener.cli import VERBS, main
 
-BLOCK = re.compile(r"(<!-- help: hardener ?(?P<verb>[a-z ]*) -->\n```text\n)(?P<text>(?:(?!```\n).*\n)*)(```\n)")
+HEAD = re.compile(r"<!-- help: hardener ?(?P<verb>[a-z ]*) -->\n```text\n")
+END = "```\n"
 
 
 def help_text(verb: str) -> str:
@@ -26,11 +27,21 @@ def help_text(verb: str) -> str:
     return "\n".join(line.rstrip() for line in result.output.splitlines()) + "\n"
 
 
+def refreshed(text: str) -> tuple[str, list[str]]:
+    """The README with the present help in its blocks, and the verbs that have one."""
+    pieces, verbs, at = [], [], 0
+    for head in HEAD.finditer(text):
+        verbs.append(head["verb"].strip())
+        pieces += [text[at : head.end()], help_text(verbs[-1])]
+        at = text.index(END, head.end())
+    return "".join([*pieces, text[at:]]), verbs
+
+
 def run(arguments: list[str]) -> int:
     """Check or rewrite the README named last; the exit code says whether it is up to date."""
     path = Path(arguments[-1])
     text = path.read_text()
-    shown = [match["verb"].strip() for match in BLOCK.finditer(text)]
+    current, shown = refreshed(text)
     if not shown:
         sys.stderr.write(f"{path}: shows no help text\n")
         return 1
@@ -38,7 +49,6 @@ def run(arguments: list[str]) -> int:
     if hidden:
         sys.stderr.write(f"{path}: does not show the help of: {', '.join(hidden)}\n")
         return 1
-    current = BLOCK.sub(lambda match: match[1] + help_text(match["verb"].strip()) + match[4], text)
     if "--write" in arguments:
         path.write_text(current)
         return 0
