@@ -160,7 +160,7 @@ class Services:
 
     def _start(self, names: list[str], options: list[str]) -> Answer:
         for unit in names:
-            if unit in self.active:
+            if unit in self.active or f"{unit.removesuffix('.service')}.timer" in self.timers:
                 continue
             if unit == "docker.service":
                 try:
@@ -180,6 +180,8 @@ class Services:
         for unit in names:
             if unit in self.timers:
                 del self.timers[unit]
+            elif f"{unit.removesuffix('.service')}.timer" in self.timers:
+                continue
             elif unit not in self.active and self._file(unit) is None:
                 code, said = 5, said + f"Failed to stop {unit}: Unit {unit} not loaded.\n"
             elif unit == "docker.service" and unit in self.active:

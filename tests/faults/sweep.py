@@ -29,6 +29,7 @@ from tests.faults.operation import INTERRUPT_ALL, KILL, Fault, Seen, operate
 Work = Callable[[], "dict[str, Any] | None"]
 KINDS = ("kill", "once", "lasting")
 _GUARD = Path("/etc/systemd/system/sysinit.target.wants/hardener-guard.service")
+_GUARD_UNIT = Path("/etc/systemd/system/hardener-guard.service")
 _LEFT_BY = {"changed": "planned", "rolled_back": "before"}
 
 
@@ -137,6 +138,9 @@ class Sweep:
     def _boot(self) -> None:
         self._watch("boot")
 
+    def _booted(self) -> None:
+        self._watch("booted")
+
     def _watch(self, occasion: str) -> None:
         """What guard.pyz runs, whose sources are these."""
         sys.argv = ["guard.pyz", occasion, str(STATE), max(self.store.runs())]
@@ -165,7 +169,7 @@ class Sweep:
         if point.operation == "apply" and outcome in ("refused", "rolled_back"):
             problems += self._differences(self.expected["before"], f"it said {outcome}")
         if operation.booted:
-            host.come_up()
+            self._start_up()
         booted = operation.booted
         if point.then == "boot":
             self._reboot()
@@ -179,9 +183,8 @@ class Sweep:
         if JOURNAL.exists():
             operate(host, self._next)
         self._wait_for_guard()
-        if _GUARD.is_symlink():  # it could not be removed: it goes at the next boot, and does nothing there
-            self._reboot()
-            booted = True
+        if _GUARD.is_symlink() or _GUARD_UNIT.exists():  # it could not be removed, and goes with the next run
+            operate(host, self._next)
         problems += self._final(booted)
         if not problems:
             first = host.observe(survived=not booted)
@@ -205,7 +208,14 @@ class Sweep:
         self.host.go_down()
         if _GUARD.is_symlink():
             operate(self.host, self._boot)
+        self._start_up()
+
+    def _start_up(self) -> None:
+        """Start all that starts after the guard's unit, which ends with a look at what is still to do."""
+        if any((STATE / "backups").glob("*/guard.pyz")):
+            operate(self.host, self._booted)
         self.host.come_up()
+        self._wait_for_guard()
 
     # --- what is looked at ----------------------------------------------------------------------------------
 

@@ -296,3 +296,29 @@ def test_a_worker_that_is_dead_when_the_timer_fires_needs_no_more_time(
     monkeypatch.setattr(time, "sleep", wait)
     watch._expired(host.store, journal.run)
     assert (host.read("a"), Journal.find(host.store)) == ("old", None)
+
+
+@pytest.mark.parametrize("left", ["unit and link", "unit", "link", "temporary file"])
+def test_what_could_not_be_removed_goes_with_the_next_run(host: Host, systemd: Systemd, left: str) -> None:
+    change(host)
+    unit = systemd.units / "hardener-guard.service"
+    link = systemd.units / "sysinit.target.wants" / unit.name
+    text = unit.read_text()
+    assert ask(host)["outcome"] == "changed"
+    assert list(systemd.units.iterdir()) == []
+    if left == "temporary file":
+        (systemd.units / ".hardener-guard.service.hardener~").write_text(text)
+    if "link" in left:
+        link.parent.mkdir()
+        link.symlink_to(unit)
+    if "unit" in left:
+        unit.write_text(text)
+    assert change(host)["outcome"] == "unchanged"
+    assert list(systemd.units.iterdir()) == []
+
+
+def test_a_guard_of_another_folder_stays(host: Host, systemd: Systemd) -> None:
+    unit = systemd.units / "hardener-guard.service"
+    unit.write_text('ExecStart="python3" "boot" "/somewhere/else" "run"')
+    assert host.converge(host.file("x", "new"))["outcome"] == "changed"
+    assert unit.exists()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from host_converge import activations, files, history
-from host_converge.backup import KEPT, Journal
+from host_converge.backup import KEPT, Journal, Store
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
 from host_converge.planning import Plan
@@ -294,3 +294,25 @@ def test_a_run_that_never_began_is_in_nobodys_way(
             host.converge(host.file("x", "2"))
     assert history.back_to(host.store, before="", who="", check=False)["outcome"] == "changed"
     assert not (host.folder / "x").exists()
+
+
+@pytest.mark.parametrize("fails", ["", "perform"])
+def test_a_run_whose_end_cannot_be_recorded_is_not_over(
+    host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    host.write("x", "old")
+    recorded.fails = fails
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "finish", _broken)
+        done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
+    assert (done["outcome"], host.read("x")) == ("rollback_failed", "old")
+    assert done["problems"] == ["no record can be written: a file: Input/output error"]
+    journal = Journal.find(host.store)
+    assert journal is not None
+    recorded.fails = ""
+    assert host.converge()["recovered"] == journal.run
+    assert host.store.record(journal.run)["outcome"] == "rolled_back"
+
+
+def _broken(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -68,7 +68,8 @@ def _held(store: Store, run: str) -> list[str]:
         remaining = rollback.remaining(store, journal)
     except (Refused, OSError) as error:
         remaining = [rollback.reason_of(error)]
-    store.finish(run, _record(journal.why_expired, remaining))
+    with suppress(OSError):  # a broken disk is no reason to go on trying
+        store.finish(run, _record(journal.why_expired, remaining))
     guard.stop(run)
     rollback.end(store, journal)
     return remaining
@@ -77,7 +78,8 @@ def _held(store: Store, run: str) -> list[str]:
 def _unreadable(store: Store, run: str, why: str) -> list[str]:
     """End a run whose journal cannot be read: it goes to the backup as it is."""
     backup = store.backup_folder(run)
-    store.finish(run, _record("", [why]))
+    with suppress(OSError):  # a broken disk is no reason to go on trying
+        store.finish(run, _record("", [why]))
     guard.stop(run)
     atomic.rename(store.journal_file, os.path.join(backup, "journal.json"))
     store.release(run)

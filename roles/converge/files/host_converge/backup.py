@@ -125,13 +125,14 @@ class Store:
             return {}
 
     def finish(self, run: str, record: Mapping[str, Any]) -> None:
-        """Leave a record; that it can't be written (a full disk) does not make the run a failure."""
-        try:
-            known = self.record(run)
-            write_json(self._record_file(run), {**known, **record})
+        """Record how a run ends, before its journal goes: there is room for it on a full disk too.
+
+        Raises:
+            OSError: it cannot be written, and the run is not over.
+        """
+        write_json(self._record_file(run), {**self.record(run), **record})
+        with suppress(OSError):  # what should be forgotten is for the next run
             self.prune(run)
-        except OSError:
-            return
 
     def _record_file(self, run: str) -> str:
         return os.path.join(self.backup_folder(run), "result.json")

@@ -8,7 +8,7 @@ from typing import Any, Mapping
 
 from host_converge import detached, health, rollback
 from host_converge.backup import UNCONFIRMED, Journal, Store
-from host_converge.errors import Refused
+from host_converge.errors import Failed, Refused
 from host_converge.locking import Busy, locked
 
 _TOKEN = re.compile(r"[0-9a-f]{6,32}")
@@ -28,7 +28,7 @@ def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         Refused: that is no token.
-        Failed: the worker was killed.
+        Failed: the worker was killed, or could not write that the run is confirmed.
     """
     token = str(arguments.get("token", ""))
     if not _TOKEN.fullmatch(token):
@@ -65,6 +65,9 @@ def _look(store: Store, journal: Journal) -> dict[str, Any]:
     known = store.record(journal.run).get("notes", [])
     notes = [*known, *(note for note in notes if note not in known)]
     record = {"outcome": "changed", "confirmed": time.time(), "notes": notes}
-    store.finish(journal.run, record)
-    rollback.end(store, journal)
+    try:
+        store.finish(journal.run, record)
+        rollback.end(store, journal)
+    except OSError as error:
+        raise Failed(f"the run cannot be confirmed: {rollback.reason_of(error)}") from error
     return record

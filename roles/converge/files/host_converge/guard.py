@@ -16,6 +16,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from typing import Sequence
 
 from host import atomic
 from host.sources import sources
@@ -153,17 +154,37 @@ def _command(occasion: str, folder: str, run: str, backup: str) -> list[str]:
 def disarm(run: str, *, backup: str) -> None:
     """Call it off. What cannot be removed finds no journal when its time comes, and does nothing."""
     unit = os.path.join(UNITS, BOOT_UNIT)
-    paths = [_script(backup)]
+    paths = [files.temporary_name(unit), _script(backup)]
     if run in system.read(unit):  # by now it may be another run's
         paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
+    _remove(paths)
+    if possible():
+        system.run("systemctl", "stop", f"{_timer(run)}.timer")
+        _forget()
+
+
+def clear_up(folder: str) -> None:
+    """Remove what is left of a guard that could not be called off, while no run is unfinished.
+
+    Args:
+        folder: hardener's folder on this host; a guard of another one stays.
+    """
+    unit, link = os.path.join(UNITS, BOOT_UNIT), os.path.join(UNITS, _WANTS, BOOT_UNIT)
+    paths = [path for path in (unit, files.temporary_name(unit)) if _word(folder) in system.read(path)]
+    if unit in paths or (os.path.lexists(link) and not os.path.exists(link)):
+        paths.append(link)
+    if paths:
+        _remove(paths)
+        if possible():
+            _forget()
+
+
+def _remove(paths: Sequence[str]) -> None:
     for path in paths:
         with suppress(OSError):
             atomic.remove(path)
     with suppress(OSError):  # others want units there
         atomic.remove_folder(os.path.join(UNITS, _WANTS))
-    if possible():
-        system.run("systemctl", "stop", f"{_timer(run)}.timer")
-        _forget()
 
 
 def _forget() -> None:

@@ -47,7 +47,11 @@ def finished(
     """
     outcome = _taken_back(store, journal, reason, boot=boot)
     who = {"who": journal.who} if journal.who else {}
-    store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
+    try:
+        store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
+    except OSError as error:  # then the journal stays, so that the host does not tell of another end
+        why = f"no record can be written: {reason_of(error)}"
+        outcome = _failed(store, journal, outcome, [why], boot=boot)
     if outcome["outcome"] != FAILED:
         end(store, journal)
     return {**outcome, "run": journal.run}
@@ -61,15 +65,23 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
     except Refused as refused:  # the manifest cannot be read, which may be no more than a fault of the disk
         kept, left = [], {"the backup": str(refused)}
     problems = [f"{path}: {why}" for path, why in left.items()] + _undo(journal, sorted(left), boot=boot)
-    outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": problems}
-    if problems:  # the journal stays: the guard and the next run try again, at once if they like
-        with suppress(OSError):
-            journal.enter(ROLLING_BACK, seconds=0)
-        ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
-        return {**outcome, "outcome": FAILED, "notes": [*kept, *ways_out]}
+    outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": []}
+    if problems:
+        return _failed(store, journal, outcome, problems, boot=boot)
     missing = _missing(journal) if journal.picture and not boot else []
     notes = [*kept, *(f"everything is put back, and yet: {each}" for each in missing)]
     return {**outcome, "outcome": PARTLY if kept else WHOLE, "notes": notes}
+
+
+def _failed(
+    store: Store, journal: Journal, outcome: Mapping[str, Any], problems: Sequence[str], *, boot: bool
+) -> dict[str, Any]:
+    """Keep the journal: the guard and the next run try again, at once if they like."""
+    with suppress(OSError):
+        journal.enter(ROLLING_BACK, seconds=0)
+    ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
+    notes = [*outcome["kept"], *ways_out]
+    return {**outcome, "outcome": FAILED, "problems": [*outcome["problems"], *problems], "notes": notes}
 
 
 def _missing(journal: Journal) -> list[str]:

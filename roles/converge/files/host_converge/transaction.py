@@ -91,6 +91,8 @@ class Transaction:
         if interrupted is not None and not self._request.check:
             recovered = detached.run(partial(self._recover, interrupted), name=f"recover-{interrupted.run}")
             interrupted = None
+        elif interrupted is None and not self._request.check:
+            guard.clear_up(self._store.folder)
         try:
             return self._converge(interrupted, recovered)
         except Refused as refused:
