@@ -33,14 +33,20 @@ def environment() -> dict[str, str]:
     return {**inherited, "PYTHONPATH": ":".join(paths), "SSH_CONNECTION": _LOGIN, "LC_ALL": "C.UTF-8"}
 
 
+def command(*arguments: str) -> list[str]:
+    """What runs a sweep in namespaces of its own."""
+    return ["unshare", *_NAMESPACES, "--", sys.executable, "-m", "tests.faults.sweep", *arguments]
+
+
 def swept(*arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What became of every point, and the summary; root.
 
     Args:
-        arguments: those of ``python -m tests.faults.sweep``.
+        arguments: see ``sweep.py``.
     """
-    command = ["unshare", *_NAMESPACES, "--", sys.executable, "-m", "tests.faults.sweep", *arguments]
-    done = subprocess.run(tied(*command), env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        tied(*command(*arguments)), env=environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     *records, summary = map(json.loads, done.stdout.splitlines())
     return records, summary

@@ -1,8 +1,8 @@
 """Make every call of every operation fail, and look at the host afterwards.
 
-    python -m tests.faults.sweep apply:kill --seed 1 --sample 20
+    python -m tests.faults apply:kill --seed 1 --sample 20
 
-Runs in namespaces of its own, prints a line of JSON for every point, and one for the end.
+Prints a line of JSON for every point, and one for the end.
 """
 
 from __future__ import annotations

@@ -1,0 +1,8 @@
+"""Run a sweep, ``--sample 12 --seed 42``, or one point, ``--only "apply 82 "``; root."""
+
+import os
+import sys
+
+from tests.faults.running import command, environment
+
+os.execvpe("unshare", command(*sys.argv[1:]), environment())
