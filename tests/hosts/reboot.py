@@ -27,7 +27,7 @@ def wait_for_reboot(guest: lab.Guest, before: str) -> None:
     """
     deadline = time.monotonic() + _PATIENCE
     while _boot_id(guest) in ("", before):
-        assert time.monotonic() < deadline, "the guest did not come back"
+        assert time.monotonic() < deadline, f"the guest did not come back; its console ends with:\n{_console(guest)}"
         time.sleep(1)
     guest.ssh("systemctl", "is-system-running", "--wait", check=False)
 
@@ -38,3 +38,7 @@ def _boot_id(guest: lab.Guest) -> str:
         return guest.ssh("cat", _BOOT_ID, check=False, timeout=15).stdout
     except subprocess.TimeoutExpired:
         return ""
+
+
+def _console(guest: lab.Guest) -> str:
+    return (guest.directory / "console.log").read_text(errors="replace")[-4000:]
