@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,6 @@ from hardener import lab
 from tests.hosts.fixtures import Boot
 from tests.hosts.play import Run
 from tests.hosts.reboot import reboot
-from tests.hosts.waiting import until
 
 MOVE: dict[str, Any] = {"userns_remap_migrate": True, "userns_remap_exempt": ["tool"]}
 
@@ -52,6 +52,11 @@ docker exec writer cat /written
 docker exec db /data/same echo from the volume
 busybox wget -q -O - http://$(hostname -I | cut -d' ' -f1):8080/etc/passwd
 systemctl is-active docker
+"""
+# The stage lasts a second or two.
+KILL_WHILE_MAKING = r"""
+until grep -q 'stage.*making' /var/lib/hardener/journal.json 2>/dev/null; do :; done
+systemctl kill --signal=KILL 'hardener-*.scope'
 """
 MAPS = r"""
 for name in web db writer tool job; do
@@ -111,10 +116,9 @@ def test_what_it_costs_is_said_and_what_is_not_allowed_is_held(host: Host) -> No
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing(host: Host) -> None:
     before = host.held()
     role = host.role(allow="containers-recreate", **MOVE)
-    process = role.start()
-    until(host.guest, "grep -q 'stage.*making' /var/lib/hardener/journal.json")
-    host.shell("systemctl kill --signal=KILL 'hardener-*.scope'")
-    done = role.finish(process)  # the control node lives, and has the host take it back at once
+    killer = subprocess.Popen(host.guest.ssh_command("sh", "-c", KILL_WHILE_MAKING))
+    done = role.finish(role.start())  # the control node lives, and has the host take it back at once
+    assert killer.wait(timeout=60) == 0
     assert done["outcome"] == "rolled_back", done
     assert host.held() == before
     assert set(host.maps().values()) == {HOSTS}

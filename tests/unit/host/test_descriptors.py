@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from host import atomic, descriptors
-from host.descriptors import Untrusted
+from host.descriptors import Place, Untrusted
 
 from tests.unit.host.trees import EVE, NAMES, grown, picture, verdict
 
@@ -240,3 +241,28 @@ def test_random_trees_are_touched_where_the_oracle_says(tmp_path: Path, seed: in
             assert node is not None
             node.uid, node.mode = EVE + 1, 0o711
     assert min(seen.values()) >= 10, seen
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda place: os.stat(place.name, dir_fd=place.folder),
+        lambda place: os.unlink(place.name, dir_fd=place.folder),
+        lambda place: os.rename(place.name, "other", src_dir_fd=place.folder, dst_dir_fd=place.folder),
+        lambda place: os.listdir(place.link),
+    ],
+)
+def test_errors_name_the_whole_path(tmp_path: Path, follow: bool, call: Callable[[Place], object]) -> None:
+    path = str(tmp_path / "absent")
+    with pytest.raises(OSError) as raised, descriptors.at(path, follow=follow) as place:
+        call(place)
+    assert raised.value.filename == path
+
+
+def test_an_error_on_the_way_names_the_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = f"{tmp_path}/file/within"
+    with pytest.raises(NotADirectoryError) as raised, descriptors.at(path):
+        pass
+    assert raised.value.filename == path

@@ -21,6 +21,7 @@ from typing import Iterator, NamedTuple
 
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = _PATH | os.O_DIRECTORY  # as a folder: what is mounted there on demand is mounted now
+_HANDLES = "/proc/self/fd/"
 _MAX_LINKS = 40  # as the kernel
 _OTHERS = 0o022  # with an access control list the group's bits are the most that it gives
 
@@ -67,7 +68,7 @@ class Place(NamedTuple):
     @property
     def link(self) -> str:
         """A path for calls that take no such handle; it leads to what was opened, wherever that is."""
-        return f"/proc/self/fd/{self.handle}"
+        return f"{_HANDLES}{self.handle}"
 
     def needed(self) -> None:
         """Raise FileNotFoundError where folders above are missing."""
@@ -126,6 +127,11 @@ def at(path: str, *, follow: bool = False) -> Iterator[Place]:
     walk = _Walk(path, follow=follow)
     try:
         yield walk.place()
+    except OSError as error:
+        # What is called with an open folder reports the last name alone, or the handle.
+        if not str(error.filename or "").startswith("/") or str(error.filename).startswith(_HANDLES):
+            error.filename = path
+        raise
     finally:
         walk.close()
 
