@@ -44,7 +44,7 @@ mount --bind "$2" proc/sys/kernel/random/boot_id
 mount -o remount,bind,ro proc/sys
 [ ! -e proc/sysrq-trigger ] || mount --bind /dev/null proc/sysrq-trigger
 # A user namespace may mount /proc only where a whole one is in sight: containers do under userns-remap.
-mkdir .proc
+mkdir -p .proc
 mount -t proc proc .proc
 mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
