@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hardener.checks import auditrules, check
+from hardener.checks import auditrules, check, shapes
 from hardener.checks.paths import (
     api_sockets,
     config_folder,
@@ -18,12 +18,14 @@ from hardener.checks.paths import (
 from hardener.checks.settings import Settings
 from hardener.checks.verdicts import failed, listed, needs_engine, not_applicable, passed
 from hardener.model import Offender, Verdict
-from hardener.snapshot import Snapshot
+from hardener.snapshot import JSONObject, Snapshot
 
 CHANGE = "wa"
 CHANGE_AND_RUN = "wax"
 _WORDS = {"w": "write", "a": "attribute change", "x": "execution"}
 _SHOWN = 8
+_MASKED = frozenset({"masked", "masked-runtime"})
+_NOT_AT_BOOT = _MASKED | {"disabled", "enabled-runtime", "linked", "linked-runtime"}
 _NARROW_MACHINES = frozenset({"armv6l", "armv7l", "i386", "i586", "i686"})
 
 
@@ -67,24 +69,30 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
         )
     loaded = auditrules.parse(source.get("rules") or (), native=native)
     status = source.get("status") or {}
+    lasting = [rules for rules in persistent if rules.enabled]
     offenders = []
     for item in watched:
         in_kernel = loaded.uncovered(item.path, permissions, tree=item.tree)
-        in_files = min(
-            (
-                rules.uncovered(item.path, permissions, tree=item.tree)
-                for rules in persistent
-                if rules.enabled
-            ),
-            key=len,
-            default=frozenset(permissions),
+        file_rules, in_files = min(
+            ((rules, rules.uncovered(item.path, permissions, tree=item.tree)) for rules in lasting),
+            key=lambda pair: (len(pair[1]), -len(pair[0].rules)),
+            default=(auditrules.Rules(()), frozenset(permissions)),
         )
-        offenders += [Offender("file", item.path, reason) for reason in _reasons(in_kernel, in_files)]
-    enabled = status.get("enabled")
-    if enabled not in (1, 2):
-        offenders.append(Offender("setting", "auditing", f"switched off in the kernel (enabled {enabled})"))
-    evidence = [f"auditing: enabled {enabled}, auditd pid {status.get('pid')}"]
+        silencing = loaded.silencing(item.path, in_kernel, tree=item.tree)
+        silencing += file_rules.silencing(item.path, in_files, tree=item.tree)
+        offenders += [
+            Offender("file", item.path, reason + _because(silencing))
+            for reason in _reasons(in_kernel, in_files)
+        ]
+    offenders += [Offender("setting", "auditing", why) for why in _unrecorded(snapshot, source, loaded)]
+    offenders += [
+        Offender("setting", "auditing", f"keeps records from the log after a reboot: {text}")
+        for text in _lost_in_all(lasting)
+    ]
+    daemon = f"auditd pid {status.get('pid')}"
+    evidence = [f"auditing: enabled {status.get('enabled')}, {daemon}, lost {status.get('lost')}"]
     evidence += _about(loaded, watched)
+    evidence += _not_loaded(loaded, persistent, watched)
     if not offenders:
         return passed(expected, "recorded now and after a reboot", evidence=evidence, checked=len(watched))
     return failed(
@@ -94,6 +102,48 @@ def _decide(snapshot: Snapshot, watched: Sequence[Watched], permissions: str) ->
         evidence=evidence,
         checked=len(watched),
     )
+
+
+def _unrecorded(snapshot: Snapshot, source: JSONObject, loaded: auditrules.Rules) -> Iterator[str]:
+    """Why nothing, or not all, reaches the log whatever the rules say, now or after a reboot.
+
+    Older snapshots hold nothing of auditd's process and configuration; then these are not judged.
+    """
+    status = source.get("status") or {}
+    enabled = status.get("enabled")
+    if enabled not in (1, 2):
+        yield f"switched off in the kernel (enabled {enabled})"
+    rate = status.get("rate_limit")
+    if isinstance(rate, int) and auditrules.too_slow(rate):
+        yield f"the kernel drops what is more than {rate} records a second (rate_limit)"
+    yield from (f"a loaded rule keeps records from the log: {text}" for text in loaded.losing)
+    daemon = shapes.table(source, "daemon", "audit.loaded")
+    pid = status.get("pid")
+    if pid == 0:
+        yield "auditd does not run (pid 0)"
+    elif pid is not None and "name" in daemon and daemon["name"] != "auditd":
+        yield f"auditd does not run: pid {pid} is {daemon['name'] or 'no process'}"
+    for key in ("write_logs", "local_events"):
+        if str(daemon.get(key) or "").lower() == "no":
+            yield f"auditd records nothing ({key} = no in auditd.conf)"
+    units = snapshot.fact_or("units", {})
+    state = (units.get("auditd.service") or {}).get("UnitFileState")
+    if state in _NOT_AT_BOOT:
+        yield f"auditd does not run after a reboot: auditd.service is {state}"
+    if (units.get("audit-rules.service") or {}).get("UnitFileState") in _MASKED:
+        yield "no rule is loaded after a reboot: audit-rules.service is masked"
+
+
+def _lost_in_all(lasting: Sequence[auditrules.Rules]) -> list[str]:
+    """What keeps records from the log in every set of rules files."""
+    used = [rules for rules in lasting if rules.rules]
+    if not all(rules.losing for rules in used):
+        return []
+    return list(dict.fromkeys(text for rules in used for text in rules.losing))
+
+
+def _because(silencing: Sequence[str]) -> str:
+    return f": silenced by {listed(list(dict.fromkeys(silencing)), 2, glue='; ')}" if silencing else ""
 
 
 def _reasons(in_kernel: frozenset[str], in_files: frozenset[str]) -> list[str]:
@@ -119,9 +169,25 @@ def _rule_sets(files: Iterable[dict[str, object]]) -> list[list[str]]:
 
 
 def _about(rules: auditrules.Rules, watched: Sequence[Watched]) -> list[str]:
-    texts = dict.fromkeys(f"loaded: {rule.text}" for item in watched for rule in rules.about(item.path))
     silencing = [f"loaded: {rule.text}" for rule in rules.rules if not rule.path and not rule.always]
-    shown = [*texts, *silencing]
+    texts = [f"loaded: {rule.text}" for item in watched for rule in rules.about(item.path)]
+    return _first([*silencing, *texts])
+
+
+def _not_loaded(
+    loaded: auditrules.Rules, persistent: Sequence[auditrules.Rules], watched: Sequence[Watched]
+) -> list[str]:
+    return _first(
+        f"in /etc/audit, and not loaded: {rule.text}"
+        for rules in persistent
+        for item in watched
+        for rule in rules.about(item.path)
+        if not loaded.has(rule)
+    )
+
+
+def _first(texts: Iterable[str]) -> list[str]:
+    shown = list(dict.fromkeys(texts))
     return shown[:_SHOWN] + ([f"and {len(shown) - _SHOWN} more rules"] if len(shown) > _SHOWN else [])
 
 

@@ -3,18 +3,23 @@
 Both forms are read, watches (``-w PATH -p wa``) and rules (``-a always,exit -F dir=PATH -F perm=wa``), as
 people write them to files and as ``auditctl -l`` prints them. That prints a rule with ``perm`` and ``arch``
 with the system calls that the permission stands for, and a key or a path with blanks as it is.
+
+The kernel asks the lists in this order. ``task`` when a process starts: ``never`` there keeps all that it
+does from the log. ``exit`` after a system call: of all rules and watches, the first that matches decides.
+``exclude`` before a record is written, by its type; its action means nothing.
 """
 
 from __future__ import annotations
 
+import operator
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 ALL = frozenset("rwxa")
 
-_OPTION = re.compile(r"(?:^|\s)-([A-Za-z])(?=\s|$)")
+_WITH_VALUE = "aAdwWpkSFCDebfrsR"
 _FIELD = re.compile(r"([a-z0-9_]+)\s*(>=|<=|!=|&=|[=<>&])\s*(.*)", re.DOTALL)
 # What a list of system calls must at least hold to stand for a permission.
 _SYSTEM_CALLS = {
@@ -23,6 +28,52 @@ _SYSTEM_CALLS = {
     "x": frozenset({"execve"}),
     "r": frozenset({"openat"}),
 }
+_OPENING = frozenset({"open", "openat", "openat2"})
+# All that a permission stands for, in the kernel's own classes: a silence for one of them leaves a gap.
+_EVERY_CALL = {
+    "w": _OPENING
+    | {"acct", "bind", "creat", "fallocate", "ftruncate", "link", "linkat", "mkdir", "mkdirat", "mknod"}
+    | {"mknodat", "quotactl", "rename", "renameat", "renameat2", "rmdir", "swapon", "symlink", "symlinkat"}
+    | {"truncate", "unlink", "unlinkat"},
+    "a": frozenset(
+        {
+            "chmod",
+            "chown",
+            "fchmod",
+            "fchmodat",
+            "fchmodat2",
+            "fchown",
+            "fchownat",
+            "fremovexattr",
+            "fsetxattr",
+        }
+        | {
+            "lchown",
+            "link",
+            "linkat",
+            "lremovexattr",
+            "lsetxattr",
+            "removexattr",
+            "removexattrat",
+            "setxattr",
+        }
+        | {"setxattrat"}
+    ),
+    "x": frozenset({"execve", "execveat"}),
+    "r": _OPENING | {"readlink", "readlinkat", "getxattr", "listxattr", "quotactl"},
+}
+# The records without which nothing is known of an access: who did it, and to what.
+_RECORDS = {"SYSCALL": 1300, "PATH": 1302}
+_COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_LEAST_RATE = 100  # records a second: an access alone makes about five
+_HARMLESS_FILESYSTEMS = frozenset({"debugfs", "tracefs"})
 
 # Links that every system of the last decade has; a watch goes through them.
 _LINKS = (
@@ -36,7 +87,11 @@ _LINKS = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, as far as coverage needs it."""
+    """One rule of the list ``exit``, as far as coverage needs it.
+
+    ``permissions`` are those that an ``always`` rule records in full, and those of which a ``never`` rule
+    silences something.
+    """
 
     text: str
     always: bool
@@ -53,35 +108,56 @@ class Rule:
             return self.tree or not tree
         return self.tree and path.startswith(self.path.rstrip("/") + "/")
 
+    def touches(self, path: str, *, tree: bool) -> bool:
+        """Whether the rule is about ``path``, or some of what lies below it if ``tree`` is asked for."""
+        below = tree and self.path.startswith(path.rstrip("/") + "/")
+        return below or self.path == path or self.covers(path, tree=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules in the order in which the kernel asks them; the first that matches decides."""
+    """Rules in the order in which the kernel asks them; the first that matches decides.
+
+    ``losing`` says what keeps records from the log whatever the rules are.
+    """
 
     rules: tuple[Rule, ...]
     enabled: bool = True
+    losing: tuple[str, ...] = ()
 
     def uncovered(self, path: str, needed: Iterable[str], *, tree: bool = False) -> frozenset[str]:
-        """The permissions for which no rule records what happens to ``path``."""
+        """The permissions for which some of what happens to ``path`` is recorded by no rule."""
         path = canonical(path)
         covered: set[str] = set()
         silenced: set[str] = set()
         for rule in self.rules:
-            if rule.narrowed or not rule.covers(path, tree=tree and rule.always):
-                continue
-            if rule.always:
+            if not rule.always:
+                if rule.touches(path, tree=tree):
+                    silenced |= rule.permissions - covered
+            elif not rule.narrowed and rule.covers(path, tree=tree):
                 covered |= rule.permissions - silenced
-            else:
-                silenced |= rule.permissions
         return frozenset(needed) - covered
+
+    def silencing(self, path: str, missing: Iterable[str], *, tree: bool = False) -> list[str]:
+        """The ``never`` rules that keep some of these permissions of ``path`` from the log."""
+        path = canonical(path)
+        return [
+            rule.text
+            for rule in self.rules
+            if not rule.always and rule.permissions & set(missing) and rule.touches(path, tree=tree)
+        ]
 
     def about(self, path: str) -> tuple[Rule, ...]:
         """The rules that name the path, something above or something below it."""
         path = canonical(path)
-        return tuple(
-            rule
-            for rule in self.rules
-            if rule.path and (rule.covers(path, tree=False) or rule.path.startswith(f"{path}/"))
+        return tuple(rule for rule in self.rules if rule.path and rule.touches(path, tree=True))
+
+    def has(self, rule: Rule) -> bool:
+        """Whether a rule for the same, and for at least the same permissions, is among them."""
+        return any(
+            other.permissions >= rule.permissions
+            and _same(other, replace(rule, permissions=other.permissions))
+            for other in self.rules
         )
 
 
@@ -92,21 +168,41 @@ def parse(lines: Iterable[str], *, native: str = "b64") -> Rules:
     64-bit one) does not: auditctl's manual and the benchmark write rules like that today.
     """
     rules: list[Rule] = []
+    tasks: list[Rule] = []
+    losing: list[str] = []
     enabled = True
     for line in lines:
         options = _options(line)
         match options[:1]:
             case [("D", _)]:
-                rules.clear()
+                rules, tasks, losing = [], [], []
             case [("e", value)]:
                 enabled = value in ("1", "2")
+            case [("r", value)] if value.isdigit() and too_slow(int(value)):
+                losing.append(line)
             case [("w", _)]:
                 rules.append(_watch(line, options))
-            case [("a" | "A" as where, _)]:
-                rule = _rule(line, options, native)
-                if rule is not None:
-                    rules.insert(0 if where == "A" else len(rules), rule)
-    return Rules(tuple(rules), enabled)
+            case [("W", _)]:
+                _delete(rules, _watch(line, options))
+            case [("a" | "A" | "d" as where, lists)]:
+                words = set(lists.split(","))
+                if words & {"exclude", "filesystem"}:
+                    losing += [line] if _keeps_records_out(words, options) and where != "d" else []
+                elif words & {"exit", "task"}:
+                    rule = _rule(line, options, native)
+                    kept = tasks if "task" in words else rules
+                    if rule is None or ("task" in words and rule.always):
+                        continue
+                    if where == "d":
+                        _delete(kept, rule)
+                    else:
+                        kept.insert(0 if where == "A" else len(kept), rule)
+    return Rules((*tasks, *rules), enabled, tuple(losing))
+
+
+def too_slow(rate: int) -> bool:
+    """Whether a limit of records a second loses some in ordinary use."""
+    return 0 < rate < _LEAST_RATE
 
 
 def canonical(path: str) -> str:
@@ -119,22 +215,31 @@ def canonical(path: str) -> str:
 
 
 def _options(line: str) -> list[tuple[str, str]]:
-    """``-w /a b -p wa`` as ``[("w", "/a b"), ("p", "wa")]``."""
-    parts = _OPTION.split(line.strip())
-    return list(zip(parts[1::2], (value.strip() for value in parts[2::2]), strict=True))
+    """``-w /a b -p wa`` as ``[("w", "/a b"), ("p", "wa")]``; a value may follow without a blank."""
+    found: list[tuple[str, list[str]]] = []
+    for word in line.split():
+        if (
+            len(word) > 1
+            and word[0] == "-"
+            and (word[1] in _WITH_VALUE or (len(word) == 2 and word[1].isalpha()))
+        ):
+            found.append((word[1], [word[2:]] if word[2:] else []))
+        elif word.startswith("--"):
+            found.append(("", []))
+        elif found:
+            found[-1][1].append(word)
+    return [(option, " ".join(words)) for option, words in found]
 
 
 def _watch(line: str, options: Sequence[tuple[str, str]]) -> Rule:
     given = dict(options)
-    return Rule(
-        line, always=True, path=canonical(given["w"]), permissions=frozenset(given.get("p") or ALL) & ALL
-    )
+    path = given.get("w") or given.get("W") or ""
+    return Rule(line, always=True, path=canonical(path), permissions=frozenset(given.get("p") or ALL) & ALL)
 
 
 def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | None:
-    words = set(options[0][1].split(","))
-    if not words & {"exit", "task"}:
-        return None  # the other lists decide about other things than file access
+    """A rule of the lists exit or task; None where it silences other system calls than the native ones."""
+    always = "never" not in options[0][1].split(",")
     path, tree = "", True
     permissions: frozenset[str] | None = None
     calls: set[str] = set()
@@ -147,19 +252,25 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
         elif option == "F":
             match _FIELD.fullmatch(value):
                 case re.Match() as field:
-                    name, operator, wanted = field.groups()
-                    if name in ("path", "dir") and operator == "=":
+                    name, compared, wanted = field.groups()
+                    if name in ("path", "dir") and compared == "=":
                         path, tree = canonical(wanted), name == "dir"
-                    elif name == "perm":
+                    elif name == "perm" and compared == "=":
                         permissions = frozenset(wanted) & ALL
-                    elif not (name == "key" or (name == "arch" and wanted == native)):
+                    elif name == "arch" and compared == "=":
+                        if wanted != native and not always:
+                            return None
+                        narrowed += [value] if wanted != native else []
+                    elif name != "key":
                         narrowed.append(value)
                 case _:
                     narrowed.append(value)
-    stood_for = ALL if not calls or calls & {"all", "any"} else _stand_for(calls)
+    stood_for = ALL
+    if calls and not calls & {"all", "any"}:
+        stood_for = _stand_for(calls) if always else _touched(calls)
     return Rule(
         line,
-        always="never" not in words,
+        always=always,
         path=path,
         tree=tree,
         permissions=stood_for if permissions is None else permissions & stood_for,
@@ -169,3 +280,42 @@ def _rule(line: str, options: Sequence[tuple[str, str]], native: str) -> Rule | 
 
 def _stand_for(calls: set[str]) -> frozenset[str]:
     return frozenset(permission for permission, needed in _SYSTEM_CALLS.items() if needed <= calls)
+
+
+def _touched(calls: set[str]) -> frozenset[str]:
+    """The permissions of which some calls are among these; a call by its number may be any."""
+    if any(call.isdigit() for call in calls):
+        return ALL
+    return frozenset(permission for permission, every in _EVERY_CALL.items() if every & calls)
+
+
+def _keeps_records_out(words: set[str], options: Sequence[tuple[str, str]]) -> bool:
+    """Whether a rule of the lists exclude or filesystem may keep records of accesses from the log."""
+    fields = [_FIELD.fullmatch(value) for option, value in options[1:] if option == "F"]
+    named = [field.groups() for field in fields if field is not None]
+    if "filesystem" in words:
+        kinds = {value for name, compared, value in named if name == "fstype" and compared == "="}
+        return "never" in words and not (kinds and kinds <= _HARMLESS_FILESYSTEMS)
+    return any(
+        all(_matches(number, compared, value) for name, compared, value in named if name == "msgtype")
+        for number in _RECORDS.values()
+    )
+
+
+def _matches(number: int, compared: str, value: str) -> bool:
+    wanted = int(value) if value.isdigit() else _RECORDS.get(value.upper())
+    if wanted is None:  # another type by its name, of which only whether it is the same can be said
+        return compared != "="
+    return compared not in _COMPARE or _COMPARE[compared](number, wanted)
+
+
+def _delete(rules: list[Rule], rule: Rule) -> None:
+    for index, other in enumerate(rules):
+        if _same(other, rule):
+            del rules[index]
+            return
+
+
+def _same(one: Rule, other: Rule) -> bool:
+    """Whether they are the same but for keys and spelling; a watch is a rule for its tree."""
+    return replace(one, text="") == replace(other, text="")

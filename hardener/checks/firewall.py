@@ -44,7 +44,7 @@ def inbound_ipv6(snapshot: Snapshot) -> Verdict:
 
 def _inbound(snapshot: Snapshot, version: int) -> Verdict:
     expected = f"inbound IPv{version} is refused unless a rule allows it"
-    passage = into_host(_rulesets(snapshot, version), version)
+    passage = into_host(rulesets(snapshot, version), version)
     if not passage.open:
         actual = "refused: " + "; ".join(passage.refusals)
         return passed(expected, actual, evidence=passage.evidence, checked=len(passage.chains))
@@ -192,7 +192,7 @@ def _saved(snapshot: Snapshot, version: int) -> Ruleset:
     return read_save(text, _FAMILIES[version])
 
 
-def _rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
+def rulesets(snapshot: Snapshot, version: int) -> list[Ruleset]:
     """What each tool shows; iptables' own tables once, since nftables cannot show all their matches."""
     firewall = snapshot.fact_or("firewall", {})
     saved = Ruleset({}, version)

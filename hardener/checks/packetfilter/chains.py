@@ -228,8 +228,9 @@ class _Walk:
         if rule.verdict == "goto":
             done.returned.take(inside.returned)
             return remaining if self._narrow(rule) else self._left(remaining, rule)
-        if (not inside.accepted and not inside.refused) or self._narrow(rule):
-            return remaining  # all of it came back, or as good as all
+        all_back = not inside.accepted and not inside.refused
+        if self._narrow(rule) or (all_back and (rule.understood or not self._certain)):
+            return remaining
         return bounded([*self._left(remaining, rule), *inside.returned.boxes()])
 
     def _left(self, remaining: list[Box], rule: Rule) -> list[Box]:

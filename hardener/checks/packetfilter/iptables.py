@@ -45,6 +45,7 @@ _OPTIONS = {
     "--dports": Dimension.PORT,
     "--ctorigdstport": Dimension.ORIGINAL_PORT,
 }
+_FOR_OTHERS = frozenset({"ANYCAST", "BLACKHOLE", "BROADCAST", "MULTICAST", "PROHIBIT", "UNREACHABLE"})
 _WITHOUT_VALUE = frozenset({"-f", "--limit-iface-in", "--limit-iface-out"})
 _PROTOCOLS = {"6": "tcp", "17": "udp"}
 # Targets after which a packet goes on in the chain.
@@ -184,10 +185,10 @@ def _condition(option: str, values: Sequence[str], version: int, *, negated: boo
                 return UNKNOWN
             return restrict(dimension, found, version, negated=negated)
         case _:
-            return _first_packet(option, values, negated=negated)
+            return _first_packet(option, values, version, negated=negated)
 
 
-def _first_packet(option: str, values: Sequence[str], *, negated: bool) -> Taken:
+def _first_packet(option: str, values: Sequence[str], version: int, *, negated: bool) -> Taken:
     """What a condition takes that is about the first packet of a connection, to one receiver."""
     value = values[0] if values else ""
     match option:
@@ -202,8 +203,8 @@ def _first_packet(option: str, values: Sequence[str], *, negated: bool) -> Taken
         case "-f":
             return truth(negated)
         case "--dst-type":
-            return _local(value, negated=negated)
-        case "--src-type" if value in ("LOCAL", "MULTICAST", "BROADCAST"):
+            return _address_type(value, version, negated=negated)
+        case "--src-type" if {*value.split(",")} <= {"LOCAL", "MULTICAST", "BROADCAST"}:
             return truth(negated)
         case "--pkt-type":
             return _frame(value, negated=negated)
@@ -229,13 +230,20 @@ def _states(names: Iterable[str]) -> Intervals:
     return kinds(states=states)
 
 
-def _local(value: str, *, negated: bool) -> Taken:
-    """A judged packet is for an address of the host, or of a container after translation."""
-    if value in ("MULTICAST", "BROADCAST", "BLACKHOLE", "PROHIBIT", "UNREACHABLE"):
-        return truth(negated)
-    outer = Dimension.OIF
-    inward = restrict(outer, interface("", "+\0"), 4, negated=(value == "LOCAL") is negated)
-    return inward if value in ("LOCAL", "UNICAST") else UNKNOWN
+def _address_type(value: str, version: int, *, negated: bool) -> Taken:
+    """A judged packet is for an address of the host, or of a container after translation.
+
+    For IPv6 an address of the host is unicast as well, and several types at once mean other things.
+    """
+    types = set(value.split(","))
+    if version == 6 and len(types) > 1:
+        return UNKNOWN
+    if not types & {"LOCAL", "UNICAST"}:
+        return truth(negated) if types <= _FOR_OTHERS else UNKNOWN
+    if types >= {"LOCAL", "UNICAST"} or (version == 6 and "UNICAST" in types):
+        return truth(not negated)
+    local = "LOCAL" in types
+    return restrict(Dimension.OIF, interface("", "+\0"), version, negated=local is negated)
 
 
 def _frame(value: str, *, negated: bool) -> Taken:

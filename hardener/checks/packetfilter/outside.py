@@ -64,15 +64,28 @@ def _own(version: int) -> Intervals:
     return subtract(((1, (224 << 24) - 1),), network("127.0.0.0/8", 4))
 
 
-def inbound(version: int, *, untracked: bool = False, interfaces: Intervals | None = None) -> Box:
-    """New connections from outside to this host; ``untracked`` adds those that tracking was told to pass."""
+def inbound(
+    version: int,
+    *,
+    untracked: bool = False,
+    interfaces: Intervals | None = None,
+    own: Intervals | None = None,
+) -> Box:
+    """New connections from outside to this host.
+
+    Args:
+        version: of IP.
+        untracked: whether to add those that connection tracking was told to pass over.
+        interfaces: names of those that packets arrive on; any that may be outside, unless given.
+        own: addresses of the host; any that it may have, unless given.
+    """
     states = (NEW, UNTRACKED) if untracked else (NEW,)
     return _box(
         version,
         kind=kinds(states=states),
         iif=outside_names() if interfaces is None else interfaces,
         oif=interface("", "+\0"),
-        destination=_own(version),
+        destination=_own(version) if own is None else own,
     )
 
 

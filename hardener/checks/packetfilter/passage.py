@@ -24,6 +24,8 @@ class Passage:
         certain: of those, the ones that come in whatever the conditions that are not understood say.
         refusals: what refuses the rest.
         evidence: what each chain does, and who may reach everything.
+        most: what comes in at most, as boxes.
+        least: what comes in for certain.
     """
 
     chains: tuple[tuple[Chain, str], ...]
@@ -31,15 +33,24 @@ class Passage:
     certain: frozenset[str]
     refusals: tuple[str, ...]
     evidence: tuple[str, ...]
+    most: tuple[Box, ...]
+    least: tuple[Box, ...]
 
 
-def into_host(sources: Sequence[Ruleset], version: int, *, interfaces: Intervals | None = None) -> Passage:
+def into_host(
+    sources: Sequence[Ruleset],
+    version: int,
+    *,
+    interfaces: Intervals | None = None,
+    own: Intervals | None = None,
+) -> Passage:
     """Follow new connections to this host.
 
     Args:
         sources: the chains that each tool shows.
         version: of IP.
-        interfaces: the names that packets arrive on; those that are outside on any host, unless given.
+        interfaces: names of those that packets arrive on; any that may be outside, unless given.
+        own: addresses of the host; any that it may have, unless given.
 
     Raises:
         FactUnavailable: the rules are too complex.
@@ -52,7 +63,7 @@ def into_host(sources: Sequence[Ruleset], version: int, *, interfaces: Intervals
     ]
     chains.sort(key=lambda pair: (pair[1].hook != "prerouting", pair[1].key[1] in _SELDOM))
     untracked = any(rules.untracked for rules in sources)
-    may = must = [inbound(version, untracked=untracked, interfaces=interfaces)]
+    may = must = [inbound(version, untracked=untracked, interfaces=interfaces, own=own)]
     reasons: dict[str, tuple[Chain, str]] = {}
     refusals: list[str] = []
     evidence: list[str] = []
@@ -83,6 +94,8 @@ def into_host(sources: Sequence[Ruleset], version: int, *, interfaces: Intervals
         _open(must, version),
         tuple(dict.fromkeys(refusals)),
         (*evidence, *few),
+        tuple(may),
+        tuple(must),
     )
 
 

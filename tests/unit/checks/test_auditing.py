@@ -145,6 +145,87 @@ def test_rules_for_some_users_alone_are_shown_but_do_not_count(judge: Judge) -> 
     assert f"loaded: {rule}" in verdict.evidence
 
 
+WATCH = "-w /etc/docker -p wa -k docker"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-a never,exit -F auid=1000",
+        "-a never,exit -F dir=/etc/docker/certs.d",
+        "-a never,exit -F arch=b64 -S openat",
+        "-a never,task",
+        "-a always,exclude -F msgtype=SYSCALL",
+        "-a never,exclude -F msgtype=PATH",
+        "-r 1",
+    ],
+)
+def test_a_rule_that_keeps_accesses_from_the_log_fails_and_is_told(judge: Judge, rule: str) -> None:
+    verdict = judge("audit-etc-docker", audited([rule, WATCH]))
+    assert verdict.status is Status.FAIL
+    assert rule in details(verdict)
+    reboot = judge("audit-etc-docker", audited([WATCH], lasting=[rule, WATCH]))
+    assert reboot.status is Status.FAIL
+    assert rule in details(reboot)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "words"),
+    [
+        ({"status": {"enabled": 1, "pid": 0}}, "auditd does not run (pid 0)"),
+        ({"daemon": {"name": None}}, "pid 480 is no process"),
+        ({"daemon": {"name": "sleep"}}, "pid 480 is sleep"),
+        ({"daemon": {"name": "auditd", "write_logs": "no"}}, "write_logs = no"),
+        ({"daemon": {"name": "auditd", "local_events": "NO"}}, "local_events = no"),
+        ({"status": {"enabled": 1, "rate_limit": 1}}, "more than 1 records a second"),
+        ({"status": {"enabled": 0}}, "switched off"),
+    ],
+)
+def test_a_daemon_that_writes_nothing_fails(judge: Judge, loaded: dict[str, Any], words: str) -> None:
+    sources = {"audit.persistent": [{"file": "/etc/audit/rules.d/d.rules", "lines": [WATCH]}]}
+    good = {"rules": [WATCH], "status": {"enabled": 1, "pid": 480, "rate_limit": 0}}
+    daemon = {"name": "auditd", "write_logs": "yes", "local_events": None}
+    healthy = make(**{"audit.loaded": {**good, "daemon": daemon}}, **sources)
+    assert judge("audit-etc-docker", healthy).status is Status.PASS
+    older = make(**{"audit.loaded": good}, **sources)
+    assert judge("audit-etc-docker", older).status is Status.PASS
+    verdict = judge("audit-etc-docker", make(**{"audit.loaded": {**good, **loaded}}, **sources))
+    assert verdict.status is Status.FAIL
+    assert words in details(verdict)
+
+
+@pytest.mark.parametrize(
+    ("unit", "state"),
+    [
+        ("auditd.service", "disabled"),
+        ("auditd.service", "masked"),
+        ("auditd.service", "enabled-runtime"),
+        ("audit-rules.service", "masked"),
+    ],
+)
+def test_units_that_do_not_start_at_boot_fail(judge: Judge, unit: str, state: str) -> None:
+    verdict = judge("audit-etc-docker", audited([WATCH], units={unit: {"UnitFileState": state}}))
+    assert verdict.status is Status.FAIL
+    assert f"{unit} is {state}" in details(verdict)
+    assert judge("audit-etc-docker", audited([WATCH], units=absent("no systemd"))).status is Status.PASS
+
+
+def test_options_without_a_blank_count(judge: Judge) -> None:
+    assert judge("audit-etc-docker", audited(["-w/etc/docker -pwa -kdocker"])).status is Status.PASS
+
+
+def test_a_declared_rule_that_is_not_loaded_is_told(judge: Judge) -> None:
+    verdict = judge("audit-etc-docker", audited([], lasting=["-w/etc/docker -pwa"]))
+    assert verdict.status is Status.FAIL
+    assert "in /etc/audit, and not loaded: -w/etc/docker -pwa" in verdict.evidence
+    listed = "-a always,exit -S all -F dir=/etc/docker -F perm=wa -F key=docker"
+    assert not [
+        fact
+        for fact in judge("audit-etc-docker", audited([listed], lasting=[WATCH])).evidence
+        if "not" in fact
+    ]
+
+
 def test_drop_ins_are_part_of_the_unit(judge: Judge) -> None:
     drop_in = "/etc/systemd/system/docker.service.d/override.conf"
     unit = {"units": {"docker.service": {"DropInPaths": [drop_in]}}, "files": {drop_in: REGULAR}}

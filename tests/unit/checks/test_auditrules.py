@@ -82,15 +82,101 @@ def test_what_comes_first_decides() -> None:
     assert not rules.uncovered("/p", "wa")
 
 
-def test_a_silence_for_some_does_not_undo_a_rule_for_all() -> None:
-    rules = auditrules.parse(["-a never,exit -F exe=/usr/bin/backup", "-w /p -p wa"])
-    assert not rules.uncovered("/p", "wa")
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("exe=/usr/bin/backup", "auid=1000", "auid>=1000", "auid!=unset", "uid!=0", "subj_type=crond_t"),
+        *("success=0", "exit=-EPERM", "pid=7", "a0=1", "perm=wa", "filetype=file", "sessionid=1"),
+    ],
+)
+def test_a_silence_for_some_leaves_a_gap(condition: str) -> None:
+    never = f"-a never,exit -F {condition}"
+    for rules in ([never, "-w /p -p wa"], ["-w /p -p wa", never.replace("-a", "-A")]):
+        assert auditrules.parse(rules).uncovered("/p", "wa") == {"w", "a"}
+        assert auditrules.parse(rules).silencing("/p", "wa") == [next(r for r in rules if "never" in r)]
+    assert not auditrules.parse(["-w /p -p wa", never]).uncovered("/p", "wa")
 
 
-def test_a_silence_below_a_tree_does_not_undo_the_tree() -> None:
-    rules = auditrules.parse(["-a never,exit -F dir=/p/noise", "-w /p -p wa"])
-    assert not rules.uncovered("/p", "wa", tree=True)
-    assert rules.uncovered("/p/noise", "wa", tree=True) == {"w", "a"}
+@pytest.mark.parametrize(
+    ("never", "left"),
+    [
+        ("-a never,exit -F arch=b64 -S adjtimex,clock_settime -F auid=unset -F uid=chrony", ""),
+        ("-a never,exit -F arch=b32 -S all", ""),
+        ("-a never,exit -F dir=/dev/shm", ""),
+        ("-a never,exit -F path=/pp", ""),
+        ("-a never,user -F subj_type=crond_t", ""),
+        ("-a always,task", ""),
+        ("-a never,filesystem -F fstype=debugfs", ""),
+        ("-a never,exit -F arch=b64 -S openat", "w"),
+        ("-a never,exit -S chmod", "a"),
+        ("-a never,exit -S 90", "wa"),
+        ("-a never,exit -F perm=x", ""),
+        ("-a never,exit -F dir=/p/noise", "wa"),
+        ("-a never,exit -F path=/p/q", "wa"),
+        ("-a never,task -F uid=1000", "wa"),
+        ("-A task,never", "wa"),
+    ],
+)
+def test_what_a_silence_before_a_watched_tree_leaves_open(never: str, left: str) -> None:
+    assert auditrules.parse([never, "-w /p -p wa"]).uncovered("/p", "wa", tree=True) == frozenset(left)
+
+
+@pytest.mark.parametrize(
+    ("rule", "loses"),
+    [
+        ("-a always,exclude -F msgtype=SYSCALL", True),
+        ("-a never,exclude -F msgtype=PATH", True),
+        ("-a exclude,always -F msgtype=1302", True),
+        ("-a always,exclude -F msgtype>=1300", True),
+        ("-a always,exclude -F msgtype!=USER_LOGIN", True),
+        ("-a always,exclude -F msgtype=SYSCALL -F auid=1000", True),
+        ("-a always,exclude -F uid=0", True),
+        ("-a never,filesystem -F fstype=0xEF53", True),
+        ("-r 1", True),
+        ("-r1", True),
+        ("-a always,exclude -F msgtype=CWD", False),
+        ("-a always,exclude -F msgtype=CRYPTO_KEY_USER", False),
+        ("-a always,exclude -F msgtype>1400", False),
+        ("-a always,exclude -F msgtype=PATH -F msgtype=CWD", False),
+        ("-a never,filesystem -F fstype=tracefs", False),
+        ("-r 0", False),
+        ("-r 1000", False),
+    ],
+)
+def test_what_keeps_records_from_the_log(rule: str, loses: bool) -> None:
+    assert auditrules.parse(["-w /p", rule]).losing == ((rule,) if loses else ())
+    assert not auditrules.parse([rule, "-D"]).losing
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize("permissions", ["wa", "rwxa", "x", "aw"])
+@pytest.mark.parametrize("path", ["/etc/docker", "/a-b/-c", "/x/é"])
+def test_options_with_and_without_a_blank_say_the_same(blank: str, permissions: str, path: str) -> None:
+    watch = f"-w{blank}{path} -p{blank}{permissions} -k{blank}docker"
+    rules = [f"-a{blank}always,exit -F{blank}dir={path} -F{blank}perm={permissions} -k{blank}docker", watch]
+    rules.append(
+        f"-a{blank}always,exit -S{blank}all -F{blank}dir={path} -F{blank}perm={permissions} -F key=d"
+    )
+    for rule in rules:
+        (found,) = auditrules.parse([rule]).rules
+        assert (found.path, found.permissions, found.always) == (path, frozenset(permissions), True)
+        assert not found.narrowed
+        assert auditrules.parse([rule]).has(auditrules.parse([watch]).rules[0])
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        (["-w /p -p wa -k a", "-W /p -p wa -k a"], "wa"),
+        (["-w /p -p wa", "-W /q -p wa"], ""),
+        (["-a always,exit -F path=/p -F perm=wa", "-d always,exit -F path=/p -F perm=wa"], "wa"),
+        (["-w /p -p wa", "-a never,exit -F path=/p", "-d never,exit -F path=/p"], ""),
+        (["-A never,exit -F path=/p", "-w /p -p wa", "-d never,exit -F path=/p"], ""),
+        (["-a never,task", "-d never,task", "-w /p -p wa"], ""),
+    ],
+)
+def test_a_rule_is_taken_back(rules: list[str], left: str) -> None:
+    assert auditrules.parse(rules).uncovered("/p", "wa") == frozenset(left)
 
 
 def test_a_rule_for_a_directory_entry_is_no_rule_for_its_tree() -> None:

@@ -112,9 +112,25 @@ def test_audit_status_of_new_and_old_auditctl(text: str) -> None:
 def test_audit_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"-l": "-w /etc/docker -p wa -k docker\n", "-s": "enabled 2\n"}
     monkeypatch.setattr(audit, "run", lambda _, option: answers[option])
-    assert audit.loaded() == {"rules": ["-w /etc/docker -p wa -k docker"], "status": {"enabled": 2}}
+    found = audit.loaded()
+    assert found["rules"] == ["-w /etc/docker -p wa -k docker"]
+    assert found["status"] == {"enabled": 2}
+    assert found["daemon"]["name"] is None
     answers["-l"] = "No rules\n"
     assert audit.loaded()["rules"] == []
+
+
+def test_the_audit_daemon_and_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "812").mkdir()
+    (tmp_path / "812" / "comm").write_text("auditd\n")
+    monkeypatch.setattr(audit, "_PROC", str(tmp_path))
+    monkeypatch.setattr(audit, "_DAEMON", str(tmp_path / "auditd.conf"))
+    assert audit.daemon(812) == {"name": "auditd", "write_logs": None, "local_events": None}
+    text = "# write_logs = yes\nWRITE_LOGS=no # for now\n local_events = yes\nlog_format = ENRICHED\n"
+    (tmp_path / "auditd.conf").write_text(text)
+    assert audit.daemon(813) == {"name": None, "write_logs": "no", "local_events": "yes"}
+    assert audit.daemon(0)["name"] is None
+    assert audit.daemon(None)["name"] is None
 
 
 def test_persistent_audit_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

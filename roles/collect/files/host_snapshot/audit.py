@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from host_snapshot.bounds import read_text, run
+from host_snapshot.bounds import read_or, read_text, run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -12,15 +12,30 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 _RULES = "/etc/audit/audit.rules"
 _FOLDER = "/etc/audit/rules.d"
+_DAEMON = "/etc/audit/auditd.conf"
+_PROC = "/proc"
 
 
 def loaded() -> dict[str, Any]:
     """The source `audit.loaded`."""
     rules = [line.strip() for line in run("auditctl", "-l").splitlines()]
+    status = parse_status(run("auditctl", "-s"))
     return {
         "rules": [line for line in rules if line and line != "No rules"],
-        "status": parse_status(run("auditctl", "-s")),
+        "status": status,
+        "daemon": daemon(status.get("pid")),
     }
+
+
+def daemon(pid: int | str | None) -> dict[str, str | None]:
+    """What reads the kernel's records, and what its configuration says of writing them."""
+    name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
+    settings: dict[str, str | None] = {"write_logs": None, "local_events": None}
+    for line in read_or(_DAEMON, "").splitlines():
+        key, _, value = line.partition("#")[0].partition("=")
+        if key.strip().lower() in settings:
+            settings[key.strip().lower()] = value.strip()
+    return {"name": name or None, **settings}
 
 
 def parse_status(text: str) -> dict[str, int | str]:

@@ -17,6 +17,7 @@ NAMES = (
     "docker.socket",
     "containerd.service",
     "auditd.service",
+    "audit-rules.service",
     "apparmor.service",
     "unattended-upgrades.service",
     "apt-daily.timer",
