@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from host import atomic
 from host_scan import record
 from host_snapshot.bounds import Failed
 
@@ -38,7 +39,7 @@ def test_on_a_full_disk_the_one_before_stays(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_a_killed_run_left_goes_and_its_lock_with_it(tmp_path: Path) -> None:
-    (tmp_path / ".x.part").write_text("{")
+    (tmp_path / f".x{atomic.SUFFIX}").write_text("{")
     (tmp_path / "lock").touch()
     with record.locked(str(tmp_path)):
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]

@@ -6,7 +6,10 @@ import json
 import os
 import stat
 import time
+from io import BytesIO
 from typing import Any
+
+from host import atomic
 
 FOLDER = "/var/lib/hardener/activity"
 UNIT = "/etc/systemd/system/hardener-activity.service"
@@ -23,18 +26,12 @@ def write(record: dict[str, Any], folder: str = FOLDER) -> None:
     Raises:
         OSError: it cannot be written; the one before is still there.
     """
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    path, partial = os.path.join(folder, _NAME), os.path.join(folder, f".{_NAME}.part")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(record, file, ensure_ascii=False, separators=(",", ":"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        os.unlink(partial)
-        raise
+    content = BytesIO()  # part by part: as one text it takes four times the memory where it is not ASCII
+    for part in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(record):
+        content.write(part.encode())
+    atomic.make_folders(folder, 0o700)
+    # One collector writes it, so that what a killed one has left is found by its name.
+    atomic.write(os.path.join(folder, _NAME), content.getvalue(), temporary=f".{_NAME}{atomic.SUFFIX}")
 
 
 def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:

@@ -75,18 +75,18 @@ def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: 
             fill(handle, content)
             dress(handle, attributes, place)
             os.fsync(handle)
-            written = os.fstat(handle)
-        finally:
-            os.close(handle)
-        os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name, dir_fd=place.folder)
-        raise
-    sync(place.folder)
-    now = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
-    if (now.st_dev, now.st_ino) != (written.st_dev, written.st_ino):
-        raise Meddled(place.path)  # in a folder of others: what they put there is theirs
+            os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=place.folder)
+            raise
+        sync(place.folder)
+        now = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+        # Compared while it is open: the number of an inode that is gone is given to the next one.
+        if not os.path.samestat(now, os.fstat(handle)):
+            raise Meddled(place.path)  # in a folder of others: what they put there is theirs
+    finally:
+        os.close(handle)
 
 
 def overwrite(place: Place, content: bytes) -> None:

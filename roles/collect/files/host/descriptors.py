@@ -341,6 +341,11 @@ def read(place: Place, limit: int) -> bytes:
     raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", place.path)
 
 
+def described(error: OSError, path: str) -> str:
+    """What went wrong with a path, in a line."""
+    return str(error) if isinstance(error, Untrusted) else f"{shown(path)}: {error.strerror or error}"
+
+
 def shown(path: str) -> str:
     """A path for a message: a file may be called anything."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)

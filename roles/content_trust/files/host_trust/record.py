@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from typing import Any, Mapping
+
+from host import atomic, descriptors
 
 from host_trust.words import Failed
 
@@ -18,18 +19,8 @@ def write(record: Mapping[str, Any], path: str = PATH) -> None:
     Raises:
         Failed: it cannot be written; the one before stays.
     """
-    folder = os.path.dirname(path)
-    partial = ""
     try:
-        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".record-")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(record, file, separators=(",", ":"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(partial, path)
+        atomic.make_folders(os.path.dirname(path), 0o700)
+        atomic.write(path, json.dumps(record, separators=(",", ":")).encode())
     except OSError as error:
-        if partial and os.path.exists(partial):
-            os.unlink(partial)
-        raise Failed(f"cannot write {path}: {error.strerror}") from None
+        raise Failed(f"cannot write {descriptors.described(error, path)}") from None
