@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,10 +104,10 @@ def test_nothing_is_done_by_way_of_another_users_link(tmp_path: Path, way: str) 
     (theirs / "link").symlink_to(outside)
     (theirs / "folder").symlink_to(outside)
     os.link(outside / "x", theirs / "hard")
-    for path in (theirs, theirs / "link", theirs / "folder"):
-        os.lchown(path, EVE, EVE)
+    for each in (theirs, theirs / "link", theirs / "folder"):
+        os.lchown(each, EVE, EVE)
     path = f"{theirs}/{way}"
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: atomic.write(path, b"new"),
         lambda: atomic.make_folders(f"{path}/new"),
         lambda: atomic.make_folder(f"{path}/new"),

@@ -284,13 +284,13 @@ def objection(path: str) -> str:
 
 
 @contextmanager
-def folder(path: str) -> Iterator[int]:
-    """Open a folder for reading its entries.
+def folder(path: str, *, follow: bool = True) -> Iterator[int]:
+    """Open a folder for reading its entries; a link of root's that has its name is followed, unless told not.
 
     Raises:
         Untrusted, OSError: see `at`; or it is no folder.
     """
-    with at(path, follow=True) as place:
+    with at(path, follow=follow) as place:
         if place.exists and not stat.S_ISDIR(place.status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         handle = place.open(os.O_RDONLY | os.O_DIRECTORY)

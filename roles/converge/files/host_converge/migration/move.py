@@ -14,12 +14,13 @@ every step is: end what runs in the new root, restart the engine without the key
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+
+from host import atomic, descriptors
 
 from host_converge import health, system
 from host_converge.engineapi import NoAnswer, NotThere, wait_for
@@ -83,7 +84,7 @@ class Migration:
         """Bytes that will be copied, and why it cannot be done on this host, a line each."""
         obstacles = found.obstacles()
         new_root = self._new_root(found.holdings)
-        if os.path.isdir(new_root) and os.listdir(new_root):
+        if os.path.isdir(new_root) and descriptors.names(new_root):
             obstacles.append(
                 f"{new_root} is there already, from an earlier time with user namespaces: move it away"
             )
@@ -242,7 +243,7 @@ class Migration:
             {each["Id"]: each["Name"].lstrip("/") for each in holdings.containers},
             {each["Id"]: each["Name"] for each in holdings.networks},
         )
-        empty = frozenset(each.name for each in plan.volumes if not os.listdir(each.folder))
+        empty = frozenset(each.name for each in plan.volumes if not descriptors.names(each.folder))
         notes: list[str] = []
         made: dict[str, str] = {}
         for container in _ordered(holdings.containers):
@@ -347,7 +348,7 @@ class Migration:
 
         What had been stopped stays so unless its policy is ``always``: that is for the next run to start.
         """
-        shutil.rmtree(staging.FOLDER, ignore_errors=True)
+        staging.remove()
         if self._memory.get("stage"):
             self._dispose(keep=self._memory["stage"] in (STARTING, DONE))
         waiting = self._memory.get("stays_down", ())
@@ -407,9 +408,10 @@ class Migration:
             return
         with suppress(OSError):  # one that is mounted below another cannot be seen
             if keep:
-                os.rename(new_root, f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+                undone = f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+                atomic.rename(new_root, undone)
             else:
-                shutil.rmtree(new_root)
+                atomic.remove_tree(new_root)
 
     # --- means ----------------------------------------------------------------------------------------------
 
@@ -459,11 +461,8 @@ def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
 
 def _empty(folder: str) -> None:
     """Remove what making a container has left in its own layer: the old one's has it too."""
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
+    with descriptors.folder(folder) as handle:
+        atomic.empty(handle)
 
 
 def _mounted_below(folder: str) -> list[str]:

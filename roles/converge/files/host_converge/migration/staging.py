@@ -9,12 +9,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
 from contextlib import suppress
 from typing import Any, Mapping
+
+from host import atomic
 
 from host_converge import files
 from host_converge.engineapi import wait_for
@@ -78,8 +79,8 @@ class Staging:
         Raises:
             Failed: it does not.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.mkdir(self.folder, 0o700)
+        remove(self.folder)
+        atomic.make_folder(self.folder, 0o700)
         config = os.path.join(self.folder, "daemon.json")
         files.replace(config, files.own(json.dumps(self._config).encode()))
         command = ["unshare", "--net", "--mount", "--propagation", "private", "--"]
@@ -119,7 +120,7 @@ class Staging:
                 self._process.kill()
                 self._process.wait()
             self._process = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
 
 def end_leftover(folder: str = FOLDER) -> None:
@@ -132,7 +133,13 @@ def end_leftover(folder: str = FOLDER) -> None:
             while _is_ours(pid, folder) and time.monotonic() < deadline:
                 os.kill(pid, number)
                 time.sleep(0.2)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
+
+
+def remove(folder: str = FOLDER) -> None:
+    """Remove what such an engine has in /run; what cannot be removed goes with the next boot."""
+    with suppress(OSError):
+        atomic.remove_tree(folder)
 
 
 def _is_ours(pid: int, folder: str) -> bool:

@@ -11,7 +11,9 @@ import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import Iterator, NamedTuple, Tuple
+from typing import ContextManager, Iterator, NamedTuple, Tuple
+
+from host import descriptors
 
 from host_converge.errors import Failed
 from host_converge.migration.ids import Shift
@@ -101,7 +103,7 @@ def copy(source: str, target: str, shift: Shift, *, without: frozenset[str] = fr
                         links[key] = (*parts, name)
                     _make(handle, folder, name, status)
                     if not stat.S_ISDIR(status.st_mode):  # a folder's times come after its last entry
-                        _dress(f"{_link(handle)}/{name}", f"{_link(folder)}/{name}", status, shift, without)
+                        _dress_entry(handle, folder, name, status, shift=shift, without=without)
                 _dress(f"{_link(handle)}/.", f"{_link(folder)}/.", os.fstat(handle), shift, without)
 
 
@@ -240,21 +242,37 @@ def _some_data(source: int, target: int, count: int) -> int:
         return os.sendfile(target, source, None, count)
 
 
+def _dress_entry(
+    old: int, new: int, name: str, status: os.stat_result, *, shift: Shift, without: frozenset[str]
+) -> None:
+    """Give the entry that was made the attributes of the other, whatever has its name by now."""
+    made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=new)
+    try:
+        if stat.S_IFMT(os.fstat(made).st_mode) != stat.S_IFMT(status.st_mode):
+            raise Failed(f"{_shown(name)} was changed by somebody else meanwhile")
+        # A link has no other way to its attributes than its name, and nothing follows it there.
+        target = f"{_link(new)}/{name}" if stat.S_ISLNK(status.st_mode) else _link(made)
+        _dress(f"{_link(old)}/{name}", target, status, shift, without)
+    finally:
+        os.close(made)
+
+
 def _dress(source: str, target: str, status: os.stat_result, shift: Shift, without: frozenset[str]) -> None:
     """Give an entry the attributes of another, in the order in which none undoes one before it."""
-    os.chown(target, shift.uid(status.st_uid), shift.gid(status.st_gid), follow_symlinks=False)
+    follow = not stat.S_ISLNK(status.st_mode)  # of the kernel's link to what is open, and of no other
+    os.chown(target, shift.uid(status.st_uid), shift.gid(status.st_gid), follow_symlinks=follow)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))  # chown has cleared setuid bits
     for name, value in _xattrs(source, shift, without).items():
         try:
-            os.setxattr(target, name, value, follow_symlinks=False)
+            os.setxattr(target, name, value, follow_symlinks=follow)
         except OSError as error:
             if name == _LABEL:  # a file system mounted with one label for all refuses it, rightly
                 continue
             raise Failed(
                 f"the attribute {name} of {_shown(source)} cannot be kept: {error.strerror}"
             ) from error
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=follow)
 
 
 def _xattrs(path: str, shift: Shift | None, without: frozenset[str]) -> dict[str, bytes]:
@@ -313,13 +331,8 @@ def _below(root: int, parts: Parts) -> Iterator[int]:
         os.close(handle)
 
 
-@contextmanager
-def _opened(folder: str) -> Iterator[int]:
-    handle = os.open(folder, _FOLDER)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
+def _opened(folder: str) -> ContextManager[int]:
+    return descriptors.folder(folder, follow=False)
 
 
 @contextmanager
