@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
-from hardener.checks import check, policy, shapes
+from hardener.checks import check, mounttable, policy, shapes
 from hardener.checks.containers import SOURCE, Container, container_check, every_container
 from hardener.checks.every import Note
+from hardener.checks.mounttable import Location, within
+from hardener.checks.runtime.hostmounts import HostMount, clean, host_mounts, inode, real
 from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import JSONObject, Snapshot
@@ -46,36 +47,97 @@ _RUNTIME_SOCKETS = (
 _ROOTLESS_SOCKET = re.compile(r"/run/user(/\d+(/docker\.sock|/podman(/podman\.sock)?)?)?")
 
 
-@dataclass(frozen=True, slots=True)
-class _HostMount:
-    """A path of the host in a container."""
-
-    path: str  # where it really is
-    declared: str
-    destination: str
-    writable: bool
-    socket: tuple[object, object] | None  # device and inode, of a socket
-
-    def __str__(self) -> str:
-        where = self.path if self.path == self.declared else f"{self.declared} (which is {self.path})"
-        return f"mounts {where} {'read-write' if self.writable else 'read-only'} at {self.destination}"
-
-
 @container_check(
     "container-no-sensitive-mounts", expected="no container mounts a system directory of the host"
 )
 def _sensitive(container: Container) -> Iterator[str]:
-    allowed = policy.for_container(container.snapshot, "sensitive_mounts", container.name) or ()
+    allowed = [
+        clean(path)
+        for path in policy.for_container(container.snapshot, "sensitive_mounts", container.name) or ()
+    ]
     root = shapes.text(container.snapshot.info, "DockerRootDir", "docker.info")
-    trees = (*_TREES, _clean(root)) if root else _TREES
-    for mount in _host_mounts(container):
-        reason = _sensitive_because(mount.path, trees)
-        if not reason:
+    trees = (*_TREES, clean(root)) if root else _TREES
+    places = _places(container.snapshot, trees)
+    yield from _disks(container, places)
+    for mount in host_mounts(container):
+        found = _sensitive_name(mount, trees, allowed)
+        if found is None:
+            held = next((tree for tree, locations in places if any(map(mount.holds, locations))), "")
+            found = (_shortest(mount.names), f", which holds {held}") if held else None
+        if found is None:
             continue
-        if any(_within(mount.path, _clean(path)) for path in allowed):
-            yield Note(f"policy lets it mount {mount.path}")
+        name, reason = found
+        if any(within(name, path) for path in allowed):
+            yield Note(f"policy lets it mount {name}")
+        elif mount.by_runtime and not mount.writable and within(name, "/usr") and name != "/usr":
+            yield Note(f"{mount.described(name)}: the runtime added it, by a hook or a device specification")
         else:
-            yield f"{mount}{reason}"
+            yield f"{mount.described(name)}{reason}"
+
+
+def _sensitive_name(
+    mount: HostMount, trees: tuple[str, ...], allowed: Sequence[str]
+) -> tuple[str, str] | None:
+    """The name under which a mount is sensitive, and why; one that the policy does not allow comes first."""
+    found = [(name, reason) for name in mount.names if (reason := _sensitive_because(name, trees))]
+    found.sort(key=lambda pair: any(within(pair[0], path) for path in allowed))
+    return found[0] if found else None
+
+
+def _shortest(names: tuple[str, ...]) -> str:
+    return min(names, key=len, default="")
+
+
+@lru_cache(maxsize=1)
+def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tuple[Location, ...]], ...]:
+    """Where the trees are: filesystem and path in it, layers and image files too; none where it is unknown."""
+    host = mounttable.host(snapshot)
+    if host is None:
+        return ()
+    found = []
+    for tree in trees:
+        location = host.table.locate(tree)
+        if location:
+            shown = host.expanded(location)
+            files = [file for each in shown for file in host.images(each.device)]
+            found.append((tree, (*shown, *files)))
+    return tuple(found)
+
+
+def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]], ...]) -> Iterator[str]:
+    """Disks of the host's own filesystems that it was given as devices."""
+    host = mounttable.host(container.snapshot)
+    if host is None:
+        return
+    disks: dict[str, str] = {}
+    for tree, locations in places:
+        for location in locations:
+            for number in host.carriers(location.device):
+                disks.setdefault(number, tree)
+    files = container.snapshot.fact("files")
+    for device in shapes.rows(container.host_config, "Devices", SOURCE):
+        path = str(device.get("PathOnHost") or "")
+        record = files.get(path)
+        node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
+        number = node[2:] if node.startswith("b ") else "" if node else host.number(path)
+        if number in disks:
+            yield f"has {path} ({number}), the disk of {disks[number]}"
+    for rule in shapes.texts(container.host_config, "DeviceCgroupRules", SOURCE):
+        opened = next((number for number in disks if _opens(rule, number)), "")
+        if opened:
+            yield f"may open {opened}, the disk of {disks[opened]}, by the rule {rule!r}"
+
+
+def _opens(rule: str, number: str) -> bool:
+    """Whether a rule of the device cgroup lets a block device be read or written."""
+    words = rule.split()
+    if not words or words[0] not in {"a", "b"}:
+        return False
+    if len(words) == 1:
+        return words[0] == "a"
+    pattern, access = words[1].split(":"), words[2] if len(words) > 2 else "rwm"
+    matches = all(wanted in {"*", has} for wanted, has in zip(pattern, number.split(":"), strict=False))
+    return matches and bool({"r", "w"} & set(access))
 
 
 def _sensitive_because(path: str, trees: tuple[str, ...]) -> str:
@@ -83,9 +145,9 @@ def _sensitive_because(path: str, trees: tuple[str, ...]) -> str:
     for tree in trees:
         if path == tree:
             return ", a system directory"
-        if _within(path, tree):
+        if within(path, tree):
             return f", inside {tree}"
-    above = [tree for tree in trees if _within(tree, path)]
+    above = [tree for tree in trees if within(tree, path)]
     if above:
         return f", which holds {above[0]}"
     parts = path.split("/")[1:]
@@ -100,81 +162,41 @@ def _sensitive_because(path: str, trees: tuple[str, ...]) -> str:
 )
 def _runtime_socket(container: Container) -> Iterator[str]:
     sockets = _sockets(container.snapshot)
-    for mount in _host_mounts(container):
-        reached = next((path for path, _ in sockets if _within(path, mount.path)), "")
-        same = next((path for path, inode in sockets if inode and inode == mount.socket), "")
-        if mount.path == (reached or same):
-            yield f"{mount}, the API socket of a container runtime"
+    host = mounttable.host(container.snapshot)
+    located = [(path, host.table.locate(real(container.snapshot, path))) for path, _ in sockets] if host else []
+    places = [(path, host.expanded(at)) for path, at in located if host and at]
+    for mount in host_mounts(container):
+        same = next((path for path, number in sockets if number and number == mount.socket), "")
+        if mount.by_location:
+            reached = next((path for path, at in places if any(map(mount.holds, at))), "")
+            name = reached if reached in mount.names else _shortest(mount.names)
+        else:
+            name = mount.names[0]
+            reached = next((path for path, _ in sockets if within(path, name)), "")
+        rootless = next((each for each in mount.names if _ROOTLESS_SOCKET.fullmatch(each)), "")
+        if reached and name == reached or (same and same in mount.names):
+            yield f"{mount.described(name)}, the API socket of a container runtime"
         elif reached:
-            yield f"{mount}, and with it {reached}"
+            yield f"{mount.described(name)}, and with it {reached}"
         elif same:
-            yield f"{mount}, which is the same socket as {same}"
-        elif _ROOTLESS_SOCKET.fullmatch(mount.path):
-            yield f"{mount}, where rootless engines have their API socket"
+            yield f"{mount.described(name)}, which is the same socket as {same}"
+        elif rootless:
+            yield f"{mount.described(rootless)}, where rootless engines have their API socket"
 
 
 def _sockets(snapshot: Snapshot) -> list[tuple[str, tuple[object, object] | None]]:
     """Paths of the runtimes' sockets on this host, each with its inode where it exists."""
     engine: JSONObject = snapshot.fact("engine")
-    own = [_clean(str(engine[key])) for key in ("socket", "containerd_socket") if engine.get(key)]
+    own = [clean(str(engine[key])) for key in ("socket", "containerd_socket") if engine.get(key)]
     files: JSONObject = snapshot.fact("files")
     found = []
     for path in dict.fromkeys((*own, *_RUNTIME_SOCKETS)):
         record = files.get(path) or files.get(f"/var{path}")
-        found.append((path, _inode(record)))
+        found.append((path, inode(record)))
         target = record.get("target") if isinstance(record, Mapping) else None
         if isinstance(target, str) and target != path:
-            found.append((_clean(target), _inode(record)))
+            found.append((clean(target), inode(record)))
     return found
-
-
-def _host_mounts(container: Container) -> Iterator[_HostMount]:
-    """What it mounts from the host: bind mounts, also those hidden in the options of a local volume."""
-    for mount in shapes.rows(container.inspect, "Mounts", SOURCE):
-        kind = mount.get("Type")
-        # Engines before 17 say nothing of the type and name no volume for a bind mount.
-        if kind == "bind" or (not kind and not mount.get("Name")):
-            source = shapes.text(mount, "Source", SOURCE)
-        elif kind == "volume":
-            source = _volume_device(container.snapshot, shapes.text(mount, "Name", SOURCE))
-        else:
-            source = ""
-        if not source.startswith("/"):
-            continue
-        record = container.snapshot.fact("files").get(source)
-        target = record.get("target") if isinstance(record, Mapping) else None
-        yield _HostMount(
-            path=_clean(target if isinstance(target, str) and target else source),
-            declared=_clean(source),
-            destination=shapes.text(mount, "Destination", SOURCE),
-            writable=mount.get("RW") is not False,
-            socket=_inode(record),
-        )
-
-
-def _volume_device(snapshot: Snapshot, name: str) -> str:
-    """The host path or device behind a local volume; empty for one that the engine keeps itself."""
-    for volume in snapshot.fact("docker.volumes"):
-        if volume.get("Name") == name:
-            options = shapes.table(volume, "Options", "docker.volumes")
-            return str(options.get("device") or "")
-    return ""
-
-
-def _inode(record: object) -> tuple[object, object] | None:
-    if not isinstance(record, Mapping) or record.get("type") != "socket" or not record.get("ino"):
-        return None
-    return record.get("dev"), record["ino"]
-
-
-def _clean(path: str) -> str:
-    """One spelling for each path: no ``..``, no doubled slash, and /run for its old name /var/run."""
-    path = posixpath.normpath("/" + path.lstrip("/"))
-    return path.removeprefix("/var") if _within(path, "/var/run") else path
-
-
-def _within(path: str, tree: str) -> bool:
-    return tree in {"/", path} or path.startswith(f"{tree}/")
 
 
 @check("container-no-shared-propagation")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from host_snapshot import mounts as mounttable
 from host_snapshot import processes, sockets
 from host_snapshot.bounds import read_or, read_pseudo
 
@@ -45,6 +46,7 @@ class Host:
             elif mount["fstype"] == "cgroup":
                 for name in _CONTROLLERS.intersection(os.path.basename(mount["mount_point"]).split(",")):
                     self.cgroups.setdefault(name, mount["mount_point"])
+        self.devices = frozenset(mount["device"] for mount in mounts)
         self.holders = sockets.Holders()
         self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
         self._limits: dict[str, dict[str, list[str]]] = {}
@@ -73,19 +75,27 @@ class Host:
         return self._listening[namespace]
 
 
-def read(pid: int, container: str, host: Host) -> dict[str, Any] | None:
+def read(
+    pid: int, container: str, host: Host, destinations: tuple[str, ...] = ()
+) -> dict[str, Any] | None:
     """The `proc` of a container, None where its first process ended meanwhile.
+
+    Args:
+        pid: its first process.
+        container: its id.
+        host: what it is compared with.
+        destinations: where in it the engine was asked to mount something.
 
     Raises:
         PermissionError: the collector may not look.
     """
     try:
-        return _read(pid, container, host)
+        return _read(pid, container, host, destinations)
     except (FileNotFoundError, ProcessLookupError):
         return None
 
 
-def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
+def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -> dict[str, Any]:
     with processes.Process(pid) as process:
         status = processes.parse_status(process.text("status"))
         namespaces = process.namespaces(NAMESPACES)
@@ -95,6 +105,9 @@ def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
         members = _members(pid, cgroups) if own else [pid]
         program = process.link("exe")
         kinds, truncated = _kinds(pid, members, status, program)
+        mounts, mounts_truncated = mounttable.in_container(
+            process.text("mountinfo"), destinations, host.devices
+        )
         return {
             "pid": pid,
             "exe": program,
@@ -114,6 +127,8 @@ def _read(pid: int, container: str, host: Host) -> dict[str, Any]:
             "processes_total": len(members),
             "processes_truncated": truncated,
             "listening": _listening(pid, namespaces["net"] or "", members, host),
+            "mounts": mounts,
+            "mounts_truncated": mounts_truncated,
         }
 
 

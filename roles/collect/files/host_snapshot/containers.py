@@ -54,12 +54,17 @@ class Containers:
     def _one(
         self, identity: str, raw: bytes, inspect: dict[str, Any], host: containerproc.Host
     ) -> dict[str, Any]:
-        for mount in inspect.get("Mounts") or ():
+        mounts = inspect.get("Mounts") or ()
+        for mount in mounts:
             if mount.get("Type") == "bind" and mount.get("Source"):
                 self._bind_sources.add(str(mount["Source"]))
+        for device in (inspect.get("HostConfig") or {}).get("Devices") or ():
+            self._bind_sources.add(str(device.get("PathOnHost") or "/dev"))
+        destinations = tuple(str(mount.get("Destination") or "/") for mount in mounts)
         state = inspect.get("State") or {}
         pid = state.get("Pid")
-        proc = containerproc.read(pid, identity, host) if isinstance(pid, int) and pid > 0 else None
+        running = isinstance(pid, int) and pid > 0
+        proc = containerproc.read(pid, identity, host, destinations) if running else None
         if proc and "net" not in proc["host_namespaces"]:
             self.listening += [{**entry, "netns": identity} for entry in proc["listening"]]
         name = str(inspect.get("Name") or identity).lstrip("/")

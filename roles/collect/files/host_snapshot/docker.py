@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from host_snapshot import mounts
 from host_snapshot.bounds import Failed
 from host_snapshot.httpunix import NotFound, parse
 
@@ -56,14 +57,13 @@ def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
     ]
 
 
-def bind_devices(listed: list[dict[str, Any]]) -> list[str]:
-    """Host folders that local volumes stand for (``o=bind``): a bind mount in disguise."""
+def volume_paths(listed: list[dict[str, Any]]) -> list[str]:
+    """Paths of the host that local volumes stand for: folders, device nodes, layers of overlays."""
     found = []
     for volume in listed:
         options = volume["Options"] or {}
-        if "bind" in str(options.get("o", "")).split(",") and str(options.get("device", "")).startswith("/"):
-            found.append(str(options["device"]))
-    return found
+        found += [str(options.get("device", "")), *mounts.layers(str(options.get("o", "")))]
+    return [path for path in found if path.startswith("/") and not path.startswith("//")]
 
 
 def plugins(engine: Engine) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ class Files:
             return {"error": one_line(error.strerror or str(error))}
 
     def _described(self, path: str, info: os.stat_result, kind: str, target: str | None) -> dict[str, Any]:
-        described = {
+        described: dict[str, Any] = {
             "type": kind,
             "mode": f"{stat.S_IMODE(info.st_mode):04o}",
             "uid": info.st_uid,
@@ -89,6 +89,9 @@ class Files:
             "dev": f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}",
             "ino": info.st_ino,
         }
+        if stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
+            which = "b" if stat.S_ISBLK(info.st_mode) else "c"
+            described["node"] = f"{which} {os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
         # Without a link and without a second name there is nothing that could have led here.
         untrusted = objection(path) if target is not None or (info.st_nlink > 1 and kind == "file") else ""
         return {**described, "untrusted": one_line(untrusted)} if untrusted else described

@@ -24,9 +24,9 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 SCHEMA = "hardener/snapshot/1"
 _REST = """
-    audit.loaded audit.persistent daemon.config docker.images docker.info docker.networks docker.plugins
-    docker.swarm docker.version docker.volumes engine environment files firewall groups hardener.runs
-    hardener.scan hardener.trust listening lsm modules mounts packages sysctl system units users
+    audit.loaded audit.persistent block_devices daemon.config docker.images docker.info docker.networks
+    docker.plugins docker.swarm docker.version docker.volumes engine environment files firewall groups
+    hardener.runs hardener.scan hardener.trust listening lsm modules mounts packages sysctl system units users
 """
 REST = tuple(_REST.split())  # the sources that the second process reads
 _FIND_LIMIT = 30  # seconds

@@ -1,7 +1,8 @@
-"""The host's mounts, as PID 1 has them."""
+"""What is mounted: on the host, as PID 1 has it, and in a container."""
 
 from __future__ import annotations
 
+import os
 import re
 
 from host_snapshot.bounds import read_text
@@ -10,7 +11,13 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
+MAX_MOUNTS = 1024  # in one container
 _OCTAL = re.compile(r"\\([0-7]{3})")
+_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
+_ESCAPED = re.compile(r"\\(.)")
+# What the runtime itself mounts in these folders of a container.
+_RUNTIMES_OWN = ("/proc", "/sys", "/dev")
+_PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
 
 
 def read() -> list[dict[str, Any]]:
@@ -24,29 +31,91 @@ def read() -> list[dict[str, Any]]:
 
 def parse(text: str) -> list[dict[str, Any]]:
     """Mounts from mountinfo: see proc_pid_mountinfo(5)."""
-    mounts = []
-    for line in text.splitlines():
-        fixed, _, rest = line.partition(" - ")
-        fields, tail = fixed.split(" "), rest.split(" ")
-        if len(fields) < 6 or len(tail) < 2:
+    return [mount for mount in map(_mount, text.splitlines()) if mount]
+
+
+def in_container(
+    text: str, destinations: tuple[str, ...], known: frozenset[str]
+) -> tuple[list[dict[str, Any]], bool]:
+    """Mounts of a container that may lead to the host, and whether there are more than fit.
+
+    Args:
+        text: its mountinfo.
+        destinations: where it was asked to have mounts.
+        known: devices of the host's own mounts, whose layers stand there.
+    """
+    rows = [line.split(" ", 5) for line in text.splitlines()]
+    wanted, parents = set(), {}
+    for row in rows:
+        if len(row) < 6:
             continue
-        tags = [tag.partition(":")[0] for tag in fields[6:]]
-        slave, shared = "master" in tags, "shared" in tags
-        propagation = "unbindable" if "unbindable" in tags else "private"
-        if shared or slave:
-            propagation = "shared,slave" if shared and slave else "shared" if shared else "slave"
-        mounts.append(
-            {
-                "mount_point": _plain(fields[4]),
-                "root": _plain(fields[3]),
-                "device": fields[2],
-                "fstype": tail[0],
-                "source": _plain(tail[1]),
-                "options": fields[5],
-                "propagation": propagation,
-            }
-        )
-    return mounts
+        parents[row[0]] = row[1]
+        point, fstype = _plain(row[4]), row[5].partition(" - ")[2].partition(" ")[0]
+        own = point == "/" or (fstype in _PSEUDO and _below(point, _RUNTIMES_OWN))
+        if not own or _below(point, destinations):
+            wanted.add(row[0])
+    for number in tuple(wanted):  # a mount is found through those that it is mounted on
+        while number in parents and parents[number] not in wanted:
+            number = parents[number]
+            wanted.add(number)
+    kept = [" ".join(row) for row in rows if row[0] in wanted]
+    found = parse("\n".join(kept[:MAX_MOUNTS]))
+    for mount in found:
+        if mount["device"] in known or mount["mount_point"] == "/":
+            mount.pop("layers", None)
+    return found, len(kept) > MAX_MOUNTS
+
+
+def _mount(line: str) -> dict[str, Any] | None:
+    fixed, _, rest = line.partition(" - ")
+    fields, tail = fixed.split(" "), rest.split(" ")
+    if len(fields) < 6 or len(tail) < 2:
+        return None
+    tags = [tag.partition(":")[0] for tag in fields[6:]]
+    slave, shared = "master" in tags, "shared" in tags
+    propagation = "unbindable" if "unbindable" in tags else "private"
+    if shared or slave:
+        propagation = "shared,slave" if shared and slave else "shared" if shared else "slave"
+    mount = {
+        "id": int(fields[0]),
+        "parent": int(fields[1]),
+        "mount_point": _plain(fields[4]),
+        "root": _plain(fields[3]),
+        "device": fields[2],
+        "fstype": tail[0],
+        "source": _plain(tail[1]),
+        "options": fields[5],
+        "propagation": propagation,
+    }
+    if tail[0] == "overlay" and len(tail) > 2:
+        folders = layers(tail[2])
+        if not _containers_root(mount["mount_point"], folders):
+            mount["layers"] = [
+                os.path.realpath(folder) if folder.startswith("/") else folder for folder in folders
+            ]
+    return mount
+
+
+def _containers_root(point: str, folders: list[str]) -> bool:
+    """Whether an overlay is a container's root filesystem: hundreds of layers, all in the data root."""
+    last = folders[-1] if folders else ""
+    return "/io.containerd.snapshotter." in last or os.path.dirname(last) == os.path.dirname(point)
+
+
+def layers(options: str) -> list[str]:
+    """The folders that an overlay shows, as its options name them."""
+    found = []
+    for option in options.split(","):
+        key, _, value = option.partition("=")
+        if key in _LAYERS:
+            value = _plain(value)
+            folders = re.split(r"(?<!\\):+", value) if key == "lowerdir" else [value]
+            found += [_ESCAPED.sub(r"\1", folder) for folder in folders if folder]
+    return found
+
+
+def _below(point: str, folders: tuple[str, ...]) -> bool:
+    return any(point == folder or folder == "/" or point.startswith(f"{folder}/") for folder in folders)
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from host_snapshot import (
     accounts,
     audit,
+    blockdevices,
     daemonconfig,
     docker,
     enginestate,
@@ -79,6 +80,7 @@ class Rest:
             ("listening", self._host_listening, _LATER),
             ("system", system.read, _SOON),
             ("mounts", mounts.read, _SOON),
+            ("block_devices", blockdevices.read, _SOON),
             ("lsm", kernel.lsm, _SOON),
             ("sysctl", kernel.sysctl, _SOON),
             ("modules", kernel.modules, _SOON),
@@ -118,7 +120,7 @@ class Rest:
             units=self._units.get_or({}),
             root=str(info.get("DockerRootDir") or ""),
             containerd_socket=enginestate.containerd_socket(found, info),
-            devices=docker.bind_devices(self._volumes.get_or([])),
+            devices=docker.volume_paths(self._volumes.get_or([])),
         )
         return self._files.records
 

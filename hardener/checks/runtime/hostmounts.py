@@ -1,0 +1,280 @@
+"""What of the host is mounted in a container: by what the mounts show, or by name where only names are known.
+
+The container's own mountinfo decides: device and root of each mount are compared with the host's mountinfo. A
+container that does not run has none: what its configuration would mount is looked up in the host's. Snapshots of
+earlier collectors have neither, and are judged by the paths that the engine names.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hardener.checks import mounttable, shapes
+from hardener.checks.containers import SOURCE, Container
+from hardener.checks.mounttable import Host, Location, Mount, MountTable, joined, relative, within
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+_NETWORK = frozenset({"9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4", "smb3"})
+_RUNTIMES_OWN = ("/proc", "/sys", "/dev")
+_PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
+_INIT = frozenset({"/sbin/docker-init", "/dev/init"})
+
+
+@dataclass(frozen=True, slots=True)
+class HostMount:
+    """One mount of a container that shows something of the host."""
+
+    declared: str  # the path that the engine was given, or the first name that the host has for it
+    destination: str
+    writable: bool
+    names: tuple[str, ...]  # every path of the host that shows the same
+    socket: tuple[object, object] | None = None  # device and inode, of a socket
+    node: str = ""  # "b 8:0" of a device node
+    by_runtime: bool = False  # added without the engine being asked for it
+    _view: _View | None = None
+
+    @property
+    def by_location(self) -> bool:
+        """Whether what it shows is known, and not only how it is called."""
+        return self._view is not None
+
+    def holds(self, location: Location) -> bool:
+        """Whether a file or folder of the host can be reached through it."""
+        return self._view is not None and self._view.holds(location)
+
+    def described(self, name: str = "") -> str:
+        """``mounts /srv/data (which is /run) read-write at /d``."""
+        where = self.declared if not name or name == self.declared else f"{self.declared} (which is {name})"
+        return f"mounts {where} {'read-write' if self.writable else 'read-only'} at {self.destination}"
+
+
+class _View(NamedTuple):
+    """A mount in its container's table, and every location that it shows."""
+
+    mount: Mount
+    table: MountTable
+    shown: tuple[Location, ...]
+
+    def holds(self, location: Location) -> bool:
+        for shown in self.shown:
+            if location.within(shown):
+                path = joined(self.mount.point, relative(location.path, shown.path))
+                # What is mounted over it in the container hides it.
+                if self.table.at(path) is self.mount:
+                    return True
+        return False
+
+
+def host_mounts(container: Container) -> Iterator[HostMount]:
+    """What it mounts of the host.
+
+    Raises:
+        FactUnavailable: it has more mounts than were collected.
+    """
+    host = mounttable.host(container.snapshot)
+    if host is None or (container.running and "mounts" not in (container.facts or {})):
+        yield from _by_name(container)
+        return
+    if container.facts is None:
+        yield from _shown(container, host, _configured(container, host))
+        return
+    yield from _shown(container, host, mounttable.table(container.fact("mounts")))
+    if container.facts.get("mounts_truncated"):
+        raise FactUnavailable(SOURCE, f"{container.name} has more mounts than were collected")
+
+
+def real(snapshot: Snapshot, path: str) -> str:
+    """A path without symbolic links, as far as the collector looked."""
+    record = snapshot.fact("files").get(path)
+    target = record.get("target") if isinstance(record, Mapping) else None
+    return clean(target if isinstance(target, str) and target else path)
+
+
+def inode(record: object) -> tuple[object, object] | None:
+    """Device and inode of a socket."""
+    if not isinstance(record, Mapping) or record.get("type") != "socket" or not record.get("ino"):
+        return None
+    return record.get("dev"), record["ino"]
+
+
+def clean(path: str) -> str:
+    """One spelling for each path: no ``..``, no doubled slash, and /run for its old name /var/run."""
+    path = posixpath.normpath("/" + path.lstrip("/"))
+    return path.removeprefix("/var") if within(path, "/var/run") else path
+
+
+# --- by what is mounted -------------------------------------------------------------------------------------
+
+
+def _shown(container: Container, host: Host, table: MountTable) -> Iterator[HostMount]:
+    declared = {clean_destination(row): row for row in _rows(container)}
+    data_root = _data_root(container.snapshot)
+    for mount in table.mounts.values():
+        if table.at(mount.point) is not mount:
+            continue  # another one hides it
+        under = next((at for at in declared if within(mount.point, at)), None)
+        if under is None and (
+            mount.point == "/" or mount.point in _INIT or _pseudo(mount) or not mount.device
+        ):
+            continue
+        shown = tuple(host.expanded(mount.location, table))
+        found = {name: on for each in shown for name, on in host.table.names(each)}
+        names = [name for name, on in found.items() if not _inside_engine(on.point, data_root)]
+        row = declared.get(mount.point)
+        if _engines_own(container, row, names or list(found), data_root, declared_below=under is not None):
+            continue
+        source = clean(shapes.text(row, "Source", SOURCE)) if row else ""
+        if row and row.get("Type") == "volume":
+            source = clean(_device(container.snapshot, row)) if _device(container.snapshot, row) else source
+        record = container.snapshot.fact("files").get(shapes.text(row, "Source", SOURCE)) if row else None
+        yield HostMount(
+            declared=source or next(iter(sorted(names, key=len)), f"{mount.device}:{mount.root}"),
+            destination=mount.point,
+            writable=mount.writable,
+            names=tuple(names),
+            socket=inode(record),
+            node=str(record.get("node") or "") if isinstance(record, Mapping) else "",
+            by_runtime=under is None,
+            _view=_View(mount, table, shown),
+        )
+
+
+def _inside_engine(point: str, data_root: str) -> bool:
+    """Whether a mount point is one that the engine made: it gives a folder a second name, and no more."""
+    roots = (data_root, "/var/lib/docker", "/var/lib/containerd", "/run/containerd", "/run/docker")
+    return any(point != root and within(point, root) for root in roots)
+
+
+def _engines_own(
+    container: Container, row: JSONObject | None, names: Sequence[str], data_root: str, *, declared_below: bool
+) -> bool:
+    """Whether it is what the engine keeps for this container: a volume, its hosts file, its secrets."""
+    if row is not None and row.get("Type") not in {None, "", "bind"}:
+        return bool(names) and all(within(name, data_root) and name != data_root for name in names)
+    own = f"{data_root}/containers/{container.id}"
+    return not declared_below and any(within(name, own) for name in names)
+
+
+def _pseudo(mount: Mount) -> bool:
+    return mount.fstype in _PSEUDO and any(within(mount.point, folder) for folder in _RUNTIMES_OWN)
+
+
+def _data_root(snapshot: Snapshot) -> str:
+    root = shapes.text(snapshot.info, "DockerRootDir", "docker.info")
+    return real(snapshot, root) if root else "/var/lib/docker"
+
+
+# --- what a configuration would mount ------------------------------------------------------------------------
+
+
+def _configured(container: Container, host: Host) -> MountTable:
+    """The table that the container would have, by the host's mounts as they are now."""
+    table = MountTable([Mount(0, -1, "/", "/", "", fstype="overlay")])
+    for row in sorted(_rows(container), key=lambda row: clean_destination(row).count("/")):
+        point, writable = clean_destination(row), row.get("RW") is not False
+        for offset, location, layers in _sources(container, host, row):
+            at = joined(point, offset)
+            below = table.at(at)
+            number = len(table.mounts)
+            device = location.device if location else f"configured {number}"
+            path = location.path if location else "/"
+            table.add(Mount(number, below.id if below else 0, at, path, device, writable, layers=layers))
+    return table
+
+
+def _sources(
+    container: Container, host: Host, row: JSONObject
+) -> Iterator[tuple[str, Location | None, tuple[str, ...]]]:
+    """What a mount shows: where below its destination, its location, or the layers of a new overlay."""
+    snapshot = container.snapshot
+    if row.get("Type") == "volume":
+        options = _options(snapshot, row)
+        device, flags = str(options.get("device") or ""), str(options.get("o") or "").split(",")
+        if options.get("type") == "overlay":
+            keys = ("lowerdir=", "upperdir=")
+            folders = [flag.partition("=")[2] for flag in flags if flag.startswith(keys)]
+            layers = tuple(real(snapshot, path) for each in folders for path in each.split(":") if path)
+            yield "", None, layers
+            return
+        record = snapshot.fact("files").get(device)
+        node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
+        if node.startswith("b ") and "bind" not in flags:
+            yield "", Location(node[2:], "/"), ()
+            return
+        source, recursive = _device(snapshot, row), "rbind" in flags
+    elif row.get("Type") in {"bind", None, ""} and not row.get("Name"):
+        source, recursive = shapes.text(row, "Source", SOURCE), not _non_recursive(container, row)
+    else:
+        return
+    if not source.startswith("/"):
+        return
+    path = real(snapshot, source)
+    location = host.table.locate(path)
+    if location is None:
+        return
+    yield "", location, ()
+    for mount in host.table.below(path) if recursive else ():
+        yield relative(mount.point, path), mount.location, ()
+
+
+def _non_recursive(container: Container, row: JSONObject) -> bool:
+    for asked in shapes.rows(container.host_config, "Mounts", SOURCE):
+        if clean_path(shapes.text(asked, "Target", SOURCE)) == clean_destination(row):
+            return bool(shapes.table(asked, "BindOptions", SOURCE).get("NonRecursive"))
+    return False
+
+
+def clean_destination(row: JSONObject) -> str:
+    """Where a mount is in the container."""
+    return clean_path(shapes.text(row, "Destination", SOURCE))
+
+
+def clean_path(path: str) -> str:
+    """A path in a container: no ``..`` and no doubled slash."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+# --- by name ------------------------------------------------------------------------------------------------
+
+
+def _by_name(container: Container) -> Iterator[HostMount]:
+    for row in _rows(container):
+        kind = row.get("Type")
+        # Engines before 17 say nothing of the type and name no volume for a bind mount.
+        if kind == "bind" or (not kind and not row.get("Name")):
+            source = shapes.text(row, "Source", SOURCE)
+        else:
+            source = _device(container.snapshot, row) if kind == "volume" else ""
+        if not source.startswith("/"):
+            continue
+        record = container.snapshot.fact("files").get(source)
+        yield HostMount(
+            declared=clean(source),
+            destination=shapes.text(row, "Destination", SOURCE),
+            writable=row.get("RW") is not False,
+            names=(real(container.snapshot, source),),
+            socket=inode(record),
+            node=str(record.get("node") or "") if isinstance(record, Mapping) else "",
+        )
+
+
+def _rows(container: Container) -> Sequence[JSONObject]:
+    return shapes.rows(container.inspect, "Mounts", SOURCE)
+
+
+def _options(snapshot: Snapshot, row: JSONObject) -> JSONObject:
+    """The options of a local volume; empty for one that the engine keeps itself."""
+    name = shapes.text(row, "Name", SOURCE)
+    for volume in snapshot.fact("docker.volumes"):
+        if volume.get("Name") == name:
+            return shapes.table(volume, "Options", "docker.volumes")
+    return {}
+
+
+def _device(snapshot: Snapshot, row: JSONObject) -> str:
+    """The host path or device behind a local volume."""
+    options = _options(snapshot, row)
+    return "" if options.get("type") in _NETWORK else str(options.get("device") or "")
