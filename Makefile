@@ -29,7 +29,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) lab-images promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test system faults e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test system faults oracles e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -46,7 +46,7 @@ unit-lowest: ## the unit tests with the lowest versions that pyproject.toml allo
 
 .PHONY: integration
 integration: test-packages $(VENV)/.installed ## the tests against a private dockerd and sshd (root)
-	$(PYTEST) tests/integration --numprocesses=2 --verbose
+	$(PYTEST) tests/integration tests/oracles --numprocesses=2 --verbose
 
 .PHONY: promise promise-loop promise-host
 promise: test-packages $(VENV)/.installed ## the product's promise, on virtual machines (root)
@@ -64,6 +64,10 @@ system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespa
 .PHONY: faults
 faults: test-packages $(VENV)/.installed ## a fault at every call of the transaction that changes something (root)
 	$(PYTEST) tests/faults --numprocesses=2 --verbose
+
+.PHONY: oracles
+oracles: test-packages $(VENV)/.installed ## thousands of generated cases whose verdicts are compared with what happens (root)
+	$(PYTEST) tests/oracles --all-cases --numprocesses=2 --verbose
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests that need a kernel of their own, on virtual machines (root)

@@ -197,15 +197,19 @@ class Dockerd:
             with suppress(OSError, http.client.HTTPException, EngineError):
                 self.remove_containers()
                 self.api("POST", "/networks/prune")  # their bridges would stay
-        for process in (self._process, self._containerd):
-            if process is not None:
-                process.kill()  # it has nothing to say any more, and would take its time
-                process.wait()
-        self._process = self._containerd = None
+        self.kill()
         for flag in self.flags:
             if flag.startswith("--host=unix://"):
                 Path(flag.removeprefix("--host=unix://")).unlink(missing_ok=True)
         clear(self.root)
+
+    def kill(self) -> None:
+        """End the daemons at once: they have nothing to say any more, and would take their time."""
+        for process in (self._process, self._containerd):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._process = self._containerd = None
 
     def _last_log_lines(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])

@@ -1,8 +1,8 @@
 """What of the host is mounted in a container: by what the mounts show, or by name where only names are known.
 
-The container's own mountinfo decides: device and root of each mount are compared with the host's mountinfo. A
-container that does not run has none: what its configuration would mount is looked up in the host's. Snapshots of
-earlier collectors have neither, and are judged by the paths that the engine names.
+The container's own mountinfo decides: device and root of each mount are compared with the host's mountinfo.
+A container that does not run has none: what its configuration would mount is looked up in the host's.
+Snapshots of earlier collectors have neither, and are judged by the paths that the engine names.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ class HostMount:
     def holds(self, location: Location) -> bool:
         """Whether a file or folder of the host can be reached through it."""
         return self._view is not None and self._view.holds(location)
+
+    def is_inside(self, location: Location) -> bool:
+        """Whether what it shows is below a folder of the host."""
+        return self._view is not None and any(shown.within(location) for shown in self._view.shown)
 
     def described(self, name: str = "") -> str:
         """``mounts /srv/data (which is /run) read-write at /d``."""
@@ -124,7 +128,7 @@ def _shown(container: Container, host: Host, table: MountTable) -> Iterator[Host
         found = {name: on for each in shown for name, on in host.table.names(each)}
         names = [name for name, on in found.items() if not _inside_engine(on.point, data_root)]
         row = declared.get(mount.point)
-        if _engines_own(container, row, names or list(found), data_root, declared_below=under is not None):
+        if _engines_own(container, row, names or list(found), data_root, asked_for=under is not None):
             continue
         source = clean(shapes.text(row, "Source", SOURCE)) if row else ""
         if row and row.get("Type") == "volume":
@@ -149,13 +153,17 @@ def _inside_engine(point: str, data_root: str) -> bool:
 
 
 def _engines_own(
-    container: Container, row: JSONObject | None, names: Sequence[str], data_root: str, *, declared_below: bool
+    container: Container, row: JSONObject | None, names: Sequence[str], data_root: str, *, asked_for: bool
 ) -> bool:
     """Whether it is what the engine keeps for this container: a volume, its hosts file, its secrets."""
-    if row is not None and row.get("Type") not in {None, "", "bind"}:
-        return bool(names) and all(within(name, data_root) and name != data_root for name in names)
-    own = f"{data_root}/containers/{container.id}"
-    return not declared_below and any(within(name, own) for name in names)
+    if not asked_for:
+        return any(within(name, f"{data_root}/containers/{container.id}") for name in names)
+    kind = row.get("Type") if row else "bind"
+    if row is None or kind in {None, "", "bind"}:
+        return False
+    local = kind == "volume" and row.get("Driver") == "local"
+    own = f"{data_root}/volumes/{shapes.text(row, 'Name', SOURCE)}" if local else data_root
+    return any(within(name, own) and name != data_root for name in names)
 
 
 def _pseudo(mount: Mount) -> bool:
@@ -167,7 +175,7 @@ def _data_root(snapshot: Snapshot) -> str:
     return real(snapshot, root) if root else "/var/lib/docker"
 
 
-# --- what a configuration would mount ------------------------------------------------------------------------
+# --- what a configuration would mount -----------------------------------------------------------------------
 
 
 def _configured(container: Container, host: Host) -> MountTable:

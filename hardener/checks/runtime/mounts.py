@@ -35,6 +35,8 @@ _TREES = (
     "/var/spool/cron",
 )
 
+_HOMES = "/home"
+
 # Sockets whose owner decides over every container, of any runtime. Whoever reaches one is root on the host.
 _RUNTIME_SOCKETS = (
     "/run/buildkit/buildkitd.sock",
@@ -60,10 +62,7 @@ def _sensitive(container: Container) -> Iterator[str]:
     places = _places(container.snapshot, trees)
     yield from _disks(container, places)
     for mount in host_mounts(container):
-        found = _sensitive_name(mount, trees, allowed)
-        if found is None:
-            held = next((tree for tree, locations in places if any(map(mount.holds, locations))), "")
-            found = (_shortest(mount.names), f", which holds {held}") if held else None
+        found = _sensitive_name(mount, trees, allowed) or _sensitive_place(mount, places)
         if found is None:
             continue
         name, reason = found
@@ -79,9 +78,21 @@ def _sensitive_name(
     mount: HostMount, trees: tuple[str, ...], allowed: Sequence[str]
 ) -> tuple[str, str] | None:
     """The name under which a mount is sensitive, and why; one that the policy does not allow comes first."""
-    found = [(name, reason) for name in mount.names if (reason := _sensitive_because(name, trees))]
+    above = not mount.by_location  # else what it holds is known
+    found = [(name, because) for name in mount.names if (because := _sensitive_because(name, trees, above))]
     found.sort(key=lambda pair: any(within(pair[0], path) for path in allowed))
     return found[0] if found else None
+
+
+def _sensitive_place(
+    mount: HostMount, places: tuple[tuple[str, tuple[Location, ...]], ...]
+) -> tuple[str, str] | None:
+    for tree, locations in places:
+        if tree != _HOMES and any(map(mount.is_inside, locations)):
+            return _shortest(mount.names), f", whose files are those of {tree}"
+        if any(map(mount.holds, locations)):
+            return _shortest(mount.names), f", which holds {tree}"
+    return None
 
 
 def _shortest(names: tuple[str, ...]) -> str:
@@ -90,12 +101,12 @@ def _shortest(names: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def _places(snapshot: Snapshot, trees: tuple[str, ...]) -> tuple[tuple[str, tuple[Location, ...]], ...]:
-    """Where the trees are: filesystem and path in it, layers and image files too; none where it is unknown."""
+    """Where the trees are, with their layers and image files; none where that is unknown."""
     host = mounttable.host(snapshot)
     if host is None:
         return ()
     found = []
-    for tree in trees:
+    for tree in (*trees, _HOMES):
         location = host.table.locate(tree)
         if location:
             shown = host.expanded(location)
@@ -119,9 +130,9 @@ def _disks(container: Container, places: tuple[tuple[str, tuple[Location, ...]],
         path = str(device.get("PathOnHost") or "")
         record = files.get(path)
         node = str(record.get("node") or "") if isinstance(record, Mapping) else ""
-        number = node[2:] if node.startswith("b ") else "" if node else host.number(path)
-        if number in disks:
-            yield f"has {path} ({number}), the disk of {disks[number]}"
+        given = (node[2:] if node.startswith("b ") else None) if node else host.number(path)
+        if given and given in disks:
+            yield f"has {path} ({given}), the disk of {disks[given]}"
     for rule in shapes.texts(container.host_config, "DeviceCgroupRules", SOURCE):
         opened = next((number for number in disks if _opens(rule, number)), "")
         if opened:
@@ -140,16 +151,16 @@ def _opens(rule: str, number: str) -> bool:
     return matches and bool({"r", "w"} & set(access))
 
 
-def _sensitive_because(path: str, trees: tuple[str, ...]) -> str:
+def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
     """Why a host path is sensitive, as the end of a sentence: prefixes count in both directions."""
     for tree in trees:
         if path == tree:
             return ", a system directory"
         if within(path, tree):
             return f", inside {tree}"
-    above = [tree for tree in trees if within(tree, path)]
-    if above:
-        return f", which holds {above[0]}"
+    held = [tree for tree in trees if within(tree, path)] if above else []
+    if held:
+        return f", which holds {held[0]}"
     parts = path.split("/")[1:]
     # A user's whole home has keys and logins in it; a directory deeper down is often the workload's own.
     if parts[0] == "home" and (len(parts) <= 2 or ".ssh" in parts):
@@ -163,7 +174,9 @@ def _sensitive_because(path: str, trees: tuple[str, ...]) -> str:
 def _runtime_socket(container: Container) -> Iterator[str]:
     sockets = _sockets(container.snapshot)
     host = mounttable.host(container.snapshot)
-    located = [(path, host.table.locate(real(container.snapshot, path))) for path, _ in sockets] if host else []
+    located = (
+        [(path, host.table.locate(real(container.snapshot, path))) for path, _ in sockets] if host else []
+    )
     places = [(path, host.expanded(at)) for path, at in located if host and at]
     for mount in host_mounts(container):
         same = next((path for path, number in sockets if number and number == mount.socket), "")
@@ -174,7 +187,7 @@ def _runtime_socket(container: Container) -> Iterator[str]:
             name = mount.names[0]
             reached = next((path for path, _ in sockets if within(path, name)), "")
         rootless = next((each for each in mount.names if _ROOTLESS_SOCKET.fullmatch(each)), "")
-        if reached and name == reached or (same and same in mount.names):
+        if (reached and name == reached) or (same and same in mount.names):
             yield f"{mount.described(name)}, the API socket of a container runtime"
         elif reached:
             yield f"{mount.described(name)}, and with it {reached}"

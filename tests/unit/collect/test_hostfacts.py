@@ -8,7 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from host_snapshot import accounts, audit, enginestate, environment, firewall, kernel, mounts, system
+from host_snapshot import (
+    accounts,
+    audit,
+    blockdevices,
+    enginestate,
+    environment,
+    firewall,
+    kernel,
+    mounts,
+    system,
+)
 from host_snapshot.bounds import Absent, Failed
 
 
@@ -24,6 +34,8 @@ def test_mounts() -> None:
     assert [mount["mount_point"] for mount in found] == ["/proc", "/with space", "/private", "/slave"]
     assert [mount["propagation"] for mount in found] == ["shared", "shared,slave", "private", "slave"]
     assert found[1] == {
+        "id": 30,
+        "parent": 27,
         "mount_point": "/with space",
         "root": "/sub",
         "device": "254:1",
@@ -31,6 +43,59 @@ def test_mounts() -> None:
         "source": "/dev/vda1",
         "options": "rw,nosuid",
         "propagation": "shared,slave",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "folders"),
+    [
+        ("rw,lowerdir=/a:/b,upperdir=/c,workdir=/w", ["/a", "/b", "/c"]),
+        ("ro,lowerdir=/a\\040b:/c\\134:d::/data,xino=off", ["/a b", "/c:d", "/data"]),
+        ("rw,lowerdir+=/a:b,lowerdir+=/c,datadir+=/d", ["/a:b", "/c", "/d"]),
+        ("rw,size=1k", []),
+    ],
+)
+def test_layers_of_an_overlay(options: str, folders: list[str]) -> None:
+    assert mounts.layers(options) == folders
+
+
+def test_mounts_of_a_container_that_may_lead_to_the_host() -> None:
+    text = (
+        "100 50 0:48 / / rw - overlay overlay rw,lowerdir=/l:/m,upperdir=/u,workdir=/w\n"
+        "101 100 0:50 / /proc rw - proc proc rw\n"
+        "102 100 0:51 / /dev rw - tmpfs tmpfs rw\n"
+        "103 102 0:52 / /dev/pts rw - devpts devpts rw\n"
+        "104 102 8:1 /srv /dev/data rw - ext4 /dev/sda1 rw\n"
+        "105 100 0:6 / /host/dev rw - devtmpfs udev rw\n"
+        "106 100 0:60 / /d rw - overlay overlay rw,lowerdir=/:/srv\n"
+        "107 100 0:61 / /e rw - overlay overlay rw,lowerdir=/:/srv\n"
+    )
+    found, cut = mounts.in_container(text, ("/host/dev",), frozenset({"0:61"}))
+    assert [mount["mount_point"] for mount in found] == ["/", "/dev", "/dev/data", "/host/dev", "/d", "/e"]
+    assert [mount.get("layers") for mount in found] == [None, None, None, None, ["/", "/srv"], None]
+    assert cut is False
+    many = text + "".join(f"{number} 100 0:70 / /d/{number} rw - tmpfs t rw\n" for number in range(200, 1400))
+    found, cut = mounts.in_container(many, (), frozenset())
+    assert (len(found), cut) == (mounts.MAX_MOUNTS, True)
+
+
+def test_block_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disks, numbers = tmp_path / "devices", tmp_path / "numbers"
+    for name, number in (("sda", "8:0"), ("sda/sda1", "8:1"), ("dm-0", "253:0"), ("loop0", "7:0")):
+        (disks / name / "slaves").mkdir(parents=True)
+        (disks / name / "dev").write_text(f"{number}\n")
+        numbers.mkdir(exist_ok=True)
+        (numbers / number).symlink_to(disks / name)
+    (disks / "sda/sda1/partition").write_text("1\n")
+    (disks / "dm-0/slaves/sda1").symlink_to(disks / "sda/sda1")
+    (disks / "loop0/loop").mkdir()
+    (disks / "loop0/loop/backing_file").write_text("/srv/disk.img\n")
+    monkeypatch.setattr(blockdevices, "_FOLDER", str(numbers))
+    assert blockdevices.read() == {
+        "8:0": {"name": "sda"},
+        "8:1": {"name": "sda1", "disk": "8:0"},
+        "253:0": {"name": "dm-0", "stands_on": ["8:1"]},
+        "7:0": {"name": "loop0", "file": "/srv/disk.img"},
     }
 
 

@@ -75,9 +75,7 @@ class Host:
         return self._listening[namespace]
 
 
-def read(
-    pid: int, container: str, host: Host, destinations: tuple[str, ...] = ()
-) -> dict[str, Any] | None:
+def read(pid: int, container: str, host: Host, destinations: tuple[str, ...] = ()) -> dict[str, Any] | None:
     """The `proc` of a container, None where its first process ended meanwhile.
 
     Args:

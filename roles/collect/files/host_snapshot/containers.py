@@ -63,8 +63,9 @@ class Containers:
         destinations = tuple(str(mount.get("Destination") or "/") for mount in mounts)
         state = inspect.get("State") or {}
         pid = state.get("Pid")
-        running = isinstance(pid, int) and pid > 0
-        proc = containerproc.read(pid, identity, host, destinations) if running else None
+        proc = None
+        if isinstance(pid, int) and pid > 0:
+            proc = containerproc.read(pid, identity, host, destinations)
         if proc and "net" not in proc["host_namespaces"]:
             self.listening += [{**entry, "netns": identity} for entry in proc["listening"]]
         name = str(inspect.get("Name") or identity).lstrip("/")

@@ -1,0 +1,1 @@
+"""Generated cases whose verdicts are compared with what really happens."""

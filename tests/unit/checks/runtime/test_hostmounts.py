@@ -1,0 +1,290 @@
+"""Mounts are judged by what they show: device and root in the container's mountinfo and in the host's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable
+from tests.unit.checks.conftest import Judge
+from tests.unit.checks.runtime.cases import details
+from tests.unit.snapshots import hardened, only, with_containers
+
+SOCKET, SENSITIVE = "container-no-docker-sock", "container-no-sensitive-mounts"
+ID = "c78e" * 16
+
+
+def at(number: int, parent: int, point: str, device: str, root: str = "/", **more: Any) -> dict[str, Any]:
+    """An entry of a mount table."""
+    return {
+        "id": number,
+        "parent": parent,
+        "mount_point": point,
+        "root": root,
+        "device": device,
+        "fstype": "ext4",
+        "source": "none",
+        "options": "rw",
+        "propagation": "private",
+        **more,
+    }
+
+
+HOST = [
+    at(1, 0, "/", "8:1"),
+    at(2, 1, "/run", "0:26"),
+    at(3, 1, "/dev", "0:6", fstype="devtmpfs"),
+    at(4, 1, "/proc", "0:23", fstype="proc"),
+    at(5, 1, "/home", "8:3"),
+    at(6, 1, "/srv/vg", "253:0"),
+]
+DISKS = {
+    "8:0": {"name": "sda"},
+    "8:1": {"name": "sda1", "disk": "8:0"},
+    "8:3": {"name": "sda3", "disk": "8:0"},
+    "8:16": {"name": "sdb"},
+    "8:32": {"name": "sdc"},
+    "253:0": {"name": "dm-0", "stands_on": ["8:16"]},
+    "7:0": {"name": "loop0", "file": "/dev/sda1"},
+}
+
+
+def bind(source: str, destination: str = "/d", **more: Any) -> dict[str, Any]:
+    return {"Type": "bind", "Source": source, "Destination": destination, "RW": True, **more}
+
+
+def volume(name: str, **options: str) -> dict[str, Any]:
+    return {
+        "Type": "volume",
+        "Name": name,
+        "Driver": "local",
+        "Source": f"/var/lib/docker/volumes/{name}/_data",
+        "Destination": "/d",
+        "RW": True,
+        "options": options,
+    }
+
+
+def verdict(
+    judge: Judge,
+    slug: str,
+    asked: list[dict[str, Any]],
+    shown: list[dict[str, Any]] | None,
+    *,
+    host: list[dict[str, Any]] = HOST,
+    files: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, str]:
+    """What is said of a container; ``shown`` is its mountinfo beside its root, None where it does not run."""
+    volumes = [
+        {"Name": row["Name"], "Options": row.pop("options")} for row in map(dict, asked) if "options" in row
+    ]
+    own = [at(100, 50, "/", "0:48", fstype="overlay"), *(shown or ())]
+    bad = hardened(
+        "bad",
+        running=shown is not None,
+        proc=None if shown is None else {"mounts": own, "mounts_truncated": False},
+        Mounts=asked,
+        Id=ID,
+        **more,
+    )
+    snapshot = with_containers(
+        bad,
+        mounts=host,
+        block_devices=only(DISKS),
+        files=files or {},
+        **{"docker.volumes": volumes},
+    )
+    found = judge(slug, snapshot)
+    assert found.status in {Status.PASS, Status.FAIL}, found
+    return details(found)
+
+
+ALIAS_OF_RUN = [*HOST, at(9, 1, "/srv/data", "0:26")]
+ALIAS_OF_ROOT = [*HOST, at(9, 1, "/mnt/hostroot", "8:1")]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            SOCKET,
+            ALIAS_OF_RUN,
+            [bind("/srv/data")],
+            [at(101, 100, "/d", "0:26")],
+            "and with it /run/docker.sock",
+        ),
+        (
+            SENSITIVE,
+            ALIAS_OF_RUN,
+            [bind("/srv/data")],
+            [at(101, 100, "/d", "0:26")],
+            "/srv/data (which is /run)",
+        ),
+        (SENSITIVE, ALIAS_OF_ROOT, [bind("/mnt/hostroot")], [at(101, 100, "/d", "8:1")], "(which is /)"),
+        (
+            SENSITIVE,
+            ALIAS_OF_ROOT,
+            [bind("/mnt/hostroot/etc/ssl")],
+            [at(101, 100, "/d", "8:1", "/etc/ssl")],
+            "inside /etc",
+        ),
+        (  # a folder that carries the mount
+            SOCKET,
+            [*HOST, at(9, 1, "/srv/a/b", "0:26")],
+            [bind("/srv/a")],
+            [at(101, 100, "/d", "8:1", "/srv/a"), at(102, 101, "/d/b", "0:26")],
+            "at /d/b, and with it /run/docker.sock",
+        ),
+        (  # the socket itself
+            SOCKET,
+            [*HOST, at(9, 1, "/srv/api", "0:26", "/docker.sock")],
+            [bind("/srv/api")],
+            [at(101, 100, "/d", "0:26", "/docker.sock")],
+            "the API socket of a container runtime",
+        ),
+        (  # the engine's overlay of a volume
+            SENSITIVE,
+            HOST,
+            [volume("v", type="overlay", o="lowerdir=/:/srv/x", device="overlay")],
+            [at(101, 100, "/d", "0:60", fstype="overlay", layers=["/", "/srv/x"])],
+            "which holds /bin",
+        ),
+        (
+            SOCKET,
+            [*HOST, at(9, 1, "/srv/o", "0:60", fstype="overlay", layers=["/srv/x", "/run"])],
+            [bind("/srv/o")],
+            [at(101, 100, "/d", "0:60", fstype="overlay")],
+            "and with it /run/docker.sock",
+        ),
+        (
+            SENSITIVE,
+            HOST,
+            [volume("v", type="ext4", device="/dev/sda1")],
+            [at(101, 100, "/d", "8:1")],
+            "holds /bin",
+        ),
+        (
+            SENSITIVE,
+            HOST,
+            [volume("v", type="ext4", device="/dev/loop0")],
+            [at(101, 100, "/d", "7:0")],
+            "holds /bin",
+        ),
+        (  # the upper folder of an overlay that is the host's /etc
+            SENSITIVE,
+            [*HOST, at(9, 1, "/etc", "0:61", fstype="overlay", layers=["/srv/low", "/srv/up"])],
+            [bind("/srv/up")],
+            [at(101, 100, "/d", "8:1", "/srv/up")],
+            "whose files are those of /etc",
+        ),
+        (  # nothing that the engine was asked for: mounted by a plugin, a hook, or from outside
+            SOCKET,
+            HOST,
+            [],
+            [at(101, 100, "/opt/x", "0:26")],
+            "and with it /run/docker.sock",
+        ),
+    ],
+)
+def test_another_name_for_it_changes_nothing(judge: Judge, case: tuple[Any, ...]) -> None:
+    slug, host, asked, shown, detail = case
+    assert detail in verdict(judge, slug, asked, shown, host=host)["bad"]
+
+
+@pytest.mark.parametrize(
+    ("slug", "host", "asked"),
+    [
+        (SOCKET, ALIAS_OF_RUN, bind("/srv/data")),
+        (SENSITIVE, ALIAS_OF_ROOT, bind("/mnt/hostroot")),
+        (SOCKET, [*HOST, at(9, 1, "/srv/a/b", "0:26")], bind("/srv/a")),
+        (SOCKET, ALIAS_OF_RUN, volume("v", type="none", o="bind", device="/srv/data")),
+        (SENSITIVE, HOST, volume("v", type="overlay", o="lowerdir=/:/srv/x", device="overlay")),
+        (SOCKET, HOST, volume("v", type="overlay", o="lowerdir=/srv/x:/run", device="overlay")),
+    ],
+)
+def test_a_container_that_does_not_run_is_judged_by_the_hosts_mounts(
+    judge: Judge, slug: str, host: list[dict[str, Any]], asked: dict[str, Any]
+) -> None:
+    assert "bad" in verdict(judge, slug, [asked], None, host=host)
+
+
+def test_a_volume_on_a_disk_of_the_host_that_is_not_mounted_yet(judge: Judge) -> None:
+    asked = volume("v", type="ext4", device="/srv/node")
+    node = {"type": "other", "node": "b 8:1"}
+    assert "bad" in verdict(judge, SENSITIVE, [asked], None, files={"/srv/node": node})
+
+
+@pytest.mark.parametrize(
+    ("slug", "asked", "shown"),
+    [
+        (SENSITIVE, [bind("/srv/data")], [at(101, 100, "/d", "8:1", "/srv/data")]),
+        (SENSITIVE, [volume("v")], [at(101, 100, "/d", "8:1", "/var/lib/docker/volumes/v/_data")]),
+        # what the engine keeps for the container, and what the runtime mounts
+        (SENSITIVE, [], [at(101, 100, "/etc/hosts", "8:1", f"/var/lib/docker/containers/{ID}/hosts")]),
+        (SENSITIVE, [], [at(101, 100, "/sys", "0:22", fstype="sysfs")]),
+        (SENSITIVE, [], [at(101, 100, "/dev/null", "0:6", "/null", fstype="devtmpfs")]),
+        # the empty folder below the host's /run, and what another mount hides
+        (SOCKET, [bind("/mnt/hostroot/run")], [at(101, 100, "/d", "8:1", "/run")]),
+        (SOCKET, [bind("/run")], [at(101, 100, "/d", "0:26"), at(102, 101, "/d", "0:77", fstype="tmpfs")]),
+        # the runtime added a file of a driver, read-only
+        (SENSITIVE, [], [at(101, 100, "/usr/lib/libcuda.so", "8:1", "/usr/lib/libcuda.so", options="ro")]),
+    ],
+)
+def test_held(judge: Judge, slug: str, asked: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+    assert verdict(judge, slug, asked, shown, host=ALIAS_OF_ROOT) == {}
+
+
+@pytest.mark.parametrize(
+    ("devices", "rules", "detail"),
+    [
+        (["/dev/sda"], [], "has /dev/sda (8:0), the disk of /bin"),
+        (["/dev/sda1"], [], "the disk of /bin"),
+        (["/srv/node"], [], "has /srv/node (8:1), the disk of /bin"),
+        ([], ["b 8:* rwm"], "may open 8:"),
+        ([], ["a *:* rwm"], "may open 8:"),
+        ([], ["b 8:1 r"], "may open 8:1, the disk of /bin"),
+        (["/dev/sdc"], [], ""),
+        (["/dev/fuse"], ["c 10:229 rwm", "b 8:32 rwm", "b 8:1 m"], ""),
+    ],
+)
+def test_device_nodes_of_the_hosts_disks(
+    judge: Judge, devices: list[str], rules: list[str], detail: str
+) -> None:
+    config = {
+        "Devices": [{"PathOnHost": path, "CgroupPermissions": "rwm"} for path in devices],
+        "DeviceCgroupRules": rules,
+    }
+    files = {
+        "/srv/node": {"type": "other", "node": "b 8:1"},
+        "/dev/fuse": {"type": "other", "node": "c 10:229"},
+    }
+    found = verdict(judge, SENSITIVE, [], [], files=files, HostConfig=config)
+    assert (detail in found["bad"]) if detail else found == {}
+
+
+def test_the_policy_names_what_is_really_mounted(judge: Judge) -> None:
+    container = hardened(
+        "bad",
+        proc={"mounts": [at(100, 50, "/", "0:48"), at(101, 100, "/d", "0:26")], "mounts_truncated": False},
+        Mounts=[bind("/srv/data")],
+    )
+    for path, status in (("/srv/data", Status.FAIL), ("/run", Status.PASS)):
+        policy = {"sensitive_mounts": {"*": [path]}}
+        snapshot = with_containers(container, mounts=ALIAS_OF_RUN, block_devices=only(DISKS), policy=policy)
+        assert judge(SENSITIVE, snapshot).status is status
+
+
+def test_more_mounts_than_were_collected_are_no_pass(judge: Judge) -> None:
+    container = hardened("bad", proc={"mounts": [at(100, 50, "/", "0:48")], "mounts_truncated": True})
+    snapshot = with_containers(container, mounts=HOST, block_devices=only(DISKS))
+    with pytest.raises(FactUnavailable, match="more mounts than were collected"):
+        judge(SOCKET, snapshot)
+
+
+def test_a_snapshot_without_the_facts_is_judged_by_names(judge: Judge) -> None:
+    for source, status in (("/srv/data", Status.PASS), ("/run", Status.FAIL)):
+        container = hardened("bad", Mounts=[bind(source)])
+        assert judge(SOCKET, with_containers(container)).status is status
