@@ -186,7 +186,7 @@ def test_which_layer_stops_what_and_who_sees_it(host: lab.Guest, tmp_path: Path)
     assert listened.returncode == 0, listened.stderr
 
 
-def test_an_interrupt_leaves_nobody_listening_behind_sudo(host: lab.Guest, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_no_process_listening_behind_sudo(host: lab.Guest, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.yml"
     inventory.write_text(host.inventory.read_text().replace("ansible_user: root", "ansible_user: lab"))
     before = int(shell(host, LISTENERS))

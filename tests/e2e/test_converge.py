@@ -81,7 +81,7 @@ def test_on_a_pristine_host_check_mode_predicts_the_run_holds_and_there_is_nothi
 
 @pytest.fixture(scope="module")
 def busy(pristine: Boot) -> Any:
-    """A host whose engine runs containers and whose configuration is somebody's."""
+    """A host whose engine runs containers and whose configuration a person wrote."""
     guest = pristine("13")
     guest.ssh("tee", "/etc/docker/daemon.json", stdin='{"debug": false, "max-concurrent-downloads": 2}\n')
     shell(guest, "systemctl restart docker")
@@ -113,7 +113,7 @@ def test_what_this_engine_cannot_have_is_refused_with_the_reason(
 def test_a_configuration_that_only_the_engine_can_refuse_is_taken_back(busy: lab.Guest, run: Runs) -> None:
     before = shell(busy, ENGINE)
     assert len(running(before)) == 2, before
-    wrong = {"metrics-addr": "203.0.113.1:9323"}  # nobody can know this before the engine tries
+    wrong = {"metrics-addr": "203.0.113.1:9323"}  # not known before the engine tries
     found = run(busy, roles=("docker_daemon",), docker_daemon_extra=wrong)
     assert (found["outcome"], found["failed"]) == ("rolled_back", True), found
     assert "docker.service does not start: failed to start metrics server" in found["reason"]

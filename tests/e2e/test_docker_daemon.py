@@ -1,4 +1,4 @@
-"""docker_daemon and seccomp on real hosts: an open API, logs that leave, a profile that nobody asked for."""
+"""docker_daemon and seccomp on real hosts: an open API, logs that leave, a profile that was not asked for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ sed -i 's/^{/{"seccomp-profile": "unconfined",/' /etc/docker/daemon.json
 systemctl restart docker
 docker run --detach --name bare busybox:test sleep 1000000
 """
-# What a container writes goes to whoever holds this port.
+# What a container writes goes to the process that holds this port.
 RECEIVER = r"""
 import socket
 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -85,7 +85,7 @@ def test_an_open_api_is_closed_in_one_restart_and_its_owner_gets_in(busy: lab.Gu
     assert len(containers) == 2
     starts = int(shell(busy, STARTS))
     held = converge(busy, tmp_path, "--check", "--diff")
-    assert becomes(held)["tls"] == "held"  # it would turn somebody away
+    assert becomes(held)["tls"] == "held"  # it would turn a client away
     predicted = converge(busy, tmp_path, "--check", "--diff", converge_allow="connectivity")
     assert predicted["outcome"] == "would_change"
 
@@ -112,13 +112,13 @@ def test_an_open_api_is_closed_in_one_restart_and_its_owner_gets_in(busy: lab.Gu
     assert (again["outcome"], again["changed"]) == ("unchanged", False)
 
 
-def test_logs_leave_the_host_once_somebody_takes_them(busy: lab.Guest, tmp_path: Path) -> None:
+def test_logs_leave_the_host_once_a_server_takes_them(busy: lab.Guest, tmp_path: Path) -> None:
     containers = running(shell(busy, ENGINE))
-    nobody = converge(busy, tmp_path, **CENTRAL)
-    assert nobody["outcome"] == "changed", nobody
-    assert becomes(nobody)["log_driver"] == "refused"
-    assert becomes(nobody)["log_level"] == "change"  # its neighbour does not wait for it
-    assert any("cannot reach udp://10.0.2.15:5140: Connection refused" in each for each in nobody["refused"])
+    unheard = converge(busy, tmp_path, **CENTRAL)
+    assert unheard["outcome"] == "changed", unheard
+    assert becomes(unheard)["log_driver"] == "refused"
+    assert becomes(unheard)["log_level"] == "change"  # its neighbour does not wait for it
+    assert any("cannot reach udp://10.0.2.15:5140: Connection refused" in each for each in unheard["refused"])
     assert "json-file" in shell(busy, ENGINE)
 
     busy.ssh("tee", "/root/receiver.py", stdin=RECEIVER)

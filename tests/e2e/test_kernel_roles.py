@@ -137,7 +137,7 @@ def test_what_was_weakened_is_set_again_and_who_lost_its_profile_is_named(
     assert set(verdicts(host, tmp_path).values()) == {"pass"}
     assert network(host) == "hello\nSSH"
     assert shell(host, "systemctl is-enabled apparmor; systemctl is-active apparmor") == "enabled\nactive\n"
-    assert label(host) == "unconfined"  # until somebody restarts it
+    assert label(host) == "unconfined"  # until it is restarted
 
     shell(host, "docker restart --time 1 web")
     assert label(host) == "docker-default (enforce)"

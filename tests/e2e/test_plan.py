@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,8 @@ import pytest
 
 from hardener import lab
 from tests.hosts import command
-from tests.hosts.workload import CONTAINER, ENGINE, WHOLE_HOST, running, shell
-
-Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.hosts.command import Hardener
+from tests.hosts.workload import ENGINE, WHOLE_HOST, running, shell, with_containers
 
 # A unit that ends all its processes when it is stopped: live-restore is of no use then.
 KILLS_ALL = r"""
@@ -28,7 +25,7 @@ KILLS_DOCKERD = "rm /etc/systemd/system/docker.service.d/kill.conf && systemctl 
 @pytest.fixture(scope="module")
 def host(guest: lab.Guest) -> lab.Guest:
     """A guest with two containers, of which one has a restart policy."""
-    guest.ssh("sh", "-c", CONTAINER)
+    with_containers(guest)
     shell(guest, "docker update --restart always web")
     return guest
 
@@ -36,11 +33,7 @@ def host(guest: lab.Guest) -> lab.Guest:
 @pytest.fixture
 def hardener(host: lab.Guest, tmp_path: Path) -> Hardener:
     """Runs the command line on the host, for the controls of the engine."""
-
-    def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        return command.hardener(verb, host.inventory, "--only", "daemon", *options, cwd=tmp_path)
-
-    return run
+    return command.on(host.inventory, "--only", "daemon", cwd=tmp_path)
 
 
 def planned(hardener: Hardener, tmp_path: Path, *options: str) -> dict[str, Any]:
@@ -101,7 +94,7 @@ def test_exactly_what_was_planned_happens_and_the_containers_go_on(
     engine = running(shell(host, ENGINE))
     plan = planned(hardener, tmp_path)
     done = hardener("harden", "--plan", "plan.json", "--diff", "--json", "report.json")
-    assert done.returncode == 3, done.stderr  # central logging needs a target, which nobody has named
+    assert done.returncode == 3, done.stderr  # central logging needs a target, which is not named here
     for change in plan["changes"]:
         assert change["diff"] in done.stdout
     assert running(shell(host, ENGINE)) == engine

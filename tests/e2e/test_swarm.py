@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +9,18 @@ import pytest
 
 from hardener import lab
 from tests.hosts import command
+from tests.hosts.command import Hardener
 from tests.hosts.guard import STATE
 from tests.hosts.neighbour import NEIGHBOUR, SERVICES, reached
 from tests.hosts.play import Run
 from tests.hosts.waiting import until
 from tests.hosts.workload import DAEMON_JSON, shell
 
-Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture
 def hardener(guest: lab.Guest, tmp_path: Path) -> Hardener:
     """Runs the command line on the host."""
-
-    def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        return command.hardener(verb, guest.inventory, *options, cwd=tmp_path)
-
-    return run
+    return command.on(guest.inventory, cwd=tmp_path)
 
 
 def findings(folder: Path) -> dict[str, dict[str, Any]]:

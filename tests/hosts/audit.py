@@ -88,7 +88,7 @@ def expected_code(counts: Counter[str]) -> ExitCode:
 
 
 def check_junit(path: Path, controls: Collection[Control], counts: Counter[str]) -> None:
-    """Valid, read again by somebody else's code, and a case a control under a name that never changes."""
+    """Valid, read again by another project's code, and a case a control under a name that never changes."""
     assert JUNIT.validate(etree.parse(path)), JUNIT.error_log
     assert lint(path) == []
     assert path.stat().st_size < 1_000_000

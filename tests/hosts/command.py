@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def hardener(
@@ -21,6 +24,15 @@ def hardener(
         cwd=cwd,
         timeout=3600,
     )
+
+
+def on(inventory: Path, *always: str, cwd: Path) -> Hardener:
+    """The command line for the hosts of one inventory, with some options always, in a folder."""
+
+    def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return hardener(verb, inventory, *always, *options, cwd=cwd)
+
+    return run
 
 
 def findings(report: Path) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell
 Document = dict[str, Any]
 
 TIMEOUT = 40  # seconds to confirm: a guest is slow
-SHORT = 20  # where nobody is to confirm: the shortest that there is
+SHORT = 20  # where no run is confirmed: the shortest timeout that there is
 UNIT = "/etc/systemd/system/hardener-guard.service"
 
 # All that a run changes or may break; what the guard itself needs is not to be among it afterwards.
@@ -52,7 +52,7 @@ def engine(**keys: Any) -> Document:
 
 
 def packet_filter(*rules: str) -> Document:
-    """The rules of the role firewall, as somebody would have them who did not think of ssh."""
+    """The rules of the role firewall, as a person would write them who forgets ssh."""
     text = "\n".join(["*filter", ":HARDENER-INPUT - [0:0]", *rules, "COMMIT", ""])
     files = ROLES / "firewall" / "files"
     paths = {
@@ -78,12 +78,12 @@ def packet_filter(*rules: str) -> Document:
 
 
 LOCKED_OUT = {
-    "and whoever is in stays": [
+    "and open connections stay": [
         "-A HARDENER-INPUT -i lo -j RETURN",
         "-A HARDENER-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
         "-A HARDENER-INPUT -p tcp -m tcp --dport 22 -j DROP",
     ],
-    "and whoever is in is thrown out": [
+    "and open connections end": [
         "-A HARDENER-INPUT -i lo -j RETURN",
         "-A HARDENER-INPUT -p tcp -m tcp --dport 22 -j DROP",
     ],

@@ -1,4 +1,4 @@
-"""What a guest runs to get an image and containers whose every text attacks whoever reads it.
+"""What a guest runs to get an image and containers whose every text attacks its reader.
 
 Fed to ``python3 -`` in the guest. An image from a registry can hold anything, so it is loaded from an archive
 made by hand; containers are made through the API, which takes what the client would refuse.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hardener import lab
 
-# A web server in a container, published, and a service of the host's that nobody decided on.
+# A web server in a container, published, and a service of the host's without a decision on it.
 SERVICES = r"""
 set -eu
 mkdir -p /root/image/bin /root/image/www

@@ -12,7 +12,7 @@ _LOOK = "for _ in $(seq 40); do if {condition}; then exit 0; fi; sleep 0.5; done
 
 
 def until(guest: lab.Guest, condition: str) -> None:
-    """Wait until a condition of the shell holds, through times when nobody can log in.
+    """Wait until a condition of the shell holds, through times without a login.
 
     The guest looks by itself: to log in costs it a second.
     """

@@ -16,6 +16,11 @@ tar --create --directory=/root/image --file=/root/image.tar .
 docker import /root/image.tar busybox:test >/dev/null
 for name in web job; do docker run --detach --name $name busybox:test sleep 1000000 >/dev/null; done
 """
+SURVIVING = f"""
+mkdir -p /etc/docker
+echo '{{"live-restore": true}}' >{DAEMON_JSON}
+systemctl restart docker
+"""
 ENGINE = r"""
 systemctl is-active docker
 cat /etc/docker/daemon.json 2>/dev/null || echo none
@@ -41,6 +46,14 @@ dpkg-query --show | sort
 def shell(guest: lab.Guest, script: str) -> str:
     """Standard output of a script, whatever its exit code."""
     return guest.ssh("sh", "-c", script, check=False).stdout
+
+
+def with_containers(guest: lab.Guest, *, surviving: bool = False) -> lab.Guest:
+    """A host with two containers, which outlive their engine where that is asked for."""
+    if surviving:
+        guest.ssh("sh", "-c", SURVIVING)
+    guest.ssh("sh", "-c", CONTAINER)
+    return guest
 
 
 def running(engine: str) -> list[str]:

@@ -25,20 +25,17 @@ from tests.hosts.guard import (
 from tests.hosts.play import kill
 from tests.hosts.reboot import wait_for_reboot
 from tests.hosts.waiting import until
-from tests.hosts.workload import CONTAINER, CONTAINERS, running, shell
+from tests.hosts.workload import CONTAINERS, running, shell, with_containers
 
 
 @pytest.fixture(scope="module")
 def host(guest: lab.Guest) -> lab.Guest:
     """A host whose engine runs containers; every test leaves it as it found it."""
-    shell(guest, "mkdir -p /etc/docker && echo '{\"live-restore\": true}' >/etc/docker/daemon.json")
-    shell(guest, "systemctl restart docker")
-    shell(guest, CONTAINER)
-    return guest
+    return with_containers(guest, surviving=True)
 
 
 def test_rules_that_lock_us_out_are_taken_back_by_the_host_itself(host: lab.Guest, tmp_path: Path) -> None:
-    assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT["and whoever is in is thrown out"])
+    assert_lockout_is_taken_back(host, tmp_path, LOCKED_OUT["and open connections end"])
 
 
 def test_a_run_is_confirmed_and_leaves_nothing_armed(host: lab.Guest, tmp_path: Path) -> None:
@@ -68,7 +65,7 @@ def test_a_host_that_loses_its_power_while_armed_comes_up_as_it_was(host: lab.Gu
     before = shell(host, STATE)
     name = shell(host, "cat /proc/sys/kernel/random/boot_id")
     background(host, f"{once(UNCONFIRMED)}; reboot --force --force")
-    locked_out = packet_filter(*LOCKED_OUT["and whoever is in is thrown out"])
+    locked_out = packet_filter(*LOCKED_OUT["and open connections end"])
     run = play(host, tmp_path, locked_out, engine(**{"default-shm-size": "66M"}))
     process = run.start()
     wait_for_reboot(host, name)

@@ -110,7 +110,7 @@ def test_a_guest_survives_its_own_reboot(boot: Boot) -> None:
     assert data_disk(guest) == "/dev/vdb /var/lib/docker ext4"
 
 
-def test_nobody_but_this_machine_reaches_a_guest(guest: lab.Guest) -> None:
+def test_only_this_machine_reaches_a_guest(guest: lab.Guest) -> None:
     listening = subprocess.run(
         ["ss", "--listening", "--tcp", "--numeric", "--no-header", f"sport = :{guest.port}"],
         capture_output=True,

@@ -1,13 +1,11 @@
 """An engine whose configuration is not as a role expects it.
 
-What is possible happens; what is not is blocked with its reason, and costs nobody a container.
+What is possible happens; what is not is blocked with its reason, and no container ends for it.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,9 @@ import pytest
 
 from hardener import lab
 from tests.hosts import command
+from tests.hosts.command import Hardener
 from tests.hosts.guard import STATE, settled
-from tests.hosts.workload import CONTAINER, CONTAINERS, DAEMON_JSON, running, shell
-
-Hardener = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell, with_containers
 
 SLUG = "daemon-no-new-privileges"
 PRESENT = '{"live-restore": true}'
@@ -30,7 +27,7 @@ handle = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.ioctl(handle, 0x40086602, struct.pack("I4x", flags ^ 0x10))
 """
 TOGGLE = "python3 /root/immutable.py"
-# What somebody has made of daemon.json since the engine started, what takes it back, and why nothing is done.
+# What daemon.json has become since the engine started, what takes it back, and why nothing is done.
 UNFIT = {
     "a key twice": (
         f"""echo '{{"live-restore": true, "debug": false, "debug": false}}' >{DAEMON_JSON}""",
@@ -69,7 +66,7 @@ UNFIT = {
 def host(guest: lab.Guest) -> lab.Guest:
     """A guest with two containers that outlive their engine."""
     shell(guest, f"mkdir -p /etc/docker && echo '{PRESENT}' >{DAEMON_JSON} && systemctl restart docker")
-    shell(guest, CONTAINER)
+    with_containers(guest)
     guest.ssh("tee", "/root/immutable.py", stdin=IMMUTABLE)
     return guest
 
@@ -77,11 +74,7 @@ def host(guest: lab.Guest) -> lab.Guest:
 @pytest.fixture
 def hardener(host: lab.Guest, tmp_path: Path) -> Hardener:
     """Runs the command line on the host."""
-
-    def run(verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        return command.hardener(verb, host.inventory, *options, cwd=tmp_path)
-
-    return run
+    return command.on(host.inventory, cwd=tmp_path)
 
 
 def findings(folder: Path) -> dict[str, dict[str, Any]]:

@@ -91,7 +91,7 @@ def test_a_hardened_host_stays_reachable_through_restarts_of_docker_and_of_itsel
     assert (code, set(standing.values())) == (0, {"pass"}), said
 
 
-def test_what_somebody_flushed_is_loaded_again_and_switched_off_all_goes(
+def test_a_flushed_table_is_loaded_again_and_switched_off_all_goes(
     boot: Boot, run: Callable[..., dict[str, Any]]
 ) -> None:
     guest = boot("13")
@@ -149,7 +149,7 @@ def test_the_older_kind_of_iptables(boot: Boot, run: Callable[..., dict[str, Any
     assert run(guest)["outcome"] == "unchanged"
 
 
-def test_where_the_packet_filter_is_somebody_elses_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
+def test_where_another_program_has_the_packet_filter_nothing_is_touched(boot: Boot, tmp_path: Path) -> None:
     guest = boot("13")
     shell(guest, f"{SERVICES}\nsystemctl enable nftables")
     before = loaded(guest)

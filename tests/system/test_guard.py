@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hardener import lab
 from tests.hosts.command import hardener
-from tests.hosts.fixtures import Boot
 from tests.hosts.guard import (
     JOURNAL,
     LOCKED_OUT,
@@ -29,20 +27,15 @@ from tests.hosts.guard import (
     settled,
 )
 from tests.hosts.play import kill
-from tests.hosts.workload import CONTAINER, CONTAINERS, DAEMON_JSON, running, shell
+from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell, with_containers
 
 pytestmark = pytest.mark.independent
 
 
 @pytest.fixture(scope="module")
-def host(pristine: Boot) -> Iterator[lab.Guest]:
+def host(guest: lab.Guest) -> lab.Guest:
     """A host whose engine runs containers; every test leaves it as it found it."""
-    guest = pristine("13")
-    shell(guest, "mkdir -p /etc/docker && echo '{\"live-restore\": true}' >/etc/docker/daemon.json")
-    shell(guest, "systemctl restart docker")
-    shell(guest, CONTAINER)
-    yield guest
-    guest.stop()
+    return with_containers(guest, surviving=True)
 
 
 @pytest.mark.parametrize("who", LOCKED_OUT)
@@ -98,7 +91,7 @@ def test_a_controller_that_is_killed_leaves_a_host_as_it_was_or_as_planned(
     assert shell(host, "systemctl is-active docker ssh") == "active\nactive\n"
 
 
-NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # nobody can know before the engine tries
+NOT_HERE = {"metrics-addr": "203.0.113.1:9323"}  # not known before the engine tries
 
 
 def test_an_engine_that_does_not_start_is_put_right_when_everybody_is_dead(

@@ -13,7 +13,7 @@ from tests.hosts.command import findings, hardener
 from tests.hosts.play import Run
 from tests.hosts.workload import shell
 
-# Two images: one package nobody has heard of, and one that has had updates since.
+# Two images: one unknown package, and one that has had updates since.
 IMAGES = r"""
 set -eu
 image() {

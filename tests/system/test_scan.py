@@ -23,7 +23,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
 apt-get -q -y --no-install-recommends install openscap-scanner /root/ssg-debian.deb
 """
-# A hook of the host's own, and an image whose second kind of packages nobody compares.
+# A hook of the host's own, and an image with a second kind of packages, which is not compared.
 PREPARED = r"""
 set -eu
 echo 'APT::Update::Post-Invoke { "touch /root/hooked"; };' >/etc/apt/apt.conf.d/99hook

@@ -21,7 +21,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -q update && apt-get -q -y --no-install-recommends install cron dbus-user-session libpam-systemd
 loginctl enable-linger lab
 """
-# A key that logs in as root here, and a host key that is known: nobody is there to answer.
+# A key that logs in as root here, and a host key that is known: no person is there to answer.
 SITE = r"""
 set -eu
 umask 077

@@ -13,6 +13,7 @@ from hardener import lab
 from tests.hosts.command import findings, hardener
 from tests.hosts.fixtures import Boot
 from tests.hosts.play import ansible_playbook
+from tests.hosts.workload import with_containers
 
 # A security archive in the guest, with an update of a package, and of one that hardener takes for an engine.
 ARCHIVE = r"""
@@ -56,15 +57,6 @@ dpkg-query --show | sort
 systemctl is-enabled apt-daily.timer apt-daily-upgrade.timer
 """
 VERSIONS = r"dpkg-query --show --showformat '${Package} ${Version}\n' victim docker-engine"
-CONTAINER = r"""
-set -eu
-mkdir -p /root/image/bin
-cp /bin/busybox /root/image/bin/
-ln -sf busybox /root/image/bin/sleep
-tar --create --directory=/root/image --file=/root/image.tar .
-docker import /root/image.tar busybox:test >/dev/null
-docker run --detach --restart always --name job busybox:test sleep 1000000
-"""
 
 
 class Role:
@@ -170,7 +162,8 @@ def test_with_the_engine_included_nothing_waits_any_more(role: Role) -> None:
 
 
 def test_it_boots_again_in_its_window_alone_and_containers_come_back(role: Role) -> None:
-    role.shell(CONTAINER)
+    with_containers(role.guest)
+    role.shell("docker update --restart always web job")
     role.shell("touch /run/reboot-required; echo libc6 > /run/reboot-required.pkgs")
     boot = role.shell("cat /proc/sys/kernel/random/boot_id")
     hour = int(role.shell("date +%H"))

@@ -1,4 +1,4 @@
-"""A Docker host in use gets user namespaces: everything moves along, and back when somebody is killed."""
+"""A Docker host in use gets user namespaces: everything moves along, and back when a process is killed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ docker run --detach --name writer --network inner busybox:test sh -c 'touch /wri
 docker run --detach --name tool --privileged --network host busybox:test sleep 1000000
 docker run --detach --name job busybox:test sleep 1000000
 """
-# Everything that has to be the same again, whoever is root in it. An engine that was restarted tells the
+# Everything that has to be the same again, whichever user is root in it. A restarted engine tells the
 # gateway that it chose itself for a network, and did not before.
 HELD = r"""
 docker ps --all --quiet | xargs docker inspect --format \

@@ -40,6 +40,7 @@ from hardener.reports.past import Past, Point
 BENCHMARK = "cis-docker-1.8.0"
 FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
 Write = Callable[..., Path]
+Written = Callable[..., str]
 
 
 # What attackers, accidents and careless tools put into names and labels.
@@ -269,6 +270,12 @@ def run() -> RunInfo:
         ended=datetime(2026, 11, 25, 0, 30, 1, 123_456, tzinfo=UTC),
         decisions=DECISIONS,
     )
+
+
+@pytest.fixture
+def written(write: Write) -> Written:
+    """Write a report as ``write`` does, and read it."""
+    return lambda *hosts, **options: write(*hosts, **options).read_text(encoding="utf-8")
 
 
 @pytest.fixture

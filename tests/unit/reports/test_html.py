@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
 from tests.unit.reports.conftest import (
     ATTACKS,
-    Write,
+    Written,
     assessment,
     decided,
     earlier,
@@ -27,17 +27,10 @@ from tests.unit.reports.conftest import (
 )
 from tests.unit.reports.readers import Page
 
-Written = Callable[..., str]
-
 
 @pytest.fixture
 def format_name() -> str:
     return "html"
-
-
-@pytest.fixture
-def written(write: Write) -> Written:
-    return lambda *hosts, **options: write(*hosts, **options).read_text(encoding="utf-8")
 
 
 def test_nothing_is_loaded_and_the_policy_names_what_is_there(written: Written, run: RunInfo) -> None:

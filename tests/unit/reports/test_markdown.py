@@ -10,7 +10,7 @@ from hardener.reports.interface import RunInfo
 from tests.unit.reports.conftest import (
     ATTACKS,
     CONTROLS,
-    Write,
+    Written,
     assessment,
     control,
     decided,
@@ -22,21 +22,14 @@ from tests.unit.reports.conftest import (
 )
 from tests.unit.reports.readers import markdown_tokens
 
-Shown = Callable[..., str]
-
 
 @pytest.fixture
 def format_name() -> str:
     return "markdown"
 
 
-@pytest.fixture
-def shown(write: Write) -> Shown:
-    return lambda *hosts, **options: write(*hosts, **options).read_text(encoding="utf-8")
-
-
-def test_golden_of_one_host(shown: Shown, golden: Callable[[str, str], None]) -> None:
-    golden("summary-one-host.md", shown(assessment()))
+def test_golden_of_one_host(written: Written, golden: Callable[[str, str], None]) -> None:
+    golden("summary-one-host.md", written(assessment()))
 
 
 @pytest.mark.parametrize(
@@ -47,46 +40,46 @@ def test_golden_of_one_host(shown: Shown, golden: Callable[[str, str], None]) ->
         (Status.WAIVED, "Compliant: 1 host"),
     ],
 )
-def test_the_headline_is_the_result(shown: Shown, status: Status, headline: str) -> None:
-    text = shown(assessment(verdicts=statuses(*[status] * len(CONTROLS))))
+def test_the_headline_is_the_result(written: Written, status: Status, headline: str) -> None:
+    text = written(assessment(verdicts=statuses(*[status] * len(CONTROLS))))
     assert text.startswith(f"## {headline}\n")
 
 
-def test_requirements_with_a_failing_control_are_named_with_their_source(shown: Shown) -> None:
-    assert "| CIS Controls v8 | 4.1, 4.8 | 2 | the benchmark |" in shown(assessment())
+def test_requirements_with_a_failing_control_are_named_with_their_source(written: Written) -> None:
+    assert "| CIS Controls v8 | 4.1, 4.8 | 2 | the benchmark |" in written(assessment())
 
 
-def test_it_fits_into_a_comment(shown: Shown) -> None:
+def test_it_fits_into_a_comment(written: Written) -> None:
     controls = [control(f"c{n}", f"5.{n}", "runtime", title="A long title " * 6) for n in range(200)]
     fail, error = Verdict(Status.FAIL, "x", "`y" * 400), Verdict(Status.ERROR, "x", "z" * 400)
     hosts = [assessment(f"{n}" * 60, [fail, error] * 100, controls=controls) for n in range(8)]
-    text = shown(*hosts, *(gone("n" * 250, reason="r" * 300) for _ in range(300)))
+    text = written(*hosts, *(gone("n" * 250, reason="r" * 300) for _ in range(300)))
     assert len(text) < 60_000
     assert text.count("more: see the other reports") == 3
     assert "</details>" in text
 
 
-def test_what_moved_since_the_last_run(shown: Shown, run: RunInfo) -> None:
+def test_what_moved_since_the_last_run(written: Written, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(Status.FAIL, Status.PASS, *[Status.FAIL] * 5))
-    text = shown(after, assessment("new"), past=earlier(run, before))
+    text = written(after, assessment("new"), past=earlier(run, before))
     assert "<summary>Since the last run: 1 newly failing, 1 fixed</summary>" in text
     assert f": {CONTROLS[0].title}: pass → fail on 1 host  \n  `{after.host}`: `it is fail`\n" in text
-    text = shown(after, past=earlier(run, after))
+    text = written(after, past=earlier(run, after))
     assert "\nSince the last run: 0 newly failing, 0 fixed\n" in text
 
 
-def test_the_severe_come_first(shown: Shown) -> None:
-    text = shown(assessment())
+def test_the_severe_come_first(written: Written) -> None:
+    text = written(assessment())
     assert text.index("**5.5** critical") < text.index("**1.1.3** high")
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 @pytest.mark.parametrize("attack", ATTACKS["markdown"])
-def test_hostile_text_is_code_and_nothing_else(shown: Shown, attack: str, text: str) -> None:
-    clean, hostile = shown(hostile_assessment("calm"), gone("calm")), f"{text}{attack}{text}"
-    dirty = shown(hostile_assessment(hostile), gone(hostile, reason=hostile))
+def test_hostile_text_is_code_and_nothing_else(written: Written, attack: str, text: str) -> None:
+    clean, hostile = written(hostile_assessment("calm"), gone("calm")), f"{text}{attack}{text}"
+    dirty = written(hostile_assessment(hostile), gone(hostile, reason=hostile))
     assert dirty.replace("\n", "").isprintable()
 
     def structure(document: str) -> list[tuple[str, str]]:
@@ -98,12 +91,12 @@ def test_hostile_text_is_code_and_nothing_else(shown: Shown, attack: str, text: 
     assert structure(dirty) == structure(clean)
 
 
-def test_no_host(shown: Shown) -> None:
-    assert shown().startswith("## No host was assessed\n")
+def test_no_host(written: Written) -> None:
+    assert written().startswith("## No host was assessed\n")
 
 
-def test_what_was_decided_has_its_lists(shown: Shown) -> None:
-    text = shown(decided())
+def test_what_was_decided_has_its_lists(written: Written) -> None:
+    text = written(decided())
     assert "Waived: 2 controls" in text
     assert "Passing on a person's word: 1 control" in text
     assert "`waiver W-004 (container-not-privileged, team-x) expires 2026-12-01, in 6 days`" in text
