@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
         answer = host_script.beside(self).run_script(
             source=_SOURCE,
             entry="main:collect",
-            arguments={"socket": args["socket"]},
+            arguments={"socket": args["socket"], "limit": _TIMEOUT},
             timeout=_TIMEOUT,
             task_vars=task_vars,
         )

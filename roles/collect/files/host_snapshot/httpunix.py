@@ -164,8 +164,7 @@ class Connection:
         return kind(f"{path}: {_message(body) or status.decode('latin-1').strip()}")
 
     def _chunks(self, path: str, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
+        body = bytearray()  # a chunk may be as small as a byte
         while True:
             length = int(self._until(b"\r\n").partition(b";")[0], 16)
             if length < 0:
@@ -173,9 +172,9 @@ class Connection:
             if length == 0:
                 while self._until(b"\r\n"):  # trailers, up to an empty line
                     pass
-                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            size = _within(size + length, limit, path)
-            pieces.append(self._take(length))
+                return bytes(body)
+            _within(len(body) + length, limit, path)
+            body += self._take(length)
             self._until(b"\r\n")
 
 

@@ -11,6 +11,7 @@ import time
 from _thread import start_new_thread
 from json import JSONEncoder, loads
 
+from host import limits
 from host_snapshot import VERSION, engine, mounts, processes, units
 from host_snapshot.context import Once
 from host_snapshot.reading import Helper, encode, read
@@ -29,7 +30,8 @@ _REST = """
     hardener.runs hardener.scan hardener.trust listening lsm modules mounts packages sysctl system units users
 """
 REST = tuple(_REST.split())  # the sources that the second process reads
-_FIND_LIMIT = 30  # seconds
+LIMIT = 120  # seconds for all; every source has a shorter one of its own
+_FIND_LIMIT = 30
 _LIMIT = 50  # for the second process
 _REPORT = "!secrets"  # the second process says beside its sources what secrets it saw
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
@@ -39,8 +41,11 @@ def collect(arguments: dict[str, Any]) -> bytes:
     """The snapshot of this host, as JSON.
 
     Args:
-        arguments: ``socket``, the engine's API socket where it is not to be found out.
+        arguments: ``socket``, the engine's API socket where it is not to be found out; ``limit``, seconds after
+            which this process is to end whatever it hangs in, within limits of processor time and memory.
     """
+    if arguments.get("limit"):
+        limits.hold(int(arguments["limit"]))
     begun, now = time.monotonic(), time.time()
     running, known_units = Once(processes.scan), Once(units.read)
     found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), _FIND_LIMIT)
@@ -108,7 +113,7 @@ def main() -> None:
     options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
     if sys.stdout is None:
         sys.exit("cannot print the snapshot: there is no standard output")
-    snapshot = collect(options) + b"\n"
+    snapshot = collect({"limit": LIMIT, **options}) + b"\n"
     code = 0
     try:
         sys.stdout.buffer.write(snapshot)

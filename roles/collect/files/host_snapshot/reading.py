@@ -8,6 +8,7 @@ import time
 from _thread import start_new_thread
 from json import JSONEncoder
 
+from host import limits
 from host_snapshot.bounds import Absent, describe
 from host_snapshot.context import Done
 
@@ -18,6 +19,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     Plan = list[tuple[str, Callable[[], Any], float]]  # name, how to read it, limit in seconds
 
+_SPARE = 5  # seconds: it is ended by its parent, and by itself where that cannot
 encode = JSONEncoder(separators=(",", ":")).encode
 
 
@@ -82,9 +84,11 @@ class Helper:
     def __init__(self, work: Callable[[], dict[str, str]], limit: float) -> None:
         self._deadline = time.monotonic() + limit
         self._pipe, write = os.pipe()
+        parent = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             try:
+                limits.become_helper(parent, int(limit) + _SPARE)
                 for name, entry in work().items():
                     _write_all(write, f"{name}\t{entry}\n".encode("ascii"))
             finally:
@@ -100,7 +104,7 @@ class Helper:
                 break
             pieces.append(piece)
         else:
-            os.kill(self._pid, 9)
+            limits.end_helper(self._pid)
         os.close(self._pipe)
         lines = b"".join(pieces).decode("ascii").split("\n")[:-1]
         return dict(line.split("\t", 1) for line in lines)

@@ -13,12 +13,14 @@ import os
 from contextlib import suppress
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Sequence
 
+from host import limits
 from host_converge import system
 from host_converge.errors import Failed, Refused
 
 USER = "DOCKER-USER"
 _OURS = "HARDENER-"
 _CLONE_NEWNET = 0x40000000
+_LONGEST_TRIAL = 120  # seconds for loading rules where nothing uses them
 
 Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as iptables-save prints them
 
@@ -205,9 +207,11 @@ def load(tool: str, wanted: Tables, hooks: Sequence[str] | None = None) -> None:
 def _in_empty_namespace(work: Callable[[], Any]) -> Any:
     """The result of work done where there is no network and no rule but its own; or ``error``."""
     reader, writer = os.pipe()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
+            limits.become_helper(parent, _LONGEST_TRIAL)
             os.close(reader)
             libc = ctypes.CDLL(None, use_errno=True)
             if libc.unshare(_CLONE_NEWNET) != 0:

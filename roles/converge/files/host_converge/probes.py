@@ -6,12 +6,13 @@ import errno
 import json
 import os
 import select
-import signal
 import socket
 import struct
 import time
 from contextlib import suppress
 from typing import Any, Callable, Collection, Iterable, Mapping, Tuple
+
+from host import limits
 
 Target = Tuple[str, int]  # an address and a TCP port
 
@@ -108,27 +109,28 @@ def inside(work: Mapping[str, tuple[int, Callable[[], Any]]], *, seconds: float 
     Returns:
         Results by name; a namespace that cannot be entered, or is our own, has none.
     """
-    visits = {name: _visit(pid, function) for name, (pid, function) in work.items()}
+    visits = {name: _visit(pid, function, seconds) for name, (pid, function) in work.items()}
     deadline = time.monotonic() + seconds
     found = {}
     for name, (child, reader) in visits.items():
         text = _read(reader, deadline)
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+        limits.end_helper(child)
         os.waitpid(child, 0)
         with suppress(ValueError):
             found[name] = json.loads(text)
     return found
 
 
-def _visit(pid: int, function: Callable[[], Any]) -> tuple[int, int]:
+def _visit(pid: int, function: Callable[[], Any], seconds: float) -> tuple[int, int]:
     """Start a process that enters a namespace and calls a function; its id, and where its answer comes."""
     reader, writer = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child:
         os.close(writer)
         return child, reader
     try:
+        limits.become_helper(parent, int(seconds) + 1)
         os.close(reader)
         _enter(pid)
         os.write(writer, json.dumps(function()).encode()[:_MAX_ANSWER])
