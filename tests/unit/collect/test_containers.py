@@ -15,10 +15,16 @@ from host_snapshot.containers import Containers
 from host_snapshot.context import Once
 from host_snapshot.redact import Redactor
 
-from tests.unit.collect import servers
+from tests.unit.collect import engines, servers
 from tests.unit.collect.servers import serving
 
 LIST = "/v1.51/containers/json?all=1"
+
+
+def inspected(identity: str, *, pid: int = 0, **changes: Any) -> bytes:
+    known = engines.container(Id=identity, Mounts=[])
+    state = {**known["State"], "Pid": pid}
+    return json.dumps({**known, "State": state, **changes}).encode()
 
 
 def no_systemd() -> None:
@@ -37,8 +43,8 @@ def entry(path: str) -> dict[str, Any]:
 
 def test_container_that_was_removed_meanwhile_is_left_out(tmp_path: Path) -> None:
     listed = json.dumps([{"Id": "a"}, {"Id": "gone"}, {"Id": "b"}]).encode()
-    answers = {"/_ping": b"OK", LIST: listed, "/v1.51/containers/a/json": b'{"Id":"a"}'}
-    answers["/v1.51/containers/b/json"] = b'{"Id":"b","State":{"Pid":1073741824}}'
+    answers = {"/_ping": b"OK", LIST: listed, "/v1.51/containers/a/json": inspected("a")}
+    answers["/v1.51/containers/b/json"] = inspected("b", pid=1073741824)
     with serving(tmp_path / "s", servers.engine(answers)) as path:
         found = entry(path)["data"]
     assert [(one["inspect"]["Id"], one["proc"]) for one in found] == [("a", None), ("b", None)]
@@ -71,7 +77,7 @@ def test_mount_of_a_file_server_that_is_gone(tmp_path: Path, monkeypatch: pytest
         {"Type": "bind", "Source": "/dead"},
         {"Type": "volume"},
     ]
-    inspect = json.dumps({"Id": "a", "Mounts": bind}).encode()
+    inspect = inspected("a", Mounts=bind)
     answers = {"/_ping": b"OK", LIST: b'[{"Id":"a"}]', "/v1.51/containers/a/json": inspect}
     with serving(tmp_path / "s", servers.engine(answers)) as path:
         collected = containers(path)
@@ -89,7 +95,7 @@ def test_mount_of_a_file_server_that_is_gone(tmp_path: Path, monkeypatch: pytest
 
 def test_more_than_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "MAX_TEXT", 20)
-    answers = {"/_ping": b"OK", LIST: b'[{"Id":"a"}]', "/v1.51/containers/a/json": b'{"Id":"a"}'}
+    answers = {"/_ping": b"OK", LIST: b'[{"Id":"a"}]', "/v1.51/containers/a/json": inspected("a")}
     with serving(tmp_path / "s", servers.engine(answers)) as path:
         assert "larger than 20 bytes" in entry(path)["error"]
 

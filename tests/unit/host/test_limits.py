@@ -165,5 +165,3 @@ def _read(reader: int, length: int) -> bytes:
         said += piece
     os.close(reader)
     return said
-
-

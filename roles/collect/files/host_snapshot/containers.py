@@ -43,7 +43,7 @@ class Containers:
         engine = self._engine.get()
         host = containerproc.Host(self._mounts.get())
         texts, size = [], 0
-        for identity, raw, inspect in docker.each(engine, "/containers/json?all=1", "/containers/%s/json"):
+        for identity, raw, inspect in docker.each(engine, "/containers/json?all=1", "/containers/{id}/json"):
             text = encode(self._one(identity, raw, inspect, host))
             size += len(text)
             if size > docker.MAX_TEXT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from host import answers
 from host_snapshot import mounts
 from host_snapshot.bounds import Failed
 from host_snapshot.httpunix import NotFound, parse
@@ -12,9 +13,11 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
     from host_snapshot.engine import Engine
+    from host_snapshot.httpunix import Connection
     from host_snapshot.redact import Redactor
 
 LIMIT = 30  # seconds for one source
+_COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
 MAX_TEXT = 128 * 1024 * 1024  # of all containers or all images together
 
 
@@ -22,7 +25,7 @@ def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
     """The source `docker.info`."""
     connection = engine.connect(LIMIT)
     try:
-        data = connection.get(f"{engine.api}/info")
+        data = complete("/info", connection.get(f"{engine.api}/info"))
     finally:
         connection.close()
     found: dict[str, Any] = redactor.options(data, "engine")
@@ -32,7 +35,7 @@ def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
 def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
     """The source `docker.networks`."""
     found = []
-    for _, _, network in each(engine, "/networks", "/networks/%s"):
+    for _, _, network in each(engine, "/networks", "/networks/{id}"):
         for key in ("Options", "Labels", "IPAM"):
             network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
         found.append(network)
@@ -43,7 +46,7 @@ def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
     """The source `docker.volumes`."""
     connection = engine.connect(LIMIT)
     try:
-        listed = connection.get(f"{engine.api}/volumes").get("Volumes") or []
+        found = complete("/volumes", connection.get(f"{engine.api}/volumes"))["Volumes"] or []
     finally:
         connection.close()
     return [
@@ -53,7 +56,7 @@ def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
             "Mountpoint": volume.get("Mountpoint"),
             "Options": redactor.options(volume.get("Options"), f"volume {volume.get('Name')} option"),
         }
-        for volume in sorted(listed, key=_name)
+        for volume in sorted(found, key=_name)
     ]
 
 
@@ -70,11 +73,13 @@ def plugins(engine: Engine) -> list[dict[str, Any]]:
     """The source `docker.plugins`: what a plugin is and may do, not how it is configured."""
     connection = engine.connect(LIMIT)
     try:
-        listed = connection.get(f"{engine.api}/plugins")
+        plugged = complete("/plugins", connection.get(f"{engine.api}/plugins"))
+        if not plugged:
+            has_some(connection, engine, "/plugins")
     finally:
         connection.close()
     found = []
-    for plugin in listed or ():
+    for plugin in plugged or ():
         config = plugin.get("Config") or {}
         kept = ("Interface", "Linux", "Network", "PidHost", "IpcHost", "PropagatedMount")
         found.append(
@@ -87,20 +92,56 @@ def plugins(engine: Engine) -> list[dict[str, Any]]:
 
 
 def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
-    """Id, raw text and document of everything in a list; what was removed meanwhile is left out."""
+    """Id, raw text and document of everything in a list; what was removed meanwhile is left out.
+
+    Raises:
+        Failed: the engine refuses, or an answer lacks what every engine sends.
+    """
     connection = engine.connect(LIMIT)
     try:
-        identities = [str(item["Id"]) for item in connection.get(f"{engine.api}{listing}")]
-        bodies = connection.get_all(f"{engine.api}{detail % identity}" for identity in identities)
+        identities = listed(connection, engine, listing)
+        bodies = connection.get_all(engine.api + detail.format(id=identity) for identity in identities)
         for identity, body in zip(identities, bodies):
             if not isinstance(body, NotFound):
                 raw = success(body)
-                document = parse(raw)
-                if not isinstance(document, dict):
-                    raise Failed(f"the engine's answer about {identity[:64]} is no object")
-                yield identity, raw, document
+                yield identity, raw, complete(detail, parse(raw))
     finally:
         connection.close()
+
+
+def listed(connection: Connection, engine: Engine, listing: str) -> list[str]:
+    """The ids of everything in a list, each once, in its order."""
+    endpoint = listing.partition("?")[0]
+    entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
+    if not entries and has_some(connection, engine, endpoint):  # or the first has come meanwhile
+        entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
+        if not entries and has_some(connection, engine, endpoint):
+            raise Failed(f"the engine's answer to {endpoint} is empty, and it says that it has some")
+    return list(dict.fromkeys(entry["Id"] for entry in entries or ()))
+
+
+def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
+    """Whether the engine says elsewhere that a list is not empty, or does not say.
+
+    An empty list is a fact only if what sends it can say more than that.
+
+    Raises:
+        Failed: what it says of itself lacks what every engine sends.
+    """
+    known = complete("/info", connection.get(f"{engine.api}/info"))
+    return bool(known.get(_COUNTED.get(endpoint, ""), 0))
+
+
+def complete(endpoint: str, answer: Any) -> Any:
+    """An answer that has all that it must; see ``host.answers``.
+
+    Raises:
+        Failed: it has not.
+    """
+    try:
+        return answers.complete(endpoint, answer)
+    except answers.Incomplete as error:
+        raise Failed(str(error)) from None
 
 
 def _name(item: dict[str, Any]) -> str:

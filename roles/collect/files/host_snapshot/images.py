@@ -20,8 +20,7 @@ def read(engine: Engine, redactor: Redactor) -> Encoded:
     """The source `docker.images`."""
     connection = engine.connect(docker.LIMIT)
     try:
-        listed = connection.get(f"{engine.api}/images/json")
-        identities = list(dict.fromkeys(str(image["Id"]) for image in listed))
+        identities = docker.listed(connection, engine, "/images/json")
         paths = (
             f"{engine.api}/images/{identity}/{what}"
             for identity in identities
@@ -44,7 +43,8 @@ def read(engine: Engine, redactor: Redactor) -> Encoded:
 
 
 def _image(where: str, inspected: bytes, layers: bytes, redactor: Redactor) -> dict[str, Any]:
-    inspect, entries = parse(inspected), parse(layers)
+    inspect = docker.complete("/images/{id}/json", parse(inspected))
+    entries = docker.complete("/images/{id}/history", parse(layers))
     environment = (inspect.get("Config") or {}).get("Env")
     cleaned = history.redact(entries, environment, redactor, where)
     for key in ("Config", "ContainerConfig"):

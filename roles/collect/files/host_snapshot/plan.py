@@ -97,10 +97,10 @@ class Rest:
         found = self._engine.get()
         connection = found.connect(_SOON)
         try:
-            version = connection.get("/version")
+            version: dict[str, Any] = docker.complete("/version", connection.get("/version"))
         finally:
             connection.close()
-        return dict(version)
+        return version
 
     def _engine_state(self) -> dict[str, Any]:
         return enginestate.describe(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from json import loads
 
 from host_snapshot.bounds import Absent, Failed, read_bytes
-from host_snapshot.docker import LIMIT
+from host_snapshot.docker import LIMIT, complete
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -38,19 +38,20 @@ def read(engine: Engine, known: dict[str, Any], redactor: Redactor) -> dict[str,
     connection = engine.connect(LIMIT)
     try:
         cluster, nodes, services, secrets = (
-            connection.get(f"{engine.api}/{name}") for name in ("swarm", "nodes", "services", "secrets")
+            complete(name, connection.get(f"{engine.api}{name}"))
+            for name in ("/swarm", "/nodes", "/services", "/secrets")
         )
     finally:
         connection.close()
     cluster.pop("JoinTokens", None)
-    for service in services:
+    for service in services or ():
         _redact_service(service, redactor)
     return {
         "worker": False,
         "local": local,
         "swarm": redactor.options(cluster, "swarm"),
-        "nodes": redactor.options(nodes, "node"),
-        "services": redactor.options(services, "service"),
+        "nodes": redactor.options(nodes or [], "node"),
+        "services": redactor.options(services or [], "service"),
         "secrets": [
             {
                 "ID": secret.get("ID"),
@@ -58,7 +59,7 @@ def read(engine: Engine, known: dict[str, Any], redactor: Redactor) -> dict[str,
                 "CreatedAt": secret.get("CreatedAt"),
                 "UpdatedAt": secret.get("UpdatedAt"),
             }
-            for secret in secrets
+            for secret in secrets or ()
         ],
     }
 

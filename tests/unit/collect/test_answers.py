@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host import answers
+from host.answers import EACH, SHAPES, Incomplete, Shape, complete
+
+from hardener import catalogue
+from hardener.assess import assess
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit import snapshots
+from tests.unit.collect import engines
+
+BY_PATH = {
+    "docker.version": ("/version",),
+    "docker.info": ("/info",),
+    "docker.containers": ("/containers/json", "/containers/{id}/json"),
+    "docker.images": ("/images/json", "/images/{id}/json", "/images/{id}/history"),
+    "docker.networks": ("/networks", "/networks/{id}"),
+    "docker.volumes": ("/volumes",),
+    "docker.plugins": ("/plugins",),
+    "docker.swarm": ("/swarm", "/nodes", "/services", "/secrets"),
+}
+WRONG = {
+    answers.TEXT: [7, None, [], {}],
+    answers.NUMBER: ["7", True, None],
+    answers.NUMBER_OR_NULL: ["7", False],
+    answers.FLAG: [0, "true", None],
+    answers.OBJECT: [[], None, "{}"],
+    answers.OBJECT_OR_NULL: [[], "{}"],
+    answers.LIST: [{}, None, "[]"],
+    answers.LIST_OR_NULL: [{}, "[]"],
+}
+
+
+def endpoint(path: str) -> str:
+    return re.sub(r"^/(containers|images|networks)/(?!json$)[^/]+", r"/\1/{id}", path)
+
+
+def spoiled(shape: Shape, value: Any) -> Iterator[tuple[str, Any]]:
+    """A document once for everything that it must have: without it, and with something else instead."""
+    if isinstance(shape, str):
+        yield from (("", wrong) for wrong in WRONG[shape])
+    elif EACH in shape:
+        yield from (("", wrong) for wrong in ({}, "[]", 7))
+        yield from ((f"[]{place}", [broken, *value[1:]]) for place, broken in spoiled(shape[EACH], value[0]))
+    else:
+        yield from (("", wrong) for wrong in ([], None, "{}"))
+        for key, inner in shape.items():
+            yield key, {name: each for name, each in value.items() if name != key}
+            for place, broken in spoiled(inner, value[key]):
+                yield f"{key}.{place}", {**value, key: broken}
+
+
+@pytest.mark.parametrize(("name", "api"), engines.RECORDED.items())
+def test_recorded_engines_have_what_they_must(name: str, api: str, tmp_path: Path) -> None:
+    found = engines.sources(tmp_path, engines.documents(name), api)
+    assert {source: entry["state"] for source, entry in found.items()} == dict.fromkeys(BY_PATH, "ok")
+
+
+@pytest.mark.parametrize("path", SHAPES)
+def test_whatever_is_missing_or_of_another_kind_is_said(path: str) -> None:
+    document = next(each for known, each in engines.documents().items() if endpoint(known) == path)
+    broken = list(spoiled(SHAPES[path], document))
+    assert len(broken) >= 4
+    complete(path, document)
+    for place, each in broken:
+        with pytest.raises(Incomplete, match=re.escape(path)):
+            complete(path, each)
+            pytest.fail(f"{path} {place} passes")
+
+
+@pytest.mark.parametrize("source", BY_PATH)
+def test_a_source_that_lacks_something_fails_and_no_control_passes_by_it(source: str, tmp_path: Path) -> None:
+    documents = engines.documents()
+    for number, path in enumerate(BY_PATH[source]):
+        known = [each for each in documents if endpoint(each) == path][-1]
+        broken = list(spoiled(SHAPES[path], documents[known]))
+        for place, each in (broken[0], broken[len(broken) // 2], broken[-1]):
+            folder = tmp_path / f"{number}{abs(hash(place))}"
+            folder.mkdir(exist_ok=True)
+            found = engines.sources(folder, {**documents, known: each})
+            assert (place, found[source]["state"]) == (place, "failed")
+            assert path in found[source]["error"]
+    assert not _passing({source: snapshots.failed()}) - _passing({})
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'"x"', b"7", b'{"Id":"a"', b"[{}]", b"[[]]", b""])
+def test_an_engine_that_says_the_same_to_everything_gives_no_fact_and_no_pass(
+    body: bytes, tmp_path: Path
+) -> None:
+    known = dict.fromkeys(engines.documents(), body)
+    found = engines.sources(tmp_path, known)
+    assert {name: entry["state"] for name, entry in found.items()} == dict.fromkeys(BY_PATH, "failed")
+    failed = {name: snapshots.failed(entry["error"]) for name, entry in found.items()}
+    assert not _passing(failed) - _passing({})
+
+
+@pytest.mark.parametrize(
+    ("source", "path"), [("docker.containers", "/containers/json"), ("docker.images", "/images/json")]
+)
+def test_an_empty_list_of_what_the_engine_says_it_has_is_no_fact(
+    source: str, path: str, tmp_path: Path
+) -> None:
+    documents = {**engines.documents(), path: []}
+    (tmp_path / "some").mkdir()
+    found = engines.sources(tmp_path / "some", documents)
+    assert "says that it has some" in found[source]["error"]
+    documents["/info"] = {**documents["/info"], "Containers": 0, "Images": 0}
+    assert engines.sources(tmp_path, documents)[source]["data"] == []
+
+
+def _passing(changes: Mapping[str, Any]) -> set[str]:
+    """The controls that pass on a Debian 13 host with these sources."""
+    snapshot: Snapshot = snapshots.make(**changes)
+    assessment = assess(
+        Snapshot(json.loads(json.dumps(snapshot.raw))),
+        catalogue.load(catalogue.DEFAULT_BENCHMARK),
+        benchmark=catalogue.DEFAULT_BENCHMARK,
+    )
+    return {finding.control.slug for finding in assessment.findings if finding.status is Status.PASS}
