@@ -115,6 +115,20 @@ class Incomplete(Exception):  # noqa: N818 - a state of the world, not a defect
     """An answer lacks what every engine sends."""
 
 
+def endpoint(path: str) -> str:
+    """Return the key of ``SHAPES`` for a path without a version; empty where there is none.
+
+    ``/containers/3f0e/json?size=1`` is ``/containers/{id}/json``.
+    """
+    plain = path.partition("?")[0]
+    if plain in SHAPES:
+        return plain
+    kind, _, rest = plain[1:].partition("/")
+    _, slash, what = rest.partition("/")
+    general = f"/{kind}/{{id}}{slash}{what}"
+    return general if general in SHAPES else ""
+
+
 def complete(endpoint: str, answer: Any) -> Any:
     """Return an answer that has all that it must.
 

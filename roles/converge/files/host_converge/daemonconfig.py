@@ -242,8 +242,9 @@ def _hidden(
         return
     try:
         volumes = len(engine.get("/volumes").get("Volumes") or [])
-    except NoAnswer:
-        volumes = 0
+    except NoAnswer as error:
+        yield f"{', '.join(moved)}: the engine does not say which volumes it would no longer see: {error}"
+        return
     there = {"containers": info.get("Containers") or 0, "images": info.get("Images") or 0, "volumes": volumes}
     held = [f"{count} {what}" for what, count in there.items() if count]
     if held:

@@ -12,6 +12,7 @@ import struct
 import time
 from typing import Any, Callable
 
+from host import answers
 from host_converge.errors import Failed
 
 _MAX_ANSWER = 256 * 1024 * 1024
@@ -33,15 +34,17 @@ class Engine:
         self.path = path
 
     def get(self, path: str, timeout: float = 20) -> Any:
-        """JSON answer to a GET request.
+        """JSON answer to a GET request, with all that every engine sends.
 
         Raises:
             NotThere: there is no such thing.
-            NoAnswer: there is no engine, or it refuses.
+            NoAnswer: there is no engine, it refuses, or what answers is none.
         """
         try:
-            return json.loads(self._request("GET", path, timeout))
-        except ValueError as error:
+            answer = json.loads(self._request("GET", path, timeout))
+            endpoint = answers.endpoint(path)
+            return answers.complete(endpoint, answer) if endpoint else answer
+        except (ValueError, RecursionError, answers.Incomplete) as error:
             raise NoAnswer(f"{self.path}: {error}") from error
 
     def _request(self, method: str, path: str, timeout: float) -> bytes:
@@ -78,23 +81,22 @@ class Engine:
     def info(self) -> dict[str, Any] | None:
         """What the engine says of itself, None where it does not answer."""
         try:
-            answer = self.get("/info")
+            answer: dict[str, Any] = self.get("/info")
         except NoAnswer:
             return None
-        return answer if isinstance(answer, dict) else None
+        return answer
 
     def bridge(self) -> dict[str, str]:
         """Options of the default bridge; none where there is no such network."""
         try:
-            options = self.get("/networks/bridge").get("Options")
+            return self.get("/networks/bridge")["Options"] or {}
         except NotThere:
             return {}
-        return options if isinstance(options, dict) else {}
 
     def running(self) -> list[dict[str, Any]]:
         """Inspect data of every container that runs."""
         found = []
-        for container in self.get("/containers/json"):
+        for container in self.get("/containers/json") or ():
             try:
                 found.append(self.inspect(container["Id"]))
             except NotThere:  # ended since it was listed

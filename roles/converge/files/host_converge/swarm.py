@@ -24,7 +24,7 @@ def running_tasks(engine: Engine) -> dict[str, int] | None:
         return None
     return {
         str(service["Spec"]["Name"]): int((service.get("ServiceStatus") or {}).get("RunningTasks") or 0)
-        for service in services
+        for service in services or ()
     }
 
 

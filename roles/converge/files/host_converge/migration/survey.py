@@ -64,13 +64,13 @@ def look(client: Client) -> Holdings:
     """
     try:
         containers = [
-            client.get(f"/containers/{each['Id']}/json") for each in client.get("/containers/json?all=1")
+            client.get(f"/containers/{each['Id']}/json") for each in client.get("/containers/json?all=1") or ()
         ]
-        images = client.get("/images/json", timeout=_SLOW)
-        volumes = client.get("/volumes").get("Volumes") or []
+        images = client.get("/images/json", timeout=_SLOW) or []
+        volumes = client.get("/volumes")["Volumes"] or []
         networks = [
             client.get(f"/networks/{name(each['Id'])}")
-            for each in client.get("/networks")
+            for each in client.get("/networks") or ()
             if each["Name"] not in definition.PREDEFINED
         ]
         plugins = client.get("/plugins") or []
