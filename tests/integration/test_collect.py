@@ -14,6 +14,10 @@ from host_snapshot import engine as finding
 from host_snapshot.debversion import newer
 from host_snapshot.filestat import Files
 
+from hardener.assess import assess
+from hardener.catalogue import DEFAULT_BENCHMARK, load
+from hardener.model import Status
+from hardener.snapshot import Snapshot
 from tests.integration.collector import collect, container, proc
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.sshd import free_port
@@ -251,6 +255,41 @@ def test_hostile_container(engine: Dockerd) -> None:
     assert found["Args"][1] == markup
     assert run.peak_mb < 120
     assert run.data("docker.images")
+
+
+def test_an_image_that_never_ran_blinds_nothing(engine: Dockerd) -> None:
+    """Its texts once took the square of their length, or the cube: hours."""
+    values = {
+        "TOKENS": "-eyJ" * (1 << 18),
+        "USERS": "curl " + "!-u" * 300_000,
+        "BLANKS": "passw" + " " * 500_000,
+        **{f"NAME{number}": "value" for number in range(10_000)},
+    }
+    created = engine.api(
+        "POST",
+        "/containers/create?name=never-ran",
+        {
+            "Image": IMAGE,
+            "Env": [f"{name}={value}" for name, value in values.items()],
+            "Cmd": ["sh", "-c", "[trusted=yes" * 5000 + " chmod +" + "s" * 5000 + "0"],
+            "Labels": {"-eyJ" * 10_000: "-eyJ" * 10_000},
+            "Entrypoint": ["mysql"] * 2000,
+        },
+    )
+    engine.api("POST", f"/commit?container={created['Id']}&repo=never-ran&tag=1")
+    try:
+        run = collect(engine.socket)
+        assert "NAME9999=" in str(container(run, created["Id"])["inspect"]["Config"]["Env"])
+        names = [image["inspect"]["RepoTags"] for image in run.data("docker.images")]
+        assert ["never-ran:1"] in names
+        assert len(names) > 1
+        assessment = assess(Snapshot(run.document), load(DEFAULT_BENCHMARK), benchmark=DEFAULT_BENCHMARK)
+        errors = {f.control.slug: f.verdict.actual for f in assessment.findings if f.status is Status.ERROR}
+        assert not {slug: why for slug, why in errors.items() if "docker." in why}
+        assert not [slug for slug in errors if slug.startswith(("image-", "container-", "daemon-"))]
+    finally:
+        engine.remove_containers()
+        engine.api("DELETE", "/images/never-ran:1")
 
 
 def test_secrets_never_leave(engine: Dockerd) -> None:

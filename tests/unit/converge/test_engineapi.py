@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from host_converge.engineapi import Engine, NoAnswer, NotThere
+from host_converge.errors import Failed
 from host_converge.migration import survey
 from host_converge.migration.client import Client
 
@@ -60,7 +61,7 @@ def test_what_says_the_same_to_everything_is_no_engine(saying: bytes, tmp_path: 
         for ask in (engine.bridge, lambda: engine.inspect("web"), lambda: engine.get("/volumes")):
             with pytest.raises(NoAnswer):
                 ask()
-        with pytest.raises(survey.Failed):
+        with pytest.raises(Failed):
             survey.look(Client(path))
 
 
@@ -69,8 +70,10 @@ def test_a_container_without_a_field_is_no_container(field: str, tmp_path: Path)
     container = engines.container()
     del container[field]
     answers = engines.bodies({"/containers/web/json": container}, "0")
-    with serving(
-        tmp_path / "s", answering({path.replace("/v0", "", 1): body for path, body in answers.items()})
-    ) as path:
-        with pytest.raises(NoAnswer, match=field):
-            Engine(path).inspect("web")
+    with (
+        serving(
+            tmp_path / "s", answering({path.replace("/v0", "", 1): body for path, body in answers.items()})
+        ) as path,
+        pytest.raises(NoAnswer, match=field),
+    ):
+        Engine(path).inspect("web")

@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from host import limits
@@ -41,9 +42,8 @@ def gone(pid: int, seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return True
+            if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z":
+                return True
         except FileNotFoundError:
             return True
         time.sleep(0.02)

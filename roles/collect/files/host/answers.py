@@ -1,8 +1,8 @@
 """What every answer of the Docker engine has, by endpoint: an answer without it is an error, and no fact.
 
 An empty object reads like an engine with no insecure registries, no swarm and no containers. So what is read
-must be there, with its kind. The table has what API 1.41 (Docker 20.10) to 1.51 (Docker 28 and 29) always send,
-also where it is empty, and of that what is read; `null` stands for an empty list or object in some of them.
+must be there, with its kind. The table has what API 1.41 (Docker 20.10) to 1.51 (Docker 28 and 29) always
+send, also where it is empty, and of that what is read; `null` stands for an empty list or object in some.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EACH = "*"  # in place of a field: what each entry of a list has; a list that ma
 
 Shape = Union[str, Mapping[str, Any]]
 
-_KINDS = {TEXT: str, NUMBER: (int, float), FLAG: bool, OBJECT: dict, LIST: list}
+_KINDS: Mapping[str, Any] = {TEXT: str, NUMBER: (int, float), FLAG: bool, OBJECT: dict, LIST: list}
 
 _CONTAINER: Mapping[str, Shape] = {
     "Id": TEXT,

@@ -12,6 +12,7 @@ from _thread import start_new_thread
 from json import JSONEncoder, loads
 
 from host import limits
+
 from host_snapshot import VERSION, engine, mounts, processes, units
 from host_snapshot.context import Once
 from host_snapshot.reading import Helper, encode, read
@@ -41,8 +42,8 @@ def collect(arguments: dict[str, Any]) -> bytes:
     """The snapshot of this host, as JSON.
 
     Args:
-        arguments: ``socket``, the engine's API socket where it is not to be found out; ``limit``, seconds after
-            which this process is to end whatever it hangs in, within limits of processor time and memory.
+        arguments: ``socket``, the engine's API socket where it is not to be found out; ``limit``, seconds
+            after which this process ends, whatever it hangs in, and within bounds of memory.
     """
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))

@@ -9,6 +9,7 @@ from _thread import start_new_thread
 from json import JSONEncoder
 
 from host import limits
+
 from host_snapshot.bounds import Absent, describe
 from host_snapshot.context import Done
 

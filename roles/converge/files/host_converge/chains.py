@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Sequence
 
 from host import limits
+
 from host_converge import system
 from host_converge.errors import Failed, Refused
 

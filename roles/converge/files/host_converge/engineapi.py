@@ -13,6 +13,7 @@ import time
 from typing import Any, Callable
 
 from host import answers
+
 from host_converge.errors import Failed
 
 _MAX_ANSWER = 256 * 1024 * 1024

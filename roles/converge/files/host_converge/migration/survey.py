@@ -63,9 +63,8 @@ def look(client: Client) -> Holdings:
         Failed: it does not answer.
     """
     try:
-        containers = [
-            client.get(f"/containers/{each['Id']}/json") for each in client.get("/containers/json?all=1") or ()
-        ]
+        identities = [each["Id"] for each in client.get("/containers/json?all=1") or ()]
+        containers = [client.get(f"/containers/{identity}/json") for identity in identities]
         images = client.get("/images/json", timeout=_SLOW) or []
         volumes = client.get("/volumes")["Volumes"] or []
         networks = [
