@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from host import answers
-from host_snapshot import mounts
 
+from host_snapshot import mounts
 from host_snapshot.bounds import Failed
 from host_snapshot.httpunix import NotFound, parse
 
