@@ -27,7 +27,9 @@ def wait_for_reboot(guest: lab.Guest, before: str) -> None:
     """
     deadline = time.monotonic() + _PATIENCE
     while _boot_id(guest) in ("", before):
-        assert time.monotonic() < deadline, f"the guest did not come back; its console ends with:\n{_console(guest)}"
+        assert time.monotonic() < deadline, (
+            f"the guest did not come back; its console ends with:\n{_console(guest)}"
+        )
         time.sleep(1)
     guest.ssh("systemctl", "is-system-running", "--wait", check=False)
 

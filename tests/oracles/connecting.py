@@ -1,0 +1,181 @@
+"""A host with several interfaces and addresses, and connections to it from outside that are really made."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Self
+
+from tests.integration.namespaces import Space, join
+
+UNNAMED = (12000, 61000)  # of these no rule names one, nor a range of few
+PORTS = (1, 22, 53, 80, 443, 1024, 8080, *UNNAMED, 20000, 40000, 65535)
+OWN = {4: ("198.51.100.7", "198.51.100.135"), 6: ("2a00:51:100::7", "2a00:51:101::7")}
+# By the interface that they come in on; the first two of each are far from all networks that rules name.
+SOURCES = {
+    "eth0": {
+        4: ("8.7.6.5", "150.1.2.3", "192.0.2.10", "10.1.0.5", "200.1.1.1"),
+        6: ("2001:7::5", "2c00:1::5", "2001:db8::5", "fd00::5", "2600:1::5"),
+    },
+    "eth1": {
+        4: ("9.7.6.5", "160.1.2.3", "192.0.2.20", "10.1.0.6", "203.1.1.1"),
+        6: ("2001:8::5", "2c00:2::5", "2001:db8::6", "fd00::6", "2610:1::5"),
+    },
+}
+_SOON, _LATE = 0.03, 1.0  # seconds that an answer may take; the second where one is missing that was expected
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One connection, or one datagram."""
+
+    protocol: str
+    interface: str
+    source: str
+    destination: str
+    port: int
+    source_port: int
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.source else 4
+
+
+class Network:
+    """The host, and a neighbour at each of its interfaces."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.host = self._stack.enter_context(Space())
+        self._neighbours = {name: self._stack.enter_context(Space()) for name in SOURCES}
+        for name, neighbour in self._neighbours.items():
+            join(self.host, name, neighbour, "eth0")
+        self._configure()
+        with self.host.entered():
+            self._listeners = [self._stack.enter_context(_listener(port)) for port in PORTS]
+            self._receivers = [self._stack.enter_context(_receiver(port)) for port in PORTS]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _configure(self) -> None:
+        settings = (
+            "echo 0 | tee /proc/sys/net/ipv4/conf/*/rp_filter; echo 0 > /proc/sys/net/ipv4/icmp_ratelimit;"
+        )
+        settings += "echo 0 > /proc/sys/net/ipv6/icmp/ratelimit;"
+        settings += "echo 0 > /proc/sys/net/ipv4/tcp_synack_retries"  # what is half open would fill the queue
+        self.host.run("sh", "-c", settings)
+        host, own = [], dict(zip(SOURCES, zip(*OWN.values(), strict=True), strict=True))
+        for name, neighbour in self._neighbours.items():
+            outer = _mac(neighbour, "eth0")
+            inner = _mac(self.host, name)
+            lines = []
+            for each in SOURCES[name][4] + SOURCES[name][6]:
+                flag, plain = _form(each)
+                lines.append(f"{flag} address add {plain} dev eth0" + (" nodad" if ":" in each else ""))
+                host += [f"{flag} route add {plain} dev {name}"]
+                host += [f"{flag} neigh replace {each} lladdr {outer} dev {name} nud permanent"]
+            for each in (address for family in OWN.values() for address in family):
+                flag, plain = _form(each)
+                lines.append(f"{flag} route add {plain} dev eth0")
+                lines.append(f"{flag} neigh replace {each} lladdr {inner} dev eth0 nud permanent")
+            host = [
+                f"{_form(each)[0]} address add {_form(each)[1]} dev {name}"
+                + (" nodad" if ":" in each else "")
+                for each in own[name]
+            ] + host
+            neighbour.run("sh", "-ec", "\n".join(f"ip {line}" for line in lines))
+        self.host.run("sh", "-ec", "\n".join(f"ip {line}" for line in host))
+
+    def reached(self, probes: Sequence[Probe], *, slowly: bool = False) -> dict[Probe, bool]:
+        """Which of the connections come about, and which datagrams arrive."""
+        with ExitStack() as stack:
+            tries = {
+                probe: stack.enter_context(self._begin(probe)) for probe in probes if probe.protocol == "tcp"
+            }
+            tokens = {}
+            for probe in probes:
+                if probe.protocol == "udp":
+                    token = os.urandom(8)
+                    with self._begin(probe) as sender, suppress(OSError):  # what an earlier one was answered
+                        sender.send(token)
+                    tokens[token] = probe
+            found = dict.fromkeys(probes, False)
+            deadline = time.monotonic() + (_LATE if slowly else _SOON)
+            waiting = {each.fileno(): (probe, each) for probe, each in tries.items()}
+            poll = select.poll()
+            for number in waiting:
+                poll.register(number, select.POLLOUT)
+            while waiting and (left := deadline - time.monotonic()) > 0:
+                for number, _ in poll.poll(left * 1000):
+                    probe, each = waiting.pop(number)
+                    poll.unregister(number)
+                    found[probe] = each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            if slowly:
+                time.sleep(max(0.0, deadline - time.monotonic()))
+            for receiver in self._receivers:
+                with suppress(BlockingIOError):
+                    while True:
+                        probe_or_none = tokens.get(receiver.recv(100))
+                        if probe_or_none is not None:
+                            found[probe_or_none] = True
+        for listener in self._listeners:
+            with suppress(BlockingIOError):
+                while True:
+                    listener.accept()[0].close()
+        return found
+
+    def _begin(self, probe: Probe) -> socket.socket:
+        family = socket.AF_INET6 if probe.version == 6 else socket.AF_INET
+        kind = socket.SOCK_STREAM if probe.protocol == "tcp" else socket.SOCK_DGRAM
+        with self._neighbours[probe.interface].entered():
+            begun = socket.socket(family, kind)
+        begun.setblocking(False)
+        begun.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if kind is socket.SOCK_STREAM:
+            begun.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # ends with a reset
+        begun.bind((probe.source, probe.source_port))
+        with suppress(BlockingIOError, ConnectionRefusedError):
+            begun.connect((probe.destination, probe.port))
+        return begun
+
+
+def _listener(port: int) -> socket.socket:
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4000)
+    server.setblocking(False)
+    return server
+
+
+def _receiver(port: int) -> socket.socket:
+    receiver = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    receiver.bind(("::", port))
+    receiver.setblocking(False)
+    return receiver
+
+
+def _mac(space: Space, device: str) -> str:
+    words = space.run("ip", "-o", "link", "show", device).split()
+    return words[words.index("link/ether") + 1]
+
+
+def _form(address: str) -> tuple[str, str]:
+    return ("-6", f"{address}/128") if ":" in address else ("-4", f"{address}/32")
+
+
+def all_probes(version: int, protocol: str) -> Iterator[Probe]:
+    """Connections that differ in more than the port that they come from."""
+    for interface, families in SOURCES.items():
+        for source in families[version]:
+            for destination in OWN[version]:
+                for port in PORTS:
+                    yield Probe(protocol, interface, source, destination, port, 0)
