@@ -82,20 +82,33 @@ def read(path: str, *, content: bool = True) -> State:
         Refused: it cannot be read, is not root's to decide, or is too large to be a configuration file.
     """
     try:
+        return _read(path, content=content)
+    except Untrusted as untrusted:
+        raise Refused(str(untrusted)) from None
+
+
+def present(path: str, *, content: bool = True) -> State:
+    """State of a path that a run has changed; what another user has put in its way since is none of ours.
+
+    Raises:
+        Refused: it cannot be read.
+    """
+    try:
+        return _read(path, content=content)
+    except Untrusted:
+        return State(OTHER)
+
+
+def _read(path: str, *, content: bool) -> State:
+    try:
         with descriptors.at(path) as place:
             return _state(place, content=content)
     except (FileNotFoundError, NotADirectoryError):
         return NOTHING
-    except Untrusted as untrusted:
-        raise Refused(str(untrusted)) from None
+    except Untrusted:
+        raise
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from error
-
-
-def present(path: str, *, content: bool = True) -> State:
-    """State of a path that a run has changed; what another user has put in its way since is none of ours."""
-    objection = descriptors.objection(path)
-    return State(OTHER) if objection else read(path, content=content)
 
 
 def _state(place: Place, *, content: bool) -> State:
