@@ -171,6 +171,102 @@ def test_what_runs_on_a_host_needs_nothing_but_python_3_8(role: str) -> None:
         assert tops <= sys.stdlib_module_names | own, path
 
 
+# What changes a file that a path names, where the call has no open folder to begin at.
+CHANGING = frozenset(
+    [
+        "replace",
+        "rename",
+        "unlink",
+        "remove",
+        "mkdir",
+        "makedirs",
+        "rmdir",
+        "symlink",
+        "link",
+        "chmod",
+        "chown",
+        "lchown",
+        "utime",
+        "truncate",
+        "mknod",
+        "mkfifo",
+        "setxattr",
+        "removexattr",
+    ]
+)
+# Folders of our own that `tempfile` has just made, a folder of the package's making, and the kernel's switches.
+BY_PATH = {
+    "host_trust/keys.py": {"open", "rmtree"},
+    "host_scan/openscap.py": {"open"},
+    "host_scan/changelogs.py": {"chmod"},
+    "host_converge/migration/staging.py": {"open"},
+    "host_converge/activations/sysctl.py": {"open"},
+    "host_converge/activations/selinux.py": {"open"},
+    "host_converge/detached.py": {"open", "fdopen"},
+    # by links of the kernel's to what it has opened
+    "host_converge/migration/tree.py": {"chown", "chmod", "setxattr", "utime"},
+}
+
+
+def changes_by_path(source: str) -> set[str]:
+    """Names of the calls in a module that change or make a file by its path alone."""
+    found = set()
+    for call in ast.walk(ast.parse(source)):
+        if not isinstance(call, ast.Call):
+            continue
+        words = {
+            text.value for each in call.args for text in ast.walk(each) if isinstance(text, ast.Constant)
+        }
+        flags = {
+            name.attr for each in call.args for name in ast.walk(each) if isinstance(name, ast.Attribute)
+        }
+        writing = flags & {"O_CREAT", "O_WRONLY", "O_RDWR"} or words & {
+            "w",
+            "wb",
+            "a",
+            "ab",
+            "r+",
+            "r+b",
+            "x",
+        }
+        within = {keyword.arg for keyword in call.keywords} & {"dir_fd", "src_dir_fd"}
+        match call.func:
+            case ast.Attribute(ast.Name("os"), name) if name in CHANGING and not within:
+                found.add(name)
+            case ast.Attribute(ast.Name("os"), "open" | "fdopen" as name) if writing and not within:
+                found.add(name)
+            case ast.Attribute(ast.Name("shutil"), name) if name != "which":
+                found.add(name)
+            case ast.Name("open") if writing:
+                found.add("open")
+    return found
+
+
+def test_changes_by_path_sees_every_form() -> None:
+    for call in (
+        "os.unlink(path)",
+        "os.open(path, os.O_RDWR | os.O_CREAT)",
+        "open(path, 'w')",
+        "shutil.rmtree(path)",
+        "os.replace(one, other)",
+    ):
+        assert changes_by_path(f"def f():\n {call}"), call
+    for call in ("os.unlink(name, dir_fd=folder)", "os.open(path, os.O_RDONLY)", "open(path, 'rb')"):
+        assert not changes_by_path(call), call
+
+
+def test_on_hosts_nothing_but_the_shared_package_changes_files_by_their_paths() -> None:
+    found = {}
+    for role in ON_HOST:
+        files = ROOT / "roles" / role / "files"
+        for path in files.rglob("*.py"):
+            name = path.relative_to(files).as_posix()
+            calls = changes_by_path(path.read_text(encoding="utf-8"))
+            if calls and not name.startswith("host/") and not name.startswith("host_snapshot/"):
+                found[name] = calls
+    assert found == BY_PATH
+
+
 def test_no_test_module_imports_another() -> None:
     for path in Path(__file__).parent.rglob("*.py"):
         assert not OF_A_TEST.search(path.read_text(encoding="utf-8")), path

@@ -140,7 +140,7 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
             if path == store.bookkeeping:
                 continue
             if path not in now:
-                now[path] = then[path] = files.read(path)
+                now[path] = then[path] = files.present(path)
             then[path], note = store.goal(run, entry, then[path], written)
             notes += [note] if note else []
     return [Change(path, now[path], then[path], ()) for path in now if now[path] != then[path]], notes

@@ -171,7 +171,7 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
     """What the paths of a run will be once it is taken back."""
     found = {}
     for entry in store.manifest(journal.run):
-        now = files.read(entry.path)
+        now = files.present(entry.path)
         found[entry.path], _ = store.goal(journal.run, entry, now, journal.written)
     return found
 
@@ -180,7 +180,7 @@ def taken_back(store: Store, journal: Journal) -> list[Change]:
     """What taking a run back will change."""
     found = []
     for entry in store.manifest(journal.run):
-        now = files.read(entry.path, content=entry.rewritten)
+        now = files.present(entry.path, content=entry.rewritten)
         before, _ = store.goal(journal.run, entry, now, journal.written)
         if now != before and entry.path != store.bookkeeping:
             found.append(Change(entry.path, now, before, (f"interrupted run {journal.run}",)))
