@@ -194,7 +194,7 @@ CHANGING = frozenset(
         "removexattr",
     ]
 )
-# Folders of our own that `tempfile` has just made, a folder of the package's making, and the kernel's switches.
+# Folders that `tempfile` or the package has just made for root alone, and the kernel's switches.
 BY_PATH = {
     "host_trust/keys.py": {"open", "rmtree"},
     "host_scan/openscap.py": {"open"},
