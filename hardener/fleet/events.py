@@ -81,8 +81,17 @@ _STATES = {
     "runner_on_skipped": State.SKIPPED,
 }
 _LINES_TOLD = 4
-_SUDO_ASKS = ("sudo: a password is required", "Missing sudo password")
 _SUDO_HINT = "root is needed: log in as root, or give the password with --ask-become-pass"
+_TTY_HINT = (
+    "sudoers has requiretty: write `Defaults:USER !requiretty` for this user below /etc/sudoers.d, set"
+    " ansible_pipelining to false in the inventory, or log in as root"
+)
+# How sudo ends, and what helps.
+_HINTS = {
+    "sudo: a password is required": _SUDO_HINT,
+    "Missing sudo password": _SUDO_HINT,
+    "you must have a tty to run sudo": _TTY_HINT,
+}
 _POPULATION = "ansible_play_hosts_all"
 
 
@@ -134,4 +143,5 @@ def explain(result: Mapping[str, Any]) -> str:
     if said and said.splitlines()[-1] not in message:
         lines.append(said.splitlines()[-1].strip())
     reason = line(" ".join(lines)) or "Ansible gives no reason"
-    return f"{reason} ({_SUDO_HINT})" if reason.endswith(_SUDO_ASKS) else reason
+    hint = next((hint for ending, hint in _HINTS.items() if reason.endswith(ending)), "")
+    return f"{reason} ({hint})" if hint else reason

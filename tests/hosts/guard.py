@@ -23,7 +23,7 @@ STATE = r"""
 find /etc -type f -exec sha256sum {} + | sort -k2
 find /etc/systemd/system /usr/local -printf '%p %m %u %g %l\n' | sort
 systemctl is-active docker ssh
-systemctl list-units --all --plain --no-legend 'hardener-*' | awk '!/[.]scope/ {print $1}'
+systemctl list-units --all --plain --no-legend 'hardener-*' | awk '{print $1}'
 docker ps --all --format '{{.Names}} {{.State}}' | sort
 docker info --format '{{.LiveRestoreEnabled}} {{.LoggingDriver}}'
 iptables -S INPUT; iptables-save | grep -c HARDENER
@@ -113,10 +113,7 @@ def settled(guest: lab.Guest) -> None:
     until(guest, "test ! -e /var/lib/hardener/journal.json")
     lock = "/var/lib/hardener/lock"
     until(guest, f"test ! -e {lock} || flock --nonblock {lock} true")
-    units = "systemctl list-units --all --plain --no-legend 'hardener-*'"
-    until(guest, f'test -z "$({units} | grep -v [.]scope)"')
-    # systemd keeps the scope of a worker that ended within milliseconds, though nothing is in it any more.
-    until(guest, 'test -z "$(cat /sys/fs/cgroup/system.slice/hardener-*.scope/cgroup.procs)"')
+    until(guest, "test -z \"$(systemctl list-units --all --plain --no-legend 'hardener-*')\"")
 
 
 def background(guest: lab.Guest, script: str) -> None:

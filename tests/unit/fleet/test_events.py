@@ -28,6 +28,11 @@ def raw(event: str, *, action: str = "collect", host: str = "db01", **data: Any)
 
 
 SUDO_HINT = "root is needed: log in as root, or give the password with --ask-become-pass"
+NO_TTY = "sudo: sorry, you must have a tty to run sudo"
+TTY_HINT = (
+    "sudoers has requiretty: write `Defaults:USER !requiretty` for this user below /etc/sudoers.d, set"
+    " ansible_pipelining to false in the inventory, or log in as root"
+)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,16 @@ def test_only_our_first_task_names_the_hosts() -> None:
         (
             {"msg": "Task failed: Premature end.\n>>> Standard Error\nsudo: a password is required"},
             f"Premature end. sudo: a password is required ({SUDO_HINT})",
+        ),
+        (
+            {
+                "msg": f"the script ended with code 1 on the host: {NO_TTY}",
+            },
+            f"the script ended with code 1 on the host: {NO_TTY} ({TTY_HINT})",
+        ),
+        (
+            {"msg": f"Premature end.\n>>> Standard Error\n{NO_TTY}\r\n"},
+            f"Premature end. {NO_TTY} ({TTY_HINT})",
         ),
         (
             {"msg": "MODULE FAILURE", "module_stderr": "Traceback\nOSError: full\n"},

@@ -60,23 +60,25 @@ class Host:
         self._answers = list(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.ssh_args: list[str] = []
+        self.timeouts: list[int] = []
 
     def ask(self, entry: str, arguments: dict[str, Any], **_: Any) -> Any:
         self.asked.append((entry, arguments))
         self.ssh_args.append(self.connection.options["ssh_args"])
+        self.timeouts.append(self.connection.options["timeout"])
         self._clock.sleep(10)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
         return dict(answer)
 
-    def converge(self) -> dict[str, Any]:
+    def converge(self, **more: Any) -> dict[str, Any]:
         module = role_plugin("converge", "action_plugins", "converge")
         action = object.__new__(module.ActionModule)
         action._connection = self.connection
         action._templar = SimpleNamespace(template=lambda value: value)
         action.ask = self.ask
-        variables = {"converge_confirm_timeout": SECONDS}
+        variables = {"converge_confirm_timeout": SECONDS, **more}
         found: dict[str, Any] = action._guarded({"documents": []}, task_vars=variables)
         found["said"] = module._summary(found)
         return found
@@ -93,6 +95,49 @@ def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
     assert (arguments["guard"]["seconds"], "@" in arguments["guard"]["who"]) == (SECONDS, True)
     assert all(args.startswith("-o ControlMaster=no -o ControlPath=none") for args in host.ssh_args)
     assert host.connection.options == {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+
+
+@pytest.mark.parametrize(("asked_for", "used"), [(5, 10), (10, 10), (90, 90)])
+def test_the_greater_timeout_of_a_connection_holds(clock: Clock, asked_for: int, used: int) -> None:
+    host = Host(clock, UNCONFIRMED, {"outcome": "changed", "run": "r"})
+    host.connection.options["timeout"] = asked_for
+    host.converge()
+    assert host.timeouts == [used, used]
+    assert host.connection.options["timeout"] == asked_for
+
+
+def test_restless_containers_are_named_to_the_host(clock: Clock) -> None:
+    host = Host(clock, {"outcome": "unchanged"})
+    host.converge(converge_restless_containers=["job", "label=a=b"])
+    assert host.asked[0][1]["guard"]["restless"] == ["job", "label=a=b"]
+    for wrong in ("job", [1], {"job": True}):
+        with pytest.raises(AnsibleActionFail, match="converge_restless_containers must be a list"):
+            host.converge(converge_restless_containers=wrong)
+
+
+KEPT = "/etc/docker/daemon.json was changed by somebody else meanwhile, and stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            {"outcome": "partly_rolled_back", "kept": [KEPT]},
+            f"rolled back, except what was changed on the host meanwhile ({KEPT}): no ssh",
+        ),
+        (
+            {"outcome": "rollback_failed", "problems": ["/etc/x: Read-only file system"]},
+            "no ssh; and not all of it could be taken back: /etc/x: Read-only file system",
+        ),
+        (
+            {"outcome": "abandoned", "problems": ["/etc/x is not what it was before the run"]},
+            "no ssh; and this was not taken back: /etc/x is not what it was before the run",
+        ),
+    ],
+)
+def test_nothing_is_said_to_be_as_before_that_is_not(clock: Clock, answer: dict[str, Any], said: str) -> None:
+    found = Host(clock, UNCONFIRMED, {**answer, "reason": "no ssh", "run": "r"}).converge()
+    assert (found["said"], found["failed"], found["changed"]) == (said, True, True)
 
 
 def test_what_needs_no_confirmation_is_asked_for_none(clock: Clock) -> None:

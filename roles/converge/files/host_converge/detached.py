@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from contextlib import suppress
 from typing import Any, Callable
 
 from host_converge import system
 from host_converge.errors import Failed, Refused
+
+_MOVED = 5  # seconds in which systemd moves a process that it was asked to
 
 Work = Callable[[], "dict[str, Any]"]
 
@@ -32,6 +35,8 @@ def run(work: Work, *, name: str) -> dict[str, Any]:
     with os.fdopen(reader, "rb") as answer:
         text = answer.read()
     os.waitpid(pid, 0)
+    if system.has_systemd():  # which may miss that its worker is gone, where that was at once
+        system.run("systemctl", "stop", _scope(name), timeout=10)
     if not text:
         raise Failed("the worker was killed on the host; the next run takes its changes back")
     message = json.loads(text)
@@ -68,7 +73,7 @@ def _work(work: Work, writer: int, name: str) -> None:
 def _leave_session(name: str) -> None:
     """Move to a scope of our own: logind may be set to kill all processes of a login session with its end."""
     if system.has_systemd():
-        system.run(
+        outcome = system.run(
             "busctl",
             "call",
             "--quiet",
@@ -77,7 +82,7 @@ def _leave_session(name: str) -> None:
             "org.freedesktop.systemd1.Manager",
             "StartTransientUnit",
             "ssa(sv)a(sa(sv))",
-            f"hardener-{name}.scope",
+            _scope(name),
             "fail",
             "2",
             "PIDs",
@@ -89,3 +94,13 @@ def _leave_session(name: str) -> None:
             "inactive-or-failed",
             "0",
         )
+        # The answer is that systemd will move us. One that ends before that leaves an empty scope behind.
+        deadline = time.monotonic() + _MOVED
+        while outcome.code == 0 and _scope(name) not in system.read("/proc/self/cgroup"):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+
+
+def _scope(name: str) -> str:
+    return f"hardener-{name}.scope"
