@@ -27,6 +27,8 @@ from tests.hosts.guard import (
     settled,
 )
 from tests.hosts.play import kill
+from tests.hosts.reboot import reboot
+from tests.hosts.waiting import until
 from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell, with_containers
 
 pytestmark = pytest.mark.independent
@@ -187,3 +189,60 @@ def test_a_full_disk_wherever_it_is_full_changes_nothing(host: lab.Guest, tmp_pa
     assert "No space left on device" in done["reason"]
     assert shell(host, STATE) == before
     assert running(shell(host, CONTAINERS)) == containers
+
+
+RECORD = "$(ls -d /var/lib/hardener/backups/* | tail -n 1)/result.json"
+FAILED = f"grep -q rollback_failed {RECORD}"
+IMMUTABLE = f"{DAEMON_JSON}: Operation not permitted"
+
+
+def left_unconfirmed(host: lab.Guest, folder: Path, size: str) -> None:
+    """Have a run wait to be confirmed by a controller that is dead, and make its file immutable."""
+    process = play(host, folder, engine(**{"default-shm-size": size}), timeout=SHORT).start()
+    host.ssh("sh", "-c", once(UNCONFIRMED))
+    kill(process)
+    shell(host, f"chattr +i {DAEMON_JSON}")
+    until(host, FAILED)
+
+
+def told(host: lab.Guest, words: str, folder: Path) -> None:
+    """See that an audit says what could not be taken back, in each of its forms."""
+    files = ["--json", str(folder / "report.json"), "--junit", str(folder / "junit.xml")]
+    audit = hardener("audit", host.inventory, "--exit-zero", *files)
+    (report,) = json.loads((folder / "report.json").read_text())["hosts"]
+    junit = (folder / "junit.xml").read_text()
+    for text in (" ".join(audit.stdout.split()), report["facts"]["last_run"], junit):
+        assert words in text
+        assert IMMUTABLE in text
+
+
+def test_what_cannot_be_taken_back_is_tried_over_a_boot_until_it_can(host: lab.Guest, tmp_path: Path) -> None:
+    settled(host)
+    before = shell(host, STATE)
+    left_unconfirmed(host, tmp_path, "76M")
+    told(host, "the host tries again by itself", tmp_path)
+    reboot(host)
+    assert "76M" in shell(host, f"cat {DAEMON_JSON}")
+    until(host, "systemctl is-active --quiet 'hardener-guard-*'")
+    shell(host, f"chattr -i {DAEMON_JSON}; docker start web job")
+    settled(host)
+    assert record(host)["outcome"] == "rolled_back"
+    assert shell(host, STATE) == before
+
+
+def test_root_on_the_host_ends_what_cannot_be_taken_back(host: lab.Guest, tmp_path: Path) -> None:
+    settled(host)
+    before = shell(host, STATE)
+    left_unconfirmed(host, tmp_path, "77M")
+    said = shell(host, "journalctl --unit 'hardener-guard-*' --output=cat")
+    (command,) = {
+        text.partition("to leave it as it is: ")[2] for text in said.splitlines() if "abandon" in text
+    }
+    done = shell(host, command)
+    assert f"{DAEMON_JSON} is not what it was before the run" in done
+    settled(host)
+    assert (record(host)["outcome"], "77M" in shell(host, f"cat {DAEMON_JSON}")) == ("abandoned", True)
+    shell(host, f"chattr -i {DAEMON_JSON}")
+    assert hardener("rollback", host.inventory).returncode == 0
+    settled(host)
+    assert shell(host, STATE) == before
