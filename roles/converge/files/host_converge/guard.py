@@ -110,7 +110,7 @@ def insist(folder: str, run: str, backup: str) -> str:
 
 def retry(folder: str, run: str, backup: str) -> None:
     """Have systemd go on with a run whose timer is gone, as it is after a boot."""
-    _set_timer(folder, run, backup=backup, seconds=_RETRY, wait=False)
+    _set_timer(folder, run, backup=backup, seconds=_RETRY)
 
 
 def stop(run: str) -> None:
@@ -129,17 +129,19 @@ def stored(backup: str) -> bool:
     return os.path.exists(_script(backup))
 
 
-def _set_timer(folder: str, run: str, *, backup: str, seconds: float, wait: bool = True) -> system.Outcome:
-    """Set the timer of a run. Not to wait is to be asked for while the host starts, and timers do not yet."""
+def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.Outcome:
+    """Set the timer of a run; also while the host starts, and systemd-run waits until the timer does."""
     return system.run(
         "systemd-run",
         "--quiet",
         "--collect",
-        *([] if wait else ["--no-block"]),
         f"--unit={_timer(run)}",
         f"--description=Take back run {run} of hardener unless it is confirmed",
         f"--on-active={seconds:.0f}",
         "--timer-property=AccuracySec=1s",
+        "--timer-property=DefaultDependencies=no",  # it would wait for sysinit.target, which waits for us
+        "--timer-property=Conflicts=shutdown.target",
+        "--timer-property=Before=shutdown.target",
         "--property=Restart=on-failure",
         f"--property=RestartSec={_RETRY}",
         "--",
