@@ -251,8 +251,8 @@ class _Walk:
 
     def _count(self, rule: Rule, remaining: Sequence[Box]) -> None:
         self._steps += len(remaining)
-        if Dimension.SOURCE in (rule.may or {}):
-            self._steps += sum(len(box[Dimension.SOURCE]) for box in remaining) // 8
+        for dimension, wanted in (rule.may or {}).items():
+            self._steps += sum(len(box[dimension]) + len(wanted) for box in remaining) // 8
         if self._steps > _MOST_STEPS:
             raise too_complex()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset
+from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset, too_complex
 from hardener.checks.packetfilter.iptables import ALL, NONE, UNKNOWN, Taken, restrict, target_of, truth
 from hardener.checks.packetfilter.sets import (
     NEW,
@@ -25,6 +25,7 @@ from hardener.checks.packetfilter.sets import (
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": ""}
 _ELSEWHERE = frozenset({"queue", "synproxy", "tproxy", "fwd"})  # what decides there is not known
 _WITHOUT_CONDITION = frozenset({"counter", "log", "mangle", "comment", "notrack", "dup", "flow", "secmark"})
+_MOST_ELEMENTS = 200_000  # of sets, counted each time that a rule is read which holds or names one
 _STATES = {"new": {NEW, TRANSLATED}, "untracked": {UNTRACKED}}
 _ONE_RECEIVER = frozenset({"unicast", "local"})
 Read = Callable[[Any], Intervals]
@@ -40,25 +41,26 @@ def read_nft(objects: Iterable[Mapping[str, Any]], version: int) -> Ruleset:
     chains: dict[Key, Chain] = {}
     dormant: set[tuple[str, str]] = set()
     objects = list(objects)
-    named = _sets(objects)
+    reader = _Reader(version, _sets(objects))
     untracked = False
     for entry in objects:
         match entry:
-            case {"table": {"family": family, "name": name, "flags": flags}} if "dormant" in flags:
+            case {"table": {"family": str(family), "name": str(name), "flags": str(flags) | list(flags)}} if (
+                "dormant" in flags
+            ):
                 dormant.add((family, name))
-            case {"chain": {"family": family, "table": table, "name": name} as chain}:
+            case {"chain": {"family": str(family), "table": str(table), "name": str(name)} as chain}:
                 key = (family, table, name)
                 kept = chains.get(key, Chain(key)).rules
                 filters = chain.get("type") == "filter"
                 hook = str(chain.get("hook") or "") if filters else ""
                 chains[key] = Chain(key, hook, str(chain.get("policy") or "accept") if hook else "", kept)
-            case {"rule": {"family": family, "table": table, "chain": name} as rule}:
+            case {"rule": {"family": str(family), "table": str(table), "chain": str(name)} as rule}:
                 key = (family, table, name)
                 statements = rule.get("expr")
                 listed = statements if isinstance(statements, list) else []
                 listed = [each for each in listed if isinstance(each, Mapping)]
-                reader = _Reader(version, named.get((family, table), {}))
-                chains.setdefault(key, Chain(key)).rules.extend(reader.rules(listed))
+                chains.setdefault(key, Chain(key)).rules.extend(reader.rules((family, table), listed))
                 untracked = untracked or any("notrack" in each for each in listed)
     return Ruleset(
         {key: chain for key, chain in chains.items() if key[:2] not in dormant}, version, untracked=untracked
@@ -70,8 +72,8 @@ def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[st
     found: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for entry in objects:
         match entry:
-            case {"set": {"family": family, "table": table, "name": name} as named} | {
-                "map": {"family": family, "table": table, "name": name} as named
+            case {"set": {"family": str(family), "table": str(table), "name": str(name)} as named} | {
+                "map": {"family": str(family), "table": str(table), "name": str(name)} as named
             }:
                 elements = named.get("elem")
                 found.setdefault((family, table), {})[name] = elements if isinstance(elements, list) else []
@@ -79,14 +81,22 @@ def _sets(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[st
 
 
 class _Reader:
-    """Reads the rules of one table."""
+    """Reads rules, with a bound to its work: rules that name a set may be many, and so may its elements."""
 
-    def __init__(self, version: int, named: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, version: int, sets: Mapping[tuple[str, str], Mapping[str, Sequence[Any]]]) -> None:
         self._version = version
-        self._named = named
+        self._sets = sets
+        self._table = ("", "")
+        self._known: dict[tuple[tuple[str, str], str, Dimension], Intervals | None] = {}
+        self._elements_read = 0
 
-    def rules(self, statements: Sequence[Mapping[str, Any]]) -> list[Rule]:
-        """A rule; several where a map gives verdicts."""
+    def rules(self, table: tuple[str, str], statements: Sequence[Mapping[str, Any]]) -> list[Rule]:
+        """A rule of a table; several where a map gives verdicts.
+
+        Raises:
+            FactUnavailable: there are too many elements of sets to read.
+        """
+        self._table = table
         taken = ALL
         text = " ".join(_text(*next(iter(statement.items()), ("", None))) for statement in statements)
         found: list[Rule] = []
@@ -113,6 +123,7 @@ class _Reader:
         data = value.get("data")
         entries = data.get("set") if isinstance(data, Mapping) else self._elements(data)
         found = []
+        self._charge(10 * len(entries) if isinstance(entries, list) else 0)  # each becomes a rule
         for entry in entries if isinstance(entries, list) else []:
             match entry:
                 case [key, {**verdict}]:
@@ -230,20 +241,37 @@ class _Reader:
     def _elements(self, right: Any) -> list[Any]:
         match right:
             case str() if right.startswith("@"):
-                return list(self._named.get(right[1:], [None]))
+                found = list(self._sets.get(self._table, {}).get(right[1:], [None]))
             case {"set": list(values)}:
-                return values
+                found = values
             case _:
                 return [right]
+        self._charge(len(found))
+        return found
+
+    def _charge(self, elements: int) -> None:
+        self._elements_read += elements
+        if self._elements_read > _MOST_ELEMENTS:
+            raise too_complex()
 
     def _one(self, dimension: Dimension, right: Any, read: Read, *, negated: bool) -> Taken:
+        named = (self._table, right, dimension) if isinstance(right, str) and right[:1] == "@" else None
+        if named is None:
+            values = self._read(right, read)
+        else:
+            if named not in self._known:
+                self._known[named] = self._read(right, read)
+            values = self._known[named]
+        return UNKNOWN if values is None else restrict(dimension, values, self._version, negated=negated)
+
+    def _read(self, right: Any, read: Read) -> Intervals | None:
         ranges: list[tuple[int, int]] = []
         try:
             for value in self._elements(right):
                 ranges += read(_bare(value))
         except (ValueError, TypeError, KeyError, AttributeError):
-            return UNKNOWN
-        return restrict(dimension, normal(ranges), self._version, negated=negated)
+            return None  # one that is not understood
+        return normal(ranges)
 
     def _address(self, value: Any) -> Intervals:
         match value:

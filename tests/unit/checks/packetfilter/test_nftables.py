@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
 
 from hardener.checks.packetfilter import Ruleset, read_nft
-from tests.unit.checks.packetfilter.asking import CLOSED, OPEN, fate, recorded
+from hardener.snapshot import FactUnavailable
+from tests.unit.checks.packetfilter.asking import CLOSED, OPEN, certain, fate, recorded
 
 
 def match(left: Any, right: Any, op: str = "==") -> dict[str, Any]:
@@ -119,3 +122,81 @@ def test_a_rule_is_shown_so_that_a_person_knows_it() -> None:
     rules = native([port, {"jump": {"target": "site"}}])
     (chain,) = rules.hooked("input", {"inet"})
     assert chain.rules[0].text == "tcp dport == { 22, 80-90 } jump site"
+
+
+SADDR = {"payload": {"protocol": "ip", "field": "saddr"}}
+DPORT = {"payload": {"protocol": "tcp", "field": "dport"}}
+FLAGS = {"payload": {"protocol": "tcp", "field": "flags"}}
+LOCAL = {"fib": {"result": "type", "flags": ["daddr"]}}
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ([match({"meta": {"key": "iifname"}}, "eth*")], OPEN),
+        ([match({"meta": {"key": "iifname"}}, {"set": ["lo", "docker0"]})], CLOSED),
+        ([match(SADDR, {"prefix": {"addr": "0.0.0.0", "len": 1}})], OPEN),
+        ([match(SADDR, {"prefix": {"addr": "192.0.2.0", "len": 24}})], CLOSED),
+        ([match(SADDR, {"prefix": {"addr": "192.0.2.0", "len": 24}}, "!=")], OPEN),
+        ([match(SADDR, "@wide")], OPEN),
+        ([match(SADDR, "@few")], CLOSED),
+        ([match(SADDR, "@unheard-of")], OPEN),
+        ([match({"payload": {"protocol": "ip", "field": "daddr"}}, "198.51.100.7")], OPEN),
+        ([match(DPORT, {"range": [1, 65535]})], OPEN),
+        ([match(DPORT, 22, "!=")], OPEN),
+        ([match(DPORT, 1024, ">=")], OPEN),
+        ([match(DPORT, 1024, "<")], CLOSED),
+        ([match(DPORT, {"set": [22, {"range": [8000, 8100]}]})], CLOSED),
+        ([match({"payload": {"protocol": "udp", "field": "sport"}}, 53)], CLOSED),  # TCP is asked
+        ([match(FLAGS, "syn", "in")], OPEN),
+        ([match(FLAGS, "ack", "in")], CLOSED),
+        ([match({"&": [FLAGS, {"|": ["syn", "ack"]}]}, "syn")], OPEN),
+        ([match({"&": [FLAGS, {"|": ["syn", "ack"]}]}, "ack")], CLOSED),
+        ([match(LOCAL, "local")], OPEN),
+        ([match(LOCAL, "multicast")], CLOSED),
+        ([match({"meta": {"key": "mark"}}, 1)], OPEN),
+        ([match({"concat": [SADDR, DPORT]}, {"set": [{"concat": ["192.0.2.1", 22]}]})], CLOSED),
+        ([match({"concat": [SADDR, DPORT]}, "@pairs")], OPEN),
+        ([match({"payload": {"protocol": "icmp", "field": "type"}}, "echo-request")], CLOSED),
+    ],
+)
+def test_what_a_rule_that_accepts_lets_in(expr: list[Any], expected: bool) -> None:
+    sets = {
+        "wide": [{"prefix": {"addr": "0.0.0.0", "len": 2}}],
+        "few": ["192.0.2.1", {"range": ["192.0.2.9", "192.0.3.0"]}],
+    }
+    named = [
+        {"set": {"family": "inet", "table": "host", "name": name, "type": "ipv4_addr", "elem": elements}}
+        for name, elements in sets.items()
+    ]
+    chain = {"family": "inet", "table": "host", "name": "input", "type": "filter", "hook": "input", "prio": 0}
+    rule = {"family": "inet", "table": "host", "chain": "input", "expr": [*expr, ACCEPT]}
+    rules = read_nft([*named, {"chain": {**chain, "policy": "drop"}}, {"rule": rule}], 4)
+    assert fate(rules) is expected
+    doubted = any("@unheard-of" in str(each) or "mark" in str(each) or "@pairs" in str(each) for each in expr)
+    assert certain(rules) is (expected and not doubted)
+
+
+@pytest.mark.parametrize("verdict", ["accept", "drop"])
+def test_a_map_of_verdicts_is_followed(verdict: str) -> None:
+    state = {
+        "vmap": {"key": CT, "data": {"set": [["established", {"accept": None}], ["new", {verdict: None}]]}}
+    }
+    assert fate(native([state], policy="drop")) is (verdict == "accept")
+    assert fate(native([state])) is (verdict == "accept")
+
+
+def test_sets_of_a_hostile_host_are_bounded() -> None:
+    elements = [f"{n % 223 + 1}.{n // 250 % 250}.{n % 250}.9" for n in range(20_000)]
+    named = {
+        "set": {"family": "inet", "table": "host", "name": "many", "type": "ipv4_addr", "elem": elements}
+    }
+    chain = {"family": "inet", "table": "host", "name": "input", "type": "filter", "hook": "input", "prio": 0}
+    drop = {"family": "inet", "table": "host", "chain": "input", "expr": [match(SADDR, "@many"), DROP]}
+    entry = {"vmap": {"key": SADDR, "data": "@many"}}
+    mapped = {"family": "inet", "table": "host", "chain": "input", "expr": [entry]}
+    for rule in (drop, mapped):
+        started = time.process_time()
+        with contextlib.suppress(FactUnavailable):
+            fate(read_nft([named, {"chain": chain}, *[{"rule": rule}] * 2000], 4))
+        assert time.process_time() - started < 10
