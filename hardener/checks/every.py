@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from hardener.checks.verdicts import count, failed, manual, not_applicable, passed
@@ -75,7 +75,7 @@ def every(
         reasons: list[str] = []
         questions: list[str] = []
         try:
-            for remark in judge(subject):
+            for remark in _judged(subject, judge):
                 if isinstance(remark, Note):
                     remarks.append(f"{subject.kind} {subject.name}: {remark}")
                 elif isinstance(remark, Question):
@@ -112,6 +112,18 @@ def every(
             checked=checked,
         )
     return passed(expected, f"{_total(subjects)}, none in breach", evidence=facts, checked=checked)
+
+
+def _judged(subject: AnySubject, judge: Judge[AnySubject]) -> Iterator[str]:
+    """The remarks on a subject.
+
+    Raises:
+        FactUnavailable: it alone could not be read on its host.
+    """
+    error = getattr(subject, "error", "")
+    if error:
+        raise FactUnavailable(f"docker.{subject.kind}s", error)
+    yield from judge(subject)
 
 
 def _undecided(

@@ -21,6 +21,7 @@ class Image:
 
     inspect: JSONObject
     history: tuple[JSONObject, ...]  # newest first, as the engine gives it
+    error: str = ""  # why it could not be read
 
     @property
     def id(self) -> str:
@@ -65,7 +66,11 @@ class Image:
 def images(snapshot: Snapshot) -> tuple[Image, ...]:
     """Every image of the host."""
     return tuple(
-        Image(shapes.required(entry, "inspect", SOURCE), tuple(shapes.rows(entry, "history", SOURCE)))
+        Image(
+            shapes.required(entry, "inspect", SOURCE),
+            tuple(shapes.rows(entry, "history", SOURCE)),
+            shapes.text(entry, "error", SOURCE),
+        )
         for entry in snapshot.images
     )
 

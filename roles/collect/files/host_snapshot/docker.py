@@ -22,6 +22,10 @@ _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/
 MAX_TEXT = 128 * 1024 * 1024  # of all containers or all images together
 
 
+class NoEngine(Failed):
+    """What answers on the socket does not answer like an engine."""
+
+
 def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
     """The source `docker.info`."""
     connection = engine.connect(LIMIT)
@@ -142,7 +146,7 @@ def complete(endpoint: str, answer: Any) -> Any:
     try:
         return answers.complete(endpoint, answer)
     except answers.Incomplete as error:
-        raise Failed(str(error)) from None
+        raise NoEngine(str(error)) from None
 
 
 def _name(item: dict[str, Any]) -> str:

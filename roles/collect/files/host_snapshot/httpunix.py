@@ -20,6 +20,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 MAX_BODY = 32 * 1024 * 1024
+_PASSED = 2  # times the limit: what is larger ends the connection, less is read and left
 _MAX_HEAD = 65536
 _PIECE = 256 * 1024
 _WINDOW = (
@@ -29,6 +30,10 @@ _WINDOW = (
 
 class NotFound(Failed):
     """The engine says 404: the thing went away since it was listed."""
+
+
+class TooLarge(Failed):
+    """An answer is larger than was asked for; the next one on the connection can be read."""
 
 
 class Connection:
@@ -158,6 +163,8 @@ class Connection:
                 raise ValueError("no length is given")
             body = self._take(_within(length, limit, path))
         code = status[:3]
+        if len(body) > limit:
+            return TooLarge(f"{path} is larger than {limit} bytes")
         if code == b"200":
             return body
         kind = NotFound if code == b"404" else Failed
@@ -179,7 +186,7 @@ class Connection:
 
 
 def _within(size: int, limit: int, path: str) -> int:
-    if size > limit:
+    if size > _PASSED * limit:
         raise ValueError(f"{path} is larger than {limit} bytes")
     return size
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from host_snapshot import docker, history
-from host_snapshot.bounds import Failed
+from host_snapshot.bounds import Failed, describe
 from host_snapshot.httpunix import NotFound, parse
 from host_snapshot.reading import Encoded, encode
 from host_snapshot.runconfig import redact_config
@@ -31,8 +31,7 @@ def read(engine: Engine, redactor: Redactor) -> Encoded:
         for identity, inspected, layers in zip(identities, bodies, bodies):
             if isinstance(inspected, NotFound) or isinstance(layers, NotFound):
                 continue  # removed since it was listed
-            image = _image(f"image {identity}", docker.success(inspected), docker.success(layers), redactor)
-            text = encode(image)
+            text = encode(_entry(identity, inspected, layers, redactor))
             size += len(text)
             if size > docker.MAX_TEXT:
                 raise Failed(f"the images' facts are larger than {docker.MAX_TEXT} bytes")
@@ -40,6 +39,23 @@ def read(engine: Engine, redactor: Redactor) -> Encoded:
     finally:
         connection.close()
     return Encoded("[" + ",".join(texts) + "]")
+
+
+def _entry(
+    identity: str, inspected: bytes | Failed, layers: bytes | Failed, redactor: Redactor
+) -> dict[str, Any]:
+    """What is known of an image; one that cannot be read says why, and the others are read.
+
+    Raises:
+        NoEngine: it is not the image's fault.
+    """
+    try:
+        return _image(f"image {identity}", docker.success(inspected), docker.success(layers), redactor)
+    except docker.NoEngine:
+        raise
+    except Exception as error:  # whatever an image brings about
+        unread = {"Id": identity, "Config": None}
+        return {"inspect": unread, "history": [], "error": describe(error)}
 
 
 def _image(where: str, inspected: bytes, layers: bytes, redactor: Redactor) -> dict[str, Any]:
