@@ -183,7 +183,11 @@ def _condition(option: str, values: Sequence[str], version: int, *, negated: boo
                 found = normal(each for part in parts for each in _interval(dimension, part, version))
             except ValueError:
                 return UNKNOWN
-            return restrict(dimension, found, version, negated=negated)
+            restricted = restrict(dimension, found, version, negated=negated)
+            if dimension is not Dimension.ORIGINAL_PORT:
+                return restricted
+            known = tracked()
+            return both(known[0], restricted[0]), both(known[1], restricted[1])
         case _:
             return _first_packet(option, values, version, negated=negated)
 
@@ -195,7 +199,7 @@ def _first_packet(option: str, values: Sequence[str], version: int, *, negated: 
         case "--ctstate" | "--state":
             return restrict(Dimension.KIND, _states(value.split(",")), 4, negated=negated)
         case "--ctdir":
-            return truth((value == "ORIGINAL") is not negated)
+            return tracked() if (value == "ORIGINAL") is not negated else NONE
         case "--tcp-flags":  # SYN alone is set
             mask, wanted = [set(flags.split(",")) - {"NONE"} for flags in [*values, "", ""][:2]]
             matches = wanted == {"SYN"} if mask & {"SYN", "ALL"} else not wanted
@@ -216,6 +220,11 @@ def restrict(dimension: Dimension, values: Intervals, version: int, *, negated: 
     """A condition on one dimension, or its negation."""
     kept = subtract(everything(dimension, version), values) if negated else values
     return ({dimension: kept}, {dimension: kept}) if kept else NONE
+
+
+def tracked() -> Taken:
+    """A condition on what connection tracking knows, beside the state: others have nothing to compare."""
+    return restrict(Dimension.KIND, kinds(states=[NEW, TRANSLATED]), 4)
 
 
 def truth(holds: bool) -> Taken:

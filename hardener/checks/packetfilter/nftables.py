@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hardener.checks.packetfilter.chains import Chain, Key, Rule, Ruleset, too_complex
-from hardener.checks.packetfilter.iptables import ALL, NONE, UNKNOWN, Taken, restrict, target_of, truth
+from hardener.checks.packetfilter.iptables import (
+    ALL,
+    NONE,
+    UNKNOWN,
+    Taken,
+    restrict,
+    target_of,
+    tracked,
+    truth,
+)
 from hardener.checks.packetfilter.sets import (
     NEW,
     TRANSLATED,
@@ -164,11 +173,12 @@ class _Reader:
                     states |= _STATES.get(str(name), set())
                 return restrict(Dimension.KIND, kinds(states=states), 4, negated=negated)
             case {"ct": {"key": "status"}} if shared and _values(right) == ["dnat"]:
-                return restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
+                translated = restrict(Dimension.KIND, kinds(states=[TRANSLATED]), 4, negated=negated)
+                return _and(tracked(), translated)
             case {"ct": {"key": "direction"}}:
-                return truth(("original" in _values(right)) is not negated)
+                return tracked() if ("original" in _values(right)) is not negated else NONE
             case {"ct": {"key": "proto-dst", "dir": "original"}}:
-                return self._one(Dimension.ORIGINAL_PORT, right, _port, negated=negated)
+                return _and(tracked(), self._one(Dimension.ORIGINAL_PORT, right, _port, negated=negated))
             case {"meta": {"key": str(key)}}:
                 return self._meta(key, right, negated=negated)
             case {"fib": {"result": "type", "flags": ["daddr"] | "daddr"}}:

@@ -218,6 +218,9 @@ def test_packets_that_tracking_passes_over_count_where_there_are_any(judge: Judg
     assert judge(INPUTS[0][0], filtered(save(rule, policy="DROP"))).status is Status.PASS
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j CT --notrack\nCOMMIT\n"
     assert judge(INPUTS[0][0], filtered(raw + save(rule, policy="DROP"))).status is Status.FAIL
+    unseen = "-A INPUT -m conntrack --ctdir ORIGINAL -j DROP"  # by which none of them is taken
+    assert judge(INPUTS[0][0], filtered(save(unseen))).status is Status.PASS
+    assert judge(INPUTS[0][0], filtered(raw + save(unseen))).status is Status.FAIL
 
 
 def test_what_is_dropped_before_routing_does_not_come_in(judge: Judge) -> None:
