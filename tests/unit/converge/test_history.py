@@ -197,6 +197,17 @@ def test_a_file_that_was_put_back_by_a_run_that_was_cut_off_gets_its_time_as_wel
     assert (host.read("x"), (host.folder / "x").stat().st_mtime_ns) == ("old", 10**18)
 
 
+def test_a_folder_that_could_not_be_removed_is_tried_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.converge(host.file("made/for/it", "new"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", _fails)
+        assert back(host)["outcome"] == "rollback_failed"
+    assert back(host)["outcome"] == "changed"
+    assert not (host.folder / "made").exists()
+
+
 def _fails(*_: object, **__: object) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 

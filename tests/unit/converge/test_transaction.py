@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import activations, files, history
+from host_converge import activations, backup, files, history
 from host_converge.backup import KEPT, Journal, Store
 from host_converge.errors import Failed, Refused
 from host_converge.files import State
@@ -312,6 +312,30 @@ def test_a_run_whose_end_cannot_be_recorded_is_not_over(
     recorded.fails = ""
     assert host.converge()["recovered"] == journal.run
     assert host.store.record(journal.run)["outcome"] == "rolled_back"
+
+
+def test_an_activation_that_the_journal_does_not_tell_of_has_not_begun(
+    host: Host, recorded: type[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "old")
+    write = backup.write_json
+
+    def fails_for_good(path: str, data: dict[str, Any]) -> None:
+        if data.get("memory") or broken:
+            broken.append(path)
+            _broken()
+        write(path, data)
+
+    def put(*arguments: Any, **options: Any) -> None:
+        _broken() if broken else files_put(*arguments, **options)
+
+    broken: list[str] = []
+    files_put = files.put
+    monkeypatch.setattr(backup, "write_json", fails_for_good)
+    monkeypatch.setattr(files, "put", put)
+    done = host.converge(host.file("x", "new"), activations=when(host.path("x")))
+    assert done["outcome"] == "rollback_failed"
+    assert not recorded.log.exists()  # undone while the file was not back, it would have to be undone again
 
 
 def _broken(*_: object) -> None:

@@ -21,6 +21,7 @@ take it back.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import re
@@ -39,6 +40,8 @@ from host_converge.files import ABSENT, FILE, State
 from host_converge.planning import Change, digest
 
 KEPT = 10
+# Why a folder stays that a run made: it is gone, in use, or something else has its name.
+_NOT_OURS = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY)
 _LARGEST_RECORD = 1 << 28
 _NAME = "%Y%m%dT%H%M%SZ"
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
@@ -254,8 +257,7 @@ class Store:
             with suppress(Untrusted, Meddled):
                 files.set_modified(entry.path, entry.modified)
         for folder in reversed(entry.made):
-            with suppress(OSError):  # somebody else uses it by now
-                atomic.remove_folder(folder)
+            _remove_folder(folder)
         return [note] if note else []
 
     def goal(self, run: str, entry: Entry, now: State, written: Sequence[str]) -> tuple[State, str]:
@@ -292,7 +294,7 @@ class Journal:
         """Write the journal of a run that is about to change the host."""
         raw = {"run": run, "who": who, "phase": CHANGING, "activations": dict(activations), "memory": {}}
         journal = cls(store, {**raw, "written": [], "picture": {}, "confirm_within": 0})
-        journal.save()
+        journal.remember()
         return journal
 
     @classmethod
@@ -421,9 +423,10 @@ class Journal:
         return "its worker was killed on the host, or hung"
 
     def remember(self, **what: Any) -> None:
-        """Keep a fact about the run."""
-        self._raw.update(what)
-        self.save()
+        """Keep a fact about the run, on disk first: what only this process knows is undone by no other."""
+        raw = {**self._raw, **what}
+        write_json(self._store.journal_file, raw)
+        self._raw = raw
 
     def enter(self, phase: str, *, seconds: float, **what: Any) -> None:
         """Begin a phase, which may take so long; then the guard takes the run back."""
@@ -437,22 +440,31 @@ class Journal:
 
     def note(self, activation: str, memory: Mapping[str, Any]) -> None:
         """Keep what an activation has to know to be undone, before it does something."""
-        self._raw["memory"][activation] = dict(memory)
-        self.save()
+        self.remember(memory={**self._raw["memory"], activation: dict(memory)})
 
     def will_write(self, content: bytes) -> None:
         """Keep the hash of a content that is about to be written beside the plan."""
-        self._raw["written"].append(digest(content))
-        self.save()
-
-    def save(self) -> None:
-        """Write it."""
-        write_json(self._store.journal_file, self._raw)
+        self.remember(written=[*self._raw["written"], digest(content)])
 
     def end(self) -> None:
         """The run is over: what its activations need to be undone goes to its backup."""
         folder = self._store.backup_folder(self.run)
         atomic.rename(self._store.journal_file, os.path.join(folder, "journal.json"))
+
+
+def _remove_folder(path: str) -> None:
+    """Remove a folder that a run made, unless it is gone, or others use it by now.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    try:
+        atomic.remove_folder(path)
+    except (Untrusted, Meddled):
+        return
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
 
 
 def _parsed(name: str) -> tuple[int, ...]:
