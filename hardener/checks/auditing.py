@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hardener.checks import auditrules, check, shapes
@@ -219,6 +219,21 @@ def _binary(name: str) -> Find:
     return find
 
 
+def _runtimes(snapshot: Snapshot) -> Sequence[Watched]:
+    """The runc that is found in the path, and the program of every runtime that daemon.json names."""
+    settings = Settings(snapshot)
+    declared = settings.get("runtimes").value
+    paths = [item.path for item in _binary("runc")(snapshot)]
+    for entry in declared.values() if isinstance(declared, Mapping) else ():
+        path = entry.get("path") if isinstance(entry, Mapping) else None
+        if isinstance(path, str) and path.startswith("/"):
+            paths.append(real(snapshot, path))
+    # One may also be given by its path alone.
+    default = settings.text("default-runtime").value
+    paths += [real(snapshot, default)] if default.startswith("/") else []
+    return [Watched(path) for path in dict.fromkeys(paths)]
+
+
 def _unit(snapshot: Snapshot) -> Sequence[Watched]:
     return [Watched(real(snapshot, path)) for path in unit_files(snapshot, "docker.service")]
 
@@ -249,4 +264,4 @@ for _version in ("v1", "v2"):
         _binary(f"containerd-shim-runc-{_version}"),
         CHANGE_AND_RUN,
     )
-_register("audit-bin-runc", "runc", _binary("runc"), CHANGE_AND_RUN)
+_register("audit-bin-runc", "runc", _runtimes, CHANGE_AND_RUN)

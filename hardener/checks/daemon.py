@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hardener.checks import check, policy, shapes
 from hardener.checks.containers import containers
@@ -165,15 +165,34 @@ def base_device_size(snapshot: Snapshot) -> Verdict:
 @needs_engine
 def default_ulimits(snapshot: Snapshot) -> Verdict:
     """Which limits fit is the site's business; that there are none is nobody's decision."""
-    expected = "default-ulimits holds at least one limit"
+    expected = "default-ulimits holds at least one limit, and none of files or processes that is endless"
     settings = Settings(snapshot)
     limits = settings.entries("default-ulimits")
     evidence = [f"{limit} ({limits.origin})" for limit in limits.value]
     if not limits.value:
         actual = "no default ulimit is set"
         return failed(expected, actual, offenders=[Offender("setting", "default-ulimits", "is not set")])
+    endless = [
+        name for name in ("nofile", "nproc") if _is_endless(settings.get("default-ulimits").value, name)
+    ]
+    if endless:
+        offenders = [Offender("setting", f"default-ulimits {name}", "is -1, no limit") for name in endless]
+        actual = f"-1, which is no limit, for {', '.join(endless)}"
+        return failed(expected, actual, offenders=offenders, evidence=evidence)
     names = ", ".join(limit.partition("=")[0] for limit in limits.value)
     return unless_stale(settings, "default-ulimits", expected, f"limits for {names}", evidence)
+
+
+def _is_endless(value: object, name: str) -> bool:
+    """Whether a default is -1, in daemon.json (``{"Hard": -1}``) or on the command line (``nofile=-1``)."""
+    if isinstance(value, Mapping):
+        entry = value.get(name)
+        return isinstance(entry, Mapping) and -1 in {
+            entry.get(key) for key in ("Hard", "hard", "Soft", "soft")
+        }
+    flags = value if isinstance(value, list | tuple) else ()
+    limits = [str(flag).partition("=")[2] for flag in flags if str(flag).partition("=")[0] == name]
+    return bool(limits) and "-1" in limits[-1].split(":")
 
 
 @check("daemon-userns-remap")

@@ -19,6 +19,13 @@ INFO = "docker.info"
 SWARM_PORTS = frozenset({2377, 7946})
 
 _BUILT_IN_DRIVERS = frozenset({"json-file", "local", "journald", "none", "syslog", "etwlogs"})
+# The option in which a driver is told where to send.
+_ADDRESSES = {
+    "fluentd": "fluentd-address",
+    "gelf": "gelf-address",
+    "splunk": "splunk-url",
+    "syslog": "syslog-address",
+}
 _TLS_KEYS = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
 
 
@@ -207,7 +214,10 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
 def central_logging(snapshot: Snapshot) -> Verdict:
     """The default for new containers, and what each one got when it was made."""
     expected = "container logs are sent off the host"
-    drivers = {("setting", "log-driver"): (str(snapshot.info.get("LoggingDriver")), _log_options(snapshot))}
+    default = shapes.text(snapshot.info, "LoggingDriver", INFO)
+    if not default:
+        raise FactUnavailable(INFO, "the engine does not say which logging driver it uses")
+    drivers = {("setting", "log-driver"): (default, _log_options(snapshot))}
     for container in containers(snapshot):
         log = shapes.table(container.host_config, "LogConfig", "docker.containers")
         options = {key: str(value) for key, value in shapes.table(log, "Config", "docker.containers").items()}
@@ -243,13 +253,18 @@ def _log_options(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _remote(driver: str, options: Mapping[str, str]) -> bool:
-    """Whether a driver sends to another host; plugins do, or there would be no need for them."""
-    if driver != "syslog":
-        return driver not in _BUILT_IN_DRIVERS
+    """Whether a driver sends to another host; those that name no address do, or are of no use."""
+    if driver in _BUILT_IN_DRIVERS and driver != "syslog":
+        return False
+    if driver not in _ADDRESSES:
+        return True
+    text = options.get(_ADDRESSES[driver], "")
+    if not text:  # the host's own agent; the other drivers refuse to work without one
+        return driver not in {"fluentd", "syslog"}
     try:
-        address = urlsplit(options.get("syslog-address", ""))
+        address = urlsplit(text if "://" in text else f"tcp://{text}")
     except ValueError:
         return False
-    if address.scheme not in ("tcp", "udp", "tcp+tls"):
-        return False  # the host's own syslog
-    return not _loopback_host(address.netloc)
+    if address.scheme not in {"tcp", "udp", "tcp+tls", "tls", "http", "https"}:
+        return False  # a Unix socket
+    return not _loopback_host(address.netloc.rpartition("@")[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Sequence
 
 from hardener.checks import check
@@ -12,6 +13,7 @@ from hardener.checks.paths import (
     config_folder,
     containerd_socket,
     exists,
+    real,
     unit,
     unit_files,
 )
@@ -83,7 +85,8 @@ def _wider_than(allowed: int) -> Wrong:
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
         reasons = []
-        if int(record["mode"], 8) & ~allowed:
+        folder = record.get("type") == "dir"
+        if int(record["mode"], 8) & ~(allowed | (allowed & 0o444) >> 2 if folder else allowed):
             reasons.append(f"has mode {record['mode']}")
         entries = record.get("acl") or ()
         mask = next((_bits(str(entry["perms"])) for entry in entries if entry.get("tag") == "mask"), 0o7)
@@ -108,6 +111,41 @@ def _one(path: Callable[[Snapshot], str]) -> Find:
         return [where] if where and exists(snapshot, where) else []
 
     return find
+
+
+def _of_unit(name: str) -> Find:
+    """What decides how a unit starts: its file, drop-ins, their folders, and files of its environment.
+
+    A drop-in counts at the next start, also one that systemd has not loaded yet.
+    """
+
+    def find(snapshot: Snapshot) -> Sequence[str]:
+        files: JSONObject = snapshot.fact("files")
+        loaded = unit_files(snapshot, name)
+        if not loaded:
+            return ()
+        entries = (unit(snapshot, name) or {}).get("EnvironmentFiles") or ()
+        environment = [str(entry).partition(" (")[0] for entry in entries]
+        folder = re.compile(rf".*/systemd/system/{re.escape(name)}\.d(/[^/]*\.conf)?")
+        more = [*environment, *sorted(path for path in files if folder.fullmatch(path))]
+        # Those of /lib are those of /usr/lib where that is a link.
+        known = {str((files.get(path) or {}).get("target") or path): path for path in more if files.get(path)}
+        return tuple(dict.fromkeys((*loaded, *known.values())))
+
+    return find
+
+
+def _config_folder(snapshot: Snapshot) -> Sequence[str]:
+    """The configuration folder, and those above the place where it really is."""
+    found = _one(config_folder)(snapshot)
+    above: list[str] = []
+    for path in found:
+        place = real(snapshot, path)
+        while place not in {"/", ""}:
+            place = posixpath.dirname(place)
+            above.append(place)
+    files = snapshot.fact("files")
+    return [*found, *(path for path in above if path in files)]
 
 
 def _certificates(snapshot: Snapshot) -> Sequence[str]:
@@ -138,9 +176,9 @@ def _pair(name: str, what: str, find: Find, allowed: int) -> None:
     _register(f"file-{name}-mode", what, find, f"mode {allowed:04o} or tighter", _wider_than(allowed))
 
 
-_pair("docker-service", "docker.service", lambda snapshot: unit_files(snapshot, "docker.service"), 0o644)
-_pair("docker-socket-unit", "docker.socket", lambda snapshot: unit_files(snapshot, "docker.socket"), 0o644)
-_pair("etc-docker", "the configuration folder", _one(config_folder), 0o755)
+_pair("docker-service", "docker.service", _of_unit("docker.service"), 0o644)
+_pair("docker-socket-unit", "docker.socket", _of_unit("docker.socket"), 0o644)
+_pair("etc-docker", "the configuration folder", _config_folder, 0o755)
 _pair("registry-cert", "certificates of registries", _certificates, 0o444)
 _pair("tls-ca", "the CA of the API", _tls_file("ca"), 0o444)
 _pair("tls-cert", "the certificate of the API", _tls_file("cert"), 0o444)

@@ -44,6 +44,7 @@ def non_root_user(snapshot: Snapshot) -> Verdict:
         lambda subject: _as_root(subject, snapshot),
         expected="the first process of every container is not root on the host, nor would an image's be",
         nobody="there are no containers and no images",
+        ask="is the user behind each of these names not root (its image's /etc/passwd says so)",
     )
 
 
@@ -61,7 +62,8 @@ def _as_root(subject: Container | Image, snapshot: Snapshot) -> Iterator[str]:
     if not remapped and _is_root(name):
         yield f"is set to run as root (user {user!r})" if user else "is set to run as root (no user set)"
     elif not re.fullmatch(r"[+-]?\d+", name) and name not in {"", "root"}:
-        yield Note(f"is set to run as {name!r}; the uid behind that name shows only while it runs")
+        doubt = f"is set to run as {name!r}; the uid behind that name shows only while it runs"
+        yield Note(doubt) if remapped else Question(doubt)  # a remapped one is not root's, whatever it is
 
 
 def _runs_as_root(container: Container) -> Iterator[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from hardener.checks import auditrules, check, policy, shapes
 from hardener.checks.containers import (
@@ -23,6 +25,7 @@ from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 MAX_RETRIES = 5  # the benchmark's number
+_LONGEST_START = 30 * 60  # seconds
 
 _SSH_SERVERS = frozenset({"dropbear", "dropbearmulti", "sshd", "sshd-auth", "sshd-session", "tinysshd"})
 
@@ -90,9 +93,38 @@ def _health(container: Container) -> Iterator[str]:
     if status in {"", "none"}:
         yield "has no health check"
     elif status == "starting":
-        yield Note("is starting: its health check has not decided yet")
+        limit, since = _longest_start(container), _started(container)
+        if since is not None and since > limit:
+            yield f"is starting for {_minutes(since)}, where its health check decides in {_minutes(limit)}"
+        else:
+            yield Note("is starting: its health check has not decided yet")
     elif status != "healthy":
         yield f"is {status}"
+
+
+def _longest_start(container: Container) -> float:
+    """Seconds after which a health check without an answer has failed: thrice what it may take."""
+    declared = shapes.table(container.config, "Healthcheck", SOURCE)
+    retries = shapes.number(declared, "Retries", SOURCE) or 3  # the engine's defaults
+    interval = shapes.number(declared, "Interval", SOURCE) / 1e9 or 30
+    begin = shapes.number(declared, "StartPeriod", SOURCE) / 1e9
+    return min(_LONGEST_START, 3 * (begin + retries * interval))
+
+
+def _started(container: Container) -> float | None:
+    """How many seconds before the snapshot it was started."""
+    state = shapes.required(container.inspect, "State", SOURCE)
+    try:
+        # Fractions of nine digits are the engine's habit, and too long for Python.
+        began = datetime.fromisoformat(re.sub(r"\.\d+", "", shapes.text(state, "StartedAt", SOURCE)))
+        now = datetime.fromisoformat(container.snapshot.collected_at)
+        return (now - began).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _minutes(seconds: float) -> str:
+    return count(round(seconds / 60), "minute") if seconds >= 120 else count(round(seconds), "second")
 
 
 @container_check("container-no-sshd", expected="no container runs an SSH server")

@@ -19,6 +19,7 @@ from hardener.snapshot import FactUnavailable, Snapshot
 
 _DEFAULT_SHARES = 1024  # the engine's word for the weight that everybody has
 _DEFAULT_WEIGHT = 100  # the kernel's
+_SHARES = range(10, 100_001)  # what is outside starves a container, or all others
 _MISSING = object()
 
 
@@ -58,6 +59,10 @@ def _cpu(container: Container) -> Iterator[str]:
     )
     weighted = shares not in {0, _DEFAULT_SHARES}
     declared = quota or weighted
+    processors = shapes.number(container.snapshot.info, "NCPU", "docker.info")
+    if shares and shares not in _SHARES:
+        whom = "is starved by" if shares < _SHARES.start else "starves"
+        yield f"{whom} the others: a weight of {shares}, where {_DEFAULT_SHARES} is the default"
     if not container.running:
         able = (quota and container.snapshot.info.get("CpuCfsQuota") is not False) or (
             weighted and container.snapshot.info.get("CPUShares") is not False
@@ -66,18 +71,38 @@ def _cpu(container: Container) -> Iterator[str]:
             yield "is set to run without a processor limit"
         elif not able:
             yield "declares a processor limit, but the engine cannot enforce it on this host"
+        elif quota and not weighted and 0 < processors <= _declared_processors(container):
+            yield f"is set to run on all {processors} processors: that is no limit"
         return
     ceiling = _limit(container, "cpu_max")
     weight = _limit(container, "cpu_weight")
-    if ceiling is not _MISSING and ceiling is not None:
+    limited = ceiling is not _MISSING and ceiling is not None
+    if limited and not 0 < processors <= _processors(str(ceiling)):
         return
     # Declaring the default weight asks for nothing, though runc may write it as another number.
     weighty = weight is not _MISSING and weight is not None and weight != _DEFAULT_WEIGHT
     if weighty and shares != _DEFAULT_SHARES:
         return
+    if limited:
+        yield f"may use all {processors} processors: that is no limit"
+        return
     but = ", though one is declared" if declared else ""
     same = " (1024 is the default weight)" if shares == _DEFAULT_SHARES else ""
     yield f"runs without a processor limit{but}{same}"
+
+
+def _processors(ceiling: str) -> float:
+    """How many processors ``"50000 100000"`` is: a quota and its period."""
+    quota, _, period = ceiling.partition(" ")
+    if not (quota.isdigit() and period.isdigit() and int(period)):
+        raise FactUnavailable(SOURCE, f"cpu_max is no quota and period: {ceiling}")
+    return int(quota) / int(period)
+
+
+def _declared_processors(container: Container) -> float:
+    nano = shapes.number(container.host_config, "NanoCpus", SOURCE)
+    period = shapes.number(container.host_config, "CpuPeriod", SOURCE) or 100_000
+    return nano / 1e9 if nano > 0 else shapes.number(container.host_config, "CpuQuota", SOURCE) / period
 
 
 @check("container-pids-limit")
@@ -91,9 +116,12 @@ def pids(snapshot: Snapshot) -> Verdict:
 
 def _pids(container: Container) -> Iterator[str]:
     declared = shapes.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set none
+    most = _half_of_all_processes(container.snapshot)
     if not container.running:
         if declared <= 0:
             yield "is set to run without a limit on its processes"
+        elif most and declared > most:
+            yield f"declares {declared} processes, more than half of what the kernel has numbers for"
         return
     limit = _limit(container, "pids_max")
     but = f", though {declared} are declared" if declared > 0 else ""
@@ -101,8 +129,19 @@ def _pids(container: Container) -> Iterator[str]:
         yield f"runs without a pids controller{but}"
     elif limit is None:
         yield f"runs without a limit on its processes{but}"
+    elif most and limit > most:
+        yield f"may start {limit} processes, more than half of what the kernel has numbers for"
+    elif declared <= 0 and container.snapshot.info.get("CgroupDriver") == "systemd":
+        # systemd gives every unit a share of what the whole host may have.
+        yield f"declares no limit on its processes; the {limit} of its cgroup are systemd's default"
     elif declared <= 0:
         yield Note(f"is limited to {limit} processes by its cgroup, not by its own configuration")
+
+
+def _half_of_all_processes(snapshot: Snapshot) -> int:
+    """Half of kernel.pid_max; 0 where an earlier collector did not read it."""
+    value = str(snapshot.fact("sysctl").get("kernel.pid_max") or "") if snapshot.has("sysctl") else ""
+    return int(value) // 2 if value.isdigit() else 0
 
 
 @check("container-cgroup-parent")

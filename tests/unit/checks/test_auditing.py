@@ -294,3 +294,21 @@ def test_db_24_rules_in_rules_d_count_and_invisible_ones_are_unknown(judge: Judg
         judge("audit-dockerd", audited([rule], **{"audit.loaded": failed("Operation not permitted")}))
     with pytest.raises(FactUnavailable, match="denied"):
         judge("audit-dockerd", audited([rule], **{"audit.persistent": failed("Permission denied")}))
+
+
+@pytest.mark.parametrize(
+    "parsed",
+    [
+        {"default-runtime": "slim", "runtimes": {"slim": {"path": "/opt/slim/runc"}}},
+        {"runtimes": {"slim": {"path": "/opt/slim/runc"}}},
+        {"default-runtime": "/opt/slim/runc"},
+    ],
+)
+def test_every_runtime_that_the_daemon_is_told_of_is_audited(judge: Judge, parsed: dict[str, Any]) -> None:
+    config = {"daemon.config": {"exists": True, "parsed": parsed, "error": None}}
+    rules = ["-w /usr/sbin/runc -p wxa -k docker"]
+    verdict = judge("audit-bin-runc", audited(rules, **config))
+    assert verdict.status is Status.FAIL
+    assert {offender.name for offender in verdict.offenders} == {"/opt/slim/runc"}
+    rules.append("-w /opt/slim/runc -p wxa -k docker")
+    assert judge("audit-bin-runc", audited(rules, **config)).status is Status.PASS

@@ -170,6 +170,14 @@ def test_db_10_a_flag_with_its_value_apart_is_read(judge: Judge) -> None:
             "nofile",
         ),
         (told(parsed={"default-ulimits": {"nofile": {}}}, **STALE), Status.MANUAL, "restart"),
+        (told({"default-ulimit": ["nofile=-1"]}), Status.FAIL, "nofile"),
+        (told({"default-ulimit": ["nofile=1024:-1", "core=0"]}), Status.FAIL, "nofile"),
+        (told({"default-ulimit": ["core=-1", "nofile=1024"]}), Status.PASS, "core"),
+        (
+            told(parsed={"default-ulimits": {"nproc": {"Name": "nproc", "Soft": -1, "Hard": -1}}}),
+            Status.FAIL,
+            "nproc",
+        ),
     ],
 )
 def test_default_ulimits(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:

@@ -270,7 +270,16 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
         (logs("journald"), Status.MANUAL, "journald"),
         (logs("local"), Status.MANUAL, "local"),
         (logs("none"), Status.FAIL, "thrown away"),
-        (logs("fluentd"), Status.PASS, ""),
+        (logs("fluentd", **{"fluentd-address": "logs.example.org:24224"}), Status.PASS, ""),
+        (logs("fluentd"), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "127.0.0.1:24224"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "localhost"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "unix:///run/fluentd.sock"}), Status.MANUAL, "fluentd"),
+        (logs("fluentd", **{"fluentd-address": "tls://logs.example.org:24224"}), Status.PASS, ""),
+        (logs("gelf", **{"gelf-address": "udp://127.0.0.1:12201"}), Status.MANUAL, "gelf"),
+        (logs("gelf", **{"gelf-address": "udp://[::1]:12201"}), Status.MANUAL, "gelf"),
+        (logs("gelf", **{"gelf-address": "tcp://logs.example.org:12201"}), Status.PASS, ""),
+        (logs("splunk", **{"splunk-url": "https://localhost:8088"}), Status.MANUAL, "splunk"),
         (logs("grafana/loki-docker-driver:3"), Status.PASS, ""),
         (logs("syslog"), Status.MANUAL, "syslog"),
         (logs("syslog", **{"syslog-address": "unix:///dev/log"}), Status.MANUAL, ""),
@@ -284,6 +293,12 @@ REMOTE = {"syslog-address": "tcp+tls://logs.example.org:6514"}
 )
 def test_logs_leave_the_host(judge: Judge, snapshot: Snapshot, status: Status, words: str) -> None:
     by_status(judge("daemon-central-logging", snapshot), status, words)
+
+
+@pytest.mark.parametrize("driver", [None, ""])
+def test_an_engine_that_names_no_logging_driver_is_an_error(judge: Judge, driver: Any) -> None:
+    with pytest.raises(FactUnavailable, match="logging driver"):
+        judge("daemon-central-logging", make(**{"docker.info": {"LoggingDriver": driver}}))
 
 
 @pytest.mark.parametrize(("driver", "status"), [("none", Status.FAIL), ("local", Status.MANUAL)])

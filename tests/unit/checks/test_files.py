@@ -76,7 +76,7 @@ def names(verdict: Verdict) -> set[str]:
 def test_root_owns_it(judge: Judge, name: str) -> None:
     verdict = judge(f"file-{name}-owner", host(name))
     assert verdict.status is Status.PASS, verdict
-    assert verdict.checked == 1
+    assert verdict.checked == (2 if name == "docker-service" else 1)  # with the file of its environment
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -258,3 +258,46 @@ def test_db_09_and_db_11_the_file_that_the_daemon_reads_is_judged(judge: Judge) 
     config = {"daemon.config": {"path": other, "exists": True, "parsed": {}}}
     files = {other: record("0666"), "/etc/docker/daemon.json": record("0644")}
     assert names(judge("file-daemon-json-mode", make(files=files, **config))) == {other}
+
+
+DROP_INS = "/etc/systemd/system/docker.service.d"
+FOLDER = record("0755", type="dir")
+
+
+@pytest.mark.parametrize(
+    ("files", "culprit"),
+    [
+        ({"/etc/default/docker": record("0666")}, "/etc/default/docker"),
+        ({DROP_INS: record("0777", type="dir")}, DROP_INS),
+        ({DROP_INS: FOLDER, f"{DROP_INS}/new.conf": record("0646")}, f"{DROP_INS}/new.conf"),
+    ],
+)
+def test_all_that_decides_how_the_unit_starts(judge: Judge, files: dict[str, Any], culprit: str) -> None:
+    environment = ["/etc/default/docker (ignore_errors=yes)"]
+    units = {"docker.service": {"EnvironmentFiles": environment, "DropInPaths": []}}
+    verdict = judge("file-docker-service-mode", make(files={UNIT: record("0644"), **files}, units=units))
+    assert verdict.status is Status.FAIL
+    assert names(verdict) == {culprit}
+
+
+def test_a_folder_of_drop_ins_may_be_entered(judge: Judge) -> None:
+    files = {UNIT: record("0644"), DROP_INS: FOLDER, f"{DROP_INS}/a.conf": record("0644")}
+    assert judge("file-docker-service-mode", make(files=files)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("parent", "control"),
+    [({"mode": "0777"}, "mode"), ({"mode": "0775"}, "mode"), ({"uid": 1000, "owner": "eve"}, "owner")],
+)
+def test_the_folders_above_the_place_of_the_configuration(
+    judge: Judge, parent: dict[str, Any], control: str
+) -> None:
+    files = {
+        "/etc/docker": {**FOLDER, "target": "/srv/shared/docker"},
+        "/srv/shared": {**FOLDER, **parent},
+        "/srv": FOLDER,
+        "/": FOLDER,
+    }
+    assert names(judge(f"file-etc-docker-{control}", make(files=files))) == {"/srv/shared"}
+    files["/srv/shared"] = FOLDER
+    assert judge(f"file-etc-docker-{control}", make(files=files)).status is Status.PASS

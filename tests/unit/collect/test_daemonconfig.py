@@ -103,3 +103,13 @@ def test_declared_keeps_secrets_on_the_host() -> None:
     assert "TOPSECRET" not in str(found)
     assert found["environment"].keys() == {"HTTPS_PROXY"}
     assert found["flags"]["http-proxy"][0].endswith("@proxy:3128")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("big", [False, True])
+def test_byte_order_marks_that_dockerd_takes(tmp_path: Path, encoding: str, big: bool) -> None:
+    text = '{"icc": false, "data-root": "/srv/döcker"}'
+    data = text.encode(encoding)
+    if big and encoding == "utf-16":
+        data = b"\xfe\xff" + text.encode("utf-16-be")
+    assert read(tmp_path, data)["parsed"] == {"icc": False, "data-root": "/srv/döcker"}

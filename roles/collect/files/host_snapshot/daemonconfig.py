@@ -69,8 +69,10 @@ def read(path: str) -> dict[str, Any]:
     except OSError as error:
         return {**result, "error": describe(error)}
     try:
-        # dockerd takes a byte order mark, and an empty file for an empty object
-        text = read_bytes(path, _MAX_CONFIG).decode("utf-8-sig")
+        # dockerd takes a byte order mark of UTF-8 and UTF-16, and an empty file for an empty object
+        data = read_bytes(path, _MAX_CONFIG)
+        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = data.decode("utf-16" if wide else "utf-8-sig")
         parsed, result["duplicate_keys"] = parse(text) if text.strip() else ({}, [])
     except (OSError, Failed, ValueError, RecursionError) as error:
         what = str(error) if isinstance(error, ValueError) else describe(error)

@@ -13,14 +13,14 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 # What checks judge, what roles set, and what explains why networking works or does not.
 _SETTINGS = """
     dev.tty.ldisc_autoload fs.protected_fifos fs.protected_hardlinks fs.protected_regular
-    fs.protected_symlinks fs.suid_dumpable kernel.core_pattern kernel.dmesg_restrict kernel.io_uring_disabled
-    kernel.kexec_load_disabled kernel.kptr_restrict kernel.modules_disabled kernel.panic_on_oops
-    kernel.perf_event_paranoid kernel.randomize_va_space kernel.sysrq kernel.unprivileged_bpf_disabled
-    kernel.unprivileged_userns_clone kernel.yama.ptrace_scope net.bridge.bridge-nf-call-ip6tables
-    net.bridge.bridge-nf-call-iptables net.core.bpf_jit_harden net.ipv4.conf.all.accept_redirects
-    net.ipv4.conf.all.accept_source_route net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.forwarding
-    net.ipv4.conf.all.log_martians net.ipv4.conf.all.route_localnet net.ipv4.conf.all.rp_filter
-    net.ipv4.conf.all.secure_redirects net.ipv4.conf.all.send_redirects
+    fs.protected_symlinks fs.suid_dumpable kernel.core_pattern kernel.dmesg_restrict
+    kernel.io_uring_disabled kernel.kexec_load_disabled kernel.kptr_restrict kernel.modules_disabled
+    kernel.panic_on_oops kernel.perf_event_paranoid kernel.pid_max kernel.randomize_va_space kernel.sysrq
+    kernel.unprivileged_bpf_disabled kernel.unprivileged_userns_clone kernel.yama.ptrace_scope
+    net.bridge.bridge-nf-call-ip6tables net.bridge.bridge-nf-call-iptables net.core.bpf_jit_harden
+    net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.accept_source_route net.ipv4.conf.all.arp_ignore
+    net.ipv4.conf.all.forwarding net.ipv4.conf.all.log_martians net.ipv4.conf.all.route_localnet
+    net.ipv4.conf.all.rp_filter net.ipv4.conf.all.secure_redirects net.ipv4.conf.all.send_redirects
     net.ipv4.conf.default.accept_redirects net.ipv4.conf.default.accept_source_route
     net.ipv4.conf.default.log_martians net.ipv4.conf.default.rp_filter
     net.ipv4.conf.default.secure_redirects net.ipv4.conf.default.send_redirects

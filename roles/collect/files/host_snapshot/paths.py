@@ -28,6 +28,15 @@ _FIXED = (
     "/var/lib/docker",
     "/var/run/docker.sock",
 )
+_UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+_MAX_DROP_INS = 64
+_MAX_RUNTIMES = 64
 _TLS = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
 
 
@@ -46,9 +55,14 @@ def look(
         wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
         wanted += [entry.partition(" (")[0] for entry in unit["Listen"] if entry.startswith("/")]
         wanted += [entry.partition(" (")[0] for entry in unit["EnvironmentFiles"]]
+    for name in ("docker.service", "docker.socket"):
+        wanted += _drop_ins(name)
     wanted += [path for path in engine.binaries.values() if path]
     config = str(engine.config.get("path") or "")
     wanted += [config, os.path.dirname(config)]
+    for folder in ("/etc/docker", os.path.dirname(config)):
+        wanted += _parents(os.path.realpath(folder)) if folder.startswith("/") else []
+    wanted += _runtimes(engine)
     wanted += _api_sockets(engine)
     wanted += _tls(engine)
     for path in (root, str(engine.setting("data-root") or engine.setting("graph") or "")):
@@ -61,6 +75,36 @@ def look(
     files.add_tree("/etc/docker/certs.d")
     if engine.rootless:
         files.add_tree(f"{os.path.dirname(config)}/certs.d")
+
+
+def _drop_ins(unit: str) -> list[str]:
+    """The folders of a unit's drop-ins and what is in them, whether systemd has loaded it or not."""
+    found = []
+    for place in _UNIT_FOLDERS:
+        folder = f"{place}/{unit}.d"
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        found += [folder, *(f"{folder}/{name}" for name in names[:_MAX_DROP_INS] if name.endswith(".conf"))]
+    return found
+
+
+def _parents(path: str) -> list[str]:
+    """The folders above a path: who may write to one of them decides what is there."""
+    found = []
+    while path != "/":
+        path = os.path.dirname(path)
+        found.append(path)
+    return found
+
+
+def _runtimes(engine: Engine) -> list[str]:
+    """The programs of runtimes that the daemon is told of by their path."""
+    declared = (engine.config.get("parsed") or {}).get("runtimes")
+    entries = list(declared.values())[:_MAX_RUNTIMES] if isinstance(declared, dict) else []
+    paths = [str(entry.get("path") or "") for entry in entries if isinstance(entry, dict)]
+    return [*paths, str(engine.setting("default-runtime") or "")]
 
 
 def _api_sockets(engine: Engine) -> list[str]:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from hardener.model import Status
-from hardener.snapshot import FactUnavailable
+from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
 from tests.unit.checks.runtime.cases import broken, details, held
 from tests.unit.snapshots import absent, failed, hardened, image, make, only, with_containers
+
+SECOND = 10**9
 
 
 class TestSwarmMode:
@@ -102,6 +105,28 @@ class TestHealth:
         held(judge, self.SLUG, hardened())
         verdict = held(judge, self.SLUG, hardened(State={"Health": {"Status": "starting"}}))
         assert any("is starting" in fact for fact in verdict.evidence)
+
+    @pytest.mark.parametrize(
+        ("check", "seconds", "status"),
+        [
+            ({}, 260, Status.PASS),  # three times 3 x 30 s
+            ({}, 280, Status.FAIL),
+            ({"Interval": 5 * SECOND, "Retries": 2}, 29, Status.PASS),
+            ({"Interval": 5 * SECOND, "Retries": 2}, 31, Status.FAIL),
+            ({"StartPeriod": 120 * SECOND}, 600, Status.PASS),
+            ({"StartPeriod": 120 * SECOND}, 640, Status.FAIL),
+            ({"StartPeriod": 3600 * SECOND}, 1801, Status.FAIL),
+        ],
+    )
+    def test_a_check_that_never_decides(
+        self, judge: Judge, check: dict[str, int], seconds: int, status: Status
+    ) -> None:
+        began = datetime(2026, 11, 27, 5, 0, 0, tzinfo=UTC)
+        state = {"Health": {"Status": "starting"}, "StartedAt": "2026-11-27T05:00:00.123456789Z"}
+        container = hardened(State=state, Config={"Healthcheck": only(check)})
+        raw = dict(with_containers(container).raw)
+        raw["collected_at"] = (began + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert judge(self.SLUG, Snapshot(raw)).status is status
 
     def test_does_not_apply_where_nothing_runs(self, judge: Judge) -> None:
         verdict = judge(self.SLUG, with_containers(hardened(running=False)))

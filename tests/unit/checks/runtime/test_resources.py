@@ -134,12 +134,69 @@ class TestProcesses:
         held(judge, PIDS, hardened(running=False))
 
     def test_a_limit_that_something_else_set(self, judge: Judge) -> None:
-        verdict = held(judge, PIDS, grouped(pids_max=2048, config={"PidsLimit": None}))
+        container = grouped(pids_max=2048, config={"PidsLimit": None})
+        verdict = held(judge, PIDS, container, info={"CgroupDriver": "cgroupfs"})
         assert any("limited to 2048 processes by its cgroup" in fact for fact in verdict.evidence)
+
+    @pytest.mark.parametrize("declared", [None, 0, -1])
+    def test_what_systemd_gives_to_every_unit_is_no_limit_of_the_container(
+        self, judge: Judge, declared: int | None
+    ) -> None:
+        snapshot = with_containers(
+            grouped(pids_max=9200, config={"PidsLimit": declared}), info={"CgroupDriver": "systemd"}
+        )
+        verdict = judge(PIDS, snapshot)
+        assert verdict.status is Status.FAIL
+        assert "declares no limit" in verdict.offenders[0].detail
+
+    @pytest.mark.parametrize(
+        ("limit", "status"), [(16384, Status.PASS), (16385, Status.FAIL), (4194304, Status.FAIL)]
+    )
+    @pytest.mark.parametrize("running", [True, False])
+    def test_half_of_all_processes_is_no_limit(
+        self, judge: Judge, limit: int, status: Status, running: bool
+    ) -> None:
+        proc = {"cgroup": {"pids_max": limit}} if running else None
+        container = hardened("bad", proc=proc, running=running, HostConfig={"PidsLimit": limit})
+        snapshot = with_containers(container, sysctl={"kernel.pid_max": "32768"})
+        assert judge(PIDS, snapshot).status is status
 
     def test_does_not_apply_without_the_controller(self, judge: Judge) -> None:
         snapshot = with_containers(hardened(), info={"PidsLimit": False})
         assert judge(PIDS, snapshot).status is Status.NOT_APPLICABLE
+
+
+class TestProcessors:
+    @pytest.mark.parametrize(
+        ("config", "cgroup", "detail"),
+        [
+            ({"NanoCpus": 4_000_000_000}, {"cpu_max": "400000 100000"}, "all 4 processors"),
+            ({"NanoCpus": 8_000_000_000}, {"cpu_max": "800000 100000"}, "all 4 processors"),
+            ({"NanoCpus": 0, "CpuQuota": 200000, "CpuPeriod": 50000}, {"cpu_max": "200000 50000"}, "all 4"),
+            ({"NanoCpus": 0, "CpuShares": 2}, {"cpu_max": None, "cpu_weight": 1}, "a weight of 2"),
+            ({"CpuShares": 9}, {"cpu_max": "50000 100000", "cpu_weight": 1}, "is starved by the others"),
+            ({"CpuShares": 262144}, {"cpu_max": "50000 100000", "cpu_weight": 9999}, "starves the others"),
+        ],
+    )
+    @pytest.mark.parametrize("running", [True, False])
+    def test_broken(self, judge: Judge, config: Any, cgroup: Any, detail: str, running: bool) -> None:
+        proc = {"cgroup": cgroup} if running else None
+        container = hardened("bad", running=running, proc=proc, HostConfig=config)
+        assert detail in broken(judge, "container-cpu-limit", container, info={"NCPU": 4})
+
+    @pytest.mark.parametrize(
+        ("config", "cgroup"),
+        [
+            ({"NanoCpus": 3_500_000_000}, {"cpu_max": "350000 100000"}),
+            ({"NanoCpus": 0, "CpuShares": 10}, {"cpu_max": None, "cpu_weight": 1}),
+            ({"NanoCpus": 0, "CpuShares": 100_000}, {"cpu_max": None, "cpu_weight": 3814}),
+            ({"NanoCpus": 4_000_000_000, "CpuShares": 512}, {"cpu_max": "400000 100000", "cpu_weight": 20}),
+        ],
+    )
+    @pytest.mark.parametrize("running", [True, False])
+    def test_held(self, judge: Judge, config: Any, cgroup: Any, running: bool) -> None:
+        container = hardened(running=running, proc={"cgroup": cgroup} if running else None, HostConfig=config)
+        held(judge, "container-cpu-limit", container, info={"NCPU": 4})
 
 
 class TestCgroupParent:
