@@ -11,11 +11,13 @@ from hardener.checks import check, shapes
 from hardener.checks.containers import containers
 from hardener.checks.ports import published
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
-from hardener.checks.verdicts import failed, listed, manual, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 INFO = "docker.info"
+CONFIG = "daemon.config"
+MOST_AUTHORITIES = 10  # a site has one or two; while it changes them, twice as many
 SWARM_PORTS = frozenset({2377, 7946})
 
 _BUILT_IN_DRIVERS = frozenset({"json-file", "local", "journald", "none", "syslog", "etwlogs"})
@@ -35,7 +37,8 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     """Whoever reaches the API is root: on TCP only who shows a certificate of the site's own CA may."""
     expected = "every TCP socket of the API demands a client certificate of the site's CA"
     settings = Settings(snapshot)
-    listening = [_address(socket) for socket in _api_listeners(snapshot, settings)]
+    sockets = tuple(_api_listeners(snapshot, settings))
+    listening = [_address(socket) for socket in sockets]
     running = snapshot.fact("engine").get("pid") is not None
     declared = _declared_tcp(snapshot, settings, running=running)
     evidence = [*(f"listening: {address}" for address in listening), *settings.evidence(*_TLS_KEYS)]
@@ -45,10 +48,12 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
         return not_applicable(f"the API is on no TCP socket{later}", evidence=evidence)
     protection = tls(snapshot, settings)
     endpoints = listening or declared
-    weakness = _weakness(protection)
-    if weakness:
-        offenders = [Offender("socket", address, weakness) for address in endpoints]
-        actual = f"{', '.join(endpoints)}: {weakness}"
+    weakness = _weakness(protection) or _strangers(snapshot, protection.ca)
+    weak = {address: _relayed(by) or weakness for address, by in _held_by(sockets, endpoints)}
+    weak = {address: f"{why}{_for_whom(address)}" for address, why in weak.items() if why}
+    if weak:
+        offenders = [Offender("socket", address, why) for address, why in weak.items()]
+        actual = listed([f"{address}: {why}" for address, why in weak.items()], glue="; ")
         return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(endpoints))
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
     if running and settings.changed_since_start and not _from_flags(settings):
@@ -67,6 +72,36 @@ def _weakness(protection: TLS) -> str:
     if not protection.cert or not protection.key:
         return "tlscert or tlskey is missing"
     return ""
+
+
+def _strangers(snapshot: Snapshot, ca: str) -> str:
+    """What is wrong with the CA file: public authorities sign for everybody who asks, not for the site."""
+    known = shapes.table(shapes.table(snapshot.daemon_config, "authorities", CONFIG), ca, CONFIG)
+    held, public = (shapes.number(known, key, CONFIG) for key in ("certificates", "public"))
+    if public:
+        authorities = count(public, "public authority", "public authorities")
+        return f"{ca} holds {authorities}: whoever has a certificate of one is let in"
+    if held > MOST_AUTHORITIES:
+        return f"{ca} holds {held} authorities, of which each may let clients in"
+    return ""
+
+
+def _held_by(sockets: Sequence[Mapping[str, Any]], endpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each endpoint and the program that holds it; the daemon where nothing listens yet."""
+    yield from ((_address(socket), str(socket.get("process"))) for socket in sockets)
+    yield from ((endpoint, "dockerd") for endpoint in (() if sockets else endpoints))
+
+
+def _relayed(process: str) -> str:
+    """What is wrong with a socket that another program passes on to the daemon's Unix socket."""
+    if process in {"dockerd", "systemd"}:
+        return ""
+    return f"{process} passes it on to the API's Unix socket, and asks for no client certificate"
+
+
+def _for_whom(address: str) -> str:
+    """Says of a socket on loopback who reaches it: severe enough, whoever may call the API is root."""
+    return " (local users only)" if _loopback_host(address.removeprefix("tcp://")) else ""
 
 
 def _from_flags(settings: Settings) -> bool:
@@ -113,7 +148,7 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
         port = socket.get("port")
         if port in other or (str(socket.get("address")), str(port)) in held:
             continue
-        if declared is None or port in declared:
+        if declared is None or port in declared or _relayed(str(socket.get("process"))):
             yield socket
 
 

@@ -19,9 +19,17 @@ STALE = {"started": 100}
 
 
 def told(
-    flags: Any = None, parsed: Any = None, *, listening: Any = (), engine: Any = None, **sources: Any
+    flags: Any = None,
+    parsed: Any = None,
+    *,
+    listening: Any = (),
+    engine: Any = None,
+    authorities: Any = None,
+    **sources: Any,
 ) -> Snapshot:
     config = {"flags": only(flags or {}), "exists": parsed is not None, "parsed": parsed}
+    if authorities:
+        config["authorities"] = {"/c/ca.pem": dict(zip(("certificates", "public"), authorities, strict=True))}
     facts = {
         "listening": [{"address": a, "port": p, "process": "dockerd"} for a, p in listening],
         **(engine or {}),
@@ -37,6 +45,7 @@ def by_status(verdict: Verdict, status: Status, words: str = "") -> None:
 
 
 ANYWHERE = [("0.0.0.0", 2375)]
+RELAYED = {"address": "0.0.0.0", "port": 2375, "process": "systemd-socket-proxyd"}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +85,20 @@ ANYWHERE = [("0.0.0.0", 2375)]
             "",
         ),
         (told(parsed={"metrics-addr": "0.0.0.0:2375"}, listening=[("0.0.0.0", 2376)]), Status.FAIL, "2376"),
+        (
+            told(MTLS, listening=[("127.0.0.1", 2376)], authorities=(148, 148)),
+            Status.FAIL,
+            "local users only",
+        ),
+        (told(MTLS, listening=ANYWHERE, authorities=(148, 148)), Status.FAIL, "148 public authorities"),
+        (told(MTLS, listening=ANYWHERE, authorities=(2, 1)), Status.FAIL, "1 public authority"),
+        (told(MTLS, listening=ANYWHERE, authorities=(11, 0)), Status.FAIL, "holds 11 authorities"),
+        (told(MTLS, listening=ANYWHERE, authorities=(2, 0)), Status.PASS, "/c/ca.pem"),
+        (
+            told(MTLS, engine={"listening": [RELAYED]}),
+            Status.FAIL,
+            "tcp://0.0.0.0:2375: systemd-socket-proxyd passes it on",
+        ),
     ],
 )
 def test_tcp_demands_client_certificates(

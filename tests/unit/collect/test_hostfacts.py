@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +13,14 @@ import pytest
 from host_snapshot import (
     accounts,
     audit,
+    authorities,
     blockdevices,
     enginestate,
     environment,
     firewall,
     kernel,
     mounts,
+    sockets,
     system,
 )
 from host_snapshot.bounds import Absent, Failed
@@ -331,3 +335,46 @@ def test_content_trust_for_everybody() -> None:
         ("DOCKER_CONTENT_TRUST_SERVER", "https://notary.example.org"),
         ("DOCKER_CONTENT_TRUST", "0"),
     ]
+
+
+def test_programs_that_pass_on_the_api(tmp_path: Path) -> None:
+    api = str(tmp_path / "docker.sock")
+    program = tmp_path / "socat"  # the kernel calls a process by the file that it runs
+    program.symlink_to(sys.executable)
+    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    told = [f"UNIX-CONNECT:{api}", "UNIX-CONNECT:/run/other.sock"]
+    relays = [
+        subprocess.Popen(
+            [program, "-c", f"{code}; input()", each],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for each in told
+    ]
+    try:
+        ports = [int(relay.stdout.readline()) for relay in relays if relay.stdout]
+        running = {relay.pid: "socat" for relay in relays}
+        known: Any = SimpleNamespace(socket=api)
+        found = enginestate._passed_on(known, running, sockets.Holders())
+    finally:
+        for relay in relays:
+            relay.communicate("\n")
+    assert [(entry["port"], name) for entry, name in found] == [(ports[0], "socat")]
+
+
+def test_public_authorities_and_the_sites_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pem(*names: str) -> str:
+        return "".join(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in names)
+
+    (tmp_path / "bundle").write_text(pem("PUBLIC1", "PUBLIC2", "SITE"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/site.crt").write_text(pem("SITE"))
+    monkeypatch.setattr(authorities, "_BUNDLES", (str(tmp_path / "bundle"), str(tmp_path / "none")))
+    monkeypatch.setattr(authorities, "_OWN", (str(tmp_path / "own"),))
+    (tmp_path / "ca.pem").write_text(pem("SITE", "OTHER"))
+    paths = [str(tmp_path / name) for name in ("bundle", "ca.pem", "gone")]
+    assert authorities.describe(paths) == {
+        paths[0]: {"certificates": 3, "public": 2},
+        paths[1]: {"certificates": 2, "public": 0},
+    }

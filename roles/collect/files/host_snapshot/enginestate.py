@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from host_snapshot import processes, sockets
@@ -17,6 +18,11 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
 _DATA_ROOT = "/var/lib/docker"
 _SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
+
+
+# Programs that connect a TCP socket with a Unix one, by the fifteen characters that the kernel keeps.
+_RELAYS = {"systemd-socket-": "systemd-socket-proxyd", "socat": "socat", "ncat": "ncat"}
+_SEPARATORS = re.compile("[:,= ]")
 
 
 def containerd_socket(engine: Engine, info: dict[str, Any]) -> str | None:
@@ -65,7 +71,7 @@ def describe(
         "error": engine.error,
         "api_version": engine.api[2:] or None,
         "home": engine.home,
-        "listening": _listening(engine, units, listening, holders),
+        "listening": _listening(engine, units, running, listening, holders),
         "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
     }
 
@@ -113,10 +119,11 @@ def _containerd_pid(address: str | None, running: dict[int, str]) -> int | None:
 def _listening(
     engine: Engine,
     units: dict[str, dict[str, Any]],
+    running: dict[int, str],
     listening: list[dict[str, Any]],
     holders: sockets.Holders,
 ) -> list[dict[str, Any]]:
-    """TCP sockets of the daemon, and those that systemd holds for it."""
+    """TCP sockets of the daemon, those that systemd holds for it, and of programs that pass on its API."""
     entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
     found = []
     if engine.pid is not None:
@@ -130,4 +137,31 @@ def _listening(
         ports = {entry.partition(" (")[0].rpartition(":")[2] for entry in listen if not entry.startswith("/")}
         held_for_it = (entry for entry in entries if entry.get("pid") == 1 and str(entry["port"]) in ports)
         found = [(entry, "systemd") for entry in held_for_it]
+    found += _passed_on(engine, running, holders)
     return [{"address": entry["address"], "port": entry["port"], "process": name} for entry, name in found]
+
+
+def _passed_on(
+    engine: Engine, running: dict[int, str], holders: sockets.Holders
+) -> list[tuple[dict[str, Any], str]]:
+    """TCP sockets of programs that connect them to the API's socket, in any network namespace."""
+    if not engine.socket:
+        return []
+    names = {engine.socket, os.path.realpath(engine.socket)}
+    names |= {f"/var{name}" for name in names if name.startswith("/run/")}
+    found = []
+    for pid, comm in running.items():
+        if comm not in _RELAYS:
+            continue
+        try:
+            words = {word for argument in processes.argv(pid) for word in _SEPARATORS.split(argument)}
+            inodes = holders.held(pid)
+            entries = sockets.listening(pid) if words & names else []
+        except (OSError, Failed):
+            continue  # it ended meanwhile
+        found += [
+            (entry, _RELAYS[comm])
+            for entry in entries
+            if entry["proto"].startswith("tcp") and entry["inode"] in inodes
+        ]
+    return found

@@ -63,7 +63,7 @@ def look(
     for folder in ("/etc/docker", os.path.dirname(config)):
         wanted += _parents(os.path.realpath(folder)) if folder.startswith("/") else []
     wanted += _runtimes(engine)
-    wanted += _api_sockets(engine)
+    wanted += api_sockets(engine, units)
     wanted += _tls(engine)
     for path in (root, str(engine.setting("data-root") or engine.setting("graph") or "")):
         wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
@@ -107,11 +107,20 @@ def _runtimes(engine: Engine) -> list[str]:
     return [*paths, str(engine.setting("default-runtime") or "")]
 
 
-def _api_sockets(engine: Engine) -> list[str]:
+def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:
+    """The Unix sockets that the API is declared to have, and the one on which it answers."""
+    listen = units.get("docker.socket", {}).get("Listen", ())
+    held = [entry.partition(" (")[0] for entry in listen if entry.startswith("/")]
     declared = list(engine.flags.get("host") or ())
     hosts = (engine.config.get("parsed") or {}).get("hosts")
     declared += [str(host) for host in hosts] if isinstance(hosts, list) else []
-    return [host[len("unix://") :] for host in declared if host.startswith("unix://")] + [engine.socket or ""]
+    paths = [host[len("unix://") :] for host in declared if host.startswith("unix:///")]
+    return [*paths, *held, *filter(None, [engine.socket])]
+
+
+def ca_files(engine: Engine) -> list[str]:
+    """Where the CA of the API's clients may be."""
+    return [path for path in _tls(engine)[:2] if path.startswith("/")]
 
 
 def _tls(engine: Engine) -> list[str]:

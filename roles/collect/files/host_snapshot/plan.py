@@ -5,6 +5,7 @@ from __future__ import annotations
 from host_snapshot import (
     accounts,
     audit,
+    authorities,
     blockdevices,
     daemonconfig,
     docker,
@@ -74,7 +75,7 @@ class Rest:
             ("docker.version", self._version, _SOON),
             ("docker.swarm", lambda: swarm.read(engine.get(), self._info.get(), redactor), _LATER),
             ("engine", self._engine_state, _LATER),
-            ("daemon.config", lambda: daemonconfig.declared(engine.get(), redactor), _SOON),
+            ("daemon.config", self._daemon_config, _SOON),
             ("units", lambda: units.redacted(self._units.get(), redactor), _SOON),
             ("files", self._file_records, _LATER),
             ("listening", self._host_listening, _LATER),
@@ -102,6 +103,11 @@ class Rest:
             connection.close()
         return version
 
+    def _daemon_config(self) -> dict[str, Any]:
+        found = self._engine.get()
+        declared = daemonconfig.declared(found, self._redactor)
+        return {**declared, "authorities": authorities.describe(paths.ca_files(found))}
+
     def _engine_state(self) -> dict[str, Any]:
         return enginestate.describe(
             self._engine.get(),
@@ -126,9 +132,11 @@ class Rest:
 
     def _groups(self) -> dict[str, Any]:
         found = self._engine.get()
-        record = self._files.add(found.socket) if found.socket else None
-        owner = record.get("gid") if record else None
-        return accounts.groups(["docker", *([owner] if owner is not None else [])])
+        owners = []
+        for path in paths.api_sockets(found, self._units.get_or({})):
+            record = self._files.add(path)
+            owners += [record["gid"]] if record and record.get("gid") is not None else []
+        return accounts.groups(["docker", *dict.fromkeys(owners)])
 
     def _users(self) -> dict[str, Any]:
         return accounts.users(str(self._engine.get().setting("userns-remap") or ""))
