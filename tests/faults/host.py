@@ -58,6 +58,7 @@ class Saved:
     rules: dict[str, str]
     settings: dict[str, str]
     active: frozenset[str]
+    failed: frozenset[str]
     known: dict[str, str]
     timers: dict[str, services.Timer]
     audited: tuple[str, ...]
@@ -251,6 +252,7 @@ class Host:
         found |= self._settings.read()
         found["audit"] = tuple(self.services.rules)
         found["active"] = frozenset(self.services.active)
+        found["failed"] = frozenset(self.services.failed)
         return found | self.engine.observe(survived=survived)
 
     def save(self) -> Saved:
@@ -260,6 +262,7 @@ class Host:
             rules=_rules(),
             settings=self._settings.read(),
             active=frozenset(self.services.active),
+            failed=frozenset(self.services.failed),
             known=dict(self.services.known),
             timers=dict(self.services.timers),
             audited=tuple(self.services.rules),
@@ -281,6 +284,7 @@ class Host:
                 _load_rules(tool, saved.rules[tool])
         self._settings.load(saved.settings)
         self.services.active = set(saved.active)
+        self.services.failed = set(saved.failed)
         self.services.known = dict(saved.known)
         self.services.timers = dict(saved.timers)
         self.services.rules = list(saved.audited)

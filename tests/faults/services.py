@@ -2,7 +2,7 @@
 
 The programs of the host (``systemctl``, ``systemd-run``, ``busctl``, ``journalctl``, ``auditctl``,
 ``augenrules``) hand their arguments to ``Services.call``. What they say and do is compared with the real ones
-in tests/system and tests/e2e.
+in tests/system, but for those of the audit system.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 PROGRAMS = ("systemctl", "systemd-run", "busctl", "journalctl", "auditctl", "augenrules")
-_UNITS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
-_RULES = Path("/etc/audit/rules.d")
-_JOINED = Path("/etc/audit/audit.rules")
-_LOADED_STATES = ("active",)
 
 
 class Answer(NamedTuple):
@@ -64,17 +60,24 @@ class Services:
     Attributes:
         engine: what ``docker.service`` runs.
         active: units that are.
+        failed: units that are: timers whose file was gone when units were read again.
         known: text of the unit files that the manager keeps in memory.
         timers: by unit.
         rules: what the kernel audits.
-        log: every command, in order.
+        root: where its files are.
     """
 
     engine: Engine
     active: set[str] = field(default_factory=lambda: {"docker.service"})
+    failed: set[str] = field(default_factory=set)
     known: dict[str, str] = field(default_factory=dict)
     timers: dict[str, Timer] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
+    root: Path = Path("/")
+
+    @property
+    def _units(self) -> tuple[Path, Path]:
+        return self.root / "etc/systemd/system", self.root / "usr/lib/systemd/system"
 
     def call(self, words: Sequence[str]) -> Answer:
         """What a program does."""
@@ -110,7 +113,7 @@ class Services:
                 "TriggeredBy": "",
                 "Id": unit,
                 "LoadState": "loaded" if there else "not-found",
-                "ActiveState": "active" if unit in self.active else "inactive",
+                "ActiveState": self._state(unit),
                 "UnitFileState": self._enabled(unit),
                 "NeedDaemonReload": "yes" if self._changed(unit) else "no",
             }
@@ -119,13 +122,22 @@ class Services:
         return Answer(output="\n".join(found))
 
     def _is_active(self, names: list[str], options: list[str]) -> Answer:
-        states = ["active" if unit in self.active else "inactive" for unit in names]
-        return Answer(0 if "active" in states else 3, "".join(f"{state}\n" for state in states))
+        states = [self._state(unit) for unit in names]
+        there = any(unit in self.known or unit in self.failed or self._file(unit) for unit in names)
+        code = 0 if "active" in states else 3 if there else 4
+        return Answer(code, "".join(f"{state}\n" for state in states))
 
     def _daemon_reload(self, names: list[str], options: list[str]) -> Answer:
         """Read again what is active and what active units want; the manager forgets all others."""
         self.known = {}
-        for folder in _UNITS[0].glob("*.wants"):
+        gone = {
+            unit
+            for unit in self.active - set(self.timers)
+            if unit.endswith(".timer") and not self._file(unit)
+        }
+        self.active -= gone
+        self.failed |= gone
+        for folder in self._units[0].glob("*.wants"):
             for link in folder.iterdir():
                 self._know(link.name)
         for unit in self.active:
@@ -139,7 +151,7 @@ class Services:
                 return Answer(1, "", f"Failed to enable unit: Unit {unit} does not exist\n")
             said = []
             for target in re.findall(r"(?m)^WantedBy=(\S+)$", text):
-                link = _UNITS[0] / f"{target}.wants" / unit
+                link = self._units[0] / f"{target}.wants" / unit
                 link.parent.mkdir(exist_ok=True)
                 if not link.is_symlink():
                     link.symlink_to(self._file(unit) or "")
@@ -150,9 +162,10 @@ class Services:
     def _disable(self, names: list[str], options: list[str]) -> Answer:
         said = []
         for unit in names:
-            if self._file(unit) is None:
+            links = self._links(unit)
+            if self._file(unit) is None and not links:
                 return Answer(1, "", f"Failed to disable unit: Unit {unit} does not exist\n")
-            for link in _UNITS[0].glob(f"*.wants/{unit}"):
+            for link in links:
                 link.unlink()
                 said.append(f"Removed '{link}'.\n")
         self._daemon_reload([], [])
@@ -182,7 +195,7 @@ class Services:
                 del self.timers[unit]
             elif f"{unit.removesuffix('.service')}.timer" in self.timers:
                 continue
-            elif unit not in self.active and self._file(unit) is None:
+            elif unit not in self.active | self.failed and self._file(unit) is None:
                 code, said = 5, said + f"Failed to stop {unit}: Unit {unit} not loaded.\n"
             elif unit == "docker.service" and unit in self.active:
                 self.engine.stop()
@@ -206,7 +219,10 @@ class Services:
         return Answer()
 
     def _reset_failed(self, names: list[str], options: list[str]) -> Answer:
-        unknown = [unit for unit in names if unit not in self.active and self._file(unit) is None]
+        unknown = [
+            unit for unit in names if unit not in self.active | self.failed and self._file(unit) is None
+        ]
+        self.failed -= set(names)
         said = [f"Failed to reset failed state of unit {unit}: Unit {unit} not loaded.\n" for unit in unknown]
         return Answer(1 if unknown else 0, "", "".join(said))
 
@@ -215,8 +231,11 @@ class Services:
 
     # --- units ----------------------------------------------------------------------------------------------
 
+    def _state(self, unit: str) -> str:
+        return "active" if unit in self.active else "failed" if unit in self.failed else "inactive"
+
     def _file(self, unit: str) -> Path | None:
-        return next((folder / unit for folder in _UNITS if (folder / unit).is_file()), None)
+        return next((folder / unit for folder in self._units if (folder / unit).is_file()), None)
 
     def _text(self, unit: str) -> str | None:
         """What the manager knows of a unit: what it has read, or what it would read now."""
@@ -224,6 +243,11 @@ class Services:
             return self.known[unit]
         file = self._file(unit)
         return file.read_text() if file else None
+
+    def _links(self, unit: str) -> list[Path]:
+        """What enabling has made, whether or not the unit is still there."""
+        links = [folder / unit for folder in self._units[0].glob("*.wants")]
+        return [link for link in links if link.is_symlink()]
 
     def _know(self, unit: str) -> None:
         file = self._file(unit)
@@ -235,10 +259,12 @@ class Services:
         return unit in self.known and (file is None or file.read_text() != self.known[unit])
 
     def _enabled(self, unit: str) -> str:
-        if unit in self.timers or self._file(unit) is None:
+        if unit in self.timers or (self._file(unit) is None and unit not in self.known):
             return ""
-        if any(_UNITS[0].glob(f"*.wants/{unit}")):
+        if self._links(unit):
             return "enabled"
+        if self._file(unit) is None:
+            return ""
         return "disabled" if "[Install]" in (self._text(unit) or "") else "static"
 
     def _run(self, unit: str, key: str) -> bool:
@@ -280,11 +306,12 @@ class Services:
         """Join the files into one, and load that one."""
         lines = [
             line
-            for file in sorted(_RULES.glob("*.rules"))
+            for file in sorted((self.root / "etc/audit/rules.d").glob("*.rules"))
             for line in file.read_text().splitlines()
             if line and not line.startswith("#")
         ]
-        _JOINED.write_text("".join(f"{line}\n" for line in ["## made from files", *lines]))
+        joined = "".join(f"{line}\n" for line in ["## made from files", *lines])
+        (self.root / "etc/audit/audit.rules").write_text(joined)
         self.rules = [line for line in lines if line.startswith(("-a", "-w"))]
         return Answer()
 
@@ -293,6 +320,7 @@ class Services:
     def lose(self) -> None:
         """What a reboot takes away."""
         self.active.clear()
+        self.failed.clear()
         self.known.clear()
         self.timers.clear()
         self.rules.clear()
@@ -301,7 +329,7 @@ class Services:
         """Start what is enabled, and load what files say."""
         self._daemon_reload([], [])
         self._augenrules()
-        for unit in sorted(link.name for link in _UNITS[0].glob("*.wants/*")):
+        for unit in sorted(link.name for link in self._units[0].glob("*.wants/*")):
             if unit not in self.active and unit != "hardener-guard.service":
                 self._start([unit], [])
         self._start(["docker.service"], [])
