@@ -11,7 +11,10 @@ def main() -> None:
     present = signal.getsignal(signal.SIGINT)
     if present is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from hardener import umask  # noqa: PLC0415
     from hardener.cli import main as command_line  # noqa: PLC0415
+
+    umask.restrict()
 
     signal.signal(signal.SIGINT, present)
     try:

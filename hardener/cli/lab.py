@@ -6,6 +6,7 @@ import os
 
 import click
 
+from hardener import umask
 from hardener.cli.verbs import Verbs
 
 _release = click.option(
@@ -27,6 +28,7 @@ def lab() -> None:
     The first start of a release installs it from Debian, which takes minutes; later ones take seconds.
     Images and guests are kept below ~/.cache/hardener/lab (or XDG_CACHE_HOME).
     """
+    os.umask(umask.given())  # what the programs write that install Debian is not this machine's
 
 
 @lab.command(short_help="Start a guest; print its inventory file.")

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from contextlib import suppress
 
+from hardener import umask
 from hardener.errors import HardenerError
 from hardener.notify.target import NotDelivered, Target
 from hardener.text import line
@@ -53,6 +54,7 @@ class Command(Target):
                     stdout=subprocess.DEVNULL,
                     stderr=said,
                     start_new_session=True,
+                    umask=umask.given(),
                 )
             except OSError as error:
                 raise NotDelivered(error.strerror or str(error)) from error
