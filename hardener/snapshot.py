@@ -6,16 +6,19 @@ assessment turns that into an error, so no check can pass on facts that are not 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 
 SCHEMA = "hardener/snapshot/1"
+# As many bytes and values as an answer of a host may have, and as much again for escapes.
+MAX_BYTES = 128 << 20
+_MAX_VALUES = 4_000_000
 
 JSONObject = Mapping[str, Any]
 
@@ -60,9 +63,11 @@ class Snapshot:
             HardenerError: the file cannot be read, is not JSON, or is not a snapshot.
         """
         try:
-            data = path.read_bytes()
+            data = read(path, most=MAX_BYTES)
         except OSError as error:
             raise HardenerError(f"cannot read snapshot {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise HardenerError(f"cannot read snapshot {path}: {error}") from error
         return cls.parse(data, name=str(path))
 
     @classmethod
@@ -73,8 +78,8 @@ class Snapshot:
             HardenerError: the document is not JSON, or is not a snapshot.
         """
         try:
-            return cls(json.loads(data))
-        except (ValueError, RecursionError) as error:
+            return cls(parse(data, most_values=_MAX_VALUES))
+        except ValueError as error:
             raise HardenerError(f"{name} is not JSON: {error}") from error
         except HardenerError as error:
             raise HardenerError(f"{name}: {error.message}") from error

@@ -83,7 +83,11 @@ def harden(
 
     if plan_file and changes.allow:
         raise click.UsageError("a plan says itself what is allowed: give --plan or --allow")
-    reviewed = planfile.load(plan_file) if plan_file else None
+    planned = planfile.load(plan_file) if plan_file else None
+    reviewed = planned and planned.reviewed
+    damaged = planned.damaged if planned else {}
+    for host, problem in damaged.items():
+        click.echo(f"hardener: error: {plan_file}: {line(host)}: {problem}; it is left alone", err=True)
     started = datetime.now(UTC)
     files.keep(hosts.inventory, decided.waivers, decided.attestations)
     plain = conversation.verbose
@@ -112,6 +116,7 @@ def harden(
             started=started,
             decisions=decisions,
             reviewed=reviewed,
+            so_far=ExitCode.INCOMPLETE if damaged else ExitCode.COMPLIANT,
             plain=plain,
         )
 

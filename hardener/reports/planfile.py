@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hardener import __version__
+from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.model import Finding, Impact
 from hardener.plan import Decision, Fate, Outlook
@@ -24,6 +25,8 @@ from hardener.text import line, scalar
 
 SCHEMA = "hardener/plan/1"
 
+_MOST_BYTES = 1 << 30  # of a thousand hosts with all their differences
+_MOST_VALUES = 10_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile("[a-z][a-z0-9_]*")
 
@@ -55,29 +58,37 @@ def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> s
     return json.dumps(plan, indent=1, ensure_ascii=True) + "\n"
 
 
-def load(path: Path) -> dict[str, Reviewed]:
-    """Read a plan that was written by ``dump``: by host, where something is to be changed.
+class Plans(NamedTuple):
+    """What a plan file says, by host: what is to be changed there, or what is wrong with its entry."""
+
+    reviewed: Mapping[str, Reviewed]
+    damaged: Mapping[str, str]
+
+
+def load(path: Path) -> Plans:
+    """Read a plan that was written by ``dump``. A damaged entry concerns its own host and no other.
 
     Raises:
         HardenerError: it cannot be read, or is no plan.
     """
     hint = "`hardener plan --json` writes it"
     try:
-        raw = json.loads(path.read_bytes())
+        raw = parse(read(path, most=_MOST_BYTES), most_values=_MOST_VALUES)
     except OSError as error:
-        raise HardenerError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+        raise HardenerError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
         raise HardenerError(f"{path} is not JSON: {error}", hint=hint) from error
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA or not isinstance(raw.get("hosts"), dict):
         raise HardenerError(f"{path} is no plan ({SCHEMA})", hint=hint)
-    try:
-        return {
-            host: Reviewed(variables, Impact(plan["allow"]), _word(plan["digest"], _DIGEST))
-            for host, plan in raw["hosts"].items()
-            if (variables := _applied(plan))
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise HardenerError(f"{path} is damaged: {error!r}", hint=hint) from error
+    reviewed: dict[str, Reviewed] = {}
+    damaged: dict[str, str] = {}
+    for host, plan in raw["hosts"].items():
+        try:
+            if variables := _applied(plan):
+                reviewed[host] = Reviewed(variables, Impact(plan["allow"]), _word(plan["digest"], _DIGEST))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            damaged[host] = line(repr(error))
+    return Plans(reviewed, damaged)
 
 
 def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:

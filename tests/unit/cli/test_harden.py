@@ -140,6 +140,15 @@ def test_a_reviewed_plan_and_nothing_else_is_applied(
         "harden_plan": {"web1": {"docker_daemon": ["docker_daemon_icc"]}},
         "harden_reviewed": {"web1": {"digest": DIGEST, "allow": "daemon-restart"}},
     }
+    damaged = tmp_path / "damaged.json"
+    entries = json.loads(plan.read_text())
+    entries["hosts"]["web2"] = {**entries["hosts"]["web1"], "allow": "all"}
+    damaged.write_text(json.dumps(entries))
+    fleet.snapshots = {"web1": bridge(icc=True), "web2": bridge(icc=False)}
+    fleet.runs.clear()
+    partly = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(damaged))
+    assert (partly.exit_code, fleet.runs[1][1]["variables"]) == (4, variables)
+    assert "web2: ValueError(\"'all' is not a valid Impact\"); it is left alone" in partly.stderr
     del fleet.snapshots["web1"]
     fleet.runs.clear()
     lost = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan))

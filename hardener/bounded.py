@@ -1,0 +1,47 @@
+"""Read files and JSON that others wrote, no more of them than there is use for.
+
+The parser of JSON makes a hundred bytes of three: what it would take is counted before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+def read(path: Path, *, most: int) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than ``most`` bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return data
+
+
+def parse(data: bytes, *, most_values: int) -> Any:
+    """JSON, strictly: what Python reads beside it (``NaN``, ``1e999``) is no number that can be worked with.
+
+    Raises:
+        ValueError: it is none, is nested too deeply, or has more values than ``most_values``.
+    """
+    # What stands in strings counts too: limits leave room for that.
+    if sum(map(data.count, (b"{", b"[", b",", b":"))) > most_values:
+        raise ValueError(f"it has more than {most_values} values")
+    try:
+        return json.loads(data, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number in JSON")
+    return number

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hardener.bounded import parse, read
+
+
+def test_json_is_read() -> None:
+    assert parse(b'{"a": [1, 2.5, null]}', most_values=5) == {"a": [1, 2.5, None]}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[" + b"{}," * 5 + b"1]", "more than 10 values"),
+        (b"[NaN]", "NaN is no number"),
+        (b"[-Infinity]", "Infinity is no number"),
+        (b"[1e999]", "1e999 is no number"),
+        (b"\xff", "codec"),
+        (b"[", "Expecting"),
+    ],
+)
+def test_what_is_none_is_said(text: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse(text, most_values=10)
+
+
+def test_it_is_nested_too_deeply() -> None:
+    with pytest.raises(ValueError, match=r"deep|Expecting"):
+        parse(b"[" * 100_000, most_values=1_000_000)
+
+
+def test_a_file_is_read_as_far_as_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 10)
+    assert read(path, most=10) == b"x" * 10
+    with pytest.raises(ValueError, match="more than 9 bytes"):
+        read(path, most=9)
+    with pytest.raises(ValueError, match="more than"):
+        read(Path("/dev/zero"), most=1000)
