@@ -89,7 +89,7 @@ def verify(
     ):
         for event in running:
             progress.show(event)
-            if isinstance(event, TaskResult) and event.action == "verify_images" and not event.reason:
+            if isinstance(event, TaskResult) and event.action == "verify_images" and "images" in event.data:
                 found[event.host] = event.data
     for host, data in found.items():
         show_images(host, data["images"], console(sys.stdout))

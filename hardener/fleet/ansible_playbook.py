@@ -6,6 +6,7 @@ It is run as a script, by its path, so that Ansible's process loads nothing else
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
 import shutil
@@ -23,9 +24,22 @@ Parse = Callable[[Any, Any], Mapping[str, Any]]
 _TABLE = ("ansible.builtin", "runtime.yml")  # what Ansible calls the one that every process reads
 
 
+# They reach no host, and what they return is the control node's own.
+_LOCAL = frozenset(
+    {"add_host", "assert", "debug", "fail", "group_by", "include_vars", "pause", "set_fact", "set_stats"}
+    | {"validate_argument_spec"}
+)
+
+
 def main() -> None:
-    """Be ``ansible-playbook``, with the arguments of this process; before them, a file for its number."""
+    """Be ``ansible-playbook``, with the arguments of this process.
+
+    Before them: a file for its number, the module with the limits of tasks, and the umask of tasks.
+    """
     Path(sys.argv.pop(1)).write_text(str(os.getpid()), encoding="ascii")  # from now on it can be ended
+    limits = Path(sys.argv.pop(1))
+    umask = int(sys.argv.pop(1), 8)
+    os.umask(0o077)  # what is written here is of hosts, and nobody else's to read
     gc.disable()  # half a thousand modules, and all of them stay: there is no garbage to look for
     from ansible.cli.playbook import main as ansible_playbook  # noqa: PLC0415
 
@@ -34,6 +48,7 @@ def main() -> None:
 
         # What became of its plugins is 370 kB of YAML. Ansible lets this be replaced, by a cache for example.
         finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, cache())
+    bound_tasks(limits, umask=umask)
     gc.freeze()  # nor is there later, here or in a worker, which would have to copy what it looks at
     gc.enable()
     # The ssh connection looks beside it for what answers ssh's question for a password.
@@ -42,6 +57,34 @@ def main() -> None:
         ansible_playbook()
     finally:
         gc.freeze()  # a process that ends needs no cycles looked for
+
+
+def bound_tasks(limits: Path, *, umask: int) -> None:
+    """Have every task that reaches a host keep to limits; the workers that Ansible forks inherit that.
+
+    Args:
+        limits: the module with the limits.
+        umask: for modules; on this machine they write what others have to read, such as lists of packages.
+    """
+    from ansible.plugins.loader import action_loader  # noqa: PLC0415
+
+    # As `host_script` calls it, which finds it there.
+    spec = importlib.util.spec_from_file_location("hardener_host_limits", limits)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    get = action_loader.get
+
+    def bounded(name: str, *arguments: Any, **options: Any) -> Any:
+        action = get(name, *arguments, **options)
+        if action is not None and not isinstance(action, type) and name.rpartition(".")[2] not in _LOCAL:
+            module.hold(action)
+            if not getattr(action, "KEEPS_LIMITS", False):
+                os.umask(umask)  # this is the worker
+        return action
+
+    action_loader.get = bounded
 
 
 def remembered(parse: Parse, file: Path) -> Parse:

@@ -22,6 +22,9 @@ _FORKS_A_CORE = 4
 _MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
 _MAX_FORKS = 100
 
+# Ansible's own, and a network that is lost amid a long task is noticed within a minute.
+_SSH = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+
 # What people decided lies beside the hosts it is about, as group_vars do; it names no hosts.
 _NO_INVENTORY = r"^((waivers|trust)\.ya?ml|attestations(\.ya?ml)?)$"
 
@@ -36,6 +39,7 @@ _IN_CONFIGURATION = {
         ("defaults", "inventory_ignore_patterns"),
     ),
     "ANSIBLE_PIPELINING": (("connection", "pipelining"), ("ssh_connection", "pipelining")),
+    "ANSIBLE_SSH_ARGS": (("ssh_connection", "ssh_args"),),
     "ANSIBLE_SSH_CONTROL_PATH_DIR": (("ssh_connection", "control_path_dir"),),
 }
 
@@ -57,6 +61,7 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_INVENTORY_IGNORE_REGEX": _NO_INVENTORY,
         "ANSIBLE_PIPELINING": "True",
+        "ANSIBLE_SSH_ARGS": _SSH,
     }
     if not _can_be_made(_expanded("~/.ansible")):
         preferred["ANSIBLE_HOME"] = str(spare / "ansible")

@@ -44,8 +44,8 @@ class Sshd:
         self.root = folder("sshd")
         self.root.chmod(0o755)  # the server reads the keys as the user who logs in
         self.port = free_port()
-        self.user_key = self._key("user_key")
-        self.known_hosts = self.trust(self._key("host_key"))
+        self.user_key = self.key("user_key")
+        self.known_hosts = self.trust(self.key("host_key"))
         (self.root / "authorized_keys").write_text(self.user_key.with_suffix(".pub").read_text())
         (self.root / "config").write_text(_CONFIG.format(port=self.port, root=self.root))
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,9 +100,9 @@ class Sshd:
 
     def another_key(self) -> Path:
         """A host key that is not this server's."""
-        return self._key("another_key")
+        return self.key("another_key")
 
-    def _key(self, name: str) -> Path:
+    def key(self, name: str) -> Path:
         path = self.root / name
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)]
         subprocess.run(command, check=True)

@@ -199,6 +199,39 @@ def test_a_fleet_larger_than_the_forks(
     assert not any(host["unreachable"] for host in hosts.values())
 
 
+def test_nothing_that_is_written_is_for_others_whatever_the_umask(
+    sshd: Sshd, environment: dict[str, str], inventory: Callable[[Any], str], tmp_path: Path
+) -> None:
+    source = inventory({"there": sshd.variables(), "refused": sshd.variables(ansible_port=free_port())})
+    out = tmp_path / "out"
+    out.mkdir(mode=0o700)
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # the control sockets live there
+        places = {"HOME": home, "XDG_DATA_HOME": f"{home}/data", "XDG_CACHE_HOME": f"{home}/cache"}
+        kept = ("--artifacts", f"{out}/artifacts", "--snapshots", f"{out}/new/snapshots")
+        reports = ("--json", f"{out}/report.json", "--junit", f"{out}/j.xml")
+        runs = (
+            ("audit", "-i", source, *kept, *reports),
+            ("harden", "-i", source, "--check", "--only", "daemon", "--artifacts", f"{out}/harden", *reports),
+        )
+        for arguments in runs:
+            ended = subprocess.run(
+                [*HARDENER, *arguments],
+                cwd=out,
+                env={**environment, **places},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                umask=0,
+                timeout=120,
+            )
+            assert ended.returncode in (0, 3, 4), ended.stderr
+        written = [path for place in (out, Path(home)) for path in place.rglob("*") if not path.is_symlink()]
+        names = {path.name for path in written}
+        assert {"stderr", "there.json", "report.json", "j.xml", "cp"} <= names
+        assert len(list((out / "artifacts").rglob("*.json"))) > 5  # the events
+        assert [f"{path} {path.stat().st_mode:o}" for path in written if path.stat().st_mode & 0o077] == []
+
+
 def test_a_home_of_no_use_is_no_obstacle(
     sshd: Sshd, hardener: Hardener, inventory: Callable[[Any], str], tmp_path: Path
 ) -> None:

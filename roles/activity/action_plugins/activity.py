@@ -41,6 +41,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # host_script's
     _VALID_ARGS = frozenset({"seconds", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -65,7 +66,9 @@ class ActionModule(ActionBase):
             timeout=seconds + _SPARE,
             task_vars=task_vars,
         )
-        return {"changed": False, "ansible_facts": answer.facts, **_told(answer.result)}
+        told = _told(answer.result)
+        host_script.see_it_fits(told)
+        return {"changed": False, "ansible_facts": answer.facts, **told}
 
 
 def _told(answer: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # host_script's
     _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -72,8 +73,13 @@ class ActionModule(ActionBase):
             unknown = sorted(set(args["facts"]) - set(sources))
             if unknown:
                 raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
-            kept = {name: _of_use(name, sources[name]) for name in args["facts"]}
-            result["ansible_facts"]["hardener_snapshot"] = {**snapshot, "sources": kept}
+            try:
+                kept = {name: _of_use(name, sources[name]) for name in args["facts"]}
+            except (AttributeError, LookupError, TypeError) as error:
+                raise AnsibleActionFail(f"the host's snapshot is none: {error!r}") from None
+            facts = {**snapshot, "sources": kept}
+            host_script.see_it_fits(facts, told=False)
+            result["ansible_facts"]["hardener_snapshot"] = facts
         return result
 
 

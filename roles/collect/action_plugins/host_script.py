@@ -34,10 +34,13 @@ is ever part of a shell command: arguments and sources are in the script.
 from __future__ import annotations
 
 import binascii
+import importlib.util
 import json
+import math
 import re
 import secrets
 import shlex
+import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,12 +62,32 @@ _LOADER = (
     "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+'\\n');sys.exit(86)\n"
     "import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())))"
 )
-_TURNED_AWAY = re.compile(r"(?<!\S)\S+ is Python [\w.+]+")
+_TURNED_AWAY = re.compile(r"(?<!\S)\S{1,300} is Python [\w.+]{1,40}")
 _TOO_OLD = 86
 _NOT_FOUND = 87
-_MAX_RESULT = 256 * 1024 * 1024
 _MAX_LINE = 300
+_MAX_SAID = 20_000  # characters of output that are looked at for the reason of a failure
+_MAX_HEAD = 4096
 _AUTO = frozenset({"", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
+
+
+_PATH = re.compile(r"/[\w./+-]{1,200}", re.ASCII)
+_VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
+
+
+def _beside(name: str) -> Any:
+    """A module of this folder, once for this process: Ansible loads plugins without their package."""
+    known = f"hardener_{name}"
+    if known not in sys.modules:
+        spec = importlib.util.spec_from_file_location(known, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[known] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[known])
+    return sys.modules[known]
+
+
+limits = _beside("host_limits")
 
 
 class Answer(NamedTuple):
@@ -79,6 +102,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # by `run_script`; hardener puts none around the task
     _VALID_ARGS = frozenset({"source", "entry", "arguments", "collector", "read_only", "timeout"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -107,6 +131,7 @@ class ActionModule(ActionBase):
         changed = not args["read_only"]
         if isinstance(answer.result, dict):
             changed = bool(answer.result.get("changed", changed))
+        self.see_it_fits(answer.result)
         return {
             "changed": changed,
             "result": answer.result,
@@ -134,6 +159,7 @@ class ActionModule(ActionBase):
         arguments: dict[str, Any],
         task_vars: dict[str, Any] | None,
         timeout: int = 0,
+        patience: float = 0,
         collector: bool = False,
     ) -> Answer:
         """Deliver a package folder to the host, call one function of it, return what it returned.
@@ -145,10 +171,14 @@ class ActionModule(ActionBase):
             arguments: JSON data.
             task_vars: the task's variables.
             timeout: seconds after which the script is killed on the host; 0 for never.
+            patience: seconds after which this side gives up; without it, some more than ``timeout``, or the
+                limit of all tasks.
             collector: whether the collector's package goes along.
 
         Raises:
-            AnsibleActionFail: there is no usable Python on the host, or the script failed.
+            AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
+                much.
+            AnsibleConnectionFailure: there is no connection, or no answer in time.
         """
         marker = f"host-script-{secrets.token_hex(8)}"
         payload = bundle(
@@ -160,16 +190,29 @@ class ActionModule(ActionBase):
             beside=(_COLLECTOR,) if collector else (),
         )
         interpreters, discovering = self._interpreters(task_vars or {})
-        outcome = self._execute(self._command(interpreters), payload)
-        head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
+        seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
+        with limits.bounded(self._connection, seconds=seconds):
+            outcome = self._execute(self._command(interpreters), payload)
+            head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
         if "error" in answer:
             self._display.vvv(str(answer.get("traceback")))
             reason = _one_line(str(answer["error"])[:_MAX_LINE])
             raise AnsibleActionFail(f"{source.name} failed on the host: {reason}")
         facts = {}
-        if discovering and head.get("executable") and not self._task.delegate_to:
-            facts["discovered_interpreter_python"] = str(head["executable"])
-        return Answer(answer.get("result"), str(head.get("python", "")), facts)
+        python, executable = str(head.get("python", "")), str(head.get("executable", ""))
+        # It becomes part of later commands, on the host that named it.
+        if discovering and _PATH.fullmatch(executable) and not self._task.delegate_to:
+            facts["discovered_interpreter_python"] = executable
+        return Answer(answer.get("result"), python if _VERSION.fullmatch(python) else "", facts)
+
+    @staticmethod
+    def see_it_fits(result: Any, *, told: bool = True) -> None:
+        """Refuse what is too large for the result of a task; one that is not told may be larger.
+
+        Raises:
+            AnsibleActionFail: it is.
+        """
+        (limits.see_it_can_be_told if told else limits.see_it_fits)(result)
 
     def _interpreters(self, task_vars: dict[str, Any]) -> tuple[list[list[str]], bool]:
         """Interpreters to try, as argument lists, and whether that is a discovery (nobody has named one)."""
@@ -232,18 +275,22 @@ class ActionModule(ActionBase):
         if found and ended:
             head, _, blob = body.partition("\n")
             try:
+                if len(head) > _MAX_HEAD:
+                    raise ValueError("too long a header")
                 inflater = zlib.decompressobj()
-                text = inflater.decompress(binascii.a2b_base64(blob), _MAX_RESULT)
+                text = inflater.decompress(binascii.a2b_base64(blob), limits.ANSWER)
                 if inflater.unconsumed_tail:
-                    raise AnsibleActionFail(f"the host's answer is larger than {_MAX_RESULT} bytes")
-                parsed_head, parsed = json.loads(head), json.loads(text)
+                    raise AnsibleActionFail(f"the host's answer is larger than {limits.ANSWER} bytes")
+                limits.see_it_parses(text)
+                parsed_head, parsed = _parsed(head), _parsed(text)
                 if isinstance(parsed_head, dict) and isinstance(parsed, dict):
                     return parsed_head, parsed
             except (ValueError, zlib.error, RecursionError):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
-        said = _one_line(outcome["stderr"] or outcome["stdout"])
-        too_old = ", ".join(_TURNED_AWAY.findall(outcome["stderr"] + outcome["stdout"]))
+        stderr, stdout = outcome["stderr"][-_MAX_SAID:], outcome["stdout"][-_MAX_SAID:]
+        said = _one_line(stderr or stdout)
+        too_old = ", ".join(_TURNED_AWAY.findall(f"{stderr}\n{stdout}"))
         tried = ", ".join(words[0] for words in interpreters)
         match outcome["rc"]:
             case 87 if too_old:
@@ -289,6 +336,22 @@ def bundle(
     }
     script = f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({json.dumps(request)!r})\n"
     return binascii.b2a_base64(zlib.compress(script.encode()), newline=False)
+
+
+def _parsed(text: str | bytes) -> Any:
+    """JSON, strictly: what Python reads beside it (``NaN``, ``1e999``) is no number that can be worked with.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number in JSON")
+    return number
 
 
 def _one_line(text: str) -> str:

@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # host_script's
     _VALID_ARGS = frozenset({"policy", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class ActionModule(ActionBase):
             result = _shaped(answer.result)
         except (KeyError, TypeError, ValueError):
             raise AnsibleActionFail("the host gave no record of its images") from None
+        host_script.see_it_fits(result)
         return {"changed": False, "ansible_facts": dict(answer.facts), **result}
 
 

@@ -68,11 +68,24 @@ _NOT_STANDING = (
 )
 _PAUSE = 2
 _GRACE = 60  # for a host that has just taken itself back
+# When the first of these is over, the host is asked what has become of the run.
+_PATIENCE = 1800  # seconds for a change: engine and containers started anew, packages, boot loader
+_AT_WORK = 6 * 3600  # seconds for a host that says it is still at work: a migration of data
+_PREDICTS = 600  # seconds for what would be done
 # What the host returns; "?" ends a key that may be missing. Nothing else of it becomes a result: Ansible acts
 # on some of what it finds in one, and by `add_host` one host would set the variables of another.
 _TEXTS = [str]
 _PERHAPS_TEXT = (str, type(None))
-_PERHAPS_TIME = (int, float, type(None))
+_PERHAPS_TIME = (float, type(None))
+_LATEST = 253402300800  # the end of year 9999, in seconds since 1970
+_LONGEST = 1 << 20  # characters of a text
+_MOST = 20_000  # elements of a list
+_NAME_OF_RUN = re.compile(r"[\w.:-]{0,100}", re.ASCII)
+_ENTRIES = {
+    "main:converge": frozenset({"unchanged", "would_change", "changed", "refused"}),
+    "main:confirm": frozenset({"unchanged", "changed", "working", "unknown", "refused"}),
+    "main:rollback": frozenset({"unchanged", "would_change", "changed", "refused"}),
+}
 _DOCUMENT = {
     "name": str,
     "state": frozenset({"change", "held", "refused", "unchanged"}),
@@ -102,7 +115,7 @@ _ACTIVATION = {
     "leaves?": _TEXTS,
 }
 _RUN = {
-    "run": str,
+    "run": _NAME_OF_RUN,
     "outcome": str,
     "reason": _PERHAPS_TEXT,
     "who": _PERHAPS_TEXT,
@@ -115,11 +128,10 @@ _ANSWER = {
     "changed?": bool,
     "failed?": bool,
     "reason?": str,
-    "run?": str,
+    "run?": _NAME_OF_RUN,
     "who?": str,
     "plan?": re.compile("[0-9a-f]{64}"),  # it comes back as a variable, and Ansible templates those
-    "allow?": str,
-    "recovered?": str,
+    "recovered?": _NAME_OF_RUN,
     "started?": _PERHAPS_TIME,
     "ended?": _PERHAPS_TIME,
     "confirmed?": _PERHAPS_TIME,
@@ -131,9 +143,9 @@ _ANSWER = {
     "documents?": [_DOCUMENT],
     "changes?": [{"path": str, "what": str, "documents": _TEXTS}],
     "diff?": [{"path": str, "prepared": str}],
-    "activations?": [(_ACTIVATION, str)],  # names alone, of a rollback
-    "runs?": [(_RUN, str)],
+    "activations?": [_ACTIVATION],
 }
+_OF_A_ROLLBACK = {**_ANSWER, "activations?": [str], "runs?": [(_RUN, str)]}
 # What ssh says where no connection came about at all, so that nothing can have begun.
 _NEVER_THERE = (
     "ssh: connect to host",
@@ -149,6 +161,8 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # host_script's
+    TAKES_BACK = 3600  # seconds for all runs that are taken back together
     _VALID_ARGS = frozenset({"documents", "allow", "only", "plan"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -174,9 +188,12 @@ class ActionModule(ActionBase):
             "plan": args["plan"],
         }
         if self._task.check_mode:
-            result: dict[str, Any] = self.ask("main:converge", arguments, task_vars=task_vars)
+            result: dict[str, Any] = self.ask(
+                "main:converge", arguments, task_vars=task_vars, timeout=_PREDICTS
+            )
         else:
             result = self._guarded(arguments, task_vars=task_vars or {})
+        _believe(result, arguments)
         if not self._task.diff:
             result.pop("diff", None)
         result["msg"] = _summary(result)
@@ -187,7 +204,15 @@ class ActionModule(ActionBase):
         ]
         return result
 
-    def ask(self, entry: str, arguments: Mapping[str, Any], *, task_vars: Any, timeout: int = 0) -> Any:
+    def ask(
+        self,
+        entry: str,
+        arguments: Mapping[str, Any],
+        *,
+        task_vars: Any,
+        timeout: int = 0,
+        patience: float = 0,
+    ) -> Any:
         """Call a function of the host's part of this role, and return what it returned.
 
         Args:
@@ -195,16 +220,27 @@ class ActionModule(ActionBase):
             arguments: what it gets.
             task_vars: the task's variables.
             timeout: seconds after which it is killed on the host; 0 for never.
+            patience: seconds after which this side waits no longer.
 
         Raises:
             AnsibleActionFail: the host gave no result.
-            AnsibleConnectionFailure: there is no connection, or it was lost.
+            AnsibleConnectionFailure: there is no connection, it was lost, or there was no answer in time.
         """
-        answer = self._host_script().run_script(
-            source=_SOURCE, entry=entry, arguments=dict(arguments), task_vars=task_vars, timeout=timeout
+        script = self._host_script()
+        answer = script.run_script(
+            source=_SOURCE,
+            entry=entry,
+            arguments=dict(arguments),
+            task_vars=task_vars,
+            timeout=timeout,
+            patience=patience,
         )
         try:
-            result: dict[str, Any] = _shaped(answer.result, _ANSWER)
+            shape = _OF_A_ROLLBACK if entry == "main:rollback" else _ANSWER
+            result: dict[str, Any] = _shaped(answer.result, shape)
+            if result["outcome"] not in {*_ENTRIES[entry], *_NOT_STANDING}:
+                raise ValueError(f"outcome is {result['outcome'][:40]!r}")
+            script.see_it_fits(result)
         except ValueError as error:
             raise AnsibleActionFail(f"the host gave no result of the transaction: {error}") from None
         if answer.facts:
@@ -225,7 +261,9 @@ class ActionModule(ActionBase):
         }
         try:
             with self._new_connection():
-                result: dict[str, Any] = self.ask("main:converge", arguments, task_vars=task_vars)
+                result: dict[str, Any] = self.ask(
+                    "main:converge", arguments, task_vars=task_vars, patience=_PATIENCE
+                )
         except (AnsibleConnectionFailure, AnsibleActionFail) as lost:
             if any(words in str(lost) for words in _NEVER_THERE):
                 raise
@@ -258,6 +296,7 @@ class ActionModule(ActionBase):
             error: how the connection was lost, where it was.
         """
         deadline = time.monotonic() + seconds
+        longest = time.monotonic() + max(_AT_WORK, seconds)
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         last = _said(error) if error else ""
         while time.monotonic() < deadline + _GRACE:
@@ -273,7 +312,9 @@ class ActionModule(ActionBase):
                     found["reason"] = f"{found.get('reason')}: {last}"
                 if found["outcome"] != "working":
                     return found
-                deadline = max(deadline, time.monotonic() + _GRACE)  # it is at work: it can be asked again
+                last = last or "it is still at work"
+                # It can be asked again, but not for ever.
+                deadline = min(longest, max(deadline, time.monotonic() + _GRACE))
             time.sleep(_PAUSE)
         return {
             "outcome": "unconfirmed",
@@ -373,7 +414,7 @@ def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
             elif name == key:
                 raise ValueError(f"{where} has no {name}")
         return found
-    if isinstance(shape, list) and isinstance(value, list):
+    if isinstance(shape, list) and isinstance(value, list) and len(value) <= _MOST:
         return [_shaped(each, shape[0], where) for each in value]
     if isinstance(shape, frozenset) and isinstance(value, str) and value in shape:
         return value
@@ -382,9 +423,37 @@ def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
     for alternative in shape if isinstance(shape, tuple) else ():
         with suppress(ValueError):
             return _shaped(value, alternative, where)
-    if isinstance(shape, type) and isinstance(value, shape):
+    if shape is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LATEST
+    else:
+        short = not isinstance(value, str) or len(value) <= _LONGEST
+        fits = isinstance(shape, type) and isinstance(value, shape) and short
+    if fits:
         return value
     raise ValueError(f"{where} is {str(value)[:40]!r}")
+
+
+def _believe(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Take from an answer only what the host can know; what was asked of it is known here.
+
+    Raises:
+        AnsibleActionFail: it is no answer to what was asked.
+    """
+    outcome = result["outcome"]
+    if outcome in ("changed", *_NOT_STANDING) and arguments["check"] and outcome != "interrupted":
+        raise AnsibleActionFail(f"the host says {outcome}, which is no answer to what would be done")
+    if outcome == "would_change" and not arguments["check"]:
+        raise AnsibleActionFail(f"the host says {outcome}, which is no answer to what is to be done")
+    asked = {str(document.get("name")) for document in arguments["documents"]}
+    named = [document["name"] for document in result.get("documents", ())]
+    if len(named) != len(set(named)) or not set(named) <= asked:
+        raise AnsibleActionFail("the host answers for documents that it was not given")
+    result["allow"] = arguments["allow"]
+    if outcome in ("unchanged", "would_change", "changed"):
+        result["changed"] = outcome != "unchanged"
+        result.pop("failed", None)
+    else:
+        result["failed"] = True
 
 
 def _said(error: Exception) -> str:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 _HERE = Path(__file__).resolve().parent
@@ -30,6 +31,7 @@ class ActionModule(ActionBase):
     """The action; see the module's documentation."""
 
     TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # host_script's
     _VALID_ARGS = frozenset({"run", "list"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -56,10 +58,16 @@ class ActionModule(ActionBase):
             "main:rollback",
             {**args, "who": converge.whoever, "check": bool(self._task.check_mode)},
             task_vars=task_vars,
+            patience=converge.TAKES_BACK,
         )
+        if any(isinstance(run, str) is args["list"] for run in result.get("runs", ())):
+            raise AnsibleActionFail("the host gave no result of the rollback: its runs are none")
         if not self._task.diff:
             result.pop("diff", None)
-        result["msg"] = _summary(result, listing=args["list"])
+        try:
+            result["msg"] = _summary(result, listing=args["list"])
+        except LookupError as error:
+            raise AnsibleActionFail(f"the host gave no result of the rollback: it has no {error}") from None
         return result
 
 

@@ -240,7 +240,7 @@ def test_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     import binascii
     import zlib
 
-    monkeypatch.setattr(plugin("host_script"), "_MAX_RESULT", 1000)
+    monkeypatch.setattr(plugin("host_script").limits, "ANSWER", 1000)
     blob = binascii.b2a_base64(zlib.compress(b'{"result":"' + b"x" * 1_000_000 + b'"}')).decode()
     with pytest.raises(AnsibleActionFail, match="larger than 1000 bytes"):
         parse(f"{MARKER} {{}}\n{blob}{MARKER}")

@@ -203,7 +203,9 @@ def answered(answer: Any) -> Any:
     """What becomes of an answer of the host."""
     module = role_plugin("converge", "action_plugins", "converge")
     action = object.__new__(module.ActionModule)
-    script = SimpleNamespace(run_script=lambda **_: SimpleNamespace(result=answer, facts={}))
+    script = SimpleNamespace(
+        run_script=lambda **_: SimpleNamespace(result=answer, facts={}), see_it_fits=lambda _: None
+    )
     action._host_script = lambda: script
     return action.ask("main:converge", {}, task_vars={})
 
@@ -231,7 +233,13 @@ def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> N
         ({"outcome": "changed", "pending": ["a", None]}, "pending is 'None'"),
         ({"outcome": "changed", "documents": [{"name": "a"}]}, "documents has no state"),
         ({"outcome": "changed", "documents": [{"name": "a", "state": "\x1b[2J"}]}, r"state is '\\x1b\[2J'"),
-        ({"outcome": "changed", "runs": [{"run": "a"}]}, "runs is"),
+        ({"outcome": "as it was"}, "outcome is 'as it was'"),
+        ({"outcome": "changed", "run": "../a"}, "run is"),
+        ({"outcome": "changed", "started": 1e300}, "started is"),
+        ({"outcome": "changed", "started": True}, "started is"),
+        ({"outcome": "changed", "notes": ["x"] * 20_001}, "notes is"),
+        ({"outcome": "changed", "reason": "x" * (1 << 20) + "x"}, "reason is"),
+        ({"outcome": "changed", "activations": ["docker"]}, "activations is"),
         ({"outcome": "changed", "plan": "{{ lookup('pipe', 'id') }}"}, "plan is"),
     ],
 )
