@@ -57,7 +57,9 @@ class Baseline:
                 continue
             since, kinds = known.get("since"), known.get("kinds")
             seen = known.get("seen", since)
-            if all(isinstance(each, (int, float)) for each in (since, seen)) and isinstance(kinds, dict):
+            if not (isinstance(since, (int, float)) and isinstance(seen, (int, float))):
+                continue
+            if isinstance(kinds, dict):
                 times = {str(k): float(v) for k, v in kinds.items() if isinstance(v, (int, float))}
                 self._images[str(image)] = _Image(float(since), float(seen), times)
 

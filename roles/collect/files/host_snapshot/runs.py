@@ -56,7 +56,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
 
 def _documents(changes: Any) -> list[str]:
     """What the run decided, by the names of the variables."""
-    found = set()
+    found: set[str] = set()
     for change in changes if isinstance(changes, list) else ():
         names = change.get("documents") if isinstance(change, dict) else ()
         found.update(map(_text, names if isinstance(names, list) else ()))

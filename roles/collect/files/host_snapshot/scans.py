@@ -47,7 +47,7 @@ def _still_runs(entry: dict[str, Any]) -> bool:
     pid = entry.get("pid")
     if not isinstance(pid, int) or entry.get("began") is None:
         return False
-    return processes.started(pid) == entry["began"]
+    return bool(processes.started(pid) == entry["began"])
 
 
 def _changed(path: str) -> int | None:

@@ -57,7 +57,8 @@ def _unfit(contents: Mapping[str, bytes]) -> str:
             handles.append(os.memfd_create(key, 0))
             os.write(handles[-1], contents[key])
         # The password is asked for where a key has one, and the engine has nobody to ask.
-        context.load_cert_chain(*(f"/proc/self/fd/{handle}" for handle in handles), password="")
+        certificate, key_file = (f"/proc/self/fd/{handle}" for handle in handles)
+        context.load_cert_chain(certificate, key_file, password="")
     except (OSError, ValueError) as error:
         return f"tlscert and tlskey do not belong together, or are no PEM: {error}"
     finally:

@@ -18,8 +18,12 @@ FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/li
 LAST = "/etc/sysctl.conf"
 UFW = "/etc/ufw"
 # Values that only a reboot takes back.
-_FOR_GOOD = ("kernel/kexec_load_disabled", "kernel/modules_disabled", "kernel/unprivileged_bpf_disabled")
-_FOR_GOOD += ("kernel/yama/ptrace_scope",)
+_FOR_GOOD = (
+    "kernel/kexec_load_disabled",
+    "kernel/modules_disabled",
+    "kernel/unprivileged_bpf_disabled",
+    "kernel/yama/ptrace_scope",
+)
 _TOO_LONG = 1024 * 1024
 
 
