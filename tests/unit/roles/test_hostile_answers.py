@@ -34,7 +34,7 @@ from tests.unit import scans, snapshots
 from tests.unit.activity.answers import ANSWER
 from tests.unit.roles.mutations import mutations
 from tests.unit.roles.plugins import role_plugin
-from tests.unit.roles.test_verify_images_action import RECORD
+from tests.unit.roles.records import RECORD
 
 COUNT = 100
 DIGEST = "0123456789abcdef" * 4

@@ -7,17 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.roles.plugins import role_plugin
-
-CONTAINER = {"name": "web", "running": True, "by_digest": False}
-IMAGE = {
-    "id": "sha256:1",
-    "names": ["a:1"],
-    "status": "verified",
-    "detail": "signed",
-    "rule": "r",
-    "containers": [CONTAINER],
-}
-RECORD = {"verified_at": "2026-11-25T04:00:00Z", "elapsed_ms": 5, "images": [IMAGE]}
+from tests.unit.roles.records import CONTAINER, IMAGE, RECORD
 
 
 def shaped(answer: Any) -> Any:
