@@ -31,6 +31,7 @@ class Container:
     snapshot: Snapshot
     inspect: JSONObject
     facts: JSONObject | None  # `proc` of docs/snapshot.md
+    profile: JSONObject | None = None  # `seccomp`: what the profile leaves open
 
     @property
     def id(self) -> str:
@@ -127,7 +128,8 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
         facts = entry.get("proc")
         if facts is not None and not isinstance(facts, Mapping):
             raise FactUnavailable(SOURCE, "proc is not an object")
-        found.append(Container(snapshot, shapes.required(entry, "inspect", SOURCE), facts))
+        profile = shapes.table(entry, "seccomp", SOURCE) or None
+        found.append(Container(snapshot, shapes.required(entry, "inspect", SOURCE), facts, profile))
     return tuple(found)
 
 

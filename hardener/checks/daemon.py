@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hardener.checks import check, policy, shapes
+from hardener.checks import seccomp as seccomp_profiles
 from hardener.checks.containers import containers
 from hardener.checks.ports import published
 from hardener.checks.settings import Settings
@@ -337,10 +338,16 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
     if profile in (None, "", "unconfined"):
         actual = f"the engine reports {profile or 'no seccomp'}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
+    declared = shapes.table(snapshot.daemon_config, "seccomp", "daemon.config")
+    calls = seccomp_profiles.opened(declared, "daemon.config")
+    if calls and seccomp_profiles.permits_all(declared, "daemon.config"):
+        actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
+        return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
+    opens = [f"over the default it opens: {', '.join(calls)}"] if calls else []
     return manual(
         expected,
         f"look whether policy asks for {profile}, and whether it is at least as strict as this engine's own",
-        evidence=[f"seccomp profile: {profile}"],
+        evidence=[f"seccomp profile: {profile}", *opens],
     )
 
 

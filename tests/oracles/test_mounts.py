@@ -12,6 +12,8 @@ import pytest
 from tests.integration.namespaces import OwnNetwork
 
 FEW, MANY = 30, 1000
+# What it mounts is nobody else's, and what it starts ends with it.
+ALONE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 def test_what_containers_reach_of_the_host(
@@ -23,7 +25,7 @@ def test_what_containers_reach_of_the_host(
     program = [sys.executable, "-m", "tests.oracles.topologies", str(seed), str(cases)]
     with own_network.inside():
         ended = subprocess.run(
-            ["unshare", "--mount", "--propagation=private", *program],
+            [*ALONE, *program],
             capture_output=True,
             text=True,
             check=False,

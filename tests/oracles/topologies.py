@@ -1,10 +1,10 @@
 """Random mount topologies: what containers see of the host, and what the judges say of it.
 
-Run as a program in a mount namespace of its own, it starts an engine, makes folders of the host visible under
-other names, lets containers mount some of them, looks from inside of each container for the engine's socket
-and for marked files of the host, and prints what the judges say otherwise.
+Run as a program in namespaces of its own (of mounts and processes), it starts an engine, makes folders of the
+host visible under other names, lets containers mount some of them, looks from inside of each container for the
+engine's socket and for marked files of the host, and prints what the judges say otherwise.
 
-    unshare --mount --propagation=private python -m tests.oracles.topologies SEED CASES
+    python -m tests.oracles.topologies SEED CASES
 """
 
 from __future__ import annotations
@@ -334,7 +334,8 @@ def disagreements(machine: Machine, cases: list[Case]) -> Iterator[str]:
     for case, identity in running:
         pid = engine.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
         socket, files = seen_inside(pid, machine)
-        real = {SOCKET: socket, SENSITIVE: socket or bool(files)}
+        # Runtimes that are not there yet will have their sockets in /run, whatever hides this engine's.
+        real = {SOCKET: socket or "/run/kept" in files, SENSITIVE: socket or bool(files)}
         counts["socket"] += socket
         counts["sensitive"] += real[SENSITIVE]
         counts["tried"] += 1

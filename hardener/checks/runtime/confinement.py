@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hardener.checks import check, shapes
-from hardener.checks.containers import Container, container_check, every_container, go_bool
+from hardener.checks import seccomp as seccomp_profiles
+from hardener.checks.containers import SOURCE, Container, container_check, every_container, go_bool
 from hardener.checks.every import Note
 from hardener.checks.settings import Settings
 from hardener.checks.verdicts import needs_engine, not_applicable
@@ -121,6 +122,17 @@ def _seccomp(container: Container) -> Iterator[str]:
         yield f"runs without a seccomp filter: {reason or 'nothing in its configuration says why'}"
     elif reason:
         yield Note(f"has a seccomp filter although declared without one: {reason}")
+    if container.profile is None or reason:
+        return
+    calls = seccomp_profiles.opened(container.profile, SOURCE, _bounding(container))
+    if calls and seccomp_profiles.permits_all(container.profile, SOURCE):
+        yield f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(calls)}"
+    elif calls:
+        yield Note(f"has a seccomp profile of its own: {seccomp_profiles.sentence(calls)}")
+
+
+def _bounding(container: Container) -> int:
+    return int(str(container.fact("cap_bnd")), 16) if container.running else 0
 
 
 def _declares_no_filter(container: Container) -> str:

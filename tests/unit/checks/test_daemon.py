@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from host_snapshot import seccomp as host_seccomp
 
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
@@ -332,6 +333,24 @@ def test_userland_proxy(judge: Judge, snapshot: Snapshot, status: Status, words:
 def test_seccomp(judge: Judge, names: list[str], seccomp: bool, status: Status, words: str) -> None:
     snapshot = make(lsm={"seccomp": seccomp}, **options(*names))
     by_status(judge("daemon-seccomp-custom", snapshot), status, words)
+
+
+@pytest.mark.parametrize(
+    ("opened", "status", "words"),
+    [
+        (sorted(host_seccomp.REFUSED), Status.FAIL, "filters nothing"),
+        (["io_uring_setup"], Status.MANUAL, "/etc/docker/seccomp.json"),
+        ([], Status.MANUAL, "/etc/docker/seccomp.json"),
+    ],
+)
+def test_a_custom_profile_that_permits_everything(
+    judge: Judge, opened: list[str], status: Status, words: str
+) -> None:
+    config = {"daemon.config": {"seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}}
+    snapshot = make(**options("seccomp,profile=/etc/docker/seccomp.json"), **config)
+    verdict = judge("daemon-seccomp-custom", snapshot)
+    by_status(verdict, status, words)
+    assert any("io_uring_setup" in fact for fact in verdict.evidence) or len(opened) != 1
 
 
 def version(number: str, experimental: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from host_snapshot import containerproc, docker
+from host_snapshot import containerproc, docker, seccomp
 from host_snapshot.bounds import Failed
 from host_snapshot.filestat import Files, record_key
 from host_snapshot.reading import Encoded, Source, encode
@@ -42,6 +42,7 @@ class Containers:
     def _read(self) -> Encoded:
         engine = self._engine.get()
         host = containerproc.Host(self._mounts.get())
+        self._bundles = seccomp.Bundles(engine)
         texts, size = [], 0
         for identity, raw, inspect in docker.each(engine, "/containers/json?all=1", "/containers/{id}/json"):
             text = encode(self._one(identity, raw, inspect, host))
@@ -69,7 +70,19 @@ class Containers:
         if proc and "net" not in proc["host_namespaces"]:
             self.listening += [{**entry, "netns": identity} for entry in proc["listening"]]
         name = str(inspect.get("Name") or identity).lstrip("/")
-        return {"inspect": redact_container(inspect, raw, self._redactor, f"container {name}"), "proc": proc}
+        profile = self._seccomp(inspect, identity, running=proc is not None)
+        redacted = redact_container(inspect, raw, self._redactor, f"container {name}")
+        return {"inspect": redacted, "proc": proc, **({"seccomp": profile} if profile else {})}
+
+    def _seccomp(self, inspect: dict[str, Any], identity: str, *, running: bool) -> dict[str, Any] | None:
+        """What its seccomp profile leaves open: the one in force, else the one that it declares."""
+        if running:
+            return self._bundles.effective(identity)
+        options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
+        profiles = [
+            str(option)[len("seccomp=") :] for option in options if str(option).startswith("seccomp=")
+        ]
+        return seccomp.declared(profiles[-1]) if profiles else None
 
 
 def redact_container(inspect: dict[str, Any], raw: bytes, redactor: Redactor, where: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from host_snapshot import (
     paths,
     runs,
     scans,
+    seccomp,
     sockets,
     swarm,
     system,
@@ -106,7 +107,12 @@ class Rest:
     def _daemon_config(self) -> dict[str, Any]:
         found = self._engine.get()
         declared = daemonconfig.declared(found, self._redactor)
-        return {**declared, "authorities": authorities.describe(paths.ca_files(found))}
+        profile = seccomp.of_file(str(found.setting("seccomp-profile") or ""))
+        return {
+            **declared,
+            "authorities": authorities.describe(paths.ca_files(found)),
+            **({"seccomp": profile} if profile else {}),
+        }
 
     def _engine_state(self) -> dict[str, Any]:
         return enginestate.describe(

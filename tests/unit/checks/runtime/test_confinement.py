@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from host_snapshot import seccomp as host_seccomp
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
@@ -256,3 +257,31 @@ def test_a_container_whose_processes_could_not_be_read_is_an_error(judge: Judge)
 def test_containers_that_could_not_be_listed_are_an_error(judge: Judge) -> None:
     with pytest.raises(FactUnavailable):
         judge("container-not-privileged", make(**{"docker.containers": failed("timed out")}))
+
+
+EVERYTHING = sorted(host_seccomp.REFUSED)
+
+
+@pytest.mark.parametrize("running", [True, False])
+class TestSeccompProfiles:
+    SLUG = "container-seccomp-enabled"
+
+    def of(self, opened: list[str], running: bool, **proc: Any) -> dict[str, Any]:
+        config = {"SecurityOpt": ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']}
+        container = hardened("bad", running=running, proc=proc or None, HostConfig=config)
+        return {**container, "seccomp": {"default": "SCMP_ACT_ALLOW", "open": opened}}
+
+    def test_one_that_permits_everything(self, judge: Judge, running: bool) -> None:
+        detail = broken(judge, self.SLUG, self.of(EVERYTHING, running))
+        assert "filters nothing: the engine's default would refuse acct, add_key, bpf" in detail
+
+    def test_one_that_opens_a_few_calls(self, judge: Judge, running: bool) -> None:
+        verdict = held(judge, self.SLUG, self.of(["io_uring_setup"], running))
+        assert any("would refuse io_uring_setup" in fact for fact in verdict.evidence)
+
+    def test_what_the_default_gives_with_a_capability_is_not_the_profiles_doing(
+        self, judge: Judge, running: bool
+    ) -> None:
+        if running:
+            verdict = held(judge, self.SLUG, self.of(["bpf", "mount"], running, cap_bnd="0000000000200000"))
+            assert not any("would refuse" in fact for fact in verdict.evidence)

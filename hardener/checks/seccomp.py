@@ -1,0 +1,48 @@
+"""What a seccomp profile opens over the engine's default one, which refuses some forty calls.
+
+The collector says which of these calls a profile always permits. The default itself permits some to a
+container with further capabilities; what is then left is the profile's own doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hardener.checks import shapes
+from hardener.checks.verdicts import listed
+from hardener.snapshot import JSONObject
+
+_SHOWN = 6
+# Capability by its number -> what the default profile then permits.
+_GRANTED = {
+    2: "open_by_handle_at",
+    16: "create_module delete_module finit_module init_module",
+    17: "ioperm iopl",
+    20: "acct",
+    21: """bpf fanotify_init fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree
+        perf_event_open quotactl setdomainname sethostname setns syslog umount2 unshare""",
+    22: "reboot",
+    25: "clock_settime settimeofday",
+    34: "syslog",
+    38: "perf_event_open",
+    39: "bpf",
+}
+_MANY = 20  # of the calls that the default refuses: a profile for one program opens a few
+
+
+def opened(profile: JSONObject, source: str, capabilities: int = 0) -> Sequence[str]:
+    """The calls that a profile permits and the default profile would refuse with these capabilities."""
+    granted = {
+        name for number, names in _GRANTED.items() if capabilities >> number & 1 for name in names.split()
+    }
+    return [name for name in shapes.texts(profile, "open", source) if name not in granted]
+
+
+def permits_all(profile: JSONObject, source: str) -> bool:
+    """Whether a profile refuses next to nothing of what the default one refuses."""
+    return len(shapes.texts(profile, "open", source)) >= _MANY
+
+
+def sentence(calls: Sequence[str]) -> str:
+    """``the engine's default would refuse bpf, keyctl and 30 more``."""
+    return f"the engine's default would refuse {listed(list(calls), _SHOWN)}"
