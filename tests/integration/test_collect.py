@@ -16,6 +16,7 @@ from host_snapshot.filestat import Files
 
 from hardener.assess import assess
 from hardener.catalogue import DEFAULT_BENCHMARK, load
+from hardener.checks import all_checks
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.integration.collector import collect, container, proc
@@ -362,3 +363,25 @@ def test_acl_of_a_real_file(tmp_path: Path) -> None:
     assert record is not None
     found = {(entry["tag"], entry["name"], entry["perms"]) for entry in record["acl"]}
     assert {("user", "nobody", "rw-"), ("group", "daemon", "r--"), ("mask", None, "rw-")} <= found
+
+
+def test_what_seccomp_profiles_leave_open(engine: Dockerd) -> None:
+    everything = '{"defaultAction": "SCMP_ACT_ALLOW"}'
+    containers = {
+        "default": engine.run("default"),
+        "admin": engine.run("admin", host_config={"CapAdd": ["SYS_ADMIN"]}),
+        "open": engine.run("open", host_config={"SecurityOpt": [f"seccomp={everything}"]}),
+        "waiting": engine.create("waiting", host_config={"SecurityOpt": [f"seccomp={everything}"]}),
+        "none": engine.run("none", host_config={"SecurityOpt": ["seccomp=unconfined"]}),
+    }
+    run = collect(engine.socket)
+    found = {name: container(run, identity).get("seccomp") for name, identity in containers.items()}
+    assert found["default"] == {"default": "SCMP_ACT_ERRNO", "open": []}
+    assert {"bpf", "mount", "setns"} <= set((found["admin"] or {})["open"])
+    assert "keyctl" not in (found["admin"] or {})["open"]
+    for name in ("open", "waiting"):
+        assert {"bpf", "keyctl", "mount"} <= set((found[name] or {})["open"]), name
+    assert found["none"] is None
+    verdict = all_checks()["container-seccomp-enabled"](Snapshot(run.document))
+    assert {offender.name for offender in verdict.offenders} == {"open", "waiting", "none"}
+    assert not any("container admin" in fact for fact in verdict.evidence)

@@ -1,8 +1,8 @@
 """Random mount topologies: what containers see of the host, and what the judges say of it.
 
-Run as a program in namespaces of its own (of mounts and processes), it starts an engine, makes folders of the
-host visible under other names, lets containers mount some of them, looks from inside of each container for the
-engine's socket and for marked files of the host, and prints what the judges say otherwise.
+Run as a program in namespaces of its own (of mounts and processes), it starts an engine, makes folders of
+the host visible under other names, lets containers mount some of them, looks from inside of each container
+for the engine's socket and for marked files of the host, and prints what the judges say otherwise.
 
     python -m tests.oracles.topologies SEED CASES
 """

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from host_snapshot import seccomp
 
+ALLOW = "SCMP_ACT_ALLOW"
 STRICT = {"names": ["read", "mount"], "action": "SCMP_ACT_ALLOW"}
 
 
@@ -22,7 +23,7 @@ STRICT = {"names": ["read", "mount"], "action": "SCMP_ACT_ALLOW"}
         ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**STRICT, "args": [{"index": 0}]}]}, []),
         ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**STRICT, "includes": {"caps": ["X"]}}]}, []),
         (
-            {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"name": "bpf", "action": "SCMP_ACT_ALLOW"}]},
+            {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"name": "bpf", "action": ALLOW}]},
             ["bpf"],
         ),
         (

@@ -79,10 +79,8 @@ class Containers:
         if running:
             return self._bundles.effective(identity)
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
-        profiles = [
-            str(option)[len("seccomp=") :] for option in options if str(option).startswith("seccomp=")
-        ]
-        return seccomp.declared(profiles[-1]) if profiles else None
+        profiles = [option for option in map(str, options) if option.startswith("seccomp=")]
+        return seccomp.declared(profiles[-1].partition("=")[2]) if profiles else None
 
 
 def redact_container(inspect: dict[str, Any], raw: bytes, redactor: Redactor, where: str) -> dict[str, Any]:
