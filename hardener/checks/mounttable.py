@@ -51,7 +51,7 @@ class MountTable:
     def __init__(self, mounts: Iterable[Mount] = ()) -> None:
         self.mounts: dict[int, Mount] = {}
         self._on: dict[tuple[int, str], Mount] = {}  # parent and mount point
-        self._by_device: dict[str, list[Mount]] = defaultdict(list)
+        self._showing: dict[tuple[str, str], list[Mount]] = defaultdict(list)  # by device and root
         self._root: Mount | None = None
         self._layers: dict[str, tuple[str, ...]] = {}
         for mount in mounts:
@@ -63,7 +63,7 @@ class MountTable:
         """Add a mount on top of those that are there."""
         self.mounts[mount.id] = mount
         self._on[mount.parent, mount.point] = mount
-        self._by_device[mount.device].append(mount)
+        self._showing[mount.device, mount.root].append(mount)
         if mount.layers:
             self._layers[mount.device] = mount.layers
         if self._root is None and mount.point == "/":
@@ -86,9 +86,9 @@ class MountTable:
 
     def names(self, location: Location) -> Iterator[tuple[str, Mount]]:
         """Every path under which something can be seen, with the mount that shows it there."""
-        for mount in self._by_device.get(location.device, ()):
-            if within(location.path, mount.root):
-                name = joined(mount.point, relative(location.path, mount.root))
+        for root in _prefixes(location.path):
+            for mount in self._showing.get((location.device, root), ()):
+                name = joined(mount.point, relative(location.path, root))
                 if self.at(name) is mount:
                     yield name, mount
 
