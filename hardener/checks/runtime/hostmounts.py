@@ -20,6 +20,7 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 _NETWORK = frozenset({"9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4", "smb3"})
 _RUNTIMES_OWN = ("/proc", "/sys", "/dev")
 _PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
+_NETWORK_FILES = frozenset({"hostname", "hosts", "resolv.conf"})
 _INIT = frozenset({"/sbin/docker-init", "/dev/init"})
 
 
@@ -157,7 +158,10 @@ def _engines_own(
 ) -> bool:
     """Whether it is what the engine keeps for this container: a volume, its hosts file, its secrets."""
     if not asked_for:
-        return any(within(name, f"{data_root}/containers/{container.id}") for name in names)
+        kept = f"{data_root}/containers"
+        own = any(within(name, f"{kept}/{container.id}") for name in names)
+        # One that is in another one's network has that one's.
+        return own or any(within(name, kept) and posixpath.basename(name) in _NETWORK_FILES for name in names)
     kind = row.get("Type") if row else "bind"
     if row is None or kind in {None, "", "bind"}:
         return False

@@ -224,6 +224,7 @@ def test_a_volume_on_a_disk_of_the_host_that_is_not_mounted_yet(judge: Judge) ->
         (SENSITIVE, [volume("v")], [at(101, 100, "/d", "8:1", "/var/lib/docker/volumes/v/_data")]),
         # what the engine keeps for the container, and what the runtime mounts
         (SENSITIVE, [], [at(101, 100, "/etc/hosts", "8:1", f"/var/lib/docker/containers/{ID}/hosts")]),
+        (SENSITIVE, [], [at(101, 100, "/etc/hosts", "8:1", "/var/lib/docker/containers/beef/hosts")]),
         (SENSITIVE, [], [at(101, 100, "/sys", "0:22", fstype="sysfs")]),
         (SENSITIVE, [], [at(101, 100, "/dev/null", "0:6", "/null", fstype="devtmpfs")]),
         # the empty folder below the host's /run, and what another mount hides
