@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from hardener import lab
 from hardener.checks import auditrules
 
-CASES = int(os.environ.get("HARDENER_AUDIT_CASES", "300"))
+CASES = 300
 TREE, FILE, INNER = "/srv/watched", "/srv/watched/file", "/srv/watched/inner/file"
 # What is done to a path, by the permission that stands for it.
 ON_GUEST = r"""
