@@ -177,6 +177,9 @@ NFT: Conditions = (
 
 def _nft_rule(dice: random.Random, calls: Sequence[str]) -> str:
     conditions = [each(dice, 0) for each in dice.sample(NFT, dice.choice((0, 1, 1, 1, 2, 2)))]
+    if any("saddr" in each or "daddr" in each for each in conditions):
+        # nft lists no condition on the version beside an address, also not where the two contradict each other.
+        conditions = [each for each in conditions if "nfproto" not in each]
     verdicts = ["accept", "accept", "drop", "drop", "reject", "return", "counter", "log", "continue"]
     verdicts += [f"jump {name}" for name in calls] * 2 + [f"goto {name}" for name in calls]
     verdict = dice.choice(verdicts)
