@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from host_snapshot.bounds import Absent, Failed
 from host_snapshot.context import Once
 from host_snapshot.reading import Encoded, Helper, Source, read
+
+from tests.unit.processes import child
 
 
 def entry(function: Any, limit: float = 5) -> dict[str, Any]:
@@ -98,3 +103,32 @@ def test_helper_that_dies_or_hangs() -> None:
     begun = time.monotonic()
     assert Helper(lambda: time.sleep(30), 0.2).result() == {}  # type: ignore[arg-type,return-value]
     assert time.monotonic() - begun < 20
+
+
+def test_the_second_process_ends_with_the_first() -> None:
+    reader, writer = os.pipe()
+
+    def collect() -> None:
+        def stuck() -> dict[str, str]:
+            os.write(writer, b"%10d" % os.getpid())
+            re.match("(a+)+b", "a" * 64)  # no other thread of Python runs meanwhile
+            return {}
+
+        Helper(stuck, 600)
+        time.sleep(600)
+
+    first = child(collect)
+    second = int(os.read(reader, 10))
+    os.kill(first, signal.SIGKILL)
+    os.waitpid(first, 0)
+    deadline = time.monotonic() + 30
+    while _runs(second):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    except FileNotFoundError:
+        return False
