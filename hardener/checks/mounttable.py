@@ -69,19 +69,21 @@ class MountTable:
         if self._root is None and mount.point == "/":
             self._root = mount
 
-    def at(self, path: str) -> Mount | None:
-        """The mount that a path leads to, as the kernel walks it."""
+    def at(self, path: str, *, below: str = "") -> Mount | None:
+        """The mount that a path leads to, as the kernel walks it; or the one ``below`` a filesystem."""
         mount = self._root
         if mount is None:
             return None
         for prefix in _prefixes(path):
             while (upper := self._on.get((mount.id, prefix))) is not None and upper is not mount:
+                if upper.device == below:
+                    break
                 mount = upper
         return mount
 
-    def locate(self, path: str) -> Location | None:
+    def locate(self, path: str, *, below: str = "") -> Location | None:
         """What a path is, where nothing on it is a symbolic link."""
-        mount = self.at(path)
+        mount = self.at(path, below=below)
         return mount and Location(mount.device, joined(mount.root, relative(path, mount.point)))
 
     def names(self, location: Location) -> Iterator[tuple[str, Mount]]:
@@ -124,7 +126,9 @@ class Host:
         while waiting:
             current, depth = waiting.pop()
             layers = self.table.layers(current.device) or (more.layers(current.device) if more else ())
-            below = [self.table.locate(path) for path in layers if path.startswith("/")]
+            # An overlay may be mounted over one of its own layers.
+            paths = [path for path in layers if path.startswith("/")]
+            below = [self.table.locate(path, below=current.device) for path in paths]
             shown = [Location(at.device, joined(at.path, current.path.lstrip("/"))) for at in below if at]
             file = self.block_devices.get(current.device, {}).get("file")
             if isinstance(file, str) and (number := self.number(file)):

@@ -237,6 +237,7 @@ class Case:
                 asked["BindOptions"] = {"NonRecursive": True}
             if kind != "bind":
                 name = f"{self.name}-{number}"
+                self._machine.words |= {"volumes", name, "_data"}
                 asked = {"Type": "volume", "Source": name, "Target": target}
                 how = self._chance.choice(("bind", "rbind", "bind,ro"))
                 more = self._new("more")

@@ -159,9 +159,9 @@ def _engines_own(
     """Whether it is what the engine keeps for this container: a volume, its hosts file, its secrets."""
     if not asked_for:
         kept = f"{data_root}/containers"
-        own = any(within(name, f"{kept}/{container.id}") for name in names)
+        its = any(within(name, f"{kept}/{container.id}") for name in names)
         # One that is in another one's network has that one's.
-        return own or any(within(name, kept) and posixpath.basename(name) in _NETWORK_FILES for name in names)
+        return its or any(within(name, kept) and posixpath.basename(name) in _NETWORK_FILES for name in names)
     kind = row.get("Type") if row else "bind"
     if row is None or kind in {None, "", "bind"}:
         return False

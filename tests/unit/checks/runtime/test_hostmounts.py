@@ -180,6 +180,13 @@ ALIAS_OF_ROOT = [*HOST, at(9, 1, "/mnt/hostroot", "8:1")]
             [at(101, 100, "/d", "8:1", "/srv/up")],
             "whose files are those of /etc",
         ),
+        (  # the lower one, where the overlay covers it
+            SENSITIVE,
+            [*HOST, at(9, 1, "/etc", "0:61", fstype="overlay", layers=["/etc", "/srv/up"])],
+            [bind("/mnt/etc")],
+            [at(101, 100, "/d", "8:1", "/etc")],
+            "whose files are those of /etc",
+        ),
         (  # nothing that the engine was asked for: mounted by a plugin, a hook, or from outside
             SOCKET,
             HOST,
