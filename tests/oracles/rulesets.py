@@ -68,6 +68,7 @@ def _range(dice: random.Random, version: int) -> str:
     return f"-m iprange {_not(dice)}--src-range {dice.choice(ends)}"
 
 
+# None rejects: the error of a rejected reply would end a connection that had come about.
 IPTABLES: Conditions = (
     lambda dice, _: (
         f"{_not(dice)}-i {dice.choice(('eth0', 'eth1', 'eth+', 'lo', 'docker0', 'br-+', 'eth9'))}"
@@ -101,7 +102,7 @@ def _rule(dice: random.Random, version: int, chain: str, calls: Sequence[str]) -
         if not words & taken:  # each option once; a protocol goes with what needs it
             taken |= words
             conditions.append(text)
-    targets = ["-j ACCEPT", "-j ACCEPT", "-j DROP", "-j DROP", "-j REJECT", "-j RETURN", "-j LOG", ""]
+    targets = ["-j ACCEPT", "-j ACCEPT", "-j DROP", "-j DROP", "-j RETURN", "-j LOG", ""]
     targets += [f"-j {name}" for name in calls] * 2 + [f"-g {name}" for name in calls]
     return " ".join(["-A", chain, *conditions, dice.choice(targets)])
 
@@ -178,15 +179,15 @@ NFT: Conditions = (
 def _nft_rule(dice: random.Random, calls: Sequence[str]) -> str:
     conditions = [each(dice, 0) for each in dice.sample(NFT, dice.choice((0, 1, 1, 1, 2, 2)))]
     if any("saddr" in each or "daddr" in each for each in conditions):
-        # nft lists no condition on the version beside an address, also not where the two contradict each other.
+        # nft lists no condition on the version beside an address, not even one that contradicts it.
         conditions = [each for each in conditions if "nfproto" not in each]
-    verdicts = ["accept", "accept", "drop", "drop", "reject", "return", "counter", "log", "continue"]
+    verdicts = ["accept", "accept", "drop", "drop", "return", "counter", "log", "continue"]
     verdicts += [f"jump {name}" for name in calls] * 2 + [f"goto {name}" for name in calls]
     verdict = dice.choice(verdicts)
     if dice.random() < 0.12:
         verdict = dice.choice(
             (
-                f"ct state vmap {{ established : accept, new : {dice.choice(verdicts[:6])} }}",
+                f"ct state vmap {{ established : accept, new : {dice.choice(verdicts[:5])} }}",
                 f"tcp dport vmap {{ 22 : accept, {dice.choice(SPANS[1:]).replace(':', '-')} : drop }}"
                 if dice.random() < 0.5
                 else "tcp dport vmap { 80 : accept, 443 : drop }",
