@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults import services, transaction, tree
+from tests.faults.scopes import Scopes
 from tests.faults.services import Answer, Services
 from tests.faults.tree import Item
 from tests.integration.dockerd import Dockerd
@@ -160,7 +161,8 @@ class Host:
         subprocess.run(["sh", "-ec", OWN_NETWORK], check=True)
         self.clock = Clock()
         self.engine = Engine()
-        self.services = Services(self.engine)
+        self._scopes = Scopes(Path("/run/scopes"))
+        self.services = Services(self.engine, scopes=self._scopes)
         self._settings = _Settings()
         self._serve()
         for path, content in transaction.FILES.items():
@@ -181,6 +183,7 @@ class Host:
     def close(self) -> None:
         """End the engine."""
         self.engine.dockerd.close()
+        self._scopes.close()
 
     def documents(self) -> list[dict[str, Any]]:
         """What the transaction is about."""
@@ -279,6 +282,7 @@ class Host:
             up: whether its engine runs.
         """
         tree.write(ROOTS, saved.files)
+        self._scopes.clear()
         for tool, text in _rules().items():
             if list(_chains(text)) != list(_chains(saved.rules[tool])):
                 _load_rules(tool, saved.rules[tool])

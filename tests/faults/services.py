@@ -45,6 +45,19 @@ class Engine(Protocol):
         """End it."""
 
 
+class Scopes(Protocol):
+    """Where ``busctl`` moves processes; see ``tests.faults.scopes``."""
+
+    def start(self, name: str, pid: int) -> None:
+        """Move a process into one."""
+
+    def alive(self, name: str) -> bool:
+        """Whether it has processes."""
+
+    def kill(self, name: str) -> None:
+        """End all that is in it."""
+
+
 @dataclass(slots=True)
 class Timer:
     """What ``systemd-run --on-active`` waits to run."""
@@ -65,6 +78,7 @@ class Services:
         timers: by unit.
         rules: what the kernel audits.
         root: where its files are.
+        scopes: where processes are moved to; None where none may be.
     """
 
     engine: Engine
@@ -74,6 +88,7 @@ class Services:
     timers: dict[str, Timer] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
     root: Path = Path("/")
+    scopes: Scopes | None = None
 
     @property
     def _units(self) -> tuple[Path, Path]:
@@ -96,7 +111,9 @@ class Services:
             return self._auditctl(arguments)
         if program == "augenrules":
             return self._augenrules()
-        if program in ("busctl", "journalctl"):
+        if program == "busctl":
+            return self._move(arguments)
+        if program == "journalctl":
             return Answer()
         raise NotImplementedError(" ".join(words))
 
@@ -191,7 +208,9 @@ class Services:
     def _stop(self, names: list[str], options: list[str]) -> Answer:
         code, said = 0, ""
         for unit in names:
-            if unit in self.timers:
+            if self.scopes and self.scopes.alive(unit):
+                self.scopes.kill(unit)
+            elif unit in self.timers:
                 del self.timers[unit]
             elif f"{unit.removesuffix('.service')}.timer" in self.timers:
                 continue
@@ -227,6 +246,9 @@ class Services:
         return Answer(1 if unknown else 0, "", "".join(said))
 
     def _kill(self, names: list[str], options: list[str]) -> Answer:
+        if self.scopes and self.scopes.alive(names[0]):
+            self.scopes.kill(names[0])
+            return Answer()
         return Answer(1, "", f"Failed to kill unit {names[0]}: Unit {names[0]} not loaded.\n")
 
     # --- units ----------------------------------------------------------------------------------------------
@@ -291,6 +313,17 @@ class Services:
         command = arguments[arguments.index("--") + 1 :]
         self.timers[timer] = Timer(float(options["on-active"]), command)
         self.active.add(timer)
+        return Answer()
+
+    # --- busctl ---------------------------------------------------------------------------------------------
+
+    def _move(self, arguments: list[str]) -> Answer:
+        """``StartTransientUnit`` of a scope for one process."""
+        name = next(word for word in arguments if word.endswith(".scope"))
+        pid = int(arguments[arguments.index("PIDs") + 3])
+        if self.scopes is None:
+            raise NotImplementedError("busctl")
+        self.scopes.start(name, pid)
         return Answer()
 
     # --- audit ----------------------------------------------------------------------------------------------
