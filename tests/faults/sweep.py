@@ -14,7 +14,8 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,11 +150,11 @@ class Sweep:
     # --- points ---------------------------------------------------------------------------------------------
 
     def points(self, name: str, kind: str) -> Iterator[Point]:
-        """Every point of an operation."""
+        """The points of an operation."""
         operation = self.operations[name]
         if kind == "once":
             yield Point(name, Fault(how=INTERRUPT_ALL), operation.then[0])
-        for number in range(1, len(operation.calls) + 1):
+        for number in representative(operation.calls):
             # Of several errors each call gets one that lasts and another one that does not.
             how = {"kill": KILL, "once": number, "lasting": number + 1}[kind]
             then = operation.then[(number + KINDS.index(kind)) % len(operation.then)]
@@ -262,6 +263,36 @@ class Sweep:
         ]
 
 
+def representative(calls: Sequence[tuple[str, str]]) -> list[int]:
+    """The numbers of the calls that are made to fail.
+
+    A run saves its journal some twenty times, by the same calls: it prepares a temporary file, renames it and
+    syncs the folder. Until the renaming nothing has happened that anything reads, so that a fault at one of the
+    preparing calls leaves the host as one at another. All are tried in the first, second and last time that a
+    file is saved, and one, in turn, in the others. The renaming and the syncing are tried every time.
+
+    Args:
+        calls: class and description of every call, in order.
+    """
+    saves: defaultdict[str, list[list[int]]] = defaultdict(list)
+    before = ""
+    for number, (_, what) in enumerate(calls, 1):
+        path = what.partition(" ")[2] if what.endswith(".hardener~") else ""
+        if path and path != before:
+            saves[path].append([])
+        if path:
+            saves[path][-1].append(number)
+        before = path
+    left_out = {
+        number
+        for times in saves.values()
+        for turn, preparing in enumerate(times[2:-1])
+        for number in preparing
+        if number != preparing[turn % len(preparing)]
+    }
+    return [number for number in range(1, len(calls) + 1) if number not in left_out]
+
+
 def _different(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
 
@@ -314,7 +345,11 @@ def run() -> None:
             }
             print(json.dumps(record), flush=True)
         calls = {name: len(operation.calls) for name, operation in sweep.operations.items()}
-        print(json.dumps({"points": len(points), "missed": missed, "calls": calls}), flush=True)
+        names = {
+            name: sorted({what.partition(" ")[0] for _, what in operation.calls})
+            for name, operation in sweep.operations.items()
+        }
+        print(json.dumps({"points": len(points), "missed": missed, "calls": calls, "names": names}))
     finally:
         sweep.host.close()
 
