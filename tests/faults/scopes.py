@@ -14,8 +14,8 @@ class Scopes:
     """Transient scopes: a process that is moved into one sees that in its own ``/proc/self/cgroup``.
 
     Args:
-        mount: where the kernel's control groups (version 2) are to be mounted; those of other sweeps show there
-            too, so that this one's have a folder of their own.
+        mount: where the kernel's control groups (version 2) are to be mounted; those of other sweeps
+            show there too, so that this one's have a folder of their own.
     """
 
     def __init__(self, mount: Path) -> None:

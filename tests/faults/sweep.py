@@ -267,9 +267,9 @@ def representative(calls: Sequence[tuple[str, str]]) -> list[int]:
     """The numbers of the calls that are made to fail.
 
     A run saves its journal some twenty times, by the same calls: it prepares a temporary file, renames it and
-    syncs the folder. Until the renaming nothing has happened that anything reads, so that a fault at one of the
-    preparing calls leaves the host as one at another. All are tried in the first, second and last time that a
-    file is saved, and one, in turn, in the others. The renaming and the syncing are tried every time.
+    syncs the folder. Until the renaming nothing has happened that anything reads, so that a fault at one of
+    the preparing calls leaves the host as one at another. All are tried in the first, second and last time
+    that a file is saved, and one, in turn, in the others. The renaming and the syncing are tried every time.
 
     Args:
         calls: class and description of every call, in order.
