@@ -151,7 +151,7 @@ def witness(network: Network, passage: Passage, version: int, protocol: str, sta
     every = [
         replace(p, source_port=port)
         for p in EVERY[version, protocol]
-        for port in (*random_rules.SINGLE, 60000)
+        for port in (*random_rules.SINGLE, 31000, 60000)
     ]
     certain = (p for p in every if not from_few(p) and all(holds(passage.least, p, each) for each in states))
     return any(network.reached(list(islice(certain, 20)), slowly=True).values())
