@@ -167,6 +167,8 @@ class _Reader:
     def _compare(self, left: Any, right: Any, *, negated: bool, shared: bool = False) -> Taken:
         """What a comparison takes; ``shared`` is of flags, of which one has to be set."""
         match left:
+            case {"ct": {"key": "state"}} if not shared and _is_mask(right):
+                return truth(negated)  # a packet has one state, and never exactly several
             case {"ct": {"key": "state"}}:
                 states: set[int] = set()
                 for name in _values(right):
@@ -338,6 +340,11 @@ def _values(right: Any) -> list[Any]:
             return [each for value in values for each in _values(value)]
         case _:
             return [right]
+
+
+def _is_mask(right: Any) -> bool:
+    """Whether several flags are meant at once, ``new,untracked``, and not one of a set."""
+    return len(_values(right)) > 1 and not (isinstance(right, Mapping) and "set" in right)
 
 
 def _port(value: Any) -> Intervals:

@@ -56,6 +56,8 @@ def native(
         (native([match(CT, {"set": ["established", "new"]}), ACCEPT], policy="drop"), OPEN),
         (native([match(CT, "invalid", "!="), ACCEPT], policy="drop"), OPEN),
         (native([match(CT, "new", "in"), DROP]), CLOSED),
+        (native([match(CT, ["new", "untracked"], "!="), ACCEPT], policy="drop"), OPEN),
+        (native([match(CT, {"set": ["new", "untracked"]}, "!="), ACCEPT], policy="drop"), CLOSED),
         (native([match(PROTOCOL, {"set": ["tcp", "udp"]}), ACCEPT], policy="drop"), OPEN),
         (native([match(PROTOCOL, {"set": ["icmp", "ipv6-icmp"]}), ACCEPT], policy="drop"), CLOSED),
         (native([match(PROTOCOL, "icmp", "!="), ACCEPT], policy="drop"), OPEN),
