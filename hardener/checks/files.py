@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Sequence
 
 from hardener.checks import check
@@ -126,13 +125,18 @@ def _of_unit(name: str) -> Find:
             return ()
         entries = (unit(snapshot, name) or {}).get("EnvironmentFiles") or ()
         environment = [str(entry).partition(" (")[0] for entry in entries]
-        folder = re.compile(rf".*/systemd/system/{re.escape(name)}\.d(/[^/]*\.conf)?")
-        more = [*environment, *sorted(path for path in files if folder.fullmatch(path))]
+        more = [*environment, *sorted(path for path in files if _is_drop_in(path, name))]
         # Those of /lib are those of /usr/lib where that is a link.
         known = {str((files.get(path) or {}).get("target") or path): path for path in more if files.get(path)}
         return tuple(dict.fromkeys((*loaded, *known.values())))
 
     return find
+
+
+def _is_drop_in(path: str, unit_name: str) -> bool:
+    """Whether a path is the folder of a unit's drop-ins or a drop-in in it."""
+    folder = posixpath.dirname(path) if path.endswith(".conf") else path
+    return folder.endswith(f"/systemd/system/{unit_name}.d")
 
 
 def _config_folder(snapshot: Snapshot) -> Sequence[str]:
