@@ -10,6 +10,8 @@ from tests.integration.conftest import own_network
 
 __all__ = ["own_network"]
 
+_EVERY_DAY = 1
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of ``make oracles``."""
@@ -19,10 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    """The seed of the cases, printed where a test fails."""
+def seed(request: pytest.FixtureRequest, all_cases: bool) -> int:
+    """The seed of the cases, printed where a test fails: the same every day but where all cases are tried."""
     chosen = request.config.getoption("seed")
-    value = random.SystemRandom().randrange(1 << 32) if chosen is None else int(chosen)
+    fresh = random.SystemRandom().randrange(1 << 32) if all_cases else _EVERY_DAY
+    value = fresh if chosen is None else int(chosen)
     print(f"--seed={value}")
     return value
 
