@@ -87,7 +87,7 @@ def marked(engine: Dockerd) -> Machine:
         machine.words |= set(path.parts)
     # Two in each folder: a case may cover the first one.
     names = ("/run", "/run/sub", "/root", "/etc", "/etc/oracle", "/home/alice", "/home/bob")
-    for folder in (*(Path(name) for name in names), engine.data_root):
+    for folder in (*(Path(name) for name in names), engine.data_root / "image"):
         machine.mark(folder / "marker")
         machine.mark(folder / "kept")
     machine.know(Path("/etc/passwd"))
@@ -231,7 +231,8 @@ class Case:
             source, target = self._source(), f"/d{number}"
             kind = self._chance.choice(("bind", "bind", "bind", "volume-bind", "volume-overlay", "volume"))
             if kind == "bind" and self._chance.random() < 0.05:
-                source = str(self._machine.engine.data_root)
+                # Not the whole data root: volumes of containers that start later would appear in it.
+                source = str(self._machine.engine.data_root / "image")
             asked: dict[str, Any] = {"Type": "bind", "Source": source, "Target": target}
             if kind == "bind" and self._chance.random() < 0.3:
                 asked["BindOptions"] = {"NonRecursive": True}
