@@ -48,6 +48,12 @@ _TMPFS = ("/tmp", "/run", "/var/lib", "/usr/local/sbin", "/srv")
 _SOCKET = "/run/standin.sock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TOOLS = ("iptables", "ip6tables")
+_TABLES = {
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "raw": ("PREROUTING", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+}
 _SSH = ("127.0.0.1", 22)
 
 
@@ -221,7 +227,8 @@ class Host:
         def greet() -> None:
             while True:
                 connection, _ = login.accept()
-                connection.close()
+                with connection, suppress(OSError):
+                    connection.sendall(b"SSH-2.0-standin\r\n")
 
         for work in (answer, greet):
             threading.Thread(target=work, daemon=True).start()
@@ -402,7 +409,9 @@ def _chains(text: str) -> Iterator[str]:
 
 
 def _load_rules(tool: str, text: str) -> None:
-    for table in ("filter", "raw", "nat", "mangle"):
-        subprocess.run([tool, "-t", table, "-F"], check=False, capture_output=True)
-        subprocess.run([tool, "-t", table, "-X"], check=False, capture_output=True)
+    """Load what was saved, and empty the tables that it does not name."""
+    for table, chains in _TABLES.items():
+        if f"*{table}\n" not in text:
+            lines = [f"*{table}", *(f":{chain} ACCEPT [0:0]" for chain in chains), "COMMIT"]
+            text += "".join(f"{line}\n" for line in lines)
     subprocess.run([f"{tool}-restore"], input=text, check=True, text=True, capture_output=True)

@@ -122,7 +122,7 @@ class _Injection:
 
     def _error(self, call: Call) -> int:
         """What becomes of a call; 0 to let it be."""
-        pid = _owner(call.thread)
+        pid = call.thread if call.thread in self._ours else _owner(call.thread)
         if not self._is_ours(pid):
             return 0
         subject = call.subject()

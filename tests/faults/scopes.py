@@ -21,6 +21,7 @@ class Scopes:
     def __init__(self, mount: Path) -> None:
         mount.mkdir()
         subprocess.run(["mount", "-t", "cgroup2", "cgroup2", mount], check=True)
+        self._mount = mount
         self._folder = mount / f"faults-{uuid.uuid4().hex[:12]}"
         self._folder.mkdir()
 
@@ -52,3 +53,4 @@ class Scopes:
         """Remove all."""
         self.clear()
         self._folder.rmdir()
+        subprocess.run(["umount", self._mount], check=True)

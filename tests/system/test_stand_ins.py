@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from pathlib import Path
 
 from hardener import lab
+from tests.faults.scopes import Scopes
 from tests.faults.services import Services
 from tests.hosts.workload import shell
 
@@ -68,7 +70,31 @@ COMMANDS = [
     "systemctl stop hardener-later.timer",
     "systemctl is-active hardener-later.timer hardener-later.service",
     "systemctl kill --signal=KILL hardener-no.scope",
+    "systemctl stop hardener-no.scope",
+    "journalctl --identifier=hardener-no --since=@1.000000 --lines=20 --quiet --output=json"
+    " --output-fields=MESSAGE,_PID",
 ]
+SCOPE = "hardener-example.scope"
+MOVE = (
+    "busctl call --quiet org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
+    f" StartTransientUnit 'ssa(sv)a(sa(sv))' {SCOPE} fail 2 PIDs au 1 $pid CollectMode s inactive-or-failed 0"
+)
+STOP, KILL = f"systemctl stop {SCOPE}", f"systemctl kill --signal=KILL {SCOPE}"
+# A process that is moved into a scope, where it is then, and what its end leaves to be ended.
+SCOPES = f"""
+tell() {{ echo "$1 $2"; }}
+for end in stop kill; do
+  sleep 300 & pid=$!
+  {MOVE}; tell move $?
+  for try in $(seq 100); do grep -q {SCOPE} /proc/$pid/cgroup && break; sleep 0.05; done
+  tell in "$(grep -c '/{SCOPE}$' /proc/$pid/cgroup)"
+  [ $end = stop ] && {{ {STOP}; tell stop $?; }} || {{ {KILL}; tell kill $?; }}
+  wait $pid
+  for try in $(seq 100); do [ "$(systemctl is-active {SCOPE})" = inactive ] && break; sleep 0.05; done
+  {STOP} 2>/dev/null; tell stop $?
+  {KILL} 2>/dev/null; tell kill $?
+done
+"""
 
 
 class NoEngine:
@@ -128,3 +154,22 @@ def test_systemd_and_what_stands_in_for_it_do_the_same(guest: lab.Guest, tmp_pat
         if real != stand_in:
             differences.append(f"{number}: {command}: {real} but {stand_in}")
     assert not differences, "\n".join(differences)
+
+
+def test_systemd_and_what_stands_in_for_it_move_processes_into_scopes(
+    guest: lab.Guest, tmp_path: Path
+) -> None:
+    scopes = Scopes(tmp_path / "groups")
+    services = Services(NoEngine(), root=tmp_path, scopes=scopes)
+    said = []
+    try:
+        for end in (STOP, KILL):
+            with subprocess.Popen(["sleep", "300"]) as process:
+                moved = services.call(shlex.split(MOVE.replace("$pid", str(process.pid)))).code
+                groups = Path(f"/proc/{process.pid}/cgroup").read_text().splitlines()
+                said += [f"move {moved}", f"in {sum(line.endswith(f'/{SCOPE}') for line in groups)}"]
+                said.append(f"{end.split()[1]} {services.call(shlex.split(end)).code}")
+            said += [f"{each.split()[1]} {services.call(shlex.split(each)).code}" for each in (STOP, KILL)]
+    finally:
+        scopes.close()
+    assert shell(guest, SCOPES).splitlines() == said
