@@ -250,6 +250,8 @@ class Host:
         for path, item in tree.read(ROOTS).items():
             if path.startswith(f"{STATE}/") and path != f"{STATE}/ownership.json":
                 continue
+            if path == "/etc/audit/audit.rules.prev":  # what augenrules keeps of its former result
+                continue
             first = self._first.get(path) if path in transaction.FILES else None
             kept = first is not None and first.modified == item.modified
             found[path] = item._replace(

@@ -31,6 +31,7 @@ FILES = {
     KEY: "secret\n",
     OLD: "kernel.kptr_restrict = 1\n",
     "/etc/audit/rules.d/10-site.rules": "-w /etc/passwd -p wa -k site\n",
+    "/etc/audit/rules.d/audit.rules": "-D\n-b 8192\n--backlog_wait_time 60000\n-f 1\n",  # Debian's
 }
 
 
