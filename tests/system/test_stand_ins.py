@@ -71,8 +71,7 @@ COMMANDS = [
     "systemctl is-active hardener-later.timer hardener-later.service",
     "systemctl kill --signal=KILL hardener-no.scope",
     "systemctl stop hardener-no.scope",
-    "journalctl --identifier=hardener-no --since=@1.000000 --lines=20 --quiet --output=json"
-    " --output-fields=MESSAGE,_PID",
+    "journalctl --identifier=hardener-no --since=@1.0 --lines=20 --quiet --output-fields=MESSAGE,_PID",
 ]
 SCOPE = "hardener-example.scope"
 MOVE = (

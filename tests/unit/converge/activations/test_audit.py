@@ -59,6 +59,30 @@ def test_a_failure_mode_that_panics_is_said(host: Host, monkeypatch: pytest.Monk
     assert "would panic this host" in prepared(audit_load(), host).pending[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "loads"),
+    [
+        ("audit.rules", "## delete all\n-D\n-b 8192\n", True),
+        ("10-site.rules", "-w /etc/passwd -p wa\n  -D \n", True),
+        ("10-site.rules", "-w /etc/passwd -p wa\n-D\r\n", True),
+        ("10-site.rules", "-D -k site\n-w /etc/passwd -p wa\n", False),
+        ("10-site.rules", "# -D\n-w /etc/passwd -p wa -D\n", False),
+        ("audit.rules.prev", "-D\n", False),
+    ],
+)
+def test_rules_that_nothing_deletes_first_are_not_added_to(
+    host: Host, monkeypatch: pytest.MonkeyPatch, name: str, text: str, loads: bool
+) -> None:
+    audit(monkeypatch)
+    host.write(name, text)
+    activation = AuditRulesLoad({"when": [host.path("50-docker.rules")], "rules": [RULE]})
+    if loads:
+        assert prepared(activation, host).due
+    else:
+        with pytest.raises(Refused, match=r"no rules file in .* has a line -D"):
+            prepared(activation, host)
+
+
 def test_a_kernel_without_audit_is_refused_in_clear_words(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

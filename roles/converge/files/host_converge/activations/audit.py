@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import glob
+import os
+import re
+
 from host_converge import system
 from host_converge.activations.interface import Activation
 from host_converge.errors import Failed, Refused
 from host_converge.planning import Plan
+
+_DELETE = re.compile(r"(?m)^[ \t]*-D[ \t\r]*$")  # of all rules, as augenrules knows it
 
 
 class AuditRulesLoad(Activation):
@@ -35,6 +41,25 @@ class AuditRulesLoad(Activation):
             self.pending = [
                 "another rules file sets the failure mode to 2: a full audit backlog would panic this host"
             ]
+        if self.due:
+            self._refuse_to_add_up()
+
+    def _refuse_to_add_up(self) -> None:
+        """Refuse rules files of which none deletes what is loaded.
+
+        The kernel refuses a rule that it has, so that such files can be loaded once after a boot, and not
+        again when a run is taken back.
+
+        Raises:
+            Refused: so it is.
+        """
+        for folder in sorted({os.path.dirname(path) for path in self.settings.get("when", ())}):
+            texts = map(system.read, glob.glob(os.path.join(glob.escape(folder), "*.rules")))
+            if not any(_DELETE.search(text) for text in texts):
+                raise Refused(
+                    f"no rules file in {folder} has a line -D, without which they can be loaded only once"
+                    f" after a boot, and a run not be taken back: add it to one, such as {folder}/audit.rules"
+                )
 
     def _status(self) -> dict[str, str]:
         outcome = system.run("auditctl", "-s")
