@@ -70,7 +70,9 @@ class Host:
     def result(self) -> dict[str, Any]:
         """What the control node makes of the answer: nothing of it is lost there."""
         result: dict[str, Any] = json.loads(self.answer.read_text())
-        assert ACTION._shaped(result, ACTION._ANSWER) == result
+        shaped = ACTION._shaped(result, ACTION._ANSWER)
+        lost = {key: value for key, value in result.items() if shaped.get(key) != value}
+        assert not lost, lost
         return result
 
     def file(self, name: str, content: str) -> dict[str, Any]:

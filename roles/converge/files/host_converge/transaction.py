@@ -112,7 +112,6 @@ class Transaction:
             "changes": [change.describe() for change in changes],
             "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
             "activations": [activation.describe() for activation in due],
-            "allow": self._request.allow,
             "plan": choice.digest(),
             "notes": notes,
             "pending": choice.pending,
