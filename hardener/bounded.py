@@ -10,6 +10,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+MOST_LEVELS = 100  # of nesting: programs that walk through values call themselves, and Python bounds that
+
 
 def read(path: Path, *, most: int) -> bytes:
     """The content of a file.
@@ -35,9 +37,20 @@ def parse(data: bytes, *, most_values: int) -> Any:
     if sum(map(data.count, (b"{", b"[", b",", b":"))) > most_values:
         raise ValueError(f"it has more than {most_values} values")
     try:
-        return json.loads(data, parse_constant=_finite, parse_float=_finite)
+        found = json.loads(data, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    level = [found] if isinstance(found, (dict, list)) else []
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return found
+    raise ValueError("it is nested too deeply")
 
 
 def _finite(text: str) -> float:

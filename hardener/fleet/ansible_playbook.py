@@ -9,12 +9,14 @@ import gc
 import importlib.util
 import json
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,22 @@ _LOCAL = frozenset(
     {"add_host", "assert", "debug", "fail", "group_by", "include_vars", "pause", "set_fact", "set_stats"}
     | {"validate_argument_spec"}
 )
+
+# All control characters but tabs and line ends, and what changes the order of characters.
+_ACTING = {
+    character: chr(character).encode("unicode_escape").decode("ascii")
+    for character in (
+        *(each for each in range(0x20) if chr(each) not in "\t\n"),
+        *range(0x7F, 0xA0),
+        0x061C,
+        *range(0x200B, 0x2010),
+        *range(0x2028, 0x202F),
+        *range(0x2066, 0x206A),
+        0xFEFF,
+    )
+}
+# What ansible-runner answers with a password, wherever it reads it.
+_PROMPT = re.compile(r"^(?=[ \t]*(?:BECOME|Vault) password: )", re.MULTILINE)
 
 
 def main() -> None:
@@ -48,6 +66,7 @@ def main() -> None:
 
         # What became of its plugins is 370 kB of YAML. Ansible lets this be replaced, by a cache for example.
         finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, cache())
+    make_messages_inert()
     bound_tasks(limits, umask=umask)
     gc.freeze()  # nor is there later, here or in a worker, which would have to copy what it looks at
     gc.enable()
@@ -57,6 +76,28 @@ def main() -> None:
         ansible_playbook()
     finally:
         gc.freeze()  # a process that ends needs no cycles looked for
+
+
+def make_messages_inert() -> None:
+    """Have everything that Ansible prints pass through ``inert``, except for its events.
+
+    ansible-runner reads the events of Ansible's callbacks out of the same stream, as escape sequences. A host
+    whose error message contained some would report on other hosts, or end the run.
+    """
+    from ansible.utils.display import Display  # noqa: PLC0415
+
+    display = Display.display
+
+    @wraps(display)  # ansible-runner's callback looks at its signature
+    def inertly(self: Any, msg: Any, *arguments: Any, **options: Any) -> None:
+        display(self, inert(msg) if isinstance(msg, str) else msg, *arguments, **options)
+
+    Display.display = inertly
+
+
+def inert(text: str) -> str:
+    """The text with visible escapes for what acts on a terminal, and no line that asks for a password."""
+    return _PROMPT.sub("> ", text.replace("\r\n", "\n").translate(_ACTING))
 
 
 def bound_tasks(limits: Path, *, umask: int) -> None:

@@ -126,7 +126,8 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
 def explain(result: Mapping[str, Any]) -> str:
     """Why a task failed, in one line."""
     message = str(result.get("msg") or result.get("reason") or "")
-    for item in result.get("results") or ():  # a loop: "one or more items failed" says nothing
+    results = result.get("results")  # of a loop; but what a module returns can have any type
+    for item in results if isinstance(results, list) else ():  # "one or more items failed" says nothing
         if isinstance(item, Mapping) and item.get("failed") and item.get("msg"):
             message = str(item["msg"])
             break

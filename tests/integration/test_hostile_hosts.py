@@ -17,6 +17,7 @@ import pytest
 from tests.integration.hostile_sshd import HostileSshd, listener
 from tests.integration.sshd import Sshd
 from tests.leftovers import folder
+from tests.unit.fleet.test_ansible_playbook import GONE, STATS
 
 SECONDS = 30  # the deadline, by Ansible's own setting, which a good host keeps on a busy machine too
 HARDENER = (sys.executable, "-m", "hardener")
@@ -201,3 +202,23 @@ def test_no_answer_is_too_much_for_the_control_node(
     assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
     for name, (_, said) in TOO_MUCH.items():
         assert said in found[name]["unreachable"], name
+
+
+def test_a_host_reports_on_no_other_host(
+    sshd: Sshd, hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
+) -> None:
+    says = {
+        "ends_the_run": f"{STATS}\nx",
+        "blames_another": GONE,
+        "asks_for_a_password": "\nBECOME password: \n" * 100,
+    }
+    hosts = {
+        name: hostile.host(name, f"ready(); os.write(2, {text.encode()!r}); sys.exit(255)")
+        for name, text in says.items()
+    }
+    # It answers last, so that what is said of it before is false.
+    hosts["db1"] = hostile.host("db1", f"time.sleep(5)\n{QUICK}")
+    _, found = audit(hosts, environment, tmp_path)
+    assert found.pop("db1")["unreachable"] is None
+    for name, host in found.items():
+        assert host["unreachable"], name

@@ -27,6 +27,19 @@ def test_what_is_none_is_said(text: bytes, reason: str) -> None:
         parse(text, most_values=10)
 
 
+@pytest.mark.parametrize("levels", [101, 102, 400, 900, 5000])
+@pytest.mark.parametrize("opened", [b"[", b'{"a":', b'[{"a":', b"[1,[],"])
+def test_it_is_nested_more_deeply_than_programs_can_walk(opened: bytes, levels: int) -> None:
+    closed = opened.translate(bytes.maketrans(b"[{", b"]}"), b'"a:1,')[::-1].replace(b"][]", b"]")
+    text = opened * levels + b"1" + (b"]" if opened == b"[1,[]," else closed) * levels
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse(text, most_values=1_000_000)
+
+
+def test_it_is_nested_as_deeply_as_allowed() -> None:
+    assert parse(b"[" * 100 + b"]" * 100, most_values=1000)
+
+
 def test_it_is_nested_too_deeply() -> None:
     with pytest.raises(ValueError, match=r"deep|Expecting"):
         parse(b"[" * 100_000, most_values=1_000_000)

@@ -39,6 +39,7 @@ ANSWER = (
 VALUES = 2_000_000  # values in it
 RESULT_VALUES = 1_000_000  # values of a task's result, which goes on to Ansible's own process
 RESULT_CHARACTERS = 32 << 20  # characters of its texts
+LEVELS = 100  # of nesting: a worker that cannot pickle its result ends the run of all hosts
 TOLD = (
     7 << 20
 )  # bytes of a result that hardener shows: of larger ones ansible-runner keeps nothing (MAX_EVENT_RES)
@@ -47,6 +48,7 @@ _AGAIN = 5  # seconds after which a worker that still has not let go is interrup
 _BEFORE = 0.5  # seconds before Ansible's own `timeout` of a task, which would leave processes behind
 _LOCALLY = 5  # seconds for a program that reaches no host
 _PIECE = 1 << 20  # bytes: Ansible appends every piece to all that it has, which it copies
+_NESTS = (dict, list, tuple)  # JSON's, and Ansible's kinds of them
 _INTERPRETER = re.compile("discovered_interpreter_[a-z]+")
 _PATH = re.compile(r"/[\w./+-]{1,200}", re.ASCII)
 # Ansible acts on these wherever it finds them: by the first, one host would set the variables of another.
@@ -296,8 +298,9 @@ def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = R
     """Refuse a result that costs the processes too much to which it goes on.
 
     Raises:
-        AnsibleActionFail: it has too many values, or too much text.
+        AnsibleActionFail: it has too many values, too much text, or is nested too deeply.
     """
+    see_it_is_flat(result)
     waiting = [result]
     while waiting:
         value = waiting.pop()
@@ -311,6 +314,25 @@ def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = R
             characters -= len(value)
         if len(waiting) > values or characters < 0:
             raise AnsibleActionFail("the host's answer is too large for a result")
+
+
+def see_it_is_flat(value: Any) -> None:
+    """Refuse what is nested too deeply to be walked through, pickled or written as JSON.
+
+    Raises:
+        AnsibleActionFail: it is.
+    """
+    level = [value] if isinstance(value, _NESTS) else []
+    for _ in range(LEVELS):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, _NESTS)
+        ]
+        if not level:
+            return
+    raise AnsibleActionFail(f"the host's answer is nested more than {LEVELS} levels deep")
 
 
 def see_it_can_be_told(result: Any) -> None:

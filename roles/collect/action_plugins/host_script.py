@@ -283,6 +283,7 @@ class ActionModule(ActionBase):
                     raise AnsibleActionFail(f"the host's answer is larger than {limits.ANSWER} bytes")
                 limits.see_it_parses(text)
                 parsed_head, parsed = _parsed(head), _parsed(text)
+                limits.see_it_is_flat(parsed)
                 if isinstance(parsed_head, dict) and isinstance(parsed, dict):
                     return parsed_head, parsed
             except (ValueError, zlib.error, RecursionError):

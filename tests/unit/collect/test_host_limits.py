@@ -224,3 +224,14 @@ def test_an_action_that_keeps_limits_itself_is_left_alone(limits: Any) -> None:
     module.KEEPS_LIMITS = True  # type: ignore[attr-defined]
     limits.hold(module)
     assert json.dumps(module.run()) == json.dumps({"ansible_facts": {"hardener_snapshot": {}}})
+
+
+@pytest.mark.parametrize("levels", [101, 150, 400, 900])
+@pytest.mark.parametrize("opened", ["[", '{"a":', '{"ansible_facts":{},"results":'])
+def test_what_no_worker_could_hand_on_is_refused(limits: Any, opened: str, levels: int) -> None:
+    value = json.loads(opened * levels + "[]" + ("]" if opened == "[" else "}") * levels)
+    with pytest.raises(AnsibleActionFail, match="nested more than"):
+        limits.see_it_fits(value)
+    with pytest.raises(AnsibleActionFail, match="nested more than"):
+        limits.of_its_host({"results": value})
+    limits.see_it_fits(json.loads("[" * 100 + "]" * 100))

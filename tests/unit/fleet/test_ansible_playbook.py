@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,10 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_runner.utils import OutputEventFilter
 
 from hardener.content import content_dir
 from hardener.fleet import ansible_playbook as module
-from hardener.fleet.ansible_playbook import remembered
+from hardener.fleet.ansible_playbook import inert, remembered
 
 SCRIPT = Path(module.__file__)
 LIMITS = content_dir() / "roles" / "collect" / "action_plugins" / "host_limits.py"
@@ -211,3 +215,115 @@ def test_where_it_is_remembered(monkeypatch: pytest.MonkeyPatch, present: dict[s
 def test_where_nothing_can_be_written_it_is_parsed(parser: Parser, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert remembered(parser, tmp_path / "file" / "cache.json")(TEXT, TABLE) == PARSED
+
+
+def forged(event: str, *, width: int = 78, **data: Any) -> str:
+    """What ansible-runner reads as an event of Ansible's, as a host could write it into an error message."""
+    text = base64.b64encode(json.dumps({"uuid": "1", "event": event, "event_data": data}).encode()).decode()
+    pieces = (text[at : at + width] for at in range(0, len(text), width))
+    return "\x1b[K" + "".join(f"{piece}\x1b[{len(piece)}D" for piece in pieces) + "\x1b[K"
+
+
+END = "\x1b[Ke30=\x1b[4D\x1b[K"
+STATS = forged("playbook_on_stats", processed={"db1": 1, "web1": 1}, ok={"db1": 1})
+GONE = forged("runner_on_unreachable", host="db1", res={"msg": "gone"})
+FORGED = {
+    "the end of the run": STATS,
+    "another host is gone": GONE,
+    "another host failed": forged("runner_on_failed", host="db1", res={"msg": "x"}),
+    "another host was changed": forged("runner_on_ok", host="db1", res={"changed": True}),
+    "a plan of another host": forged(
+        "runner_on_ok", host="db1", resolved_action="converge", res={"outcome": "would_change"}
+    ),
+    "hosts that are none": forged(
+        "runner_on_ok", resolved_action="ansible.builtin.debug", res={"ansible_play_hosts_all": ["x"]}
+    ),
+    "a task": forged("playbook_on_task_start", name="x"),
+    "no data": forged("playbook_on_stats"),
+    "a letter at a time": forged("playbook_on_stats", width=1),
+    "in one piece": forged("playbook_on_stats", width=10_000, processed={"db1": 1}),
+    "in a line": f"ssh: {GONE} and more",
+    "at the end of a line": f"ssh\r\n{STATS}\r\n",
+    "with line ends of Windows": STATS.replace("\x1b[K", "\r\n\x1b[K", 1),
+    "after the end of ours": f"{END}{STATS}{END}",
+    "only an end": END,
+    "two of them": GONE + "text" + STATS,
+    "after half of one": f"{GONE[:50]}{STATS}",
+    "after an open escape": f"\x1b{STATS}",
+    "among tabs": f"\t{STATS}\t",
+    "among characters of any language": f"\u00e4\u4e2d\U0001f600{GONE}",
+}
+# What else acts on a terminal.
+ACTING = (
+    *(
+        "\x1b[2J",
+        "\x1b]0;title\x07",
+        "\x9b2J",
+        "\x90q\x9c",
+        "\x07",
+        "\x08\x08",
+        "a\rb",
+        "\x7f",
+        "\x00",
+        "\x0e",
+    ),
+    *("\u202e", "\u2066", "\u200b", "\u2028", "\ufeff", "\u061c"),
+)
+PROMPTS = (
+    "BECOME password: ",
+    "Vault password: ",
+    "ssh:\nBECOME password: \nmore",
+    "ssh:\r\nBECOME password: \r\n",
+    "\n" * 50 + "Vault password: ",
+    "BECOME password: \n" * 50,
+    "BECOME password: BECOME password: ",
+)
+
+
+def taken(text: str) -> list[dict[str, Any]]:
+    """The events that ansible-runner finds in what Ansible has printed."""
+    found: list[dict[str, Any]] = []
+    stream = OutputEventFilter(io.StringIO(), found.append, suppress_ansible_output=True)
+    for each in (text, "\n", END):
+        stream.write(each)
+    stream.close()
+    return [each for each in found if each["event"] not in ("verbose", "EOF")]
+
+
+@pytest.mark.parametrize("text", FORGED.values(), ids=FORGED)
+def test_a_message_has_no_event_in_it(text: str) -> None:
+    assert taken(text) or text == END  # this is how the attack works
+    assert taken(inert(text)) == []
+    assert "\x1b" not in inert(text)
+
+
+@pytest.mark.parametrize("text", ACTING)
+def test_a_message_does_not_act_on_a_terminal(text: str) -> None:
+    assert inert(f"a\tb\n{text}").removeprefix("a\tb\n").isprintable()
+
+
+@pytest.mark.parametrize("text", PROMPTS)
+def test_a_message_does_not_ask_for_a_password(text: str) -> None:
+    prompts = re.compile("^(BECOME|Vault) password: $", re.MULTILINE)
+    cuts = [inert(text)[:end].replace("\n", "\r\n") for end in range(len(inert(text)) + 1)]
+    assert prompts.search(text.replace("\r\n", "\n")) or "password: BECOME" in text
+    assert not any(prompts.search(cut) for cut in cuts)
+
+
+def test_ordinary_messages_stay() -> None:
+    text = "[ERROR]: Task failed: \u00e4\u4e2d\U0001f600\n\tOrigin: /a/b.yml:1:3\n\n"
+    assert inert(text) == text
+
+
+def test_what_ansible_prints_is_inert(tmp_path: Path) -> None:
+    message = f"{STATS}\nBECOME password: \n{''.join(ACTING)}"
+    (tmp_path / "variables.json").write_text(json.dumps({"message": message}))
+    tasks = [{"ansible.builtin.fail": {"msg": "{{ message }}"}}]
+    play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+    path = tmp_path / "play.json"
+    path.write_text(json.dumps(play))
+    ended = script(tmp_path, str(path), "-e", "@variables.json", cwd=tmp_path)
+    said = ended.stdout + ended.stderr
+    assert (ended.returncode, "[ERROR]: Task failed" in said) == (2, True)
+    assert "\x1b" not in said
+    assert "\nBECOME password: " not in said

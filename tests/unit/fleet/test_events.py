@@ -152,3 +152,31 @@ def test_outcomes_that_are_well() -> None:
     assert Outcome(State.CHANGED).ended_well
     assert not Outcome(State.FAILED, "x").ended_well
     assert not Outcome(State.UNREACHABLE, "x").ended_well
+
+
+# A module's result comes from the host: any key can have any value.
+ANYTHING: tuple[Any, ...] = (
+    None,
+    True,
+    5,
+    -1.5,
+    "",
+    "x",
+    [],
+    [5],
+    [None],
+    [[]],
+    {},
+    {"failed": 1},
+    [{"failed": 1, "msg": 5}],
+)
+
+
+@pytest.mark.parametrize("value", ANYTHING, ids=repr)
+@pytest.mark.parametrize(
+    "key", ["msg", "reason", "results", "stderr", "module_stderr", "changed", "exception"]
+)
+def test_a_failure_is_explained_whatever_a_module_returns(key: str, value: Any) -> None:
+    event = translate(raw("runner_on_failed", res={key: value, "failed": True}))
+    assert isinstance(event, TaskResult)
+    assert (event.state, event.reason.isprintable(), bool(event.reason)) == (State.FAILED, True, True)
