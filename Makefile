@@ -63,7 +63,7 @@ system: test-packages $(VENV)/.installed ## the tests on Debian hosts in namespa
 
 .PHONY: faults
 faults: test-packages $(VENV)/.installed ## a fault at every call of the transaction that changes something (root)
-	$(PYTEST) tests/faults --numprocesses=2 --verbose
+	$(PYTEST) tests/faults --numprocesses=4 --verbose
 
 .PHONY: oracles
 oracles: test-packages $(VENV)/.installed ## thousands of generated cases whose verdicts are compared with what happens (root)
