@@ -341,5 +341,17 @@ def test_an_activation_that_the_journal_does_not_tell_of_has_not_begun(
     assert not recorded.log.exists()
 
 
+def test_room_that_cannot_be_given_back_is_given_back_by_the_next_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "release", lambda _: None)  # as where the disk fails
+        assert host.converge(host.file("x", "new"))["outcome"] == "changed"
+    assert [*host.folder.glob(".x.reserve*")]
+    assert host.converge()["outcome"] == "unchanged"
+    assert not [*host.folder.rglob("*.reserve*")]
+
+
 def _broken(*_: object) -> None:
     raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -165,6 +165,11 @@ class Store:
         for path in paths:
             files.release(path)
 
+    def clear_up(self) -> None:
+        """Give back the room of the last run where that failed at its end, while no run is unfinished."""
+        for run in self.runs()[-1:]:
+            self.release(run)
+
     def back_up(self, run: str, changes: Sequence[Change]) -> None:
         """Store what the changes will replace. Nothing of it is left where that fails."""
         folder = self.backup_folder(run)

@@ -93,6 +93,7 @@ class Transaction:
             interrupted = None
         elif interrupted is None and not self._request.check:
             guard.clear_up(self._store.folder)
+            self._store.clear_up()
         try:
             return self._converge(interrupted, recovered)
         except Refused as refused:
