@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
-from tests.unit.expressions.automaton import BEGIN, END, Automaton, holds
+from tests.unit.expressions.automaton import BEGIN, END, Automaton, holds, read
 
 START = -1
 Node = TypeVar("Node", bound=Hashable)
@@ -49,7 +49,7 @@ class Finding:
 def find(pattern: str | bytes, flags: int, method: str) -> Finding | None:
     """What makes an expression super-linear under a method of ``re.Pattern``; None for nothing."""
     searches = method not in {"match", "fullmatch"}
-    return _Walks(Automaton(pattern, flags), searches=searches, whole=method == "fullmatch").finding()
+    return _Walks(read(pattern, flags), searches=searches, whole=method == "fullmatch").finding()
 
 
 class _Walks:
@@ -133,8 +133,8 @@ class _Walks:
     def _begins(self, before: str, atom: str) -> Counter[int]:
         """The positions at which an attempt to match stands after its first character."""
         found = Counter[int]()
-        for read, to, number in self._inside(START, before):
-            if read == atom:
+        for char, to, number in self._inside(START, before):
+            if char == atom:
                 found[to[0]] += number
         return found
 

@@ -15,7 +15,7 @@ import re._parser as parser  # type: ignore[import-not-found]
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 LONGEST = 32  # a repeat with a greater limit counts as endless
@@ -26,6 +26,8 @@ BEGIN, END = "begin", "end"
 _MORE = "\x85\xa0\xe9\xc9\u017f\u212a\xdf\u03a3\u03c2\u0661\xb2\xaa\u0436\u4e2d\u2028\u3000\ud800\U0001f600"
 _UNIVERSE = "".join(map(chr, range(128))) + _MORE
 _UNIVERSE_OF_BYTES = "".join(map(chr, range(256)))
+
+_KNOWN: dict[tuple[str, int, bool], frozenset[str]] = {}
 
 Guard = frozenset[Any]  # of assertions that must hold between two characters
 _FREE: Guard = frozenset()
@@ -146,15 +148,28 @@ class Automaton:
 
     def members(self, operator: Any, argument: Any, flags: int) -> frozenset[str]:
         """The characters of the universe that a position reads."""
-        source = parser.SubPattern(parser.State(), [(operator, argument)])
-        source.state.flags = flags & ~re.DEBUG
-        source.state.str = b"" if self._bytes else ""
-        matcher = compiler.compile(source, source.state.flags)
-        return frozenset(
-            char
-            for char in self.universe
-            if matcher.fullmatch(char.encode("latin-1") if self._bytes else char)
+        return _matched((operator, argument), flags & ~re.DEBUG, is_bytes=self._bytes)
+
+
+def _matched(item: tuple[Any, Any], flags: int, *, is_bytes: bool) -> frozenset[str]:
+    """The characters of the universe that an item of a parse tree matches; compiled once."""
+    key = (repr(item), flags, is_bytes)
+    if key not in _KNOWN:
+        source = parser.SubPattern(parser.State(), [item])
+        source.state.flags = flags
+        source.state.str = b"" if is_bytes else ""
+        matcher = compiler.compile(source, flags)
+        universe = _UNIVERSE_OF_BYTES if is_bytes else _UNIVERSE
+        _KNOWN[key] = frozenset(
+            char for char in universe if matcher.fullmatch(char.encode("latin-1") if is_bytes else char)
         )
+    return _KNOWN[key]
+
+
+@cache
+def read(pattern: str | bytes, flags: int) -> Automaton:
+    """The automaton of an expression, made once."""
+    return Automaton(pattern, flags)
 
 
 def _either(parts: Iterable[_Part]) -> _Part:

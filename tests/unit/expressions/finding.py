@@ -45,7 +45,7 @@ def of_source(source: str, name: str) -> Iterator[Expression]:
     Raises:
         NameError: one is put together at run time, so that nothing can be said of it.
     """
-    if "re" not in source:
+    if "import re" not in source:
         return
     tree = ast.parse(source)
     known = _Constants(tree)

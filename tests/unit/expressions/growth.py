@@ -1,27 +1,32 @@
-"""Measure how the time of matching grows with the text; run as a program, so that it can be ended.
-
-Standard input has a JSON list of cases: an expression, its flags, the method, and prefix, pump and
-suffix of a text. Standard output has a line for each: how the time grew where the text grew eightfold; 0
-where there was nothing to measure.
-"""
+"""Measure how the time of matching grows with the text, in a process that can be ended."""
 
 from __future__ import annotations
 
-import json
+import gc
+import os
 import re
-import resource
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tests.unit.expressions.hostile import Text
+from tests.unit.processes import child
 
 LENGTHS = (800, 6400)
-TOO_MUCH = 24  # eight times the text may take eight times the time, and an unquiet machine doubles that
-_NOTHING = 0.001  # seconds: the square of the greater length takes many times this, on any machine
+TOO_MUCH = 24  # eight times the text may take eight times the time, and caches that are cold double that
+_NOTHING = 0.001  # seconds of processor time: the square of the greater length takes many times this
+
+
+class Text(NamedTuple):
+    """A text of any length: a beginning, what is repeated, an end."""
+
+    prefix: str
+    pump: str
+    suffix: str
+
+    def of(self, length: int) -> str:
+        """The text, about so long."""
+        return self.prefix + self.pump * (length // len(self.pump) + 1) + self.suffix
 
 
 class Case(NamedTuple):
@@ -34,36 +39,38 @@ class Case(NamedTuple):
     text: Text
 
 
-def measured(cases: Sequence[Case], *, seconds: int) -> list[float | None]:
-    """How the time of each grew.
+def measured(cases: Sequence[Case], *, seconds: float) -> list[float | None]:
+    """How the time of each grew; 0 where there was nothing to measure.
 
     Args:
         cases: what to measure.
         seconds: of processor time, for all; None stands for the first that did not end by then, and the rest.
     """
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.unit.expressions.growth", str(seconds)],
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[3],
-        check=False,
-    )
-    if ran.returncode and "Traceback" in ran.stderr:
-        raise AssertionError(ran.stderr)
-    found: list[float | None] = [float(line) for line in ran.stdout.split()]
+    read, write = os.pipe()
+    pid = child(lambda: _measure(cases, seconds, write))
+    os.close(write)
+    with os.fdopen(read, encoding="ascii") as lines:
+        found: list[float | None] = [float(line) for line in lines]
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code not in (0, -signal.SIGPROF):
+        raise AssertionError(f"the process that measures ended with {code} at {cases[len(found) :][:1]}")
     return found + [None] * (len(cases) - len(found))
 
 
-def _main() -> None:
-    seconds = int(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    for pattern, flags, is_bytes, method, text in json.load(sys.stdin):
-        expression = re.compile(pattern.encode("latin-1") if is_bytes else pattern, flags)
-        print(_growth(_applied(expression, method, is_bytes), Text(*text)), flush=True)
+def _measure(cases: Sequence[Case], seconds: float, write: int) -> None:
+    """In a process of its own, which the kernel ends: matching lets no other thread of Python run."""
+    gc.disable()
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    for case in cases:
+        expression: re.Pattern[Any] = re.compile(
+            case.pattern.encode("latin-1") if case.bytes else case.pattern, case.flags
+        )
+        growth = _growth(_applied(expression, case.method, case.bytes), case.text)
+        os.write(write, f"{growth}\n".encode("ascii"))
 
 
-def _applied(expression: re.Pattern[str], method: str, is_bytes: bool) -> Callable[[str], object]:
+def _applied(expression: re.Pattern[Any], method: str, is_bytes: bool) -> Callable[[str], object]:
     call = getattr(expression, method)
 
     def apply(text: str) -> None:
@@ -90,10 +97,6 @@ def _growth(apply: Callable[[str], object], text: Text) -> float:
 
 
 def _time(apply: Callable[[str], object], text: str) -> float:
-    begun = time.perf_counter()
+    begun = time.thread_time()  # which other processes have no part in
     apply(text)
-    return max(time.perf_counter() - begun, 1e-6)
-
-
-if __name__ == "__main__":
-    _main()
+    return max(time.thread_time() - begun, 1e-6)

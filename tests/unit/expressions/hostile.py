@@ -8,30 +8,19 @@ from __future__ import annotations
 
 import re._constants as sre  # type: ignore[import-not-found]
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.unit.expressions.automaton import Automaton
+from tests.unit.expressions.automaton import Automaton, read
+from tests.unit.expressions.growth import Text
 
 _ENDS = ("", "\n", "!")
 _SINGLE = (sre.LITERAL, sre.NOT_LITERAL, sre.ANY, sre.IN)
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 
 
-class Text(NamedTuple):
-    """A text of any length: a beginning, what is repeated, an end."""
-
-    prefix: str
-    pump: str
-    suffix: str
-
-    def of(self, length: int) -> str:
-        """The text, about so long."""
-        return self.prefix + self.pump * (length // len(self.pump) + 1) + self.suffix
-
-
 def texts(pattern: str | bytes, flags: int) -> list[Text]:
-    """Texts for an expression, each once."""
-    maker = _Maker(Automaton(pattern, flags))
+    """Texts for an expression, each once; an end of ``!`` fits least."""
+    maker = _Maker(read(pattern, flags))
     found = {Text("", char, end): None for char in maker.chars() for end in _ENDS[::2]}
     for prefix, pump in maker.pumps():
         found.update({Text(prefix, pump, end): None for end in _ENDS if pump})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.unit.expressions.ambiguity import find
 from tests.unit.expressions.finding import Expression, expressions, of_script, of_source
-from tests.unit.expressions.growth import TOO_MUCH, Case, measured
+from tests.unit.expressions.growth import TOO_MUCH, Case, Text, measured
 from tests.unit.expressions.hostile import texts
 
 # What the checker cannot prove, and why it holds all the same; measured like all the others.
@@ -16,6 +18,9 @@ _BY_HAND = {
         " there is one of each kind at most, since what closes an earlier one would have closed it"
     ),
 }
+
+
+_SAMPLE = 12  # texts for an expression that was proven linear
 
 
 def _id(expression: Expression) -> str:
@@ -41,15 +46,24 @@ def test_they_are_linear_on_hostile_texts() -> None:
             text,
         )
         for each in asked
-        for text in texts(each.pattern, each.flags)
+        for text in _measured_texts(each)
     ]
-    assert len(cases) > 20 * len(asked)
-    for _ in range(
-        4
-    ):  # a machine that others use as well makes some of thousands look slow, each time others
-        growths = zip(cases, measured(cases, seconds=200), strict=True)
+    assert len(cases) > 5 * len(asked)
+    for _ in range(3):  # the processor's caches make some of thousands look slow, each time others
+        growths = zip(cases, measured(cases, seconds=60), strict=True)
         cases = [case for case, growth in growths if growth is None or growth > TOO_MUCH]
+        if not cases:
+            break
     assert not cases, cases[:3]
+
+
+def _measured_texts(expression: Expression) -> Sequence[Text]:
+    """Every text where there is no proof; else some whose end fits nothing, as a test of the proof."""
+    found = texts(expression.pattern, expression.flags)
+    if any(str(expression.pattern).startswith(begin) for _, begin in _BY_HAND):
+        return found
+    failing = [text for text in found if text.suffix == "!"]
+    return failing[:: max(1, len(failing) // _SAMPLE)]
 
 
 def test_all_are_found() -> None:
