@@ -52,7 +52,11 @@ class ActionModule(ActionBase):
             source=_SOURCE,
             entry="main:verify",
             # YAML knows dates, JSON does not
-            arguments={**args, "policy": json.loads(json.dumps(args["policy"], default=str))},
+            arguments={
+                **args,
+                "policy": json.loads(json.dumps(args["policy"], default=str)),
+                "limit": _TIMEOUT,
+            },
             timeout=_TIMEOUT,
             task_vars=task_vars,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from host_snapshot.bounds import Failed
-from host_snapshot.httpunix import Connection, NotFound, parse
+from host_snapshot.httpunix import Connection, NotFound, TooLarge, parse
 
 from tests.unit.collect.servers import engine, saying, serving
 
@@ -81,6 +81,14 @@ def test_endless_body_stops_at_the_limit(tmp_path: Path) -> None:
         connect(path).get("/info", limit=100_000)
 
 
+@pytest.mark.parametrize("size", [100_001, 250_002, 250_000, 3_000_000, 3_000_002])  # in chunks, and at once
+def test_what_is_far_too_large_is_left_and_the_next_answer_is_read(tmp_path: Path, size: int) -> None:
+    with serving(tmp_path / "s", engine({"/huge": b"x" * size, "/next": b"{}"})) as path:
+        huge, following = connect(path, 30).get_all(["/huge", "/next"], limit=100_000)
+    assert isinstance(huge, TooLarge)
+    assert following == b"{}"
+
+
 @pytest.mark.parametrize(
     ("pieces", "why"),
     [
@@ -95,6 +103,19 @@ def test_endless_body_stops_at_the_limit(tmp_path: Path) -> None:
         ((OK + b"Content-Length: 10\r\n\r\nshort",), "connection lost"),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n",), "negative"),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), "invalid literal"),
+        ((OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 70_000,), "without end"),
+        ((OK + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",), "larger than"),
+        ((OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",), "no length"),
+        ((OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}",), "connection lost"),
+        ((OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 20_000,), "connection lost"),
+        ((OK + b"Content-Length: " + b"9" * 6000 + b"\r\n\r\n",), "larger than|integer string"),
+        ((b"HTTP/1.1 204 No Content\r\n\r\n",), "no length"),
+        ((b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\n{}",), "no length"),
+        ((b'HTTP/1.1 500 Oh\r\nContent-Length: 7\r\n\r\n{"x":1}',), "500 Oh"),
+        ((b"HTTP/1.1 200000 OK\r\nContent-Length: 3\r\n\r\n{},",), "not JSON"),
+        ((b"HTTP/2 200\r\n\r\n",), "not HTTP"),
+        ((OK + b"Content-Length: 15\r\n\r\n" + b'{"a":[[1,2],{"b',), "not JSON"),
+        ((OK + b"Content-Length: 4\r\n\r\n\xed\xa0\x80\xff",), "not JSON"),
         ((OK + b"X: y\r\n" * 20_000,), "without end"),
         ((OK + b"X: " + b"y" * 70_000,), "without end"),
     ],

@@ -79,9 +79,17 @@ def test_what_is_not_there_is_told_from_what_fails(fake: FakeEngine, engine: Eng
     fake.answers["GET /images/json"] = (500, b'{"message": "no\\nway"}')
     with pytest.raises(Failed, match="the engine answers 500: no way"):
         engine.images()
-    fake.answers["GET /images/json"] = (200, b"nonsense")
-    with pytest.raises(Failed, match="the engine at"):
-        engine.images()
+
+
+@pytest.mark.parametrize(
+    "body", [b"nonsense", b"[" * 200_000, b'[{"Id":', b"\xff", b"\xed\xa0\x80", b"[{}],", b"\x00"]
+)
+def test_an_answer_that_is_no_json(fake: FakeEngine, engine: Engine, body: bytes) -> None:
+    for path in ("/info", "/images/json"):
+        fake.answers[f"GET {path}"] = (200, body)
+    for ask in (engine.images, engine.has_containerd_store):
+        with pytest.raises(Failed, match="the engine at"):
+            ask()
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[7]", b'"x"', b"7"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from host_trust.chain import Verifier
 from host_trust.words import Failed, Finding, PolicyError, Unreachable
 
 from tests.unit.content_trust.conftest import FakeRegistry
+from tests.unit.processes import child
 
 POLICY = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
 
@@ -67,6 +71,17 @@ def test_without_a_policy_nothing_is_verified_or_pulled(
 def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert pull.main(arguments) == 2
     assert capsys.readouterr().err
+
+
+def test_a_run_for_the_controller_is_bounded_in_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Engine):
+        def images(self) -> list[dict[str, Any]]:
+            memory = resource.getrlimit(resource.RLIMIT_DATA)[0]
+            os._exit(7 if 0 < signal.alarm(0) <= 60 and memory != resource.RLIM_INFINITY else 1)
+
+    monkeypatch.setattr(main, "Engine", Asked)
+    pid = child(lambda: main.verify({"policy": POLICY, "limit": 60}))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
 def test_an_image_that_cannot_be_judged_does_not_keep_the_others_from_it(

@@ -20,7 +20,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 MAX_BODY = 32 * 1024 * 1024
-_PASSED = 2  # times the limit: what is larger ends the connection, less is read and left
+_PASSED = 32  # times the limit: what is larger ends the connection, less is received and left
 _MAX_HEAD = 65536
 _PIECE = 256 * 1024
 _WINDOW = (
@@ -155,23 +155,39 @@ class Connection:
             raise ValueError("it is not HTTP")
         head = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         self.api_version = head.get(b"api-version", b"").decode("latin-1")
+        body: bytes | None
         if head.get(b"transfer-encoding", b"").lower() == b"chunked":
             body = self._chunks(path, limit)
         else:
             length = int(head.get(b"content-length", b"-1"))
             if length < 0:
                 raise ValueError("no length is given")
-            body = self._take(_within(length, limit, path))
+            if length <= limit:
+                body = self._take(length)
+            else:
+                body = None
+                self._pass(_within(length, limit, path))
         code = status[:3]
-        if len(body) > limit:
+        if body is None:
             return TooLarge(f"{path} is larger than {limit} bytes")
         if code == b"200":
             return body
         kind = NotFound if code == b"404" else Failed
         return kind(f"{path}: {_message(body) or status.decode('latin-1').strip()}")
 
-    def _chunks(self, path: str, limit: int) -> bytes:
+    def _pass(self, length: int) -> None:
+        """Receive so many bytes, and keep none of them."""
+        while length > 0:
+            if self._at == len(self._data):
+                self._receive()
+            there = min(length, len(self._data) - self._at)
+            self._at += there
+            length -= there
+
+    def _chunks(self, path: str, limit: int) -> bytes | None:
+        """A body in chunks; None where it is larger than the limit."""
         body = bytearray()  # a chunk may be as small as a byte
+        size = 0
         while True:
             length = int(self._until(b"\r\n").partition(b";")[0], 16)
             if length < 0:
@@ -179,9 +195,13 @@ class Connection:
             if length == 0:
                 while self._until(b"\r\n"):  # trailers, up to an empty line
                     pass
-                return bytes(body)
-            _within(len(body) + length, limit, path)
-            body += self._take(length)
+                return bytes(body) if size <= limit else None
+            size = _within(size + length, limit, path)
+            if size <= limit:
+                body += self._take(length)
+            else:
+                body.clear()
+                self._pass(length)
             self._until(b"\r\n")
 
 

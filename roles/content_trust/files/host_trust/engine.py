@@ -14,6 +14,7 @@ SOCKET = "/run/docker.sock"
 _TIMEOUT = 60.0
 _PULL_TIMEOUT = 600.0  # without a word of progress
 _LARGEST = 64 * 1024 * 1024
+_LONGEST_LINE = 1024 * 1024
 
 
 class _Connection(http.client.HTTPConnection):
@@ -84,11 +85,12 @@ class Engine:
             response = connection.getresponse()
             if response.status != 200:
                 raise Failed(f"the engine does not pull: {_message(response.read(_LARGEST))}")
-            for line in response:  # one object of progress after the other
+            # One object of progress after the other; each is short.
+            for line in iter(lambda: response.readline(_LONGEST_LINE), b""):
                 progress = json.loads(line) if line.strip() else {}
                 if isinstance(progress, dict) and "error" in progress:
                     raise Failed("the engine does not pull: {}".format(one_line(str(progress["error"]))))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             raise Failed(f"the engine's pull: {one_line(str(error))}") from None
         finally:
             connection.close()
@@ -127,7 +129,7 @@ class Engine:
             if response.status >= 400:
                 raise Failed(f"the engine answers {response.status}: {_message(body)}")
             return json.loads(body) if body else None
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             self._connection.close()
             said = getattr(error, "strerror", "") or str(error)
             raise Failed(f"the engine at {self._path}: {one_line(said)}") from None

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any, Iterable, Mapping
 
+from host import limits
+
 from host_trust import VERSION, policy, record
 from host_trust.chain import Verifier
 from host_trust.engine import Engine, texts
@@ -25,11 +27,14 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: ``policy``, as ``host_trust.policy`` describes it; ``socket``, where the engine's is not
-            the usual one; ``record``, ``certificates`` and ``logins``, where these are kept elsewhere.
+            the usual one; ``record``, ``certificates`` and ``logins``, where these are kept elsewhere;
+            ``limit``, seconds after which this process ends, which also bounds its memory.
 
     Raises:
         Failed, PolicyError: nothing could be judged, and the record is the one before.
     """
+    if arguments.get("limit"):
+        limits.hold(int(arguments["limit"]))
     begun = time.monotonic()
     wanted = policy.parse(arguments.get("policy"))
     settings = Settings(**{name: arguments[name] for name in Settings._fields if arguments.get(name)})
