@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from hardener.evidence.manifest import MANIFEST, Manifest, Run
+from hardener.evidence.manifest import MANIFEST, START, Manifest, Run
 from hardener.evidence.refusal import Refused
 from hardener.reports.formats import FORMATS
 
@@ -54,6 +54,9 @@ def require_names(manifest: Manifest) -> None:
     Raises:
         Refused: it names the first such file.
     """
+    previous = manifest.previous
+    if previous != START and (previous.seq == START.seq or previous.sha256 == START.sha256):
+        raise Refused(MANIFEST, f"no entry of a ledger is so: {previous.seq}, {previous.sha256}")
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
         raise Refused(MANIFEST, "its runs are not as an export names and orders them")

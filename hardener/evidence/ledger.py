@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import IO
 
 from hardener.errors import HardenerError
-from hardener.evidence.manifest import Link
+from hardener.evidence.manifest import START, Link
 from hardener.evidence.refusal import Refused
 from hardener.reports.interface import utc
 from hardener.text import line
 
-START = Link(0, "0" * 64)
 _MAX_LINE = 1 << 20  # bytes
 _BEGINNING = b'{"bundle_sha256":"'
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -76,7 +75,8 @@ class Ledger:
         """Add an entry; when this returns it is on the disk.
 
         Raises:
-            HardenerError: it cannot be written, or the clock is behind the last entry.
+            HardenerError: it cannot be written, its line would be longer than a reader takes, or the clock is
+            behind the last entry.
         """
         now = utc(datetime.now(UTC))
         if self._head and now < self._head.time:
@@ -86,6 +86,8 @@ class Ledger:
             )
         entry = Entry(self.head.seq + 1, now, runs, bundle_sha256, manifest_sha256, self.head.sha256)
         text = entry.render() + b"\n"
+        if len(text) > _MAX_LINE:
+            raise HardenerError("too many runs for one bundle", hint="export fewer runs into one")
         end = os.fstat(self._descriptor).st_size
         try:
             if os.pwrite(self._descriptor, text, end) != len(text):
@@ -136,13 +138,16 @@ class Place:
     head: Link  # the last entry; whoever notes it can tell later that nothing was taken away
 
 
-def find(path: Path, *, bundle_sha256: str, manifest_sha256: str, previous: Link) -> Place:
+def find(
+    path: Path, *, bundle_sha256: str, manifest_sha256: str, runs: tuple[str, ...], previous: Link
+) -> Place:
     """Read a whole ledger, and find the entry of a bundle in it.
 
     Args:
         path: the ledger.
         bundle_sha256: of the bundle's file.
         manifest_sha256: of the manifest in it.
+        runs: identifiers of the runs in it.
         previous: the entry that the bundle says it follows.
 
     Raises:
@@ -174,6 +179,8 @@ def find(path: Path, *, bundle_sha256: str, manifest_sha256: str, previous: Link
         raise Refused(name, f"ends at entry {head.seq}, before the bundle's: its entry is gone")
     if (found.bundle_sha256, found.manifest_sha256) != (bundle_sha256, manifest_sha256):
         raise Refused(name, f"entry {found.seq} is another bundle's: the ledger or the bundle was replaced")
+    if found.runs != runs:
+        raise Refused(name, f"entry {found.seq} names other runs than the bundle holds")
     return Place(found, head)
 
 
@@ -208,6 +215,7 @@ def _parse(text: bytes, name: str, place: str) -> Entry:
             raise ValueError("a digest is no SHA-256")
         if not _TIME.fullmatch(entry.time):
             raise ValueError("its time is no time")
+        datetime.fromisoformat(entry.time)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(name, f"{place} is no entry: {error}") from None
     return entry

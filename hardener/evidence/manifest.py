@@ -24,6 +24,9 @@ PREDICATE = "urn:hardener:evidence:1"
 _STATUSES = [status.value for status in Status]  # a new status makes a new kind of bundle
 _KEY = re.compile(r"[a-z_][A-Za-z0-9_]*", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}")
+_VERBS = ("audit", "drift", "harden", "provision")
+VERBS = (*_VERBS, *(f"before {verb}" for verb in _VERBS))  # a new verb makes a new kind of bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ class Link:
 
     seq: int
     sha256: str
+
+
+START = Link(0, "0" * 64)  # what the first bundle of a ledger follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +213,10 @@ def _run(run: Run) -> dict[str, Any]:
 def _read_run(entry: Mapping[str, Any]) -> Run:
     info = RunInfo(
         run_id=_text(entry["id"]),
-        tool_version=_text(entry["tool_version"]),
+        tool_version=_version(entry["tool_version"]),
         benchmark=_text(entry["benchmark"]),
         catalogue_digest=_digest(entry["catalogue_sha256"]),
-        ansible_version=_text(entry["ansible_version"] or ""),
+        ansible_version=_version(entry["ansible_version"]) if entry["ansible_version"] is not None else "",
         started=_read_moment(entry["started"]),
         ended=_read_moment(entry["ended"]),
     )
@@ -218,7 +224,7 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
     run = Run(
         info=info,
         verb=_text(entry["verb"]),
-        exporter=_text(entry["exporter_version"]),
+        exporter=_version(entry["exporter_version"]),
         inventory=_digest(entry["inventory_sha256"]) if entry["inventory_sha256"] is not None else "",
         decided=date.fromisoformat(entry["decided"]) if entry["decided"] is not None else None,
         declared={_text(key): _digest(value) for key, value in entry["declared_sha256"].items()},
@@ -234,8 +240,12 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
         ),
         counts={_text(key): _number(value) for key, value in entry["population"]["counts"].items()},
     )
+    if run.verb not in VERBS:
+        raise Refused(MANIFEST, f"{run.verb!r} is none of what hardener does: {', '.join(VERBS)}")
     if list(run.counts) != _STATUSES:
         raise Refused(MANIFEST, f"the counts of run {info.run_id} are not one for each status")
+    if len(set(run.controls)) != len(run.controls):
+        raise Refused(MANIFEST, f"run {info.run_id} names a control twice")
     if run.declared and run.decided is None:
         raise Refused(MANIFEST, f"run {info.run_id} has files of decisions, and no day by which they counted")
     return run
@@ -270,6 +280,13 @@ def _digest(value: object) -> str:
     text = _text(value)
     if not _DIGEST.fullmatch(text):
         raise ValueError(f"{text!r} is no SHA-256")
+    return text
+
+
+def _version(value: object) -> str:
+    text = _text(value)
+    if not _VERSION.fullmatch(text):
+        raise ValueError(f"{text[:100]!r} is no version")
     return text
 
 

@@ -32,6 +32,7 @@ from hardener.text import line, scalar
 MAX_SNAPSHOT = 256 << 20  # bytes; a host with a thousand containers has twenty million
 _MAX_LINE = 64 << 20  # bytes of one host in the report that is read
 _LINES = FORMATS["ndjson"].file
+_LEVELS = (1, 2)  # of the benchmarks
 
 Statuses = tuple[tuple[str, str], ...]  # slug and status, in the order of the report
 
@@ -54,7 +55,8 @@ class Reassessment:
         sums: SHA-256 of the files of the bundle by name; all that an export of the run writes are among them.
 
     Raises:
-        Refused: a file of decisions is not the one that the run names.
+        Refused: a file of decisions is not the one that the run names, or its controls are not those that
+            its selection gives.
         HardenerError: this hardener does not know the run's benchmark any more.
     """
 
@@ -64,6 +66,8 @@ class Reassessment:
         self._judge = _other_judge(run)
         self._writer = "" if run.exporter == __version__ else run.exporter
         self._controls = _controls(run)
+        if not self._judge:
+            _require_selected(run)
         self._reported = _Reported(self._name(_LINES))
         self._declared: dict[str, bytes] = {}
         self._decisions: Decisions | None = None
@@ -249,3 +253,19 @@ def _controls(run: Run) -> tuple[Control, ...]:
     """The controls that were judged, in their order; what this catalogue does not have is left out."""
     known = {control.slug: control for control in catalogue.load(run.info.benchmark)}
     return tuple(known[slug] for slug in run.controls if slug in known)
+
+
+def _require_selected(run: Run) -> None:
+    """Refuse controls that this catalogue does not give for what the run says it selected.
+
+    A control that fails can be taken out of every report, and then nothing in them tells of it.
+    """
+    benchmark, chosen = run.info.benchmark, run.selection
+    try:
+        selected = catalogue.select(
+            catalogue.load(benchmark), benchmark=benchmark, level=chosen.level, only=chosen.only
+        )
+    except HardenerError as error:
+        raise Refused(MANIFEST, f"run {run.info.run_id}: {error.message}") from None
+    if chosen.level not in _LEVELS or run.controls != tuple(control.slug for control in selected):
+        raise Refused(MANIFEST, f"the controls of run {run.info.run_id} are not those that it selected")

@@ -75,7 +75,14 @@ def read_revoked(path: Path) -> bytes:
     data = _read(path)
     if data.startswith(KRL):
         return data
-    for number, text in enumerate(data.splitlines(), 1):
+    # Lines end where ssh-keygen ends them: what follows a lone carriage return belongs to the line before,
+    # and revokes nothing there.
+    for number, text in enumerate(data.split(b"\n"), 1):
+        if b"\r" in text.removesuffix(b"\r"):
+            raise HardenerError(
+                f"{line(str(path))}: line {number} has a carriage return within it",
+                hint="end lines with a line feed",
+            )
         if not text.strip() or text.lstrip().startswith(b"#"):
             continue
         if sshkey.public_half(text) is None:

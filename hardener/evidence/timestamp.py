@@ -92,17 +92,20 @@ def verify(answer: bytes, data: bytes, *, authority: Path, name: str) -> datetim
     """
     moment = read(answer, data, name=name)
     try:
-        authority.read_bytes()
+        certificates = authority.read_bytes()
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(authority))}: {error.strerror}") from error
     with temporary_folder() as folder:
         stamp = folder / "stamp"
         stamp.write_bytes(answer)
+        # What was given may be a pipe.
+        trusted = folder / "authority"
+        trusted.write_bytes(certificates)
         digest = hashlib.sha256(data).hexdigest()
         # The authority's certificate may have expired since: it counts when it was used.
         command = [
             *("openssl", "ts", "-verify", "-digest", digest, "-in", str(stamp)),
-            *("-CAfile", str(authority.absolute()), "-attime", str(int(moment.timestamp()))),
+            *("-CAfile", str(trusted), "-attime", str(int(moment.timestamp()))),
         ]
         try:
             result = subprocess.run(command, capture_output=True, check=False)
@@ -137,13 +140,15 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
     if len(answer) > MAX_ANSWER:
         raise ValueError("too long for a time stamp")
     try:
-        status, *token = _items(next(_items(answer))[1])
+        status, *token = _items(_only(answer, _SEQUENCE))
         if int.from_bytes(next(_items(status[1]))[1], "big") > 1:
             raise ValueError("the authority refused")
+        if len(token) != 1:
+            raise ValueError("the answer is no time stamp")
         # ContentInfo > SignedData > EncapsulatedContentInfo > TSTInfo
-        signed = list(_items(next(_items(list(_items(token[0][1]))[1][1]))[1]))
+        signed = list(_items(_only(list(_items(token[0][1]))[1][1], _SEQUENCE)))
         content = list(_items(signed[2][1]))[1][1]
-        stamp = list(_items(next(_items(next(_items(content))[1]))[1]))
+        stamp = list(_items(_only(_only(content, _OCTETS), _SEQUENCE)))
         algorithm, digest = _items(stamp[2][1])
         if bytes((algorithm[0], len(algorithm[1]))) + algorithm[1] != _SHA256:
             raise ValueError("it is not of a SHA-256")
@@ -155,14 +160,28 @@ def _read(answer: bytes) -> tuple[datetime, tuple[bytes, int]]:
     return when, (digest[1], numbers[0] if numbers else 0)
 
 
+def _only(data: bytes, tag: int) -> bytes:
+    """The content of the one value that these data are."""
+    found = list(_items(data))
+    if [each for each, _ in found] != [tag]:
+        raise ValueError("the answer is no time stamp")
+    return found[0][1]
+
+
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The values that follow one another in DER, each with its tag."""
+    """The values that follow one another in DER, each with its tag.
+
+    OpenSSL also reads BER: lengths that are told by an end, or that are longer than need be, and tags of
+    several bytes. An answer that is written so can be one time stamp to OpenSSL and another one here.
+    """
     while data:
         tag, length, start = data[0], int.from_bytes(data[1:2], "big"), 2
-        if length > 0x80:
+        if length >= 0x80:
             start += length - 0x80
             length = int.from_bytes(data[2:start], "big")
-        if len(data) < start + length or start > 6:
+            if length < 0x80 or data[2] == 0:
+                raise ValueError("the answer is not written in DER")
+        if len(data) < start + length or start > 6 or tag & 0x1F == 0x1F:
             raise ValueError("the answer is damaged")
         yield tag, data[start : start + length]
         data = data[start + length :]

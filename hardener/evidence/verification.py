@@ -95,6 +95,7 @@ def verify(bundle: Path, trust: Trust) -> Verified:
         trust.ledger,
         bundle_sha256=verified.sha256,
         manifest_sha256=verified.manifest_sha256,
+        runs=tuple(run.info.run_id for run in verified.runs),
         previous=verified.previous,
     )
     return replace(verified, place=place)

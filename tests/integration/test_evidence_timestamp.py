@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from hardener.evidence import Refused, Seal
 from hardener.evidence.sums import STAMP
 from tests.integration.tsa import Authority
 from tests.unit.evidence.bundles import Desk, contents, public, repacked, sign
+from tests.unit.evidence.stamps import forged
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +136,36 @@ def test_an_old_answer_is_not_taken(desk: Desk, authority: Authority, bundle: Pa
     authority.answer = contents(bundle)[STAMP]
     with pytest.raises(HardenerError, match="it is about something else"):
         desk.export("again.tar.gz", seal=Seal(key=desk.key, tsa_url=authority.url))
+
+
+def test_a_moment_that_the_authority_did_not_say_is_refused(
+    desk: Desk, authority: Authority, bundle: Path
+) -> None:
+    """OpenSSL checks one time stamp here, and another one stands where a reader of DER looks."""
+    files = contents(bundle)
+    signed, status = files["SHA256SUMS.sig"], bytes.fromhex("3003020100")
+    _, _, genuine = files[STAMP].partition(status)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)  # the authority's certificate is valid then
+    crafted = forged(genuine, signed, f"{tomorrow:%Y%m%d%H%M%S}Z")
+    (desk.folder / "crafted").write_bytes(crafted)
+    command = ["openssl", "ts", "-verify", "-digest", hashlib.sha256(signed).hexdigest(), "-in", "crafted"]
+    command += ["-CAfile", str(authority.certificates)]
+    subprocess.run(command, cwd=desk.folder, check=True, capture_output=True)
+    later = tomorrow - timedelta(hours=1)
+    desk.allow(f'auditor@example.com valid-after="{later:%Y%m%d%H%M%S}Z" {public(desk.key)}')
+    bundle.write_bytes(repacked(files | {STAMP: crafted}))
+    with pytest.raises(Refused, match=r"SHA256SUMS\.sig\.tsr: no time stamp: the answer is "):
+        desk.verify(bundle, tsa_certificates=authority.certificates)
+
+
+def test_the_authority_may_come_through_a_pipe(desk: Desk, authority: Authority, bundle: Path) -> None:
+    pipe = desk.folder / "authority.pipe"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["cp", authority.certificates, pipe])
+    try:
+        stamp = desk.verify(bundle, tsa_certificates=pipe).stamp
+    finally:
+        writer.kill()
+        writer.wait()
+    assert stamp
+    assert stamp.trusted

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
+import lzma
 import subprocess
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.evidence import Refused, archive
 from hardener.evidence.archive import Reader, Writer
-from tests.unit.evidence.bundles import entry, packed
+from tests.unit.evidence.bundles import entry, packed, squeezed
 
 FILES = {"a.txt": b"first\n", "b/c.txt": b"", "b/d.bin": bytes(range(256)) * 300}
 
@@ -124,4 +127,108 @@ def test_a_size_in_another_notation_is_refused() -> None:
     block[124:136] = b"\x80" + bytes(11)  # as GNU tar writes what octal digits cannot say
     data = packed([], tail=bytes(block) + bytes(1024))
     with pytest.raises(Refused, match="not as hardener writes it"):
+        read(data)
+
+
+def patched(*patches: tuple[int, bytes], size: int = 0, name: str = "a") -> bytes:
+    """An archive of one entry as hardener writes it, but for some bytes of its header; the checksum fits."""
+    member = entry(name)
+    member.size = size
+    block = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
+    for offset, data in patches:
+        block[offset : offset + len(data)] = data
+    if not any(148 <= offset < 156 for offset, _ in patches):
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+    return squeezed(bytes(block) + bytes(size + -size % 512) + bytes(1024))
+
+
+@pytest.mark.parametrize(
+    "kind", [b"\0", b"7", b"8", b"D", b"K", b"L", b"M", b"N", b"S", b"V", b"X", b"g", b"x", b"A", b"\xff"]
+)
+def test_an_entry_of_another_kind_is_refused(kind: bytes) -> None:
+    with pytest.raises(Refused, match=r"^a: "):
+        read(patched((156, kind)))
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        (2, b"x"),  # behind the end of its name
+        (100, b"0100644\0"),  # its mode with the kind of a file
+        (100, b"   644 \0"),
+        (108, b"0001750\0"),  # its owner
+        (116, b"0000000 "),
+        (124, b"          0\0"),  # its size
+        (124, b"00000000000 "),
+        (124, b"0\0\0\0\0\0\0\0\0\0\0\0"),
+        (124, b"-0000000001\0"),
+        (124, b"\xff" * 12),
+        (136, b"00000000000\0"),  # its time
+        (136, b"\x80" + bytes(11)),
+        (148, b"0000000\0"),  # its checksum
+        (157, b"/etc/shadow"),  # what it leads to
+        (257, b"ustar  \0"),  # of GNU tar
+        (257, b"\0" * 8),  # of Unix V7
+        (263, b"01"),
+        (265, b"root"),
+        (297, b"root"),
+        (329, b"0000000\0"),  # numbers of a device
+        (345, b"\0x"),  # behind the end of its folder
+        (483, b"\1"),  # where GNU tar has sparse files, and star a prefix that is shorter
+        (500, b"x"),  # after the last field
+        (511, b"\1"),
+    ],
+)
+def test_an_entry_that_tar_writes_otherwise_is_refused(patch: tuple[int, bytes]) -> None:
+    with pytest.raises(Refused, match=r"not as hardener writes it|not the name of a file"):
+        read(patched(patch))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [(b"..", b"a"), (b"/", b"a"), (b"b", b"a"), (b"b/", b"a"), (b"b", b"/a"), (b"", b"./a"), (b"b", b"")],
+)
+def test_a_folder_that_is_split_off_otherwise_is_refused(folder: bytes, name: bytes) -> None:
+    data = patched((0, name.ljust(100, b"\0")), (345, folder.ljust(155, b"\0")))
+    with pytest.raises(Refused, match=r"not as hardener writes it|not the name of a file"):
+        read(data)
+
+
+PACKED = written(FILES)
+PLAIN = zlib.decompress(PACKED, 31)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (PACKED[:3] + b"\x08" + PACKED[4:10] + b"it.tar\0" + PACKED[10:], "not a bundle"),  # its name
+        (PACKED[:3] + b"\x10" + PACKED[4:10] + b"more\0" + PACKED[10:], "not a bundle"),  # a comment
+        (PACKED[:3] + b"\x04" + PACKED[4:10] + b"\2\0ab" + PACKED[10:], "not a bundle"),  # an extra field
+        (PACKED[:3] + b"\x20" + PACKED[4:], "not a bundle"),  # encrypted
+        (PACKED[:4] + b"\1\0\0\0" + PACKED[8:], "not a bundle"),  # its time
+        (zlib.compress(PLAIN), "not a bundle"),
+        (bz2.compress(PLAIN), "not a bundle"),
+        (lzma.compress(PLAIN), "not a bundle"),
+        (PLAIN, "not a bundle"),
+        (PACKED + bytes(512), "follows the end"),
+        (PACKED + squeezed(b""), "follows the end"),
+        (squeezed(b"") + PACKED, "cut off"),
+        (
+            squeezed(PLAIN[:512]) + squeezed(PLAIN[512:]),
+            "cut off",
+        ),
+        (squeezed(PLAIN + bytes(512)), "follows the end"),
+        (squeezed(PLAIN[:-512]), "cut off"),
+        (squeezed(bytes(512)), "cut off"),
+        (PACKED[:-8] + bytes(4) + PACKED[-4:], "damaged"),  # its checksum
+        (PACKED[:-4] + bytes(4), "damaged"),  # its length
+        (PACKED[:10], "cut off"),
+        (PACKED[:10] + b"\x07", "damaged"),  # a block of no kind
+        (PACKED[:10] + bytes(100), "damaged"),
+        (PACKED[:10] + b"\0\0\0\xff\xff" * 10_000, "cut off"),  # blocks of nothing
+    ],
+)
+def test_what_gzip_takes_and_hardener_does_not_write_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
         read(data)

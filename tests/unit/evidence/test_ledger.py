@@ -45,25 +45,25 @@ def test_only_its_owner_can_read_it(path: Path) -> None:
 
 def test_a_bundle_is_found_and_the_head_is_told(path: Path) -> None:
     first, second, third = add(path), add(path), add(path)
-    place = find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=first.link())
+    place = find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=first.link())
     assert place.entry == second
     assert place.head == third.link()
 
 
 def test_the_first_bundle_follows_nothing(path: Path) -> None:
     first = add(path)
-    assert find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START).entry == first
+    assert find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START).entry == first
 
 
 def test_a_first_entry_that_the_bundle_does_not_begin_with_is_refused(path: Path) -> None:
     add(path)
     with pytest.raises(Refused, match="entry 0 is not the one that the bundle follows"):
-        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=Link(0, "1" * 64))
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=Link(0, "1" * 64))
 
 
 def test_a_ledger_that_is_not_there_is_no_refusal(path: Path) -> None:
     with pytest.raises(HardenerError, match=r"cannot read the ledger .*: No such file") as error:
-        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START)
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
     assert not isinstance(error.value, Refused)
 
 
@@ -176,6 +176,9 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         {"seq": "1"},
         {"time": "yesterday"},
         {"time": 5},
+        {"time": "2026-02-30T00:00:00Z"},
+        {"time": "2026-11-25T24:00:01Z"},
+        {"time": "9999-99-99T99:99:99Z"},
         {"runs": "run-a"},
         {"runs": [1]},
         {"bundle_sha256": "B" * 64},
@@ -187,7 +190,7 @@ def test_an_entry_of_another_shape_is_refused(path: Path, change: dict[str, obje
     fields = json.loads(add(path).render()) | change
     path.write_text(json.dumps(fields, sort_keys=True, separators=(",", ":")) + "\n")
     with pytest.raises(Refused, match=r"^ledger\.ndjson: line 1 is no entry: ") as refused:
-        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START)
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
     assert "\n" not in str(refused.value)
 
 
@@ -196,7 +199,27 @@ def test_a_line_without_end_is_not_read_into_memory(path: Path, monkeypatch: pyt
     path.parent.mkdir()
     path.write_bytes(b"[" * 1000)
     with pytest.raises(Refused, match="line 1 is no entry: it is cut off"):
-        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, previous=START)
+        find(path, bundle_sha256=BUNDLE, manifest_sha256=MANIFEST, runs=(), previous=START)
+
+
+@pytest.mark.parametrize("said", [(), ("run-a",), ("run-b", "run-a"), ("run-a", "run-b", "run-c")])
+def test_an_entry_that_names_other_runs_is_refused(path: Path, said: tuple[str, ...]) -> None:
+    add(path, *said)
+    with pytest.raises(Refused, match="entry 1 names other runs than the bundle holds"):
+        find(
+            path,
+            bundle_sha256=BUNDLE,
+            manifest_sha256=MANIFEST,
+            runs=("run-a", "run-b"),
+            previous=START,
+        )
+
+
+def test_an_entry_that_no_reader_takes_is_not_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_MAX_LINE", 500)
+    with pytest.raises(HardenerError, match="too many runs for one bundle"):
+        add(path, *(f"run-{number}" for number in range(60)))
+    assert path.read_bytes() == b""
 
 
 _ADDING = """

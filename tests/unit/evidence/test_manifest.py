@@ -186,3 +186,63 @@ def test_another_way_to_write_the_same_is_refused(bytes_of: Callable[[object], s
 def test_the_manifest_of_an_earlier_version_is_one() -> None:
     earlier = contents(EARLIER / "bundle.tar.gz")["manifest.json"]
     assert Manifest.parse(earlier).render() == earlier
+
+
+VERSIONS = (
+    "",
+    " 0.1.0",
+    "0.1.0\n",
+    "0.1.0 ",
+    "0.1.0 (certified)",
+    "\ud800",
+    "\u202e0.1.0",
+    "٠.١",
+    "-1",
+    "1" * 101,
+)
+
+
+@pytest.mark.parametrize("key", ["tool_version", "ansible_version", "exporter_version"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_no_version_is_refused(key: str, version: str) -> None:
+    changed = document()
+    changed["predicate"]["runs"][0][key] = version
+    with pytest.raises(Refused, match=r"^manifest\.json: not a manifest: ValueError .* is no version"):
+        Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "2.19.14.dev0+local.1", "1!2.0rc1", "2.19.0b4"])
+def test_a_version_is_one(version: str) -> None:
+    changed = document()
+    changed["predicate"]["runs"][0]["ansible_version"] = version
+    read = Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())
+    assert read.runs[0].info.ansible_version == version
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "",
+        "Audit",
+        "audit ",
+        "certified",
+        "before",
+        "before audit\n",
+        "after harden",
+        "before before drift",
+        "\ud800",
+    ],
+)
+def test_what_hardener_does_not_do_is_refused(verb: str) -> None:
+    changed = document()
+    changed["predicate"]["runs"][0]["verb"] = verb
+    with pytest.raises(Refused, match=r"^manifest\.json: .* is none of what hardener does: audit, drift"):
+        Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())
+
+
+def test_a_control_that_is_named_twice_is_refused() -> None:
+    changed = document()
+    changed["predicate"]["runs"][0]["controls"] = ["a", "b", "a"]
+    changed["predicate"]["runs"][0]["population"]["controls"] = 3
+    with pytest.raises(Refused, match=r"^manifest\.json: run run-a names a control twice"):
+        Manifest.parse(f"{json.dumps(changed, indent=1)}\n".encode())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from hardener import catalogue
 from hardener.assess import assess, unreachable
 from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
-from hardener.evidence import Refused, RunEvidence, reassess
+from hardener.evidence import Refused, RunEvidence, Selection, reassess
 from hardener.evidence.reassess import Reassessed, Reassessment
 from hardener.evidence.staging import stage
 from hardener.model import Assessment, Decisions, Status
-from tests.unit.evidence.bundles import BENCHMARK, DAY, WAIVERS, document, info, run, waived
+from tests.unit.evidence.bundles import AUDITED, BENCHMARK, DAY, WAIVERS, document, info, run, waived
 from tests.unit.snapshots import make
 
 
@@ -118,14 +119,22 @@ def test_a_benchmark_that_is_not_known_is_no_refusal(tmp_path: Path) -> None:
 
 def test_controls_that_the_manifest_does_not_have_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="gone has other controls than the manifest"):
-        judged(run(), tmp_path, controls=("daemon-icc-disabled",))
+        judged(
+            run(selection=Selection(only=("daemon-icc-disabled",))),
+            tmp_path,
+            controls=("daemon-icc-disabled",),
+        )
 
 
 def test_the_host_is_who_the_inventory_says(tmp_path: Path) -> None:
     controls = catalogue.load(BENCHMARK)
     lying = make(host="somebody else")
     found: Assessment = dataclasses.replace(assess(lying, controls, benchmark=BENCHMARK), host="db01")
-    evidence = run(assessments=lambda: [found], snapshots=lambda: [("db01", document(lying))])
+    evidence = run(
+        assessments=lambda: [found],
+        snapshots=lambda: [("db01", document(lying))],
+        selection=Selection(),
+    )
     assert judged(evidence, tmp_path).differences == 0
 
 
@@ -179,3 +188,48 @@ def test_a_file_that_waives_nothing_is_no_difference(tmp_path: Path, declared: d
     decisions = stored_decisions(declared, name="test", today=DAY) or Decisions(DAY)
     evidence = run(info=dataclasses.replace(info(), decisions=decisions), declared=declared)
     assert judged(evidence, tmp_path).differences == 0
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection(),
+        Selection(level=1),
+        Selection(level=3, only=AUDITED),
+        Selection(level=0, only=AUDITED),
+        Selection(only=AUDITED[:2]),
+        Selection(only=(*AUDITED, "daemon-live-restore")),
+        Selection(only=("runtime",)),
+        Selection(only=("5",)),
+        Selection(only=("nonsense",)),
+        Selection(only=("",)),
+    ],
+)
+def test_a_selection_that_gives_other_controls_is_refused(tmp_path: Path, selection: Selection) -> None:
+    with pytest.raises(Refused, match=r"^manifest\.json: .*run run-a"):
+        judged(run(selection=selection), tmp_path)
+
+
+@pytest.mark.parametrize("controls", [AUDITED[:2], AUDITED[1:], AUDITED[::-1]])
+def test_controls_that_the_selection_does_not_give_are_refused(
+    tmp_path: Path, controls: tuple[str, ...]
+) -> None:
+    known = {control.slug: control for control in catalogue.load(BENCHMARK)}
+    found = [assess(make(host="db01"), [known[slug] for slug in controls], benchmark=BENCHMARK)]
+    evidence = run(hosts=("db01",), gone=(), assessments=lambda: found)
+    with pytest.raises(Refused, match="the controls of run run-a are not those that it selected"):
+        judged(evidence, tmp_path)
+
+
+def test_another_catalogue_may_select_otherwise(tmp_path: Path) -> None:
+    told = dataclasses.replace(info(), catalogue_digest="f" * 64)
+    assert judged(run(info=told, selection=Selection()), tmp_path).judge
+
+
+def test_a_selection_in_any_order_is_the_same(tmp_path: Path) -> None:
+    assert judged(run(selection=Selection(only=(*AUDITED[::-1], "5.5"))), tmp_path).judge == ""
+
+
+def test_the_last_day_of_the_calendar_is_no_error(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"report\.(?:html|csv|ndjson)"):
+        judged(waived(), tmp_path, decided=date.max)

@@ -92,3 +92,20 @@ def test_files_that_are_not_there_are_errors(tmp_path: Path) -> None:
     for read in (read_allowed, read_revoked):
         with pytest.raises(HardenerError, match=r"cannot read .*/nowhere: No such file"):
             read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"# lost\r{KEY}", f"\r{KEY}", f"{KEY} lost\r{KEY}", f"{KEY}\r\r", f"#\r#\r{KEY}\r", f" \r{KEY}"],
+)
+def test_a_line_that_ssh_keygen_ends_elsewhere_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "revoked"
+    path.write_bytes(f"{KEY}\n{text}\n".encode())
+    with pytest.raises(HardenerError, match="revoked: line 2 has a carriage return within it"):
+        read_revoked(path)
+
+
+def test_lines_of_windows_are_lines(tmp_path: Path) -> None:
+    path = tmp_path / "revoked"
+    path.write_bytes(f"# lost\r\n\r\n{KEY}\r\n".encode())
+    assert read_revoked(path).count(b"\r\n") == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.evidence import Refused
 from hardener.evidence.verification import Trust, verify
-from tests.unit.evidence.bundles import EARLIER, Desk, info, public, run
+from tests.unit.evidence.bundles import EARLIER, Desk, contents, info, public, resigned, run
 
 
 def test_it_says_what_it_knows(desk: Desk) -> None:
@@ -95,3 +96,30 @@ def test_nothing_of_the_bundle_is_written_anywhere(desk: Desk, monkeypatch: pyte
     verify(path, Trust(allowed_signers=desk.allowed, ledger=desk.ledger))
     assert {each: each.stat().st_mtime_ns for each in desk.folder.iterdir()} == before
     assert [size < 1000 for size in written] == [True, True]  # signers and signature, for ssh-keygen
+
+
+def test_no_exporter_is_no_excuse_for_other_instructions(desk: Desk) -> None:
+    bundle, _ = desk.export("it.tar.gz")
+    files = contents(bundle)
+    files["README.md"] = b"Everything is fine.\n"
+    runs = json.loads(files["manifest.json"])["predicate"]["runs"]
+    runs[0]["exporter_version"] = ""
+    bundle.write_bytes(resigned(desk, files, runs=runs))
+    with pytest.raises(Refused, match=r"manifest\.json: not a manifest: ValueError '' is no version"):
+        desk.verify(bundle, ledger=False)
+
+
+def test_the_start_of_a_ledger_has_no_digest(desk: Desk) -> None:
+    bundle, _ = desk.export("it.tar.gz")
+    for previous in ({"seq": 0, "sha256": "1" * 64}, {"seq": 7, "sha256": "0" * 64}):
+        bundle.write_bytes(resigned(desk, contents(bundle), ledger={"previous": previous}))
+        with pytest.raises(Refused, match=r"manifest\.json: no entry of a ledger is so"):
+            desk.verify(bundle, ledger=False)
+
+
+def test_a_ledger_that_names_other_runs_is_refused(desk: Desk) -> None:
+    bundle, exported = desk.export("it.tar.gz")
+    renamed = dataclasses.replace(exported.entry, runs=("run-a", "run-b"))
+    desk.ledger.write_bytes(renamed.render() + b"\n")
+    with pytest.raises(Refused, match=r"ledger\.ndjson: entry 1 names other runs"):
+        desk.verify(bundle)
