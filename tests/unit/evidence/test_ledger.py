@@ -12,8 +12,8 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.evidence import Refused, ledger
-from hardener.evidence.ledger import START, Entry, find, locked
-from hardener.evidence.manifest import Link
+from hardener.evidence.ledger import Entry, find, locked
+from hardener.evidence.manifest import START, Link
 
 BUNDLE, MANIFEST = "b" * 64, "c" * 64
 
