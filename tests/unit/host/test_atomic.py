@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +158,41 @@ def test_a_tree_is_removed_and_no_link_in_it_followed(tmp_path: Path) -> None:
     atomic.remove_tree(str(tmp_path / "tree"))
     atomic.remove_tree(str(tmp_path / "tree"))
     assert (names(tmp_path), names(tmp_path / "outside")) == (["outside"], ["x"])
+
+
+def test_a_tree_is_removed_however_deep_it_is(tmp_path: Path) -> None:
+    """Deeper than a path can be long, and than files may be open at once."""
+    (tmp_path / "tree").mkdir()
+    handle = os.open(tmp_path / "tree", os.O_RDONLY)
+    for number in range(1500):
+        os.mkdir("d", dir_fd=handle)
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        if number % 100 == 0:
+            os.mkfifo("pipe", dir_fd=inner)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+    atomic.remove_tree(str(tmp_path / "tree"))
+    assert names(tmp_path) == []
+
+
+@needs_root
+def test_a_bind_mount_in_a_tree_is_not_emptied(tmp_path: Path) -> None:
+    """What is mounted there is of the same file system, and has the same device number."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").touch()
+    (tmp_path / "tree" / "mounted").mkdir(parents=True)
+    program = "import sys; from host import atomic; atomic.remove_tree(sys.argv[1])"
+    script = f'mount --bind "$1/outside" "$1/tree/mounted" && exec "$2" -c "{program}" "$1/tree"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path, sys.executable],
+        env={**os.environ, "PYTHONPATH": str(Path(atomic.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "something is mounted there" in done.stderr
+    assert names(tmp_path / "outside") == ["x"]
 
 
 def test_names_are_given_and_taken(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from contextlib import suppress
 from typing import NamedTuple
@@ -21,6 +20,8 @@ ACL = "system.posix_acl_access"
 SUFFIX = ".hardener~"
 _KEPT = ("security.selinux",)  # travels to the new file; an access control list is an attribute and given
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DEEPEST = 64  # folders that are open at once while a tree is removed
 
 
 class Attributes(NamedTuple):
@@ -66,9 +67,14 @@ def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: 
         OSError: it cannot be written; what was there is still there, whole.
     """
     place.needed()
-    name = temporary or f".{place.name}.{os.urandom(4).hex()}{SUFFIX}"
-    with suppress(FileNotFoundError):
+    own = f".{place.name}.{os.urandom(4).hex()}{SUFFIX}"
+    name = temporary or own
+    try:
         os.unlink(name, dir_fd=place.folder)
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:  # others may write there, and must not keep it from being written
+        name = own
     handle = os.open(name, _TEMPORARY, stat.S_IRUSR, dir_fd=place.folder)
     try:
         try:
@@ -131,8 +137,8 @@ def set_attributes(place: Place, attributes: Attributes) -> None:
 def set_modified(path: str, when: int) -> None:
     """Set the time at which a file was last written, in nanoseconds."""
     with descriptors.at(path) as place:
-        if place.exists:
-            os.utime(place.name, ns=(when, when), dir_fd=place.folder, follow_symlinks=False)
+        if place.exists and stat.S_ISREG(place.status.st_mode):
+            os.utime(place.link, ns=(when, when))  # of what was opened, whatever has its name by now
 
 
 def remove(path: str) -> None:
@@ -164,26 +170,55 @@ def remove_tree(path: str) -> None:
     """Remove a folder with all that is in it, should it be there; no link in it is followed.
 
     Raises:
-        OSError: some of it cannot be removed.
+        OSError: some of it cannot be removed, or something is mounted in it.
     """
     with descriptors.at(path) as place:
         if place.exists:
-            shutil.rmtree(f"/proc/self/fd/{place.folder}/{place.name}")
+            handle = os.open(place.name, _FOLDER, dir_fd=place.folder)
+            try:
+                empty(handle)
+            finally:
+                os.close(handle)
+            os.rmdir(place.name, dir_fd=place.folder)
 
 
 def empty(folder: int) -> None:
-    """Remove all that is in an open folder; no link in it is followed.
+    """Remove all that is in an open folder; no link in it is followed, and no mount is entered.
 
     Raises:
-        OSError: some of it cannot be removed.
+        OSError: some of it cannot be removed, or something is mounted in it.
     """
+    while _emptied(folder, folder, _mount(folder), depth=0):
+        pass  # what was nested too deep lies in the folder itself now
+
+
+def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
+    """Remove what is in an open folder, and move to the top what is nested too deep; whether anything was."""
+    moved = False
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_folder in found:
-        if is_folder:
-            shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
-        else:
+        if not is_folder:
             os.unlink(name, dir_fd=folder)
+        elif depth == _DEEPEST:
+            os.rename(name, f"{os.urandom(8).hex()}{SUFFIX}", src_dir_fd=folder, dst_dir_fd=top)
+            moved = True
+        else:
+            handle = os.open(name, _FOLDER, dir_fd=folder)
+            try:
+                if _mount(handle) != mount:
+                    raise OSError(errno.EBUSY, "something is mounted there", name)
+                moved = _emptied(handle, top, mount, depth=depth + 1) or moved
+            finally:
+                os.close(handle)
+            os.rmdir(name, dir_fd=folder)
+    return moved
+
+
+def _mount(handle: int) -> str:
+    """The number of the mount that an open folder lies on, which a bind mount's device does not tell."""
+    with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
+        return next((line for line in lines if line.startswith("mnt_id:")), "")
 
 
 def make_folder(path: str, mode: int = 0o755) -> None:

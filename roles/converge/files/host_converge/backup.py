@@ -63,6 +63,15 @@ class Entry(NamedTuple):
     stored: str  # file below the backup that holds the content; "" where there was none to keep
     modified: int
     made: tuple[str, ...]  # folders that had to be made for it
+    inode: int = 0  # what has the name, where its attributes alone change and others could exchange it
+
+    def present(self) -> State:
+        """What is there now.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        return files.present(self.path, content=self.rewritten, inode=self.inode)
 
 
 class Store:
@@ -250,11 +259,11 @@ class Store:
     def _restore(self, run: str, entry: Entry, written: Sequence[str]) -> list[str]:
         with suppress(OSError):  # a read-only file system, or a link of another user's: there can be none
             atomic.remove(files.temporary_name(entry.path))
-        now = files.present(entry.path, content=entry.rewritten)
+        now = entry.present()
         then, note = self.goal(run, entry, now, written)
         if now != then:
             try:
-                files.put(entry.path, now, then, reserved=True)
+                files.put(entry.path, now, then, reserved=True, inode=entry.inode)
             except (Untrusted, Meddled):  # whoever may do that again and again must not veto the rest
                 then, note = now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
         # Not only after it was written: the one who did that may have been killed before this.
@@ -276,9 +285,11 @@ class Store:
         """
         if entry.rewritten:
             ours = (entry.before_hash, entry.after_hash, *written)
-            if now.kind not in (FILE, ABSENT) or digest(now.content) not in ours:
+            if now.kind not in (FILE, ABSENT) or digest(now.content) not in ours or _given_away(now, entry):
                 return now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
             then = self.state_before(run, entry)
+            if then.exists and not now.exists and not files.has_folder(entry.path):
+                return now, f"the folder of {entry.path} was removed by somebody else meanwhile"
         else:
             then = entry.before._replace(content=now.content) if now.exists else now
         if files.between(now, entry.before, entry.after) or not (now.exists and then.exists):
@@ -457,6 +468,12 @@ class Journal:
         atomic.rename(self._store.journal_file, os.path.join(folder, "journal.json"))
 
 
+def _given_away(now: State, entry: Entry) -> bool:
+    """Whether a file belongs to a user who had nothing to do with it: what was in it is none of theirs."""
+    owners = (entry.before.uid, entry.after.uid) if entry.before.exists else (entry.after.uid,)
+    return now.exists and not descriptors.trusted(now.uid) and now.uid not in owners
+
+
 def _remove_folder(path: str) -> None:
     """Remove a folder that a run made, unless it is gone, or others use it by now.
 
@@ -501,6 +518,7 @@ def _dump(change: Change, stored: str, made: Sequence[str]) -> dict[str, Any]:
         "stored": stored,
         "modified": files.modified(change.path),
         "made": list(made),
+        "inode": 0 if change.rewrites else files.inode(change.path),
     }
 
 
@@ -527,6 +545,7 @@ def _load(raw: Mapping[str, Any]) -> Entry:
         raw["stored"],
         raw["modified"],
         tuple(raw["made"]),
+        raw.get("inode", 0),
     )
 
 

@@ -5,6 +5,7 @@ Everything is read and changed by way of the package `host`, which follows no li
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -44,6 +45,9 @@ class State(NamedTuple):
 
 
 NOTHING = State(ABSENT)
+FOREIGN = State("foreign")  # there is something that no run of ours has left there
+# A file larger than any that is written here, and a lease that its owner does not give back.
+_NOT_WRITTEN_BY_US = (errno.EFBIG, errno.EAGAIN)
 
 
 def own(content: bytes) -> State:
@@ -87,16 +91,45 @@ def read(path: str, *, content: bool = True) -> State:
         raise Refused(str(untrusted)) from None
 
 
-def present(path: str, *, content: bool = True) -> State:
+def present(path: str, *, content: bool = True, inode: int = 0) -> State:
     """State of a path that a run has changed; what another user has put in its way since is none of ours.
+
+    Args:
+        path: whose links are resolved.
+        content: read that as well.
+        inode: what was there before the run, see `inode`; 0 where that does not matter.
 
     Raises:
         Refused: it cannot be read.
     """
     try:
-        return _read(path, content=content)
-    except Untrusted:
-        return State(OTHER)
+        with descriptors.at(path) as place:
+            if place.exists and inode not in (0, place.status.st_ino):
+                return FOREIGN
+            return _state(place, content=content)
+    except (FileNotFoundError, NotADirectoryError):
+        return NOTHING
+    except OSError as error:
+        if isinstance(error, Untrusted) or error.errno in _NOT_WRITTEN_BY_US:
+            return FOREIGN
+        raise Refused(f"{path}: {error.strerror}") from error
+
+
+def inode(path: str) -> int:
+    """The number of what is at a path where others than root decide what that is; else 0.
+
+    They may give the name to another file of the same owner and mode, which no run has changed.
+    """
+    with suppress(OSError), descriptors.at(path) as place:
+        return place.status.st_ino if place.exists and not place.guarded else 0
+    return 0
+
+
+def guarded(path: str) -> bool:
+    """Whether root alone decides what is at a path."""
+    with suppress(OSError), descriptors.at(path) as place:
+        return place.guarded and not place.missing
+    return False
 
 
 def _read(path: str, *, content: bool) -> State:
@@ -119,7 +152,8 @@ def _state(place: Place, *, content: bool) -> State:
     data = None
     if kind == FILE and content:
         if status.st_size > MAX_SIZE:
-            raise Refused(f"{place.path} has {status.st_size} bytes: that is no configuration file")
+            why = f"it has {status.st_size} bytes: that is no configuration file"
+            raise OSError(errno.EFBIG, why, place.path)
         data = descriptors.read(place, MAX_SIZE)
     acl = b"" if stat.S_ISLNK(status.st_mode) else atomic.read_acl(place.link)
     return State(kind, data, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, acl)
@@ -147,7 +181,7 @@ def obstacle(path: str, *, replaced: bool) -> str:
     return ""
 
 
-def put(path: str, before: State, after: State, *, reserved: bool = False) -> None:
+def put(path: str, before: State, after: State, *, reserved: bool = False, inode: int = 0) -> None:
     """Make a path what ``after`` says; ``before`` is what is there now.
 
     What is looked at and what is changed is the same open file, whatever happens to the path meanwhile.
@@ -157,6 +191,7 @@ def put(path: str, before: State, after: State, *, reserved: bool = False) -> No
         before: what is there.
         after: what is to be there.
         reserved: on a full disk, use what was set aside for it (`set_aside`), or else the blocks of the file.
+        inode: of what is there, see `inode`; 0 where that does not matter.
 
     Raises:
         Meddled: something else is there.
@@ -164,6 +199,8 @@ def put(path: str, before: State, after: State, *, reserved: bool = False) -> No
     """
     with descriptors.at(path) as place:
         if _state(place, content=before.content is not None) != before:
+            raise Meddled(path)
+        if place.exists and inode not in (0, place.status.st_ino):
             raise Meddled(path)
         if not after.exists:
             atomic.unlink(place)
@@ -254,6 +291,14 @@ def missing_directories(path: str) -> list[str]:
             missing.append(above)
             above = os.path.dirname(above)
         return missing[::-1]
+
+
+def has_folder(path: str) -> bool:
+    """Whether the folder of a path is there, and no file or link of another user's in its place."""
+    try:
+        return not missing_directories(path)
+    except (NotADirectoryError, Untrusted):
+        return False
 
 
 def temporary_name(path: str) -> str:

@@ -140,7 +140,10 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
             if path == store.bookkeeping:
                 continue
             if path not in now:
-                now[path] = then[path] = files.present(path)
+                now[path] = then[path] = entry.present()
+            if entry.rewritten and now[path].content is None:  # a later run changed its attributes alone
+                content = files.present(path).content
+                now[path], then[path] = (each._replace(content=content) for each in (now[path], then[path]))
             then[path], note = store.goal(run, entry, then[path], written)
             notes += [note] if note else []
     return [Change(path, now[path], then[path], ()) for path in now if now[path] != then[path]], notes

@@ -331,6 +331,11 @@ def overlay(read: Reader, states: Mapping[str, State]) -> Reader:
     """A reader that sees some paths as they will be after an interrupted run is taken back."""
 
     def see(path: str, *, content: bool = True) -> State:
-        return states[path] if path in states else read(path, content=content)
+        if path not in states:
+            return read(path, content=content)
+        state = states[path]
+        if content and state.kind == FILE and state.content is None:  # its attributes alone change
+            return state._replace(content=read(path).content)
+        return state
 
     return see

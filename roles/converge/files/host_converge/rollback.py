@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
-from host_converge import activations, files, guard, health
+from host_converge import activations, guard, health
 from host_converge.activations.interface import Activation
 from host_converge.backup import ROLLING_BACK, Journal, Store
 from host_converge.errors import Failed, Refused
@@ -154,7 +154,7 @@ def remaining(store: Store, journal: Journal) -> list[str]:
     found = []
     for entry in store.manifest(journal.run):
         try:
-            now = files.present(entry.path, content=entry.rewritten)
+            now = entry.present()
             before, _ = store.goal(journal.run, entry, now, journal.written)
         except (OSError, Refused) as error:
             found.append(f"{entry.path}: {reason_of(error)}")
@@ -171,7 +171,7 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
     """What the paths of a run will be once it is taken back."""
     found = {}
     for entry in store.manifest(journal.run):
-        now = files.present(entry.path)
+        now = entry.present()
         found[entry.path], _ = store.goal(journal.run, entry, now, journal.written)
     return found
 
@@ -180,7 +180,7 @@ def taken_back(store: Store, journal: Journal) -> list[Change]:
     """What taking a run back will change."""
     found = []
     for entry in store.manifest(journal.run):
-        now = files.present(entry.path, content=entry.rewritten)
+        now = entry.present()
         before, _ = store.goal(journal.run, entry, now, journal.written)
         if now != before and entry.path != store.bookkeeping:
             found.append(Change(entry.path, now, before, (f"interrupted run {journal.run}",)))

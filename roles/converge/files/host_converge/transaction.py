@@ -9,7 +9,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from host import atomic
 from host.atomic import Meddled
-from host.descriptors import Untrusted
+from host.descriptors import Untrusted, trusted
 
 from host_converge import detached, files, guard, health, impacts, liveness, rollback, session
 from host_converge.activations.docker import engine_of
@@ -206,8 +206,7 @@ class Transaction:
         self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
     ) -> dict[str, Any]:
         known = list(choice.pending)
-        for change in changes:
-            _write(change)
+        left = [why for change in changes for why in _written(change)]
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
@@ -221,7 +220,8 @@ class Transaction:
         missing, notes = health.compare(journal.picture, stopped=choice.stops, away=journal.away)
         if problems or missing:
             raise Failed("; ".join([*problems, *missing]))
-        done = {"pending": [note for note in choice.pending if note not in known], "notes": notes}
+        pending = [*left, *(note for note in choice.pending if note not in known)]
+        done = {"pending": pending, "notes": notes}
         if not journal.confirm_within:
             unguarded = self._terms is not None and choice.impact != impacts.NONE
             if unguarded:
@@ -241,19 +241,28 @@ class Transaction:
         return {"run": journal.run, "notes": [note, *outcome["notes"]]}
 
 
-def _write(change: Change) -> None:
-    """Make one change.
+def _written(change: Change) -> list[str]:
+    """Make one change; or say why it is left, where others than root own the file or decide what that is.
+
+    Nothing depends on owner and mode: a user who exchanges a file again and again keeps nothing else from
+    being done.
 
     Raises:
-        Failed: the file system does not allow it.
+        Failed: the file system does not allow it, or root itself has changed it meanwhile.
     """
     try:
-        if change.after.exists:
+        if change.rewrites and change.after.exists:
             for folder in files.missing_directories(change.path):
                 atomic.make_folder(folder)
         files.put(change.path, change.before, change.after)
-    except Meddled as meddled:
-        raise Failed(f"{change.path} was changed by somebody else meanwhile: try again") from meddled
-    except OSError as error:
+    except (Meddled, Untrusted, NotADirectoryError) as error:
+        others = not trusted(change.before.uid) or not files.guarded(change.path)
+        if others and not change.rewrites:
+            return [f"{change.path} was changed by somebody else meanwhile, and is left as it is"]
+        if isinstance(error, Meddled):
+            raise Failed(f"{change.path} was changed by somebody else meanwhile: try again") from error
         why = str(error) if isinstance(error, Untrusted) else error.strerror
         raise Failed(f"{change.path} cannot be changed: {why}") from error
+    except OSError as error:
+        raise Failed(f"{change.path} cannot be changed: {error.strerror}") from error
+    return []

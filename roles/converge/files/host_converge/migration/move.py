@@ -14,6 +14,7 @@ every step is: end what runs in the new root, restart the engine without the key
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -469,7 +470,8 @@ def _mounted_below(folder: str) -> list[str]:
     points = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
-            point = line.split()[4]
+            # Spaces and such are octal in there (proc_pid_mountinfo(5)).
+            point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), line.split()[4])
             if point == folder or point.startswith(f"{folder}/"):
                 points.append(point)
     return sorted(points, key=len, reverse=True)
