@@ -91,7 +91,7 @@ def test_the_releases_differ_in_these_controls_alone() -> None:
         "container-selinux": NONE,
         "container-seccomp-enabled": PASS,
         "container-no-new-privileges": FAIL,
-        "container-pids-limit": PASS,
+        "container-pids-limit": FAIL,
         "host-firewall-docker-user": FAIL,
         "host-kernel-settings": FAIL,
     }.items(),
