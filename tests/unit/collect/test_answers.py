@@ -129,7 +129,7 @@ def _passing(changes: Mapping[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"Config":' * 5000 + b"1" + b"}" * 5000, b" " * 200_000], ids=["deep", "large"]
+    "body", [b'{"Config":' + b"[" * 70_000 + b"]" * 70_000 + b"}", b" " * 200_000], ids=["deep", "large"]
 )
 def test_an_image_that_cannot_be_read_is_the_only_one(
     body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
