@@ -9,7 +9,6 @@ from contextlib import closing
 from typing import Any, Callable, Mapping
 
 TLS_FILES = ("tlscacert", "tlscert", "tlskey")
-TLS_KEYS = ("tls", "tlsverify", *TLS_FILES)
 
 _TIMEOUT = 5
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked, not bound

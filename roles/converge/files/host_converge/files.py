@@ -311,11 +311,6 @@ def temporary_name(path: str) -> str:
     return os.path.join(above, f".{name}{atomic.SUFFIX}")
 
 
-def same_attributes(one: State, other: State) -> bool:
-    """Whether two states differ in nothing but their content."""
-    return one._replace(content=None) == other._replace(content=None)
-
-
 def between(now: State, before: State, after: State) -> bool:
     """Whether owner, mode and ACL are those of one of two states, or some of each.
 
