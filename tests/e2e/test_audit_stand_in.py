@@ -9,7 +9,7 @@ from typing import Any
 from host_converge.activations.audit import audit_rule
 
 from hardener import lab
-from tests.faults.services import Services
+from tests.faults.services import NoEngine, Services
 
 DEBIAN = "## First rule - delete all\n-D\n\n-b 8192\n--backlog_wait_time 60000\n-f 1\n"
 LIMITS = "# Written by hardener.\n-b 8192\n-f 1\n"
@@ -61,18 +61,6 @@ for files in json.load(sys.stdin):
     })
 print(json.dumps(found))
 """
-
-
-class NoEngine:
-    """It is none of what is compared."""
-
-    pid = 0
-
-    def start(self) -> None:
-        raise NotImplementedError
-
-    def stop(self) -> None:
-        raise NotImplementedError
 
 
 def stood_in(root: Path) -> list[dict[str, Any]]:

@@ -45,6 +45,18 @@ class Engine(Protocol):
         """End it."""
 
 
+class NoEngine:
+    """None: what the stand-ins do beside it is compared with the real programs."""
+
+    pid = 0
+
+    def start(self) -> None:
+        """Fail: no unit that is compared runs an engine."""
+        raise NotImplementedError
+
+    stop = start
+
+
 class Scopes(Protocol):
     """Where ``busctl`` moves processes; see ``tests.faults.scopes``."""
 

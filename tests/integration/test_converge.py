@@ -19,7 +19,7 @@ import pytest
 from host_converge import history
 from host_converge.backup import Store
 
-from tests.integration.converging import Host
+from tests.integration.converging import Host, mounted
 from tests.integration.dockerd import Dockerd
 from tests.unit.roles.plugins import ROLES
 
@@ -104,21 +104,16 @@ def test_a_strict_umask_does_not_shut_out_whom_a_file_is_for(host: Host) -> None
     assert host.state.stat().st_mode & 0o777 == 0o700
 
 
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", *options, str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.fixture
 def small(host: Host) -> Iterator[Path]:
-    yield from mounted(host.files / "small", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+    with mounted(host.files / "small", "size=64k") as folder:
+        yield folder
 
 
 @pytest.fixture
 def read_only(host: Host) -> Iterator[Path]:
-    yield from mounted(host.files / "readonly", "-t", "tmpfs", "-o", "ro", "tmpfs")
+    with mounted(host.files / "readonly", "ro") as folder:
+        yield folder
 
 
 def test_a_full_disk_leaves_every_old_file_whole(host: Host, small: Path) -> None:
@@ -148,7 +143,7 @@ def test_what_was_goes_back_onto_a_disk_that_is_full_by_now(host: Host, small: P
 
 
 def test_a_full_disk_below_the_backups_refuses_before_anything_is_touched(host: Host) -> None:
-    for _ in mounted(host.state, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
+    with mounted(host.state, "size=16k"):
         (host.files / "big").write_text("x" * 100_000)
         result = host.converge(host.file("big", "new"))
         assert result["outcome"] == "refused"

@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import free_port
 from tests.leftovers import PLUGINS, name
+from tests.unit.converge.answering import answering
 from tests.unit.roles.plugins import ROLES, role_plugin
 
 
@@ -259,30 +259,20 @@ def test_several_decisions_are_one_reload(host: Host) -> None:
 def plugin(path: Path, *, allow: bool) -> Iterator[None]:
     """An authorisation plugin that answers."""
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                asked = connection.recv(65536).split()[1]
-                answer = {"Implements": ["authz"]} if asked == b"/Plugin.Activate" else {"Allow": allow}
-                body = json.dumps(answer).encode()
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    def answer(connection: socket.socket) -> None:
+        asked = connection.recv(65536).split()[1]
+        found = {"Implements": ["authz"]} if asked == b"/Plugin.Activate" else {"Allow": allow}
+        body = json.dumps(found).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    with answering(listener, answer):
         try:
             yield
         finally:
             path.unlink()
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 def test_an_authorisation_plugin_has_to_answer(host: Host, engine: Dockerd) -> None:

@@ -13,7 +13,7 @@ import pytest
 from host_converge import documents, files, rollback, watch
 from host_converge.backup import Journal
 
-from tests.integration.test_converge import mounted
+from tests.integration.converging import mounted
 from tests.unit.converge.conftest import Host
 from tests.unit.converge.guarded import Systemd, change, let_time_pass, no_look, start
 
@@ -23,7 +23,8 @@ PAGE = 4096
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """Where the host is: a disk of 1 MB and 100 inodes."""
-    yield from mounted(tmp_path, "-t", "tmpfs", "-o", "size=1m,nr_inodes=100", "tmpfs")
+    with mounted(tmp_path, "size=1m,nr_inodes=100"):
+        yield tmp_path
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_a_file_is_rewritten_on_it_again_and_again(small: Path, host: Host) -> N
 def test_another_name_of_a_file_keeps_its_content() -> None:
     place = Path(tempfile.mkdtemp(dir="/run"))  # root alone decides what is there
     try:
-        for folder in mounted(place, "-t", "tmpfs", "-o", "size=1m,nr_inodes=99,mode=755", "tmpfs"):
+        with mounted(place, "size=1m,nr_inodes=99,mode=755") as folder:
             one, other = folder / "x", folder / "other"
             one.write_text("before")
             other.hardlink_to(one)

@@ -17,7 +17,7 @@ import pytest
 from tests.integration.hostile_sshd import HostileSshd, listener
 from tests.integration.sshd import Sshd
 from tests.leftovers import folder
-from tests.unit.fleet.test_ansible_playbook import GONE, STATS
+from tests.unit.fleet.forging import GONE, STATS
 
 SECONDS = 30  # the deadline, by Ansible's own setting, which a good host keeps on a busy machine too
 HARDENER = (sys.executable, "-m", "hardener")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hardener import lab
 from tests.faults.scopes import Scopes
-from tests.faults.services import Services
+from tests.faults.services import NoEngine, Services
 from tests.hosts.workload import shell
 
 TIMER, SERVICE = "hardener-example.timer", "hardener-example.service"
@@ -94,18 +94,6 @@ for end in stop kill; do
   {KILL} 2>/dev/null; tell kill $?
 done
 """
-
-
-class NoEngine:
-    """The engine is real, and its unit's part in it is none of what is compared."""
-
-    pid = 0
-
-    def start(self) -> None:
-        raise NotImplementedError
-
-    def stop(self) -> None:
-        raise NotImplementedError
 
 
 def script(command: str) -> str:

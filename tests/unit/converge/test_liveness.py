@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from host_converge.backup import Journal
 from host_converge.liveness import Look
 from host_converge.session import Session
 
+from tests.unit.converge.answering import answering
 from tests.unit.converge.conftest import Host
 
 SHELL, USERS = "runs programs (/bin/sh)", "runs programs of users (/bin/sh)"
@@ -24,23 +24,14 @@ LOOK = liveness.look
 @contextmanager
 def server(*greeting: bytes) -> Iterator[Session]:
     """Something that greets each connection, or only takes it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    for part in greeting:
-                        connection.sendall(part)
+    def greet(connection: socket.socket) -> None:
+        for part in greeting:
+            connection.sendall(part)
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+    listener = socket.create_server(("127.0.0.1", 0))
+    with answering(listener, greet):
         yield Session("127.0.0.1", "127.0.0.1", listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
 
 
 def test_a_host_that_works_runs_programs_for_root_and_for_users() -> None:

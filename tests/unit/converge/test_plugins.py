@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,8 @@ import pytest
 from host_converge import plugins
 from host_converge.engineapi import Engine
 
+from tests.unit.converge.answering import answering
+
 NOBODY = Engine("/nowhere")
 AUTHZ = {"/Plugin.Activate": {"Implements": ["authz"]}, "/AuthZPlugin.AuthZReq": {"Allow": True}}
 
@@ -20,28 +21,15 @@ AUTHZ = {"/Plugin.Activate": {"Implements": ["authz"]}, "/AuthZPlugin.AuthZReq":
 def plugin(listener: socket.socket, answers: Mapping[str, Any]) -> Iterator[None]:
     """Serve a plugin's answers; a text is sent as it is."""
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                request = connection.recv(65536).decode()
-                answer = answers.get(request.split()[1], "HTTP/1.0 404 Not Found\r\n\r\n")
-                if not isinstance(answer, str):
-                    answer = f"HTTP/1.0 200 OK\r\n\r\n{json.dumps(answer)}"
-                connection.sendall(answer.encode())
+    def answer(connection: socket.socket) -> None:
+        request = connection.recv(65536).decode()
+        found = answers.get(request.split()[1], "HTTP/1.0 404 Not Found\r\n\r\n")
+        if not isinstance(found, str):
+            found = f"HTTP/1.0 200 OK\r\n\r\n{json.dumps(found)}"
+        connection.sendall(found.encode())
 
-    listener.listen()
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
+    with answering(listener, answer):
         yield
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from ansible_runner.utils import OutputEventFilter
 from hardener.content import content_dir
 from hardener.fleet import ansible_playbook as module
 from hardener.fleet.ansible_playbook import inert, remembered
+from tests.unit.fleet.forging import END, GONE, STATS, forged
 
 SCRIPT = Path(module.__file__)
 LIMITS = content_dir() / "roles" / "collect" / "action_plugins" / "host_limits.py"
@@ -217,16 +217,6 @@ def test_where_nothing_can_be_written_it_is_parsed(parser: Parser, tmp_path: Pat
     assert remembered(parser, tmp_path / "file" / "cache.json")(TEXT, TABLE) == PARSED
 
 
-def forged(event: str, *, width: int = 78, **data: Any) -> str:
-    """What ansible-runner reads as an event of Ansible's, as a host could write it into an error message."""
-    text = base64.b64encode(json.dumps({"uuid": "1", "event": event, "event_data": data}).encode()).decode()
-    pieces = (text[at : at + width] for at in range(0, len(text), width))
-    return "\x1b[K" + "".join(f"{piece}\x1b[{len(piece)}D" for piece in pieces) + "\x1b[K"
-
-
-END = "\x1b[Ke30=\x1b[4D\x1b[K"
-STATS = forged("playbook_on_stats", processed={"db1": 1, "web1": 1}, ok={"db1": 1})
-GONE = forged("runner_on_unreachable", host="db1", res={"msg": "gone"})
 FORGED = {
     "the end of the run": STATS,
     "another host is gone": GONE,
