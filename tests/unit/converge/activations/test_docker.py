@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from host_converge.activations.docker import Docker
 from host_converge.engineapi import NotThere
 from host_converge.errors import Failed, Refused
 
+from tests.unit.converge.answering import answering
 from tests.unit.converge.conftest import Host
 
 ICC = "com.docker.network.bridge.enable_icc"
@@ -208,25 +208,16 @@ def test_an_engine_whose_chains_were_flushed_is_restarted(
 def test_an_api_on_tcp_that_answers_whoever_comes_is_a_problem(host: Host, make: Make) -> None:
     """See tests/integration for one that does not."""
 
-    def answer(listener: socket.socket, words: bytes) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.recv(1000)
-                connection.sendall(words)
-
     def reasons(words: bytes) -> list[str]:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            thread = threading.Thread(target=answer, args=(listener, words), daemon=True)
-            thread.start()
-            address = f"127.0.0.1:{listener.getsockname()[1]}"
+        def answer(connection: socket.socket) -> None:
+            connection.recv(1000)
+            connection.sendall(words)
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with answering(listener, answer):
             found = prepare(host, make(expect={"guarded": [address]}), {}).reasons
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            return [reason.partition(": ")[2] for reason in found]
+        return [reason.partition(": ")[2] for reason in found]
 
     assert reasons(b"HTTP/1.1 200 OK\r\n\r\nOK") == ["it answers without TLS"]
     assert reasons(b"HTTP/1.0 400 Bad Request\r\n\r\n") == []
