@@ -14,16 +14,16 @@ import os
 import platform
 import shutil
 import sys
-import zipapp
 from pathlib import Path
 
 import yaml
 
-from bench.one_host import REPOSITORY, SOCKET, engine_there
+from bench.one_host import SOCKET, engine_there
 from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd
 from tests.leftovers import scratch
+from tools import collector
 
 
 def inventory(server: Sshd, hosts: int, folder: Path) -> Path:
@@ -50,12 +50,7 @@ def run(hosts: int, *, runs: int) -> dict[str, Timing]:
     """Time one size of fleet."""
     with scratch("fleet") as folder, Sshd() as server:
         script = folder / "host_snapshot.pyz"
-        zipapp.create_archive(
-            REPOSITORY / "roles" / "collect" / "files",
-            script,
-            main="host_snapshot.main:main",
-            compressed=True,
-        )
+        collector.make(script)
         audit = [
             str(Path(sys.executable).with_name("hardener")),
             *("audit", "-i", str(inventory(server, hosts, folder)), "--exit-zero"),

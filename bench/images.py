@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
-from pathlib import Path
 
-ROLES = Path(__file__).resolve().parents[1] / "roles"
+from ansible_collections.hardener.docker.plugins.module_utils.trust import main as host_trust
+
+from tests.integration.dockerd import Dockerd
+from tests.integration.registries import Authority, Cosign, Registry
+from tests.integration.supply import Supply
 
 
 def main() -> None:
     """Print the median."""
-    sys.path[:0] = [str(ROLES / role / "files") for role in ("content_trust", "collect")]
-    from host_trust import main as host_trust  # noqa: PLC0415 - found only now
-
-    from tests.integration.dockerd import Dockerd  # noqa: PLC0415 - they import it, too
-    from tests.integration.registries import Authority, Cosign, Registry  # noqa: PLC0415
-    from tests.integration.supply import Supply  # noqa: PLC0415
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--runs", type=int, default=5)

@@ -23,11 +23,11 @@ from pathlib import Path
 from bench.timing import Timing, measure
 from tests.integration.dockerd import Dockerd
 from tests.leftovers import scratch
+from tools import collector
 
 SOCKET = Path("/run/docker.sock")
 DOCKER_BENCH = "docker-bench-security"
 REPOSITORY = Path(__file__).resolve().parents[1]
-COLLECTOR = REPOSITORY / "roles" / "collect" / "files" / "host_snapshot.py"
 
 # The least that any audit must read, over one keep-alive connection: what the collector is held against.
 API_READS = """
@@ -53,10 +53,12 @@ for container in get("/containers/json?all=1"):
 def commands(docker_bench: Path | None, folder: Path) -> dict[str, list[str]]:
     """What is timed, by name."""
     python = sys.executable
+    archive = folder / "host_snapshot.pyz"
+    collector.make(archive)
     hardener = str(Path(python).with_name("hardener"))
     found = {
         "bare API reads": [python, "-I", "-S", "-c", API_READS, str(SOCKET)],
-        "collector": [python, "-S", str(COLLECTOR)],
+        "collector": [python, "-S", str(archive)],
         "hardener audit": [
             hardener,
             "audit",

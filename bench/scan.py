@@ -11,25 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from ansible_collections.hardener.docker.plugins.module_utils.scan.main import scan
+
 from tests.integration.dockerd import Dockerd, _tar
 from tests.integration.oldroot import OldRoot
 from tests.leftovers import scratch
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-ON_HOST = [str(REPOSITORY / "roles" / role / "files") for role in ("vulnerability_scan", "collect")]
-
 
 def timed(driver: str, images: int, status: bytes, os_release: bytes, folder: Path) -> dict[str, Any]:
     """Seconds of the scans of one engine."""
-    from host_scan.main import scan  # noqa: PLC0415 - it lies with what runs on hosts
-
     with Dockerd(flags=["--storage-driver", driver, "--bridge=none", "--iptables=false"]) as engine:
         files: dict[str, bytes | str] = {"etc/os-release": os_release, "var/lib/dpkg/status": status}
         for number in range(images):
@@ -59,7 +55,6 @@ def main() -> None:
     parser.add_argument("--drivers", default="overlay2,vfs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    sys.path[:0] = ON_HOST
     with scratch("scan", parent=Path("/var/tmp")) as folder:
         folder.chmod(0o755)
         root = OldRoot(folder / "old", "bookworm")

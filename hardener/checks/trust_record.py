@@ -15,7 +15,7 @@ from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 SOURCE = "hardener.trust"
 MAX_AGE_DAYS = 7
-# As roles/content_trust/files/host_trust/words.py has them.
+# As plugins/module_utils/trust/words.py has them.
 _SIGNED = ("verified", "pinned")
 _BADLY_SIGNED = ("wrong-key", "unsigned", "unverifiable", "moved-tag")
 _ELSEWHERE = ("not-allowed", "no-registry-digest", "swapped-image")

@@ -6,7 +6,7 @@ It is run as a script, by its path, so that Ansible's process loads nothing else
 from __future__ import annotations
 
 import gc
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -23,6 +23,7 @@ from typing import Any
 
 Parse = Callable[[Any, Any], Mapping[str, Any]]
 
+_LIMITS = "ansible_collections.hardener.docker.plugins.plugin_utils.limits"
 _TABLE = ("ansible.builtin", "runtime.yml")  # what Ansible calls the one that every process reads
 
 
@@ -52,10 +53,9 @@ _PROMPT = re.compile(r"^(?=[ \t]*(?:BECOME|Vault) password: )", re.MULTILINE)
 def main() -> None:
     """Be ``ansible-playbook``, with the arguments of this process.
 
-    Before them: a file for its number, the module with the limits of tasks, and the umask of tasks.
+    Before them: a file for its number, and the umask of tasks.
     """
     Path(sys.argv.pop(1)).write_text(str(os.getpid()), encoding="ascii")  # from now on it can be ended
-    limits = Path(sys.argv.pop(1))
     umask = int(sys.argv.pop(1), 8)
     os.umask(0o077)  # what is written here is of hosts, and nobody else's to read
     gc.disable()  # half a thousand modules, and all of them stay: there is no garbage to look for
@@ -67,7 +67,7 @@ def main() -> None:
         # What became of its plugins is 370 kB of YAML. Ansible lets this be replaced, by a cache for example.
         finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, cache())
     make_messages_inert()
-    bound_tasks(limits, umask=umask)
+    bound_tasks(umask=umask)
     gc.freeze()  # nor is there later, here or in a worker, which would have to copy what it looks at
     gc.enable()
     # The ssh connection looks beside it for what answers ssh's question for a password.
@@ -100,27 +100,21 @@ def inert(text: str) -> str:
     return _PROMPT.sub("> ", text.replace("\r\n", "\n").translate(_ACTING))
 
 
-def bound_tasks(limits: Path, *, umask: int) -> None:
+def bound_tasks(*, umask: int) -> None:
     """Have every task that reaches a host keep to limits; the workers that Ansible forks inherit that.
 
     Args:
-        limits: the module with the limits.
         umask: for modules; on this machine they write what others have to read, such as lists of packages.
     """
     from ansible.plugins.loader import action_loader  # noqa: PLC0415
 
-    # As `host_script` calls it, which finds it there.
-    spec = importlib.util.spec_from_file_location("hardener_host_limits", limits)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     get = action_loader.get
 
     def bounded(name: str, *arguments: Any, **options: Any) -> Any:
         action = get(name, *arguments, **options)
+        limits = importlib.import_module(_LIMITS)  # when Ansible has begun to look for collections
         if action is not None and not isinstance(action, type) and name.rpartition(".")[2] not in _LOCAL:
-            module.hold(action)
+            limits.hold(action)
             if not getattr(action, "KEEPS_LIMITS", False):
                 os.umask(umask)  # this is the worker
         return action

@@ -16,7 +16,7 @@ from configparser import Error, RawConfigParser
 from contextlib import suppress
 from pathlib import Path
 
-from hardener.content import content_dir
+from hardener.content import collections_path
 
 _FORKS_A_CORE = 4
 _MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
@@ -66,12 +66,13 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
     if not _can_be_made(_expanded("~/.ansible")):
         preferred["ANSIBLE_HOME"] = str(spare / "ansible")
         preferred["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(spare / "cp")  # it does not follow ANSIBLE_HOME
-    configuration = _configuration(present, cwd)
+    configuration, place = _configuration(present, cwd)
     settings = {
         name: value
         for name, value in preferred.items()
         if name not in present and not _is_configured(name, configuration)
     }
+    collections = _collections({**present, **settings}, configuration, place)
     # Ours comes first even where another Ansible is in PATH, or none (pipx).
     path = os.pathsep.join((str(Path(sys.executable).parent), present.get("PATH", os.defpath)))
     settings |= {
@@ -84,7 +85,8 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
         "ANSIBLE_NOCOLOR": "True",
         # Results are what we are here for; what is secret among them says so itself.
         "ANSIBLE_NO_LOG": "False",
-        "ANSIBLE_ROLES_PATH": str(content_dir() / "roles"),
+        # Ours comes first: another version of the collection would not fit.
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join((str(collections_path()), *collections)),
         # ansible-runner's own callback builds on this one; others break it.
         "ANSIBLE_STDOUT_CALLBACK": "default",
         "MAX_EVENT_RES": str(8 * 1024 * 1024),
@@ -108,8 +110,21 @@ def forks() -> int:
     return max(1, min(limits))
 
 
-def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
-    """The ``ansible.cfg`` that Ansible uses: the first there is. What it holds is Ansible's to judge."""
+def _collections(present: Mapping[str, str], configuration: RawConfigParser, folder: Path) -> list[str]:
+    """Where Ansible would look for collections: by the environment, its configuration, or by default."""
+    if named := present.get("ANSIBLE_COLLECTIONS_PATH"):
+        return [named]
+    if configured := configuration.get("defaults", "collections_path", fallback=""):
+        return [str(folder / _expanded(os.path.expandvars(each.strip()))) for each in configured.split(":")]
+    home: str = present.get("ANSIBLE_HOME") or configuration.get("defaults", "home", fallback="~/.ansible")
+    return [str(_expanded(home) / "collections"), "/usr/share/ansible/collections"]
+
+
+def _configuration(present: Mapping[str, str], cwd: Path) -> tuple[RawConfigParser, Path]:
+    """The ``ansible.cfg`` that Ansible uses, the first there is, and its folder.
+
+    What it holds is Ansible's to judge.
+    """
     parser = RawConfigParser(strict=False)
     named = present.get("ANSIBLE_CONFIG")
     places = [
@@ -122,8 +137,8 @@ def _configuration(present: Mapping[str, str], cwd: Path) -> RawConfigParser:
         if os.access(place, os.R_OK) and place.is_file():
             with suppress(OSError, Error, ValueError):
                 parser.read_string(place.read_text(encoding="utf-8"))
-            break
-    return parser
+            return parser, place.parent
+    return parser, cwd
 
 
 def _is_configured(name: str, configuration: RawConfigParser) -> bool:

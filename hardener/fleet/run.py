@@ -24,7 +24,6 @@ from typing import Any, Self
 from ansible_runner import interface
 
 from hardener import umask
-from hardener.content import content_dir
 from hardener.errors import HardenerError, InternalError
 from hardener.fleet.events import Event, Hosts, Idle, Outcome, State, TaskResult, translate
 from hardener.fleet.failure import failure
@@ -196,13 +195,11 @@ class Run:
         config.suppress_output_file = self._artifacts is None
         # -P: a script's own folder is no place to import from.
         script = Path(__file__).with_name("ansible_playbook.py")
-        limits = content_dir() / "roles" / "collect" / "action_plugins" / "host_limits.py"
         config.command[:1] = (
             sys.executable,
             "-P",
             str(script),
             str(self._pid_file),
-            str(limits),
             f"{umask.given():o}",
         )
         # ansible-runner gives up where the environment is no UTF-8.

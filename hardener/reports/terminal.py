@@ -117,7 +117,7 @@ def show_images(host: str, images: Sequence[Mapping[str, Any]], console: Console
 
     Args:
         host: its name.
-        images: what the host found (``roles/content_trust/files/host_trust/main.py``).
+        images: what the host found (``plugins/module_utils/trust/main.py``).
         console: where to.
     """
     from hardener.reports.trust_screen import trust_screen  # noqa: PLC0415

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from host_converge.activations.audit import audit_rule
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.audit import audit_rule
 
 from hardener import lab
 from tests.faults.services import NoEngine, Services

@@ -5,9 +5,7 @@ One guest, and few snapshots: what does not disturb each other is broken togethe
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
@@ -16,9 +14,9 @@ import pytest
 
 from hardener import lab
 from hardener.checks import all_checks
-from hardener.content import content_dir
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
+from tools import collector
 
 BINARIES = (
     "audit-dockerd",
@@ -202,7 +200,7 @@ def shell(guest: lab.Guest, script: str) -> str:
 
 
 def collect(guest: lab.Guest, **policy: Any) -> Snapshot:
-    printed = guest.ssh("python3", "/root/host_snapshot.py").stdout
+    printed = guest.ssh("python3", "/root/host_snapshot.pyz").stdout
     return Snapshot({**json.loads(printed), "policy": policy})
 
 
@@ -222,13 +220,11 @@ def assert_all(snapshot: Snapshot, slugs: Iterable[str], status: Status) -> None
 
 
 @pytest.fixture(scope="module")
-def guest(guest: lab.Guest) -> lab.Guest:
+def guest(guest: lab.Guest, tmp_path_factory: pytest.TempPathFactory) -> lab.Guest:
     """The pristine host, with the collector on it and what the controls look at."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in ("host", "host_snapshot", "host_snapshot.py"):
-            archive.add(content_dir() / "roles" / "collect" / "files" / name, arcname=name)
-    guest.ssh("sh", "-c", "base64 -d | tar -xz -C /root", stdin=b64encode(buffer.getvalue()).decode())
+    path = tmp_path_factory.mktemp("collector") / "host_snapshot.pyz"
+    collector.make(path)
+    guest.ssh("sh", "-c", "base64 -d > /root/host_snapshot.pyz", stdin=b64encode(path.read_bytes()).decode())
     shell(guest, PREPARE)
     return guest
 

@@ -165,7 +165,11 @@ def test_a_role_alone_converges_and_fails_with_one_line(boot: Boot, tmp_path: Pa
 
     def ansible(user: str) -> subprocess.CompletedProcess[str]:
         return ansible_playbook(
-            guest, tmp_path, {"roles": ["docker_files"]}, "--become", f"--extra-vars=ansible_user={user}"
+            guest,
+            tmp_path,
+            {"roles": ["hardener.docker.docker_files"]},
+            "--become",
+            f"--extra-vars=ansible_user={user}",
         )
 
     shell(guest, "chmod 0666 /etc/default/docker")

@@ -85,9 +85,9 @@ def left(found: dict[str, dict[str, str]]) -> dict[str, str]:
 def converge(guest: lab.Guest, folder: Path) -> str:
     """Run the roles by plain ansible-playbook."""
     roles = [
-        {"role": "docker_files"},
-        {"role": "docker_group", "docker_group_members": []},
-        {"role": "audit_rules"},
+        {"role": "hardener.docker.docker_files"},
+        {"role": "hardener.docker.docker_group", "docker_group_members": []},
+        {"role": "hardener.docker.audit_rules"},
     ]
     done = ansible_playbook(guest, folder, {"roles": roles})
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.leftovers import tied
-from tests.unit.roles.plugins import ROLES
+from tests.unit.plugins.loading import COLLECTIONS
 
 _NAMESPACES = (
     "--mount",
@@ -22,13 +22,12 @@ _NAMESPACES = (
     "--propagation",
     "private",
 )
-_ON_HOST = ("converge", "collect")
 _LOGIN = "127.0.0.1 40000 127.0.0.1 22"  # a connection by ssh, which must be let in afterwards
 
 
 def environment() -> dict[str, str]:
     """That of a process that has the sources of the on-host program."""
-    paths = [str(Path.cwd()), *(str(ROLES / role / "files") for role in _ON_HOST)]
+    paths = [str(Path.cwd()), str(COLLECTIONS)]
     inherited = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     return {**inherited, "PYTHONPATH": ":".join(paths), "SSH_CONNECTION": _LOGIN, "LC_ALL": "C.UTF-8"}
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from host import atomic
-from host_converge import history, main, watch
-from host_converge.backup import Journal, Store
+from ansible_collections.hardener.docker.plugins.module_utils.converge import history, main, watch
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal, Store
+from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
 from tests.faults import transaction, tree
 from tests.faults.host import JOURNAL, ROOTS, STATE, Host, Saved

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.render.program import FILES
+
 from hardener import lab
 from tests.hosts.command import hardener
-from tests.hosts.play import ROLES, Run
+from tests.hosts.play import Run
 from tests.hosts.waiting import until
 from tests.hosts.workload import CONTAINERS, DAEMON_JSON, running, shell
 
@@ -54,12 +56,11 @@ def engine(**keys: Any) -> Document:
 def packet_filter(*rules: str) -> Document:
     """The rules of the role firewall, as a person would write them who forgets ssh."""
     text = "\n".join(["*filter", ":HARDENER-INPUT - [0:0]", *rules, "COMMIT", ""])
-    files = ROLES / "firewall" / "files"
     paths = {
         "/etc/hardener/firewall/inbound.ipv4": (text, "0600"),
-        "/usr/local/sbin/hardener-firewall": ((files / "hardener-firewall").read_text(), "0755"),
+        "/usr/local/sbin/hardener-firewall": ((FILES / "hardener-firewall").read_text(), "0755"),
         "/etc/systemd/system/hardener-firewall.service": (
-            (files / "hardener-firewall.service").read_text(),
+            (FILES / "hardener-firewall.service").read_text(),
             "0644",
         ),
     }

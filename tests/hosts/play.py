@@ -15,14 +15,14 @@ import yaml
 
 from hardener import lab
 
-ROLES = Path(__file__).parents[2] / "roles"
+COLLECTIONS = Path(__file__).parents[2] / ".collections"
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 _TIMEOUT = 1800  # seconds
 
 
 def environment() -> dict[str, str]:
-    """The environment in which ansible-playbook finds the roles."""
-    return {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_PIPELINING": "1"}
+    """The environment in which ansible-playbook finds the collection."""
+    return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_PIPELINING": "1"}
 
 
 def ansible_playbook(
@@ -75,9 +75,14 @@ class Run:
             "hosts": "all",
             "gather_facts": False,
             "vars": {"converge_defer": True, **variables},
-            "roles": ["converge", *roles],
+            "roles": [f"hardener.docker.{role}" for role in ("converge", *roles)],
             "tasks": [
-                {"name": "Converge", "converge": converge, "register": "result", "ignore_errors": True},
+                {
+                    "name": "Converge",
+                    "hardener.docker.converge": converge,
+                    "register": "result",
+                    "ignore_errors": True,
+                },
                 {
                     "name": "Keep",
                     "copy": keep,

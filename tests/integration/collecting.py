@@ -7,15 +7,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from ansible_collections.hardener.docker.plugins.module_utils import snapshot
 
 from hardener.checks import all_checks
 from hardener.model import Verdict
 from hardener.snapshot import Snapshot
 from tests.integration.dockerd import Dockerd
+from tests.unit.plugins.loading import COLLECTIONS
 
-COLLECTOR = Path(__file__).parents[2] / "roles" / "collect" / "files" / "host_snapshot.py"
+# What runs the collector by hand.
+COLLECTOR = (
+    sys.executable,
+    "-c",
+    f"import sys; sys.path[:0] = [{str(COLLECTIONS)!r}]; from {snapshot.__name__}.main import main; main()",
+)
 
 
 def on_this_host(*command: str) -> list[str]:
@@ -29,7 +36,7 @@ def on_this_host(*command: str) -> list[str]:
 
 def collect(engine: Dockerd, *, policy: Mapping[str, Any] | None = None) -> Snapshot:
     """The snapshot of this machine, its engine being ``engine``; ``policy`` is the site's."""
-    command = on_this_host(sys.executable, str(COLLECTOR), f"--socket={engine.socket}")
+    command = on_this_host(*COLLECTOR, f"--socket={engine.socket}")
     printed = subprocess.run(command, check=True, capture_output=True).stdout
     return Snapshot({**json.loads(printed), "policy": dict(policy or {})})
 

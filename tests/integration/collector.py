@@ -13,7 +13,8 @@ from typing import Any
 import jsonschema_rs
 
 from hardener import snapshot
-from tests.integration.collecting import COLLECTOR, on_this_host
+from tests.integration.collecting import on_this_host
+from tests.unit.plugins.loading import COLLECTIONS
 
 _SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").read_text(encoding="utf-8"))
 
@@ -22,7 +23,7 @@ _SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").r
 _PROGRAM = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from host_snapshot import main
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
 leave = os._exit
 def say_peak(code):
     status = open("/proc/self/status").read()
@@ -58,7 +59,7 @@ class Run:
 def collect(engine_socket: object, *, valid: bool = True) -> Run:
     """Run the collector; what it prints must be valid, but for engines whose answers no engine gives."""
     begun = time.monotonic()
-    command = on_this_host(sys.executable, "-c", _PROGRAM, str(COLLECTOR.parent), f"--socket={engine_socket}")
+    command = on_this_host(sys.executable, "-c", _PROGRAM, str(COLLECTIONS), f"--socket={engine_socket}")
     ended = subprocess.run(command, check=True, capture_output=True)
     printed, peak_kb = ended.stdout, sum(map(int, ended.stderr.split()))
     document = json.loads(printed)

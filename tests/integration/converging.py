@@ -10,19 +10,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.unit.roles.plugins import on_host, role_plugin
+from ansible_collections.hardener.docker.plugins.plugin_utils import transaction
+
+from tests.unit.plugins.loading import COLLECTIONS
 
 DRIVER = """
 import json, sys
-sys.path[:0] = sys.argv[1].split(":")
-from host_converge import main
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.hardener.docker.plugins.module_utils.converge import main
 main.FOLDER = sys.argv[2]
 print(json.dumps(main.converge(json.load(sys.stdin))))
 """
-
-
-# The control node's part.
-ACTION = role_plugin("converge", "action_plugins", "converge")
 
 
 @contextmanager
@@ -55,7 +53,7 @@ class Host:
         """Begin to converge."""
         with self.answer.open("w") as answer:
             process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, on_host("converge"), str(self.state)],
+                [sys.executable, "-c", DRIVER, str(COLLECTIONS), str(self.state)],
                 stdin=subprocess.PIPE,
                 stdout=answer,
                 text=True,
@@ -81,7 +79,7 @@ class Host:
     def result(self) -> dict[str, Any]:
         """What the control node makes of the answer: nothing of it is lost there."""
         result: dict[str, Any] = json.loads(self.answer.read_text())
-        shaped = ACTION._shaped(result, ACTION._ANSWER)
+        shaped = transaction._shaped(result, transaction._ANSWER)
         lost = {key: value for key, value in result.items() if shaped.get(key) != value}
         assert not lost, lost
         return result

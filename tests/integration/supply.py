@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from host_trust import main, pull, references
-from host_trust.registry import Settings
+from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull, references
+from ansible_collections.hardener.docker.plugins.module_utils.trust.registry import Settings
 
 from tests.integration.dockerd import IMAGE, Dockerd
 from tests.integration.registries import Authority, Cosign, Registry, docker

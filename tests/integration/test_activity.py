@@ -20,25 +20,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_activity import netlink
-from host_activity.netlink import AuditSocket, Gaps
-from host_activity.records import SECCOMP, serial
+from ansible_collections.hardener.docker.plugins.module_utils.activity import netlink
+from ansible_collections.hardener.docker.plugins.module_utils.activity.netlink import AuditSocket, Gaps
+from ansible_collections.hardener.docker.plugins.module_utils.activity.records import SECCOMP, serial
+from ansible_collections.hardener.docker.plugins.module_utils.render.program import FILES
 
 from tests.integration.dockerd import Dockerd, engine_inside
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd
 from tests.integration.waiting import until
+from tests.unit.plugins.loading import COLLECTIONS
 
 # The kernel's audit records are heard there alone.
 pytestmark = pytest.mark.usefixtures("machine_network")
 
 ROOT = Path(__file__).parents[2]
-FILES = ROOT / "roles" / "activity" / "files"
-SHARED = ROOT / "roles" / "collect" / "files"
-BESIDE = {**os.environ, "PYTHONPATH": str(SHARED)}
+BESIDE = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+PROGRAM = "ansible_collections.hardener.docker.plugins.module_utils.activity"
 LISTEN = (
-    "import json, sys; sys.path.insert(0, sys.argv[1]); from host_activity.main import listen;"
-    " print(json.dumps(listen(json.loads(sys.argv[2]))))"
+    f"import json, sys; from {PROGRAM}.main import listen; print(json.dumps(listen(json.loads(sys.argv[1]))))"
 )
 LEAST = ("setpriv", "--bounding-set=-all,+audit_read")  # as in the unit
 NOTHING = ("setpriv", "--bounding-set=-all")
@@ -71,7 +71,7 @@ def listening(
     """Listens in a process of its own; what is yielded waits for its answer."""
     arguments = json.dumps({"seconds": seconds, "socket": str(engine.socket), "folder": str(folder)})
     with subprocess.Popen(
-        [*wrapped, sys.executable, "-c", LISTEN, str(FILES), arguments],
+        [*wrapped, sys.executable, "-c", LISTEN, arguments],
         env=BESIDE,
         stdout=subprocess.PIPE,
         text=True,
@@ -262,7 +262,14 @@ def test_an_interrupt_leaves_nobody_listening(engine: Dockerd, sshd: Sshd, tmp_p
 @contextmanager
 def collector(engine: Dockerd, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The collector, with the capabilities of its unit; it has written its record once when this begins."""
-    command = [*LEAST, sys.executable, str(FILES / "hardener_activity.py"), "--socket", str(engine.socket)]
+    command = [
+        *LEAST,
+        sys.executable,
+        "-c",
+        f"from {PROGRAM}.resident import main; main()",
+        "--socket",
+        str(engine.socket),
+    ]
     record = folder / "record.json"
     stamp = record.stat().st_mtime_ns if record.exists() else 0
     with subprocess.Popen(

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host_snapshot import engine as finding
-from host_snapshot.debversion import newer
-from host_snapshot.filestat import Files
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import engine as finding
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.debversion import newer
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.filestat import Files
 
 from hardener.assess import assess
 from hardener.catalogue import DEFAULT_BENCHMARK, load

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.collector import collect
-from tests.unit.collect.servers import engine, serving
+from tests.unit.plugins.module_utils.snapshot.servers import engine, serving
 
 
 def hang(connection: socket.socket) -> None:

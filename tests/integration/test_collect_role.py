@@ -14,13 +14,13 @@ import pytest
 
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import Sshd
+from tests.unit.plugins.loading import COLLECTIONS
 
-ROOT = Path(__file__).parents[2]
 PLAY = """
 - hosts: all
   gather_facts: false
   roles:
-    - role: collect
+    - role: hardener.docker.collect
       collect_dest: "{{ dest }}"
       collect_socket: "{{ socket }}"
       collect_facts: [engine, docker.version]
@@ -49,7 +49,7 @@ def test_role(engine: Dockerd, sshd: Sshd, tmp_path: Path, *, pipelining: str, h
     inventory.write_text(json.dumps({"all": {"hosts": {"web/1 *": variables}}}))
     environment = {
         **os.environ,
-        "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_PIPELINING": pipelining,
         "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote"),
         "ANSIBLE_NOCOLOR": "1",

@@ -18,7 +18,8 @@ from hardener.snapshot import Snapshot
 from tests.integration.collecting import COLLECTOR
 from tests.integration.overlays import Overlaid
 from tests.integration.supply import Supply
-from tests.unit.roles.conftest import role_filter
+from tests.unit.plugins.loading import COLLECTIONS
+from tests.unit.plugins.module_utils.render.conftest import documents_filter
 from tests.unit.snapshots import make
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ RECORD = "/var/lib/hardener/trust/record.json"
 PLAYBOOK = """
 - hosts: all
   gather_facts: false
-  roles: [role: content_trust]
+  roles: [role: hardener.docker.content_trust]
 """
 
 Run = Callable[..., CompletedProcess[str]]
@@ -67,7 +68,7 @@ def role(machine: Overlaid, inventory: Path, tmp_path: Path) -> Run:
         return machine.run(
             str(BIN / "ansible-playbook"),
             *("-i", str(inventory), str(playbook), *options),
-            ANSIBLE_ROLES_PATH=str(ROOT / "roles"),
+            ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS),
             ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"),
             ANSIBLE_NOCOLOR="1",
         )
@@ -110,7 +111,7 @@ def test_the_role_installs_what_verifies_and_a_second_run_changes_nothing(
 
 
 def test_systemd_has_nothing_to_say_about_the_units_and_calls_the_service_ok(tmp_path: Path) -> None:
-    documents = role_filter("content_trust", "content_trust_documents")
+    documents = documents_filter("content_trust")
     policy = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
     (verify, _) = documents(make().raw, policy=policy, verify=True, schedule="daily", client=False, server="")
     units = [Path(each["path"]) for each in verify["resources"] if "/systemd/" in each["path"]]
@@ -146,7 +147,7 @@ def test_the_verb_verifies_and_the_next_audit_judges_what_it_found(
     (host,) = json.loads(report.read_text())["hosts"]
     assert {image["status"] for image in host["images"]} == {"verified", "unsigned", "no-registry-digest"}
 
-    printed = machine.run("/usr/bin/python3", str(COLLECTOR), f"--socket={supply.engine.socket}").stdout
+    printed = machine.run(*COLLECTOR, f"--socket={supply.engine.socket}").stdout
     snapshot = Snapshot(json.loads(printed))
     signed = all_checks()["image-signed-artifacts-validated"](snapshot)
     assert signed.status is Status.FAIL

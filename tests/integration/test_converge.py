@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host_converge import history
-from host_converge.backup import Store
+from ansible_collections.hardener.docker.plugins.module_utils.converge import history
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Store
 
 from tests.integration.converging import Host, mounted
 from tests.integration.dockerd import Dockerd
-from tests.unit.roles.plugins import ROLES
+from tests.unit.plugins.loading import COLLECTIONS
 
 
 def worker_of(process: subprocess.Popen[str]) -> int:
@@ -318,8 +318,8 @@ def test_validating_a_remapped_user_makes_no_user(host: Host, own_engine: Docker
 
 def play(tmp_path: Path, document: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     """Converge with plain ansible-playbook; /var/lib is a folder of its own."""
-    tasks = [{"name": "Converge", "converge": {"documents": [document]}}]
-    role = {"role": "converge"}
+    tasks = [{"name": "Converge", "hardener.docker.converge": {"documents": [document]}}]
+    role = {"role": "hardener.docker.converge"}
     (tmp_path / "play.yml").write_text(
         json.dumps([{"hosts": "all", "gather_facts": False, "roles": [role], "tasks": tasks}])
     )
@@ -340,7 +340,11 @@ def play(tmp_path: Path, document: dict[str, Any], *options: str) -> subprocess.
         *options,
         str(tmp_path / "play.yml"),
     ]
-    environment = {**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_HOME": str(tmp_path / "ansible")}
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_HOME": str(tmp_path / "ansible"),
+    }
     return subprocess.run(
         command,
         check=False,

@@ -21,8 +21,8 @@ from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
 from tests.integration.sshd import free_port
 from tests.leftovers import PLUGINS, name
-from tests.unit.converge.answering import answering
-from tests.unit.roles.plugins import ROLES, role_plugin
+from tests.unit.plugins.loading import COLLECTIONS, action, render
+from tests.unit.plugins.module_utils.converge.answering import answering
 
 
 @pytest.fixture
@@ -85,9 +85,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
     address = f"127.0.0.1:{port}"
     flags = ("--iptables=false", "--bridge=none", f"--host=tcp://{address}")
     store = tmp_path / "control-node"
-    made = role_plugin("docker_daemon", "action_plugins", "daemon_certificates").make(
-        store, host="web1", names=["localhost", "127.0.0.1"], days=90
-    )
+    made = action("daemon_certificates").make(store, host="web1", names=["localhost", "127.0.0.1"], days=90)
     with Dockerd(flags=flags) as engine:
         assert ping(port, None) == 200  # what it is all about
         engine.stop()
@@ -100,7 +98,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
                 },
             }
         }
-        role = role_plugin("docker_daemon", "filter_plugins", "docker_daemon_tls")
+        role = render("docker_daemon_tls")
         folder = tmp_path / "tls"
         role._OURS.update({key: path.replace(role.FOLDER, str(folder)) for key, path in role._OURS.items()})
 
@@ -131,7 +129,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
         assert info.stdout.strip() == engine.api("GET", "/info")["ServerVersion"], info.stderr
         with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
             ping(port, ssl.create_default_context(cafile=str(store / "client/ca.pem")))
-        strangers = role_plugin("docker_daemon", "action_plugins", "daemon_certificates")
+        strangers = action("daemon_certificates")
         strangers.make(tmp_path / "strangers", host="x", names=["x"], days=90)
         stranger = ssl.create_default_context(cafile=str(store / "client/ca.pem"))
         stranger.load_cert_chain(
@@ -152,7 +150,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
 
 
 def test_certificates_that_do_not_fit_are_refused(host: Host, engine: Dockerd, tmp_path: Path) -> None:
-    make = role_plugin("docker_daemon", "action_plugins", "daemon_certificates").make
+    make = action("daemon_certificates").make
     one = make(tmp_path / "one", host="x", names=["x"], days=90).paths()
     other = make(tmp_path / "other", host="x", names=["x"], days=90).paths()
     keys = {"tlsverify": True, "tlscacert": one["ca"], "tlscert": one["cert"], "tlskey": other["key"]}
@@ -180,8 +178,8 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
         "gather_facts": False,
         "vars": variables,
         "pre_tasks": [{"name": "Know", "set_fact": {"hardener_snapshot": snapshot, "cacheable": True}}],
-        "roles": ["converge", "docker_daemon"],
-        "tasks": [{"name": "Converge", "converge": wanted}],
+        "roles": ["hardener.docker.converge", "hardener.docker.docker_daemon"],
+        "tasks": [{"name": "Converge", "hardener.docker.converge": wanted}],
     }
     (tmp_path / "play.yml").write_text(json.dumps([steps]))
     for folder in ("var-lib", "etc-docker"):
@@ -200,7 +198,7 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "ANSIBLE_ROLES_PATH": str(ROLES), "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
         cwd=tmp_path,
     )
 
@@ -323,7 +321,7 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
 
 
 def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp_path: Path) -> None:
-    role = role_plugin("seccomp", "filter_plugins", "seccomp")
+    role = render("seccomp")
     role.FILE = str(tmp_path / "seccomp.json")
     site = json.dumps(
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}

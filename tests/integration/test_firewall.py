@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.integration.namespaces import Space, address, join
-from tests.unit.roles.conftest import documents_filter
-from tests.unit.roles.plugins import on_host
+from tests.unit.plugins.loading import COLLECTIONS
+from tests.unit.plugins.module_utils.render.conftest import documents_filter
 from tests.unit.snapshots import container, make, only
 
 KILLED = "killed"
@@ -23,8 +23,8 @@ import json, os, signal, sys
 KILLED = "killed"
 on_host, root, path, wrong = sys.argv[1:]
 sys.path[:0] = on_host.split(":")
-from host_converge import main, system
-from host_converge.activations import firewall
+from ansible_collections.hardener.docker.plugins.module_utils.converge import main, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
 main.FOLDER = root + "/hardener"
 firewall.FOLDER = root + firewall.FOLDER
 system._ENVIRONMENT["PATH"] = system._PATH = path
@@ -117,7 +117,7 @@ class Host:
             sys.executable,
             "-c",
             DRIVER,
-            on_host("converge"),
+            str(COLLECTIONS),
             str(self.folder),
             str(self.programs),
             wrong,

@@ -10,12 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from host_converge import documents, files, rollback, watch
-from host_converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    documents,
+    files,
+    rollback,
+    watch,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 
 from tests.integration.converging import mounted
-from tests.unit.converge.conftest import Host
-from tests.unit.converge.guarded import Systemd, change, let_time_pass, no_look, start
+from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass, no_look, start
 
 PAGE = 4096
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from host_converge import health, probes
-from host_converge.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.converge import health, probes
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine
 
 from tests.integration.dockerd import Dockerd
 from tests.integration.waiting import until

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.conftest import documents_filter
-from tests.unit.roles.plugins import on_host
+from tests.unit.plugins.loading import COLLECTIONS
+from tests.unit.plugins.module_utils.render.conftest import documents_filter
 from tests.unit.snapshots import make
 
 EVE = 4711
@@ -23,9 +23,9 @@ THEIRS = f"{CERTIFICATES}/reg.example:5000"
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 DRIVER = """
 import json, os, subprocess, sys
-sys.path[:0] = sys.argv[1].split(":")
-from host_converge import main
-from host_snapshot.filestat import Files
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.hardener.docker.plugins.module_utils.converge import main
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.filestat import Files
 main.FOLDER, loader, certificates = sys.argv[2:5]
 files = Files()
 files.add_tree(certificates)
@@ -76,7 +76,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
                 sys.executable,
                 "-c",
                 DRIVER,
-                on_host("converge"),
+                str(COLLECTIONS),
                 f"{tmp_path}/hardener",
                 loader,
                 CERTIFICATES,

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
-from host_scan.main import scan
-from host_scan.tailoring import LEFT_OUT
+from ansible_collections.hardener.docker.plugins.module_utils.scan.main import scan
+from ansible_collections.hardener.docker.plugins.module_utils.scan.tailoring import LEFT_OUT
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
@@ -24,8 +24,8 @@ from tests.integration.dockerd import Dockerd, _tar, engine_inside
 from tests.integration.namespaces import OwnNetwork
 from tests.integration.oldroot import OldRoot, content_of
 from tests.leftovers import scratch
-from tests.unit.roles.conftest import documents_filter
-from tests.unit.roles.plugins import ROLES
+from tests.unit.plugins.loading import COLLECTIONS, ROLES
+from tests.unit.plugins.module_utils.render.conftest import documents_filter
 from tests.unit.snapshots import make
 
 # Apt's archive is reached from there alone.
@@ -200,16 +200,11 @@ def test_hooks_of_the_hosts_apt_are_not_run(tmp_path: Path, cache: Path) -> None
     (tmp_path / "settings.json").write_text(json.dumps({"images": False, **folders}))
     aside = ["unshare", "--mount", "--propagation=private", "sh", "-c"]
     hooked = 'mount --bind "$1" /etc/apt/apt.conf.d && shift && exec "$@"'
-    sources = [ROLES / "vulnerability_scan" / "files", ROLES / "collect" / "files"]
-    command: list[str | Path] = [
-        "/usr/bin/python3",
-        "-B",
-        sources[0] / "host_scan.py",
-        tmp_path / "settings.json",
-    ]
+    program = "from ansible_collections.hardener.docker.plugins.module_utils.scan.main import main; main()"
+    command: list[str | Path] = ["/usr/bin/python3", "-B", "-c", program, tmp_path / "settings.json"]
     done = subprocess.run(
         [*aside, hooked, "hooked", tmp_path / "apt.conf.d", *command],
-        env={**os.environ, "PYTHONPATH": ":".join(map(str, sources))},
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
         capture_output=True,
         text=True,
         check=False,
@@ -293,7 +288,8 @@ def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
     for resource in found["resources"]:
         path = tmp_path / resource["path"].lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(resource["content"])
+        content = resource.get("content")
+        path.write_text(Path(resource["content_from"]).read_text() if content is None else content)
     units = sorted((tmp_path / "etc" / "systemd" / "system").iterdir())
     verified = subprocess.run(
         ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False
@@ -301,11 +297,13 @@ def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
     # What is installed runs by itself, with nothing of the checkout beside it.
     home = tmp_path / "usr/local/lib/hardener/vulnerability_scan"
+    script = home / "host_scan.py"
+    script.write_text(script.read_text().replace('"/usr', f'"{tmp_path}/usr'))
     settings = tmp_path / "settings.json"
     folders = {"folder": str(tmp_path / "lib" / "scan"), "cache": str(tmp_path / "cache")}
     settings.write_text(json.dumps({"images": False, "mirrors": TestNetwork.DEAD, **folders}))
     started = subprocess.run(
-        ["/usr/bin/python3", "-B", home / "host_scan.py", settings],
+        ["/usr/bin/python3", "-B", script, settings],
         capture_output=True,
         text=True,
         check=False,
@@ -316,8 +314,8 @@ def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
 
 
 def test_two_scans_at_once_are_refused_in_a_line(tmp_path: Path, engine: Dockerd, run: Run) -> None:
-    from host_scan import record
-    from host_snapshot.bounds import Failed
+    from ansible_collections.hardener.docker.plugins.module_utils.scan import record
+    from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
     with record.locked(str(tmp_path / "lib" / "scan")), pytest.raises(Failed, match="another scan"):
         run(engine)

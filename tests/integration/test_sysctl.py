@@ -6,15 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.integration.namespaces import Space
+from tests.unit.plugins.loading import COLLECTIONS, ROLES
 
-ROLES = Path(__file__).parents[2] / "roles"
 BASELINE = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())["kernel_baseline"]
 NETWORK = {
     entry["key"]: str(entry["value"])
@@ -26,9 +25,9 @@ FORWARD = "net.ipv4.ip_forward"
 # What an activation does here, and what is so before, after, and when another process has taken it back.
 _RUN = """
 import glob, json, sys
-from host_converge import files
-from host_converge.activations.sysctl import Sysctl
-from host_converge.planning import Plan
+from ansible_collections.hardener.docker.plugins.module_utils.converge import files
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.sysctl import Sysctl
+from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 
 def state():
     found = {}
@@ -70,8 +69,7 @@ def space() -> Iterator[Space]:
 
 def run(space: Space, **settings: Any) -> dict[str, Any]:
     given = json.dumps({"when": [], **settings})
-    path = ":".join(str(ROLES / role / "files") for role in ("converge", "collect"))
-    output = space.run(sys.executable, "-c", _RUN, given=given, PYTHONPATH=path)
+    output = space.run(sys.executable, "-c", _RUN, given=given, PYTHONPATH=str(COLLECTIONS))
     found: dict[str, Any] = json.loads(output)
     return found
 

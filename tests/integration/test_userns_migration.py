@@ -18,7 +18,7 @@ import pytest
 from tests.integration.dockerd import Dockerd
 from tests.integration.namespaces import OWN_NETWORK
 from tests.leftovers import tied
-from tests.unit.roles.plugins import on_host
+from tests.unit.plugins.loading import COLLECTIONS
 
 pytestmark = pytest.mark.usefixtures("bound_accounts")
 
@@ -38,10 +38,10 @@ ACL = struct.pack("<I", 2) + b"".join(
 )
 DRIVER = """
 import json, os, signal, subprocess, sys, time
-sys.path[:0] = sys.argv[1].split(":")
-from host_converge import main
-from host_converge.activations import docker
-from host_converge.migration import move, restart
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.hardener.docker.plugins.module_utils.converge import main
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import move, restart
 spec = json.loads(sys.argv[2])
 main.FOLDER = spec["folder"]
 
@@ -100,7 +100,7 @@ class Host:
             "log": str(self.engine.log),
             "command": self.engine.plain_command,
         }
-        command = [*self.engine.entering, sys.executable, "-c", DRIVER, on_host("converge"), json.dumps(spec)]
+        command = [*self.engine.entering, sys.executable, "-c", DRIVER, str(COLLECTIONS), json.dumps(spec)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)

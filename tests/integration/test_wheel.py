@@ -25,6 +25,9 @@ DATA = {
 }
 
 
+COLLECTION = "ansible_collections/hardener/docker"
+
+
 def build(source: Path, folder: Path) -> None:
     """Build the wheel and the source archive; no network is needed where hatchling is installed."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", str(folder)]
@@ -66,17 +69,18 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_everything(built: Path) -> None:
     packed = names(only(built, "*.whl"))
     content = {
-        f"hardener/_content/{name}"
-        for top in ("playbooks", "roles")
-        for name in sources(top, {".py", ".yml"})
+        f"{COLLECTION}/{name}"
+        for top in ("meta", "playbooks", "plugins", "roles")
+        for name in sources(top, {".py", ".service", ".yml"})
     }
     assert {
-        "hardener/_content/playbooks/audit.yml",
-        "hardener/_content/roles/collect/tasks/main.yml",
+        f"{COLLECTION}/playbooks/audit.yml",
+        f"{COLLECTION}/plugins/module_utils/snapshot/main.py",
+        f"{COLLECTION}/roles/collect/tasks/main.yml",
     } <= content
     assert (content | DATA | set(sources("hardener", {".py", ".yaml", ".json"}))) <= packed
     tops = {name.partition("/")[0] for name in packed}
-    assert tops == {"hardener", f"hardener-{__version__}.dist-info"}
+    assert tops == {"ansible_collections", "hardener", f"hardener-{__version__}.dist-info"}
     assert not [name for name in packed if "__pycache__" in name]
 
 
@@ -98,7 +102,7 @@ def test_what_is_installed_audits_this_machine(installed: Path, tmp_path: Path) 
         )
 
     where = run(sys.executable, "-c", "from hardener.content import content_dir; print(content_dir())")
-    assert Path(where.stdout.strip()) == installed / "hardener" / "_content"
+    assert Path(where.stdout.strip()) == installed / COLLECTION
     assert run(str(installed / "bin" / "hardener"), "--version").stdout == f"hardener {__version__}\n"
 
     report, snapshots = tmp_path / "report.json", tmp_path / "snapshots"

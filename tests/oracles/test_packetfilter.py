@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
-from host_snapshot import firewall
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import firewall
 
 from hardener.checks.firewall import rulesets
 from hardener.checks.packetfilter import Passage, into_host

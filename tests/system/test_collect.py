@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import zipapp
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 import pytest
 
 from hardener import lab
-from hardener.content import content_dir
+from hardener.content import collections_path
+from tools import collector
 
-ROLES = content_dir() / "roles"
 PLAY = """
 - hosts: all
   gather_facts: false
-  roles: [{role: collect, collect_dest: "{{ dest }}", collect_facts: []}]
+  roles: [{role: hardener.docker.collect, collect_dest: "{{ dest }}", collect_facts: []}]
 """
 # What differs between two looks at the same host.
 MOVES = (
@@ -48,7 +47,7 @@ def collect(guest: lab.Guest, tmp_path: Path) -> Collect:
         play, dest = tmp_path / "play.yml", tmp_path / "snapshots"
         play.write_text(PLAY)
         settings = {
-            "ANSIBLE_ROLES_PATH": str(ROLES),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
             "ANSIBLE_PIPELINING": str(pipelining),
             "ANSIBLE_REMOTE_TEMP": "/tmp/ansible-remote",
         }
@@ -85,7 +84,7 @@ def test_the_same_however_it_travels(guest: lab.Guest, collect: Collect, tmp_pat
     left = guest.ssh("find", "/tmp/ansible-remote", "-type", "f", check=False)
     assert left.stdout == ""
 
-    zipapp.create_archive(ROLES / "collect" / "files", tmp_path / "one.pyz", main="host_snapshot.main:main")
+    collector.make(tmp_path / "one.pyz")
     packed = base64.b64encode((tmp_path / "one.pyz").read_bytes()).decode()
     guest.ssh("sh", "-c", "base64 -d > /root/host_snapshot.pyz", stdin=packed)
     by_hand = json.loads(guest.ssh("python3", "/root/host_snapshot.pyz").stdout)["sources"]

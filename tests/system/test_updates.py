@@ -68,7 +68,7 @@ class Role:
 
     def run(self, *options: str, check: bool = True, **variables: Any) -> tuple[int, str]:
         """How many tasks changed something, and all that was said."""
-        play = {"vars": variables, "roles": ["security_updates"]}
+        play = {"vars": variables, "roles": ["hardener.docker.security_updates"]}
         done = ansible_playbook(self.guest, self._folder, play, "--verbose", *options)
         assert not check or done.returncode == 0, done.stdout
         changed = re.search(r"changed=(\d+)", done.stdout)

@@ -15,6 +15,4 @@ def test_a_checkout_has_its_playbooks_and_roles_beside_the_package() -> None:
 
 def test_an_installed_package_carries_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "_PACKAGE", tmp_path / "hardener")
-    assert content.content_dir() == tmp_path
-    (tmp_path / "hardener" / "_content").mkdir(parents=True)
-    assert content.content_dir() == tmp_path / "hardener" / "_content"
+    assert content.content_dir() == tmp_path / "ansible_collections" / "hardener" / "docker"

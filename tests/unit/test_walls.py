@@ -30,7 +30,11 @@ PURE = (
     "text",
     "trust",
 )
-ON_HOST = ("activity", "collect", "content_trust", "converge", "vulnerability_scan")
+LIBRARY = ROOT / "plugins" / "module_utils"
+PROGRAMS = ("activity", "converge", "scan", "snapshot", "trust")
+# What a program may import beside itself, and where one does that imports another.
+FLOOR = {"host"}
+BESIDE = {"scan": {"snapshot"}}
 
 # An import of a test module; parsing hundreds of files takes a second.
 OF_A_TEST = re.compile(
@@ -76,7 +80,6 @@ def modules() -> dict[str, str]:
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text(encoding="utf-8")
         for path in PACKAGE.rglob("*.py")
-        if "_content" not in path.parts
     }
 
 
@@ -156,19 +159,39 @@ def test_only_the_fleet_starts_ansible() -> None:
             assert not started - {"ansible-core", "ansible-version"}, name  # names in reports
 
 
-@pytest.mark.parametrize("role", ON_HOST)
-def test_what_runs_on_a_host_needs_nothing_but_python_3_8(role: str) -> None:
-    files = ROOT / "roles" / role / "files"
-    packages = {path.parent for path in files.rglob("*.py")}
-    assert packages
-    own = {path.name for path in packages} | {path.stem for path in files.rglob("*.py")}
-    own |= {"host", "host_snapshot"}  # the shared package always goes along; the collector where it is of use
-    for path in files.rglob("*.py"):
+@pytest.mark.parametrize("program", [*PROGRAMS, "host"])
+def test_what_runs_on_a_host_needs_nothing_but_python_3_8(program: str) -> None:
+    allowed = {program, *FLOOR, *BESIDE.get(program, ())}
+    paths = list((LIBRARY / program).rglob("*.py"))
+    assert paths
+    for path in paths:
         source = path.read_text(encoding="utf-8")
         ast.parse(source, feature_version=(3, 8))
-        module = ".".join(path.relative_to(files).with_suffix("").parts)
+        module = ".".join(path.relative_to(LIBRARY).with_suffix("").parts)
         tops = {imported.split(".")[0] for imported in imports(source, module)} - {""}
-        assert tops <= sys.stdlib_module_names | own, path
+        assert tops <= sys.stdlib_module_names | allowed, path
+
+
+def test_what_renders_documents_imports_the_library_alone() -> None:
+    for path in (LIBRARY / "render").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        ast.parse(source, feature_version=(3, 8))
+        tops = {name.split(".")[0] for name in imports(source, f"render.{path.stem}")} - {""}
+        assert tops <= sys.stdlib_module_names | {"render", "host", "trust"}, path
+
+
+def test_roles_hold_no_python_and_know_no_path_of_each_other() -> None:
+    for path in (ROOT / "roles").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            assert path.suffix in {".yml", ".md"}, path
+            assert "/roles/" not in path.read_text(encoding="utf-8") or path.suffix == ".md", path
+
+
+def test_plugins_import_each_other_by_name() -> None:
+    for path in (ROOT / "plugins").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert "add_directory" not in source, path
+        assert "spec_from_file_location" not in source, path
 
 
 # What changes a file that a path names, where the call has no open folder to begin at.
@@ -196,15 +219,15 @@ CHANGING = frozenset(
 )
 # Folders that `tempfile` or the package has just made for root alone, and the kernel's switches.
 BY_PATH = {
-    "host_trust/keys.py": {"open", "rmtree"},
-    "host_scan/openscap.py": {"open"},
-    "host_scan/changelogs.py": {"chmod"},
-    "host_converge/migration/staging.py": {"open"},
-    "host_converge/activations/sysctl.py": {"open"},
-    "host_converge/activations/selinux.py": {"open"},
-    "host_converge/detached.py": {"open", "fdopen"},
+    "trust/keys.py": {"open", "rmtree"},
+    "scan/openscap.py": {"open"},
+    "scan/changelogs.py": {"chmod"},
+    "converge/migration/staging.py": {"open"},
+    "converge/activations/sysctl.py": {"open"},
+    "converge/activations/selinux.py": {"open"},
+    "converge/detached.py": {"open", "fdopen"},
     # by links of the kernel's to what it has opened
-    "host_converge/migration/tree.py": {"chown", "chmod", "setxattr", "utime"},
+    "converge/migration/tree.py": {"chown", "chmod", "setxattr", "utime"},
 }
 
 
@@ -257,13 +280,11 @@ def test_changes_by_path_sees_every_form() -> None:
 
 def test_on_hosts_nothing_but_the_shared_package_changes_files_by_their_paths() -> None:
     found = {}
-    for role in ON_HOST:
-        files = ROOT / "roles" / role / "files"
-        for path in files.rglob("*.py"):
-            name = path.relative_to(files).as_posix()
+    for program in PROGRAMS:
+        for path in (LIBRARY / program).rglob("*.py"):
             calls = changes_by_path(path.read_text(encoding="utf-8"))
-            if calls and not name.startswith("host/") and not name.startswith("host_snapshot/"):
-                found[name] = calls
+            if calls and program != "snapshot":
+                found[path.relative_to(LIBRARY).as_posix()] = calls
     assert found == BY_PATH
 
 

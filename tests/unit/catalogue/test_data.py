@@ -219,7 +219,8 @@ def test_a_remediation_names_a_role_and_its_variable(role: str, variable: str) -
 
 
 def test_every_protection_remediates_something() -> None:
-    protections = {path.parents[1].name for path in content_dir().glob("roles/*/filter_plugins/*.py")}
+    rendered = {path.stem for path in content_dir().glob("plugins/module_utils/render/*.py")}
+    protections = rendered & {path.name for path in content_dir().glob("roles/*")}
     remediating = {control.remediation.role for control in CONTROLS if control.remediation}
     # No control applies without an engine; what images are trusted, and who listens, only the site
     # knows; what a scan finds only a rebuild repairs.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[3]
-_FOLDERS = ("hardener", "roles", "bench", "tools", "docs", ".ci")
+_FOLDERS = ("hardener", "plugins", "bench", "tools", "docs", ".ci")
 _APPLIED = frozenset({"search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn"})
 _LITERAL = r"/(?![/*])((?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+)/([a-z]*)"
 _OF_SCRIPTS = re.compile(rf"(?:(?<=\()|(?<=[(,=:!&|?] )){_LITERAL}")
@@ -31,8 +31,7 @@ def expressions() -> tuple[Expression, ...]:
     found: list[Expression] = []
     for folder in _FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if "_content" not in path.parts and "molecule" not in path.parts:
-                found += of_source(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
+            found += of_source(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
     for path in sorted((ROOT / "hardener" / "reports" / "page").glob("*")):
         if path.suffix in {".js", ".html"}:
             found += of_script(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from host_converge import planning
-from host_snapshot import history
-from host_snapshot.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.converge import planning
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import history
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
 
 from hardener.checks import image_builds
 from hardener.checks.build_history import Step, commands

@@ -16,13 +16,11 @@ import pytest
 import yaml
 from ansible_runner.utils import OutputEventFilter
 
-from hardener.content import content_dir
 from hardener.fleet import ansible_playbook as module
 from hardener.fleet.ansible_playbook import inert, remembered
 from tests.unit.fleet.forging import END, GONE, STATS, forged
 
 SCRIPT = Path(module.__file__)
-LIMITS = content_dir() / "roles" / "collect" / "action_plugins" / "host_limits.py"
 TEXT = b"plugin_routing: {modules: {old: {redirect: new}}}\n" + b"#" * 100_000
 TABLE = ("ansible.builtin", "runtime.yml")
 PARSED = {"plugin_routing": {"modules": {"old": {"redirect": "new"}}}}
@@ -48,7 +46,7 @@ def parser() -> Parser:
 def script(home: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     present = {"PATH": path, "LC_ALL": "C.UTF-8", "HOME": str(home), "ANSIBLE_NOCOLOR": "1"}
-    command = [sys.executable, "-P", str(SCRIPT), str(home / "pid"), str(LIMITS), "22", *arguments]
+    command = [sys.executable, "-P", str(SCRIPT), str(home / "pid"), "22", *arguments]
     return subprocess.run(command, cwd=cwd, env=present, check=False, capture_output=True, text=True)
 
 
@@ -62,7 +60,7 @@ def test_it_is_ansible_playbook(tmp_path: Path) -> None:
 
 
 def test_it_says_its_number_before_it_does_anything(tmp_path: Path) -> None:
-    command = [sys.executable, "-P", str(SCRIPT), "pid", str(LIMITS), "22", "--no-such-option"]
+    command = [sys.executable, "-P", str(SCRIPT), "pid", "22", "--no-such-option"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         process.wait()
     assert (tmp_path / "pid").read_text() == str(process.pid)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hardener.content import content_dir
+from hardener.content import collections_path
 from hardener.fleet.environment import environment, forks
 
 PREFERRED = [
@@ -35,7 +35,7 @@ def test_host_keys_are_checked_and_connections_pipelined() -> None:
     given = settings({})
     assert given["ANSIBLE_HOST_KEY_CHECKING"] == "True"
     assert given["ANSIBLE_PIPELINING"] == "True"
-    assert given["ANSIBLE_ROLES_PATH"] == str(content_dir() / "roles")
+    assert given["ANSIBLE_COLLECTIONS_PATH"].split(":")[0] == str(collections_path())
 
 
 @pytest.mark.parametrize("name", PREFERRED)

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from hardener.content import content_dir
 from hardener.errors import HardenerError, InternalError
 from hardener.fleet import ansible_playbook
 from hardener.fleet import run as module
@@ -194,8 +193,7 @@ def test_our_python_runs_ansible_by_our_script(play: Callable[[Script], Any]) ->
         list(run)
     number = str(Path(calls[0]["private_data_dir"], "ansible.pid"))
     start = [sys.executable, "-P", ansible_playbook.__file__, number]
-    limits = content_dir() / "roles" / "collect" / "action_plugins" / "host_limits.py"
-    assert calls[0]["command"] == [*start, str(limits), "22", "p.yml"]
+    assert calls[0]["command"] == [*start, "22", "p.yml"]
 
 
 def test_what_is_no_text_stays_out_of_ansibles_environment(play: Callable[[Script], Any]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from host_converge.activations import KINDS
-from host_converge.documents import parse, settings
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import KINDS
+from ansible_collections.hardener.docker.plugins.module_utils.converge.documents import parse, settings
 
-from tests.unit.roles.conftest import recorded, rendered
+from tests.unit.plugins.module_utils.render.conftest import recorded, rendered
 
 
 @pytest.mark.parametrize(

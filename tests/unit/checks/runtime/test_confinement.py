@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from host_snapshot import seccomp as host_seccomp
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp as host_seccomp
 
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable

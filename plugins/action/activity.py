@@ -1,0 +1,74 @@
+r"""Listen on the host to denials and to the engine's events for a while (`roles/activity/README.md`).
+
+    - name: Listen
+      hardener.docker.activity:
+        seconds: 600
+        socket: /run/docker.sock
+      register: heard # heard.entries, .lost, .blind; .record is the resident collector's, or null
+
+Nothing is written on the host, in check mode or out of it. What listens there ends with its time, or some
+seconds after the connection that it was sent over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+
+_SPARE = 120  # seconds: what takes longer than it was asked to hangs
+_LONGEST = 24 * 3600
+_TOLD = (
+    "version",
+    "began",
+    "ended",
+    "entries",
+    "lost",
+    "elsewhere",
+    "deaf",
+    "blind",
+    "record",
+    "record_problem",
+)
+
+
+class ActionModule(HostScriptAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset({"seconds", "socket"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Listen, and return what was heard."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "seconds": {"type": "int", "required": True},
+                "socket": {"type": "str", "default": "/run/docker.sock"},
+            }
+        )
+        seconds = args["seconds"]
+        if not 1 <= seconds <= _LONGEST:
+            raise AnsibleActionFail(f"seconds is {seconds}: it must be from 1 to {_LONGEST}")
+        answer = self.run_script(
+            PACKAGES / "activity",
+            entry="main:listen",
+            arguments={"seconds": seconds, "socket": args["socket"]},
+            timeout=seconds + _SPARE,
+            task_vars=task_vars,
+        )
+        told = _told(answer.result)
+        self.see_it_fits(told)
+        return {"changed": False, "ansible_facts": answer.facts, **told}
+
+
+def _told(answer: Any) -> dict[str, Any]:
+    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+
+    Raises:
+        AnsibleActionFail: it is no answer.
+    """
+    if not isinstance(answer, dict) or not set(_TOLD) <= answer.keys():
+        raise AnsibleActionFail("the host did not tell what it heard")
+    return {key: answer[key] for key in _TOLD}

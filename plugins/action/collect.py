@@ -1,0 +1,130 @@
+"""Collect the facts of a host, in one round trip; changes nothing, there or here but for the file asked for.
+
+    - name: Collect the facts of the host
+      hardener.docker.collect:
+        dest: snapshots               # folder on the control node; each snapshot is a file of its own there
+        facts: [engine, units]        # sources that the play goes on with: ansible_facts.hardener_snapshot
+        policy: {}                    # what the site declares for this host; part of the snapshot
+        socket: /run/other.sock       # the engine's API socket, where the collector is not to find it itself
+      register: collected             # collected.snapshot is the file's path
+
+A snapshot has megabytes where containers are many, so it goes to the file and not into Ansible's result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+
+_TIMEOUT = 120  # seconds; every source has a shorter limit of its own
+_NAME_MAX = 200
+_OF_A_CONTAINER = frozenset(
+    {"Id", "Name", "State", "HostConfig", "NetworkSettings", "Mounts", "AppArmorProfile"}
+)
+
+
+class ActionModule(HostScriptAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Collect, store, and return what the play goes on with."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "dest": {"type": "str", "default": ""},  # a path would have what looks like $HOME replaced
+                "facts": {"type": "list", "elements": "str", "default": []},
+                "policy": {"type": "dict", "default": {}},
+                "socket": {"type": "str", "default": ""},
+            }
+        )
+        answer = self.run_script(
+            PACKAGES / "snapshot",
+            entry="main:collect",
+            arguments={"socket": args["socket"], "limit": _TIMEOUT},
+            timeout=_TIMEOUT,
+            task_vars=task_vars,
+        )
+        snapshot = answer.result
+        if not isinstance(snapshot, dict) or not isinstance(snapshot.get("sources"), dict):
+            raise AnsibleActionFail("the host gave no snapshot")
+        known = task_vars or {}
+        host = str(known.get("inventory_hostname", ""))
+        # Whatever the host says it is: waivers go by these.
+        snapshot["host"], snapshot["policy"] = host, args["policy"]
+        snapshot["inventory_groups"] = sorted(map(str, known.get("group_names", ())))
+        result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
+        if args["dest"]:
+            result["snapshot"] = str(_store(snapshot, Path(args["dest"]).expanduser(), host))
+        if args["facts"]:
+            sources = snapshot["sources"]
+            unknown = sorted(set(args["facts"]) - set(sources))
+            if unknown:
+                raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
+            try:
+                kept = {name: _of_use(name, sources[name]) for name in args["facts"]}
+            except (AttributeError, LookupError, TypeError) as error:
+                raise AnsibleActionFail(f"the host's snapshot is none: {error!r}") from None
+            facts = {**snapshot, "sources": kept}
+            self.see_it_fits(facts, told=False)
+            result["ansible_facts"]["hardener_snapshot"] = facts
+        return result
+
+
+def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    """A source without what no role asks for, where that is much: there can be hundreds of containers."""
+    if name != "docker.containers" or source.get("state") != "ok":
+        return source
+    containers = [
+        {
+            "inspect": {key: value for key, value in each["inspect"].items() if key in _OF_A_CONTAINER},
+            "proc": each["proc"],
+        }
+        for each in source["data"]
+    ]
+    return {**source, "data": containers}
+
+
+def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:
+    """Write the snapshot so that only its owner reads it, whole or not at all.
+
+    Raises:
+        AnsibleActionFail: it cannot be written.
+    """
+    path = folder / file_name(host)
+    partial = ""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            # json.dump() would take the slow encoder, which is written in Python.
+            file.write(json.dumps(snapshot, ensure_ascii=True, separators=(",", ":")))
+        Path(partial).replace(path)
+    except OSError as error:
+        if partial:
+            Path(partial).unlink(missing_ok=True)
+        # `from error` would have Ansible say it twice
+        raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from None
+    return path
+
+
+def file_name(host: str) -> str:
+    """A host's file name: its inventory name, with what no file name should have as in a URL.
+
+    Two hosts never share one, and ``urllib.parse.unquote`` gives the name back.
+    """
+    name = quote(host, safe="@+:, ", errors="surrogatepass")
+    # A leading dot would hide the file, or be a folder's own name.
+    name = f"%2E{name[1:]}" if name.startswith(".") else name
+    if len(name) > _NAME_MAX:
+        raise AnsibleActionFail(f"the host name {host[:40]!r}… is too long for a file name")
+    return f"{name or '%00'}.json"

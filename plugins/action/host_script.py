@@ -1,0 +1,46 @@
+"""Run a folder of Python sources on the host as one script: one round trip, no AnsiballZ package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..plugin_utils.host_script import HostScriptAction
+
+
+class ActionModule(HostScriptAction):
+    """The action; its documentation is beside it."""
+
+    _VALID_ARGS = frozenset({"source", "entry", "arguments", "read_only", "timeout"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the script that the task names."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "source": {"type": "str", "required": True},
+                "entry": {"type": "str", "default": "main:main"},
+                "arguments": {"type": "dict", "default": {}},
+                "read_only": {"type": "bool", "default": False},
+                "timeout": {"type": "int", "default": 0},
+            }
+        )
+        if self._task.check_mode and not args["read_only"]:
+            return {"skipped": True, "changed": False, "msg": "not run in check mode (read_only is not set)"}
+        answer = self.run_script(
+            Path(self._find_needle("files", args["source"])),
+            entry=args["entry"],
+            arguments=args["arguments"],
+            timeout=args["timeout"],
+            task_vars=task_vars,
+        )
+        changed = not args["read_only"]
+        if isinstance(answer.result, dict):
+            changed = bool(answer.result.get("changed", changed))
+        self.see_it_fits(answer.result)
+        return {
+            "changed": changed,
+            "result": answer.result,
+            "python": answer.python,
+            "ansible_facts": answer.facts,
+        }

@@ -1,0 +1,79 @@
+r"""Go back to what a host was before a run, or list its runs (`roles/converge/README.md`).
+
+    - name: Take the last run back
+      hardener.docker.rollback:
+
+    - name: Take back that run and all later ones
+      hardener.docker.rollback:
+        run: 20261125T040000Z-1b2c3d4e
+
+    - name: What has been done here?
+      hardener.docker.rollback:
+        list: true
+      register: history # history.runs, the newest first
+
+Files that somebody else has changed meanwhile stay as they are, and ``kept`` names them: the outcome is then
+``partly_rolled_back``, and the task fails. Check mode changes nothing and predicts exactly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.transaction import TransactionAction
+
+_TAKES_BACK = 3600  # seconds for all runs that are taken back together
+
+
+class ActionModule(TransactionAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset({"run", "list"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Have the host go back, and return what it did."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "run": {"type": "str", "default": ""},
+                "list": {"type": "bool", "default": False},
+            }
+        )
+        result: dict[str, Any] = self.ask(
+            "main:rollback",
+            {**args, "who": self.whoever, "check": bool(self._task.check_mode)},
+            task_vars=task_vars,
+            patience=_TAKES_BACK,
+        )
+        if any(isinstance(run, str) is args["list"] for run in result.get("runs", ())):
+            raise AnsibleActionFail("the host gave no result of the rollback: its runs are none")
+        if not self._task.diff:
+            result.pop("diff", None)
+        try:
+            result["msg"] = _summary(result, listing=args["list"])
+        except LookupError as error:
+            raise AnsibleActionFail(f"the host gave no result of the rollback: it has no {error}") from None
+        return result
+
+
+def _summary(result: dict[str, Any], *, listing: bool) -> str:
+    """What happened, in a line."""
+    if result["outcome"] == "refused":
+        return f"nothing was changed: {result['reason']}"
+    if result["outcome"] == "partly_rolled_back":
+        kept = "; ".join(map(str, result["kept"]))
+        return f"{_back(result['runs'])}, except what was changed on the host meanwhile ({kept})"
+    if result.get("failed"):
+        return f"{result['reason']}: {'; '.join(map(str, result.get('problems', ())))}"
+    runs = result["runs"]
+    if listing:
+        return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+    if not runs:
+        return "there is nothing to take back"
+    return _back(runs)
+
+
+def _back(runs: list[str]) -> str:
+    return f"back to before run {runs[-1]}" + (f" ({len(runs)} runs)" if len(runs) > 1 else "")

@@ -1,0 +1,92 @@
+"""Verify the images of a host by a policy; writes the record there that the next audit judges.
+
+    - name: Verify the images
+      hardener.docker.verify_images:
+        policy: { registries: [{ prefix: registry.example.com, keys: ["-----BEGIN PUBLIC KEY-----…"] }] }
+        socket: /run/other.sock # the engine's, where it is not the usual one
+      register: verified # verified.images: id, names, status, detail, rule, containers
+
+Nothing but the record is changed. Check mode verifies nothing, since it must not write either.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+
+_TIMEOUT = 900  # seconds
+_MOST = 10_000
+_LONGEST = 500
+_TEXTS = ("id", "status", "detail", "rule")
+
+
+class ActionModule(HostScriptAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset({"policy", "socket"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Have the host verify, and return what it found."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "policy": {"type": "dict", "required": True},
+                "socket": {"type": "str", "default": ""},
+            }
+        )
+        if self._task.check_mode:
+            return {"skipped": True, "changed": False, "msg": "not run in check mode: it writes a record"}
+        answer = self.run_script(
+            PACKAGES / "trust",
+            entry="main:verify",
+            # YAML knows dates, JSON does not
+            arguments={
+                **args,
+                "policy": json.loads(json.dumps(args["policy"], default=str)),
+                "limit": _TIMEOUT,
+            },
+            timeout=_TIMEOUT,
+            task_vars=task_vars,
+        )
+        try:
+            result = _shaped(answer.result)
+        except (KeyError, TypeError, ValueError):
+            raise AnsibleActionFail("the host gave no record of its images") from None
+        self.see_it_fits(result)
+        return {"changed": False, "ansible_facts": dict(answer.facts), **result}
+
+
+def _shaped(answer: Any) -> dict[str, Any]:
+    """What we use of a record and nothing else: Ansible acts on some of what it finds in a result.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no record.
+    """
+    if not isinstance(answer["elapsed_ms"], int):  # JSON knows Infinity
+        raise ValueError("it took no time that can be told")
+    if len(answer["images"]) > _MOST:
+        raise ValueError("more images than any host has")
+    return {
+        "verified_at": str(answer["verified_at"])[:_LONGEST],
+        "elapsed_ms": answer["elapsed_ms"],
+        "images": [_image(image) for image in answer["images"]],
+    }
+
+
+def _image(image: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: str(image[key])[:_LONGEST] for key in _TEXTS},
+        "names": [str(name)[:_LONGEST] for name in image["names"]],
+        "containers": [
+            {
+                "name": str(container["name"])[:_LONGEST],
+                "running": container["running"] is True,
+                "by_digest": container["by_digest"] is True,
+            }
+            for container in image["containers"]
+        ],
+    }

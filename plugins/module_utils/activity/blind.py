@@ -1,0 +1,69 @@
+"""What this host cannot show, so that silence is not taken for peace."""
+
+from __future__ import annotations
+
+import os
+from typing import Iterator, Sequence
+
+from .containers import Container
+
+_NAMED = 5
+_ACTIONS_LOGGED = "/proc/sys/kernel/seccomp/actions_logged"
+_TOLD = ("kill_process", "kill_thread", "log")
+
+
+def deaf(audit_problem: str, engine_problem: str) -> list[str]:
+    """What cannot be heard at all, though it should.
+
+    Args:
+        audit_problem: why the kernel cannot be heard; empty where it can.
+        engine_problem: the same of the engine.
+    """
+    found = []
+    if audit_problem:
+        found.append(f"the kernel's audit records cannot be heard ({audit_problem}): no denial can be seen")
+    if engine_problem:
+        found.append(
+            f"the engine cannot be heard ({engine_problem}): no events, and containers have no names"
+        )
+    return found
+
+
+def blind(containers: Sequence[Container]) -> list[str]:
+    """What leaves no trace on this host, by the containers that run."""
+    return list(_sentences(containers))
+
+
+def _sentences(containers: Sequence[Container]) -> Iterator[str]:
+    apparmor = _read("/sys/module/apparmor/parameters/enabled").startswith("Y")
+    selinux = os.path.exists("/sys/fs/selinux/enforce")
+    if not apparmor and not selinux:
+        yield "neither AppArmor nor SELinux is on: there are no denials of theirs"
+    silent = [each for each in containers if each.silent == "docker-default"] if apparmor else []
+    if silent:
+        yield (
+            f"{_listed(silent)} run under docker-default, which denies without a record:"
+            " under docker-default-audited (role activity) attempts show"
+        )
+    unconfined = [each for each in containers if each.silent == "unconfined"]
+    if unconfined:
+        yield f"{_listed(unconfined)} run unconfined: nothing is denied them, so nothing shows"
+    logged = _read(_ACTIONS_LOGGED).split()
+    lacking = [name for name in _TOLD if logged and name not in logged]
+    if lacking:
+        yield f"the kernel writes no record when seccomp does this: {', '.join(lacking)} ({_ACTIONS_LOGGED})"
+    yield "what seccomp answers with an error, as the engine's own profile does, leaves no record"
+
+
+def _listed(containers: Sequence[Container]) -> str:
+    names = sorted(each.name or each.identity[:12] for each in containers)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(4096)
+    except OSError:
+        return ""

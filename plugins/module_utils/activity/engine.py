@@ -1,0 +1,203 @@
+"""The engine's events, and its containers, over its socket, in a thread that begins anew when cut off."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+from queue import Full, Queue
+from typing import Any, Mapping
+from urllib.parse import quote
+
+from .containers import Container, Directory
+from .events import Happening, happenings, risks
+from .text import NAME, shown
+
+_LIST = 16 * 1024 * 1024
+_CONTAINER = 1024 * 1024  # as JSON it takes up to 20 times that: an image may have a million labels
+_LINE = 1024 * 1024  # an event carries all labels of its container
+# A list carries all labels of all containers: it is only looked through. A quote inside a label is escaped.
+_IDENTITY = re.compile(rb'"Id": ?"([0-9a-f]{64})"')
+_WAITING = 4096
+_TIMEOUT = 20
+_PAUSES = (1, 2, 5, 10, 30)
+_FILTERS = quote(json.dumps({"type": ["container"]}))
+
+
+class _Unix(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket's path."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT)
+        self.sock.connect(self._path)
+
+
+class Engine:
+    """Listens to the engine, keeps the directory, and queues what happens.
+
+    ``problem`` says why the engine is not heard now; ``cuts`` counts how often it was heard no more, ``lost``
+    the events that were too many or too long.
+    """
+
+    def __init__(self, path: str, directory: Directory) -> None:
+        self.happenings: Queue[Happening] = Queue(_WAITING)
+        self.problem = "the engine has not answered yet"
+        self.cuts = 0
+        self.lost = 0
+        self.ready = threading.Event()  # the containers that run are known, or cannot be
+        self._path = path
+        self._directory = directory
+        self._since = time.time_ns()
+        self._heard = False  # since this connection began
+
+    def start(self) -> None:
+        """Begin to listen."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            self._heard = False
+            try:
+                self._listen()
+                self.problem = "the engine has ended the connection"
+            except Exception as error:  # nobody would see that this thread has ended
+                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                self.problem = shown(f"{self._path}: {reason}", 300)
+            if self._heard:
+                self.cuts += 1
+                failures = 0
+            self.ready.set()
+            time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            failures += 1
+
+    def _listen(self) -> None:
+        """Until the connection ends."""
+        connection = _Unix(self._path)
+        try:
+            since = f"{self._since // 10**9}.{self._since % 10**9:09d}"
+            connection.request("GET", f"/events?filters={_FILTERS}&since={since}")
+            assert connection.sock is not None
+            stream = connection.sock
+            response = connection.getresponse()
+            if response.status != 200:
+                raise ValueError(f"the engine answers {response.status}")
+            stream.settimeout(None)  # it may have nothing to tell for days
+            self._learn_all()
+            self.problem = ""
+            self._heard = True
+            self.ready.set()
+            while True:
+                text = response.readline(_LINE)
+                if not text:
+                    return
+                if not text.endswith(b"\n") and len(text) >= _LINE:
+                    self.lost += 1
+                    while text and not text.endswith(b"\n"):
+                        text = response.readline(_LINE)
+                    continue
+                self._take(json.loads(text))
+        finally:
+            connection.close()
+
+    def _take(self, event: Any) -> None:
+        if not isinstance(event, dict):
+            return
+        actor = event.get("Actor")
+        identity = str(actor.get("ID", "")) if isinstance(actor, dict) else ""
+        nanoseconds = event.get("timeNano")
+        if isinstance(nanoseconds, int):
+            self._since = max(self._since, nanoseconds + 1)
+        action = str(event.get("Action", ""))
+        if not identity:
+            return
+        if action in ("create", "start"):
+            self._learn(identity)
+        elif action in ("die", "destroy"):
+            self._directory.end(identity, time.time())
+        container = self._directory.get(identity)
+        if not container.name:
+            attributes = actor.get("Attributes") if isinstance(actor, dict) else None
+            attributes = attributes if isinstance(attributes, dict) else {}
+            container = container._replace(
+                name=shown(str(attributes.get("name", "")), NAME),
+                image=shown(str(attributes.get("image", "")), NAME),
+            )
+            self._directory.put(container._replace(ended=time.time(), inspected=False))
+        for happening in happenings(event, container):
+            try:
+                self.happenings.put_nowait(happening)
+            except Full:
+                self.lost += 1
+
+    def _learn_all(self) -> None:
+        """The containers that run now."""
+        status, body = self._get("/containers/json", _LIST)
+        if status != 200 or len(body) > _LIST or not body.rstrip().endswith(b"]"):
+            raise ValueError(f"the engine answers {status} with {len(body)} bytes, which is no list")
+        known = {identity.decode() for identity in _IDENTITY.findall(body)}
+        for gone in self._directory.running():
+            if gone.identity not in known:
+                self._directory.end(gone.identity, time.time())
+        for identity in sorted(known):
+            self._learn(identity)
+
+    def _learn(self, identity: str) -> None:
+        try:
+            status, body = self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER)
+            if status == 404:  # it went away meanwhile
+                return
+            inspected = json.loads(body) if status == 200 and len(body) <= _CONTAINER else None
+        except (OSError, ValueError, RecursionError, http.client.HTTPException):
+            inspected = None
+        if isinstance(inspected, dict):
+            self._directory.put(container(identity, inspected))
+        else:
+            self.lost += 1
+
+    def _get(self, path: str, most: int) -> tuple[int, bytes]:
+        """Status and body of an answer; of one that is too large, a byte more than may be."""
+        connection = _Unix(self._path)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read(most + 1)
+        finally:
+            connection.close()
+
+
+def container(identity: str, inspected: Mapping[str, Any]) -> Container:
+    """What ``/containers/ID/json`` says of a container, as far as it matters here."""
+    config, host = _object(inspected, "Config"), _object(inspected, "HostConfig")
+    profile = str(inspected.get("AppArmorProfile") or "")[:200]
+    return Container(
+        identity,
+        shown(str(inspected.get("Name", "")).lstrip("/"), NAME),
+        shown(str(config.get("Image") or inspected.get("Image") or ""), NAME),
+        profile,
+        str(inspected.get("ProcessLabel") or "")[:300],
+        tuple(risks(host)),
+        _silent(host, profile),
+        0.0 if _object(inspected, "State").get("Running") is True else time.time(),
+    )
+
+
+def _silent(host: Mapping[str, Any], profile: str) -> str:
+    """What of a container's confinement leaves no record, as a key of the counts that are told."""
+    if host.get("Privileged") or profile == "unconfined":
+        return "unconfined"
+    return "docker-default" if profile == "docker-default" else ""
+
+
+def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,80 @@
+"""What of the engine's events is worth a line: commands run inside, odd ends, starts with rights."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Iterator, Mapping, NamedTuple
+
+from .containers import Container
+from .severity import HIGH, LOW, MEDIUM
+from .text import shown
+
+_ENDS = {
+    "137": ("ended as by SIGKILL (exit code 137)", LOW),
+    "139": ("ended as by a segmentation fault (exit code 139)", MEDIUM),
+    "159": ("ended as by a forbidden system call (exit code 159)", HIGH),
+}
+_NAMESPACES = {
+    "PidMode": "process",
+    "NetworkMode": "network",
+    "IpcMode": "IPC",
+    "UTSMode": "UTS",
+    "UsernsMode": "user",
+}
+_STRONG = frozenset(
+    {"ALL", "BPF", "DAC_READ_SEARCH", "PERFMON", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO"}
+)
+_OPEN = ("apparmor=unconfined", "apparmor:unconfined", "seccomp=unconfined", "seccomp:unconfined")
+
+
+class Happening(NamedTuple):
+    """Something that the engine told of a container."""
+
+    at: float  # seconds of the epoch
+    kind: str
+    severity: str
+    target: str
+    container: Container
+
+
+def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happening]:
+    """What is worth a line in an event of type container."""
+    nanoseconds = event.get("timeNano")
+    at = nanoseconds / 1e9 if isinstance(nanoseconds, int) else 0.0
+    action, _, rest = str(event.get("Action", "")).partition(":")
+    actor = event.get("Actor")
+    attributes = actor.get("Attributes") if isinstance(actor, dict) else None
+    attributes = attributes if isinstance(attributes, dict) else {}
+    if action == "exec_create":
+        yield Happening(at, "command run inside", LOW, _program(rest), container)
+    elif action == "oom":
+        yield Happening(at, "out of memory", MEDIUM, "", container)
+    elif action == "die" and str(attributes.get("exitCode")) in _ENDS:
+        kind, severity = _ENDS[str(attributes["exitCode"])]
+        yield Happening(at, kind, severity, "", container)
+    elif action == "start":
+        for risk in container.risks:
+            yield Happening(at, f"started {risk}", HIGH, "", container)
+
+
+def risks(host_config: Mapping[str, Any]) -> list[str]:
+    """What a container has of the host's, by its settings."""
+    found = ["privileged"] if host_config.get("Privileged") is True else []
+    found += [
+        f"in the host's {name} namespace"
+        for key, name in _NAMESPACES.items()
+        if host_config.get(key) == "host"
+    ]
+    added = host_config.get("CapAdd")
+    names = {str(each).upper().replace("CAP_", "", 1) for each in added} if isinstance(added, list) else set()
+    found += [f"with {name}" for name in sorted(names & _STRONG)]
+    options = host_config.get("SecurityOpt")
+    words = {str(each) for each in options} if isinstance(options, list) else set()
+    found += [f"with {word.replace(':', '=')}" for word in _OPEN if word in words]
+    return found
+
+
+def _program(command: str) -> str:
+    """The program of a command line; its arguments may hold a password."""
+    words = command.split(None, 1)
+    return shown(posixpath.basename(words[0])) if words else ""

@@ -1,0 +1,71 @@
+"""For a while: what an action delivers, and has answered."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from . import VERSION, record
+from .netlink import kernel_status
+from .tally import Baseline, Tally
+from .watch import READY, STEP, Watch, summary
+
+_BEAT = 5.0
+_MAX_TOLD = 500  # entries; each is 3 KB at most
+
+
+def listen(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Listen for so many ``seconds``, and tell what was seen, and what the resident collector's record says.
+
+    Writes nothing. Ends at once when nobody is there any more to be told. ``arguments``: ``seconds``,
+    ``socket`` (the engine's), ``folder`` (of the record).
+    """
+    past, problem = record.read(arguments.get("folder") or record.FOLDER)
+    problem = problem or record.silence(past)
+    baseline = Baseline(past["learning"], past["baseline"]) if past else None
+    began, lost_before = time.time(), _kernel_lost()
+    tally = Tally()
+    watch = Watch(str(arguments["socket"]), tally, baseline)
+    watch.engine.ready.wait(READY)
+    end, beat = time.monotonic() + float(arguments["seconds"]), 0.0
+    while True:
+        now = time.monotonic()
+        if now >= end:
+            break
+        if now >= beat:
+            _prove_that_somebody_listens()
+            beat = now + _BEAT
+        watch.step(min(STEP, end - now))
+    watch.finish()
+    lost_after = _kernel_lost()
+    told = summary(watch, began)
+    known = lost_before is not None and lost_after is not None
+    told["lost"]["kernel"] = (lost_after or 0) - (lost_before or 0) if known else None
+    if past:
+        past = _bounded({key: value for key, value in past.items() if key != "baseline"})
+    told = _bounded({**told, "entries": tally.data(baseline)})
+    return {"version": VERSION, **told, "record": past, "record_problem": problem}
+
+
+def _bounded(told: dict[str, Any]) -> dict[str, Any]:
+    """The gravest entries, as many as an answer can carry; the others are counted."""
+    entries, lost = told["entries"], told["lost"]
+    if len(entries) <= _MAX_TOLD:
+        return told
+    return {**told, "entries": entries[:_MAX_TOLD], "lost": {**lost, "not_told": len(entries) - _MAX_TOLD}}
+
+
+def _prove_that_somebody_listens() -> None:
+    """An empty line before the answer; where nobody reads any more, this process has no business here."""
+    try:
+        os.write(1, b"\n")
+    except OSError:
+        os._exit(1)
+
+
+def _kernel_lost() -> int | None:
+    try:
+        return kernel_status()["lost"]
+    except OSError:
+        return None

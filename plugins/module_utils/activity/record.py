@@ -1,0 +1,80 @@
+"""The resident collector's record: one JSON file, written whole or not at all, read with distrust."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from io import BytesIO
+from typing import Any
+
+from ..host import atomic
+
+FOLDER = "/var/lib/hardener/activity"
+UNIT = "/etc/systemd/system/hardener-activity.service"
+SCHEMA = "hardener/activity/1"
+
+_NAME = "record.json"
+_STALE = 300.0  # seconds: it is written every minute
+_LARGEST = 16 * 1024 * 1024  # twice what the tally and the baseline can fill
+
+
+def write(record: dict[str, Any], folder: str = FOLDER) -> None:
+    """Put the record in the place of the one before.
+
+    Raises:
+        OSError: it cannot be written; the one before is still there.
+    """
+    content = BytesIO()  # part by part: as one text it takes four times the memory where it is not ASCII
+    for part in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(record):
+        content.write(part.encode())
+    atomic.make_folders(folder, 0o700)
+    # One collector writes it, so that what a killed one has left is found by its name.
+    atomic.write(os.path.join(folder, _NAME), content.getvalue(), temporary=f".{_NAME}{atomic.SUFFIX}")
+
+
+def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
+    """The record, and why there is none; both empty where no collector has ever run."""
+    path = os.path.join(folder, _NAME)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"{path}: {error.strerror}"
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None, f"{path} is no file"
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        return None, f"{path} is larger than {_LARGEST} bytes"
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        return None, f"{path} is no JSON"
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        return None, f"{path} is no record that this version reads"
+    lists, objects, numbers = (
+        ("entries", "deaf", "blind"),
+        ("baseline", "lost"),
+        ("began", "ended", "learning"),
+    )
+    shapes = {**dict.fromkeys(lists, list), **dict.fromkeys(objects, dict), **dict.fromkeys(numbers, float)}
+    for key, shape in shapes.items():
+        value = record.get(key)
+        if not isinstance(value, (int, float) if shape is float else shape) or isinstance(value, bool):
+            return None, f"{path}: {key} is not what it should be"
+    return record, ""
+
+
+def silence(past: dict[str, Any] | None, unit: str = UNIT) -> str:
+    """What is wrong where a collector is installed and has written nothing of late; else empty."""
+    try:
+        last = os.stat(unit).st_mtime if past is None else float(past["ended"])
+    except OSError:
+        return ""
+    if time.time() - last < _STALE or not os.path.exists(unit):
+        return ""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(last))
+    return f"it has written nothing since {since} UTC: systemctl status {os.path.basename(unit)}"

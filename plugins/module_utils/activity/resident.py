@@ -1,0 +1,154 @@
+"""For ever: the collector that a unit of systemd's runs, and its record."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from .. import host
+from . import VERSION, record
+from .losses import Losses
+from .tally import Baseline, Tally
+from .watch import READY, STEP, Watch, summary
+
+_WRITE = 60.0
+_KEEP = 7 * 24 * 3600.0
+_SILENT = 300.0  # seconds without a collector that are worth a word: a restart takes some, and a boot more
+_RENEWED = 75  # the exit code that has systemd start the new version
+
+
+def main() -> None:
+    """Listen until somebody ends it, and write the record every minute."""
+    parser = argparse.ArgumentParser(prog="hardener-activity", description=main.__doc__)
+    parser.add_argument("--socket", default="/run/docker.sock")
+    parser.add_argument("--learn-hours", type=float, default=24.0)
+    parser.add_argument("--folder", default=record.FOLDER)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    past, problem = record.read(options.folder)
+    if problem:
+        print(f"beginning anew: {problem}", file=sys.stderr)
+    tally = Tally()
+    learning = options.learn_hours * 3600
+    baseline = Baseline(learning, past["baseline"] if past else None)
+    if past:
+        _restore(tally, past)
+    watch = Watch(options.socket, tally, baseline, learning=True)
+    if watch.audit_problem:
+        print(f"the kernel's audit records cannot be heard: {watch.audit_problem}", file=sys.stderr)
+    watch.engine.ready.wait(READY)
+    collector = _Collector(watch, tally, baseline, past=past or {}, folder=options.folder)
+    try:
+        collector.run()
+    finally:
+        watch.finish()
+        collector.write()
+    os._exit(collector.code)  # without waiting for the thread that listens to the engine
+
+
+class _Collector:
+    """Listens, writes, and looks whether it is still wanted."""
+
+    def __init__(
+        self, watch: Watch, tally: Tally, baseline: Baseline, *, past: dict[str, Any], folder: str
+    ) -> None:
+        self.code = 0
+        self._watch = watch
+        self._tally = tally
+        self._baseline = baseline
+        self._began = float(past.get("began", time.time()))
+        self._losses = Losses(past.get("lost_on"))
+        self._silent = _silence(float(past["ended"]), time.time()) if past else 0
+        self._folder = folder
+        self._mine = _installed()
+
+    def run(self) -> None:
+        """Until its files are gone, or others."""
+        seen = self._mine
+        due = time.monotonic()
+        while True:
+            self._watch.step(STEP)
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + _WRITE
+            self.write()
+            now = _installed()
+            if self._mine and not now:
+                return
+            if self._mine and now != self._mine and now == seen:  # for a minute: systemd knows of it too
+                self.code = _RENEWED
+                return
+            seen = now
+
+    def write(self) -> None:
+        """Write the record; where that cannot be done, go on and say so."""
+        now = time.time()
+        oldest = now - _KEEP
+        told = summary(self._watch, max(self._began, oldest))
+        counts = {**told["lost"], "silent": self._silent, "elsewhere": told["elsewhere"]}
+        self._losses.note(counts, now)
+        self._losses.forget(oldest)
+        self._tally.forget(oldest)
+        lost = self._losses.total()
+        told["elsewhere"] = lost.pop("elsewhere")
+        try:
+            record.write(
+                {
+                    "schema": record.SCHEMA,
+                    "version": VERSION,
+                    **told,
+                    "lost": lost,
+                    "lost_on": self._losses.data(),
+                    "learning": self._baseline.learning,
+                    "entries": self._tally.data(self._baseline),
+                    "baseline": self._baseline.data(),
+                },
+                self._folder,
+            )
+        except OSError as error:
+            print(f"the record cannot be written: {error.strerror}", file=sys.stderr)
+
+
+def _restore(tally: Tally, past: dict[str, Any]) -> None:
+    """Go on where the record ends; one that was written by somebody else is not worth more than its shape."""
+    try:
+        tally.restore(past["entries"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        print(f"entries of the record cannot be read: {error}", file=sys.stderr)
+
+
+def _silence(ended: float, now: float) -> int:
+    """For how many seconds of this boot nobody listened; 0 where that was a moment."""
+    booted = now - time.clock_gettime(time.CLOCK_BOOTTIME)
+    seconds = int(now - max(ended, booted))
+    return seconds if seconds > _SILENT else 0
+
+
+def _installed() -> tuple[tuple[str, int, int], ...]:
+    """What this collector is made of, so that it sees when that changes; empty where it is not installed."""
+    if not os.path.exists(record.UNIT):
+        return ()
+    folders = [os.path.dirname(os.path.abspath(file)) for file in (__file__, host.__file__)]
+    found = []
+    sources = [
+        os.path.join(folder, name)
+        for folder in folders
+        for name in sorted(os.listdir(folder))
+        if name.endswith(".py")
+    ]
+    for path in [record.UNIT, *sources]:
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        found.append((path, status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(0)

@@ -1,0 +1,181 @@
+"""The loop: records from the kernel and happenings from the engine, each with the container it belongs to."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from queue import Empty
+from typing import Any, NamedTuple
+
+from .blind import blind, deaf
+from .containers import Directory, Process, ask
+from .engine import Engine
+from .events import Happening
+from .netlink import AuditSocket, Gaps
+from .records import Denial, parse, serial
+from .severity import classify
+from .tally import Baseline, Sighting, Tally
+from .text import shown
+
+READY = 20.0  # seconds in which the engine is to name the containers that run
+STEP = 0.5
+
+_MAX_WAITING = 4096
+_PATIENCE = 2.0  # seconds in which the engine tells of a container that has just started
+
+
+class _Waiting(NamedTuple):
+    """A denial that is to be attributed when the engine has told of what has just started."""
+
+    until: float
+    denial: Denial
+    process: Process
+
+
+class Watch:
+    """Listens to the kernel and to the engine, and counts.
+
+    Args:
+        socket: the engine's API socket.
+        tally: where it counts.
+        baseline: what is usual; ``learning`` teaches it what is seen.
+        learning: whether it learns.
+    """
+
+    def __init__(
+        self, socket: str, tally: Tally, baseline: Baseline | None = None, *, learning: bool = False
+    ) -> None:
+        self.directory = Directory()
+        self.elsewhere = 0
+        self.audit_problem = ""
+        self._tally = tally
+        self._baseline = baseline if learning else None
+        self._gaps = Gaps()
+        self._waiting: deque[_Waiting] = deque()
+        self._audit: AuditSocket | None = None
+        try:
+            self._audit = AuditSocket()
+        except OSError as error:
+            self.audit_problem = error.strerror or str(error)
+        self.engine = Engine(socket, self.directory)
+        self.engine.start()
+
+    def step(self, seconds: float) -> None:
+        """Take what is there, or comes within so many seconds."""
+        if self._audit is None:
+            time.sleep(seconds)
+        elif select.select([self._audit], [], [], seconds)[0]:
+            for record in self._audit.receive():
+                self._gaps.note(serial(record.text), time.monotonic())
+                denial = parse(record.kind, record.text)
+                if denial is not None:
+                    self._take(denial)
+        self._gaps.expire(time.monotonic())
+        while True:
+            try:
+                happening = self.engine.happenings.get_nowait()
+            except Empty:
+                break
+            self._count(_of_happening(happening))
+        self._attribute(time.monotonic())
+        if self._baseline is not None:
+            for container in self.directory.running():
+                self._baseline.watch(container.image, time.time())
+
+    def finish(self) -> None:
+        """Take what still waits to be attributed."""
+        until = time.monotonic() + _PATIENCE + 1
+        while self._waiting and time.monotonic() < until:
+            self.step(0.2)
+        self._attribute(float("inf"))
+
+    def lost(self) -> dict[str, int]:
+        """What could not be seen or kept, as far as that is known."""
+        return {
+            "overruns": self._audit.overruns if self._audit else 0,
+            "events": self._gaps.lost,
+            "engine_cuts": self.engine.cuts,
+            "engine_events": self.engine.lost,
+            "no_room": self._tally.dropped,
+        }
+
+    def _take(self, denial: Denial) -> None:
+        """Ask the process while it is there; the engine may be told later."""
+        process = ask(denial.pid, denial.at)
+        if process.elsewhere and self.directory.confines(denial.confinement):
+            # A step of a build, or one that has left its container's control group.
+            self._count(self._of_denial(denial, "", ""))
+        elif process.elsewhere:
+            self.elsewhere += 1
+        elif self.directory.knows(process.container):
+            self._count(self._of_denial(denial, process.container, "process"))
+        elif len(self._waiting) < _MAX_WAITING:
+            self._waiting.append(_Waiting(time.monotonic() + _PATIENCE, denial, process))
+        else:
+            self._count(self._of_denial(denial, process.container, "process" if process.container else ""))
+
+    def _attribute(self, now: float) -> None:
+        while self._waiting:
+            until, denial, process = self._waiting[0]
+            if until > now and not self.directory.knows(process.container):
+                return
+            self._waiting.popleft()
+            identity, how = process.container, "process"
+            if not identity:
+                identity = self.directory.by_confinement(denial.confinement, denial.at)
+                how = "confinement" if identity else ""
+            self._count(self._of_denial(denial, identity, how))
+
+    def _of_denial(self, denial: Denial, identity: str, how: str) -> Sighting:
+        container = self.directory.get(identity)
+        category, severity = classify(denial)
+        return Sighting(
+            at=denial.at,
+            source=denial.source,
+            kind=" ".join(filter(None, (denial.operation, denial.detail)))[:200],
+            verdict=denial.verdict,
+            category=category,
+            severity=severity,
+            target=denial.target,
+            command=denial.command,
+            container=identity,
+            name=container.name,
+            # Nothing but its profile is known of a process that is gone and shares it with others.
+            image=container.image if identity else "",
+            how=how or f"not attributed ({shown(denial.confinement) or 'no profile'})",
+        )
+
+    def _count(self, sighting: Sighting) -> None:
+        self._tally.add(sighting)
+        if self._baseline is not None:
+            self._baseline.learn(sighting)
+
+
+def _of_happening(happening: Happening) -> Sighting:
+    return Sighting(
+        at=happening.at,
+        source="docker",
+        kind=happening.kind,
+        verdict="seen",
+        category="engine",
+        severity=happening.severity,
+        target=happening.target,
+        command="",
+        container=happening.container.identity,
+        name=happening.container.name,
+        image=happening.container.image,
+        how="engine",
+    )
+
+
+def summary(watch: Watch, began: float) -> dict[str, Any]:
+    """What a watch has to say beside its entries."""
+    return {
+        "began": began,
+        "ended": time.time(),
+        "lost": watch.lost(),
+        "elsewhere": watch.elsewhere,
+        "deaf": deaf(watch.audit_problem, watch.engine.problem),
+        "blind": blind(watch.directory.running()),
+    }

@@ -1,0 +1,102 @@
+"""What root runs on the host to have a run not be taken back any more.
+
+    python3 /var/lib/hardener/backups/<run>/guard.pyz abandon
+
+The guard tries to take a run back until it can. Where that will never be, and a person has put the host right
+in another way, this ends it: no timer, unit or journal stays, and the record of the run says what of it
+remains. `hardener rollback` can still take the run back later.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from contextlib import suppress
+
+from ..host import atomic
+from . import guard, rollback
+from .backup import ROLLING_BACK, Journal, Store
+from .errors import Refused
+from .locking import Busy, locked
+
+_PATIENCE = 60  # seconds; a try of the guard's is over by then, or hangs
+ABANDONED = "abandoned"
+
+
+def abandon(script: str) -> None:
+    """End a run that cannot be taken back, and print what of it remains.
+
+    Args:
+        script: the program beside its backup.
+
+    Raises:
+        SystemExit: it cannot be ended; says why.
+    """
+    backup = os.path.dirname(os.path.realpath(script))
+    run, store = os.path.basename(backup), Store(os.path.dirname(os.path.dirname(backup)))
+    if os.geteuid() != 0:
+        sys.exit("only root can end this run")
+    try:
+        with locked(store.lock, patience=_PATIENCE):
+            remaining = _held(store, run)
+    except Busy as busy:
+        sys.exit(f"run {run} cannot be ended now: {busy}")
+    except (Refused, OSError) as error:
+        sys.exit(f"run {run} cannot be ended: {rollback.reason_of(error)}")
+    print(f"run {run} is not taken back any more" + (", and this remains of it:" if remaining else ""))
+    for each in remaining:
+        print(f"  {each}")
+
+
+def _held(store: Store, run: str) -> list[str]:
+    """End the run while nobody else can do anything; what remains of it."""
+    backup = store.backup_folder(run)
+    try:
+        journal = Journal.find(store)
+    except Refused as refused:
+        return _unreadable(store, run, str(refused))
+    if journal is None or journal.run != run:
+        guard.stop(run)
+        guard.disarm(run, backup=backup)
+        return []
+    if journal.phase != ROLLING_BACK and journal.remaining > 0:
+        raise Refused(f"nothing has failed: it is {journal.phase}, for another {journal.remaining:.0f} s")
+    try:
+        remaining = rollback.remaining(store, journal)
+    except (Refused, OSError) as error:
+        remaining = [rollback.reason_of(error)]
+    with suppress(OSError):  # a broken disk is no reason to go on trying
+        store.finish(run, _record(journal.why_expired, remaining))
+    guard.stop(run)
+    rollback.end(store, journal)
+    return remaining
+
+
+def _unreadable(store: Store, run: str, why: str) -> list[str]:
+    """End a run whose journal cannot be read: it goes to the backup as it is."""
+    backup = store.backup_folder(run)
+    with suppress(OSError):  # a broken disk is no reason to go on trying
+        store.finish(run, _record("", [why]))
+    guard.stop(run)
+    atomic.rename(store.journal_file, os.path.join(backup, "journal.json"))
+    store.release(run)
+    guard.disarm(run, backup=backup)
+    return [why]
+
+
+def _record(reason: str, remaining: list[str]) -> dict[str, object]:
+    said = f"ended on the host by {_who()}"
+    return {
+        "outcome": ABANDONED,
+        "reason": f"{reason}; {said}" if reason else said,
+        "problems": remaining,
+        "ended": time.time(),
+    }
+
+
+def _who() -> str:
+    with suppress(KeyError, OSError):
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    return "root"

@@ -1,0 +1,122 @@
+"""Load audit rules."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+
+from .. import system
+from ..errors import Failed, Refused
+from ..planning import Plan
+from .interface import Activation
+
+_DELETE = re.compile(r"(?m)^[ \t]*-D[ \t\r]*$")  # of all rules, as augenrules knows it
+
+
+class AuditRulesLoad(Activation):
+    """Load the audit rules of /etc/audit/rules.d into the kernel."""
+
+    name = "audit-rules-load"
+    action = "load audit rules"
+    known = frozenset({"when", "rules"})
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when a rules file changes, and when a rule is missing in the kernel."""
+        super().prepare(plan)
+        if not system.installed("auditctl"):
+            if not self.check:
+                raise Refused("auditctl is not installed: install the audit daemon (auditd, audit) first")
+            self.reasons = self.reasons or ["the rules are not loaded"]
+            return
+        status = self._status()
+        missing = self._missing()
+        if missing and not self.due:
+            self.reasons = [f"not loaded: {missing[0]}" + _and_more(len(missing) - 1)]
+        if status.get("enabled") == "2":
+            if self.due:
+                self.pending = ["the audit rules are locked until the next boot, and take effect then"]
+            self.reasons = []
+        elif status.get("failure") == "2":
+            self.pending = [
+                "another rules file sets the failure mode to 2: a full audit backlog would panic this host"
+            ]
+        if self.due:
+            self._refuse_to_add_up()
+
+    def _refuse_to_add_up(self) -> None:
+        """Refuse rules files of which none deletes what is loaded.
+
+        The kernel refuses a rule that it has, so that such files can be loaded once after a boot, and not
+        again when a run is taken back.
+
+        Raises:
+            Refused: so it is.
+        """
+        for folder in sorted({os.path.dirname(path) for path in self.settings.get("when", ())}):
+            texts = map(system.read, glob.glob(os.path.join(glob.escape(folder), "*.rules")))
+            if not any(_DELETE.search(text) for text in texts):
+                raise Refused(
+                    f"no rules file in {folder} has a line -D, without which they can be loaded only once"
+                    f" after a boot, and a run not be taken back: add it to one, such as {folder}/audit.rules"
+                )
+
+    def _status(self) -> dict[str, str]:
+        outcome = system.run("auditctl", "-s")
+        if outcome.code != 0:
+            raise Refused(
+                "the kernel's audit system cannot be used here"
+                f" (a container, or a kernel without it): {outcome.said}"
+            )
+        return dict(line.split(None, 1) for line in outcome.output.splitlines() if len(line.split()) >= 2)
+
+    def _missing(self) -> list[str]:
+        outcome = system.run("auditctl", "-l")
+        if outcome.code != 0:
+            raise Failed(f"auditctl -l: {outcome.said}")
+        loaded = {audit_rule(line) for line in outcome.output.splitlines()}
+        return [rule for rule in self.settings.get("rules", []) if audit_rule(rule) not in loaded]
+
+    def perform(self) -> None:
+        """Join the rules files and load the result."""
+        system.must("augenrules", "--load", timeout=60)
+
+    def problems(self) -> list[str]:
+        """Rules that the kernel does not have, or that it does not apply."""
+        found = [f"the kernel does not have the audit rule {rule}" for rule in self._missing()]
+        if self._status().get("enabled") not in ("1", "2"):
+            found.append("auditing is switched off in the kernel: is the audit daemon running?")
+        return found
+
+    def undo(self) -> list[str]:
+        """Load the restored files; what they lack, they lacked before."""
+        outcome = system.run("augenrules", "--load", timeout=60)
+        return [] if outcome.code == 0 else [f"augenrules --load: {outcome.said}"]
+
+
+def audit_rule(line: str) -> tuple[str, ...]:
+    """What identifies a rule about a path: action, path and key.
+
+    ``auditctl -l`` prints a rule otherwise than it was given, differently in every version: as a watch, with
+    the system calls that a permission stands for, with key=docker or -k docker.
+    """
+    action, path, key = "always", "", ""
+    words = line.split()
+    for option, value in zip(words, words[1:]):
+        if option in ("-a", "-A"):
+            action = "never" if "never" in value.split(",") else "always"
+        elif option == "-w":
+            path = value
+        elif option == "-k":
+            key = value
+        elif option == "-F":
+            name, _, text = value.partition("=")
+            if name in ("path", "dir"):
+                path = text
+            elif name == "key":
+                key = text
+    return action, path.rstrip("/"), key
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count > 0 else ""

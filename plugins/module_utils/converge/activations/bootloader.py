@@ -1,0 +1,75 @@
+"""Have GRUB give the next kernel its parameters."""
+
+from __future__ import annotations
+
+import re
+from typing import Sequence
+
+from .. import system
+from ..errors import Refused
+from ..planning import Plan
+from .interface import Activation
+
+MENU = "/boot/grub/grub.cfg"
+COMMAND_LINE = "/proc/cmdline"
+_KERNEL = re.compile(r"\s*linux(?:16|efi)?\s")
+_TIMEOUT = 300
+
+
+class BootParameters(Activation):
+    """Make GRUB's menu anew from /etc/default/grub.d, and see that it has the parameters.
+
+    Settings: ``parameters``, words of the kernel's command line; files that ``when`` names add them.
+    """
+
+    name = "boot-parameters"
+    longest = 2.0 * _TIMEOUT
+    action = "make the boot menu anew"
+    known = frozenset({"when", "parameters"})
+    _valid = re.compile(r"[a-z0-9_.]+=[A-Za-z0-9_.,:/-]*")
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when a file changes, and when the menu lacks a parameter."""
+        super().prepare(plan)
+        for word in self._parameters:
+            if not self._valid.fullmatch(str(word)):
+                raise Refused(f"activation {self.name}: {word!r} is no parameter of a kernel")
+        self.reasons += [f"{MENU} lacks {word}" for word in self._missing()]
+        if self.due and not system.installed("grub-mkconfig"):
+            raise Refused(
+                "grub-mkconfig is not installed: install the package of your GRUB first (grub2-common)"
+            )
+        running = system.read(COMMAND_LINE).split()
+        waiting = [word for word in self._parameters if not _in_force(word, running)]
+        if waiting:
+            self.pending = [f"{' '.join(waiting)} takes effect at the next boot"]
+
+    @property
+    def _parameters(self) -> Sequence[str]:
+        words: Sequence[str] = self.settings.get("parameters", [])
+        return words
+
+    def _missing(self) -> list[str]:
+        """Parameters that the first entry of the menu, which boots by default, does not have."""
+        lines = system.read(MENU).splitlines()
+        first = next((line.split() for line in lines if _KERNEL.match(line)), [])
+        return [word for word in self._parameters if not _in_force(word, first)]
+
+    def perform(self) -> None:
+        """Make the menu anew."""
+        system.must("grub-mkconfig", "-o", MENU, timeout=_TIMEOUT)
+
+    def undo_at_boot(self) -> list[str]:
+        """The menu that the next boot reads; this one has begun by the other."""
+        return self.undo()
+
+    def problems(self) -> list[str]:
+        """Parameters that did not get into the menu."""
+        return [f"{word} did not get into {MENU}: see /etc/default/grub" for word in self._missing()]
+
+
+def _in_force(word: str, command_line: Sequence[str]) -> bool:
+    """Whether a parameter has that value: of one that is given twice, the last counts."""
+    name = word.partition("=")[0]
+    given = [other for other in command_line if other.partition("=")[0] == name]
+    return given[-1:] == [word]

@@ -1,0 +1,482 @@
+"""Bring a changed configuration into force in the engine, and lose no container doing it.
+
+Reload where the engine takes the changed keys while it runs, else restart. Before a restart that finds
+live-restore off, it is switched on by a reload, so that containers survive; the same the other way round when
+a failed change is taken back. Where containers cannot survive, that is what the restart costs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+
+from .. import containers, daemonconfig, files, impacts, jsonkeys, system
+from ..engineapi import Engine, NoAnswer, wait_for
+from ..errors import Failed, Refused
+from ..files import State
+from ..planning import Plan, digest, redacted
+from .interface import Activation
+
+# What the engine reads again on SIGHUP as long as the key stands in the file (daemon/reload.go), and what it
+# has where nothing is set. Not the authorisation plugins, though it reads them: it exits when one is silent.
+_RELOADABLE: Mapping[str, Any] = {
+    "debug": False,
+    "insecure-registries": [],
+    "labels": [],
+    "live-restore": False,
+    "max-concurrent-downloads": 3,
+    "max-concurrent-uploads": 5,
+    "max-download-attempts": 5,
+    "registry-mirrors": [],
+    "shutdown-timeout": 15,
+}
+_REMAP = "userns-remap"
+_PROFILES = "/sys/kernel/security/apparmor/profiles"
+_RELOADED = {"Debug", "LiveRestoreEnabled"}  # what the engine reports of them
+RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
+_USUAL_UNIT, _USUAL_SOCKET = "docker.service", "/run/docker.sock"
+
+
+class Docker(Activation):
+    """The engine's own activation; see the module's documentation.
+
+    Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and
+    ``flags`` (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values:
+    ``info``, ``bridge``, ``security``, ``profiles`` of AppArmor, the profile of ``seccomp``, ``chains`` of
+    iptables, TCP addresses ``guarded`` by client certificates); ``stale`` (the file is younger than the
+    engine's process); ``start`` (an engine that does not run is started); ``timeout`` (seconds that a
+    start may take); ``remapped`` (the user of ``userns-remap`` whom another document prepares);
+    ``restarted_by`` (the activation that restarts the engine where that key changes, and takes what the
+    engine holds along).
+    """
+
+    name = "docker"
+    known = frozenset(
+        {
+            "when",
+            "config",
+            "dockerd",
+            "argv",
+            "flags",
+            "socket",
+            "unit",
+            "expect",
+            "stale",
+            "start",
+            "timeout",
+            "remapped",
+            "restarted_by",
+        }
+    )
+
+    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
+        super().__init__(settings, check=check)
+        for key in ("config", "socket", "unit"):
+            if not isinstance(settings.get(key), str):
+                raise Refused(f"activation {self.name}: {key} is missing")
+        self.config = files.real_path(settings["config"])
+        self.unit = settings["unit"]
+        self.timeout = float(settings.get("timeout", 120))
+        self.longest = max(self.longest, 2 * self.timeout + 60)
+        self.engine = Engine(settings["socket"])
+        self.action = ""
+        self._leaves_restart = False
+        self.stopping: list[str] = []  # names of containers that the restart ends
+        self.staying_down: list[str] = []  # those of them that the engine does not start again
+
+    # --- before ---------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: Plan) -> None:
+        """Find out whether the engine has to reload or restart, and refuse what it would not survive."""
+        super().prepare(plan)
+        before, after = plan.before(self.config), plan.after(self.config)
+        unit = _unit(self.unit)
+        info = None if unit.get("asleep") else self.engine.info()
+        if before.content != after.content:
+            daemonconfig.refuse_bad(
+                self._judged(after),
+                self._judged(before),
+                self.settings,
+                info=info,
+                engine=self.engine,
+                read=lambda path: plan.after(path).content,
+            )
+        if info is None:
+            if self.settings.get("start"):
+                self._see_start(plan, unit)
+            elif self.due:
+                self.pending = ["the engine does not run: the configuration takes effect when it starts"]
+                self.reasons = []
+            return
+        changed = _changed_keys(before, after, self.config)
+        mismatches = self._mismatches(info)
+        self.reasons += mismatches.values()
+        stale = self._stale(plan)
+        if stale and not changed:
+            self.reasons.append(f"{self.config} is younger than the engine, which may run on an older one")
+        if not self.due:
+            self._see_bridge(_alive(info))
+            return
+        keys = jsonkeys.parse(after.content or b"", self.config)
+        elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
+        by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= _RELOADED
+        begins = bool(keys.get(_REMAP)) and "userns" not in _security(info)
+        self._leaves_restart = begins and bool(self.settings.get("restarted_by"))
+        self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
+        self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
+        self.memory["keys"] = sorted(changed & set(_RELOADABLE))
+        running = self.engine.running()
+        self.impact = impacts.RELOAD if self.action == RELOAD else impacts.DAEMON_RESTART
+        if self.action == RESTART and not self._leaves_restart:
+            self._see_who_stops(running, unit, keys)
+            if begins and (info.get("Containers") or info.get("Images")):
+                self.impact = impacts.DATA_HIDDEN
+                self.costs = (
+                    f"{_REMAP} is in {self.config}, and not in force: the next start of the engine hides its"
+                    f" {info.get('Containers') or 0} containers and {info.get('Images') or 0} images"
+                )
+        plan.bookkeeping.in_force[self.config] = digest(after.content)
+
+    def _judged(self, state: State) -> bytes:
+        """A configuration as it is to be judged: what others answer for is left out."""
+        content = state.content or b""
+        keys = jsonkeys.parse(content, self.config)
+        if self.settings.get("restarted_by"):
+            keys.pop(_REMAP, None)
+        elif _REMAP in keys and keys[_REMAP] == self.settings.get("remapped"):
+            keys[_REMAP] = "default"
+        else:
+            return content
+        return json.dumps(keys).encode()
+
+    def _see_start(self, plan: Plan, unit: Mapping[str, str]) -> None:
+        """See how an engine that does not run is started, and stopped again should that go wrong.
+
+        Raises:
+            Refused: nobody here can start it.
+        """
+        if "ActiveState" not in unit:
+            raise Refused(f"the engine is to be started, and {self.unit} cannot be: no systemd runs here")
+        self.reasons.append(f"{self.unit} does not run")
+        self.action = START
+        sockets = [] if unit.get("asleep") else unit.get("TriggeredBy", "").split()
+        self.memory = {"stage": "", "switch_on": False, "running": [], "sockets": sockets}
+        plan.bookkeeping.in_force[self.config] = digest(plan.after(self.config).content)
+
+    def _see_who_stops(
+        self, running: Sequence[Mapping[str, Any]], unit: Mapping[str, str], keys: Mapping[str, Any]
+    ) -> None:
+        """See how containers survive the restart, and which do not.
+
+        Raises:
+            Refused: nobody here can restart the engine.
+        """
+        if unit.get("ActiveState") != "active":
+            raise Refused(
+                f"the engine at {self.engine.path} has to be restarted, and is not run by {self.unit}"
+                f" ({unit.get('ActiveState') or 'no systemd'}): restart it yourself, or name its unit"
+            )
+        reason = ""
+        if unit.get("KillMode") != "process":
+            reason = f"{self.unit} ends all its processes (KillMode is {unit.get('KillMode')})"
+        elif keys.get("live-restore") is not True and "true" not in self._flag("live-restore"):
+            reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
+        self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
+        if running and reason:
+            self.impact = impacts.CONTAINERS_STOP
+            self.stopping = sorted(map(containers.name, running))
+            self.staying_down = sorted(
+                containers.name(each) for each in running if containers.stays_down(each)
+            )
+            self.costs = f"restarting the engine would stop {containers.listed(self.stopping)}: {reason}"
+            if self.staying_down:
+                down = containers.listed(self.staying_down)
+                self.costs += f"; not started again, for want of a restart policy: {down}"
+
+    def _stale(self, plan: Plan) -> bool:
+        """Whether the engine may run on an older file than the one that is there, by somebody else's hand."""
+        known = plan.bookkeeping.in_force.get(self.config)
+        return bool(self.settings.get("stale")) and known != digest(plan.before(self.config).content)
+
+    def _mismatches(self, info: Mapping[str, Any]) -> dict[str, str]:
+        """Effective values that are not the expected ones, the default bridge's only where they can be."""
+        expect = self.settings.get("expect", {})
+        found = {
+            key: f"{key} is {json.dumps(info.get(key))} in the engine, to be {json.dumps(value)}"
+            for key, value in expect.get("info", {}).items()
+            if not jsonkeys.same(info.get(key), value)
+        }
+        options = _security(info)
+        for name in expect.get("security", []):
+            if name not in options:
+                found[name] = f"{name} is not in force in the engine"
+        loaded = {line.rpartition(" (")[0] for line in system.read(_PROFILES).splitlines()}
+        for name in expect.get("profiles", []):
+            if name not in loaded:
+                found[name] = f"the AppArmor profile {name} is not loaded"
+        profile = next(iter(_seccomp_profiles(info)), "none")
+        if expect.get("seccomp", profile) != profile:
+            found["seccomp"] = f"the seccomp profile of the engine is {profile}, to be {expect['seccomp']}"
+        for chain in expect.get("chains", []):
+            if system.run("iptables", "--wait", "5", "--list-rules", chain).code == 1:
+                found[chain] = f"the chain {chain} of iptables is not loaded"
+        for address in expect.get("guarded", []):
+            found.update(_unguarded(address))
+        if not _alive(info):
+            found.update(self._bridge_differs())
+        return found
+
+    def _bridge_differs(self) -> dict[str, str]:
+        expect = self.settings.get("expect", {}).get("bridge", {})
+        options = self.engine.bridge() if expect else {}
+        return {
+            key: f"{key} is {json.dumps(options.get(key))} on the default bridge, to be {json.dumps(value)}"
+            for key, value in expect.items()
+            if options and options.get(key) != value
+        }
+
+    def _see_bridge(self, running: int) -> None:
+        """The engine leaves its default bridge as it is while containers run: say so, and don't insist."""
+        self.pending += [
+            f"{difference}: takes effect when the engine starts with no container running ({running} run now)"
+            for difference in self._bridge_differs().values()
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Action, reasons, and what they cost."""
+        described = super().describe()
+        if self.stopping:
+            described["stops"] = self.stopping
+            described["stay_down"] = self.staying_down
+        if self.memory.get("switch_on"):
+            described["first"] = "switch live-restore on by a reload, so that containers survive"
+        return described
+
+    # --- the change -----------------------------------------------------------------------------------------
+
+    @property
+    def stops_engine(self) -> bool:
+        """Whether the engine is away for a moment, which it is not where it only reloads."""
+        stage = self.memory.get("stage")
+        return self.action in (RESTART, START) or stage in ("restart", "start")
+
+    def perform(self) -> None:
+        """Reload, restart or start; unless somebody has who had to do more than that."""
+        if self._leaves_restart:
+            return
+        if self.action == RELOAD or self.memory["switch_on"]:
+            self._stage("reload")
+            self._reload()
+        if self.memory["switch_on"]:
+            wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
+        if self.action in (RESTART, START):
+            self._stage("restart" if self.action == RESTART else "start")
+            self._restart()
+
+    def _stage(self, name: str) -> None:
+        """Keep how far it got, before it goes there."""
+        self.memory["stage"] = name
+        self.save()
+
+    def problems(self) -> list[str]:
+        """What the engine does not do as planned; for its containers see ``health``."""
+        try:
+            if self.action == RELOAD:
+                self._wait_for_info()
+            info = self.engine.info()
+            if info is None:
+                return [f"the engine does not answer at {self.engine.path}"]
+            found = list(self._mismatches(info).values())
+            if _alive(info):
+                self._see_bridge(_alive(info))
+            return found
+        except (NoAnswer, Failed) as error:
+            return [str(error)]
+
+    def _wait_for_info(self) -> None:
+        """A reload answers nothing: give the values the time to change."""
+
+        def settled() -> bool:
+            info = self.engine.info()
+            return info is not None and not self._mismatches(info)
+
+        try:
+            wait_for("", settled, seconds=10)
+        except Failed:
+            return
+
+    # --- and back -------------------------------------------------------------------------------------------
+
+    def undo(self) -> list[str]:
+        """Have the engine run on its restored configuration, its containers alive; or not, if it did not."""
+        memory = self.memory
+        if memory.get("stage") == "start":
+            system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)
+            system.run("systemctl", "reset-failed", "--", self.unit, *memory["sockets"])
+            return []
+        interlude = _Interlude(self.config, self.will_write)
+        if memory.get("stage") == "restart" and memory.get("switch_on"):
+            # An engine that starts with live-restore off ends the containers it finds: switch it off later.
+            with interlude:
+                interlude.write({"live-restore": True})
+                self._restart()
+                interlude.write({"live-restore": False})
+                self._reload()
+                wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
+        elif memory.get("stage") == "restart":
+            self._restart()
+        elif memory.get("stage") == "reload":
+            # A key that is gone from the file keeps its value on reload: say the old one, then take it away.
+            with interlude:
+                interlude.write({key: _RELOADABLE[key] for key in memory["keys"]})
+                self._reload()
+                live = bool(memory["live"])
+                wait_for("the engine did not take its former values", lambda: self._live(live), seconds=20)
+        if self.engine.info() is None:
+            return [f"the engine does not answer at {self.engine.path}"]
+        return []
+
+    # --- means ----------------------------------------------------------------------------------------------
+
+    def _flag(self, name: str) -> Sequence[str]:
+        values: Sequence[str] = (self.settings.get("flags") or {}).get(name, ())
+        return values
+
+    def _live(self, expected: bool) -> bool:
+        info = self.engine.info()
+        return info is not None and bool(info.get("LiveRestoreEnabled")) is expected
+
+    def _reload(self) -> None:
+        try:
+            os.kill(int(_unit(self.unit).get("MainPID", 0)) or self.engine.pid(), signal.SIGHUP)
+        except (NoAnswer, OSError) as error:
+            raise Failed(f"the engine cannot be told to reload: {error}") from error
+
+    def _restart(self) -> None:
+        """Restart the unit; its start limit (three in a minute) must not be what keeps it down."""
+        system.run("systemctl", "reset-failed", self.unit)
+        begun, former = time.time(), _unit(self.unit).get("MainPID", "")
+        outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
+        if outcome.code != 0:
+            words = _last_words(self.settings.get("dockerd", ""), since=begun, former=former)
+            raise Failed(f"{self.unit} does not start: {words or outcome.said}")
+        wait_for(
+            f"{self.unit} started, and did not answer at {self.engine.path}",
+            lambda: self.engine.info() is not None,
+            seconds=self.timeout,
+        )
+
+
+class _Interlude:
+    """Other values in daemon.json for a moment; afterwards it is what it was, to the byte."""
+
+    def __init__(self, path: str, will_write: Callable[[bytes], None]) -> None:
+        self._path = path
+        self._will_write = will_write
+        self._before = files.read(path)
+        self._modified = files.modified(path)
+
+    def write(self, keys: Mapping[str, Any]) -> None:
+        """Set keys that the file does not have, and live-restore in any case."""
+        data = jsonkeys.parse(self._before.content or b"", self._path)
+        data = {**keys, **data, **{key: keys[key] for key in keys if key == "live-restore"}}
+        content = jsonkeys.render(data, self._before.content)
+        self._will_write(content)
+        like = self._before if self._before.exists else files.own(b"")
+        files.replace(self._path, like._replace(content=content), reserved=True)
+
+    def __enter__(self) -> _Interlude:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        files.put(self._path, files.read(self._path), self._before, reserved=True)
+        files.set_modified(self._path, self._modified)
+
+
+def _changed_keys(before: State, after: State, path: str) -> set[str]:
+    """Keys of daemon.json that change."""
+    if before.content == after.content:
+        return set()
+    one, other = (jsonkeys.parse(state.content or b"", path) for state in (before, after))
+    return {key for key in {*one, *other} if not jsonkeys.same(one.get(key), other.get(key))}
+
+
+def _unit(name: str) -> dict[str, str]:
+    """State of the engine's unit; ``asleep`` where only its socket is awake: to ask would be to start it."""
+    if not system.has_systemd():
+        return {}
+    outcome = system.run(
+        "systemctl", "show", "--property=ActiveState,KillMode,MainPID,TriggeredBy", "--", name
+    )
+    unit = dict(line.split("=", 1) for line in outcome.output.splitlines() if "=" in line)
+    if unit.get("ActiveState") != "active" and unit.get("TriggeredBy"):
+        sockets = unit["TriggeredBy"].split()
+        if "active" in system.run("systemctl", "is-active", "--", *sockets).output.splitlines():
+            unit["asleep"] = "yes"
+    return unit
+
+
+def _last_words(dockerd: str, *, since: float, former: str) -> str:
+    """What the engine itself has said since a moment about why it does not start; nothing if it never ran.
+
+    Not what the ``former`` process said while it ended.
+    """
+    said_by = f"--identifier={os.path.basename(dockerd or 'dockerd')}"
+    fields = ("--output=json", "--output-fields=MESSAGE,_PID")
+    outcome = system.run("journalctl", said_by, f"--since=@{since:.6f}", "--lines=20", "--quiet", *fields)
+    for entry in map(json.loads, reversed(outcome.output.splitlines())):
+        line = str(entry.get("MESSAGE"))
+        if entry.get("_PID") == former or any(f"level={mild}" in line for mild in ("info", "debug", "warn")):
+            continue
+        found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
+        return redacted(" ".join((found.group(1) if found else line).split())[:400])
+    return ""
+
+
+def _security(info: Mapping[str, Any]) -> set[str]:
+    """Names of the engine's security options."""
+    return {
+        part.partition("=")[2]
+        for option in info.get("SecurityOptions") or ()
+        for part in str(option).split(",")
+        if part.startswith("name=")
+    }
+
+
+def _seccomp_profiles(info: Mapping[str, Any]) -> Iterator[str]:
+    """The profile that containers get from the engine, in the words of new engines."""
+    for option in info.get("SecurityOptions") or ():
+        fields = dict(part.partition("=")[::2] for part in str(option).split(","))
+        if fields.get("name") == "seccomp":
+            profile = fields.get("profile") or "unconfined"
+            yield "builtin" if profile == "default" else profile
+
+
+def _unguarded(address: str) -> dict[str, str]:
+    """How the API on TCP lets in whoever comes, or that nobody listens; empty where all is well."""
+    from .. import apisocket
+
+    try:
+        how = apisocket.lets_in(address)
+    except OSError as error:
+        how = f"nobody listens: {error.strerror or error}"
+    return {address: f"tcp://{address}: {how}"} if how else {}
+
+
+def _alive(info: Mapping[str, Any]) -> int:
+    """How many containers hold on to the networks they were started with."""
+    return int(info.get("ContainersRunning") or 0) + int(info.get("ContainersPaused") or 0)
+
+
+def engine_of(activations: Iterable[Activation]) -> Engine | None:
+    """The engine to ask for its containers: that of the activations, or the usual one; None if it sleeps.
+
+    To ask one that systemd would start for it is to start it.
+    """
+    docker = next((each for each in activations if isinstance(each, Docker)), None)
+    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(_USUAL_SOCKET))
+    return None if _unit(unit).get("asleep") else engine

@@ -1,0 +1,196 @@
+"""Load our chains of the packet filter, now and at every boot.
+
+The files hold the rules; ``chains.HOOKS`` says where the kernel's own chains pass them, and for the boot the
+role's loader does. What is loaded is compared with what the files would load: rules that somebody flushed or
+changed are loaded again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from typing import Any, Iterable, Mapping
+
+from ...host import atomic
+from .. import chains, session, system
+from ..errors import Refused
+from ..planning import Plan
+from ..session import Session
+from .interface import Activation
+
+FOLDER = "/etc/hardener/firewall"
+PARTS = ("inbound", "forwarded", "neighbours")  # a file a part and a family
+UNIT = "hardener-firewall.service"
+TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
+
+_ENABLED = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
+
+
+class Firewall(Activation):
+    """Make the loaded chains what the files say, a family at a time, each in one atomic step."""
+
+    name = "firewall"
+    action = "load the packet filter's rules"
+    known = frozenset({"when", "ssh_ports", "ssh_sources"})
+    cuts_off = True
+
+    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
+        super().__init__(settings, check=check)
+        self._wanted: dict[str, chains.Tables] = {}
+        self._expected: dict[str, chains.Tables] = {}
+        self._ssh: Session | None = None
+
+    # --- before ---------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when a file changes, and when the kernel's chains or the boot are not what the files say."""
+        super().prepare(plan)
+        self._ssh = session.current()
+        self._reachable()
+        before = {}
+        for family, tool in TOOLS.items():
+            paths = [f"{FOLDER}/{part}.{family}" for part in PARTS]
+            contents = [plan.after(path).content for path in paths]
+            text = b"".join(content for content in contents if content).decode()
+            loaded = chains.dump(tool) if system.installed(f"{tool}-save") else {}
+            if text:
+                self._wanted[family] = chains.parse(text)
+                self._expected[family] = chains.tried(tool, text)
+            elif not chains.ours(loaded):
+                continue
+            found = chains.differences(loaded, self._expected.get(family, {}))
+            self.reasons += [f"{family}: {difference}" for difference in found]
+            before[family] = _memory(loaded)
+        unit = {"enabled": os.path.islink(_ENABLED), "active": _active()}
+        if system.has_systemd():
+            wanted = bool(self._wanted)
+            if unit["enabled"] is not wanted:
+                self.reasons.append(f"{UNIT} is {'not' if wanted else 'still'} started at boot")
+            elif wanted and not unit["active"]:
+                self.reasons.append(f"{UNIT} has not run")
+        self.memory = {"before": before, "unit": unit, "boot": system.boot()}
+
+    def _reachable(self) -> None:
+        """The connection that brought us must be let in when it is made again.
+
+        Raises:
+            Refused: the rules would not.
+        """
+        if self._ssh is None or "ssh_ports" not in self.settings:
+            return
+        if self._ssh.port not in self.settings["ssh_ports"]:
+            raise Refused(
+                f"this ssh connection came to port {self._ssh.port} of the host, which the rules do not let"
+                " in: name it in firewall_ssh_ports"
+            )
+        sources = self.settings.get("ssh_sources") or []
+        if sources and not _within(self._ssh.client, sources):
+            raise Refused(
+                f"this ssh connection comes from {self._ssh.client}, which is not in firewall_ssh_sources"
+            )
+
+    # --- the change -----------------------------------------------------------------------------------------
+
+    def perform(self) -> None:
+        """Load the rules, and have the boot load them too."""
+        for family, tool in self._families():
+            chains.load(tool, self._wanted.get(family, {}))
+        if system.has_systemd():
+            self._set_unit(enabled=bool(self._wanted))
+
+    def _families(self) -> list[tuple[str, str]]:
+        return [(family, tool) for family, tool in TOOLS.items() if family in self.memory["before"]]
+
+    def _set_unit(self, *, enabled: bool) -> None:
+        """Have it load now what it will load at boot: then that is known to work on this host."""
+        if enabled:
+            system.must("systemctl", "enable", "--quiet", UNIT)
+            system.must("systemctl", "reload-or-restart", UNIT, timeout=90)
+        else:
+            _forget_unit()
+
+    def problems(self) -> list[str]:
+        """Chains that are not what the files say, and an ssh port that does not answer any more."""
+        found = [
+            f"{family}: {difference}"
+            for family, tool in self._families()
+            for difference in chains.differences(chains.dump(tool), self._expected.get(family, {}))
+        ]
+        if self._ssh is not None and "ssh_ports" in self.settings:
+            try:
+                socket.create_connection((self._ssh.address, self._ssh.port), timeout=5).close()
+            except OSError as error:
+                place = f"port {self._ssh.port} of {self._ssh.address}"
+                found.append(f"ssh cannot be reached any more at {place}: {error.strerror or error}")
+        return found
+
+    # --- and back -------------------------------------------------------------------------------------------
+
+    def undo(self) -> list[str]:
+        """Our chains as they were, or none where there were none."""
+        unit = self.memory["unit"]
+        if system.has_systemd() and not unit["active"]:
+            _forget_unit(keep_enabled=unit["enabled"])
+        found = []
+        for family, tool in self._families():
+            before = self.memory["before"][family]
+            chains.load(tool, before["tables"], hooks=before["hooks"])
+            if not before["user"]:
+                _take_user_chain_away(tool)
+            if chains.ours(chains.dump(tool)) != before["tables"]:
+                found.append(f"{family}: our chains are not what they were")
+        return found
+
+    def undo_at_boot(self) -> list[str]:
+        """The boot loads what is in the restored files; a soft reboot has kept the rules, and the unit."""
+        if not self.memory["unit"]["enabled"]:
+            _disable()
+        return self.undo() if self.memory["boot"] == system.boot() else []
+
+
+def _memory(loaded: chains.Tables) -> dict[str, Any]:
+    """What has to be known to bring our chains back to what they are now."""
+    return {
+        "tables": chains.ours(loaded),
+        "hooks": [
+            hook.rule for hook in chains.HOOKS if hook.rule in loaded.get(hook.table, {}).get(hook.parent, [])
+        ],
+        "user": chains.USER in loaded.get("filter", {}),
+    }
+
+
+def _take_user_chain_away(tool: str) -> None:
+    """The DOCKER-USER that we made, unless somebody else uses it by now."""
+    filters = chains.dump(tool).get("filter", {})
+    jumps = [rule for rules in filters.values() for rule in rules if rule.endswith(f"-j {chains.USER}")]
+    if filters.get(chains.USER) == [] and set(jumps) <= {f"-A FORWARD -j {chains.USER}"}:
+        lines = [*(chains.deletion(rule) for rule in jumps), f"-X {chains.USER}"]
+        chains.restore(tool, "\n".join(["*filter", *lines, "COMMIT", ""]))
+
+
+def _active() -> bool:
+    return system.has_systemd() and system.run("systemctl", "is-active", UNIT).code == 0
+
+
+def _forget_unit(*, keep_enabled: bool = False) -> None:
+    """No boot loads the rules any more; its file may be gone already, so that systemd cannot disable it."""
+    system.run("systemctl", "stop", UNIT, timeout=90)
+    if not keep_enabled:
+        _disable()
+    system.run("systemctl", "daemon-reload", timeout=90)
+    system.run("systemctl", "reset-failed", UNIT)
+
+
+def _disable() -> None:
+    atomic.remove(_ENABLED)
+
+
+def _within(address: str, networks: Iterable[str]) -> bool:
+    """Whether an address is in one of the networks; an IPv4 one may come mapped into IPv6."""
+    try:
+        client = ipaddress.ip_address(address)
+        client = getattr(client, "ipv4_mapped", None) or client
+        return any(client in ipaddress.ip_network(network) for network in networks)
+    except ValueError:
+        return False

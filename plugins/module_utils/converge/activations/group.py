@@ -1,0 +1,162 @@
+"""Take accounts out of a group that is as good as root."""
+
+from __future__ import annotations
+
+import glob
+import grp
+import pwd
+import re
+from typing import Any
+
+from .. import system
+from ..errors import Failed, Refused
+from ..planning import Plan
+from .interface import Activation
+
+_GROUPS = "/etc/group"
+
+
+class GroupMembers(Activation):
+    """Remove whoever is not approved from a group; nobody is ever added but by an undo.
+
+    Settings: ``group``, ``members``: the approved accounts. Only members that /etc/group lists can be taken
+    out: whose primary group it is, and whoever a directory service names, is said.
+    """
+
+    name = "group-members"
+    known = frozenset({"when", "group", "members"})
+    _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when somebody is in the group who is not approved."""
+        super().prepare(plan)
+        if not self._valid.fullmatch(self._group):
+            raise Refused(f"activation {self.name}: {self._group!r} is no name of a group")
+        excess = self._excess()
+        self.action = f"take {', '.join(excess)} out of the group {self._group}"
+        self.reasons += [f"{user} is not approved" for user in excess]
+        if excess and not self.check and not system.installed("gpasswd"):
+            raise Refused("gpasswd is not installed: install the package passwd (shadow-utils) first")
+        self.pending = self._beyond_reach(excess) + self._running(excess)
+
+    @property
+    def _group(self) -> str:
+        return str(self.settings.get("group", ""))
+
+    def _approved(self, user: str) -> bool:
+        return user == "root" or user in self.settings.get("members", ())
+
+    def _excess(self) -> list[str]:
+        """Members in /etc/group who are not approved."""
+        return [user for user in _members(self._group) if not self._approved(user)]
+
+    def _beyond_reach(self, excess: list[str]) -> list[str]:
+        """Those who stay although they are not approved."""
+        try:
+            group = grp.getgrnam(self._group)
+        except KeyError:
+            return []
+        primary = [user.pw_name for user in pwd.getpwall() if user.pw_gid == group.gr_gid]
+        named = [user for user in group.gr_mem if user not in (*excess, *primary)]
+        return [
+            f"{self._group} is the primary group of {user}, who is not approved: give the account another one"
+            f" (usermod --gid GROUP {user})"
+            for user in primary
+            if not self._approved(user)
+        ] + [
+            f"{user} is in the group {self._group} by a directory service, and not approved: take the account"
+            " out there"
+            for user in named
+            if not self._approved(user) and user not in _members(self._group)
+        ]
+
+    def _running(self, excess: list[str]) -> list[str]:
+        """Those who are, or will be, out of the group, and have processes that keep it until they end."""
+        try:
+            gid = grp.getgrnam(self._group).gr_gid
+        except KeyError:
+            return []
+        members = {*_members(self._group)} - {*excess}
+        keeping: dict[str, int] = {}
+        for user in _users_of_processes_with(gid):
+            if not self._approved(user) and user not in members:
+                keeping[user] = keeping.get(user, 0) + 1
+        return [
+            f"{user} is still in the group {self._group} in {count} running process"
+            f"{'es' if count > 1 else ''}: end the session, or the service"
+            for user, count in sorted(keeping.items())
+        ]
+
+    def perform(self) -> None:
+        """Take them out, one after the other."""
+        self.memory = {"group": self._group, "removed": []}
+        for user in self._excess():
+            self.memory["removed"].append(user)
+            self.save()
+            system.must("gpasswd", f"--delete={user}", "--", self._group)
+
+    def problems(self) -> list[str]:
+        """Who is still in."""
+        self.pending = self._beyond_reach([]) + self._running([])
+        return [f"{user} is still in the group {self._group}" for user in self._excess()]
+
+    def undo(self) -> list[str]:
+        """Put back whoever was taken out and still has an account."""
+        group = str(self.memory.get("group", ""))
+        problems = []
+        for user in self.memory.get("removed", ()):
+            if user in _members(group) or not _exists(user):
+                continue
+            try:
+                system.must("gpasswd", f"--add={user}", "--", group)
+            except Failed as error:
+                problems.append(str(error))
+        return problems
+
+    def undo_at_boot(self) -> list[str]:
+        """The same: it is a file that a tool writes."""
+        return self.undo()
+
+
+def _members(group: str) -> list[str]:
+    """Members that the host's own file lists."""
+    try:
+        with open(_GROUPS, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n").split(":") for line in file]
+    except OSError as error:
+        raise Failed(f"{_GROUPS} cannot be read: {error.strerror}") from error
+    names = [
+        name for fields in lines if len(fields) == 4 and fields[0] == group for name in fields[3].split(",")
+    ]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _users_of_processes_with(gid: int) -> list[str]:
+    """The user of every process of the host, not of a container, that has a group and is not root."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/status"):
+        fields: dict[str, Any] = {}
+        for line in system.read(path).splitlines():
+            name, _, value = line.partition(":")
+            fields[name] = value.split()
+        uid = int((fields.get("Uid") or ["0"])[0])
+        if uid == 0 or len(fields.get("NSpid") or ()) > 1:
+            continue
+        if str(gid) in (*fields.get("Groups", ()), *fields.get("Gid", ())):
+            found.append(_name(uid))
+    return found
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,94 @@
+"""What every activation is: due or not, performed once, looked at, undone."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from ..errors import Refused
+from ..impacts import NONE
+from ..planning import Plan
+
+
+class Activation:
+    """One of them. Prepared before the first change, performed after the last, undone after a restore.
+
+    Args:
+        settings: what the documents say about it.
+        check: nothing will be done.
+
+    ``memory`` is JSON data that whoever undoes it has to know, maybe the next run; ``save`` keeps it on disk.
+    """
+
+    name = ""
+    action = ""  # in words
+    known = frozenset({"when"})  # keys of the settings
+    longest = 300.0  # seconds that it may take, by its own limits: the guard takes it for dead after that
+    cuts_off = False  # whether it can lock us out: then it comes last, and is undone first
+
+    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
+        unknown = sorted(set(settings) - self.known)
+        if unknown:
+            raise Refused(f"activation {self.name}: unknown {', '.join(unknown)}")
+        self.settings = settings
+        self.check = check
+        self.memory: dict[str, Any] = {}
+        self.save: Callable[[], None] = _nothing
+        self.will_write: Callable[[bytes], None] = _nothing
+        self.reasons: list[str] = []
+        self.impact = NONE  # what it costs this host, known once it is prepared
+        self.costs = ""  # that in words
+        self.pending: list[str] = []
+
+    @property
+    def stops_engine(self) -> bool:
+        """Whether the engine is away while it is performed or undone, and containers may end with it."""
+        return False
+
+    @property
+    def due(self) -> bool:
+        """Whether it has to happen."""
+        return bool(self.reasons)
+
+    def describe(self) -> dict[str, Any]:
+        """What will happen and why, as JSON data."""
+        return {"name": self.name, "action": self.action, "why": self.reasons}
+
+    def prepare(self, plan: Plan) -> None:
+        """Find out whether it is due, and why. Changes nothing.
+
+        Raises:
+            Refused: it cannot be done on this host.
+        """
+        self.reasons = [f"{path} changes" for path in plan.changed(self.settings.get("when", ()))]
+
+    def perform(self) -> None:
+        """Do it.
+
+        Raises:
+            Failed: it did not work.
+        """
+
+    def problems(self) -> list[str]:
+        """What is not as it should be, after it was performed."""
+        return []
+
+    def undo(self) -> list[str]:
+        """Do what makes the restored files effective again, and return what is still wrong.
+
+        Raises:
+            Failed: it did not work.
+        """
+        self.perform()
+        return []
+
+    def undo_at_boot(self) -> list[str]:
+        """The same while the host starts: before anything reads the files, which are restored already.
+
+        What was loaded into the kernel went with the old one, and no service runs that could be told
+        anything: there is something to do only where files do not say it, as with a unit that was enabled.
+        """
+        return []
+
+
+def _nothing(*_: object) -> None:
+    """Nobody has to know."""

@@ -1,0 +1,57 @@
+"""Load kernel modules."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .. import system
+from ..errors import Refused
+from ..planning import Plan
+from .interface import Activation
+
+
+class ModulesLoad(Activation):
+    """Load kernel modules, and never unload one."""
+
+    name = "modules-load"
+    action = "load kernel modules"
+    known = frozenset({"when", "modules"})
+    _valid = re.compile(r"[A-Za-z0-9_]+")
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when a module is not in the kernel."""
+        super().prepare(plan)
+        missing = [f"the module {module} is not loaded" for module in self._missing()]
+        self.reasons += missing
+        if missing and system.read("/proc/sys/kernel/modules_disabled") == "1":
+            raise Refused(
+                f"{'; '.join(missing)}, and this kernel loads no more modules until it is booted again"
+            )
+
+    def _missing(self) -> list[str]:
+        modules = self.settings.get("modules", [])
+        for module in modules:
+            if not self._valid.fullmatch(str(module)):
+                raise Refused(f"activation {self.name}: {module!r} is no name of a module")
+        return [module for module in modules if not _in_kernel(module)]
+
+    def perform(self) -> None:
+        """Load what is missing."""
+        for module in self._missing():
+            system.must("modprobe", "--", module)
+
+    def problems(self) -> list[str]:
+        """Modules that still are not there."""
+        return [f"the module {module} is not loaded" for module in self._missing()]
+
+    def undo(self) -> list[str]:
+        """Leave them: somebody else may need them by now."""
+        return []
+
+
+def _in_kernel(module: str) -> bool:
+    """Whether a module is loaded or built in; not everything that is built in shows in /sys/module."""
+    if os.path.isdir(f"/sys/module/{module}"):
+        return True
+    return f"/{module}.ko" in system.read(f"/lib/modules/{os.uname().release}/modules.builtin")

@@ -1,0 +1,151 @@
+"""Security updates: prove that they would install themselves, and announce those that are about to be."""
+
+from __future__ import annotations
+
+import time
+from typing import Mapping, Sequence
+
+from .. import system
+from ..errors import Failed, Refused
+from ..planning import Plan
+from .interface import Activation
+
+_PROGRAMS = {"apt": "unattended-upgrade", "dnf": "dnf-automatic"}
+_PACKAGES = {"apt": "unattended-upgrades", "dnf": "dnf-automatic"}
+_BUSY = ("Lock could not be acquired", "Lock file is already taken")
+_PATIENCE = 60
+_NOISE = (
+    "Starting unattended",
+    "Allowed origins are",
+    "Initial blacklist",
+    "Initial whitelist",
+    "Checking if",
+)
+
+
+class AutomaticUpdates(Activation):
+    """Look whether apt has the settings that the files say, and run the installer without installing.
+
+    Settings: ``manager`` (``apt`` or ``dnf``), ``expect``: name of a setting to its values in apt's effective
+    configuration, ``configuration``: the file of dnf-automatic.
+    """
+
+    name = "automatic-updates"
+    longest = 1200.0
+    action = "prove by a dry run that security updates install themselves"
+    known = frozenset({"when", "manager", "expect", "configuration"})
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when a file changes, and when another file says otherwise."""
+        super().prepare(plan)
+        if self._manager not in _PROGRAMS:
+            raise Refused(f"activation {self.name}: there is no package manager {self._manager!r}")
+        if not system.installed(_PROGRAMS[self._manager]):
+            if not self.check:
+                raise Refused(f"{_PACKAGES[self._manager]} is not installed: install it first")
+        elif not self.due:
+            self.reasons = self._differences()
+        if self.due and self._manager == "apt" and not _has_security_source():
+            raise Refused("no package source of this host has security updates: see /etc/apt/sources.list.d")
+
+    @property
+    def _manager(self) -> str:
+        return str(self.settings.get("manager"))
+
+    def _differences(self) -> list[str]:
+        """Settings of apt that are not as wanted: another file may come after ours."""
+        wanted: Mapping[str, Sequence[str]] = self.settings.get("expect", {})
+        if not wanted:
+            return []
+        found = _apt_configuration()
+        return [
+            f"{name} is {_listed(found.get(name, []))}, not {_listed(values)}"
+            for name, values in wanted.items()
+            if set(found.get(name, [])) != set(values)
+        ]
+
+    def problems(self) -> list[str]:
+        """Why no security update would be installed."""
+        differences = self._differences()
+        if differences:
+            return [f"another file in /etc/apt/apt.conf.d prevails: {'; '.join(differences)}"]
+        return self._dry_run()
+
+    def _dry_run(self) -> list[str]:
+        """Why the installer would fail; empty where it would not."""
+        command = ["unattended-upgrade", "--dry-run", "--verbose"]
+        if self._manager == "dnf":
+            configuration = str(self.settings.get("configuration"))
+            command = ["dnf-automatic", configuration, "--no-downloadupdates", "--no-installupdates"]
+        ends = time.monotonic() + _PATIENCE
+        while True:
+            outcome = system.run(*command, timeout=600)
+            if outcome.code == 0:
+                return []
+            if not any(words in outcome.output + outcome.error for words in _BUSY):
+                return [f"the dry run of {command[0]} fails: {_reason(outcome)}"]
+            if time.monotonic() > ends:
+                return [
+                    f"the dry run of {command[0]} had to wait for another package manager: try again later"
+                ]
+            time.sleep(5)
+
+    def undo(self) -> list[str]:
+        """Nothing: the restored files are read at the next run."""
+        return []
+
+
+class PendingUpdates(Activation):
+    """Say what the role installs once the transaction is over: packages cannot be taken back, so it waits.
+
+    Settings: ``updates``, what waits, and ``unknown``, why nobody knows what waits.
+    """
+
+    name = "pending-updates"
+    action = "install security updates, after everything else"
+    known = frozenset({"when", "updates", "unknown"})
+
+    @property
+    def stops_engine(self) -> bool:
+        """It may."""
+        return True
+
+    def prepare(self, plan: Plan) -> None:
+        """Due when something waits, and when nobody knows."""
+        super().prepare(plan)
+        unknown = self.settings.get("unknown")
+        self.reasons += [f"{update} waits" for update in self.settings.get("updates", ())]
+        self.reasons += [str(unknown)] if unknown else []
+
+    def undo(self) -> list[str]:
+        """Nothing: nothing has been installed yet."""
+        return []
+
+
+def _has_security_source() -> bool:
+    """Whether apt asks for security updates, be there any or not; bad sources are for the dry run to tell."""
+    outcome = system.run("apt-get", "--print-uris", "update")
+    return outcome.code != 0 or "security" in outcome.output
+
+
+def _apt_configuration() -> dict[str, list[str]]:
+    """Effective settings of apt: name to its values; a list's name ends in ``::``."""
+    outcome = system.run("apt-config", "dump", "--no-empty", "--format", "%f %v%n")
+    if outcome.code != 0:
+        raise Failed(f"apt cannot read its configuration: {outcome.said}")
+    found: dict[str, list[str]] = {}
+    for line in outcome.output.splitlines():
+        name, _, value = line.partition(" ")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(values) or "not set"
+
+
+def _reason(outcome: system.Outcome) -> str:
+    """The last things it said, without what it says in any case."""
+    lines = [line.strip() for line in (outcome.output + "\n" + outcome.error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_NOISE)]
+    return "; ".join(telling[-4:])[-400:] or f"it ended with code {outcome.code}"

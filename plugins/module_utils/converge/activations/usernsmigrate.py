@@ -1,0 +1,165 @@
+"""Take everything along when the engine begins to remap users, or leave it behind where that is wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Mapping
+
+from .. import files, jsonkeys, system
+from ..errors import Failed, Refused
+from ..impacts import CONTAINERS_RECREATE, DATA_HIDDEN
+from ..planning import Plan
+from .interface import Activation
+
+if TYPE_CHECKING:  # imported where it is needed: few runs migrate
+    from ..migration.move import Migration
+    from ..migration.survey import Holdings
+
+_KEY = "userns-remap"
+_MOST_NAMESPACES = "/proc/sys/user/max_user_namespaces"
+_AT_LEAST = 1800  # seconds that all else may take
+_SLOWEST = 4e6  # bytes in a second
+
+
+class UsernsMigrate(Activation):
+    """Bring an engine that holds something into user namespaces.
+
+    It restarts the engine itself, with everything else that changes in its configuration: the activation
+    ``docker`` is told to leave that to it.
+
+    Settings: ``when``, ``config`` (path of daemon.json), ``dockerd``, ``socket``, ``unit``, ``containerd``
+    (socket of the one that the engine uses), ``uids`` and ``gids`` (first of the range, and how many),
+    ``exempt`` (names of containers that may stay in the host's user namespace), ``leave`` (nothing is moved:
+    images, volumes, networks and containers stay where they are, and the engine no longer sees them),
+    ``timeout``.
+    """
+
+    name = "userns-migrate"
+    known = frozenset(
+        {
+            "when",
+            "config",
+            "dockerd",
+            "socket",
+            "unit",
+            "containerd",
+            "uids",
+            "gids",
+            "exempt",
+            "leave",
+            "timeout",
+        }
+    )
+
+    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
+        super().__init__(settings, check=check)
+        missing = sorted(self.known - {"when", "exempt", "leave", "timeout"} - set(settings))
+        if missing:
+            raise Refused(f"activation {self.name}: {', '.join(missing)} is missing")
+        self.config = files.real_path(settings["config"])
+        self._wanted: Mapping[str, Any] = {}
+        self._leave = bool(settings.get("leave"))
+        self._moved: list[str] = []
+        self.action = (
+            "begin anew in user namespaces" if self._leave else "move everything into user namespaces"
+        )
+
+    @property
+    def stops_engine(self) -> bool:
+        """It may."""
+        return True
+
+    def prepare(self, plan: Plan) -> None:
+        """Due where the engine is to remap users and does not; refused where anything could not be moved."""
+        self._wanted = jsonkeys.parse(plan.after(self.config).content or b"", self.config)
+        if not self._wanted.get(_KEY):
+            return
+        migration = self._migration()
+        try:
+            survey = migration.survey()
+        except Failed as failed:
+            raise Refused(f"nobody knows what the engine holds: {failed}") from failed
+        holdings = survey.holdings
+        if holdings.remapped:
+            return
+        self._refuse_impossible()
+        self.reasons = [f"{_KEY} is switched on"]
+        self._moved = sorted(each["Name"].lstrip("/") for each in holdings.containers)
+        if self._leave:
+            self._see_what_is_left(holdings)
+            return
+        try:
+            size, obstacles = migration.obstacles(survey)
+        except Failed as failed:
+            size, obstacles = 0, [str(failed)]
+        if obstacles:
+            raise Refused(f"cannot move into user namespaces: {'; '.join(obstacles)}")
+        self.longest = _AT_LEAST + size / _SLOWEST
+        self.impact = CONTAINERS_RECREATE
+        self.costs = (
+            f"stops and makes again {len(holdings.containers)} containers, and copies {len(holdings.images)}"
+            f" images, {len(survey.volumes)} volumes and {len(holdings.networks)} networks"
+        )
+        self.pending = survey.notes()
+
+    def _refuse_impossible(self) -> None:
+        from ..migration import restart
+
+        features = self._wanted.get("features")
+        if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
+            raise Refused(
+                f"{_KEY} and the containerd image store (containerd-snapshotter) exclude each other"
+            )
+        if system.read(_MOST_NAMESPACES) == "0":
+            raise Refused(f"{_KEY} needs user namespaces, and user.max_user_namespaces is 0 on this host")
+        problem = restart.problem(self.settings["unit"])
+        if problem:
+            raise Refused(problem)
+
+    def _see_what_is_left(self, holdings: Holdings) -> None:
+        held = {
+            "containers": holdings.containers,
+            "images": holdings.images,
+            "volumes": holdings.volumes,
+            "networks": holdings.networks,
+        }
+        counted = ", ".join(f"{len(each)} {what}" for what, each in held.items())
+        self.longest = _AT_LEAST
+        self.impact = DATA_HIDDEN
+        self.costs = f"the engine no longer sees its {counted}; containers that run are stopped"
+
+    def describe(self) -> dict[str, Any]:
+        """Action, reasons, and which containers are made again, or stay behind."""
+        return {**super().describe(), "leaves" if self._leave else "recreates": self._moved}
+
+    def perform(self) -> None:
+        """Move everything, or leave it."""
+        migration = self._migration()
+        self.pending = self.pending + (migration.leave() if self._leave else migration.perform())
+
+    def problems(self) -> list[str]:
+        """Containers that do not run any more."""
+        return self._migration().problems()
+
+    def undo(self) -> list[str]:
+        """Back to the old root, which has everything as it was."""
+        return self._migration().undo()
+
+    def undo_at_boot(self) -> list[str]:
+        """The same, before the engine starts on the old root by itself."""
+        return self._migration().undo_at_boot()
+
+    def _migration(self) -> Migration:
+        from ..migration.move import Migration, Target, shift_from
+
+        settings = self.settings
+        target = Target(
+            socket=settings["socket"],
+            unit=settings["unit"],
+            dockerd=settings["dockerd"],
+            containerd=settings["containerd"],
+            config=self._wanted,
+            shift=shift_from(settings),
+            exempt=settings.get("exempt", ()),
+            timeout=float(settings.get("timeout", 120)),
+        )
+        return Migration(target, self.memory, self.save)

@@ -1,0 +1,231 @@
+"""Our chains in the packet filter: what is loaded, what is wanted, and the one step between the two.
+
+What is wanted is compared as the host's own iptables prints it in an empty network namespace, and rules that
+this host cannot load are found out there, before anything is touched. Chains of others are never declared,
+and so never flushed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from contextlib import suppress
+from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Sequence
+
+from ..host import limits
+from . import system
+from .errors import Failed, Refused
+
+USER = "DOCKER-USER"
+_OURS = "HARDENER-"
+_CLONE_NEWNET = 0x40000000
+_LONGEST_TRIAL = 120  # seconds for loading rules where nothing uses them
+
+Tables = Mapping[str, Mapping[str, List[str]]]  # table -> chain -> its rules as iptables-save prints them
+
+
+class Hook(NamedTuple):
+    """A jump from a chain that is not ours, there as long as ``child`` is, or the chain it is there for."""
+
+    table: str
+    parent: str
+    child: str
+    last: bool = False
+    because_of: str = ""
+
+    @property
+    def rule(self) -> str:
+        """As iptables-save prints it."""
+        return f"-A {self.parent} -j {self.child}"
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is for us to take it away; that to DOCKER-USER is Docker's."""
+        return self.child.startswith(_OURS)
+
+    def wanted(self, tables: Tables) -> bool:
+        """Whether these chains need it."""
+        return (self.because_of or self.child) in tables.get(self.table, {})
+
+    def in_place(self, tables: Tables) -> bool:
+        """Whether packets take it, and none is let through before."""
+        rules = tables.get(self.table, {}).get(self.parent, [])
+        if rules.count(self.rule) != 1:
+            return False
+        place = rules.index(self.rule)
+        if self.last:
+            return place == len(rules) - 1
+        return not any(map(_lets_through, rules[:place]))
+
+
+def _lets_through(rule: str) -> bool:
+    """Whether packets that a rule takes are spared those behind it; to jump elsewhere is to come back."""
+    return rule.endswith(("-j ACCEPT", "-j RETURN")) or " -g " in rule
+
+
+HOOKS = (
+    Hook("filter", "INPUT", "HARDENER-INPUT"),
+    Hook("filter", "FORWARD", USER, because_of="HARDENER-DOCKER"),
+    Hook("filter", USER, "HARDENER-DOCKER"),
+    Hook("filter", "FORWARD", "HARDENER-FORWARD", last=True),  # what nobody before it has accepted
+    Hook("raw", "PREROUTING", "HARDENER-PREROUTING"),
+)
+
+
+def parse(text: str) -> dict[str, dict[str, list[str]]]:
+    """Chains and rules of a text that iptables-save printed or iptables-restore reads."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    chains: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("*"):
+            chains = tables.setdefault(line[1:].strip(), {})
+        elif line.startswith(":"):
+            chains.setdefault(line[1:].split()[0], [])
+        elif line.startswith("-A "):
+            chains.setdefault(line.split()[1], []).append(line.rstrip())
+    return tables
+
+
+def ours(tables: Tables) -> dict[str, dict[str, list[str]]]:
+    """The chains that are ours."""
+    found = {
+        table: {name: list(rules) for name, rules in chains.items() if name.startswith(_OURS)}
+        for table, chains in tables.items()
+    }
+    return {table: chains for table, chains in found.items() if chains}
+
+
+def differences(loaded: Tables, wanted: Tables) -> list[str]:
+    """What is not loaded as it is wanted, in words."""
+    found = []
+    have, want = ours(loaded), ours(wanted)
+    for table in [*want, *(table for table in have if table not in want)]:
+        for chain in {**want.get(table, {}), **have.get(table, {})}:
+            one, other = have.get(table, {}).get(chain), want.get(table, {}).get(chain)
+            if one is None:
+                found.append(f"{chain} is not loaded")
+            elif other is None:
+                found.append(f"{chain} is still loaded")
+            elif one != other:
+                found.append(f"{chain} is not loaded as its file says")
+    found += [
+        f"{hook.parent} does not pass {hook.child} {'last' if hook.last else 'before packets are let in'}"
+        for hook in HOOKS
+        if hook.wanted(want) and not hook.in_place(loaded)
+    ]
+    return found
+
+
+def compose(loaded: Tables, wanted: Tables, hooks: Iterable[str] | None = None) -> str:
+    """Input of iptables-restore that makes our chains the wanted ones and touches no other chain's rules.
+
+    Args:
+        loaded: what is loaded now.
+        wanted: our chains; those that are loaded and not here go.
+        hooks: rules of the hooks that are to be there; None for all that the chains need.
+    """
+    parts = []
+    want, have = ours(wanted), ours(loaded)
+    for table in dict.fromkeys([*want, *have]):
+        mine, present = want.get(table, {}), loaded.get(table, {})
+        gone = sorted(set(have.get(table, {})) - set(mine))
+        lines = [f":{chain} - [0:0]" for chain in (*mine, *gone)]
+        jumps: list[str] = []
+        for hook in (hook for hook in HOOKS if hook.table == table):
+            old = [deletion(rule) for rule in present.get(hook.parent, []) if rule == hook.rule]
+            if hook.wanted(want) and (hooks is None or hook.rule in hooks):
+                if hook.parent == USER and USER not in present:
+                    lines.append(f":{USER} - [0:0]")
+                if not hook.in_place(loaded):
+                    jumps += [*old, hook.rule if hook.last else f"-I {hook.parent} 1 -j {hook.child}"]
+            elif hook.ours:
+                jumps += old
+        rules = [rule for chain in mine.values() for rule in chain]
+        lines += [*jumps, *rules, *(f"-X {chain}" for chain in gone)]
+        parts.append("\n".join([f"*{table}", *lines, "COMMIT", ""]))
+    return "".join(parts)
+
+
+def deletion(rule: str) -> str:
+    """What takes a rule away."""
+    return rule.replace("-A", "-D", 1)
+
+
+# --- the host's iptables ------------------------------------------------------------------------------------
+
+
+def dump(tool: str) -> dict[str, dict[str, list[str]]]:
+    """What is loaded.
+
+    Raises:
+        Failed: it cannot be told.
+    """
+    return parse(system.must(f"{tool}-save"))
+
+
+def tried(tool: str, text: str) -> dict[str, dict[str, list[str]]]:
+    """Rules as the host prints them once they are loaded, tried where they do nothing.
+
+    Raises:
+        Refused: the host cannot load them.
+    """
+    if not system.installed(f"{tool}-restore"):
+        raise Refused(f"{tool} is not installed: install it (package iptables)")
+
+    def load_and_print() -> Any:
+        outcome = restore(tool, text)
+        return {"error": outcome.said} if outcome.code else {"tables": dump(tool)}
+
+    answer = _in_empty_namespace(load_and_print)
+    if "tables" not in answer:
+        raise Refused(f"this host cannot load the rules: {tool}-restore: {answer['error']}")
+    tables: dict[str, dict[str, list[str]]] = answer["tables"]
+    return tables
+
+
+def restore(tool: str, text: str) -> system.Outcome:
+    """Give a text to iptables-restore: every table of it at once or not at all."""
+    return system.run(f"{tool}-restore", "--noflush", "--wait", "10", given=text)
+
+
+def load(tool: str, wanted: Tables, hooks: Sequence[str] | None = None) -> None:
+    """Load our chains in one step; once more where somebody else changed the rules in between.
+
+    Raises:
+        Failed: they cannot be loaded.
+    """
+    for last in (False, True):
+        text = compose(dump(tool), wanted, hooks)
+        outcome = restore(tool, text) if text else None
+        if outcome is None or outcome.code == 0:
+            return
+        if last:
+            raise Failed(f"{tool}-restore: {outcome.said or f'ended with code {outcome.code}'}")
+
+
+def _in_empty_namespace(work: Callable[[], Any]) -> Any:
+    """The result of work done where there is no network and no rule but its own; or ``error``."""
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            limits.become_helper(parent, _LONGEST_TRIAL)
+            os.close(reader)
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.unshare(_CLONE_NEWNET) != 0:
+                answer: Any = {"error": f"no network namespace: {os.strerror(ctypes.get_errno())}"}
+            else:
+                answer = work()
+        except Exception as error:  # who waits wants to know
+            answer = {"error": str(error)}
+        finally:
+            with suppress(OSError):
+                os.write(writer, json.dumps(answer).encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        text = file.read()
+    os.waitpid(pid, 0)
+    return json.loads(text) if text else {"error": "it was killed"}

@@ -1,0 +1,73 @@
+"""The second call, over a new connection: the host can be reached; look at it, and let the run stay."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Mapping
+
+from . import detached, health, rollback
+from .backup import UNCONFIRMED, Journal, Store
+from .errors import Failed, Refused
+from .locking import Busy, locked
+
+_TOKEN = re.compile(r"[0-9a-f]{6,32}")
+_PATIENCE = 5  # seconds; whoever asks will ask again
+
+
+def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Confirm a run, or say what has become of it.
+
+    Args:
+        store: hardener's folder.
+        arguments: ``token`` of the run.
+
+    Returns:
+        The run's record, its ``outcome``: ``changed`` (confirmed), or how it was taken back (`rollback`);
+        ``working`` while it is being made or taken back; ``unknown`` where it never began.
+
+    Raises:
+        Refused: that is no token.
+        Failed: the worker was killed, or could not write that the run is confirmed.
+    """
+    token = str(arguments.get("token", ""))
+    if not _TOKEN.fullmatch(token):
+        raise Refused(f"{token!r} names no run")
+    if not store.exists:
+        return {"outcome": "unknown"}
+    try:
+        with locked(store.lock, patience=_PATIENCE):
+            return _confirm(store, token)
+    except Busy:
+        return {"outcome": "working"}
+
+
+def _confirm(store: Store, token: str) -> dict[str, Any]:
+    journal = Journal.find(store)
+    if journal is not None and journal.run.endswith(f"-{token}"):
+        name = f"confirm-{journal.run}"
+        if journal.phase == UNCONFIRMED and journal.remaining > 0:
+            detached.run(lambda: _look(store, journal), name=name)
+        else:  # its worker was killed, or its time is over and the guard late
+            detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
+        return {**store.record(journal.run), "run": journal.run}
+    for run in store.runs():
+        if run.endswith(f"-{token}"):
+            return {"outcome": "interrupted", **store.record(run), "run": run}
+    return {"outcome": "unknown"}
+
+
+def _look(store: Store, journal: Journal) -> dict[str, Any]:
+    """Look at the host once more; runs in a worker."""
+    problems, notes = health.compare(journal.picture, stopped=journal.stopped, away=journal.away)
+    if problems:
+        return rollback.finished(store, journal, "; ".join(problems))
+    known = store.record(journal.run).get("notes", [])
+    notes = [*known, *(note for note in notes if note not in known)]
+    record = {"outcome": "changed", "confirmed": time.time(), "notes": notes}
+    try:
+        store.finish(journal.run, record)
+        rollback.end(store, journal)
+    except OSError as error:
+        raise Failed(f"the run cannot be confirmed: {rollback.reason_of(error)}") from error
+    return record

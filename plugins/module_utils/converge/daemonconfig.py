@@ -1,0 +1,288 @@
+"""What is wrong with a daemon.json, found before the engine does.
+
+``dockerd --validate`` sees bad JSON, unknown keys, wrong types and keys that are flags as well. It does not
+see a profile that is missing, a log driver that nobody has or whose target is silent, a plugin that does not
+answer, a live-restore that swarm refuses; and it makes users and subordinate ids while it validates
+``userns-remap``. Engines before 23.0 do not have it at all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pwd
+from typing import Any, Callable, Iterator, Mapping
+
+from . import daemonkeys, jsonkeys, plugins, seccompprofile, system
+from .engineapi import Engine, NoAnswer
+from .errors import Refused
+from .planning import redacted
+
+# Options that a driver takes beside those that belong to every driver; others are not checked here.
+_LOG_OPTIONS = {
+    "json-file": {"max-size", "max-file", "compress"},
+    "local": {"max-size", "max-file", "compress"},
+    "journald": set(),
+    "syslog": {
+        "syslog-address",
+        "syslog-facility",
+        "syslog-format",
+        "syslog-tls-ca-cert",
+        "syslog-tls-cert",
+        "syslog-tls-key",
+        "syslog-tls-skip-verify",
+    },
+    "gelf": {
+        "gelf-address",
+        "gelf-compression-level",
+        "gelf-compression-type",
+        "gelf-tcp-max-reconnect",
+        "gelf-tcp-reconnect-delay",
+    },
+}
+_ANY_LOG_OPTION = {
+    "cache-compress",
+    "cache-disabled",
+    "cache-max-file",
+    "cache-max-size",
+    "env",
+    "env-regex",
+    "labels",
+    "labels-regex",
+    "max-buffer-size",
+    "mode",
+    "tag",
+}
+# A change of these makes images, containers and volumes vanish from the engine's view.
+_HIDING = ("data-root", "storage-driver", "userns-remap", "containerd-namespace")
+# What `dockerd --validate` would make on this host (users), or look for though it is not written yet.
+_TLS = ("tls", "tlsverify", "tlscacert", "tlscert", "tlskey")
+_NOT_FOR_DOCKERD = ("userns-remap", *_TLS)
+
+Read = Callable[[str], "bytes | None"]
+
+
+def refuse_bad(
+    after: bytes,
+    before: bytes,
+    settings: Mapping[str, Any],
+    *,
+    info: Mapping[str, Any] | None,
+    engine: Engine,
+    read: Read,
+) -> None:
+    """Refuse a configuration that the engine would not start with, or not work with.
+
+    Args:
+        after: content of daemon.json as it will be.
+        before: content as it is.
+        settings: of the activation ``docker``: ``config``, ``dockerd``, ``argv``, ``flags``.
+        info: what the running engine says of itself, None where it does not run.
+        engine: to be asked what ``info`` does not hold.
+        read: content that a path will have then, None where there will be nothing.
+
+    Raises:
+        Refused: with the first thing that is wrong.
+    """
+    path = settings["config"]
+    config = jsonkeys.parse(after, path)
+    former = jsonkeys.parse(before, path)
+    flags = settings.get("flags") or {}
+    problems = [_problems(config, former, flags, info, engine), _files(config, read)]
+    for problem in itertools.chain(*problems):
+        raise Refused(f"{path}: {problem}")
+    problem = _said_by_dockerd(config, settings)
+    if problem:
+        raise Refused(f"{path}: {problem}")
+
+
+def _problems(
+    config: Mapping[str, Any],
+    former: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    info: Mapping[str, Any] | None,
+    engine: Engine,
+) -> Iterator[str]:
+    version = str((info or {}).get("ServerVersion") or "")
+    for key in config:
+        since = daemonkeys.unknown_before(key, version)
+        if since:
+            yield f"{key}: this engine ({version}) does not know it, it came with {since}"
+        flag = daemonkeys.flag_of(key)
+        if flag in flags:
+            yield (
+                f"{key} is set on the engine's command line (--{flag} {' '.join(flags[flag])}), and it does"
+                " not start with both: remove it from the unit, or do not set it here"
+            )
+    yield from _user_namespace(config)
+    yield from _ulimits(config)
+    yield from _logging(config, former, flags, info, engine)
+    if info is not None:
+        yield from _with_engine(config, former, info, engine)
+
+
+def _files(config: Mapping[str, Any], read: Read) -> Iterator[str]:
+    """What is wrong with the files that a configuration names, as they will be."""
+    profile = config.get("seccomp-profile")
+    if isinstance(profile, str) and profile not in (*seccompprofile.BUILT_IN, "unconfined"):
+        content = read(profile) if profile.startswith("/") else None
+        missing = "cannot be read: there is no such file"
+        problem = missing if content is None else seccompprofile.problem(content)
+        if problem:
+            yield f"seccomp-profile {profile} {problem}"
+    if any(config.get(key) for key in _TLS):
+        from . import apisocket
+
+        problem = apisocket.problem(config, read)
+        if problem:
+            yield problem
+
+
+def _user_namespace(config: Mapping[str, Any]) -> Iterator[str]:
+    remap = config.get("userns-remap")
+    if not isinstance(remap, str) or not remap:
+        return
+    features = config.get("features")
+    if isinstance(features, dict) and features.get("containerd-snapshotter") is True:
+        yield "userns-remap and the containerd image store (containerd-snapshotter) exclude each other"
+    if _number("/proc/sys/user/max_user_namespaces") == 0:
+        yield "userns-remap needs user namespaces, and user.max_user_namespaces is 0 on this host"
+    if remap == "default":
+        return
+    user = remap.partition(":")[0]
+    try:
+        name = pwd.getpwuid(int(user)).pw_name if user.isdigit() else pwd.getpwnam(user).pw_name
+    except KeyError:
+        yield f"userns-remap names the user {user}, whom this host does not have"
+        return
+    for file in ("/etc/subuid", "/etc/subgid"):
+        if not any(line.split(":")[0] in (name, user) for line in _lines(file)):
+            yield f"userns-remap names {user}, who has no range in {file}"
+
+
+def _ulimits(config: Mapping[str, Any]) -> Iterator[str]:
+    limits = config.get("default-ulimits")
+    for name, limit in limits.items() if isinstance(limits, dict) else ():
+        soft, hard = (limit.get(key) for key in ("Soft", "Hard")) if isinstance(limit, dict) else (None, None)
+        if isinstance(soft, int) and isinstance(hard, int) and hard != -1 and (soft == -1 or soft > hard):
+            yield f"default-ulimits: the soft limit of {name} ({soft}) is above the hard one ({hard})"
+
+
+def _logging(
+    config: Mapping[str, Any],
+    former: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    info: Mapping[str, Any] | None,
+    engine: Engine,
+) -> Iterator[str]:
+    declared = config.get("log-driver", (flags.get("log-driver") or [None])[-1])
+    driver = str(declared or "json-file")
+    known = (info or {}).get("Plugins", {}).get("Log") or daemonkeys.LOG_DRIVERS
+    if driver not in known and driver != "none":
+        silent = plugins.problem(driver, "logdriver", engine, running=info is not None)
+        if silent:
+            yield f"log-driver {driver!r}: {silent} (this engine itself has {', '.join(sorted(known))})"
+    options = config.get("log-opts")
+    options = options if isinstance(options, dict) else {}
+    if driver in _LOG_OPTIONS:
+        unknown = sorted(set(options) - _LOG_OPTIONS[driver] - _ANY_LOG_OPTION)
+        if unknown:
+            yield f"log-opts: the driver {driver} does not know {', '.join(unknown)}"
+    if any(not jsonkeys.same(config.get(key), former.get(key)) for key in ("log-driver", "log-opts")):
+        from . import logtargets
+
+        silent = logtargets.problem(driver, options)
+        if silent:
+            yield f"log-driver {driver!r}: {silent}"
+
+
+def _with_engine(
+    config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
+) -> Iterator[str]:
+    """What depends on the engine that runs."""
+    swarm = info.get("Swarm", {}).get("LocalNodeState") not in (None, "", "inactive")
+    if swarm and config.get("live-restore") is True:
+        yield "live-restore: the engine does not start with it while it is part of a swarm"
+    if config.get("firewall-backend") == "nftables":
+        features = config.get("features")
+        if swarm and not (isinstance(features, dict) and features.get("swarm-nftables") is True):
+            yield "firewall-backend nftables: the engine does not start with it while it is part of a swarm"
+        if _number("/proc/sys/net/ipv4/ip_forward") == 0:
+            yield "firewall-backend nftables: the engine does not start while net.ipv4.ip_forward is 0"
+    parent = config.get("cgroup-parent")
+    if isinstance(parent, str) and info.get("CgroupDriver") == "systemd" and not parent.endswith(".slice"):
+        yield f"cgroup-parent {parent!r}: with the systemd cgroup driver it must be a slice (name.slice)"
+    runtime = config.get("default-runtime")
+    if isinstance(runtime, str) and "/" not in runtime and not runtime.startswith("io.containerd."):
+        runtimes = {**(info.get("Runtimes") or {}), **(config.get("runtimes") or {})}
+        if runtime not in runtimes:
+            yield f"default-runtime {runtime!r}: no such runtime is configured"
+    asked = config.get("authorization-plugins")
+    for plugin in asked if isinstance(asked, list) else ():
+        silent = plugins.problem(str(plugin), "authz", engine, running=True)
+        if silent:
+            yield f"authorization-plugins: {silent}; the engine would not start, or refuse every request"
+    yield from _hidden(config, former, info, engine)
+
+
+def _hidden(
+    config: Mapping[str, Any], former: Mapping[str, Any], info: Mapping[str, Any], engine: Engine
+) -> Iterator[str]:
+    """Refuse to hide data: nothing would be lost, and everything would seem to be."""
+
+    def store(keys: Mapping[str, Any]) -> Any:
+        features = keys.get("features")
+        return features.get("containerd-snapshotter") if isinstance(features, dict) else None
+
+    moved = [key for key in _HIDING if not jsonkeys.same(config.get(key), former.get(key))]
+    if not jsonkeys.same(store(config), store(former)):
+        moved.append("features.containerd-snapshotter")
+    if not moved:
+        return
+    try:
+        volumes = len(engine.get("/volumes").get("Volumes") or [])
+    except NoAnswer as error:
+        yield f"{', '.join(moved)}: the engine does not say which volumes it would no longer see: {error}"
+        return
+    there = {"containers": info.get("Containers") or 0, "images": info.get("Images") or 0, "volumes": volumes}
+    held = [f"{count} {what}" for what, count in there.items() if count]
+    if held:
+        yield f"{', '.join(moved)}: the engine would no longer see its {', '.join(held)}"
+
+
+def _said_by_dockerd(config: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What the engine's own validation finds; where it has none, what our table of keys does."""
+    dockerd = settings.get("dockerd")
+    if not dockerd:
+        return ""
+    content = json.dumps({key: config[key] for key in config if key not in _NOT_FOR_DOCKERD}).encode()
+    handle = os.memfd_create("daemon.json", 0)
+    try:
+        os.write(handle, content)
+        arguments = [word for word in settings.get("argv", [])[1:] if not word.startswith("$")]
+        outcome = system.run(
+            dockerd, *arguments, "--validate", f"--config-file=/proc/self/fd/{handle}", keep_open=[handle]
+        )
+    finally:
+        os.close(handle)
+    if outcome.code == 0 or outcome.code in (124, 126, 127):
+        return ""
+    if "unknown flag: --validate" in outcome.error:
+        return daemonkeys.problem_before_23(config)
+    # It names what is set twice with both values, the secret ones too.
+    said = outcome.said.partition(": (from flag")[0]
+    return redacted(said.replace(f"/proc/self/fd/{handle}", settings["config"]))
+
+
+def _number(path: str) -> int | None:
+    lines = _lines(path)
+    return int(lines[0]) if lines and lines[0].isdigit() else None
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,294 @@
+r"""What the controller asks for: documents of resources and activations, checked before anything is read.
+
+    {"name": "docker_daemon_icc", "impact": "daemon-restart",
+     "resources": [
+       {"kind": "json", "path": "/etc/docker/daemon.json", "keys": {"icc": false},
+        "defaults": {"log-driver": "json-file"}, "whole": ["log-opts"], "owner": "root", "group": "root",
+        "mode": "0644"},
+       {"kind": "file", "path": "/etc/modules-load.d/x.conf", "content": "br_netfilter\n", "mode": "0644"},
+       {"kind": "file", "path": "/etc/docker/tls/key.pem", "content": "…", "secret": true, "mode": "0400"},
+       {"kind": "attributes", "path": "/run/docker.sock", "owner": "root", "group": "docker",
+        "at_most": "0660", "remove_acl": true},
+       {"kind": "lines", "path": "/etc/subuid", "lines": ["dockremap:100000:65536"]},
+       {"kind": "absent", "path": "/etc/audit/rules.d/old.rules"}],
+     "activations": [{"name": "docker", "when": ["/etc/docker/daemon.json"], ...}],
+     "notes": ["log-opts is set on the engine's command line, and stays as it is there"]}
+
+or, where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refused": "no audit here"}``.
+
+A document is what one variable of a role decides, and has its name. Documents are applied or held one by one:
+those that cost more than the request allows stay out, with what they want, and what they set before stays.
+Settings that serve the documents of a whole role stand in one without resources. ``impact`` is the worst that
+making it so can cost this host (``impacts.py``), ``costs`` says it in words where these tell more.
+
+A ``secret`` file's content is shown to nobody: there is none of it in a diff.
+
+``lines`` are added to a file that belongs to others as well, where they are not in it yet.
+
+Owner, group and mode of a ``json`` and a ``lines`` resource count where the file has to be made; one that is
+there keeps its.
+"""
+
+from __future__ import annotations
+
+import grp
+import os.path
+import pwd
+import re
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from .errors import Refused
+from .impacts import DAEMON_RESTART, IMPACTS, NONE
+
+_REQUIRED = object()
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MODE = re.compile(r"[0-7]{3,4}")
+
+# Field -> (type, default) by kind.
+_KINDS: dict[str, dict[str, tuple[type, Any]]] = {
+    "file": {
+        "content": (str, _REQUIRED),
+        "secret": (bool, False),
+        "owner": (str, "root"),
+        "group": (str, "root"),
+        "mode": (str, "0644"),
+    },
+    "json": {
+        "keys": (dict, {}),
+        "defaults": (dict, {}),
+        "whole": (list, []),
+        "owner": (str, "root"),
+        "group": (str, "root"),
+        "mode": (str, "0644"),
+    },
+    "lines": {
+        "lines": (list, _REQUIRED),
+        "owner": (str, "root"),
+        "group": (str, "root"),
+        "mode": (str, "0644"),
+    },
+    "attributes": {
+        "owner": (str, ""),
+        "group": (str, ""),
+        "at_most": (str, "7777"),
+        "remove_acl": (bool, False),
+    },
+    "absent": {},
+}
+
+
+class Resource(NamedTuple):
+    """One thing a document wants to be so."""
+
+    document: str
+    kind: str
+    path: str
+    fields: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.fields[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def uid(self, present: int) -> int:
+        """Number of the owner; who it is at present, where that is to stay.
+
+        Raises:
+            Refused: no such user on this host.
+        """
+        if not self.fields["owner"]:
+            return present
+        try:
+            return pwd.getpwnam(self.fields["owner"]).pw_uid
+        except KeyError:
+            raise Refused(f"{self}: this host has no user {self.fields['owner']}") from None
+
+    def gid(self, present: int) -> int:
+        """Number of the group; which one it is at present, where that is to stay.
+
+        Raises:
+            Refused: no such group on this host.
+        """
+        if not self.fields["group"]:
+            return present
+        try:
+            return grp.getgrnam(self.fields["group"]).gr_gid
+        except KeyError:
+            raise Refused(f"{self}: this host has no group {self.fields['group']}") from None
+
+    def bits(self, field: str) -> int:
+        """A mode as a number."""
+        return int(self.fields[field], 8)
+
+    def __str__(self) -> str:
+        return f"{self.document}: {self.path}"
+
+
+class Document(NamedTuple):
+    """What one decision wants."""
+
+    name: str
+    impact: str
+    costs: str
+    resources: tuple[Resource, ...]
+    activations: tuple[tuple[str, Mapping[str, Any]], ...]  # name and settings
+    notes: tuple[str, ...]
+    refused: str
+
+
+class Request(NamedTuple):
+    """Everything one run is asked for.
+
+    ``plan`` is the digest of a plan that somebody has reviewed: the run has to be exactly that. Empty: any.
+    """
+
+    documents: tuple[Document, ...]
+    check: bool
+    allow: str
+    plan: str
+
+    @property
+    def possible(self) -> tuple[Document, ...]:
+        """The documents that do not refuse this host."""
+        return tuple(document for document in self.documents if not document.refused)
+
+    @property
+    def refused(self) -> list[str]:
+        """The documents that refuse this host, and why."""
+        return [f"{document.name}: {document.refused}" for document in self.documents if document.refused]
+
+
+def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
+    """Check a request.
+
+    Raises:
+        Refused: it is not one; the message names the document and the place.
+    """
+    where = "the request"
+    _only(raw, ("documents", "check", "allow", "plan"), where)
+    documents: list[Document] = []
+    for entry in _take(raw, "documents", list, where):
+        document = _document(entry, known_activations)
+        if document.name in (other.name for other in documents):
+            raise Refused(f"two documents are called {document.name}")
+        documents.append(document)
+    return Request(
+        tuple(documents),
+        _take(raw, "check", bool, where, False),
+        _impact(raw, "allow", where, DAEMON_RESTART),
+        _take(raw, "plan", str, where, ""),
+    )
+
+
+def settings(documents: Sequence[Document], known_activations: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Activations of several documents in their order, the settings of each joined.
+
+    Raises:
+        Refused: two documents want different values of a setting.
+    """
+    joined: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        for name, own in document.activations:
+            joined[name] = _join(joined.get(name, {}), own, f"{document.name}: activation {name}")
+    return {name: joined[name] for name in known_activations if name in joined}
+
+
+def _document(raw: Any, known_activations: Sequence[str]) -> Document:
+    name = _take(raw, "name", str, "a document")
+    if not _NAME.fullmatch(name):
+        raise Refused(f"a document cannot be called {name!r}")
+    _only(raw, ("name", "impact", "costs", "resources", "activations", "notes", "refused"), name)
+    return Document(
+        name,
+        _impact(raw, "impact", name, NONE),
+        _take(raw, "costs", str, name, ""),
+        tuple(
+            _resource(entry, name, f"{name}: resources[{number}]")
+            for number, entry in enumerate(_take(raw, "resources", list, name, []))
+        ),
+        tuple(
+            _activation(entry, f"{name}: activations[{number}]", known_activations)
+            for number, entry in enumerate(_take(raw, "activations", list, name, []))
+        ),
+        tuple(str(note) for note in _take(raw, "notes", list, name, [])),
+        _take(raw, "refused", str, name, ""),
+    )
+
+
+def _impact(raw: Any, key: str, where: str, default: str) -> str:
+    impact: str = _take(raw, key, str, where, default)
+    if impact not in IMPACTS:
+        raise Refused(f"{where}: {key} is {impact!r}; known: {', '.join(IMPACTS)}")
+    return impact
+
+
+def _activation(raw: Any, where: str, known: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
+    name = _take(raw, "name", str, where)
+    if name not in known:
+        raise Refused(f"{where}: there is no activation {name!r}; known: {', '.join(known)}")
+    for path in _take(raw, "when", list, where, []):
+        _path(path, where)
+    return name, {key: value for key, value in raw.items() if key != "name"}
+
+
+def _resource(raw: Any, document: str, where: str) -> Resource:
+    kind = _take(raw, "kind", str, where)
+    if kind not in _KINDS:
+        raise Refused(f"{where}: there is no kind {kind!r}; known: {', '.join(_KINDS)}")
+    path = _path(_take(raw, "path", str, where), where)
+    known = _KINDS[kind]
+    _only(raw, ("kind", "path", *known), where)
+    fields = {key: _take(raw, key, types, where, default) for key, (types, default) in known.items()}
+    for line in fields.get("lines", ()):
+        if not isinstance(line, str) or not line or "\n" in line:
+            raise Refused(f"{where}: {line!r} is no line of text")
+    if kind in ("file", "json", "lines") and not (fields["owner"] and fields["group"]):
+        raise Refused(f"{where}: owner or group is empty")
+    for key in ("mode", "at_most"):
+        if key in fields and not _MODE.fullmatch(fields[key]):
+            raise Refused(f"{where}: {key} is {fields[key]!r}; an octal text such as '0644' is needed")
+    return Resource(document, kind, path, fields)
+
+
+def _path(path: Any, where: str) -> str:
+    if (
+        not isinstance(path, str)
+        or not path.startswith("/")
+        or "\0" in path
+        or os.path.normpath(path) != path
+    ):
+        raise Refused(f"{where}: {path!r} is no absolute, plain path")
+    return path
+
+
+def _take(raw: Any, key: str, types: type, where: str, default: Any = _REQUIRED) -> Any:
+    if not isinstance(raw, Mapping):
+        raise Refused(f"{where} is no object")
+    value = raw.get(key, default)
+    if value is _REQUIRED:
+        raise Refused(f"{where}: {key} is missing")
+    if not isinstance(value, types):
+        raise Refused(f"{where}: {key} is a {type(value).__name__}, {types.__name__} is needed")
+    return value
+
+
+def _only(raw: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    unknown = [str(key) for key in raw if key not in known]
+    if unknown:
+        raise Refused(f"{where}: unknown {', '.join(map(repr, unknown))}; known: {', '.join(known)}")
+
+
+def _join(one: Mapping[str, Any], other: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Settings of two documents together: objects and lists are united, other values have to agree."""
+    joined = dict(one)
+    for key, value in other.items():
+        if key not in joined:
+            joined[key] = value
+        elif isinstance(value, Mapping) and isinstance(joined[key], Mapping):
+            joined[key] = _join(joined[key], value, f"{where}.{key}")
+        elif isinstance(value, list) and isinstance(joined[key], list):
+            joined[key] = [*joined[key], *(item for item in value if item not in joined[key])]
+        elif joined[key] != value:
+            raise Refused(f"{where}: {key} is {value!r}, another document wants {joined[key]!r}")
+    return joined

@@ -1,0 +1,246 @@
+"""The dead-man's switch: systemd takes a run back that nobody confirms, whoever else is dead by then.
+
+    armed       the sources of this very program are stored beside the backup; a timer of systemd's (on the
+                clock that nobody can set) runs them when the run's time is over, a unit at the next boot,
+                before anything starts that reads what we wrote
+    disarmed    all three are gone
+
+What these run is ``watch``. The journal alone decides whether there is anything to take back: a timer or unit
+that was left over by a crash finds none, and goes. What cannot be taken back is tried again and again, after
+a boot too, until it can be or root on the host ends it by ``guard.pyz abandon``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import Sequence
+
+from ..host import atomic
+from ..host.sources import PACKAGE, sources
+from . import files, system
+from .errors import Refused
+from .files import FILE, State
+
+UNITS = "/etc/systemd/system"
+BOOT_UNIT = "hardener-guard.service"
+_WANTS = "sysinit.target.wants"
+
+# DefaultDependencies=no, since what we have to precede has none either: audit, firewalls, kernel parameters.
+_BOOT = """\
+[Unit]
+Description=Take back the changes of a hardener run that was not confirmed before this boot
+DefaultDependencies=no
+RequiresMountsFor={folder} {python} /etc
+After=local-fs.target systemd-remount-fs.service
+Before=sysinit.target shutdown.target systemd-sysctl.service apparmor.service
+Before=audit-rules.service auditd.service
+Before=network-pre.target hardener-firewall.service nftables.service netfilter-persistent.service ufw.service
+Before=firewalld.service containerd.service docker.socket docker.service
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart={boot}
+ExecStopPost=-{booted}
+TimeoutStartSec=120
+"""
+_RETRY = 20  # seconds until a guard that was killed, or could not act while the host started, goes on
+
+
+def possible() -> bool:
+    """Whether there can be one: where no systemd runs, nobody would act."""
+    return system.has_systemd()
+
+
+def arm(folder: str, run: str, *, backup: str, seconds: float) -> None:
+    """Have a run taken back after some seconds, and at the next boot.
+
+    Args:
+        folder: hardener's folder on this host.
+        run: the run.
+        backup: the folder of its backup.
+        seconds: the time it has.
+
+    Raises:
+        Refused: that is not possible, and the run must not begin.
+    """
+    script = _script(backup)
+    try:
+        if not os.path.isabs(sys.executable or ""):
+            raise OSError(f"this Python does not know where it is ({sys.executable!r})")
+        files.replace(script, files.own(_packed()))
+        _write_boot_unit(folder, run, backup)
+    except OSError as error:
+        disarm(run, backup=backup)
+        where = error.filename or script
+        raise Refused(f"the guard cannot be armed: {where}: {error.strerror or error}") from error
+    outcome = _set_timer(folder, run, backup=backup, seconds=seconds)
+    if outcome.code != 0:
+        disarm(run, backup=backup)
+        raise Refused(f"the guard cannot be armed: systemd-run: {outcome.said}")
+
+
+def insist(folder: str, run: str, backup: str) -> str:
+    """Have a run that cannot be taken back tried again and again, armed or not.
+
+    Returns:
+        What the host does about it, and how root ends that.
+    """
+    way_out = f"to leave it as it is: {abandoning(backup)}"
+    try:
+        if not stored(backup):
+            files.replace(_script(backup), files.own(_packed()))
+        if not possible():
+            return f"the next run on this host tries again; {way_out}"
+        if run not in system.read(os.path.join(UNITS, BOOT_UNIT)):
+            _write_boot_unit(folder, run, backup)
+    except OSError as error:  # a full disk: what is armed already goes on
+        reason = f"{error.filename or backup}: {error.strerror}"
+        if not stored(backup):
+            return f"the next run on this host tries again, the guard cannot be armed: {reason}"
+    # Its timer may have long to go yet, and the service is there already, waiting between two tries.
+    if system.run("systemctl", "start", "--no-block", f"{_timer(run)}.service").code != 0:
+        retry(folder, run, backup)
+    return f"the host tries again by itself; {way_out}"
+
+
+def retry(folder: str, run: str, backup: str) -> None:
+    """Have systemd go on with a run whose timer is gone, as it is after a boot."""
+    _set_timer(folder, run, backup=backup, seconds=_RETRY)
+
+
+def stop(run: str) -> None:
+    """Stop the service that waits to try again; never called from within it."""
+    if possible():
+        system.run("systemctl", "stop", f"{_timer(run)}.timer", f"{_timer(run)}.service")
+
+
+def abandoning(backup: str) -> str:
+    """The command by which root on the host has a run not be taken back any more."""
+    return f"{sys.executable or 'python3'} {_script(backup)} abandon"
+
+
+def stored(backup: str) -> bool:
+    """Whether this program lies beside a backup, for the guard or to be ended by root."""
+    return os.path.exists(_script(backup))
+
+
+def _set_timer(folder: str, run: str, *, backup: str, seconds: float) -> system.Outcome:
+    """Set the timer of a run; also while the host starts, and systemd-run waits until the timer does."""
+    return system.run(
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={_timer(run)}",
+        f"--description=Take back run {run} of hardener unless it is confirmed",
+        f"--on-active={seconds:.0f}",
+        "--timer-property=AccuracySec=1s",
+        "--timer-property=DefaultDependencies=no",  # it would wait for sysinit.target, which waits for us
+        "--timer-property=Conflicts=shutdown.target",
+        "--timer-property=Before=shutdown.target",
+        "--property=Restart=on-failure",
+        f"--property=RestartSec={_RETRY}",
+        "--",
+        *_command("expired", folder, run, backup),
+    )
+
+
+def _command(occasion: str, folder: str, run: str, backup: str) -> list[str]:
+    return [sys.executable, "-IBS", _script(backup), occasion, folder, run]
+
+
+def disarm(run: str, *, backup: str) -> None:
+    """Call it off. What cannot be removed finds no journal when its time comes, and does nothing."""
+    unit = os.path.join(UNITS, BOOT_UNIT)
+    paths = [files.temporary_name(unit), _script(backup)]
+    if run in system.read(unit):  # by now it may be another run's
+        paths = [os.path.join(UNITS, _WANTS, BOOT_UNIT), unit, *paths]
+    _remove(paths)
+    if possible():
+        system.run("systemctl", "stop", f"{_timer(run)}.timer")
+        _forget()
+
+
+def clear_up(folder: str) -> None:
+    """Remove what is left of a guard that could not be called off, while no run is unfinished.
+
+    Args:
+        folder: hardener's folder on this host; a guard of another one stays.
+    """
+    unit, link = os.path.join(UNITS, BOOT_UNIT), os.path.join(UNITS, _WANTS, BOOT_UNIT)
+    paths = [path for path in (unit, files.temporary_name(unit)) if _word(folder) in system.read(path)]
+    if unit in paths or (os.path.lexists(link) and not os.path.exists(link)):
+        paths.append(link)
+    if paths:
+        _remove(paths)
+        if possible():
+            _forget()
+
+
+def _remove(paths: Sequence[str]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            atomic.remove(path)
+    with suppress(OSError):  # others want units there
+        atomic.remove_folder(os.path.join(UNITS, _WANTS))
+
+
+def _forget() -> None:
+    """Have systemd read its units again where it still knows the one that is gone: it does after a reload."""
+    known = system.run("systemctl", "show", "--property=NeedDaemonReload", BOOT_UNIT)
+    if known.output.strip() == "NeedDaemonReload=yes":
+        system.run("systemctl", "daemon-reload", timeout=60)
+
+
+def armed(run: str) -> bool:
+    """Whether systemd still waits for the time of a run to be over, or is taking it back."""
+    names = [f"{_timer(run)}.timer", f"{_timer(run)}.service"]
+    return possible() and "active" in system.run("systemctl", "is-active", *names).output.split()
+
+
+def kill_worker(run: str) -> None:
+    """End the worker of a run, with all it started."""
+    system.run("systemctl", "kill", "--signal=KILL", f"hardener-{run}.scope")
+
+
+def _timer(run: str) -> str:
+    return f"hardener-guard-{run}"
+
+
+def _script(backup: str) -> str:
+    return os.path.join(backup, "guard.pyz")
+
+
+def _write_boot_unit(folder: str, run: str, backup: str) -> None:
+    unit = os.path.join(UNITS, BOOT_UNIT)
+    commands = {
+        occasion: " ".join(map(_word, _command(occasion, folder, run, backup)))
+        for occasion in ("boot", "booted")
+    }
+    text = _BOOT.format(folder=_word(folder), python=_word(sys.executable), **commands)
+    files.replace(unit, State(FILE, text.encode(), 0o644, os.geteuid(), os.getegid()))
+    wants = os.path.join(UNITS, _WANTS)
+    atomic.make_folders(wants)
+    atomic.make_link(unit, os.path.join(wants, BOOT_UNIT))
+
+
+def _word(text: str) -> str:
+    """A word of a unit's line, whatever is in it."""
+    for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        text = text.replace(special, escaped)
+    return f'"{text}"'
+
+
+def _packed() -> bytes:
+    """The sources of this program, as a file that Python runs."""
+    from zipfile import ZIP_DEFLATED, ZipFile  # only a run that is armed pays for it
+
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        for name, text in sources("converge", "host").items():
+            archive.writestr(name, text)
+        archive.writestr("__main__.py", f"from {PACKAGE}.converge import watch\n\nwatch.main()\n")
+    return buffer.getvalue()

@@ -1,0 +1,309 @@
+"""Whether a host does what it did: a picture before the first change, and what is missing afterwards.
+
+Looked at are the engine, the containers that ran and the services of its swarm, published ports, whether
+containers can resolve names and reach out, and the port that we came in by. Only what was so before is asked
+for afterwards.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import time
+from typing import Any, Iterable, Mapping, Sequence
+
+from . import containers, probes, swarm
+from .containers import Windows
+from .engineapi import Engine, NoAnswer, NotThere
+
+Picture = Mapping[str, Any]  # empty where none was taken
+
+_MAX_PORTS = 500
+_MAX_NETWORKS = 50
+_ANYWHERE = "0.0.0.0"  # noqa: S104 - others listen there
+_RESOLV_CONF = 16384
+# Servers that the engine's own name server asks; "host(…)" are asked from the host's network.
+_BEHIND = re.compile(r"# ExtServers: \[([^\]#]{0,1000})\]")
+_ADDRESS = re.compile(r"[0-9a-fA-F:.]+")
+
+
+def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = ()) -> dict[str, Any]:
+    """The picture, as JSON data.
+
+    Args:
+        engine: the engine, None where none is to be asked.
+        login_port: the port that we came in by, 0 where we did not come by ssh.
+        exceptions: containers that are not looked at; see ``containers.excepted``.
+    """
+    picture: dict[str, Any] = {
+        "engine": "",
+        "containers": {},
+        "services": {},
+        "ports": [],
+        "networks": [],
+        "login": login_port if login_port and probes.listening(login_port) else 0,
+    }
+    if engine is None or engine.info() is None:
+        return picture
+    picture["engine"] = engine.path
+    try:
+        running = [each for each in engine.running() if not containers.excepted(each, exceptions)]
+    except NoAnswer:
+        return picture
+    picture["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
+    picture["services"] = swarm.running_tasks(engine) or {}
+    ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
+    answering = probes.answering(map(_target, ports))
+    picture["ports"] = [port for port in ports if _target(port) in answering]
+    networks = _networks(running)[:_MAX_NETWORKS]
+    for network, seen in zip(networks, _reach(networks)):
+        if seen["resolving"] or seen["answering"]:
+            picture["networks"].append({**network, **seen})
+    return picture
+
+
+def compare(
+    picture: Picture, *, seconds: float | None = None, stopped: bool = False, away: Windows = ()
+) -> tuple[list[str], list[str]]:
+    """What was so in the picture and is not any more, after waiting for it to come back.
+
+    Args:
+        picture: what ``take`` saw.
+        seconds: how long it may take to come back; by itself 10, and 60 where containers have to start.
+        stopped: the containers were stopped on purpose; those without a restart policy stay so.
+        away: when the engine did not run.
+
+    Returns:
+        Problems; and notes about what was to be expected.
+    """
+    if not picture:
+        return [], []
+    deadline = time.monotonic() + (seconds if seconds is not None else 60 if stopped else 10)
+    while True:
+        last = time.monotonic() >= deadline  # a look may take seconds: one that began in time does not decide
+        problems, notes = _differences(picture, stopped=stopped, away=away, last=last)
+        if not problems or last:
+            return problems, notes
+        time.sleep(0.3)
+
+
+def revive(picture: Picture, *, away: Windows = ()) -> None:
+    """Start containers that ended with the engine, and no others: a job that was done is not done again.
+
+    What cannot be started is for ``compare`` to say.
+    """
+    engine = Engine(picture["engine"])
+    for container, known in picture["containers"].items():
+        try:
+            if containers.judge(known, engine.inspect(container), away=away, now=time.time()).lost:
+                engine.start(container)
+        except NoAnswer:
+            continue
+
+
+def _differences(
+    picture: Picture, *, stopped: bool, away: Windows, last: bool
+) -> tuple[list[str], list[str]]:
+    problems: list[str] = []
+    notes: list[str] = []
+    if picture["login"] and not probes.listening(picture["login"]):
+        problems.append(f"nothing listens any more on port {picture['login']}, by which we came in")
+    if not picture["engine"]:
+        return problems, notes
+    engine = Engine(picture["engine"])
+    if engine.info() is None:
+        return [*problems, f"the engine does not answer at {engine.path}"], notes
+    try:
+        running, found, said = _containers(
+            engine, picture["containers"], stopped=stopped, away=away, last=last
+        )
+    except NoAnswer as error:
+        return [*problems, str(error)], notes
+    problems += [*found, *swarm.lost(picture["services"], engine)]
+    notes += said
+    ports = [port for port in picture["ports"] if port["container"] in running]
+    answering = probes.answering(map(_target, ports))
+    for port in ports:
+        if _target(port) not in answering:
+            (notes if port["relayed"] else problems).append(_silent(port))
+    networks = [
+        {**network, "pid": running[network["container"]]}
+        for network in picture["networks"]
+        if network["container"] in running
+    ]
+    for before, now in zip(networks, _reach(networks)):
+        problems += _cut_off(before, now)
+    return problems, notes
+
+
+def _containers(
+    engine: Engine, before: Mapping[str, Mapping[str, Any]], *, away: Windows, stopped: bool, last: bool
+) -> tuple[dict[str, int], list[str], list[str]]:
+    """Containers that run as they did, and as which process; what counts of the others, and what does not."""
+    running: dict[str, int] = {}
+    lost, failing, notes = [], [], []
+    for container, known in before.items():
+        try:
+            inspected = engine.inspect(container)
+        except NotThere:
+            if not known["task"] and not _replaced(engine, known["name"]):
+                notes.append(f"{known['name']} was removed meanwhile")
+            continue
+        verdict = containers.judge(known, inspected, away=away, stopped=stopped, now=time.time())
+        if verdict.runs or (verdict.undecided and last):
+            running[container] = int(inspected["State"].get("Pid") or 0)
+        if verdict.lost:
+            lost.append(known["name"])
+        if verdict.failing or (verdict.undecided and not last):
+            failing.append(known["name"])
+        if verdict.note:
+            notes.append(verdict.note)
+    found = [f"no longer running: {containers.listed(sorted(lost))}"] if lost else []
+    if failing:
+        found.append(f"ended and restarted: {containers.listed(sorted(failing))}")
+    return running, found, notes
+
+
+def _replaced(engine: Engine, name: str) -> bool:
+    """Whether another container has the name by now, such as compose makes."""
+    try:
+        return bool(engine.inspect(name))
+    except NoAnswer:
+        return False
+
+
+# --- published ports ----------------------------------------------------------------------------------------
+
+
+def _published(container: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The TCP ports that a container publishes, and the address by which this host reaches each."""
+    network = container["NetworkSettings"]
+    attached = [each or {} for each in (network.get("Networks") or {}).values()]
+    knows_ipv6 = any(each.get("GlobalIPv6Address") for each in attached)
+    found = []
+    for inner, bindings in (network.get("Ports") or {}).items():
+        for binding in bindings or ():
+            published, port = str(binding.get("HostIp") or _ANYWHERE), int(binding.get("HostPort") or 0)
+            address = _reachable(published)
+            if not inner.endswith("/tcp") or not 0 < port < 65536 or not address:
+                continue
+            found.append(
+                {
+                    "container": container["Id"],
+                    "name": containers.name(container),
+                    "published": f"[{published}]:{port}" if ":" in published else f"{published}:{port}",
+                    "address": address,
+                    "port": port,
+                    # Only the engine's proxy carries it: to switch the proxy off is to close this one.
+                    "relayed": ":" in published and not knows_ipv6,
+                }
+            )
+    return found
+
+
+def _reachable(address: str) -> str:
+    """Where to ask for what is published on an address; empty where that is none."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if not parsed.is_unspecified:
+        return str(parsed)
+    # Not loopback: there the engine's proxy would take the connection, whether or not the container does.
+    return probes.own_address(socket.AF_INET6 if parsed.version == 6 else socket.AF_INET)
+
+
+def _target(port: Mapping[str, Any]) -> probes.Target:
+    return port["address"], port["port"]
+
+
+def _silent(port: Mapping[str, Any]) -> str:
+    if port["relayed"]:
+        return (
+            f"{port['name']}: the published port {port['published']} no longer answers: the container has no"
+            " IPv6 address, and it was the engine's userland proxy that carried it"
+        )
+    return f"{port['name']}: the published port {port['published']} no longer answers"
+
+
+# --- the networks of containers -----------------------------------------------------------------------------
+
+
+def _networks(running: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One container a network, those that are in no other network first; and whom it may ask."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for container in sorted(running, key=lambda each: len(each["NetworkSettings"].get("Networks") or {})):
+        for network in container["NetworkSettings"].get("Networks") or {}:
+            pid = int(container["State"].get("Pid") or 0)
+            if network in chosen or network in ("host", "none") or pid <= 1:
+                continue
+            servers, behind = _name_servers(str(container.get("ResolvConfPath") or ""))
+            chosen[network] = {
+                "network": network,
+                "container": container["Id"],
+                "name": containers.name(container),
+                "pid": pid,
+                "servers": servers,
+                "targets": [[server, 53] for server in behind],
+            }
+    return list(chosen.values())
+
+
+def _name_servers(path: str) -> tuple[list[str], list[str]]:
+    """The name servers that a container asks; and those out in the world. It may have written that itself."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+            text = file.read(_RESOLV_CONF).decode("ascii", "replace")
+    except (OSError, ValueError):
+        return [], []
+    servers = [line.split()[1] for line in text.splitlines() if re.match(r"nameserver\s+\S", line)]
+    behind = [word for group in _BEHIND.findall(text) for word in _ADDRESS.findall(group)]
+    return list(filter(_plain, servers))[:3], [each for each in [*servers, *behind] if _outside(each)][:3]
+
+
+def _plain(address: str) -> bool:
+    try:
+        return not ipaddress.ip_address(address).is_unspecified
+    except ValueError:
+        return False
+
+
+def _outside(address: str) -> bool:
+    return _plain(address) and not ipaddress.ip_address(address).is_loopback
+
+
+def _reach(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each network reaches: name servers, and how well they answer; TCP ports."""
+
+    def look(network: Mapping[str, Any]) -> dict[str, Any]:
+        servers = list(dict.fromkeys([*network["servers"], *(address for address, _ in network["targets"])]))
+        return {
+            "resolving": probes.resolving(servers),
+            "answering": sorted(
+                probes.answering((str(each[0]), int(each[1])) for each in network["targets"])
+            ),
+        }
+
+    def work(network: Mapping[str, Any]) -> Any:
+        return network["pid"], lambda: look(network)
+
+    seen = probes.inside({network["network"]: work(network) for network in networks})
+    nothing: dict[str, Any] = {"resolving": {}, "answering": []}
+    return [seen.get(network["network"], nothing) for network in networks]
+
+
+def _cut_off(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    where = f"containers of the network {before['network']} (seen from {before['name']})"
+    found = [
+        f"{where} can no longer resolve names by {server}"
+        for server, level in before["resolving"].items()
+        if now["resolving"].get(server, 0) < level
+    ]
+    answering = {tuple(target) for target in now["answering"]}
+    return found + [
+        f"{where} can no longer reach {address} port {port}"
+        for address, port in before["answering"]
+        if (address, port) not in answering
+    ]

@@ -1,0 +1,154 @@
+"""The runs of this host, and the way back to what was before one of them."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from . import detached, files, health, rollback
+from .activations.docker import engine_of
+from .backup import ROLLING_BACK, UNCONFIRMED, Journal, Store
+from .errors import Refused
+from .files import State
+from .locking import locked
+from .planning import Change
+
+# Outcomes of runs that left nothing to take back.
+_OVER = frozenset({rollback.WHOLE, rollback.PARTLY})
+
+
+def listed(store: Store) -> list[dict[str, Any]]:
+    """Every run that has a backup, the newest first: how it ended, when, why, who began it, its paths."""
+    return [_described(store, run) for run in reversed(store.runs())]
+
+
+def _described(store: Store, run: str) -> dict[str, Any]:
+    record = store.record(run)
+    found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended")}
+    if run in _unfinished(store) and found["outcome"] not in (UNCONFIRMED, rollback.FAILED):
+        found["outcome"] = "interrupted"
+    if record.get("problems"):
+        found["reason"] = f"{found['reason']}; not taken back: {'; '.join(record['problems'])}"
+    try:
+        paths = [entry.path for entry in store.manifest(run) if entry.path != store.bookkeeping]
+    except Refused as refused:
+        return {"run": run, **found, "outcome": "damaged", "reason": str(refused), "paths": []}
+    return {"run": run, **found, "outcome": found["outcome"] or "unknown", "paths": paths}
+
+
+def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, Any]:
+    """Take back a run and all that came after it, the newest first.
+
+    Args:
+        store: hardener's folder.
+        before: the run; empty for the last one that changed anything.
+        who: on whose request.
+        check: only say what would change.
+
+    Returns:
+        A result as that of a transaction, with ``runs``, those that were taken back.
+
+    Raises:
+        Refused: there is no such run, or one of them cannot be taken back.
+    """
+    if not store.exists:
+        raise Refused("hardener has changed nothing on this host yet")
+    with locked(store.lock, shared=check):
+        runs = _chosen(store, before)
+        changes, notes = _predicted(store, runs)
+        result = {
+            "changed": bool(runs),
+            "runs": runs,
+            "changes": [change.describe() for change in changes],
+            "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
+            "activations": sorted({name for run in runs for name in _activations(store, run)}),
+            "notes": notes,
+        }
+        if check or not runs:
+            return {**result, "outcome": "would_change" if runs else "unchanged"}
+        done = detached.run(lambda: _take_back(store, runs, who), name=f"rollback-{runs[-1]}")
+        return {**result, **done}
+
+
+def _chosen(store: Store, before: str) -> list[str]:
+    """The runs to take back, the newest first."""
+    known = store.runs()
+    unfinished = _unfinished(store)
+    standing = [run for run in known if run in unfinished or _stands(store, run)]
+    if before and before not in known:
+        raise Refused(f"this host has no backup of a run {before!r}; it has {', '.join(known) or 'none'}")
+    if not before:
+        return standing[-1:]
+    return [run for run in reversed(standing) if run >= before]
+
+
+def _stands(store: Store, run: str) -> bool:
+    """Whether a run that is over left anything; one that was killed before it began has no journal."""
+    return store.record(run).get("outcome") not in _OVER and Journal.of(store, run) is not None
+
+
+def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
+    """Do it; runs in a worker."""
+    notes: list[str] = []
+    kept: list[str] = []
+    reason = f"taken back on request of {who}" if who else "taken back on request"
+    for number, run in enumerate(runs):
+        journal = _journal(store, run)
+        if journal is None:
+            raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
+        if journal.run not in _unfinished(store):  # what the host did before that run counts no more
+            engine = engine_of(rollback.begun(journal))
+            picture = health.take(engine, login_port=0)
+            journal.enter(ROLLING_BACK, seconds=rollback.LONG, picture=picture, undone={})
+        outcome = rollback.finished(store, journal, reason)
+        notes += outcome["notes"]
+        kept += outcome["kept"]
+        if outcome["outcome"] == rollback.FAILED:
+            left = "; ".join(runs[number + 1 :]) or "none"
+            return {**outcome, "reason": f"run {run} was not taken back whole; not touched: {left}"}
+    done = {"changed": True, "notes": notes, "kept": kept}
+    if kept:
+        reason = "somebody else's later changes stay"
+        return {**done, "outcome": rollback.PARTLY, "failed": True, "reason": reason}
+    return {**done, "outcome": "changed"}
+
+
+def _unfinished(store: Store) -> list[str]:
+    journal = Journal.find(store)
+    return [journal.run] if journal is not None else []
+
+
+def _journal(store: Store, run: str) -> Journal | None:
+    """The journal of a run, over or not."""
+    return Journal.find(store) if run in _unfinished(store) else Journal.of(store, run)
+
+
+def _activations(store: Store, run: str) -> list[str]:
+    journal = _journal(store, run)
+    return [activation.name for activation in rollback.begun(journal)] if journal is not None else []
+
+
+def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[str]]:
+    """What changes on the host, and the paths that somebody else has changed meanwhile and that stay."""
+    now: dict[str, State] = {}
+    then: dict[str, State] = {}
+    notes = []
+    for run in runs:
+        journal = _journal(store, run)
+        written = journal.written if journal is not None else []
+        for entry in reversed(store.manifest(run)):
+            path = entry.path
+            if path == store.bookkeeping:
+                continue
+            if path not in now:
+                now[path] = then[path] = entry.present()
+            if entry.rewritten and now[path].content is None:  # a later run changed its attributes alone
+                content = files.present(path).content
+                now[path], then[path] = (each._replace(content=content) for each in (now[path], then[path]))
+            then[path], note = store.goal(run, entry, then[path], written)
+            notes += [note] if note else []
+    return [Change(path, now[path], then[path], ()) for path in now if now[path] != then[path]], notes
+
+
+def reported(store: Store) -> dict[str, Any]:
+    """All runs, for a reader."""
+    return {"changed": False, "outcome": "unchanged", "runs": listed(store)}

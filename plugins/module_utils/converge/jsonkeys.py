@@ -1,0 +1,190 @@
+"""Own some keys of a JSON file and leave the others to whoever wrote them.
+
+Each value that we set is recorded with what was there before, so that a key we no longer want goes back to
+that, and a key that somebody else set (or changed since) stays. Objects are merged key by key, all the way
+down, except those that a document claims as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from .errors import Refused
+
+_MISSING = object()
+
+
+class Record(NamedTuple):
+    """A value we set, and the one it took the place of (``had`` tells whether there was one)."""
+
+    path: tuple[str, ...]
+    value: Any
+    had: bool
+    former: Any
+
+    @classmethod
+    def load(cls, raw: Mapping[str, Any]) -> Record:
+        """Read a record as ``dump`` wrote it."""
+        return cls(tuple(raw["path"]), raw["value"], "former" in raw, raw.get("former"))
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON data."""
+        data = {"path": list(self.path), "value": self.value}
+        return {**data, "former": self.former} if self.had else data
+
+
+class Wish(NamedTuple):
+    """What a document wants of a JSON file.
+
+    ``keys`` are set whatever stands there. ``defaults`` are set only where nobody else has set anything.
+    ``whole`` names the keys whose object is replaced and not merged.
+    """
+
+    keys: Mapping[str, Any]
+    defaults: Mapping[str, Any] = {}
+    whole: Iterable[str] = ()
+
+
+def parse(content: bytes, path: str) -> dict[str, Any]:
+    """Parse a JSON object strictly; an empty file is an empty object.
+
+    Raises:
+        Refused: it is not JSON, no object, or has a key twice (people read the first one, programs the last).
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise Refused(f"{path}: the key {_shown(key)} stands there twice; remove one")
+            found[key] = value
+        return found
+
+    def constant(name: str) -> None:
+        raise Refused(f"{path} is not JSON: {name} is no value")
+
+    if not content.strip():
+        return {}
+    try:
+        parsed = json.loads(content.decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=constant)
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path} is not JSON: not UTF-8 at byte {error.start}") from error
+    except ValueError as error:
+        raise Refused(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Refused(f"{path} is not JSON that anybody could read: it nests too deeply") from error
+    if not isinstance(parsed, dict):
+        raise Refused(f"{path} is not a JSON object")
+    return parsed
+
+
+def render(data: Mapping[str, Any], previous: bytes | None) -> bytes:
+    """As text, indented as the previous text was."""
+    found = re.search(rb"\n([ \t]+)\"", previous or b"")
+    indent: str | int = found.group(1).decode() if found else 2
+    text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say that, UTF-8 can't
+        return (json.dumps(data, indent=indent) + "\n").encode()
+
+
+def merge(
+    current: Mapping[str, Any], records: Iterable[Record], wish: Wish
+) -> tuple[dict[str, Any], list[Record]]:
+    """The object as the document wants it, and the records to keep. Nothing given is changed.
+
+    First every value that the document set once and no longer wants is taken back, then the wanted ones are
+    set. So a key can move between merged, whole, default and unwanted from one run to the next.
+
+    Raises:
+        Refused: something that is no object stands where keys are to be merged.
+    """
+    result: dict[str, Any] = _copy(current)
+    wanted = dict(leaves(wish.keys, frozenset(wish.whole)))
+    offered = {path: value for path, value in leaves(wish.defaults) if not _covered(path, wanted)}
+    owned: dict[tuple[str, ...], Record] = {}
+    for record in records:
+        if record.path in wanted or record.path in offered:
+            owned[record.path] = record
+        elif same(get(result, record.path), record.value):
+            _set_or_remove(result, record.path, record.former if record.had else _MISSING)
+    kept = []
+    for path, value in wanted.items():
+        present = get(result, path)
+        if path in owned:
+            kept.append(owned[path]._replace(value=value))
+        elif same(present, value):
+            continue  # somebody else wants the same: it stays theirs
+        elif present is _MISSING:
+            kept.append(Record(path, value, had=False, former=None))
+        else:
+            kept.append(Record(path, value, had=True, former=present))
+        _set_or_remove(result, path, value)
+    for path, value in offered.items():
+        present = get(result, path)
+        ours = path in owned and same(present, owned[path].value)
+        if ours or present is _MISSING:
+            kept.append(Record(path, value, had=False, former=None))
+            _set_or_remove(result, path, value)
+    return result, kept
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two JSON values are equal; ``true``, ``1`` and ``1.0`` are not."""
+    if one is _MISSING or other is _MISSING:
+        return one is other
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def leaves(
+    data: Mapping[str, Any], whole: frozenset[str] = frozenset(), above: tuple[str, ...] = ()
+) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """Every value that is no object, with its path; objects of the keys in ``whole`` are values."""
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value and (above or key not in whole):
+            yield from leaves(value, above=(*above, key))
+        else:
+            yield (*above, key), value
+
+
+def get(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """The value at a path, or a marker that equals nothing."""
+    here: Any = data
+    for key in path:
+        if not isinstance(here, Mapping) or key not in here:
+            return _MISSING
+        here = here[key]
+    return here
+
+
+def _covered(path: tuple[str, ...], wanted: Mapping[tuple[str, ...], Any]) -> bool:
+    return any(path[:length] in wanted for length in range(1, len(path) + 1))
+
+
+def _set_or_remove(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Set a value, making the objects above it; or remove it, and the objects that are empty without it."""
+    chain = [data]
+    for key in path[:-1]:
+        following = chain[-1].setdefault(key, {})
+        if not isinstance(following, dict):
+            raise Refused(f"the key {_shown(key)} is {_shown(json.dumps(following))}, and not an object")
+        chain.append(following)
+    if value is not _MISSING:
+        chain[-1][path[-1]] = _copy(value)
+        return
+    chain[-1].pop(path[-1], None)
+    for depth in range(len(chain) - 1, 0, -1):
+        if not chain[depth]:
+            del chain[depth - 1][path[depth - 1]]
+
+
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _shown(text: str) -> str:
+    return json.dumps(text if len(text) <= 80 else text[:80] + "…")

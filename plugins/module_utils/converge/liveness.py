@@ -1,0 +1,97 @@
+"""Whether this host still runs programs and lets new connections in: the look with which every run ends.
+
+A change that costs the host nothing by itself may still take the execute bits of the loader or the shell, and
+nothing that the health check asks needs a new process. So programs are started, as root and as a user without
+rights, and where the run came in by ssh, its server is asked for a new session's first words, for which it
+starts a process of its own.
+
+Only what worked before the first change is asked for afterwards. To put files back, no program is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Callable, NamedTuple
+
+from . import system
+from .session import Session
+
+_NOBODY = 65534
+_PROGRAM = 20  # seconds that one may take
+_BANNER = 5
+_PATIENCE = 10  # for a server that is busy, or just starts again
+_MOMENT = 1  # for a program: a host that lacks the loader must not be left so
+_PAUSE = 0.2
+
+Question = Callable[[], bool]
+
+
+class Look(NamedTuple):
+    """What worked, by what a message calls it; and how the run came in."""
+
+    working: frozenset[str]
+    came_in: Session | None
+
+
+def look(came_in: Session | None) -> Look:
+    """See what works before the first change."""
+    return Look(frozenset(name for name, works in _questions(came_in).items() if works()), came_in)
+
+
+def lost(before: Look) -> list[str]:
+    """What worked before and does not any more, each as a problem."""
+    questions = _questions(before.came_in)
+    failed: list[str] = []
+    for name in sorted(before.working, reverse=True):  # programs before connections
+        patience = _MOMENT if name.startswith("runs") else _PATIENCE
+        if not _in_time(questions[name], _MOMENT if failed else patience):
+            failed.append(f"this host no longer {name}")
+    return failed
+
+
+def _in_time(question: Question, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while not question():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def _questions(came_in: Session | None) -> dict[str, Question]:
+    questions: dict[str, Question] = {
+        "runs programs (/bin/sh)": lambda: _says("/bin/sh", "-c", "echo $((6*7))"),
+        "runs programs of users (/bin/sh)": lambda: _says("/bin/sh", "-c", "echo $((6*7))", user=_NOBODY),
+    }
+    if os.path.isabs(sys.executable or ""):
+        name = f"runs programs ({sys.executable})"
+        questions[name] = lambda: _says(sys.executable, "-IBS", "-c", "print(6*7)")
+    if came_in is not None:
+        session = came_in
+        questions[f"answers new connections by ssh ({session.address} port {session.port})"] = lambda: (
+            _greets(session.address, session.port)
+        )
+    return questions
+
+
+def _says(*command: str, user: int = 0) -> bool:
+    outcome = system.run(*command, timeout=_PROGRAM, user=user)
+    return (outcome.code, outcome.output.strip()) == (0, "42")
+
+
+def _greets(address: str, port: int) -> bool:
+    """Whether an ssh server says who it is to a new connection."""
+    said = b""
+    with suppress(OSError), socket.create_connection((address, port), timeout=_BANNER) as connection:
+        deadline = time.monotonic() + _BANNER
+        while len(said) < 4096 and time.monotonic() < deadline:
+            part = connection.recv(512)
+            said += part
+            # Lines of its own may come before (RFC 4253, 4.2).
+            if not part or any(line.startswith(b"SSH-") for line in said.split(b"\n")[:-1]):
+                break
+    return any(line.startswith(b"SSH-") for line in said.split(b"\n"))

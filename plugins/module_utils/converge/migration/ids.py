@@ -1,0 +1,100 @@
+"""Ids as containers see them and as the host does, wherever a file carries one."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from ..errors import Failed
+
+ACCESS_ACL, DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
+CAPABILITY = "security.capability"
+
+_ACL_VERSION = 2
+_ACL_USER, _ACL_GROUP = 0x02, 0x08  # the entries that name somebody
+_CAPABILITY_MASK, _V1, _V2, _V3 = 0xFF000000, 0x01000000, 0x02000000, 0x03000000
+_EVERYBODY = 2**32 - 1
+
+
+class Range(NamedTuple):
+    """Subordinate ids of the host: id 0 of a container is ``start``."""
+
+    start: int
+    size: int
+
+
+class Shift(NamedTuple):
+    """How users and groups of containers become those of the host."""
+
+    uids: Range
+    gids: Range
+
+    def uid(self, number: int) -> int:
+        """A user of the host.
+
+        Raises:
+            Failed: the range does not reach that far.
+        """
+        return _shifted(number, self.uids, "user")
+
+    def gid(self, number: int) -> int:
+        """A group of the host.
+
+        Raises:
+            Failed: the range does not reach that far.
+        """
+        return _shifted(number, self.gids, "group")
+
+    def fits(self, uid: int, gid: int) -> bool:
+        """Whether both ids have a place in the ranges."""
+        return uid < self.uids.size and gid < self.gids.size
+
+    def xattr(self, name: str, value: bytes) -> bytes:
+        """An extended attribute as it has to be in the new place.
+
+        Raises:
+            Failed: it names an id that the range does not reach, or is none that the kernel knows.
+        """
+        if name in (ACCESS_ACL, DEFAULT_ACL):
+            return self.acl(value)
+        return self.capability(value) if name == CAPABILITY else value
+
+    def acl(self, value: bytes) -> bytes:
+        """An access control list, users and groups that it names shifted."""
+        if len(value) < 4 or len(value) % 8 != 4 or struct.unpack_from("<I", value)[0] != _ACL_VERSION:
+            raise Failed("an access control list has a form that is not known")
+        entries = []
+        shifted = {_ACL_USER: self.uid, _ACL_GROUP: self.gid}
+        for tag, permissions, number in struct.iter_unpack("<HHI", value[4:]):
+            named = shifted[tag](number) if tag in shifted else number
+            entries.append(struct.pack("<HHI", tag, permissions, named))
+        return value[:4] + b"".join(entries)
+
+    def capability(self, value: bytes) -> bytes:
+        """File capabilities: they say in which user namespace they count, by the host's id of its root.
+
+        Without that id they count on the host alone, and the kernel ignores them in a container.
+        """
+        if not self.uids.start:
+            return value
+        magic = struct.unpack_from("<I", value)[0] if len(value) >= 4 else 0
+        revision, flags = magic & _CAPABILITY_MASK, magic & ~_CAPABILITY_MASK
+        root = 0
+        if revision == _V1 and len(value) == 12:
+            sets = value[4:12] + bytes(8)
+        elif revision == _V2 and len(value) == 20:
+            sets = value[4:20]
+        elif revision == _V3 and len(value) == 24:
+            sets, root = value[4:20], struct.unpack_from("<I", value, 20)[0]
+        else:
+            raise Failed("a file's capabilities have a form that is not known")
+        return struct.pack("<I", _V3 | flags) + sets + struct.pack("<I", self.uid(root))
+
+
+UNSHIFTED = Shift(Range(0, _EVERYBODY), Range(0, _EVERYBODY))
+
+
+def _shifted(number: int, ids: Range, what: str) -> int:
+    if number >= ids.size:
+        raise Failed(f"{what} {number} is beyond the {ids.size} ids of the range")
+    return ids.start + number

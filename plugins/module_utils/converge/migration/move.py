@@ -1,0 +1,505 @@
+"""Everything that an engine holds moves into the root of user namespaces, step by step; and back.
+
+    staging     a second engine fills the new root with images; nobody notices
+    stopped     containers are stopped, their volumes copied
+    switching   the engine restarts, on the new root
+    making      networks and containers are made again
+    starting    containers that ran are started
+    done
+
+The old root stays as it is to the byte but for logs and states of stopped containers. So the way back from
+every step is: end what runs in the new root, restart the engine without the key, start what ran.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+
+from ...host import atomic, descriptors
+from .. import health, system
+from ..engineapi import NoAnswer, NotThere, wait_for
+from ..errors import Failed
+from . import bridges, definition, restart, staging, survey, tree
+from .client import Client, name
+from .ids import Range, Shift
+from .survey import Holdings, Inspected, Survey
+
+STAGING, STOPPED, SWITCHING, MAKING, STARTING, DONE = (
+    "staging",
+    "stopped",
+    "switching",
+    "making",
+    "starting",
+    "done",
+)
+_IN_NEW_ROOT = (SWITCHING, MAKING, STARTING, DONE)
+_SETTLED = 5  # seconds for which a container has to run until it counts
+_HEALTHY = 120
+_AT_ONCE = 8
+_GRACE = 10
+_REACHED = 30  # seconds within which a published port answers again
+
+
+class Target(NamedTuple):
+    """Where everything goes, and with whose help."""
+
+    socket: str
+    unit: str
+    dockerd: str
+    containerd: str
+    config: Mapping[str, Any]  # daemon.json as it will be
+    shift: Shift
+    exempt: Sequence[str]
+    timeout: float
+
+
+class Migration:
+    """One engine's way into user namespaces, and back.
+
+    Args:
+        target: see there.
+        memory: what has to be known to go back; JSON data.
+        save: keeps the memory on disk.
+    """
+
+    def __init__(self, target: Target, memory: dict[str, Any], save: Callable[[], None]) -> None:
+        self._target = target
+        self._client = Client(target.socket)
+        self._memory = memory
+        self._save = save
+
+    # --- before ---------------------------------------------------------------------------------------------
+
+    def survey(self) -> Survey:
+        """What there is to be moved."""
+        return Survey(survey.look(self._client), self._target.shift, self._target.exempt)
+
+    def obstacles(self, found: Survey) -> tuple[int, list[str]]:
+        """Bytes that will be copied, and why it cannot be done on this host, a line each."""
+        obstacles = found.obstacles()
+        new_root = self._new_root(found.holdings)
+        if os.path.isdir(new_root) and descriptors.names(new_root):
+            obstacles.append(
+                f"{new_root} is there already, from an earlier time with user namespaces: move it away"
+            )
+        return (0, obstacles) if obstacles else found.measure(self._client)
+
+    def _new_root(self, holdings: Holdings) -> str:
+        shift = self._target.shift
+        return os.path.join(holdings.info["DockerRootDir"], f"{shift.uids.start}.{shift.gids.start}")
+
+    def _stage(self, stage: str) -> None:
+        """Keep how far it got, before it goes there."""
+        self._memory["stage"] = stage
+        self._save()
+
+    # --- there ----------------------------------------------------------------------------------------------
+
+    def perform(self) -> list[str]:
+        """Move everything, and return what the reader of the result should know.
+
+        Raises:
+            Failed: it could not be done; ``undo`` puts everything back.
+        """
+        plan = self.survey()
+        _, obstacles = self.obstacles(plan)
+        if obstacles:
+            raise Failed("; ".join(obstacles))
+        holdings = plan.holdings
+        self._begin(holdings)
+        old_root = self._memory["old_root"]
+        helper = staging.Staging(
+            dockerd=self._target.dockerd,
+            config=self._target.config,
+            data_root=old_root,
+            containerd=self._target.containerd,
+        )
+        try:
+            helper.start()
+            self._move_images(holdings, helper.client)
+            self._stop_containers(holdings)
+            self._move_volumes(plan, helper.client)
+        finally:
+            helper.stop()
+        os.sync()
+        self._switch()
+        notes = self._make(plan)
+        self._start()
+        self._stage(DONE)
+        return [*notes, f"the former data root stays in {old_root}: nothing of it was changed or removed"]
+
+    def leave(self) -> list[str]:
+        """Leave everything behind: containers are stopped, and the engine begins anew.
+
+        Raises:
+            Failed: it could not be done; ``undo`` puts everything back.
+        """
+        holdings = survey.look(self._client)
+        self._begin(holdings)
+        self._stop_containers(holdings)
+        self._switch()
+        self._stage(DONE)
+        return [f"everything that the engine held stays in {self._memory['old_root']}, unseen"]
+
+    def _begin(self, holdings: Holdings) -> None:
+        """Note what is needed to go back, before anything is done."""
+        self._memory.update(
+            old_root=holdings.info["DockerRootDir"],
+            new_root=self._new_root(holdings),
+            running=[],
+            paused=[],
+            unwell=[],
+            made={},
+            stays_down=[],
+        )
+        self._memory["is_new"] = not os.path.isdir(self._memory["new_root"])
+        self._stage(STAGING)
+
+    def _move_images(self, holdings: Holdings, new: Client) -> None:
+        for image in holdings.images:
+            tags = [tag for tag in image.get("RepoTags") or () if tag != "<none>:<none>"]
+            self._client.send_image(tags or [image["Id"]], new)
+            before = self._client.get(f"/images/{image['Id']}/json")
+            try:
+                after = new.get(f"/images/{image['Id']}/json")
+            except NotThere:
+                raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was") from None
+            if before["RootFS"] != after["RootFS"] or set(tags) - set(after.get("RepoTags") or ()):
+                raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was")
+
+    def _stop_containers(self, holdings: Holdings) -> None:
+        """Stop all that run, in their own way and time."""
+        running = holdings.running
+        self._memory["running"] = [each["Id"] for each in running]
+        self._memory["paused"] = [each["Id"] for each in running if each["State"].get("Paused")]
+        self._memory["stays_down"] = [  # stopped by us, they are not started again by the next start
+            each["Name"].lstrip("/")
+            for each in running
+            if (each["HostConfig"].get("RestartPolicy") or {}).get("Name") != "always"
+        ]
+        self._memory["picture"] = health.take(self._client, login_port=0)
+        self._memory["unwell"] = [
+            each["Name"].lstrip("/")
+            for each in running
+            if each["State"].get("Restarting")
+            or (each["State"].get("Health") or {}).get("Status") == "unhealthy"
+        ]
+        self._stage(STOPPED)
+        for container in self._memory["paused"]:
+            self._client.call("POST", f"/containers/{container}/unpause")
+
+        def stop(container: Inspected) -> None:
+            grace = container["Config"].get("StopTimeout") or _GRACE
+            self._client.call(
+                "POST", f"/containers/{container['Id']}/stop", accept=(304,), timeout=grace + 60
+            )
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(stop, running))
+        now = survey.look(self._client)
+        if now.identity != holdings.identity or now.running:
+            raise Failed("somebody made or started containers, volumes or networks meanwhile: try again")
+
+    def _move_volumes(self, plan: Survey, new: Client) -> None:
+        for volume in plan.holdings.volumes:
+            new.call(
+                "POST",
+                "/volumes/create",
+                {
+                    "Name": volume["Name"],
+                    "Driver": volume["Driver"],
+                    "DriverOpts": volume.get("Options") or {},
+                    "Labels": volume.get("Labels") or {},
+                },
+            )
+        for moved in plan.volumes:
+            folder = new.get(f"/volumes/{name(moved.name)}")["Mountpoint"]
+            tree.copy(moved.folder, folder, moved.shift)
+            _, _, differences = tree.differences(moved.folder, folder, moved.shift)
+            if differences:
+                raise Failed(f"the volume {moved.name} did not arrive as it was: {'; '.join(differences)}")
+
+    def _switch(self) -> None:
+        """Have the engine start on the new root."""
+        self._stage(SWITCHING)
+        self._restart()
+        if self._root() != self._memory["new_root"]:
+            raise Failed(f"the engine started on {self._root()} instead of {self._memory['new_root']}")
+        self._stage(MAKING)
+
+    def _make(self, plan: Survey) -> list[str]:
+        """Make networks and containers again; returns notes."""
+        holdings = plan.holdings
+        for network in sorted(holdings.networks, key=lambda each: not each.get("ConfigOnly")):
+            bridges.remove(definition.bridge(network))
+            self._client.call("POST", "/networks/create", definition.network(network))
+        names = definition.Names(
+            {each["Id"]: each["Name"].lstrip("/") for each in holdings.containers},
+            {each["Id"]: each["Name"] for each in holdings.networks},
+        )
+        empty = frozenset(each.name for each in plan.volumes if not descriptors.names(each.folder))
+        notes: list[str] = []
+        made: dict[str, str] = {}
+        for container in _ordered(holdings.containers):
+            image = self._client.get(f"/images/{container['Image']}/json")
+            wanted = definition.container(
+                container, image, names, host_userns=plan.in_host_userns(container), empty=empty
+            )
+            made[container["Id"]] = self._make_container(wanted, container, plan, notes)
+        self._memory["made"] = made
+        return notes
+
+    def _make_container(
+        self, wanted: definition.Definition, old: Inspected, plan: Survey, notes: list[str]
+    ) -> str:
+        answer = self._client.call("POST", "/containers/create", wanted.body, query={"name": wanted.name})
+        identity = str(answer["Id"])
+        for network, endpoint in wanted.networks:
+            body = {"Container": identity, "EndpointConfig": endpoint}
+            self._client.call("POST", f"/networks/{name(network)}/connect", body)
+        new = self._client.inspect(identity)
+        settings = definition.changed(old, new, wanted)
+        if settings:
+            notes.append(f"{wanted.name} was made again with other values of {', '.join(settings)}")
+        folder = survey.upper(old)
+        if folder:
+            target, shift = survey.upper(new), plan.shift_of(old)
+            _empty(target)
+            tree.copy(folder, target, shift, without=tree.OVERLAY_ORIGIN)
+            _, _, differences = tree.differences(folder, target, shift, without=tree.OVERLAY_ORIGIN)
+            if differences:
+                raise Failed(
+                    f"{wanted.name}: its files did not arrive as they were: {'; '.join(differences)}"
+                )
+        return identity
+
+    def _start(self) -> None:
+        """Start what ran, and see that it goes on running."""
+        self._stage(STARTING)
+        made = self._memory["made"]
+        for identity in made:  # in the order in which they were made: some need others
+            if identity in self._memory["running"]:
+                self._client.call("POST", f"/containers/{made[identity]}/start", accept=(304,))
+        problems = self._down(made[each] for each in self._memory["running"])
+        if problems:
+            raise Failed(f"do not run with remapped users: {'; '.join(problems)}")
+        missing, _ = health.compare(_translated(self._memory["picture"], made), seconds=_REACHED)
+        if missing:
+            raise Failed(f"with remapped users: {'; '.join(missing)}")
+        for identity in self._memory["paused"]:
+            self._client.call("POST", f"/containers/{made[identity]}/pause")
+
+    def problems(self) -> list[str]:
+        """What does not run that should."""
+        made = self._memory["made"]
+        return self._down((made[each] for each in self._memory["running"] if each in made), settled=0)
+
+    def _down(self, containers: Iterable[str], *, settled: float = _SETTLED) -> list[str]:
+        """Containers that do not run or are not well, after a while in which they may start."""
+        containers = list(containers)
+        if containers:
+            time.sleep(settled)
+        deadline = time.monotonic() + _HEALTHY
+        found: dict[str, str] = {}
+        for identity in containers:
+            while True:
+                inspected = self._client.inspect(identity)
+                state = inspected["State"]
+                health = (state.get("Health") or {}).get("Status")
+                if health != "starting" or time.monotonic() > deadline:
+                    break
+                time.sleep(0.5)
+            title = inspected["Name"].lstrip("/")
+            ended = not state.get("Running") and state.get("ExitCode") == 0 and not state.get("Error")
+            if health == "unhealthy" and state.get("Running") and title not in self._memory["unwell"]:
+                found[title] = "unhealthy"
+            elif title not in self._memory["unwell"] and (
+                state.get("Restarting") or not (state.get("Running") or ended)
+            ):
+                found[title] = f"ended with code {state.get('ExitCode')} {state.get('Error') or ''}".strip()
+        return [f"{title} ({why})" for title, why in sorted(found.items())]
+
+    # --- and back -------------------------------------------------------------------------------------------
+
+    def undo(self) -> list[str]:
+        """Have the engine on its old root again, its containers running; returns what is still wrong.
+
+        Raises:
+            Failed: the engine does not come back.
+        """
+        staging.end_leftover()
+        stage = self._memory.get("stage", "")
+        if not stage:
+            return []
+        if stage in _IN_NEW_ROOT:
+            self._leave_new_root()
+        problems = self._start_again()
+        self._dispose(keep=stage in (STARTING, DONE))
+        return problems
+
+    def undo_at_boot(self) -> list[str]:
+        """The same while the host starts: the engine will start on its old root by itself.
+
+        What had been stopped stays so unless its policy is ``always``: that is for the next run to start.
+        """
+        staging.remove()
+        if self._memory.get("stage"):
+            self._dispose(keep=self._memory["stage"] in (STARTING, DONE))
+        waiting = self._memory.get("stays_down", ())
+        return [f"still to be started, by the next run or by you: {', '.join(waiting)}"] if waiting else []
+
+    def _leave_new_root(self) -> None:
+        new_root, old_root = self._memory["new_root"], self._memory["old_root"]
+        where = self._root()
+        if where == new_root:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self._end, self._client.get("/containers/json?all=1")))
+        else:
+            _end_orphans(f"moby-{os.path.basename(new_root)}")
+        if where != old_root:
+            self._restart()
+            if self._root() != old_root:
+                raise Failed(f"the engine is on {self._root()} instead of {old_root}: is the key still set?")
+
+    def _end(self, container: Mapping[str, Any]) -> None:
+        """Stop a container for good: no restart policy may bring it back before the engine leaves."""
+        path = f"/containers/{container['Id']}"
+        with suppress(Failed):
+            self._client.call("POST", f"{path}/unpause")
+        self._client.call("POST", f"{path}/stop", accept=(304, 404))
+
+    def _start_again(self) -> list[str]:
+        problems = []
+        waiting = list(self._memory.get("running", ()))
+        inspected = {}
+        for identity in waiting:
+            try:
+                inspected[identity] = self._client.inspect(identity)
+            except NoAnswer:
+                problems.append(f"the container {identity[:12]} is gone")
+        for container in _ordered(inspected.values()):
+            try:
+                self._client.call("POST", f"/containers/{container['Id']}/start", accept=(304,))
+            except Failed as failed:
+                problems.append(str(failed))
+        for identity in self._memory.get("paused", ()):
+            with suppress(Failed):  # it is paused already
+                self._client.call("POST", f"/containers/{identity}/pause")
+        return problems
+
+    def _dispose(self, *, keep: bool) -> None:
+        """Put the new root away: copies go, what containers may have written to since is kept.
+
+        Where something is mounted in it that does not go, it stays where it is: to remove it could be to
+        remove what is mounted. The next migration says that it is there.
+        """
+        new_root = self._memory["new_root"]
+        if not os.path.isdir(new_root) or not self._memory["is_new"]:
+            return
+        for point in _mounted_below(new_root):
+            system.run("umount", "--lazy", "--", point)
+        if _mounted_below(new_root):
+            return
+        with suppress(OSError):  # one that is mounted below another cannot be seen
+            if keep:
+                undone = f"{new_root}.undone-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+                atomic.rename(new_root, undone)
+            else:
+                atomic.remove_tree(new_root)
+
+    # --- means ----------------------------------------------------------------------------------------------
+
+    def _restart(self) -> None:
+        restart.restart(self._target.unit, timeout=self._target.timeout)
+        wait_for(
+            f"{self._target.unit} started, and did not answer at {self._client.path}",
+            lambda: self._client.info() is not None,
+            seconds=self._target.timeout,
+        )
+
+    def _root(self) -> str:
+        return str((self._client.info() or {}).get("DockerRootDir", ""))
+
+
+def _translated(picture: Mapping[str, Any], made: Mapping[str, str]) -> dict[str, Any]:
+    """A picture of the old containers, with the ids of the new ones: nobody has restarted those yet."""
+    containers = {
+        made[identity]: {**known, "restarts": 0 if known["restarts"] >= 0 else -1}
+        for identity, known in picture["containers"].items()
+    }
+    found: dict[str, Any] = {**picture, "containers": containers}
+    for key in ("ports", "networks"):
+        found[key] = [{**each, "container": made[each["container"]]} for each in picture[key]]
+    return found
+
+
+def shift_from(settings: Mapping[str, Any]) -> Shift:
+    """The shift that an activation's settings describe."""
+    return Shift(Range(*settings["uids"]), Range(*settings["gids"]))
+
+
+def _ordered(containers: Iterable[Inspected]) -> list[Inspected]:
+    """Containers, each after those that it needs."""
+    waiting = list(containers)
+    known = {each["Id"] for each in waiting} | {each["Name"].lstrip("/") for each in waiting}
+    done: set[str] = set()
+    found: list[Inspected] = []
+    while waiting:
+        ready = [each for each in waiting if not (set(definition.needs(each)) & known) - done]
+        for each in ready or waiting[:1]:  # two that need each other: the engine has to cope
+            found.append(each)
+            done.update((each["Id"], each["Name"].lstrip("/")))
+            waiting.remove(each)
+    return found
+
+
+def _empty(folder: str) -> None:
+    """Remove what making a container has left in its own layer: the old one's has it too."""
+    with descriptors.folder(folder) as handle:
+        atomic.empty(handle)
+
+
+def _mounted_below(folder: str) -> list[str]:
+    points = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            # Spaces and such are octal in there (proc_pid_mountinfo(5)).
+            point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), line.split()[4])
+            if point == folder or point.startswith(f"{folder}/"):
+                points.append(point)
+    return sorted(points, key=len, reverse=True)
+
+
+def _end_orphans(namespace: str) -> None:
+    """End containers that an engine left running when it died: the next one does not know them."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + _GRACE
+        while True:
+            found = _orphans(namespace)
+            for pid in found:
+                with suppress(OSError):
+                    os.kill(pid, number)
+            if not found or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+
+
+def _orphans(namespace: str) -> list[int]:
+    """First processes of the containers of a namespace of containerd: children of its shims."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        with suppress(OSError):
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+            if b"containerd-shim" in words[0] and namespace.encode() in words:
+                with open(f"/proc/{entry}/task/{entry}/children", "rb") as file:
+                    found += [int(child) for child in file.read().split()]
+    return found

@@ -1,0 +1,26 @@
+"""Restart the engine's unit; without systemd, whoever runs the engine has to."""
+
+from __future__ import annotations
+
+from .. import system
+from ..errors import Failed
+
+
+def problem(unit: str) -> str:
+    """Why nobody here can restart a unit; empty where it can be."""
+    state = "no systemd"
+    if system.has_systemd():
+        state = system.run("systemctl", "is-active", "--", unit).output.strip()
+    return "" if state == "active" else f"the engine is not run by {unit} ({state}): name its unit"
+
+
+def restart(unit: str, *, timeout: float) -> None:
+    """Restart a unit, or start it where it has ended.
+
+    Raises:
+        Failed: it does not start.
+    """
+    system.run("systemctl", "reset-failed", "--", unit)  # its start limit must not be what keeps it down
+    outcome = system.run("systemctl", "restart", "--", unit, timeout=timeout)
+    if outcome.code != 0:
+        raise Failed(f"{unit} does not start: {outcome.said}")

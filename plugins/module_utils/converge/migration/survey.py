@@ -1,0 +1,255 @@
+"""What an engine holds, what of it has to move, and what cannot."""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatchcase
+from typing import Any, Dict, Mapping, NamedTuple, Sequence
+
+from ..engineapi import NoAnswer
+from ..errors import Failed
+from . import definition, tree
+from .client import Client, name
+from .ids import UNSHIFTED, Shift
+
+Inspected = Dict[str, Any]
+
+_SPARE = 256 * 1024 * 1024
+_SLOW = 300  # an engine adds up all its layers when it is asked how large they are
+
+
+class Volume(NamedTuple):
+    """A named volume whose files move along."""
+
+    name: str
+    folder: str
+    shift: Shift
+    inspected: Inspected
+
+
+class Holdings(NamedTuple):
+    """Everything that an engine would no longer see."""
+
+    containers: list[Inspected]
+    images: list[Inspected]
+    volumes: list[Inspected]
+    networks: list[Inspected]
+    plugins: list[Inspected]
+    info: Inspected
+
+    @property
+    def identity(self) -> list[list[str]]:
+        """What must not change while it is moved."""
+        return [
+            sorted(str(each[key]) for each in group)
+            for group, key in ((self.containers, "Id"), (self.volumes, "Name"), (self.networks, "Id"))
+        ]
+
+    @property
+    def remapped(self) -> bool:
+        """Whether the engine is in user namespaces already."""
+        return any("name=userns" in str(option) for option in self.info.get("SecurityOptions") or ())
+
+    @property
+    def running(self) -> list[Inspected]:
+        """Containers that have to run again."""
+        return [each for each in self.containers if each["State"].get("Running")]
+
+
+def look(client: Client) -> Holdings:
+    """Ask an engine for everything it holds.
+
+    Raises:
+        Failed: it does not answer.
+    """
+    try:
+        identities = [each["Id"] for each in client.get("/containers/json?all=1") or ()]
+        containers = [client.get(f"/containers/{identity}/json") for identity in identities]
+        images = client.get("/images/json", timeout=_SLOW) or []
+        volumes = client.get("/volumes")["Volumes"] or []
+        networks = [
+            client.get(f"/networks/{name(each['Id'])}")
+            for each in client.get("/networks") or ()
+            if each["Name"] not in definition.PREDEFINED
+        ]
+        plugins = client.get("/plugins") or []
+        return Holdings(containers, images, volumes, networks, plugins, client.get("/info"))
+    except NoAnswer as error:
+        raise Failed(str(error)) from error
+
+
+class Survey:
+    """What moving an engine's holdings means.
+
+    Args:
+        holdings: see there.
+        shift: of the new root.
+        exempt: names of containers (patterns) that may stay in the host's user namespace.
+    """
+
+    def __init__(self, holdings: Holdings, shift: Shift, exempt: Sequence[str]) -> None:
+        self.holdings = holdings
+        self.shift = shift
+        self._exempt = tuple(exempt)
+
+    def in_host_userns(self, container: Mapping[str, Any]) -> bool:
+        """Whether a container will be in the host's user namespace."""
+        return container["HostConfig"].get("UsernsMode") == "host" or (
+            bool(claims(container)) and self._may_stay(container)
+        )
+
+    def _may_stay(self, container: Mapping[str, Any]) -> bool:
+        return any(fnmatchcase(container["Name"].lstrip("/"), pattern) for pattern in self._exempt)
+
+    def shift_of(self, container: Mapping[str, Any]) -> Shift:
+        """What becomes of the ids in a container's own files."""
+        return UNSHIFTED if self.in_host_userns(container) else self.shift
+
+    @property
+    def volumes(self) -> list[Volume]:
+        """Volumes whose files lie in the data root; others are where they were, by the same options."""
+        found = []
+        for volume in self.holdings.volumes:
+            if (volume.get("Options") or {}).get("device"):
+                continue
+            users = [each for each in self.holdings.containers if volume["Name"] in attached(each)]
+            alone = bool(users) and all(map(self.in_host_userns, users))
+            found.append(
+                Volume(volume["Name"], volume["Mountpoint"], UNSHIFTED if alone else self.shift, volume)
+            )
+        return found
+
+    def obstacles(self) -> list[str]:
+        """Why it cannot be done, a line each."""
+        found = [*_of_engine(self.holdings.info)]
+        images = {image["Id"] for image in self.holdings.images}
+        joined = {each["Id"]: each for each in self.holdings.containers}
+        joined.update({each["Name"].lstrip("/"): each for each in self.holdings.containers})
+        for container in self.holdings.containers:
+            title = container["Name"].lstrip("/")
+            host = container["HostConfig"]
+            if claims(container) and not self.in_host_userns(container):
+                found.append(
+                    f"{title} needs the host's user namespace ({', '.join(claims(container))}): name it in"
+                    " userns_remap_exempt, or run it without"
+                )
+            if host.get("AutoRemove") and container["State"].get("Running"):
+                found.append(f"{title} is removed when it stops (--rm): end it first")
+            if container["State"].get("Dead"):
+                found.append(f"{title} is dead: remove it first")
+            if container["Image"] not in images:
+                found.append(f"{title}: its image is no longer there, so that it cannot be created again")
+            for mode in ("NetworkMode", "PidMode", "IpcMode"):
+                other = joined.get(str(host.get(mode) or "").partition(":")[2])
+                if other and self.in_host_userns(other) is not self.in_host_userns(container):
+                    found.append(
+                        f"{title} shares namespaces with {other['Name'].lstrip('/')}, of which one alone"
+                        " stays in the host's user namespace: name both in userns_remap_exempt, or none"
+                    )
+        for volume in self.holdings.volumes:
+            if volume.get("Driver") != "local":
+                found.append(f"the volume {volume['Name']} is of the driver {volume.get('Driver')}")
+        for plugin in self.holdings.plugins:
+            found.append(f"the plugin {plugin['Name']} would have to be installed again: remove it first")
+        for network in self.holdings.networks:
+            if network.get("Scope") != "local":
+                found.append(
+                    f"the network {network['Name']} is not of this host alone ({network.get('Scope')})"
+                )
+        return found
+
+    def notes(self) -> list[str]:
+        """What a person should know beforehand."""
+        found = []
+        for container in self.holdings.containers:
+            title = container["Name"].lstrip("/")
+            if self.in_host_userns(container):
+                found.append(f"{title} stays in the host's user namespace")
+            binds = [mount["Source"] for mount in container.get("Mounts") or () if mount["Type"] == "bind"]
+            if binds and not self.in_host_userns(container):
+                found.append(
+                    f"{title} mounts {', '.join(sorted(binds))} of the host, whose owners stay as they are:"
+                    " see that its remapped users may do there what they have to"
+                )
+        for volume in self.holdings.volumes:
+            if (volume.get("Options") or {}).get("device"):
+                found.append(f"the volume {volume['Name']} is elsewhere, and its owners stay as they are")
+        return found
+
+    def measure(self, client: Client) -> tuple[int, list[str]]:
+        """Bytes that the copies need, and what is in the way of making them.
+
+        Raises:
+            Failed: something cannot be read.
+        """
+        found: list[str] = []
+        needed = 0
+        for volume in self.volumes:
+            extent = tree.measure(volume.folder, volume.shift)
+            found += [f"the volume {volume.name}: {obstacle}" for obstacle in extent.obstacles]
+            needed += extent.size
+        for container in self.holdings.containers:
+            title = container["Name"].lstrip("/")
+            folder = upper(container)
+            if folder:
+                extent = tree.measure(folder, self.shift_of(container))
+                found += [f"{title}: {obstacle}" for obstacle in extent.obstacles]
+                needed += extent.size
+            elif client.call("GET", f"/containers/{container['Id']}/changes"):
+                found.append(
+                    f"{title} has changed files of its image, which can only be moved with the storage driver"
+                    " overlay2: keep what you need of them in a volume, and create it again"
+                )
+        needed += self._images(client)
+        root = self.holdings.info["DockerRootDir"]
+        room = os.statvfs(root)
+        free = room.f_bavail * room.f_frsize
+        needed += needed // 20 + _SPARE
+        if free < needed:
+            found.append(f"{root} has {_size(free)} free, and {_size(needed)} are needed to copy everything")
+        return needed, found
+
+    def _images(self, client: Client) -> int:
+        """Room that images need: all layers once more, and the largest one twice on its way."""
+        sizes = [int(image.get("Size") or 0) for image in self.holdings.images]
+        try:
+            layers = int(client.get("/system/df", timeout=_SLOW).get("LayersSize") or 0)
+        except NoAnswer:
+            layers = sum(sizes)
+        return layers + 2 * max(sizes, default=0)
+
+
+def claims(container: Mapping[str, Any]) -> list[str]:
+    """Why a container cannot be in a user namespace of its own."""
+    host = container["HostConfig"]
+    found = ["privileged"] if host.get("Privileged") else []
+    found += ["network of the host"] if host.get("NetworkMode") == "host" else []
+    return found + (["processes of the host"] if host.get("PidMode") == "host" else [])
+
+
+def attached(container: Mapping[str, Any]) -> list[str]:
+    """Names of a container's volumes."""
+    return [mount["Name"] for mount in container.get("Mounts") or () if mount["Type"] == "volume"]
+
+
+def upper(container: Mapping[str, Any]) -> str:
+    """The folder that holds what a container has changed of its image; empty where the driver has none."""
+    driver = container.get("GraphDriver") or {}
+    return str((driver.get("Data") or {}).get("UpperDir") or "") if driver.get("Name") == "overlay2" else ""
+
+
+def _of_engine(info: Mapping[str, Any]) -> list[str]:
+    found = []
+    if info.get("Swarm", {}).get("LocalNodeState", "inactive") not in ("", "inactive"):
+        found.append("this host is part of a swarm, whose state would stay behind: let it leave first")
+    status = {str(row[0]): str(row[1]) for row in info.get("DriverStatus") or () if len(row) == 2}
+    if "containerd" in status.get("driver-type", ""):
+        found.append("the engine keeps images in containerd's store, which excludes user namespaces")
+    options = " ".join(map(str, info.get("SecurityOptions") or ()))
+    if "name=rootless" in options:
+        found.append("the engine is rootless already")
+    return found
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

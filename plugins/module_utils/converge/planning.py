@@ -1,0 +1,341 @@
+"""From what documents want and what is on the host to the changes that have to be made. Changes nothing."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import json
+import pwd
+import re
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+from . import files, jsonkeys
+from .documents import Document, Resource
+from .errors import Refused
+from .files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
+
+Reader = Callable[..., State]
+
+# Bounded, since a hostile file must not keep us busy.
+_CONFIDENTIAL = (
+    r"(?:passw|passphrase|pwd|secret|token|credential|cookie|basic-?auth|api[-_.]?key|conn(?:ection)?[-_.]?str"
+    r"|(?:private|access|account|encryption|signing|license|session|shared)[-_.]?key)"
+)
+_SECRET_NAME = re.compile(_CONFIDENTIAL, re.IGNORECASE)
+_MEMBER = re.compile(r'("[^"\n]*"\s{0,8}:\s{0,8})"(?:[^"\\\n]|\\.)*"')  # of a JSON object: its key
+# The value need not be there: a long name without one is read once, and not again from each of its letters.
+_SECRET_WORD = re.compile(rf"({_CONFIDENTIAL}[\w.-]*)(=[^\s\"'\\,;]+)?", re.IGNORECASE)
+_USUAL = ["owner root:root\n", "mode 0644\n"]
+_URL_PASSWORD = re.compile(r"://[^\s/\"'?#]{1,1000}@")
+_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
+_DIGEST = re.compile("hmac:[0-9a-f]{16}")  # see the collector
+_LONG = 256 * 1024
+_MANY_LINES = 4000
+
+
+class Change(NamedTuple):
+    """What happens to one path. A ``hidden`` one is our own bookkeeping, and no change of the host."""
+
+    path: str
+    before: State
+    after: State
+    documents: tuple[str, ...]
+    hidden: bool = False
+    secret: bool = False
+
+    @property
+    def what(self) -> str:
+        """The change in a word or two."""
+        if not self.before.exists:
+            return "create"
+        if not self.after.exists:
+            return "remove"
+        return "write" if self.after.content != self.before.content else "owner and mode"
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the content changes, and not only who may do what with it."""
+        return self.what != "owner and mode"
+
+    def describe(self) -> dict[str, Any]:
+        """The change as JSON data."""
+        return {"path": self.path, "what": self.what, "documents": list(self.documents)}
+
+    def diff(self) -> str:
+        """A unified diff of content and attributes, fit for a terminal, passwords left out."""
+        parts = []
+        if self.rewrites and self.secret:
+            before, after = (["a secret\n"] if state.exists else [] for state in (self.before, self.after))
+            parts.append(_unified(self.path, before, ["another secret\n"] if before and after else after))
+        elif self.rewrites:
+            parts.append(_unified(self.path, _lines(self.before), _lines(self.after)))
+        if self.before.exists and self.after.exists:
+            attributes = _attributes(self.before), _attributes(self.after)
+            if attributes[0] != attributes[1]:
+                parts.append(_unified(f"{self.path} (owner and mode)", *attributes))
+        elif self.after.exists and _attributes(self.after) != _USUAL:
+            parts.append(_unified(f"{self.path} (owner and mode)", [], _attributes(self.after)))
+        return "".join(parts)
+
+
+class Bookkeeping:
+    """What is remembered from run to run: whose keys are whose, which configuration the engine runs on."""
+
+    def __init__(self, content: bytes | None) -> None:
+        try:
+            raw = json.loads(content or b"{}")
+        except ValueError as error:
+            raise Refused(
+                f"hardener's own record of its keys (ownership.json) is damaged: {error}"
+            ) from error
+        self.files: dict[str, dict[str, Any]] = raw.get("files", {})
+        self.in_force: dict[str, str] = raw.get("in_force", {})
+
+    def dump(self) -> bytes:
+        """As the content of its file."""
+        raw = {"version": 1, "files": self.files, "in_force": self.in_force}
+        return (json.dumps(raw, indent=1, sort_keys=True) + "\n").encode()
+
+    def records(self, path: str, document: str) -> list[jsonkeys.Record]:
+        """The keys of a file that a document set."""
+        entry = self.files.get(path, {}).get("documents", {})
+        return [jsonkeys.Record.load(raw) for raw in entry.get(document, ())]
+
+    def keep(self, path: str, document: str, records: Sequence[jsonkeys.Record]) -> None:
+        """Replace the records of a file and a document."""
+        entry = self.files.setdefault(path, {"created": False, "documents": {}})
+        entry["documents"].pop(document, None)
+        if records:
+            entry["documents"][document] = [record.dump() for record in records]
+        elif not entry["documents"] and not entry["created"]:
+            del self.files[path]
+
+
+class Plan:
+    """The changes that make the documents true, and what each path looks like afterwards."""
+
+    def __init__(self, documents: Sequence[Document], *, bookkeeping_file: str, read: Reader) -> None:
+        self._read = read
+        self._bookkeeping_file = bookkeeping_file
+        self._before: dict[str, State] = {}
+        self._after: dict[str, State] = {}
+        self._wanted_by: dict[str, list[str]] = {}
+        self._writers: dict[str, Resource] = {}
+        self._secrets: set[str] = set()
+        self.differing: dict[str, list[str]] = {}  # document -> paths that are not as it wants them
+        self.bookkeeping = Bookkeeping(read(bookkeeping_file).content)
+        resources = [resource for document in documents for resource in document.resources]
+        # Attributes last: also of a file that another resource makes.
+        for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
+            path, before = self._state(resource, content=resource.kind != "attributes")
+            self._after[path] = self._wanted(resource, path, before)
+            if self._after[path] != before:
+                self._changeable(path)
+                self.differing.setdefault(resource.document, []).append(path)
+        self._agreed(resources)
+
+    @property
+    def changes(self) -> list[Change]:
+        """What has to change on the host."""
+        return [
+            Change(
+                path, self._before[path], after, tuple(self._wanted_by[path]), secret=path in self._secrets
+            )
+            for path, after in self._after.items()
+            if after != self._before[path]
+        ]
+
+    @property
+    def all_changes(self) -> list[Change]:
+        """The same, and our bookkeeping where it changes."""
+        before = self._read(self._bookkeeping_file)
+        content = self.bookkeeping.dump()
+        empty = not (self.bookkeeping.files or self.bookkeeping.in_force)
+        if content == before.content or (empty and not before.exists):
+            return self.changes
+        after = files.own(content)
+        return [*self.changes, Change(self._bookkeeping_file, before, after, (), hidden=True)]
+
+    def changed(self, paths: Sequence[str]) -> list[str]:
+        """Which of some paths change."""
+        real = {files.real_path(path): path for path in paths}
+        return [real[change.path] for change in self.changes if change.path in real]
+
+    def before(self, path: str) -> State:
+        """What is at a path now, with content."""
+        path = files.real_path(path)
+        state = self._before.get(path)
+        return state if state is not None and state.content is not None else self._read(path)
+
+    def after(self, path: str) -> State:
+        """What will be at a path."""
+        state = self._after.get(files.real_path(path))
+        known = state is not None and (state.content is not None or not state.exists)
+        return state if state is not None and known else self.before(path)
+
+    def _state(self, resource: Resource, *, content: bool = True) -> tuple[str, State]:
+        path = files.real_path(resource.path)
+        if path not in self._after:
+            self._before[path] = self._after[path] = self._read(path, content=content)
+        wanted_by = self._wanted_by.setdefault(path, [])
+        if resource.document not in wanted_by:
+            wanted_by.append(resource.document)
+        return path, self._after[path]
+
+    def _changeable(self, path: str) -> None:
+        """Refuse what would fail half-way."""
+        before, after = self._before[path], self._after[path]
+        why = files.obstacle(path, replaced=before.exists != after.exists or before.content != after.content)
+        if why:
+            raise Refused(f"{path} cannot be changed: {why}")
+
+    def _wanted(self, resource: Resource, path: str, state: State) -> State:
+        """What a resource makes of a path."""
+        if resource.kind == "attributes":
+            return _tightened(resource, state)
+        if state.kind not in (FILE, ABSENT):
+            raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
+        other = self._writers.setdefault(path, resource)
+        same = (other.kind, other.fields) == (resource.kind, resource.fields)
+        if not same and not (other.kind == resource.kind and resource.kind in ("json", "lines")):
+            raise Refused(f"{resource}: {other.document} writes that file as well")
+        if _DIGEST.search(json.dumps(dict(resource.fields))):
+            raise Refused(f"{resource}: what stands in a snapshot for a secret would be written in its place")
+        if resource.kind == "absent":
+            return NOTHING
+        if resource.kind == "json":
+            return self._merged(resource, path, state)
+        if resource.kind == "lines":
+            return _with_lines(resource, state)
+        if resource.secret:
+            self._secrets.add(path)
+        return State(FILE, resource.content.encode(), resource.bits("mode"), resource.uid(0), resource.gid(0))
+
+    def _merged(self, resource: Resource, path: str, state: State) -> State:
+        present = jsonkeys.parse(state.content or b"", path)
+        wish = jsonkeys.Wish(resource.keys, resource.defaults, resource.whole)
+        records = self.bookkeeping.records(path, resource.document)
+        try:
+            merged, kept = jsonkeys.merge(present, records, wish)
+        except Refused as refused:
+            raise Refused(f"{path}: {refused}") from None
+        entry = self.bookkeeping.files.setdefault(path, {"created": False, "documents": {}})
+        if not merged and (entry["created"] or not state.exists):
+            del self.bookkeeping.files[path]
+            return NOTHING
+        entry["created"] = entry["created"] or not state.exists
+        self.bookkeeping.keep(path, resource.document, kept)
+        if jsonkeys.same(present, merged) and state.exists:
+            return state
+        content = jsonkeys.render(merged, state.content)
+        if state.exists:
+            return state._replace(content=content)
+        return State(FILE, content, resource.bits("mode"), resource.uid(0), resource.gid(0))
+
+    def _agreed(self, resources: Sequence[Resource]) -> None:
+        """Refuse two documents that want different values for one key."""
+        for resource in resources:
+            if resource.kind != "json":
+                continue
+            path = files.real_path(resource.path)
+            merged = jsonkeys.parse(self._after[path].content or b"", path)
+            for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
+                if not jsonkeys.same(jsonkeys.get(merged, key), value):
+                    raise Refused(f"{resource}: another document wants another {'.'.join(key)}")
+
+
+def _with_lines(resource: Resource, state: State) -> State:
+    """A file with some lines in it; all others stay, and where they are."""
+    present = state.content or b""
+    missing = [line for line in map(str.encode, resource.lines) if line not in present.splitlines()]
+    if not missing and state.exists:
+        return state
+    ended = present if present.endswith(b"\n") or not present else present + b"\n"
+    content = ended + b"".join(line + b"\n" for line in missing)
+    if state.exists:
+        return state._replace(content=content)
+    return State(FILE, content, resource.bits("mode"), resource.uid(0), resource.gid(0))
+
+
+def _tightened(resource: Resource, state: State) -> State:
+    """The attributes that a resource allows; of nothing, nothing."""
+    if not state.exists:
+        return state
+    if state.kind == DEVICE:
+        raise Refused(f"{resource}: it leads to a device, which everybody may need")
+    mode, acl = state.mode, state.acl
+    uid = resource.uid(state.uid)
+    if uid != state.uid and state.kind == FILE:
+        mode &= 0o1777  # its owner wrote it: it must not run as another user
+    if acl and resource.remove_acl:
+        mode, acl = mode & ~0o070 | files.group_bits(state) << 3, b""
+    return state._replace(
+        mode=mode & resource.bits("at_most"),
+        acl=acl,
+        uid=uid,
+        gid=resource.gid(state.gid),
+    )
+
+
+def digest(content: bytes | None) -> str:
+    """SHA-256 of a content; empty where there is none."""
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def printable(text: str) -> str:
+    """Text that does nothing to a terminal: a host's file may hold anything."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
+        for character in text
+    )
+
+
+def redacted(text: str) -> str:
+    """Text without the passwords that configuration files of engines hold, and without private keys."""
+    text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
+    text = _MEMBER.sub(lambda found: f'{found[1]}"***"' if _SECRET_NAME.search(found[1]) else found[0], text)
+    if "=" in text:  # a quick look at most files
+        text = _SECRET_WORD.sub(lambda found: found[1] + ("=***" if found[2] else ""), text)
+    return _URL_PASSWORD.sub("://***@", text)
+
+
+def _lines(state: State) -> list[str]:
+    content = state.content or b""
+    if len(content) > _LONG or content.count(b"\n") > _MANY_LINES:
+        return [f"({len(content)} bytes, too long to be shown; sha256 {digest(content)})\n"]
+    return redacted(content.decode(errors="backslashreplace")).splitlines(keepends=True)
+
+
+def _attributes(state: State) -> list[str]:
+    lines = [f"owner {_name(pwd.getpwuid, state.uid)}:{_name(grp.getgrgid, state.gid)}\n"]
+    lines.append(f"mode {state.mode:04o}\n")
+    return [*lines, "access control list\n"] if state.acl else lines
+
+
+def _name(look_up: Callable[[int], Any], number: int) -> str:
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def _unified(path: str, before: Sequence[str], after: Sequence[str]) -> str:
+    from difflib import unified_diff  # a run without changes does without it
+
+    lines = unified_diff(before, after, f"before: {path}", f"after: {path}")
+    text = "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+    return printable(text)
+
+
+def overlay(read: Reader, states: Mapping[str, State]) -> Reader:
+    """A reader that sees some paths as they will be after an interrupted run is taken back."""
+
+    def see(path: str, *, content: bool = True) -> State:
+        if path not in states:
+            return read(path, content=content)
+        state = states[path]
+        if content and state.kind == FILE and state.content is None:  # its attributes alone change
+            return state._replace(content=read(path).content)
+        return state
+
+    return see

@@ -1,0 +1,149 @@
+"""Whether a plugin of the engine is there, and answers.
+
+An engine does not start without an authorisation plugin it is told to ask, and refuses every request while
+that is silent; it starts no container whose log driver is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from typing import Any, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from .engineapi import Engine, NoAnswer
+
+_SOCKETS = ("/run/docker/plugins",)
+_SPECS = ("/etc/docker/plugins", "/usr/lib/docker/plugins")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*")
+_TYPE = "application/vnd.docker.plugins.v1.2+json"
+_TIMEOUT = 5
+_MAX = 1024 * 1024
+# What the engine would ask about the request by which we look at it.
+_LOOK = {"User": "", "UserAuthNMethod": "", "RequestMethod": "GET", "RequestUri": "/info"}
+
+
+def problem(name: str, kind: str, engine: Engine, *, running: bool) -> str:
+    """What is wrong with a plugin; empty where the engine can use it.
+
+    Args:
+        name: ``loki`` is found as ``loki:latest`` too.
+        kind: ``authz`` or ``logdriver``.
+        engine: who knows the managed plugins.
+        running: whether it can be asked.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        return f"{name!r} cannot be the name of a plugin"
+    managed = _managed(name, engine) if running else None
+    if managed is not None:
+        types = managed.get("Config", {}).get("Interface", {}).get("Types") or ()
+        if not any(kind in str(each) for each in types):
+            return f"the plugin {name} is no {kind} plugin"
+        return (
+            ""
+            if managed.get("Enabled")
+            else f"the plugin {name} is not enabled (docker plugin enable {name})"
+        )
+    addresses = list(_addresses(name))
+    if not addresses:
+        return f"there is no plugin {name}"
+    return _silent(name, kind, addresses[0])
+
+
+def _managed(name: str, engine: Engine) -> Mapping[str, Any] | None:
+    """What the engine says of a plugin that it has installed itself."""
+    wanted = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    try:
+        plugins = engine.get("/plugins")
+    except NoAnswer:
+        return None
+    return next((plugin for plugin in plugins or () if plugin.get("Name") in (name, wanted)), None)
+
+
+def _addresses(name: str) -> Iterator[str]:
+    """Where a plugin that runs on its own is, in the order in which the engine looks."""
+    for folder in _SOCKETS:
+        for path in (f"{folder}/{name}.sock", f"{folder}/{name}/{name}.sock"):
+            if os.path.exists(path):
+                yield f"unix://{path}"
+    for folder in _SPECS:
+        for stem in (f"{folder}/{name}", f"{folder}/{name}/{name}"):
+            try:
+                with open(f"{stem}.spec", encoding="utf-8") as file:
+                    yield file.read(4096).strip()
+            except (OSError, ValueError):
+                pass
+            try:
+                with open(f"{stem}.json", encoding="utf-8") as file:
+                    yield str(json.load(file)["Addr"])
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                pass
+
+
+def _silent(name: str, kind: str, address: str) -> str:
+    """Why a plugin cannot be used."""
+    try:
+        said = _ask(address, "/Plugin.Activate", {})
+        if said is None:
+            return ""
+        implements = said.get("Implements") or ()
+        if not any(kind in str(each).lower() for each in implements):
+            return (
+                f"the plugin {name} is no {kind} plugin: it says that it is {', '.join(map(str, implements))}"
+            )
+        if kind != "authz":
+            return ""
+        verdict = _ask(address, "/AuthZPlugin.AuthZReq", _LOOK) or {}
+        if verdict.get("Allow") is not True:
+            words = str(verdict.get("Msg") or verdict.get("Err") or "no reason given")[:200]
+            return f"the plugin {name} refuses GET /info ({words}): nobody could look at the engine any more"
+    except (OSError, ValueError, IndexError, AttributeError) as error:
+        return f"the plugin {name} does not answer at {address}: {error or type(error).__name__}"
+    return ""
+
+
+def _ask(address: str, path: str, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a plugin answers; None where only a connection could be tried, since it speaks TLS.
+
+    Raises:
+        OSError: it does not.
+        ValueError: not with what a plugin answers.
+    """
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    body = json.dumps(content).encode()
+    head = (
+        f"POST {path} HTTP/1.0\r\nHost: plugin\r\nAccept: {_TYPE}\r\nContent-Type: {_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    answer = bytearray()
+    with _connected(parts.scheme, parts.path, parts.hostname or "", parts.port or 0) as connection:
+        if parts.scheme in ("https", "tls"):
+            return None
+        connection.sendall(head.encode() + body)
+        while len(answer) < _MAX:
+            part = connection.recv(65536)
+            if not part:
+                break
+            answer += part
+    status, _, said = bytes(answer).partition(b"\r\n\r\n")
+    if int(status.split(None, 2)[1]) != 200:
+        raise ValueError(f"{path}: {status.splitlines()[0].decode(errors='replace')[:100]}")
+    parsed = json.loads(said)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{path}: no object")
+    return parsed
+
+
+def _connected(scheme: str, path: str, host: str, port: int) -> socket.socket:
+    if scheme != "unix":
+        return socket.create_connection((host, port), timeout=_TIMEOUT)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_TIMEOUT)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection

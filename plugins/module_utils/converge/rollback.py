@@ -1,0 +1,196 @@
+"""Take a run back: its files, what its activations did, and what the host did before."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any, Mapping, Sequence
+
+from . import activations, guard, health
+from .activations.interface import Activation
+from .backup import ROLLING_BACK, Journal, Store
+from .errors import Failed, Refused
+from .files import State
+from .planning import Change
+
+# Restarts of the engine, and containers that have to come back: whoever still works after that hangs.
+LONG = 900
+
+# How taking back ends.
+WHOLE, PARTLY, FAILED = "rolled_back", "partly_rolled_back", "rollback_failed"
+
+
+def finished(
+    store: Store,
+    journal: Journal,
+    reason: str,
+    *,
+    boot: bool = False,
+    record: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Take a run back, and leave a record of that.
+
+    It can be done again and again: what is back already stays as it is. The record is written before the
+    journal goes, so that a run that is killed in between is taken back, and recorded, once more.
+
+    Args:
+        store: hardener's folder.
+        journal: the run.
+        reason: why.
+        boot: this host starts, and nothing that the activations are about runs yet.
+        record: what else is kept of the run.
+
+    Returns:
+        ``outcome``: ``rolled_back``; ``partly_rolled_back`` where somebody else's later changes stay, which
+        ``kept`` names; ``rollback_failed`` where files or activations are not back (``problems``), which the
+        guard tries again. With it ``reason`` and ``notes``.
+    """
+    outcome = _taken_back(store, journal, reason, boot=boot)
+    who = {"who": journal.who} if journal.who else {}
+    try:
+        store.finish(journal.run, {**(record or {}), **who, **outcome, "ended": time.time()})
+    except OSError as error:  # then the journal stays, so that the host does not tell of another end
+        why = f"no record can be written: {reason_of(error)}"
+        outcome = _failed(store, journal, outcome, [why], boot=boot)
+    if outcome["outcome"] != FAILED:
+        end(store, journal)
+    return {**outcome, "run": journal.run}
+
+
+def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> dict[str, Any]:
+    with suppress(OSError):  # a full disk: what is to be put back needs no more room than was set aside
+        journal.enter(ROLLING_BACK, seconds=LONG, reason=reason)
+    try:
+        kept, left = store.restore(journal.run, journal.written)
+    except Refused as refused:  # the manifest cannot be read, which may be no more than a fault of the disk
+        kept, left = [], {"the backup": str(refused)}
+    problems = [f"{path}: {why}" for path, why in left.items()] + _undo(journal, sorted(left), boot=boot)
+    outcome = {"changed": True, "failed": True, "reason": reason, "kept": kept, "problems": []}
+    if problems:
+        return _failed(store, journal, outcome, problems, boot=boot)
+    missing = _missing(journal) if journal.picture and not boot else []
+    notes = [*kept, *(f"everything is put back, and yet: {each}" for each in missing)]
+    return {**outcome, "outcome": PARTLY if kept else WHOLE, "notes": notes}
+
+
+def _failed(
+    store: Store, journal: Journal, outcome: Mapping[str, Any], problems: Sequence[str], *, boot: bool
+) -> dict[str, Any]:
+    """Keep the journal: the guard and the next run try again, at once if they like."""
+    with suppress(OSError):
+        journal.enter(ROLLING_BACK, seconds=0)
+    ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
+    notes = [*outcome["kept"], *ways_out]
+    return {**outcome, "outcome": FAILED, "problems": [*outcome["problems"], *problems], "notes": notes}
+
+
+def _missing(journal: Journal) -> list[str]:
+    """What the host does not do again, though everything is back: to try again could do no more."""
+    try:
+        health.revive(journal.picture, away=journal.away)
+        problems, notes = health.compare(journal.picture, seconds=60, away=journal.away)
+        return problems + notes
+    except Exception as error:  # it is back all the same
+        return [reason_of(error)]
+
+
+def end(store: Store, journal: Journal) -> None:
+    """The run is over, one way or the other."""
+    store.release(journal.run)
+    journal.end()  # whoever still comes by the guard then finds nothing to do
+    backup = store.backup_folder(journal.run)
+    if guard.stored(backup):
+        guard.disarm(journal.run, backup=backup)
+
+
+def bind(activation: Activation, journal: Journal) -> None:
+    """Let an activation write to the journal."""
+    activation.save = lambda: journal.note(activation.name, activation.memory)
+    activation.will_write = journal.will_write
+
+
+def begun(journal: Journal) -> list[Activation]:
+    """The activations that had begun, with their memories."""
+    found = []
+    for name, settings in journal.activations.items():
+        memory = journal.memory(name)
+        if memory is not None:
+            activation = activations.KINDS[name](settings)
+            activation.memory = memory
+            bind(activation, journal)
+            found.append(activation)
+    return found
+
+
+def _undo(journal: Journal, left: Sequence[str], *, boot: bool) -> list[str]:
+    """Undo the activations that were not undone yet, what cuts us off first.
+
+    Args:
+        journal: the run.
+        left: paths that could not be put back. An activation that was undone while it lay so is undone again
+            once one of them is back, and not before.
+        boot: only what a restored file does not undo by itself while the host starts.
+    """
+    done = journal.undone(left)
+    problems: list[str] = []
+    for activation in sorted(begun(journal), key=lambda each: not each.cuts_off):
+        if activation.name in done:
+            continue
+        try:
+            with journal.engine_away(activation.longest if activation.stops_engine and not boot else 0):
+                found = activation.undo_at_boot() if boot else activation.undo()
+        except Exception as error:  # the others have to be undone all the same
+            found = [reason_of(error)]
+        problems += found
+        if not found:
+            done.append(activation.name)
+            with suppress(OSError):
+                journal.note_undone(left, done)
+    return problems
+
+
+def remaining(store: Store, journal: Journal) -> list[str]:
+    """What of a run is not taken back: paths, and what its activations did."""
+    found = []
+    for entry in store.manifest(journal.run):
+        try:
+            now = entry.present()
+            before, _ = store.goal(journal.run, entry, now, journal.written)
+        except (OSError, Refused) as error:
+            found.append(f"{entry.path}: {reason_of(error)}")
+        else:
+            if now != before:
+                found.append(f"{entry.path} is not what it was before the run")
+    done = [] if found else journal.undone([])
+    return found + [
+        f"{activation.name} was not undone" for activation in begun(journal) if activation.name not in done
+    ]
+
+
+def states_before(store: Store, journal: Journal) -> dict[str, State]:
+    """What the paths of a run will be once it is taken back."""
+    found = {}
+    for entry in store.manifest(journal.run):
+        now = entry.present()
+        found[entry.path], _ = store.goal(journal.run, entry, now, journal.written)
+    return found
+
+
+def taken_back(store: Store, journal: Journal) -> list[Change]:
+    """What taking a run back will change."""
+    found = []
+    for entry in store.manifest(journal.run):
+        now = entry.present()
+        before, _ = store.goal(journal.run, entry, now, journal.written)
+        if now != before and entry.path != store.bookkeeping:
+            found.append(Change(entry.path, now, before, (f"interrupted run {journal.run}",)))
+    return found
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in a line."""
+    if isinstance(error, (Failed, Refused)):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return f"defect in hardener: {type(error).__name__}: {error}"

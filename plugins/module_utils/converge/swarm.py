@@ -1,0 +1,42 @@
+"""Services of a swarm: where a task of theirs ends, the swarm starts another one, here or on another node."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from .engineapi import Engine, NoAnswer
+
+
+def is_task(container: Mapping[str, Any]) -> bool:
+    """Whether a swarm sees to it that something else runs in a container's place."""
+    labels = (container.get("Config") or {}).get("Labels") or {}
+    return "com.docker.swarm.task.id" in labels
+
+
+def running_tasks(engine: Engine) -> dict[str, int] | None:
+    """How many tasks each service runs in the whole swarm; None where the engine does not know, or says.
+
+    Only a manager knows, and only while enough of its like answer.
+    """
+    try:
+        services = engine.get("/services?status=true")
+    except NoAnswer:
+        return None
+    return {
+        str(service["Spec"]["Name"]): int((service.get("ServiceStatus") or {}).get("RunningTasks") or 0)
+        for service in services or ()
+    }
+
+
+def lost(before: Mapping[str, int], engine: Engine) -> list[str]:
+    """What services that ran do not do any more; one that is gone was taken away by somebody."""
+    if not before:
+        return []
+    now = running_tasks(engine)
+    if now is None:
+        return ["the manager of the swarm does not answer any more"]
+    return [
+        f"the service {name} runs {now[name]} tasks of {count}"
+        for name, count in before.items()
+        if now.get(name, count) < count
+    ]

@@ -1,0 +1,109 @@
+"""Run the host's own tools."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import partial
+from typing import NamedTuple, Sequence
+
+from .errors import Failed
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
+_MAX = 300
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    output: str
+    error: str
+
+    @property
+    def said(self) -> str:
+        """What it said about a failure, in one line."""
+        text = " ".join((self.error or self.output).split())
+        return text if len(text) <= _MAX else "…" + text[-_MAX:]
+
+
+def run(
+    *command: str,
+    timeout: float = 30,
+    keep_open: Sequence[int] = (),
+    environment: dict[str, str] | None = None,
+    given: str = "",
+    user: int = 0,
+) -> Outcome:
+    """Run a command without a shell; code 127 where there is no such program, 124 where it took too long.
+
+    ``given`` is what it reads, ``user`` the number of a user that runs it; 0 for who runs this.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            input=given.encode(),
+            capture_output=True,
+            timeout=timeout,
+            pass_fds=keep_open,
+            env={**_ENVIRONMENT, **(environment or {})},
+            cwd="/",
+            check=False,
+            preexec_fn=partial(_become, user) if user else None,
+        )
+    except FileNotFoundError:
+        return Outcome(127, "", f"{command[0]} is not installed")
+    except OSError as error:
+        return Outcome(126, "", f"{command[0]}: {error.strerror}")
+    except subprocess.TimeoutExpired:
+        return Outcome(124, "", f"{command[0]} did not end within {timeout:.0f} s")
+    except subprocess.SubprocessError as error:
+        return Outcome(126, "", f"{command[0]}: {error}")
+    return Outcome(
+        done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
+
+
+def _become(user: int) -> None:
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+
+
+def must(*command: str, timeout: float = 30) -> str:
+    """Run a command that has to succeed, and return its output.
+
+    Raises:
+        Failed: it did not.
+    """
+    outcome = run(*command, timeout=timeout)
+    if outcome.code != 0:
+        raise Failed(f"{' '.join(command)}: {outcome.said or f'ended with code {outcome.code}'}")
+    return outcome.output
+
+
+def installed(program: str) -> bool:
+    """Whether a program is in the system's path."""
+    return shutil.which(program, path=_PATH) is not None
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs this host."""
+    return os.path.isdir("/run/systemd/system")
+
+
+def read(path: str) -> str:
+    """A short text of the kernel's; empty where there is none. What is no UTF-8 is replaced."""
+    try:
+        # A process may be called anything, and that stands in its status.
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def boot() -> str:
+    """What the life of the kernel that runs is called: a soft reboot ends everything but that."""
+    return read("/proc/sys/kernel/random/boot_id")

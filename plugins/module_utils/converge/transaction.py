@@ -1,0 +1,267 @@
+"""Lock, plan, back up, write, activate, verify; and all the way back if anything is wrong."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from ..host import atomic
+from ..host.atomic import Meddled
+from ..host.descriptors import Untrusted, trusted
+from . import detached, files, guard, health, impacts, liveness, rollback, session
+from .activations.docker import engine_of
+from .backup import CHANGING, UNCONFIRMED, Journal, Store
+from .choice import Choice, choose
+from .documents import Request
+from .errors import Failed, Refused
+from .locking import locked
+from .planning import Change, overlay
+
+_TOKEN = re.compile(r"[0-9a-f]{6,32}")
+_SHORTEST = 20  # seconds: less, and a slow login alone takes a good run back
+
+
+class Terms(NamedTuple):
+    """How a run is confirmed: whoever began it calls ``confirm`` with its token within so many seconds.
+
+    What ``restless`` names counts for nothing when the host is looked at; see ``containers.excepted``.
+    """
+
+    token: str
+    seconds: float
+    who: str
+    restless: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Terms:
+        """Those of a request.
+
+        Raises:
+            Refused: they are none.
+        """
+        who, restless = str(raw.get("who", ""))[:200], tuple(map(str, raw.get("restless", ())))
+        found = cls(str(raw.get("token")), float(raw.get("seconds", 0)), who, restless)
+        if not _TOKEN.fullmatch(found.token):
+            raise Refused(f"{found.token!r} is no token of a run")
+        if not _SHORTEST <= found.seconds <= 86400:
+            raise Refused(f"{found.seconds:.0f} s to confirm a run: {_SHORTEST} to 86400 are possible")
+        return found
+
+
+class Transaction:
+    """One run on this host.
+
+    Args:
+        request: what is asked for.
+        store: hardener's folder on this host.
+        terms: how it is confirmed; None where nobody will, and its own look at the host has to do.
+    """
+
+    def __init__(self, request: Request, store: Store, terms: Terms | None = None) -> None:
+        self._request = request
+        self._store = store
+        self._terms = terms
+
+    def run(self) -> dict[str, Any]:
+        """Do it, and return what was done as JSON data.
+
+        Raises:
+            Refused: it was not begun.
+            Failed: its worker was killed.
+        """
+        if self._request.check and not self._store.exists:
+            return self._run()
+        if not self._request.check:
+            self._store.make()
+        with locked(self._store.lock, shared=self._request.check):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
+        interrupted = Journal.find(self._store)
+        if interrupted is not None and interrupted.phase == UNCONFIRMED and interrupted.remaining > 0:
+            whose = f" of {interrupted.who}" if interrupted.who else ""
+            raise Refused(
+                f"run {interrupted.run}{whose} waits to be confirmed, and takes itself back in"
+                f" {interrupted.remaining:.0f} s if it is not: try again later"
+            )
+        recovered: dict[str, Any] = {}
+        if interrupted is not None and not self._request.check:
+            recovered = detached.run(partial(self._recover, interrupted), name=f"recover-{interrupted.run}")
+            interrupted = None
+        elif interrupted is None and not self._request.check:
+            guard.clear_up(self._store.folder)
+            self._store.clear_up()
+        try:
+            return self._converge(interrupted, recovered)
+        except Refused as refused:
+            raise Refused("; ".join([*recovered.get("notes", ()), str(refused)])) from None
+
+    def _converge(self, interrupted: Journal | None, recovered: Mapping[str, Any]) -> dict[str, Any]:
+        states = rollback.states_before(self._store, interrupted) if interrupted else {}
+        choice = choose(
+            self._request, bookkeeping_file=self._store.bookkeeping, read=overlay(files.read, states)
+        )
+        plan, due = choice.plan, choice.due
+        notes = [*choice.notes, *recovered.get("notes", ())]
+        changes = (rollback.taken_back(self._store, interrupted) if interrupted else []) + plan.changes
+        result = {
+            "changed": bool(changes or due or recovered),
+            "documents": choice.describe(self._request),
+            "changes": [change.describe() for change in changes],
+            "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
+            "activations": [activation.describe() for activation in due],
+            "plan": choice.digest(),
+            "notes": notes,
+            "pending": choice.pending,
+            "refused": [f"{name}: {why}" for name, why in choice.refused.items()],
+            "recovered": interrupted.run if interrupted else recovered.get("run", ""),
+            "outcome": "unchanged",
+            "run": "",
+        }
+        if not self._request.possible:
+            reason = "; ".join(self._request.refused)
+            return {**result, "failed": True, "outcome": "refused", "reason": reason}
+        if self._request.plan not in ("", choice.digest()):
+            raise Refused("this host is no longer what the plan was made for: plan again, and review that")
+        if not result["changed"] or self._request.check:
+            return {**result, "outcome": "would_change" if result["changed"] else "unchanged"}
+        all_changes = plan.all_changes
+        if not all_changes and not due:
+            return {**result, "outcome": "changed"}
+        terms = self._terms
+        run = self._store.new_run(terms.token if terms else "")
+        done = detached.run(lambda: self._apply(run, choice, all_changes), name=run)
+        return {
+            **result,
+            **done,
+            "notes": [*notes, *done.get("notes", ())],
+            "pending": [*choice.pending, *done.get("pending", ())],
+        }
+
+    # --- apply ----------------------------------------------------------------------------------------------
+
+    def _apply(self, run: str, choice: Choice, changes: Sequence[Change]) -> dict[str, Any]:
+        """Everything that changes the host; runs in the worker."""
+        who = self._terms.who if self._terms else ""
+        record = {
+            "started": time.time(),
+            "who": who,
+            "reason": "",
+            "changes": [change.describe() for change in changes if not change.hidden],
+            "activations": [activation.describe() for activation in choice.due],
+        }
+        settings = {activation.name: activation.settings for activation in choice.due}
+        try:
+            self._store.back_up(run, changes)
+            journal = Journal.begin(self._store, run, settings, who=who)
+        except OSError as error:
+            self._store.never_began(run)
+            raise Refused(
+                f"no backup can be made in {self._store.folder}: {rollback.reason_of(error)}"
+            ) from error
+        try:
+            self._arm(journal, choice.impact)
+        except Refused:
+            self._store.never_began(run)
+            raise
+        came_in = session.current()
+        before = liveness.look(came_in)
+        try:
+            if choice.impact != impacts.NONE:
+                journal.remember(picture=self._picture(choice, came_in), stopped=choice.stops)
+            self._store.set_aside(run, record)
+            outcome = self._change(journal, choice, changes, before)
+            self._store.finish(run, {**record, **outcome, "ended": time.time()})
+            if outcome["outcome"] != UNCONFIRMED:
+                rollback.end(self._store, journal)
+        except Exception as error:  # whatever it is, the host must not stay half-way
+            outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
+            still = liveness.lost(before)
+            if still:
+                problems = [*outcome["problems"], *still]
+                outcome = {**outcome, "outcome": rollback.FAILED, "problems": problems}
+                self._store.finish(run, outcome)
+        return {**outcome, "run": run}
+
+    def _arm(self, journal: Journal, impact: str) -> None:
+        """Have the host take the run back by itself, where it costs anything and somebody will confirm it."""
+        if self._terms is None or impact == impacts.NONE or not guard.possible():
+            return
+        seconds = self._terms.seconds
+        journal.enter(CHANGING, seconds=seconds, confirm_within=seconds)
+        backup = self._store.backup_folder(journal.run)
+        guard.arm(self._store.folder, journal.run, backup=backup, seconds=seconds)
+
+    def _picture(self, choice: Choice, came_in: session.Session | None) -> Mapping[str, Any]:
+        return health.take(
+            engine_of(choice.activations),
+            login_port=came_in.port if came_in else 0,
+            exceptions=self._terms.restless if self._terms else (),
+        )
+
+    def _change(
+        self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
+    ) -> dict[str, Any]:
+        known = list(choice.pending)
+        left = [why for change in changes for why in _written(change)]
+        for activation in choice.due:
+            journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
+            rollback.bind(activation, journal)
+            activation.save()
+            with journal.engine_away(activation.longest if activation.stops_engine else 0):
+                activation.perform()
+        longest = max([activation.longest for activation in choice.due], default=0)
+        journal.enter(CHANGING, seconds=max(journal.confirm_within, longest))
+        problems = liveness.lost(before)
+        problems += [problem for activation in choice.due for problem in activation.problems()]
+        missing, notes = health.compare(journal.picture, stopped=choice.stops, away=journal.away)
+        if problems or missing:
+            raise Failed("; ".join([*problems, *missing]))
+        pending = [*left, *(note for note in choice.pending if note not in known)]
+        done = {"pending": pending, "notes": notes}
+        if not journal.confirm_within:
+            unguarded = self._terms is not None and choice.impact != impacts.NONE
+            if unguarded:
+                done["notes"] = [*notes, "no systemd here: the host would not have taken this back by itself"]
+            return {**done, "outcome": "changed"}
+        journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
+        return {**done, "outcome": "unconfirmed"}
+
+    def _recover(self, journal: Journal) -> dict[str, Any]:
+        """Take back what a killed run had begun, or one that was not confirmed; runs in the worker."""
+        what = "was not confirmed" if journal.phase == UNCONFIRMED else "was interrupted"
+        outcome = rollback.finished(self._store, journal, journal.why_expired)
+        if outcome["outcome"] == rollback.FAILED:
+            problems = "; ".join([*outcome["problems"], *outcome["notes"]])
+            raise Refused(f"run {journal.run} {what} and cannot be taken back: {problems}")
+        note = f"run {journal.run} {what} and was taken back first"
+        return {"run": journal.run, "notes": [note, *outcome["notes"]]}
+
+
+def _written(change: Change) -> list[str]:
+    """Make one change; or say why it is left, where others than root own the file or decide what that is.
+
+    Nothing depends on owner and mode: a user who exchanges a file again and again keeps nothing else from
+    being done.
+
+    Raises:
+        Failed: the file system does not allow it, or root itself has changed it meanwhile.
+    """
+    try:
+        if change.rewrites and change.after.exists:
+            for folder in files.missing_directories(change.path):
+                atomic.make_folder(folder)
+        files.put(change.path, change.before, change.after)
+    except (Meddled, Untrusted, NotADirectoryError) as error:
+        others = not trusted(change.before.uid) or not files.guarded(change.path)
+        if others and not change.rewrites:
+            return [f"{change.path} was changed by somebody else meanwhile, and is left as it is"]
+        if isinstance(error, Meddled):
+            raise Failed(f"{change.path} was changed by somebody else meanwhile: try again") from error
+        why = str(error) if isinstance(error, Untrusted) else error.strerror
+        raise Failed(f"{change.path} cannot be changed: {why}") from error
+    except OSError as error:
+        raise Failed(f"{change.path} cannot be changed: {error.strerror}") from error
+    return []

@@ -1,0 +1,316 @@
+"""Write, remove and make files and folders at places that `descriptors` has opened.
+
+A file's new content goes to a temporary file beside it that has its final owner, mode, access control list
+and label before it takes the name: a reader of the path sees the old file or the new one, also after a crash
+or on a full disk. Everything is done by calls of ``os`` on handles; nothing is buffered.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from typing import NamedTuple
+
+from . import descriptors
+from .descriptors import Place
+
+ACL = "system.posix_acl_access"
+SUFFIX = ".hardener~"
+_KEPT = ("security.selinux",)  # travels to the new file; an access control list is an attribute and given
+_TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DEEPEST = 64  # folders that are open at once while a tree is removed
+
+
+class Attributes(NamedTuple):
+    """Who may do what with a file; without an owner, whoever runs this."""
+
+    mode: int = 0o600
+    uid: int = -1
+    gid: int = -1
+    acl: bytes = b""
+
+
+class Meddled(OSError):  # noqa: N818 - a state of the world
+    """Another process has changed a place while it was being changed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ESTALE, "it was changed by somebody else meanwhile", path)
+
+
+PRIVATE = Attributes()
+
+
+def write(path: str, content: bytes, attributes: Attributes = PRIVATE, *, temporary: str = "") -> None:
+    """Replace a file, or make it; a link of root's that has the last name is followed.
+
+    Raises:
+        Untrusted, OSError: see `replace` and `descriptors.at`.
+    """
+    with descriptors.at(path, follow=True) as place:
+        replace(place, content, attributes, temporary=temporary)
+
+
+def replace(place: Place, content: bytes, attributes: Attributes, *, temporary: str = "") -> None:
+    """Write a regular file anew.
+
+    Args:
+        place: where; what has the name loses it, also if it is a link.
+        content: what the file is to hold.
+        attributes: who may do what with it.
+        temporary: the name of the file while it is written; one of its own without that, so that two writers
+            do not meet.
+
+    Raises:
+        OSError: it cannot be written; what was there is still there, whole.
+    """
+    place.needed()
+    own = f".{place.name}.{os.urandom(4).hex()}{SUFFIX}"
+    name = temporary or own
+    try:
+        os.unlink(name, dir_fd=place.folder)
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:  # others may write there, and must not keep it from being written
+        name = own
+    handle = os.open(name, _TEMPORARY, stat.S_IRUSR, dir_fd=place.folder)
+    try:
+        try:
+            fill(handle, content)
+            dress(handle, attributes, place)
+            os.fsync(handle)
+            os.rename(name, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=place.folder)
+            raise
+        sync(place.folder)
+        now = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+        # Compared while it is open: the number of an inode that is gone is given to the next one.
+        if not os.path.samestat(now, os.fstat(handle)):
+            raise Meddled(place.path)  # in a folder of others: what they put there is theirs
+    finally:
+        os.close(handle)
+
+
+def overwrite(place: Place, content: bytes) -> None:
+    """Write a regular file where it lies: all that is left on a full disk, and not atomic.
+
+    Raises:
+        OSError: it would have to grow, it is no file, or the file system does not allow it.
+    """
+    handle = place.open(os.O_WRONLY)
+    try:
+        if len(content) > os.fstat(handle).st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place.path)
+        fill(handle, content)
+        os.ftruncate(handle, len(content))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def set_attributes(place: Place, attributes: Attributes) -> None:
+    """Set owner, mode and access control list of what was opened, whatever has its name by now.
+
+    Raises:
+        OSError: the file system does not allow it, or it is a link or a device, which have none to set.
+    """
+    status = place.status
+    if stat.S_ISLNK(status.st_mode) or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a link or a device", place.path)
+    uid = status.st_uid if attributes.uid < 0 else attributes.uid
+    gid = status.st_gid if attributes.gid < 0 else attributes.gid
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        os.chown(place.link, uid, gid)  # before the mode: it clears setuid bits
+    if attributes.acl:
+        os.setxattr(place.link, ACL, attributes.acl)
+    # With an ACL this sets its mask. Without one that was there, the mode must be right before the ACL goes:
+    # what remains are the mode's bits, and for a moment they would be the mask's.
+    os.chmod(place.link, attributes.mode)
+    if not attributes.acl and read_acl(place.link):
+        os.removexattr(place.link, ACL)
+
+
+def set_modified(path: str, when: int) -> None:
+    """Set the time at which a file was last written, in nanoseconds."""
+    with descriptors.at(path) as place:
+        if place.exists and stat.S_ISREG(place.status.st_mode):
+            os.utime(place.link, ns=(when, when))  # of what was opened, whatever has its name by now
+
+
+def remove(path: str) -> None:
+    """Remove a file or a link, should it be there."""
+    with descriptors.at(path) as place:
+        if place.exists:
+            unlink(place)
+
+
+def unlink(place: Place) -> None:
+    """Remove what has the name at a place, should anything have it."""
+    with suppress(FileNotFoundError):
+        os.unlink(place.name, dir_fd=place.folder)
+    sync(place.folder)
+
+
+def remove_folder(path: str) -> None:
+    """Remove an empty folder.
+
+    Raises:
+        OSError: it is none, or not empty.
+    """
+    with descriptors.at(path) as place:
+        place.needed()
+        os.rmdir(place.name, dir_fd=place.folder)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder with all that is in it, should it be there; no link in it is followed.
+
+    Raises:
+        OSError: some of it cannot be removed, or something is mounted in it.
+    """
+    with descriptors.at(path) as place:
+        if place.exists:
+            handle = os.open(place.name, _FOLDER, dir_fd=place.folder)
+            try:
+                empty(handle)
+            finally:
+                os.close(handle)
+            os.rmdir(place.name, dir_fd=place.folder)
+
+
+def empty(folder: int) -> None:
+    """Remove all that is in an open folder; no link in it is followed, and no mount is entered.
+
+    Raises:
+        OSError: some of it cannot be removed, or something is mounted in it.
+    """
+    while _emptied(folder, folder, _mount(folder), depth=0):
+        pass  # what was nested too deep lies in the folder itself now
+
+
+def _emptied(folder: int, top: int, mount: str, *, depth: int) -> bool:
+    """Remove what is in an open folder, and move to the top what is nested too deep; whether anything was."""
+    moved = False
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+        elif depth == _DEEPEST:
+            os.rename(name, f"{os.urandom(8).hex()}{SUFFIX}", src_dir_fd=folder, dst_dir_fd=top)
+            moved = True
+        else:
+            handle = os.open(name, _FOLDER, dir_fd=folder)
+            try:
+                if _mount(handle) != mount:
+                    raise OSError(errno.EBUSY, "something is mounted there", name)
+                moved = _emptied(handle, top, mount, depth=depth + 1) or moved
+            finally:
+                os.close(handle)
+            os.rmdir(name, dir_fd=folder)
+    return moved
+
+
+def _mount(handle: int) -> str:
+    """The number of the mount that an open folder lies on, which a bind mount's device does not tell."""
+    with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as lines:
+        return next((line for line in lines if line.startswith("mnt_id:")), "")
+
+
+def make_folder(path: str, mode: int = 0o755) -> None:
+    """Make a folder in one that is there.
+
+    Raises:
+        OSError: something has the name already, or it cannot be made.
+    """
+    with descriptors.at(path) as place:
+        place.needed()
+        os.mkdir(place.name, mode, dir_fd=place.folder)
+
+
+def make_folders(path: str, mode: int = 0o755) -> None:
+    """Make a folder and those above it that are missing; those that are there stay as they are.
+
+    Raises:
+        OSError: something else has the name, or one cannot be made.
+    """
+    for _ in range(len(path)):  # each turn makes one at least, or another process did
+        with descriptors.at(path, follow=True) as place:
+            if place.exists:
+                if not stat.S_ISDIR(place.status.st_mode):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+                return
+            with suppress(FileExistsError):
+                os.mkdir((*place.missing, place.name)[0], mode, dir_fd=place.folder)
+
+
+def make_link(target: str, path: str) -> None:
+    """Have a name be a link, whatever file or link had it before.
+
+    Raises:
+        OSError: a folder has it, or it cannot be made.
+    """
+    with descriptors.at(path) as place:
+        place.needed()
+        with suppress(FileNotFoundError):
+            os.unlink(place.name, dir_fd=place.folder)
+        os.symlink(target, place.name, dir_fd=place.folder)
+        sync(place.folder)
+
+
+def rename(path: str, other: str) -> None:
+    """Give what has a path another name in the same folder or another.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    with descriptors.at(path) as old, descriptors.at(other) as new:
+        old.needed()
+        new.needed()
+        os.rename(old.name, new.name, src_dir_fd=old.folder, dst_dir_fd=new.folder)
+        sync(new.folder)
+        sync(old.folder)
+
+
+def sync(folder: int) -> None:
+    """Make names that appeared in or vanished from an open folder last."""
+    handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_acl(link: str | int) -> bytes:
+    """Return the access control list of a file as the kernel stores it; empty where there is none."""
+    try:
+        return os.getxattr(link, ACL)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.EPERM):
+            return b""
+        raise
+
+
+def fill(handle: int, content: bytes) -> None:
+    """Write a content to an open file, from where it stands."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def dress(handle: int, attributes: Attributes, place: Place) -> None:
+    """Give an open file the attributes that it is to have at a place, and the label of what is there."""
+    os.fchown(handle, attributes.uid, attributes.gid)
+    os.fchmod(handle, attributes.mode)
+    for name in _KEPT if place.exists else ():
+        with suppress(OSError):  # a file system mounted with one label for all refuses it, rightly
+            os.setxattr(handle, name, os.getxattr(place.link, name))
+    if attributes.acl:
+        os.setxattr(handle, ACL, attributes.acl)
+    elif read_acl(handle):  # a folder hands its default ACL on
+        os.removexattr(handle, ACL)
+        os.fchmod(handle, attributes.mode)

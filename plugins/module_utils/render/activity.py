@@ -1,0 +1,129 @@
+"""From a snapshot and the role's variables to the documents that have somebody listen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .program import FILES, program, start
+
+_FOLDER = "/usr/local/lib/hardener"
+_START = f"{_FOLDER}/hardener_activity.py"
+_SERVICE = "hardener-activity.service"
+_UNIT = f"/etc/systemd/system/{_SERVICE}"
+_PROFILE = "docker-default-audited"
+_PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
+_SOCKET = re.compile(r"/[\w./+@-]+")  # what a unit's command line takes as it is
+_LONGEST = 24 * 365  # hours
+_NAMED = 10
+
+
+def documents(
+    snapshot: Mapping[str, Any], *, collector: bool, audited_profile: bool, learn_hours: int, socket: str
+) -> list[dict[str, Any]]:
+    """The documents; the arguments are the role's variables."""
+    sources = snapshot["sources"]
+    wanted = _collector(sources, learn_hours, socket) if collector else _no_collector()
+    profile = _profile(sources) if audited_profile else _no_profile(sources)
+    return [{"name": "activity_collector", **wanted}, {"name": "activity_audited_profile", **profile}]
+
+
+def _collector(sources: Mapping[str, Any], learn_hours: int, socket: str) -> dict[str, Any]:
+    """The collector's sources and its unit, enabled and running."""
+    reason = _unfit(sources)
+    if reason:
+        return {"refused": reason}
+    engine = (sources.get("engine") or {}).get("data") or {}
+    socket = socket or str(engine.get("socket") or "/run/docker.sock")
+    if not _SOCKET.fullmatch(socket):
+        return {"refused": f"activity_socket: {socket!r} is no path that a unit can name"}
+    if not 0 <= learn_hours <= _LONGEST:
+        return {"refused": f"activity_learn_hours is {learn_hours}: it must be from 0 to {_LONGEST}"}
+    unit = (FILES / _SERVICE).read_text(encoding="utf-8")
+    unit = unit.replace("@socket@", socket).replace("@learn_hours@", str(learn_hours))
+    return {
+        "resources": [
+            {"kind": "file", "path": _START, "content": start(_FOLDER, "activity.resident", "listens")},
+            *program(_FOLDER, "activity"),
+            {"kind": "file", "path": _UNIT, "content": unit},
+        ],
+        "activations": [
+            {"name": "systemd-reload", "when": [_UNIT]},
+            {"name": "units", "when": [], "units": {_SERVICE: {"enabled": True, "active": True}}},
+        ],
+    }
+
+
+def _no_collector() -> dict[str, Any]:
+    """Its files go; the collector itself sees that within two minutes, and ends."""
+    return {
+        "resources": [
+            {"kind": "absent", "path": path}
+            for path in (_UNIT, _START, *(file["path"] for file in program(_FOLDER, "activity")))
+        ],
+        "activations": [{"name": "systemd-reload", "when": [_UNIT]}],
+    }
+
+
+def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:
+    reason = _unfit(sources)
+    lsm = (sources.get("lsm") or {}).get("data") or {}
+    if not reason and not (lsm.get("apparmor") or {}).get("enabled"):
+        reason = "AppArmor is off on this host: the role apparmor puts it on"
+    if reason:
+        return {"refused": reason}
+    return {
+        "resources": [
+            {
+                "kind": "file",
+                "path": _PROFILE_FILE,
+                "content": (FILES / _PROFILE).read_text(encoding="utf-8"),
+            }
+        ],
+        "activations": [
+            {"name": "apparmor-load", "when": [_PROFILE_FILE], "profiles": {_PROFILE_FILE: _PROFILE}}
+        ],
+        "notes": [
+            f"containers are under {_PROFILE} when they are created with --security-opt apparmor={_PROFILE}"
+        ],
+    }
+
+
+def _no_profile(sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
+    containers = sources.get("docker.containers") or {}
+    loaded = ((sources.get("lsm") or {}).get("data") or {}).get("apparmor") or {}
+    if containers.get("state") == "failed" and _PROFILE in (loaded.get("profiles") or {}):
+        return {
+            "refused": f"{_PROFILE} is loaded, and nobody knows which containers need it:"
+            f" {containers.get('error')}"
+        }
+    names = sorted(_under_it(sources))
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return {
+            "refused": f"{', '.join(names[:_NAMED])}{more} would not start after the next boot, since"
+            f" they were created with apparmor={_PROFILE}: create them anew without it first"
+        }
+    return {"resources": [{"kind": "absent", "path": _PROFILE_FILE}]}
+
+
+def _under_it(sources: Mapping[str, Any]) -> Iterator[str]:
+    """The containers that cannot start where the profile is not loaded, those that do not run too."""
+    for container in (sources.get("docker.containers") or {}).get("data") or ():
+        inspect = container["inspect"]
+        options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
+        asked = {f"apparmor={_PROFILE}", f"apparmor:{_PROFILE}"} & {str(option) for option in options}
+        if asked or inspect.get("AppArmorProfile") == _PROFILE:
+            yield str(inspect.get("Name", "?")).lstrip("/")
+
+
+def _unfit(sources: Mapping[str, Any]) -> str:
+    """Why nobody can listen here; empty where somebody can."""
+    entry = sources.get("system", {})
+    if entry.get("state") != "ok":
+        return f"system could not be read: {entry.get('error') or 'not collected'}"
+    if entry["data"].get("in_container") or entry["data"].get("in_init_userns") is False:
+        return "this host is a container: the kernel tells its denials to the host that runs it"
+    return ""

@@ -1,0 +1,232 @@
+"""From a snapshot and the role's variables to the document with the audit rules for this host's paths."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+_RULES = "/etc/audit/rules.d/50-hardener-docker.rules"
+_LIMITS = "/etc/audit/rules.d/00-hardener-limits.rules"
+_TMPFILES = "/etc/tmpfiles.d/hardener-containerd.conf"
+
+_RUN_CONTAINERD = "/run/containerd"
+_MODES = {_RUN_CONTAINERD: "0711", "/run/docker": "0700"}
+_CHANGE, _CHANGE_AND_RUN = "wa", "wax"
+_NARROW = ("armv6l", "armv7l", "i386", "i586", "i686")
+_BINARIES = (
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "containerd-shim-runc-v1",
+    "containerd-shim-runc-v2",
+    "runc",
+)
+_REMAPPED = re.compile(r"/\d+\.\d+$")
+_SPEAKABLE = re.compile(r"[!-~]+")  # what a rules file can name: it knows no quotes
+
+
+class _Watch(NamedTuple):
+    """A path to be audited, with all below it where it is a folder."""
+
+    path: str
+    permissions: str = _CHANGE
+    tree: bool = False
+
+
+def documents(
+    snapshot: Mapping[str, Any], *, enabled: bool, backlog: int, exclude: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The documents, of which there is one; the arguments are the role's variables."""
+    return [{"name": "audit_rules_enabled", **_wish(snapshot, enabled, backlog, exclude)}]
+
+
+def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Sequence[str]) -> dict[str, Any]:
+    sources = snapshot["sources"]
+    reason = _unfit(sources) or _unusable(sources, backlog, exclude)
+    if reason:
+        return {"refused": reason}
+    if not enabled:
+        return {"notes": ["audit_rules_enabled is false: no rule is written"]}
+    arch = "b32" if sources["system"]["data"].get("arch") in _NARROW else "b64"
+    watches, notes = [], []
+    for watch in _without_covered(_watches(sources)):
+        why = _unwatchable(watch, sources["files"]["data"])
+        if why:
+            notes.append(f"{watch.path!r} is not watched: {why}")
+        else:
+            watches.append(watch)
+    rules = [f"-a never,exit -F arch={arch} -F dir={path} -F key=docker" for path in exclude]
+    rules += [
+        f"-a always,exit -F arch={arch} -F {'dir' if watch.tree else 'path'}={watch.path}"
+        f" -F perm={watch.permissions} -F key=docker"
+        for watch in watches
+    ]
+    files = {
+        _LIMITS: f"# Written by hardener. Another rules file may say otherwise.\n-b {backlog}\n-f 1\n",
+        _RULES: "\n".join(
+            ["# Written by hardener: who touches what the Docker engine stands on.", *rules, ""]
+        ),
+    }
+    made = sorted({folder for watch in watches for folder in _made_at_boot(watch)})
+    if made:
+        lines = [f"d {folder.replace('%', '%%')} {_mode(folder, sources)} root root -" for folder in made]
+        why = "# Written by hardener: audit rules are loaded before services start and make these folders."
+        files[_TMPFILES] = "\n".join([why, *lines, ""])
+    return {
+        "resources": [
+            {
+                "kind": "file",
+                "path": path,
+                "content": content,
+                "mode": "0644" if path == _TMPFILES else "0640",
+            }
+            for path, content in files.items()
+        ],
+        "activations": [{"name": "audit-rules-load", "when": [_LIMITS, _RULES], "rules": rules}],
+        "notes": notes,
+    }
+
+
+def _unwatchable(watch: _Watch, files: Mapping[str, Any]) -> str:
+    """Why there can be no rule for a path; empty where there can. One that fails ends the loading of all."""
+    if not _SPEAKABLE.fullmatch(watch.path):
+        return "an audit rule cannot name it"
+    if watch.path.startswith("/run/user/"):
+        return "it is not there when the rules are loaded at boot"
+    if watch.tree and watch.path in files and not files[watch.path]:
+        return "it is not there yet; run this again when the engine has made it"
+    return ""
+
+
+def _made_at_boot(watch: _Watch) -> Iterator[str]:
+    """The folders below /run that a rule needs; nothing is there when the rules are loaded."""
+    folder = watch.path if watch.tree else posixpath.dirname(watch.path)
+    while folder.startswith("/run/"):
+        yield folder
+        folder = posixpath.dirname(folder)
+
+
+def _mode(folder: str, sources: Mapping[str, Any]) -> str:
+    """The mode that the engine gives a folder of its own; of any other, the one it has now."""
+    record = sources["files"]["data"].get(folder) or {}
+    return _MODES.get(folder) or str(record.get("mode") or "0755")
+
+
+def _unfit(sources: Mapping[str, Any]) -> str:
+    """Why there can be no audit rules here; empty where there can."""
+    for source in ("system", "engine", "files"):
+        entry = sources.get(source, {})
+        if source == "engine" and entry.get("state") == "absent":
+            return "there is no Docker engine on this host"
+        if entry.get("state") != "ok":
+            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+    units = sources.get("units", {})
+    if units.get("state") == "failed":
+        return f"units could not be read: {units.get('error')}"
+    loaded = sources.get("audit.loaded", {})
+    if loaded.get("state") == "failed":
+        return f"the kernel's audit system cannot be used here: {loaded.get('error')}"
+    system = sources["system"]["data"]
+    if system.get("in_container") or system.get("in_init_userns") is False:
+        return "this host is a container: the kernel's audit rules belong to the host that runs it"
+    return ""
+
+
+def _unusable(sources: Mapping[str, Any], backlog: int, exclude: Sequence[str]) -> str:
+    """What is wrong with the role's variables; empty where nothing is."""
+    if backlog < 0:
+        return f"audit_rules_backlog is {backlog}: it counts events, and 0 is no limit"
+    root = _data_root(sources, sources.get("daemon.config", {}).get("data") or {})
+    for path in exclude:
+        below = posixpath.normpath(path) == path and path.startswith(f"{root}/")
+        if not (below and _SPEAKABLE.fullmatch(path)):
+            return f"audit_rules_exclude: {path!r} is no path below {root} that an audit rule can name"
+    return ""
+
+
+def _watches(sources: Mapping[str, Any]) -> Iterator[_Watch]:
+    engine, files = sources["engine"]["data"], sources["files"]["data"]
+    config = sources.get("daemon.config", {}).get("data") or {}
+
+    def at(path: str, *, tree: bool = False) -> Iterator[_Watch]:
+        """The path with its links resolved, if there is something."""
+        path = posixpath.normpath(path)
+        record = files.get(path)
+        if record or any(files[name] and name.startswith(f"{path}/") for name in files):
+            yield _Watch(_canonical((record or {}).get("target") or path), _CHANGE, tree)
+
+    for name in _BINARIES:
+        path = (engine.get("binaries") or {}).get(name)
+        if path:
+            yield _Watch(_canonical(path), _CHANGE_AND_RUN)
+    path = str(config.get("path") or "")
+    yield from at(posixpath.dirname(path) if engine.get("rootless") and path else "/etc/docker", tree=True)
+    yield from at(_RUN_CONTAINERD, tree=True)
+    root = _data_root(sources, config)
+    yield _Watch(_canonical((files.get(root) or {}).get("target") or root), _CHANGE, tree=True)
+    for unit in ("docker.service", "docker.socket", "containerd.service"):
+        for path in _unit_files(sources, unit):
+            # Who adds a drop-in changes the unit as well: their folder, where it is not everybody's.
+            drop_ins = f"/etc/systemd/system/{unit}.d"
+            tree = posixpath.dirname(path) == drop_ins
+            yield from at(drop_ins if tree else path, tree=tree)
+    for path in _sockets(sources, engine, config):
+        yield from at(path)
+    yield from at(str(engine.get("containerd_socket") or f"{_RUN_CONTAINERD}/containerd.sock"))
+    yield from at(str(config.get("path") or "/etc/docker/daemon.json"))
+    for path in ("/etc/default/docker", "/etc/sysconfig/docker", "/etc/containerd/config.toml"):
+        yield from at(path)
+
+
+def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
+    """Each path once, and none that a folder's rule covers already."""
+    found = dict.fromkeys(watches)
+    trees = [watch for watch in found if watch.tree]
+    return [
+        watch
+        for watch in found
+        if not any(
+            watch.path.startswith(f"{tree.path}/") and set(watch.permissions) <= set(tree.permissions)
+            for tree in trees
+        )
+    ]
+
+
+def _data_root(sources: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The engine's data root, without the part that a remapped user adds."""
+    info = sources.get("docker.info", {}).get("data") or {}
+    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
+    declared = (list(flags.get("data-root") or ()) or [parsed.get("data-root")])[-1]
+    return _canonical(_REMAPPED.sub("", str(info.get("DockerRootDir") or declared or "/var/lib/docker")))
+
+
+def _unit_files(sources: Mapping[str, Any], name: str) -> list[str]:
+    unit = (sources.get("units", {}).get("data") or {}).get(name) or {}
+    if unit.get("LoadState") != "loaded":
+        return []
+    read = (str(entry).partition(" (")[0] for entry in unit.get("EnvironmentFiles") or ())
+    paths = (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ()), *read)
+    return [str(path) for path in paths if path]
+
+
+def _sockets(
+    sources: Mapping[str, Any], engine: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[str]:
+    """The API's sockets: the one that answers, those declared, and those that systemd holds."""
+    yield str(engine.get("socket") or "/run/docker.sock")
+    hosts = (config.get("flags") or {}).get("host") or (config.get("parsed") or {}).get("hosts") or ()
+    for host in map(str, hosts):
+        if host.startswith("unix://"):
+            yield host[len("unix://") :] or "/var/run/docker.sock"
+        elif host.startswith("fd://"):
+            socket = (sources.get("units", {}).get("data") or {}).get("docker.socket") or {}
+            for entry in socket.get("Listen") or ():
+                if str(entry).startswith("/"):
+                    yield str(entry).partition(" ")[0]
+
+
+def _canonical(path: str) -> str:
+    path = "/" + posixpath.normpath(path).lstrip("/")
+    return path[len("/var") :] if path.startswith("/var/run/") else path

@@ -1,0 +1,235 @@
+"""From a snapshot and the role's variables to what verifies images, and what has old clients ask for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..trust.policy import parse
+from ..trust.words import PolicyError
+from .program import program, start
+
+_LIBRARY = "/usr/local/lib/hardener/content_trust"
+_POLICY = "/etc/hardener/trust.json"
+_UNITS = "/etc/systemd/system"
+_PROFILE = "/etc/profile.d/hardener-content-trust.sh"
+_MANAGERS = tuple(
+    f"/etc/systemd/{which}.conf.d/50-hardener-content-trust.conf" for which in ("system", "user")
+)
+# As hardener/checks/images.py finds the client, by how surely they bring it.
+_CLIENTS = ("docker-ce-cli", "docker-cli", "moby-cli", "docker.io", "docker-ce", "docker", "moby-engine")
+_IGNORED_FROM = 29
+_OFF = ("", "0", "f", "F", "false", "FALSE", "False")
+_SERVER = re.compile(r"https://[A-Za-z0-9.:\[\]-]+")
+_CALENDAR = re.compile(r"[A-Za-z0-9*:.,/ ~-]+")
+
+_SERVICE = """\
+# Written by hardener.
+[Unit]
+Description=Verify the images of this host by /etc/hardener/trust.json
+Wants=network-online.target
+After=network-online.target docker.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/hardener-verify-images
+TimeoutStartSec=15min
+Nice=10
+IOSchedulingClass=idle
+UMask=0077
+# The record is root's alone; nothing else is written.
+StateDirectory=hardener hardener/trust
+StateDirectoryMode=0700
+ProtectSystem=strict
+# root's own login at registries is read
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+# getaddrinfo asks the kernel for its addresses by netlink
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+"""
+_TIMER = """\
+# Written by hardener.
+[Unit]
+Description=Verify the images of this host again and again
+
+[Timer]
+OnActiveSec=2min
+OnCalendar={calendar}
+RandomizedDelaySec=30min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def documents(
+    snapshot: Mapping[str, Any],
+    *,
+    policy: Mapping[str, Any],
+    verify: bool,
+    schedule: str,
+    client: bool,
+    server: str,
+) -> list[dict[str, Any]]:
+    """The documents; the arguments are the role's variables."""
+    sources = snapshot["sources"]
+    reason = _unfit(sources)
+    if reason:
+        return [{"name": "content_trust", "refused": reason}]
+    return [
+        {"name": "content_trust_verify", **_verification(policy, verify, schedule)},
+        {"name": "content_trust_client", **_client(sources, client, server)},
+    ]
+
+
+def _unfit(sources: Mapping[str, Any]) -> str:
+    """Why the role can do nothing here; empty where it can."""
+    for source in ("engine", "packages"):
+        entry = sources.get(source, {})
+        if source == "engine" and entry.get("state") == "absent":
+            return "there is no Docker engine on this host"
+        if entry.get("state") != "ok":
+            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+    return ""
+
+
+# --- verification on the host -------------------------------------------------------------------------------
+
+
+def _verification(policy: Mapping[str, Any], verify: bool, schedule: str) -> dict[str, Any]:
+    if not verify:
+        return {"notes": ["content_trust_verify is false: no image is verified here"]}
+    plain = json.loads(json.dumps(policy, default=str))  # YAML knows dates, JSON does not
+    wrong = _no_policy(plain)
+    if wrong:
+        return {"refused": f"content_trust_policy: {wrong}"}
+    if not _CALENDAR.fullmatch(schedule):
+        return {"refused": f"content_trust_schedule is no calendar of systemd's: {schedule!r}"}
+    files = {
+        "/usr/local/sbin/hardener-pull": _started("pull", "pull what the policy accepts"),
+        "/usr/local/sbin/hardener-verify-images": _started("main", "verify what is present"),
+    }
+    units = {
+        f"{_UNITS}/hardener-verify-images.service": _SERVICE,
+        f"{_UNITS}/hardener-verify-images.timer": _TIMER.format(calendar=schedule),
+    }
+    policy_file = {"kind": "file", "path": _POLICY, "content": json.dumps(plain, indent=2) + "\n"}
+    return {
+        "resources": [
+            *program(_LIBRARY, "trust"),
+            *(
+                {"kind": "file", "path": path, "content": text, "mode": "0755"}
+                for path, text in files.items()
+            ),
+            {**policy_file, "mode": "0644"},
+            *(
+                {"kind": "file", "path": path, "content": text, "mode": "0644"}
+                for path, text in units.items()
+            ),
+        ],
+        "activations": [
+            {"name": "systemd-reload", "when": list(units)},
+            {
+                "name": "units",
+                "when": [],
+                "units": {"hardener-verify-images.timer": {"enabled": True, "active": True}},
+            },
+        ],
+    }
+
+
+def _started(module: str, what: str) -> str:
+    return start(_LIBRARY, f"trust.{module}", what, interpreter="/usr/bin/python3 -IB")
+
+
+def _no_policy(policy: Any) -> str:
+    """What is wrong with a policy, by the judgement of what runs on the host; empty where nothing is."""
+    try:
+        rules = parse(policy).rules
+    except PolicyError as error:
+        return str(error)
+    return "" if rules else "it names no registries, so that no image would be trusted"
+
+
+# --- clients that still ask ---------------------------------------------------------------------------------
+
+
+def _client(sources: Mapping[str, Any], client: bool, server: str) -> dict[str, Any]:
+    gone = [{"kind": "absent", "path": path} for path in (_PROFILE, *_MANAGERS)]
+    if not client:
+        return {"notes": ["content_trust_client is false: no docker client is told to ask for signatures"]}
+    if not (sources["engine"]["data"].get("binaries") or {}).get("docker"):
+        return {"notes": ["there is no docker client here that could ask for signatures"]}
+    version, package = _version(sources["packages"]["data"])
+    if version is None:
+        return {"refused": "the version of the docker client is not known: no package brought it"}
+    if version >= _IGNORED_FROM:
+        note = f"{package} ignores DOCKER_CONTENT_TRUST, as every client from 29 on: use hardener-pull"
+        return {"resources": gone, "notes": [note]}
+    if server and not _SERVER.fullmatch(server):
+        return {"refused": f"content_trust_server must be such as https://notary.example.com, not {server!r}"}
+    settings = ["DOCKER_CONTENT_TRUST=1", *([f"DOCKER_CONTENT_TRUST_SERVER={server}"] if server else [])]
+    why = "# Written by hardener: the docker command asks for signatures.\n"
+    quoted = " ".join(f'"{setting}"' for setting in settings)
+    return {
+        "notes": list(_switched_off(sources)),
+        "costs": "the docker command refuses images without trust data from now on; running containers go on",
+        "resources": [
+            {"kind": "lines", "path": "/etc/environment", "lines": settings},
+            {
+                "kind": "file",
+                "path": _PROFILE,
+                "content": why + "".join(f"export {setting}\n" for setting in settings),
+                "mode": "0644",
+            },
+            *(
+                {
+                    "kind": "file",
+                    "path": path,
+                    "content": f"{why}[Manager]\nDefaultEnvironment={quoted}\n",
+                    "mode": "0644",
+                }
+                for path in _MANAGERS
+            ),
+        ],
+        "activations": [{"name": "systemd-reload", "when": list(_MANAGERS)}],
+    }
+
+
+def _switched_off(sources: Mapping[str, Any]) -> Iterator[str]:
+    """Where somebody else says that clients shall not ask; as the client reads the variable."""
+    for entry in sources.get("environment", {}).get("data") or ():
+        if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
+            yield f"{entry.get('file')} switches content trust off again: remove that line"
+
+
+def _version(packages: Mapping[str, Any]) -> tuple[int | None, str]:
+    """The major version of the docker client, None where it is not known; and the package that brought it."""
+    installed = packages.get("installed") or {}
+    for name in _CLIENTS:
+        if installed.get(name):
+            text = str(installed[name])
+            found = re.match("[0-9]+", text.rpartition(":")[2])  # Debian puts an epoch in front
+            return (int(found[0]) if found else None), f"{name} {text}"
+    return None, ""

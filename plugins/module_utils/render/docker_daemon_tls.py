@@ -1,0 +1,185 @@
+"""Where the engine's API is on TCP: certificates for it, so that only who has one of the site's gets in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+FOLDER = "/etc/docker/tls"
+
+_NAME = "docker_daemon_tls"
+_FILES = {"ca": "tlscacert", "cert": "tlscert", "key": "tlskey"}
+_KEYS = ("tls", "tlsverify", *_FILES.values())
+_OURS = {key: f"{FOLDER}/{name}.pem" for name, key in _FILES.items()}
+_PORT = 2376
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are compared with
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+
+
+def documents(
+    snapshot: Mapping[str, Any],
+    *,
+    wanted: bool,
+    files: Mapping[str, str],
+    certificates: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """The document, where there is something to protect.
+
+    Args:
+        snapshot: of the host.
+        wanted: the variable ``docker_daemon_tls``.
+        files: the site's own, on the host: ``ca``, ``cert``, ``key``; empty where they are made.
+        certificates: what ``daemon_certificates`` returned.
+    """
+    api = _Api(snapshot)
+    if not wanted or not api.addresses or api.protected_by_others:
+        return []
+    flags = [f"--{key}" for key in _KEYS if key in api.flags]
+    if flags:
+        reason = (
+            f"the engine's command line says {', '.join(flags)}, and still lets in who has no certificate of"
+            f" the site: take it out of the unit, so that {api.config_path} can say it"
+        )
+        return [{"name": _NAME, "refused": reason}]
+    if files and set(files) != set(_FILES):
+        return [{"name": _NAME, "refused": "docker_daemon_tls_files needs ca, cert and key"}]
+    if not files and "key" not in certificates:
+        return [{"name": _NAME, "refused": "no certificates were made: see what the task before said"}]
+    return [_document(api, files, certificates)]
+
+
+def names(
+    snapshot: Mapping[str, Any],
+    *,
+    wanted: bool,
+    files: Mapping[str, str],
+    known_as: Sequence[str],
+    alone: bool,
+) -> list[str]:
+    """What a certificate made for this host has to hold; nothing where none has to be made.
+
+    Args:
+        snapshot: of the host.
+        wanted: the variable ``docker_daemon_tls``.
+        files: the site's own certificates.
+        known_as: names and addresses that the inventory has for it, and more that the site wants.
+        alone: the authority is for this host alone. One that others trust too vouches for nothing that a host
+            says of itself: it could call itself by another one's name.
+    """
+    api = _Api(snapshot)
+    if not wanted or files or not api.addresses or api.protected_by_others:
+        return []
+    bound = [address.host for address in api.addresses if address.host not in _EVERYWHERE]
+    said = [*bound, str(api.system.get("hostname") or "")] if alone else []
+    return list(dict.fromkeys(name for name in (*known_as, *said, "localhost", "127.0.0.1", "::1") if name))
+
+
+class _Address(NamedTuple):
+    """A TCP socket of the API."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class _Api:
+    """How the API is declared to be reached and protected on a host."""
+
+    def __init__(self, snapshot: Mapping[str, Any]) -> None:
+        self._sources: Mapping[str, Any] = snapshot["sources"]
+        self.engine = self._data("engine")
+        config = self._data("daemon.config")
+        self.system = self._data("system")
+        self.flags: Mapping[str, Sequence[str]] = config.get("flags") or {}
+        self.declared: Mapping[str, Any] = config.get("parsed") or {}
+        self.config_path = str(config.get("path") or "/etc/docker/daemon.json")
+        self.addresses = () if self.engine.get("rootless") else tuple(self._addresses())
+
+    def _data(self, source: str) -> Any:
+        return self._sources.get(source, {}).get("data") or {}
+
+    def _addresses(self) -> list[_Address]:
+        declared = list(self.flags.get("host") or self.declared.get("hosts") or ())
+        if any(str(host).startswith("fd://") for host in declared):
+            declared += (self._data("units").get("docker.socket") or {}).get("Listen") or ()
+        found = (_tcp(str(host)) for host in declared)
+        return [address for address in found if address is not None]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Certificates that are declared."""
+        return {key: str(self._value(key)) for key in _FILES.values() if self._value(key)}
+
+    @property
+    def verified(self) -> bool:
+        """Whether clients need a certificate of a named authority."""
+        given = self._value("tlsverify")
+        demanded = given is True or (isinstance(given, str) and given in _TRUE)
+        by_flag = "tlsverify" in self.flags  # the engine then has default places for the files
+        return demanded and (by_flag or len(self.files) == len(_FILES))
+
+    @property
+    def protected_by_others(self) -> bool:
+        """Whether it is protected by certificates that are none of ours."""
+        return self.verified and self.files != _OURS
+
+    def _value(self, key: str) -> Any:
+        given = self.flags.get(key)
+        return given[-1] if given else self.declared.get(key)
+
+
+def _tcp(host: str) -> _Address | None:
+    """The address of a host that is declared, or that systemd holds; None where it is no TCP socket."""
+    text = host.removesuffix("(Stream)").strip()
+    if text.isdigit():
+        return _Address("", int(text))
+    if text.startswith("/") or ("://" in text and not text.startswith("tcp://")):
+        return None
+    try:
+        parts = urlsplit(text if "://" in text else f"tcp://{text}")
+        return _Address(parts.hostname or "", parts.port or _PORT)
+    except ValueError:
+        return None
+
+
+def _document(api: _Api, files: Mapping[str, str], certificates: Mapping[str, Any]) -> dict[str, Any]:
+    paths = {key: files[name] if files else _OURS[key] for name, key in _FILES.items()}
+    resources: list[dict[str, Any]] = [
+        {"kind": "json", "path": api.config_path, "keys": {"tlsverify": True, **paths}}
+    ]
+    addresses = ", ".join(f"tcp://{address}" for address in api.addresses)
+    notes = []
+    if not files:
+        made = {"kind": "file", "owner": "root", "group": "root"}
+        resources += [
+            {**made, "path": _OURS["tlscacert"], "content_from": certificates["ca"], "mode": "0444"},
+            {**made, "path": _OURS["tlscert"], "content_from": certificates["cert"], "mode": "0444"},
+            {
+                **made,
+                "path": _OURS["tlskey"],
+                "content_from": certificates["key"],
+                "mode": "0400",
+                "secret": True,
+            },
+        ]
+        notes.append(
+            f"clients of {addresses} need --tlsverify and the files in {certificates['client']} on the"
+            " control node (DOCKER_CERT_PATH); whoever has them is root on the host"
+        )
+    docker = {
+        "name": "docker",
+        "when": [api.config_path, *paths.values()],
+        "expect": {"guarded": [str(address) for address in api.addresses]},
+    }
+    new = not api.verified
+    return {
+        "name": _NAME,
+        "impact": "connectivity" if new else "daemon-restart",
+        "costs": f"who comes to {addresses} without a certificate no longer gets in" if new else "",
+        "resources": resources,
+        "activations": [docker],
+        "notes": notes,
+    }

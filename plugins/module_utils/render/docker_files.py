@@ -1,0 +1,187 @@
+"""From a snapshot to the document that gives the engine's files to root and shuts others out."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+_DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
+_SOCKET = 0o660
+_CERTIFICATES = "/etc/docker/certs.d"
+_SHOWN = 10
+
+
+class _Rule(NamedTuple):
+    """Who may have a path: owner root, this group (empty: whichever has it), this mode at most."""
+
+    path: str
+    at_most: int
+    group: str = "root"
+
+
+def documents(snapshot: Mapping[str, Any], *, enforce: bool) -> list[dict[str, Any]]:
+    """The documents, of which there is one; ``enforce`` is the role's variable."""
+    return [{"name": "docker_files_enforce", **_wish(snapshot, enforce)}]
+
+
+def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
+    sources = snapshot["sources"]
+    for source in ("engine", "files", "daemon.config"):
+        entry = sources.get(source, {})
+        if source == "engine" and entry.get("state") == "absent":
+            return {"refused": "there is no Docker engine on this host"}
+        if entry.get("state") != "ok":
+            why = entry.get("error") or "not collected"
+            return {"refused": f"{source} could not be read: {why}"}
+    if sources["engine"]["data"].get("rootless"):
+        return {"refused": "the engine is rootless: its files belong to its user"}
+    if not enforce:
+        return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
+    files = sources["files"]["data"]
+    resources = []
+    rules: dict[str, _Rule] = {}
+    for rule in _rules(sources, files):
+        path = posixpath.normpath(rule.path)
+        before = rules.get(path, rule)
+        rules[path] = before._replace(at_most=before.at_most & rule.at_most)
+    left = []
+    for path, rule in rules.items():
+        record = files.get(path)
+        if not record or "error" in record or record.get("type") == "link":  # a link that leads nowhere
+            continue
+        reason = record.get("untrusted") or _out_of_its_folder(path, record, files)
+        if reason:
+            left.append(f"left as it is: {reason}")
+            continue
+        group = "" if record.get("gid") == 0 else rule.group
+        resources.append(
+            {
+                "kind": "attributes",
+                "path": path,
+                "owner": "root",
+                "group": group,
+                "at_most": f"{rule.at_most:04o}",
+                "remove_acl": _gives_more(record.get("acl") or (), rule.at_most),
+            }
+        )
+    if len(left) > _SHOWN:
+        left[_SHOWN:] = [f"left as they are: {len(left) - _SHOWN} more"]
+    drop_in = _drop_in(_unit(sources, "docker.socket"))
+    if not drop_in:
+        return {"resources": resources, "notes": left}
+    return {
+        "notes": left,
+        "resources": [*resources, {"kind": "file", "path": _DROP_IN, "content": drop_in}],
+        "activations": [{"name": "systemd-reload", "when": [_DROP_IN]}],
+    }
+
+
+def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Rule]:
+    engine, config = sources["engine"]["data"], sources["daemon.config"]["data"]
+    for name in ("docker.service", "docker.socket", "containerd.service"):
+        unit = _unit(sources, name)
+        for path in (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ())):
+            if path:
+                yield _Rule(path, 0o644)
+        for entry in unit.get("EnvironmentFiles") or ():
+            yield _Rule(str(entry).partition(" (")[0], 0o644)
+    yield _Rule("/etc/docker", 0o755)
+    for path, record in files.items():
+        if f"{path}/".startswith(f"{_CERTIFICATES}/") and record:
+            folder = record.get("type") == "dir"  # whoever can write it replaces what is in it
+            yield _Rule(path, 0o755 if folder else 0o400 if path.endswith(".key") else 0o444)
+    yield from _tls(engine, config)
+    yield _Rule(str(config.get("path") or "/etc/docker/daemon.json"), 0o644)
+    yield _Rule("/etc/default/docker", 0o644)
+    yield _Rule("/etc/sysconfig/docker", 0o644)
+    yield _Rule("/etc/containerd/config.toml", 0o644)
+    yield from _sockets(sources, engine, config)
+    yield _Rule(str(engine.get("containerd_socket") or "/run/containerd/containerd.sock"), _SOCKET)
+
+
+def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str, Any]) -> str:
+    """Why what was found among the certificates is none of them; empty where it is one.
+
+    Such a path was found and not configured: where a link leads out of the folder, nobody has said that the
+    engine's rules are to count for the file at its end.
+    """
+    if not path.startswith(f"{_CERTIFICATES}/"):
+        return ""
+    folder = (files.get(_CERTIFICATES) or {}).get("target") or _CERTIFICATES
+    target = record.get("target") or path
+    if str(target).startswith(f"{folder}/"):
+        return ""
+    return f"{path}: this link leads out of {_CERTIFICATES}, to {target}: look after that file where it is"
+
+
+def _tls(engine: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[_Rule]:
+    """The files that TLS is set up with; default places count only where the command line turns TLS on."""
+    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
+    environment = config.get("environment") or {}
+    folder = (
+        environment.get("DOCKER_CERT_PATH")
+        or environment.get("DOCKER_CONFIG")
+        or f"{engine.get('home') or '/root'}/.docker"
+    )
+    by_default = {"tls", "tlsverify"} & set(flags) or environment.get("DOCKER_TLS_VERIFY")
+    for key, name, at_most in (
+        ("tlscacert", "ca.pem", 0o444),
+        ("tlscert", "cert.pem", 0o444),
+        ("tlskey", "key.pem", 0o400),
+    ):
+        given = (list(flags.get(key) or ()) or [parsed.get(key)])[-1]
+        if given or by_default:
+            yield _Rule(str(given or f"{folder}/{name}"), at_most)
+
+
+def _sockets(
+    sources: Mapping[str, Any], engine: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[_Rule]:
+    """The API's sockets, and the group that the configuration gives them to."""
+    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
+    hosts = [str(host) for host in flags.get("host") or parsed.get("hosts") or ()]
+    unit = _unit(sources, "docker.socket") if any(host.startswith("fd://") for host in hosts) else {}
+    group = (
+        unit.get("SocketGroup") or (list(flags.get("group") or ()) or [parsed.get("group")])[-1] or "docker"
+    )
+    paths = [str(engine.get("socket") or "")]
+    paths += [
+        host[len("unix://") :] or "/var/run/docker.sock" for host in hosts if host.startswith("unix://")
+    ]
+    paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
+    known = sources.get("groups", {}).get("data")
+    if known is None:
+        name = ""  # nobody knows: whichever has it
+    else:
+        names = (name for name, entry in known.items() if str(group) in (name, str(entry.get("gid"))))
+        name = next(names, "root")  # a group that is not on this host leaves root alone
+    for path in dict.fromkeys(path for path in paths if path.startswith("/")):
+        yield _Rule(path, _SOCKET, name)
+
+
+def _unit(sources: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    unit: Mapping[str, Any] = (sources.get("units", {}).get("data") or {}).get(name) or {}
+    return unit if unit.get("LoadState") == "loaded" else {}
+
+
+def _drop_in(unit: Mapping[str, Any]) -> str:
+    """What makes the socket come up right the next time, where its unit would not."""
+    lines = []
+    mode = str(unit.get("SocketMode") or "0660")
+    if int(mode, 8) & ~_SOCKET:
+        lines.append(f"SocketMode={int(mode, 8) & _SOCKET:04o}")
+    if unit.get("SocketUser") not in (None, "", "root"):
+        lines.append("SocketUser=root")
+    return "\n".join(["# Written by hardener.", "[Socket]", *lines, ""]) if lines else ""
+
+
+def _gives_more(acl: Any, at_most: int) -> bool:
+    """Whether an access control list gives somebody by name more than everybody may have."""
+    mask = next((_bits(entry) for entry in acl if entry.get("tag") == "mask"), 7)
+    return any(entry.get("id") is not None and _bits(entry) & mask & ~(at_most & 7) for entry in acl)
+
+
+def _bits(entry: Mapping[str, Any]) -> int:
+    granted = str(entry.get("perms") or "")
+    return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in granted)

@@ -1,0 +1,77 @@
+"""From a snapshot and the approved accounts to what keeps all others out of the engine's group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_NAME = "docker_group_members"
+_FILES = {"/etc/group": "0644", "/etc/gshadow": "0640"}
+
+
+def documents(snapshot: Mapping[str, Any], *, members: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The documents; ``members`` is the role's variable, and the host's policy counts where it is not set."""
+    sources = snapshot["sources"]
+    approved = members if members is not None else (snapshot.get("policy") or {}).get("docker_group_members")
+    reason = _unfit(sources) or _unusable(approved)
+    if reason or approved is None:
+        return [{"name": "docker_group", "refused": reason}]
+    group = _group(sources)
+    known = sources["groups"]["data"]
+    name = next((name for name, entry in known.items() if group in (name, str(entry.get("gid")))), "")
+    if not name or known[name].get("gid") == 0:
+        note = f"nobody reaches the engine through a group: {group} is " + ("root's" if name else "not there")
+        return [{"name": _NAME, "notes": [note]}]
+    return [
+        {
+            "name": _NAME,
+            "impact": "none",
+            # Who can write these takes any group he likes.
+            "resources": [
+                {"kind": "attributes", "path": path, "owner": "root", "at_most": mode, "remove_acl": True}
+                for path, mode in _FILES.items()
+            ],
+            "activations": [
+                {"name": "group-members", "when": [], "group": name, "members": list(approved)},
+            ],
+        }
+    ]
+
+
+def _unfit(sources: Mapping[str, Any]) -> str:
+    """Why the role can do nothing here; empty where it can."""
+    for source in ("engine", "daemon.config", "groups"):
+        entry = sources.get(source, {})
+        if entry.get("state") == "absent" and source == "engine":
+            return "there is no Docker engine on this host"
+        if entry.get("state") != "ok":
+            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+    units = sources.get("units", {})
+    if units.get("state") == "failed":
+        return f"units could not be read, and with them whose the socket is: {units.get('error')}"
+    if sources["engine"]["data"].get("rootless"):
+        return "the engine is rootless: its socket belongs to one user"
+    return ""
+
+
+def _unusable(approved: Any) -> str:
+    """Why nobody can be told from anybody by this list; empty where it is one."""
+    if approved is None:
+        return (
+            "nobody has said who may be in the engine's group: set docker_group_members in hardener_policy"
+            " ([] for nobody), or the role's docker_group_members"
+        )
+    if not isinstance(approved, list | tuple) or not all(isinstance(user, str) for user in approved):
+        return f"docker_group_members must be a list of user names, not {str(approved)[:60]!r}"
+    return ""
+
+
+def _group(sources: Mapping[str, Any]) -> str:
+    """The group that the API's socket is given to, by name or number."""
+    config = sources["daemon.config"]["data"]
+    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
+    if any(str(host).startswith("fd://") for host in flags.get("host") or parsed.get("hosts") or ()):
+        unit = (sources.get("units", {}).get("data") or {}).get("docker.socket") or {}
+        if unit.get("LoadState") == "loaded" and unit.get("SocketGroup"):
+            return str(unit["SocketGroup"])
+    return str((list(flags.get("group") or ()) or [parsed.get("group")])[-1] or "docker")

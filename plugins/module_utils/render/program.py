@@ -1,0 +1,57 @@
+"""The files of a program that stays on a host: what a unit starts, and the packages that this imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..host.sources import PACKAGE
+
+FILES = Path(__file__).with_name("files")  # what is written to hosts as it is
+_LIBRARY = Path(__file__).parents[1]
+_START = """\
+{first}# Written by hardener: {what}
+import sys
+
+sys.path.insert(0, "{folder}")
+from {package}.{entry} import main
+
+sys.exit(main())
+"""
+
+
+def program(folder: str, *packages: str) -> list[dict[str, Any]]:
+    """Return the resources of these packages of the library, below a folder on the host.
+
+    Args:
+        folder: where the program lies on the host.
+        packages: such as ``scan``; the package ``host``, which all programs import, is always among them.
+    """
+    return [
+        {
+            "kind": "file",
+            "path": f"{folder}/{PACKAGE}/{path.relative_to(_LIBRARY)}",
+            "content_from": str(path),
+            "mode": "0644",
+        }
+        for path in (_LIBRARY / "__init__.py", *_modules("host", *packages))
+    ]
+
+
+def start(folder: str, entry: str, what: str, *, interpreter: str = "") -> str:
+    """Return the script that starts a program.
+
+    Args:
+        folder: where the program lies on the host.
+        entry: the module with ``main``, such as ``scan.main``.
+        what: what it does, for a comment.
+        interpreter: the command of the script's first line, where it is to be run by itself.
+    """
+    first = f"#!{interpreter}\n" if interpreter else ""
+    return _START.format(first=first, what=what, folder=folder, package=PACKAGE, entry=entry)
+
+
+def _modules(*packages: str) -> Iterator[Path]:
+    for package in packages:
+        yield from sorted((_LIBRARY / package).rglob("*.py"))

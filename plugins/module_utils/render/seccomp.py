@@ -1,0 +1,296 @@
+"""From a snapshot to the document that gives containers the engine's own seccomp profile, or the site's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+FILE = "/etc/docker/seccomp.json"
+
+_NAME = "seccomp_profile"
+_BUILT_IN = ("", "builtin", "default")
+_FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
+_NAMED = 10
+_ALLOWING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
+# What a container has unless it asks for more or less.
+_USUAL = """
+    AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP
+    SETUID SYS_CHROOT
+"""
+_CAPABILITIES = frozenset(f"CAP_{name}" for name in _USUAL.split())
+# What the built-in profile of every engine from 20.10 on denies a container that has these and no more.
+_REFUSED = """
+    acct add_key bpf clone3 clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen
+    init_module ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mount mount_setattr
+    move_mount nfsservctl open_by_handle_at open_tree perf_event_open pidfd_getfd pivot_root process_madvise
+    quotactl reboot request_key setns settimeofday swapoff swapon sysfs syslog umount umount2 unshare uselib
+    userfaultfd ustat vhangup vm86 vm86old
+"""
+_DENIED = frozenset(_REFUSED.split())
+_DENIED_SINCE = {(25,): ("io_uring_enter", "io_uring_register", "io_uring_setup")}
+_ONLY_WITH_CONDITIONS = {
+    "clone": "clone (whatever namespaces it makes)",
+    "personality": "personality (any)",
+}
+_FAMILIES_SINCE = {(): (40, "AF_VSOCK"), (29, 4, 2): (38, "AF_ALG")}
+_PACKAGES = ("docker-ce", "docker.io", "moby-engine")
+
+
+def documents(snapshot: Mapping[str, Any], *, profile: str, content: str) -> list[dict[str, Any]]:
+    """The document.
+
+    Args:
+        snapshot: of the host.
+        profile: the role's variable: where the site's profile is, or nothing.
+        content: of that file.
+    """
+    host = _Host(snapshot)
+    reason = host.unfit()
+    if reason:
+        return [{"name": _NAME, "refused": reason}]
+    return [_sites(host, profile, content) if profile else _built_in(host)]
+
+
+class _Host:
+    """What the document depends on."""
+
+    def __init__(self, snapshot: Mapping[str, Any]) -> None:
+        self._sources: Mapping[str, Any] = snapshot["sources"]
+        self.engine = self._data("engine")
+        self.config = self._data("daemon.config")
+        self.info = self._data("docker.info")
+        self.declared: Mapping[str, Any] = self.config.get("parsed") or {}
+        self.path = str(self.config.get("path") or "/etc/docker/daemon.json")
+        self._flags = self.config.get("flags") or {}
+
+    def _data(self, source: str) -> Any:
+        return self._sources.get(source, {}).get("data") or {}
+
+    @property
+    def flag(self) -> str:
+        """The profile on the engine's command line."""
+        return str((list(self._flags.get("seccomp-profile") or ()) or [""])[-1])
+
+    def unfit(self) -> str:
+        """Why nothing can be had here; empty where it can."""
+        entry = self._sources.get("daemon.config", {})
+        if entry.get("state") == "absent" or not self.engine.get("installed"):
+            return "there is no Docker engine on this host"
+        if entry.get("state") != "ok":
+            return f"daemon.config could not be read: {entry.get('error') or 'not collected'}"
+        if self.engine.get("rootless"):
+            return "the engine is rootless; this role sets up the system's"
+        if self._data("lsm").get("seccomp") is False:
+            return "this kernel has no seccomp: boot one of the distribution's that has it"
+        if self.info and self.effective == "none":
+            return "this engine was built without seccomp: install the distribution's or Docker's own"
+        return ""
+
+    @property
+    def effective(self) -> str:
+        """The profile that the engine reports; ``none`` where it knows no seccomp."""
+        for option in self.info.get("SecurityOptions") or ():
+            fields = dict(part.partition("=")[::2] for part in str(option).split(","))
+            if fields.get("name") == "seccomp":
+                profile = fields.get("profile") or "unconfined"
+                return "builtin" if profile in _BUILT_IN else profile
+        return "none"
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Version of the engine; of its package where it does not answer."""
+        packages = self._data("packages").get("installed") or {}
+        packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
+        version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
+        numbers = version.partition("+")[0].partition("-")[0].split(".")
+        return tuple(int(number) for number in numbers if number.isdigit())
+
+    @property
+    def running(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """Inspect data and processes of the containers that run."""
+        found = self._data("docker.containers") or ()
+        return [(each["inspect"], each["proc"]) for each in found if each.get("proc")]
+
+    def document(
+        self,
+        keys: Mapping[str, Any],
+        expected: str,
+        resources: Sequence[Mapping[str, Any]] = (),
+        notes: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The document that has the engine use a profile."""
+        names = sorted(_name(inspect) for inspect, _ in self.running)
+        changes = bool(self.info) and self.effective != expected and bool(names)
+        record = self._data("files").get(self.path) or {}
+        return {
+            "name": _NAME,
+            "impact": "daemon-restart",
+            "costs": f"reaches containers when they are started again: {_listed(names)}" if changes else "",
+            "resources": [{"kind": "json", "path": self.path, "keys": dict(keys)}, *resources],
+            "activations": [
+                {
+                    "name": "docker",
+                    "when": [self.path, *(resource["path"] for resource in resources)],
+                    "config": self.path,
+                    "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
+                    "argv": self.config.get("argv") or [],
+                    "flags": self._flags,
+                    "socket": self.engine.get("socket") or "/run/docker.sock",
+                    "unit": "docker.service",
+                    "stale": (record.get("mtime") or 0) > (self.engine.get("started") or float("inf")),
+                    "expect": {"seccomp": expected},
+                }
+            ],
+            "notes": [*notes, *_unconfined(self)],
+        }
+
+
+def _built_in(host: _Host) -> dict[str, Any]:
+    """The engine's own profile, which follows its updates: whatever says otherwise goes."""
+    if host.flag not in _BUILT_IN:
+        return _by_flag(host)
+    # Once taken away it is still asked for, or the next run would give back what was there before.
+    return host.document({"seccomp-profile": ""} if "seccomp-profile" in host.declared else {}, "builtin")
+
+
+def _sites(host: _Host, profile: str, content: str) -> dict[str, Any]:
+    """The site's profile, compared with the engine's own."""
+    if host.flag:
+        return _by_flag(host)
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return {"name": _NAME, "refused": f"{profile} is not JSON: {error}"}
+    if not isinstance(parsed, dict):
+        return {"name": _NAME, "refused": f"{profile} is no seccomp profile: it is no JSON object"}
+    file = {
+        "kind": "file",
+        "path": FILE,
+        "content": content,
+        "owner": "root",
+        "group": "root",
+        "mode": "0644",
+    }
+    return host.document({"seccomp-profile": FILE}, FILE, [file], _compared(parsed, host.version))
+
+
+def _by_flag(host: _Host) -> dict[str, Any]:
+    reason = (
+        f"the engine's command line says --seccomp-profile {host.flag}, and it does not start with"
+        f" seccomp-profile in {host.path} too: take it out of the unit"
+    )
+    return {"name": _NAME, "refused": reason}
+
+
+# --- comparison ---------------------------------------------------------------------------------------------
+
+
+def _compared(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[str]:
+    """What there is to say about a profile beside the engine's own."""
+    engine = ".".join(map(str, version)) or "of this host"
+    default = str(profile.get("defaultAction"))
+    allowed = _allowed(profile)
+    denied = set(_DENIED).union(*(names for since, names in _DENIED_SINCE.items() if version >= since))
+    more = sorted(denied & allowed)
+    more += [words for name, words in _ONLY_WITH_CONDITIONS.items() if name in allowed]
+    more += [
+        f"socket ({family})"
+        for since, (number, family) in _FAMILIES_SINCE.items()
+        if version >= since and _takes_family(profile, allowed, number)
+    ]
+    count = f"allows {len(allowed)} system calls without condition"
+    notes = [f"the profile {count}, and answers others with {default}"]
+    if default in _ALLOWING:
+        notes = [
+            f"the profile allows whatever it does not name ({default}), also what kernels are yet to have"
+        ]
+    if more:
+        notes.append(f"it allows what the profile of engine {engine} denies: {', '.join(more)}")
+    notes.append("updates of the engine no longer change the filter: compare again with each of them")
+    return notes
+
+
+def _allowed(profile: Mapping[str, Any]) -> set[str]:
+    """System calls that a container without further capabilities may make whatever their arguments."""
+    open_by_default = profile.get("defaultAction") in _ALLOWING
+    named: dict[bool, set[str]] = {True: set(), False: set()}
+    for rule in _rules(profile):
+        if not rule.get("args"):
+            named[rule.get("action") in _ALLOWING] |= set(_names(rule))
+    if not open_by_default:
+        return named[True]
+    every = {*_DENIED, *_ONLY_WITH_CONDITIONS, "socket"}.union(*_DENIED_SINCE.values())
+    return named[True] | (every - named[False])
+
+
+def _takes_family(profile: Mapping[str, Any], allowed: set[str], number: int) -> bool:
+    """Whether sockets of an address family can be had."""
+    if "socket" in allowed:
+        return True
+    rules = [rule for rule in _rules(profile) if "socket" in _names(rule) and rule.get("action") in _ALLOWING]
+    conditions = [
+        argument
+        for rule in rules
+        if isinstance(rule.get("args"), list)
+        for argument in rule["args"]
+        if isinstance(argument, Mapping) and argument.get("index") == 0
+    ]
+    excluded = [each for each in conditions if each.get("op") == "SCMP_CMP_NE"]
+    return bool(excluded) and all(each.get("value") != number for each in excluded)
+
+
+def _rules(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The rules that count for a container without further capabilities."""
+    rules = profile.get("syscalls")
+    for rule in rules if isinstance(rules, list) else ():
+        if not isinstance(rule, Mapping):
+            continue
+        needed, without = (_caps(rule.get(key)) for key in ("includes", "excludes"))
+        if needed <= _CAPABILITIES and not without & _CAPABILITIES:
+            yield rule
+
+
+def _caps(condition: Any) -> set[str]:
+    caps = condition.get("caps") if isinstance(condition, Mapping) else None
+    return set(map(str, caps)) if isinstance(caps, list) else set()
+
+
+def _names(rule: Mapping[str, Any]) -> list[str]:
+    names = rule.get("names")
+    return [str(name) for name in names] if isinstance(names, list) else [str(rule.get("name") or "")]
+
+
+# --- containers ---------------------------------------------------------------------------------------------
+
+
+def _unconfined(host: _Host) -> list[str]:
+    """Containers whose first process has no filter, whatever their settings say; and what to do."""
+    by_remedy: dict[str, list[str]] = {}
+    for inspect, proc in host.running:
+        if proc.get("seccomp") not in (None, _FILTERED):
+            by_remedy.setdefault(_remedy(inspect), []).append(_name(inspect))
+    return [
+        f"{_listed(sorted(names))} run without a seccomp filter: {remedy}"
+        for remedy, names in by_remedy.items()
+    ]
+
+
+def _remedy(inspect: Mapping[str, Any]) -> str:
+    settings = inspect.get("HostConfig") or {}
+    options = [str(option).replace(":", "=", 1) for option in settings.get("SecurityOpt") or ()]
+    if "seccomp=unconfined" in options:
+        return "create them again without --security-opt seccomp=unconfined"
+    if settings.get("Privileged"):
+        return "create them again without --privileged, with the capabilities and devices that they need"
+    # The engine writes that into what it keeps of a container, and keeps to it whenever it starts it.
+    return "they were started by an engine without a profile, and stay so: create them again"
+
+
+def _name(inspect: Mapping[str, Any]) -> str:
+    return str(inspect.get("Name", "?")).lstrip("/")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

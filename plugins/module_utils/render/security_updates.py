@@ -1,0 +1,337 @@
+"""From a snapshot and the role's variables to the documents that have security updates install themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+_AUTOMATIC, _ENGINE_TOO = "security_updates_automatic", "security_updates_engine"
+_APT = "/etc/apt/apt.conf.d/90hardener-security-updates"
+_APT_ENGINE = f"{_APT}-engine"
+_DNF = "/etc/dnf/hardener-automatic.conf"
+_DNF_DROP_IN = "/etc/systemd/system/dnf-automatic-install.service.d/50-hardener.conf"
+_APT_TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
+_DNF_TIMERS = ("dnf-automatic-install.timer",)
+_PERIODIC = {
+    "APT::Periodic::Enable": "1",
+    "APT::Periodic::Update-Package-Lists": "1",
+    "APT::Periodic::Unattended-Upgrade": "1",
+}
+
+# What each distribution calls the place of its security updates, and of all the others.
+_ORIGINS = {
+    "debian": (
+        (
+            "origin=Debian,codename=${distro_codename}-security,label=Debian-Security",
+            "origin=Debian,codename=${distro_codename},label=Debian-Security",
+        ),
+        (
+            "origin=Debian,codename=${distro_codename},label=Debian",
+            "origin=Debian,codename=${distro_codename}-updates,label=Debian",
+        ),
+    ),
+    "ubuntu": (
+        (
+            "origin=Ubuntu,archive=${distro_codename}-security",
+            "origin=UbuntuESMApps,archive=${distro_codename}-apps-security",
+            "origin=UbuntuESM,archive=${distro_codename}-infra-security",
+        ),
+        ("origin=Ubuntu,archive=${distro_codename}", "origin=Ubuntu,archive=${distro_codename}-updates"),
+    ),
+}
+# An upgrade of these restarts the engine, or the containerd beneath it.
+_ENGINE = (
+    "containerd",
+    "containerd.io",
+    "docker-ce",
+    "docker-engine",
+    "docker.io",
+    "moby-containerd",
+    "moby-engine",
+)
+_SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # what an option of apt or dnf can hold
+_HOUR = 3600
+_IMPACTS = (
+    "none",
+    "reload",
+    "daemon-restart",
+    "connectivity",
+    "containers-stop",
+    "containers-recreate",
+    "data-hidden",
+    "reboot",
+)
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+def documents(
+    snapshot: Mapping[str, Any],
+    *,
+    automatic: bool,
+    apply: bool,
+    everything: bool,
+    origins: Sequence[str],
+    exclude: Sequence[str],
+    engine: bool,
+    reboot: bool,
+    reboot_window: str,
+    allow: str,
+) -> list[dict[str, Any]]:
+    """The documents; the arguments are the role's variables, and the worst impact that may happen."""
+    sources = snapshot["sources"]
+    reason = (
+        _unfit(sources)
+        or _unspeakable("origins", origins)
+        or _unspeakable("exclude", exclude)
+        or _no_window(reboot_window)
+    )
+    if reason:
+        return [{"name": "security_updates", "refused": reason}]
+    host = _Host(sources)
+    cost = host.restart_costs()
+    # What may not happen in this run must not happen by the installer's hand either.
+    with_engine = engine and _IMPACTS.index(cost) <= _IMPACTS.index(allow)
+    choice = _Choice(
+        automatic, everything, origins, exclude, with_engine, reboot_window[:5] if reboot else ""
+    )
+    document = {
+        "name": _AUTOMATIC,
+        "impact": "none",
+        **(_apt(host, choice) if host.manager == "apt" else _dnf(host, choice)),
+        "notes": host.notes(apply=apply, engine=engine, reboot=reboot),
+    }
+    if apply:
+        document["activations"].append(host.installation(engine=False))
+    return [document, *_engine(host, engine=engine, cost=cost, apply=apply)]
+
+
+class _Choice(NamedTuple):
+    """What the site has chosen, as far as it stands in a file."""
+
+    automatic: bool
+    everything: bool
+    origins: Sequence[str]
+    exclude: Sequence[str]
+    engine: bool
+    reboot_at: str  # a time of day; empty for never
+
+
+class _Host:
+    """What the documents depend on."""
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        self._sources = sources
+        self.packages: Mapping[str, Any] = sources["packages"]["data"]
+        self.manager = str(self.packages.get("manager"))
+        self.os: Mapping[str, Any] = sources["system"]["data"].get("os") or {}
+
+    def updates(self, *, engine: bool) -> list[Mapping[str, Any]]:
+        """Security updates that wait: those that restart the engine, or all the others."""
+        pending = self.packages.get("pending_security") or ()
+        return [update for update in pending if (update["name"] in _ENGINE) is engine]
+
+    def installation(self, *, engine: bool) -> dict[str, Any]:
+        """What is to be installed after the transaction."""
+        updates = [_spoken(update) for update in self.updates(engine=engine) if not update.get("held")]
+        return {"name": "pending-updates", "when": [], "updates": updates, "unknown": self._unknown()}
+
+    def _unknown(self) -> str:
+        """Why nobody knows what waits; empty where it is known."""
+        if self.packages.get("pending_error"):
+            return str(self.packages["pending_error"])
+        age: int | None = self.packages.get("index_age_s")
+        if age is None:  # dnf has its own ways
+            return "there is no index of security updates yet" if self.manager == "apt" else ""
+        return f"the index of security updates is {age // _HOUR} hours old" if age > 24 * _HOUR else ""
+
+    def notes(self, *, apply: bool, engine: bool, reboot: bool) -> list[str]:
+        """What waits, and for whom."""
+        notes = []
+        for update in [*self.updates(engine=False), *(self.updates(engine=True) if engine else ())]:
+            if update.get("held"):
+                notes.append(f"{_spoken(update)}: held by this host's administrator, and stays")
+            elif not apply:
+                notes.append(f"{_spoken(update)}: waits, since security_updates_apply is false")
+        why = self.awaits_reboot()
+        if why:
+            who = "security_updates_reboot does it in its window" if reboot else "nobody does it by itself"
+            notes.append(f"this host waits for a reboot: {why}; {who}")
+        return notes
+
+    def awaits_reboot(self) -> str:
+        """Why the host should be booted again; empty where it need not be."""
+        running = str(self._sources["system"]["data"].get("kernel"))
+        newest = self.packages.get("newest_kernel")
+        if newest and newest != running:
+            return f"kernel {newest} is installed, {running} runs"
+        if self.packages.get("reboot_required"):
+            names = ", ".join(self.packages.get("reboot_packages") or ())
+            return f"it was asked for by {names}" if names else "/run/reboot-required says so"
+        return ""
+
+    def restart_costs(self) -> str:
+        """The impact of a restart of the engine here."""
+        if not self.updates(engine=True):
+            return "none"
+        info = self._sources.get("docker.info", {}).get("data") or {}
+        if info.get("ContainersRunning") and not info.get("LiveRestoreEnabled"):
+            return "containers-stop"
+        return "daemon-restart"
+
+
+def is_open(now: str, window: str) -> bool:
+    """Whether a time of day, ``HH:MM``, lies in a window such as ``22:00-04:00``, on the same clock."""
+    begin, _, end = window.partition("-")
+    return begin <= now < end if begin <= end else now >= begin or now < end
+
+
+def returning(snapshot: Mapping[str, Any]) -> list[str]:
+    """Ids of the containers that run, and that the engine starts again after a reboot."""
+    containers = snapshot["sources"].get("docker.containers", {}).get("data") or ()
+    return [
+        str(entry["inspect"]["Id"])
+        for entry in containers
+        if entry["inspect"].get("State", {}).get("Running")
+        and ((entry["inspect"].get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name")
+        in ("always", "unless-stopped")
+    ]
+
+
+def _unfit(sources: Mapping[str, Any]) -> str:
+    """Why the role can do nothing here; empty where it can."""
+    for source in ("system", "packages"):
+        entry = sources.get(source, {})
+        if entry.get("state") != "ok":
+            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
+    manager = sources["packages"]["data"].get("manager")
+    if manager not in ("apt", "dnf"):
+        return f"security updates of {manager or 'this package manager'} are not set up: only apt's and dnf's"
+    system = sources["system"]["data"].get("os") or {}
+    if manager == "apt" and not _family(system):
+        name = system.get("PRETTY_NAME") or "this distribution"
+        return f"nobody has said where {name} has its security updates"
+    if system.get("ID") == "fedora" and int(str(system.get("VERSION_ID") or "0").split(".")[0] or 0) >= 41:
+        return "this Fedora has dnf5, whose automatic updates are set up otherwise"
+    return ""
+
+
+def _family(system: Mapping[str, Any]) -> str:
+    names = [str(system.get("ID") or ""), *str(system.get("ID_LIKE") or "").split()]
+    return next((name for name in names if name in _ORIGINS), "")
+
+
+def _unspeakable(variable: str, values: Iterable[str]) -> str:
+    for value in values:
+        if not _SPEAKABLE.fullmatch(value):
+            return f"security_updates_{variable}: {value!r} has a quote or a control character"
+    return ""
+
+
+def _no_window(window: str) -> str:
+    if _WINDOW.fullmatch(window):
+        return ""
+    return f"security_updates_reboot_window is {window!r}; two times of day such as '02:00-05:00' are needed"
+
+
+def _apt(host: _Host, choice: _Choice) -> dict[str, Any]:
+    """Two files of apt, since the engine's part of it is decided on apart."""
+    security, others = _ORIGINS[_family(host.os)]
+    origins = [*security, *(others if choice.everything else ()), *choice.origins]
+    settings = {
+        "Unattended-Upgrade::Automatic-Reboot": "true" if choice.reboot_at else "false",
+        **({"Unattended-Upgrade::Automatic-Reboot-Time": choice.reboot_at} if choice.reboot_at else {}),
+        **(_PERIODIC if choice.automatic else {}),
+    }
+    lines = [
+        *(f'{name} "{value}";' for name, value in settings.items()),
+        # A list grows from file to file: the distribution's own would let more in.
+        "#clear Unattended-Upgrade::Allowed-Origins;",
+        "#clear Unattended-Upgrade::Origins-Pattern;",
+        *(f'Unattended-Upgrade::Origins-Pattern:: "{origin}";' for origin in origins),
+        *(f'Unattended-Upgrade::Package-Blacklist:: "{name}";' for name in choice.exclude),
+    ]
+    expected = {name: [value] for name, value in settings.items()}
+    expected["Unattended-Upgrade::Origins-Pattern::"] = origins
+    expected["Unattended-Upgrade::Allowed-Origins::"] = []
+    resources = [_file(_APT, lines, "//")]
+    if not choice.engine:
+        waits = [f'Unattended-Upgrade::Package-Blacklist:: "{re.escape(name)}$";' for name in _ENGINE]
+        why = "An upgrade of these restarts the engine: somebody has to choose the hour."
+        resources.append(_file(_APT_ENGINE, waits, "//", why))
+    when = [resource["path"] for resource in resources]
+    return {
+        "resources": resources,
+        "activations": [
+            *_timers(_APT_TIMERS, choice),
+            {"name": "automatic-updates", "when": when, "manager": "apt", "expect": expected},
+        ],
+    }
+
+
+def _dnf(host: _Host, choice: _Choice) -> dict[str, Any]:
+    """One file for all, since dnf-automatic reads no second, and a unit that reads it."""
+    excluded = [*(() if choice.engine else _ENGINE), *choice.exclude]
+    lines = [
+        "[commands]",
+        f"upgrade_type = {'default' if choice.everything else 'security'}",
+        "random_sleep = 0",
+        "network_online_timeout = 60",
+        "download_updates = yes",
+        "apply_updates = yes",
+        f"reboot = {'when-needed' if choice.reboot_at else 'never'}",
+        *([f"reboot_command = shutdown -r {choice.reboot_at}"] if choice.reboot_at else []),
+        "[emitters]",
+        "emit_via = stdio",
+        "[base]",
+        *([f"excludepkgs = {','.join(excluded)}"] if excluded else []),
+    ]
+    drop_in = ["[Service]", "ExecStart=", f"ExecStart=/usr/bin/dnf-automatic {_DNF} --timer --installupdates"]
+    return {
+        "impact": host.restart_costs() if choice.engine else "none",
+        "resources": [_file(_DNF, lines, "#"), _file(_DNF_DROP_IN, drop_in, "#")],
+        "activations": [
+            {"name": "systemd-reload", "when": [_DNF_DROP_IN]},
+            *_timers(_DNF_TIMERS, choice),
+            {"name": "automatic-updates", "when": [_DNF], "manager": "dnf", "configuration": _DNF},
+        ],
+    }
+
+
+def _timers(names: Sequence[str], choice: _Choice) -> list[dict[str, Any]]:
+    if not choice.automatic:
+        return []
+    return [
+        {"name": "units", "when": [], "units": {name: {"enabled": True, "active": True} for name in names}}
+    ]
+
+
+def _engine(host: _Host, *, engine: bool, cost: str, apply: bool) -> list[dict[str, Any]]:
+    """What becomes of updates that restart the engine; nothing where none waits and none may be installed."""
+    updates = host.updates(engine=True)
+    if not engine:
+        waiting = ", ".join(map(_spoken, updates))
+        reason = f"{waiting}: restarts the engine; security_updates_engine: true has it installed"
+        return [{"name": _ENGINE_TOO, "refused": reason}] if updates else []
+    if host.manager != "apt":
+        return []
+    return [
+        {
+            "name": _ENGINE_TOO,
+            "impact": cost,
+            "resources": [{"kind": "absent", "path": _APT_ENGINE}],
+            "activations": [
+                {"name": "automatic-updates", "when": [_APT_ENGINE], "manager": "apt"},
+                *([host.installation(engine=True)] if apply else []),
+            ],
+        }
+    ]
+
+
+def _file(path: str, lines: Sequence[str], comment: str, why: str = "") -> dict[str, Any]:
+    heading = [f"{comment} Written by hardener.", *([f"{comment} {why}"] if why else [])]
+    return {"kind": "file", "path": path, "content": "\n".join([*heading, *lines, ""])}
+
+
+def _spoken(update: Mapping[str, Any]) -> str:
+    return f"{update['name']} {update.get('installed') or '?'} → {update.get('candidate')}"

@@ -1,0 +1,115 @@
+"""The files of an image by way of the engine, where its layers cannot be read on the disk.
+
+A container is created and never started, since the engine gives files of containers only; the export of a
+whole image takes a hundred times as long. It is removed again, and what a killed run left by the next one.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import secrets
+import tarfile
+from typing import Any
+
+from ..snapshot.bounds import Failed
+from .engineapi import EngineAPI, Gone, escaped
+from .files import MAX_FILE, Files, bounded
+
+_LABEL = "hardener.scan"
+_NAME = "hardener-scan-"
+_MAX_LINKS = 8
+
+
+class ArchiveFiles(Files):
+    """An image's files; to be used as a context.
+
+    Args:
+        engine: the engine that has it.
+        identity: the image's id.
+    """
+
+    def __init__(self, engine: EngineAPI, identity: str) -> None:
+        self._engine = engine
+        self._image = identity
+        self._container = ""
+        self._known: dict[str, bytes] = {}
+
+    def __enter__(self) -> ArchiveFiles:
+        body = {
+            "Image": self._image,
+            "Entrypoint": ["/never-started"],  # an image without a command is none that can be created
+            "Labels": {_LABEL: "reading"},
+            "NetworkDisabled": True,
+            "HostConfig": {"NetworkMode": "none"},
+        }
+        made = self._engine.json("POST", f"/containers/create?name={_NAME}{secrets.token_hex(8)}", body)
+        self._container = str(made["Id"])
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if not _remove(self._engine, self._container) and kind is None:
+            # `docker container prune` takes it as well; then nothing that was not there says anything.
+            raise Failed("the container to read the image by was removed meanwhile: scan again")
+
+    def read(self, path: str) -> bytes | None:
+        """Content of a file."""
+        for _ in range(_MAX_LINKS):
+            if path in self._known:
+                return self._known[path]
+            member, content = self._first(path)
+            if member is None or not member.issym():
+                return content
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), member.linkname))
+        return None
+
+    def names(self, path: str) -> list[str]:
+        """Names of the files and links in a folder; the content of files has come along."""
+        found: list[str] = []
+        for member, content in self._members(path):
+            parts = member.name.strip("/").split("/")
+            if len(parts) == 2 and (content is not None or member.issym()):
+                found.append(parts[1])
+                if content is not None:
+                    self._known[f"{path}/{parts[1]}"] = content
+        return bounded(path, found)
+
+    def _first(self, path: str) -> tuple[tarfile.TarInfo | None, bytes | None]:
+        return next(iter(self._members(path)), (None, None))
+
+    def _members(self, path: str) -> list[tuple[tarfile.TarInfo, bytes | None]]:
+        """What the engine packs of a path: entries, and the content of those that are files."""
+        url = f"/containers/{self._container}/archive?path={escaped(path)}"
+        try:
+            data = self._engine.bytes("GET", url, limit=MAX_FILE)
+        except Gone:
+            return []
+        try:
+            with tarfile.open(fileobj=io.BytesIO(data)) as packed:
+                return [(member, _content(packed, member)) for member in packed]
+        except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
+            raise Failed(f"what the engine packed of {path} cannot be read: {error}") from None
+
+
+def _content(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    file = packed.extractfile(member) if member.isreg() or member.islnk() else None
+    return file.read() if file else None
+
+
+def remove_leftovers(engine: EngineAPI) -> None:
+    """Remove containers of a run that was killed; one run is on a host at a time."""
+    query = escaped(f'{{"label":["{_LABEL}=reading"],"status":["created"]}}')
+    listed: list[dict[str, Any]] = engine.json("GET", f"/containers/json?all=1&filters={query}") or []
+    for container in listed:
+        # A label may be the image's, and so on somebody else's container; a name is given by who makes it.
+        if any(str(name).startswith(f"/{_NAME}") for name in container.get("Names") or ()):
+            _remove(engine, str(container["Id"]))
+
+
+def _remove(engine: EngineAPI, container: str) -> bool:
+    """Remove a container, and the volumes that the image had it make; whether it was there."""
+    try:
+        engine.json("DELETE", f"/containers/{container}?force=1&v=1")
+    except Gone:
+        return False
+    return True

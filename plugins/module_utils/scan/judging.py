@@ -1,0 +1,73 @@
+"""The result for one root file system: its packages against the index of its release."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from ..snapshot.bounds import one_line
+from .changelogs import Changelogs
+from .compare import outdated
+from .index import Indexes
+from .releases import Release
+
+_KINDS = {"apk": "Alpine's packages", "rpm": "packages of the RPM family"}
+
+
+class Judge:
+    """Gives results.
+
+    Args:
+        indexes: of the releases.
+        changelogs: which say what an update closes; None where nobody asked.
+        now: seconds since the epoch.
+        stamp: the same for people.
+        named: how many packages a result names; how many more there are is said.
+    """
+
+    def __init__(
+        self, indexes: Indexes, changelogs: Changelogs | None, *, now: float, stamp: str, named: int
+    ) -> None:
+        self._indexes = indexes
+        self._changelogs = changelogs
+        self._now = now
+        self._stamp = stamp
+        self._named = named
+
+    def result(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of a root file system with these packages."""
+        nothing = {"scanned_at": self._stamp, "packages": [], "more": 0, "index": None}
+        if "error" in found:
+            return {**nothing, **_unknown(found["error"]), "release": None, "kind": None, "checked": 0}
+        release, kind = Release(*found["release"]), found["kind"]
+        known = {**nothing, "release": release._asdict(), "kind": kind, "checked": len(found["packages"])}
+        if kind is None:
+            return {**known, **_unknown("no package database: built from scratch, or without one on purpose")}
+        if kind != "dpkg":
+            return {**known, "state": "not-scanned", "reason": _not_compared([kind, *found["beside"]])}
+        if not release.compared:
+            named = one_line(release.title or release.distribution) or "an unnamed distribution"
+            return {**known, **_unknown(f"the security updates of {named} are not known here")}
+        index = self._indexes.of(release, self._now)
+        known["index"] = index.record()
+        if index.state != "fresh":
+            return {**known, **_unknown(index.reason)}
+        missing = {arch for _, arch, _ in found["packages"]} - index.architectures - {"all"}
+        if missing:
+            return {
+                **known,
+                **_unknown(f"the index has no packages of {one_line(', '.join(sorted(missing)))}"),
+            }
+        waiting = outdated(found["packages"], index.packages)
+        known["packages"], known["more"] = waiting[: self._named], max(0, len(waiting) - self._named)
+        if self._changelogs:
+            self._changelogs.add(known["packages"], index.packages)
+        state = "outdated" if waiting else "not-scanned" if found["beside"] else "clean"
+        return {**known, "state": state, "reason": _not_compared(found["beside"])}
+
+
+def _not_compared(kinds: Sequence[str]) -> str:
+    return f"{' and '.join(_KINDS[kind] for kind in kinds)} are not compared" if kinds else ""
+
+
+def _unknown(reason: str) -> dict[str, str]:
+    return {"state": "unknown", "reason": reason}

@@ -1,0 +1,84 @@
+"""The packages of every image of the engine; what an id stands for never changes, so each is read once."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping
+
+from ..host import atomic, descriptors
+from ..snapshot import engine, processes, units
+from ..snapshot.bounds import Absent, Failed, describe
+from ..snapshot.context import Once
+from . import VERSION, images, inventory, record
+from .archive import remove_leftovers
+from .engineapi import EngineAPI, Gone
+
+Inventory = Mapping[str, Any]  # as `inventory.take` gives it; or ``error``, why it could not
+
+
+class Library:
+    """Packages by image.
+
+    Args:
+        folder: where they are kept.
+        socket: the engine's, where it is not to be found out.
+    """
+
+    def __init__(self, folder: str, socket: str | None) -> None:
+        self._folder = folder
+        self._socket = socket
+        self.read = 0  # how many were not known already
+
+    def packages(self) -> dict[images.Image, Inventory]:
+        """Every image of the engine; none where there is no engine.
+
+        Raises:
+            Failed: the engine does not answer.
+        """
+        try:
+            api = self._engine()
+        except Absent:
+            return {}
+        remove_leftovers(api)
+        found = {}
+        for image in images.listed(api):
+            try:
+                found[image] = self._of(api, image.identity)
+            except Gone:
+                continue  # removed since it was listed
+        self._forget({_file_name(image.identity) for image in found})
+        return found
+
+    def _engine(self) -> EngineAPI:
+        """The host's engine, found as the collector does."""
+        found = engine.find(Once(processes.scan), Once(units.read), self._socket)
+        if not found.installed:
+            raise Absent("no Docker engine is installed")
+        if not found.api or found.socket is None:
+            raise Failed(found.error or "the engine does not answer")
+        return EngineAPI(found.socket, found.api)
+
+    def _of(self, api: EngineAPI, identity: str) -> Inventory:
+        path = os.path.join(self._folder, _file_name(identity))
+        known = record.read_json(path)
+        if known.get("version") == VERSION and known.get("id") == identity:
+            return known
+        self.read += 1
+        try:
+            taken = images.read(api, identity, inventory.take)
+        except Gone:
+            raise
+        except (OSError, ValueError, Failed, Absent) as error:
+            return {"error": describe(error)}
+        record.write_json(path, {"version": VERSION, "id": identity, **taken})
+        return taken
+
+    def _forget(self, names: set[str]) -> None:
+        """Take away what is kept of images that are gone."""
+        if os.path.isdir(self._folder):
+            for name in set(descriptors.names(self._folder)) - names:
+                atomic.remove(os.path.join(self._folder, name))
+
+
+def _file_name(identity: str) -> str:
+    return f"{identity.partition(':')[2]}.json"

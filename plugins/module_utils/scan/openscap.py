@@ -1,0 +1,121 @@
+"""How the host stands by a benchmark of its operating system: OpenSCAP, where it is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from typing import Any
+from xml.etree import ElementTree
+
+from ..snapshot.bounds import PATH, Absent, Failed, find_program, one_line, run
+from . import tailoring
+from .releases import Release
+
+CONTENT = "/usr/share/xml/scap/ssg/content"
+DEFAULT = "cis_level1_server"
+_XCCDF = "{http://checklists.nist.gov/xccdf/1.2}"
+_PROFILE = re.compile(r"[a-z0-9_]{1,60}")
+_LIMIT = 1200  # seconds
+_LARGEST = 256 * 1024 * 1024
+_MAX_FAILED = 2000
+_DECIDED = ("pass", "fail", "fixed")
+
+
+def evaluate(release: Release, *, profile: str = "", content: str = "") -> dict[str, Any]:
+    """What was found: tool, content, profile, how many rules came to which result, and those that fail.
+
+    Args:
+        release: the host's.
+        profile: its short name, ``cis_level1_server``.
+        content: the data stream; else that of scap-security-guide for this very release.
+
+    Raises:
+        Failed, Absent: it could not be evaluated; no rule that applies is no evaluation either.
+    """
+    profile = profile or DEFAULT
+    if not _PROFILE.fullmatch(profile):
+        raise Failed(f"{profile[:60]!r} is no profile's name, such as {DEFAULT}")
+    oscap = find_program("oscap")
+    if oscap is None:
+        raise Absent("oscap is not installed: on Debian it is in openscap-scanner, its content in ssg-debian")
+    number = release.version.replace(".", "")
+    content = content or os.path.join(CONTENT, f"ssg-{release.distribution}{number}-ds.xml")
+    if not os.path.isfile(content):
+        raise Absent(f"there is no {one_line(content)}: content of another release would apply nowhere")
+    with tempfile.TemporaryDirectory(prefix="hardener-scan-") as folder:
+        results = _run(oscap, content, f"{tailoring.PREFIX}profile_{profile}", folder)
+        found = read(results)
+    if not any(found["counts"].get(result) for result in _DECIDED):
+        raise Failed(f"no rule of {profile} in {os.path.basename(content)} applies to this host")
+    version = run(oscap, "--version", timeout=20).partition("\n")[0]
+    return {"tool": one_line(version), "content": os.path.basename(content), "profile": profile, **found}
+
+
+def _run(oscap: str, content: str, profile: str, folder: str) -> str:
+    """Path of the results of an evaluation."""
+    results, own = os.path.join(folder, "results.xml"), os.path.join(folder, "tailoring.xml")
+    with open(own, "w", encoding="utf-8") as file:
+        file.write(tailoring.document(profile))
+    arguments = [
+        "xccdf",
+        "eval",
+        "--tailoring-file",
+        own,
+        "--profile",
+        tailoring.PROFILE,
+        "--results",
+        results,
+    ]
+    try:
+        done = subprocess.run(
+            [oscap, *arguments, content],
+            env={"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": "/"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"oscap did not end within {_LIMIT} s") from None
+    except OSError as error:
+        raise Failed(f"oscap: {error.strerror}") from None
+    if done.returncode not in (0, 2) or not os.path.exists(results):  # 2: a rule fails
+        said = done.stderr[-2000:].decode("utf-8", "replace").strip().splitlines()
+        raise Failed(f"oscap: {one_line(said[-1]) if said else f'ended with code {done.returncode}'}")
+    return results
+
+
+def read(path: str) -> dict[str, Any]:
+    """How many rules came to which result, and those that fail, from an XCCDF file with results.
+
+    Raises:
+        Failed: it is none.
+    """
+    if os.path.getsize(path) > _LARGEST:
+        raise Failed(f"the results are larger than {_LARGEST} bytes")
+    titles: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    failed = []
+    try:
+        for _, element in ElementTree.iterparse(path):  # noqa: S314 - oscap has written it, this moment
+            if element.tag == f"{_XCCDF}Rule":
+                title = element.find(f"{_XCCDF}title")
+                titles[element.get("id", "")] = one_line(
+                    "".join(title.itertext()) if title is not None else ""
+                )
+                element.clear()
+            elif element.tag == f"{_XCCDF}rule-result":
+                rule, result = element.get("idref", ""), element.findtext(f"{_XCCDF}result") or "unknown"
+                counts[result] = counts.get(result, 0) + 1
+                if result == "fail":
+                    severity = one_line(element.get("severity", "unknown"))
+                    name = one_line(rule.replace(f"{tailoring.PREFIX}rule_", ""))
+                    failed.append({"id": name, "severity": severity, "title": titles.get(rule, "")})
+                element.clear()
+    except ElementTree.ParseError as error:
+        raise Failed(f"the results cannot be read: {error}") from None
+    failed.sort(key=lambda each: each["id"])
+    return {"counts": counts, "failed": failed[:_MAX_FAILED], "more": max(0, len(failed) - _MAX_FAILED)}

@@ -1,0 +1,82 @@
+"""What a scan leaves on the host: its record, whole or not at all, and what it need not read again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+from ..host import atomic, descriptors
+from ..snapshot.bounds import Failed
+
+FORMAT = "hardener/scan/1"
+_NAME = "record.json"
+_LARGEST = 64 * 1024 * 1024
+
+
+@contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Hold the folder of records for one run; it is made where there is none.
+
+    What a killed run left of a record goes.
+
+    Raises:
+        Failed: another run holds it, or it cannot be made.
+    """
+    try:
+        atomic.make_folders(folder, 0o700)
+        with descriptors.at(os.path.join(folder, "lock")) as place:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(place.name, flags, 0o600, dir_fd=place.folder)
+    except OSError as error:
+        raise Failed(descriptors.described(error, folder)) from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Failed("another scan of this host is running: try again when it has ended") from None
+        for name in descriptors.names(folder):
+            if name.endswith(atomic.SUFFIX):
+                atomic.remove(os.path.join(folder, name))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def load(folder: str) -> dict[str, Any]:
+    """The record of the last run; empty where there is none that can be used."""
+    found = read_json(os.path.join(folder, _NAME))
+    return found if found.get("format") == FORMAT else {}
+
+
+def store(folder: str, record: dict[str, Any]) -> None:
+    """Replace the record.
+
+    Raises:
+        Failed: it cannot be written; the one before is still there.
+    """
+    write_json(os.path.join(folder, _NAME), record)
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """A JSON object that we wrote; empty where it cannot be read."""
+    try:
+        found = json.loads(descriptors.content(path, _LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: str, data: dict[str, Any]) -> None:
+    """Write a file for root alone, whole or not at all.
+
+    Raises:
+        Failed: it cannot be written.
+    """
+    try:
+        atomic.make_folders(os.path.dirname(path), 0o700)
+        atomic.write(path, json.dumps(data, separators=(",", ":")).encode())
+    except OSError as error:
+        raise Failed(descriptors.described(error, path)) from None

@@ -1,0 +1,74 @@
+"""What an update has replaced on the host and something still runs: programs, libraries, the kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from ..snapshot import packages, processes
+from ..snapshot.bounds import Failed, one_line, read_or, read_text
+
+_MAPPED = re.compile(r"^\S+ ..x\S* \S+ \S+ \S+ +(/.*) \(deleted\)$", re.MULTILINE)
+_CODE = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/")
+_MAX_MAPS = 16 * 1024 * 1024
+_MAX_FOUND = 500
+_NAMED = 20
+_STATUS = "/var/lib/dpkg/status"
+_REBOOT = "/run/reboot-required"
+_UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
+
+
+def running() -> dict[str, Any]:
+    """Processes to be started again, and whether a reboot is asked for."""
+    kernel = os.uname().release
+    reboot = {
+        "required": os.path.exists(_REBOOT),
+        "packages": sorted(set(read_or(f"{_REBOOT}.pkgs", "").split()))[:_NAMED],
+        "kernel": kernel,
+        "newest_kernel": packages.newest_kernel("/boot", kernel),
+    }
+    return {"restarts": waiting(), "reboot": reboot}
+
+
+def packages_changed() -> int | None:
+    """When packages were last installed or removed; None where there are none."""
+    try:
+        return int(os.stat(_STATUS).st_mtime)
+    except OSError:
+        return None
+
+
+def waiting() -> list[dict[str, Any]]:
+    """Processes that have to be started again: pid, when it began, name, unit, and some of the files.
+
+    Only the host's own: a container is started again from a new image.
+    """
+    found = []
+    for pid, name in sorted(processes.scan().items()):
+        try:
+            if not processes.in_own_pid_namespace(pid):
+                continue
+            maps = read_text(f"/proc/{pid}/maps", _MAX_MAPS)
+        except (OSError, Failed):
+            continue  # it has ended, or is nobody's business
+        files = sorted({path for path in _MAPPED.findall(maps) if _replaced(path)})
+        if files:
+            entry = {"pid": pid, "began": processes.started(pid), "name": one_line(name), "unit": _unit(pid)}
+            found.append({**entry, "files": [one_line(path) for path in files[:_NAMED]]})
+            if len(found) == _MAX_FOUND:
+                break
+    return found
+
+
+def _replaced(path: str) -> bool:
+    """Whether another file has taken the place: what was merely removed has no newer version."""
+    return path.startswith(_CODE) and os.path.exists(path)
+
+
+def _unit(pid: int) -> str:
+    try:
+        found = _UNIT.search(read_text(f"/proc/{pid}/cgroup"))
+    except (OSError, Failed):
+        return ""
+    return one_line(found.group(1)) if found else ""

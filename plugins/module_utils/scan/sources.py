@@ -1,0 +1,96 @@
+"""Where this host has its security updates from: the other releases of its distribution are there too."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Iterator, Mapping, NamedTuple
+
+from ..snapshot.bounds import Failed, read_text
+from .releases import Release
+
+FOLDER = "/etc/apt"
+_ONE_LINE = re.compile(r"^[ \t]*deb[ \t]+(?:\[([^\]\n]*)\][ \t]+)?(\S+)[ \t]+(\S+)(?:\s|$)", re.MULTILINE)
+_URI = re.compile(r"[a-z][a-z0-9+-]*:[!-~]+")
+_SECRET = re.compile(r"(://)[^/\n]*@")
+_KEYRING = re.compile(r"[!-~]+")
+_LONGEST_KEY = 65536
+
+
+class Mirror(NamedTuple):
+    """An archive, and by which keys apt knows it; without a word on these it is apt's own keys."""
+
+    uri: str
+    signed_by: str  # as a deb822 source has it
+
+
+def mirrors(host: Release, given: Mapping[str, Mapping[str, Any]], folder: str = FOLDER) -> dict[str, Mirror]:
+    """The mirror of each distribution that is known: what the site gives, else what the host itself uses.
+
+    Raises:
+        Failed: what the site gives is none; names the key.
+    """
+    found: dict[str, Mirror] = {}
+    entries = list(_entries(folder))
+    for suite in (host.suite if host.compared else "", "security"):
+        for mirror, has in entries:
+            if suite and (has == suite or (suite == "security" and has.endswith(("-security", "/updates")))):
+                found.setdefault(host.distribution, mirror)
+    for distribution, entry in given.items():
+        found[distribution] = _given(distribution, entry)
+    return found
+
+
+def without_password(text: str) -> str:
+    """A text whose addresses name nobody and no password."""
+    return _SECRET.sub(r"\1", text)
+
+
+def _given(distribution: str, entry: Mapping[str, Any]) -> Mirror:
+    uri, signed_by = str(entry.get("uri") or ""), str(entry.get("signed_by") or "")
+    if not _URI.fullmatch(uri):
+        shown = without_password(uri)[:60]
+        raise Failed(f"vulnerability_scan_mirrors: {distribution}: {shown!r} is no address of an archive")
+    if signed_by and not (_KEYRING.fullmatch(signed_by) and os.path.isfile(signed_by)):
+        raise Failed(
+            f"vulnerability_scan_mirrors: {distribution}: there is no keyring {signed_by[:60]!r} here"
+        )
+    return Mirror(uri, signed_by)
+
+
+def _entries(folder: str) -> Iterator[tuple[Mirror, str]]:
+    """Mirror and suite of every source that is not switched off."""
+    parts = os.path.join(folder, "sources.list.d")
+    names = sorted(os.listdir(parts)) if os.path.isdir(parts) else []
+    for path in (os.path.join(folder, "sources.list"), *(os.path.join(parts, name) for name in names)):
+        try:
+            text = read_text(path)
+        except (OSError, Failed):
+            continue
+        if path.endswith(".sources"):
+            yield from _stanzas(text)
+        elif path.endswith(".list"):
+            for options, uri, suite in _ONE_LINE.findall(text):
+                keys = [option[10:] for option in options.split() if option.startswith("signed-by=")]
+                yield Mirror(uri, " ".join(keys).replace(",", " ")), suite.rstrip("/")
+
+
+def _stanzas(text: str) -> Iterator[tuple[Mirror, str]]:
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for stanza in re.split(r"\n[ \t]*\n", "\n".join(lines)):
+        fields: dict[str, str] = {}
+        name = ""
+        for line in stanza.splitlines():
+            if line[:1] in (" ", "\t"):
+                fields[name] = f"{fields.get(name, '')}\n{line}"
+            else:
+                name, _, value = line.partition(":")
+                name = name.strip().lower()
+                fields[name] = value.strip()
+        if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
+            continue
+        if "deb" not in fields.get("types", "").split() or len(fields.get("signed-by", "")) > _LONGEST_KEY:
+            continue
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                yield Mirror(uri, fields.get("signed-by", "")), suite.rstrip("/")

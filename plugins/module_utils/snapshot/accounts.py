@@ -1,0 +1,78 @@
+"""Accounts that matter: who reaches the daemon through its group, who else is root."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import re
+
+from .bounds import read_text
+
+_SUBORDINATE = re.compile(r"\s*([^:\s]+):(\d{1,10}):(\d{1,10})\s*")
+_ORDINARY = 65536  # ids below are nobody's subordinate ones
+_MOST = 1000
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterable
+    from typing import Any
+
+
+def groups(names: Iterable[str | int]) -> dict[str, Any]:
+    """The source `groups`: members of some groups, given by name or id, as the name service knows them."""
+    found: dict[str, Any] = {}
+    users = pwd.getpwall()
+    for name in names:
+        try:
+            group = grp.getgrgid(name) if isinstance(name, int) else grp.getgrnam(name)
+        except KeyError:
+            continue
+        found[group.gr_name] = {
+            "gid": group.gr_gid,
+            "members": sorted(set(group.gr_mem)),
+            "primary": sorted(user.pw_name for user in users if user.pw_gid == group.gr_gid),
+        }
+    return found
+
+
+def users(remap: str) -> dict[str, Any]:
+    """The source `users`.
+
+    Args:
+        remap: the daemon's ``userns-remap``; empty where it is not set.
+    """
+    user, _, group = remap.partition(":")
+    if user in ("", "default"):
+        user = group = "dockremap"
+    return {
+        "root": [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == 0],
+        "remap": {
+            "user": user,
+            "subuid": subordinate_ids("/etc/subuid", user),
+            "subgid": subordinate_ids("/etc/subgid", group or user),
+        },
+        "subordinate": {
+            name: [list(entry) for entry in subordinate(f"/etc/{name}")][:_MOST]
+            for name in ("subuid", "subgid")
+        },
+        "high": {
+            "uids": sorted({entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid >= _ORDINARY})[:_MOST],
+            "gids": sorted({entry.gr_gid for entry in grp.getgrall() if entry.gr_gid >= _ORDINARY})[:_MOST],
+        },
+    }
+
+
+def subordinate_ids(path: str, owner: str) -> list[list[int]]:
+    """Ranges of ids that belong to an owner, named or by number: ``[[start, count], …]``."""
+    names = {owner, *(str(entry.pw_uid) for entry in pwd.getpwall() if entry.pw_name == owner)}
+    return [[start, count] for name, start, count in subordinate(path) if name in names]
+
+
+def subordinate(path: str) -> list[tuple[str, int, int]]:
+    """Whose ids a file of subordinate ids gives away: owner (or his number), first id, how many."""
+    try:
+        lines = read_text(path).splitlines()
+    except FileNotFoundError:
+        return []
+    found = filter(None, map(_SUBORDINATE.fullmatch, lines))
+    return [(match[1], int(match[2]), int(match[3])) for match in found]

@@ -1,0 +1,220 @@
+"""Packages of Debian and its relatives, without apt's lock and without its half second.
+
+The security indexes that apt has fetched are compared with dpkg's status directly.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .bounds import read_bytes, read_or, run, run_bytes
+from .debversion import newer
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator
+    from typing import Any
+
+LISTS = "/var/lib/apt/lists"
+_STATUS = "/var/lib/dpkg/status"
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+# Of all others files are there, those included whose installation was broken off: apt sees it the same way.
+_NOT_INSTALLED = (b"not-installed", b"config-files")
+_REBOOT = "/run/reboot-required"
+_MAX_STATUS = 64 * 1024 * 1024
+_MAX_INDEX = 128 * 1024 * 1024
+# Touched by apt's own timer, and by update-notifier, after a fetch that succeeded.
+_STAMPS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp")
+_LISTS_OF_ORIGINS = ("Unattended-Upgrade::Allowed-Origins::", "Unattended-Upgrade::Origins-Pattern::")
+
+
+def read(names: tuple[str, ...]) -> dict[str, Any]:
+    """The source `packages` for apt.
+
+    Args:
+        names: packages whose installed version is reported.
+    """
+    installed, holds = parse_status(read_bytes(_STATUS, _MAX_STATUS))
+    versions = {name: version for (name, _), version in installed.items()}
+    configuration = parse_config(run("apt-config", "dump"))
+    indexes = security_indexes(LISTS)
+    pending: dict[tuple[str, str], dict[str, Any]] = {}
+    for index in indexes:
+        for piece in (piece for path in index["packages"] for piece in pieces(path)):
+            for name, arch, version in candidates(piece, installed):
+                better = pending.get((name, arch), {}).get("candidate", installed[name, arch])
+                if newer(version, better):
+                    pending[name, arch] = {
+                        "name": name,
+                        "installed": installed[name, arch],
+                        "candidate": version,
+                        "origin": index["origin"],
+                        "held": name in holds,
+                    }
+    return {
+        "manager": "apt",
+        "installed": {name: versions[name] for name in names if name in versions},
+        "pending_security": sorted(pending.values(), key=lambda update: str(update["name"])),
+        "pending_error": None,
+        "holds": sorted(holds),
+        "index_age_s": _age(indexes),
+        "index_date": max((index["date"] for index in indexes), default=None),
+        "index_valid_until": min(
+            (index["valid_until"] for index in indexes if index["valid_until"]), default=None
+        ),
+        "automatic": {
+            name: values[-1] for name, values in configuration.items() if name.startswith("APT::Periodic::")
+        },
+        "unattended": {
+            "installed": "unattended-upgrades" in versions,
+            "origins": [value for name in _LISTS_OF_ORIGINS for value in configuration.get(name, ())],
+        },
+        "reboot_required": os.path.exists(_REBOOT),
+        "reboot_packages": sorted(set(read_or(f"{_REBOOT}.pkgs", "").split())),
+    }
+
+
+def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
+    """Installed packages, ``(name, architecture) -> version``, and the names of those on hold."""
+    installed: dict[tuple[str, str], str] = {}
+    holds = set()
+    for stanza in data.split(b"\n\n"):
+        at = stanza.find(b"\nStatus: ")
+        words = stanza[at + 9 :].partition(b"\n")[0].split()  # "install ok installed"
+        if at >= 0 and len(words) == 3 and words[2] not in _NOT_INSTALLED:
+            name = field(stanza, b"Package")
+            installed[name, field(stanza, b"Architecture")] = field(stanza, b"Version")
+            if words[0] == b"hold":
+                holds.add(name)
+    return installed, holds
+
+
+def field(stanza: bytes, name: bytes) -> str:
+    """Value of a one-line field."""
+    mark = name + b": "
+    begin = 0 if stanza.startswith(mark) else stanza.find(b"\n" + mark) + 1
+    if begin == 0 and not stanza.startswith(mark):
+        return ""
+    end = stanza.find(b"\n", begin)
+    value = stanza[begin + len(mark) : end if end >= 0 else len(stanza)]
+    return value.decode("utf-8", "backslashreplace").strip()
+
+
+def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
+    """Name, architecture and version of what a package list offers newer than installed.
+
+    A list has tens of thousands of stanzas, of which a host has few installed: only those are looked into.
+    """
+    wanted = {name.encode() for name, _ in installed}
+    mark = b"\nPackage: "
+    text = b"\n" + index
+    position = text.find(mark)
+    while position >= 0:
+        begin = position + len(mark)
+        following = text.find(mark, begin)
+        if text[begin : text.find(b"\n", begin)] in wanted:
+            stanza = text[position + 1 : following if following >= 0 else len(text)]
+            name, arch, version = (field(stanza, key) for key in (b"Package", b"Architecture", b"Version"))
+            if version and (name, arch) in installed and newer(version, installed[name, arch]):
+                yield name, arch, version
+        position = following
+
+
+def security_indexes(folder: str) -> list[dict[str, Any]]:
+    """Fetched repositories that say they hold security updates: origin, dates, package lists."""
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        prefix, separator, kind = name.rpartition("_")
+        if not separator or kind not in ("InRelease", "Release"):
+            continue
+        if kind == "Release" and f"{prefix}_InRelease" in names:
+            continue
+        release = parse_release(read_bytes(f"{folder}/{name}")[:65536])
+        said = " ".join(release.get(key, "") for key in ("Suite", "Codename", "Label", "Archive")).lower()
+        if "security" not in said:
+            continue
+        lists = [
+            f"{folder}/{other}"
+            for other in names
+            if other.startswith(f"{prefix}_") and "_binary-" in other and "_Packages" in other
+        ]
+        origin = (
+            release.get("Label") or release.get("Origin", ""),
+            release.get("Codename") or release.get("Suite", ""),
+        )
+        found.append(
+            {
+                "origin": " ".join(origin).strip(),
+                "date": timestamp(release.get("Date", "")),
+                "valid_until": timestamp(release.get("Valid-Until", "")),
+                "mtime": os.stat(f"{folder}/{name}").st_mtime,
+                "packages": lists,
+            }
+        )
+    return found
+
+
+def parse_release(data: bytes) -> dict[str, str]:
+    """The one-line fields of a Release file."""
+    fields = {}
+    for line in data.decode("utf-8", "backslashreplace").splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith(" ") and name not in fields:
+            fields[name] = value.strip()
+    return fields
+
+
+def timestamp(text: str) -> str | None:
+    """A date as Release files write it, in RFC 3339; None where it is none."""
+    months = _MONTHS.split()
+    fields = text.split()
+    if len(fields) != 6 or fields[2] not in months:
+        return None
+    return f"{fields[3]}-{months.index(fields[2]) + 1:02d}-{fields[1]:0>2}T{fields[4]}Z"
+
+
+def pieces(path: str) -> Iterator[bytes]:
+    """A package list in pieces of whole stanzas; apt may keep it compressed."""
+    if not path.endswith("_Packages"):
+        yield run_bytes("/usr/lib/apt/apt-helper", "cat-file", path, limit=_MAX_INDEX)
+        return
+    with open(path, "rb") as stream:
+        rest = b""
+        while True:
+            piece = stream.read(1024 * 1024)
+            if not piece:
+                break
+            head, found, tail = (rest + piece).rpartition(b"\n\n")
+            if found:
+                yield head
+            rest = tail
+        yield rest
+
+
+def _age(indexes: list[dict[str, Any]]) -> int | None:
+    """Seconds since the newest security index was known to be current; None where there is none."""
+    if not indexes:
+        return None
+    times = [index["mtime"] for index in indexes]
+    for stamp in _STAMPS:
+        try:
+            times.append(os.stat(stamp).st_mtime)
+        except OSError:
+            continue
+    return max(0, int(time.time() - max(times)))
+
+
+def parse_config(text: str) -> dict[str, list[str]]:
+    """Settings from ``apt-config dump``: name to its values, in order."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        value = value.rstrip(";")
+        if value.startswith('"') and value.endswith('"') and len(value) > 1:
+            found.setdefault(name, []).append(value[1:-1])
+    return found

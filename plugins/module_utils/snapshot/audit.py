@@ -1,0 +1,64 @@
+"""Audit rules: those the kernel has loaded, and those that come back after a boot."""
+
+from __future__ import annotations
+
+import os
+
+from .bounds import read_or, read_text, run
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+_RULES = "/etc/audit/audit.rules"
+_FOLDER = "/etc/audit/rules.d"
+_DAEMON = "/etc/audit/auditd.conf"
+_PROC = "/proc"
+
+
+def loaded() -> dict[str, Any]:
+    """The source `audit.loaded`."""
+    rules = [line.strip() for line in run("auditctl", "-l").splitlines()]
+    status = parse_status(run("auditctl", "-s"))
+    return {
+        "rules": [line for line in rules if line and line != "No rules"],
+        "status": status,
+        "daemon": daemon(status.get("pid")),
+    }
+
+
+def daemon(pid: int | str | None) -> dict[str, str | None]:
+    """What reads the kernel's records, and what its configuration says of writing them."""
+    name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
+    settings: dict[str, str | None] = {"write_logs": None, "local_events": None}
+    for line in read_or(_DAEMON, "").splitlines():
+        key, _, value = line.partition("#")[0].partition("=")
+        if key.strip().lower() in settings:
+            settings[key.strip().lower()] = value.strip()
+    return {"name": name or None, **settings}
+
+
+def parse_status(text: str) -> dict[str, int | str]:
+    """``auditctl -s``: ``enabled 1``, one a line; old versions print ``AUDIT_STATUS: enabled=1 flag=1 …``."""
+    status: dict[str, int | str] = {}
+    if text.startswith("AUDIT_STATUS:"):
+        text = text.partition(":")[2].replace("=", " ").strip()
+        words = text.split()
+        text = "\n".join(f"{name} {value}" for name, value in zip(words[::2], words[1::2]))
+    for line in text.splitlines():
+        name, _, value = line.strip().partition(" ")
+        if name:
+            status["failure" if name == "flag" else name] = int(value) if value.isdigit() else value
+    return status
+
+
+def persistent() -> list[dict[str, Any]]:
+    """The source `audit.persistent`: rule files without comments and empty lines."""
+    paths = [_RULES] if os.path.exists(_RULES) else []
+    if os.path.isdir(_FOLDER):
+        paths += [f"{_FOLDER}/{name}" for name in sorted(os.listdir(_FOLDER)) if name.endswith(".rules")]
+    files = []
+    for path in paths:
+        lines = [line.strip() for line in read_text(path).splitlines()]
+        files.append({"file": path, "lines": [line for line in lines if line and not line.startswith("#")]})
+    return files

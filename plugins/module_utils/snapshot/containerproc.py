@@ -1,0 +1,263 @@
+"""The truth about a running container, from /proc and its cgroup, as the host sees it."""
+
+from __future__ import annotations
+
+import os
+
+from . import mounts as mounttable
+from . import processes, sockets
+from .bounds import read_or, read_pseudo
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+NAMESPACES = ("net", "pid", "ipc", "uts", "mnt", "user", "cgroup")
+MAX_KINDS = 64
+MAX_PROCESSES = 4096
+_CAPABILITIES = {
+    "cap_eff": "CapEff",
+    "cap_bnd": "CapBnd",
+    "cap_prm": "CapPrm",
+    "cap_inh": "CapInh",
+    "cap_amb": "CapAmb",
+}
+_CONTROLLERS = frozenset({"memory", "cpu", "pids"})
+_UNLIMITED_V1 = 1 << 62  # version 1 says "the largest page-aligned number"
+
+
+class Host:
+    """What containers are compared with: the host's namespaces, and where cgroups are mounted."""
+
+    def __init__(self, mounts: list[dict[str, Any]]) -> None:
+        self.namespaces = {
+            kind: processes.namespace(1, kind) or processes.namespace("self", kind) for kind in NAMESPACES
+        }
+        self.label_file = next(filter(_has_label, ("attr/apparmor/current", "attr/current")), None)
+        self.cgroups: dict[str, str] = {}  # controller -> where its tree is mounted; "" for version 2
+        self.unified_limits = (
+            False  # whether version 2 holds our controllers, and does not just group processes
+        )
+        for mount in mounts:
+            if mount["fstype"] == "cgroup2" and mount["root"] == "/":
+                self.cgroups.setdefault("", mount["mount_point"])
+                controllers = (_first(f"{mount['mount_point']}/cgroup.controllers") or "").split()
+                self.unified_limits = self.unified_limits or not _CONTROLLERS.isdisjoint(controllers)
+            elif mount["fstype"] == "cgroup":
+                for name in _CONTROLLERS.intersection(os.path.basename(mount["mount_point"]).split(",")):
+                    self.cgroups.setdefault(name, mount["mount_point"])
+        self.devices = frozenset(mount["device"] for mount in mounts)
+        self.holders = sockets.Holders()
+        self._id_maps: dict[tuple[str, str | None], list[list[int]]] = {}
+        self._limits: dict[str, dict[str, list[str]]] = {}
+        self._listening: dict[str, list[dict[str, Any]]] = {}
+
+    def id_map(self, process: processes.Process, name: str, namespace: str | None) -> list[list[int]]:
+        """The ``uid_map`` or ``gid_map`` of a user namespace; those of one namespace are read once."""
+        key = (name, namespace)
+        known = self._id_maps.get(key)
+        if known is None:
+            lines = process.text(name).splitlines()
+            known = self._id_maps[key] = [[int(number) for number in line.split()] for line in lines]
+        return known
+
+    def limits(self, text: str) -> dict[str, list[str]]:
+        """Resource limits; most containers have the same table."""
+        known = self._limits.get(text)
+        if known is None:
+            known = self._limits[text] = parse_limits(text)
+        return known
+
+    def listening(self, pid: int, namespace: str) -> list[dict[str, Any]]:
+        """Listening sockets of a network namespace; containers that share one are read once."""
+        if namespace not in self._listening:
+            self._listening[namespace] = sockets.listening(pid)
+        return self._listening[namespace]
+
+
+def read(pid: int, container: str, host: Host, destinations: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    """The `proc` of a container, None where its first process ended meanwhile.
+
+    Args:
+        pid: its first process.
+        container: its id.
+        host: what it is compared with.
+        destinations: where in it the engine was asked to mount something.
+
+    Raises:
+        PermissionError: the collector may not look.
+    """
+    try:
+        return _read(pid, container, host, destinations)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -> dict[str, Any]:
+    with processes.Process(pid) as process:
+        status = processes.parse_status(process.text("status"))
+        namespaces = process.namespaces(NAMESPACES)
+        if namespaces["mnt"] is None:
+            os.readlink(f"/proc/{pid}/ns/mnt")  # to say why
+        cgroups, own = _cgroup_folders(process.text("cgroup"), container, host)
+        members = _members(pid, cgroups) if own else [pid]
+        program = process.link("exe")
+        kinds, truncated = _kinds(pid, members, status, program)
+        mounts, mounts_truncated = mounttable.in_container(
+            process.text("mountinfo"), destinations, host.devices
+        )
+        return {
+            "pid": pid,
+            "exe": program,
+            "uid": int(status["Uid"].split()[1]),
+            "gid": int(status["Gid"].split()[1]),
+            "uid_map": host.id_map(process, "uid_map", namespaces["user"]),
+            "gid_map": host.id_map(process, "gid_map", namespaces["user"]),
+            **{name: status[field] for name, field in _CAPABILITIES.items() if field in status},
+            "seccomp": int(status["Seccomp"]) if "Seccomp" in status else None,
+            "no_new_privs": int(status["NoNewPrivs"]) if "NoNewPrivs" in status else None,
+            "label": process.text(host.label_file).strip("\0\n ") or None if host.label_file else None,
+            "namespaces": namespaces,
+            "host_namespaces": [kind for kind in NAMESPACES if namespaces[kind] == host.namespaces[kind]],
+            "limits": host.limits(process.text("limits")),
+            "cgroup": _cgroup(cgroups, unified=host.unified_limits) if own else {"path": _any(cgroups)},
+            "processes": kinds,
+            "processes_total": len(members),
+            "processes_truncated": truncated,
+            "listening": _listening(pid, namespaces["net"] or "", members, host),
+            "mounts": mounts,
+            "mounts_truncated": mounts_truncated,
+        }
+
+
+def _has_label(name: str) -> bool:
+    """Whether a security module labels processes here."""
+    try:
+        return bool(read_pseudo(f"/proc/self/{name}"))
+    except OSError:
+        return False
+
+
+def parse_limits(text: str) -> dict[str, list[str]]:
+    """Resource limits: a table with columns of fixed width."""
+    lines = text.splitlines()[1:]
+    return {line[:26].rstrip(): [line[26:47].rstrip(), line[47:68].rstrip()] for line in lines}
+
+
+def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, str], bool]:
+    """Controller to the folder of the container's cgroup ("" for version 2), and whether it is its own.
+
+    It is not where nobody gave the engine cgroups to manage (rootless): then no limit is enforced.
+    """
+    folders, own = {}, {}
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        # An init system in the container moves itself deeper: the limits are where the container's id is.
+        at = path.find(container)
+        if at >= 0:
+            end = path.find("/", at)
+            path = path[:end] if end >= 0 else path
+        for name in controllers.split(","):
+            if name in host.cgroups:
+                folders[name] = f"{host.cgroups[name]}{path}".rstrip("/")
+                if at >= 0:
+                    own[name] = folders[name]
+    return (own, True) if own else (folders, False)
+
+
+def _cgroup(folders: dict[str, str], *, unified: bool) -> dict[str, Any]:
+    """Limits: None means unlimited, a missing key that the controller is not there."""
+    found: dict[str, Any] = {"path": _any(folders)}
+    if unified and "" in folders:
+        folder = folders[""]
+        _keep(found, "memory_max", _number(_first(f"{folder}/memory.max")))
+        _keep(found, "cpu_weight", _number(_first(f"{folder}/cpu.weight")))
+        _keep(found, "cpu_max", _number(_first(f"{folder}/cpu.max")))
+        _keep(found, "pids_max", _number(_first(f"{folder}/pids.max")))
+    if "memory" in folders:
+        limit = _number(_first(f"{folders['memory']}/memory.limit_in_bytes"))
+        huge = isinstance(limit, int) and limit >= _UNLIMITED_V1
+        _keep(found, "memory_max", "max" if huge else limit)
+    if "pids" in folders:
+        _keep(found, "pids_max", _number(_first(f"{folders['pids']}/pids.max")))
+    if "cpu" in folders:
+        shares = _number(_first(f"{folders['cpu']}/cpu.shares"))
+        if isinstance(shares, int):
+            found["cpu_shares"] = shares
+            # 1024 is version 1's default as 100 is version 2's; any other value is converted as runc does
+            found["cpu_weight"] = 100 if shares == 1024 else 1 + ((shares - 2) * 9999) // 262142
+        quota = _first(f"{folders['cpu']}/cpu.cfs_quota_us")
+        if quota == "-1":
+            found["cpu_max"] = None
+        elif quota is not None:
+            found["cpu_max"] = f"{quota} {_first(folders['cpu'] + '/cpu.cfs_period_us')}"
+    return found
+
+
+def _any(folders: dict[str, str]) -> str | None:
+    """The folder that stands for the cgroup in the snapshot."""
+    return folders.get("memory") or folders.get("") or folders.get("pids")
+
+
+def _keep(found: dict[str, Any], key: str, value: int | str | None) -> None:
+    if value is not None:
+        found[key] = None if str(value).startswith("max") else value
+
+
+def _number(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def _first(path: str) -> str | None:
+    """First line of a cgroup file, None where the controller is not there."""
+    try:
+        return read_pseudo(path).partition("\n")[0]
+    except OSError:
+        return None
+
+
+def _members(pid: int, folders: dict[str, str]) -> list[int]:
+    """Processes in the container's cgroup and in those below it."""
+    # Any tree will do. Version 1 sorts and caches such lists, which is slow: its trees come last.
+    folder = next((folders[name] for name in ("", "pids", "memory") if name in folders), "")
+    found: list[int] = []
+    waiting = [folder] if folder else []
+    while waiting and len(found) < MAX_PROCESSES:
+        folder = waiting.pop()
+        try:
+            found += [int(line) for line in read_pseudo(f"{folder}/cgroup.procs").split()]
+            if os.stat(folder).st_nlink > 2:  # the kernel counts the folders in a folder
+                waiting += [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found or [pid]
+
+
+def _kinds(
+    pid: int, members: list[int], status: dict[str, str], program: str | None
+) -> tuple[list[dict[str, Any]], bool]:
+    """The first process of every (name, program, user), and whether there are more than fit."""
+    kinds: dict[tuple[str, str | None, int], dict[str, Any]] = {}
+    for member in members[:MAX_PROCESSES]:
+        if member != pid:
+            try:
+                status, program = processes.status(member), processes.executable(member)
+            except OSError:
+                continue  # it ended meanwhile
+        uid = int(status["Uid"].split()[1])
+        key = (status["Name"], program, uid)
+        kinds.setdefault(key, {"pid": member, "comm": key[0], "exe": key[1], "uid": uid})
+    return list(kinds.values())[:MAX_KINDS], len(kinds) > MAX_KINDS or len(members) > MAX_PROCESSES
+
+
+def _listening(pid: int, namespace: str, members: list[int], host: Host) -> list[dict[str, Any]]:
+    """Sockets of the container's own network namespace; of the host's only those that its processes hold."""
+    found = host.listening(pid, namespace)
+    if not found:
+        return []
+    owners = host.holders.owners({entry["inode"] for entry in found}, members[:MAX_PROCESSES])
+    if namespace == host.namespaces["net"]:
+        found = [entry for entry in found if entry["inode"] in owners]
+    return [
+        {**entry, "process": read_or(f"/proc/{owners.get(entry['inode'], 0)}/comm", "")} for entry in found
+    ]

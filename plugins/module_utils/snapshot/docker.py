@@ -1,0 +1,163 @@
+"""What the engine says of itself, its networks, volumes and plugins; without secrets."""
+
+from __future__ import annotations
+
+from ..host import answers
+from . import mounts
+from .bounds import Failed
+from .httpunix import NotFound, parse
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .engine import Engine
+    from .httpunix import Connection
+    from .redact import Redactor
+
+LIMIT = 30  # seconds for one source
+_COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
+MAX_TEXT = 128 * 1024 * 1024  # of all containers or all images together
+
+
+class NoEngine(Failed):
+    """What answers on the socket does not answer like an engine."""
+
+
+def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
+    """The source `docker.info`."""
+    connection = engine.connect(LIMIT)
+    try:
+        data = complete("/info", connection.get(f"{engine.api}/info"))
+    finally:
+        connection.close()
+    found: dict[str, Any] = redactor.options(data, "engine")
+    return found
+
+
+def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
+    """The source `docker.networks`."""
+    found = []
+    for _, _, network in each(engine, "/networks", "/networks/{id}"):
+        for key in ("Options", "Labels", "IPAM"):
+            network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
+        found.append(network)
+    return sorted(found, key=_name)  # the engine gives them in any order
+
+
+def volumes(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
+    """The source `docker.volumes`."""
+    connection = engine.connect(LIMIT)
+    try:
+        found = complete("/volumes", connection.get(f"{engine.api}/volumes"))["Volumes"] or []
+    finally:
+        connection.close()
+    return [
+        {
+            "Name": volume.get("Name"),
+            "Driver": volume.get("Driver"),
+            "Mountpoint": volume.get("Mountpoint"),
+            "Options": redactor.options(volume.get("Options"), f"volume {volume.get('Name')} option"),
+        }
+        for volume in sorted(found, key=_name)
+    ]
+
+
+def volume_paths(listed: list[dict[str, Any]]) -> list[str]:
+    """Paths of the host that local volumes stand for: folders, device nodes, layers of overlays."""
+    found = []
+    for volume in listed:
+        options = volume["Options"] or {}
+        found += [str(options.get("device", "")), *mounts.layers(str(options.get("o", "")))]
+    return [path for path in found if path.startswith("/") and not path.startswith("//")]
+
+
+def plugins(engine: Engine) -> list[dict[str, Any]]:
+    """The source `docker.plugins`: what a plugin is and may do, not how it is configured."""
+    connection = engine.connect(LIMIT)
+    try:
+        plugged = complete("/plugins", connection.get(f"{engine.api}/plugins"))
+        if not plugged:
+            has_some(connection, engine, "/plugins")
+    finally:
+        connection.close()
+    found = []
+    for plugin in plugged or ():
+        config = plugin.get("Config") or {}
+        kept = ("Interface", "Linux", "Network", "PidHost", "IpcHost", "PropagatedMount")
+        found.append(
+            {
+                **{key: plugin.get(key) for key in ("Id", "Name", "Enabled", "PluginReference")},
+                "Config": {key: config[key] for key in kept if key in config},
+            }
+        )
+    return found
+
+
+def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+    """Id, raw text and document of everything in a list; what was removed meanwhile is left out.
+
+    Raises:
+        Failed: the engine refuses, or an answer lacks what every engine sends.
+    """
+    connection = engine.connect(LIMIT)
+    try:
+        identities = listed(connection, engine, listing)
+        bodies = connection.get_all(engine.api + detail.format(id=identity) for identity in identities)
+        for identity, body in zip(identities, bodies):
+            if not isinstance(body, NotFound):
+                raw = success(body)
+                yield identity, raw, complete(detail, parse(raw))
+    finally:
+        connection.close()
+
+
+def listed(connection: Connection, engine: Engine, listing: str) -> list[str]:
+    """The ids of everything in a list, each once, in its order."""
+    endpoint = listing.partition("?")[0]
+    entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
+    if not entries and has_some(connection, engine, endpoint):  # or the first has come meanwhile
+        entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
+        if not entries and has_some(connection, engine, endpoint):
+            raise Failed(f"the engine's answer to {endpoint} is empty, and it says that it has some")
+    return list(dict.fromkeys(entry["Id"] for entry in entries or ()))
+
+
+def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
+    """Whether the engine says elsewhere that a list is not empty, or does not say.
+
+    An empty list is a fact only if what sends it can say more than that.
+
+    Raises:
+        Failed: what it says of itself lacks what every engine sends.
+    """
+    known = complete("/info", connection.get(f"{engine.api}/info"))
+    return bool(known.get(_COUNTED.get(endpoint, ""), 0))
+
+
+def complete(endpoint: str, answer: Any) -> Any:
+    """An answer that has all that it must; see ``host.answers``.
+
+    Raises:
+        Failed: it has not.
+    """
+    try:
+        return answers.complete(endpoint, answer)
+    except answers.Incomplete as error:
+        raise NoEngine(str(error)) from None
+
+
+def _name(item: dict[str, Any]) -> str:
+    return str(item.get("Name"))
+
+
+def success(answer: bytes | Failed) -> bytes:
+    """The body of an answer.
+
+    Raises:
+        Failed: the engine refused.
+    """
+    if isinstance(answer, Failed):
+        raise answer
+    return answer

@@ -1,0 +1,257 @@
+"""Find the Docker engine: its process, the command line it really runs with, the socket it answers on."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+
+from . import daemonconfig, flags, processes, units
+from .bounds import PATH as SYSTEM_PATH
+from .bounds import Absent, Failed, describe, find_program, read_or
+from .httpunix import Connection
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from .context import Once
+
+BINARIES = (
+    "dockerd",
+    "docker",
+    "docker-proxy",
+    "containerd",
+    "containerd-shim",
+    "containerd-shim-runc-v1",
+    "containerd-shim-runc-v2",
+    "runc",
+)
+DEFAULT_SOCKET = "/var/run/docker.sock"
+_PIDFILES = ("/run/docker.pid", "/run/snap.docker/docker.pid")
+_MORE_PATH = "/snap/docker/current/bin:/opt/docker"
+# Answers of newer engines have another shape. Older ones are asked for what they speak.
+_NEWEST_API = (1, 51)
+_FIRST_ANSWER = 10  # seconds: an engine that says nothing by then is not asked anything else
+
+
+class Engine:
+    """What is known of the engine before it is asked for anything but its version."""
+
+    def __init__(self) -> None:
+        self.binaries: dict[str, str | None] = {}
+        self.pid: int | None = None
+        self.peer: int | None = None
+        self.argv: list[str] = []
+        self.argv_from: str | None = None
+        self.flags: dict[str, list[str]] = {}
+        self.unknown: list[str] = []
+        self.environment: dict[str, str] = {}
+        self.euid: int | None = None
+        self.home = "/root"
+        self.rootless = False
+        self.config: dict[str, Any] = {}
+        self.socket: str | None = None
+        self.socket_from: str | None = None
+        self.api = ""  # how paths begin: "/v1.45"; empty where it does not answer
+        self.error: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is an engine at all."""
+        return bool(self.binaries.get("dockerd") or self.pid or self.api)
+
+    def connect(self, seconds: float) -> Connection:
+        """A new connection to the engine's API.
+
+        Raises:
+            Absent: no engine is installed.
+            Failed: it does not answer.
+        """
+        if not self.installed:
+            raise Absent("no Docker engine is installed")
+        if not self.api or self.socket is None:
+            raise Failed(self.error or "the engine does not answer")
+        return Connection(self.socket, time.monotonic() + seconds)
+
+    def setting(self, key: str) -> Any:
+        """A declared setting: from the command line, else from daemon.json; None where it is not set."""
+        values = self.flags.get(key)
+        if values:
+            return values[-1]
+        return (self.config.get("parsed") or {}).get(key)
+
+
+def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
+    """Find the engine and ask it for its version.
+
+    Args:
+        running: process id to name, of all processes.
+        known_units: systemd's units; asked only where the answer depends on them, because that takes time.
+        socket: the API socket, where somebody has named it.
+    """
+    engine = Engine()
+    daemons = [pid for pid, name in running.get().items() if name == "dockerd" and _ours(pid)]
+    engine.pid = _choose(daemons, known_units)
+    _learn(engine, known_units)
+    candidates = [(socket, "argument")] if socket else _sockets(engine, known_units)
+    if not daemons and not socket and _would_start(known_units):
+        engine.error = "the daemon does not run"
+        engine.socket, engine.socket_from = candidates[0] if candidates else (None, None)
+        return engine
+    for path, origin in candidates:
+        engine.socket, engine.socket_from = path, origin
+        try:
+            _ask(engine, path)
+        except (OSError, Failed) as error:
+            engine.error = f"{path}: {describe(error)}"
+            continue
+        if engine.peer in daemons and engine.peer != engine.pid:
+            engine.pid = engine.peer
+            _learn(engine, known_units)
+        break
+    return engine
+
+
+def _ours(pid: int) -> bool:
+    """Whether a process runs on this host itself, and not in a container (Docker in Docker)."""
+    try:
+        return processes.in_own_pid_namespace(pid)
+    except OSError:
+        return False
+
+
+def _choose(daemons: list[int], known_units: Once) -> int | None:
+    """The daemon that is this host's own, where several run."""
+    if len(daemons) <= 1:
+        return daemons[0] if daemons else None
+    for path in _PIDFILES:
+        pid = read_or(path, "")
+        if pid.isdigit() and int(pid) in daemons:
+            return int(pid)
+    main_pid = _unit(known_units, "docker.service").get("MainPID")
+    if main_pid in daemons:
+        return int(main_pid)
+    return min(daemons, key=lambda pid: (_uid(pid) != 0, pid))
+
+
+def _uid(pid: int) -> int:
+    try:
+        return processes.effective_uid(pid)
+    except OSError:
+        return -1
+
+
+def _unit(known_units: Once, name: str) -> dict[str, Any]:
+    try:
+        unit: dict[str, Any] = known_units.get().get(name) or {}
+    except (Absent, Failed):
+        return {}
+    return unit if unit.get("LoadState") == "loaded" else {}
+
+
+def _learn(engine: Engine, known_units: Once) -> None:
+    """Command line, environment, owner and configuration of the daemon; of the unit where it does not run."""
+    folders = SYSTEM_PATH
+    if engine.pid is not None:
+        engine.argv, engine.argv_from = processes.argv(engine.pid), "process"
+        engine.euid = processes.effective_uid(engine.pid)
+        program = processes.executable(engine.pid)
+        if program:
+            folders = f"{os.path.dirname(program)}:{SYSTEM_PATH}"
+        try:
+            engine.environment = processes.environment(engine.pid)
+        except OSError:
+            engine.environment = {}
+    else:
+        service = _unit(known_units, "docker.service") or _unit(known_units, "snap.docker.dockerd.service")
+        if service:
+            engine.argv, engine.argv_from = units.command_line(service), "unit"
+    engine.flags, engine.unknown = flags.parse(engine.argv[1:])
+    for name in BINARIES:
+        path = find_program(name, f"{folders}:{_MORE_PATH}")
+        engine.binaries[name] = os.path.realpath(path) if path else None
+    if engine.pid is not None:
+        engine.binaries["dockerd"] = processes.executable(engine.pid) or engine.binaries["dockerd"]
+    engine.home = engine.environment.get("HOME") or _home(engine.euid or 0)
+    engine.rootless = bool(engine.euid) or engine.flags.get("rootless", ["false"])[-1] == "true"
+    path = daemonconfig.path_of(engine.flags, engine.environment, engine.home, rootless=engine.rootless)
+    engine.config = daemonconfig.read(path)
+
+
+def _home(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return "/"
+
+
+def _sockets(engine: Engine, known_units: Once) -> list[tuple[str, str]]:
+    """Unix sockets the daemon listens on, and where that is written: flags, config, unit or default."""
+    declared, origin = engine.flags.get("host"), "flags"
+    if not declared:
+        hosts = (engine.config.get("parsed") or {}).get("hosts")
+        declared, origin = [str(host) for host in hosts] if isinstance(hosts, list) else [], "config"
+    found = []
+    for host in declared:
+        if host.startswith("fd://"):
+            found += [(path, "unit") for path in _unit_sockets(known_units)]
+        elif host.startswith("unix://"):
+            found.append((host[len("unix://") :] or DEFAULT_SOCKET, origin))
+    if found or declared:
+        return found
+    found = [(path, "unit") for path in _unit_sockets(known_units)] if engine.pid is None else []
+    if engine.rootless:
+        folder = engine.environment.get("XDG_RUNTIME_DIR") or f"/run/user/{engine.euid}"
+        return [*found, (f"{folder}/docker.sock", "default")]
+    found.append((DEFAULT_SOCKET, "default"))
+    if engine.pid is None and not os.path.exists(DEFAULT_SOCKET):
+        found += [(path, "default") for path in _user_sockets()]
+    return found
+
+
+def _user_sockets() -> list[str]:
+    """Sockets of rootless engines whose process cannot be seen."""
+    try:
+        paths = [f"/run/user/{name}/docker.sock" for name in sorted(os.listdir("/run/user"))]
+    except OSError:
+        return []
+    return [path for path in paths if os.path.exists(path)]
+
+
+def _unit_sockets(known_units: Once) -> list[str]:
+    listen = _unit(known_units, "docker.socket").get("Listen", ())
+    return [entry.partition(" (")[0] for entry in listen if entry.startswith("/")]
+
+
+def _would_start(known_units: Once) -> bool:
+    """Whether connecting would start the daemon: looking must not change the host."""
+    return _unit(known_units, "docker.socket").get("ActiveState") == "active"
+
+
+def _ask(engine: Engine, path: str) -> None:
+    """Say hello and agree on a version of the API.
+
+    Raises:
+        OSError, Failed: nobody answers, or not like an engine.
+    """
+    connection = Connection(path, time.monotonic() + _FIRST_ANSWER)
+    try:
+        engine.peer = connection.peer()[0]
+        connection.get_bytes("/_ping", limit=65536)
+        newest = agreed = _number(connection.api_version)
+        if newest > _NEWEST_API:  # it may have forgotten what we know
+            version = connection.get("/version", limit=1024 * 1024)
+            agreed = max(_NEWEST_API, _number(version["MinAPIVersion"]))
+    except (KeyError, TypeError):
+        raise Failed("what answers there is no Docker engine") from None
+    finally:
+        connection.close()
+    engine.api, engine.error = f"/v{agreed[0]}.{agreed[1]}", None
+
+
+def _number(text: Any) -> tuple[int, int]:
+    major, _, minor = str(text).partition(".")
+    if not (len(str(text)) < 12 and str(text).isascii() and major.isdigit() and minor.isdigit()):
+        raise Failed("what answers there is no Docker engine")
+    return int(major), int(minor)

@@ -1,0 +1,167 @@
+"""The source `engine`: which engine runs here, as whom, and where it can be reached."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from . import processes, sockets
+from .bounds import Absent, Failed, printable_path, read_or
+from .httpunix import Connection
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from .engine import Engine
+
+_DATA_ROOT = "/var/lib/docker"
+_SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
+
+
+# Programs that connect a TCP socket with a Unix one, by the fifteen characters that the kernel keeps.
+_RELAYS = {"systemd-socket-": "systemd-socket-proxyd", "socat": "socat", "ncat": "ncat"}
+_SEPARATORS = re.compile("[:,= ]")
+
+
+def containerd_socket(engine: Engine, info: dict[str, Any]) -> str | None:
+    """Socket of the containerd that the engine uses; what the engine says of it comes first."""
+    known = (info.get("Containerd") or {}).get("Address") or engine.setting("containerd")
+    if known:
+        return str(known)
+    root = engine.setting("exec-root")
+    if root is None and engine.rootless:
+        root = f"{engine.environment.get('XDG_RUNTIME_DIR') or f'/run/user/{engine.euid}'}/docker"
+    own = f"{root or '/run/docker'}/containerd/containerd.sock"
+    return own if os.path.exists(own) else _SYSTEM_CONTAINERD
+
+
+def describe(
+    engine: Engine,
+    *,
+    info: dict[str, Any],
+    running: dict[int, str],
+    units: dict[str, dict[str, Any]],
+    listening: list[dict[str, Any]],
+    holders: sockets.Holders,
+) -> dict[str, Any]:
+    """The source itself.
+
+    Raises:
+        Absent: no engine is installed.
+    """
+    if not engine.installed:
+        raise Absent("no Docker engine is installed")
+    address = containerd_socket(engine, info)
+    return {
+        "installed": True,
+        "binaries": engine.binaries,
+        "socket": printable_path(engine.socket) if engine.socket else None,
+        "socket_from": engine.socket_from,
+        "rootless": engine.rootless,
+        "euid": engine.euid,
+        "pid": engine.pid,
+        "pid_from": _pid_from(engine, units),
+        "started": processes.started(engine.pid) if engine.pid else None,
+        "containerd_pid": _containerd_pid(address, running),
+        "containerd_socket": address,
+        "ever_ran": bool(engine.api) or ever_ran(str(engine.setting("data-root") or _DATA_ROOT)),
+        "reachable": bool(engine.api),
+        "error": engine.error,
+        "api_version": engine.api[2:] or None,
+        "home": engine.home,
+        "listening": _listening(engine, units, running, listening, holders),
+        "proxies": sum(name == "docker-proxy" and _child(pid, engine.pid) for pid, name in running.items()),
+    }
+
+
+def ever_ran(data_root: str) -> bool:
+    """Whether an engine has left anything in its data root: if not, it holds nothing that could be lost.
+
+    A folder that nobody may look into counts as used.
+    """
+    try:
+        return bool({*os.listdir(data_root)} - {"lost+found"})  # a disk of its own has that
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _pid_from(engine: Engine, units: dict[str, dict[str, Any]]) -> str | None:
+    """Who says that this process is the daemon; None where only its name does."""
+    if engine.pid is None:
+        return None
+    if engine.peer == engine.pid:
+        return "peer"
+    if units.get("docker.service", {}).get("MainPID") == engine.pid:
+        return "systemd"
+    path = engine.setting("pidfile") or "/run/docker.pid"
+    return "pidfile" if read_or(str(path), "") == str(engine.pid) else None
+
+
+def _child(pid: int, parent: int | None) -> bool:
+    return parent is None or processes.parent(pid) == parent
+
+
+def _containerd_pid(address: str | None, running: dict[int, str]) -> int | None:
+    """The process that listens on containerd's socket; None where nobody does."""
+    try:
+        connection = Connection(address or "", time.monotonic() + 1)
+    except (OSError, Failed):
+        return None
+    pid = connection.peer()[0]
+    connection.close()
+    return pid if running.get(pid) == "containerd" else None
+
+
+def _listening(
+    engine: Engine,
+    units: dict[str, dict[str, Any]],
+    running: dict[int, str],
+    listening: list[dict[str, Any]],
+    holders: sockets.Holders,
+) -> list[dict[str, Any]]:
+    """TCP sockets of the daemon, those that systemd holds for it, and of programs that pass on its API."""
+    entries = [entry for entry in listening if entry["proto"].startswith("tcp")]
+    found = []
+    if engine.pid is not None:
+        own = processes.namespace(engine.pid, "net")
+        if own not in (None, processes.namespace(1, "net"), processes.namespace("self", "net")):
+            entries = [entry for entry in sockets.listening(engine.pid) if entry["proto"].startswith("tcp")]
+        inodes = holders.held(engine.pid)
+        found = [(entry, "dockerd") for entry in entries if entry["inode"] in inodes]
+    else:
+        listen = units.get("docker.socket", {}).get("Listen", ())
+        ports = {entry.partition(" (")[0].rpartition(":")[2] for entry in listen if not entry.startswith("/")}
+        held_for_it = (entry for entry in entries if entry.get("pid") == 1 and str(entry["port"]) in ports)
+        found = [(entry, "systemd") for entry in held_for_it]
+    found += _passed_on(engine, running, holders)
+    return [{"address": entry["address"], "port": entry["port"], "process": name} for entry, name in found]
+
+
+def _passed_on(
+    engine: Engine, running: dict[int, str], holders: sockets.Holders
+) -> list[tuple[dict[str, Any], str]]:
+    """TCP sockets of programs that connect them to the API's socket, in any network namespace."""
+    if not engine.socket:
+        return []
+    names = {engine.socket, os.path.realpath(engine.socket)}
+    names |= {f"/var{name}" for name in names if name.startswith("/run/")}
+    found = []
+    for pid, comm in running.items():
+        if comm not in _RELAYS:
+            continue
+        try:
+            words = {word for argument in processes.argv(pid) for word in _SEPARATORS.split(argument)}
+            inodes = holders.held(pid)
+            entries = sockets.listening(pid) if words & names else []
+        except (OSError, Failed):
+            continue  # it ended meanwhile
+        found += [
+            (entry, _RELAYS[comm])
+            for entry in entries
+            if entry["proto"].startswith("tcp") and entry["inode"] in inodes
+        ]
+    return found

@@ -1,0 +1,166 @@
+"""Owner, mode and ACL of files, following links and saying where they lead."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+import struct
+
+from ..host.descriptors import objection
+from .bounds import one_line, printable_path
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Callable
+    from typing import Any
+
+_ACL = "system.posix_acl_access"
+_ACL_TAGS = {0x01: "owner", 0x02: "user", 0x04: "owning-group", 0x08: "group", 0x10: "mask", 0x20: "other"}
+_NO_ID = 0xFFFFFFFF
+
+
+class Files:
+    """Stat records of paths; the names of users and groups are looked up once."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, dict[str, Any] | None] = {}
+        self._users: dict[int, str] = {}
+        self._groups: dict[int, str] = {}
+
+    def add(self, path: str) -> dict[str, Any] | None:
+        """Look at a path and keep its record."""
+        path, key = os.path.normpath(path), record_key(path)
+        if key not in self.records:
+            self.records[key] = self._record(path)
+        return self.records[key]
+
+    def add_tree(self, path: str, limit: int = 2000) -> None:
+        """Look at a folder and everything below it, at most ``limit`` entries."""
+        self.add(path)
+        count = 0
+
+        def unreadable(error: OSError) -> None:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                reason = one_line(error.strerror or str(error))
+                self.records[record_key(str(error.filename))] = {"error": reason}
+
+        for folder, folders, names in os.walk(path, onerror=unreadable):
+            for name in folders + names:
+                count += 1
+                if count > limit:
+                    self.records[printable_path(path)] = {"error": f"more than {limit} entries below it"}
+                    return
+                self.add(f"{folder}/{name}")
+
+    def _record(self, path: str) -> dict[str, Any] | None:
+        try:
+            own = os.lstat(path)
+            real = os.path.realpath(path)
+            target = printable_path(real) if real != path else None
+            if stat.S_ISLNK(own.st_mode):
+                try:
+                    info = os.stat(path)
+                except FileNotFoundError:
+                    return self._described(path, own, "link", target)
+            else:
+                info = own
+            return self._described(path, info, _kind(info.st_mode), target)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return {"error": one_line(error.strerror or str(error))}
+
+    def _described(self, path: str, info: os.stat_result, kind: str, target: str | None) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "type": kind,
+            "mode": f"{stat.S_IMODE(info.st_mode):04o}",
+            "uid": info.st_uid,
+            "gid": info.st_gid,
+            "owner": self.user(info.st_uid),
+            "group": self.group(info.st_gid),
+            "target": target,
+            "acl": [] if kind == "link" else self._acl(path),
+            "size": info.st_size,
+            "mtime": int(info.st_mtime),
+            "dev": f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}",
+            "ino": info.st_ino,
+        }
+        if stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
+            which = "b" if stat.S_ISBLK(info.st_mode) else "c"
+            described["node"] = f"{which} {os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
+        # Without a link and without a second name there is nothing that could have led here.
+        untrusted = objection(path) if target is not None or (info.st_nlink > 1 and kind == "file") else ""
+        return {**described, "untrusted": one_line(untrusted)} if untrusted else described
+
+    def _acl(self, path: str) -> list[dict[str, Any]]:
+        """ACL entries beyond the mode's own three, and these too where there are any."""
+        try:
+            data = os.getxattr(path, _ACL)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                return []
+            raise
+        entries = parse_acl(data)
+        for entry in entries:
+            if entry["tag"] == "user":
+                entry["name"] = self.user(entry["id"])
+            elif entry["tag"] == "group":
+                entry["name"] = self.group(entry["id"])
+        return entries
+
+    def user(self, uid: int) -> str:
+        """Name of a user, or the number where there is none."""
+        return _lookup(self._users, uid, lambda: pwd.getpwuid(uid).pw_name)
+
+    def group(self, gid: int) -> str:
+        """Name of a group, or the number where there is none."""
+        return _lookup(self._groups, gid, lambda: grp.getgrgid(gid).gr_name)
+
+
+def record_key(path: str) -> str:
+    """Under which name a path is recorded."""
+    return printable_path(os.path.normpath(path))
+
+
+def parse_acl(data: bytes) -> list[dict[str, Any]]:
+    """Entries of a POSIX ACL as the kernel hands it out; none where it says no more than the mode.
+
+    The format is fixed by the kernel's ABI: a version, then (tag, permissions, id) per entry, little endian.
+    """
+    if len(data) < 4 or struct.unpack_from("<I", data)[0] != 2:
+        return []
+    entries: list[dict[str, Any]] = []
+    for offset in range(4, len(data) - 7, 8):
+        tag, permissions, number = struct.unpack_from("<HHI", data, offset)
+        letters = "".join(
+            letter if permissions & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1))
+        )
+        entries.append(
+            {
+                "tag": _ACL_TAGS.get(tag, str(tag)),
+                "id": None if number == _NO_ID else number,
+                "name": None,
+                "perms": letters,
+            }
+        )
+    return entries if any(entry["tag"] in ("user", "group", "mask") for entry in entries) else []
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "dir"
+    return "socket" if stat.S_ISSOCK(mode) else "other"
+
+
+def _lookup(known: dict[int, str], number: int, ask: Callable[[], str]) -> str:
+    if number not in known:
+        try:
+            known[number] = ask()
+        except KeyError:
+            known[number] = str(number)
+    return known[number]

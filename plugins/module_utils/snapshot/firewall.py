@@ -1,0 +1,60 @@
+"""The packet filter as it is loaded, from every front end that can tell."""
+
+from __future__ import annotations
+
+import re
+from json import loads
+
+from .bounds import Absent, Failed, describe, read_or, run
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+# What nftables.service loads, on Debian and on the RedHat family.
+_NFTABLES = ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf")
+_FLUSH = re.compile(r"^[ \t]*flush[ \t]+ruleset\b", re.MULTILINE)
+
+
+def read() -> dict[str, Any]:
+    """The source `firewall`.
+
+    Raises:
+        Absent: there is no front end on this host.
+        Failed: none of those that are there could tell anything.
+    """
+    errors: dict[str, str] = {}
+
+    def ask(name: str, *arguments: str) -> str | None:
+        try:
+            return run(name, *arguments)
+        except Absent:
+            return None
+        except (Failed, OSError) as error:
+            errors[name] = describe(error)
+            return None
+
+    ipv4, ipv6 = ask("iptables-save"), ask("ip6tables-save")
+    nft = ask("nft", "--json", "list", "ruleset")
+    ruleset = None
+    if nft is not None:
+        try:
+            ruleset = loads(nft)["nftables"] if nft.strip() else []
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            errors["nft"] = f"its answer is not understood: {describe(error)}"
+    if ipv4 is None and ipv6 is None and ruleset is None:
+        raise Failed("; ".join(errors.values())) if errors else Absent("there is no iptables and no nft")
+    iptables = None
+    if ipv4 is not None or ipv6 is not None:
+        iptables = {"variant": _variant(ipv4, ask), "ipv4": ipv4, "ipv6": ipv6}
+    flushing = [path for path in _NFTABLES if _FLUSH.search(read_or(path, ""))]
+    return {"iptables": iptables, "nft": ruleset, "errors": errors, "flushing": flushing}
+
+
+def _variant(saved: str | None, ask: Any) -> str | None:
+    """Which kernel interface iptables uses: it says so in its output, without rules in its version."""
+    header = saved or ask("iptables", "--version") or ""
+    first = header.partition("\n")[0]
+    if "nf_tables" in first:
+        return "nf_tables"
+    return "legacy" if first else None

@@ -1,0 +1,124 @@
+"""Collect the snapshot, and print it when run by hand.
+
+The work is split in two: this process reads the containers, which is most of it, a second one all the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from _thread import start_new_thread
+from json import JSONEncoder, loads
+
+from ..host import limits
+from . import VERSION, engine, mounts, processes, units
+from .context import Once
+from .reading import Helper, encode, read
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Callable
+    from typing import Any
+
+    from .redact import Redactor
+
+SCHEMA = "hardener/snapshot/1"
+_REST = """
+    audit.loaded audit.persistent block_devices daemon.config docker.images docker.info docker.networks
+    docker.plugins docker.swarm docker.version docker.volumes engine environment files firewall groups
+    hardener.runs hardener.scan hardener.trust listening lsm modules mounts packages sysctl system units users
+"""
+REST = tuple(_REST.split())  # the sources that the second process reads
+LIMIT = 120  # seconds for all; every source has a shorter one of its own
+_FIND_LIMIT = 30
+_LIMIT = 50  # for the second process
+_REPORT = "!secrets"  # the second process says beside its sources what secrets it saw
+_LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
+
+
+def collect(arguments: dict[str, Any]) -> bytes:
+    """The snapshot of this host, as JSON.
+
+    Args:
+        arguments: ``socket``, the engine's API socket where it is not to be found out; ``limit``, seconds
+            after which this process ends, whatever it hangs in, and within bounds of memory.
+    """
+    if arguments.get("limit"):
+        limits.hold(int(arguments["limit"]))
+    begun, now = time.monotonic(), time.time()
+    running, known_units = Once(processes.scan), Once(units.read)
+    found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), _FIND_LIMIT)
+    start_new_thread(found.get_or, (None,))
+    # What follows is compiled while systemd and the engine are thinking.
+    from .containers import Containers
+    from .redact import Redactor
+
+    redactor = Redactor()
+    found.get_or(None)
+    helper = Helper(lambda: _rest(found, running, known_units, redactor), _LIMIT)
+    containers = Containers(found, Once(mounts.read), redactor)
+    entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
+    more_files = containers.mounted_files()
+    entries.update(helper.result())
+    others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true}'))
+    _amend(entries, "files", lambda records: {**more_files, **records})
+    _amend(entries, "listening", lambda sockets: sockets + containers.listening)
+    head = {
+        "schema": SCHEMA,
+        "host": os.uname().nodename,
+        "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        "collector": {
+            "version": VERSION,
+            "euid": os.geteuid(),
+            "python": sys.version.split()[0],
+            "elapsed_ms": int((time.monotonic() - begun) * 1000),
+            "digest_key": redactor.key_source,
+            "secrets": redactor.secrets + others["secrets"],
+            "secrets_cut": redactor.secrets_cut or others["secrets_cut"],
+        },
+        "policy": {},
+    }
+    sources = ",".join(f"{encode(name)}:{entry}" for name, entry in entries.items())
+    return _utf8(f'{encode(head)[:-1]},"sources":{{{sources}}}}}')
+
+
+def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
+    """What the second process does: entries of the other sources, and what secrets it saw."""
+    from .plan import Rest
+
+    entries = read(Rest(found, running, known_units, redactor).plan())
+    return {**entries, _REPORT: encode(redactor.report())}
+
+
+def _amend(entries: dict[str, str], name: str, change: Callable[[Any], Any]) -> None:
+    """Add to a source that was read what is known here; one that failed stays failed."""
+    entry = loads(entries[name])
+    if entry["state"] == "ok":
+        entry["data"] = change(entry["data"])
+        entries[name] = encode(entry)
+
+
+def _utf8(text: str) -> bytes:
+    """JSON without halves of surrogate pairs, which JSON can write and UTF-8 can not."""
+    if "\\ud" not in text:
+        return text.encode("ascii")
+    return (
+        JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode(loads(text)).encode("utf-8", "replace")
+    )
+
+
+def main() -> None:
+    """Print the snapshot; ``--socket=PATH`` names the engine's API socket."""
+    options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
+    if sys.stdout is None:
+        sys.exit("cannot print the snapshot: there is no standard output")
+    snapshot = collect({"limit": LIMIT, **options}) + b"\n"
+    code = 0
+    try:
+        sys.stdout.buffer.write(snapshot)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        code = 1
+        sys.stderr.write(f"cannot print the snapshot: {error.strerror}\n")
+    os._exit(code)  # without waiting for threads that are stuck

@@ -1,0 +1,129 @@
+"""What is mounted: on the host, as PID 1 has it, and in a container."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .bounds import printable_path, read_text
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+MAX_MOUNTS = 1024  # in one container
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
+_ESCAPED = re.compile(r"\\(.)")
+# What the runtime itself mounts in these folders of a container.
+_RUNTIMES_OWN = ("/proc", "/sys", "/dev")
+_PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
+
+
+def read() -> list[dict[str, Any]]:
+    """The source `mounts`."""
+    try:
+        text = read_text("/proc/1/mountinfo")
+    except PermissionError:
+        text = read_text("/proc/self/mountinfo")
+    return parse(text)
+
+
+def parse(text: str) -> list[dict[str, Any]]:
+    """Mounts from mountinfo: see proc_pid_mountinfo(5)."""
+    return [mount for mount in map(_mount, text.splitlines()) if mount]
+
+
+def in_container(
+    text: str, destinations: tuple[str, ...], known: frozenset[str]
+) -> tuple[list[dict[str, Any]], bool]:
+    """Mounts of a container that may lead to the host, and whether there are more than fit.
+
+    Args:
+        text: its mountinfo.
+        destinations: where it was asked to have mounts.
+        known: devices of the host's own mounts, whose layers stand there.
+    """
+    rows = [line.split(" ", 5) for line in text.splitlines()]
+    wanted, parents = set(), {}
+    for row in rows:
+        if len(row) < 6:
+            continue
+        parents[row[0]] = row[1]
+        point, fstype = _plain(row[4]), row[5].partition(" - ")[2].partition(" ")[0]
+        own = point == "/" or (fstype in _PSEUDO and _below(point, _RUNTIMES_OWN))
+        if not own or _below(point, destinations):
+            wanted.add(row[0])
+    waiting = list(wanted)
+    while waiting:  # a mount is found through those that it is mounted on
+        parent = parents.get(waiting.pop())
+        if parent is not None and parent not in wanted:
+            wanted.add(parent)
+            waiting.append(parent)
+    kept = [" ".join(row) for row in rows if row[0] in wanted]
+    found = parse("\n".join(kept[:MAX_MOUNTS]))
+    for mount in found:
+        if mount["device"] in known or mount["mount_point"] == "/":
+            mount.pop("layers", None)
+    return found, len(kept) > MAX_MOUNTS
+
+
+def _mount(line: str) -> dict[str, Any] | None:
+    fixed, _, rest = line.partition(" - ")
+    fields, tail = fixed.split(" "), rest.split(" ")
+    if len(fields) < 6 or len(tail) < 2:
+        return None
+    tags = [tag.partition(":")[0] for tag in fields[6:]]
+    slave, shared = "master" in tags, "shared" in tags
+    propagation = "unbindable" if "unbindable" in tags else "private"
+    if shared or slave:
+        propagation = "shared,slave" if shared and slave else "shared" if shared else "slave"
+    mount = {
+        "id": int(fields[0]),
+        "parent": int(fields[1]),
+        "mount_point": _plain(fields[4]),
+        "root": _plain(fields[3]),
+        "device": fields[2],
+        "fstype": tail[0],
+        "source": _plain(tail[1]),
+        "options": fields[5],
+        "propagation": propagation,
+    }
+    if tail[0] == "overlay" and len(tail) > 2:
+        mount["layers"] = [_real(folder) for folder in layers(tail[2])]
+    return mount
+
+
+def _real(path: str) -> str:
+    """A path without symbolic links, as it is where it leads nowhere; in fewer calls than `realpath`."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC) if path.startswith("/") else -1
+    except OSError:
+        return path
+    if descriptor < 0:
+        return path
+    try:
+        return printable_path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    finally:
+        os.close(descriptor)
+
+
+def layers(options: str) -> list[str]:
+    """The folders that an overlay shows, as its options name them."""
+    found = []
+    for option in options.split(","):
+        key, _, value = option.partition("=")
+        if key in _LAYERS:
+            value = _plain(value)
+            folders = re.split(r"(?<!\\):+", value) if key == "lowerdir" else [value]
+            found += [_ESCAPED.sub(r"\1", folder) for folder in folders if folder]
+    return found
+
+
+def _below(point: str, folders: tuple[str, ...]) -> bool:
+    return any(folder in (point, "/") or point.startswith(f"{folder}/") for folder in folders)
+
+
+def _plain(text: str) -> str:
+    """A path with its octal escapes (space, tab, newline, backslash) resolved."""
+    return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), text) if "\\" in text else text

@@ -1,0 +1,113 @@
+"""Installed versions, security updates that wait, and whether they install themselves."""
+
+from __future__ import annotations
+
+import os
+
+from .bounds import Absent, Failed, describe, find_program, read_bytes, run
+from .debversion import sort_key
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+# Of these the installed version is a fact of its own: engines, and what the roles protect a host with.
+_NAMES = """
+    apparmor apparmor-utils apt-listchanges audit auditd buildah container-selinux containerd containerd.io
+    docker docker-buildx docker-buildx-plugin docker-ce docker-ce-cli docker-ce-rootless-extras docker-cli
+    docker-compose docker-compose-plugin docker-engine docker.io dnf-automatic firewalld iptables
+    iptables-persistent libseccomp2 moby-engine needrestart netfilter-persistent nftables podman runc
+    rootlesskit slirp4netns tini ufw uidmap unattended-upgrades
+"""
+NAMES = tuple(_NAMES.split())
+LIMIT = 20
+
+
+def read() -> dict[str, Any]:
+    """The source `packages`.
+
+    Raises:
+        Absent: the package manager of this host is none that can be asked.
+    """
+    if os.path.exists("/var/lib/dpkg/status"):
+        from . import apt
+
+        return {**apt.read(NAMES), "newest_kernel": newest_kernel("/boot", os.uname().release)}
+    if find_program("rpm") and find_program("dnf"):
+        return {**_dnf(), "newest_kernel": newest_kernel("/boot", os.uname().release)}
+    for name in ("zypper", "apk", "pacman", "rpm"):
+        if find_program(name):
+            raise Absent(f"packages of {name} are not read")
+    raise Absent("no package manager was found")
+
+
+def newest_kernel(folder: str, running: str) -> str | None:
+    """Release of the newest installed kernel of the running one's flavour; None where none is installed."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    releases = [name[len("vmlinuz-") :] for name in names if name.startswith("vmlinuz-")]
+    same = [release for release in releases if _flavour(release) == _flavour(running)]
+    return max(same, key=sort_key, default=None)
+
+
+def _flavour(release: str) -> str:
+    """What follows the version: ``cloud-amd64``; the RedHat family's rescue images have other flavours."""
+    return "-".join(part for part in release.split("-") if not part[:1].isdigit())
+
+
+def _dnf() -> dict[str, Any]:
+    installed = {}
+    for line in run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{EVR}\n").splitlines():
+        name, _, version = line.partition(" ")
+        if name in NAMES:
+            installed[name] = version
+    data: dict[str, Any] = {
+        "manager": "dnf",
+        "installed": installed,
+        "pending_security": None,
+        "pending_error": None,
+        "holds": [],
+        "index_age_s": None,
+        "automatic": _settings("/etc/dnf/automatic.conf"),
+        "unattended": {"installed": "dnf-automatic" in installed, "origins": []},
+        "reboot_required": None,
+        "reboot_packages": [],
+    }
+    try:
+        # From the cache alone: asking the network is for the package manager's own timer.
+        listed = run("dnf", "--cacheonly", "--quiet", "updateinfo", "list", "--security", timeout=LIMIT)
+        data["pending_security"] = parse_updateinfo(listed)
+    except Failed as error:
+        data["pending_error"] = describe(error)
+    return data
+
+
+def parse_updateinfo(text: str) -> list[dict[str, Any]]:
+    """Pending updates from ``dnf updateinfo list``: advisory, kind, package, one a line."""
+    pending = []
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) >= 3 and fields[2].count("-") >= 2:
+            name, version, release = fields[2].rpartition(".")[0].rsplit("-", 2)
+            pending.append(
+                {
+                    "name": name,
+                    "installed": None,
+                    "candidate": f"{version}-{release}",
+                    "origin": fields[0],
+                    "held": False,
+                }
+            )
+    return pending
+
+
+def _settings(path: str) -> dict[str, str]:
+    """``name = value`` lines of a configuration file."""
+    try:
+        text = read_bytes(path).decode("utf-8", "backslashreplace")
+    except (OSError, Failed):
+        return {}
+    pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith(("#", "[")))
+    return {name.strip(): value.strip() for name, equals, value in pairs if equals}

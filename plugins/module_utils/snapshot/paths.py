@@ -1,0 +1,132 @@
+"""Which files the checks judge on this host."""
+
+from __future__ import annotations
+
+import os
+
+from .filestat import Files
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from .engine import Engine
+
+_FIXED = (
+    "/etc/containerd/config.toml",
+    "/etc/default/docker",
+    "/etc/docker",
+    "/etc/docker/daemon.json",
+    "/etc/environment",
+    "/etc/subgid",
+    "/etc/subuid",
+    "/etc/sysconfig/docker",
+    "/run/containerd",
+    "/run/containerd/containerd.sock",
+    "/run/docker.sock",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/run/docker.sock",
+)
+_UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+_MAX_DROP_INS = 64
+_MAX_RUNTIMES = 64
+_TLS = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
+
+
+def look(
+    files: Files,
+    engine: Engine,
+    *,
+    units: dict[str, dict[str, Any]],
+    root: str,
+    containerd_socket: str | None,
+    devices: list[str],
+) -> None:
+    """Look at the files of the host, of its engine, and at what local volumes stand for."""
+    wanted = list(_FIXED)
+    for unit in units.values():
+        wanted += [unit["FragmentPath"], *unit["DropInPaths"]]
+        wanted += [entry.partition(" (")[0] for entry in unit["Listen"] if entry.startswith("/")]
+        wanted += [entry.partition(" (")[0] for entry in unit["EnvironmentFiles"]]
+    for name in ("docker.service", "docker.socket"):
+        wanted += _drop_ins(name)
+    wanted += [path for path in engine.binaries.values() if path]
+    config = str(engine.config.get("path") or "")
+    wanted += [config, os.path.dirname(config)]
+    for folder in ("/etc/docker", os.path.dirname(config)):
+        wanted += _parents(os.path.realpath(folder)) if folder.startswith("/") else []
+    wanted += _runtimes(engine)
+    wanted += api_sockets(engine, units)
+    wanted += _tls(engine)
+    for path in (root, str(engine.setting("data-root") or engine.setting("graph") or "")):
+        wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
+    for path in (containerd_socket or "", str(engine.setting("seccomp-profile") or "")):
+        wanted += [path, os.path.dirname(path)] if path.startswith("/") else []
+    for path in wanted + devices:
+        if path.startswith("/"):
+            files.add(path)
+    files.add_tree("/etc/docker/certs.d")
+    if engine.rootless:
+        files.add_tree(f"{os.path.dirname(config)}/certs.d")
+
+
+def _drop_ins(unit: str) -> list[str]:
+    """The folders of a unit's drop-ins and what is in them, whether systemd has loaded it or not."""
+    found = []
+    for place in _UNIT_FOLDERS:
+        folder = f"{place}/{unit}.d"
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        found += [folder, *(f"{folder}/{name}" for name in names[:_MAX_DROP_INS] if name.endswith(".conf"))]
+    return found
+
+
+def _parents(path: str) -> list[str]:
+    """The folders above a path: who may write to one of them decides what is there."""
+    found = []
+    while path != "/":
+        path = os.path.dirname(path)
+        found.append(path)
+    return found
+
+
+def _runtimes(engine: Engine) -> list[str]:
+    """The programs of runtimes that the daemon is told of by their path."""
+    declared = (engine.config.get("parsed") or {}).get("runtimes")
+    entries = list(declared.values())[:_MAX_RUNTIMES] if isinstance(declared, dict) else []
+    paths = [str(entry.get("path") or "") for entry in entries if isinstance(entry, dict)]
+    return [*paths, str(engine.setting("default-runtime") or "")]
+
+
+def api_sockets(engine: Engine, units: dict[str, dict[str, Any]]) -> list[str]:
+    """The Unix sockets that the API is declared to have, and the one on which it answers."""
+    listen = units.get("docker.socket", {}).get("Listen", ())
+    held = [entry.partition(" (")[0] for entry in listen if entry.startswith("/")]
+    declared = list(engine.flags.get("host") or ())
+    hosts = (engine.config.get("parsed") or {}).get("hosts")
+    declared += [str(host) for host in hosts] if isinstance(hosts, list) else []
+    paths = [host[len("unix://") :] for host in declared if host.startswith("unix:///")]
+    return [*paths, *held, *filter(None, [engine.socket])]
+
+
+def ca_files(engine: Engine) -> list[str]:
+    """Where the CA of the API's clients may be."""
+    return [path for path in _tls(engine)[:2] if path.startswith("/")]
+
+
+def _tls(engine: Engine) -> list[str]:
+    """The explicit places, and those the daemon looks at when none is given."""
+    environment = engine.environment
+    folder = (
+        environment.get("DOCKER_CERT_PATH") or environment.get("DOCKER_CONFIG") or f"{engine.home}/.docker"
+    )
+    return [path for key, name in _TLS for path in (str(engine.setting(key) or ""), f"{folder}/{name}")]

@@ -1,0 +1,152 @@
+"""Every source but the containers: what each needs, and how long it may take."""
+
+from __future__ import annotations
+
+from . import (
+    accounts,
+    audit,
+    authorities,
+    blockdevices,
+    daemonconfig,
+    docker,
+    enginestate,
+    environment,
+    filestat,
+    firewall,
+    images,
+    kernel,
+    mounts,
+    packages,
+    paths,
+    runs,
+    scans,
+    seccomp,
+    sockets,
+    swarm,
+    system,
+    trust,
+    units,
+)
+from .context import Once
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from .reading import Plan
+    from .redact import Redactor
+
+_SOON = 15  # seconds: a busy or emulated host is ten times as slow as a good one
+_LATER = 40  # for what waits for the engine, or for slow programs
+
+
+class Rest:
+    """The sources, and the facts that several of them stand on.
+
+    Args:
+        found: the engine.
+        running: process id to name.
+        known_units: systemd's units.
+        redactor: replaces secrets.
+    """
+
+    def __init__(self, found: Once, running: Once, known_units: Once, redactor: Redactor) -> None:
+        self._engine = found
+        self._running = running
+        self._units = known_units
+        self._redactor = redactor
+        self._files = filestat.Files()
+        self._info = Once(lambda: docker.info(self._engine.get(), redactor), docker.LIMIT)
+        self._volumes = Once(lambda: docker.volumes(self._engine.get(), redactor), docker.LIMIT)
+        self._holders = sockets.Holders()
+        self._listening = Once(lambda: sockets.host_listening(self._running.get(), self._holders))
+
+    def plan(self) -> Plan:
+        """Every source, how to read it, and its limit in seconds; slow starters first."""
+        redactor, engine = self._redactor, self._engine
+        return [
+            ("packages", packages.read, packages.LIMIT + _SOON),
+            ("firewall", firewall.read, _LATER),
+            ("audit.loaded", audit.loaded, 2 * _SOON),
+            ("docker.images", lambda: images.read(engine.get(), redactor), _LATER),
+            ("docker.info", self._info.get, _LATER),
+            ("docker.networks", lambda: docker.networks(engine.get(), redactor), _LATER),
+            ("docker.volumes", self._volumes.get, _LATER),
+            ("docker.plugins", lambda: docker.plugins(engine.get()), _LATER),
+            ("docker.version", self._version, _SOON),
+            ("docker.swarm", lambda: swarm.read(engine.get(), self._info.get(), redactor), _LATER),
+            ("engine", self._engine_state, _LATER),
+            ("daemon.config", self._daemon_config, _SOON),
+            ("units", lambda: units.redacted(self._units.get(), redactor), _SOON),
+            ("files", self._file_records, _LATER),
+            ("listening", self._host_listening, _LATER),
+            ("system", system.read, _SOON),
+            ("mounts", mounts.read, _SOON),
+            ("block_devices", blockdevices.read, _SOON),
+            ("lsm", kernel.lsm, _SOON),
+            ("sysctl", kernel.sysctl, _SOON),
+            ("modules", kernel.modules, _SOON),
+            ("environment", lambda: environment.read(redactor), _SOON),
+            ("audit.persistent", audit.persistent, _SOON),
+            ("hardener.runs", runs.read, _SOON),
+            ("hardener.trust", trust.read, _SOON),
+            ("hardener.scan", scans.read, _SOON),
+            ("groups", self._groups, _SOON),
+            ("users", self._users, _SOON),
+        ]
+
+    def _version(self) -> dict[str, Any]:
+        found = self._engine.get()
+        connection = found.connect(_SOON)
+        try:
+            version: dict[str, Any] = docker.complete("/version", connection.get("/version"))
+        finally:
+            connection.close()
+        return version
+
+    def _daemon_config(self) -> dict[str, Any]:
+        found = self._engine.get()
+        declared = daemonconfig.declared(found, self._redactor)
+        profile = seccomp.of_file(str(found.setting("seccomp-profile") or ""))
+        return {
+            **declared,
+            "authorities": authorities.describe(paths.ca_files(found)),
+            **({"seccomp": profile} if profile else {}),
+        }
+
+    def _engine_state(self) -> dict[str, Any]:
+        return enginestate.describe(
+            self._engine.get(),
+            info=self._info.get_or({}),
+            running=self._running.get(),
+            units=self._units.get_or({}),
+            listening=self._listening.get_or([]),
+            holders=self._holders,
+        )
+
+    def _file_records(self) -> dict[str, Any]:
+        found, info = self._engine.get(), self._info.get_or({})
+        paths.look(
+            self._files,
+            found,
+            units=self._units.get_or({}),
+            root=str(info.get("DockerRootDir") or ""),
+            containerd_socket=enginestate.containerd_socket(found, info),
+            devices=docker.volume_paths(self._volumes.get_or([])),
+        )
+        return self._files.records
+
+    def _groups(self) -> dict[str, Any]:
+        found = self._engine.get()
+        owners = []
+        for path in paths.api_sockets(found, self._units.get_or({})):
+            record = self._files.add(path)
+            owners += [record["gid"]] if record and record.get("gid") is not None else []
+        return accounts.groups(["docker", *dict.fromkeys(owners)])
+
+    def _users(self) -> dict[str, Any]:
+        return accounts.users(str(self._engine.get().setting("userns-remap") or ""))
+
+    def _host_listening(self) -> list[dict[str, Any]]:
+        entries = ({**entry, "netns": "host"} for entry in self._listening.get())
+        return [{key: value for key, value in entry.items() if key != "pid"} for entry in entries]

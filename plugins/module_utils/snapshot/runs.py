@@ -1,0 +1,87 @@
+"""What hardener itself has changed on this host, and how that ended: its own records, no backups."""
+
+from __future__ import annotations
+
+import os
+import re
+from json import loads
+
+from .bounds import Absent, Failed, one_line, read_bytes
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+FOLDER = "/var/lib/hardener"
+_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
+_LAST = 10
+_DOCUMENTS = 200
+_PROBLEMS = 50
+_RECORD = 4 * 1024 * 1024
+_TIMES = ("started", "ended", "confirmed")
+
+
+def read(folder: str = FOLDER) -> dict[str, Any]:
+    """The source `hardener.runs`.
+
+    Raises:
+        Absent: hardener has changed nothing here yet.
+        OSError: its folder cannot be read.
+    """
+    try:
+        names = os.listdir(os.path.join(folder, "backups"))
+    except FileNotFoundError:
+        raise Absent("hardener has changed nothing on this host yet") from None
+    newest = sorted(filter(_RUN.fullmatch, names), reverse=True)[:_LAST]
+    return {
+        "runs": [_run(name, os.path.join(folder, "backups", name)) for name in newest],
+        "unfinished": _unfinished(os.path.join(folder, "journal.json")),
+    }
+
+
+def _run(name: str, folder: str) -> dict[str, Any]:
+    record = _json(os.path.join(folder, "result.json"))
+    return {
+        "run": name,
+        "outcome": _text(record.get("outcome")) or "unknown",
+        "reason": _text(record.get("reason")),
+        "who": _text(record.get("who")),
+        "documents": _documents(record.get("changes")),
+        "kept": _texts(record.get("kept")),
+        "problems": _texts(record.get("problems")),
+        **{key: record[key] for key in _TIMES if isinstance(record.get(key), (int, float))},
+        "armed": os.path.exists(os.path.join(folder, "guard.pyz")),
+    }
+
+
+def _documents(changes: Any) -> list[str]:
+    """What the run decided, by the names of the variables."""
+    found: set[str] = set()
+    for change in changes if isinstance(changes, list) else ():
+        names = change.get("documents") if isinstance(change, dict) else ()
+        found.update(map(_text, names if isinstance(names, list) else ()))
+    return sorted(found - {""})[:_DOCUMENTS]
+
+
+def _unfinished(path: str) -> dict[str, Any] | None:
+    """The run that waits for its confirmation, or was killed and is not taken back yet."""
+    journal = _json(path)
+    if not journal:
+        return None
+    return {key: _text(journal.get(key)) for key in ("run", "phase", "who")}
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        found = loads(read_bytes(path, _RECORD))
+    except (OSError, Failed, ValueError):
+        return {}  # there is none, or a full disk cut it off
+    return found if isinstance(found, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    return list(map(_text, value[:_PROBLEMS])) if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return one_line(value) if isinstance(value, str) else ""

@@ -1,0 +1,57 @@
+"""The record that the last vulnerability scan has left on this host, and what has become of it since."""
+
+from __future__ import annotations
+
+import os
+from json import loads
+
+from . import processes
+from .bounds import Absent, Failed, read_bytes
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+RECORD = "/var/lib/hardener/scan/record.json"
+_FORMAT = "hardener/scan/1"
+_STATUS = "/var/lib/dpkg/status"
+_LARGEST = 64 * 1024 * 1024
+
+
+def read(path: str = RECORD, status: str = _STATUS) -> dict[str, Any]:
+    """The source `hardener.scan`: the record as it was written, and whether packages have changed since.
+
+    Processes that have been started again since are left out.
+
+    Raises:
+        Absent: no scan has left a record here.
+        Failed: it is none that can be read.
+    """
+    try:
+        record = loads(read_bytes(path, _LARGEST))
+    except FileNotFoundError:
+        raise Absent("no vulnerability scan has left a record on this host") from None
+    except (ValueError, RecursionError):
+        raise Failed(f"{path} is not JSON") from None
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+        raise Failed(f"{path} is no record of a scan as this collector knows it")
+    host = record.get("host")
+    if not isinstance(host, dict) or not isinstance(host.get("restarts"), list):
+        raise Failed(f"{path} says nothing of the host")
+    host["restarts"] = [entry for entry in host["restarts"] if isinstance(entry, dict) and _still_runs(entry)]
+    return {"record": record, "packages_changed": _changed(status) != host.get("packages_changed")}
+
+
+def _still_runs(entry: dict[str, Any]) -> bool:
+    """Whether it is the same process: a number is given again, the moment it began is not."""
+    pid = entry.get("pid")
+    if not isinstance(pid, int) or entry.get("began") is None:
+        return False
+    return bool(processes.started(pid) == entry["began"])
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return int(os.stat(path).st_mtime)
+    except OSError:
+        return None

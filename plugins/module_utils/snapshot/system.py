@@ -1,0 +1,82 @@
+"""The host itself: what it runs, since when, and how much of it the collector can see."""
+
+from __future__ import annotations
+
+import os
+
+from .bounds import read_or, read_text
+from .mounts import read as read_mounts
+from .processes import environment, parent
+from .units import split_words
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+_OS_KEYS = ("ID", "VERSION_ID", "VERSION_CODENAME", "PRETTY_NAME", "ID_LIKE")
+
+
+def read() -> dict[str, Any]:
+    """The source `system`."""
+    name = os.uname()
+    return {
+        "hostname": name.nodename,
+        "os": os_release(),
+        "kernel": name.release,
+        "arch": name.machine,
+        "boot_id": read_or("/proc/sys/kernel/random/boot_id", ""),
+        "uptime_s": int(float(read_text("/proc/uptime").split()[0])),
+        "init": read_or("/proc/1/comm", ""),
+        "in_container": in_container(),
+        "cgroup_version": cgroup_version(read_mounts()),
+        "unprivileged_port_start": int(read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024")),
+        "in_init_userns": read_or("/proc/self/uid_map", "").split() == ["0", "0", "4294967295"],
+        "ssh_port": ssh_port(),
+    }
+
+
+def os_release() -> dict[str, str]:
+    """What the operating system calls itself."""
+    text = read_or("/etc/os-release", "") or read_or("/usr/lib/os-release", "")
+    found = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name in _OS_KEYS:
+            found[name] = " ".join(split_words(value))
+    return found
+
+
+def in_container() -> bool:
+    """Whether the collector itself runs in a container, and sees that instead of the host."""
+    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
+        return True
+    try:
+        return "container" in environment(1)
+    except OSError:
+        return False
+
+
+def ssh_port() -> int | None:
+    """Port of this host that the ssh connection we came by goes to; None where there was none.
+
+    Behind a translated address it is not the one the controller knows. Sudo takes the variable away, so that
+    those who called us are asked, up to the one whom sshd started.
+    """
+    pid = os.getpid()
+    while pid > 1:
+        try:
+            words = environment(pid).get("SSH_CONNECTION", "").split()
+        except OSError:
+            words = []
+        if len(words) == 4 and words[3].isdigit():
+            return int(words[3])
+        pid = parent(pid)
+    return None
+
+
+def cgroup_version(mounts: list[dict[str, Any]]) -> int | str:
+    """1, 2, or ``hybrid`` where version 2 is mounted beside version 1 and holds no controllers."""
+    kinds = {mount["fstype"] for mount in mounts if mount["mount_point"].startswith("/sys/fs/cgroup")}
+    if "cgroup" in kinds:
+        return "hybrid" if "cgroup2" in kinds else 1
+    return 2

@@ -1,0 +1,67 @@
+"""What the last verification of images has left on this host: its record, without what is not known here."""
+
+from __future__ import annotations
+
+import os
+import time
+from json import loads
+
+from .bounds import Absent, Failed, one_line, read_bytes
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+RECORD = "/var/lib/hardener/trust/record.json"
+POLICY = "/etc/hardener/trust.json"
+_SCHEMA = "hardener/trust/1"
+_LARGEST = 8 * 1024 * 1024
+
+
+def read(path: str = RECORD, policy: str = POLICY) -> dict[str, Any]:
+    """The source `hardener.trust`.
+
+    Raises:
+        Absent: nobody has verified images here.
+        Failed: the record cannot be read, or is none.
+    """
+    try:
+        record = loads(read_bytes(path, _LARGEST))
+    except FileNotFoundError:
+        raise Absent("no verification of images has left a record on this host") from None
+    except (ValueError, RecursionError):
+        raise Failed(f"{path} is not JSON") from None
+    if not isinstance(record, dict) or record.get("schema") != _SCHEMA:
+        raise Failed(f"{path} is no record of a verification as this collector knows it")
+    try:
+        return {
+            "verified_at": one_line(str(record["verified_at"])),
+            "policy": one_line(str(record["policy"])),
+            "policy_written": _written(policy),
+            "images": [_image(image) for image in record["images"]],
+        }
+    except (KeyError, TypeError, AttributeError):
+        raise Failed(f"{path} does not say what was verified") from None
+
+
+def _written(path: str) -> str:
+    """When a file got its content, in UTC; empty where there is none."""
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(os.stat(path).st_mtime))
+    except OSError:
+        return ""
+
+
+def _image(image: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: one_line(str(image[key])) for key in ("id", "status", "detail", "rule")},
+        "until": one_line(str(image.get("until", ""))),  # records of earlier versions do not say
+        "containers": [
+            {
+                "name": one_line(str(container["name"])),
+                "running": container["running"] is True,
+                "by_digest": container["by_digest"] is True,
+            }
+            for container in image["containers"]
+        ],
+    }

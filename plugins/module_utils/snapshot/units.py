@@ -1,0 +1,154 @@
+"""What systemd knows of the units that matter, in one call."""
+
+from __future__ import annotations
+
+import os
+
+from .bounds import Absent, Failed, read_text, run
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+    from .redact import Redactor
+
+NAMES = (
+    "docker.service",
+    "docker.socket",
+    "containerd.service",
+    "auditd.service",
+    "audit-rules.service",
+    "apparmor.service",
+    "unattended-upgrades.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dnf-automatic.timer",
+    "dnf-automatic-install.timer",
+    "nftables.service",
+    "ufw.service",
+    "firewalld.service",
+    "netfilter-persistent.service",
+    "snap.docker.dockerd.service",
+)
+_TEXTS = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "FragmentPath",
+    "SocketUser",
+    "SocketGroup",
+    "SocketMode",
+)
+_NUMBERS = ("MainPID", "NRestarts")
+_LISTS = ("DropInPaths", "ExecStart", "Listen", "Environment", "EnvironmentFiles")
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """Unit name to its properties.
+
+    Raises:
+        Absent: systemd does not run here.
+    """
+    if not os.path.isdir("/run/systemd/system"):
+        raise Absent("systemd does not run on this host")
+    properties = ",".join(("Id", *_TEXTS, *_NUMBERS, *_LISTS))
+    output = run("systemctl", "show", "--no-pager", f"--property={properties}", "--", *NAMES)
+    return parse(output)
+
+
+def parse(output: str) -> dict[str, dict[str, Any]]:
+    """Units from what ``systemctl show`` prints: blocks of ``Name=value``, a blank line between two."""
+    units: dict[str, dict[str, Any]] = {}
+    for block in output.split("\n\n"):
+        unit: dict[str, Any] = dict.fromkeys(_TEXTS, "")
+        unit.update(dict.fromkeys(_NUMBERS, 0))
+        unit.update({name: [] for name in _LISTS})
+        unit_id = ""
+        for line in block.splitlines():
+            name, _, value = line.partition("=")
+            if name == "Id":
+                unit_id = value
+            elif name in _NUMBERS:
+                unit[name] = int(value) if value.isdigit() else 0
+            elif name == "ExecStart":
+                unit[name].append(_exec_argv(value))
+            elif name == "Environment":
+                unit[name] += [word.partition("=")[0] for word in split_words(value)]
+            elif name == "DropInPaths":
+                unit[name] += split_words(value)
+            elif name in _LISTS and value:
+                unit[name].append(value)
+            elif name in _TEXTS:
+                unit[name] = value
+        if unit_id:
+            units[unit_id] = unit
+    return units
+
+
+def _exec_argv(value: str) -> list[str]:
+    """Arguments from ``{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// ; ignore_errors=… }``."""
+    begin = value.find("argv[]=")
+    end = value.find(" ; ignore_errors=", begin)
+    return split_words(value[begin + len("argv[]=") : end]) if 0 <= begin < end else []
+
+
+def split_words(text: str) -> list[str]:
+    """Words of a line, quotes and backslashes as systemd understands them."""
+    words: list[str] = []
+    word, quote, inside, characters = "", "", False, iter(text)
+    for character in characters:
+        if character == "\\":
+            word, inside = word + next(characters, ""), True
+        elif quote:
+            if character == quote:
+                quote = ""
+            else:
+                word += character
+        elif character in "\"'":
+            quote, inside = character, True
+        elif character.isspace():
+            if inside:
+                words.append(word)
+            word, inside = "", False
+        else:
+            word, inside = word + character, True
+    return [*words, word] if inside else words
+
+
+def redacted(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict[str, dict[str, Any]]:
+    """The source `units`: command lines without their secrets."""
+    return {
+        name: {**unit, "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]]}
+        for name, unit in units.items()
+    }
+
+
+def command_line(unit: dict[str, Any]) -> list[str]:
+    """What a unit would start, with the variables of its environment files put in as systemd does."""
+    environment: dict[str, str] = {}
+    for entry in unit["EnvironmentFiles"]:
+        path = entry.partition(" (")[0]
+        try:
+            environment.update(environment_file(read_text(path)))
+        except (OSError, Failed):
+            continue
+    words: list[str] = []
+    for word in unit["ExecStart"][0] if unit["ExecStart"] else []:
+        if word.startswith("${") and word.endswith("}"):
+            words.append(environment.get(word[2:-1], ""))
+        elif word.startswith("$") and word[1:].isidentifier():
+            words += environment.get(word[1:], "").split()
+        else:
+            words.append(word)
+    return words
+
+
+def environment_file(text: str) -> dict[str, str]:
+    """Assignments of an environment file."""
+    found = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith(("#", ";")):
+            found[name.strip()] = " ".join(split_words(value))
+    return found

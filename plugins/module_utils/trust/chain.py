@@ -1,0 +1,213 @@
+"""From an image's id to what the registry has, and to what the policy asks of that."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Iterator, Mapping
+
+from . import references, signatures
+from .engine import texts
+from .keys import Keys
+from .policy import Policy, Rule
+from .registry import Registries, digest_of, parsed
+from .words import (
+    ALLOWED,
+    EXEMPT,
+    GOOD,
+    MOVED,
+    NO_DIGEST,
+    NOT_ALLOWED,
+    ORDER,
+    PINNED,
+    SWAPPED,
+    UNREACHABLE,
+    Finding,
+    NotThere,
+    Tampered,
+    Unreachable,
+)
+
+_MOST = 32  # digests of an image that are looked at
+_MOST_MANIFESTS = 32  # of a list
+
+
+class Verifier:
+    """Judges images by a policy.
+
+    Args:
+        policy: what is asked.
+        registries: who is asked.
+        keys: the policy's keys.
+        containerd: whether an id is a manifest's digest, as in the containerd image store.
+        today: the day by which exceptions count, ``YYYY-MM-DD`` in UTC.
+    """
+
+    def __init__(
+        self, policy: Policy, registries: Registries, keys: Keys, *, containerd: bool, today: str
+    ) -> None:
+        self._policy = policy
+        self._registries = registries
+        self._keys = keys
+        self._containerd = containerd
+        self._today = today
+        self._accepted: dict[tuple[str, str], Finding] = {}
+
+    def image(self, image: Mapping[str, Any]) -> Finding:
+        """What is true of an image of the engine: ``Id``, ``RepoTags``, ``RepoDigests``."""
+        identity = str(image.get("Id"))
+        tags = [tag for tag in texts(image, "RepoTags") if not tag.startswith("<none>")]
+        digests = [digest for digest in texts(image, "RepoDigests") if not digest.startswith("<none>")]
+        exempt = self.exempt(identity, *tags, *digests)
+        if exempt:
+            return exempt
+        claims = {digest: self._claim(identity, digest) for digest in digests[:_MOST]}
+        if not claims:
+            return Finding(NO_DIGEST, "it was built or loaded here")
+        best = _best(claims.values())
+        if best.status not in GOOD:
+            return best
+        return _best([*self._misnamed(tags, claims)] or [best])
+
+    def exempt(self, *names: str) -> Finding | None:
+        """The exception for an image known by these names, ids and digests; None where there is none."""
+        known = (form for name in names for form in references.forms(name))
+        found = self._policy.exemption(known, self._today)
+        if found is None:
+            return None
+        return Finding(EXEMPT, f"until {found.expires}: {found.reason}", until=found.expires)
+
+    def reference(self, image: references.Reference, digest: str) -> Finding:
+        """Whether the policy accepts a digest of a repository, whatever the engine has."""
+        known = (image.repository, digest)
+        if known not in self._accepted:
+            self._accepted[known] = self._accepts(image, digest)
+        return self._accepted[known]
+
+    def _accepts(self, image: references.Reference, digest: str) -> Finding:
+        rule = self._policy.rule(image.repository)
+        if rule is None:
+            return Finding(NOT_ALLOWED, f"the policy does not name {image.repository}")
+        if rule.digests:
+            if digest in rule.digests:
+                return Finding(PINNED, "the policy names its digest", rule.prefix)
+            return Finding(MOVED, f"{digest[:19]} is none of the policy's digests", rule.prefix)
+        if not rule.keys:
+            return Finding(ALLOWED, "no signature is asked for", rule.prefix)
+        found = signatures.verify(
+            self._registries, image, digest, keys=self._keys, wanted=rule.keys, every=rule.every
+        )
+        return found._replace(rule=rule.prefix)
+
+    def matches(self, identity: str, image: references.Reference, digest: str) -> Iterator[str]:
+        """Digests that an image may be signed under, the claimed one first; none where it is another image.
+
+        Raises:
+            NotThere: the registry has no such digest.
+            Unreachable: it cannot be asked.
+        """
+        registry = self._registries.at(image.registry)
+        manifest = parsed(registry.manifest(image.path, digest))
+        if self._is(identity, digest, manifest):
+            yield digest
+            return
+        listed = manifest.get("manifests")
+        for entry in (listed if isinstance(listed, list) else [])[:_MOST_MANIFESTS]:
+            child = entry.get("digest") if isinstance(entry, dict) else None
+            if not isinstance(child, str) or not references.DIGEST.fullmatch(child):
+                continue
+            try:
+                found = parsed(registry.manifest(image.path, child))
+            except NotThere:  # nobody has pushed the other architectures
+                continue
+            if self._is(identity, child, found):
+                yield digest
+                yield child
+                return
+
+    def _is(self, identity: str, digest: str, manifest: Mapping[str, Any]) -> bool:
+        if self._containerd:
+            return identity == digest
+        config = manifest.get("config")
+        return isinstance(config, dict) and config.get("digest") == identity
+
+    def _claim(self, identity: str, claimed: str) -> Finding:
+        """What is true of one digest that the engine claims an image was pulled as."""
+        try:
+            image = references.parse(claimed)
+        except ValueError as error:
+            return Finding(NO_DIGEST, str(error))
+        rule = self._policy.rule(image.repository)
+        if rule is None:  # nobody is asked whom the policy does not name
+            return Finding(NOT_ALLOWED, f"the policy does not name {image.repository}")
+        try:
+            return self._proven(identity, image, rule)
+        except NotThere as error:
+            return Finding(NO_DIGEST, f"{error}: it was built or loaded here, or removed there", rule.prefix)
+        except Tampered as error:
+            return Finding(SWAPPED, str(error), rule.prefix)
+        except Unreachable as error:
+            return Finding(UNREACHABLE, str(error), rule.prefix)
+
+    def _proven(self, identity: str, image: references.Reference, rule: Rule) -> Finding:
+        found = None
+        for digest in self.matches(identity, image, image.digest):
+            finding = self.reference(image, digest)
+            if found is None or finding.status in GOOD:
+                found = finding
+            if finding.status in GOOD:
+                break
+        if found is None:
+            detail = f"{image.digest[:19]}… of the registry is another image"
+            return Finding(SWAPPED, detail, rule.prefix)
+        return found
+
+    def _misnamed(self, tags: list[str], claims: Mapping[str, Finding]) -> Iterator[Finding]:
+        """What is wrong with the tags of an image that one of its repositories vouches for.
+
+        Each name asks what its own repository must have: what another one vouches for says nothing of it.
+        """
+        known = {each: finding for digest, finding in claims.items() if (each := _parsed(digest))}
+        for tag in tags:
+            image = _parsed(tag)
+            if image is None:
+                continue
+            own = {each.digest: finding for each, finding in known.items() if each[:2] == image[:2]}
+            if not own:
+                origins = ", ".join(sorted({each.repository for each in known}))
+                yield Finding(MOVED, f"{tag} was set here, for an image of {origins}")
+                continue
+            best = _best(own.values())
+            if best.status in GOOD:
+                yield from self._moved_there(image, own, best.rule)
+            else:
+                yield best._replace(detail=f"as {tag}: {best.detail}")
+
+    def _moved_there(
+        self, image: references.Reference, own: Mapping[str, Finding], rule: str
+    ) -> Iterator[Finding]:
+        """A tag that leads elsewhere in the registry by now, to what the policy does not accept."""
+        try:
+            now = digest_of(self._registries.at(image.registry).manifest(image.path, image.tag))
+            if now in own and own[now].status in GOOD:
+                return
+            there = self.reference(image, now)
+        except Tampered as error:
+            there = Finding(SWAPPED, str(error), rule)
+        except NotThere:  # the tag is gone; the image is what it was
+            return
+        except Unreachable as error:
+            yield Finding(UNREACHABLE, str(error), rule)
+            return
+        if there.status not in GOOD:
+            detail = f"{image} is {now[:19]} in the registry by now: {there.detail}"
+            yield Finding(UNREACHABLE if there.status == UNREACHABLE else MOVED, detail, rule)
+
+
+def _best(findings: Iterable[Finding]) -> Finding:
+    return min(findings, key=lambda finding: ORDER.index(finding.status))
+
+
+def _parsed(text: str) -> references.Reference | None:
+    try:
+        return references.parse(text)
+    except ValueError:
+        return None

@@ -1,0 +1,151 @@
+"""Judge every image that is present and every image that a container was made from; write the record."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any, Iterable, Mapping
+
+from ..host import limits
+from . import VERSION, policy, record
+from .chain import Verifier
+from .engine import Engine, texts
+from .keys import Keys
+from .registry import Registries, Settings
+from .words import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Failed, Finding, PolicyError, one_line
+
+POLICY = "/etc/hardener/trust.json"
+SCHEMA = "hardener/trust/1"
+_FINE, _FAILED, _NOT_TRUSTED, _UNKNOWN, _INTERRUPTED = 0, 1, 3, 4, 130
+_MOST_NAMES = 16
+
+
+def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The record: what is true of each image, also written to its place on this host.
+
+    Args:
+        arguments: ``policy``, as ``trust.policy`` describes it; ``socket``, where the engine's is not
+            the usual one; ``record``, ``certificates`` and ``logins``, where these are kept elsewhere;
+            ``limit``, seconds after which this process ends, which also bounds its memory.
+
+    Raises:
+        Failed, PolicyError: nothing could be judged, and the record is the one before.
+    """
+    if arguments.get("limit"):
+        limits.hold(int(arguments["limit"]))
+    begun = time.monotonic()
+    wanted = policy.parse(arguments.get("policy"))
+    settings = Settings(**{name: arguments[name] for name in Settings._fields if arguments.get(name)})
+    engine, registries = Engine(str(arguments.get("socket") or "")), Registries(settings)
+    now = time.gmtime()
+    try:
+        with Keys([key for rule in wanted.rules for key in rule.keys]) as keys:
+            verifier = Verifier(
+                wanted,
+                registries,
+                keys,
+                containerd=engine.has_containerd_store(),
+                today=time.strftime("%Y-%m-%d", now),
+            )
+            images = [_entry(*each, verifier) for each in _present(engine)]
+    finally:
+        registries.close()
+        engine.close()
+    found = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "verified_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
+        "elapsed_ms": int((time.monotonic() - begun) * 1000),
+        "policy": wanted.digest,
+        "images": images,
+    }
+    record.write(found, str(arguments.get("record") or record.PATH))
+    return found
+
+
+def main() -> int:
+    """Verify by the installed policy, as the timer does; says which images are not trusted."""
+    try:
+        found = verify({"policy": read_policy()})
+    except (Failed, PolicyError) as error:
+        print(f"hardener: {error}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    untrusted = [image for image in found["images"] if image["status"] not in (*GOOD, EXEMPT)]
+    for image in untrusted:
+        name = (image["names"] or [image["id"]])[0]
+        print("{}: {}: {}".format(image["status"], one_line(name), image["detail"]))
+    print("{} images, {} of them not trusted".format(len(found["images"]), len(untrusted)))
+    if all(image["status"] == UNREACHABLE for image in untrusted):
+        return _UNKNOWN if untrusted else _FINE
+    return _NOT_TRUSTED
+
+
+def read_policy(path: str = POLICY) -> Any:
+    """The installed policy.
+
+    Raises:
+        PolicyError: there is none that can be read.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise PolicyError(f"{path} is no JSON") from None
+
+
+def _present(engine: Engine) -> Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Every image, with the containers that were made from it."""
+    images = {str(image.get("Id")): image for image in engine.images()}
+    containers: dict[str, list[dict[str, Any]]] = {}
+    for container in engine.containers():
+        containers.setdefault(str(container.get("ImageID")), []).append(container)
+    for identity in containers:
+        if identity not in images:  # its last tag went to another image, or it was removed by force
+            try:
+                images[identity] = engine.image(identity)
+            except KeyError:
+                images[identity] = {"Id": identity, "gone": True}
+    return [(image, containers.get(identity, [])) for identity, image in images.items()]
+
+
+def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Verifier) -> dict[str, Any]:
+    if image.get("gone"):
+        found = Finding(NO_DIGEST, "containers were made from it, and the engine does not have it any more")
+    else:
+        found = _judged(image, verifier)
+    names = [*texts(image, "RepoTags"), *texts(image, "RepoDigests")]
+    return {
+        "id": str(image.get("Id")),
+        "names": [name for name in names if not name.startswith("<none>")][:_MOST_NAMES],
+        "status": found.status,
+        "detail": one_line(found.detail),
+        "rule": found.rule,
+        "until": found.until,
+        "containers": [_container(each) for each in containers],
+    }
+
+
+def _judged(image: dict[str, Any], verifier: Verifier) -> Finding:
+    """What is true of an image; one that cannot be judged is no reason to leave the record as it was."""
+    try:
+        return verifier.image(image)
+    except Failed:
+        raise
+    except Exception as error:  # whatever it is: the other images are judged, and this one never passes
+        return Finding(UNREACHABLE, f"it could not be judged: {type(error).__name__}: {error}")
+
+
+def _container(container: Mapping[str, Any]) -> dict[str, Any]:
+    names = texts(container, "Names")
+    called = str(container.get("Image"))
+    return {
+        "name": one_line((names or [str(container.get("Id"))])[0].lstrip("/")),
+        "running": container.get("State") == "running",
+        # By a tag it may be another image the next time it is made.
+        "by_digest": "@sha256:" in called or called.startswith("sha256:"),
+    }

@@ -1,0 +1,25 @@
+"""What was found, as a file that the next audit reads: whole or not at all, for root alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Mapping
+
+from ..host import atomic, descriptors
+from .words import Failed
+
+PATH = "/var/lib/hardener/trust/record.json"
+
+
+def write(record: Mapping[str, Any], path: str = PATH) -> None:
+    """Write the record in place of the one before.
+
+    Raises:
+        Failed: it cannot be written; the one before stays.
+    """
+    try:
+        atomic.make_folders(os.path.dirname(path), 0o700)
+        atomic.write(path, json.dumps(record, separators=(",", ":")).encode())
+    except OSError as error:
+        raise Failed(f"cannot write {descriptors.described(error, path)}") from None

@@ -1,0 +1,305 @@
+"""Ask registries over TLS: one kept connection a host, and bounds on everything that they may answer.
+
+What a registry says is believed in one case only: a body whose SHA-256 is the digest that was asked for.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+import time
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any, Mapping, NamedTuple, Sequence
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+
+from . import login
+from .words import NotThere, Tampered, Unreachable, one_line
+
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_MAX_MANIFEST = 4 * 1024 * 1024  # what registries themselves accept
+_MAX_BLOB = 1024 * 1024  # a signature's payload; some hundred bytes
+_TIMEOUT = 10.0  # seconds without a byte
+_REQUEST = 30.0  # seconds for one answer, however slowly it drips
+_PATIENCE = 720.0  # seconds for all answers: the record is written before the unit, or the verb, is ended
+_REDIRECTS = 3
+_HUB = "registry-1.docker.io"
+_NO_SUCH_API = (400, 404, 405, 501)  # what registries answer that do not know it
+_PARAMETER = re.compile(r'(?<![a-z])([a-z]+)="([^"]*)"')
+_PLACE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
+
+
+class Settings(NamedTuple):
+    """Where logins and certificates are."""
+
+    logins: tuple[str, ...] = login.LOGINS
+    certificates: str = login.CERTIFICATES
+
+
+USUAL = Settings()
+
+
+class _Answer(NamedTuple):
+    host: str
+    status: int
+    head: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class _Patience:
+    """How long registries may still take, all together."""
+
+    def __init__(self) -> None:
+        self.left = _PATIENCE
+
+
+class _Socket(ssl.SSLSocket):
+    """One whose answer ends: its status and head too, and whatever is sent before these."""
+
+    deadline = 0.0
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("its answer does not end")
+        self.settimeout(min(_TIMEOUT, left))
+        return super().recv_into(buffer, nbytes, flags)
+
+
+class Registries:
+    """Every registry that is asked, each over one connection. Who did not answer is not asked again."""
+
+    def __init__(self, settings: Settings = USUAL) -> None:
+        self._settings = settings
+        self._patience = _Patience()
+        self._known: dict[str, Registry] = {}
+
+    def at(self, name: str) -> Registry:
+        """The registry of this name."""
+        if name not in self._known:
+            self._known[name] = Registry(name, self._settings, self._patience)
+        return self._known[name]
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for each in self._known.values():
+            each.close()
+
+
+class Registry:
+    """One registry, as one who is logged in there, or nobody."""
+
+    def __init__(self, name: str, settings: Settings, patience: _Patience) -> None:
+        self._host = _HUB if name == "docker.io" else name
+        self._name = name
+        self._settings = settings
+        self._patience = patience
+        self._connections: dict[str, http.client.HTTPSConnection] = {}
+        self._authorization: dict[str, str] = {}  # of each repository
+        self._gone: dict[str, str] = {}  # why a host is not asked any more
+
+    def manifest(self, path: str, reference: str) -> bytes:
+        """The manifest of a tag or digest, as it came; the body of a digest has this digest.
+
+        Raises:
+            NotThere: the registry has none.
+            Tampered: it answers something else.
+            Unreachable: it cannot be asked.
+        """
+        body = self._get(path, "manifests/" + reference, _MAX_MANIFEST)
+        return _checked(body, reference)
+
+    def blob(self, path: str, digest: str) -> bytes:
+        """A small blob; see ``manifest``."""
+        return _checked(self._get(path, "blobs/" + digest, _MAX_BLOB), digest)
+
+    def referrers(self, path: str, digest: str) -> bytes:
+        """The index of what refers to a manifest; see ``manifest``."""
+        return self._get(path, "referrers/" + digest, _MAX_MANIFEST, absent=_NO_SUCH_API)
+
+    def close(self) -> None:
+        """Hang up."""
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    # --- one question ---------------------------------------------------------------------------------------
+
+    def _get(self, path: str, what: str, limit: int, absent: Sequence[int] = (404,)) -> bytes:
+        url = f"https://{self._host}/v2/{path}/{what}"
+        answer = self._ask(url, limit, self._authorization.get(path, ""))
+        if answer.status == 401 and answer.host == self._host:  # who it redirects to gets no login
+            self._authorization[path] = self._log_in(answer.head.get("www-authenticate", ""), path)
+            answer = self._ask(url, limit, self._authorization[path])
+        if answer.status == 200:
+            return answer.body
+        if answer.status in absent:
+            raise NotThere(f"{self._name} has no {path} {what}")
+        said = f"{self._name} answers {answer.status}"
+        raise Unreachable("login required: " + said if answer.status in (401, 403) else said)
+
+    def _ask(self, url: str, limit: int, authorization: str) -> _Answer:
+        """The answer of whoever has it: redirects are followed, and only their first host gets the login."""
+        place, home = _over_https(url), ""
+        for _ in range(_REDIRECTS + 1):
+            if place is None:
+                raise Unreachable(f"{self._name} redirects to what is no address over https")
+            home = home or place.netloc
+            head = {"Accept": ", ".join((*MANIFESTS, "*/*")), "User-Agent": "hardener"}
+            if authorization and place.netloc == home:
+                head["Authorization"] = authorization
+            answer = self._exchange(place.netloc, _target(place), head, limit)
+            if answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            place = _over_https(answer.head.get("location", ""), base=place.geturl())
+        raise Unreachable(f"{self._name} redirects more than {_REDIRECTS} times")
+
+    def _exchange(self, host: str, target: str, head: dict[str, str], limit: int) -> _Answer:
+        """One request; again over a new connection where a kept one turns out to be closed."""
+        if host in self._gone:  # fifty images do not wait fifty times
+            raise Unreachable(self._gone[host])
+        if self._patience.left <= 0:
+            raise Unreachable(f"{host} is not asked any more: the registries have taken too long")
+        kept = host in self._connections
+        try:
+            return self._once(host, target, head, limit)
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            self._connections.pop(host).close() if host in self._connections else None
+            if kept and isinstance(error, (http.client.RemoteDisconnected, ConnectionError)):
+                return self._exchange(host, target, head, limit)
+            reason = f"{host} cannot be asked: {_reason(error)}"
+            if isinstance(error, OSError):
+                self._gone[host] = reason
+            raise Unreachable(reason) from None
+
+    def _once(self, host: str, target: str, head: dict[str, str], limit: int) -> _Answer:
+        begun = time.monotonic()
+        try:
+            connection = self._connected(host)
+            assert isinstance(connection.sock, _Socket)
+            connection.sock.settimeout(_TIMEOUT)
+            connection.sock.deadline = time.monotonic() + _REQUEST
+            return _answer(connection, host, target, head, limit)
+        finally:
+            self._patience.left -= time.monotonic() - begun
+
+    def _connected(self, host: str) -> http.client.HTTPSConnection:
+        if host not in self._connections:
+            context = login.tls(host, self._settings.certificates)
+            context.sslsocket_class = _Socket
+            self._connections[host] = http.client.HTTPSConnection(host, timeout=_TIMEOUT, context=context)
+        connection = self._connections[host]
+        if connection.sock is None:
+            connection.connect()
+        return connection
+
+    # --- who asks -------------------------------------------------------------------------------------------
+
+    def _log_in(self, challenge: str, path: str) -> str:
+        """The authorization that a challenge asks for.
+
+        Raises:
+            Unreachable: there is no login, or it is not taken.
+        """
+        known = login.find(self._name, self._settings.logins)
+        scheme, _, rest = challenge.partition(" ")
+        basic = ""
+        if known:
+            basic = "Basic " + b64encode(f"{known.user}:{known.password}".encode()).decode()
+        if scheme.lower() == "basic":
+            if not basic:
+                raise Unreachable(f"login required: nobody of this host is logged in at {self._name}")
+            return basic
+        parameters = dict(_PARAMETER.findall(rest))
+        if scheme.lower() != "bearer" or not parameters.get("realm"):
+            raise Unreachable(f"login required: {self._name} asks for one of an unknown kind")
+        query = {"scope": f"repository:{path}:pull"}
+        if parameters.get("service"):
+            query["service"] = parameters["service"]
+        realm = parameters["realm"]
+        url = "{}{}{}".format(realm, "&" if "?" in realm else "?", urlencode(query))
+        answer = self._ask(url, _MAX_BLOB, basic)
+        if answer.status != 200:
+            raise Unreachable(f"login required: {urlsplit(realm).netloc} gives no token")
+        return "Bearer " + _token(answer.body)
+
+
+def _answer(
+    connection: http.client.HTTPSConnection, host: str, target: str, head: Mapping[str, str], limit: int
+) -> _Answer:
+    connection.request("GET", target, headers=dict(head))
+    response = connection.getresponse()
+    pieces, size = [], 0
+    while True:
+        piece = response.read1(65536)
+        if not piece:
+            break
+        size += len(piece)
+        if size > limit:
+            raise ValueError(f"it says more than {limit} bytes")
+        pieces.append(piece)
+    if response.length:
+        raise ValueError("its answer was cut off")  # which is not the same as another answer
+    response.close()  # `read1` leaves it open, and the connection would take no other request
+    fields = {name.lower(): value for name, value in response.getheaders()}
+    return _Answer(host, response.status, fields, b"".join(pieces))
+
+
+def digest_of(body: bytes) -> str:
+    """The digest of a manifest or blob."""
+    return "sha256:" + sha256(body).hexdigest()
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        Unreachable: it is none.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unreachable("the registry's answer is no JSON object")
+    return found
+
+
+def _checked(body: bytes, reference: str) -> bytes:
+    if reference.startswith("sha256:") and digest_of(body) != reference:
+        raise Tampered(f"the registry has something else under {reference[:19]}…")
+    return body
+
+
+def _over_https(url: str, base: str = "") -> SplitResult | None:
+    """The parts of an address that may be asked; None where it is none, whatever a registry says there."""
+    try:
+        place = urlsplit(urljoin(base, url))
+    except ValueError:
+        return None
+    return place if place.scheme == "https" and _PLACE.fullmatch(place.netloc) else None
+
+
+def _target(place: SplitResult) -> str:
+    return place.path + ("?" + place.query if place.query else "")
+
+
+def _token(body: bytes) -> str:
+    answer = parsed(body)
+    token = answer.get("token") or answer.get("access_token")
+    if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,16384}", token):
+        raise Unreachable("login required: the answer holds no token")
+    return token
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return one_line(getattr(error, "strerror", "") or str(error) or type(error).__name__)

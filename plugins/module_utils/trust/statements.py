@@ -1,0 +1,184 @@
+"""What somebody has signed about an image, in the two forms that cosign leaves in a registry.
+
+The classic one: a manifest under the tag ``sha256-<digest>.sig``, each layer of which is a payload (JSON that
+names digest and repository) with the signature in an annotation; what is signed is the payload's bytes.
+
+Bundles, as cosign 3 makes them: manifests that refer to the image, each with a bundle (JSON), whose statement
+names the digest and no repository; what is signed is its DSSE encoding.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from itertools import islice
+from typing import Any, Iterator, NamedTuple
+
+from . import references
+from .registry import Registry, parsed
+from .words import NotThere, Unreachable
+
+_PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+_ANNOTATION = "dev.cosignproject.cosign/signature"
+_CERTIFICATE = "dev.sigstore.cosign/certificate"
+_KIND = "cosign container image signature"
+_BUNDLE = "application/vnd.dev.sigstore.bundle"
+_IN_TOTO = "application/vnd.in-toto+json"
+_SIGNATURE = "https://sigstore.dev/cosign/sign/v1"  # attestations are of other types, and no signatures
+_NOTATION = re.compile(r"cncf\.notary\.signature")
+_KEYLESS = "a signature with a certificate (keyless)"
+_OTHER_IMAGE = "the signature is of another image"
+_MOST = 32  # of each form that are looked at
+_LARGEST = 16 * 1024  # of a signature
+
+
+class Statement(NamedTuple):
+    """What is signed, by somebody, and whether it is about this image."""
+
+    data: bytes
+    signature: bytes
+    about_other: str = ""  # why it says nothing of this image
+    unreadable: str = ""  # of what kind it is, where no key of the policy may be able to verify it
+
+
+def classic(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
+    """Statements of the classic form.
+
+    Raises:
+        Tampered, Unreachable: of the registry.
+    """
+    try:
+        manifest = registry.manifest(image.path, digest.replace(":", "-") + ".sig")
+    except NotThere:
+        return
+    for layer in _objects(parsed(manifest).get("layers")):
+        yield from _payload(registry, image, digest, layer)
+
+
+def _payload(
+    registry: Registry, image: references.Reference, digest: str, layer: dict[str, Any]
+) -> Iterator[Statement]:
+    if layer.get("mediaType") != _PAYLOAD:
+        return
+    noted, blob = layer.get("annotations"), layer.get("digest")
+    annotations = noted if isinstance(noted, dict) else {}
+    signature = _decoded(annotations.get(_ANNOTATION))
+    if signature and isinstance(blob, str) and references.DIGEST.fullmatch(blob):
+        payload = _blob(registry, image, blob)
+        keyless = _KEYLESS if annotations.get(_CERTIFICATE) else ""
+        yield Statement(payload, signature, _other_payload(payload, image, digest), keyless)
+
+
+def bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
+    """Statements of bundles, and signatures of other kinds, which are only named.
+
+    Raises:
+        Tampered, Unreachable: of the registry.
+    """
+    # Each of what refers to the image may hold many signatures.
+    yield from islice(_bundles(registry, image, digest), _MOST)
+
+
+def _bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
+    for entry in _referring(registry, image, digest):
+        child = entry.get("digest")
+        if not isinstance(child, str) or not references.DIGEST.fullmatch(child):
+            continue
+        try:
+            manifest = parsed(registry.manifest(image.path, child))
+        except NotThere:
+            continue
+        # The list of a registry before 1.1 of the specification does not tell the kind, or tells another.
+        kinds = f"{entry.get('artifactType')} {manifest.get('artifactType')}"
+        if _NOTATION.search(kinds):
+            yield Statement(b"", b"", unreadable="notation")
+        for layer in _objects(manifest.get("layers")):
+            yield from _payload(registry, image, digest, layer)  # the classic form, kept as bundles are
+            blob = layer.get("digest")
+            if not str(layer.get("mediaType")).startswith(_BUNDLE):
+                continue
+            if isinstance(blob, str) and references.DIGEST.fullmatch(blob):
+                yield from _bundle(_blob(registry, image, blob), digest)
+
+
+def _referring(registry: Registry, image: references.Reference, digest: str) -> Iterator[dict[str, Any]]:
+    """What refers to a manifest, by the registry's own list or the one that clients keep under a tag."""
+    try:
+        yield from _objects(parsed(registry.referrers(image.path, digest)).get("manifests"))
+    except NotThere:
+        try:
+            listed = registry.manifest(image.path, digest.replace(":", "-"))
+        except NotThere:
+            return
+        yield from _objects(parsed(listed).get("manifests"))
+
+
+def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
+    try:
+        bundle = json.loads(data)
+        envelope = bundle["dsseEnvelope"]
+        kind, payload = envelope["payloadType"], b64decode(envelope["payload"], validate=True)
+        signatures = [str(each["sig"]) for each in envelope["signatures"][:_MOST]]
+        statement = json.loads(payload)
+        if statement["predicateType"] != _SIGNATURE:
+            return
+        if kind != _IN_TOTO:
+            raise ValueError("it is signed as something else")
+        subjects = [each["digest"]["sha256"] for each in statement["subject"]]
+        with_key = "publicKey" in bundle["verificationMaterial"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        yield Statement(b"", b"", unreadable="a bundle of another form")
+        return
+    if not with_key:
+        yield Statement(b"", b"", unreadable=_KEYLESS)
+        return
+    other = "" if [digest] == [f"sha256:{subject}" for subject in subjects] else _OTHER_IMAGE
+    for each in signatures:
+        signature = _decoded(each)
+        if signature:
+            yield Statement(_pre_authentication(_IN_TOTO.encode(), payload), signature, other)
+
+
+def _pre_authentication(kind: bytes, payload: bytes) -> bytes:
+    """The bytes that DSSE has signed: nothing in them can be taken for anything else."""
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def _other_payload(payload: bytes, image: references.Reference, digest: str) -> str:
+    """Why a classic payload says nothing of this image; empty where it does."""
+    try:
+        critical = json.loads(payload)["critical"]
+        named = critical["image"]["docker-manifest-digest"]
+        repository = references.parse(str(critical["identity"]["docker-reference"])).repository
+        if critical["type"] != _KIND:
+            raise ValueError("it is of another kind")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "what is signed is no payload of cosign"
+    if named != digest:
+        return _OTHER_IMAGE
+    if repository != image.repository:
+        return f"the signature is of {repository}, not of this repository"
+    return ""
+
+
+def _blob(registry: Registry, image: references.Reference, digest: str) -> bytes:
+    try:
+        return registry.blob(image.path, digest)
+    except NotThere:
+        raise Unreachable("the registry has lost what was signed") from None
+
+
+def _objects(listed: Any) -> list[dict[str, Any]]:
+    """The objects of a list, as many as are looked at."""
+    return [each for each in (listed if isinstance(listed, list) else [])[:_MOST] if isinstance(each, dict)]
+
+
+def _decoded(encoded: Any) -> bytes:
+    """A signature; empty where it is none."""
+    if not isinstance(encoded, str) or len(encoded) > _LARGEST:
+        return b""
+    try:
+        return b64decode(encoded, validate=True)
+    except ValueError:
+        return b""

@@ -1,0 +1,287 @@
+"""Run a package of this collection's library on a host: one round trip, no AnsiballZ package.
+
+The base of every action that has something done on a host:
+
+    class ActionModule(HostScriptAction):
+        def run(self, tmp=None, task_vars=None):
+            super().run(tmp, task_vars)
+            answer = self.run_script(PACKAGES / "scan", entry="main:scan", arguments={}, task_vars=task_vars)
+            answer.result  # parsed JSON
+            answer.facts   # to be returned as ansible_facts (the interpreter that was found)
+
+``run_script`` raises AnsibleActionFail with one line that says what is wrong; connection and become errors
+pass through, so that an unreachable host is unreachable. It runs in check mode as well: the caller decides.
+
+On the host, sources are imported from memory by ``module_utils/bootstrap.py``; they may use only the standard
+library of Python 3.8 and the package ``host``, which always goes along. Where the connection pipelines, the
+script travels on standard input and nothing is written on the host; where it does not (or become cannot), it
+is a file in the remote temporary folder, removed afterwards. Nothing that comes from data is ever part of a
+shell command: arguments and sources are in the script.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+import re
+import secrets
+import shlex
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible import constants as C  # noqa: N812 - the name everybody uses for it
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.host.sources import PACKAGE
+from . import limits
+
+PACKAGES = Path(__file__).parents[1] / "module_utils"
+_BOOTSTRAP = PACKAGES / "bootstrap.py"
+_LIBRARY = PACKAGES / "host"  # what every program imports; it always goes along
+
+# Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
+_LOADER = (
+    "import sys\n"
+    "if sys.version_info<(3,8):"
+    "sys.stderr.write(sys.executable+' is Python '+sys.version.split()[0]+'\\n');sys.exit(86)\n"
+    "import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64(sys.stdin.buffer.read())))"
+)
+_TURNED_AWAY = re.compile(r"(?<!\S)\S{1,300} is Python [\w.+]{1,40}")
+_TOO_OLD = 86
+_NOT_FOUND = 87
+_MAX_LINE = 300
+_MAX_SAID = 20_000  # characters of output that are looked at for the reason of a failure
+_MAX_HEAD = 4096
+_AUTO = frozenset({"", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
+
+
+_PATH = re.compile(r"/[\w./+-]{1,200}", re.ASCII)
+_VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
+
+
+class Answer(NamedTuple):
+    """What the host said: the function's result, the Python that ran it, facts worth keeping."""
+
+    result: Any
+    python: str
+    facts: dict[str, str]
+
+
+class HostScriptAction(ActionBase):
+    """An action that runs packages on the host; see the module's documentation."""
+
+    TRANSFERS_FILES = False
+    KEEPS_LIMITS = True  # by `run_script`; hardener puts none around the task
+
+    def run_script(
+        self,
+        source: Path,
+        *,
+        entry: str,
+        arguments: dict[str, Any],
+        task_vars: dict[str, Any] | None,
+        timeout: int = 0,
+        patience: float = 0,
+        beside: Sequence[Path] = (),
+    ) -> Answer:
+        """Deliver a package folder to the host, call one function of it, return what it returned.
+
+        Args:
+            source: package folder (with ``__init__.py``).
+            entry: ``module:function`` inside the package; it takes ``arguments`` and returns JSON data, or
+                bytes that are JSON already.
+            arguments: JSON data.
+            task_vars: the task's variables.
+            timeout: seconds after which the script is killed on the host; 0 for never.
+            patience: seconds after which this side gives up; without it, some more than ``timeout``, or the
+                limit of all tasks.
+            beside: other package folders, which it imports.
+
+        Raises:
+            AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
+                much.
+            AnsibleConnectionFailure: there is no connection, or no answer in time.
+        """
+        marker = f"host-script-{secrets.token_hex(8)}"
+        payload = bundle(
+            source=source,
+            entry=entry,
+            arguments=arguments,
+            marker=marker,
+            timeout=timeout,
+            beside=beside,
+        )
+        interpreters, discovering = self._interpreters(task_vars or {})
+        seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
+        with limits.bounded(self._connection, seconds=seconds):
+            outcome = self._execute(self._command(interpreters), payload)
+            head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
+        if "error" in answer:
+            self._display.vvv(str(answer.get("traceback")))
+            reason = _one_line(str(answer["error"])[:_MAX_LINE])
+            raise AnsibleActionFail(f"{source.name} failed on the host: {reason}")
+        facts = {}
+        python, executable = str(head.get("python", "")), str(head.get("executable", ""))
+        # It becomes part of later commands, on the host that named it.
+        if discovering and _PATH.fullmatch(executable) and not self._task.delegate_to:
+            facts["discovered_interpreter_python"] = executable
+        return Answer(answer.get("result"), python if _VERSION.fullmatch(python) else "", facts)
+
+    @staticmethod
+    def see_it_fits(result: Any, *, told: bool = True) -> None:
+        """Refuse what is too large for the result of a task; one that is not told may be larger.
+
+        Raises:
+            AnsibleActionFail: it is.
+        """
+        (limits.see_it_can_be_told if told else limits.see_it_fits)(result)
+
+    def _interpreters(self, task_vars: dict[str, Any]) -> tuple[list[list[str]], bool]:
+        """Interpreters to try, as argument lists, and whether that is a discovery (nobody has named one)."""
+        if self._task.delegate_to:
+            task_vars = task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
+        named = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
+        named = str(self._templar.template(named) or "").strip()
+        if named not in _AUTO:
+            return [shlex.split(named)], False
+        known = (task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python")
+        if known:
+            return [[str(known)]], False
+        # The system's own Python first: the newest one in PATH may be a shim or somebody's private build.
+        fallback = C.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=task_vars)
+        names = dict.fromkeys(["/usr/bin/python3", *map(str, fallback), "python3"])
+        return [[name] for name in names], True
+
+    def _command(self, interpreters: list[list[str]]) -> str:
+        """The shell command: the first interpreter that exists and is new enough runs what is on stdin."""
+        quote = shlex.quote
+        tries = [
+            f"if command -v {quote(words[0])} >/dev/null 2>&1;then "
+            f'{" ".join(map(quote, words))} -IBS -c "$0";r=$?;'
+            f"case $r in {_TOO_OLD}|126|127);;*)exit $r;;esac;fi"
+            for words in interpreters
+        ]
+        script = ";".join([*tries, f"exit {_NOT_FOUND}"])
+        # One more sh, so that neither the login shell nor a configured shell has to understand the script.
+        loader = "exec(" + repr(_LOADER) + ")"  # on one line: csh ends a string at a line's end
+        command = f"/bin/sh -c {quote(script)} {quote(loader)}"
+        return f"{self._compute_environment_string()} {command}".strip()
+
+    def _execute(self, command: str, payload: bytes) -> dict[str, Any]:
+        """Run the command with the payload on its standard input, by pipelining or from a file."""
+        if self._is_pipelining_enabled("new"):
+            return dict(self._low_level_execute_command(command, in_data=payload))
+        shell = self._connection._shell
+        made_here = shell.tmpdir is None
+        if made_here:
+            self._make_tmp_path()
+        try:
+            path = shell.join_path(shell.tmpdir, "host_script")
+            self._transfer_data(path, payload)
+            self._fixup_perms2([shell.tmpdir, path])
+            return dict(self._low_level_execute_command(f"{command} < {shell.quote(path)}"))
+        finally:
+            if made_here:
+                self._remove_tmp_path(shell.tmpdir)
+
+    def _parse(
+        self, outcome: dict[str, Any], marker: str, *, interpreters: list[list[str]], timeout: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and answer from between the markers.
+
+        Raises:
+            AnsibleActionFail: they are not there or not readable; the message says why.
+        """
+        _, found, rest = outcome["stdout"].partition(f"{marker} ")
+        body, ended, _ = rest.partition(marker)
+        if found and ended:
+            head, _, blob = body.partition("\n")
+            try:
+                if len(head) > _MAX_HEAD:
+                    raise ValueError("too long a header")
+                inflater = zlib.decompressobj()
+                text = inflater.decompress(binascii.a2b_base64(blob), limits.ANSWER)
+                if inflater.unconsumed_tail:
+                    raise AnsibleActionFail(f"the host's answer is larger than {limits.ANSWER} bytes")
+                limits.see_it_parses(text)
+                parsed_head, parsed = _parsed(head), _parsed(text)
+                limits.see_it_is_flat(parsed)
+                if isinstance(parsed_head, dict) and isinstance(parsed, dict):
+                    return parsed_head, parsed
+            except (ValueError, zlib.error, RecursionError):
+                pass
+            raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
+        stderr, stdout = outcome["stderr"][-_MAX_SAID:], outcome["stdout"][-_MAX_SAID:]
+        said = _one_line(stderr or stdout)
+        too_old = ", ".join(_TURNED_AWAY.findall(f"{stderr}\n{stdout}"))
+        tried = ", ".join(words[0] for words in interpreters)
+        match outcome["rc"]:
+            case 87 if too_old:
+                reason = f"Python 3.8 or newer is needed on the host: {too_old} (tried {tried})"
+            case 87:
+                reason = f"no Python on the host (tried {tried}): set ansible_python_interpreter"
+            case 142 | -14 if timeout:
+                reason = f"the script did not end within {timeout} s on the host and was killed"
+            case rc:
+                reason = f"the script ended with code {rc} on the host: {said or 'it said nothing'}"
+        raise AnsibleActionFail(reason)
+
+
+def bundle(
+    *,
+    source: Path,
+    entry: str,
+    arguments: dict[str, Any],
+    marker: str,
+    timeout: int = 0,
+    beside: Sequence[Path] = (),
+) -> bytes:
+    """The script for the host: bootstrap, sources (with `host`) and arguments, compressed, as base64.
+
+    Raises:
+        AnsibleActionFail: ``source``, or a folder beside it, is no package folder.
+    """
+    sources: dict[str, tuple[bool, str]] = {PACKAGE: (True, "")}
+    for folder in (source, _LIBRARY, *beside):
+        if not (folder / "__init__.py").is_file():
+            raise AnsibleActionFail(f"{folder} is not a package folder: it has no __init__.py")
+        for path in sorted(folder.rglob("*.py")):
+            parts = [PACKAGE, folder.name, *path.relative_to(folder).with_suffix("").parts]
+            is_package = parts[-1] == "__init__"
+            name = ".".join(parts[:-1] if is_package else parts)
+            sources[name] = (is_package, path.read_text(encoding="utf-8"))
+    request = {
+        "sources": sources,
+        "entry": f"{PACKAGE}.{source.name}.{entry}",
+        "arguments": arguments,
+        "marker": marker,
+        "timeout": timeout,
+    }
+    script = f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({json.dumps(request)!r})\n"
+    return binascii.b2a_base64(zlib.compress(script.encode()), newline=False)
+
+
+def _parsed(text: str | bytes) -> Any:
+    """JSON, strictly: what Python reads beside it (``NaN``, ``1e999``) is no number that can be worked with.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number in JSON")
+    return number
+
+
+def _one_line(text: str) -> str:
+    """The end of a text as one printable line."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _MAX_LINE else "…" + line[-_MAX_LINE:]

@@ -1,0 +1,188 @@
+"""Ask the transaction on a host, and take from its answer only what has the shape of one."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from .host_script import PACKAGES, HostScriptAction
+
+# How a run ends that does not stand as planned.
+NOT_STANDING = (
+    "rolled_back",
+    "partly_rolled_back",
+    "rollback_failed",
+    "abandoned",
+    "interrupted",
+    "unconfirmed",
+)
+# What the host returns; "?" ends a key that may be missing. Nothing else of it becomes a result: Ansible acts
+# on some of what it finds in one, and by `add_host` one host would set the variables of another.
+_TEXTS = [str]
+_PERHAPS_TEXT = (str, type(None))
+_PERHAPS_TIME = (float, type(None))
+_LATEST = 253402300800  # the end of year 9999, in seconds since 1970
+_LONGEST = 1 << 20  # characters of a text
+_MOST = 20_000  # elements of a list
+_NAME_OF_RUN = re.compile(r"[\w.:-]{0,100}", re.ASCII)
+_ENTRIES = {
+    "main:converge": frozenset({"unchanged", "would_change", "changed", "refused"}),
+    "main:confirm": frozenset({"unchanged", "changed", "working", "unknown", "refused"}),
+    "main:rollback": frozenset({"unchanged", "would_change", "changed", "refused"}),
+}
+_DOCUMENT = {
+    "name": str,
+    "state": frozenset({"change", "held", "refused", "unchanged"}),
+    "impact": frozenset(
+        {
+            "none",
+            "reload",
+            "daemon-restart",
+            "connectivity",
+            "containers-stop",
+            "containers-recreate",
+            "data-hidden",
+            "reboot",
+        }
+    ),
+    "reason": str,
+    "paths": _TEXTS,
+}
+_ACTIVATION = {
+    "name": str,
+    "action": str,
+    "why": _TEXTS,
+    "first?": str,
+    "stops?": _TEXTS,
+    "stay_down?": _TEXTS,
+    "recreates?": _TEXTS,
+    "leaves?": _TEXTS,
+}
+_RUN = {
+    "run": _NAME_OF_RUN,
+    "outcome": str,
+    "reason": _PERHAPS_TEXT,
+    "who": _PERHAPS_TEXT,
+    "started": _PERHAPS_TIME,
+    "ended": _PERHAPS_TIME,
+    "paths": _TEXTS,
+}
+_ANSWER = {
+    "outcome": str,
+    "changed?": bool,
+    "failed?": bool,
+    "reason?": str,
+    "run?": _NAME_OF_RUN,
+    "who?": str,
+    "plan?": re.compile("[0-9a-f]{64}"),  # it comes back as a variable, and Ansible templates those
+    "recovered?": _NAME_OF_RUN,
+    "started?": _PERHAPS_TIME,
+    "ended?": _PERHAPS_TIME,
+    "confirmed?": _PERHAPS_TIME,
+    "notes?": _TEXTS,
+    "pending?": _TEXTS,
+    "refused?": _TEXTS,
+    "problems?": _TEXTS,
+    "kept?": _TEXTS,
+    "documents?": [_DOCUMENT],
+    "changes?": [{"path": str, "what": str, "documents": _TEXTS}],
+    "diff?": [{"path": str, "prepared": str}],
+    "activations?": [_ACTIVATION],
+}
+_OF_A_ROLLBACK = {**_ANSWER, "activations?": [str], "runs?": [(_RUN, str)]}
+
+
+class TransactionAction(HostScriptAction):
+    """An action that asks `module_utils/converge` on the host."""
+
+    def ask(
+        self,
+        entry: str,
+        arguments: Mapping[str, Any],
+        *,
+        task_vars: Any,
+        timeout: int = 0,
+        patience: float = 0,
+    ) -> Any:
+        """Call a function of the transaction on the host, and return what it returned.
+
+        Args:
+            entry: ``main:function``.
+            arguments: what it gets.
+            task_vars: the task's variables.
+            timeout: seconds after which it is killed on the host; 0 for never.
+            patience: seconds after which this side waits no longer.
+
+        Raises:
+            AnsibleActionFail: the host gave no result.
+            AnsibleConnectionFailure: there is no connection, it was lost, or there was no answer in time.
+        """
+        answer = self.run_script(
+            PACKAGES / "converge",
+            entry=entry,
+            arguments=dict(arguments),
+            task_vars=task_vars,
+            timeout=timeout,
+            patience=patience,
+        )
+        try:
+            shape = _OF_A_ROLLBACK if entry == "main:rollback" else _ANSWER
+            result: dict[str, Any] = _shaped(answer.result, shape)
+            if result["outcome"] not in {*_ENTRIES[entry], *NOT_STANDING}:
+                raise ValueError(f"outcome is {result['outcome'][:40]!r}")
+            self.see_it_fits(result)
+        except ValueError as error:
+            raise AnsibleActionFail(f"the host gave no result of the transaction: {error}") from None
+        if answer.facts:
+            result["ansible_facts"] = answer.facts
+        return result
+
+    @property
+    def whoever(self) -> str:
+        """Who asks for a change, for the host's record."""
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):  # a number without a name
+            name = str(os.getuid())
+        return f"{name}@{socket.gethostname()}"
+
+
+def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
+    """As much of what a host returned as has a place in a shape.
+
+    Raises:
+        ValueError: it does not have that shape.
+    """
+    if isinstance(shape, dict) and isinstance(value, dict):
+        found = {}
+        for key, inner in shape.items():
+            name = key.removesuffix("?")
+            if name in value:
+                found[name] = _shaped(value[name], inner, name)
+            elif name == key:
+                raise ValueError(f"{where} has no {name}")
+        return found
+    if isinstance(shape, list) and isinstance(value, list) and len(value) <= _MOST:
+        return [_shaped(each, shape[0], where) for each in value]
+    if isinstance(shape, frozenset) and isinstance(value, str) and value in shape:
+        return value
+    if isinstance(shape, re.Pattern) and isinstance(value, str) and shape.fullmatch(value):
+        return value
+    for alternative in shape if isinstance(shape, tuple) else ():
+        with suppress(ValueError):
+            return _shaped(value, alternative, where)
+    if shape is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LATEST
+    else:
+        short = not isinstance(value, str) or len(value) <= _LONGEST
+        fits = isinstance(shape, type) and isinstance(value, shape) and short
+    if fits:
+        return value
+    raise ValueError(f"{where} is {str(value)[:40]!r}")

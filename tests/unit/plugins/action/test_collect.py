@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.hardener.docker.plugins.action import collect
+
+NAMES = [
+    "db01",
+    "a/b",
+    "../../etc/passwd",
+    "..",
+    ".",
+    "",
+    "*?[x]",
+    "line\nbreak",
+    "%2F",
+    "Ä☃",
+    ".hidden",
+    "a b",
+    "[::1]:22",
+]
+
+
+def test_host_names_become_file_names_and_back() -> None:
+    files = [collect.file_name(name) for name in NAMES]
+    assert len(set(files)) == len(NAMES)
+    for name, file in zip(NAMES, files, strict=True):
+        assert Path(file).name == file
+        assert not file.startswith(".")
+        assert not set("*?[]\n/") & set(file)
+        assert unquote(file.removesuffix(".json")).strip("\0") == name
+
+
+def test_host_name_that_is_too_long() -> None:
+    with pytest.raises(AnsibleActionFail, match="too long"):
+        collect.file_name("x" * 300)
+
+
+def test_snapshot_is_written_whole_and_for_its_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    path = collect._store({"x": "\u2603\ud800"}, folder, "db01")
+    assert path == folder / "db01.json"
+    assert json.loads(path.read_text()) == {"x": "\u2603\ud800"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    collect._store({"y": 1}, folder, "db01")
+    assert json.loads(path.read_text()) == {"y": 1}
+    assert list(folder.iterdir()) == [path]
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AnsibleActionFail, match="cannot write the snapshot"):
+        collect._store({}, tmp_path / "file" / "below", "db01")

@@ -1,0 +1,244 @@
+"""How the control node confirms a run, whatever becomes of the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+
+from tests.unit.plugins.loading import action
+
+SECONDS = 180
+LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
+REFUSED = AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: connect to host h port 22: x")
+UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "changes": [], "notes": ["a"], "pending": ["b"]}
+
+Answers = Callable[[str], Any]
+
+
+class Clock:
+    """Goes on when somebody sleeps."""
+
+    now = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Connection:
+    """An ssh connection's options."""
+
+    transport = "ssh"
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+
+    def get_option(self, name: str) -> Any:
+        return self.options[name]
+
+    def set_option(self, name: str, value: Any) -> None:
+        self.options[name] = value
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr("time.monotonic", lambda: found.now)
+    monkeypatch.setattr("time.sleep", found.sleep)
+    return found
+
+
+class Host:
+    """Answers calls in their order; an error is raised, and the last answer repeats itself."""
+
+    def __init__(self, clock: Clock, *answers: Any) -> None:
+        self.connection = Connection()
+        self._clock = clock
+        self._answers = list(answers)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.ssh_args: list[str] = []
+        self.timeouts: list[int] = []
+
+    def ask(self, entry: str, arguments: dict[str, Any], **_: Any) -> Any:
+        self.asked.append((entry, arguments))
+        self.ssh_args.append(self.connection.options["ssh_args"])
+        self.timeouts.append(self.connection.options["timeout"])
+        self._clock.sleep(10)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    def converge(self, **more: Any) -> dict[str, Any]:
+        module = action("converge")
+        made = object.__new__(module.ActionModule)
+        made._connection = self.connection
+        made._templar = SimpleNamespace(template=lambda value: value)
+        made.ask = self.ask
+        variables = {"converge_confirm_timeout": SECONDS, **more}
+        found: dict[str, Any] = made._guarded({"documents": []}, task_vars=variables)
+        found["said"] = module._summary(found)
+        return found
+
+
+def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
+    host = Host(clock, UNCONFIRMED, {"outcome": "changed", "notes": ["a", "c"], "run": "r"})
+    found = host.converge()
+    assert (found["outcome"], found["changed"], found.get("failed")) == ("changed", True, None)
+    assert (found["notes"], found["pending"]) == (["a", "c"], ["b"])
+    (first, arguments), (second, confirmation) = host.asked
+    assert (first, second) == ("main:converge", "main:confirm")
+    assert arguments["guard"]["token"] == confirmation["token"]
+    assert (arguments["guard"]["seconds"], "@" in arguments["guard"]["who"]) == (SECONDS, True)
+    assert all(args.startswith("-o ControlMaster=no -o ControlPath=none") for args in host.ssh_args)
+    assert host.connection.options == {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
+
+
+@pytest.mark.parametrize(("asked_for", "used"), [(5, 10), (10, 10), (90, 90)])
+def test_the_greater_timeout_of_a_connection_holds(clock: Clock, asked_for: int, used: int) -> None:
+    host = Host(clock, UNCONFIRMED, {"outcome": "changed", "run": "r"})
+    host.connection.options["timeout"] = asked_for
+    host.converge()
+    assert host.timeouts == [used, used]
+    assert host.connection.options["timeout"] == asked_for
+
+
+def test_restless_containers_are_named_to_the_host(clock: Clock) -> None:
+    host = Host(clock, {"outcome": "unchanged"})
+    host.converge(converge_restless_containers=["job", "label=a=b"])
+    assert host.asked[0][1]["guard"]["restless"] == ["job", "label=a=b"]
+    for wrong in ("job", [1], {"job": True}):
+        with pytest.raises(AnsibleActionFail, match="converge_restless_containers must be a list"):
+            host.converge(converge_restless_containers=wrong)
+
+
+KEPT = "/etc/docker/daemon.json was changed by somebody else meanwhile, and stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            {"outcome": "partly_rolled_back", "kept": [KEPT]},
+            f"rolled back, except what was changed on the host meanwhile ({KEPT}): no ssh",
+        ),
+        (
+            {"outcome": "rollback_failed", "problems": ["/etc/x: Read-only file system"]},
+            "no ssh; and not all of it could be taken back: /etc/x: Read-only file system",
+        ),
+        (
+            {"outcome": "abandoned", "problems": ["/etc/x is not what it was before the run"]},
+            "no ssh; and this was not taken back: /etc/x is not what it was before the run",
+        ),
+    ],
+)
+def test_nothing_is_said_to_be_as_before_that_is_not(clock: Clock, answer: dict[str, Any], said: str) -> None:
+    found = Host(clock, UNCONFIRMED, {**answer, "reason": "no ssh", "run": "r"}).converge()
+    assert (found["said"], found["failed"], found["changed"]) == (said, True, True)
+
+
+def test_what_needs_no_confirmation_is_asked_for_none(clock: Clock) -> None:
+    host = Host(clock, {"outcome": "unchanged", "changed": False})
+    assert host.converge()["outcome"] == "unchanged"
+    assert len(host.asked) == 1
+
+
+def test_the_host_goes_back_and_says_so_when_it_can_be_reached_again(clock: Clock) -> None:
+    rolled_back = {"outcome": "rolled_back", "reason": "not confirmed within 180 s", "run": "r"}
+    host = Host(clock, UNCONFIRMED, *[REFUSED] * 12, {"outcome": "working"}, rolled_back)
+    found = host.converge()
+    assert (found["outcome"], found["failed"], found["changed"]) == ("rolled_back", True, True)
+    assert found["reason"].startswith("not confirmed within 180 s: Failed to connect to the host via ssh")
+    assert found["said"].startswith("rolled back, everything is as it was before: not confirmed within")
+
+
+def test_a_host_that_cannot_be_reached_any_more_is_said_to_help_itself(clock: Clock) -> None:
+    begun = clock.now
+    host = Host(clock, UNCONFIRMED, REFUSED)
+    found = host.converge()
+    assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
+    assert "it takes the change back by itself, at " in found["said"]
+    assert "connect to host h port 22" in found["said"]
+    assert SECONDS < clock.now - begun < SECONDS + 100
+
+
+def test_a_connection_that_is_lost_on_the_way_is_no_end(clock: Clock) -> None:
+    changed = {"outcome": "changed", "run": "r"}
+    host = Host(clock, LOST, REFUSED, {"outcome": "working"}, changed)
+    found = host.converge()
+    assert (found["outcome"], found["changed"]) == ("changed", True)
+    assert [entry for entry, _ in host.asked] == ["main:converge", *["main:confirm"] * 3]
+
+
+@pytest.mark.parametrize("error", [LOST, AnsibleActionFail("converge failed on the host: x")])
+def test_what_never_began_is_the_error_that_it_was(clock: Clock, error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        Host(clock, error, {"outcome": "unknown"}).converge()
+
+
+def test_a_host_that_was_never_there_is_not_waited_for(clock: Clock) -> None:
+    host = Host(clock, REFUSED)
+    with pytest.raises(AnsibleConnectionFailure):
+        host.converge()
+    assert len(host.asked) == 1
+
+
+def test_a_worker_that_is_long_at_work_is_waited_for(clock: Clock) -> None:
+    host = Host(clock, LOST, *[{"outcome": "working"}] * 60, {"outcome": "changed"})
+    assert host.converge()["outcome"] == "changed"
+
+
+def test_a_worker_that_was_killed_is_taken_back_at_once(clock: Clock) -> None:
+    killed = {"outcome": "interrupted", "failed": True, "reason": "the worker was killed on the host"}
+    host = Host(clock, killed, {"outcome": "rolled_back", "reason": "its worker was killed", "run": "r"})
+    found = host.converge()
+    assert (found["outcome"], found["failed"]) == ("rolled_back", True)
+    assert Host(clock, killed, {"outcome": "unknown"}).converge()["reason"] == killed["reason"]
+
+
+def answered(answer: Any) -> Any:
+    """What becomes of an answer of the host."""
+    made = object.__new__(action("converge").ActionModule)
+    made.run_script = lambda *_, **__: SimpleNamespace(result=answer, facts={})
+    return made.ask("main:converge", {}, task_vars={})
+
+
+def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> None:
+    hostile = {
+        "add_host": {"host_name": "other", "host_vars": {"ansible_connection": "local"}},
+        "add_group": "all",
+        "ansible_facts": {"ansible_python_interpreter": "/tmp/x"},
+        "_ansible_no_log": True,
+        "changes": [{"path": "/a", "what": "write", "documents": ["a"], "more": 1}],
+    }
+    found = answered({"outcome": "changed", **hostile})
+    change = {"path": "/a", "what": "write", "documents": ["a"]}
+    assert found == {"outcome": "changed", "changes": [change]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "it is 'None'"),
+        ({"outcome": ["changed"]}, "outcome is"),
+        ({"changed": True}, "it has no outcome"),
+        ({"outcome": "changed", "notes": 7}, "notes is '7'"),
+        ({"outcome": "changed", "pending": ["a", None]}, "pending is 'None'"),
+        ({"outcome": "changed", "documents": [{"name": "a"}]}, "documents has no state"),
+        ({"outcome": "changed", "documents": [{"name": "a", "state": "\x1b[2J"}]}, r"state is '\\x1b\[2J'"),
+        ({"outcome": "as it was"}, "outcome is 'as it was'"),
+        ({"outcome": "changed", "run": "../a"}, "run is"),
+        ({"outcome": "changed", "started": 1e300}, "started is"),
+        ({"outcome": "changed", "started": True}, "started is"),
+        ({"outcome": "changed", "notes": ["x"] * 20_001}, "notes is"),
+        ({"outcome": "changed", "reason": "x" * (1 << 20) + "x"}, "reason is"),
+        ({"outcome": "changed", "activations": ["docker"]}, "activations is"),
+        ({"outcome": "changed", "plan": "{{ lookup('pipe', 'id') }}"}, "plan is"),
+    ],
+)
+def test_an_answer_that_is_none_fails_that_host_alone(answer: Any, said: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=said):
+        answered(answer)

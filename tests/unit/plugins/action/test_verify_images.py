@@ -1,0 +1,40 @@
+"""What comes back from a host that verified its images: a record, and nothing that Ansible would act on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.plugins.loading import action
+from tests.unit.plugins.module_utils.render.records import CONTAINER, IMAGE, RECORD
+
+
+def shaped(answer: Any) -> Any:
+    return action("verify_images")._shaped(answer)
+
+
+def test_a_record_comes_through() -> None:
+    assert shaped(RECORD) == RECORD
+
+
+def test_nothing_else_of_it_becomes_a_result() -> None:
+    image = {**IMAGE, "add_host": {}, "containers": [{**CONTAINER, "ansible_facts": {}}]}
+    assert shaped({**RECORD, "images": [image], "ansible_facts": {"x": 1}, "add_host": {}}) == RECORD
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        {},
+        {**RECORD, "images": 7},
+        {**RECORD, "images": [7]},
+        {**RECORD, "images": [{}] * 10_001},
+        {**RECORD, "elapsed_ms": float("inf")},
+    ],
+)
+def test_what_is_no_record_is_none(answer: Any) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        shaped(answer)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity import blind as module
+from ansible_collections.hardener.docker.plugins.module_utils.activity.blind import blind, deaf
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the kernel's files say."""
+    said = {
+        "/sys/module/apparmor/parameters/enabled": "Y\n",
+        "/proc/sys/kernel/seccomp/actions_logged": "kill_process kill_thread trap errno log\n",
+    }
+    monkeypatch.setattr(module, "_read", lambda path: said.get(path, ""))
+    return said
+
+
+def test_who_denies_without_a_record_is_named(files: dict[str, str]) -> None:
+    containers = [Container(f"{n:064x}", f"web{n}", "nginx", silent="docker-default") for n in range(7)]
+    containers.append(Container("f" * 64, "", "x", silent="unconfined"))
+    silent, unconfined, seccomp = blind(containers)
+    assert silent.startswith("web0, web1, web2, web3, web4 and 2 more run under docker-default")
+    assert unconfined.startswith("ffffffffffff run unconfined")
+    assert seccomp.startswith("what seccomp answers with an error")
+
+
+def test_a_kernel_without_them_and_one_that_does_not_log(files: dict[str, str]) -> None:
+    files["/sys/module/apparmor/parameters/enabled"] = "N\n"
+    files["/proc/sys/kernel/seccomp/actions_logged"] = "kill_thread trap\n"
+    found = blind([Container("a" * 64, "web", "nginx", silent="docker-default")])
+    assert found[0].startswith("neither AppArmor nor SELinux is on")
+    assert "kill_process, log" in found[1]
+
+
+def test_what_is_not_heard_at_all() -> None:
+    assert deaf("", "") == []
+    assert len(deaf("Operation not permitted", "no socket")) == 2
+
+
+def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
+    assert module._read(str(tmp_path / "no")) == ""

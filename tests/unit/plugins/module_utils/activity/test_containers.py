@@ -1,0 +1,141 @@
+"""Whose a denial was: the process may be gone, and its number another's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import (
+    Container,
+    Directory,
+    Process,
+    ask,
+)
+
+A, B = "a" * 64, "b" * 64
+
+
+def proc(
+    cgroup: str, *, started: float | None = None, stat: str = "", flags: int = 0
+) -> Callable[[str], str]:
+    """A process's files; ``started`` by the clock on the wall, ``flags`` the kernel's."""
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    ticks = int(((started if started is not None else time.time() - 60) - booted) * os.sysconf("SC_CLK_TCK"))
+    line = stat or f"12 (a) b) S {' '.join(['0'] * 5)} {flags} {' '.join(['0'] * 12)} {ticks} 0 0"
+    return lambda path: cgroup if path.endswith("/cgroup") else line
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        f"0::/system.slice/docker-{A}.scope\n",
+        f"12:memory:/docker/{A}\n1:name=systemd:/docker/{A}\n0::/\n",
+        f"0::/system.slice/docker-{A}.scope/init\n",
+        f"0::/system.slice/docker-{A}.scope (deleted)\n",  # killed, and the last of it
+        f"0::/docker/{A}/docker/{B}\n",  # an engine in a container: the container of this host
+        f"0::/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope\n",
+    ],
+)
+def test_the_container_of_a_process(cgroup: str) -> None:
+    assert ask(12, time.time(), proc(cgroup)) == Process(A)
+
+
+@pytest.mark.parametrize(
+    "cgroup", ["0::/system.slice/ssh.service\n", f"0::/x{A}\n", f"0::/docker/{A}0\n", ""]
+)
+def test_a_process_in_no_container(cgroup: str) -> None:
+    assert ask(12, time.time(), proc(cgroup)) == Process(elsewhere=True)
+
+
+def test_one_that_ends_is_in_the_root_of_cgroup_v1_whosever_it_was() -> None:
+    ending = 0x4 | 0x400000
+    assert ask(12, time.time(), proc("4:memory:/\n1:name=systemd:/\n", flags=ending)) == Process()
+    assert ask(12, time.time(), proc("0::/system.slice/ssh.service\n", flags=ending)) == Process(
+        elsewhere=True
+    )
+    assert ask(12, time.time(), proc(f"0::/docker/{A}\n", flags=ending)) == Process(A)
+
+
+def test_a_number_that_another_process_has_by_now_says_nothing() -> None:
+    at = time.time() - 5
+    assert ask(12, at, proc(f"0::/docker/{A}\n", started=at + 2)) == Process()
+    assert ask(12, at, proc(f"0::/docker/{A}\n", started=at - 2)) == Process(A)
+
+
+def test_a_process_that_is_gone_says_nothing() -> None:
+    def gone(path: str) -> str:
+        raise FileNotFoundError(path)
+
+    def gone_meanwhile(path: str) -> str:
+        if path.endswith("/stat"):
+            raise ProcessLookupError(path)
+        return f"0::/docker/{A}\n"
+
+    assert ask(12, time.time(), gone) == Process()
+    assert ask(12, time.time(), gone_meanwhile) == Process()
+    assert ask(-1, time.time(), proc("")) == Process()
+    assert ask(12, time.time(), proc(f"0::/docker/{A}\n", stat="12 (x")) == Process()
+
+
+def test_this_very_process_is_asked_truly() -> None:
+    found = ask(os.getpid(), time.time())
+    assert found.elsewhere or found.container
+
+
+def test_what_confines_one_container_alone_names_it() -> None:
+    directory = Directory()
+    directory.put(Container(A, "web", "nginx", profile="web-profile"))
+    directory.put(Container(B, "db", "pg", profile="docker-default", label="s:r:t:s0:c1,c2"))
+    assert directory.by_confinement("web-profile", 5.0) == A
+    assert directory.by_confinement("web-profile//null-/bin/sh", 5.0) == A
+    assert directory.by_confinement("s:r:t:s0:c1,c2", 5.0) == B
+    assert directory.by_confinement("s:r:t:s0:c1", 5.0) == ""
+    assert directory.by_confinement("unconfined", 5.0) == ""
+    assert directory.by_confinement("", 5.0) == ""
+
+
+def test_what_confines_two_names_none_of_them_even_when_one_has_just_ended() -> None:
+    directory = Directory()
+    directory.put(Container(A, "web", "nginx", profile="site"))
+    directory.put(Container(B, "db", "pg", profile="site"))
+    assert directory.by_confinement("site", 100.0) == ""
+    directory.end(B, now=101.0)
+    assert directory.by_confinement("site", 100.0) == ""  # it ran then
+    assert directory.by_confinement("site", 110.0) == A
+    assert [each.name for each in directory.running()] == ["web"]
+
+
+def test_the_engines_own_profile_names_nobody_since_builds_run_under_it_too() -> None:
+    directory = Directory()
+    directory.put(Container(A, "web", "nginx", profile="docker-default"))
+    assert directory.by_confinement("docker-default", 5.0) == ""
+
+
+def test_what_confines_containers_is_known() -> None:
+    directory = Directory()
+    directory.put(Container(A, "web", "nginx", profile="site", label="s:r:t:s0:c1,c2"))
+    for confinement in ("docker-default", "site", "site//null-/bin/sh", "s:r:t:s0:c1,c2"):
+        assert directory.confines(confinement)
+    for confinement in ("", "unconfined", "/usr/sbin/cupsd", "s:r:t:s0"):
+        assert not directory.confines(confinement)
+
+
+def test_nobody_is_named_while_one_ran_of_which_nobody_knows_how_it_was_confined() -> None:
+    directory = Directory()
+    directory.put(Container(A, "web", "nginx", profile="site"))
+    directory.put(Container(B, "gone", "pg", ended=101.0, inspected=False))
+    assert directory.by_confinement("site", 100.0) == ""
+    assert directory.by_confinement("site", 110.0) == A
+
+
+def test_the_directory_is_bounded_and_keeps_those_that_run() -> None:
+    directory = Directory()
+    directory.put(Container(A, "web", "nginx"))
+    for number in range(5000):
+        identity = f"{number:064x}"
+        directory.put(Container(identity, "", "", ended=1.0))
+    assert directory.get(A).name == "web"
+    assert not directory.knows(f"{0:064x}")
+    assert directory.knows(f"{4999:064x}")

@@ -1,0 +1,206 @@
+"""The engine's socket: cut off, silent, talking nonsense, and well."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity import engine as module
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Directory
+from ansible_collections.hardener.docker.plugins.module_utils.activity.engine import Engine
+
+A = "a" * 64
+INSPECTED = {
+    "Name": "/web",
+    "Config": {"Image": "nginx"},
+    "HostConfig": {"Privileged": True},
+    "State": {"Running": True},
+}
+LISTED = json.dumps([{"Id": A}]).encode()
+
+
+class Server:
+    """An engine that answers what it is told to; ``events`` are the pieces of each stream of events."""
+
+    def __init__(
+        self, path: Path, *streams: list[bytes], inspected: bytes | None = None, listed: bytes = LISTED
+    ) -> None:
+        self.asked: list[str] = []
+        self._streams = list(streams)
+        self._inspected = json.dumps(INSPECTED).encode() if inspected is None else inspected
+        self._listed = listed
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            path = connection.recv(65536).split(b" ")[1].decode()
+            self.asked.append(path)
+            if path.startswith("/events"):
+                stream = self._streams.pop(0) if self._streams else [b"wait"]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for piece in stream:
+                    if piece == b"wait":
+                        time.sleep(60)
+                    connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+                connection.sendall(b"0\r\n\r\n")
+                return
+            body = self._listed if path == "/containers/json" else self._inspected
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(module, "_PAUSES", (0.05,))
+    return tmp_path / "docker.sock"
+
+
+def event(action: str, **more: Any) -> bytes:
+    actor = {"ID": A, "Attributes": {"name": "web", "image": "nginx", **more}}
+    return json.dumps({"Action": action, "Actor": actor, "timeNano": 5 * 10**18}).encode() + b"\n"
+
+
+def started(path: Path) -> Engine:
+    engine = Engine(str(path), Directory())
+    engine.start()
+    assert engine.ready.wait(5)
+    return engine
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_knows_those_that_run_before_anything_is_heard(path: Path) -> None:
+    Server(path, [event("oom"), event("start"), b"wait"])
+    engine = started(path)
+    container = engine._directory.get(A)
+    assert (container.name, container.image, container.risks) == ("web", "nginx", ("privileged",))
+    until(lambda: engine.happenings.qsize() == 2)
+    assert [engine.happenings.get().kind for _ in range(2)] == ["out of memory", "started privileged"]
+    assert (engine.problem, engine.cuts, engine.lost) == ("", 0, 0)
+
+
+def test_an_event_in_pieces_is_one(path: Path) -> None:
+    text = event("oom")
+    Server(path, [text[:10], text[10:], b"wait"])
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1)
+
+
+def test_cut_off_it_begins_anew_where_it_was(path: Path) -> None:
+    server = Server(path, [event("oom")], [event("oom"), b"wait"])
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 2)
+    assert engine.cuts == 1
+    assert [asked for asked in server.asked if "since=5000000000.0" in asked]
+
+
+def test_every_cut_counts_and_none_makes_the_next_pause_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSES", (0.05, 30))
+    Server(path, [event("oom")], [event("oom")], [event("oom")], [b"wait"])
+    engine = started(path)
+    until(lambda: engine.cuts == 3)
+    assert engine.happenings.qsize() == 3
+
+
+def test_what_was_heard_before_a_cut_is_not_asked_for_again(path: Path) -> None:
+    server = Server(path, [event("oom")], [b"wait"])
+    started(path)
+    until(lambda: any("since=5000000000.000000001" in asked for asked in server.asked))
+
+
+def test_an_event_that_is_too_long_costs_itself_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINE", 2000)
+    Server(path, [event("oom", label="x" * 50_000), event("oom"), b"wait"])
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1 and engine.lost == 1)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"5\n", b"[]\n", b'{"Actor": 5}\n', b'{"Actor": {"ID": []}, "Action": {}}\n']
+)
+def test_odd_events_are_passed_over(path: Path, odd: bytes) -> None:
+    Server(path, [odd, event("oom"), b"wait"])
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1)
+    assert engine.cuts == 0
+
+
+HUGE = b'{"Action": "oom", "Actor": {"ID": "a"}, "timeNano": 1%s}\n' % (b"0" * 400)
+
+
+@pytest.mark.parametrize("nonsense", [b"no json\n", b"[" * 200_000 + b"\n", HUGE])
+def test_nonsense_is_a_cut_and_not_the_end(path: Path, nonsense: bytes) -> None:
+    Server(path, [nonsense], [event("oom"), b"wait"])
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1)
+    assert engine.cuts == 1
+
+
+def test_a_container_that_cannot_be_read_is_known_by_its_events(path: Path) -> None:
+    Server(path, [event("oom"), b"wait"], inspected=b"[]")
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1)
+    assert engine.happenings.get().container.name == "web"
+    assert not engine._directory.get(A).inspected
+    assert engine.lost == 1
+
+
+def test_a_container_with_a_million_labels_costs_no_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CONTAINER", 1000)
+    labels = {f"{number}": "" for number in range(1000)}
+    Server(path, [event("oom"), b"wait"], inspected=json.dumps({**INSPECTED, "Labels": labels}).encode())
+    engine = started(path)
+    until(lambda: engine.happenings.qsize() == 1)
+    assert engine.lost == 1
+
+
+def test_a_list_is_only_looked_through_and_a_label_is_no_container(path: Path) -> None:
+    label = {"Labels": {"x": json.dumps({"Id": "b" * 64})}}
+    server = Server(path, [b"wait"], listed=json.dumps([{"Id": A, **label}], separators=(",", ":")).encode())
+    started(path)
+    assert [asked for asked in server.asked if asked.endswith(f"{'b' * 64}/json")] == []
+    assert f"/containers/{A}/json" in server.asked
+
+
+def test_a_list_that_was_cut_off_is_no_list(path: Path) -> None:
+    Server(path, [b"wait"], listed=LISTED[:-1])
+    assert "which is no list" in started(path).problem
+
+
+def test_more_than_anybody_takes_is_counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WAITING", 3)
+    Server(path, [event("oom")] * 1 + [event("oom")] * 9 + [b"wait"])
+    engine = started(path)
+    until(lambda: engine.lost == 7)
+    assert engine.happenings.qsize() == 3
+
+
+def test_nobody_there_is_said_and_asked_again(path: Path) -> None:
+    engine = started(path)
+    assert "No such file or directory" in engine.problem
+    assert engine.cuts == 0
+    Server(path, [event("oom"), b"wait"])
+    until(lambda: engine.happenings.qsize() == 1)
+    assert engine.problem == ""

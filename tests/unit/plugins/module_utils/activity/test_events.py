@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import Container
+from ansible_collections.hardener.docker.plugins.module_utils.activity.engine import container
+from ansible_collections.hardener.docker.plugins.module_utils.activity.events import happenings, risks
+
+WEB = Container("a" * 64, "web", "nginx")
+
+
+def event(action: str, **attributes: str) -> dict[str, Any]:
+    return {"Action": action, "Actor": {"ID": WEB.identity, "Attributes": attributes}, "timeNano": 5 * 10**9}
+
+
+def kinds(given: dict[str, Any], of: Container = WEB) -> list[tuple[str, str, str]]:
+    return [(each.kind, each.severity, each.target) for each in happenings(given, of)]
+
+
+@pytest.mark.parametrize(
+    ("code", "severity"), [("137", "low"), ("139", "medium"), ("159", "high"), ("0", ""), ("1", "")]
+)
+def test_odd_ends(code: str, severity: str) -> None:
+    assert [each[1] for each in kinds(event("die", exitCode=code))] == ([severity] if severity else [])
+
+
+def test_a_command_is_known_by_its_program_and_its_arguments_by_nobody() -> None:
+    (found,) = kinds(event("exec_create: /usr/bin/mysql -psecret -h db"))
+    assert found == ("command run inside", "low", "mysql")
+    assert kinds(event("exec_create: ")) == [("command run inside", "low", "")]
+
+
+def test_out_of_memory_and_what_is_not_worth_a_line() -> None:
+    assert kinds(event("oom")) == [("out of memory", "medium", "")]
+    assert kinds(event("exec_die")) == kinds(event("start")) == kinds({}) == kinds({"Action": 7}) == []
+
+
+def test_a_start_with_rights_of_the_host_is_a_line_each() -> None:
+    settings = {
+        "Privileged": True,
+        "PidMode": "host",
+        "NetworkMode": "host",
+        "CapAdd": ["CAP_SYS_ADMIN", "net_raw"],
+        "SecurityOpt": ["seccomp:unconfined", "label=disable"],
+    }
+    strong = WEB._replace(risks=tuple(risks(settings)))
+    assert [each[0] for each in kinds(event("start"), strong)] == [
+        "started privileged",
+        "started in the host's process namespace",
+        "started in the host's network namespace",
+        "started with SYS_ADMIN",
+        "started with seccomp=unconfined",
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd", [{}, {"CapAdd": "ALL", "SecurityOpt": 5, "Privileged": "yes"}, {"CapAdd": None}]
+)
+def test_odd_settings_are_no_risk(odd: dict[str, Any]) -> None:
+    assert risks(odd) == []
+
+
+def test_what_the_engine_says_of_a_container() -> None:
+    inspected = {
+        "Name": "/web",
+        "Image": "sha256:1",
+        "AppArmorProfile": "docker-default",
+        "Config": {"Image": "nginx:1"},
+        "HostConfig": {},
+        "State": {"Running": True},
+    }
+    found = container("a" * 64, inspected)
+    assert (found.name, found.image, found.profile, found.silent, found.ended) == (
+        "web",
+        "nginx:1",
+        "docker-default",
+        "docker-default",
+        0.0,
+    )
+    assert container("a", {**inspected, "HostConfig": {"Privileged": True}}).silent == "unconfined"
+    assert container("a", {"Name": "x" * 9999, "Config": [], "State": None}).ended > 0

@@ -1,0 +1,119 @@
+"""How the collector sees that it is not wanted any more, or is another by now."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity import record, resident
+from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Tally
+
+
+class Watch:
+    """Stands for the loop; nothing happens."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self, _seconds: float) -> None:
+        self.steps += 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A minute passes with every look at the clock."""
+    clock = itertools.count(0, 61)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    told = {"ended": 2.0, "deaf": [], "blind": [], "elsewhere": 0}
+    monkeypatch.setattr(
+        resident, "summary", lambda _, began: {**told, "lost": {"overruns": 1}, "began": began}
+    )
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *installed: Any, **past: Any) -> int:
+    looks = iter([*installed, ()])
+    monkeypatch.setattr(resident, "_installed", lambda: next(looks))
+    collector = resident._Collector(
+        Watch(),  # type: ignore[arg-type]
+        Tally(),
+        Baseline(0),
+        past=past,
+        folder=str(folder / "activity"),
+    )
+    collector.run()
+    return collector.code
+
+
+NOW, LATER = (("unit", 1, 1),), (("unit", 2, 1),)
+
+
+def test_where_its_files_are_gone_it_ends(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    assert run(monkeypatch, folder, NOW, NOW, NOW, ()) == 0
+
+
+def test_where_they_are_others_for_a_minute_it_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    assert run(monkeypatch, folder, NOW, NOW, LATER, LATER) == 75
+
+
+def day(days: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - days * 86400))
+
+
+def test_what_was_lost_in_the_last_days_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    lost_on = {day(2): {"overruns": 41, "elsewhere": 5, "odd": "x"}, day(9): {"overruns": 1000}}
+    run(monkeypatch, folder, NOW, (), lost_on=lost_on, began=0.5, ended=time.time() - 5)
+    written = json.loads((folder / "activity" / "record.json").read_text())
+    assert written["lost"] == {"overruns": 42, "silent": 0}
+    assert written["elsewhere"] == 5
+    assert time.time() - written["began"] == pytest.approx(7 * 86400, abs=60)
+    assert set(written["lost_on"]) == {day(2), day(0)}
+
+
+def test_a_time_without_a_collector_is_lost_but_not_one_before_the_boot(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setattr(time, "clock_gettime", lambda _: 3600.0)
+    for ended, silent in ((1000.0, 1000), (10_000.0, 3600), (100.0, 0)):
+        run(monkeypatch, folder, NOW, (), began=0.5, ended=time.time() - ended)
+        written = json.loads((folder / "activity" / "record.json").read_text())
+        assert written["lost"]["silent"] == pytest.approx(silent, abs=30)
+
+
+def test_a_record_that_cannot_be_written_is_no_end(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "activity").write_text("in the way")
+    assert run(monkeypatch, folder, NOW, NOW, ()) == 0
+    assert capsys.readouterr().err.count("the record cannot be written: File exists") == 2
+
+
+def test_it_is_made_of_its_unit_and_its_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    unit = tmp_path / "unit"
+    monkeypatch.setattr(record, "UNIT", str(unit))
+    assert resident._installed() == ()
+    unit.write_text("x")
+    before = resident._installed()
+    assert str(unit) in {path for path, _, _ in before}
+    assert any(path.endswith("/tally.py") for path, _, _ in before)
+    os.utime(unit, (1, 1))
+    assert resident._installed() != before
+
+
+@pytest.mark.parametrize("entries", [[5], [{}], [{"first": "x"}], [None]])
+def test_a_record_of_a_stranger_is_not_gone_on_with(
+    entries: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = Tally()
+    resident._restore(tally, {"entries": entries})
+    assert tally.data(None) == []
+    assert "cannot be read" in capsys.readouterr().err

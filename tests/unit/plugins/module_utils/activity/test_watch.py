@@ -1,0 +1,205 @@
+"""The loop, with a kernel and an engine that say what the test wants."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from queue import Queue
+from typing import Any, Protocol
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity import watch as module
+from ansible_collections.hardener.docker.plugins.module_utils.activity.containers import (
+    Container,
+    Directory,
+    Process,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.activity.events import Happening
+from ansible_collections.hardener.docker.plugins.module_utils.activity.netlink import Record
+from ansible_collections.hardener.docker.plugins.module_utils.activity.tally import Baseline, Tally
+from ansible_collections.hardener.docker.plugins.module_utils.activity.watch import Watch, summary
+
+A, B = "a" * 64, "b" * 64
+WEB = Container(A, "web", "nginx")
+
+
+class Kernel:
+    """Stands for the audit group: a pipe that can be waited for, and what is to be read."""
+
+    def __init__(self) -> None:
+        self.overruns = 0
+        self.records: list[Record] = []
+        self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        return self._read
+
+    def say(self, *texts: str, kind: int = 1400) -> None:
+        self.records += [Record(kind, text) for text in texts]
+        os.write(self._write, b"x")
+
+    def receive(self) -> Iterator[Record]:
+        os.read(self._read, 100)
+        said, self.records = self.records, []
+        yield from said
+
+
+class Engine:
+    """Stands for the engine's thread."""
+
+    def __init__(self, _socket: str, directory: Directory) -> None:
+        self.happenings: Queue[Happening] = Queue()
+        self.problem, self.cuts, self.lost = "", 0, 0
+        self.directory = directory
+
+    def start(self) -> None:
+        pass
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    kernel = Kernel()
+    monkeypatch.setattr(module, "AuditSocket", lambda: kernel)
+    monkeypatch.setattr(module, "Engine", Engine)
+    monkeypatch.setattr(module, "_PATIENCE", 0.3)
+    return kernel
+
+
+def mount(number: int, profile: str = "docker-default-audited") -> str:
+    return (
+        f'audit({time.time():.3f}:{number}): apparmor="DENIED" operation="mount" profile="{profile}"'
+        f' name="/mnt/" pid=812 comm="mount"'
+    )
+
+
+def says(monkeypatch: pytest.MonkeyPatch, process: Process) -> None:
+    monkeypatch.setattr(module, "ask", lambda *_: process)
+
+
+def entries(tally: Tally) -> list[tuple[str, str, str, int]]:
+    return [(each["name"], each["image"], each["attributed_by"], each["count"]) for each in tally.data(None)]
+
+
+class Heard(Protocol):
+    def __call__(self, process: Process, *denials: str, known: Container | None = None) -> Watch: ...
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def heard(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tally: Tally) -> Heard:
+    """A watch that has heard denials of a process; the engine told of a container before that."""
+
+    def listen(process: Process, *denials: str, known: Container | None = None) -> Watch:
+        watch = Watch("/x", tally)
+        if known is not None:
+            watch.directory.put(known)
+        says(monkeypatch, process)
+        kernel.say(*denials)
+        watch.step(1)
+        return watch
+
+    return listen
+
+
+def test_a_denial_of_a_known_container_counts_at_once(heard: Heard, tally: Tally) -> None:
+    heard(Process(A), mount(1), mount(2), known=WEB)
+    assert entries(tally) == [("web", "nginx", "process", 2)]
+
+
+def test_a_new_container_waits_for_the_engine(heard: Heard, tally: Tally) -> None:
+    watch = heard(Process(A), mount(1))
+    assert entries(tally) == []
+    watch.directory.put(WEB)
+    watch.step(0)
+    assert entries(tally) == [("web", "nginx", "process", 1)]
+
+
+def test_a_container_that_the_engine_never_names_has_its_id(heard: Heard, tally: Tally) -> None:
+    heard(Process(A), mount(1)).finish()
+    (entry,) = tally.data(None)
+    assert (entry["container"], entry["name"], entry["attributed_by"]) == (A, "", "process")
+
+
+def test_a_profile_counts_only_when_the_engine_had_its_time(heard: Heard, tally: Tally) -> None:
+    watch = heard(Process(), mount(1), known=Container(A, "old", "nginx", profile="docker-default-audited"))
+    # It was the other one, that has just started and is gone.
+    watch.directory.put(Container(B, "new", "nginx", profile="docker-default-audited", ended=time.time() + 1))
+    watch.finish()
+    assert entries(tally) == [("", "", "not attributed (docker-default-audited)", 1)]
+
+
+def test_a_profile_of_its_own_names_a_container(heard: Heard, tally: Tally) -> None:
+    heard(Process(), mount(1, "web"), known=Container(A, "web", "nginx", profile="web")).finish()
+    assert entries(tally) == [("web", "nginx", "confinement", 1)]
+
+
+def test_a_process_of_the_host_is_only_counted(heard: Heard, tally: Tally) -> None:
+    watch = heard(Process(elsewhere=True), mount(1, "unprivileged_userns"))
+    watch.finish()
+    assert (entries(tally), watch.elsewhere) == ([], 1)
+
+
+def test_a_step_of_a_build_is_told(heard: Heard, tally: Tally) -> None:
+    known = Container(A, "web", "nginx", profile="docker-default")
+    watch = heard(Process(elsewhere=True), mount(1, "docker-default"), known=known)
+    assert entries(tally) == [("", "", "not attributed (docker-default)", 1)]
+    assert watch.elsewhere == 0
+
+
+def test_more_than_can_wait_is_counted_without_waiting(
+    heard: Heard, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_WAITING", 10)
+    heard(Process(A), *(mount(number) for number in range(1, 31))).finish()
+    assert sum(each[3] for each in entries(tally)) == 30
+
+
+def test_what_is_lost_is_part_of_what_is_told(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch("/x", Tally())
+    says(monkeypatch, Process(elsewhere=True))
+    watch._gaps._grace = 0.0
+    kernel.overruns = 3
+    kernel.say(mount(5), mount(9))
+    watch.step(1)
+    time.sleep(0.01)
+    watch.step(0)
+    watch.engine.cuts, watch.engine.lost = 2, 7
+    told = summary(watch, 1.0)
+    assert told["lost"] == {
+        "overruns": 3,
+        "events": 3,
+        "engine_cuts": 2,
+        "engine_events": 7,
+        "no_room": 0,
+    }
+    assert told["deaf"] == []
+
+
+def test_a_kernel_that_cannot_be_heard_is_no_end_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> Any:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(module, "AuditSocket", refused)
+    monkeypatch.setattr(module, "Engine", Engine)
+    tally = Tally()
+    watch = Watch("/x", tally)
+    watch.engine.happenings.put(Happening(5.0, "out of memory", "medium", "", WEB))
+    watch.step(0)
+    assert entries(tally) == [("web", "nginx", "engine", 1)]
+    assert "Operation not permitted" in summary(watch, 1.0)["deaf"][0]
+
+
+def test_only_a_collector_learns(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for learning in (False, True):
+        baseline = Baseline(1000.0)
+        watch = Watch("/x", Tally(), baseline, learning=learning)
+        watch.directory.put(WEB)
+        says(monkeypatch, Process(A))
+        kernel.say(mount(1))
+        watch.step(1)
+        assert ("nginx" in baseline.data()) is learning

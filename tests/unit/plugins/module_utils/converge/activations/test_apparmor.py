@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import apparmor
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.apparmor import (
+    ApparmorLoad,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+
+class Kernel:
+    """What is loaded, and what the parser was asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *, works: bool = True) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.works = works
+        self.loaded = folder / "profiles"
+        self.loaded.write_text("docker-default (enforce)\nweb (complain)\n")
+        monkeypatch.setattr(apparmor, "_LOADED", str(self.loaded))
+        monkeypatch.setattr(system, "run", lambda *command: system.Outcome(0, "", ""))
+        monkeypatch.setattr(system, "must", self.must)
+
+    def must(self, *command: str, timeout: float) -> str:
+        self.asked.append(command)
+        if not self.works:
+            raise Failed("apparmor_parser: syntax error in line 3")
+        self.loaded.write_text("web (enforce)\n")
+        return ""
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kernel:
+    return Kernel(monkeypatch, tmp_path)
+
+
+def activation(path: Path) -> ApparmorLoad:
+    return ApparmorLoad({"when": [], "profiles": {str(path): "web"}})
+
+
+def test_a_profile_that_only_complains_is_loaded_once(host: Host, kernel: Kernel, tmp_path: Path) -> None:
+    found = activation(tmp_path / "web")
+    found.prepare(host.plan())
+    assert found.reasons == ["the profile web is not enforced"]
+    found.perform()
+    assert kernel.asked == [("apparmor_parser", "--replace", str(tmp_path / "web"))]
+    assert found.problems() == []
+    found.prepare(host.plan())
+    assert not found.due
+
+
+def test_undone_is_what_the_restored_file_says_and_a_new_one_confines_on(
+    host: Host, kernel: Kernel, tmp_path: Path
+) -> None:
+    found = activation(tmp_path / "web")
+    assert (found.undo(), kernel.asked) == ([], [])
+    (tmp_path / "web").write_text("profile web {}")
+    assert found.undo() == []
+    assert len(kernel.asked) == 1
+    kernel.works = False
+    assert found.undo() == ["apparmor_parser: syntax error in line 3"]
+
+
+def test_without_the_parser_nothing_is_begun(
+    host: Host, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "run", lambda *command: system.Outcome(127, "", ""))
+    with pytest.raises(Refused, match="apparmor_parser is missing"):
+        activation(Path("/etc/apparmor.d/web")).prepare(host.plan())
+
+
+def test_a_file_is_no_option(host: Host, kernel: Kernel) -> None:
+    with pytest.raises(Refused, match="is no absolute path"):
+        ApparmorLoad({"when": [], "profiles": {"--remove": "web"}}).prepare(host.plan())

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import bootloader
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.bootloader import (
+    BootParameters,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+WORDS = ["apparmor=1", "security=apparmor"]
+MENU = """\
+menuentry 'Debian' {{
+	linux	/vmlinuz-6.12 root=/dev/vda ro {options}
+}}
+menuentry 'Debian (recovery mode)' {{
+	linux	/vmlinuz-6.12 root=/dev/vda ro single
+}}
+"""
+
+
+class Grub:
+    """A GRUB whose menu takes what ``options`` says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.menu = folder / "grub.cfg"
+        self.running = folder / "cmdline"
+        self.options = " ".join(WORDS)
+        self.made = 0
+        self.menu.write_text(MENU.format(options="quiet"))
+        self.running.write_text("BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet\n")
+
+    def run(self, *command: str, timeout: float = 30) -> str:
+        assert command == ("grub-mkconfig", "-o", str(self.menu))
+        self.made += 1
+        self.menu.write_text(MENU.format(options=self.options))
+        return ""
+
+
+@pytest.fixture
+def grub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grub:
+    made = Grub(tmp_path)
+    monkeypatch.setattr(bootloader, "MENU", str(made.menu))
+    monkeypatch.setattr(bootloader, "COMMAND_LINE", str(made.running))
+    monkeypatch.setattr(system, "installed", lambda _: True)
+    monkeypatch.setattr(system, "must", made.run)
+    return made
+
+
+def prepared(host: Host, words: list[str] = WORDS) -> BootParameters:
+    activation = BootParameters({"when": [], "parameters": words})
+    activation.prepare(host.plan())
+    return activation
+
+
+def test_a_menu_without_the_parameters_is_made_anew_and_waits_for_the_boot(host: Host, grub: Grub) -> None:
+    activation = prepared(host)
+    assert len(activation.reasons) == len(WORDS)
+    activation.perform()
+    assert activation.problems() == []
+    again = prepared(host)
+    assert not again.due
+    assert again.pending == ["apparmor=1 security=apparmor takes effect at the next boot"]
+    grub.running.write_text(f"BOOT_IMAGE=/vmlinuz {' '.join(WORDS)}\n")
+    assert prepared(host).pending == []
+
+
+def test_of_a_parameter_given_twice_the_last_counts(host: Host, grub: Grub) -> None:
+    grub.options = "apparmor=1 security=apparmor apparmor=0"
+    activation = prepared(host)
+    activation.perform()
+    assert activation.problems() == [f"apparmor=1 did not get into {grub.menu}: see /etc/default/grub"]
+    grub.options = "apparmor=0 apparmor=1 security=apparmor"
+    activation.perform()
+    assert activation.problems() == []
+
+
+def test_undone_the_menu_is_made_of_the_restored_files(host: Host, grub: Grub) -> None:
+    activation = prepared(host)
+    activation.perform()
+    grub.options = "quiet"
+    assert activation.undo() == []
+    assert grub.made == 2
+    assert "apparmor" not in grub.menu.read_text()
+
+
+def test_a_menu_that_cannot_be_made_fails(host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch) -> None:
+    activation = prepared(host)
+
+    def fail(*command: str, timeout: float) -> str:
+        raise Failed("grub-mkconfig: no space left")
+
+    monkeypatch.setattr(system, "must", fail)
+    with pytest.raises(Failed, match="no space left"):
+        activation.perform()
+
+
+def test_without_the_program_it_is_refused(host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "installed", lambda _: False)
+    with pytest.raises(Refused, match="grub-mkconfig is not installed"):
+        prepared(host)
+
+
+@pytest.mark.parametrize("word", ["$(reboot)=1", "quiet", "apparmor=1 init=/bin/sh", 'a="b"'])
+def test_only_parameters_are_parameters(host: Host, grub: Grub, word: str) -> None:
+    with pytest.raises(Refused, match="is no parameter of a kernel"):
+        prepared(host, [word])

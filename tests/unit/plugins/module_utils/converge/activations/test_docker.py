@@ -1,0 +1,536 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import daemonconfig, engineapi, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import Docker
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import NotThere
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+
+from tests.unit.plugins.module_utils.converge.answering import answering
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+ICC = "com.docker.network.bridge.enable_icc"
+
+
+class Engine:
+    """An engine that a test can look into: it takes its configuration as dockerd does."""
+
+    def __init__(self, config: Path) -> None:
+        self.path = "/run/docker.sock"
+        self.config = config
+        self.up = True
+        self.live = False
+        self.options = {ICC: "true"}
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.events: list[str] = []
+        self.starts = True
+
+    def info(self) -> dict[str, Any] | None:
+        if not self.up:
+            return None
+        running = sum(container["State"]["Running"] for container in self.containers.values())
+        return {
+            "LiveRestoreEnabled": self.live,
+            "Containers": len(self.containers),
+            "ContainersRunning": running,
+            "SecurityOptions": ["name=seccomp,profile=builtin"],
+            "Swarm": {"LocalNodeState": "inactive"},
+        }
+
+    def bridge(self) -> dict[str, str]:
+        return self.options
+
+    def running(self) -> list[dict[str, Any]]:
+        return [container for container in self.containers.values() if container["State"]["Running"]]
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        try:
+            return self.containers[container]
+        except KeyError:
+            raise NotThere(container) from None
+
+    def pid(self) -> int:
+        return 4711
+
+    def run_container(self, name: str, policy: str = "no") -> None:
+        self.containers[name] = {
+            "Id": name,
+            "Name": f"/{name}",
+            "State": {"Running": True},
+            "HostConfig": {"RestartPolicy": {"Name": policy}},
+        }
+
+    def file(self) -> dict[str, Any]:
+        return dict(json.loads(self.config.read_text())) if self.config.exists() else {}
+
+    def reload(self) -> None:
+        self.events.append("reload")
+        self.live = self.file().get("live-restore", self.live)
+
+    def restart(self) -> None:
+        self.events.append("restart")
+        if not self.live:
+            self._stop()
+        if not self.starts:
+            self.up = False
+            self.starts = True  # the next one does
+            raise Failed("docker.service does not start")
+        self.up = True
+        self.live = self.file().get("live-restore", False)
+        if not self.live:
+            self._stop()
+        if not self.running():
+            self.options = {ICC: json.dumps(self.file().get("icc", True))}
+
+    def _stop(self) -> None:
+        for container in self.containers.values():
+            policy = container["HostConfig"]["RestartPolicy"]["Name"]
+            container["State"] = {"Running": policy == "always", "ExitCode": 137}
+
+
+Make = Callable[..., Docker]
+
+
+@pytest.fixture
+def engine(host: Host) -> Engine:
+    return Engine(host.folder / "daemon.json")
+
+
+@pytest.fixture
+def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes the activation on the fake engine."""
+    unit = {"ActiveState": "active", "KillMode": "process", "MainPID": "4711"}
+    monkeypatch.setattr(docker, "_unit", lambda _: unit if engine.up else {**unit, "ActiveState": "failed"})
+    monkeypatch.setattr(docker, "Engine", lambda _: engine)
+    monkeypatch.setattr(Docker, "_reload", lambda _: engine.reload())
+    monkeypatch.setattr(Docker, "_restart", lambda _: engine.restart())
+    monkeypatch.setattr(daemonconfig, "refuse_bad", lambda *_, **__: None)
+    clock = iter(range(10_000))
+    patient = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock))
+    monkeypatch.setattr(engineapi, "time", patient)
+
+    def build(**settings: Any) -> Docker:
+        return Docker(
+            {
+                "when": [host.path("daemon.json")],
+                "config": host.path("daemon.json"),
+                "socket": "/run/docker.sock",
+                "unit": "docker.service",
+                **settings,
+            }
+        )
+
+    return build
+
+
+def prepare(host: Host, activation: Docker, keys: dict[str, Any]) -> Docker:
+    plan = host.plan(host.json("daemon.json", keys))
+    activation.prepare(plan)
+    host.apply(plan)
+    return activation
+
+
+def test_a_key_that_the_engine_rereads_is_reloaded(host: Host, make: Make, engine: Engine) -> None:
+    activation = prepare(host, make(expect={"info": {"LiveRestoreEnabled": True}}), {"live-restore": True})
+    assert activation.action == docker.RELOAD
+    activation.perform()
+    assert activation.problems() == []
+    assert engine.events == ["reload"]
+
+
+def test_any_other_key_is_a_restart(host: Host, make: Make, engine: Engine) -> None:
+    activation = prepare(host, make(), {"live-restore": True, "icc": False})
+    assert activation.action == docker.RESTART
+    activation.perform()
+    assert engine.events == ["restart"]
+
+
+def test_live_restore_is_switched_on_first_so_that_containers_survive(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True, "icc": False})
+    assert "switch live-restore on" in activation.describe()["first"]
+    activation.perform()
+    assert engine.events == ["reload", "restart"]
+    assert activation.problems() == []
+    assert engine.containers["web"]["State"]["Running"]
+
+
+def test_an_engine_that_runs_on_another_seccomp_profile_is_restarted(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def due(profile: str, expected: str) -> bool:
+        options = [f"name=seccomp,profile={profile}" if profile else "name=apparmor"]
+        info = {**(Engine.info(engine) or {}), "SecurityOptions": options}
+        monkeypatch.setattr(engine, "info", lambda: info)
+        return prepare(host, make(expect={"seccomp": expected}), {}).due
+
+    assert not due("builtin", "builtin")
+    assert not due("default", "builtin")  # as engines before 23.0 call it
+    assert due("unconfined", "builtin")
+    assert due("/old.json", "builtin")
+    assert due("builtin", "/etc/docker/seccomp.json")
+    assert due("", "builtin")
+
+
+def test_an_engine_whose_chains_were_flushed_is_restarted(
+    host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = 0
+
+    def run(*command: str, **_: object) -> system.Outcome:
+        assert command[0] == "iptables"
+        assert command[-1] == "DOCKER"
+        return system.Outcome(code, "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    wish = {"expect": {"chains": ["DOCKER"]}}
+    assert not prepare(host, make(**wish), {}).due
+    code = 1
+    activation = prepare(host, make(**wish), {})
+    assert (activation.action, activation.reasons) == (
+        docker.RESTART,
+        ["the chain DOCKER of iptables is not loaded"],
+    )
+    code = 127  # there is no iptables to ask
+    assert not prepare(host, make(**wish), {}).due
+
+
+def test_an_api_on_tcp_that_answers_whoever_comes_is_a_problem(host: Host, make: Make) -> None:
+    """See tests/integration for one that does not."""
+
+    def reasons(words: bytes) -> list[str]:
+        def answer(connection: socket.socket) -> None:
+            connection.recv(1000)
+            connection.sendall(words)
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with answering(listener, answer):
+            found = prepare(host, make(expect={"guarded": [address]}), {}).reasons
+        return [reason.partition(": ")[2] for reason in found]
+
+    assert reasons(b"HTTP/1.1 200 OK\r\n\r\nOK") == ["it answers without TLS"]
+    assert reasons(b"HTTP/1.0 400 Bad Request\r\n\r\n") == []
+    closed = prepare(host, make(expect={"guarded": ["127.0.0.1:1"]}), {})
+    assert closed.reasons == ["tcp://127.0.0.1:1: nobody listens: Connection refused"]
+
+
+def test_an_engine_whose_profile_was_unloaded_is_restarted(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = host.folder / "profiles"
+    loaded.write_text("/usr/bin/man (enforce)\ndocker-default (enforce)\n")
+    monkeypatch.setattr(docker, "_PROFILES", str(loaded))
+    wish = {"expect": {"profiles": ["docker-default"]}}
+    assert not prepare(host, make(**wish), {}).due
+    loaded.write_text("/usr/bin/man (enforce)\n")
+    activation = prepare(host, make(**wish), {})
+    assert activation.reasons == ["the AppArmor profile docker-default is not loaded"]
+    assert activation.action == docker.RESTART
+    activation.perform()
+    assert engine.events == ["restart"]
+    assert activation.problems() == activation.reasons
+
+
+def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web", policy="always")
+    engine.run_container("job")
+    activation = prepare(host, make(), {"icc": False})
+    assert activation.impact == "containers-stop"
+    assert activation.costs == (
+        "restarting the engine would stop 2 containers (job, web): live-restore is not wanted;"
+        " not started again, for want of a restart policy: 1 containers (job)"
+    )
+
+
+def test_a_reload_stops_nobody(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web")
+    assert prepare(host, make(), {"live-restore": True}).impact == "reload"
+
+
+def test_an_engine_that_starts_without_live_restore_would_end_what_it_finds(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"live-restore": true}')
+    engine.live = True
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": False, "icc": False})
+    assert "live-restore is not wanted" in activation.costs
+    by_flag = prepare(host, make(flags={"live-restore": ["true"]}), {"icc": True})
+    assert (by_flag.action, by_flag.impact) == (docker.RESTART, "daemon-restart")
+
+
+def test_a_unit_that_kills_everything_counts_as_no_live_restore(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.run_container("web")
+    engine.live = True
+    unit = {"ActiveState": "active", "KillMode": "control-group"}
+    monkeypatch.setattr(docker, "_unit", lambda _: unit)
+    activation = prepare(host, make(), {"icc": False, "live-restore": True})
+    assert activation.impact == "containers-stop"
+    assert "KillMode is control-group" in activation.costs
+
+
+def test_a_restart_says_whom_it_stops_and_who_stays_down(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("job")
+    engine.run_container("web", policy="always")
+    activation = prepare(host, make(), {"icc": False})
+    described = activation.describe()
+    assert (described["stops"], described["stay_down"]) == (["job", "web"], ["job"])
+    activation.perform()
+    assert activation.problems() == []  # web is back by its policy, job is known to stay down
+
+
+def test_an_effective_value_that_differs_makes_it_due_whatever_the_file_says(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"icc": false}')
+    activation = prepare(host, make(expect={"bridge": {ICC: "false"}}), {"icc": False})
+    assert activation.action == docker.RESTART
+    assert activation.reasons == [f'{ICC} is "true" on the default bridge, to be "false"']
+    activation.perform()
+    assert activation.problems() == []
+    again = make(expect={"bridge": {ICC: "false"}})
+    again.prepare(host.plan(host.json("daemon.json", {"icc": False})))
+    assert not again.due
+
+
+def test_a_bridge_that_containers_hold_is_pending_and_no_reason_to_restart_again(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    engine.run_container("web")
+    keys = {"icc": False, "live-restore": True}
+    settings = {"expect": {"bridge": {ICC: "false"}}}
+    activation = prepare(host, make(**settings), keys)
+    activation.perform()
+    assert activation.problems() == []
+    assert "with no container running (1 run now)" in activation.pending[0]
+    again = make(**settings)
+    again.prepare(host.plan(host.json("daemon.json", keys)))
+    assert (again.due, len(again.pending)) == (False, 1)
+
+
+def test_a_file_younger_than_the_engine_is_brought_into_force_once(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"log-level": "info"}')
+    activation = prepare(host, make(stale=True), {"log-level": "info"})
+    assert (activation.due, activation.action) == (True, docker.RESTART)
+    again = make(stale=True)
+    again.prepare(host.plan(host.json("daemon.json", {"log-level": "info"})))
+    assert not again.due
+
+
+def test_an_engine_that_does_not_run_is_not_started(host: Host, make: Make, engine: Engine) -> None:
+    engine.up = False
+    activation = prepare(host, make(), {"icc": False})
+    assert (activation.due, activation.pending) == (
+        False,
+        ["the engine does not run: the configuration takes effect when it starts"],
+    )
+
+
+def test_an_engine_that_sleeps_behind_its_socket_is_not_woken(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "_unit", lambda _: {"ActiveState": "inactive", "asleep": "yes"})
+    monkeypatch.setattr(engine, "info", lambda: pytest.fail("asking would start it"))
+    assert not prepare(host, make(), {"icc": False}).due
+
+
+def test_an_engine_that_the_unit_does_not_run_is_not_restarted(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "_unit", lambda _: {})
+    with pytest.raises(Refused, match=r"is not run by docker\.service \(no systemd\)"):
+        prepare(host, make(), {"icc": False})
+
+
+def undo(host: Host, activation: Docker, before: str | None) -> tuple[list[str], list[bytes]]:
+    """What the transaction does when it rolls back: the file first, then the activation."""
+    if before is None:
+        (host.folder / "daemon.json").unlink()
+    else:
+        host.write("daemon.json", before)
+    written: list[bytes] = []
+    another = Docker(activation.settings)
+    another.memory = json.loads(json.dumps(activation.memory))
+    another.will_write = written.append
+    return another.undo(), written
+
+
+@pytest.mark.parametrize("before", [None, '{"debug": false}'])
+def test_when_the_new_file_does_not_start_containers_survive_the_way_back(
+    host: Host, make: Make, engine: Engine, before: str | None
+) -> None:
+    if before is not None:
+        host.write("daemon.json", before)
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True, "log-driver": "nonsense"})
+    engine.starts = False
+    with pytest.raises(Failed):
+        activation.perform()
+    problems, written = undo(host, activation, before)
+    assert problems == []
+    assert engine.containers["web"]["State"]["Running"]
+    assert engine.live is False  # as it was
+    path = host.folder / "daemon.json"
+    assert (path.read_text() if path.exists() else None) == before
+    assert [json.loads(content)["live-restore"] for content in written] == [True, False]
+
+
+def test_a_reload_is_taken_back_by_saying_the_old_values(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web")
+    activation = prepare(host, make(), {"live-restore": True})
+    activation.perform()
+    assert engine.live
+    problems, _ = undo(host, activation, None)
+    assert (problems, engine.live, engine.events) == ([], False, ["reload", "reload"])
+
+
+def test_what_had_not_begun_needs_no_undo(host: Host, make: Make, engine: Engine) -> None:
+    activation = prepare(host, make(), {"icc": False})
+    assert undo(host, activation, None) == ([], [])
+    assert engine.events == []
+
+
+Systemctl = list[tuple[str, ...]]
+
+
+@pytest.fixture
+def systemctl(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Systemctl:
+    """What systemd is told about an engine that has never run."""
+    engine.up = False
+    told: Systemctl = []
+    unit = {"ActiveState": "inactive", "KillMode": "process", "TriggeredBy": "docker.socket"}
+
+    def run(*command: str, timeout: float = 30) -> system.Outcome:
+        told.append(command)
+        return system.Outcome(0, "", "")
+
+    monkeypatch.setattr(docker, "_unit", lambda _: unit)
+    monkeypatch.setattr(system, "run", run)
+    return told
+
+
+def test_an_engine_that_is_to_run_is_started_on_the_new_file(
+    host: Host, make: Make, engine: Engine, systemctl: Systemctl
+) -> None:
+    activation = prepare(
+        host, make(start=True, expect={"info": {"LiveRestoreEnabled": True}}), {"live-restore": True}
+    )
+    assert (activation.due, activation.action, activation.impact) == (True, docker.START, "none")
+    assert activation.reasons == [f"{host.path('daemon.json')} changes", "docker.service does not run"]
+    activation.perform()
+    assert (engine.up, engine.live) == (True, True)
+    assert activation.problems() == []
+
+    again = make(start=True, expect={"info": {"LiveRestoreEnabled": True}}, stale=True)
+    again.prepare(host.plan(host.json("daemon.json", {"live-restore": True})))
+    assert not again.due
+
+
+def test_an_engine_that_does_not_start_as_planned_is_stopped_with_its_socket(
+    host: Host, make: Make, engine: Engine, systemctl: Systemctl
+) -> None:
+    activation = prepare(host, make(start=True, expect={"info": {"Driver": "other"}}), {"icc": False})
+    activation.perform()
+    assert activation.problems() == ['Driver is null in the engine, to be "other"']
+
+    problems, _ = undo(host, activation, None)
+    assert problems == []
+    assert systemctl == [
+        ("systemctl", "stop", "--", "docker.service", "docker.socket"),
+        ("systemctl", "reset-failed", "--", "docker.service", "docker.socket"),
+    ]
+
+
+def test_a_socket_that_listened_before_the_engine_ran_goes_on_listening(
+    host: Host, make: Make, engine: Engine, systemctl: Systemctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = {"ActiveState": "inactive", "TriggeredBy": "docker.socket", "asleep": "yes"}
+    monkeypatch.setattr(docker, "_unit", lambda _: asleep)
+    activation = prepare(host, make(start=True), {"icc": False})
+    activation.perform()
+    undo(host, activation, None)
+    assert systemctl[0] == ("systemctl", "stop", "--", "docker.service")
+
+
+def test_an_engine_that_runs_is_not_started_again(host: Host, make: Make, engine: Engine) -> None:
+    assert prepare(host, make(start=True), {"live-restore": True}).action == docker.RELOAD
+
+
+def test_without_systemd_nobody_can_start_it(
+    host: Host, make: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.up = False
+    monkeypatch.setattr(docker, "_unit", lambda _: {})
+    with pytest.raises(Refused, match="no systemd runs here"):
+        prepare(host, make(start=True), {"icc": False})
+
+
+def test_who_takes_everything_along_restarts_the_engine(host: Host, make: Make, engine: Engine) -> None:
+    engine.run_container("web")
+    activation = prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "default"})
+    assert activation.due
+    assert activation.impact == "daemon-restart"
+    activation.perform()
+    assert activation.undo() == []
+    assert engine.events == []
+
+
+def test_user_namespaces_that_the_next_start_would_bring_cost_the_sight_of_all_data(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    host.write("daemon.json", '{"userns-remap": "default"}')
+    engine.run_container("web")
+    activation = prepare(host, make(), {"icc": False})
+    assert activation.impact == "data-hidden"
+    assert "the next start of the engine hides its 1 containers and 0 images" in activation.costs
+
+
+def test_a_user_who_comes_with_another_document_is_not_looked_for(
+    host: Host, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[list[Any]] = []
+    monkeypatch.setattr(
+        daemonconfig,
+        "refuse_bad",
+        lambda after, before, *_, **__: judged.append([json.loads(each or "{}") for each in (before, after)]),
+    )
+    prepare(host, make(remapped="ns"), {"userns-remap": "ns"})
+    prepare(host, make(restarted_by="userns-migrate"), {"userns-remap": "other"})
+    assert judged == [[{}, {"userns-remap": "default"}], [{}, {}]]
+
+
+def test_the_last_words_are_of_this_start_and_not_of_the_process_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [
+        ("1", 'level=error msg="Force shutdown daemon"'),
+        ("2", 'level=info msg="Starting up"'),
+        ("2", 'level=error msg="token=hunter2 is \\"bad\\""'),
+        ("1", "killed"),
+    ]
+    lines = "\n".join(json.dumps({"_PID": pid, "MESSAGE": message}) for pid, message in said)
+    ran: list[tuple[str, ...]] = []
+
+    def run(*command: str, **_: Any) -> system.Outcome:
+        ran.append(command)
+        return system.Outcome(0, lines if len(ran) == 1 else "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    assert docker._last_words("/usr/sbin/dockerd", since=1.5, former="1").endswith('is \\"bad\\"')
+    assert {"--identifier=dockerd", "--since=@1.500000"} <= set(ran[0])
+    assert docker._last_words("", since=1.5, former="1") == ""

@@ -1,0 +1,240 @@
+"""What the activation decides and does around iptables; rules meet a kernel in tests/integration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import chains, session, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.firewall import Firewall
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
+from ansible_collections.hardener.docker.plugins.module_utils.converge.session import Session
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+EMPTY = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n"
+RULES = "*filter\n:HARDENER-INPUT - [0:0]\n-A HARDENER-INPUT -j DROP\nCOMMIT\n"
+LOADED = (
+    "*filter\n:INPUT ACCEPT [9:9]\n:FORWARD ACCEPT [0:0]\n:HARDENER-INPUT - [0:0]\n"
+    "-A INPUT -j HARDENER-INPUT\n-A HARDENER-INPUT -j DROP\nCOMMIT\n"
+)
+
+
+class Machine:
+    """A host whose iptables and systemd are these."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.commands: list[str] = []
+        self.given: list[str] = []
+        self.saved = {"iptables": EMPTY, "ip6tables": EMPTY}
+        self.codes: dict[str, int] = {}
+        self.enabled = folder / "enabled"
+        monkeypatch.setattr(firewall, "FOLDER", str(folder))
+        monkeypatch.setattr(firewall, "_ENABLED", str(self.enabled))
+        monkeypatch.setattr(system, "run", self._run)
+        monkeypatch.setattr(system, "installed", lambda _: True)
+        monkeypatch.setattr(system, "has_systemd", lambda: True)
+        monkeypatch.setattr(chains, "tried", lambda _, text: chains.parse(text))
+        monkeypatch.setattr(session, "current", lambda: None)
+
+    def _run(self, *command: str, given: str = "", **_: object) -> system.Outcome:
+        line = " ".join(command)
+        self.commands.append(line)
+        if given:
+            self.given.append(given)
+        if command[0].endswith("-save"):
+            return system.Outcome(0, self.saved[command[0].removesuffix("-save")], "")
+        if command[:2] == ("systemctl", "enable"):
+            self.enabled.symlink_to("/dev/null")
+        code = next((code for start, code in self.codes.items() if line.startswith(start)), 0)
+        return system.Outcome(code, "", "no such rule" if code else "")
+
+    def ran(self, start: str) -> list[str]:
+        """The commands that began so."""
+        return [command for command in self.commands if command.startswith(start)]
+
+
+@pytest.fixture
+def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(host.folder, monkeypatch)
+
+
+@pytest.fixture
+def boots(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the boots of the host are called; the last one runs."""
+    found = ["first"]
+    monkeypatch.setattr(system, "boot", lambda: found[-1])
+    return found
+
+
+def wanted(host: Host) -> Plan:
+    return host.plan(host.file("inbound.ipv4", RULES))
+
+
+def prepared(plan: Plan, **settings: Any) -> Firewall:
+    activation = Firewall({"when": [], **settings})
+    activation.prepare(plan)
+    return activation
+
+
+def test_a_host_that_never_had_rules_and_wants_none_is_left_alone(host: Host, machine: Machine) -> None:
+    assert not prepared(host.plan()).due
+
+
+def test_rules_that_are_not_loaded_are_due_and_the_boot_loads_them_too(host: Host, machine: Machine) -> None:
+    activation = prepared(wanted(host))
+    assert activation.reasons == [
+        "ipv4: HARDENER-INPUT is not loaded",
+        "ipv4: INPUT does not pass HARDENER-INPUT before packets are let in",
+        "hardener-firewall.service is not started at boot",
+    ]
+    activation.perform()
+    (text,) = machine.given
+    assert text == (
+        "*filter\n:HARDENER-INPUT - [0:0]\n-I INPUT 1 -j HARDENER-INPUT\n-A HARDENER-INPUT -j DROP\nCOMMIT\n"
+    )
+    assert machine.ran("systemctl")[-2:] == [
+        "systemctl enable --quiet hardener-firewall.service",
+        "systemctl reload-or-restart hardener-firewall.service",
+    ]
+
+
+def test_loaded_enabled_and_run_it_is_not_due(host: Host, machine: Machine) -> None:
+    machine.saved["iptables"] = LOADED
+    machine.enabled.symlink_to("/dev/null")
+    assert not prepared(wanted(host)).due
+    machine.codes["systemctl is-active"] = 3
+    assert prepared(wanted(host)).reasons == ["hardener-firewall.service has not run"]
+
+
+def test_what_is_not_wanted_any_more_goes_with_its_unit(host: Host, machine: Machine) -> None:
+    machine.saved["iptables"] = LOADED
+    machine.enabled.symlink_to("/dev/null")
+    activation = prepared(host.plan())
+    assert activation.reasons == [
+        "ipv4: HARDENER-INPUT is still loaded",
+        "hardener-firewall.service is still started at boot",
+    ]
+    activation.perform()
+    assert machine.given == [
+        "*filter\n:HARDENER-INPUT - [0:0]\n-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n"
+    ]
+    assert not os.path.lexists(machine.enabled)
+    assert "systemctl stop hardener-firewall.service" in machine.commands
+
+
+def test_a_unit_that_does_not_load_them_is_a_failure(host: Host, machine: Machine) -> None:
+    activation = prepared(wanted(host))
+    machine.codes["systemctl reload-or-restart"] = 1
+    with pytest.raises(Failed, match="reload-or-restart hardener-firewall"):
+        activation.perform()
+
+
+def test_somebody_who_changes_rules_meanwhile_is_met_once_more(host: Host, machine: Machine) -> None:
+    activation = prepared(wanted(host))
+    machine.codes["iptables-restore"] = 1
+    with pytest.raises(Failed, match="iptables-restore: no such rule"):
+        activation.perform()
+    assert len(machine.ran("iptables-restore")) == 2
+
+
+def test_undone_by_another_process_nothing_is_left_of_it(host: Host, machine: Machine) -> None:
+    machine.codes["systemctl is-active"] = 3
+    activation = prepared(wanted(host))
+    activation.perform()
+    later = Firewall({"when": []})
+    later.memory = activation.memory
+    machine.saved["iptables"] = LOADED
+    machine.given.clear()
+    assert later.undo() == ["ipv4: our chains are not what they were"]  # this machine's never change
+    assert machine.given[0].endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
+    assert not os.path.lexists(machine.enabled)
+    assert "systemctl reset-failed hardener-firewall.service" in machine.commands
+
+
+def test_undone_where_rules_were_loaded_these_come_back_and_the_unit_stays(
+    host: Host, machine: Machine
+) -> None:
+    machine.saved["iptables"] = LOADED
+    machine.enabled.symlink_to("/dev/null")
+    other = host.plan(host.file("inbound.ipv4", RULES.replace("DROP", "RETURN")))
+    activation = prepared(other)
+    assert activation.reasons == ["ipv4: HARDENER-INPUT is not loaded as its file says"]
+    assert activation.undo() == []
+    assert "-A HARDENER-INPUT -j DROP\n" in machine.given[-1]
+    assert machine.enabled.is_symlink()
+    assert not machine.ran("systemctl stop")
+
+
+def test_undone_while_the_host_starts_the_boot_does_not_load_it_any_more(
+    host: Host, machine: Machine, boots: list[str]
+) -> None:
+    activation = prepared(wanted(host))
+    machine.enabled.symlink_to("/dev/null")
+    boots.append("another")
+    assert activation.undo_at_boot() == []
+    assert machine.given == []
+    assert not os.path.lexists(machine.enabled)
+    machine.enabled.symlink_to("/dev/null")
+    activation = prepared(wanted(host))
+    activation.undo_at_boot()
+    assert machine.enabled.is_symlink()
+
+
+def test_undone_after_a_soft_reboot_what_the_kernel_has_kept_goes_too(
+    host: Host, machine: Machine, boots: list[str]
+) -> None:
+    activation = prepared(wanted(host))
+    machine.saved["iptables"] = LOADED
+    activation.undo_at_boot()
+    (text,) = machine.given
+    assert text.endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
+
+
+@pytest.mark.parametrize(
+    ("client", "case"),
+    [
+        ("192.0.2.7", ([], False)),
+        ("192.0.2.7", (["198.51.100.0/24", "192.0.2.0/24"], False)),
+        ("::ffff:192.0.2.7", (["192.0.2.0/24"], False)),
+        ("2001:db8::1", (["192.0.2.0/24", "2001:db8::/32"], False)),
+        ("198.51.100.1", (["192.0.2.0/24"], True)),
+        ("unknown", (["192.0.2.0/24"], True)),
+    ],
+)
+def test_who_is_connected_must_be_let_in_again(
+    host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch, client: str, case: tuple[list[str], bool]
+) -> None:
+    sources, refused = case
+    monkeypatch.setattr(session, "current", lambda: Session(client, "10.0.2.15", 22))
+    if refused:
+        with pytest.raises(Refused, match="not in firewall_ssh_sources"):
+            prepared(wanted(host), ssh_ports=[22], ssh_sources=sources)
+    else:
+        assert prepared(wanted(host), ssh_ports=[22], ssh_sources=sources).due
+    with pytest.raises(Refused, match="port 22 of the host, which the rules do not let in"):
+        prepared(wanted(host), ssh_ports=[2222], ssh_sources=sources)
+
+
+def test_a_run_without_the_inbound_rules_asks_nothing_of_ssh(
+    host: Host, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "current", lambda: Session("192.0.2.7", "10.0.2.15", 2222))
+    assert prepared(wanted(host)).due
+
+
+def test_the_connection_is_that_of_who_called_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {
+        "/proc/30/environ": "PATH=/bin\0SSH_CONNECTION=nonsense\0",
+        "/proc/30/stat": "30 (a) b) S 20 30",
+        "/proc/20/environ": "SSH_CONNECTION=fe80::1%eth0 50000 fe80::2%eth0 22\0LANG=C",
+    }
+    monkeypatch.setattr("os.getpid", lambda: 30)
+    monkeypatch.setattr(session, "_read", lambda path: texts.get(path, ""))
+    assert session.current() == Session("fe80::1", "fe80::2%eth0", 22)
+    texts["/proc/20/environ"] = ""
+    assert session.current() is None

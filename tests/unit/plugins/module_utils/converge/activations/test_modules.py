@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import modules
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.modules import ModulesLoad
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+
+def test_a_module_that_is_not_loaded_is(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "_in_kernel", lambda module: module == "there")
+    activation = ModulesLoad({"when": [], "modules": ["there", "missing"]})
+    monkeypatch.setattr(system, "read", lambda path: "0")
+    activation.prepare(host.plan())
+    assert activation.reasons == ["the module missing is not loaded"]
+    monkeypatch.setattr(system, "read", lambda path: "1")
+    with pytest.raises(Refused, match="loads no more modules until it is booted again"):
+        activation.prepare(host.plan())
+
+
+def test_the_name_of_a_module_is_no_option(host: Host) -> None:
+    with pytest.raises(Refused, match="is no name of a module"):
+        ModulesLoad({"when": [], "modules": ["--remove"]}).prepare(host.plan())

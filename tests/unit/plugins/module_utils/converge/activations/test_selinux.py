@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import selinux
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.selinux import (
+    SelinuxEnforce,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+
+@pytest.fixture
+def switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "enforce"
+    path.write_text("0")
+    monkeypatch.setattr(selinux, "SWITCH", str(path))
+    return path
+
+
+def prepared(host: Host) -> SelinuxEnforce:
+    activation = SelinuxEnforce({"when": []})
+    activation.prepare(host.plan())
+    return activation
+
+
+def test_a_permissive_kernel_enforces_and_another_process_takes_it_back(host: Host, switch: Path) -> None:
+    activation = prepared(host)
+    assert (activation.due, activation.impact) == (True, "connectivity")
+    assert activation.problems() == ["SELinux does not enforce"]
+    activation.perform()
+    assert switch.read_text() == "1"
+    assert activation.problems() == []
+    assert not prepared(host).due
+    other = SelinuxEnforce({"when": []})
+    other.memory = activation.memory
+    assert other.undo() == []
+    assert switch.read_text() == "0"
+
+
+def test_what_enforced_before_enforces_after_an_undo(host: Host, switch: Path) -> None:
+    switch.write_text("1")
+    activation = prepared(host)
+    assert not activation.due
+    activation.perform()
+    activation.undo()
+    assert switch.read_text() == "1"
+
+
+def test_where_it_is_off_there_is_nothing_to_switch(host: Host, switch: Path) -> None:
+    switch.unlink()
+    assert not prepared(host).due
+
+
+def test_a_switch_that_cannot_be_moved_fails(host: Host, switch: Path) -> None:
+    activation = prepared(host)
+    switch.unlink()
+    with pytest.raises(Failed, match="SELinux cannot be switched"):
+        activation.perform()

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import units
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.units import Units
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+WISH = {"enabled": True, "active": True}
+
+
+class Systemd:
+    """A service manager of a few units, that knows no more than what its callers rely on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.units: dict[str, dict[str, str]] = {}
+        self.fails: set[str] = set()
+        self.calls: list[str] = []
+
+    def unit(self, name: str, active: str, file: str, load: str = "loaded") -> None:
+        self.units[name] = {"Id": name, "LoadState": load, "ActiveState": active, "UnitFileState": file}
+
+    def state(self, name: str) -> tuple[str, str]:
+        return self.units[name]["ActiveState"], self.units[name]["UnitFileState"]
+
+    def run(self, *command: str, **_: Any) -> Outcome:
+        program, verb, *rest = command
+        assert program == "systemctl"
+        if verb == "daemon-reload":
+            self.calls.append(verb)
+            return Outcome(0, "", "")
+        name = rest[-1]
+        unit = self.units.get(
+            name, {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": ""}
+        )
+        if verb == "show":
+            return Outcome(0, "\n".join(f"{key}={value}" for key, value in unit.items()), "")
+        self.calls.append(f"{verb} {name}")
+        if verb in self.fails or name not in self.units:
+            return Outcome(1, "", f"{verb} {name} failed")
+        link = self.folder / "timers.target.wants" / name
+        if verb == "enable":
+            unit["UnitFileState"] = "enabled"
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(f"/usr/lib/systemd/system/{name}")
+        elif verb == "disable":
+            unit["UnitFileState"] = "disabled"
+            link.unlink()
+        elif verb == "unmask":
+            unit.update(LoadState="loaded", UnitFileState="disabled")
+        elif verb == "mask":
+            unit.update(LoadState="masked", UnitFileState="masked")
+        else:
+            unit["ActiveState"] = {"start": "active", "stop": "inactive"}.get(verb, unit["ActiveState"])
+        return Outcome(0, "", "")
+
+    def must(self, *command: str, **_: Any) -> str:
+        outcome = self.run(*command)
+        if outcome.code:
+            raise Failed(outcome.error)
+        return outcome.output
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    made = Systemd(tmp_path)
+    monkeypatch.setattr(units, "_LINKS", str(tmp_path))
+    monkeypatch.setattr(system, "has_systemd", lambda: True)
+    monkeypatch.setattr(system, "run", made.run)
+    monkeypatch.setattr(system, "must", made.must)
+    return made
+
+
+@pytest.fixture
+def prepared(host: Host, systemd: Systemd) -> Callable[..., Units]:
+    def make(*names: str, check: bool = False) -> Units:
+        activation = Units({"when": [], "units": dict.fromkeys(names, WISH)}, check=check)
+        activation.prepare(host.plan())
+        return activation
+
+    return make
+
+
+Prepared = Callable[..., Units]
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        (("inactive", "disabled", "loaded"), "a.timer is disabled"),
+        (("inactive", "enabled", "loaded"), "a.timer is inactive"),
+        (("inactive", "masked", "masked"), "a.timer is masked"),
+        (("active", "disabled", "loaded"), "a.timer is disabled"),
+    ],
+)
+def test_what_is_off_comes_on_and_an_undo_makes_it_what_it_was(
+    prepared: Prepared, systemd: Systemd, tmp_path: Path, before: tuple[str, str, str], reason: str
+) -> None:
+    systemd.unit("a.timer", *before)
+    systemd.unit("b.timer", "active", "enabled")
+    activation = prepared("a.timer", "b.timer")
+    assert activation.reasons == [reason]
+    assert activation.describe()["action"] == "enable and start a.timer"
+    activation.perform()
+    assert systemd.state("a.timer") == ("active", "enabled")
+    assert activation.problems() == []
+    assert not prepared("a.timer", "b.timer").due
+
+    another = Units({"when": [], "units": {"a.timer": WISH}})  # maybe the next run's
+    another.memory = activation.memory
+    assert another.undo() == []
+    unit = systemd.units["a.timer"]
+    assert (unit["ActiveState"], unit["UnitFileState"], unit["LoadState"]) == before
+    assert systemd.state("b.timer") == ("active", "enabled")
+    assert not [path for path in tmp_path.glob("*/a.timer") if before[1] != "enabled"]
+
+
+def test_what_is_on_is_left_alone(prepared: Prepared, systemd: Systemd) -> None:
+    systemd.unit("a.service", "active", "static")
+    assert not prepared("a.service").due
+    assert systemd.calls == []
+
+
+def test_the_links_of_a_unit_whose_file_was_taken_back_go_too(
+    prepared: Prepared, systemd: Systemd, tmp_path: Path
+) -> None:
+    activation = prepared("new.service")  # its file is only about to be written
+    assert activation.reasons == ["new.service is not there"]
+    systemd.unit("new.service", "inactive", "disabled")
+    activation.perform()
+    del systemd.units["new.service"]
+    assert activation.undo() == []
+    assert list(tmp_path.glob("*/new.service")) == []
+    assert systemd.calls[-1] == "daemon-reload"
+
+
+def test_what_is_still_off_is_a_problem_and_so_is_what_cannot_be_undone(
+    prepared: Prepared, systemd: Systemd
+) -> None:
+    systemd.unit("a.timer", "inactive", "enabled")
+    activation = prepared("a.timer")
+    systemd.fails = {"start"}
+    with pytest.raises(Failed, match=r"start a\.timer"):
+        activation.perform()
+    assert activation.problems() == ["a.timer is inactive"]
+    systemd.units["a.timer"]["ActiveState"] = "active"
+    systemd.fails = {"stop"}
+    assert activation.undo() == ["stop a.timer failed"]
+
+
+def test_check_mode_waits_for_no_unit(prepared: Prepared) -> None:
+    assert prepared("a.timer", check=True).reasons == ["a.timer is not there yet"]
+
+
+def test_without_systemd_a_note_says_so(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    activation = prepared("a.timer")
+    assert not activation.due
+    assert "have a.timer run otherwise" in activation.pending[0]
+
+
+@pytest.mark.parametrize("name", ["--now", "a", "a b.service", "../a.service"])
+def test_the_name_of_a_unit_is_no_option(prepared: Prepared, name: str) -> None:
+    with pytest.raises(Refused, match="is no name of a unit"):
+        prepared(name)
+
+
+def test_nothing_can_be_switched_off(host: Host) -> None:
+    activation = Units({"when": [], "units": {"a.timer": {"enabled": False}}})
+    with pytest.raises(Refused, match="can only be wanted enabled and active"):
+        activation.prepare(host.plan())
+
+
+@pytest.mark.parametrize("before", [("inactive", "disabled", "loaded"), ("inactive", "masked", "masked")])
+def test_at_boot_links_are_as_before_and_no_unit_is_told(
+    prepared: Prepared, systemd: Systemd, tmp_path: Path, before: tuple[str, str, str]
+) -> None:
+    systemd.unit("a.timer", *before)
+    activation = prepared("a.timer")
+    activation.perform()
+    link = tmp_path / "timers.target.wants" / "a.timer"
+    assert link.is_symlink()
+    systemd.calls.clear()
+    another = Units({"when": [], "units": {"a.timer": WISH}})
+    another.memory = activation.memory
+    assert another.undo_at_boot() == []
+    assert not link.is_symlink()
+    mask = tmp_path / "a.timer"
+    assert (str(mask.readlink()) if mask.is_symlink() else "") == ("/dev/null" if "masked" in before else "")
+    assert systemd.calls == []

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import usernsmigrate
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.usernsmigrate import (
+    UsernsMigrate,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import restart
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.survey import Holdings
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+CONTAINER: dict[str, Any] = {"Id": "1", "Name": "/web", "State": {"Running": True}, "HostConfig": {}}
+
+
+class Survey:
+    def __init__(self, holdings: Holdings) -> None:
+        self.holdings = holdings
+        self.volumes: list[Any] = [object()]
+
+    def notes(self) -> list[str]:
+        return ["mind the bind mounts"]
+
+
+class Migration:
+    """A migration that only says what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.said: list[str] = []
+        self.size = 0
+        self.options: list[str] = []
+        self.silent = False
+
+    def survey(self) -> Survey:
+        if self.silent:
+            raise Failed("the engine does not answer")
+        info = {"SecurityOptions": self.options}
+        return Survey(Holdings([CONTAINER], [{}, {}], [{}], [], [], info))
+
+    def obstacles(self, survey: Survey) -> tuple[int, list[str]]:
+        return self.size, self.said
+
+    def __getattr__(self, name: str) -> Callable[[], list[str]]:
+        def ask() -> list[str]:
+            self.asked.append(name)
+            return [name]
+
+        return ask
+
+
+@pytest.fixture
+def migration(monkeypatch: pytest.MonkeyPatch) -> Migration:
+    found = Migration()
+    monkeypatch.setattr(UsernsMigrate, "_migration", lambda _: found)
+    monkeypatch.setattr(restart, "problem", lambda _: "")
+    return found
+
+
+def activation(host: Host, **settings: Any) -> UsernsMigrate:
+    return UsernsMigrate(
+        {
+            "when": [host.path("daemon.json")],
+            "config": host.path("daemon.json"),
+            "dockerd": "/usr/sbin/dockerd",
+            "socket": "/run/docker.sock",
+            "unit": "docker.service",
+            "containerd": "/run/containerd/containerd.sock",
+            "uids": [100000, 65536],
+            "gids": [100000, 65536],
+            **settings,
+        }
+    )
+
+
+def prepared(host: Host, keys: dict[str, Any] | None = None, **settings: Any) -> UsernsMigrate:
+    found = activation(host, **settings)
+    found.prepare(host.plan(host.json("daemon.json", {"userns-remap": "default"} if keys is None else keys)))
+    return found
+
+
+def test_it_moves_what_the_engine_holds(host: Host, migration: Migration) -> None:
+    migration.size = 400_000_000_000
+    found = prepared(host)
+    assert (found.due, found.impact) == (True, "containers-recreate")
+    assert found.costs == (
+        "stops and makes again 1 containers, and copies 2 images, 1 volumes and 0 networks"
+    )
+    assert found.describe()["recreates"] == ["web"]
+    assert found.longest > 100_000  # a guard that strikes before the last byte would undo it for nothing
+    found.perform()
+    assert found.pending == ["mind the bind mounts", "perform"]
+    assert found.problems() == ["problems"]
+    assert found.undo() == ["undo"]
+    assert found.undo_at_boot() == ["undo_at_boot"]
+    assert migration.asked == ["perform", "problems", "undo", "undo_at_boot"]
+
+
+def test_it_leaves_it_behind_where_that_is_wanted(host: Host, migration: Migration) -> None:
+    migration.said = ["tool needs the host's user namespace"]  # who is left behind needs nothing
+    found = prepared(host, leave=True)
+    assert (found.due, found.impact) == (True, "data-hidden")
+    assert found.costs.startswith(
+        "the engine no longer sees its 1 containers, 2 images, 1 volumes, 0 networks"
+    )
+    assert found.describe()["leaves"] == ["web"]
+    found.perform()
+    assert migration.asked == ["leave"]
+
+
+@pytest.mark.parametrize("options", [["name=userns"], ["name=seccomp,profile=builtin", "name=userns"]])
+def test_an_engine_that_remaps_already_has_nothing_to_move(
+    host: Host, migration: Migration, options: list[str]
+) -> None:
+    migration.options = options
+    assert not prepared(host).due
+
+
+def test_without_the_key_there_is_nothing_to_do(host: Host, migration: Migration) -> None:
+    assert not prepared(host, {"icc": False}).due
+
+
+def test_a_key_that_is_there_and_not_in_force_is_no_less_a_reason(host: Host, migration: Migration) -> None:
+    host.write("daemon.json", '{"userns-remap": "default"}')
+    assert prepared(host).due
+
+
+def test_it_is_refused_with_all_that_is_in_the_way(host: Host, migration: Migration) -> None:
+    migration.said = ["one", "another"]
+    with pytest.raises(Refused, match="cannot move into user namespaces: one; another"):
+        prepared(host)
+
+
+def test_it_is_refused_where_nobody_knows_what_there_is(host: Host, migration: Migration) -> None:
+    migration.silent = True
+    with pytest.raises(Refused, match="nobody knows what the engine holds: the engine does not answer"):
+        prepared(host)
+
+
+def test_it_is_refused_where_there_can_be_no_user_namespaces(
+    host: Host, migration: Migration, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match="exclude each other"):
+        prepared(host, {"userns-remap": "default", "features": {"containerd-snapshotter": True}})
+    (tmp_path / "most").write_text("0\n")
+    monkeypatch.setattr(usernsmigrate, "_MOST_NAMESPACES", str(tmp_path / "most"))
+    with pytest.raises(Refused, match="max_user_namespaces is 0"):
+        prepared(host)
+
+
+def test_it_is_refused_where_nobody_can_restart_the_engine(
+    host: Host, migration: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(UsernsMigrate, "_migration", lambda _: migration)
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    with pytest.raises(Refused, match=r"not run by docker.service \(no systemd\)"):
+        prepared(host)
+
+
+def test_what_it_has_to_know_is_asked_for(host: Host) -> None:
+    with pytest.raises(Refused, match="activation userns-migrate: config, containerd"):
+        UsernsMigrate({"when": []})
+    with pytest.raises(Refused, match="unknown shell"):
+        activation(host, shell="/bin/sh")

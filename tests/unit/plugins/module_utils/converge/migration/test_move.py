@@ -1,0 +1,31 @@
+"""What lies in the new root is put away, and what is mounted in it is seen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.plugins.loading import COLLECTIONS
+
+MOVE = "ansible_collections.hardener.docker.plugins.module_utils.converge.migration"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("name", ["data root", "new\nline", "tab\there", "back\\slash"])
+def test_a_mount_is_seen_whatever_its_path_is_called(tmp_path: Path, name: str) -> None:
+    inner = tmp_path / name / "volume"
+    inner.mkdir(parents=True)
+    program = f"import sys; from {MOVE} import move; print(move._mounted_below(sys.argv[1]))"
+    script = f'mount --bind "$1/volume" "$1/volume" && exec "$2" -c "{program}" "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", inner.parent, sys.executable],
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"{[str(inner)]!r}\n", done.stderr

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    daemonconfig,
+    daemonkeys,
+    files,
+    system,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
+
+INFO: dict[str, Any] = {
+    "ServerVersion": "26.1.5+dfsg1",
+    "Swarm": {"LocalNodeState": "inactive"},
+    "Plugins": {"Log": ["json-file", "local", "syslog", "journald", "gelf", "fluentd"]},
+    "CgroupDriver": "systemd",
+    "Runtimes": {"runc": {}, "io.containerd.runc.v2": {}},
+    "Containers": 0,
+    "Images": 0,
+}
+
+
+class Asked(Engine):
+    """An engine that answers from a dictionary."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__("/nowhere")
+        self.answers = answers
+
+    def get(self, path: str, timeout: float = 0) -> Any:
+        return self.answers.get(path.strip("/"), [])
+
+
+def check(
+    config: Any,
+    *,
+    before: Any = None,
+    info: dict[str, Any] | None = None,
+    flags: dict[str, list[str]] | None = None,
+    **answers: Any,
+) -> None:
+    answers.setdefault("volumes", {"Volumes": []})
+    daemonconfig.refuse_bad(
+        json.dumps(config).encode(),
+        json.dumps(before or {}).encode(),
+        {"config": "/etc/docker/daemon.json", "dockerd": "", "flags": flags or {}},
+        info={**INFO, **(info or {})},
+        engine=Asked(**answers),
+        read=lambda path: files.read(path).content,
+    )
+
+
+GOOD: list[dict[str, Any]] = [
+    {"icc": False, "live-restore": True, "log-driver": "none", "default-network-opts": {}},
+    {"log-opts": {"max-size": "10m", "labels": "a", "mode": "non-blocking"}},
+    {"seccomp-profile": "builtin", "userns-remap": "default", "default-runtime": "runc"},
+    {"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 1}}, "cgroup-parent": "x.slice"},
+    {"runtimes": {"mine": {"path": "/x"}}, "default-runtime": "mine"},
+]
+
+
+@pytest.mark.parametrize("config", GOOD)
+def test_what_works_is_let_through(config: dict[str, Any]) -> None:
+    check(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"seccomp-profile": "/nowhere.json"}, r"/nowhere\.json cannot be read: there is no such"),
+        ({"log-driver": "nonsense"}, "there is no plugin nonsense"),
+        ({"log-opts": {"max-sise": "10m"}}, "json-file does not know max-sise"),
+        ({"log-driver": "syslog", "log-opts": {"max-size": "10m"}}, "syslog does not know max-size"),
+        ({"log-driver": "local", "log-opts": {"syslog-address": "x"}}, "does not know syslog-address"),
+        (
+            {"userns-remap": "default", "features": {"containerd-snapshotter": True}},
+            "exclude each other",
+        ),
+        ({"userns-remap": "nosuchuser"}, "whom this host does not have"),
+        (
+            {"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 9, "Hard": 1}}},
+            "soft limit of nofile",
+        ),
+        ({"cgroup-parent": "/docker"}, "must be a slice"),
+        ({"default-runtime": "mine"}, "no such runtime"),
+        ({"authorization-plugins": ["gone"]}, "there is no plugin gone; the engine would not start"),
+        ({"authorization-plugins": ["../x"]}, "cannot be the name of a plugin"),
+        ({"nri-opts": {}}, r"this engine \(26\.1\.5\+dfsg1\) does not know it, it came with 29\.2"),
+        ({"tlsverify": True, "tlscacert": "/nowhere.pem"}, "tlscacert /nowhere.pem: there is no such file"),
+        ({"tls": "yes"}, "tls has to be true or false"),
+        ({"log-driver": "gelf"}, "gelf-address '' has to begin with udp://, tcp://"),
+        ({"log-driver": "syslog", "log-opts": {"syslog-address": "http://x"}}, "has to begin with tcp://"),
+    ],
+)
+def test_what_the_engine_would_find_too_late_is_refused(config: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        check(config)
+
+
+def test_a_swarm_member_cannot_have_live_restore() -> None:
+    with pytest.raises(Refused, match="part of a swarm"):
+        check({"live-restore": True}, info={"Swarm": {"LocalNodeState": "active"}})
+
+
+def test_nftables_needs_forwarding_and_no_swarm() -> None:
+    with pytest.raises(Refused, match="part of a swarm"):
+        check(
+            {"firewall-backend": "nftables"},
+            info={"Swarm": {"LocalNodeState": "active"}, "ServerVersion": "29.1.0"},
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "flag"), [("icc", "icc"), ("default-ulimits", "default-ulimit"), ("hosts", "host")]
+)
+def test_a_key_that_is_a_flag_as_well_is_refused(key: str, flag: str) -> None:
+    with pytest.raises(Refused, match=f"{key} is set on the engine's command line"):
+        check({key: {}}, flags={flag: ["x"]})
+
+
+def test_runtimes_may_stand_in_both_places() -> None:
+    check({"runtimes": {}}, flags={"add-runtime": ["x=y"], "runtimes": ["x"]})
+
+
+def test_a_seccomp_profile_is_read(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALOW"}')
+    with pytest.raises(Refused, match=r"profile\.json has no action 'SCMP_ACT_ALOW' \(defaultAction\)"):
+        check({"seccomp-profile": str(profile)})
+    profile.write_text('{"defaultAction": "SCMP_ACT_ERRNO"}')
+    check({"seccomp-profile": str(profile)})
+    check({"seccomp-profile": "unconfined"})
+
+
+def test_a_log_target_is_asked_only_where_the_driver_or_its_options_change() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        port = closed.getsockname()[1]
+        syslog = {"log-driver": "syslog", "log-opts": {"syslog-address": f"tcp://127.0.0.1:{port}"}}
+        with pytest.raises(Refused, match=rf"syslog cannot reach tcp://127.0.0.1:{port}: Connection refused"):
+            check(syslog)
+        check({**syslog, "icc": False}, before=syslog)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"userns-remap": "default"}),
+        ({"userns-remap": "default"}, {}),
+        ({}, {"data-root": "/srv"}),
+        ({}, {"features": {"containerd-snapshotter": True}}),
+    ],
+)
+def test_data_is_not_hidden(before: dict[str, Any], after: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="would no longer see its 3 images, 1 volumes"):
+        check(after, before=before, info={"Images": 3}, volumes={"Volumes": [{}]})
+    check(after, before=before)
+
+
+PLUGIN = {
+    "Enabled": True,
+    "Name": "loki:latest",
+    "Config": {"Interface": {"Types": ["docker.logdriver/1.0"]}},
+}
+
+
+def test_a_plugin_is_a_log_driver_where_it_is_enabled() -> None:
+    check({"log-driver": "loki"}, plugins=[PLUGIN])
+    with pytest.raises(Refused, match="the plugin loki is not enabled"):
+        check({"log-driver": "loki"}, plugins=[{**PLUGIN, "Enabled": False}])
+
+
+def test_without_a_running_engine_what_can_be_known_is_checked() -> None:
+    with pytest.raises(Refused, match="there is no plugin nonsense"):
+        daemonconfig.refuse_bad(
+            b'{"log-driver": "nonsense"}',
+            b"",
+            {"config": "/d.json", "dockerd": ""},
+            info=None,
+            engine=Asked(),
+            read=lambda _: None,
+        )
+
+
+def dockerd(monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> list[tuple[str, ...]]:
+    commands = []
+
+    def run(*command: str, keep_open: list[int], **_: object) -> Outcome:
+        (handle,) = keep_open
+        commands.append((*command, Path(f"/proc/self/fd/{handle}").read_text()))
+        return Outcome(outcome.code, "", outcome.error.replace("FILE", f"/proc/self/fd/{handle}"))
+
+    monkeypatch.setattr(system, "run", run)
+    return commands
+
+
+def validate(config: dict[str, Any]) -> None:
+    daemonconfig.refuse_bad(
+        json.dumps(config).encode(),
+        b"",
+        {
+            "config": "/d.json",
+            "dockerd": "/usr/sbin/dockerd",
+            "argv": ["dockerd", "-H", "fd://", "$DOCKER_OPTS"],
+        },
+        info=None,
+        engine=Asked(),
+        read=lambda _: None,
+    )
+
+
+def test_the_engine_validates_with_its_real_flags_and_makes_no_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = dockerd(monkeypatch, Outcome(0, "", "configuration OK"))
+    validate({"icc": False, "userns-remap": "default"})
+    (command,) = commands
+    assert command[:4] == ("/usr/sbin/dockerd", "-H", "fd://", "--validate")
+    assert command[4].startswith("--config-file=/proc/self/fd/")
+    assert json.loads(command[5]) == {"icc": False}
+
+
+def test_what_the_engine_says_is_told_with_the_files_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    dockerd(monkeypatch, Outcome(1, "", "unable to configure the Docker daemon with file FILE: nonsense"))
+    with pytest.raises(Refused, match=r"with file /d\.json: nonsense"):
+        validate({"icc": False})
+
+
+def test_what_the_engine_says_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = "in the configuration file: log-opts: (from flag: map[splunk-token:x1], from file: map[tag:x2])"
+    dockerd(monkeypatch, Outcome(1, "", f"specified both as a flag and {twice}"))
+    with pytest.raises(Refused, match="in the configuration file: log-opts") as refused:
+        validate({"icc": False})
+    assert "x1" not in str(refused.value)
+    dockerd(monkeypatch, Outcome(1, "", "invalid proxy http://user:x1@proxy"))
+    with pytest.raises(Refused, match=r"invalid proxy http://\*\*\*@proxy"):
+        validate({"icc": False})
+
+
+def test_an_engine_that_cannot_validate_has_its_keys_checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    dockerd(monkeypatch, Outcome(125, "", "unknown flag: --validate"))
+    validate({"icc": False, "default-shm-size": "64M"})
+    with pytest.raises(Refused, match="does not know the key firewall-backend"):
+        validate({"firewall-backend": "iptables"})
+    with pytest.raises(Refused, match="live-restore has to be true or false"):
+        validate({"live-restore": "true"})
+
+
+def test_every_key_has_one_type() -> None:
+    words = " ".join(daemonkeys._BEFORE_23.values()).split()
+    assert len(words) == len(set(words))

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import detached, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
+
+SCOPE = "hardener-r.scope"
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a systemd was told by whichever process, which moves nothing by itself."""
+    log = tmp_path / "told"
+
+    def run(*command: str, **_: Any) -> Outcome:
+        with log.open("a") as file:
+            file.write(json.dumps([os.getpid(), *command]) + "\n")
+        return Outcome(0, "", "")
+
+    monkeypatch.setattr(system, "run", run)
+    monkeypatch.setattr(system, "has_systemd", lambda: True)
+    return log
+
+
+def test_a_worker_begins_in_its_scope_and_the_scope_ends_with_it(
+    told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cgroup = tmp_path / "cgroup"
+    begun = time.monotonic()
+
+    def read(path: str) -> str:
+        assert path == "/proc/self/cgroup"
+        return f"0::/system.slice/{SCOPE}" if time.monotonic() - begun > 0.3 else "0::/user.slice"
+
+    monkeypatch.setattr(system, "read", read)
+
+    def work() -> dict[str, Any]:
+        cgroup.write_text(system.read("/proc/self/cgroup"))
+        return {"pid": os.getpid()}
+
+    done = detached.run(work, name="r")
+    assert cgroup.read_text() == f"0::/system.slice/{SCOPE}"
+    (worker, asked, *_), (parent, *stopped) = map(json.loads, told.read_text().splitlines())
+    assert (worker, asked, parent) == (done["pid"], "busctl", os.getpid())
+    assert stopped == ["systemctl", "stop", SCOPE]
+
+
+def test_the_scope_of_a_worker_that_was_killed_goes_too(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "read", lambda _: SCOPE)
+    with pytest.raises(Failed, match="worker was killed"):
+        detached.run(lambda: os.kill(os.getpid(), 9), name="r")  # type: ignore[arg-type,return-value]
+    assert json.loads(told.read_text().splitlines()[-1])[1:] == ["systemctl", "stop", SCOPE]
+
+
+def test_a_systemd_that_does_not_move_it_is_not_waited_for_forever(
+    told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "read", lambda _: "0::/user.slice")
+    monkeypatch.setattr(detached, "_MOVED", 0.1)
+    assert detached.run(lambda: {"a": 1}, name="r") == {"a": 1}

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import (
+    Engine,
+    NoAnswer,
+    NotThere,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import survey
+from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.client import Client
+
+from tests.unit.plugins.module_utils.snapshot import engines
+from tests.unit.plugins.module_utils.snapshot.servers import serving
+
+
+def answering(bodies: dict[str, bytes]) -> Callable[[socket.socket], None]:
+    """Answer one request in HTTP/1.0 and hang up."""
+
+    def answer(connection: socket.socket) -> None:
+        path = connection.recv(65536).split()[1].decode().partition("?")[0]
+        body = bodies.get(path)
+        status = b"200 OK" if body is not None else b"404 Not Found"
+        connection.sendall(b"HTTP/1.0 %s\r\n\r\n%s" % (status, body or b""))
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return answer
+
+
+SAYINGS = [b"{}", b"[]", b"null", b'"x"', b"7", b'{"Id":', b"[{}]", b"[[]]", b"", b"[" * 100_000]
+
+
+def bodies(**changes: bytes) -> dict[str, bytes]:
+    documents = engines.documents()
+    documents["/networks/bridge"] = documents[
+        next(path for path in documents if path.startswith("/networks/"))
+    ]
+    found = engines.bodies(documents, "0")
+    return {path.replace("/v0", "", 1).partition("?")[0]: body for path, body in found.items()} | changes
+
+
+def test_an_engine_is_read(tmp_path: Path) -> None:
+    with serving(tmp_path / "s", answering(bodies())) as path:
+        engine = Engine(path)
+        info = engine.info()
+        assert info is not None
+        assert info["DockerRootDir"] == "/var/lib/docker"
+        assert "com.docker.network.bridge.name" in engine.bridge() or engine.bridge() == {}
+        assert engine.running() is not None
+        with pytest.raises(NotThere):
+            engine.inspect("unknown")
+
+
+@pytest.mark.parametrize("saying", SAYINGS, ids=range(len(SAYINGS)))
+def test_what_says_the_same_to_everything_is_no_engine(saying: bytes, tmp_path: Path) -> None:
+    same = dict.fromkeys(bodies(), saying)
+    same["/containers/web/json"] = saying
+    with serving(tmp_path / "s", answering(same)) as path:
+        engine = Engine(path)
+        assert engine.info() is None
+        for ask in (engine.bridge, lambda: engine.inspect("web"), lambda: engine.get("/volumes")):
+            with pytest.raises(NoAnswer):
+                ask()
+        with pytest.raises(Failed):
+            survey.look(Client(path))
+
+
+@pytest.mark.parametrize("field", ["State", "HostConfig", "NetworkSettings", "RestartCount", "Id"])
+def test_a_container_without_a_field_is_no_container(field: str, tmp_path: Path) -> None:
+    container = engines.container()
+    del container[field]
+    answers = engines.bodies({"/containers/web/json": container}, "0")
+    with (
+        serving(
+            tmp_path / "s", answering({path.replace("/v0", "", 1): body for path, body in answers.items()})
+        ) as path,
+        pytest.raises(NoAnswer, match=field),
+    ):
+        Engine(path).inspect("web")

@@ -1,0 +1,334 @@
+"""The guard without systemd: what it leaves for systemd to run is run by the test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    activations,
+    confirm,
+    documents,
+    guard,
+    watch,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import (
+    CHANGING,
+    UNCONFIRMED,
+    Journal,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, change, let_time_pass, start
+from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
+
+pytestmark = pytest.mark.usefixtures("missing")
+
+
+def ask(host: Host, token: str = TOKEN) -> dict[str, Any]:
+    return confirm.confirm(host.store, {"token": token})
+
+
+def test_a_run_waits_to_be_confirmed_and_stays_then(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    done = change(host)
+    assert (done["outcome"], done["run"].endswith(f"-{TOKEN}")) == ("unconfirmed", True)
+    assert systemd.timer()[0] == sys.executable
+    assert "--on-active=180" in next(words for words in systemd.said if words[0] == "systemd-run")
+    backup = Path(host.store.backup_folder(done["run"]))
+    assert (backup / "guard.pyz").stat().st_mode & 0o777 == 0o600
+    link = systemd.units / "sysinit.target.wants" / "hardener-guard.service"
+    assert link.readlink() == systemd.units / "hardener-guard.service"
+
+    confirmed = ask(host)
+    assert (confirmed["outcome"], confirmed["run"], confirmed["who"]) == ("changed", done["run"], "me@here")
+    assert (host.read("x"), Journal.find(host.store)) == ("new", None)
+    assert list(systemd.units.iterdir()) == []
+    assert not (backup / "guard.pyz").exists()
+    assert ["systemctl", "stop", f"hardener-guard-{done['run']}.timer"] in systemd.said
+    assert ["systemctl", "daemon-reload"] not in systemd.said
+    assert ask(host)["outcome"] == "changed"  # an answer that was lost can be asked for again
+
+
+def test_a_unit_that_systemd_has_come_to_know_is_forgotten_with_its_file(
+    host: Host, systemd: Systemd
+) -> None:
+    host.write("x", "old")
+    change(host)
+    systemd.knows_the_unit = "yes"
+    ask(host)
+    assert systemd.said[-1] == ["systemctl", "daemon-reload"]
+
+
+def test_what_costs_nothing_needs_no_guard(host: Host, systemd: Systemd) -> None:
+    assert change(host, impact="none")["outcome"] == "changed"
+    assert systemd.said == []
+
+
+def test_nobody_to_confirm_no_guard(host: Host, systemd: Systemd) -> None:
+    assert host.converge(host.file("x", "new"))["outcome"] == "changed"
+    assert systemd.said == []
+
+
+def test_without_systemd_a_note_says_what_is_missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "possible", lambda: False)
+    done = change(host)
+    assert done["outcome"] == "changed"
+    assert "no systemd here" in done["notes"][0]
+
+
+def test_what_the_timer_runs_takes_the_run_back_by_itself(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    before = tree(host.folder)
+    run = change(host)["run"]
+    let_time_pass(host)
+    start(systemd.timer())
+    assert Journal.find(host.store) is None
+    left = {name: found for name, found in tree(host.folder).items() if not name.startswith("hardener")}
+    assert left == before
+    record = host.store.record(run)
+    assert (record["outcome"], record["reason"]) == ("rolled_back", "not confirmed within 180 s")
+    found = ask(host)
+    assert (found["outcome"], found["reason"]) == ("rolled_back", "not confirmed within 180 s")
+
+
+def test_the_timer_waits_where_the_time_began_anew(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    change(host)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    journal.enter(UNCONFIRMED, seconds=3)
+    with subprocess.Popen(systemd.timer(), cwd="/") as process:
+        time.sleep(1)
+        assert (process.poll(), host.read("x")) == (None, "new")
+        process.wait(timeout=60)
+    assert host.read("x") == "old"
+
+
+def test_a_timer_that_was_left_over_does_nothing(host: Host, systemd: Systemd) -> None:
+    change(host)
+    first = systemd.timer()[-1]
+    ask(host)
+    change(host, "another", token="fedcba98")
+    start([*systemd.timer()[:-1], first])
+    assert systemd.at_boot()[-1] == systemd.timer()[-1]
+    assert (host.read("x"), ask(host, "fedcba98")["outcome"]) == ("another", "changed")
+
+
+def test_what_the_boot_runs_puts_files_back_and_tells_no_service(host: Host, systemd: Systemd) -> None:
+    host.write("x", "old")
+    run = change(host)["run"]
+    start(systemd.at_boot())
+    assert (host.read("x"), Journal.find(host.store)) == ("old", None)
+    record = host.store.record(run)
+    assert record["reason"] == "the host was started anew before the run was confirmed"
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        *(
+            "systemd-sysctl.service",
+            "apparmor.service",
+            "network-pre.target",
+            "docker.socket",
+            "docker.service",
+        ),
+        *("audit-rules.service", "auditd.service"),  # the first alone loads them, from Debian 13 on
+        "hardener-firewall.service",
+    ],
+)
+def test_at_boot_it_comes_before_whoever_reads_what_it_puts_back(
+    host: Host, systemd: Systemd, reader: str
+) -> None:
+    change(host)
+    lines = (systemd.units / "hardener-guard.service").read_text().splitlines()
+    before = [word for line in lines if line.startswith("Before=") for word in line[7:].split()]
+    assert reader in before
+
+
+def test_at_boot_only_what_files_do_not_say_is_undone(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.hardener.docker.plugins.module_utils.converge import rollback
+
+    class Mine(Recorded):
+        log = host.folder / "log"
+
+        def undo_at_boot(self) -> list[str]:
+            self._note(f"boot {self.memory['was']}")
+            return []
+
+    monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
+    host.write("x", "old")
+    document = {
+        "name": "a",
+        "impact": "connectivity",
+        "resources": [host.file("x", "new")],
+        "activations": when(host.path("x")),
+    }
+    request = documents.parse({"documents": [document], "allow": "reboot"}, tuple(activations.KINDS))
+    Transaction(request, host.store, Terms(TOKEN, 180, "")).run()
+    journal = Journal.find(host.store)
+    assert journal is not None
+    assert rollback.finished(host.store, journal, "boot", boot=True)["outcome"] == "rolled_back"
+    assert (host.read("log"), host.read("x")) == ("perform\nboot before\n", "old")
+
+
+def test_another_run_is_turned_away_while_one_waits_and_takes_it_back_later(
+    host: Host, systemd: Systemd
+) -> None:
+    host.write("x", "old")
+    run = change(host)["run"]
+    for check in (True, False):
+        with pytest.raises(Refused, match=rf"run {run} of me@here waits to be confirmed.*in 1\d\d s"):
+            host.converge(host.file("x", "third"), check=check)
+    let_time_pass(host)
+    done = host.converge(host.file("y", "third"))
+    assert done["notes"][0] == f"run {run} was not confirmed and was taken back first"
+    assert (host.read("x"), host.read("y")) == ("old", "third")
+
+
+def test_a_boot_in_between_ends_the_time_to_confirm(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+
+    host.write("x", "old")
+    change(host)
+    monkeypatch.setattr(system, "boot", lambda: "another")
+    assert ask(host)["outcome"] == "rolled_back"
+    assert host.read("x") == "old"
+
+
+LOST = ["no longer running: 1 containers (web)"]
+
+
+@pytest.mark.parametrize("moment", ["after the change", "when it is to be confirmed"])
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_host_that_misses_something_is_taken_back_at_once(
+    host: Host, systemd: Systemd, missing: dict[str, list[str]], moment: str, *, comes_back: bool
+) -> None:
+    host.write("x", "old")
+    if moment == "after the change":
+        missing["new"] = LOST
+    if not comes_back:
+        missing["old"] = LOST
+    found = change(host)
+    if moment == "when it is to be confirmed":
+        assert found["outcome"] == "unconfirmed"
+        missing["new"] = LOST
+        found = ask(host)
+    assert (found["outcome"], found["reason"]) == ("rolled_back", LOST[0])
+    assert found["problems"] == []
+    assert found["notes"] == ([] if comes_back else [f"everything is put back, and yet: {LOST[0]}"])
+    assert (host.read("x"), Journal.find(host.store)) == ("old", None)
+    assert list(systemd.units.iterdir()) == []
+
+
+def test_a_worker_that_was_killed_is_taken_back_when_somebody_asks(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("a", "old")
+    host.write("b", "old")
+    interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    assert journal.phase == CHANGING
+    found = ask(host, journal.run.rpartition("-")[2])
+    assert (found["outcome"], host.read("a")) == ("rolled_back", "old")
+
+
+@pytest.mark.parametrize("refuses", ["systemd-run", "the folder of units"])
+def test_what_cannot_be_armed_is_not_begun(host: Host, systemd: Systemd, refuses: str) -> None:
+    host.write("x", "old")
+    if refuses == "systemd-run":
+        systemd.refuses = refuses
+    else:
+        systemd.units.rmdir()
+        systemd.units.write_text("")
+    with pytest.raises(Refused, match="the guard cannot be armed"):
+        change(host)
+    assert (host.read("x"), Journal.find(host.store), host.store.runs()) == ("old", None, [])
+
+
+def test_a_token_is_nothing_but_that(host: Host) -> None:
+    with pytest.raises(Refused, match="names no run"):
+        ask(host, "../../etc")
+    with pytest.raises(Refused, match="is no token"):
+        Terms.of({"token": "../x", "seconds": 180})
+    with pytest.raises(Refused, match="20 to 86400"):
+        Terms.of({"token": TOKEN, "seconds": 1})
+    assert ask(host)["outcome"] == "unknown"
+    host.converge(host.file("x", "1"))
+    assert ask(host)["outcome"] == "unknown"
+
+
+def test_while_somebody_works_the_answer_is_to_wait(
+    host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ansible_collections.hardener.docker.plugins.module_utils.converge.locking import locked
+
+    change(host)
+    monkeypatch.setattr(confirm, "_PATIENCE", 0)
+    with locked(host.store.lock):
+        assert ask(host)["outcome"] == "working"
+    assert ask(host)["outcome"] == "changed"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("/usr/bin/python3", '"/usr/bin/python3"'), ('/a b/%n"$x\\', '"/a b/%%n\\"$$x\\\\"')],
+)
+def test_whatever_is_in_a_path_is_one_word_of_a_unit(text: str, word: str) -> None:
+    assert guard._word(text) == word
+
+
+def test_a_worker_that_is_dead_when_the_timer_fires_needs_no_more_time(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        host.write(name, "old")
+    interrupted(host, monkeypatch, host.file("a", "new"), host.file("b", "new"), writes=1)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    journal.enter(CHANGING, seconds=300)  # what the activation would have been given
+
+    def wait(_: float) -> None:
+        raise AssertionError("nobody is at work")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    watch._expired(host.store, journal.run)
+    assert (host.read("a"), Journal.find(host.store)) == ("old", None)
+
+
+@pytest.mark.parametrize("left", ["unit and link", "unit", "link", "temporary file"])
+def test_what_could_not_be_removed_goes_with_the_next_run(host: Host, systemd: Systemd, left: str) -> None:
+    change(host)
+    unit = systemd.units / "hardener-guard.service"
+    link = systemd.units / "sysinit.target.wants" / unit.name
+    text = unit.read_text()
+    assert ask(host)["outcome"] == "changed"
+    assert list(systemd.units.iterdir()) == []
+    if left == "temporary file":
+        (systemd.units / ".hardener-guard.service.hardener~").write_text(text)
+    if "link" in left:
+        link.parent.mkdir()
+        link.symlink_to(unit)
+    if "unit" in left:
+        unit.write_text(text)
+    assert change(host)["outcome"] == "unchanged"
+    assert list(systemd.units.iterdir()) == []
+
+
+def test_a_guard_of_another_folder_stays(host: Host, systemd: Systemd) -> None:
+    unit = systemd.units / "hardener-guard.service"
+    unit.write_text('ExecStart="python3" "boot" "/somewhere/else" "run"')
+    assert host.converge(host.file("x", "new"))["outcome"] == "changed"
+    assert unit.exists()

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import activations, history
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.transactions import tree, when
+
+
+class Loaded(Activation):
+    """Stands for what the kernel has loaded: the content of a file, until somebody loads another one."""
+
+    name = "systemd-reload"
+    path: Path
+    loaded: ClassVar[list[str]]
+    fails = False
+
+    def perform(self) -> None:
+        self.memory["loaded"] = self.loaded[-1]
+        self.save()
+        self.loaded.append(self.path.read_text())
+
+    def undo(self) -> list[str]:
+        if self.fails:
+            raise Failed("it cannot be loaded")
+        (self.path.parent / "undone").open("a").write(f"{self.memory['loaded']}\n")
+        return []
+
+
+@pytest.fixture
+def loaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Loaded]:
+    class Mine(Loaded):
+        path = host.folder / "x"
+
+    Mine.loaded = ["nothing"]
+    monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
+    return Mine
+
+
+def three(host: Host) -> list[str]:
+    """Three runs, each of which changes x and makes a file of its own."""
+    return [
+        host.converge(
+            host.file("x", f"{number}"), host.file(f"own{number}", ""), activations=when(host.path("x"))
+        )["run"]
+        for number in (1, 2, 3)
+    ]
+
+
+def back(host: Host, before: str = "", *, check: bool = False) -> dict[str, Any]:
+    return history.back_to(host.store, before=before, who="me@here", check=check)
+
+
+def visible(host: Host) -> dict[str, Any]:
+    return {name: found for name, found in tree(host.folder).items() if not name.startswith("hardener")}
+
+
+def test_back_to_before_the_last_run(host: Host, loaded: type[Loaded]) -> None:
+    runs = three(host)
+    done = back(host)
+    assert (done["outcome"], done["changed"], done["runs"]) == ("changed", True, [runs[2]])
+    assert (host.read("x"), (host.folder / "own3").exists()) == ("2", False)
+    assert (host.read("undone"), done["activations"]) == ("nothing\n", ["systemd-reload"])
+    record = host.store.record(runs[2])
+    assert (record["outcome"], record["reason"]) == ("rolled_back", "taken back on request of me@here")
+    assert back(host)["runs"] == [runs[1]]  # what is taken back already is no run to take back
+    assert Journal.find(host.store) is None
+
+
+def test_back_to_before_a_run_takes_all_later_ones_back_the_newest_first(
+    host: Host, loaded: type[Loaded]
+) -> None:
+    before = visible(host)
+    runs = three(host)
+    predicted = back(host, runs[0], check=True)
+    assert predicted["outcome"] == "would_change"
+    done = back(host, runs[0])
+    assert done["runs"] == predicted["runs"] == runs[::-1]
+    assert done["diff"] == predicted["diff"]
+    assert {change["path"]: change["what"] for change in done["changes"]} == {
+        host.path(name): "remove" for name in ("x", "own1", "own2", "own3")
+    }
+    assert {name: found for name, found in visible(host).items() if name != "undone"} == before
+    assert back(host) == {**back(host), "changed": False, "outcome": "unchanged", "runs": []}
+
+
+def test_check_mode_changes_nothing(host: Host, loaded: type[Loaded]) -> None:
+    three(host)
+    before = tree(host.folder)
+    back(host, check=True)
+    assert tree(host.folder) == before
+
+
+def test_what_somebody_else_has_changed_since_stays_and_is_told(host: Host, loaded: type[Loaded]) -> None:
+    three(host)
+    host.write("x", "by hand")
+    note = f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"
+    assert back(host, check=True)["notes"] == [note]
+    done = back(host)
+    assert note in done["notes"]
+    assert (host.read("x"), (host.folder / "own3").exists()) == ("by hand", False)
+
+
+def test_keys_of_a_file_go_back_and_so_does_the_record_of_whose_they_are(host: Host) -> None:
+    host.write("d.json", '{"debug": true}')
+    host.converge(host.json("d.json", {"icc": False}))
+    host.converge(host.json("d.json", {"icc": False, "ipv6": True}))
+    back(host)
+    assert json.loads(host.read("d.json")) == {"debug": True, "icc": False}
+    assert host.converge(host.json("d.json", {"icc": False}))["outcome"] == "unchanged"
+    back(host)
+    assert json.loads(host.read("d.json")) == {"debug": True}
+
+
+def test_one_that_cannot_be_taken_back_stops_it_and_the_next_run_goes_on(
+    host: Host, loaded: type[Loaded]
+) -> None:
+    runs = three(host)
+    loaded.fails = True
+    done = back(host, runs[0])
+    assert (done["outcome"], done["problems"]) == ("rollback_failed", ["it cannot be loaded"])
+    assert f"run {runs[2]} was not taken back whole" in done["reason"]
+    assert host.read("x") == "2"
+    loaded.fails = False
+    assert back(host, runs[0])["runs"] == runs[::-1]
+    assert not (host.folder / "x").exists()
+
+
+def test_a_run_that_nobody_knows_is_refused(host: Host) -> None:
+    with pytest.raises(Refused, match="has changed nothing on this host"):
+        back(host)
+    run = host.converge(host.file("x", "1"))["run"]
+    with pytest.raises(Refused, match=f"no backup of a run 'other'; it has {run}"):
+        back(host, "other")
+
+
+def test_the_list_says_what_became_of_each(host: Host, loaded: type[Loaded]) -> None:
+    assert history.listed(host.store) == []
+    runs = three(host)
+    back(host)
+    (Path(host.store.backup_folder(runs[0])) / "manifest.json").write_text("{")
+    last, second, first = history.listed(host.store)
+    assert (last["run"], last["outcome"]) == (runs[2], "rolled_back")
+    assert last["reason"] == "taken back on request of me@here"
+    assert last["paths"] == [host.path("x"), host.path("own3")]
+    assert last["started"] <= last["ended"]
+    assert (second["outcome"], second["run"]) == ("changed", runs[1])
+    assert first["outcome"] == "damaged"
+
+
+def test_runs_are_in_order_though_the_clock_was_set_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = host.converge(host.file("x", "1"))["run"]
+    gmtime = time.gmtime
+    monkeypatch.setattr(time, "gmtime", lambda *seconds: gmtime(*(seconds or (1e9,))))
+    second = host.converge(host.file("x", "2"))["run"]
+    assert first < second
+    assert not second.startswith("2001")
+
+
+def test_a_mode_that_somebody_else_has_set_since_stays_and_is_told(host: Host) -> None:
+    host.write("x", "old")
+    host.write("y", "")
+    (host.folder / "y").chmod(0o666)
+    host.converge(host.file("x", "new"), {"kind": "attributes", "path": host.path("y"), "at_most": "0644"})
+    (host.folder / "x").chmod(0o600)
+    (host.folder / "y").chmod(0o600)
+    notes = [
+        f"owner and mode of {host.path(name)} were changed by somebody else meanwhile, and stay as they are"
+        for name in "yx"
+    ]
+    assert back(host, check=True)["notes"] == notes
+    assert back(host)["notes"] == notes
+    assert host.read("x") == "old"
+    assert [(host.folder / name).stat().st_mode & 0o777 for name in "xy"] == [0o600, 0o600]
+
+
+def test_a_file_that_was_put_back_by_a_run_that_was_cut_off_gets_its_time_as_well(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("x", "old")
+    os.utime(host.folder / "x", ns=(10**18, 10**18))
+    host.converge(host.file("x", "new"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", _fails)
+        assert back(host)["outcome"] == "rollback_failed"
+    assert back(host)["outcome"] == "changed"
+    assert (host.read("x"), (host.folder / "x").stat().st_mtime_ns) == ("old", 10**18)
+
+
+def test_a_folder_that_could_not_be_removed_is_tried_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.converge(host.file("made/for/it", "new"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", _fails)
+        assert back(host)["outcome"] == "rollback_failed"
+    assert back(host)["outcome"] == "changed"
+    assert not (host.folder / "made").exists()
+
+
+def _fails(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_what_somebody_else_has_put_in_the_place_of_a_file_stays(host: Host) -> None:
+    host.converge(host.file("x", "ours"))
+    (host.folder / "x").unlink()
+    (host.folder / "x").symlink_to("theirs")
+    note = f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"
+    assert back(host)["notes"] == [note]
+    assert (host.folder / "x").is_symlink()

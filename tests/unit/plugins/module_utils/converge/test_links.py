@@ -1,0 +1,284 @@
+"""Links and folders that another user puts in root's way, at rest and swapped in a loop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import files
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.files import NOTHING
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.host.trees import EVE, picture
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+
+ATTEMPTS = 1500
+SWAP = """
+import ctypes, itertools, os, sys, time
+exchange = ctypes.CDLL(None).renameat2
+pairs = [tuple(map(os.fsencode, pair.split(":"))) for pair in sys.argv[1:]]
+print("swapping", flush=True)
+for one, other in itertools.cycle(pairs):
+    exchange(-100, one, -100, other, 2)
+    time.sleep(0.00002)  # without that the kernel's lock on renames is all that is measured
+"""
+
+
+class Trap:
+    """A folder of Eve's, in which names are now her own and now lead to files of root's outside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.outside = folder / "outside"
+        self.eve = folder / "eve"
+        (self.outside / "inner").mkdir(parents=True)
+        for name in ("loader", "second", "inner/ca.crt", "inner/later"):
+            (self.outside / name).write_text(f"root's {name}")
+            (self.outside / name).chmod(0o755)
+        self.set()
+        self.before = self._seen()
+
+    def set(self) -> None:
+        """Lay everything out anew: aside, and then at once, since names may be swapped meanwhile."""
+        fresh = self.eve.with_name("fresh")
+        (fresh / "folder").mkdir(parents=True)
+        for name in ("ca.crt", "hard", "folder/ca.crt"):
+            (fresh / name).write_text("eve's")
+        (fresh / "ca.crt.link").symlink_to(self.outside / "loader")
+        (fresh / "folder.link").symlink_to(self.outside / "inner")
+        for path in (fresh, *fresh.rglob("*")):
+            os.lchown(path, EVE, EVE)
+        os.link(self.outside / "second", fresh / "hard.link")
+        old = self.eve.with_name("old")
+        if self.eve.exists():
+            self.eve.rename(old)
+        fresh.rename(self.eve)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _seen(self) -> object:
+        seen = picture(str(self.outside))
+        return seen, {path: Path(path).read_text() for path in seen if Path(path).is_file()}
+
+    @property
+    def untouched(self) -> bool:
+        """Whether all that is outside is what it was."""
+        return self._seen() == self.before
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Trap:
+    return Trap(tmp_path)
+
+
+@pytest.fixture
+def swapped(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
+    """The trap, with a process that exchanges names in it for as long as the test runs."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # the disk would be most of the time, and no part of it
+    pairs = [f"{trap.eve}/{name}:{trap.eve}/{name}.link" for name in ("ca.crt", "folder", "hard")]
+    with subprocess.Popen([sys.executable, "-c", SWAP, *pairs], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield trap
+        finally:
+            process.kill()
+
+
+# --- at rest ------------------------------------------------------------------------------------------------
+
+
+def tight(path: str) -> dict[str, object]:
+    return {"kind": "attributes", "path": path, "owner": "root", "group": "root", "at_most": "0444"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ca.crt.link", f"ca.crt.link: this symbolic link belongs to uid {EVE}"),
+        ("folder.link/ca.crt", f"folder.link: this symbolic link belongs to uid {EVE}"),
+        ("hard.link", "hard.link: this file has 2 names and lies where others than root can put one"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["attributes", "file", "json", "lines", "absent"])
+def test_a_document_for_what_a_user_has_led_elsewhere_is_refused(
+    host: Host, trap: Trap, name: str, reason: str, kind: str
+) -> None:
+    path = f"{trap.eve}/{name}"
+    wishes: dict[str, dict[str, object]] = {
+        "attributes": tight(path),
+        "file": {"kind": "file", "path": path, "content": "new"},
+        "json": {"kind": "json", "path": path, "keys": {"icc": False}},
+        "lines": {"kind": "lines", "path": path, "lines": ["new"]},
+        "absent": {"kind": "absent", "path": path},
+    }
+    fine = host.file("fine", "new")
+    found = host.converge_all({"name": "a", "resources": [wishes[kind]]}, {"name": "b", "resources": [fine]})
+    assert host.read("fine") == "new"  # one user's link does not keep the rest from being done
+    (refused,) = [each for each in found["documents"] if each["name"] == "a"]
+    assert refused["state"] == "refused"
+    assert reason in refused["reason"]
+    assert "remove it, or " in refused["reason"]
+    assert trap.untouched
+
+
+def test_what_is_really_the_users_is_made_roots(host: Host, trap: Trap) -> None:
+    done = host.converge(tight(f"{trap.eve}/ca.crt"), tight(f"{trap.eve}/folder"))
+    assert done["outcome"] == "changed"
+    assert (trap.eve / "ca.crt").stat().st_mode & 0o7777 == 0o444
+    assert (trap.eve / "folder").stat().st_uid == 0
+
+
+def test_a_program_of_a_users_does_not_become_roots_with_its_setuid_bit(host: Host, trap: Trap) -> None:
+    (trap.eve / "ca.crt").chmod(0o6755)
+    host.converge({**tight(f"{trap.eve}/ca.crt"), "at_most": "7777"})
+    status = (trap.eve / "ca.crt").stat()
+    assert (status.st_uid, status.st_mode & 0o7777) == (0, 0o755)
+
+
+def test_a_link_of_roots_to_a_device_changes_no_device(host: Host, tmp_path: Path) -> None:
+    os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    before = (tmp_path / "null").stat().st_mode
+    (tmp_path / "link").symlink_to("null")
+    found = host.converge_all(
+        {"name": "a", "resources": [tight(host.path("link"))]},
+        {"name": "b", "resources": [host.file("x", "1")]},
+    )
+    assert "it leads to a device" in str(found["refused"])
+    assert (tmp_path / "null").stat().st_mode == before
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "folder/ca.crt", "folder/later"])
+def test_a_run_is_taken_back_around_what_a_user_has_put_in_its_way(
+    host: Host, trap: Trap, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    host.write("other", "old")
+    path = f"{trap.eve}/{name}"
+    changes = host.plan(host.file("other", "new"), {"kind": "file", "path": path, "content": "new"}).changes
+    host.store.make()
+    run = host.store.new_run()
+    host.store.back_up(run, changes)
+    for change in changes:
+        files.put(change.path, change.before, change.after)
+    first = name.partition("/")[0]
+    (trap.eve / first).rename(trap.eve / "aside")
+    (trap.eve / f"{first}.link").rename(trap.eve / first)
+    notes, problems = host.store.restore(run, [])
+    assert (host.read("other"), problems) == ("old", {})
+    assert notes == [f"{path} was changed by somebody else meanwhile, and stays as it is"]
+    assert trap.untouched
+
+
+# --- swapped in a loop --------------------------------------------------------------------------------------
+
+
+def race(trap: Trap, attempt: Callable[[str], None]) -> Counter[str]:
+    """Attempt something thousands of times while names are swapped, and count how that ended."""
+    found: Counter[str] = Counter()
+    for number in range(ATTEMPTS):
+        if number % 100 == 0:
+            trap.set()
+        name = ("ca.crt", "folder/ca.crt", "hard")[number % 3]
+        try:
+            attempt(f"{trap.eve}/{name}")
+            found["done"] += 1
+        except (Refused, OSError) as error:
+            found[type(error).__name__] += 1
+    assert trap.untouched
+    # Both sides of the race were met, or nothing was proven.
+    assert found["done"] > ATTEMPTS / 100, found
+    assert found.total() - found["done"] > ATTEMPTS / 100, found
+    return found
+
+
+def test_attributes_are_set_on_what_was_looked_at(swapped: Trap) -> None:
+    turn = [0]
+
+    def attempt(path: str) -> None:
+        turn[0] += 1
+        real = files.real_path(path)
+        before = files.read(real)
+        files.put(real, before, before._replace(mode=0o400 + turn[0] % 64, uid=EVE + 1, gid=EVE + 1))
+
+    race(swapped, attempt)
+
+
+def test_content_is_written_in_the_folder_that_was_looked_at(swapped: Trap) -> None:
+    turn = [0]
+
+    def attempt(path: str) -> None:
+        turn[0] += 1
+        real = files.real_path(path)
+        before = files.read(real)
+        files.put(real, before, before._replace(kind="file", content=f"new {turn[0]}".encode(), mode=0o644))
+
+    race(swapped, attempt)
+
+
+def test_what_is_removed_is_in_the_folder_that_was_looked_at(swapped: Trap) -> None:
+    def attempt(path: str) -> None:
+        real = files.real_path(path)
+        before = files.read(real)
+        files.put(real, before, NOTHING if before.exists else files.own(b"again"))
+
+    race(swapped, attempt)
+
+
+def test_no_name_that_is_opened_is_read_outside(swapped: Trap) -> None:
+    def attempt(path: str) -> None:
+        content = files.read(files.real_path(path)).content
+        assert content is None or b"root's" not in content
+
+    race(swapped, attempt)
+
+
+def test_runs_and_their_restoring_touch_nothing_outside(host: Host, swapped: Trap) -> None:
+    ended: Counter[str] = Counter()
+    paths = [f"{swapped.eve}/{name}" for name in ("ca.crt", "folder/ca.crt", "folder/later", "hard")]
+    host.store.make()
+    deadline = time.monotonic() + 20
+    while ended["restored"] < 20 and time.monotonic() < deadline:
+        number = ended.total()
+        swapped.set()
+        try:
+            changes = host.plan({"kind": "file", "path": paths[number % 4], "content": "new"}).changes
+            run = host.store.new_run()
+            host.store.back_up(run, changes)
+        except (Refused, OSError):
+            ended["refused"] += 1
+            continue
+        try:
+            for change in changes:
+                files.put(change.path, change.before, change.after)
+            ended["done"] += 1
+        except OSError:
+            ended["failed"] += 1
+        _, problems = host.store.restore(run, [])
+        ended["restored"] += 1
+        # A name that is swapped in this very moment may be gone; what is refused is none of them.
+        assert not [each for each in problems.values() if "symbolic link" in each or "names" in each]
+    assert swapped.untouched
+    assert min(ended["refused"], ended["restored"]) >= 5, ended
+
+
+def test_whole_transactions_touch_nothing_outside(host: Host, swapped: Trap) -> None:
+    ended: Counter[str] = Counter()
+    for number in range(12):
+        swapped.set()
+        try:
+            done = host.converge(tight(f"{swapped.eve}/ca.crt"), host.file("x", str(number)))
+            ended[done["outcome"]] += 1
+        except Refused:
+            ended["refused"] += 1
+        assert Journal.find(host.store) is None
+    assert swapped.untouched
+    assert set(ended) <= {"changed", "refused", "rolled_back", "partly_rolled_back"}, ended

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import logtargets
+from ansible_collections.hardener.docker.plugins.module_utils.converge.logtargets import problem
+
+
+def closed(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as used:
+        used.bind(("127.0.0.1", 0))
+        return int(used.getsockname()[1])
+
+
+def test_a_tcp_target_has_to_take_the_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert problem("syslog", {"syslog-address": f"tcp://127.0.0.1:{port}"}) == ""
+        assert problem("gelf", {"gelf-address": f"tcp://127.0.0.1:{port}"}) == ""
+        assert problem("fluentd", {"fluentd-address": f"127.0.0.1:{port}"}) == ""
+        assert problem("splunk", {"splunk-url": f"http://127.0.0.1:{port}/collector"}) == ""
+    assert "Connection refused" in problem("syslog", {"syslog-address": f"tcp://127.0.0.1:{port}"})
+
+
+def test_whoever_gets_the_line_over_udp_can_read_what_it_is() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        port = receiver.getsockname()[1]
+        assert problem("syslog", {"syslog-address": f"udp://127.0.0.1:{port}"}) == ""
+        assert receiver.recv(1000).startswith(b"<46>1 ")
+        assert problem("gelf", {"gelf-address": f"udp://127.0.0.1:{port}"}) == ""
+        assert json.loads(receiver.recv(1000))["version"] == "1.1"
+
+
+def test_a_closed_udp_port_is_heard_of() -> None:
+    port = closed(socket.SOCK_DGRAM)
+    found = problem("syslog", {"syslog-address": f"udp://127.0.0.1:{port}"})
+    assert found == f"syslog cannot reach udp://127.0.0.1:{port}: Connection refused"
+
+
+def test_a_target_that_speaks_no_tls_is_not_taken_for_one_that_does() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.listen()
+        port = listener.getsockname()[1]
+        found = problem(
+            "syslog", {"syslog-address": f"tcp+tls://127.0.0.1:{port}", "syslog-tls-ca-cert": "/nowhere"}
+        )
+    assert "No such file" in found
+
+
+def test_this_hosts_own_syslog_may_be_of_either_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logtargets, "_LOCAL_SYSLOG", (str(tmp_path / "log"),))
+    assert "this host has no syslog" in problem("syslog", {})
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_UNIX, kind) as log:
+            log.bind(str(tmp_path / "log"))
+            if kind is socket.SOCK_STREAM:
+                log.listen()
+            assert problem("syslog", {}) == ""
+        assert "nobody takes logs at unix://" in problem("syslog", {})
+        (tmp_path / "log").unlink()
+    assert "No such file" in problem("syslog", {"syslog-address": f"unixgram://{tmp_path}/log"})
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "reason"),
+    [
+        ("gelf", {}, "has to begin with udp://, tcp://"),
+        ("syslog", {"syslog-address": "tcp://"}, "names no host"),
+        ("syslog", {"syslog-address": "tcp://x:port"}, "is no address"),
+        ("splunk", {"splunk-url": "splunk.example.org"}, "has to begin with http://"),
+        ("syslog", {"syslog-address": "tcp://log.invalid"}, "syslog cannot reach tcp://log.invalid:514"),
+    ],
+)
+def test_what_is_no_address_is_said(driver: str, options: dict[str, str], reason: str) -> None:
+    assert reason in problem(driver, options)
+
+
+def test_where_others_send_is_not_known_here() -> None:
+    assert problem("awslogs", {"awslogs-region": "eu-central-1"}) == ""
+    assert problem("json-file", {}) == ""

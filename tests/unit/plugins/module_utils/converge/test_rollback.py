@@ -1,0 +1,257 @@
+"""How taking a run back ends, whatever stands in the way and whoever does it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    activations,
+    documents,
+    guard,
+    health,
+    history,
+    rollback,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms, Transaction
+
+from tests.unit.plugins.loading import action
+from tests.unit.plugins.module_utils.converge.conftest import Host
+
+CONVERGE = action("converge")
+EVERYTHING = "everything is as it was before"
+TOKEN = "0123456789abcdef"
+LOST = "no longer running: 1 containers (web)"
+
+
+class Loaded(Activation):
+    """Notes how often it is undone, by whichever process, and cannot be for as long as a test wants."""
+
+    name = "systemd-reload"
+    folder: Path
+    stuck = False
+
+    def perform(self) -> None:
+        self.memory["was"] = "loaded"
+        self.save()
+
+    def undo(self) -> list[str]:
+        if self.stuck:
+            raise Failed("it cannot be unloaded")
+        with (self.folder / f"undone-{self.name}").open("a") as log:
+            log.write("x")
+        return []
+
+    undo_at_boot = undo
+
+    @classmethod
+    def undone(cls) -> int:
+        log = cls.folder / f"undone-{cls.name}"
+        return log.stat().st_size if log.exists() else 0
+
+
+class Other(Loaded):
+    """Another one, which never fails."""
+
+    name = "modules-load"
+
+
+@pytest.fixture
+def loaded(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Loaded]:
+    monkeypatch.setattr(Loaded, "folder", host.folder, raising=False)
+    monkeypatch.setattr(activations, "KINDS", {each.name: each for each in (Loaded, Other)})
+    return Loaded
+
+
+@pytest.fixture(autouse=True)
+def no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked at but what a test says."""
+    monkeypatch.setattr(health, "take", lambda *_, **__: {"engine": ""})
+    monkeypatch.setattr(health, "compare", lambda *_, **__: ([], []))
+    monkeypatch.setattr(health, "revive", lambda *_, **__: None)
+
+
+def changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """A run that has changed x, and waits to be confirmed."""
+    host.write("x", "old")
+    document = {
+        "name": "a",
+        "impact": "daemon-restart",
+        "resources": [host.file("x", "new")],
+        "activations": [{"name": name, "when": [host.path("x")]} for name in activations.KINDS],
+    }
+    request = documents.parse({"documents": [document], "allow": "reboot"}, tuple(activations.KINDS))
+    with monkeypatch.context() as patched:
+        patched.setattr(guard, "possible", lambda: True)
+        patched.setattr(guard, "arm", lambda *_, **__: None)
+        Transaction(request, host.store, Terms(TOKEN, 180, "me@here")).run()
+    journal = Journal.find(host.store)
+    assert journal is not None
+    return journal
+
+
+def let_alone(_: Path) -> None:
+    """An administrator who changes nothing."""
+
+
+def changed_by_hand(path: Path) -> None:
+    path.write_text("by hand")
+    path.chmod(0o600)
+
+
+def replaced_by_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("elsewhere")
+
+
+def replaced_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+LATER: dict[str, Callable[[Path], Any]] = {
+    "nothing": let_alone,
+    "its content": lambda path: path.write_text("by hand"),
+    "its mode": lambda path: path.chmod(0o600),
+    "both": changed_by_hand,
+    "it is gone": lambda path: path.unlink(),
+    "it is a link": replaced_by_a_link,
+    "it is a folder": replaced_by_a_folder,
+}
+WHO = ("the run", "at boot", "on request", "the next run")
+
+
+def take_back(host: Host, journal: Journal, who: str) -> dict[str, Any]:
+    if who == "on request":
+        return history.back_to(host.store, before="", who="", check=False)
+    if who == "the next run":
+        journal.enter(journal.phase, seconds=-1)
+        host.converge(host.file("z", "another"))
+        return host.store.record(journal.run)
+    return rollback.finished(host.store, journal, "no ssh", boot=who == "at boot")
+
+
+@pytest.mark.parametrize(("later", "missing", "who"), list(itertools.product(LATER, (False, True), WHO)))
+def test_the_outcome_is_what_files_and_activations_say(
+    host: Host,
+    loaded: type[Loaded],
+    monkeypatch: pytest.MonkeyPatch,
+    later: str,
+    who: str,
+    *,
+    missing: bool,
+) -> None:
+    journal = changed(host, monkeypatch)
+    LATER[later](host.folder / "x")
+    if missing:
+        monkeypatch.setattr(health, "compare", lambda *_, **__: ([LOST], []))
+        if who == "the next run":
+            journal.remember(picture={"engine": ""})
+    done = take_back(host, journal, who)
+
+    kept = later != "nothing"
+    whole = "changed" if who == "on request" else "rolled_back"
+    assert done["outcome"] == ("partly_rolled_back" if kept else whole)
+    assert host.store.record(journal.run)["outcome"] == ("partly_rolled_back" if kept else "rolled_back")
+    assert [note for note in done["notes"] if LOST in note] == (
+        [f"everything is put back, and yet: {LOST}"] if missing and who != "at boot" else []
+    )
+    assert (len(done["kept"]), [note for note in done["notes"] if note in done["kept"]]) == (
+        int(kept),
+        done["kept"],
+    )
+    assert loaded.undone() == 1
+    assert Journal.find(host.store) is None
+    if later in ("nothing", "its mode"):
+        assert host.read("x") == "old"
+    said = CONVERGE._summary({**done, "outcome": host.store.record(journal.run)["outcome"]})
+    assert (EVERYTHING in said) is not kept
+    if kept:
+        assert all(each in said for each in done["kept"])
+    # What is over is not taken back once more.
+    assert journal.run not in history.back_to(host.store, before="", who="", check=True)["runs"]
+
+
+@pytest.mark.parametrize(("file", "activation"), [(True, False), (False, True), (True, True)])
+def test_what_cannot_be_taken_back_fails_and_the_next_try_does_only_what_is_left(
+    host: Host,
+    loaded: type[Loaded],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    file: bool,
+    activation: bool,
+) -> None:
+    journal = changed(host, monkeypatch)
+    stored = Path(host.store.backup_folder(journal.run)) / "files" / "0"
+    if file:
+        stored.rename(stored.with_name("away"))
+    monkeypatch.setattr(loaded, "stuck", activation)
+    monkeypatch.setattr(Other, "stuck", False, raising=False)
+    for _ in range(3):
+        done = rollback.finished(host.store, journal, "no ssh")
+        assert done["outcome"] == "rollback_failed"
+        problems = [f"{host.path('x')}: No such file or directory"] * file
+        problems += ["it cannot be unloaded"] * activation
+        assert done["problems"] == host.store.record(journal.run)["problems"] == problems
+        assert any("guard.pyz abandon" in note for note in done["notes"])
+        assert EVERYTHING not in CONVERGE._summary(done)
+    assert (loaded.undone(), Other.undone()) == (0 if activation else 1, 1)
+
+    if file:
+        stored.with_name("away").rename(stored)
+    monkeypatch.setattr(loaded, "stuck", False)
+    assert rollback.finished(host.store, journal, "no ssh")["outcome"] == "rolled_back"
+    # An activation that was undone on the wrong file is undone again once that is back.
+    assert (loaded.undone(), Other.undone()) == (1 if activation else 2, 2 if file else 1)
+    assert host.read("x") == "old"
+    assert [path.name for path in host.folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_manifest_that_cannot_be_read_is_no_end(
+    host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = changed(host, monkeypatch)
+    manifest = Path(host.store.backup_folder(journal.run)) / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text("")
+    done = rollback.finished(host.store, journal, "no ssh")
+    assert (done["outcome"], "manifest.json cannot be read" in done["problems"][0]) == (
+        "rollback_failed",
+        True,
+    )
+    manifest.write_text(text)
+    assert rollback.finished(host.store, journal, "no ssh")["outcome"] == "rolled_back"
+
+
+@pytest.mark.parametrize("moment", ["the record is written", "the room is given back", "the journal is gone"])
+def test_a_run_that_is_killed_at_its_very_end_is_taken_back_once_more(
+    host: Host, loaded: type[Loaded], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    journal = changed(host, monkeypatch)
+    with monkeypatch.context() as patched:
+        if moment == "the record is written":
+            patched.setattr(rollback, "end", killed)
+        elif moment == "the room is given back":
+            patched.setattr(Journal, "end", killed)
+        else:
+            patched.setattr(guard, "stored", killed)
+        with pytest.raises(KilledError):
+            rollback.finished(host.store, journal, "no ssh")
+    found = Journal.find(host.store)
+    assert (found is None) is (moment == "the journal is gone")
+    if found is not None:
+        assert rollback.finished(host.store, found, found.why_expired)["outcome"] == "rolled_back"
+    record = host.store.record(journal.run)
+    assert (record["outcome"], record["reason"], host.read("x")) == ("rolled_back", "no ssh", "old")

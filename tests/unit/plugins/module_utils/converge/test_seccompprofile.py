@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge.seccompprofile import problem
+
+RULE: dict[str, Any] = {"names": ["read", "write"], "action": "SCMP_ACT_ALLOW"}
+GOOD: dict[str, Any] = {
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "defaultErrnoRet": 1,
+    "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": None}],
+    "syscalls": [
+        RULE,
+        {
+            "names": ["clone"],
+            "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 0, "value": 2114060288, "op": "SCMP_CMP_MASKED_EQ"}],
+            "includes": {"caps": ["CAP_SYS_ADMIN"], "minKernel": "4.8"},
+            "excludes": None,
+        },
+        {"name": "chroot", "action": "SCMP_ACT_ALLOW", "args": None},
+    ],
+}
+
+
+def test_a_profile_such_as_the_engines_own_is_good() -> None:
+    assert problem(json.dumps(GOOD).encode()) == ""
+    assert problem(b'{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": null}') == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"[]", "no defaultAction"),
+        (b"{}", "no defaultAction"),
+    ],
+)
+def test_what_is_no_profile_is_said(content: bytes, reason: str) -> None:
+    assert reason in problem(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"defaultAction": "SCMP_ACT_ALOW"}, "no action 'SCMP_ACT_ALOW' (defaultAction)"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [RULE]}, "allows everything"),
+        ({"architectures": ["SCMP_ARCH_X86_64"]}, "both architectures and archMap"),
+        ({"syscalls": {}}, ""),
+        ({"syscalls": {"x": 1}}, "syscalls is no list"),
+        ({"syscalls": ["read"]}, "a rule that is no object (syscalls[0])"),
+        ({"syscalls": [RULE, {**RULE, "action": None}]}, "no action None (syscalls[1])"),
+        ({"syscalls": [{**RULE, "names": ["read", 3]}]}, "names are no list of texts"),
+        ({"syscalls": [{**RULE, "name": "read"}]}, "both name and names"),
+        ({"syscalls": [{"action": "SCMP_ACT_ALLOW"}]}, "names no system call"),
+        ({"syscalls": [{**RULE, "args": [{"index": 0, "op": "EQ"}]}]}, "without a known operator"),
+        (
+            {"syscalls": [{**RULE, "args": [{"index": 9, "op": "SCMP_CMP_EQ"}]}]},
+            "no number that a system call",
+        ),
+        (
+            {"syscalls": [{**RULE, "args": [{"index": 0, "value": -1, "op": "SCMP_CMP_EQ"}]}]},
+            "no number that",
+        ),
+        ({"syscalls": [{**RULE, "includes": {"caps": "CAP_BPF"}}]}, "includes are no object"),
+    ],
+)
+def test_what_the_engine_would_find_when_a_container_starts_is_found(
+    change: dict[str, Any], reason: str
+) -> None:
+    found = problem(json.dumps({**GOOD, **change}).encode())
+    assert reason in found
+    assert bool(found) == bool(reason)

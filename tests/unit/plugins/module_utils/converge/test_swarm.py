@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, swarm
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine, NoAnswer
+
+TASK = {"Config": {"Labels": {"com.docker.swarm.task.id": "x"}}, "HostConfig": {}}
+
+
+class Manager(Engine):
+    """An engine that answers with services, or not at all."""
+
+    def __init__(self, services: dict[str, int] | None) -> None:
+        super().__init__("/nowhere")
+        self.services = services
+
+    def get(self, path: str, timeout: float = 20) -> Any:
+        assert path == "/services?status=true"
+        if self.services is None:
+            raise NoAnswer("this node is not a swarm manager")
+        return [
+            {"Spec": {"Name": name}, "ServiceStatus": {"RunningTasks": count}}
+            for name, count in self.services.items()
+        ]
+
+
+def test_a_task_does_not_stay_down_for_its_swarm_starts_another() -> None:
+    assert swarm.is_task(TASK)
+    assert not containers.stays_down(TASK)
+    other = {"Config": {"Labels": None}, "HostConfig": {}}
+    assert not swarm.is_task(other)
+    assert containers.stays_down(other)
+
+
+def test_only_a_manager_knows_the_tasks() -> None:
+    assert swarm.running_tasks(Manager({"shop": 2})) == {"shop": 2}
+    assert swarm.running_tasks(Manager(None)) is None
+    never_started = Manager({})
+    never_started.get = lambda *_: [{"Spec": {"Name": "shop"}}]  # type: ignore[method-assign]
+    assert swarm.running_tasks(never_started) == {"shop": 0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        ({"shop": 2, "job": 0}, {"shop": 2, "job": 0}, []),
+        ({"shop": 2}, {"shop": 3}, []),
+        ({"shop": 2}, {"shop": 1}, ["the service shop runs 1 tasks of 2"]),
+        ({"shop": 2, "old": 1}, {"shop": 2}, []),
+        ({"shop": 2}, None, ["the manager of the swarm does not answer any more"]),
+        ({}, None, []),
+    ],
+)
+def test_what_services_no_longer_do_is_said(
+    before: dict[str, int], after: dict[str, int] | None, lost: list[str]
+) -> None:
+    assert swarm.lost(before, Manager(after)) == lost

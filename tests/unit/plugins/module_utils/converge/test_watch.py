@@ -1,0 +1,269 @@
+"""The guard goes on: until a run is taken back, or root on the host ends it."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import guard, health, rollback, watch
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import ROLLING_BACK, Journal
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass
+
+pytestmark = pytest.mark.usefixtures("missing")
+
+Act = Callable[[list[str]], None]
+
+
+class Clock:
+    """Goes on when the guard sleeps, and calls what a test wants to happen then."""
+
+    def __init__(self) -> None:
+        self.now = 1e6
+        self.happens: list[tuple[float, Callable[[], object]]] = []
+
+    def after(self, seconds: float, what: Callable[[], object]) -> None:
+        self.happens.append((self.now + seconds, what))
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for each in [each for each in self.happens if each[0] <= self.now]:
+            self.happens.remove(each)
+            each[1]()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: found.now)
+    monkeypatch.setattr(time, "sleep", found.sleep)
+    return found
+
+
+def overdue(host: Host) -> str:
+    """A run that has changed x, and whose time is over."""
+    host.write("x", "old")
+    run = str(change(host)["run"])
+    let_time_pass(host)
+    return run
+
+
+def lose(host: Host, run: str) -> Callable[[], object]:
+    """Make it impossible to put x back; returns what makes it possible again."""
+    stored = Path(host.store.backup_folder(run)) / "files" / "0"
+    stored.rename(stored.with_name("lost"))
+    return lambda: stored.with_name("lost").rename(stored)
+
+
+@pytest.fixture
+def act(monkeypatch: pytest.MonkeyPatch) -> Act:
+    """Run what systemd would, in this process: what it tells systemd is to be seen."""
+
+    def here(command: list[str]) -> None:
+        monkeypatch.setattr(sys, "argv", command[2:])
+        watch.main()
+
+    return here
+
+
+@pytest.mark.parametrize("hours", [0.001, 0.1, 3, 30])
+def test_it_tries_until_it_can(
+    host: Host, systemd: Systemd, clock: Clock, monkeypatch: pytest.MonkeyPatch, hours: float
+) -> None:
+    run = overdue(host)
+    clock.after(hours * 3600, lose(host, run))
+    tries: list[float] = []
+    finished = rollback.finished
+
+    def counted(*args: object, **named: object) -> dict[str, object]:
+        tries.append(clock.now)
+        return finished(*args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rollback, "finished", counted)
+    watch._expired(host.store, run)
+    assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert pauses[0] == 20
+    assert all(pause in (once, min(2 * once, 900)) for once, pause in itertools.pairwise(pauses))
+    assert len(tries) < 10 + 4 * hours
+    assert Journal.find(host.store) is None
+    assert list(systemd.units.iterdir()) == []
+
+
+@pytest.mark.usefixtures("systemd", "clock")
+@pytest.mark.parametrize("defect", [OSError(errno.EIO, "I/O error"), KeyError("x"), MemoryError()])
+@pytest.mark.parametrize("where", ["find", "finished"])
+def test_nothing_that_goes_wrong_is_an_end(
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    defect: Exception,
+) -> None:
+    run = overdue(host)
+    left = 3
+    owner = Journal if where == "find" else rollback
+    original = getattr(owner, where)
+
+    def failing(*args: object, **named: object) -> object:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise defect
+        return original(*args, **named)
+
+    monkeypatch.setattr(owner, where, failing)
+    watch._expired(host.store, run)
+    assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
+
+
+def test_a_later_change_of_an_administrator_ends_it(host: Host, systemd: Systemd, clock: Clock) -> None:
+    run = overdue(host)
+    lose(host, run)
+    clock.after(1000, lambda: host.write("x", "by hand"))
+    watch._expired(host.store, run)
+    record = host.store.record(run)
+    assert (host.read("x"), record["outcome"]) == ("by hand", "partly_rolled_back")
+    assert record["kept"] == [f"{host.path('x')} was changed by somebody else meanwhile, and stays as it is"]
+
+
+def test_it_goes_soon_after_somebody_else_has_ended_the_run(
+    host: Host, systemd: Systemd, clock: Clock
+) -> None:
+    run = overdue(host)
+    lose(host, run)
+
+    def ended() -> None:
+        journal = Journal.find(host.store)
+        assert journal is not None
+        rollback.end(host.store, journal)
+
+    clock.after(5000, ended)
+    begun = clock.now
+    watch._expired(host.store, run)
+    assert clock.now - begun < 5000 + 10
+
+
+def test_the_journal_of_the_system_says_why_and_how_to_end_it(
+    host: Host, systemd: Systemd, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = overdue(host)
+    clock.after(70, lose(host, run))
+    watch._expired(host.store, run)
+    first, second, third = capfd.readouterr().err.splitlines()
+    assert first.startswith(
+        f"run {run} cannot be taken back yet, next try in 20 s: {host.path('x')}: No such"
+    )
+    assert first.endswith(f"to leave it as it is: {guard.abandoning(host.store.backup_folder(run))}")
+    assert ("next try in 40 s" in second, "next try in 80 s" in third) == (True, True)
+
+
+# --- over a boot --------------------------------------------------------------------------------------------
+
+
+def test_a_boot_that_cannot_put_a_file_back_leaves_the_guard_armed_and_goes_on_later(
+    host: Host, systemd: Systemd, act: Act
+) -> None:
+    run = overdue(host)
+    found = lose(host, run)
+    unit = systemd.units / "hardener-guard.service"
+    for _ in range(2):  # and so does another boot
+        act(systemd.at_boot())
+        act(systemd.after_boot())
+        assert (unit.exists(), (systemd.units / "sysinit.target.wants" / unit.name).is_symlink()) == (
+            True,
+            True,
+        )
+        said = [words for words in systemd.said if words[0] == "systemd-run"][-1]
+        assert {"--on-active=20", "--timer-property=DefaultDependencies=no"} <= set(said)
+        assert {"--property=Restart=on-failure", "--property=RestartSec=20"} <= set(said)
+        record = host.store.record(run)
+        assert (record["outcome"], host.read("x")) == ("rollback_failed", "new")
+    found()
+    act(systemd.timer())
+    assert (host.read("x"), host.store.record(run)["outcome"]) == ("old", "rolled_back")
+    assert list(systemd.units.iterdir()) == []
+    assert Journal.find(host.store) is None
+
+
+def test_a_boot_that_put_everything_back_starts_nothing_more(host: Host, systemd: Systemd, act: Act) -> None:
+    overdue(host)
+    after_boot = systemd.after_boot()
+    act(systemd.at_boot())
+    assert (host.read("x"), Path(after_boot[2]).exists()) == ("old", False)
+    act(after_boot)
+    assert not [words for words in systemd.said if "--on-active=20" in words]
+
+
+def test_what_ends_while_the_host_starts_is_no_longer_tried(host: Host, systemd: Systemd, act: Act) -> None:
+    run = overdue(host)
+    after_boot = systemd.after_boot()
+    journal = Journal.find(host.store)
+    assert journal is not None
+    kept = Path(after_boot[2]).read_bytes()
+    rollback.end(host.store, journal)
+    Path(after_boot[2]).write_bytes(kept)
+    before = len(systemd.said)
+    act(after_boot)
+    assert len(systemd.said) == before
+    assert host.store.record(run)["outcome"] == "unconfirmed"
+
+
+# --- where it was not armed ---------------------------------------------------------------------------------
+
+
+def test_a_run_without_a_guard_gets_one_where_it_cannot_be_taken_back(
+    host: Host, systemd: Systemd, act: Act
+) -> None:
+    host.write("x", "old")
+    done = change(host, impact="none")
+    assert done["outcome"] == "changed"
+    journal = Journal.of(host.store, done["run"])
+    assert journal is not None
+    assert systemd.said == []
+    journal.enter(ROLLING_BACK, seconds=60)
+    found = lose(host, done["run"])
+    systemd.refuses_words = ("systemctl", "start")  # there is no such unit yet
+    outcome = rollback.finished(host.store, journal, "taken back")
+    assert "the host tries again by itself" in outcome["notes"][-1]
+    assert systemd.at_boot()[-1] == done["run"]
+    found()
+    act(systemd.timer())
+    assert (host.read("x"), host.store.record(done["run"])["outcome"]) == ("old", "rolled_back")
+    assert list(systemd.units.iterdir()) == []
+
+
+def test_a_guard_that_waits_for_its_time_goes_on_at_once(
+    host: Host, systemd: Systemd, missing: dict[str, list[str]]
+) -> None:
+    host.write("x", "old")
+    run = change(host)["run"]
+    lose(host, run)
+    journal = Journal.find(host.store)
+    assert journal is not None
+    rollback.finished(host.store, journal, "a container is lost")
+    assert systemd.said[-1] == ["systemctl", "start", "--no-block", f"hardener-guard-{run}.service"]
+
+
+def test_without_systemd_the_next_run_tries_again_and_root_can_end_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "possible", lambda: False)
+    monkeypatch.setattr(health, "take", lambda *_, **__: {})
+    host.write("x", "old")
+    run = change(host)["run"]
+    journal = Journal.of(host.store, run)
+    assert journal is not None
+    journal.enter(ROLLING_BACK, seconds=0)
+    lose(host, run)
+    (note,) = rollback.finished(host.store, journal, "taken back")["notes"]
+    assert note == (
+        "the next run on this host tries again; to leave it as it is: "
+        + guard.abandoning(host.store.backup_folder(run))
+    )
+    assert guard.stored(host.store.backup_folder(run))

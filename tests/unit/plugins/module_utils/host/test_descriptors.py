@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import os
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host import atomic, descriptors
+from ansible_collections.hardener.docker.plugins.module_utils.host.descriptors import Place, Untrusted
+
+from tests.unit.plugins.module_utils.host.trees import EVE, NAMES, grown, picture, verdict
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+
+
+def resolved(path: Path | str) -> str:
+    return descriptors.resolve(str(path))
+
+
+def handles() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# --- what works on every host -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/usr/..", "/etc/localtime", "/etc/resolv.conf"),
+        *("/var/run", "/var/run/docker.sock", "/var/lock", "/etc/alternatives/pager", "/usr/bin/python3"),
+        *("/etc/mtab", "/proc/self/cwd", "/nowhere/at/all", "//etc//docker/./daemon.json"),
+    ],
+)
+def test_links_that_a_distribution_makes_are_followed(path: str) -> None:
+    before = handles()
+    # `realpath` knows no difference between what is there and what is not.
+    expected = os.path.realpath(path) if not path.startswith("/proc") else str(Path.cwd())
+    assert resolved(path) == (f"/proc/{os.getpid()}/mounts" if path == "/etc/mtab" else expected)
+    assert handles() == before
+
+
+def test_own_links_in_own_folders_are_followed_up_down_and_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").write_text("x")
+    (tmp_path / "abs").symlink_to(tmp_path / "a")
+    (tmp_path / "a/up").symlink_to("../abs/b/..")
+    (tmp_path / "gone").symlink_to("a/no/such")
+    assert resolved(tmp_path / "abs/b/file") == f"{tmp_path}/a/b/file"
+    assert resolved(tmp_path / "abs/up/b") == f"{tmp_path}/a/b"
+    assert resolved(tmp_path / "abs/up") == f"{tmp_path}/a"
+    assert resolved(tmp_path / "gone") == f"{tmp_path}/a/no/such"
+    with descriptors.at(f"{tmp_path}/gone", follow=True) as place:
+        assert (place.exists, place.missing, place.name) == (False, ("no",), "such")
+
+
+def test_circles_and_files_instead_of_folders_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "file").write_text("x")
+    before = handles()
+    for path, said in (("a", "circle"), ("file/x", "Not a directory"), ("no/../x", "No such file")):
+        with pytest.raises(OSError, match=said):
+            resolved(tmp_path / path)
+    assert handles() == before
+
+
+def test_a_relative_path_is_none() -> None:
+    for path in ("etc/passwd", "", "/a\0b"):
+        with pytest.raises(ValueError, match="no absolute path"):
+            resolved(path)
+
+
+# --- what another user could lead elsewhere -----------------------------------------------------------------
+
+
+def folder(path: Path, uid: int, mode: int) -> Path:
+    path.mkdir()
+    os.chown(path, uid, 0)
+    path.chmod(mode)
+    return path
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("owner", "mode", "link_owner", "reason"),
+    [
+        (0, 0o755, 0, ""),
+        (0, 0o700, 0, ""),
+        (0, 0o2755, 0, ""),
+        (0, 0o755, EVE, f"belongs to uid {EVE}"),
+        (EVE, 0o755, 0, f"is of uid {EVE}, mode 0755"),
+        (EVE, 0o700, EVE, f"belongs to uid {EVE}"),
+        (0, 0o775, 0, "is of uid 0, mode 0775"),
+        (0, 0o757, 0, "is of uid 0, mode 0757"),
+        (0, 0o1777, 0, "is of uid 0, mode 1777"),
+    ],
+)
+def test_whose_link_in_whose_folder(
+    tmp_path: Path, owner: int, mode: int, link_owner: int, reason: str
+) -> None:
+    (tmp_path / "target").write_text("x")
+    within = folder(tmp_path / "f", owner, mode)
+    (within / "link").symlink_to("../target")
+    os.lchown(within / "link", link_owner, 0)
+    if not reason:
+        assert resolved(within / "link") == f"{tmp_path}/target"
+        return
+    with pytest.raises(Untrusted, match=reason) as caught:
+        resolved(within / "link")
+    assert str(caught.value).startswith(f"{within}/link: this symbolic link ")
+    assert "remove it, or " in str(caught.value)
+    with descriptors.at(f"{within}/link") as place:  # the link itself may be looked at, and removed
+        assert place.path == f"{within}/link"
+
+
+@needs_root
+def test_an_access_control_list_that_lets_others_write_counts(tmp_path: Path) -> None:
+    within = folder(tmp_path / "f", 0, 0o755)
+    (within / "link").symlink_to("/etc/passwd")
+    entries = ((0x01, 7, -1), (0x02, 7, EVE), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1))
+    os.setxattr(within, "system.posix_acl_access", acl(*entries))
+    with pytest.raises(Untrusted, match="mode 0775"):
+        resolved(within / "link")
+    # read alone is no harm
+    entries = ((0x01, 7, -1), (0x02, 5, EVE), (0x04, 5, -1), (0x10, 5, -1), (0x20, 5, -1))
+    os.setxattr(within, "system.posix_acl_access", acl(*entries))
+    assert resolved(within / "link") == "/etc/passwd"
+
+
+@needs_root
+def test_a_folder_of_roots_below_one_of_others_is_not_known_to_be_the_one(tmp_path: Path) -> None:
+    """Whoever can rename folders decides which of root's links is followed."""
+    shared = folder(tmp_path / "shared", 0, 0o777)
+    within = folder(shared / "roots", 0, 0o755)
+    (within / "link").symlink_to("/etc/passwd")
+    with pytest.raises(Untrusted, match=f"{shared} is of uid 0, mode 0777"):
+        resolved(within / "link")
+    shared.chmod(0o1777)  # now only root renames root's
+    assert resolved(within / "link") == "/etc/passwd"
+    os.chown(within, EVE, 0)
+    with pytest.raises(Untrusted):
+        resolved(within / "link")
+
+
+@needs_root
+def test_a_second_name_of_a_file_in_a_folder_of_others_is_no_file_of_theirs(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("root's")
+    within = folder(tmp_path / "f", EVE, 0o755)
+    os.link(victim, within / "ca.crt")
+    with pytest.raises(Untrusted, match="has 2 names and lies where others"):
+        resolved(within / "ca.crt")
+    victim.unlink()
+    assert resolved(within / "ca.crt") == f"{within}/ca.crt"
+    os.link(within / "ca.crt", tmp_path / "own")  # in root's folder a second name is root's doing
+    assert resolved(tmp_path / "own") == f"{tmp_path}/own"
+
+
+def test_names_are_shown_without_what_moves_a_terminal(tmp_path: Path) -> None:
+    error = Untrusted(f"{tmp_path}/\x1b[31mred\n", "no")
+    assert str(error) == f"{tmp_path}/\\x1b[31mred\\n: no"
+
+
+@needs_root
+def test_objection_says_why_and_nothing_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "theirs").symlink_to("/etc/passwd")
+    os.lchown(tmp_path / "theirs", EVE, EVE)
+    assert descriptors.objection(f"{tmp_path}/theirs").startswith(f"{tmp_path}/theirs: this symbolic link")
+    for fine in ("nothing/here", "theirs/../x"):
+        assert (descriptors.objection(f"{tmp_path}/{fine}") == "") == (fine == "nothing/here")
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def test_content_is_of_files_and_bounded(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    assert descriptors.content(f"{tmp_path}/link", 5000) == b"x" * 5000
+    with pytest.raises(OSError, match="larger than 4999 bytes"):
+        descriptors.content(f"{tmp_path}/link", 4999)
+    with pytest.raises(OSError, match="it is no file"):
+        descriptors.content(f"{tmp_path}/pipe", 1)
+    with pytest.raises(FileNotFoundError):
+        descriptors.content(f"{tmp_path}/gone/x", 1)
+    assert sorted(descriptors.names(str(tmp_path))) == ["file", "link", "pipe"]
+    with pytest.raises(NotADirectoryError):
+        descriptors.names(f"{tmp_path}/file")
+
+
+# --- generated ----------------------------------------------------------------------------------------------
+
+TREES = 40
+
+
+@needs_root
+@pytest.mark.parametrize("seed", range(4))
+def test_random_trees_are_touched_where_the_oracle_says(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    seen = {"touch": 0, "missing": 0, "refused": 0, "wrong": 0}
+    for number in range(TREES):
+        above = tmp_path / str(number)
+        above.mkdir()
+        tree = grown(above / "t", dice)
+        before = picture(str(above))
+        for attempt in range(8):
+            path = "/" + "/".join(dice.choices((*NAMES, *NAMES, ".."), k=dice.randint(1, 5)))
+            expected, where = verdict(tree, path)
+            if expected == "unknown":
+                continue
+            seen[expected] += 1
+            real = f"{tree.top}{where}".rstrip("/")
+            try:
+                with descriptors.at(tree.top + path, follow=True) as place:
+                    found = "touch" if place.exists else "missing"
+                    assert place.path == real, path
+                    if place.exists:
+                        atomic.set_attributes(place, atomic.Attributes(0o711, EVE + 1, EVE + 1 + attempt))
+            except Untrusted as untrusted:
+                found = "refused" if untrusted.filename == real else str(untrusted)
+            except OSError:
+                found = "wrong"
+            assert found == expected, (seed, number, path)
+            after = picture(str(above))
+            changed = {each for each in before if before[each] != after[each]}
+            before = after
+            if found != "touch":
+                assert changed == set()
+                continue
+            # A second name of the same file shows the change as well.
+            assert {each for each in changed if not each.startswith(f"{tree.top}.")} == {real}
+            node = tree.node(where)
+            assert node is not None
+            node.uid, node.mode = EVE + 1, 0o711
+    assert min(seen.values()) >= 10, seen
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda place: os.stat(place.name, dir_fd=place.folder),
+        lambda place: os.unlink(place.name, dir_fd=place.folder),
+        lambda place: os.rename(place.name, "other", src_dir_fd=place.folder, dst_dir_fd=place.folder),
+        lambda place: os.open(place.link, os.O_RDONLY),
+    ],
+)
+def test_errors_name_the_whole_path(tmp_path: Path, follow: bool, call: Callable[[Place], object]) -> None:
+    path = str(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError) as raised, descriptors.at(path, follow=follow) as place:
+        call(place)
+    assert raised.value.filename == path
+
+
+def test_an_error_on_the_way_names_the_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = f"{tmp_path}/file/within"
+    with pytest.raises(NotADirectoryError) as raised, descriptors.at(path):
+        pass
+    assert raised.value.filename == path

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host import limits
+
+from tests.unit.processes import child
+
+
+def stuck() -> None:
+    """Work for hours inside one function, which lets no other thread of Python run."""
+    re.match("(a+)+b", "a" * 64)
+
+
+def ended(pid: int, seconds: float = 30) -> int | None:
+    """How a child ended; None where it goes on."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
+
+
+def signalled(pid: int) -> int | None:
+    """The signal that ended a child."""
+    status = ended(pid)
+    return os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
+
+
+def gone(pid: int, seconds: float = 30) -> bool:
+    """Whether a process that is no child ends."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+def test_a_program_that_is_stuck_ends_with_its_time() -> None:
+    def work() -> None:
+        limits.hold(1)
+        stuck()
+
+    assert signalled(child(work)) in {signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL}
+
+
+def test_a_program_that_ignores_its_alarm_ends_with_its_processor_time() -> None:
+    def work() -> None:
+        limits.hold(1)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        stuck()
+
+    assert signalled(child(work)) in {signal.SIGXCPU, signal.SIGKILL}
+
+
+def test_memory_is_bounded() -> None:
+    def work() -> None:
+        limits.hold(60, 256 << 20)
+        pieces = []
+        try:
+            for _ in range(64):
+                pieces.append(bytearray(16 << 20))
+        except MemoryError:
+            os._exit(7)
+
+    status = ended(child(work))
+    assert status is not None
+    assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_a_lower_limit_of_the_host_stays() -> None:
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+        limits.hold(60)
+        os._exit(resource.getrlimit(resource.RLIMIT_CPU)[1])
+
+    status = ended(child(work))
+    assert status is not None
+    assert os.waitstatus_to_exitcode(status) == 5
+
+
+def test_a_helper_that_is_stuck_ends_with_its_time() -> None:
+    parent = os.getpid()
+
+    def work() -> None:
+        limits.become_helper(parent, 1)
+        stuck()
+
+    assert signalled(child(work)) in {signal.SIGALRM, signal.SIGXCPU, signal.SIGKILL}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGALRM, signal.SIGTERM])
+def test_a_helper_that_is_stuck_ends_with_its_parent(how: signal.Signals) -> None:
+    reader, writer = os.pipe()
+
+    def work() -> None:
+        parent = os.getpid()
+
+        def help_it() -> None:
+            limits.become_helper(parent, 600)
+            os.write(writer, b"begun")
+            stuck()
+
+        helper = child(help_it)
+        os.write(writer, b"%10d" % helper)
+        time.sleep(600)
+
+    pid = child(work)
+    os.close(writer)
+    said = _read(reader, 15)
+    helper = int(said.replace(b"begun", b""))
+    os.kill(pid, how)
+    assert signalled(pid) == how
+    assert gone(helper)
+
+
+def test_a_helper_whose_parent_is_gone_already_ends() -> None:
+    status = ended(child(lambda: limits.become_helper(os.getpid() + 1, 600)))
+    assert status is not None
+    assert os.waitstatus_to_exitcode(status) == 1
+
+
+def test_a_helper_is_ended_with_what_it_has_started() -> None:
+    reader, writer = os.pipe()
+    parent = os.getpid()
+
+    def work() -> None:
+        limits.become_helper(parent, 600)
+        os.write(writer, b"%10d" % child(_sleep))
+        stuck()
+
+    pid = child(work)
+    os.close(writer)
+    started = int(_read(reader, 10))
+    limits.end_helper(pid)
+    assert signalled(pid) == signal.SIGKILL
+    assert gone(started)
+    limits.end_helper(pid)  # there is none any more
+
+
+def _sleep() -> None:
+    time.sleep(600)
+
+
+def _read(reader: int, length: int) -> bytes:
+    said = b""
+    while len(said) < length:
+        piece = os.read(reader, length - len(said))
+        assert piece, "it ended before it said anything"
+        said += piece
+    os.close(reader)
+    return said

@@ -1,0 +1,53 @@
+"""What renders a role's document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hardener import catalogue
+from hardener.assess import assess
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.loading import ROLES, render
+
+RECORDED = Path(__file__).parents[4] / "fixtures" / "snapshots"
+
+# Beginnings of variables that the role's own second filter decides upon.
+_OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}
+
+
+def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
+    """What renders the documents of a role, which may be given all of the role's variables."""
+    others = tuple(_OF_OTHER_FILTERS.get(role, ()))
+
+    def documents(snapshot: Any, **variables: Any) -> list[dict[str, Any]]:
+        own = {name: value for name, value in variables.items() if not name.startswith(others)}
+        found: list[dict[str, Any]] = render(role).documents(snapshot, **own)
+        return found
+
+    return documents
+
+
+def verdicts(snapshot: Snapshot, prefix: str) -> dict[str, Status]:
+    """How the controls whose slug begins so stand."""
+    controls = catalogue.load(catalogue.DEFAULT_BENCHMARK)
+    found = assess(snapshot, controls, benchmark=catalogue.DEFAULT_BENCHMARK).findings
+    return {
+        finding.control.slug: finding.status for finding in found if finding.control.slug.startswith(prefix)
+    }
+
+
+def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """A role's documents with the variables that it has by default."""
+    defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
+    arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
+    return documents_filter(role)(snapshot.raw, **arguments)
+
+
+def recorded(name: str) -> Snapshot:
+    """A snapshot that was recorded."""
+    return Snapshot.load(RECORDED / f"{name}.json")

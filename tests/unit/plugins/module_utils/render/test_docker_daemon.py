@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.loading import ROLES
+from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
+
+PREFIX = "docker_daemon_"
+EMPTY: dict[str, Any] = {
+    "docker.info": {"Containers": 0, "ContainersRunning": 0, "Images": 0},
+    "docker.containers": only([]),
+    "docker.images": only([]),
+    "docker.volumes": only([]),
+    "docker.networks": only([{"Name": name} for name in ("bridge", "host", "none")]),
+}
+
+
+def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]:
+    """The role's documents by their names without the role's."""
+    defaults = yaml.safe_load((ROLES / "docker_daemon/defaults/main.yml").read_text())
+    defaults = {key[len(PREFIX) :]: value for key, value in defaults.items()}
+    found = documents_filter("docker_daemon")(snapshot.raw, **{**defaults, **variables})
+    return {document["name"].removeprefix(PREFIX): document for document in found}
+
+
+def wish(snapshot: Snapshot, **variables: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keys that are insisted on, and those offered, of all documents."""
+    keys: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    for document in documents(snapshot, **variables).values():
+        for resource in document.get("resources", ()):
+            keys.update(resource.get("keys", ()))
+            defaults.update(resource.get("defaults", ()))
+    return keys, defaults
+
+
+def expected(snapshot: Snapshot, variable: str, **variables: Any) -> dict[str, Any]:
+    """What the engine has to report once a document is in force."""
+    found: dict[str, Any] = documents(snapshot, **variables)[variable]["activations"][-1]["expect"]
+    return found
+
+
+def config(flags: dict[str, list[str]] | None = None, **parsed: Any) -> dict[str, Any]:
+    return {"daemon.config": {"parsed": only(parsed), "exists": True, "flags": flags or {}}}
+
+
+def test_an_engine_that_runs_on_the_document_passes_what_the_role_covers() -> None:
+    keys, defaults = wish(make(**EMPTY))
+    effective = {
+        "LiveRestoreEnabled": True,
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=no-new-privileges"],
+    }
+    bridge = {"Name": "bridge", "Options": {"com.docker.network.bridge.enable_icc": "false"}}
+    sources = {
+        **EMPTY,
+        **config(**{**defaults, **keys}),
+        "docker.info": {**EMPTY["docker.info"], **effective},
+        "docker.networks": only([bridge]),
+        "engine": {"proxies": 0},
+    }
+    found = verdicts(make(**sources), "daemon-")
+    covered = {
+        "daemon-icc-disabled",
+        "daemon-log-level-info",
+        "daemon-live-restore",
+        "daemon-no-new-privileges",
+        "daemon-userland-proxy-disabled",
+        "daemon-default-ulimits",
+    }
+    assert {slug for slug in covered if found[slug] is not Status.PASS} == set()
+    assert expected(make(**EMPTY), "live_restore")["info"] == {"LiveRestoreEnabled": True}
+    assert expected(make(**EMPTY), "no_new_privileges")["security"] == ["no-new-privileges"]
+
+
+def test_live_restore_is_left_out_of_a_swarm_and_the_reason_said() -> None:
+    snapshot = make(**{"docker.info": {"Swarm": {"LocalNodeState": "active"}}})
+    assert "live-restore" not in wish(snapshot)[0]
+    assert "part of a swarm" in documents(snapshot)["live_restore"]["refused"]
+
+
+def test_rotation_is_offered_where_nobody_has_chosen_a_driver() -> None:
+    assert wish(make())[1]["log-driver"] == "json-file"
+    assert wish(make())[1]["log-opts"] == {"max-size": "10m", "max-file": "3"}
+
+
+@pytest.mark.parametrize(
+    "declared", [config(None, **{"log-driver": "syslog"}), config({"log-driver": ["journald"]})]
+)
+def test_a_driver_that_the_host_has_chosen_is_left_alone(declared: dict[str, Any]) -> None:
+    keys, defaults = wish(make(**declared))
+    assert not {"log-driver", "log-opts"} & {*keys, *defaults}
+
+
+def test_the_sites_driver_comes_with_its_own_options_alone() -> None:
+    keys, defaults = wish(make(), log_driver="syslog", log_opts={"syslog-address": "udp://log:514"})
+    assert keys["log-opts"] == {"syslog-address": "udp://log:514"}
+    assert "log-driver" not in defaults
+    assert expected(make(), "log_driver", log_driver="syslog")["info"]["LoggingDriver"] == "syslog"
+
+
+def test_numbers_of_log_options_are_texts_for_the_engine() -> None:
+    assert wish(make(), log_opts={"max-file": 5})[1]["log-opts"]["max-file"] == "5"
+
+
+def test_a_flag_that_says_the_same_is_enough() -> None:
+    keys, _ = wish(make(**config({"icc": ["false"], "log-level": ["info"], "live-restore": ["true"]})))
+    assert not {"icc", "log-level", "live-restore"} & set(keys)
+
+
+def test_a_flag_that_says_otherwise_is_named_and_the_rest_goes_on() -> None:
+    snapshot = make(**config({"icc": ["true"], "insecure-registry": ["a:5000"]}))
+    found = documents(snapshot)
+    assert "says --icc true, and it does not start with icc in /etc" in found["icc"]["refused"]
+    assert "--insecure-registry a:5000" in found["insecure_registries"]["refused"]
+    assert wish(snapshot)[0]["live-restore"] is True
+    assert "refused" not in documents(snapshot, insecure_registries=["a:5000"])["insecure_registries"]
+
+
+def test_limits_on_the_command_line_stay_as_they_are() -> None:
+    snapshot = make(**config({"default-ulimit": ["nofile=1:2"]}))
+    assert "default-ulimits" not in wish(snapshot)[0]
+    (note,) = documents(snapshot)["default_ulimits"]["notes"]
+    assert "default-ulimits is set on the engine's command line" in note
+
+
+def test_extra_keys_are_for_what_has_no_variable() -> None:
+    assert wish(make(), extra={"mtu": 1400})[0]["mtu"] == 1400
+    refused = documents(make(), extra={"icc": True, "log-driver": "x", "seccomp-profile": ""})["extra"][
+        "refused"
+    ]
+    assert refused == (
+        "it sets icc, log-driver, seccomp-profile:"
+        " use docker_daemon_icc, docker_daemon_log_driver, seccomp_profile"
+    )
+
+
+def test_the_bridge_module_is_there_where_the_engine_needs_it() -> None:
+    for variable in ("icc", "userland_proxy"):
+        found = documents(make())[variable]
+        assert found["activations"][0]["modules"] == ["br_netfilter"]
+        assert found["resources"][1]["path"].startswith("/etc/modules-load.d/")
+        relaxed = documents(make(), icc=True, userland_proxy=True)[variable]
+        assert [entry["name"] for entry in relaxed["activations"]] == ["docker"]
+        assert len(relaxed["resources"]) == 1
+
+
+def test_each_variable_says_what_it_costs() -> None:
+    found = {
+        name: document["impact"] for name, document in documents(make()).items() if "resources" in document
+    }
+    assert found.pop("live_restore") == found.pop("insecure_registries") == "reload"
+    assert set(found.values()) == {"daemon-restart"}
+
+
+def test_containers_that_keep_the_old_default_are_named() -> None:
+    containers = [{"inspect": {"Name": f"/web{number}"}, "proc": None} for number in range(12)]
+    costs = documents(make(**{"docker.containers": only(containers)}))["no_new_privileges"]["costs"]
+    assert costs.startswith(
+        "reaches new containers; until they are created again, it is not for web0, web1, "
+    )
+    assert costs.endswith(" and 2 more")
+    assert documents(make(**EMPTY))["no_new_privileges"]["costs"] == ""
+
+
+def test_debug_mode_ends_where_somebody_began_it() -> None:
+    assert wish(make(**config(debug=True)))[0]["debug"] is False
+    assert expected(make(**config(debug=True)), "log_level")["info"] == {"Debug": False}
+    # Once ours it stays wanted, or the next run would give it back.
+    assert wish(make(**config(debug=False)))[0]["debug"] is False
+    assert "debug" not in wish(make())[0]
+    assert "debug" not in wish(make(**config(debug=True)), log_level="debug")[0]
+
+
+def test_the_engines_packet_filter_is_switched_on_again() -> None:
+    keys, _ = wish(make(**config(iptables=False, ip6tables=False)))
+    assert (keys["iptables"], keys.get("ip6tables")) == (True, None)  # an experiment before 27.0
+    newer = {"docker.info": {"ServerVersion": "28.5.2"}}
+    assert wish(make(**config(iptables=False, ip6tables=False), **newer))[0]["ip6tables"] is True
+    assert "iptables" not in documents(make())
+    assert "iptables" not in documents(make(**config(iptables=False)), iptables=False)
+
+
+def test_rules_that_somebody_flushed_are_loaded_again_by_a_restart() -> None:
+    def firewall(*chains: str) -> dict[str, Any]:
+        lines = ["*filter", *(f":{chain} - [0:0]" for chain in chains), "COMMIT", "*nat", ":DOCKER - [0:0]"]
+        return {"firewall": {"iptables": {"variant": "nf_tables", "ipv4": "\n".join(lines), "ipv6": ""}}}
+
+    flushed = make(**firewall("DOCKER-USER"))
+    assert wish(flushed)[0]["iptables"] is True
+    assert expected(flushed, "iptables")["chains"] == ["DOCKER"]
+    assert "iptables" not in documents(make(**firewall("DOCKER")))
+    nftables = {"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}
+    assert "iptables" not in documents(make(**firewall(), **nftables))
+
+
+def test_registries_without_verified_tls_go_unless_the_site_names_them() -> None:
+    declared = config(
+        None,
+        **{
+            "insecure-registries": ["10.0.0.0/8", "old:5000"],
+            "registry-mirrors": ["http://mirror", "https://good", "http://127.0.0.1:5000"],
+        },
+    )
+    keys, _ = wish(make(**declared))
+    assert keys["insecure-registries"] == []
+    assert keys["registry-mirrors"] == ["https://good", "http://127.0.0.1:5000"]
+    assert (
+        "no longer pulled from 10.0.0.0/8, old:5000"
+        in documents(make(**declared))["insecure_registries"]["costs"]
+    )
+    keys, _ = wish(
+        make(**declared), insecure_registries=["old:5000"], extra={"registry-mirrors": ["http://m"]}
+    )
+    assert keys["insecure-registries"] == ["old:5000"]
+    assert keys["registry-mirrors"] == ["http://m"]
+    assert not {"insecure-registries", "registry-mirrors"} & wish(make())[0].keys()
+
+
+def test_a_mirror_with_a_password_is_not_written_without_it() -> None:
+    secret = "https://hmac:0123456789abcdef@mirror"  # as a snapshot has it
+    alone = documents(make(**config(None, **{"registry-mirrors": [secret, "https://other"]})))
+    assert "registry-mirrors" not in alone["insecure_registries"]["resources"][0]["keys"]
+    both = documents(make(**config(None, **{"registry-mirrors": [secret, "http://plain"]})))
+    assert "take the plain one out there" in both["insecure_registries"]["refused"]
+
+
+def test_an_authorization_plugin_is_the_sites_choice() -> None:
+    assert "the site's own choice" in documents(make())["authorization_plugins"]["refused"]
+    declared = make(**config(None, **{"authorization-plugins": ["opa"]}))
+    assert documents(declared)["authorization_plugins"]["resources"][0]["keys"] == {}
+    chosen = documents(make(), authorization_plugins=["opa"])["authorization_plugins"]
+    assert chosen["resources"][0]["keys"] == {"authorization-plugins": ["opa"]}
+    assert "before the engine" in chosen["notes"][0]
+
+
+def test_a_driver_that_nobody_maintains_goes_where_nothing_is_hidden() -> None:
+    options = config(None, **{"storage-opts": ["dm.basesize=20G", "size=1"]})
+    empty = make(**{**EMPTY, "docker.info": {**EMPTY["docker.info"], "Driver": "devicemapper"}}, **options)
+    keys, _ = wish(empty)
+    assert (keys["storage-driver"], keys["storage-opts"]) == ("overlay2", ["size=1"])
+    full = make(**{"docker.info": {"Driver": "aufs", "Images": 3, "Containers": 1}})
+    assert "no longer see its 1 containers, 3 images" in documents(full)["storage_driver"]["refused"]
+    assert "storage_driver" not in documents(make())
+
+
+def test_the_base_device_is_not_larger_than_the_site_wants() -> None:
+    options = config(None, **{"storage-opts": ["dm.basesize=20G", "dm.fs=xfs"]})
+    snapshot = make(**{"docker.info": {"Driver": "devicemapper", "Images": 1}}, **options)
+    found = documents(snapshot)["base_device_size"]
+    assert found["resources"][0]["keys"] == {"storage-opts": ["dm.fs=xfs"]}
+    assert "base_device_size" not in documents(snapshot, base_device_size="20G")
+    assert "base_device_size" not in documents(make(**options))
+
+
+def test_a_cgroup_parent_that_nobody_approved_goes() -> None:
+    declared = config(None, **{"cgroup-parent": "rogue.slice"})
+    assert wish(make(**declared))[0]["cgroup-parent"] == ""
+    assert "cgroup_parent" not in documents(make(policy={"cgroup_parents": ["rogue.slice"]}, **declared))
+    assert wish(make(), cgroup_parent="mine.slice")[0]["cgroup-parent"] == "mine.slice"
+    assert "cgroup_parent" not in documents(make())
+
+
+def test_experiments_end_unless_something_needs_them() -> None:
+    on = {"docker.info": {"ExperimentalBuild": True}}
+    assert wish(make(**config(experimental=True), **on))[0]["experimental"] is False
+    assert "experimental" not in documents(make())
+    assert "experimental" not in documents(make(**config(experimental=True)), experimental=True)
+    needed = make(**config(experimental=True, ip6tables=True), **on)
+    assert "before engine 27.0" in documents(needed)["experimental"]["refused"]
+
+
+def test_defaults_of_new_networks_need_an_engine_that_knows_them_and_reach_no_old_one() -> None:
+    options = {"bridge": {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}}
+    networks = {
+        "docker.networks": only([{"Name": "bridge", "Driver": "bridge"}, {"Name": "app", "Driver": "bridge"}])
+    }
+    found = documents(make(**networks), default_network_opts=options)["default_network_opts"]
+    assert found["resources"][0]["keys"] == {"default-network-opts": options}
+    assert found["costs"] == "reaches networks made from now on; it is not for app"
+    older = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
+    refused = documents(older, default_network_opts=options)["default_network_opts"]["refused"]
+    assert refused == "it came with engine 24.0, and this one is 20.10.24"
+    assert "default_network_opts" not in documents(make())
+    assert wish(make(), ip="127.0.0.1")[0]["ip"] == "127.0.0.1"
+
+
+def test_logs_that_are_thrown_away_wait_for_the_sites_choice() -> None:
+    nothing = make(**config(None, **{"log-driver": "none"}))
+    assert "say in docker_daemon_log_driver" in documents(nothing)["log_driver"]["refused"]
+    chosen = documents(nothing, log_driver="syslog", log_opts={"syslog-address": "tcp://log:514"})[
+        "log_driver"
+    ]
+    assert chosen["notes"] == ["no container starts while the target of its log driver is down"]
+
+
+def test_a_file_younger_than_the_engine_is_known() -> None:
+    def stale(mtime: int | None) -> bool:
+        record = {"mtime": mtime, "mode": "0644", "uid": 0, "gid": 0}
+        files = {"files": {"/etc/docker/daemon.json": record}} if mtime else {}
+        (docker,) = documents(make(**files))["docker_daemon"]["activations"]
+        return bool(docker["stale"])
+
+    started = make().fact("engine")["started"]
+    assert stale(started + 1) is True
+    assert stale(started - 1) is False
+    assert stale(None) is False
+
+
+def test_an_older_engine_is_not_asked_for_what_it_does_not_report() -> None:
+    snapshot = make(**{"docker.info": {"ServerVersion": "20.10.24+dfsg1"}})
+    assert expected(snapshot, "no_new_privileges")["security"] == []
+
+
+def test_an_engine_that_is_down_is_configured_all_the_same() -> None:
+    assert wish(silent_engine())[0]["icc"] is False
+
+
+def just_installed(package: str = "docker.io", version: str = "26.1.5+dfsg1-9+deb13u1+b1") -> Snapshot:
+    """A host whose engine has yet to start for the first time."""
+    silent = silent_engine().raw["sources"]
+    sources = {name: failed("no such file") for name in silent if name.startswith("docker.")}
+    engine = {**silent["engine"]["data"], "ever_ran": False}
+    unset = {"exists": False, "parsed": None}
+    installed = {"packages": {"installed": only({package: version})}}
+    return make(engine=only(engine), **sources, **installed, **{"daemon.config": unset})
+
+
+def test_an_engine_that_never_ran_begins_with_all_of_it() -> None:
+    keys, defaults = wish(just_installed())
+    assert (keys["icc"], keys["live-restore"]) == (False, True)
+    assert defaults == {
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "10m", "max-file": "3"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "reports"),
+    [
+        ("docker.io", "26.1.5+dfsg1-9+deb13u1+b1", True),
+        ("docker-ce", "5:29.1.2-1~debian.13~trixie", True),
+        ("docker.io", "20.10.24+dfsg1-1+deb12u1", False),
+        ("moby-engine", "", False),
+    ],
+)
+def test_of_an_engine_that_never_ran_the_package_tells_the_version(
+    package: str, version: str, reports: bool
+) -> None:
+    security = expected(just_installed(package, version), "no_new_privileges")["security"]
+    assert security == (["no-new-privileges"] if reports else [])
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason"),
+    [
+        (no_engine(), "no Docker engine"),
+        (make(engine={"rootless": True}), "rootless"),
+        (make(**{"daemon.config": failed("timed out")}), r"daemon.config could not be read: timed out"),
+    ],
+)
+def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
+    (refused,) = documents(snapshot).values()
+    assert reason in refused["refused"]
+
+
+@pytest.mark.parametrize("limit", [1024, {"soft": 1}, {"soft": "1", "hard": 2}, None])
+def test_a_limit_has_two_numbers(limit: Any) -> None:
+    with pytest.raises(ValueError, match="docker_daemon_default_ulimits: nofile needs a number"):
+        documents(make(), default_ulimits={"nofile": limit})
+
+
+def test_options_of_new_networks_are_mappings() -> None:
+    with pytest.raises(ValueError, match="docker_daemon_default_network_opts: bridge needs a mapping"):
+        documents(make(), default_network_opts={"bridge": "x"})
+
+
+def test_a_soft_limit_is_no_higher_than_its_hard_one() -> None:
+    with pytest.raises(ValueError, match="nofile has a soft limit above its hard one"):
+        documents(make(), default_ulimits={"nofile": {"soft": 5, "hard": 1}})
+    assert (
+        "refused"
+        not in documents(make(), default_ulimits={"core": {"soft": 5, "hard": -1}})["default_ulimits"]
+    )

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.snapshots import failed, make, no_engine
+
+
+def document(snapshot: Snapshot, *, enforce: bool = True) -> dict[str, Any]:
+    (found,) = documents_filter("docker_files")(snapshot.raw, enforce=enforce)
+    return found
+
+
+def paths(document: dict[str, Any]) -> list[str]:
+    return [resource["path"] for resource in document["resources"]]
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    base = {
+        "type": "file",
+        "mode": "0777",
+        "uid": 1000,
+        "gid": 1000,
+        "owner": "eve",
+        "group": "eve",
+        "acl": [],
+    }
+    return {**base, "target": None, **fields}
+
+
+EVERYTHING_LOOSE: dict[str, Any] = {
+    "daemon.config": {
+        "flags": {
+            "host": ["fd://", "tcp://0.0.0.0:2376"],
+            "tlsverify": ["true"],
+            "tlscacert": ["/etc/docker/tls/ca.pem"],
+        },
+        "parsed": {"tlscert": "/etc/docker/tls/cert.pem"},
+        "exists": True,
+    },
+    "files": {
+        path: record()
+        for path in (
+            "/usr/lib/systemd/system/docker.service",
+            "/usr/lib/systemd/system/docker.socket",
+            "/etc/docker/daemon.json",
+            "/etc/docker/certs.d/registry:5000/ca.crt",
+            "/etc/docker/certs.d/registry:5000/client.key",
+            "/etc/docker/tls/ca.pem",
+            "/etc/docker/tls/cert.pem",
+            "/root/.docker/key.pem",
+            "/etc/default/docker",
+            "/etc/sysconfig/docker",
+        )
+    }
+    | {
+        "/etc/docker": record(type="dir"),
+        "/run/docker.sock": record(type="socket", mode="0666"),
+        "/run/containerd/containerd.sock": record(type="socket"),
+    },
+}
+
+
+def applied(snapshot: Snapshot, document: dict[str, Any]) -> Snapshot:
+    """The snapshot after the document was converged, as far as attributes go."""
+    files = {}
+    names = {"root": 0, "docker": 103}
+    for resource in document["resources"]:
+        before = snapshot.file(resource["path"])
+        assert before is not None
+        mode = int(before["mode"], 8) & int(resource["at_most"], 8)
+        files[resource["path"]] = {
+            "mode": f"{mode:04o}",
+            "uid": 0,
+            "owner": "root",
+            "gid": names.get(resource["group"], before["gid"]),
+            "group": resource["group"] or before["group"],
+            "acl": [] if resource["remove_acl"] else before["acl"],
+        }
+    return make(**{**EVERYTHING_LOOSE, "files": _merged(EVERYTHING_LOOSE["files"], files)})
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {key: {**one.get(key, {}), **other.get(key, {})} for key in {*one, *other}}
+
+
+def test_whatever_was_loose_passes_afterwards() -> None:
+    before = make(**EVERYTHING_LOOSE)
+    failing = {slug for slug, status in verdicts(before, "file-").items() if status is Status.FAIL}
+    assert len(failing) == 24
+    after = applied(before, document(before))
+    assert set(verdicts(after, "file-").values()) == {Status.PASS}
+
+
+def test_what_is_tighter_stays_and_roots_group_is_good_enough() -> None:
+    snapshot = make(files={"/run/docker.sock": {"mode": "0600", "gid": 0, "group": "root"}})
+    (socket,) = [entry for entry in document(snapshot)["resources"] if entry["path"] == "/run/docker.sock"]
+    assert (socket["group"], socket["at_most"]) == ("", "0660")
+
+
+def test_the_sockets_group_is_the_one_the_configuration_names() -> None:
+    snapshot = make(
+        units={"docker.socket": {"SocketGroup": "engine"}},
+        groups={"engine": {"gid": 998, "members": [], "primary": []}},
+    )
+    (socket,) = [entry for entry in document(snapshot)["resources"] if entry["path"] == "/run/docker.sock"]
+    assert socket["group"] == "engine"
+
+
+def test_a_socket_unit_that_opens_it_to_all_is_overruled_by_a_drop_in() -> None:
+    found = document(make(units={"docker.socket": {"SocketMode": "0666", "SocketUser": "eve"}}))
+    (drop_in,) = [entry for entry in found["resources"] if entry["kind"] == "file"]
+    assert drop_in["content"].endswith("[Socket]\nSocketMode=0660\nSocketUser=root\n")
+    assert found["activations"] == [{"name": "systemd-reload", "when": [drop_in["path"]]}]
+
+
+def test_a_group_that_is_not_on_this_host_leaves_the_socket_to_root_alone() -> None:
+    (socket,) = [
+        entry
+        for entry in document(make(units={"docker.socket": {"SocketGroup": "gone"}}))["resources"]
+        if entry["path"] == "/run/docker.sock"
+    ]
+    assert socket["group"] == "root"
+    unknown = document(make(groups=failed("timed out")))
+    (socket,) = [entry for entry in unknown["resources"] if entry["path"] == "/run/docker.sock"]
+    assert socket["group"] == ""
+
+
+def test_what_the_units_read_and_what_containerd_runs_on_is_roots_too() -> None:
+    snapshot = make(
+        units={
+            "docker.service": {"EnvironmentFiles": ["/etc/docker-site.env (ignore_errors=yes)"]},
+            "containerd.service": {"DropInPaths": ["/etc/systemd/system/containerd.service.d/x.conf"]},
+        },
+        files={
+            path: record()
+            for path in (
+                "/etc/docker-site.env",
+                "/etc/systemd/system/containerd.service.d/x.conf",
+                "/etc/containerd/config.toml",
+            )
+        },
+    )
+    found = {entry["path"]: entry["at_most"] for entry in document(snapshot)["resources"]}
+    for path in ("/etc/docker-site.env", "/etc/containerd/config.toml"):
+        assert found[path] == "0644"
+    assert "/etc/systemd/system/containerd.service.d/x.conf" in found
+
+
+def test_folders_of_certificates_are_roots_and_links_that_lead_nowhere_are_left() -> None:
+    folder = "/etc/docker/certs.d/registry"
+    snapshot = make(
+        files={
+            folder: record(type="dir"),
+            f"{folder}/ca.crt": record(mode="0444", uid=0, gid=0),
+            f"{folder}/gone.crt": record(type="link", target="/nowhere"),
+        }
+    )
+    found = {entry["path"]: entry["at_most"] for entry in document(snapshot)["resources"]}
+    assert found[folder] == "0755"
+    assert f"{folder}/gone.crt" not in found
+    assert verdicts(snapshot, "file-registry-cert-mode") == {"file-registry-cert-mode": Status.PASS}
+
+
+def test_a_path_is_looked_for_as_the_collector_names_it() -> None:
+    key = "/etc/docker/tls/key.pem"
+    snapshot = make(
+        **{
+            "daemon.config": {"flags": {"tlsverify": ["true"], "tlskey": ["/etc/docker//tls/./key.pem"]}},
+            "files": {key: record(), "/root/.docker/ca.pem": None, "/root/.docker/cert.pem": None},
+        }
+    )
+    (entry,) = [entry for entry in document(snapshot)["resources"] if entry["path"] == key]
+    assert entry["at_most"] == "0400"
+    assert verdicts(snapshot, "file-tls-key-mode") == {"file-tls-key-mode": Status.FAIL}
+
+
+def test_one_file_in_two_roles_gets_the_tighter_mode_once() -> None:
+    key = "/etc/docker/certs.d/registry/client.cert"
+    snapshot = make(
+        **{
+            "daemon.config": {"flags": {"tlsverify": ["true"], "tlskey": [key]}},
+            "files": {key: record(), "/root/.docker/ca.pem": None, "/root/.docker/cert.pem": None},
+        }
+    )
+    assert [entry["at_most"] for entry in document(snapshot)["resources"] if entry["path"] == key] == ["0400"]
+
+
+def test_an_acl_goes_only_where_it_gives_more_than_everybody_may_have() -> None:
+    def acl(perms: str) -> list[dict[str, Any]]:
+        return [
+            {"tag": "user", "id": 1000, "name": "eve", "perms": perms},
+            {"tag": "mask", "id": None, "perms": "rwx"},
+        ]
+
+    for perms, removed in (("rw-", True), ("r--", False)):
+        snapshot = make(files={"/etc/default/docker": {"acl": acl(perms)}})
+        (entry,) = [
+            entry for entry in document(snapshot)["resources"] if entry["path"] == "/etc/default/docker"
+        ]
+        assert entry["remove_acl"] is removed
+
+
+def links(**records: dict[str, Any]) -> dict[str, Any]:
+    """The document of a host with these files among its certificates."""
+    folder = "/etc/docker/certs.d/reg.example:5000"
+    return document(
+        make(files={f"{folder}/{name.replace('_', '.')}": each for name, each in records.items()})
+    )
+
+
+def test_a_link_that_a_user_could_have_placed_makes_no_document_for_its_target() -> None:
+    why = "/etc/docker/certs.d/reg.example:5000/ca.crt: this symbolic link belongs to uid 1000: remove it"
+    loader = record(target="/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", mode="0755", uid=0, gid=0)
+    inside = record(target="/etc/docker/certs.d/reg.example:5000/real.crt", untrusted=why)
+    for each in ({**loader, "untrusted": why}, inside):
+        found = links(ca_crt=each, client_key=record())
+        assert [path for path in paths(found) if path.endswith(("ca.crt", "real.crt"))] == []
+        assert found["notes"] == [f"left as it is: {why}"]
+        assert "/etc/docker/certs.d/reg.example:5000/client.key" in paths(found)
+    found = links(**{f"a{number}_crt": inside for number in range(2000)})
+    assert len(found["notes"]) == 11
+    assert found["notes"][-1] == "left as they are: 1990 more"
+
+
+@pytest.mark.parametrize(
+    ("target", "followed"),
+    [
+        ("/etc/docker/certs.d/shared/ca.crt", True),
+        ("/etc/docker/certs.dx/ca.crt", False),
+        ("/lib64/ld-linux-x86-64.so.2", False),
+        ("/etc/docker/certs.d", False),
+    ],
+)
+def test_roots_own_links_are_followed_as_long_as_they_stay_among_the_certificates(
+    target: str, *, followed: bool
+) -> None:
+    found = links(ca_crt=record(target=target))
+    assert any(path.endswith("ca.crt") for path in paths(found)) is followed
+    assert bool(found["notes"]) is not followed
+    moved = make(
+        files={
+            "/etc/docker/certs.d": record(type="dir", target="/srv/certs"),
+            "/etc/docker/certs.d/reg/ca.crt": record(target="/srv/certs/reg/ca.crt"),
+            "/etc/docker/certs.d/reg/out.crt": record(target="/srv/certs.old/ca.crt"),
+        }
+    )
+    assert {"/etc/docker/certs.d", "/etc/docker/certs.d/reg/ca.crt"} <= set(paths(document(moved)))
+    assert "/etc/docker/certs.d/reg/out.crt" not in paths(document(moved))
+
+
+def test_what_the_configuration_names_may_be_a_link_of_roots() -> None:
+    files = {"/etc/docker/tls/ca.pem": record(target="/etc/letsencrypt/archive/host/chain1.pem")}
+    assert "/etc/docker/tls/ca.pem" in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
+    files["/etc/docker/tls/ca.pem"]["untrusted"] = "no"
+    assert "/etc/docker/tls/ca.pem" not in paths(document(make(**{**EVERYTHING_LOOSE, "files": files})))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason"),
+    [
+        (no_engine(), "no Docker engine"),
+        (make(engine={"rootless": True}), "rootless"),
+        (make(files=failed("timed out")), "files could not be read"),
+    ],
+)
+def test_where_it_can_do_nothing_it_says_why(snapshot: Snapshot, reason: str) -> None:
+    assert reason in document(snapshot)["refused"]
+
+
+def test_switched_off_it_changes_nothing() -> None:
+    assert set(document(make(), enforce=False)) == {"name", "notes"}

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.snapshots import failed, make, no_engine
+
+ENGINES = {"gid": 998, "members": ["eve"], "primary": []}
+
+
+def document(snapshot: Snapshot, members: Any = None) -> dict[str, Any]:
+    (found,) = documents_filter("docker_group")(snapshot.raw, members=members)
+    return found
+
+
+def activation(snapshot: Snapshot, members: Any = None) -> dict[str, Any]:
+    (found,) = document(snapshot, members)["activations"]
+    return dict(found)
+
+
+def test_the_policy_says_who_is_approved_and_the_variable_says_it_before() -> None:
+    snapshot = make(policy={"docker_group_members": ["deploy"]})
+    assert activation(snapshot) == {
+        "name": "group-members",
+        "when": [],
+        "group": "docker",
+        "members": ["deploy"],
+    }
+    assert activation(snapshot, ["alice"])["members"] == ["alice"]
+    assert activation(snapshot, [])["members"] == []
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"units": {"docker.socket": {"SocketGroup": "engines"}}},
+        {"units": {"docker.socket": {"SocketGroup": "998"}}},
+        {"daemon.config": {"flags": {"host": ["unix:///run/docker.sock"], "group": ["engines"]}}},
+        {
+            "daemon.config": {
+                "flags": {"host": ["unix:///run/x.sock"]},
+                "parsed": {"group": "engines"},
+                "exists": True,
+            }
+        },
+    ],
+)
+def test_the_group_is_the_one_that_the_socket_is_given_to(sources: dict[str, Any]) -> None:
+    assert activation(make(groups={"engines": ENGINES}, **sources), [])["group"] == "engines"
+
+
+def test_nobody_but_root_can_write_who_is_in() -> None:
+    found = document(make(), [])
+    assert found["impact"] == "none"
+    assert {entry["path"]: (entry["owner"], entry["at_most"]) for entry in found["resources"]} == {
+        "/etc/group": ("root", "0644"),
+        "/etc/gshadow": ("root", "0640"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("group", "note"),
+    [("root", "root is root's"), ("nobody-has-it", "nobody-has-it is not there")],
+)
+def test_where_no_group_reaches_the_engine_there_is_nothing_to_do(group: str, note: str) -> None:
+    snapshot = make(
+        units={"docker.socket": {"SocketGroup": group}},
+        groups={"root": {"gid": 0, "members": ["eve"], "primary": ["root"]}},
+    )
+    found = document(snapshot, [])
+    assert set(found) == {"name", "notes"}
+    assert note in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "members", "reason"),
+    [
+        (make(), None, "nobody has said who may be in the engine's group"),
+        (make(policy={"docker_group_members": "deploy"}), None, "must be a list of user names, not 'deploy'"),
+        (make(policy={"docker_group_members": [1]}), None, "must be a list of user names"),
+        (no_engine(), [], "no Docker engine"),
+        (make(engine={"rootless": True}), [], "rootless"),
+        (make(groups=failed("timed out")), [], "groups could not be read"),
+    ],
+)
+def test_it_refuses_to_guess(snapshot: Snapshot, members: Any, reason: str) -> None:
+    found = document(snapshot, members)
+    assert found["name"] == "docker_group"
+    assert reason in found["refused"]
+
+
+def test_units_that_could_not_be_read_leave_the_group_unknown() -> None:
+    refused = document(make(units=failed("x")), ["alice"])["refused"]
+    assert refused == "units could not be read, and with them whose the socket is: x"

@@ -1,0 +1,485 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import chains
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import (
+    firewall as activation,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.render.program import FILES
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only
+
+FIXTURES = Path(__file__).parents[4] / "fixtures"
+FOLDER = "/etc/hardener/firewall"
+SAVED = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n"
+SAVED += "-A FORWARD -j DOCKER-USER\nCOMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\nCOMMIT\n"
+
+
+def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]:
+    variables = {
+        "inbound": True,
+        "docker_user": True,
+        "allow": [],
+        "ssh_ports": [],
+        "ssh_sources": [],
+        "published": [],
+        "published_others": "accept",
+        "forward": [],
+        **variables,
+    }
+    return {each["name"]: each for each in documents_filter("firewall")(snapshot.raw, **variables)}
+
+
+def files(found: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The rules files by name."""
+    return {
+        resource["path"].removeprefix(f"{FOLDER}/"): resource["content"]
+        for document in found.values()
+        for resource in document.get("resources", ())
+        if resource["path"].startswith(FOLDER) and resource["kind"] == "file"
+    }
+
+
+def rules(snapshot: Snapshot, file: str = "inbound.ipv4", **variables: Any) -> list[str]:
+    """The rules of a file."""
+    return [line for line in files(documents(snapshot, **variables))[file].splitlines() if line[:2] == "-A"]
+
+
+def filtering(ipv4: Any = SAVED, ipv6: Any = "", **sources: Any) -> Snapshot:
+    tables = None if ipv4 is None else {"variant": "nf_tables", "ipv4": ipv4, "ipv6": ipv6}
+    found: dict[str, Any] = {"iptables": tables, "nft": None, "errors": {}, "flushing": []}
+    return make(firewall=only(merge(found, sources.pop("firewall", {}))), **sources)
+
+
+def recorded(release: str) -> Snapshot:
+    return Snapshot(json.loads((FIXTURES / "snapshots" / f"debian-{release}.json").read_text()))
+
+
+# --- golden files -------------------------------------------------------------------------------------------
+
+
+GOLDEN = {
+    "13-defaults": ("13", {}),
+    "testing-site": (
+        "testing",
+        {
+            "allow": [
+                {"port": 443, "comment": "web (public)"},
+                {"port": "60000-61000", "protocol": "udp", "sources": ["192.0.2.0/24", "2001:db8::/32"]},
+                {"protocol": "vrrp", "sources": ["192.0.2.7"]},
+            ],
+            "ssh_ports": [2222],
+            "ssh_sources": ["192.0.2.0/24"],
+            "published": [{"port": 8080, "sources": ["198.51.100.0/24"]}, {"port": "9000-9010"}],
+            "published_others": "drop",
+            "forward": [{"from": "wg+", "to": "eth0", "sources": ["10.8.0.0/24"], "comment": "VPN"}],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_rules_are_these(name: str) -> None:
+    release, variables = GOLDEN[name]
+    found = files(documents(recorded(release), **variables))
+    text = "".join(f"== {file}\n{content}" for file, content in found.items())
+    assert text == (FIXTURES / "firewall" / f"{name}.rules").read_text()
+
+
+# --- the same for those who judge, load and boot ------------------------------------------------------------
+
+
+def loaded(snapshot: Snapshot, **variables: Any) -> Snapshot:
+    """The host after the activation, as far as its iptables-save goes."""
+    saved = {}
+    for family in activation.TOOLS:
+        before = snapshot.fact("firewall")["iptables"][family]
+        parts = [
+            files(documents(snapshot, **variables)).get(f"{part}.{family}", "") for part in activation.PARTS
+        ]
+        text = chains.compose(chains.parse(before), chains.parse("".join(parts)))
+        tables = {
+            name: {chain: list(of) for chain, of in found.items()}
+            for name, found in chains.parse(before).items()
+        }
+        table: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            words = line.split()
+            if line[0] == "*":
+                table = tables.setdefault(line[1:], {"INPUT": [], "FORWARD": [], "PREROUTING": []})
+            elif line[0] == ":":
+                table[words[0][1:]] = []
+            elif words[0] == "-I":
+                table.setdefault(words[1], []).insert(0, f"-A {words[1]} {' '.join(words[3:])}")
+            elif words[0] == "-A":
+                table.setdefault(words[1], []).append(line)
+        saved[family] = "".join(
+            f"*{name}\n"
+            + "".join(
+                f":{chain} {'ACCEPT' if chain in ('INPUT', 'FORWARD') else '-'} [0:0]\n" for chain in found
+            )
+            + "".join(f"{rule}\n" for of in found.values() for rule in of)
+            + "COMMIT\n"
+            for name, found in tables.items()
+        )
+    return Snapshot(
+        {
+            **snapshot.raw,
+            "sources": merge(snapshot.raw["sources"], {"firewall": {"data": {"iptables": saved}}}),
+        }
+    )
+
+
+@pytest.mark.parametrize("release", ["12", "13", "testing"])
+def test_with_these_rules_loaded_every_control_of_the_packet_filter_passes(release: str) -> None:
+    before = recorded(release)
+    assert set(verdicts(before, "host-firewall-").values()) == {Status.FAIL}
+    after = loaded(before)
+    assert set(verdicts(after, "host-firewall-").values()) == {Status.PASS}
+    assert files(documents(after)) == files(documents(before))
+
+
+def test_the_loader_and_the_transaction_know_the_same_places() -> None:
+    found = documents(filtering())
+    paths = [resource["path"] for document in found.values() for resource in document["resources"]]
+    assert activation.FOLDER == FOLDER
+    assert {path for path in paths if path.startswith(FOLDER)} <= {
+        f"{FOLDER}/{part}.{family}" for part in activation.PARTS for family in activation.TOOLS
+    }
+    assert f"/etc/systemd/system/{activation.UNIT}" in paths
+    loader = (FILES / "hardener-firewall").read_text()
+    assert f"folder={FOLDER}\n" in loader
+    for hook in chains.HOOKS:
+        assert f"hook {hook.table} {hook.parent} {hook.child} {'last' if hook.last else 'first'}\n" in loader
+    unit = (FILES / activation.UNIT).read_text()
+    assert "ExecStart=/usr/local/sbin/hardener-firewall load\n" in unit
+    assert "Before=network-pre.target docker.service" in unit
+
+
+def test_both_documents_cost_connectivity_and_can_do_without_each_other() -> None:
+    found = documents(filtering())
+    assert [document["impact"] for document in found.values()] == ["connectivity", "connectivity"]
+    alone = documents(filtering(), docker_user=False)
+    assert list(files(alone)) == ["inbound.ipv4", "inbound.ipv6"]
+    kinds = {resource["path"]: resource["kind"] for each in alone.values() for resource in each["resources"]}
+    assert kinds[f"{FOLDER}/forwarded.ipv4"] == "absent"
+    assert kinds["/usr/local/sbin/hardener-firewall"] == "file"
+
+
+def test_switched_off_all_is_taken_away_and_no_firewall_of_others_matters() -> None:
+    found = documents(filtering("-A INPUT -j ufw-before-input\n"), inbound=False, docker_user=False)
+    kinds = [resource["kind"] for document in found.values() for resource in document["resources"]]
+    assert set(kinds) == {"absent"}
+    assert all(
+        {each["name"] for each in document["activations"]} >= {"firewall"} for document in found.values()
+    )
+
+
+# --- ssh ----------------------------------------------------------------------------------------------------
+
+
+def listens(*entries: tuple[str, str, int, str]) -> list[dict[str, Any]]:
+    names = ("proto", "address", "port", "process")
+    return [
+        {**dict(zip(names, entry, strict=True)), "netns": "host", "uid": 0, "inode": 1} for entry in entries
+    ]
+
+
+SSHD = ("tcp", "0.0.0.0", 22, "sshd")
+
+
+@pytest.mark.parametrize(
+    ("connection", "inventory", "listening", "more", "ports"),
+    [
+        (None, 0, [SSHD], [], [22]),
+        (
+            2222,
+            40022,
+            [("tcp6", "::", 2222, "systemd")],
+            [],
+            [2222],
+        ),  # translated on the way, activated by a socket
+        (22, 22, [SSHD, ("tcp", "0.0.0.0", 2200, "sshd")], [], [22, 2200]),
+        (22, 2022, [SSHD, ("tcp", "0.0.0.0", 2022, "dropbear")], [], [22, 2022]),
+        (None, 2022, [], [], [2022]),
+        (None, 0, [], [], [22]),
+        (22, 0, [SSHD], [8022], [22, 8022]),
+        (22, 0, [SSHD, ("tcp", "127.0.0.1", 6010, "sshd")], [], [22]),  # a forwarded display
+    ],
+)
+def test_the_ports_of_ssh(
+    connection: int | None,
+    inventory: int,
+    listening: list[tuple[str, str, int, str]],
+    more: list[int],
+    ports: list[int],
+) -> None:
+    snapshot = filtering(system={"ssh_port": connection}, listening=listens(*listening))
+    found = documents(snapshot, ssh_ports=more, connection_port=inventory)
+    (settings,) = [each for each in found["firewall_inbound"]["activations"] if each["name"] == "firewall"]
+    assert settings["ssh_ports"] == ports
+    for file in ("inbound.ipv4", "inbound.ipv6"):
+        text = files(found)[file]
+        assert all(f'--dport {port} -m comment --comment "ssh" -j RETURN' in text for port in ports)
+        assert text.count('"ssh"') == len(ports)
+
+
+@pytest.mark.parametrize("server", ["systemd", "dropbear"])
+def test_ssh_that_may_be_behind_another_port_has_to_be_named(server: str) -> None:
+    """With ssh.socket it is systemd that listens, until somebody logs in."""
+    snapshot = filtering(system={"ssh_port": None}, listening=listens(("tcp", "0.0.0.0", 2222, server)))
+    refused = documents(snapshot)["firewall_inbound"]["refused"]
+    assert (
+        refused == "nobody knows where ssh is served, and 2222 may be it: name its port in firewall_ssh_ports"
+    )
+    for named in ({"ssh_ports": [2222]}, {"ssh_ports": [22]}, {"allow": [{"port": 2222}]}):
+        assert "refused" not in documents(snapshot, **named)["firewall_inbound"]
+
+
+def test_ssh_from_some_networks_alone() -> None:
+    found = documents(filtering(listening=listens(SSHD)), ssh_sources=["192.0.2.0/24"])
+    assert (
+        '-s 192.0.2.0/24 -p tcp -m tcp --dport 22 -m comment --comment "ssh"' in files(found)["inbound.ipv4"]
+    )
+    assert '"ssh"' not in files(found)["inbound.ipv6"]
+
+
+# --- published ports ----------------------------------------------------------------------------------------
+
+
+def publishing(**bindings: list[dict[str, str]]) -> list[dict[str, Any]]:
+    ports = {name.replace("_", "/"): places for name, places in bindings.items()}
+    return [container("web", HostConfig={"PortBindings": only(ports)})]
+
+
+def test_a_port_that_docker_proxy_serves_alone_stays_open_for_its_family() -> None:
+    containers = publishing(
+        **{
+            "80_tcp": [{"HostIp": "", "HostPort": "8080"}],
+            "53_udp": [{"HostIp": "2001:db8::1", "HostPort": "53"}],
+            "90_tcp": [{"HostIp": "127.0.0.1", "HostPort": "9090"}],
+            "99_tcp": [{"HostIp": "", "HostPort": ""}],
+        }
+    )
+    snapshot = filtering(**{"docker.containers": containers})
+    ipv6 = rules(snapshot, "inbound.ipv6")
+    assert "-A HARDENER-INPUT -p tcp -m tcp --dport 8080 -j RETURN" in ipv6
+    assert "-A HARDENER-INPUT -p udp -m udp --dport 53 -j RETURN" in ipv6
+    assert not any("9090" in rule for rule in ipv6)
+    ipv4 = [rule for rule in rules(snapshot) if "8080" in rule]
+    assert ipv4 == [
+        f"-A HARDENER-INPUT -i {bridge} -p tcp -m tcp --dport 8080 -j RETURN"
+        for bridge in ("docker+", "br-+")
+    ]
+    assert not any("--dport 53 " in rule for rule in rules(snapshot))
+    narrowed = {"published": [{"port": 8080, "sources": ["2001:db8::/32"]}], "published_others": "drop"}
+    ipv6 = rules(snapshot, "inbound.ipv6", **narrowed)
+    assert "-A HARDENER-INPUT -s 2001:db8::/32 -p tcp -m tcp --dport 8080 -j RETURN" in ipv6
+    assert not any("--dport 53 " in rule for rule in ipv6)
+
+
+def test_all_of_a_rootless_engines_ports_come_by_the_input_chain() -> None:
+    containers = publishing(**{"80_tcp": [{"HostIp": "", "HostPort": "8080"}]})
+    snapshot = filtering(engine={"rootless": True}, **{"docker.containers": containers})
+    assert "-A HARDENER-INPUT -p tcp -m tcp --dport 8080 -j RETURN" in rules(snapshot)
+    assert "rootless" in documents(snapshot)["firewall_docker_user"]["refused"]
+
+
+def test_a_named_bridge_is_one_of_dockers() -> None:
+    networks = [
+        {"Name": "app", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "app0"}},
+        {"Name": "bad", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "x -j ACCEPT"}},
+    ]
+    found = rules(filtering(**{"docker.networks": networks}), "forwarded.ipv4")
+    assert "-A HARDENER-DOCKER ! -i app0 -o app0 -j DROP" in found
+    assert not any("ACCEPT -j" in rule or "-o x" in rule for rule in found)
+
+
+def test_neighbours_are_kept_off_loopback_where_the_engine_does_not() -> None:
+    assert "neighbours.ipv4" in files(documents(filtering(**{"docker.version": {"Version": "27.5.1"}})))
+    assert "neighbours.ipv4" in files(documents(filtering(**{"docker.version": failed()})))
+    newer = documents(filtering(**{"docker.version": {"Version": "28.0.0"}}))
+    assert "neighbours.ipv4" not in files(newer)
+    assert {"kind": "absent", "path": f"{FOLDER}/neighbours.ipv4"} in newer["firewall_docker_user"][
+        "resources"
+    ]
+
+
+# --- what is told -------------------------------------------------------------------------------------------
+
+
+def test_services_that_will_be_cut_off_are_named() -> None:
+    snapshot = filtering(
+        listening=listens(
+            SSHD,
+            ("tcp", "0.0.0.0", 2375, "dockerd"),
+            ("tcp", "127.0.0.1", 631, "cupsd"),
+            ("tcp6", "::", 9100, "node\x1b[31m exporter"),
+            ("tcp", "0.0.0.0", 443, "nginx"),
+            ("udp", "0.0.0.0", 4789, ""),
+            ("udp", "0.0.0.0", 68, "dhclient"),
+            ("udp", "0.0.0.0", 40000, "ntpd"),
+            ("tcp", "0.0.0.0", 8080, "docker-proxy"),
+        )
+    )
+    (note,) = documents(snapshot, allow=[{"port": 443}])["firewall_inbound"]["notes"]
+    assert note == (
+        "not reachable from other hosts and from containers, unless firewall_allow names them:"
+        " tcp 2375 (dockerd), tcp 9100 (node??31m?exporter), udp 4789"
+    )
+
+
+def test_a_host_without_ip6tables_or_ipv6_gets_no_rules_for_it_and_is_told() -> None:
+    for snapshot, note in (
+        (filtering(ipv6=None), "IPv6 stays as it is: there is no ip6tables"),
+        (
+            filtering(ipv6=None, firewall={"errors": {"ip6tables-save": "ip6tables-save: no such table"}}),
+            "IPv6 stays as it is: ip6tables-save: no such table",
+        ),
+        (
+            filtering(sysctl={"net.ipv6.conf.all.disable_ipv6": None}),
+            "this kernel has no IPv6: no rules for it",
+        ),
+    ):
+        found = documents(snapshot)
+        assert note in found["firewall_inbound"]["notes"]
+        assert note in found["firewall_docker_user"]["notes"]
+        assert not [file for file in files(found) if "ipv6" in file]
+
+
+def test_ipv6_that_the_engine_does_not_filter_is_left_alone() -> None:
+    networks = [{"Name": "app", "Driver": "bridge", "EnableIPv6": True, "Options": {}}]
+    found = documents(filtering(**{"docker.networks": networks}))
+    assert "forwarded.ipv6" not in files(found)
+    assert "app" in found["firewall_docker_user"]["notes"][0]
+    filtered = documents(filtering(ipv6=SAVED, **{"docker.networks": networks}))
+    assert "forwarded.ipv6" in files(filtered)
+
+
+def test_whose_packets_the_host_forwards_until_now_is_told() -> None:
+    accepting = SAVED.replace("FORWARD DROP", "FORWARD ACCEPT")
+    found = documents(filtering(accepting, sysctl={"net.ipv4.ip_forward": "1"}))
+    assert "firewall_forward" in found["firewall_docker_user"]["notes"][0]
+    assert not documents(filtering(sysctl={"net.ipv4.ip_forward": "1"}))["firewall_docker_user"]["notes"]
+
+
+def unit(name: str, **state: str) -> dict[str, Any]:
+    return {
+        "units": {
+            name: {"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled", **state}
+        }
+    }
+
+
+REFUSALS = {
+    "ufw": (
+        filtering("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ufw-before-input\nCOMMIT\n"),
+        "`ufw disable` first",
+    ),
+    "firewalld": (filtering(**unit("firewalld.service", ActiveState="active")), "disable --now firewalld"),
+    "nftables": (
+        filtering(
+            firewall={"flushing": ["/etc/nftables.conf"]}, **unit("nftables.service", UnitFileState="enabled")
+        ),
+        "/etc/nftables.conf flushes everybody's rules",
+    ),
+    "no iptables": (filtering(None, firewall={"nft": only([])}), "no usable iptables"),
+    "unread": (make(firewall=failed("timed out")), "firewall could not be read: timed out"),
+    "unread containers": (
+        filtering(**{"docker.containers": failed("timed out")}),
+        "docker.containers could not be read, and with it what is published: timed out",
+    ),
+    "nothing": (make(firewall=absent()), "install iptables"),
+    "no systemd": (filtering(units=absent("systemd does not run on this host")), "systemd does not run"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_where_the_packet_filter_is_somebody_elses_or_nobodys_it_is_refused(name: str) -> None:
+    snapshot, reason = REFUSALS[name]
+    found = documents(snapshot)
+    for document in found.values():
+        assert reason in document["refused"]
+        assert "resources" not in document
+
+
+def test_a_flushing_configuration_that_nobody_loads_is_no_reason() -> None:
+    snapshot = filtering(firewall={"flushing": ["/etc/nftables.conf"]}, **unit("nftables.service"))
+    assert not any("refused" in document for document in documents(snapshot).values())
+
+
+ENGINES = {
+    "none": (no_engine(), "no Docker engine"),
+    "nftables": (
+        filtering(**{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}),
+        "has no DOCKER-USER",
+    ),
+    "nftables, stopped": (
+        filtering(
+            **{"docker.info": failed(), "daemon.config": {"parsed": {"firewall-backend": "nftables"}}},
+        ),
+        "has no DOCKER-USER",
+    ),
+    "iptables false": (filtering(**{"daemon.config": {"parsed": {"iptables": False}}}), "iptables: false"),
+    "flushed": (filtering("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"), "restart the engine first"),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_where_docker_does_not_ask_only_the_inbound_rules_remain(name: str) -> None:
+    snapshot, reason = ENGINES[name]
+    found = documents(snapshot)
+    assert reason in found["firewall_docker_user"]["refused"]
+    assert "refused" not in found["firewall_inbound"]
+
+
+def test_an_engine_that_does_not_run_yet_is_no_reason() -> None:
+    snapshot = filtering(engine={"reachable": False}, **{"docker.containers": failed("refused")})
+    assert not any("refused" in document for document in documents(snapshot).values())
+
+
+# --- hostile and mistaken variables -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"allow": [{"port": 80, "comment": 'a" -j ACCEPT'}]}, r"firewall_allow\[0\]: comment .* is refused"),
+        ({"allow": [{"port": 80, "comment": "a\n-A INPUT -j ACCEPT"}]}, "comment"),
+        ({"allow": [{"port": 80, "comment": "x" * 201}]}, "at most 200"),
+        ({"allow": [{"port": 80, "sources": ["10.0.0.1/8"]}]}, r"firewall_allow\[0\]: sources: .*host bits"),
+        ({"allow": [{"port": 80, "sources": ["-j ACCEPT"]}]}, "does not appear to be"),
+        ({"allow": [{"port": 80, "sources": "10.0.0.0/8"}]}, "a list of addresses or networks is needed"),
+        ({"allow": [{"port": 80, "sources": []}]}, r"firewall_allow\[0\]: sources is empty; leave it out"),
+        ({"published": [{"port": 80, "sources": None}]}, r"firewall_published\[0\]: sources is empty"),
+        ({"forward": [{"from": "wg0", "sources": []}]}, r"firewall_forward\[0\]: sources is empty"),
+        ({"ssh_sources": ["fe80::1%eth0"]}, "names a zone"),
+        ({"allow": [{"port": 80, "sources": ["fe80::1%a -j ACCEPT\n-A X"]}]}, r"%a -j ACCEPT\\n-A X"),
+        ({"allow": [{"port": "80 -j ACCEPT"}]}, "a number or a range such as 8000-8010 is needed"),
+        ({"allow": [{"port": 0}]}, "not within 1-65535"),
+        ({"allow": [{"port": "90-80"}]}, "not within 1-65535"),
+        ({"allow": [{"port": 70000}]}, "not within 1-65535"),
+        ({"allow": [{"port": True}]}, "port is True"),
+        ({"allow": [{"sources": []}]}, "port is None"),
+        ({"allow": [{"port": 80, "protocol": "icmp; reboot"}]}, "protocol is"),
+        ({"allow": [{"port": 80, "protocol": "esp"}]}, "esp has no ports"),
+        ({"allow": [{"prot": "tcp", "port": 80}]}, "unknown prot"),
+        ({"allow": [80]}, "is no object"),
+        ({"ssh_ports": ["22 "]}, "firewall_ssh_ports: port is"),
+        ({"ssh_ports": ["22-30"]}, "firewall_ssh_ports: '22-30' is a range"),
+        ({"ssh_sources": ["everywhere"]}, "firewall_ssh_sources: .*everywhere"),
+        ({"published": [{"protocol": "esp"}]}, r"firewall_published\[0\]: protocol"),
+        ({"forward": [{"from": "eth0 -j ACCEPT"}]}, "is no name of an interface"),
+        ({"forward": [{"sources": ["10.0.0.0/8"]}]}, "neither from nor to"),
+    ],
+)
+def test_what_could_become_another_rule_is_refused_by_name(variables: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        documents(filtering(), **variables)

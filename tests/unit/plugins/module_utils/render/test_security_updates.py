@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.render import security_updates
+
+from hardener.model import Status
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.snapshots import absent, make, only
+
+OPENSSL = {
+    "name": "openssl",
+    "installed": "3.5.1-1",
+    "candidate": "3.5.1-1+deb13u1",
+    "origin": "Debian-Security trixie-security",
+    "held": False,
+}
+DOCKER = {**OPENSSL, "name": "docker.io", "installed": "26.1.5-9", "candidate": "26.1.5-9+deb13u2"}
+APT = "/etc/apt/apt.conf.d/90hardener-security-updates"
+ROCKY = {
+    "system": {"os": only({"ID": "rocky", "ID_LIKE": "rhel centos fedora", "VERSION_ID": "9.6"})},
+    "packages": {"manager": "dnf", "index_age_s": None},
+}
+
+
+def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]:
+    defaults = {
+        "automatic": True,
+        "apply": True,
+        "everything": False,
+        "origins": [],
+        "exclude": [],
+        "engine": False,
+        "reboot": False,
+        "reboot_window": "02:00-05:00",
+        "allow": "daemon-restart",
+    }
+    found = documents_filter("security_updates")(snapshot.raw, **{**defaults, **variables})
+    return {document["name"]: document for document in found}
+
+
+def automatic(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
+    return documents(snapshot, **variables)["security_updates_automatic"]
+
+
+def files(document: dict[str, Any]) -> dict[str, str]:
+    return {entry["path"]: entry["content"] for entry in document["resources"] if entry["kind"] == "file"}
+
+
+def activations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry for entry in document["activations"]}
+
+
+def effective(text: str, values: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What apt makes of a file after others: lists grow, and can be cleared."""
+    values = {name: list(entries) for name, entries in values.items()}
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name == "#clear":
+            values[f"{value.rstrip(';')}::"] = []
+        elif not line.startswith("//"):
+            entries = values.setdefault(name, [])
+            entries[:] = [*(entries if name.endswith("::") else []), value.strip('";')]
+    return values
+
+
+def test_what_apt_has_in_effect_is_what_the_proof_expects_and_what_the_audit_wants() -> None:
+    document = automatic(make())
+    own = [
+        "origin=Debian,codename=${distro_codename}-security,label=Debian-Security",
+        "origin=Debian,codename=${distro_codename},label=Debian-Security",
+    ]
+    found = effective(
+        files(document)[APT],
+        {
+            "Unattended-Upgrade::Origins-Pattern::": [
+                "origin=Debian,codename=${distro_codename},label=Debian"
+            ],
+            "Unattended-Upgrade::Allowed-Origins::": ["Debian:stable"],
+            "APT::Periodic::Enable": ["0"],
+        },
+    )
+    assert found["Unattended-Upgrade::Origins-Pattern::"] == own
+    expect = activations(document)["automatic-updates"]["expect"]
+    assert {name: found[name] for name in expect} == expect
+    periodic = {name: values[0] for name, values in found.items() if name.startswith("APT::Periodic")}
+    after = make(packages={"automatic": only(periodic), "unattended": {"installed": True, "origins": own}})
+    assert verdicts(after, "host-updates-automatic") == {"host-updates-automatic": Status.PASS}
+    assert list(activations(document)["units"]["units"]) == ["apt-daily.timer", "apt-daily-upgrade.timer"]
+
+
+def test_ubuntu_has_its_security_updates_elsewhere() -> None:
+    ubuntu = {"os": only({"ID": "ubuntu", "ID_LIKE": "debian", "VERSION_CODENAME": "noble"})}
+    text = files(automatic(make(system=ubuntu), everything=True, origins=["origin=Docker"]))[APT]
+    assert '"origin=Ubuntu,archive=${distro_codename}-security"' in text
+    assert '"origin=Ubuntu,archive=${distro_codename}-updates"' in text
+    assert '"origin=Docker"' in text
+    assert "Debian" not in text
+    assert "-updates" not in files(automatic(make(system=ubuntu)))[APT]
+
+
+def test_what_restarts_the_engine_is_left_alone_and_only_that() -> None:
+    found = documents(make(packages={"pending_security": [OPENSSL, DOCKER]}))
+    excluded = files(found["security_updates_automatic"])[f"{APT}-engine"]
+    assert r'"docker\.io$"' in excluded
+    assert "runc" not in excluded
+    assert "docker.io 26.1.5-9 → 26.1.5-9+deb13u2" in found["security_updates_engine"]["refused"]
+    pending = activations(found["security_updates_automatic"])["pending-updates"]
+    assert pending["updates"] == ["openssl 3.5.1-1 → 3.5.1-1+deb13u1"]
+    assert "security_updates_engine" not in documents(make())
+
+
+@pytest.mark.parametrize(
+    ("info", "allow", "impact", "excluded"),
+    [
+        ({"ContainersRunning": 2, "LiveRestoreEnabled": True}, "daemon-restart", "daemon-restart", False),
+        ({"ContainersRunning": 2, "LiveRestoreEnabled": False}, "daemon-restart", "containers-stop", True),
+        ({"ContainersRunning": 2, "LiveRestoreEnabled": False}, "containers-stop", "containers-stop", False),
+        ({"ContainersRunning": 0, "LiveRestoreEnabled": False}, "reload", "daemon-restart", True),
+    ],
+)
+def test_the_engine_is_upgraded_where_its_restart_is_allowed(
+    info: dict[str, Any], allow: str, impact: str, excluded: bool
+) -> None:
+    snapshot = make(**{"docker.info": info, "packages": {"pending_security": [DOCKER]}})
+    found = documents(snapshot, engine=True, allow=allow)
+    engine = found["security_updates_engine"]
+    assert engine["impact"] == impact
+    assert engine["resources"] == [{"kind": "absent", "path": f"{APT}-engine"}]
+    assert activations(engine)["pending-updates"]["updates"] == ["docker.io 26.1.5-9 → 26.1.5-9+deb13u2"]
+    # Else the installer would do what the transaction held.
+    assert (f"{APT}-engine" in files(found["security_updates_automatic"])) is excluded
+
+
+def test_nothing_is_promised_of_what_is_held_or_not_to_be_installed() -> None:
+    snapshot = make(packages={"pending_security": [{**OPENSSL, "held": True}]})
+    document = automatic(snapshot)
+    assert activations(document)["pending-updates"]["updates"] == []
+    assert "held by this host's administrator" in document["notes"][0]
+    document = automatic(make(packages={"pending_security": [OPENSSL]}), apply=False)
+    assert "pending-updates" not in activations(document)
+    assert "security_updates_apply is false" in document["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("packages", "unknown"),
+    [
+        ({"index_age_s": None}, "there is no index of security updates yet"),
+        ({"index_age_s": 30 * 3600}, "the index of security updates is 30 hours old"),
+        ({"pending_error": "dnf: timed out", "pending_security": None}, "dnf: timed out"),
+        ({"index_age_s": 3600}, ""),
+    ],
+)
+def test_where_nobody_knows_what_waits_it_is_looked_for(packages: dict[str, Any], unknown: str) -> None:
+    assert activations(automatic(make(packages=packages)))["pending-updates"]["unknown"] == unknown
+
+
+def test_a_reboot_is_asked_for_and_done_only_where_the_site_says_so() -> None:
+    snapshot = make(packages={"reboot_required": True, "reboot_packages": ["linux-image-amd64"]})
+    document = automatic(snapshot)
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in files(document)[APT]
+    assert document["notes"] == [
+        "this host waits for a reboot: it was asked for by linux-image-amd64; nobody does it by itself"
+    ]
+    document = automatic(snapshot, reboot=True)
+    assert 'Unattended-Upgrade::Automatic-Reboot-Time "02:00";' in files(document)[APT]
+    assert document["impact"] == "none"
+    kernel = make(packages={"newest_kernel": "6.12.118+deb13-cloud-amd64"})
+    assert "6.12.118+deb13-cloud-amd64 is installed, 6.12.57+deb13" in automatic(kernel)["notes"][0]
+
+
+def test_without_timers_the_origins_stay() -> None:
+    document = automatic(make(), automatic=False)
+    assert "APT::Periodic" not in files(document)[APT]
+    assert "Debian-Security" in files(document)[APT]
+    assert "units" not in activations(document)
+
+
+def test_the_redhat_family_has_dnf_automatic_read_a_file_of_ours() -> None:
+    document = automatic(make(**ROCKY), exclude=["kernel*"], reboot=True)
+    own = files(document)["/etc/dnf/hardener-automatic.conf"]
+    assert "upgrade_type = security\n" in own
+    assert "apply_updates = yes\n" in own
+    assert "reboot = when-needed\nreboot_command = shutdown -r 02:00\n" in own
+    assert "docker-ce" in own
+    assert own.rstrip().endswith(",kernel*")
+    drop_in = files(document)["/etc/systemd/system/dnf-automatic-install.service.d/50-hardener.conf"]
+    assert "ExecStart=\nExecStart=/usr/bin/dnf-automatic /etc/dnf/hardener-automatic.conf --timer" in drop_in
+    wanted = activations(document)
+    assert list(wanted["units"]["units"]) == ["dnf-automatic-install.timer"]
+    assert wanted["automatic-updates"]["configuration"] == "/etc/dnf/hardener-automatic.conf"
+    assert wanted["pending-updates"]["unknown"] == ""
+    after = make(**ROCKY, units={"dnf-automatic-install.timer": {"ActiveState": "active"}})
+    assert verdicts(after, "host-updates-automatic") == {"host-updates-automatic": Status.PASS}
+    everything = automatic(make(**ROCKY), everything=True, engine=True)
+    assert "upgrade_type = default\n" in files(everything)["/etc/dnf/hardener-automatic.conf"]
+    assert "excludepkgs" not in files(everything)["/etc/dnf/hardener-automatic.conf"]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "variables", "reason"),
+    [
+        (make(packages=absent("packages of apk are not read")), {}, "packages could not be read"),
+        (make(system={"os": only({"ID": "devuan", "PRETTY_NAME": "Devuan 6"})}), {}, "Devuan 6"),
+        (
+            make(**{**ROCKY, "system": {"os": only({"ID": "fedora", "VERSION_ID": "43"})}}),
+            {},
+            "this Fedora has dnf5",
+        ),
+        (make(), {"origins": ['x";\nAPT::X "']}, "has a quote or a control character"),
+        (make(), {"exclude": ['"']}, "security_updates_exclude"),
+        (make(), {"reboot_window": "2-5"}, "security_updates_reboot_window is '2-5'"),
+        (make(), {"reboot_window": "24:00-05:00"}, "two times of day"),
+    ],
+)
+def test_where_it_can_do_nothing_it_says_why(
+    snapshot: Snapshot, variables: dict[str, Any], reason: str
+) -> None:
+    assert reason in documents(snapshot, **variables)["security_updates"]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("now", "window", "open_"),
+    [
+        ("02:00", "02:00-05:00", True),
+        ("04:59", "02:00-05:00", True),
+        ("05:00", "02:00-05:00", False),
+        ("23:30", "22:00-04:00", True),
+        ("03:59", "22:00-04:00", True),
+        ("12:00", "22:00-04:00", False),
+    ],
+)
+def test_a_window_may_lie_around_midnight(now: str, window: str, open_: bool) -> None:
+    assert security_updates.is_open(now, window) is open_
+
+
+def test_the_containers_that_come_back_are_those_with_a_policy() -> None:
+    def container(number: int, running: bool, policy: str) -> dict[str, Any]:
+        return {
+            "inspect": {
+                "Id": str(number),
+                "State": {"Running": running},
+                "HostConfig": {"RestartPolicy": {"Name": policy}},
+            },
+            "proc": None,
+        }
+
+    containers = [
+        container(1, True, "always"),
+        container(2, True, "no"),
+        container(3, False, "always"),
+        container(4, True, "unless-stopped"),
+        container(5, True, "on-failure"),
+    ]
+    snapshot = make(**{"docker.containers": containers})
+    assert security_updates.returning(snapshot.raw) == ["1", "4"]

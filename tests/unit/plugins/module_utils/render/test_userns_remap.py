@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from hardener.snapshot import Snapshot
+from tests.unit.plugins.loading import ROLES
+from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
+
+PREFIX = "userns_remap_"
+EMPTY: dict[str, Any] = {
+    "docker.info": {"Containers": 0, "ContainersRunning": 0, "Images": 0},
+    "docker.containers": only([]),
+    "docker.images": only([]),
+    "docker.volumes": only([]),
+    "docker.networks": only([{"Name": name} for name in ("bridge", "host", "none")]),
+}
+
+
+def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
+    defaults = yaml.safe_load((ROLES / "userns_remap/defaults/main.yml").read_text())
+    defaults = {key[len(PREFIX) :]: value for key, value in defaults.items()}
+    (found,) = documents_filter("userns_remap")(snapshot.raw, **{**defaults, **variables})
+    assert found["name"] == "userns_remap_enabled"
+    return found
+
+
+def users(
+    subuid: list[list[Any]] | None = None,
+    subgid: list[list[Any]] | None = None,
+    uids: list[int] | None = None,
+    gids: list[int] | None = None,
+) -> dict[str, Any]:
+    """The host's ids; groups like users where nothing is said of them."""
+    same = subuid if subgid is None else subgid
+    return {
+        "subordinate": only({"subuid": subuid or [], "subgid": same or []}),
+        "high": only({"uids": uids or [], "gids": gids or []}),
+        "remap": only({"user": "dockremap", "subuid": [], "subgid": []}),
+    }
+
+
+def lines(found: dict[str, Any]) -> dict[str, str]:
+    return {each["path"]: each["lines"][0] for each in found["resources"] if each["kind"] == "lines"}
+
+
+def activation(found: dict[str, Any], name: str) -> dict[str, Any]:
+    (wanted,) = [each for each in found["activations"] if each["name"] == name]
+    return dict(wanted)
+
+
+def test_an_empty_engine_gets_it_with_a_range_of_its_own() -> None:
+    found = document(make(**EMPTY, users=users()))
+    assert found["impact"] == "daemon-restart"
+    assert found["resources"][-1]["keys"] == {"userns-remap": "default"}
+    assert lines(found) == {
+        "/etc/subuid": "dockremap:100000:65536",
+        "/etc/subgid": "dockremap:100000:65536",
+    }
+    assert [each["name"] for each in found["activations"]] == ["docker"]
+    assert "restarted_by" not in activation(found, "docker")
+
+
+def test_an_engine_that_never_ran_is_empty() -> None:
+    silent = silent_engine().raw
+    silent["sources"]["engine"]["data"]["ever_ran"] = False
+    silent["sources"]["daemon.config"]["data"]["parsed"] = {}
+    found = document(Snapshot(silent))
+    assert found["resources"][-1]["keys"] == {"userns-remap": "default"}
+
+
+@pytest.mark.parametrize(
+    ("taken", "wanted"),
+    [
+        (users([["a", 100000, 65536], ["b", 165536, 65536]]), 231072),
+        (users([["b", 300000, 65536], ["a", 100000, 10]]), 100010),  # the gap between them is wide enough
+        (users([["b", 140000, 65536], ["a", 99000, 2000]]), 205536),  # this one is not
+        (users(uids=[100005], gids=[100005]), 100006),
+    ],
+)
+def test_a_range_meets_nobody_elses_and_no_account_of_the_host(taken: dict[str, Any], wanted: int) -> None:
+    found = document(make(**EMPTY, users=taken))
+    assert lines(found)["/etc/subuid"] == f"dockremap:{wanted}:65536"
+
+
+def test_users_and_groups_are_looked_at_apart() -> None:
+    found = document(make(**EMPTY, users=users([["a", 100000, 65536]], [["a", 100000, 1]])))
+    assert lines(found) == {
+        "/etc/subuid": "dockremap:165536:65536",
+        "/etc/subgid": "dockremap:100001:65536",
+    }
+
+
+def test_a_range_that_is_there_is_used() -> None:
+    mine = ["dockremap", 500000, 70000]
+    found = document(make(users=users([mine], [["dockremap", 100000, 65536]])), migrate=True)
+    assert lines(found) == {}
+    move = activation(found, "userns-migrate")
+    assert (move["uids"], move["gids"]) == ([500000, 70000], [100000, 65536])
+
+
+def test_a_range_that_is_there_under_the_accounts_number_is_found() -> None:
+    known = users([["994", 500000, 65536]])
+    known["remap"] = only({"user": "dockremap", "subuid": [[500000, 65536]], "subgid": [[500000, 65536]]})
+    assert lines(document(make(**EMPTY, users=known))) == {}
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        ([["dockremap", 100000, 65536], ["a", 165000, 65536]], "meets that of a: give it another"),
+        ([["dockremap", 100000, 65536], ["dockremap", 200000, 65536]], "has 2 ranges in /etc/subuid"),
+        ([["dockremap", 100000, 1000]], "has 1000 ids in /etc/subuid; images need 65536"),
+    ],
+)
+def test_a_range_that_cannot_be_used_is_refused(known: list[list[Any]], reason: str) -> None:
+    assert reason in document(make(**EMPTY, users=users(known)))["refused"]
+
+
+def test_where_there_are_no_ids_left_that_is_said() -> None:
+    assert "no 65536 ids are left" in document(make(**EMPTY, users=users()), first_id=600_100_000)["refused"]
+
+
+def test_data_is_hidden_only_where_that_is_allowed() -> None:
+    found = document(make(users=users()))
+    assert found["impact"] == "data-hidden"
+    assert "userns_remap_migrate takes them along" in found["costs"]
+    assert activation(found, "userns-migrate")["leave"] is True
+    assert activation(found, "docker")["restarted_by"] == "userns-migrate"
+
+
+def test_data_moves_along_where_that_is_wanted() -> None:
+    found = document(make(users=users()), migrate=True, user="ns")
+    assert found["impact"] == "containers-recreate"
+    assert lines(found)["/etc/subuid"] == "ns:100000:65536"
+    move = activation(found, "userns-migrate")
+    assert (move["leave"], move["uids"], move["containerd"]) == (
+        False,
+        [100000, 65536],
+        "/run/containerd/containerd.sock",
+    )
+    assert activation(found, "docker")["remapped"] == "ns"
+
+
+UNFIT = [
+    container("agent", HostConfig={"Privileged": True, "PidMode": "host"}),
+    container("edge", HostConfig={"NetworkMode": "host"}),
+    container("ready", HostConfig={"Privileged": True, "UsernsMode": "host"}),
+    container("web"),
+]
+
+
+def test_who_cannot_move_is_listed_first() -> None:
+    snapshot = make(**{"docker.containers": only(UNFIT)}, users=users())
+    reason = document(snapshot, migrate=True)["refused"]
+    assert reason.startswith(
+        "agent (privileged, processes of the host), edge (network of the host) cannot be"
+    )
+    assert "userns_remap_exempt" in reason
+    assert "refused" in document(snapshot, migrate=True, exempt=["agent"])
+
+
+def test_who_may_stay_in_the_hosts_namespace_is_named_and_passed_on() -> None:
+    snapshot = make(**{"docker.containers": only(UNFIT)}, users=users())
+    found = document(snapshot, migrate=True, exempt=["ag*", "edge"])
+    assert activation(found, "userns-migrate")["exempt"] == ["ag*", "edge"]
+    assert "agent is made again in the host's user namespace" in found["notes"]
+
+
+def test_bind_mounts_are_reported() -> None:
+    bound = container("web", Mounts=only([{"Type": "bind", "Source": "/srv/www", "Destination": "/www"}]))
+    found = document(make(**{"docker.containers": only([bound])}, users=users()), migrate=True)
+    assert found["notes"] == ["web mounts /srv/www of the host, whose owners stay as they are"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "reason"),
+    [
+        (
+            {"docker.containers": only([container("job", HostConfig={"AutoRemove": True})])},
+            "job would be removed when they stop (--rm)",
+        ),
+        (
+            {"docker.volumes": only([{"Name": "far", "Driver": "nfs"}])},
+            "the volumes far are not of the driver",
+        ),
+        ({"docker.info": {"Swarm": {"LocalNodeState": "active"}}}, "part of a swarm"),
+        (
+            {"docker.info": {"DriverStatus": only([["driver-type", "io.containerd.snapshotter.v1"]])}},
+            "containerd's store",
+        ),
+        (
+            {"daemon.config": {"parsed": only({"features": {"containerd-snapshotter": True}})}},
+            "containerd's store",
+        ),
+        ({"engine": {"rootless": True}}, "rootless"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_reason(sources: dict[str, Any], reason: str) -> None:
+    assert reason in document(make(users=users(), **sources), migrate=True)["refused"]
+
+
+def test_without_an_engine_or_an_answer_nothing_is_decided() -> None:
+    assert "no Docker engine" in document(no_engine())["refused"]
+    assert "does not answer" in document(silent_engine())["refused"]
+
+
+def test_an_engine_that_remaps_keeps_what_it_has() -> None:
+    snapshot = make(
+        **{
+            "docker.info": {"SecurityOptions": only(["name=seccomp,profile=builtin", "name=userns"])},
+            "daemon.config": {"parsed": {"userns-remap": "somebody"}},
+        }
+    )
+    found = document(snapshot, user="other", migrate=True)
+    (resource,) = found["resources"]
+    assert (resource["keys"], resource["defaults"]) == ({}, {"userns-remap": "somebody"})
+    assert [each["name"] for each in found["activations"]] == ["docker"]
+
+
+def test_a_key_that_is_not_in_force_yet_is_no_leave_to_hide_anything() -> None:
+    snapshot = make(**{"daemon.config": {"parsed": {"userns-remap": "default"}}}, users=users())
+    assert document(snapshot)["impact"] == "data-hidden"
+
+
+def test_switched_off_by_the_site_or_set_on_the_command_line_it_decides_nothing() -> None:
+    decide = documents_filter("userns_remap")
+    rest: dict[str, Any] = {
+        "user": "default",
+        "first_id": 100000,
+        "ids": 65536,
+        "migrate": False,
+        "exempt": [],
+    }
+    assert decide(make().raw, enabled=False, **rest) == []
+    flagged = make(**{"daemon.config": {"flags": {"userns-remap": ["default"]}}})
+    assert decide(flagged.raw, enabled=True, **rest) == []
+
+
+@pytest.mark.parametrize("first", [0, -5, 65535])
+def test_root_of_a_container_is_no_account_of_the_host(first: int) -> None:
+    refused = document(make(**EMPTY, users=users()), first_id=first)["refused"]
+    assert f"({first}:65536) begins among the accounts of the host" in refused
+
+
+def test_a_range_that_is_there_is_no_account_of_the_host_either() -> None:
+    refused = document(make(**EMPTY, users=users([["dockremap", 1000, 65536]])))["refused"]
+    assert "(1000:65536) begins among the accounts of the host" in refused
+
+
+@pytest.mark.parametrize("user", ["", "1000:1000", "a b", "a\nb", "-x", "x" * 33])
+def test_an_account_has_the_name_of_one(user: str) -> None:
+    refused = document(make(**EMPTY, users=users()), user=user)["refused"]
+    assert refused == f"userns_remap_user: {user!r} is no name of an account"
+
+
+def test_where_nobody_can_tell_whose_ids_are_whose_none_are_given() -> None:
+    assert document(make(**EMPTY, users=failed("x")))["refused"] == "users could not be read: x"

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.scan import inventory, releases
+from ansible_collections.hardener.docker.plugins.module_utils.scan.files import Files, HostFiles, TooLarge
+from ansible_collections.hardener.docker.plugins.module_utils.scan.layers import Layers
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
+
+OS_RELEASE = (
+    b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
+)
+STATUS = (
+    b"Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\nDescription: x\n y\n\n"
+    b"Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n"
+)
+
+
+class Memory(Files):
+    def __init__(self, files: Mapping[str, bytes | Failed]) -> None:
+        self.files = files
+
+    def read(self, path: str) -> bytes | None:
+        found = self.files.get(path)
+        if isinstance(found, Failed):
+            raise found
+        return found
+
+    def names(self, path: str) -> list[str]:
+        return sorted(name.rpartition("/")[2] for name in self.files if name.startswith(f"{path}/"))
+
+
+def take(files: Mapping[str, bytes | Failed]) -> dict[str, object]:
+    found: dict[str, object] = inventory.take(Memory({"/etc/os-release": OS_RELEASE, **files}))
+    return found
+
+
+def test_dpkg() -> None:
+    found = take({"/var/lib/dpkg/status": STATUS})
+    assert found["kind"] == "dpkg"
+    assert found["packages"] == [["bash", "amd64", "5.2"]]
+    assert found["release"] == ["debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)"]
+
+
+def test_distroless_has_a_file_a_package() -> None:
+    files: dict[str, bytes | Failed] = {
+        "/var/lib/dpkg/status.d/base": b"Package: base-files\nVersion: 12.4\nArchitecture: amd64\n",
+        "/var/lib/dpkg/status.d/tz": b"Package: tz\nStatus: hold ok installed\nVersion: 1\nArchitecture: all",
+        "/var/lib/dpkg/status.d/base.md5sums": b"Package: no\nVersion: 1\n",
+    }
+    assert take(files)["packages"] == [["base-files", "amd64", "12.4"], ["tz", "all", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/lib/apk/db/installed", "apk"),
+        ("/usr/lib/apk/db/installed", "apk"),
+        ("/var/lib/rpm/rpmdb.sqlite", "rpm"),
+        ("/usr/lib/sysimage/rpm/rpmdb.sqlite", "rpm"),
+        ("/somewhere/else", None),
+    ],
+)
+def test_others_are_recognised_and_have_no_packages(path: str, kind: str | None) -> None:
+    found = take({path: b"x"})
+    assert (found["kind"], found["packages"]) == (kind, [])
+    assert take({path: TooLarge("too large")})["kind"] == kind
+
+
+def test_what_has_packages_of_two_kinds_says_so() -> None:
+    both: dict[str, bytes | Failed] = {"/var/lib/dpkg/status": STATUS, "/lib/apk/db/installed": b"P:musl\n"}
+    found = take(both)
+    assert (found["kind"], found["beside"]) == ("dpkg", ["apk"])
+    assert take({"/lib/apk/db/installed": b"x", "/var/lib/rpm/Packages": b"x"})["beside"] == ["rpm"]
+    assert take({"/var/lib/dpkg/status": STATUS})["beside"] == []
+
+
+@pytest.mark.parametrize(
+    ("state", "there"),
+    [
+        ("install ok unpacked", True),
+        ("install ok half-configured", True),
+        ("install reinstreq half-installed", True),
+        ("deinstall ok config-files", False),
+        ("purge ok not-installed", False),
+        ("nonsense", False),
+    ],
+)
+def test_what_was_broken_off_has_its_files_all_the_same(state: str, there: bool) -> None:
+    stanza = f"Package: a\nStatus: {state}\nArchitecture: all\nVersion: 1\n".encode()
+    assert take({"/var/lib/dpkg/status": stanza})["packages"] == ([["a", "all", "1"]] if there else [])
+
+
+def test_of_two_databases_neither_hides_the_other() -> None:
+    stanza = b"Package: bash\nArchitecture: amd64\nVersion: 99\n"
+    found = take({"/var/lib/dpkg/status": STATUS, "/var/lib/dpkg/status.d/bash": stanza})
+    assert found["packages"] == [["bash", "amd64", "5.2"], ["bash", "amd64", "99"]]
+
+
+def test_a_file_of_several_packages_is_read_whole() -> None:
+    stanza = "Package: {}\nArchitecture: all\nVersion: 1\n"
+    text = "\n".join(map(stanza.format, "abc")).encode()
+    assert len(list(take({"/var/lib/dpkg/status.d/x": text})["packages"])) == 3  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("path", ["/var/lib/dpkg/status", "/var/lib/dpkg/status.d/x"])
+def test_nothing_but_empty_lines_costs_nothing(path: str) -> None:
+    with pytest.raises(Failed, match="more than 20000"):
+        take({path: b"\n" * 40_000_000})
+
+
+def test_no_file_of_a_package_is_left_out() -> None:
+    stanza = b"Package: a\nVersion: 1\nArchitecture: all\n"
+    with pytest.raises(Failed, match="more than 5000 files"):
+        take({f"/var/lib/dpkg/status.d/{number}": stanza for number in range(5001)})
+
+
+def test_an_empty_database_is_none() -> None:
+    assert take({"/var/lib/dpkg/status": b""})["kind"] is None
+
+
+def test_what_cannot_be_read_is_no_inventory() -> None:
+    with pytest.raises(Failed, match="input/output error"):
+        take({"/lib/apk/db/installed": Failed("input/output error")})
+    with pytest.raises(Failed, match="too large"):
+        take({"/var/lib/dpkg/status": Failed("too large")})
+
+
+def test_an_image_may_not_have_any_number_of_packages() -> None:
+    stanza = "Package: p{}\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n"
+    status = "\n".join(stanza.format(number) for number in range(20001)).encode()
+    with pytest.raises(Failed, match="more than 20000 packages"):
+        take({"/var/lib/dpkg/status": status})
+
+
+def test_names_are_bounded_and_printable() -> None:
+    hostile = (
+        b"Package: a\x1b[31m" + b"x" * 5000 + b"\nStatus: install ok installed\nArchitecture: a\nVersion: 1\n"
+    )
+    (package,) = inventory.take(Memory({"/var/lib/dpkg/status": hostile}))["packages"]
+    assert "\x1b" not in package[0]
+    assert len(package[0]) <= 300
+
+
+def test_the_hosts_own(tmp_path: Path) -> None:
+    files = HostFiles()
+    (tmp_path / "x").write_text("1")
+    assert files.read(str(tmp_path / "x")) == b"1"
+    assert files.read(str(tmp_path)) is None
+    assert files.read(str(tmp_path / "none")) is None
+    assert files.names(str(tmp_path)) == ["x"]
+    assert files.names(str(tmp_path / "x")) == []
+
+
+def test_a_folder_is_never_named_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.hardener.docker.plugins.module_utils.scan.files.MAX_NAMES", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    for files, path in ((HostFiles(), str(tmp_path)), (Layers([str(tmp_path)]), "/")):
+        with pytest.raises(Failed, match="more than 2 files"):
+            files.names(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "codename", "suite"),
+    [
+        ('ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n', "trixie", "trixie-security"),
+        ('ID=debian\nVERSION_ID="10"\nVERSION="10 (buster)"\n', "buster", "buster/updates"),
+        ("ID=ubuntu\nVERSION_ID=22.04\nUBUNTU_CODENAME=jammy\n", "jammy", "jammy-security"),
+        ("ID=debian\nVERSION_ID=12\r\nVERSION_CODENAME='bookworm'\n", "bookworm", "bookworm-security"),
+        ('ID=debian\nVERSION_ID=1\nVERSION_CODENAME="x\n[trusted=yes] y"\n', "", "-security"),
+        ('ID=debian\nVERSION_ID=1\nVERSION_CODENAME="../../x"\n', "", "-security"),
+        ("ID=debian\nVERSION_ID=1\nVERSION_CODENAME=sid trixie\n", "", "-security"),
+    ],
+)
+def test_releases(text: str, codename: str, suite: str) -> None:
+    release = releases.parse(text)
+    assert (release.codename, release.suite) == (codename, suite)
+    assert release.compared is bool(codename)
+
+
+def test_testing_has_its_fixes_elsewhere() -> None:
+    title = 'PRETTY_NAME="Debian GNU/Linux forky/sid"'
+    assert not releases.parse(f"{title}\nID=debian\nVERSION_CODENAME=forky\n").compared
+
+
+def test_a_long_file_costs_no_time() -> None:
+    begun = time.process_time()
+    for text in ("\n" * 65536, "A=" + " " * 65536 + "x", 'A="' * 20000):
+        assert not releases.parse(text).compared
+    assert time.process_time() - begun < 1
+
+
+def test_what_is_not_debians_is_not_compared() -> None:
+    assert not releases.parse("ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME=bookworm\n").compared
+    assert not releases.parse("").compared
+
+
+def test_components_of_older_releases() -> None:
+    assert "non-free-firmware" in releases.parse("ID=debian\nVERSION_CODENAME=bookworm").components
+    assert "non-free-firmware" not in releases.parse("ID=debian\nVERSION_CODENAME=bullseye").components

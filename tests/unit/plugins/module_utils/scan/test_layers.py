@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.scan.layers import Layers
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
+
+
+def layer(folder: Path, files: Mapping[str, str | Path | None]) -> str:
+    """A layer with files, links (a path) and whiteouts (None)."""
+    folder.mkdir()
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
+        elif isinstance(content, Path):
+            path.symlink_to(content)
+        else:
+            path.write_text(content)
+    return str(folder)
+
+
+def test_the_topmost_layer_decides(tmp_path: Path) -> None:
+    top = layer(tmp_path / "top", {"etc/os-release": "new"})
+    base = layer(tmp_path / "base", {"etc/os-release": "old", "etc/passwd": "root"})
+    files = Layers([top, base])
+    assert files.read("/etc/os-release") == b"new"
+    assert files.read("/etc/passwd") == b"root"
+    assert files.names("/etc") == ["os-release", "passwd"]
+    assert files.read("/etc") is None
+    assert files.names("/nothing/here") == []
+    assert files.read("/etc/passwd/below") is None
+
+
+def test_what_was_deleted_is_gone(tmp_path: Path) -> None:
+    top = layer(tmp_path / "top", {"a/one": None, "b": None})
+    base = layer(tmp_path / "base", {"a/one": "1", "a/two": "2", "b/three": "3"})
+    files = Layers([top, base])
+    assert files.names("/a") == ["two"]
+    assert files.read("/a/one") is None
+    assert files.read("/b/three") is None
+
+
+def test_a_folder_that_was_made_anew_hides_the_one_below(tmp_path: Path) -> None:
+    top = layer(tmp_path / "top", {"a/new": "1"})
+    os.setxattr(f"{top}/a", "user.overlay.opaque", b"y")
+    base = layer(tmp_path / "base", {"a/old": "2"})
+    files = Layers([top, base])
+    assert files.names("/a") == ["new"]
+    assert files.read("/a/old") is None
+
+
+def test_a_file_hides_a_folder_and_ends_the_merging(tmp_path: Path) -> None:
+    layers = [layer(tmp_path / "0", {"a/x": "0"}), layer(tmp_path / "1", {"a": "file"})]
+    files = Layers([*layers, layer(tmp_path / "2", {"a/y": "2"})])
+    assert files.names("/a") == ["x"]
+    assert Layers(layers[1:]).read("/a") == b"file"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "../usr/lib/os-release",
+        "/usr/lib/os-release",
+        "../../../../usr/lib/os-release",
+        "/usr//lib/./os-release",
+    ],
+)
+def test_links_lead_nowhere_but_into_the_image(tmp_path: Path, target: str) -> None:
+    (tmp_path / "top" / "etc").mkdir(parents=True)
+    subprocess.run(["ln", "-s", target, tmp_path / "top" / "etc" / "os-release"], check=True)
+    base = layer(tmp_path / "base", {"usr/lib/os-release": "inside"})
+    assert Layers([str(tmp_path / "top"), base]).read("/etc/os-release") == b"inside"
+
+
+def test_links_of_an_attacker(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of the host")
+    base = layer(
+        tmp_path / "base",
+        {
+            "etc": secret.parent,
+            "var": Path("var"),
+            "up": Path("../" * 60 + str(secret).lstrip("/")),
+            "a": Path("b"),
+        },
+    )
+    (tmp_path / "base/b").symlink_to("a")
+    files = Layers([base])
+    assert files.read("/etc/secret") is None
+    assert files.read("/up") is None
+    assert files.read("/var/lib/dpkg/status") is None
+    assert files.read("/a") is None
+    assert files.names("/etc") == []
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    base = layer(tmp_path / "base", {"var/x": "1"})
+    os.mkfifo(f"{base}/var/pipe")
+    assert Layers([base]).read("/var/pipe") is None
+
+
+def test_what_overlayfs_keeps_elsewhere_is_said(tmp_path: Path) -> None:
+    base = layer(tmp_path / "base", {"a/x": "1", "b": "2"})
+    os.setxattr(f"{base}/a", "user.overlay.redirect", b"/c")
+    os.setxattr(f"{base}/b", "user.overlay.metacopy", b"")
+    with pytest.raises(Failed, match="elsewhere"):
+        Layers([base]).read("/a/x")
+    with pytest.raises(Failed, match="only what overlayfs says"):
+        Layers([base]).read("/b")
+
+
+def test_a_layer_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="in a layer"):
+        Layers([str(tmp_path / "gone")]).read("/etc/os-release")
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    layers = [layer(tmp_path / str(number), {"a/b/c": "x"}) for number in range(20)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    files = Layers(layers)
+    files.read("/a/b/c")
+    files.names("/a/b")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

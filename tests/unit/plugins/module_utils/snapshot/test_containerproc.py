@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containerproc, mounts, processes
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containerproc import Host, read
+
+ID = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host(mounts.read())
+
+
+def test_this_process_seen_as_a_container(host: Host) -> None:
+    found = read(os.getpid(), ID, host)
+    assert found is not None
+    assert (found["pid"], found["uid"], found["gid"]) == (os.getpid(), os.geteuid(), os.getegid())
+    assert found["exe"] == str(Path("/proc/self/exe").readlink())
+    assert found["limits"]["Max open files"][0].isdigit()
+    assert {"net", "user"} <= set(found["host_namespaces"])
+    assert found["processes"][0]["pid"] == os.getpid()
+    assert len(found["cap_eff"]) == 16
+    assert found["cgroup"].keys() == {"path"}  # its cgroup is not its own: no limit there is this container's
+
+
+def test_process_that_is_gone(host: Host) -> None:
+    assert read(2**30, ID, host) is None
+
+
+def cgroup(folder: Path, **values: str) -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (folder / name.replace("_", ".", 1)).write_text(value + "\n")
+    return {"": str(folder)}
+
+
+def test_limits_of_version_2(tmp_path: Path) -> None:
+    folders = cgroup(tmp_path, memory_max="max", cpu_weight="100", cpu_max="50000 100000", pids_max="2048")
+    found = containerproc._cgroup(folders, unified=True)
+    assert found == {
+        "path": str(tmp_path),
+        "memory_max": None,
+        "cpu_weight": 100,
+        "cpu_max": "50000 100000",
+        "pids_max": 2048,
+    }
+    cgroup(tmp_path, memory_max="67108864", cpu_max="max 100000", pids_max="max")
+    found = containerproc._cgroup(folders, unified=True)
+    assert (found["memory_max"], found["cpu_max"], found["pids_max"]) == (67108864, None, None)
+
+
+def test_missing_controller_is_a_missing_key(tmp_path: Path) -> None:
+    assert containerproc._cgroup(cgroup(tmp_path, pids_max="5"), unified=True) == {
+        "path": str(tmp_path),
+        "pids_max": 5,
+    }
+
+
+def test_limits_of_version_1(tmp_path: Path) -> None:
+    folders = {name: str(tmp_path) for name in ("memory", "cpu", "pids")}
+    values = {
+        "memory.limit_in_bytes": "9223372036854771712",
+        "cpu.shares": "1024",
+        "cpu.cfs_quota_us": "-1",
+        "cpu.cfs_period_us": "100000",
+        "pids.max": "max",
+    }
+    for name, value in values.items():
+        (tmp_path / name).write_text(value + "\n")
+    found = containerproc._cgroup(folders, unified=False)
+    assert found == {
+        "path": str(tmp_path),
+        "memory_max": None,
+        "pids_max": None,
+        "cpu_shares": 1024,
+        "cpu_weight": 100,
+        "cpu_max": None,
+    }
+    (tmp_path / "cpu.cfs_quota_us").write_text("50000\n")
+    (tmp_path / "cpu.shares").write_text("512\n")
+    found = containerproc._cgroup(folders, unified=False)
+    assert (found["cpu_max"], found["cpu_weight"]) == ("50000 100000", 20)
+
+
+def test_limits_are_where_the_containers_id_is(host: Host) -> None:
+    host.cgroups = {"": "/sys/fs/cgroup", "memory": "/sys/fs/cgroup/memory"}
+    text = (
+        f"4:memory:/system.slice/docker-{ID}.scope/init.scope\n"
+        f"1:name=systemd:/docker/{ID}\n"
+        f"0::/system.slice/docker-{ID}.scope/init.scope\n"
+    )
+    assert containerproc._cgroup_folders(text, ID, host) == (
+        {
+            "memory": f"/sys/fs/cgroup/memory/system.slice/docker-{ID}.scope",
+            "": f"/sys/fs/cgroup/system.slice/docker-{ID}.scope",
+        },
+        True,
+    )
+
+
+def test_cgroup_of_others_is_not_the_containers(host: Host) -> None:
+    host.cgroups = {"": "/sys/fs/cgroup"}
+    folders, own = containerproc._cgroup_folders("0::/system.slice/containerd.service\n", ID, host)
+    assert (folders, own) == ({"": "/sys/fs/cgroup/system.slice/containerd.service"}, False)
+
+
+def test_processes_below_the_containers_cgroup_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "init.scope").mkdir()
+    (tmp_path / "cgroup.procs").write_text("1\n2\n")
+    (tmp_path / "init.scope" / "cgroup.procs").write_text("3\n")
+    assert sorted(containerproc._members(9, {"": str(tmp_path)})) == [1, 2, 3]
+    assert containerproc._members(9, {}) == [9]
+
+
+def test_a_pool_of_workers_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def status(pid: int) -> dict[str, str]:
+        return {"Name": "worker" if pid < 900 else f"p{pid}", "Uid": "0\t0\t0\t0"}
+
+    monkeypatch.setattr(processes, "status", status)
+    monkeypatch.setattr(processes, "executable", lambda pid: "/bin/x")
+    kinds, cut = containerproc._kinds(
+        1, list(range(1, 903)), {"Name": "init", "Uid": "0\t33\t0\t0"}, "/bin/init"
+    )
+    assert [(kind["comm"], kind["uid"]) for kind in kinds] == [
+        ("init", 33),
+        ("worker", 0),
+        ("p900", 0),
+        ("p901", 0),
+        ("p902", 0),
+    ]
+    assert cut is False
+    many: Any
+    many, cut = containerproc._kinds(1, list(range(900, 1000)), {"Name": "x", "Uid": "0\t0\t0\t0"}, "/x")
+    assert (len(many), cut) == (64, True)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.filestat import Files, parse_acl
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+NOBODY = 0xFFFFFFFF
+BASE = ((0x01, 6, NOBODY), (0x04, 4, NOBODY), (0x20, 0, NOBODY))
+
+
+def test_acl_that_says_no_more_than_the_mode() -> None:
+    assert parse_acl(acl(*BASE)) == []
+    assert parse_acl(b"") == []
+    assert parse_acl(b"\x07\0\0\0rubbish") == []
+
+
+def test_acl_with_a_user() -> None:
+    entries = parse_acl(acl(BASE[0], (0x02, 6, 1000), BASE[1], (0x08, 5, 33), (0x10, 7, NOBODY), BASE[2]))
+    assert [(entry["tag"], entry["id"], entry["perms"]) for entry in entries] == [
+        ("owner", None, "rw-"),
+        ("user", 1000, "rw-"),
+        ("owning-group", None, "r--"),
+        ("group", 33, "r-x"),
+        ("mask", None, "rwx"),
+        ("other", None, "---"),
+    ]
+
+
+def test_records(tmp_path: Path) -> None:
+    file, link, dangling = tmp_path / "file", tmp_path / "link", tmp_path / "dangling"
+    file.write_text("x")
+    file.chmod(0o4640)
+    link.symlink_to(file)
+    dangling.symlink_to(tmp_path / "none")
+    files = Files()
+    for path in (file, link, dangling, tmp_path, tmp_path / "none", file / "below"):
+        files.add(str(path))
+    record = files.records[str(file)]
+    assert record is not None
+    assert (record["type"], record["mode"], record["size"]) == ("file", "4640", 1)
+    assert (record["uid"], record["gid"], record["target"]) == (os.geteuid(), os.getegid(), None)
+    through = files.records[str(link)]
+    assert through is not None
+    assert (through["type"], through["mode"], through["target"]) == ("file", "4640", str(file))
+    broken = files.records[str(dangling)]
+    assert broken is not None
+    assert (broken["type"], broken["target"]) == ("link", str(tmp_path / "none"))
+    assert files.records[str(tmp_path)]["type"] == "dir"  # type: ignore[index]
+    assert files.records[str(tmp_path / "none")] is None
+    assert files.records[str(file / "below")] is None
+
+
+def test_file_reached_through_a_folder_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "f").write_text("")
+    (tmp_path / "alias").symlink_to("real")
+    record = Files().add(f"{tmp_path}/alias/../alias/f")
+    assert record is not None
+    assert record["target"] == f"{tmp_path}/real/f"
+
+
+def test_loop_of_links_is_an_error_and_not_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    record = Files().add(str(tmp_path / "a"))
+    assert record is not None
+    assert "error" in record
+
+
+def test_tree(tmp_path: Path) -> None:
+    names = ("registry.example.org:5000/ca.crt", "b c/client.key")
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("")
+    files = Files()
+    files.add_tree(str(tmp_path))
+    assert {f"{tmp_path}/{name}" for name in names} <= set(files.records)
+    assert len(files.records) == 5
+    files.add_tree(str(tmp_path / "none"))
+    assert files.records[str(tmp_path / "none")] is None
+    files.add_tree(str(tmp_path), limit=2)
+    assert "more than 2" in str(files.records[str(tmp_path)])
+
+
+def test_name_that_is_no_utf8(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    Path(path).write_text("")
+    files = Files()
+    assert files.add(path) is not None
+    assert list(files.records) == [f"{tmp_path}/\\xff"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_a_path_that_a_user_could_have_led_elsewhere_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "reg"
+    folder.mkdir()
+    (tmp_path / "victim").write_text("x")
+    for name in ("theirs", "roots"):
+        (folder / name).symlink_to("../victim")
+    os.link(tmp_path / "victim", folder / "hard")
+    (folder / "plain").write_text("x")
+    os.lchown(folder / "theirs", 4711, 4711)
+    files = Files()
+
+    def untrusted() -> dict[str, str]:
+        files.records.clear()
+        files.add_tree(str(folder))
+        files.add(str(tmp_path / "victim"))
+        return {
+            Path(path).name: record["untrusted"]
+            for path, record in files.records.items()
+            if record and "untrusted" in record
+        }
+
+    assert set(untrusted()) == {"theirs"}
+    os.chown(folder, 4711, 4711)
+    found = untrusted()
+    assert set(found) == {"theirs", "roots", "hard"}
+    assert found["theirs"].startswith(f"{folder}/theirs: this symbolic link belongs to uid 4711")
+    assert "others than root can put one" in found["roots"]
+    assert "has 2 names" in found["hard"]

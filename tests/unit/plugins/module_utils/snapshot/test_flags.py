@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.flags import (
+    SHORT,
+    SWITCHES,
+    WITH_VALUE,
+    parse,
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        (["--config-file", "/opt/d.json"], {"config-file": ["/opt/d.json"]}),
+        (["--config-file=/opt/d.json"], {"config-file": ["/opt/d.json"]}),
+        (["--storage-opt", "dm.basesize=50G"], {"storage-opt": ["dm.basesize=50G"]}),
+        (
+            ["-H", "fd://", "-H=tcp://0.0.0.0:2375", "-Hunix://"],
+            {"host": ["fd://", "tcp://0.0.0.0:2375", "unix://"]},
+        ),
+        (["--icc=false", "--icc"], {"icc": ["false", "true"]}),
+        (
+            ["-D", "-l", "debug", "-G", "staff"],
+            {"debug": ["true"], "log-level": ["debug"], "group": ["staff"]},
+        ),
+        (["-DH", "fd://"], {"debug": ["true"], "host": ["fd://"]}),
+        (["-D=false"], {"debug": ["false"]}),
+        (["--label", "--icc"], {"label": ["--icc"]}),
+        (["--tlscacert", ""], {"tlscacert": [""]}),
+        (["--data-root"], {"data-root": [""]}),
+    ],
+)
+def test_both_forms_of_a_value(arguments: list[str], flags: dict[str, list[str]]) -> None:
+    assert parse(arguments) == (flags, [])
+
+
+def test_switch_does_not_take_the_next_word() -> None:
+    assert parse(["--icc", "false"]) == ({"icc": ["true"]}, ["false"])
+
+
+def test_unknown_is_reported_and_swallows_nothing() -> None:
+    flags, unknown = parse(["--future-thing", "--icc=false", "-x", "--", "--debug"])
+    assert flags == {"icc": ["false"]}
+    assert unknown == ["--future-thing", "-x", "--debug"]
+
+
+def test_the_tables_do_not_contradict_each_other() -> None:
+    assert not SWITCHES & WITH_VALUE
+    assert set(SHORT.values()) <= SWITCHES | WITH_VALUE

@@ -1,0 +1,380 @@
+"""The small sources: what the kernel's and the tools' own formats become."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
+    accounts,
+    audit,
+    authorities,
+    blockdevices,
+    enginestate,
+    environment,
+    firewall,
+    kernel,
+    mounts,
+    sockets,
+    system,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent, Failed
+
+
+def test_mounts() -> None:
+    text = (
+        "22 27 0:21 / /proc rw,relatime shared:5 - proc proc rw\n"
+        "30 27 254:1 /sub /with\\040space rw,nosuid shared:1 master:2 - ext4 /dev/vda1 rw\n"
+        "31 27 0:5 / /private ro - tmpfs tmpfs rw\n"
+        "32 27 0:6 / /slave rw master:3 propagate_from:1 - tmpfs none rw\n"
+        "garbage\n"
+    )
+    found = mounts.parse(text)
+    assert [mount["mount_point"] for mount in found] == ["/proc", "/with space", "/private", "/slave"]
+    assert [mount["propagation"] for mount in found] == ["shared", "shared,slave", "private", "slave"]
+    assert found[1] == {
+        "id": 30,
+        "parent": 27,
+        "mount_point": "/with space",
+        "root": "/sub",
+        "device": "254:1",
+        "fstype": "ext4",
+        "source": "/dev/vda1",
+        "options": "rw,nosuid",
+        "propagation": "shared,slave",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "folders"),
+    [
+        ("rw,lowerdir=/a:/b,upperdir=/c,workdir=/w", ["/a", "/b", "/c"]),
+        ("ro,lowerdir=/a\\040b:/c\\134:d::/data,xino=off", ["/a b", "/c:d", "/data"]),
+        ("rw,lowerdir+=/a:b,lowerdir+=/c,datadir+=/d", ["/a:b", "/c", "/d"]),
+        ("rw,size=1k", []),
+    ],
+)
+def test_layers_of_an_overlay(options: str, folders: list[str]) -> None:
+    assert mounts.layers(options) == folders
+
+
+def test_mounts_of_a_container_that_may_lead_to_the_host() -> None:
+    text = (
+        "100 50 0:48 / / rw - overlay overlay rw,lowerdir=/l:/m,upperdir=/u,workdir=/w\n"
+        "101 100 0:50 / /proc rw - proc proc rw\n"
+        "102 100 0:51 / /dev rw - tmpfs tmpfs rw\n"
+        "103 102 0:52 / /dev/pts rw - devpts devpts rw\n"
+        "104 102 8:1 /srv /dev/data rw - ext4 /dev/sda1 rw\n"
+        "105 100 0:6 / /host/dev rw - devtmpfs udev rw\n"
+        "106 100 0:60 / /d rw - overlay overlay rw,lowerdir=/:/srv\n"
+        "107 100 0:61 / /e rw - overlay overlay rw,lowerdir=/:/srv\n"
+    )
+    found, cut = mounts.in_container(text, ("/host/dev",), frozenset({"0:61"}))
+    assert [mount["mount_point"] for mount in found] == ["/", "/dev", "/dev/data", "/host/dev", "/d", "/e"]
+    assert [mount.get("layers") for mount in found] == [None, None, None, None, ["/", "/srv"], None]
+    assert cut is False
+    many = text + "".join(f"{number} 100 0:70 / /d/{number} rw - tmpfs t rw\n" for number in range(200, 1400))
+    found, cut = mounts.in_container(many, (), frozenset())
+    assert (len(found), cut) == (mounts.MAX_MOUNTS, True)
+
+
+def test_block_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disks, numbers = tmp_path / "devices", tmp_path / "numbers"
+    for name, number in (("sda", "8:0"), ("sda/sda1", "8:1"), ("dm-0", "253:0"), ("loop0", "7:0")):
+        (disks / name / "slaves").mkdir(parents=True)
+        (disks / name / "dev").write_text(f"{number}\n")
+        numbers.mkdir(exist_ok=True)
+        (numbers / number).symlink_to(disks / name)
+    (disks / "sda/sda1/partition").write_text("1\n")
+    (disks / "dm-0/slaves/sda1").symlink_to(disks / "sda/sda1")
+    (disks / "loop0/loop").mkdir()
+    (disks / "loop0/loop/backing_file").write_text("/srv/disk.img\n")
+    monkeypatch.setattr(blockdevices, "_FOLDER", str(numbers))
+    assert blockdevices.read() == {
+        "8:0": {"name": "sda"},
+        "8:1": {"name": "sda1", "disk": "8:0"},
+        "253:0": {"name": "dm-0", "stands_on": ["8:1"]},
+        "7:0": {"name": "loop0", "file": "/srv/disk.img"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kinds", "version"), [(["cgroup2"], 2), (["cgroup"], 1), (["cgroup", "cgroup2"], "hybrid"), ([], 2)]
+)
+def test_cgroup_version(kinds: list[str], version: int | str) -> None:
+    assert (
+        system.cgroup_version([{"mount_point": "/sys/fs/cgroup/x", "fstype": kind} for kind in kinds])
+        == version
+    )
+
+
+def test_this_host() -> None:
+    found = system.read()
+    assert found["hostname"] == os.uname().nodename
+    assert found["uptime_s"] > 0
+    settings = kernel.sysctl()
+    assert settings["net.ipv4.ip_forward"] in ("0", "1")
+    assert list(settings) == list(kernel.SETTINGS)
+    assert kernel.modules().keys() == set(kernel.MODULES)
+    assert kernel.lsm()["seccomp"] is True
+    assert any(mount["mount_point"] == "/" for mount in mounts.read())
+
+
+def test_apparmor_that_cannot_be_read_is_no_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "read_or", lambda path, default: "Y" if "apparmor" in path else default)
+
+    def refuse(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(kernel, "read_text", refuse)
+    with pytest.raises(PermissionError):
+        kernel.lsm()
+
+
+def test_apparmor_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "/sys/module/apparmor/parameters/enabled": "Y",
+        "/sys/kernel/security/lsm": "lockdown,apparmor",
+        "/sys/kernel/security/lockdown": "none [integrity] confidentiality",
+    }
+    monkeypatch.setattr(kernel, "read_or", values.get)
+    monkeypatch.setattr(
+        kernel, "read_text", lambda _: "docker-default (enforce)\n/usr/bin/a (b)//c (complain)\n"
+    )
+    found = kernel.lsm()
+    assert found["apparmor"]["profiles"] == {"docker-default": "enforce", "/usr/bin/a (b)//c": "complain"}
+    assert (found["active"], found["lockdown"]) == (["lockdown", "apparmor"], "integrity")
+
+
+def test_what_was_booted_and_what_is_declared_about_security_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "/proc/cmdline": "BOOT_IMAGE=/vmlinuz root=/dev/vda apparmor=0 rd.iscsi.password=secret quiet",
+        "/etc/selinux/config": "# SELINUX=disabled\nSELINUX=permissive\nSELINUXTYPE=default\n",
+    }
+    monkeypatch.setattr(kernel, "read_or", values.get)
+    monkeypatch.setattr(os.path, "exists", lambda path: path.startswith(("/boot/grub", "/etc/default")))
+    found = kernel.lsm()
+    assert found["boot"] == {"parameters": {"apparmor": "0"}, "grub": True}
+    assert found["selinux"]["config"] == {"SELINUX": "permissive", "SELINUXTYPE": "default"}
+    assert found["selinux"]["policy"] == "default"
+    monkeypatch.setattr(kernel, "read_or", {"/proc/cmdline": "root=/dev/vda apparmor=1"}.get)
+    assert kernel.lsm()["boot"] == {"parameters": {"apparmor": "1"}, "grub": False}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "enabled 1\nfailure 1\npid 812\nlost 0\nloginuid_immutable 0 unlocked\n",
+        "AUDIT_STATUS: enabled=1 flag=1 pid=812 lost=0\n",
+    ],
+)
+def test_audit_status_of_new_and_old_auditctl(text: str) -> None:
+    status = audit.parse_status(text)
+    assert (status["enabled"], status["failure"], status["pid"], status["lost"]) == (1, 1, 812, 0)
+
+
+def test_audit_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"-l": "-w /etc/docker -p wa -k docker\n", "-s": "enabled 2\n"}
+    monkeypatch.setattr(audit, "run", lambda _, option: answers[option])
+    found = audit.loaded()
+    assert found["rules"] == ["-w /etc/docker -p wa -k docker"]
+    assert found["status"] == {"enabled": 2}
+    assert found["daemon"]["name"] is None
+    answers["-l"] = "No rules\n"
+    assert audit.loaded()["rules"] == []
+
+
+def test_the_audit_daemon_and_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "812").mkdir()
+    (tmp_path / "812" / "comm").write_text("auditd\n")
+    monkeypatch.setattr(audit, "_PROC", str(tmp_path))
+    monkeypatch.setattr(audit, "_DAEMON", str(tmp_path / "auditd.conf"))
+    assert audit.daemon(812) == {"name": "auditd", "write_logs": None, "local_events": None}
+    text = "# write_logs = yes\nWRITE_LOGS=no # for now\n local_events = yes\nlog_format = ENRICHED\n"
+    (tmp_path / "auditd.conf").write_text(text)
+    assert audit.daemon(813) == {"name": None, "write_logs": "no", "local_events": "yes"}
+    assert audit.daemon(0)["name"] is None
+    assert audit.daemon(None)["name"] is None
+
+
+def test_persistent_audit_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "rules.d"
+    folder.mkdir()
+    (folder / "b.rules").write_text("# comment\n\n  -w /a -p wa\n")
+    (folder / "ignored.rules~").write_text("-w /b\n")
+    monkeypatch.setattr(audit, "_RULES", str(tmp_path / "none"))
+    monkeypatch.setattr(audit, "_FOLDER", str(folder))
+    assert audit.persistent() == [{"file": str(folder / "b.rules"), "lines": ["-w /a -p wa"]}]
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
+    def run(name: str, *_: str) -> str:
+        answer = answers.get(name, Absent(f"there is no {name}"))
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    monkeypatch.setattr(firewall, "run", run)
+
+
+def test_firewall(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = "# Generated by iptables-save v1.8.11 (nf_tables) on Wed Nov 25\n*filter\nCOMMIT\n"
+    programs(
+        monkeypatch, {"iptables-save": saved, "ip6tables-save": "", "nft": '{"nftables": [{"table": {}}]}'}
+    )
+    found = firewall.read()
+    assert found["iptables"] == {"variant": "nf_tables", "ipv4": saved, "ipv6": ""}
+    assert (found["nft"], found["errors"]) == ([{"table": {}}], {})
+
+
+def test_firewall_without_rules_or_of_the_old_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, {"iptables-save": "", "ip6tables-save": "", "iptables": "iptables v1.8.9 (legacy)"})
+    found = firewall.read()
+    assert (found["iptables"]["variant"], found["nft"], found["errors"]) == ("legacy", None, {})
+
+
+def test_firewall_front_end_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, {"iptables-save": Failed("iptables-save: denied"), "nft": "{}"})
+    with pytest.raises(Failed, match="denied"):
+        firewall.read()
+    programs(
+        monkeypatch,
+        {"iptables-save": "", "nft": Failed("nft: denied"), "iptables": "iptables v1 (nf_tables)"},
+    )
+    assert firewall.read()["errors"] == {"nft": "nft: denied"}
+    programs(monkeypatch, {})
+    with pytest.raises(Absent):
+        firewall.read()
+
+
+def test_configurations_of_nftables_that_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs(monkeypatch, {"nft": '{"nftables": []}'})
+    flushing, keeping = tmp_path / "flushing", tmp_path / "keeping"
+    flushing.write_text("#!/usr/sbin/nft -f\n\n  flush ruleset\n")
+    keeping.write_text("# flush ruleset\ntable inet mine {}\n")
+    monkeypatch.setattr(firewall, "_NFTABLES", (str(flushing), str(keeping), str(tmp_path / "none")))
+    assert firewall.read()["flushing"] == [str(flushing)]
+
+
+@pytest.mark.parametrize(
+    ("environments", "port"),
+    [
+        ({30: {}, 20: {"SSH_CONNECTION": "192.0.2.1 50000 10.0.2.15 2222"}, 10: {}}, 2222),
+        ({30: {"SSH_CONNECTION": "2001:db8::1 50000 2001:db8::2 22"}}, 22),
+        ({30: {"SSH_CONNECTION": "set by somebody"}, 20: {}}, None),
+        ({30: {}}, None),
+    ],
+)
+def test_the_port_that_the_connection_came_to(
+    environments: dict[int, dict[str, str]], port: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def environment(pid: int) -> dict[str, str]:
+        try:
+            return environments[pid]
+        except KeyError:
+            raise PermissionError from None
+
+    monkeypatch.setattr("os.getpid", lambda: 30)
+    monkeypatch.setattr(system, "environment", environment)
+    monkeypatch.setattr(system, "parent", lambda pid: pid - 10)
+    assert system.ssh_port() == port
+
+
+def test_accounts() -> None:
+    assert accounts.groups([0])["root"]["gid"] == 0
+    assert "root" in accounts.groups(["root"])["root"]["primary"]
+    assert accounts.groups(["no-such-group", 4_000_000]) == {}
+    assert "root" in accounts.users("")["root"]
+    assert set(accounts.users("")["subordinate"]) == {"subuid", "subgid"}
+
+
+def test_ids_that_a_range_must_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [SimpleNamespace(pw_name="a", pw_uid=each, pw_gid=0) for each in (0, 1000, 200_000, 70_000)]
+    monkeypatch.setattr("pwd.getpwall", lambda: users)
+    monkeypatch.setattr(
+        "grp.getgrall", lambda: [SimpleNamespace(gr_gid=65536), SimpleNamespace(gr_gid=65535)]
+    )
+    assert accounts.users("")["high"] == {"uids": [70_000, 200_000], "gids": [65536]}
+
+
+def test_subordinate_ids(tmp_path: Path) -> None:
+    path = tmp_path / "subuid"
+    path.write_text("root:100000:65536\n0:200000:1\nother:1:2\nbroken\nroot:x:y\n")
+    assert accounts.subordinate_ids(str(path), "root") == [[100000, 65536], [200000, 1]]
+    assert accounts.subordinate_ids(str(tmp_path / "none"), "root") == []
+    assert accounts.subordinate(str(path)) == [("root", 100000, 65536), ("0", 200000, 1), ("other", 1, 2)]
+
+
+def test_an_engine_ran_where_its_data_root_holds_something(tmp_path: Path) -> None:
+    assert not enginestate.ever_ran(str(tmp_path / "none"))
+    assert not enginestate.ever_ran(str(tmp_path))
+    (tmp_path / "lost+found").mkdir()
+    assert not enginestate.ever_ran(str(tmp_path))
+    (tmp_path / "engine-id").touch()
+    assert enginestate.ever_ran(str(tmp_path))
+    assert enginestate.ever_ran(str(tmp_path / "engine-id"))  # no folder: nobody knows
+
+
+def test_content_trust_for_everybody() -> None:
+    text = "\n".join(
+        (
+            "export DOCKER_CONTENT_TRUST=1",
+            "# DOCKER_CONTENT_TRUST=0",
+            "  DOCKER_CONTENT_TRUST_SERVER='https://notary.example.org'",
+            'DOCKER_CONTENT_TRUST="0"; x',
+            "MY_DOCKER_CONTENT_TRUST=1",
+        )
+    )
+    assert environment.assignments(text) == [
+        ("DOCKER_CONTENT_TRUST", "1"),
+        ("DOCKER_CONTENT_TRUST_SERVER", "https://notary.example.org"),
+        ("DOCKER_CONTENT_TRUST", "0"),
+    ]
+
+
+def test_programs_that_pass_on_the_api(tmp_path: Path) -> None:
+    api = str(tmp_path / "docker.sock")
+    program = tmp_path / "socat"  # the kernel calls a process by the file that it runs
+    program.symlink_to(sys.executable)
+    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    told = [f"UNIX-CONNECT:{api}", "UNIX-CONNECT:/run/other.sock"]
+    relays = [
+        subprocess.Popen(
+            [program, "-c", f"{code}; input()", each],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for each in told
+    ]
+    try:
+        ports = [int(relay.stdout.readline()) for relay in relays if relay.stdout]
+        running = {relay.pid: "socat" for relay in relays}
+        known: Any = SimpleNamespace(socket=api)
+        found = enginestate._passed_on(known, running, sockets.Holders())
+    finally:
+        for relay in relays:
+            relay.communicate("\n")
+    assert [(entry["port"], name) for entry, name in found] == [(ports[0], "socat")]
+
+
+def test_public_authorities_and_the_sites_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pem(*names: str) -> str:
+        return "".join(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in names)
+
+    (tmp_path / "bundle").write_text(pem("PUBLIC1", "PUBLIC2", "SITE"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/site.crt").write_text(pem("SITE"))
+    monkeypatch.setattr(authorities, "_BUNDLES", (str(tmp_path / "bundle"), str(tmp_path / "none")))
+    monkeypatch.setattr(authorities, "_OWN", (str(tmp_path / "own"),))
+    (tmp_path / "ca.pem").write_text(pem("SITE", "OTHER"))
+    paths = [str(tmp_path / name) for name in ("bundle", "ca.pem", "gone")]
+    assert authorities.describe(paths) == {
+        paths[0]: {"certificates": 3, "public": 2},
+        paths[1]: {"certificates": 2, "public": 0},
+    }

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import gzip
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import apt, packages
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.debversion import newer, sort_key
+from hypothesis import given
+from hypothesis import strategies as st
+
+STATUS = b"""\
+Package: docker.io
+Status: install ok installed
+Architecture: amd64
+Version: 26.1.5+dfsg1-9
+Description: x
+ Version: 99
+
+Package: held
+Status: hold ok installed
+Architecture: all
+Version: 1.0
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1.0
+
+Package: waiting
+Status: install ok triggers-pending
+Architecture: amd64
+Version: 1.0
+"""
+INDEX = """\
+Package: docker.io
+Version: 26.1.5+dfsg1-9+deb13u1
+Architecture: amd64
+
+Package: held
+Version: 1.0+deb13u1
+Architecture: all
+
+Package: waiting
+Version: 1.0
+Architecture: amd64
+
+Package: gone
+Version: 2.0
+Architecture: amd64
+
+Package: docker.io
+Version: 99
+Architecture: arm64
+
+Package: not-installed
+Version: 99
+Architecture: amd64
+"""
+RELEASE = """\
+-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA256
+
+Origin: Debian
+Label: Debian-Security
+Suite: stable-security
+Codename: trixie-security
+Date: Mon, 23 Nov 2026 11:22:38 UTC
+Valid-Until: Mon, 30 Nov 2026 11:22:38 UTC
+SHA256:
+ e3b0 0 main/x
+"""
+PREFIX = "mirror.example_debian-security_dists_trixie-security"
+
+
+@pytest.mark.parametrize(
+    ("older", "later"),
+    [
+        ("1.0", "1.1"),
+        ("1.9", "1.10"),
+        ("1.0~rc1", "1.0"),
+        ("1.0~~", "1.0~"),
+        ("1.0", "1.0+deb13u1"),
+        ("1.0-1", "1.0-1+b1"),
+        ("9.0", "1:0.1"),
+        ("1.0a", "1.0+"),
+        ("1.0", "1.0a"),
+        ("1.0-9", "1.0-10"),
+        ("26.1.5+dfsg1-9", "26.1.5+dfsg1-9+deb13u1"),
+        ("2.36-9+deb12u9", "2.36-9+deb12u10"),
+    ],
+)
+def test_versions_in_the_order_of_dpkg(older: str, later: str) -> None:
+    assert newer(later, older)
+    assert not newer(older, later)
+
+
+@given(st.text("019az~+.-:", min_size=1), st.text("019az~+.-:", min_size=1))
+def test_versions_are_totally_ordered(one: str, two: str) -> None:
+    assert newer(one, two) + newer(two, one) + (sort_key(one) == sort_key(two)) == 1
+    assert not newer(one, one)
+
+
+def test_installed_and_held() -> None:
+    installed, holds = apt.parse_status(STATUS)
+    assert installed == {
+        ("docker.io", "amd64"): "26.1.5+dfsg1-9",
+        ("held", "all"): "1.0",
+        ("waiting", "amd64"): "1.0",
+    }
+    assert holds == {"held"}
+
+
+@pytest.mark.parametrize("state", ["ok unpacked", "ok half-configured", "reinstreq half-installed"])
+def test_what_was_broken_off_is_there_all_the_same(state: str) -> None:
+    status = b"Package: a\nStatus: install %b\nArchitecture: all\nVersion: 1\n" % state.encode()
+    assert apt.parse_status(status)[0] == {("a", "all"): "1"}
+
+
+def test_what_an_index_offers() -> None:
+    installed, _ = apt.parse_status(STATUS)
+    assert list(apt.candidates(INDEX.encode(), installed)) == [
+        ("docker.io", "amd64", "26.1.5+dfsg1-9+deb13u1"),
+        ("held", "all", "1.0+deb13u1"),
+    ]
+    assert list(apt.candidates(b"", installed)) == []
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (tmp_path / "status").write_bytes(STATUS)
+    monkeypatch.setattr(apt, "LISTS", str(lists))
+    monkeypatch.setattr(apt, "_STATUS", str(tmp_path / "status"))
+    monkeypatch.setattr(apt, "_STAMPS", (str(tmp_path / "stamp"),))
+    monkeypatch.setattr(apt, "_REBOOT", str(tmp_path / "reboot-required"))
+    monkeypatch.setattr(
+        apt, "run", lambda *_: 'APT::Periodic::Enable "1";\nUnattended-Upgrade::Origins-Pattern:: "o";\n'
+    )
+    return lists
+
+
+def fetch(lists: Path, *, release: str = RELEASE, prefix: str = PREFIX) -> Path:
+    (lists / f"{prefix}_InRelease").write_text(release)
+    index = lists / f"{prefix}_main_binary-amd64_Packages"
+    index.write_text(INDEX)
+    return index
+
+
+def test_pending_security_updates(host: Path) -> None:
+    fetch(host)
+    found = apt.read(("docker.io", "held", "podman"))
+    assert found["installed"] == {"docker.io": "26.1.5+dfsg1-9", "held": "1.0"}
+    assert found["pending_security"] == [
+        {
+            "name": "docker.io",
+            "installed": "26.1.5+dfsg1-9",
+            "candidate": "26.1.5+dfsg1-9+deb13u1",
+            "origin": "Debian-Security trixie-security",
+            "held": False,
+        },
+        {
+            "name": "held",
+            "installed": "1.0",
+            "candidate": "1.0+deb13u1",
+            "origin": "Debian-Security trixie-security",
+            "held": True,
+        },
+    ]
+    assert found["holds"] == ["held"]
+    assert 0 <= found["index_age_s"] < 60
+    assert (found["index_date"], found["index_valid_until"]) == (
+        "2026-11-23T11:22:38Z",
+        "2026-11-30T11:22:38Z",
+    )
+    assert found["automatic"] == {"APT::Periodic::Enable": "1"}
+    assert found["unattended"] == {"installed": False, "origins": ["o"]}
+    assert found["reboot_required"] is False
+
+
+def test_only_security_repositories_count(host: Path) -> None:
+    release = RELEASE.replace("Debian-Security", "Debian").replace("-security", "")
+    fetch(host, release=release, prefix="mirror.example_debian_dists_trixie")
+    found = apt.read(())
+    assert (found["pending_security"], found["index_age_s"], found["index_date"]) == ([], None, None)
+
+
+def test_the_best_of_several_indexes_wins(host: Path) -> None:
+    fetch(host)
+    other = fetch(host, prefix="mirror_dists_trixie-security")
+    other.write_text(INDEX.replace("deb13u1", "deb13u3"))
+    candidates = {update["candidate"] for update in apt.read(())["pending_security"]}
+    assert candidates == {"26.1.5+dfsg1-9+deb13u3", "1.0+deb13u3"}
+
+
+def test_age_counts_from_the_last_fetch_that_succeeded(host: Path, tmp_path: Path) -> None:
+    import os
+
+    fetch(host)
+    long_ago = time.time() - 10 * 86400
+    os.utime(host / f"{PREFIX}_InRelease", (long_ago, long_ago))
+    assert apt.read(())["index_age_s"] == pytest.approx(10 * 86400, abs=60)
+    (tmp_path / "stamp").touch()
+    assert apt.read(())["index_age_s"] < 60
+
+
+def test_compressed_index_is_read_through_apts_own_helper(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = fetch(host)
+    packed = index.with_name(index.name + ".gz")
+    packed.write_bytes(gzip.compress(index.read_bytes()))
+    index.unlink()
+
+    def helper(program: str, command: str, path: str, *, limit: int) -> bytes:
+        assert (program, command) == ("/usr/lib/apt/apt-helper", "cat-file")
+        return gzip.decompress(Path(path).read_bytes())
+
+    monkeypatch.setattr(apt, "run_bytes", helper)
+    assert [update["name"] for update in apt.read(())["pending_security"]] == ["docker.io", "held"]
+
+
+def test_large_index_is_read_in_pieces_of_whole_stanzas(tmp_path: Path) -> None:
+    path = tmp_path / "x_Packages"
+    stanza = "Package: p{}\nVersion: 2\nArchitecture: all\nDescription: " + "x" * 500 + "\n\n"
+    path.write_text("".join(stanza.format(number) for number in range(6000)))
+    installed = {(f"p{number}", "all"): "1" for number in range(6000)}
+    pieces = list(apt.pieces(str(path)))
+    assert len(pieces) > 2
+    assert sum(len(list(apt.candidates(piece, installed))) for piece in pieces) == 6000
+
+
+def test_updates_that_dnf_lists() -> None:
+    text = (
+        "RHSA-2026:1234 Important/Sec. docker-ce-3:29.1.0-1.el9.x86_64\nLast metadata expiration check: x\n\n"
+    )
+    assert packages.parse_updateinfo(text)[0] == {
+        "name": "docker-ce",
+        "installed": None,
+        "candidate": "3:29.1.0-1.el9",
+        "origin": "RHSA-2026:1234",
+        "held": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("installed", "running", "newest"),
+    [
+        (["6.12.9-amd64", "6.12.118-amd64", "7.0-cloud-amd64"], "6.12.9-amd64", "6.12.118-amd64"),
+        (["6.8.0-45-generic", "6.8.0-100-generic"], "6.8.0-45-generic", "6.8.0-100-generic"),
+        (
+            ["5.14.0-427.el9.x86_64", "0-rescue-814cc071b83f"],
+            "5.14.0-427.el9.x86_64",
+            "5.14.0-427.el9.x86_64",
+        ),
+        (["6.12.9-amd64"], "6.12.9-custom", None),
+        ([], "6.12.9-amd64", None),
+    ],
+)
+def test_the_newest_kernel_is_one_of_the_running_ones_flavour(
+    tmp_path: Path, installed: list[str], running: str, newest: str | None
+) -> None:
+    for release in installed:
+        (tmp_path / f"vmlinuz-{release}").touch()
+    (tmp_path / "initrd.img-9.9.9-amd64").touch()
+    assert packages.newest_kernel(str(tmp_path), running) == newest
+    assert packages.newest_kernel(str(tmp_path / "none"), running) is None

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
+
+FIRST, SECOND = "20261125T040000Z-1b2c3d4e", "20261125T050000Z-00ffee00"
+
+
+CHANGES = [
+    {"path": "/x", "documents": ["b", 3]},
+    {"documents": ["a", "b"]},
+    {"documents": 7},
+    {"path": "/y"},
+    5,
+]
+
+
+def leave(folder: Path, run: str, record: object, *, armed: bool = False) -> None:
+    backup = folder / "backups" / run
+    backup.mkdir(parents=True)
+    (backup / "result.json").write_text(record if isinstance(record, str) else json.dumps(record))
+    if armed:
+        (backup / "guard.pyz").write_text("")
+
+
+def test_where_nothing_was_changed_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Absent, match="changed nothing"):
+        runs.read(str(tmp_path))
+
+
+def test_the_newest_comes_first_with_how_it_ended(tmp_path: Path) -> None:
+    leave(tmp_path, FIRST, {"outcome": "changed", "who": "me@here", "started": 1.5, "changes": CHANGES})
+    leave(
+        tmp_path,
+        SECOND,
+        {
+            "outcome": "rollback_failed",
+            "reason": "a\nb",
+            "ended": 3,
+            "kept": ["/a"],
+            "problems": ["/b:\nc", 7],
+        },
+        armed=True,
+    )
+    (tmp_path / "backups" / "somebody's own").mkdir()
+    (tmp_path / "journal.json").write_text(
+        json.dumps({"run": SECOND, "phase": "unconfirmed", "who": "me@here", "memory": {"secret": "x"}})
+    )
+    assert runs.read(str(tmp_path)) == {
+        "runs": [
+            {
+                "run": SECOND,
+                "outcome": "rollback_failed",
+                "reason": "a b",
+                "who": "",
+                "documents": [],
+                "kept": ["/a"],
+                "problems": ["/b: c", ""],
+                "ended": 3,
+                "armed": True,
+            },
+            {
+                "run": FIRST,
+                "outcome": "changed",
+                "reason": "",
+                "who": "me@here",
+                "documents": ["a", "b"],
+                "kept": [],
+                "problems": [],
+                "started": 1.5,
+                "armed": False,
+            },
+        ],
+        "unfinished": {"run": SECOND, "phase": "unconfirmed", "who": "me@here"},
+    }
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"outcome": 3, "started": "yesterday"}'])
+def test_a_record_that_a_full_disk_cut_off_is_no_error(tmp_path: Path, record: str) -> None:
+    leave(tmp_path, FIRST, record)
+    known = {"run": FIRST, "outcome": "unknown", "reason": "", "who": "", "armed": False}
+    assert runs.read(str(tmp_path)) == {
+        "runs": [{**known, "documents": [], "kept": [], "problems": []}],
+        "unfinished": None,
+    }
+
+
+def test_no_more_than_ten(tmp_path: Path) -> None:
+    for minute in range(12):
+        leave(tmp_path, f"20261125T04{minute:02}00Z-1b2c3d4e", {})
+    found = runs.read(str(tmp_path))["runs"]
+    assert [run["run"][9:13] for run in found] == [f"04{minute:02}" for minute in range(11, 1, -1)]

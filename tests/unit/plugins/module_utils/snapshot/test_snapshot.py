@@ -1,0 +1,130 @@
+"""The snapshot of whatever machine the tests run on, with or without an engine, as the schema wants it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import Rest
+
+from hardener import snapshot
+from hardener.snapshot import Snapshot
+from tests.unit import snapshots
+from tools import collector
+
+SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").read_text(encoding="utf-8"))
+
+
+def problems(document: Any) -> list[str]:
+    """What the schema has against a document."""
+    return [error.message[:200] for error in jsonschema_rs.Draft202012Validator(SCHEMA).iter_errors(document)]
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Run the collector by hand, on a socket that nobody listens on."""
+    path = tmp_path_factory.mktemp("collector") / "host_snapshot.pyz"
+    collector.make(path)
+    return [sys.executable, "-I", str(path), "--socket=/nonexistent/docker.sock"]
+
+
+@pytest.fixture(scope="module")
+def printed(command: list[str]) -> Any:
+    """What it prints."""
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def test_run_by_hand_is_valid(printed: Any) -> None:
+    assert problems(printed) == []
+    assert Snapshot(printed).collected_at == printed["collected_at"]
+    assert printed["sources"]["system"]["state"] == "ok"
+    assert printed["sources"]["mounts"]["data"]
+
+
+def test_engine_that_does_not_answer_costs_only_what_it_knows(printed: Any) -> None:
+    for name in ("docker.info", "docker.containers", "docker.images"):
+        entry = printed["sources"][name]
+        assert entry["state"] in ("failed", "absent")
+        assert entry["error"] in (
+            "no Docker engine is installed",
+            "/nonexistent/docker.sock: No such file or directory",
+        )
+
+
+def test_the_same_sources_give_the_same_file(tmp_path: Path) -> None:
+    made = [tmp_path / name for name in ("one.pyz", "another.pyz")]
+    for path in made:
+        collector.make(path)
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("/dev/full", "cannot print the snapshot: No space left on device"),
+        (None, "cannot print the snapshot: there is no standard output"),
+    ],
+)
+def test_what_cannot_be_printed_is_told_in_one_line(command: list[str], where: str | None, told: str) -> None:
+    shell = ["sh", "-c", '"$@" ' + (f">{where}" if where else ">&-"), "-", *command]
+    done = subprocess.run(shell, check=False, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, f"{told}\n")
+
+
+def test_the_schema_has_every_source() -> None:
+    planned = [name for name, _, _ in Rest(*[None] * 4).plan()]  # type: ignore[arg-type]
+    assert sorted(planned) == sorted(main.REST)
+    assert set(SCHEMA["properties"]["sources"]["properties"]) == {*main.REST, "docker.containers"}
+
+
+def test_the_snapshot_that_the_checks_are_tested_with_is_valid() -> None:
+    assert problems(snapshots.make().raw) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ("files", {"/a": {"mode": 420}}),
+        ("files", {"/a": {"mode": "rw-"}}),
+        ("engine", {"reachable": "yes"}),
+        ("engine", {"unheard_of": 1}),
+        ("docker.containers", [{"inspect": {}, "proc": None}]),
+        ("listening", [{"proto": "sctp"}]),
+        ("docker.swarm", {"worker": False, "local": {}, "swarm": {"JoinTokens": {}}}),
+    ],
+)
+def test_the_schema_refuses(source: str, wrong: Any) -> None:
+    raw = json.loads(json.dumps(snapshots.make().raw))
+    entry = raw["sources"][source]
+    raw["sources"][source] = {
+        "state": "ok",
+        "ms": 0,
+        "data": wrong if isinstance(wrong, list) else {**entry.get("data", {}), **wrong},
+    }
+    assert problems(raw)
+
+
+def test_half_of_a_surrogate_pair_does_not_spoil_the_snapshot() -> None:
+    assert main._utf8('{"a":"\\ud800x","b":"\\ud83d\\ude00"}') == '{"a":"?x","b":"😀"}'.encode()
+    assert main._utf8('{"a":"\\u2603"}') == b'{"a":"\\u2603"}'
+
+
+def test_process_that_was_lost_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def result(self) -> dict[str, str]:
+            return {}
+
+    monkeypatch.setattr(main, "Helper", Lost)
+    document = json.loads(main.collect({"socket": "/nonexistent/docker.sock"}))
+    assert problems(document) == []
+    assert document["sources"]["files"]["error"] == "the process that read it was lost"
+    assert document["collector"]["secrets_cut"] is True

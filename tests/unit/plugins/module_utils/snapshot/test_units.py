@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import units
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
+
+SHOWN = """\
+Id=docker.service
+MainPID=640
+NRestarts=2
+LoadState=loaded
+ActiveState=active
+SubState=running
+FragmentPath=/usr/lib/systemd/system/docker.service
+DropInPaths=/etc/systemd/system/docker.service.d/10-a.conf /etc/systemd/system/docker.service.d/20-b.conf
+UnitFileState=enabled
+ExecStart={ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// --label a;b $DOCKER_OPTS ; \
+ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }
+Environment=HTTPS_PROXY=http://me:hunter2@proxy "TOKEN=hunter 3"
+EnvironmentFiles=/etc/default/docker (ignore_errors=yes)
+
+Id=docker.socket
+LoadState=loaded
+ActiveState=active
+SubState=listening
+Listen=/run/docker.sock (Stream)
+Listen=[::]:2375 (Stream)
+SocketUser=root
+SocketGroup=docker
+SocketMode=0660
+
+Id=nftables.service
+LoadState=not-found
+ActiveState=inactive
+"""
+
+
+def test_units() -> None:
+    found = units.parse(SHOWN)
+    assert list(found) == ["docker.service", "docker.socket", "nftables.service"]
+    docker = found["docker.service"]
+    assert (docker["MainPID"], docker["NRestarts"]) == (640, 2)
+    assert docker["ExecStart"] == [["/usr/sbin/dockerd", "-H", "fd://", "--label", "a;b", "$DOCKER_OPTS"]]
+    assert docker["DropInPaths"] == [
+        "/etc/systemd/system/docker.service.d/10-a.conf",
+        "/etc/systemd/system/docker.service.d/20-b.conf",
+    ]
+    assert docker["Environment"] == ["HTTPS_PROXY", "TOKEN"]
+    assert docker["EnvironmentFiles"] == ["/etc/default/docker (ignore_errors=yes)"]
+    assert found["docker.socket"]["Listen"] == ["/run/docker.sock (Stream)", "[::]:2375 (Stream)"]
+    assert found["nftables.service"]["ExecStart"] == []
+    assert "hunter" not in str(found)
+
+
+def test_secret_on_a_units_command_line() -> None:
+    shown = SHOWN.replace("--label a;b", "--log-opt splunk-token=hunter2")
+    assert "hunter" not in str(units.redacted(units.parse(shown), Redactor()))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a  b\tc", ["a", "b", "c"]),
+        ("'a b' \"c d\"", ["a b", "c d"]),
+        ("a\\ b", ["a b"]),
+        ("''", [""]),
+        ("a'b'c", ["abc"]),
+        ("'open", ["open"]),
+        ("", []),
+    ],
+)
+def test_words(line: str, words: list[str]) -> None:
+    assert units.split_words(line) == words
+
+
+def test_what_a_stopped_unit_would_start(tmp_path: Path) -> None:
+    options = tmp_path / "docker"
+    options.write_text('# comment\nDOCKER_OPTS="--icc=false -D"\nEMPTY=\n')
+    unit = {
+        "ExecStart": [["/usr/sbin/dockerd", "-H", "fd://", "$DOCKER_OPTS", "${EMPTY}", "$MISSING"]],
+        "EnvironmentFiles": [f"{options} (ignore_errors=yes)", "/nowhere (ignore_errors=yes)"],
+    }
+    assert units.command_line(unit) == ["/usr/sbin/dockerd", "-H", "fd://", "--icc=false", "-D", ""]
+    assert units.command_line({"ExecStart": [], "EnvironmentFiles": []}) == []
+
+
+def test_host_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.isdir", lambda _: False)
+    with pytest.raises(Absent):
+        units.read()

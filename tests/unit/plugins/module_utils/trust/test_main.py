@@ -1,0 +1,149 @@
+"""What the programs of the host say when nothing is as it should be; the rest is for real engines to show."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull, references
+from ansible_collections.hardener.docker.plugins.module_utils.trust.chain import Verifier
+from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
+    Failed,
+    Finding,
+    PolicyError,
+    Unreachable,
+)
+
+from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry
+from tests.unit.processes import child
+
+POLICY = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
+
+
+class Engine:
+    """An engine with two images, neither of which it has pulled to the end."""
+
+    def __init__(self, path: str) -> None:
+        self.tagged = False
+
+    def close(self) -> None:
+        pass
+
+    def has_containerd_store(self) -> bool:
+        return False
+
+    def images(self) -> list[dict[str, Any]]:
+        return [{"Id": "sha256:1"}, {"Id": "sha256:2"}]
+
+    def containers(self) -> list[dict[str, Any]]:
+        return []
+
+    def pull(self, repository: str, digest: str, authorization: str) -> None:
+        pass
+
+    def image(self, name: str) -> dict[str, Any]:
+        raise KeyError(name)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[" * 99_999])
+def test_a_policy_that_cannot_be_read(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "trust.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(PolicyError, match=r"trust\.json"):
+        main.read_policy(str(path))
+
+
+def test_without_a_policy_nothing_is_verified_or_pulled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(path: str = "") -> None:
+        raise PolicyError("/etc/hardener/trust.json: No such file or directory")
+
+    monkeypatch.setattr(main, "read_policy", none)
+    monkeypatch.setattr(pull, "read_policy", none)
+    assert main.main() == 1
+    assert pull.main(["r.example.com/a"]) == 1
+    assert capsys.readouterr().err.count("trust.json: No such file") == 2
+
+
+@pytest.mark.parametrize("arguments", [["--force", "a"], ["A B"], ["-x"]])
+def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert pull.main(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_a_run_for_the_controller_is_bounded_in_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Engine):
+        def images(self) -> list[dict[str, Any]]:
+            memory = resource.getrlimit(resource.RLIMIT_DATA)[0]
+            os._exit(7 if 0 < signal.alarm(0) <= 60 and memory != resource.RLIM_INFINITY else 1)
+
+    monkeypatch.setattr(main, "Engine", Asked)
+    pid = child(lambda: main.verify({"policy": POLICY, "limit": 60}))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+def test_an_image_that_cannot_be_judged_does_not_keep_the_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def image(self: Verifier, image: dict[str, Any]) -> Finding:
+        if image["Id"] == "sha256:1":
+            raise UnicodeError("nobody has thought of\x1b this")
+        return Finding("unsigned", "why")
+
+    monkeypatch.setattr(main, "Engine", Engine)
+    monkeypatch.setattr(Verifier, "image", image)
+    record = tmp_path / "record.json"
+    found = main.verify({"policy": POLICY, "record": str(record)})
+    assert [(each["status"], each["detail"]) for each in found["images"]] == [
+        ("unreachable", "it could not be judged: UnicodeError: nobody has thought of this"),
+        ("unsigned", "why"),
+    ]
+    assert json.loads(record.read_text()) == found
+
+
+def test_a_pull_that_the_engine_did_not_end_is_a_failure(
+    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "Engine", Engine)
+    digest = fake.holds("app", {"config": {}}, "1")
+    policy = {"registries": [{"prefix": fake.name, "nothing": True}]}
+    with pytest.raises(Failed, match=f"does not have {fake.name}/app@{digest}: its pull was cut off"):
+        pull.pull(references.parse(f"{fake.name}/app:1"), policy=policy, settings=fake.settings())
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unreachable("evil\x1b]0;\x07"), 4),
+        (pull.Refused("evil\x1b]0;\x07"), 3),
+        (Failed("evil\x1b[2J\nhardener-pull: pulled"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_what_strangers_say_is_one_line_and_so_is_an_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    def raising(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(pull, "read_policy", lambda: POLICY)
+    monkeypatch.setattr(pull, "pull", raising)
+    assert pull.main(["r.example.com/a"]) == code
+    said = capsys.readouterr().err
+    assert said.rstrip("\n").isprintable()
+    assert said.startswith("hardener-pull: ")
+
+
+def test_an_end_by_hand_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "read_policy", interrupted)
+    assert main.main() == 130

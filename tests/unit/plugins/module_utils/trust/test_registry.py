@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.trust import registry as registries
+from ansible_collections.hardener.docker.plugins.module_utils.trust.registry import Registries, Settings
+from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
+    NotThere,
+    Tampered,
+    Unreachable,
+)
+
+from tests.unit.plugins.module_utils.trust.conftest import FakeRegistry
+
+LOGIN = "Basic " + b64encode(b"me:secret").decode()
+
+
+def login_file(folder: Path, registry: str) -> Path:
+    path = folder / "config.json"
+    path.write_text(json.dumps({"auths": {registry: {"auth": b64encode(b"me:secret").decode()}}}))
+    return path
+
+
+def test_a_manifest_comes_as_it_is(fake: FakeRegistry) -> None:
+    digest = fake.holds("app", b'{"a": 1}', "1")
+    registry = fake.registries().at(fake.name)
+    assert registry.manifest("app", "1") == registry.manifest("app", digest) == b'{"a": 1}'
+
+
+def test_one_connection_is_enough_and_a_lost_one_is_made_again(fake: FakeRegistry) -> None:
+    fake.holds("app", b"{}", "1")
+    fake.answers["/v2/app/manifests/last"] = (200, {"Connection": "close"}, b"{}")
+    registry = fake.registries().at(fake.name)
+    for tag in ("1", "last", "1"):
+        assert registry.manifest("app", tag) == b"{}"
+
+
+def test_what_is_not_there(fake: FakeRegistry) -> None:
+    with pytest.raises(NotThere, match="has no app manifests/1"):
+        fake.registries().at(fake.name).manifest("app", "1")
+
+
+@pytest.mark.parametrize("kind", ["manifests", "blobs"])
+def test_a_body_of_another_digest_is_not_believed(fake: FakeRegistry, kind: str) -> None:
+    digest = fake.holds("app", b"{}", kind=kind)
+    fake.answers[f"/v2/app/{kind}/{digest}"] = (200, {"Docker-Content-Digest": digest}, b"{ }")
+    registry = fake.registries().at(fake.name)
+    with pytest.raises(Tampered, match="something else"):
+        (registry.manifest if kind == "manifests" else registry.blob)("app", digest)
+
+
+def test_a_body_that_was_cut_off_is_not_another_one(fake: FakeRegistry) -> None:
+    digest = fake.holds("app", b"{}")
+    head = {"Content-Length": "9", "Connection": "close"}
+    fake.answers[f"/v2/app/manifests/{digest}"] = (200, head, b"{}")
+    with pytest.raises(Unreachable, match="was cut off"):
+        fake.registries().at(fake.name).manifest("app", digest)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501])
+def test_a_registry_that_does_not_know_what_refers_to_an_image(fake: FakeRegistry, status: int) -> None:
+    fake.answers["/v2/app/referrers/sha256:1"] = (status, {}, b"")
+    with pytest.raises(NotThere):
+        fake.registries().at(fake.name).referrers("app", "sha256:1")
+
+
+def test_too_much_is_not_read(fake: FakeRegistry) -> None:
+    fake.answers["/v2/app/manifests/1"] = (200, {}, b"x" * (4 * 1024 * 1024 + 1))
+    with pytest.raises(Unreachable, match="says more than"):
+        fake.registries().at(fake.name).manifest("app", "1")
+
+
+@pytest.mark.parametrize("status", [400, 429, 500, 503])
+def test_any_other_answer_is_no_answer(fake: FakeRegistry, status: int) -> None:
+    fake.answers["/v2/app/manifests/1"] = (status, {}, b"{}")
+    with pytest.raises(Unreachable, match=f"answers {status}"):
+        fake.registries().at(fake.name).manifest("app", "1")
+
+
+def test_who_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+    registry = Registries(Settings(certificates=str(tmp_path))).at("127.0.0.1:1")
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="cannot be asked: Connection refused"):
+            registry.manifest("app", "1")
+
+
+def drip(piece: bytes) -> Any:
+    """An answer that begins, and goes on beginning for longer than anybody should listen."""
+
+    def answer(request: Any) -> Any:
+        request.close_connection = True
+        for _ in range(100):
+            request.wfile.write(piece)
+            time.sleep(0.05)
+        return 200, {}, b"{}"
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "piece", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"]
+)
+def test_an_answer_that_drips_is_heard_for_a_while_and_once(
+    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(registries, "_REQUEST", 0.3)
+    fake.answers["/v2/app/manifests/1"] = drip(piece)
+    registry = fake.registries().at(fake.name)
+    for _ in range(2):
+        with pytest.raises(Unreachable, match=r"timed out|does not end"):
+            registry.manifest("app", "1")
+    assert len(fake.asked) == 1
+
+
+def test_all_registries_together_have_their_time(fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.holds("app", b"{}", "1")
+    monkeypatch.setattr(registries, "_PATIENCE", 1e-9)
+    known = fake.registries()
+    assert known.at(fake.name).manifest("app", "1") == b"{}"
+    with pytest.raises(Unreachable, match="have taken too long"):
+        known.at(fake.name).manifest("app", "1")
+    with pytest.raises(Unreachable, match="have taken too long"):
+        known.at("127.0.0.1:1").manifest("app", "1")
+
+
+def test_a_certificate_that_nobody_trusts(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.holds("app", b"{}", "1")
+    with pytest.raises(Unreachable, match="its certificate is not trusted"):
+        Registries(Settings(certificates=str(tmp_path / "none"))).at(fake.name).manifest("app", "1")
+    assert fake.asked == []
+
+
+# --- logins -------------------------------------------------------------------------------------------------
+
+
+def test_a_login_is_given_when_it_is_asked_for(fake: FakeRegistry, tmp_path: Path) -> None:
+    challenge = {"WWW-Authenticate": 'Basic realm="x"'}
+    fake.answers["/v2/app/manifests/1"] = lambda request: (
+        (200, {}, b"{}") if request.headers.get("Authorization") == LOGIN else (401, challenge, b"")
+    )
+    registry = fake.registries(login_file(tmp_path, fake.name)).at(fake.name)
+    assert registry.manifest("app", "1") == b"{}"
+    assert registry.manifest("app", "1") == b"{}"
+    assert [login for _, login in fake.asked] == ["", LOGIN, LOGIN]
+
+
+def test_nobody_is_logged_in(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.answers["/v2/app/manifests/1"] = (401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
+    with pytest.raises(Unreachable, match="login required: nobody of this host"):
+        fake.registries(login_file(tmp_path, "elsewhere.example.com")).at(fake.name).manifest("app", "1")
+
+
+def test_a_token_is_fetched_from_where_the_registry_says(
+    fake: FakeRegistry, other: FakeRegistry, tmp_path: Path
+) -> None:
+    challenge = {"WWW-Authenticate": f'Bearer realm="https://{other.name}/token",service="r"'}
+    fake.answers["/v2/app/manifests/1"] = lambda request: (
+        (200, {}, b"{}") if request.headers.get("Authorization") == "Bearer abc" else (401, challenge, b"")
+    )
+    other.answers["/token?scope=repository%3Aapp%3Apull&service=r"] = (200, {}, b'{"token": "abc"}')
+    assert fake.registries(login_file(tmp_path, fake.name)).at(fake.name).manifest("app", "1") == b"{}"
+    assert other.asked == [("/token?scope=repository%3Aapp%3Apull&service=r", LOGIN)]
+
+
+def test_who_gives_no_token_in_time_is_asked_once(
+    fake: FakeRegistry, other: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registries, "_REQUEST", 0.3)
+    challenge = {"WWW-Authenticate": f'Bearer realm="https://{other.name}/token"'}
+    for path in ("a", "b"):
+        fake.answers[f"/v2/{path}/manifests/1"] = (401, challenge, b"")
+        other.answers[f"/token?scope=repository%3A{path}%3Apull"] = drip(b"H")
+    registry = fake.registries().at(fake.name)
+    for path in ("a", "b"):
+        with pytest.raises(Unreachable, match=other.name):
+            registry.manifest(path, "1")
+    assert len(other.asked) == 1
+
+
+@pytest.mark.parametrize("token", [b"{}", b'{"token": "a\\r\\nX: y"}', b'{"token": 7}', b"[]", b"nonsense"])
+def test_what_is_no_token(fake: FakeRegistry, token: bytes) -> None:
+    challenge = {"WWW-Authenticate": f'Bearer realm="https://{fake.name}/token"'}
+    fake.answers["/v2/app/manifests/1"] = (401, challenge, b"")
+    fake.answers["/token?scope=repository%3Aapp%3Apull"] = (200, {}, token)
+    with pytest.raises(Unreachable):
+        fake.registries().at(fake.name).manifest("app", "1")
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        "",
+        "Negotiate",
+        "Bearer",
+        'Bearer realm="http://127.0.0.1:1/"',
+        'Bearer realm="https://[x/token"',
+        'Bearer realm="https://127.0.0.1:99999999999999999999/"',
+    ],
+)
+def test_a_login_of_another_kind_is_not_given(fake: FakeRegistry, tmp_path: Path, challenge: str) -> None:
+    fake.answers["/v2/app/manifests/1"] = (401, {"WWW-Authenticate": challenge}, b"")
+    with pytest.raises(Unreachable):
+        fake.registries(login_file(tmp_path, fake.name)).at(fake.name).manifest("app", "1")
+
+
+# --- redirects ----------------------------------------------------------------------------------------------
+
+
+def test_who_is_redirected_to_gets_no_login(fake: FakeRegistry, other: FakeRegistry, tmp_path: Path) -> None:
+    challenge = {"WWW-Authenticate": 'Basic realm="x"'}
+    digest = other.holds("app", b"payload", kind="blobs")
+    there = {"Location": f"https://{other.name}/v2/app/blobs/{digest}"}
+    fake.answers[f"/v2/app/blobs/{digest}"] = lambda request: (
+        (307, there, b"") if request.headers.get("Authorization") else (401, challenge, b"")
+    )
+    registry = fake.registries(login_file(tmp_path, fake.name)).at(fake.name)
+    assert registry.blob("app", digest) == b"payload"
+    assert [login for _, login in other.asked] == [""]
+
+
+def test_who_is_redirected_to_cannot_ask_for_a_login(
+    fake: FakeRegistry, other: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.answers["/v2/app/manifests/1"] = (307, {"Location": f"https://{other.name}/x"}, b"")
+    other.answers["/x"] = (401, {"WWW-Authenticate": f'Bearer realm="https://{other.name}/token"'}, b"")
+    with pytest.raises(Unreachable, match="answers 401"):
+        fake.registries(login_file(tmp_path, fake.name)).at(fake.name).manifest("app", "1")
+    assert [path for path, _ in other.asked] == ["/x"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:1/x",
+        "file:///etc/passwd",
+        "https://me@127.0.0.1:1/",
+        "",
+        "https://[x/",
+        "https://127.0.0.1:99999999999999999999/",
+        "https://../x",
+        "https://a\x1b]0;b\x07/",
+    ],
+)
+def test_what_nobody_should_follow(fake: FakeRegistry, location: str) -> None:
+    fake.answers["/v2/app/manifests/1"] = (302, {"Location": location}, b"")
+    with pytest.raises(Unreachable, match="redirects") as told:
+        fake.registries().at(fake.name).manifest("app", "1")
+    assert str(told.value).isprintable()

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.hardener.docker.plugins.plugin_utils import host_script, limits
+
+from tests.unit.plugins.loading import action as action_module
+
+MARKER = "host-script-0123456789abcdef"
+MAIN = """
+import os
+from .deep.other import VALUE
+
+def echo(arguments):
+    print("noise on standard output")
+    return {"arguments": arguments, "value": VALUE, "files": os.listdir(arguments["cwd"])}
+
+def encoded(arguments):
+    return b'{"already": "JSON"}'
+
+def broken(arguments):
+    raise ValueError("not\\nlike\\x1b[31m this")
+
+def leave(arguments):
+    raise SystemExit("gone")
+
+def library(arguments):
+    from ..host.sources import sources
+    return sorted(sources("host", "probe"))
+
+def strange(arguments):
+    return {"a": {1, 2}}
+
+def hang(arguments):
+    import threading, time
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    return "done"
+
+def sleep(arguments):
+    import time
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    package = tmp_path / "probe"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "deep" / "__init__.py").write_text("from .other import VALUE as AGAIN\n")
+    (package / "deep" / "other.py").write_text("VALUE = 'h\\u00e9llo'\n", encoding="utf-8")
+    (package / "main.py").write_text(MAIN)
+    return package
+
+
+def action() -> Any:
+    """The action without the world around it."""
+    made = object.__new__(action_module("host_script").ActionModule)
+    made._compute_environment_string = lambda: ""
+    return made
+
+
+def deliver(
+    source: Path, entry: str, arguments: Any = None, *, timeout: int = 0, interpreters: Any = None
+) -> Any:
+    """What the controller makes of it when a real shell runs the command and a real Python the script."""
+    payload = host_script.bundle(
+        source=source, entry=entry, arguments=arguments, marker=MARKER, timeout=timeout
+    )
+    interpreters = interpreters or [[sys.executable]]
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"echo Welcome; {action()._command(interpreters)}"],
+        input=payload,
+        capture_output=True,
+        check=False,
+    )
+    outcome = {"rc": ended.returncode, "stdout": ended.stdout.decode(), "stderr": ended.stderr.decode()}
+    return action()._parse(outcome, MARKER, interpreters=interpreters, timeout=timeout)
+
+
+def test_arguments_go_there_and_the_result_comes_back(source: Path, tmp_path: Path) -> None:
+    arguments = {"cwd": str(tmp_path), "text": "'\"$(id)`\n\u2603\0", "n": [1.5, None, True]}
+    head, answer = deliver(source, "main:echo", arguments)
+    assert answer["result"] == {"arguments": arguments, "value": "h\u00e9llo", "files": ["probe"]}
+    assert head == {"python": sys.version.split()[0], "executable": sys.executable}
+
+
+def test_result_that_is_json_already(source: Path) -> None:
+    assert deliver(source, "main:encoded")[1] == {"result": {"already": "JSON"}}
+
+
+def test_the_shared_package_goes_along_with_every_program(source: Path) -> None:
+    found = deliver(source, "main:library")[1]["result"]
+    assert {
+        f"hardener_host/{name}.py" for name in ("host/sources", "probe/__init__", "probe/deep/other")
+    } <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("main:broken", "ValueError: not\nlike"),
+        ("main:leave", "SystemExit: gone"),
+        ("main:strange", "not JSON serializable"),
+        ("main:missing", "has no attribute 'missing'"),
+        ("nowhere:f", "No module named 'hardener_host.probe.nowhere'"),
+    ],
+)
+def test_error_on_the_host(source: Path, entry: str, why: str) -> None:
+    _, answer = deliver(source, entry)
+    assert why in answer["error"]
+    assert "Traceback" in answer["traceback"]
+
+
+def test_traceback_shows_the_line(source: Path) -> None:
+    _, answer = deliver(source, "main:broken")
+    assert "<host_script>/hardener_host.probe.main" in answer["traceback"]
+    assert 'raise ValueError("not' in answer["traceback"]
+
+
+def test_thread_that_hangs_holds_up_nobody(source: Path) -> None:
+    assert deliver(source, "main:hang")[1] == {"result": "done"}
+
+
+def test_script_that_takes_too_long_is_killed(source: Path) -> None:
+    with pytest.raises(AnsibleActionFail, match="did not end within 1 s"):
+        deliver(source, "main:sleep", timeout=1)
+
+
+def fake(tmp_path: Path, name: str, text: str) -> list[str]:
+    path = tmp_path / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return [str(path)]
+
+
+def test_first_python_that_works_is_taken(source: Path, tmp_path: Path) -> None:
+    interpreters = [
+        ["/nonexistent/python"],
+        fake(tmp_path, "shim", "echo no such version >&2; exit 127"),
+        fake(tmp_path, "old", "echo old is Python 3.6.8 >&2; exit 86"),
+        [sys.executable],
+        fake(tmp_path, "never", "exit 1"),
+    ]
+    head, _ = deliver(source, "main:encoded", interpreters=interpreters)
+    assert head["executable"] == sys.executable
+
+
+def test_interpreter_with_arguments(source: Path) -> None:
+    assert deliver(source, "main:encoded", interpreters=[["/usr/bin/env", sys.executable]])[1]["result"]
+
+
+def test_no_python_and_python_that_is_too_old(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"no Python on the host \(tried /none, /neither\)"):
+        deliver(source, "main:encoded", interpreters=[["/none"], ["/neither"]])
+    old = fake(tmp_path, "old", "echo old is Python 3.6.8 >&2; exit 86")
+    with pytest.raises(
+        AnsibleActionFail, match=r"3\.8 or newer is needed on the host: old is Python 3\.6\.8 \(tried"
+    ):
+        deliver(source, "main:encoded", interpreters=[old])
+
+
+class Task:
+    """As much of Ansible's task as matters here."""
+
+    delegate_to = None
+
+
+class Templar:
+    """Variables without templates in them."""
+
+    @staticmethod
+    def template(value: object) -> object:
+        return value
+
+
+@pytest.mark.parametrize(
+    ("variables", "interpreters"),
+    [
+        ({"ansible_python_interpreter": "/opt/py/bin/python3"}, [["/opt/py/bin/python3"]]),
+        ({"ansible_python_interpreter": "/usr/bin/env 'my python'"}, [["/usr/bin/env", "my python"]]),
+        (
+            {"ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3.12"}},
+            [["/usr/bin/python3.12"]],
+        ),
+    ],
+)
+def test_interpreter_that_is_named_or_known(variables: Any, interpreters: Any) -> None:
+    made = action()
+    made._task, made._templar = Task(), Templar()
+    assert made._interpreters(variables) == (interpreters, False)
+
+
+def test_interpreter_that_is_to_be_found_is_the_systems_own_first() -> None:
+    made = action()
+    made._task, made._templar = Task(), Templar()
+    for mode in ("auto", "auto_silent"):
+        interpreters, discovering = made._interpreters({"ansible_python_interpreter": mode})
+        assert discovering
+        assert interpreters[0] == ["/usr/bin/python3"]
+        assert ["python3"] in interpreters
+
+
+def test_loader_turns_old_python_away_before_it_reads() -> None:
+    loader = host_script._LOADER.replace("(3,8)", "(99,0)")
+    ended = subprocess.run(
+        [sys.executable, "-c", loader], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert ended.returncode == 86
+    assert f"is Python {sys.version.split()[0]}".encode() in ended.stderr
+
+
+def parse(stdout: str, stderr: str = "", rc: int = 1) -> Any:
+    outcome = {"rc": rc, "stdout": stdout, "stderr": stderr}
+    return action()._parse(outcome, MARKER, interpreters=[["python3"]], timeout=0)
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        f"{MARKER} {{}}\nnot base64!\n{MARKER}\n",
+        f"{MARKER} {{}}\nAAAA\n{MARKER}\n",
+        f"{MARKER} {{\n\n{MARKER}\n",
+        f"{MARKER} [1]\neJyrrgUAAXUA+Q==\n{MARKER}\n",
+    ],
+)
+def test_answer_that_was_altered(stdout: str) -> None:
+    with pytest.raises(AnsibleActionFail, match="cannot be read"):
+        parse(stdout, rc=0)
+
+
+def test_answer_of_another_script_is_none() -> None:
+    with pytest.raises(AnsibleActionFail, match="ended with code 0 on the host"):
+        parse("host-script-ffffffffffffffff {}\nAAAA\nhost-script-ffffffffffffffff", rc=0)
+
+
+def test_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    import binascii
+    import zlib
+
+    monkeypatch.setattr(limits, "ANSWER", 1000)
+    blob = binascii.b2a_base64(zlib.compress(b'{"result":"' + b"x" * 1_000_000 + b'"}')).decode()
+    with pytest.raises(AnsibleActionFail, match="larger than 1000 bytes"):
+        parse(f"{MARKER} {{}}\n{blob}{MARKER}")
+
+
+def test_what_the_host_says_is_shown_as_one_short_line() -> None:
+    with pytest.raises(AnsibleActionFail) as caught:
+        parse("", "lecture\n\x1b[31m" + "x" * 5000 + "\nsudo: a password is required\n")
+    message = str(caught.value)
+    assert message.endswith("sudo: a password is required")
+    assert len(message) < 400
+    assert message.isprintable()
+
+
+def test_folder_that_is_no_package(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleActionFail, match=r"no __init__\.py"):
+        host_script.bundle(source=tmp_path, entry="main:f", arguments={}, marker=MARKER)

@@ -1,0 +1,236 @@
+"""What a task may cost the control node: each limit ends the work, and leaves the process as it was."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible_collections.hardener.docker.plugins.plugin_utils import limits as kept
+
+CONNECTION = SimpleNamespace()
+ENDLESS = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
+
+
+@pytest.fixture
+def limits() -> Any:
+    return kept
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_as_it_was() -> Iterator[None]:
+    before = (signal.getsignal(signal.SIGALRM), subprocess.Popen, resource.getrlimit(resource.RLIMIT_AS))
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    after = (signal.getsignal(signal.SIGALRM), subprocess.Popen, resource.getrlimit(resource.RLIMIT_AS))
+    assert after == before
+
+
+def started(code: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-ISc", code], stdout=subprocess.PIPE)
+
+
+def test_the_time_is_over_and_no_process_is_left(limits: Any, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    shell = f"sleep 1000 & echo $! >{pid}; wait"
+    began = time.monotonic()
+    with (
+        pytest.raises(AnsibleConnectionFailure, match="no answer within 1 s"),
+        limits.bounded(CONNECTION, seconds=0.6),
+    ):
+        subprocess.run(["/bin/sh", "-c", shell], check=False)
+    assert time.monotonic() - began < 10
+    status = Path("/proc", pid.read_text().strip(), "stat")
+    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_a_handler_of_errors_does_not_take_the_time_being_over_for_one(limits: Any) -> None:
+    tries: list[int] = []
+
+    def retried() -> None:  # as the ssh connection does
+        while len(tries) < 3:
+            tries.append(1)
+            with suppress(Exception):
+                time.sleep(1000)
+
+    with pytest.raises(AnsibleConnectionFailure), limits.bounded(CONNECTION, seconds=0.2):
+        retried()
+    assert len(tries) == 1
+
+
+def test_work_that_catches_it_is_interrupted_again(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_AGAIN", 0.2)
+    tries: list[int] = []
+
+    def stubborn() -> None:
+        while len(tries) < 3:
+            tries.append(1)
+            with suppress(BaseException):
+                time.sleep(1000)
+
+    with pytest.raises(AnsibleConnectionFailure), limits.bounded(CONNECTION, seconds=0.2):
+        stubborn()
+    assert len(tries) == 3
+
+
+def test_it_comes_before_ansibles_own_limit_which_goes_on_after_a_block(limits: Any) -> None:
+    def late(_number: int, _frame: object) -> None:
+        raise TimeoutError("Ansible's own")
+
+    handler = signal.signal(signal.SIGALRM, late)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        with limits.bounded(CONNECTION, seconds=100):
+            pass
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1.0
+        with pytest.raises(AnsibleConnectionFailure), limits.bounded(CONNECTION, seconds=100):
+            time.sleep(1000)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def test_output_is_read_as_far_as_the_limit(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OUTPUT", 1 << 20)
+    processes = []
+
+    def work() -> None:
+        processes.append(started(ENDLESS))
+        assert processes[0].stdout
+        processes[0].stdout.read()
+
+    with (
+        pytest.raises(AnsibleActionFail, match="sent more than 1 MB"),
+        limits.bounded(CONNECTION, seconds=60),
+    ):
+        work()
+    assert processes[0].wait() == -signal.SIGKILL
+    assert processes[0].stdout
+    processes[0].stdout.close()
+
+
+def test_what_is_less_comes_through_whole(limits: Any) -> None:
+    with limits.bounded(CONNECTION, seconds=60):
+        process = started("print('x' * 3_000_000)")
+        assert process.stdout
+        assert len(process.stdout.read()) == 3_000_001
+        assert subprocess.run([sys.executable, "-c", "print(1)"], capture_output=True, check=True).stdout
+        assert subprocess.check_output([sys.executable, "-c", "print('é')"], text=True) == "é\n"
+        process.wait()
+        process.stdout.close()
+
+
+def test_memory_ends_before_the_machines(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMORY", 64 << 20)
+    with (
+        pytest.raises(AnsibleActionFail, match="more than 64 MB of memory"),
+        limits.bounded(CONNECTION, seconds=60),
+    ):
+        bytes(256 << 20)
+    # A program is not what the limit is for.
+    command = [sys.executable, "-c", "import resource as r; print(r.getrlimit(r.RLIMIT_AS)[0])"]
+    with limits.bounded(CONNECTION, seconds=60):
+        assert int(subprocess.check_output(command)) == resource.getrlimit(resource.RLIMIT_AS)[1]
+
+
+def test_an_error_of_the_work_is_not_changed(limits: Any) -> None:
+    with pytest.raises(ValueError, match="mine"), limits.bounded(CONNECTION, seconds=60):
+        raise ValueError("mine")
+
+
+@pytest.mark.parametrize("piece", [b"{},", b"[],", b"1,", b'{"":', b'"a",'])
+def test_json_is_counted_before_it_is_parsed(limits: Any, piece: bytes) -> None:
+    with pytest.raises(AnsibleActionFail, match="values"):
+        limits.see_it_parses(b"[" + piece * 2_000_001)
+    limits.see_it_parses(b"[" + piece * 900_000)
+
+
+@pytest.mark.parametrize("result", [[{}] * 1_000_001, {"a": "x" * (33 << 20)}, {"x" * (33 << 20): 1}])
+def test_a_result_that_is_too_large_goes_no_further(limits: Any, result: Any) -> None:
+    with pytest.raises(AnsibleActionFail, match="too large"):
+        limits.see_it_fits({"changed": False, "data": result})
+
+
+class Module:
+    """An action of Ansible's own whose module returned this."""
+
+    def __init__(self, result: dict[str, Any]) -> None:
+        self._connection = CONNECTION
+        self._task = SimpleNamespace(timeout=0)
+        self._result = result
+        self.runs = 0
+
+    def run(self, **_: Any) -> dict[str, Any]:
+        self.runs += 1
+        if "silent" in self._result:
+            time.sleep(1000)
+        return self._result
+
+    def cleanup(self) -> None:
+        self.runs += 100
+
+
+def test_a_module_sets_no_variable_and_no_host(limits: Any) -> None:
+    module = Module(
+        {
+            "rc": 0,
+            "stdout": "x",
+            "add_host": {"host_name": "other", "host_vars": {"ansible_connection": "local"}},
+            "add_group": "all",
+            "ansible_stats": {"data": {"a": 1}},
+            "ansible_facts": {
+                "discovered_interpreter_python": "/usr/bin/python3",
+                "discovered_interpreter_perl": "perl; id",
+                "ansible_connection": "local",
+                "converge_allow": "reboot",
+                "harden_reviewed": {},
+            },
+        }
+    )
+    limits.hold(module)
+    facts = {"discovered_interpreter_python": "/usr/bin/python3"}
+    assert module.run(task_vars={}) == {"rc": 0, "stdout": "x", "ansible_facts": facts}
+    module.cleanup()
+    assert module.runs == 101
+    nothing = Module({"changed": False, "ansible_facts": ["x"]})
+    limits.hold(nothing)
+    assert nothing.run() == {"changed": False}
+
+
+def test_a_host_that_was_silent_is_not_waited_for_again(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TASK", 0.2)
+    module = Module({"silent": True})
+    limits.hold(module)
+    for _ in range(2):  # the items of a loop
+        with pytest.raises(AnsibleConnectionFailure, match="no answer"):
+            module.run()
+    module.cleanup()
+    assert module.runs == 1
+
+
+def test_an_action_that_keeps_limits_itself_is_left_alone(limits: Any) -> None:
+    module = Module({"ansible_facts": {"hardener_snapshot": {}}})
+    module.KEEPS_LIMITS = True  # type: ignore[attr-defined]
+    limits.hold(module)
+    assert json.dumps(module.run()) == json.dumps({"ansible_facts": {"hardener_snapshot": {}}})
+
+
+@pytest.mark.parametrize("levels", [101, 150, 400, 900])
+@pytest.mark.parametrize("opened", ["[", '{"a":', '{"ansible_facts":{},"results":'])
+def test_what_no_worker_could_hand_on_is_refused(limits: Any, opened: str, levels: int) -> None:
+    value = json.loads(opened * levels + "[]" + ("]" if opened == "[" else "}") * levels)
+    with pytest.raises(AnsibleActionFail, match="nested more than"):
+        limits.see_it_fits(value)
+    with pytest.raises(AnsibleActionFail, match="nested more than"):
+        limits.of_its_host({"results": value})
+    limits.see_it_fits(json.loads("[" * 100 + "]" * 100))
