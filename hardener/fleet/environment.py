@@ -116,8 +116,8 @@ def _collections(present: Mapping[str, str], configuration: RawConfigParser, fol
         return [named]
     if configured := configuration.get("defaults", "collections_path", fallback=""):
         return [str(folder / _expanded(os.path.expandvars(each.strip()))) for each in configured.split(":")]
-    home: str = present.get("ANSIBLE_HOME") or configuration.get("defaults", "home", fallback="~/.ansible")
-    return [str(_expanded(home) / "collections"), "/usr/share/ansible/collections"]
+    home = present.get("ANSIBLE_HOME") or configuration.get("defaults", "home", fallback=None)
+    return [str(_expanded(home or "~/.ansible") / "collections"), "/usr/share/ansible/collections"]
 
 
 def _configuration(present: Mapping[str, str], cwd: Path) -> tuple[RawConfigParser, Path]:
