@@ -199,7 +199,7 @@ class _Block:
         """A class of processes whose output is read only as far as the limit."""
         block = self
 
-        class Counting(block._popen):  # type: ignore[misc, name-defined]
+        class Counting(block._popen):  # type: ignore[name-defined]
             """A process of a connection plugin."""
 
             def __init__(self, *arguments: Any, **options: Any) -> None:
