@@ -1,0 +1,121 @@
+"""The collection is found in a clone, an editable installation, a wheel, and a foreign project."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.unit.plugins.loading import ROOT
+
+ANSIBLE = Path(sys.executable).parent
+# It fails where a play of ours runs it.
+FOREIGN = "- name: Be another role of that name\n  ansible.builtin.fail: {msg: the foreign role ran}\n"
+ROLE = """
+- hosts: all
+  gather_facts: false
+  roles: [role: hardener.docker.kernel]
+"""
+
+
+def ansible(name: str, *arguments: str | Path, cwd: Path, **environment: str) -> str:
+    """What a command of Ansible prints, without anything of a caller's configuration."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [ANSIBLE / name, *arguments],
+        cwd=cwd,
+        env={**inherited, "ANSIBLE_NOCOLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def audited(*arguments: str | Path, cwd: Path, **environment: str) -> Path:
+    """Audit this machine; return the folder of the collection that did it."""
+    snapshots = cwd / "snapshots"
+    options = (
+        "-vvv",
+        "--inventory=localhost,",
+        "--connection=local",
+        f"--extra-vars=collect_dest={snapshots}",
+    )
+    said = ansible("ansible-playbook", *options, *arguments, cwd=cwd, **environment)
+    assert json.loads((snapshots / "localhost.json").read_text())["sources"]["system"]["state"] == "ok"
+    task = next(line for line in said.splitlines() if line.startswith("task path:") and "/collect/" in line)
+    return Path(task.removeprefix("task path: ").partition("/roles/")[0])
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    ansible("ansible-galaxy", "collection", "build", "--output-path", folder, cwd=ROOT)
+    (found,) = folder.iterdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of others, with the collection and a role that has the name of one of ours."""
+    folder = tmp_path_factory.mktemp("project")
+    tasks = folder / "roles" / "converge" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text(FOREIGN)
+    for file in ("main", "documents", "facts", "packages"):
+        (tasks / f"{file}.yml").write_text(FOREIGN)
+    (folder / "ansible.cfg").write_text("[defaults]\ncollections_path = collections\nroles_path = roles\n")
+    # What Python has installed counts as installed already.
+    install = ("collection", "install", "--force", "--offline", "-p", "collections", archive)
+    ansible("ansible-galaxy", *install, cwd=folder)
+    return folder
+
+
+def test_the_archive_holds_what_ansible_needs_and_nothing_else(archive: Path) -> None:
+    with tarfile.open(archive) as packed:
+        members = packed.getmembers()
+    assert not [member.name for member in members if member.issym() or member.islnk()]
+    names = {member.name.partition("/")[0] for member in members}
+    assert {"MANIFEST.json", "FILES.json", "meta", "playbooks", "plugins", "roles"} <= names
+    assert not names & {
+        "hardener",
+        "tests",
+        "docs",
+        "molecule",
+        "bench",
+        "tools",
+        "inventories",
+        ".collections",
+    }
+    assert not [member.name for member in members if "__pycache__" in member.name]
+
+
+def test_a_foreign_project_audits_and_its_role_of_the_same_name_does_not_matter(project: Path) -> None:
+    assert audited("hardener.docker.audit", cwd=project).is_relative_to(project)
+
+
+def test_a_foreign_project_runs_one_role(project: Path) -> None:
+    (project / "play.yml").write_text(ROLE)
+    options = ("--inventory=localhost,", "--connection=local", "--check", "--diff")
+    said = ansible("ansible-playbook", *options, "play.yml", cwd=project)
+    assert "TASK [hardener.docker.converge : Converge the documents]" in said
+
+
+def test_a_clone_is_found_by_its_own_configuration(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    assert (
+        audited("playbooks/audit.yml", cwd=clone)
+        == clone / ".collections/ansible_collections/hardener/docker"
+    )
+
+
+def test_an_editable_installation_is_found_from_anywhere(tmp_path: Path) -> None:
+    found = audited("hardener.docker.audit", cwd=tmp_path, ANSIBLE_HOME=str(tmp_path / "home"))
+    assert found.resolve() == ROOT
