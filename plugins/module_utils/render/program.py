@@ -10,6 +10,24 @@ from ..host.sources import PACKAGE
 
 FILES = Path(__file__).with_name("files")  # what is written to hosts as it is
 _LIBRARY = Path(__file__).parents[1]
+# Where 0.1.0 put the same packages, in the same folders on hosts: what a host still has of it goes.
+_RETIRED = {
+    "host": "__init__ answers atomic descriptors limits reserve sources",
+    "host_activity": """
+        __init__ blind containers engine events losses main netlink record records resident severity syscalls
+        tally text watch""",
+    "host_scan": """
+        __init__ archive changelogs compare engineapi files images index inventory judging layers library
+        lists main openscap record releases restarts sources tailoring""",
+    "host_snapshot": """
+        __init__ accounts apt audit authorities blockdevices bounds containerproc containers context
+        daemonconfig debversion docker engine enginestate environment filestat firewall flags history httpunix
+        images kernel main mounts packages paths plan processes reading redact runconfig runs scans seccomp
+        sockets swarm system trust units""",
+    "host_trust": """
+        __init__ chain engine keys login main policy pull record references registry signatures statements
+        words""",
+}
 _START = """\
 {first}# Written by hardener: {what}
 import sys
@@ -36,7 +54,13 @@ def program(folder: str, *packages: str) -> list[dict[str, Any]]:
             "mode": "0644",
         }
         for path in (_LIBRARY / "__init__.py", *_modules("host", *packages))
-    ]
+    ] + [{"kind": "absent", "path": path} for path in retired(folder, *packages)]
+
+
+def retired(folder: str, *packages: str) -> list[str]:
+    """Return the paths at which earlier versions put these packages, and ``host``."""
+    places = ("host", *(f"host_{package}" for package in packages))
+    return [f"{folder}/{place}/{name}.py" for place in places for name in _RETIRED.get(place, "").split()]
 
 
 def start(folder: str, entry: str, what: str, *, interpreter: str = "") -> str:
