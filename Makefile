@@ -94,6 +94,10 @@ molecule-2: test-packages $(VENV)/.installed ## the second half of the Molecule 
 	@$(TOGETHER) a="$(MAKE) molecule SCENARIOS='firewall kernel userns_remap vulnerability_scan'" \
 	    b="$(MAKE) molecule SCENARIOS='content_trust docker_group security_updates selinux'"
 
+.PHONY: sanity
+sanity: $(VENV)/.installed ## ansible-test sanity of the collection
+	$(BIN)/python tools/sanity.py
+
 .PHONY: collector
 collector: ## the collector as one file, for hosts without Ansible: dist/host_snapshot.pyz
 	@$(PYTHON) tools/collector.py dist/host_snapshot.pyz

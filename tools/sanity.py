@@ -1,0 +1,51 @@
+"""Check the collection by `ansible-test sanity`: `make sanity`.
+
+It has to lie in a folder ansible_collections/hardener/docker that is a repository of its own, and ansible-test fetches pip from
+a host of Ansible's; here it gets the one that Python brings.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
+_PARTS = ("galaxy.yml", "meta", "playbooks", "plugins", "roles", "tests/sanity")
+_PIP = "import runpy, sys\nsys.argv = ['ensurepip', '--default-pip']\nrunpy.run_module('ensurepip', run_name='__main__')\n"
+_PIP_VERSIONS = ("24_2", "24.2", "25_2")  # as the releases of ansible-test that we support ask for it
+
+
+def main() -> int:
+    """Return what ansible-test returns."""
+    with tempfile.TemporaryDirectory(prefix="hardener-sanity-") as name:
+        home = Path(name)
+        collection = home / "ansible_collections" / "hardener" / "docker"
+        for part in _PARTS:
+            source, target = _ROOT / part, collection / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        cache = home / ".ansible" / "test" / "cache"
+        cache.mkdir(parents=True)
+        for version in _PIP_VERSIONS:
+            (cache / f"get_pip_{version}.py").write_text(_PIP)
+        subprocess.run(["git", "init", "--quiet"], cwd=collection, check=True)
+        subprocess.run(["git", "add", "--all"], cwd=collection, check=True)
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        command = [Path(sys.executable).with_name("ansible-test"), "sanity", "--local", "--color", "no"]
+        return subprocess.run(
+            [*command, "--python", python, *sys.argv[1:]],
+            cwd=collection,
+            env={**os.environ, "HOME": str(home)},
+            check=False,
+        ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
