@@ -86,8 +86,8 @@ def test_the_same_however_it_travels(guest: lab.Guest, collect: Collect, tmp_pat
 
     collector.make(tmp_path / "one.pyz")
     packed = base64.b64encode((tmp_path / "one.pyz").read_bytes()).decode()
-    guest.ssh("sh", "-c", "base64 -d > /root/host_snapshot.pyz", stdin=packed)
-    by_hand = json.loads(guest.ssh("python3", "/root/host_snapshot.pyz").stdout)["sources"]
+    guest.ssh("sh", "-c", "base64 -d > /run/host_snapshot.pyz", stdin=packed)
+    by_hand = json.loads(guest.ssh("python3", "/run/host_snapshot.pyz").stdout)["sources"]
     assert still(by_hand) == as_root
 
 
