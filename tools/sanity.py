@@ -1,7 +1,7 @@
 """Check the collection by `ansible-test sanity`: `make sanity`.
 
-It has to lie in a folder ansible_collections/hardener/docker that is a repository of its own, and ansible-test fetches pip from
-a host of Ansible's; here it gets the one that Python brings.
+It has to lie in a folder ansible_collections/hardener/docker that is a repository of its own. ansible-test
+fetches pip from a host of Ansible's; here it gets the one that Python brings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PARTS = ("galaxy.yml", "meta", "playbooks", "plugins", "roles", "tests/sanity")
-_PIP = "import runpy, sys\nsys.argv = ['ensurepip', '--default-pip']\nrunpy.run_module('ensurepip', run_name='__main__')\n"
+_PIP = """\
+import runpy, sys
+sys.argv = ["ensurepip", "--default-pip"]
+runpy.run_module("ensurepip", run_name="__main__")
+"""
 _PIP_VERSIONS = ("24_2", "24.2", "25_2")  # as the releases of ansible-test that we support ask for it
 
 
@@ -38,9 +42,9 @@ def main() -> int:
         subprocess.run(["git", "init", "--quiet"], cwd=collection, check=True)
         subprocess.run(["git", "add", "--all"], cwd=collection, check=True)
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        command = [Path(sys.executable).with_name("ansible-test"), "sanity", "--local", "--color", "no"]
+        ansible_test = Path(sys.executable).with_name("ansible-test")
         return subprocess.run(
-            [*command, "--python", python, *sys.argv[1:]],
+            [ansible_test, "sanity", "--local", "--color", "no", "--python", python, *sys.argv[1:]],
             cwd=collection,
             env={**os.environ, "HOME": str(home)},
             check=False,
