@@ -283,6 +283,14 @@ class Identity(_Part):
     phases: Phases
 
 
+class Owner(_Part):
+    """Whose a file or folder is, after the last phase."""
+
+    uid: Count
+    gid: Count
+    mode: Annotated[int, Field(ge=0, le=0o7777)]
+
+
 class Files(_Part):
     """Paths in the container. ``read`` is null where it could not be seen."""
 
@@ -291,6 +299,11 @@ class Files(_Part):
     deleted: Paths
     executed: Paths
     read: Paths | None
+    locked: Paths = Field(default=(), description="as far as it could be seen")
+    mapped: Paths = Field(default=(), description="into memory as code, as far as it could be seen")
+    owners: Annotated[Mapping[Path_, Owner], Field(max_length=_MAX_SET)] = Field(
+        default={}, description="of what was written or created and of the folder around, as far as known"
+    )
 
 
 class Listen(_Part):
@@ -349,6 +362,9 @@ class Granted(_Part):
 
     capabilities: Capabilities
     seccomp: Seccomp | None = Field(description="null: the engine has no default profile, or it was not read")
+    own: Seccomp | None = Field(
+        default=None, description="the default for the container's own capabilities, where it has further ones"
+    )
 
 
 class Peak(_Part):
@@ -412,8 +428,9 @@ class Recording(_Part):
 
     def _document(self) -> dict[str, Any]:
         document = self.model_dump(mode="json")
-        if self.granted.seccomp is not None:  # the runtime knows no nulls
-            document["granted"]["seccomp"] = self.granted.seccomp.model_dump(mode="json", exclude_none=True)
+        for key, profile in (("seccomp", self.granted.seccomp), ("own", self.granted.own)):
+            if profile is not None:  # the runtime knows no nulls
+                document["granted"][key] = profile.model_dump(mode="json", exclude_none=True)
         return document
 
 
