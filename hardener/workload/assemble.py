@@ -77,7 +77,12 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
             if found["uid"] is not None or found["gid"] is not None
         ],
         "identities": _identities(answer["identities"]),
-        "files": {**answer["files"], "executed": sorted(answer["executed"]), "read": None},
+        "files": {
+            **answer["files"],
+            "executed": sorted(answer["executed"]),
+            "read": None,
+            "owners": answer["owners"],
+        },
         "network": {
             "families": sorted({kernel.family(each["family"]) for each in answer["sockets"] if not each["connect"]}),
             "listens": answer["listens"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Set
 
 from ..snapshot.bounds import Failed, describe, find_program, run
 from . import layout
@@ -114,6 +114,10 @@ class Recorder:
         if name == "capabilities" and not self.capabilities_by:
             return []
         return _READERS[name](_dump(name))
+
+    def cgroups(self) -> Set[int]:
+        """The cgroups that wanted containers had."""
+        return layout.wanted(_dump("cgroups"))
 
     def losses(self) -> Mapping[str, int]:
         """What had no room in the maps."""

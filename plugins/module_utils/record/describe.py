@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
 
 from ..snapshot.bounds import read_or
 from ..snapshot.redact import Redactor
@@ -32,37 +32,46 @@ def _version(versions: Mapping[str, Any]) -> "tuple[int, ...]":
     return tuple(int(word) for word in re.findall(r"\d{1,6}", str(versions.get("Version", "")))[:2])
 
 
+class Seen(NamedTuple):
+    """What a session has seen, and how it went."""
+
+    began: int
+    network: str
+    missing: List[str]
+    complete: bool
+    capabilities_by: str
+    phases: List[Dict[str, Any]]
+    found: Mapping[str, List[Dict[str, Any]]]  # what the recorder has counted
+    cgroups: Set[int]  # of the twin
+    base: Optional[Mapping[bool, Set[int]]]  # cgroups of idle containers, by no-new-privileges
+    starts: int
+    programs: Mapping[str, Dict[str, Any]]
+    identities: List[Dict[str, Any]]
+    listens: List[Dict[str, Any]]
+    files: Mapping[str, List[str]]
+    owners: Mapping[str, Mapping[str, int]]
+    granted: Mapping[str, Any]
+    peak: Mapping[str, Optional[int]]
+
+
 def answer(
+    seen: Seen,
     *,
-    began: int,
     original: Mapping[str, Any],
-    image: Mapping[str, Any],
     info: Mapping[str, Any],
     versions: Mapping[str, Any],
     runtime_name: str,
-    network: str,
-    missing: List[str],
-    complete: bool,
-    capabilities_by: str,
-    phases: List[Dict[str, Any]],
-    found: Mapping[str, List[Dict[str, Any]]],
-    cgroups: Set[int],
-    base: Optional[Mapping[bool, Set[int]]],
-    starts: int,
-    programs: Mapping[str, Dict[str, Any]],
-    identities: List[Dict[str, Any]],
-    listens: List[Dict[str, Any]],
-    files: Mapping[str, List[str]],
-    granted: Mapping[str, Any],
-    peak: Mapping[str, Optional[int]],
 ) -> Dict[str, Any]:
     """All that the controller makes a recording of."""
-    mine = {name: [each for each in entries if each["cgroup"] in cgroups] for name, entries in found.items()}
+    mine = {
+        name: [each for each in entries if each["cgroup"] in seen.cgroups]
+        for name, entries in seen.found.items()
+    }
     executed = {}
     for each in mine["execs"]:
         executed.setdefault(shown(each["path"]) or "?", each["program"])
     return {
-        "began": began,
+        "began": seen.began,
         "ended": int(time.time()),
         "host": {
             "kernel": os.uname().release,
@@ -75,25 +84,31 @@ def answer(
             "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
             "userns_remap": any("name=userns" in each for each in info.get("SecurityOptions") or ()),
         },
-        "container": container(original, image),
-        "network": network,
-        "missing": [shown(" ".join(sentence.split()), 900) for sentence in missing][:_MAX_WORDS],
-        "complete": complete,
-        "capabilities_by": capabilities_by,
-        "phases": [{**phase, "reason": shown(phase["reason"], 900)} for phase in phases],
+        "container": container(original),
+        "network": seen.network,
+        "missing": [_sentence(each) for each in seen.missing][:_MAX_WORDS],
+        "complete": seen.complete,
+        "capabilities_by": seen.capabilities_by,
+        "phases": [{**phase, "reason": shown(phase["reason"], 900)} for phase in seen.phases],
         "calls": [_bare(each) for each in mine["calls"]],
-        "base": None if base is None else _base(found["calls"], base, starts),
+        "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
         "capabilities": [_bare(each) for each in mine["capabilities"]],
         "executed": executed,
-        "programs": {path: each for path, each in programs.items() if path in executed},
+        "programs": {path: each for path, each in seen.programs.items() if path in executed},
         "capsets": [_bare(each) for each in mine["capsets"]],
         "sockets": [_bare(each) for each in mine["sockets"]],
-        "identities": identities,
-        "listens": listens,
-        "files": files,
-        "granted": granted,
-        "peak": peak,
+        "identities": seen.identities,
+        "listens": seen.listens,
+        "files": seen.files,
+        "owners": seen.owners,
+        "granted": seen.granted,
+        "peak": seen.peak,
     }
+
+
+def _sentence(text: str) -> str:
+    text = shown(" ".join(text.split()), 900).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _bare(entry: Mapping[str, Any]) -> Dict[str, Any]:
@@ -111,7 +126,7 @@ def _base(
     return {"calls": sorted(sets[False]), "no_new_privileges": sorted(sets[True]), "starts": starts}
 
 
-def container(original: Mapping[str, Any], image: Mapping[str, Any]) -> Dict[str, Any]:
+def container(original: Mapping[str, Any]) -> Dict[str, Any]:
     """What the recording says of the container: no value of its environment, no argument as it is."""
     config, host = original["Config"], original["HostConfig"]
     labels = config.get("Labels") or {}

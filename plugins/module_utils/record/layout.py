@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Set, Tuple
 
 from .text import shown
 
@@ -138,6 +138,11 @@ def capabilities(entries: List[Entry]) -> List[Dict[str, Any]]:
             }
         )
     return found
+
+
+def wanted(entries: List[Entry]) -> Set[int]:
+    """The cgroups that were found to be those of wanted containers."""
+    return {struct.unpack("=Q", key)[0] for key, value in entries if value[0]}
 
 
 def losses(entries: List[Entry]) -> Mapping[str, int]:

@@ -175,7 +175,7 @@ class _Worker:
         problems = workspace.sweep(self._engine)
         try:
             recorder = bpf.Recorder(self._objects)
-            session = Session(self._engine, self._space, recorder, self._request)
+            session = Session(self._engine, self._space.run, recorder, self._request)
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
                 control.bind(self._space.socket)
                 control.listen(4)

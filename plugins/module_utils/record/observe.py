@@ -10,7 +10,7 @@ import stat
 import struct
 import threading
 import time
-from typing import Any, Dict, Iterable, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from ..snapshot.bounds import read_or, read_pseudo
 from .text import shown
@@ -33,6 +33,7 @@ _RUNTIME = re.compile(r"runc(:\[.*)?|crun")
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 _EMBEDDED_DNS = "0B00007F"  # 127.0.0.11, where the engine answers in networks of users
 _RESOLVE_SECONDS = 10
+_MAX_ANSWER = 16 << 20
 
 
 def status(pid: int) -> Dict[str, str]:
@@ -59,7 +60,7 @@ class Cgroup:
             for name in controllers.split(","):
                 if name in mounts:
                     self.folders[name] = mounts[name] + path
-        self.identity = os.stat(self.folders[""]).st_ino
+        os.stat(self.folders[""])  # to fail where it is gone
 
     def members(self) -> List[int]:
         """Its processes, those of groups below it included."""
@@ -115,6 +116,7 @@ class Sampler:
         self.pids: Optional[int] = None
         self.memory: Optional[int] = None
         self.divided = False
+        self.unfiltered = False  # whether a program had no seccomp filter
         self.cut = False
         self._found: Dict[str, Set[int]] = {}
         self._listens: Set["tuple[str, int]"] = set()
@@ -175,6 +177,7 @@ class Sampler:
                 continue
             if found is None:
                 continue
+            self.unfiltered = self.unfiltered or found["seccomp_mode"] == 0
             key = json.dumps(found, sort_keys=True)
             if key not in self._found and len(self._found) >= _MAX_IDENTITIES:
                 self.cut = True
@@ -191,12 +194,13 @@ class Sampler:
         fields = status(pid)
         if _RUNTIME.fullmatch(fields["Name"]) or fields["State"].startswith("Z"):
             return None
+        ids = Ids(pid)
         label = read_or(f"/proc/{pid}/{self._label_file}", "").strip("\0") if self._label_file else ""
         return {
             "program": shown(fields["Name"], 64) or "?",
-            "uid": int(fields["Uid"].split()[1]),
-            "gid": int(fields["Gid"].split()[1]),
-            "groups": sorted({int(word) for word in fields["Groups"].split()})[:1000],
+            "uid": ids.one("uid", int(fields["Uid"].split()[1])),
+            "gid": ids.one("gid", int(fields["Gid"].split()[1])),
+            "groups": sorted({ids.one("gid", int(word)) for word in fields["Groups"].split()})[:1000],
             **{name: int(fields[field], 16) for name, field in _SETS.items()},
             "no_new_privileges": fields["NoNewPrivs"] == "1",
             "seccomp_mode": int(fields["Seccomp"]),
@@ -258,8 +262,20 @@ def busy(cgroup: Cgroup) -> "tuple[int, int]":
     return ticks, wanting
 
 
-def executables(pid: int, paths: Iterable[bytes]) -> Dict[str, Dict[str, Any]]:
-    """Mode, owners and file capabilities of programs in the root of a process.
+def programs(pid: int, paths: Iterable[bytes]) -> Dict[str, Dict[str, Any]]:
+    """Owners that programs run as, and their file capabilities, in the root of a process."""
+    return _in_root(pid, paths, _program)
+
+
+def owners(pid: int, paths: Iterable[str]) -> Dict[str, Dict[str, Any]]:
+    """Owner and mode of files and folders in the root of a process; a link is not followed."""
+    return _in_root(pid, [os.fsencode(path) for path in paths], _owner)
+
+
+def _in_root(
+    pid: int, paths: Iterable[bytes], look: Callable[[bytes], Optional[Dict[str, Any]]]
+) -> Dict[str, Dict[str, Any]]:
+    """What is found at paths in the root of a process.
 
     A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended.
     """
@@ -273,18 +289,55 @@ def executables(pid: int, paths: Iterable[bytes]) -> Dict[str, Dict[str, Any]]:
             os.chroot(f"/proc/{pid}/root")
             os.chdir("/")
             with os.fdopen(writer, "wb") as answer:
-                answer.write(json.dumps({shown(path): _program(path) for path in paths}).encode())
+                answer.write(json.dumps({shown(path): look(path) for path in paths}).encode())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as answer:
-        text = answer.read(16 << 20)
+        text = answer.read(_MAX_ANSWER)
     os.waitpid(child, 0)
     try:
         found: Dict[str, Dict[str, Any]] = json.loads(text)
     except ValueError:
         return {}
-    return {path: each for path, each in found.items() if each}
+    ids = Ids(pid)
+    return {path: ids.inside(each) for path, each in found.items() if each}
+
+
+class Ids:
+    """Users and groups of a process's user namespace, by the numbers that the host has for them."""
+
+    def __init__(self, pid: int) -> None:
+        self._maps = {kind: _id_map(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}
+
+    def one(self, kind: str, number: int) -> int:
+        """The number in the namespace; the host's where it has none there."""
+        for inside, outside, count in self._maps[kind]:
+            if outside <= number < outside + count:
+                return inside + number - outside
+        return number
+
+    def inside(self, found: Dict[str, Any]) -> Dict[str, Any]:
+        """The same facts with the numbers of the namespace."""
+        return {
+            key: self.one(key, value) if key in self._maps and value is not None else value
+            for key, value in found.items()
+        }
+
+
+def _id_map(path: str) -> List[List[int]]:
+    try:
+        return [[int(word) for word in line.split()] for line in read_pseudo(path).splitlines()]
+    except (OSError, ValueError):
+        return []
+
+
+def _owner(path: bytes) -> Optional[Dict[str, Any]]:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return {"uid": found.st_uid, "gid": found.st_gid, "mode": stat.S_IMODE(found.st_mode)}
 
 
 def _program(path: bytes) -> Optional[Dict[str, Any]]:

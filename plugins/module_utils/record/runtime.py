@@ -42,8 +42,8 @@ class Idle:
         engine.call("POST", "/images/create", archive, query=query, timeout=120)
         self.image = f"hardener-twin:{run}"
 
-    def create(self, *, user: str = "", no_new_privileges: bool = False) -> str:
-        """Create one; its id."""
+    def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:
+        """Create one; its id. ``options`` are further keys of its HostConfig."""
         body = {
             "Image": self.image,
             "Cmd": ["/wait"],
@@ -54,6 +54,7 @@ class Idle:
                 "LogConfig": {"Type": "none"},
                 "SecurityOpt": [f"no-new-privileges={'true' if no_new_privileges else 'false'}"],
                 **({"Runtime": self._runtime} if self._runtime else {}),
+                **options,
             },
         }
         with self._lock:
@@ -71,18 +72,28 @@ class Idle:
         self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
 
 
-def granted(idle: Idle) -> Dict[str, Any]:
-    """What the engine grants a container that asks for nothing: capabilities, and its seccomp profile."""
-    identity = idle.create()
+def granted(idle: Idle, host: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the engine grants a container that asks for nothing: capabilities, and its seccomp profile.
+
+    Args:
+        idle: containers to ask by.
+        host: the HostConfig of the recorded container; where it has further capabilities, ``own`` is the profile
+            with those.
+    """
+    spec = _spec(idle, {})
+    capabilities = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
+    found = {"capabilities": capabilities, "seccomp": (spec.get("linux") or {}).get("seccomp")}
+    if host.get("CapAdd") and not host.get("Privileged"):
+        found["own"] = (_spec(idle, {"CapAdd": host["CapAdd"]}).get("linux") or {}).get("seccomp")
+    return found
+
+
+def _spec(idle: Idle, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    identity = idle.create(**options)
     try:
-        spec = bundle(idle.start(identity))
+        return bundle(idle.start(identity))
     finally:
         idle.remove(identity)
-    process = spec.get("process") or {}
-    return {
-        "capabilities": (process.get("capabilities") or {}).get("bounding") or [],
-        "seccomp": (spec.get("linux") or {}).get("seccomp"),
-    }
 
 
 def bundle(pid: int) -> Mapping[str, Any]:
