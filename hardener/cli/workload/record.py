@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -76,6 +77,8 @@ def record(
     hardener workload record web --run 'curl -fsS http://$HARDENER_ADDR_80/'
     """  # noqa: D301 - click reads the \b
     from hardener.cli.progress import Progress, echo
+    from hardener.fleet.inventory import is_this_machine
+    from hardener.fleet.local_engine import engine_socket
     from hardener.reports.interface import write_text
     from hardener.reports.terminal import console
     from hardener.terminal.recording import screen
@@ -86,10 +89,14 @@ def record(
         raise HardenerError("--run and --run-in are two exercises", hint="leave one out")
     if run_in and run_in[0] != container:
         raise HardenerError(f"--run-in {run_in[0]}: only the twin of {container} takes a command")
+    local = is_this_machine(hosts.inventory)
+    if command and not local:
+        raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
     fleet = hosts.fleet(echo if conversation.verbose else None)
     request = RecordRequest(
         container=container,
         seconds=seconds,
+        socket=engine_socket(os.environ) if local else "",
         run_in=tuple(shlex.split(run_in[1])) if run_in else (),
     )
     with Progress("workload record", last="record", plain=conversation.verbose) as progress:
