@@ -1,16 +1,15 @@
-"""Print the table of system calls (hardener/workload/callnames.txt) from the kernel's headers (linux-libc-dev).
+"""Print the table of system calls, hardener/workload/callnames.txt, from the kernel's headers.
 
     python tools/callnames.py >hardener/workload/callnames.txt
 
-Needs a C preprocessor. Calls that are newer than the headers are listed here: since 5.0 every architecture gives
-a new call the same number.
+Needs linux-libc-dev and a C preprocessor. Calls that are newer than the headers are listed here: since Linux
+5.0 every architecture gives a new call the same number.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-import sys
 
 _HEADERS = {
     "x86_64": '#include "x86_64-linux-gnu/asm/unistd_64.h"',
@@ -53,7 +52,7 @@ def table(architecture: str) -> dict[str, int]:
     )
     names = [name for name in names if not name.startswith("3264_")]
     text = _preprocess(source + "".join(f"\n@{name} __NR_{name}" for name in names))
-    found = {name: eval(number) for name, number in re.findall(r"^@(\w+) ([\d ()+]+)$", text, re.MULTILINE)}  # noqa: S307 - sums of the headers
+    found = {name: eval(number) for name, number in re.findall(r"^@(\w+) ([\d ()+]+)$", text, re.MULTILINE)}
     return {**_NEWER, **found}
 
 
@@ -72,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -45,7 +45,9 @@ def _phases(recording: Recording) -> Table:
     for phase in recording.phases:
         style = "" if phase.exercised else "yellow"
         state = "yes" if phase.exercised else "no"
-        table.add_row(phase.name, Text(state, style=style), f"{phase.seconds:.1f}", Text(line(phase.reason, 90)))
+        table.add_row(
+            phase.name, Text(state, style=style), f"{phase.seconds:.1f}", Text(line(phase.reason, 90))
+        )
     return table
 
 

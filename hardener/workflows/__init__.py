@@ -1,1 +1,1 @@
-"""What a verb does, apart from its command line: each takes typed requests, tells a listener, and returns a result."""
+"""What a verb does, apart from its command line: typed requests in, a listener told, a result returned."""

@@ -93,7 +93,9 @@ def _end(fleet: Fleet, run: str, done: Exercise, listener: Listener) -> Mapping[
     return found
 
 
-def _stage(fleet: Fleet, variables: Mapping[str, object], listener: Listener) -> tuple[str, Mapping[str, Any]]:
+def _stage(
+    fleet: Fleet, variables: Mapping[str, object], listener: Listener
+) -> tuple[str, Mapping[str, Any]]:
     """Do a stage on the host; its name, and its answer.
 
     Raises:
@@ -124,7 +126,12 @@ def _addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
     for port, address in found.items():
         head, _, number = str(address).partition(":")
         name, _, protocol = str(port).partition("_")
-        if head != "127.0.0.1" or not number.isdecimal() or not name.isdecimal() or protocol not in ("", "udp"):
+        if (
+            head != "127.0.0.1"
+            or not number.isdecimal()
+            or not name.isdecimal()
+            or protocol not in ("", "udp")
+        ):
             raise HardenerError(f"{line(host)}: {line(str(address), 60)} is no address of a twin")
         addresses[str(port)] = str(address)
     return addresses

@@ -1,4 +1,4 @@
-"""From what a host's recorder has answered, in numbers, to a recording. A host may be taken over: nothing is trusted."""
+"""From what a host's recorder has answered, in numbers, to a recording. A host may be taken over."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hardener.text import line
 from hardener.workload import callnames, kernel
 from hardener.workload.recording import FORMAT, PHASES, Recording, build
 
-# Without options the kernel's tracepoint tells checks apart that decide nothing: whether a process may use the
-# memory that is reserved for root is asked in these calls, and with SYS_ADMIN the answer is always yes.
+# In these calls the kernel asks whether a process may use memory reserved for root. The answer decides only
+# that, and with SYS_ADMIN it is always yes. The tracepoint does not tell such checks apart.
 _OVERCOMMIT = frozenset(
     {"mmap", "mmap2", "brk", "clone", "clone3", "fork", "vfork", "execve", "execveat", "mprotect", "mremap"}
 )
@@ -84,7 +84,9 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
             "owners": answer["owners"],
         },
         "network": {
-            "families": sorted({kernel.family(each["family"]) for each in answer["sockets"] if not each["connect"]}),
+            "families": sorted(
+                {kernel.family(each["family"]) for each in answer["sockets"] if not each["connect"]}
+            ),
             "listens": answer["listens"],
             "connects": any(each["connect"] and each["family"] in (2, 10) for each in answer["sockets"]),
         },

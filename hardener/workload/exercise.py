@@ -1,7 +1,7 @@
 """The exercise of a twin: the user's own command, or time in which the user does something with it.
 
-A command finds the twin by its environment: ``HARDENER_ADDR_80`` is where port 80 of the twin answers, such as
-``127.0.0.1:49153``.
+A command finds the twin by its environment: ``HARDENER_ADDR_80`` is where port 80 of the twin answers, such
+as ``127.0.0.1:49153``.
 """
 
 from __future__ import annotations

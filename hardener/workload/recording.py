@@ -363,7 +363,8 @@ class Granted(_Part):
     capabilities: Capabilities
     seccomp: Seccomp | None = Field(description="null: the engine has no default profile, or it was not read")
     own: Seccomp | None = Field(
-        default=None, description="the default for the container's own capabilities, where it has further ones"
+        default=None,
+        description="the default for the container's own capabilities, where it has further ones",
     )
 
 

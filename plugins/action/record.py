@@ -14,8 +14,8 @@ r"""Record what a container uses of the kernel, by a twin of it (docs/workloads.
         exercise: {seconds: 12.5, problem: ""}
       register: recorded # recorded.recording, in numbers; `hardener workload record` gives them their names
 
-The stage `abandon` removes the twin and records nothing more. A recording that is not ended ends by itself, with
-its time. The original container is not touched.
+The stage `abandon` removes the twin and records nothing more. A recording that is not ended ends by itself,
+with its time. The original container is not touched.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _LONGEST = 24 * 3600
 class ActionModule(HostScriptAction):
     """The action; see the module's documentation."""
 
-    _VALID_ARGS = frozenset({"stage", "container", "seconds", "run_in", "run", "exercise", "socket", "starts"})
+    _VALID_ARGS = frozenset(
+        {"stage", "container", "seconds", "run_in", "run", "exercise", "socket", "starts"}
+    )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do one stage of a recording."""
@@ -53,7 +55,11 @@ class ActionModule(HostScriptAction):
             }
         )
         if self._task.check_mode:
-            return {"skipped": True, "changed": False, "msg": "a recording starts a container: not in check mode"}
+            return {
+                "skipped": True,
+                "changed": False,
+                "msg": "a recording starts a container: not in check mode",
+            }
         stage = args.pop("stage")
         if stage == "begin":
             if not args["container"]:

@@ -1,4 +1,4 @@
-"""``hardener workload record``: what a container uses, by a twin of it that does its work under the recorder."""
+"""``hardener workload record``: what a container uses, by a twin of it under the recorder."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hardener.errors import ExitCode, HardenerError
 if TYPE_CHECKING:
     from hardener.cli.progress import Progress
     from hardener.fleet import Event
+    from hardener.workload.exercise import Exerciser
     from hardener.workload.recording import Recording
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -67,9 +68,9 @@ def record(
 ) -> ExitCode:
     """Record system calls, capabilities, files and identities of a container, through the phases of its life.
 
-    A twin is started: the same program with the same rights, on a network without a way out, with copies of the
-    volumes. The original goes on undisturbed. A command of --run finds the twin's ports in its environment, as
-    HARDENER_ADDR_80=127.0.0.1:49153. docs/workloads.md says what is recorded, and what is not.
+    A twin is started: the same program with the same rights, on a network without a way out, with copies of
+    the volumes. The original goes on undisturbed. A command of --run finds the twin's ports in its
+    environment, as HARDENER_ADDR_80=127.0.0.1:49153. docs/workloads.md says what is recorded, and what not.
 
     The exit code is 4 where the exercise did not reach the twin, or something could not be recorded.
 
@@ -127,7 +128,7 @@ class _Listener:
             self._progress.note(f"port {port} of the twin is {address}")
 
 
-def _exerciser(command: str | None, *, run_in: bool, seconds: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _exerciser(command: str | None, *, run_in: bool, seconds: int) -> Exerciser:
     from hardener.workload import exercise
 
     if command:

@@ -1,1 +1,1 @@
-"""Record on a host what a container uses: a twin of it does its work, and the kernel tells what it asked for."""
+"""Record what a container uses: a twin of it does its work, and the kernel tells what it asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Iterable, Mapping, NamedTuple
 
 from ..snapshot.bounds import read_or
 from ..snapshot.redact import Redactor
@@ -23,12 +23,12 @@ def unfiltered(original: Mapping[str, Any], info: Mapping[str, Any], versions: M
     if original["HostConfig"].get("Privileged"):
         return profile in (None, "unconfined") or _version(versions) < _HONOURS_PROFILE
     if profile is not None:
-        return profile == "unconfined"
+        return str(profile) == "unconfined"
     daemon = next((each for each in info.get("SecurityOptions") or () if "name=seccomp" in each), "")
     return "name=seccomp" not in daemon or "profile=unconfined" in daemon
 
 
-def _version(versions: Mapping[str, Any]) -> "tuple[int, ...]":
+def _version(versions: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(int(word) for word in re.findall(r"\d{1,6}", str(versions.get("Version", "")))[:2])
 
 
@@ -37,21 +37,21 @@ class Seen(NamedTuple):
 
     began: int
     network: str
-    missing: List[str]
+    missing: list[str]
     complete: bool
     capabilities_by: str
-    phases: List[Dict[str, Any]]
-    found: Mapping[str, List[Dict[str, Any]]]  # what the recorder has counted
-    cgroups: Set[int]  # of the twin
-    base: Optional[Mapping[bool, Set[int]]]  # cgroups of idle containers, by no-new-privileges
+    phases: list[dict[str, Any]]
+    found: Mapping[str, list[dict[str, Any]]]  # what the recorder has counted
+    cgroups: set[int]  # of the twin
+    base: Mapping[bool, set[int]] | None  # cgroups of idle containers, by no-new-privileges
     starts: int
-    programs: Mapping[str, Dict[str, Any]]
-    identities: List[Dict[str, Any]]
-    listens: List[Dict[str, Any]]
-    files: Mapping[str, List[str]]
+    programs: Mapping[str, dict[str, Any]]
+    identities: list[dict[str, Any]]
+    listens: list[dict[str, Any]]
+    files: Mapping[str, list[str]]
     owners: Mapping[str, Mapping[str, int]]
     granted: Mapping[str, Any]
-    peak: Mapping[str, Optional[int]]
+    peak: Mapping[str, int | None]
 
 
 def answer(
@@ -61,13 +61,13 @@ def answer(
     info: Mapping[str, Any],
     versions: Mapping[str, Any],
     runtime_name: str,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """All that the controller makes a recording of."""
     mine = {
         name: [each for each in entries if each["cgroup"] in seen.cgroups]
         for name, entries in seen.found.items()
     }
-    executed = {}
+    executed: dict[str, str] = {}
     for each in mine["execs"]:
         executed.setdefault(shown(each["path"]) or "?", each["program"])
     return {
@@ -111,14 +111,14 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _bare(entry: Mapping[str, Any]) -> Dict[str, Any]:
+def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key != "cgroup"}
 
 
 def _base(
-    calls: Iterable[Mapping[str, Any]], cgroups: Mapping[bool, Set[int]], starts: int
-) -> Dict[str, Any]:
-    sets: Dict[bool, Set[int]] = {False: set(), True: set()}
+    calls: Iterable[Mapping[str, Any]], cgroups: Mapping[bool, set[int]], starts: int
+) -> dict[str, Any]:
+    sets: dict[bool, set[int]] = {False: set(), True: set()}
     for entry in calls:
         for limited, ids in cgroups.items():
             if entry["cgroup"] in ids and entry["runtime"]:
@@ -126,7 +126,7 @@ def _base(
     return {"calls": sorted(sets[False]), "no_new_privileges": sorted(sets[True]), "starts": starts}
 
 
-def container(original: Mapping[str, Any]) -> Dict[str, Any]:
+def container(original: Mapping[str, Any]) -> dict[str, Any]:
     """What the recording says of the container: no value of its environment, no argument as it is."""
     config, host = original["Config"], original["HostConfig"]
     labels = config.get("Labels") or {}
@@ -171,19 +171,19 @@ def container(original: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 class _Secret:
-    """Replaces words by digests that only this host can make, or by nothing where it has no key of its own."""
+    """Replaces words by digests that only this host can make, or by no digest where it has no key."""
 
     def __init__(self) -> None:
         self._redactor = Redactor()
 
-    def words(self, words: Iterable[str]) -> List[str]:
+    def words(self, words: Iterable[str]) -> list[str]:
         """The words, replaced."""
         if self._redactor.key_source != "host":
             return ["redacted" for _ in words]
         return [self._redactor.digest(word) for word in words]
 
 
-def _words(value: Any) -> List[str]:
+def _words(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [str(word) for word in value or ()][:_MAX_WORDS]
@@ -204,7 +204,7 @@ def _option(option: str) -> str:
     return shown(f"{name}{separator}{value}", 1000)
 
 
-def _published(bindings: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def _published(bindings: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
     for entry in bindings:
         number, _, protocol = entry.partition("/")

@@ -1,4 +1,4 @@
-"""A static program that waits for ever, in 132 bytes: whatever else is called behind the filter, the runtime calls."""
+"""A static program of a few bytes that waits for ever: all else that is called, the runtime calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CODE = {
 }
 
 
-def program(machine: str) -> "bytes | None":
+def program(machine: str) -> bytes | None:
     """The program for a machine; None for one that it is not written for."""
     if machine not in _CODE:
         return None
@@ -50,7 +50,7 @@ def program(machine: str) -> "bytes | None":
     return head + segment + code
 
 
-def image(machine: str) -> "bytes | None":
+def image(machine: str) -> bytes | None:
     """A tar archive of a root file system with the program as ``/wait``."""
     content = program(machine)
     if content is None:

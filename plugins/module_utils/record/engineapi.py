@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from typing import Any, Iterator, Mapping, Optional
+from typing import Any, Iterator, Mapping
 from urllib.parse import quote, urlencode
 
 from ..snapshot.bounds import Failed, describe, one_line
@@ -44,7 +44,7 @@ class Engine:
         self.path = path
         self._api = api
 
-    def get(self, path: str, query: Optional[Mapping[str, str]] = None) -> Any:
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The answer to a question, as JSON data.
 
         Raises:
@@ -59,7 +59,7 @@ class Engine:
         path: str,
         body: Any = None,
         *,
-        query: Optional[Mapping[str, str]] = None,
+        query: Mapping[str, str] | None = None,
         timeout: float = 60,
     ) -> Any:
         """The answer to a request as JSON data; None where it is empty, text where it is none.
@@ -122,7 +122,7 @@ class Engine:
         method: str,
         path: str,
         body: Any,
-        query: Optional[Mapping[str, str]],
+        query: Mapping[str, str] | None,
     ) -> http.client.HTTPResponse:
         headers = {}
         data = None

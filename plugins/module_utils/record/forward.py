@@ -1,10 +1,11 @@
-"""Free ports of the loopback interface that lead to the ports of a container, wherever it has its address now."""
+"""Free ports of the loopback interface that lead to the ports of a container, whatever its address is."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Callable, Dict, List, Optional, Tuple
+from functools import partial
+from typing import Any, Awaitable, Callable, Tuple
 
 _PIECE = 65536
 _CONNECTIONS = 512
@@ -21,9 +22,9 @@ class Forwarder:
         address: gives the container's address, empty while it has none.
     """
 
-    def __init__(self, ports: List[Port], address: Callable[[], str]) -> None:
-        self.addresses: Dict[str, str] = {}
-        self.refused: List[str] = []
+    def __init__(self, ports: list[Port], address: Callable[[], str]) -> None:
+        self.addresses: dict[str, str] = {}
+        self.refused: list[str] = []
         self._address = address
         self._connections = 0
         self._loop = asyncio.new_event_loop()
@@ -36,7 +37,7 @@ class Forwarder:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
-    async def _open(self, ports: List[Port]) -> None:
+    async def _open(self, ports: list[Port]) -> None:
         for port, protocol in ports:
             name = str(port) if protocol == "tcp" else f"{port}_{protocol}"
             if protocol == "tcp":
@@ -44,7 +45,7 @@ class Forwarder:
                 own = server.sockets[0].getsockname()[1]
             elif protocol == "udp":
                 transport, _ = await self._loop.create_datagram_endpoint(
-                    lambda port=port: _Datagrams(self._address, port), ("127.0.0.1", 0)
+                    partial(_Datagrams, self._address, port), ("127.0.0.1", 0)
                 )
                 own = transport.get_extra_info("sockname")[1]
             else:
@@ -52,7 +53,7 @@ class Forwarder:
                 continue
             self.addresses[name] = f"127.0.0.1:{own}"
 
-    def _carrier(self, port: int) -> "Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]":
+    def _carrier(self, port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if self._connections >= _CONNECTIONS:
                 writer.close()
@@ -92,19 +93,22 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, address: Callable[[], str], port: int) -> None:
         self._address = address
         self._port = port
-        self._transport: Optional[asyncio.DatagramTransport] = None
-        self._peers: "Dict[object, _Answers]" = {}
+        self._transport: asyncio.DatagramTransport | None = None
+        self._peers: dict[Any, _Answers] = {}
+        self._tasks: set[asyncio.Future[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where answers go."""
         assert isinstance(transport, asyncio.DatagramTransport)
         self._transport = transport
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, addr: Any) -> None:
         """Carry one on, from a socket of its own for each who asks."""
-        asyncio.ensure_future(self._carry(data, addr))
+        task = asyncio.ensure_future(self._carry(data, addr))
+        self._tasks.add(task)  # the loop itself would let go of it
+        task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, data: bytes, addr: object) -> None:
+    async def _carry(self, data: bytes, addr: Any) -> None:
         assert self._transport is not None
         if addr not in self._peers:
             if len(self._peers) >= _PEERS:
@@ -125,8 +129,8 @@ class _Datagrams(asyncio.DatagramProtocol):
 class _Answers(asyncio.DatagramProtocol):
     """The container's answers to one who asked."""
 
-    def __init__(self, back: asyncio.DatagramTransport, addr: object) -> None:
-        self.transport: Optional[asyncio.DatagramTransport] = None
+    def __init__(self, back: asyncio.DatagramTransport, addr: Any) -> None:
+        self.transport: asyncio.DatagramTransport | None = None
         self._back = back
         self._addr = addr
 
@@ -135,7 +139,7 @@ class _Answers(asyncio.DatagramProtocol):
         assert isinstance(transport, asyncio.DatagramTransport)
         self.transport = transport
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, _addr: Any) -> None:
         """Carry one back."""
         self._back.sendto(data, self._addr)
 

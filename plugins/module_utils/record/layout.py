@@ -1,9 +1,9 @@
-"""The structures of the BPF objects (bpf/record.h, bpf/calls.bpf.c, bpf/capabilities.h), in bytes of this host."""
+"""The structures of the BPF objects (bpf/record.h, calls.bpf.c, capabilities.h), in bytes of this host."""
 
 from __future__ import annotations
 
 import struct
-from typing import Any, Dict, List, Mapping, Set, Tuple
+from typing import Any, Mapping, Tuple
 
 from .text import shown
 
@@ -34,7 +34,7 @@ _SOCKET = struct.Struct("=Q16sHB5x")
 _CAPABILITY = struct.Struct("=Q16siBBBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
-# capset, socket, connect; what else the machine is called has no numbers here, and then nothing of this is seen.
+# capset, socket, connect. On another machine nothing is seen of what they are asked for.
 _NUMBERS = {"x86_64": (126, 41, 42), "aarch64": (91, 198, 203)}
 
 Entry = Tuple[bytes, bytes]
@@ -50,7 +50,7 @@ def container_name(identity: str) -> bytes:
     return identity.encode("ascii")[:_NAME].ljust(_NAME, b"\0")
 
 
-def calls(entries: List[Entry]) -> List[Dict[str, Any]]:
+def calls(entries: list[Entry]) -> list[dict[str, Any]]:
     """System calls: numbers by cgroup, program, phase and kind."""
     found = []
     for key, value in entries:
@@ -70,7 +70,7 @@ def calls(entries: List[Entry]) -> List[Dict[str, Any]]:
     return found
 
 
-def execs(entries: List[Entry]) -> List[Dict[str, Any]]:
+def execs(entries: list[Entry]) -> list[dict[str, Any]]:
     """Executed programs: the path that was asked for, and the program's name."""
     found = []
     for key, value in entries:
@@ -86,7 +86,7 @@ def execs(entries: List[Entry]) -> List[Dict[str, Any]]:
     return found
 
 
-def capsets(entries: List[Entry]) -> List[Dict[str, Any]]:
+def capsets(entries: list[Entry]) -> list[dict[str, Any]]:
     """The sets that programs asked for."""
     found = []
     for key, value in entries:
@@ -104,7 +104,7 @@ def capsets(entries: List[Entry]) -> List[Dict[str, Any]]:
     return found
 
 
-def sockets(entries: List[Entry]) -> List[Dict[str, Any]]:
+def sockets(entries: list[Entry]) -> list[dict[str, Any]]:
     """Families of sockets that were made, and of addresses that were connected to."""
     found = []
     for key, value in entries:
@@ -121,7 +121,7 @@ def sockets(entries: List[Entry]) -> List[Dict[str, Any]]:
     return found
 
 
-def capabilities(entries: List[Entry]) -> List[Dict[str, Any]]:
+def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
     """Capability checks that were granted, with the system call that they were made in."""
     found = []
     for key, _ in entries:
@@ -140,12 +140,12 @@ def capabilities(entries: List[Entry]) -> List[Dict[str, Any]]:
     return found
 
 
-def wanted(entries: List[Entry]) -> Set[int]:
+def wanted(entries: list[Entry]) -> set[int]:
     """The cgroups that were found to be those of wanted containers."""
     return {struct.unpack("=Q", key)[0] for key, value in entries if value[0]}
 
 
-def losses(entries: List[Entry]) -> Mapping[str, int]:
+def losses(entries: list[Entry]) -> Mapping[str, int]:
     """What had no room, and how often."""
     counts = {}
     for key, value in entries:
@@ -155,7 +155,7 @@ def losses(entries: List[Entry]) -> Mapping[str, int]:
     return counts
 
 
-def _phases(value: bytes) -> List[int]:
+def _phases(value: bytes) -> list[int]:
     bits = struct.unpack("=I", value)[0]
     return [at for at in range(32) if bits >> at & 1]
 

@@ -10,14 +10,15 @@ import signal
 import socket
 import time
 from base64 import b64decode
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Mapping
 
 from ..host import limits
 from ..snapshot import engine as engines
 from ..snapshot import processes, units
 from ..snapshot.bounds import Failed, describe
 from ..snapshot.context import Once
-from . import bpf, workspace
+from . import recorder as kernel
+from . import workspace
 from .engineapi import Engine
 from .session import Request, Session
 
@@ -28,11 +29,11 @@ _MAX_MESSAGE = 1 << 20
 _MAX_ANSWER = 32 << 20
 
 
-def begin(arguments: Mapping[str, Any]) -> Dict[str, Any]:
+def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Start the twin of a container under the recorder, and return when it serves.
 
     Args:
-        arguments: those of ``session.Request``; ``objects``: name to the content of a BPF object, in base64;
+        arguments: those of ``session.Request``; ``objects``: BPF objects by their names, in base64;
             ``socket``: the engine's, where it is not to be found out.
 
     Returns:
@@ -42,7 +43,7 @@ def begin(arguments: Mapping[str, Any]) -> Dict[str, Any]:
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.
     """
-    reason = bpf.problem()
+    reason = kernel.problem()
     if reason:
         raise Failed(reason)
     request = Request(arguments)
@@ -61,7 +62,7 @@ def begin(arguments: Mapping[str, Any]) -> Dict[str, Any]:
         text = answer.read(_MAX_MESSAGE)
     if not text:
         raise Failed("the recorder was killed on the host")
-    message: Dict[str, Any] = json.loads(text)
+    message: dict[str, Any] = json.loads(text)
     if "failed" in message:
         raise Failed(message["failed"])
     return {"run": run, **message}
@@ -88,7 +89,7 @@ def abandon(arguments: Mapping[str, Any]) -> Any:
     return _tell(str(arguments["run"]), {"abandon": True})
 
 
-def _socket(named: Optional[str]) -> str:
+def _socket(named: str | None) -> str:
     if named:
         return named
     found = engines.find(Once(processes.scan), Once(units.read))
@@ -125,7 +126,7 @@ def _tell(run: str, message: Mapping[str, Any]) -> Any:
     return answer["result"]
 
 
-# --- the process that records ---------------------------------------------------------------------------------
+# --- the process that records -------------------------------------------------------------------------------
 
 
 def _become_worker() -> None:
@@ -142,7 +143,7 @@ def _terminate(_number: int, _frame: object) -> None:
     raise SystemExit
 
 
-def _work(make: "Callable[[], _Worker]", writer: int) -> None:
+def _work(make: Callable[[], _Worker], writer: int) -> None:
     """Body of the worker; never returns."""
     try:
         make().run(writer)
@@ -174,7 +175,7 @@ class _Worker:
         """Do all of it."""
         problems = workspace.sweep(self._engine)
         try:
-            recorder = bpf.Recorder(self._objects)
+            recorder = kernel.Recorder(self._objects)
             session = Session(self._engine, self._space.run, recorder, self._request)
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
                 control.bind(self._space.socket)
@@ -198,7 +199,7 @@ class _Worker:
                 message = json.loads(connection.makefile("rb").readline(_MAX_MESSAGE))
                 try:
                     result = session.end(message["end"]) if "end" in message else None
-                    answer: Dict[str, Any] = {"result": result}
+                    answer: dict[str, Any] = {"result": result}
                 except Exception as error:  # as above
                     answer = {"failed": describe(error)}
                 # The caller goes on when nothing is left of the twin.

@@ -10,7 +10,7 @@ import stat
 import struct
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+from typing import Any, Callable, Iterable
 
 from ..snapshot.bounds import read_or, read_pseudo
 from .text import shown
@@ -36,7 +36,7 @@ _RESOLVE_SECONDS = 10
 _MAX_ANSWER = 16 << 20
 
 
-def status(pid: int) -> Dict[str, str]:
+def status(pid: int) -> dict[str, str]:
     """The fields of a process's status that are used here."""
     return dict(_STATUS.findall(read_pseudo(f"/proc/{pid}/status")))
 
@@ -51,7 +51,7 @@ class Cgroup:
     """The control groups of a container."""
 
     def __init__(self, pid: int, tree: str) -> None:
-        self.folders: Dict[str, str] = {}
+        self.folders: dict[str, str] = {}
         mounts = dict(_controllers())
         for line in read_pseudo(f"/proc/{pid}/cgroup").splitlines():
             _, controllers, path = line.split(":", 2)
@@ -62,9 +62,9 @@ class Cgroup:
                     self.folders[name] = mounts[name] + path
         os.stat(self.folders[""])  # to fail where it is gone
 
-    def members(self) -> List[int]:
+    def members(self) -> list[int]:
         """Its processes, those of groups below it included."""
-        found: List[int] = []
+        found: list[int] = []
         waiting = [self.folders[""]]
         while waiting and len(found) < _MAX_PROCESSES:
             folder = waiting.pop()
@@ -82,7 +82,7 @@ class Cgroup:
         except OSError:
             return False
 
-    def peak_memory(self) -> Optional[int]:
+    def peak_memory(self) -> int | None:
         """The most memory that it has used; None where the kernel does not tell."""
         for controller, name in (("", "memory.peak"), ("memory", "memory.max_usage_in_bytes")):
             value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
@@ -90,7 +90,7 @@ class Cgroup:
                 return int(value)
         return None
 
-    def peak_pids(self) -> Optional[int]:
+    def peak_pids(self) -> int | None:
         """The most tasks that it has had, or has now where the kernel keeps no peak."""
         for controller in ("", "pids"):
             for name in ("pids.peak", "pids.current"):
@@ -100,7 +100,7 @@ class Cgroup:
         return None
 
 
-def _controllers() -> Iterable["tuple[str, str]"]:
+def _controllers() -> Iterable[tuple[str, str]]:
     for line in read_pseudo("/proc/self/mountinfo").splitlines():
         fields, _, rest = line.partition(" - ")
         kind, _, options = rest.split(" ", 2)
@@ -112,18 +112,18 @@ def _controllers() -> Iterable["tuple[str, str]"]:
 class Sampler:
     """Looks at the processes of a container several times a second, in a thread of its own."""
 
-    def __init__(self, label_file: Optional[str]) -> None:
-        self.pids: Optional[int] = None
-        self.memory: Optional[int] = None
+    def __init__(self, label_file: str | None) -> None:
+        self.pids: int | None = None
+        self.memory: int | None = None
         self.divided = False
         self.unfiltered = False  # whether a program had no seccomp filter
         self.cut = False
-        self._found: Dict[str, Set[int]] = {}
-        self._listens: Set["tuple[str, int]"] = set()
+        self._found: dict[str, set[int]] = {}
+        self._listens: set[tuple[str, int]] = set()
         self._label_file = label_file
         self._phase = 0
         self._pid = 0
-        self._cgroup: Optional[Cgroup] = None
+        self._cgroup: Cgroup | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -154,12 +154,12 @@ class Sampler:
                 except (OSError, ValueError, KeyError):
                     pass  # it ended meanwhile
 
-    def identities(self) -> List[Dict[str, Any]]:
+    def identities(self) -> list[dict[str, Any]]:
         """As whom programs ran, with the phases."""
         with self._lock:
             return [{**json.loads(key), "phases": sorted(phases)} for key, phases in self._found.items()]
 
-    def listens(self) -> List[Dict[str, Any]]:
+    def listens(self) -> list[dict[str, Any]]:
         """Ports that were listened on."""
         with self._lock:
             return [{"protocol": protocol, "port": port} for protocol, port in sorted(self._listens)]
@@ -190,7 +190,7 @@ class Sampler:
             if len(self._listens) < _MAX_LISTENS:
                 self._listens.add(each)
 
-    def _identity(self, pid: int) -> Optional[Dict[str, Any]]:
+    def _identity(self, pid: int) -> dict[str, Any] | None:
         fields = status(pid)
         if _RUNTIME.fullmatch(fields["Name"]) or fields["State"].startswith("Z"):
             return None
@@ -209,7 +209,7 @@ class Sampler:
         }
 
 
-def label_file() -> Optional[str]:
+def label_file() -> str | None:
     """Where a process's label of the security module is; None where there is none."""
     for name in ("attr/apparmor/current", "attr/current"):
         try:
@@ -220,7 +220,7 @@ def label_file() -> Optional[str]:
     return None
 
 
-def listening(pid: int) -> Set["tuple[str, int]"]:
+def listening(pid: int) -> set[tuple[str, int]]:
     """Ports that are listened on in the network of a process."""
     found = set()
     for protocol, state in _LISTENING.items():
@@ -249,7 +249,7 @@ def accepted(pid: int) -> int:
     return count
 
 
-def busy(cgroup: Cgroup) -> "tuple[int, int]":
+def busy(cgroup: Cgroup) -> tuple[int, int]:
     """Ticks of processor time that its processes have used, and how many of them want more now."""
     ticks = wanting = 0
     for pid in cgroup.members():
@@ -262,19 +262,19 @@ def busy(cgroup: Cgroup) -> "tuple[int, int]":
     return ticks, wanting
 
 
-def programs(pid: int, paths: Iterable[bytes]) -> Dict[str, Dict[str, Any]]:
+def programs(pid: int, paths: Iterable[bytes]) -> dict[str, dict[str, Any]]:
     """Owners that programs run as, and their file capabilities, in the root of a process."""
     return _in_root(pid, paths, _program)
 
 
-def owners(pid: int, paths: Iterable[str]) -> Dict[str, Dict[str, Any]]:
+def owners(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Owner and mode of files and folders in the root of a process; a link is not followed."""
     return _in_root(pid, [os.fsencode(path) for path in paths], _owner)
 
 
 def _in_root(
-    pid: int, paths: Iterable[bytes], look: Callable[[bytes], Optional[Dict[str, Any]]]
-) -> Dict[str, Dict[str, Any]]:
+    pid: int, paths: Iterable[bytes], look: Callable[[bytes], dict[str, Any] | None]
+) -> dict[str, dict[str, Any]]:
     """What is found at paths in the root of a process.
 
     A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended.
@@ -297,7 +297,7 @@ def _in_root(
         text = answer.read(_MAX_ANSWER)
     os.waitpid(child, 0)
     try:
-        found: Dict[str, Dict[str, Any]] = json.loads(text)
+        found: dict[str, dict[str, Any]] = json.loads(text)
     except ValueError:
         return {}
     ids = Ids(pid)
@@ -317,7 +317,7 @@ class Ids:
                 return inside + number - outside
         return number
 
-    def inside(self, found: Dict[str, Any]) -> Dict[str, Any]:
+    def inside(self, found: dict[str, Any]) -> dict[str, Any]:
         """The same facts with the numbers of the namespace."""
         return {
             key: self.one(key, value) if key in self._maps and value is not None else value
@@ -325,14 +325,14 @@ class Ids:
         }
 
 
-def _id_map(path: str) -> List[List[int]]:
+def _id_map(path: str) -> list[list[int]]:
     try:
         return [[int(word) for word in line.split()] for line in read_pseudo(path).splitlines()]
     except (OSError, ValueError):
         return []
 
 
-def _owner(path: bytes) -> Optional[Dict[str, Any]]:
+def _owner(path: bytes) -> dict[str, Any] | None:
     try:
         found = os.lstat(path)
     except OSError:
@@ -340,7 +340,7 @@ def _owner(path: bytes) -> Optional[Dict[str, Any]]:
     return {"uid": found.st_uid, "gid": found.st_gid, "mode": stat.S_IMODE(found.st_mode)}
 
 
-def _program(path: bytes) -> Optional[Dict[str, Any]]:
+def _program(path: bytes) -> dict[str, Any] | None:
     try:
         found = os.stat(path)
     except OSError:
@@ -351,7 +351,7 @@ def _program(path: bytes) -> Optional[Dict[str, Any]]:
         attribute = os.getxattr(path, "security.capability")
     except OSError:
         attribute = b""
-    answer: Dict[str, Any] = {
+    answer: dict[str, Any] = {
         "uid": found.st_uid if found.st_mode & stat.S_ISUID else None,
         "gid": found.st_gid if found.st_mode & stat.S_ISGID else None,
     }
@@ -363,5 +363,5 @@ def _program(path: bytes) -> Optional[Dict[str, Any]]:
     return answer
 
 
-def _larger(one: Optional[int], other: Optional[int]) -> Optional[int]:
+def _larger(one: int | None, other: int | None) -> int | None:
     return max((each for each in (one, other) if each is not None), default=None)

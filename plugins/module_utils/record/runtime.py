@@ -1,4 +1,4 @@
-"""What this host's runtime and engine do by themselves: calls behind the filter, and what is granted by default.
+"""What runtime and engine of this host do by themselves: calls behind the filter, what is granted by default.
 
 Both are measured with containers of a static program that does nothing (elf.py), which are removed at once.
 """
@@ -9,12 +9,12 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Mapping
 
 from ..snapshot import processes
 from ..snapshot.bounds import Failed, read_bytes
-from .bpf import unified_cgroups
 from .engineapi import Engine
+from .recorder import unified_cgroups
 from .twin import LABEL
 from .workspace import prefix
 
@@ -72,13 +72,13 @@ class Idle:
         self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
 
 
-def granted(idle: Idle, host: Mapping[str, Any]) -> Dict[str, Any]:
+def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
     """What the engine grants a container that asks for nothing: capabilities, and its seccomp profile.
 
     Args:
         idle: containers to ask by.
-        host: the HostConfig of the recorded container; where it has further capabilities, ``own`` is the profile
-            with those.
+        host: the HostConfig of the recorded container; where it has further capabilities, ``own`` is the
+            profile with those.
     """
     spec = _spec(idle, {})
     capabilities = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
@@ -113,14 +113,14 @@ def bundle(pid: int) -> Mapping[str, Any]:
     return found
 
 
-def starts(idle: Idle, want: Callable[[str], None], count: int) -> Dict[bool, Set[int]]:
+def starts(idle: Idle, want: Callable[[str], None], count: int) -> dict[bool, set[int]]:
     """Start idle containers under the recorder, as root and as another user.
 
     Returns:
         cgroups of the containers without and with no-new-privileges.
     """
 
-    def one(plan: "tuple[bool, str]") -> "tuple[bool, Optional[int]]":
+    def one(plan: tuple[bool, str]) -> tuple[bool, int | None]:
         limited, user = plan
         identity = idle.create(user=user, no_new_privileges=limited)
         try:
@@ -130,7 +130,7 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Dict[bool, Se
             idle.remove(identity)
 
     plans = [(limited, user) for limited in (False, True) for user in _USERS for _ in range(count)]
-    found: Dict[bool, Set[int]] = {False: set(), True: set()}
+    found: dict[bool, set[int]] = {False: set(), True: set()}
     with ThreadPoolExecutor(4) as pool:
         for limited, cgroup in pool.map(one, plans):
             if cgroup is not None:
@@ -151,7 +151,7 @@ def version(versions: Mapping[str, Any], name: str) -> str:
     return ""
 
 
-def cgroup_of(pid: int) -> Optional[int]:
+def cgroup_of(pid: int) -> int | None:
     """The number that the kernel has for the cgroup of a process."""
     tree = unified_cgroups()
     if tree is None:

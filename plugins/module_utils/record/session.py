@@ -6,15 +6,15 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Set
+from typing import Any, Iterator, Mapping
 
 from ..snapshot.bounds import Failed, describe
 from . import describe as description
 from . import elf, observe, runtime
-from .bpf import Recorder, unified_cgroups
 from .engineapi import Engine, quoted
 from .forward import Forwarder
 from .layout import PHASES
+from .recorder import Recorder, unified_cgroups
 from .subject import Subject
 from .text import shown
 
@@ -27,14 +27,14 @@ class Request:
     """What is asked for.
 
     Args:
-        arguments: ``container``, ``seconds`` (of the phase serve), ``run_in`` (a command as a list of words; empty
-            for none), ``starts`` (of the runtime's base), ``largest`` (bytes of a volume that may be copied).
+        arguments: ``container``, ``seconds`` (of the phase serve), ``run_in`` (a command as a list of words;
+            empty for none), ``starts`` (of the runtime's base), ``largest`` (bytes of a volume to be copied).
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self.container = str(arguments["container"])
         self.seconds = int(arguments["seconds"])
-        self.run_in: List[str] = [str(word) for word in arguments.get("run_in") or ()]
+        self.run_in: list[str] = [str(word) for word in arguments.get("run_in") or ()]
         self.starts = int(arguments.get("starts", 5))
         self.largest = int(arguments.get("largest", 1 << 30))
 
@@ -55,25 +55,25 @@ class Session:
         self._recorder = recorder
         self._request = request
         self._began = int(time.time())
-        self._info: Dict[str, Any] = engine.get("/info")
-        self._versions: Dict[str, Any] = engine.get("/version")
-        self._original: Dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
+        self._info: dict[str, Any] = engine.get("/info")
+        self._versions: dict[str, Any] = engine.get("/version")
+        self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
         self._runtime = runtime.default_runtime(self._info, self._original)
         self._unfiltered = description.unfiltered(self._original, self._info, self._versions)
         self._tree = unified_cgroups() or ""
         self._sampler = observe.Sampler(observe.label_file())
-        self._phases: Dict[str, Dict[str, Any]] = {}
-        self._missing: List[str] = []
-        self._programs: Dict[str, Dict[str, Any]] = {}
-        self._base: Optional[Dict[bool, Set[int]]] = None
-        self._granted: Dict[str, Any] = {"capabilities": [], "seccomp": None}
-        self._forwarder: Optional[Forwarder] = None
+        self._phases: dict[str, dict[str, Any]] = {}
+        self._missing: list[str] = []
+        self._programs: dict[str, dict[str, Any]] = {}
+        self._base: dict[bool, set[int]] | None = None
+        self._granted: dict[str, Any] = {"capabilities": [], "seccomp": None}
+        self._forwarder: Forwarder | None = None
         self._accepted = 0
         self._subject = Subject(engine, run, self._original, largest=request.largest, created=recorder.want)
 
     # --- what the caller does, in this order ----------------------------------------------------------------
 
-    def begin(self) -> Dict[str, str]:
+    def begin(self) -> dict[str, str]:
         """Do everything up to the phase in which the twin serves; the addresses of its ports."""
         self._measure()
         self._subject.make_network()
@@ -89,7 +89,7 @@ class Session:
         self._missing += self._forwarder.refused
         return self._forwarder.addresses
 
-    def end(self, exercise: Mapping[str, Any]) -> Dict[str, Any]:
+    def end(self, exercise: Mapping[str, Any]) -> dict[str, Any]:
         """Do everything after the phase in which the twin served; the answer."""
         self._served(exercise)
         self._reload()
@@ -129,7 +129,7 @@ class Session:
     # --- phases ---------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _phase(self, name: str) -> Iterator[Dict[str, Any]]:
+    def _phase(self, name: str) -> Iterator[dict[str, Any]]:
         """Record what is done under the name of a phase; where it fails, the phase was not exercised."""
         found = self._phases.setdefault(
             name, {"name": name, "exercised": False, "reason": "", "seconds": 0.0}
@@ -181,7 +181,7 @@ class Session:
         self._look_at_programs()
         return reason
 
-    def _stop(self, phase: Dict[str, Any]) -> None:
+    def _stop(self, phase: dict[str, Any]) -> None:
         if not self._subject.runs():
             raise Failed(_GONE)
         self._look_at_programs()
@@ -269,12 +269,12 @@ class Session:
         if new and self._subject.has_process():
             self._programs.update(observe.programs(self._subject.pid, new))
 
-    def _cgroups(self) -> Set[int]:
+    def _cgroups(self) -> set[int]:
         """The cgroups that the twin had; another one with each start."""
-        others = set().union(*self._base.values()) if self._base else set()
+        others: set[int] = set().union(*self._base.values()) if self._base else set()
         return self._recorder.cgroups() - others
 
-    def _answer(self) -> Dict[str, Any]:
+    def _answer(self) -> dict[str, Any]:
         losses = [f"of the {what} {count} had no room" for what, count in self._recorder.losses().items()]
         if self._sampler.divided:
             losses.append("what runs in control groups below the container's own was not recorded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Mapping
 
 from ..snapshot.bounds import Failed, read_or
 from . import observe, twin, volumes, workspace
@@ -43,13 +43,13 @@ class Subject:
         largest: int,
         created: Callable[[str], None],
     ) -> None:
-        self.network: Optional[str] = None
+        self.network: str | None = None
         self.pid = 0
-        self.cgroup: Optional[observe.Cgroup] = None
-        self.plan: Optional[twin.Twin] = None
-        self.differences: List[str] = []
-        self.files: Dict[str, Set[str]] = {"written": set(), "created": set(), "deleted": set()}
-        self.owners: Dict[str, Dict[str, int]] = {}
+        self.cgroup: observe.Cgroup | None = None
+        self.plan: twin.Twin | None = None
+        self.differences: list[str] = []
+        self.files: dict[str, set[str]] = {"written": set(), "created": set(), "deleted": set()}
+        self.owners: dict[str, dict[str, int]] = {}
         self._engine = engine
         self._run = run
         self._original = original
@@ -105,9 +105,9 @@ class Subject:
 
     def _check_size(self, target: str) -> None:
         for mount in self._original.get("Mounts") or ():
-            if mount["Destination"] == target and mount.get("Source"):
-                if volumes.size(mount["Source"], self._largest) > self._largest:
-                    raise Failed(f"{target} holds more than {self._largest} bytes: it is not copied")
+            source = mount.get("Source") if mount["Destination"] == target else None
+            if source and volumes.size(source, self._largest) > self._largest:
+                raise Failed(f"{target} holds more than {self._largest} bytes: it is not copied")
 
     def start(self, tree: str) -> str:
         """Start it, and wait until it has settled; how it started, in words.
@@ -171,7 +171,7 @@ class Subject:
         self._engine.call("DELETE", f"/containers/{self._identity}", query={"force": "1", "v": "1"})
         self._identity, self.pid, self.cgroup = "", 0, None
 
-    def run(self, words: List[str]) -> Optional[int]:
+    def run(self, words: list[str]) -> int | None:
         """Run a program in it, as the engine does for `docker exec`; its exit code."""
         if not self.runs():
             raise Failed("the container does not run any more")
@@ -185,11 +185,11 @@ class Subject:
 
     # --- what is true of it ---------------------------------------------------------------------------------
 
-    def state(self) -> Dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """Its state, as the engine shows it."""
         if not self._identity:
             return {}
-        state: Dict[str, Any] = self._engine.get(f"/containers/{quoted(self._identity)}/json")["State"]
+        state: dict[str, Any] = self._engine.get(f"/containers/{quoted(self._identity)}/json")["State"]
         return state
 
     def runs(self) -> bool:
@@ -207,11 +207,11 @@ class Subject:
         found = self._engine.get(f"/containers/{self._identity}/json")["NetworkSettings"]["Networks"]
         return str(found[self.network]["IPAddress"])
 
-    def ports(self) -> List[Tuple[int, str]]:
+    def ports(self) -> list[tuple[int, str]]:
         """The ports that lead to it."""
         return self.plan.ports if self.plan is not None and self.network else []
 
-    def _tcp_ports(self) -> Set[int]:
+    def _tcp_ports(self) -> set[int]:
         return {port for port, protocol in self.ports() if protocol == "tcp"}
 
     def program(self) -> int:
@@ -224,7 +224,7 @@ class Subject:
 
     def collect_changes(self) -> None:
         """Remember the paths that it has changed until now: in its writable layer, and in its volumes."""
-        new: Set[str] = set()
+        new: set[str] = set()
 
         def add(kind: str, path: str) -> None:
             new.add(path)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Union
 
-
-def shown(text: Union[str, bytes], limit: int = 4096) -> str:
+def shown(text: str | bytes, limit: int = 4096) -> str:
     """A text with everything escaped that cannot be seen, such as control characters."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")

@@ -1,13 +1,13 @@
-"""The request that makes a twin of a container: the same program with the same rights, and nothing of its world.
+"""The request that makes a twin of a container: the same program and rights, in a world of its own.
 
-A twin serves no one: its network has no way out, it publishes nothing, its volumes are its own, its log stays on
-the host, it is not started again, and compose does not take it for one of a project.
+Its network has no way out, it publishes nothing, its volumes are its own, its log stays on the host, the
+engine does not start it again, and compose does not take it for one of a project.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple
 
 LABEL = "hardener.twin"
 _COMPOSE = "com.docker.compose."
@@ -27,20 +27,20 @@ class Volume(NamedTuple):
 class Twin(NamedTuple):
     """How to make a twin, and in what it differs from the original."""
 
-    body: Dict[str, Any]
-    volumes: List[Volume]
-    differences: List[str]
-    ports: List["tuple[int, str]"]  # of the container
+    body: dict[str, Any]
+    volumes: list[Volume]
+    differences: list[str]
+    ports: list[tuple[int, str]]  # of the container
 
 
 def plan(
     inspected: Mapping[str, Any],
     *,
     run: str,
-    network: Optional[str],
+    network: str | None,
     used: bool,
     kinds: Mapping[str, str],
-    low_ports: Optional[str],
+    low_ports: str | None,
 ) -> Twin:
     """Plan the twin of a container.
 
@@ -49,13 +49,13 @@ def plan(
         run: what the twin is labelled with.
         network: its network; None for none.
         used: whether its volumes are copies of the original's; else they begin empty.
-        kinds: what the source of each bind mount is: ``directory``, ``file``, or another word for what the twin
-            does not get.
+        kinds: what the source of each bind mount is: ``directory``, ``file``, or another word for what the
+            twin does not get.
         low_ports: the host's first port that needs no capability; None where the engine decides it.
     """
-    config: Dict[str, Any] = copy.deepcopy(dict(inspected["Config"]))
-    host: Dict[str, Any] = copy.deepcopy(dict(inspected["HostConfig"]))
-    differences: List[str] = []
+    config: dict[str, Any] = copy.deepcopy(dict(inspected["Config"]))
+    host: dict[str, Any] = copy.deepcopy(dict(inspected["HostConfig"]))
+    differences: list[str] = []
     config["Image"] = inspected["Image"]
     config["Labels"] = {
         name: value for name, value in (config.get("Labels") or {}).items() if not name.startswith(_COMPOSE)
@@ -100,7 +100,7 @@ def _owner(mode: str) -> str:
     return "the host" if mode == "host" else "another container"
 
 
-def _ports(inspected: Mapping[str, Any]) -> "list[tuple[int, str]]":
+def _ports(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Ports that the original publishes; with the host's network those that its image exposes."""
     bound = (inspected["HostConfig"].get("PortBindings") or {}) if inspected["HostConfig"] else {}
     exposed = inspected["Config"].get("ExposedPorts") or {}
@@ -121,10 +121,10 @@ def _mounts(
     *,
     used: bool,
     kinds: Mapping[str, str],
-    differences: List[str],
-) -> "tuple[list[dict[str, Any]], list[Volume]]":
-    asked: List[Dict[str, Any]] = []
-    volumes: List[Volume] = []
+    differences: list[str],
+) -> tuple[list[dict[str, Any]], list[Volume]]:
+    asked: list[dict[str, Any]] = []
+    volumes: list[Volume] = []
     for number, mount in enumerate(
         sorted(inspected.get("Mounts") or (), key=lambda each: each["Destination"])
     ):
@@ -157,7 +157,7 @@ def _mounts(
     return asked, volumes
 
 
-def _tmpfs(inspected: Mapping[str, Any], target: str) -> Dict[str, Any]:
+def _tmpfs(inspected: Mapping[str, Any], target: str) -> dict[str, Any]:
     for mount in inspected["HostConfig"].get("Mounts") or ():
         if mount.get("Target") == target:
             return dict(mount)

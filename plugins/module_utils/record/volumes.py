@@ -42,7 +42,7 @@ def size(path: str, most: int) -> int:
     return total
 
 
-def changed(source: str, target: str, since: float) -> "Iterator[tuple[str, bool]]":
+def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]]:
     """Paths in the container of what has changed in a volume, and whether it was not there before.
 
     Args:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import shutil
-from typing import Any, List, Mapping
+from typing import Any, Mapping
 
 from ..snapshot.bounds import Failed
 from .engineapi import Engine, quoted
@@ -68,9 +68,9 @@ def lives(run: str) -> bool:
     return False
 
 
-def sweep(engine: Engine) -> List[str]:
+def sweep(engine: Engine) -> list[str]:
     """Remove what runs left that were killed; what could not be removed, in words."""
-    problems: List[str] = []
+    problems: list[str] = []
     for run in sorted(_labelled(engine)):
         if not lives(run):
             problems += clear(engine, run)
@@ -81,11 +81,11 @@ def sweep(engine: Engine) -> List[str]:
     return problems
 
 
-def clear(engine: Engine, run: str) -> List[str]:
+def clear(engine: Engine, run: str) -> list[str]:
     """Remove everything in the engine that is labelled with a run; what could not be removed, in words."""
     problems = []
     query = {"filters": f'{{"label": ["{LABEL}={run}"]}}'}
-    steps = (
+    steps: tuple[tuple[str, dict[str, str], str, dict[str, str], str], ...] = (
         ("/containers/json", {**query, "all": "1"}, "/containers/{}", {"force": "1", "v": "1"}, "Id"),
         ("/networks", query, "/networks/{}", {}, "Id"),
         ("/volumes", query, "/volumes/{}", {"force": "1"}, "Name"),
@@ -120,7 +120,7 @@ def _is_ours(found: Mapping[str, Any], run: str) -> bool:
     return any(name.startswith(prefix(run)) for name in names) or f"hardener-twin:{run}" in tags
 
 
-def _labelled(engine: Engine) -> "set[str]":
+def _labelled(engine: Engine) -> set[str]:
     query = {"filters": f'{{"label": ["{LABEL}"]}}'}
     found = set()
     for listing, more in (

@@ -1,7 +1,7 @@
 """Attach the BPF objects and read what they have counted, by bpftool.
 
-All that is pinned is in a file system that exists in this process's own mount namespace only. When the process
-ends, however it ends, the kernel takes both away, and the programs with them: nothing can stay attached.
+All that is pinned is in a file system that exists in this process's own mount namespace only. When the
+process ends, however it ends, the kernel removes both, and the programs with them: nothing can stay attached.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from typing import Any, Dict, List, Mapping, Set
+from typing import Any, Mapping
 
 from ..snapshot.bounds import Failed, describe, find_program, run
 from . import layout
@@ -42,7 +42,7 @@ def problem() -> str:
     return ""
 
 
-def unified_cgroups() -> "str | None":
+def unified_cgroups() -> str | None:
     """Where the cgroup tree of version 2 is mounted."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -69,7 +69,7 @@ class Recorder:
         if reason:
             raise Failed(reason)
         self.capabilities_by = ""  # "tracepoint" or "fexit"
-        self.problems: List[str] = []
+        self.problems: list[str] = []
         _private_bpffs()
         self._attach(objects)
 
@@ -85,7 +85,7 @@ class Recorder:
             self.problems = []
             return
 
-    def _load(self, name: str, content: bytes, shared: "tuple[str, ...]") -> None:
+    def _load(self, name: str, content: bytes, shared: tuple[str, ...]) -> None:
         descriptor = os.memfd_create(name)
         try:
             os.write(descriptor, content)
@@ -105,17 +105,17 @@ class Recorder:
         settings = layout.config(layout.PHASES.index(name), unfiltered=unfiltered, machine=os.uname().machine)
         _update("config", b"\0\0\0\0", settings)
 
-    def read(self) -> "Dict[str, List[dict[str, Any]]]":
+    def read(self) -> dict[str, list[dict[str, Any]]]:
         """All that was counted, by map."""
         return {name: self.read_one(name) for name in _READERS}
 
-    def read_one(self, name: str) -> "List[dict[str, Any]]":
+    def read_one(self, name: str) -> list[dict[str, Any]]:
         """What was counted in one of the maps."""
         if name == "capabilities" and not self.capabilities_by:
             return []
         return _READERS[name](_dump(name))
 
-    def cgroups(self) -> Set[int]:
+    def cgroups(self) -> set[int]:
         """The cgroups that wanted containers had."""
         return layout.wanted(_dump("cgroups"))
 
@@ -159,11 +159,11 @@ def _update(name: str, key: bytes, value: bytes) -> None:
     )
 
 
-def _hex(data: bytes) -> List[str]:
+def _hex(data: bytes) -> list[str]:
     return [f"{byte:02x}" for byte in data]
 
 
-def _dump(name: str) -> List[layout.Entry]:
+def _dump(name: str) -> list[layout.Entry]:
     text = run("bpftool", "-j", "map", "dump", "pinned", _map(name), timeout=_TIMEOUT, limit=_MAX_DUMP)
     try:
         return [(_bytes(entry["key"]), _bytes(entry["value"])) for entry in json.loads(text)]
@@ -171,5 +171,5 @@ def _dump(name: str) -> List[layout.Entry]:
         raise Failed(f"bpftool's answer cannot be read: {error}") from None
 
 
-def _bytes(words: List[str]) -> bytes:
+def _bytes(words: list[str]) -> bytes:
     return bytes(int(word, 16) for word in words)
