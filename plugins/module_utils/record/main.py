@@ -33,12 +33,12 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Start the twin of a container under the recorder, and return when it serves.
 
     Args:
-        arguments: those of ``session.Request``; ``objects``: BPF objects by their names, in base64;
-            ``socket``: the engine's, where it is not to be found out.
+        arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
+            is not to be found; the others are those of ``session.Request``.
 
     Returns:
-        ``run``, which the other functions take, and ``addresses``: port of the container to an address of this
-        host's loopback interface.
+        ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
+        the container; ``problems``, what of earlier runs could not be removed.
 
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.

@@ -34,6 +34,7 @@ _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 _EMBEDDED_DNS = "0B00007F"  # 127.0.0.11, where the engine answers in networks of users
 _RESOLVE_SECONDS = 10
 _MAX_ANSWER = 16 << 20
+_PAUSE = 0.1  # seconds
 
 
 def status(pid: int) -> dict[str, str]:
@@ -110,7 +111,10 @@ def _controllers() -> Iterable[tuple[str, str]]:
 
 
 class Sampler:
-    """Looks at the processes of a container several times a second, in a thread of its own."""
+    """Looks at the processes of a container: who they are when asked to, how many all the time.
+
+    Asked at the same points of every recording, it finds the same programs: those that last.
+    """
 
     def __init__(self, label_file: str | None) -> None:
         self.pids: int | None = None
@@ -132,11 +136,9 @@ class Sampler:
         """Look at this container from now on."""
         with self._lock:
             self._pid, self._cgroup = pid, cgroup
-        self.look()
 
     def leave(self) -> None:
         """Look at no container: it is about to end, or to start again."""
-        self.look()
         with self._lock:
             self._cgroup = None
 
@@ -166,8 +168,10 @@ class Sampler:
 
     def _work(self) -> None:
         while True:
-            self.look()
-            time.sleep(0.2)
+            with self._lock:
+                if self._cgroup is not None:
+                    self._look_at_peaks(self._cgroup)
+            time.sleep(_PAUSE)
 
     def _look(self, cgroup: Cgroup) -> None:
         for pid in cgroup.members():
@@ -183,12 +187,15 @@ class Sampler:
                 self.cut = True
                 continue
             self._found.setdefault(key, set()).add(self._phase)
-        self.divided = self.divided or cgroup.divided()
-        self.pids = _larger(self.pids, cgroup.peak_pids())
-        self.memory = _larger(self.memory, cgroup.peak_memory())
+        self._look_at_peaks(cgroup)
         for each in listening(self._pid):
             if len(self._listens) < _MAX_LISTENS:
                 self._listens.add(each)
+
+    def _look_at_peaks(self, cgroup: Cgroup) -> None:
+        self.divided = self.divided or cgroup.divided()
+        self.pids = _larger(self.pids, cgroup.peak_pids())
+        self.memory = _larger(self.memory, cgroup.peak_memory())
 
     def _identity(self, pid: int) -> dict[str, Any] | None:
         fields = status(pid)

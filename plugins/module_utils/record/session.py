@@ -113,6 +113,9 @@ class Session:
 
     def _measure(self) -> None:
         """Measure what the runtime does by itself, and what the engine grants."""
+        if not self._request.starts:
+            self._missing.append("the runtime's own calls were not measured: that was not asked for")
+            return
         archive = elf.image(os.uname().machine)
         problem = "this architecture is not known" if archive is None else ""
         if archive is not None:
@@ -185,6 +188,7 @@ class Session:
         if not self._subject.runs():
             raise Failed(_GONE)
         self._look_at_programs()
+        self._sampler.look()
         self._sampler.leave()
         phase["reason"] = self._subject.stop()
 
