@@ -1,4 +1,4 @@
-r"""Record what a container uses of the kernel, by a twin of it (docs/workloads.md).
+r"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md).
 
     - name: Start the twin of web under the recorder
       hardener.docker.record:
@@ -51,7 +51,7 @@ class ActionModule(HostScriptAction):
                 "run": {"type": "str", "default": ""},
                 "exercise": {"type": "dict", "default": {}},
                 "socket": {"type": "str", "default": ""},
-                "starts": {"type": "int", "default": 5},
+                "starts": {"type": "int", "default": 3},
             }
         )
         if self._task.check_mode:

@@ -70,7 +70,7 @@ def record(
 
     A twin is started: the same program with the same rights, on a network without a way out, with copies of
     the volumes. The original goes on undisturbed. A command of --run finds the twin's ports in its
-    environment, as HARDENER_ADDR_80=127.0.0.1:49153. docs/workloads.md says what is recorded, and what not.
+    environment, as HARDENER_ADDR_80=127.0.0.1:49153. docs/recordings.md says what is recorded, and what not.
 
     The exit code is 4 where the exercise did not reach the twin, or something could not be recorded.
 

@@ -70,13 +70,13 @@ class Subject:
         self.network = name
 
     def create(self, *, used: bool) -> bool:
-        """Create the twin; whether it has volumes.
+        """Create the twin, in the place of one before it; whether it has volumes.
 
         Args:
             used: with copies of the original's volumes; else they begin empty.
 
         Raises:
-            Failed: a volume is too large, or the engine refuses.
+            Failed: a volume is too large, or the engine refuses; the one before is still there.
         """
         plan = twin.plan(
             self._original,
@@ -94,10 +94,17 @@ class Subject:
         for volume in copied:
             self._check_size(volume.target)
         query = {"name": f"{workspace.prefix(self._run)}-{'used' if used else 'empty'}"}
-        self._identity = str(self._engine.call("POST", "/containers/create", plan.body, query=query)["Id"])
-        for volume in copied:
-            folder = os.path.dirname(volume.target.rstrip("/")) or "/"
-            self._engine.copy(self._original["Id"], volume.target, self._identity, folder, most=self._largest)
+        identity = str(self._engine.call("POST", "/containers/create", plan.body, query=query)["Id"])
+        try:
+            for volume in copied:
+                folder = os.path.dirname(volume.target.rstrip("/")) or "/"
+                self._engine.copy(self._original["Id"], volume.target, identity, folder, most=self._largest)
+        except Failed:
+            self._remove(identity)
+            raise
+        if self._identity:
+            self._remove(self._identity)
+        self._identity, self.pid, self.cgroup = identity, 0, None
         self.plan = plan
         self.differences += [each for each in plan.differences if each not in self.differences]
         self._created(self._identity)
@@ -166,10 +173,9 @@ class Subject:
                 raise Failed("the twin cannot be killed")
             time.sleep(_LOOK)
 
-    def remove(self) -> None:
-        """Remove it; its volumes go with the run."""
-        self._engine.call("DELETE", f"/containers/{self._identity}", query={"force": "1", "v": "1"})
-        self._identity, self.pid, self.cgroup = "", 0, None
+    def _remove(self, identity: str) -> None:
+        """Remove a twin; its volumes go with the run."""
+        self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1", "v": "1"})
 
     def run(self, words: list[str]) -> int | None:
         """Run a program in it, as the engine does for `docker exec`; its exit code."""
