@@ -206,7 +206,7 @@ def test_phases(recorded: Recording) -> None:
 
 def test_capabilities(recorded: Recording) -> None:
     uses = {(use.name, use.program) for use in recorded.capabilities}
-    # It changes the mode too, of a file that is not its own any more.
+    # At the later starts the file has another owner when its times are set.
     assert uses == {("CAP_CHOWN", "busybox"), ("CAP_FOWNER", "busybox")}
     held = {(each.program, each.uid, each.seccomp_mode, len(each.effective)) for each in recorded.identities}
     assert held == {("httpd", 0, 2, 14)}
