@@ -15,7 +15,7 @@ BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named(
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner slirp4netns perl-base
+    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
@@ -138,6 +138,11 @@ update-readme: $(VENV)/.installed ## write the present --help into the README
 .PHONY: docs
 docs: $(VENV)/.installed ## write docs/controls from the catalogue
 	$(BIN)/python docs/generate_controls.py
+
+.PHONY: bpf
+bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang-19, libbpf-dev, bpftool)
+	@.ci/install-packages clang-19 libbpf-dev bpftool
+	$(MAKE) --no-print-directory -C plugins/module_utils/record/bpf
 
 .PHONY: package
 package: $(VENV)/.installed ## build the wheel and the source archive into dist/

@@ -20,6 +20,7 @@ DATA = {
     "hardener/assessment.schema.json",
     "hardener/notification.schema.json",
     "hardener/snapshot.schema.json",
+    "hardener/workload/recording.schema.json",
     "hardener/py.typed",
     *(f"hardener/catalogue/benchmarks/{name}.yaml" for name in catalogue.benchmarks()),
 }

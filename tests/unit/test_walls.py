@@ -29,12 +29,13 @@ PURE = (
     "snapshot",
     "text",
     "trust",
+    "workload",
 )
 LIBRARY = ROOT / "plugins" / "module_utils"
-PROGRAMS = ("activity", "converge", "scan", "snapshot", "trust")
+PROGRAMS = ("activity", "converge", "record", "scan", "snapshot", "trust")
 # What a program may import beside itself, and where one does that imports another.
 FLOOR = {"host"}
-BESIDE = {"scan": {"snapshot"}}
+BESIDE = {"record": {"snapshot"}, "scan": {"snapshot"}}
 
 # An import of a test module; parsing hundreds of files takes a second.
 OF_A_TEST = re.compile(
@@ -226,6 +227,9 @@ BY_PATH = {
     "converge/activations/sysctl.py": {"open"},
     "converge/activations/selinux.py": {"open"},
     "converge/detached.py": {"open", "fdopen"},
+    "record/main.py": {"open"},
+    "record/observe.py": {"fdopen"},
+    "record/workspace.py": {"makedirs", "open", "rmtree"},  # below /run
     # by links of the kernel's to what it has opened
     "converge/migration/tree.py": {"chown", "chmod", "setxattr", "utime"},
 }

@@ -1,0 +1,174 @@
+"""From what a host's recorder has answered, in numbers, to a recording. A host may be taken over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import hardener
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload import callnames, kernel
+from hardener.workload.recording import FORMAT, PHASES, Recording, build
+
+# In these calls the kernel asks whether a process may use memory reserved for root. The answer decides only
+# that, and with SYS_ADMIN it is always yes. The tracepoint does not tell such checks apart.
+_OVERCOMMIT = frozenset(
+    {"mmap", "mmap2", "brk", "clone", "clone3", "fork", "vfork", "execve", "execveat", "mprotect", "mremap"}
+)
+
+
+def recording(host: str, answer: Mapping[str, Any]) -> Recording:
+    """Make the recording of an answer.
+
+    Raises:
+        HardenerError: it is not what a recorder answers.
+    """
+    try:
+        document = _document(answer)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, OSError) as error:
+        raise HardenerError(
+            f"{line(host)}: the recorder's answer cannot be read: {line(str(error) or type(error).__name__)}",
+            hint="record the container again",
+        ) from error
+    return build(document, name=line(host))
+
+
+def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
+    machine = str(answer["host"]["architecture"])
+    level = 1 if answer["host"]["userns_remap"] and answer["container"]["userns_mode"] != "host" else 0
+    base = answer["base"]
+    return {
+        "format": FORMAT,
+        "hardener": hardener.__version__,
+        "began": _moment(answer["began"]),
+        "ended": _moment(answer["ended"]),
+        "host": answer["host"],
+        "container": answer["container"],
+        "twin": {"network": answer["network"]},
+        "recorder": {"kind": "bpf", "complete": answer["complete"], "missing": _missing(answer)},
+        "phases": answer["phases"],
+        "calls": _calls(answer["calls"], machine),
+        "runtime_calls": _runtime_calls(answer["calls"], machine),
+        "runtime_base": None
+        if base is None
+        else {
+            "calls": [callnames.name(machine, number) for number in base["calls"]],
+            "no_new_privileges": [callnames.name(machine, number) for number in base["no_new_privileges"]],
+            "starts": base["starts"],
+        },
+        "capabilities": _capabilities(answer, machine, level),
+        "file_capabilities": [
+            {
+                "path": path,
+                "program": answer["executed"][path],
+                "capabilities": kernel.capabilities(found["capabilities"]),
+                "effective": found["effective"],
+            }
+            for path, found in answer["programs"].items()
+            if found.get("capabilities")
+        ],
+        "capset": _capsets(answer["capsets"]),
+        "setuid": [
+            {"path": path, "uid": found["uid"], "gid": found["gid"]}
+            for path, found in answer["programs"].items()
+            if found["uid"] is not None or found["gid"] is not None
+        ],
+        "identities": _identities(answer["identities"]),
+        "files": {
+            **answer["files"],
+            "executed": sorted(answer["executed"]),
+            "read": None,
+            "owners": answer["owners"],
+        },
+        "network": {
+            "families": sorted(
+                {kernel.family(each["family"]) for each in answer["sockets"] if not each["connect"]}
+            ),
+            "listens": answer["listens"],
+            "connects": any(each["connect"] and each["family"] in (2, 10) for each in answer["sockets"]),
+        },
+        "granted": answer["granted"],
+        "peak": answer["peak"],
+    }
+
+
+def _missing(answer: Mapping[str, Any]) -> list[str]:
+    files = "Files that were only read are not recorded."
+    by = answer["capabilities_by"]
+    capabilities = [] if by else ["Capability checks could not be recorded on this kernel."]
+    return [*answer["missing"], *capabilities, files]
+
+
+def _calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[str, Any]:
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for entry in entries:
+        if entry["runtime"]:
+            continue
+        architecture = callnames.architecture(machine, entry["kind"])
+        for number in entry["numbers"]:
+            call = found[architecture].setdefault(
+                callnames.name(architecture, number), {"phases": set(), "programs": set()}
+            )
+            call["phases"].add(PHASES[entry["phase"]])
+            call["programs"].add(entry["program"])
+    return {
+        architecture: {
+            name: {"phases": list(call["phases"]), "programs": list(call["programs"])}
+            for name, call in calls.items()
+        }
+        for architecture, calls in found.items()
+    }
+
+
+def _runtime_calls(entries: Iterable[Mapping[str, Any]], machine: str) -> dict[str, Any]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        if entry["runtime"]:
+            for number in entry["numbers"]:
+                found[callnames.name(machine, number)].add(PHASES[entry["phase"]])
+    return {name: {"phases": list(phases)} for name, phases in found.items()}
+
+
+def _capabilities(answer: Mapping[str, Any], machine: str, level: int) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str | None, str], set[str]] = defaultdict(set)
+    for entry in answer["capabilities"]:
+        if entry["level"] != level:
+            continue  # about a namespace that the container made itself, or about the host's
+        architecture = callnames.architecture(machine, entry["kind"])
+        call = callnames.name(architecture, entry["number"]) if entry["number"] >= 0 else None
+        name = kernel.capability(entry["capability"])
+        unaudited = answer["capabilities_by"] == "tracepoint" and (call is None or call in _OVERCOMMIT)
+        if name == "CAP_SYS_ADMIN" and unaudited:
+            continue
+        found[name, call, entry["program"]].add(PHASES[entry["phase"]])
+    return [
+        {"name": name, "call": call, "program": program, "phases": list(phases)}
+        for (name, call, program), phases in found.items()
+    ]
+
+
+def _capsets(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    sets = ("effective", "permitted", "inheritable")
+    return [
+        {"program": entry["program"], **{name: kernel.capabilities(entry[name]) for name in sets}}
+        for entry in entries
+    ]
+
+
+def _identities(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    sets = ("effective", "permitted", "inheritable", "bounding", "ambient")
+    return [
+        {
+            **entry,
+            **{name: kernel.capabilities(entry[name]) for name in sets},
+            "phases": [PHASES[number] for number in entry["phases"]],
+        }
+        for entry in entries
+    ]
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,34 @@
+"""Names of system calls by architecture, from ``callnames.txt``, which tools/callnames.py makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+# What a kernel's second and third table of calls belong to.
+_COMPAT = {"x86_64": "i386", "aarch64": "arm"}
+
+
+def architecture(machine: str, kind: int) -> str:
+    """Whose table a call was made by: 0 is the machine's own, 1 its 32-bit one, 2 that of x32."""
+    if kind == 1:
+        return _COMPAT.get(machine, f"{machine}_compat")
+    return "x32" if kind == 2 else machine
+
+
+def name(architecture_: str, number: int) -> str:
+    """The name of a call; its number as `#467` where it has none here."""
+    return names(architecture_).get(number, f"#{number}")
+
+
+@cache
+def names(architecture_: str) -> Mapping[int, str]:
+    """The calls of an architecture by number; empty for one that is not known."""
+    head, *lines = Path(__file__).with_suffix(".txt").read_text(encoding="ascii").splitlines()
+    columns = head.split()[1:]
+    if architecture_ not in columns:
+        return {}
+    at = columns.index(architecture_) + 1
+    rows = [line.split() for line in lines]
+    return {int(row[at]): row[0] for row in rows if row[at] != "-"}

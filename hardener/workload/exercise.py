@@ -1,0 +1,96 @@
+"""The exercise of a twin: the user's own command, or time in which the user does something with it.
+
+A command finds the twin by its environment: ``HARDENER_ADDR_80`` is where port 80 of the twin answers, such
+as ``127.0.0.1:49153``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+PREFIX = "HARDENER_ADDR_"
+_GRACE = 5  # seconds from the request to end to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """How an exercise ended; ``problem`` is empty where it went well."""
+
+    seconds: float
+    problem: str = ""
+
+
+Exerciser = Callable[[Mapping[str, str]], Exercise]
+
+
+def command(text: str, *, most: float) -> Exerciser:
+    """An exercise by a shell command on this machine; its output goes to standard error.
+
+    Args:
+        text: the command.
+        most: seconds after which it is ended.
+    """
+
+    def exercise(addresses: Mapping[str, str]) -> Exercise:
+        environment = {**os.environ, **{f"{PREFIX}{port}": address for port, address in addresses.items()}}
+        began = time.monotonic()
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", text],
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            env=environment,
+            start_new_session=True,
+        )
+        problem = ""
+        try:
+            code = process.wait(most)
+            if code != 0:
+                problem = f"the command ended with code {code}"
+        except subprocess.TimeoutExpired:
+            problem = f"the command did not end within {most:g} s"
+        finally:
+            _end(process)
+        return Exercise(time.monotonic() - began, problem)
+
+    return exercise
+
+
+def pause(seconds: float) -> Exerciser:
+    """An exercise by the user, who has so many seconds for it."""
+
+    def exercise(_addresses: Mapping[str, str]) -> Exercise:
+        time.sleep(seconds)
+        return Exercise(seconds)
+
+    return exercise
+
+
+def nothing(_addresses: Mapping[str, str]) -> Exercise:
+    """No exercise on this side: a command in the twin is one."""
+    return Exercise(0.0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command and what it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+            if number == signal.SIGTERM and not _group_lives(process.pid):
+                return
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -1,0 +1,99 @@
+r"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md).
+
+    - name: Start the twin of web under the recorder
+      hardener.docker.record:
+        stage: begin
+        container: web
+        seconds: 300
+      register: begun # begun.run, begun.addresses: {"80": "127.0.0.1:49153"}
+
+    - name: End the recording
+      hardener.docker.record:
+        stage: end
+        run: "{{ begun.run }}"
+        exercise: {seconds: 12.5, problem: ""}
+      register: recorded # recorded.recording, in numbers; `hardener workload record` gives them their names
+
+The stage `abandon` removes the twin and records nothing more. A recording that is not ended ends by itself,
+with its time. The original container is not touched.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+
+_SOURCE = PACKAGES / "record"
+_LIMIT = 660  # seconds on the host for the phases on either side of the exercise
+_LONGEST = 24 * 3600
+
+
+class ActionModule(HostScriptAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset(
+        {"stage", "container", "seconds", "run_in", "run", "exercise", "socket", "starts"}
+    )
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do one stage of a recording."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "stage": {"type": "str", "required": True, "choices": ["begin", "end", "abandon"]},
+                "container": {"type": "str", "default": ""},
+                "seconds": {"type": "int", "default": 300},
+                "run_in": {"type": "list", "elements": "str", "default": []},
+                "run": {"type": "str", "default": ""},
+                "exercise": {"type": "dict", "default": {}},
+                "socket": {"type": "str", "default": ""},
+                "starts": {"type": "int", "default": 3},
+            }
+        )
+        if self._task.check_mode:
+            return {
+                "skipped": True,
+                "changed": False,
+                "msg": "a recording starts a container: not in check mode",
+            }
+        stage = args.pop("stage")
+        if stage == "begin":
+            if not args["container"]:
+                raise AnsibleActionFail("container is missing")
+            if not 1 <= args["seconds"] <= _LONGEST:
+                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {_LONGEST}")
+            args["objects"] = _objects()
+        answer = self.run_script(
+            _SOURCE,
+            entry=f"main:{stage}",
+            arguments=args,
+            timeout=_LIMIT,
+            beside=(PACKAGES / "snapshot",),
+            task_vars=task_vars,
+        )
+        told = _told(stage, answer.result)
+        self.see_it_fits(told)
+        return {"changed": False, "ansible_facts": answer.facts, **told}
+
+
+def _objects() -> dict[str, str]:
+    """The BPF objects, as they are sent along."""
+    return {path.name: b64encode(path.read_bytes()).decode() for path in sorted(_SOURCE.glob("bpf/*.bpf.o"))}
+
+
+def _told(stage: str, answer: Any) -> dict[str, Any]:
+    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+
+    Raises:
+        AnsibleActionFail: it is no answer.
+    """
+    if stage == "abandon":
+        return {}
+    keys = ("run", "addresses", "problems")
+    if not isinstance(answer, dict) or (stage == "begin" and not answer.keys() >= set(keys)):
+        raise AnsibleActionFail("the host did not tell what it recorded")
+    return {key: answer[key] for key in keys} if stage == "begin" else {"recording": answer}

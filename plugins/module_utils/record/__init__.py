@@ -1,0 +1,1 @@
+"""Record what a container uses: a twin of it does its work, and the kernel tells what it asked for."""

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the objects have in common: whose task this is, and whether the filter is installed.
+ *
+ * A container is known by the name of its cgroup, since its id in the kernel does not exist before it starts; the
+ * names that are looked for stand in `wanted`. Structures are read by ../layout.py. */
+#pragma once
+#include "kernel.h"
+
+#define NAME 64 /* an id of a container, without end */
+#define MODE_FILTER 2 /* seccomp: a filter is installed */
+#define TS_COMPAT 2
+#define TIF_32BIT 22
+#define X32 0x40000000
+
+enum kind { NATIVE, COMPAT, KIND_X32, RUNTIME = 16 /* a flag */ };
+enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOSSES };
+
+struct config {
+	__u32 phase;
+	__u32 unfiltered; /* the containers have no filter: every program counts, and of the runtime nothing */
+	__s32 nr_capset;
+	__s32 nr_socket;
+	__s32 nr_connect;
+};
+
+struct who {
+	__u64 cgroup;
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct config);
+} config SEC(".maps");
+
+struct container_name {
+	char text[NAME];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 128);
+	__type(key, struct container_name);
+	__type(value, __u8);
+} wanted SEC(".maps");
+
+/* What a cgroup was found to be: comparing names at every call would cost too much. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, __u8);
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LOSSES);
+	__type(key, __u32);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+static __always_inline void lose(__u32 what)
+{
+	__u64 *count = bpf_map_lookup_elem(&losses, &what);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/* Whether a cgroup is that of a wanted container: `ID` (cgroupfs) or `docker-ID.scope` (systemd). */
+static __always_inline bool is_wanted(struct task_struct *task, __u64 cgroup)
+{
+	__u8 *known = bpf_map_lookup_elem(&cgroups, &cgroup);
+	char name[NAME + 8] = {}; /* with its end, and a multiple of 8 */
+	const char *source;
+	__u8 found;
+
+	if (known)
+		return *known;
+	source = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name);
+	bpf_probe_read_kernel_str(name, NAME + 1, source);
+	if (name[0] == 'd' && name[1] == 'o' && name[2] == 'c' && name[6] == '-')
+		bpf_probe_read_kernel_str(name, NAME + 1, source + 7);
+	found = bpf_map_lookup_elem(&wanted, name) != 0;
+	bpf_map_update_elem(&cgroups, &cgroup, &found, BPF_ANY);
+	return found;
+}
+
+static __always_inline bool is_runtime(const char *comm)
+{
+	return (comm[0] == 'r' && comm[1] == 'u' && comm[2] == 'n' && comm[3] == 'c' &&
+		(comm[4] == ':' || comm[4] == 0)) ||
+	       (comm[0] == 'c' && comm[1] == 'r' && comm[2] == 'u' && comm[3] == 'n' && comm[4] == 0);
+}
+
+/* The settings, where this task is to be recorded now; else null. */
+static __always_inline struct config *recorded(struct task_struct *task, struct who *who, bool *runtime)
+{
+	__u32 zero = 0;
+	struct config *settings;
+
+	who->cgroup = bpf_get_current_cgroup_id();
+	if (!is_wanted(task, who->cgroup))
+		return 0;
+	settings = bpf_map_lookup_elem(&config, &zero);
+	if (!settings || (!settings->unfiltered && BPF_CORE_READ(task, seccomp.mode) != MODE_FILTER))
+		return 0;
+	bpf_get_current_comm(who->comm, sizeof(who->comm));
+	*runtime = is_runtime(who->comm);
+	return *runtime && settings->unfiltered ? 0 : settings;
+}
+
+/* Which table of system calls the task uses. */
+static __always_inline __u8 call_kind(struct task_struct *task, long nr)
+{
+	if (bpf_core_field_exists(struct pt_regs___x86, orig_ax)) {
+		struct task_struct___x86 *x86 = (void *)task;
+
+		if (BPF_CORE_READ(x86, thread_info.status) & TS_COMPAT)
+			return COMPAT;
+		return nr & X32 ? KIND_X32 : NATIVE;
+	} else {
+		struct task_struct___arm64 *arm64 = (void *)task;
+
+		return BPF_CORE_READ(arm64, thread_info.flags) & (1 << TIF_32BIT) ? COMPAT : NATIVE;
+	}
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

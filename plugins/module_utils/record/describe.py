@@ -1,0 +1,213 @@
+"""The answer of a recording, in numbers as the kernel has them; the controller gives them their names."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import Any, Iterable, Mapping, NamedTuple
+
+from ..snapshot.bounds import read_or
+from ..snapshot.redact import Redactor
+from . import runtime
+from .text import shown
+
+_MAX_WORDS = 1000
+_HONOURS_PROFILE = (27, 0)  # the first engine that installs the profile of a privileged container
+
+
+def unfiltered(original: Mapping[str, Any], info: Mapping[str, Any], versions: Mapping[str, Any]) -> bool:
+    """Whether the engine starts a container without a seccomp filter."""
+    options = original["HostConfig"].get("SecurityOpt") or []
+    profile = next((option[8:] for option in options if option[:8] in ("seccomp=", "seccomp:")), None)
+    if original["HostConfig"].get("Privileged"):
+        return profile in (None, "unconfined") or _version(versions) < _HONOURS_PROFILE
+    if profile is not None:
+        return str(profile) == "unconfined"
+    daemon = next((each for each in info.get("SecurityOptions") or () if "name=seccomp" in each), "")
+    return "name=seccomp" not in daemon or "profile=unconfined" in daemon
+
+
+def _version(versions: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(word) for word in re.findall(r"\d{1,6}", str(versions.get("Version", "")))[:2])
+
+
+class Seen(NamedTuple):
+    """What a session has seen, and how it went."""
+
+    began: int
+    network: str
+    missing: list[str]
+    complete: bool
+    capabilities_by: str
+    phases: list[dict[str, Any]]
+    found: Mapping[str, list[dict[str, Any]]]  # what the recorder has counted
+    cgroups: set[int]  # of the twin
+    base: Mapping[bool, set[int]] | None  # cgroups of idle containers, by no-new-privileges
+    starts: int
+    programs: Mapping[str, dict[str, Any]]
+    identities: list[dict[str, Any]]
+    listens: list[dict[str, Any]]
+    files: Mapping[str, list[str]]
+    owners: Mapping[str, Mapping[str, int]]
+    granted: Mapping[str, Any]
+    peak: Mapping[str, int | None]
+
+
+def answer(
+    seen: Seen,
+    *,
+    original: Mapping[str, Any],
+    info: Mapping[str, Any],
+    versions: Mapping[str, Any],
+    runtime_name: str,
+) -> dict[str, Any]:
+    """All that the controller makes a recording of."""
+    mine = {
+        name: [each for each in entries if each["cgroup"] in seen.cgroups]
+        for name, entries in seen.found.items()
+    }
+    executed: dict[str, str] = {}
+    for each in mine["execs"]:
+        executed.setdefault(shown(each["path"]) or "?", each["program"])
+    return {
+        "began": seen.began,
+        "ended": int(time.time()),
+        "host": {
+            "kernel": os.uname().release,
+            "architecture": os.uname().machine,
+            "engine": shown(str(versions.get("Version") or ""), 100),
+            "runtime": {
+                "name": shown(runtime_name, 100),
+                "version": shown(runtime.version(versions, runtime_name), 100),
+            },
+            "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
+            "userns_remap": any("name=userns" in each for each in info.get("SecurityOptions") or ()),
+        },
+        "container": container(original),
+        "network": seen.network,
+        "missing": [_sentence(each) for each in seen.missing][:_MAX_WORDS],
+        "complete": seen.complete,
+        "capabilities_by": seen.capabilities_by,
+        "phases": [{**phase, "reason": shown(phase["reason"], 900)} for phase in seen.phases],
+        "calls": [_bare(each) for each in mine["calls"]],
+        "base": None if seen.base is None else _base(seen.found["calls"], seen.base, seen.starts),
+        "capabilities": [_bare(each) for each in mine["capabilities"]],
+        "executed": executed,
+        "programs": {path: each for path, each in seen.programs.items() if path in executed},
+        "capsets": [_bare(each) for each in mine["capsets"]],
+        "sockets": [_bare(each) for each in mine["sockets"]],
+        "identities": seen.identities,
+        "listens": seen.listens,
+        "files": seen.files,
+        "owners": seen.owners,
+        "granted": seen.granted,
+        "peak": seen.peak,
+    }
+
+
+def _sentence(text: str) -> str:
+    text = shown(" ".join(text.split()), 900).rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "cgroup"}
+
+
+def _base(
+    calls: Iterable[Mapping[str, Any]], cgroups: Mapping[bool, set[int]], starts: int
+) -> dict[str, Any]:
+    sets: dict[bool, set[int]] = {False: set(), True: set()}
+    for entry in calls:
+        for limited, ids in cgroups.items():
+            if entry["cgroup"] in ids and entry["runtime"]:
+                sets[limited].update(entry["numbers"])
+    return {"calls": sorted(sets[False]), "no_new_privileges": sorted(sets[True]), "starts": starts}
+
+
+def container(original: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recording says of the container: no value of its environment, no argument as it is."""
+    config, host = original["Config"], original["HostConfig"]
+    labels = config.get("Labels") or {}
+    project, service = (labels.get(f"com.docker.compose.{name}") for name in ("project", "service"))
+    secret = _Secret()
+    entrypoint = _words(config.get("Entrypoint"))
+    return {
+        "name": shown(str(original["Name"]).lstrip("/"), 255),
+        "image": shown(str(config.get("Image") or ""), 1000),
+        "digest": str(original["Image"]),
+        "user": shown(str(config.get("User") or ""), 255),
+        "entrypoint": [shown(word, 1000) for word in entrypoint[:1]] + secret.words(entrypoint[1:]),
+        "command": secret.words(_words(config.get("Cmd"))),
+        "mounts": [
+            {
+                "kind": shown(str(mount["Type"]), 255),
+                "target": shown(str(mount["Destination"])),
+                "read_only": not mount.get("RW", True),
+            }
+            for mount in original.get("Mounts") or ()
+        ],
+        "network_mode": _mode(host.get("NetworkMode")),
+        "pid_mode": _mode(host.get("PidMode")),
+        "ipc_mode": _mode(host.get("IpcMode")),
+        "userns_mode": _mode(host.get("UsernsMode")),
+        "devices": [shown(str(each.get("PathInContainer") or "?")) for each in host.get("Devices") or ()],
+        "sysctls": {
+            shown(str(name), 255): shown(str(value), 1000)
+            for name, value in (host.get("Sysctls") or {}).items()
+        },
+        "security_options": [_option(option) for option in host.get("SecurityOpt") or ()],
+        "environment": [shown(word.partition("=")[0], 255) or "?" for word in config.get("Env") or ()],
+        "read_only": bool(host.get("ReadonlyRootfs")),
+        "privileged": bool(host.get("Privileged")),
+        "capabilities_added": [shown(each, 255) for each in host.get("CapAdd") or ()],
+        "capabilities_dropped": [shown(each, 255) for each in host.get("CapDrop") or ()],
+        "published": _published(host.get("PortBindings") or {}),
+        "compose": {"project": shown(project, 255), "service": shown(service, 255)}
+        if project and service
+        else None,
+    }
+
+
+class _Secret:
+    """Replaces words by digests that only this host can make, or by no digest where it has no key."""
+
+    def __init__(self) -> None:
+        self._redactor = Redactor()
+
+    def words(self, words: Iterable[str]) -> list[str]:
+        """The words, replaced."""
+        if self._redactor.key_source != "host":
+            return ["redacted" for _ in words]
+        return [self._redactor.digest(word) for word in words]
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [str(word) for word in value or ()][:_MAX_WORDS]
+
+
+def _mode(value: Any) -> str:
+    """A mode; which other container it names says nothing."""
+    text = shown(str(value or ""), 255)
+    return "container" if text.startswith("container:") else text
+
+
+def _option(option: str) -> str:
+    name, separator, value = option.partition("=")
+    if name == "seccomp" and value not in ("unconfined", "builtin"):
+        from hashlib import sha256
+
+        return f"seccomp=sha256:{sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    return shown(f"{name}{separator}{value}", 1000)
+
+
+def _published(bindings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = []
+    for entry in bindings:
+        number, _, protocol = entry.partition("/")
+        if number.isdigit():
+            found.append({"container_port": int(number), "protocol": protocol or "tcp"})
+    return found

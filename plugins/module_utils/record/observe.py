@@ -1,0 +1,374 @@
+"""What /proc and the control groups tell of the processes of a container, while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import struct
+import threading
+import time
+from typing import Any, Callable, Iterable
+
+from ..snapshot.bounds import read_or, read_pseudo
+from .text import shown
+
+_MAX_PROCESSES = 4096
+_MAX_IDENTITIES = 2000
+_MAX_LISTENS = 1000
+_STATUS = re.compile(
+    r"^(Name|State|Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp|Seccomp_filters):\t(.*)",
+    re.MULTILINE,
+)
+_SETS = {
+    "effective": "CapEff",
+    "permitted": "CapPrm",
+    "inheritable": "CapInh",
+    "bounding": "CapBnd",
+    "ambient": "CapAmb",
+}
+_RUNTIME = re.compile(r"runc(:\[.*)?|crun")
+_LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
+_EMBEDDED_DNS = "0B00007F"  # 127.0.0.11, where the engine answers in networks of users
+_RESOLVE_SECONDS = 10
+_MAX_ANSWER = 16 << 20
+_PAUSE = 0.1  # seconds
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of a process's status that are used here."""
+    return dict(_STATUS.findall(read_pseudo(f"/proc/{pid}/status")))
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    found = re.search(r"^SigCgt:\t([0-9a-f]+)", read_pseudo(f"/proc/{pid}/status"), re.MULTILINE)
+    return bool(found and int(found[1], 16) >> (number - 1) & 1)
+
+
+class Cgroup:
+    """The control groups of a container."""
+
+    def __init__(self, pid: int, tree: str) -> None:
+        self.folders: dict[str, str] = {}
+        mounts = dict(_controllers())
+        for line in read_pseudo(f"/proc/{pid}/cgroup").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                self.folders[""] = tree + path
+            for name in controllers.split(","):
+                if name in mounts:
+                    self.folders[name] = mounts[name] + path
+        os.stat(self.folders[""])  # to fail where it is gone
+
+    def members(self) -> list[int]:
+        """Its processes, those of groups below it included."""
+        found: list[int] = []
+        waiting = [self.folders[""]]
+        while waiting and len(found) < _MAX_PROCESSES:
+            folder = waiting.pop()
+            try:
+                found += [int(word) for word in read_pseudo(f"{folder}/cgroup.procs").split()]
+                waiting += [each.path for each in os.scandir(folder) if each.is_dir(follow_symlinks=False)]
+            except OSError:
+                continue
+        return found[:_MAX_PROCESSES]
+
+    def divided(self) -> bool:
+        """Whether it has groups below it: what runs there is not recorded."""
+        try:
+            return any(each.is_dir(follow_symlinks=False) for each in os.scandir(self.folders[""]))
+        except OSError:
+            return False
+
+    def peak_memory(self) -> int | None:
+        """The most memory that it has used; None where the kernel does not tell."""
+        for controller, name in (("", "memory.peak"), ("memory", "memory.max_usage_in_bytes")):
+            value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
+            if value.isdigit():
+                return int(value)
+        return None
+
+    def peak_pids(self) -> int | None:
+        """The most tasks that it has had, or has now where the kernel keeps no peak."""
+        for controller in ("", "pids"):
+            for name in ("pids.peak", "pids.current"):
+                value = read_or(f"{self.folders.get(controller, '/-')}/{name}", "")
+                if value.isdigit():
+                    return int(value)
+        return None
+
+
+def _controllers() -> Iterable[tuple[str, str]]:
+    for line in read_pseudo("/proc/self/mountinfo").splitlines():
+        fields, _, rest = line.partition(" - ")
+        kind, _, options = rest.split(" ", 2)
+        if kind == "cgroup":
+            for name in options.split()[-1].split(","):
+                yield name, fields.split()[4]
+
+
+class Sampler:
+    """Looks at the processes of a container: who they are when asked to, how many all the time.
+
+    Asked at the same points of every recording, it finds the same programs: those that last.
+    """
+
+    def __init__(self, label_file: str | None) -> None:
+        self.pids: int | None = None
+        self.memory: int | None = None
+        self.divided = False
+        self.unfiltered = False  # whether a program had no seccomp filter
+        self.cut = False
+        self._found: dict[str, set[int]] = {}
+        self._listens: set[tuple[str, int]] = set()
+        self._label_file = label_file
+        self._phase = 0
+        self._pid = 0
+        self._cgroup: Cgroup | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def follow(self, pid: int, cgroup: Cgroup) -> None:
+        """Look at this container from now on."""
+        with self._lock:
+            self._pid, self._cgroup = pid, cgroup
+
+    def leave(self) -> None:
+        """Look at no container: it is about to end, or to start again."""
+        with self._lock:
+            self._cgroup = None
+
+    def phase(self, number: int) -> None:
+        """Count for this phase from now on."""
+        with self._lock:
+            self._phase = number
+
+    def look(self) -> None:
+        """Look once."""
+        with self._lock:
+            if self._cgroup is not None:
+                try:
+                    self._look(self._cgroup)
+                except (OSError, ValueError, KeyError):
+                    pass  # it ended meanwhile
+
+    def identities(self) -> list[dict[str, Any]]:
+        """As whom programs ran, with the phases."""
+        with self._lock:
+            return [{**json.loads(key), "phases": sorted(phases)} for key, phases in self._found.items()]
+
+    def listens(self) -> list[dict[str, Any]]:
+        """Ports that were listened on."""
+        with self._lock:
+            return [{"protocol": protocol, "port": port} for protocol, port in sorted(self._listens)]
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if self._cgroup is not None:
+                    self._look_at_peaks(self._cgroup)
+            time.sleep(_PAUSE)
+
+    def _look(self, cgroup: Cgroup) -> None:
+        for pid in cgroup.members():
+            try:
+                found = self._identity(pid)
+            except (OSError, KeyError, ValueError):
+                continue
+            if found is None:
+                continue
+            self.unfiltered = self.unfiltered or found["seccomp_mode"] == 0
+            key = json.dumps(found, sort_keys=True)
+            if key not in self._found and len(self._found) >= _MAX_IDENTITIES:
+                self.cut = True
+                continue
+            self._found.setdefault(key, set()).add(self._phase)
+        self._look_at_peaks(cgroup)
+        for each in listening(self._pid):
+            if len(self._listens) < _MAX_LISTENS:
+                self._listens.add(each)
+
+    def _look_at_peaks(self, cgroup: Cgroup) -> None:
+        self.divided = self.divided or cgroup.divided()
+        self.pids = _larger(self.pids, cgroup.peak_pids())
+        self.memory = _larger(self.memory, cgroup.peak_memory())
+
+    def _identity(self, pid: int) -> dict[str, Any] | None:
+        fields = status(pid)
+        if _RUNTIME.fullmatch(fields["Name"]) or fields["State"].startswith("Z"):
+            return None
+        ids = Ids(pid)
+        label = read_or(f"/proc/{pid}/{self._label_file}", "").strip("\0") if self._label_file else ""
+        return {
+            "program": shown(fields["Name"], 64) or "?",
+            "uid": ids.one("uid", int(fields["Uid"].split()[1])),
+            "gid": ids.one("gid", int(fields["Gid"].split()[1])),
+            "groups": sorted({ids.one("gid", int(word)) for word in fields["Groups"].split()})[:1000],
+            **{name: int(fields[field], 16) for name, field in _SETS.items()},
+            "no_new_privileges": fields["NoNewPrivs"] == "1",
+            "seccomp_mode": int(fields["Seccomp"]),
+            "seccomp_filters": int(fields.get("Seccomp_filters", 0)),
+            "lsm": shown(label, 500),
+        }
+
+
+def label_file() -> str | None:
+    """Where a process's label of the security module is; None where there is none."""
+    for name in ("attr/apparmor/current", "attr/current"):
+        try:
+            if read_pseudo(f"/proc/self/{name}"):
+                return name
+        except OSError:
+            continue
+    return None
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """Ports that are listened on in the network of a process."""
+    found = set()
+    for protocol, state in _LISTENING.items():
+        try:
+            lines = read_pseudo(f"/proc/{pid}/net/{protocol}").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines[:10_000]:
+            words = line.split()
+            address, _, port = words[1].partition(":")
+            if words[3] == state and address != _EMBEDDED_DNS:
+                found.add((protocol, int(port, 16)))
+    return found
+
+
+def accepted(pid: int) -> int:
+    """How many connections were accepted, and datagrams received, in the network of a process."""
+    try:
+        lines = read_pseudo(f"/proc/{pid}/net/snmp").splitlines()
+    except OSError:
+        return 0
+    count = 0
+    for names, values in zip(lines[::2], lines[1::2]):
+        fields = dict(zip(names.split()[1:], values.split()[1:]))
+        count += int(fields.get("PassiveOpens", 0)) + int(fields.get("InDatagrams", 0))
+    return count
+
+
+def busy(cgroup: Cgroup) -> tuple[int, int]:
+    """Ticks of processor time that its processes have used, and how many of them want more now."""
+    ticks = wanting = 0
+    for pid in cgroup.members():
+        try:
+            words = read_pseudo(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        except OSError:
+            continue
+        wanting += words[0] in "RD"
+        ticks += sum(map(int, words[11:15]))
+    return ticks, wanting
+
+
+def programs(pid: int, paths: Iterable[bytes]) -> dict[str, dict[str, Any]]:
+    """Owners that programs run as, and their file capabilities, in the root of a process."""
+    return _in_root(pid, paths, _program)
+
+
+def owners(pid: int, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Owner and mode of files and folders in the root of a process; a link is not followed."""
+    return _in_root(pid, [os.fsencode(path) for path in paths], _owner)
+
+
+def _in_root(
+    pid: int, paths: Iterable[bytes], look: Callable[[bytes], dict[str, Any] | None]
+) -> dict[str, dict[str, Any]]:
+    """What is found at paths in the root of a process.
+
+    A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_RESOLVE_SECONDS)
+            os.close(reader)
+            os.chroot(f"/proc/{pid}/root")
+            os.chdir("/")
+            with os.fdopen(writer, "wb") as answer:
+                answer.write(json.dumps({shown(path): look(path) for path in paths}).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        text = answer.read(_MAX_ANSWER)
+    os.waitpid(child, 0)
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(text)
+    except ValueError:
+        return {}
+    ids = Ids(pid)
+    return {path: ids.inside(each) for path, each in found.items() if each}
+
+
+class Ids:
+    """Users and groups of a process's user namespace, by the numbers that the host has for them."""
+
+    def __init__(self, pid: int) -> None:
+        self._maps = {kind: _id_map(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid")}
+
+    def one(self, kind: str, number: int) -> int:
+        """The number in the namespace; the host's where it has none there."""
+        for inside, outside, count in self._maps[kind]:
+            if outside <= number < outside + count:
+                return inside + number - outside
+        return number
+
+    def inside(self, found: dict[str, Any]) -> dict[str, Any]:
+        """The same facts with the numbers of the namespace."""
+        return {
+            key: self.one(key, value) if key in self._maps and value is not None else value
+            for key, value in found.items()
+        }
+
+
+def _id_map(path: str) -> list[list[int]]:
+    try:
+        return [[int(word) for word in line.split()] for line in read_pseudo(path).splitlines()]
+    except (OSError, ValueError):
+        return []
+
+
+def _owner(path: bytes) -> dict[str, Any] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return {"uid": found.st_uid, "gid": found.st_gid, "mode": stat.S_IMODE(found.st_mode)}
+
+
+def _program(path: bytes) -> dict[str, Any] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    try:
+        attribute = os.getxattr(path, "security.capability")
+    except OSError:
+        attribute = b""
+    answer: dict[str, Any] = {
+        "uid": found.st_uid if found.st_mode & stat.S_ISUID else None,
+        "gid": found.st_gid if found.st_mode & stat.S_ISGID else None,
+    }
+    if len(attribute) >= 12:  # struct vfs_cap_data: revision and flag, then two pairs of 32 bits
+        words = struct.unpack(f"<{len(attribute) // 4}I", attribute[: len(attribute) // 4 * 4])
+        high = words[3] if len(words) > 3 else 0
+        answer["capabilities"] = words[1] | high << 32
+        answer["effective"] = bool(words[0] & 1)
+    return answer
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return max((each for each in (one, other) if each is not None), default=None)

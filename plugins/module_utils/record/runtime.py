@@ -1,0 +1,163 @@
+"""What runtime and engine of this host do by themselves: calls behind the filter, what is granted by default.
+
+Both are measured with containers of a static program that does nothing (elf.py), which are removed at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Mapping
+
+from ..snapshot import processes
+from ..snapshot.bounds import Failed, read_bytes
+from .engineapi import Engine
+from .recorder import unified_cgroups
+from .twin import LABEL
+from .workspace import prefix
+
+_USERS = ("", "65534:65534")
+_MAX_BUNDLE = 8 << 20
+
+
+class Idle:
+    """Containers that do nothing, of an image of our own.
+
+    Args:
+        engine: the engine.
+        run: what everything is labelled with.
+        archive: the image's root file system.
+        runtime: the runtime that starts them; empty for the engine's default.
+    """
+
+    def __init__(self, engine: Engine, run: str, archive: bytes, runtime: str) -> None:
+        self._engine = engine
+        self._run = run
+        self._runtime = runtime
+        self._made = 0
+        self._lock = threading.Lock()
+        query = {"fromSrc": "-", "repo": "hardener-twin", "tag": run, "changes": f"LABEL {LABEL}={run}"}
+        engine.call("POST", "/images/create", archive, query=query, timeout=120)
+        self.image = f"hardener-twin:{run}"
+
+    def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:
+        """Create one; its id. ``options`` are further keys of its HostConfig."""
+        body = {
+            "Image": self.image,
+            "Cmd": ["/wait"],
+            "User": user,
+            "Labels": {LABEL: self._run},
+            "HostConfig": {
+                "NetworkMode": "none",
+                "LogConfig": {"Type": "none"},
+                "SecurityOpt": [f"no-new-privileges={'true' if no_new_privileges else 'false'}"],
+                **({"Runtime": self._runtime} if self._runtime else {}),
+                **options,
+            },
+        }
+        with self._lock:
+            self._made += 1
+            name = f"{prefix(self._run)}-idle-{self._made}"
+        return str(self._engine.call("POST", "/containers/create", body, query={"name": name})["Id"])
+
+    def start(self, identity: str) -> int:
+        """Start one; its process."""
+        self._engine.call("POST", f"/containers/{identity}/start")
+        return int(self._engine.get(f"/containers/{identity}/json")["State"]["Pid"])
+
+    def remove(self, identity: str) -> None:
+        """End and remove one."""
+        self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1"})
+
+
+def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
+    """What the engine grants a container that asks for nothing: capabilities, and its seccomp profile.
+
+    Args:
+        idle: containers to ask by.
+        host: the HostConfig of the recorded container; where it has further capabilities, ``own`` is the
+            profile with those.
+    """
+    spec = _spec(idle, {})
+    capabilities = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
+    found = {"capabilities": capabilities, "seccomp": (spec.get("linux") or {}).get("seccomp")}
+    if host.get("CapAdd") and not host.get("Privileged"):
+        found["own"] = (_spec(idle, {"CapAdd": host["CapAdd"]}).get("linux") or {}).get("seccomp")
+    return found
+
+
+def _spec(idle: Idle, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    identity = idle.create(**options)
+    try:
+        return bundle(idle.start(identity))
+    finally:
+        idle.remove(identity)
+
+
+def bundle(pid: int) -> Mapping[str, Any]:
+    """The runtime's document of a container, which containerd keeps while it runs.
+
+    Raises:
+        Failed: it is not where it should be.
+    """
+    # The shim is the parent of a container's first process, and works in the bundle's folder.
+    try:
+        shim = processes.parent(pid)
+        found = json.loads(read_bytes(f"/proc/{shim}/cwd/config.json", _MAX_BUNDLE))
+    except (OSError, ValueError, IndexError, RecursionError) as error:
+        raise Failed(f"the runtime's document of a container cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise Failed("the runtime's document of a container is no object")
+    return found
+
+
+def starts(idle: Idle, want: Callable[[str], None], count: int) -> dict[bool, set[int]]:
+    """Start idle containers under the recorder, as root and as another user.
+
+    Returns:
+        cgroups of the containers without and with no-new-privileges.
+    """
+
+    def one(plan: tuple[bool, str]) -> tuple[bool, int | None]:
+        limited, user = plan
+        identity = idle.create(user=user, no_new_privileges=limited)
+        try:
+            want(identity)
+            return limited, cgroup_of(idle.start(identity))
+        finally:
+            idle.remove(identity)
+
+    plans = [(limited, user) for limited in (False, True) for user in _USERS for _ in range(count)]
+    found: dict[bool, set[int]] = {False: set(), True: set()}
+    with ThreadPoolExecutor(4) as pool:
+        for limited, cgroup in pool.map(one, plans):
+            if cgroup is not None:
+                found[limited].add(cgroup)
+    return found
+
+
+def default_runtime(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> str:
+    """Name of the runtime that a container is started with."""
+    return str(inspected["HostConfig"].get("Runtime") or info.get("DefaultRuntime") or "runc")
+
+
+def version(versions: Mapping[str, Any], name: str) -> str:
+    """Version of the runtime, as the engine tells it."""
+    for component in versions.get("Components") or ():
+        if component.get("Name") == name:
+            return str(component.get("Version") or "")
+    return ""
+
+
+def cgroup_of(pid: int) -> int | None:
+    """The number that the kernel has for the cgroup of a process."""
+    tree = unified_cgroups()
+    if tree is None:
+        return None
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            if line.startswith("0::"):
+                return os.stat(tree + line[3:].rstrip("\n")).st_ino
+    return None

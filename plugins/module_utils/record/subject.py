@@ -1,0 +1,250 @@
+"""The container that is recorded: a twin in the engine, from its creation to its removal."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Callable, Mapping
+
+from ..snapshot.bounds import Failed, read_or
+from . import observe, twin, volumes, workspace
+from .engineapi import Engine, quoted
+from .text import shown
+
+_SETTLED = 0.4  # seconds in which no process of the container wants the processor
+_SETTLE = 20.0
+_LISTEN = 10.0
+_LOOK = 0.05
+_EXEC_SECONDS = 60
+_STOP_SECONDS = 30
+_MAX_CHANGES = 10_000
+_KINDS = {0: "written", 1: "created", 2: "deleted"}
+# Init programs, which only pass signals on.
+_INITS = frozenset({"docker-init", "tini", "dumb-init"})
+
+
+class Subject:
+    """A twin of a container. One at a time: a new one takes the place of the one before.
+
+    Args:
+        engine: the engine.
+        run: what everything is labelled with.
+        original: what the engine shows of the original.
+        largest: bytes of a volume that may be copied.
+        created: is told the id of each twin, before it starts.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        run: str,
+        original: Mapping[str, Any],
+        *,
+        largest: int,
+        created: Callable[[str], None],
+    ) -> None:
+        self.network: str | None = None
+        self.pid = 0
+        self.cgroup: observe.Cgroup | None = None
+        self.plan: twin.Twin | None = None
+        self.differences: list[str] = []
+        self.files: dict[str, set[str]] = {"written": set(), "created": set(), "deleted": set()}
+        self.owners: dict[str, dict[str, int]] = {}
+        self._engine = engine
+        self._run = run
+        self._original = original
+        self._largest = largest
+        self._created = created
+        self._identity = ""
+        self._started = 0.0
+
+    # --- its life -------------------------------------------------------------------------------------------
+
+    def make_network(self) -> None:
+        """Make the network of the twin, which has no way out; none where the original has none."""
+        if str(self._original["HostConfig"].get("NetworkMode") or "default") == "none":
+            return
+        name = workspace.prefix(self._run)
+        body = {"Name": name, "Internal": True, "Labels": {twin.LABEL: self._run}, "Driver": "bridge"}
+        self._engine.call("POST", "/networks/create", body)
+        self.network = name
+
+    def create(self, *, used: bool) -> bool:
+        """Create the twin, in the place of one before it; whether it has volumes.
+
+        Args:
+            used: with copies of the original's volumes; else they begin empty.
+
+        Raises:
+            Failed: a volume is too large, or the engine refuses; the one before is still there.
+        """
+        plan = twin.plan(
+            self._original,
+            run=self._run,
+            network=self.network,
+            used=used,
+            kinds={
+                mount["Source"]: volumes.kind(mount["Source"])
+                for mount in self._original.get("Mounts") or ()
+                if mount["Type"] == "bind"
+            },
+            low_ports=read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "") or None,
+        )
+        copied = [volume for volume in plan.volumes if volume.copied]
+        for volume in copied:
+            self._check_size(volume.target)
+        query = {"name": f"{workspace.prefix(self._run)}-{'used' if used else 'empty'}"}
+        identity = str(self._engine.call("POST", "/containers/create", plan.body, query=query)["Id"])
+        try:
+            for volume in copied:
+                folder = os.path.dirname(volume.target.rstrip("/")) or "/"
+                self._engine.copy(self._original["Id"], volume.target, identity, folder, most=self._largest)
+        except Failed:
+            self._remove(identity)
+            raise
+        if self._identity:
+            self._remove(self._identity)
+        self._identity, self.pid, self.cgroup = identity, 0, None
+        self.plan = plan
+        self.differences += [each for each in plan.differences if each not in self.differences]
+        self._created(self._identity)
+        return bool(plan.volumes)
+
+    def _check_size(self, target: str) -> None:
+        for mount in self._original.get("Mounts") or ():
+            source = mount.get("Source") if mount["Destination"] == target else None
+            if source and volumes.size(source, self._largest) > self._largest:
+                raise Failed(f"{target} holds more than {self._largest} bytes: it is not copied")
+
+    def start(self, tree: str) -> str:
+        """Start it, and wait until it has settled; how it started, in words.
+
+        Args:
+            tree: where the cgroup tree of version 2 is mounted.
+        """
+        self._started = time.time()
+        self._engine.call("POST", f"/containers/{self._identity}/start", timeout=120)
+        self.pid = int(self.state().get("Pid") or 0)
+        try:
+            self.cgroup = observe.Cgroup(self.pid, tree) if self.pid else None
+        except (OSError, KeyError):
+            self.cgroup = None  # it ended already
+        self.settle()
+        if not self.runs():
+            return f"it ended by itself with code {self.state().get('ExitCode')}"
+        silent = sorted(self._tcp_ports() - {port for _, port in observe.listening(self.pid)})
+        return f"nothing listens on port {silent[0]}" if silent else "it started"
+
+    def settle(self) -> None:
+        """Wait until no process wants the processor, and the published ports are listened on."""
+        if self.cgroup is None:
+            return
+        wanted = self._tcp_ports()
+        began = quiet = time.monotonic()
+        used = -1
+        while time.monotonic() - began < _SETTLE and self.has_process():
+            ticks, wanting = observe.busy(self.cgroup)
+            if wanting or ticks - used > 1:
+                quiet = time.monotonic()
+            used = ticks
+            listens = wanted <= {port for _, port in observe.listening(self.pid)}
+            waited = listens or time.monotonic() - began > _LISTEN
+            if waited and time.monotonic() - quiet >= _SETTLED:
+                return
+            time.sleep(_LOOK)
+
+    def stop(self) -> str:
+        """Stop it as the engine stops its original; how it ended, in words."""
+        seconds = min(int(self._original["Config"].get("StopTimeout") or 10), _STOP_SECONDS)
+        path = f"/containers/{self._identity}/stop"
+        self._engine.call("POST", path, query={"t": str(seconds)}, timeout=seconds + 30)
+        return f"it ended with code {self.state().get('ExitCode')}"
+
+    def signal(self, name: str) -> None:
+        """Send a signal to its first process."""
+        self._engine.call("POST", f"/containers/{self._identity}/kill", query={"signal": name})
+
+    def crash(self) -> None:
+        """Kill it, and wait until it is gone."""
+        self.signal("SIGKILL")
+        deadline = time.monotonic() + 10
+        while self.runs():
+            if time.monotonic() > deadline:
+                raise Failed("the twin cannot be killed")
+            time.sleep(_LOOK)
+
+    def _remove(self, identity: str) -> None:
+        """Remove a twin; its volumes go with the run."""
+        self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1", "v": "1"})
+
+    def run(self, words: list[str]) -> int | None:
+        """Run a program in it, as the engine does for `docker exec`; its exit code."""
+        if not self.runs():
+            raise Failed("the container does not run any more")
+        body = {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
+        made = self._engine.call("POST", f"/containers/{self._identity}/exec", body)["Id"]
+        try:  # attached, the answer ends with the program
+            self._engine.call("POST", f"/exec/{made}/start", {"Detach": False}, timeout=_EXEC_SECONDS)
+        finally:
+            code = self._engine.get(f"/exec/{made}/json").get("ExitCode")
+        return code if isinstance(code, int) else None
+
+    # --- what is true of it ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Its state, as the engine shows it."""
+        if not self._identity:
+            return {}
+        state: dict[str, Any] = self._engine.get(f"/containers/{quoted(self._identity)}/json")["State"]
+        return state
+
+    def runs(self) -> bool:
+        """Whether it runs."""
+        return bool(self.state().get("Running"))
+
+    def has_process(self) -> bool:
+        """Whether its first process is there: cheaper than asking the engine."""
+        return self.pid > 0 and os.path.exists(f"/proc/{self.pid}/ns")
+
+    def address(self) -> str:
+        """Its address in its network; empty while it does not run."""
+        if self.network is None or not self._identity:
+            return ""
+        found = self._engine.get(f"/containers/{self._identity}/json")["NetworkSettings"]["Networks"]
+        return str(found[self.network]["IPAddress"])
+
+    def ports(self) -> list[tuple[int, str]]:
+        """The ports that lead to it."""
+        return self.plan.ports if self.plan is not None and self.network else []
+
+    def _tcp_ports(self) -> set[int]:
+        return {port for port, protocol in self.ports() if protocol == "tcp"}
+
+    def program(self) -> int:
+        """The process of its program, behind an init that only passes signals on."""
+        if read_or(f"/proc/{self.pid}/comm", "") in _INITS:
+            children = read_or(f"/proc/{self.pid}/task/{self.pid}/children", "").split()
+            if children:
+                return int(children[0])
+        return self.pid
+
+    def collect_changes(self) -> None:
+        """Remember the paths that it has changed until now: in its writable layer, and in its volumes."""
+        new: set[str] = set()
+
+        def add(kind: str, path: str) -> None:
+            new.add(path)
+            self.files[kind].add(shown(path))
+
+        changes = self._engine.get(f"/containers/{self._identity}/changes") or []
+        for change in changes[:_MAX_CHANGES]:
+            add(_KINDS.get(change.get("Kind"), "written"), str(change.get("Path")))
+        if len(changes) > _MAX_CHANGES:
+            self.differences.append(f"of {len(changes)} changed paths {_MAX_CHANGES} are listed")
+        for mount in self._engine.get(f"/containers/{self._identity}/json").get("Mounts") or ():
+            if mount.get("Type") == "volume":
+                for path, made in volumes.changed(mount["Source"], mount["Destination"], self._started):
+                    add("created" if made else "written", path)
+        if self.has_process():
+            known = new | {os.path.dirname(path) or "/" for path in new}
+            self.owners.update(observe.owners(self.pid, known))

@@ -1,0 +1,139 @@
+"""What a run has on the host: a folder, a lock that it holds while it lives, and what it made in the engine.
+
+A run that was killed leaves these. The next run removes what is labelled as a twin's and has no live owner.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from typing import Any, Mapping
+
+from ..snapshot.bounds import Failed
+from .engineapi import Engine, quoted
+from .twin import LABEL
+
+FOLDER = "/run/hardener-record"
+_RUN = re.compile(r"[0-9a-f]{16}")
+
+
+class Workspace:
+    """The folder of a run, locked by the process that makes this object for as long as it lives."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.folder = f"{FOLDER}/{run}"
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        self._lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    @property
+    def socket(self) -> str:
+        """Where the run is told to end."""
+        return control(self.run)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+
+
+def control(run: str) -> str:
+    """The control socket of a run.
+
+    Raises:
+        Failed: that is no name of a run.
+    """
+    if not _RUN.fullmatch(run):
+        raise Failed("that is no run of the recorder")
+    return f"{FOLDER}/{run}/control"
+
+
+def lives(run: str) -> bool:
+    """Whether the process of a run still lives."""
+    if not _RUN.fullmatch(run):
+        return False
+    try:
+        lock = os.open(f"{FOLDER}/{run}/lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def sweep(engine: Engine) -> list[str]:
+    """Remove what runs left that were killed; what could not be removed, in words."""
+    problems: list[str] = []
+    for run in sorted(_labelled(engine)):
+        if not lives(run):
+            problems += clear(engine, run)
+    if os.path.isdir(FOLDER):
+        for name in os.listdir(FOLDER):
+            if not lives(name):
+                shutil.rmtree(f"{FOLDER}/{name}", ignore_errors=True)
+    return problems
+
+
+def clear(engine: Engine, run: str) -> list[str]:
+    """Remove everything in the engine that is labelled with a run; what could not be removed, in words."""
+    problems = []
+    query = {"filters": f'{{"label": ["{LABEL}={run}"]}}'}
+    steps: tuple[tuple[str, dict[str, str], str, dict[str, str], str], ...] = (
+        ("/containers/json", {**query, "all": "1"}, "/containers/{}", {"force": "1", "v": "1"}, "Id"),
+        ("/networks", query, "/networks/{}", {}, "Id"),
+        ("/volumes", query, "/volumes/{}", {"force": "1"}, "Name"),
+        ("/images/json", query, "/images/{}", {"force": "1"}, "Id"),
+    )
+    for listing, asked, one, options, key in steps:
+        try:
+            found = engine.get(listing, asked)
+        except Failed as error:
+            problems.append(str(error))
+            continue
+        if isinstance(found, dict):
+            found = found.get("Volumes")
+        for each in found or ():
+            if not _is_ours(each, run):
+                continue  # a label alone may come from an image that anyone built
+            try:
+                engine.call("DELETE", one.format(quoted(str(each[key]))), query=options)
+            except Failed as error:
+                problems.append(str(error))
+    return problems
+
+
+def prefix(run: str) -> str:
+    """How the names of all that a run makes begin."""
+    return f"hardener-twin-{run}"
+
+
+def _is_ours(found: Mapping[str, Any], run: str) -> bool:
+    names = [str(name).lstrip("/") for name in found.get("Names") or [found.get("Name") or ""]]
+    tags = found.get("RepoTags") or ()
+    return any(name.startswith(prefix(run)) for name in names) or f"hardener-twin:{run}" in tags
+
+
+def _labelled(engine: Engine) -> set[str]:
+    query = {"filters": f'{{"label": ["{LABEL}"]}}'}
+    found = set()
+    for listing, more in (
+        ("/containers/json", {"all": "1"}),
+        ("/networks", {}),
+        ("/volumes", {}),
+        ("/images/json", {}),
+    ):
+        answer = engine.get(listing, {**query, **more})
+        if isinstance(answer, dict):
+            answer = answer.get("Volumes")
+        for each in answer or ():
+            run = (each.get("Labels") or {}).get(LABEL)
+            if isinstance(run, str):
+                found.add(run)
+    return {run for run in found if _RUN.fullmatch(run)}

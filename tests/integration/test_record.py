@@ -1,0 +1,310 @@
+"""Containers of a real engine, recorded by twins under the kernel's eyes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils import record
+from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
+from ansible_collections.hardener.docker.plugins.module_utils.record.engineapi import Engine
+
+from hardener.workload.assemble import recording
+from hardener.workload.recording import PHASES, Recording, load
+from tests.integration.dockerd import Dockerd
+from tests.integration.waiting import until
+from tests.unit.plugins.loading import COLLECTIONS
+
+ROOT = Path(__file__).parents[2]
+BESIDE = {**os.environ, "PYTHONPATH": f"{COLLECTIONS}:{ROOT}"}
+OBJECTS = {
+    path.name: b64encode(path.read_bytes()).decode()
+    for path in Path(record.__file__).parent.glob("bpf/*.bpf.o")
+}
+BEGIN = (
+    f"import json, sys; from {main.__name__} import begin; "
+    "print(json.dumps(begin(json.loads(sys.stdin.read()))))"
+)
+PLANTED = "planted-secret"
+# A file gets an owner, which takes a capability; a web server answers, and reads its settings anew on SIGHUP.
+SCRIPT = """
+    [ -e /data/page ] || echo first-start >/data/page
+    busybox touch /mine; busybox chown 33 /mine
+    exec httpd -f -p 80 -h /data
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(dockerd: Dockerd) -> Iterator[str]:
+    """A container that serves, with a volume that is in use."""
+    name = dockerd.run(
+        "shop",
+        command=["sh", "-c", SCRIPT, f"{PLANTED}-of-the-command"],
+        env=[f"TOKEN={PLANTED}-of-the-environment"],
+        labels={
+            "com.docker.compose.project": "p",
+            "x": f"{PLANTED}-of-a-label",
+        },
+        host_config={
+            "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+            "Mounts": [{"Type": "volume", "Source": "shop", "Target": "/data"}],
+            "RestartPolicy": {"Name": "always"},
+        },
+        Healthcheck={"Test": ["CMD", "true"], "Interval": 3600 * 10**9},
+    )
+    folder = volume(dockerd)
+    assert until((folder / "page").exists)
+    (folder / "page").write_text("used\n")
+    yield name
+    dockerd.api("DELETE", f"/containers/{name}?force=1")
+    dockerd.api("DELETE", "/volumes/shop")
+
+
+def volume(engine: Dockerd) -> Path:
+    return Path(engine.api("GET", "/volumes/shop")["Mountpoint"])
+
+
+def begin(engine: Dockerd, container: str, **more: Any) -> dict[str, Any]:
+    """Begin a recording as the action does: in a process that ends when the twin serves."""
+    arguments = {
+        "container": container,
+        "seconds": 60,
+        "starts": 0,
+        "objects": OBJECTS,
+        "socket": str(engine.socket),
+        **more,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN],
+        input=json.dumps(arguments),
+        env=BESIDE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    begun: dict[str, Any] = json.loads(done.stdout)
+    return begun
+
+
+def end(begun: Mapping[str, Any], problem: str = "") -> Recording:
+    answer = main.end({"run": begun["run"], "exercise": {"seconds": 1.0, "problem": problem}})
+    return recording("host", answer)
+
+
+def fetch(address: str) -> str:
+    return subprocess.run(
+        ["curl", "-fsS", "--max-time", "10", f"http://{address}/page"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def programs() -> set[int]:
+    """The recorder's programs that the kernel has."""
+    text = subprocess.run(
+        ["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True
+    ).stdout
+    ours = ("on_call", "on_exec", "on_check")
+    return {each["id"] for each in json.loads(text) if each.get("name") in ours}
+
+
+def worker(run: str) -> int:
+    """The process that holds a run's lock."""
+    lock = f"{workspace.FOLDER}/{run}/lock"
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if str(link.readlink()) == lock:
+                return int(link.parts[2])
+        except OSError:
+            continue
+    raise AssertionError("nothing holds the lock")
+
+
+def names(engine: Dockerd) -> set[str]:
+    """Everything that the engine has."""
+    found = {each["Names"][0] for each in engine.api("GET", "/containers/json?all=1")}
+    found |= {each["Name"] for each in engine.api("GET", "/networks")}
+    found |= {each["Name"] for each in engine.api("GET", "/volumes")["Volumes"] or ()}
+    for each in engine.api("GET", "/images/json?all=1"):
+        found |= set(each["RepoTags"] or [each["Id"]])
+    return found
+
+
+def runs() -> list[str]:
+    """Folders of runs that were not removed."""
+    folder = Path(workspace.FOLDER)
+    return [path.name for path in folder.iterdir()] if folder.exists() else []
+
+
+@contextmanager
+def untouched(engine: Dockerd, container: str) -> Iterator[None]:
+    """Container, volume and engine are afterwards as before, and the kernel has no program of ours."""
+
+    def state() -> tuple[Any, ...]:
+        found = engine.api("GET", f"/containers/{container}/json")
+        files = sorted((str(path), path.lstat().st_mtime_ns) for path in volume(engine).rglob("*"))
+        return found, files, names(engine)
+
+    before, attached = state(), programs()
+    yield
+    assert state() == before
+    assert until(lambda: not programs() - attached, 10)
+    assert not runs()
+
+
+def same_sets(one: Recording, other: Recording) -> None:
+    """All that a profile is made of is the same."""
+    parts = ("container", "calls", "capabilities", "capset", "file_capabilities", "setuid", "identities")
+    for part in (*parts, "network", "files", "granted", "exercised"):
+        assert getattr(one, part) == getattr(other, part), part
+
+
+@pytest.fixture(scope="module")
+def recorded(dockerd: Dockerd, shop: str, tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """The container, recorded by the verb, with a command that exercises it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    command = f'curl -fsS "http://$HARDENER_ADDR_80/page?{PLANTED}-of-the-exercise" >{folder}/page'
+    words = ["workload", "record", "shop", "--run", command, "--out", str(folder / "out")]
+    with untouched(dockerd, shop):
+        done = subprocess.run(
+            [sys.executable, "-m", "hardener", *words],
+            env={**BESIDE, "DOCKER_HOST": dockerd.host},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "page").read_text() == "used\n"  # a copy of the volume, in which nothing is new
+    (path,) = (folder / "out").iterdir()
+    assert re.fullmatch(r"recording-shop-\d{8}T\d{6}Z\.json", path.name)
+    assert PLANTED not in path.read_text() + done.stdout + done.stderr
+    return load(path)
+
+
+def test_phases(recorded: Recording) -> None:
+    assert recorded.recorder.complete, recorded.recorder.missing
+    assert recorded.exercised == PHASES
+    calls = recorded.calls["x86_64"]
+    assert set(recorded.calls) == {"x86_64"}
+    assert [name for name, call in calls.items() if call.phases == ("serve",)]
+    assert calls["bind"].programs == ("httpd",)
+    assert "true" in calls["exit_group"].programs  # the health check
+    assert "pivot_root" not in calls
+
+
+def test_capabilities(recorded: Recording) -> None:
+    uses = {(use.name, use.program) for use in recorded.capabilities}
+    # At the later starts the file has another owner when its times are set.
+    assert uses == {("CAP_CHOWN", "busybox"), ("CAP_FOWNER", "busybox")}
+    held = {(each.program, each.uid, each.seccomp_mode, len(each.effective)) for each in recorded.identities}
+    assert held == {("httpd", 0, 2, 14)}
+
+
+def test_what_the_engine_and_the_runtime_do(recorded: Recording) -> None:
+    base = recorded.runtime_base
+    assert base is not None
+    assert {"execve", "close", "futex"} <= set(base.no_new_privileges)
+    assert {"setgroups", "capset"} <= set(base.calls) - set(base.no_new_privileges)
+    assert len(recorded.granted.capabilities) == 14
+    assert recorded.granted.seccomp is not None
+    assert recorded.granted.seccomp.defaultAction == "SCMP_ACT_ERRNO"
+
+
+def test_files_and_ports(recorded: Recording) -> None:
+    assert {"/mine", "/data/page"} <= set(recorded.files.created)
+    assert recorded.files.owners["/mine"].uid == 33
+    assert "/bin/sh" in recorded.files.executed
+    assert [(each.protocol, each.port) for each in recorded.network.listens] == [("tcp6", 80)]
+    assert recorded.container.environment == ("TOKEN",)
+
+
+def test_two_recordings_of_one_exercise_are_the_same(
+    dockerd: Dockerd, shop: str, recorded: Recording
+) -> None:
+    with untouched(dockerd, shop):
+        begun = begin(dockerd, "shop", starts=1)
+        assert fetch(begun["addresses"]["80"]) == "used\n"
+        same_sets(end(begun), recorded)
+
+
+@pytest.fixture
+def made(dockerd: Dockerd) -> Iterator[Callable[..., str]]:
+    """Makes containers that are removed afterwards."""
+    identities = []
+
+    def make(name: str, **options: Any) -> str:
+        options.setdefault("host_config", {"NetworkMode": "none"})
+        identities.append(dockerd.create(name, **options))
+        return name
+
+    yield make
+    for identity in identities:
+        dockerd.api("DELETE", f"/containers/{identity}?force=1&v=1")
+
+
+def test_nothing_that_was_attached_survives_a_kill(dockerd: Dockerd, made: Callable[..., str]) -> None:
+    name = made("idle")
+    before, attached = names(dockerd), programs()
+    begun = begin(dockerd, name)
+    assert len(programs() - attached) == 3
+    os.kill(worker(begun["run"]), signal.SIGKILL)
+    assert until(lambda: not programs() - attached, 10)  # by the kernel: nothing else is there to do it
+    assert names(dockerd) - before  # the twin goes on
+    assert workspace.sweep(Engine(str(dockerd.socket))) == []  # as the next run begins
+    assert names(dockerd) == before
+    with pytest.raises(Exception, match="the recorder is gone"):
+        end(begun)
+
+
+def test_a_recording_that_is_given_up_leaves_nothing(
+    dockerd: Dockerd, shop: str, made: Callable[..., str]
+) -> None:
+    name = made("idle")
+    with untouched(dockerd, shop):
+        assert main.abandon({"run": begin(dockerd, name)["run"]}) is None
+    with untouched(dockerd, shop):
+        os.kill(worker(begin(dockerd, name)["run"]), signal.SIGTERM)
+        assert until(lambda: not runs(), 20)
+
+
+def test_a_container_that_ends_at_once_is_recorded(dockerd: Dockerd, made: Callable[..., str]) -> None:
+    found = end(begin(dockerd, made("short", command=["true"])))
+    assert "exit_group" in found.calls["x86_64"]
+    assert found.phases[0].reason == "it ended by itself with code 0"
+    assert found.exercised == ("start-empty", "start-used")
+    assert any("ends by itself" in sentence for sentence in found.recorder.missing)
+
+
+def test_a_container_without_a_filter_is_recorded_from_its_first_program_on(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
+    options = {"NetworkMode": "none", "SecurityOpt": ["seccomp=unconfined"]}
+    name = made("free", command=["sleep", "1000"], host_config=options)
+    found = end(begin(dockerd, name, run_in=["cat", "/etc/passwd"]))
+    assert "cat" in found.calls["x86_64"]["exit_group"].programs
+    assert "pivot_root" not in found.calls["x86_64"]  # the runtime's
+    assert {each.seccomp_mode for each in found.identities} == {0}
+    assert "serve" in found.exercised
+
+
+def test_an_exercise_that_reaches_no_twin_is_none(dockerd: Dockerd, made: Callable[..., str]) -> None:
+    found = end(begin(dockerd, made("idle")))
+    (serve,) = (phase for phase in found.phases if phase.name == "serve")
+    assert (serve.exercised, serve.reason) == (False, "nothing reached the twin")
+
+
+def test_a_container_that_is_not_there_is_said(dockerd: Dockerd) -> None:
+    with pytest.raises(AssertionError, match="No such container: nothing"):
+        begin(dockerd, "nothing")

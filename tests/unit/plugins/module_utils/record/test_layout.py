@@ -1,0 +1,66 @@
+"""What the BPF objects count is read as it was written; their structures are those of the C sources."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from ansible_collections.hardener.docker.plugins.module_utils.record import layout
+
+SOURCES = Path(layout.__file__).with_name("bpf")
+
+
+def test_calls_are_read() -> None:
+    words = [0] * 16
+    words[0], words[7] = 1 << 3, 1 << 63
+    key = struct.pack("=Q16sBB6x", 7, b"nginx", 4, 1 | layout.RUNTIME)
+    assert layout.calls([(key, struct.pack("=16Q", *words))]) == [
+        {"cgroup": 7, "program": "nginx", "phase": 4, "kind": 1, "runtime": True, "numbers": [3, 511]}
+    ]
+
+
+def test_names_of_programs_are_escaped() -> None:
+    key = struct.pack("=Q16sQQQ", 7, b"\x1b[2J\xff\n", 1 << 40, 2, 3)
+    (found,) = layout.capsets([(key, struct.pack("=I", 0b101))])
+    assert found["program"] == "\\x1b[2J\\xff\\n"
+    assert (found["effective"], found["permitted"], found["inheritable"]) == (1 << 40, 2, 3)
+    assert found["phases"] == [0, 2]
+
+
+def test_executed_programs_are_read() -> None:
+    key = struct.pack("=Q16s256s", 7, b"sh", b"/bin/sh")
+    (found,) = layout.execs([(key, struct.pack("=I", 1))])
+    assert (found["path"], found["program"], found["phases"]) == (b"/bin/sh", "sh", [0])
+
+
+def test_sockets_and_checks_are_read() -> None:
+    (socket,) = layout.sockets([(struct.pack("=Q16sHB5x", 7, b"a", 10, 1), struct.pack("=I", 2))])
+    assert (socket["family"], socket["connect"], socket["phases"]) == (10, True, [1])
+    (check,) = layout.capabilities([(struct.pack("=Q16siBBBB", 7, b"a", -1, 21, 6, 0, 1), b"")])
+    assert (check["number"], check["capability"], check["phase"], check["level"]) == (-1, 21, 6, 1)
+
+
+def test_losses_and_cgroups_are_read() -> None:
+    entries = [(struct.pack("=I", at), struct.pack("=Q", at)) for at in range(6)]
+    assert layout.losses(entries)["capability checks"] == 1
+    assert "system calls" not in layout.losses(entries)
+    assert layout.wanted([(struct.pack("=Q", 5), b"\1"), (struct.pack("=Q", 6), b"\0")]) == {5}
+
+
+def test_keys_fit_what_the_kernel_is_told() -> None:
+    assert len(layout.container_name("a" * 64)) == 64
+    assert layout.container_name("a" * 64) == b"a" * 64
+    assert len(layout.config(4, unfiltered=True, machine="x86_64")) == 20
+    assert layout.config(0, unfiltered=False, machine="riscv64")[8:] == b"\xff" * 12
+
+
+def test_the_sources_have_the_same_limits() -> None:
+    text = "".join(path.read_text() for path in SOURCES.glob("*.[ch]"))
+    assert re.search(r"#define CALLS 1024\b", text)
+    assert re.search(r"#define PATH 256\b", text)
+    assert re.search(r"#define NAME 64\b", text)
+    assert re.search(r"RUNTIME = 16\b", text)
+    losses = re.search(r"enum loss \{ (.*), LOSSES \}", text)
+    assert losses is not None
+    assert len(losses[1].split(",")) == len(layout.LOSSES)

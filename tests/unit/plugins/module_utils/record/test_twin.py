@@ -1,0 +1,106 @@
+"""A twin has the program and the rights of its original, and nothing that reaches the world of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record import twin
+
+from tests.unit.plugins.module_utils.record.inspected import container
+
+KINDS = {"/etc/web": "directory", "/srv/up": "directory", "/run/docker.sock": "a socket"}
+
+
+def plan(*, used: bool = True, **host: Any) -> twin.Twin:
+    return twin.plan(container(**host), run="f" * 16, network="own", used=used, kinds=KINDS, low_ports="1024")
+
+
+def test_the_twin_has_the_program_and_the_rights() -> None:
+    body = plan().body
+    assert body["Image"] == "sha256:" + "d" * 64  # not a tag, which may be another image's by now
+    assert (body["User"], body["Cmd"][0], body["Entrypoint"][0]) == ("33", "--password", "/entrypoint")
+    assert body["Env"][1] == "TOKEN=planted-in-the-environment"
+    host = body["HostConfig"]
+    assert (host["CapAdd"], host["Memory"]) == (["NET_ADMIN"], 1 << 30)
+    assert host["SecurityOpt"][1] == "no-new-privileges"
+
+
+def test_the_twin_is_apart() -> None:
+    body = plan().body
+    host = body["HostConfig"]
+    assert host["NetworkMode"] == "own"
+    assert host["PortBindings"] == {}
+    assert host["RestartPolicy"] == {"Name": "no"}
+    assert host["LogConfig"]["Type"] == "json-file"
+    assert host["Binds"] is None
+    assert body["Labels"] == {"own": "x", "hardener.twin": "f" * 16}
+    assert "Hostname" not in body
+
+
+def test_ports_are_those_that_are_published() -> None:
+    assert plan().ports == [(80, "tcp")]
+    assert plan(PortBindings={}).ports == [(80, "tcp"), (443, "tcp")]  # exposed by the image
+    assert plan(NetworkMode="host").ports == [(80, "tcp"), (443, "tcp")]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_volumes_are_its_own(used: bool) -> None:
+    found = plan(used=used)
+    by_target = {mount["Target"]: mount for mount in found.body["HostConfig"]["Mounts"]}
+    assert set(by_target) == {"/data", "/etc/web", "/up"}
+    assert by_target["/data"]["Source"].startswith("hardener-twin-ffffffffffffffff-")
+    assert by_target["/data"]["VolumeOptions"]["NoCopy"] is used
+    assert by_target["/data"]["VolumeOptions"]["Labels"] == {"hardener.twin": "f" * 16}
+    assert by_target["/etc/web"] == {
+        "Type": "bind",
+        "Source": "/etc/web",
+        "Target": "/etc/web",
+        "ReadOnly": True,
+    }
+    assert by_target["/up"]["Type"] == "volume"  # written to by the original: the twin has a copy
+    assert [(volume.target, volume.copied) for volume in found.volumes] == [("/data", used), ("/up", True)]
+
+
+def test_a_socket_of_the_host_is_not_for_the_twin() -> None:
+    assert plan().differences == ["the twin has no /run/docker.sock: it is a socket of the host"]
+
+
+def test_a_file_that_the_original_may_write_is_read_only() -> None:
+    found = twin.plan(
+        container(),
+        run="f" * 16,
+        network="own",
+        used=True,
+        kinds={**KINDS, "/srv/up": "file"},
+        low_ports=None,
+    )
+    mount = next(each for each in found.body["HostConfig"]["Mounts"] if each["Target"] == "/up")
+    assert mount["Type"] == "bind"
+    assert mount["ReadOnly"] is True
+    assert "/up is read-only for the twin" in found.differences
+
+
+def test_what_is_shared_with_the_host_is_not_shared_with_the_twin() -> None:
+    found = plan(NetworkMode="host", PidMode="host", IpcMode="container:abc", UTSMode="host")
+    host = found.body["HostConfig"]
+    assert (host["NetworkMode"], host["PidMode"], host["IpcMode"], host["UTSMode"]) == (
+        "own",
+        "",
+        "private",
+        "",
+    )
+    assert host["Sysctls"]["net.ipv4.ip_unprivileged_port_start"] == "1024"  # as the host's network has it
+    assert host["Sysctls"]["net.core.somaxconn"] == "1024"
+    assert found.differences[:4] == [
+        "the original has the network of the host, its twin one of its own",
+        "the original shares the processes of the host, its twin does not",
+        "the original shares the shared memory of another container, its twin does not",
+        "the original shares the host name of the host, its twin does not",
+    ]
+
+
+def test_the_original_is_left_as_it_was() -> None:
+    original = container()
+    twin.plan(original, run="f" * 16, network=None, used=True, kinds=KINDS, low_ports=None)
+    assert original == container()

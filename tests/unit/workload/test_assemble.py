@@ -1,0 +1,157 @@
+"""A recorder's answer, in numbers, becomes a recording with names; what is no need is left out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.workload.assemble import recording
+from hardener.workload.callnames import architecture, name
+from tests.unit.workload.recordings import document
+
+MASK = 0xA80425FB
+
+
+def answer() -> dict[str, Any]:
+    known = document()
+    check = {"program": "nginx", "number": 92, "capability": 0, "phase": 0, "kind": 0, "level": 0}
+    return {
+        "began": 1795772519,
+        "ended": 1795772538,
+        **{key: known[key] for key in ("host", "container", "phases", "granted", "peak")},
+        "network": "own",
+        "missing": [],
+        "complete": True,
+        "capabilities_by": "tracepoint",
+        "calls": [
+            {"program": "nginx", "phase": 0, "kind": 0, "runtime": False, "numbers": [257, 3]},
+            {"program": "sh", "phase": 4, "kind": 0, "runtime": False, "numbers": [3, 1023]},
+            {"program": "old", "phase": 4, "kind": 1, "runtime": False, "numbers": [5]},
+            {"program": "?", "phase": 0, "kind": 0, "runtime": True, "numbers": [59]},
+        ],
+        "base": {"calls": [3, 59], "no_new_privileges": [59], "starts": 2},
+        "capabilities": [check],
+        "executed": {"/usr/bin/ping": "ping", "/usr/bin/su": "su", "/bin/sh": "sh"},
+        "programs": {
+            "/usr/bin/ping": {"uid": None, "gid": None, "capabilities": 1 << 13, "effective": True},
+            "/usr/bin/su": {"uid": 0, "gid": None},
+            "/bin/sh": {"uid": None, "gid": None},
+        },
+        "capsets": [{"program": "d", "effective": 1, "permitted": 3, "inheritable": 0, "phases": [0]}],
+        "sockets": [
+            {"program": "nginx", "family": 2, "connect": False, "phases": [0]},
+            {"program": "nginx", "family": 1, "connect": True, "phases": [0]},
+        ],
+        "identities": [
+            {
+                "program": "nginx",
+                "uid": 0,
+                "gid": 0,
+                "groups": [0],
+                **dict.fromkeys(("effective", "permitted", "bounding"), MASK),
+                "inheritable": 0,
+                "ambient": 0,
+                "no_new_privileges": False,
+                "seccomp_mode": 2,
+                "seccomp_filters": 1,
+                "lsm": "",
+                "phases": [0, 4],
+            }
+        ],
+        "listens": [{"protocol": "tcp", "port": 80}],
+        "files": {"written": [], "created": ["/run/pid"], "deleted": []},
+        "owners": {"/run/pid": {"uid": 0, "gid": 0, "mode": 0o644}},
+    }
+
+
+def test_numbers_get_their_names() -> None:
+    found = recording("h", answer())
+    assert sorted(found.calls["x86_64"]) == ["#1023", "close", "openat"]
+    assert found.calls["x86_64"]["close"].programs == ("nginx", "sh")
+    assert found.calls["x86_64"]["close"].phases == ("start-empty", "serve")
+    assert sorted(found.calls["i386"]) == ["open"]
+    assert sorted(found.runtime_calls) == ["execve"]
+    assert found.runtime_base is not None
+    assert found.runtime_base.calls == ("close", "execve")
+    assert [(use.name, use.call) for use in found.capabilities] == [("CAP_CHOWN", "chown")]
+    assert len(found.identities[0].effective) == 14
+    assert found.network.families == ("AF_INET",)
+    assert not found.network.connects  # to a socket of its own file system only
+    assert [(each.path, each.capabilities) for each in found.file_capabilities] == [
+        ("/usr/bin/ping", ("CAP_NET_RAW",))
+    ]
+    assert [(each.path, each.uid, each.gid) for each in found.setuid] == [("/usr/bin/su", 0, None)]
+    assert found.capset[0].permitted == ("CAP_CHOWN", "CAP_DAC_OVERRIDE")
+    assert found.files.executed == ("/bin/sh", "/usr/bin/ping", "/usr/bin/su")
+
+
+@pytest.mark.parametrize(
+    ("change", "by", "kept"),
+    [
+        ({"capability": 21, "number": 9}, "tracepoint", False),  # memory that is reserved for root
+        ({"capability": 21, "number": -1}, "tracepoint", False),
+        ({"capability": 21, "number": 9}, "fexit", True),  # which tells unaudited checks apart
+        ({"capability": 21, "number": 165}, "tracepoint", True),  # mount
+        ({"level": 1}, "tracepoint", False),  # about a namespace of its own
+    ],
+)
+def test_checks_that_are_no_need_are_left_out(change: dict[str, int], by: str, kept: bool) -> None:
+    data = answer()
+    data["capabilities_by"] = by
+    data["capabilities"][0].update(change)
+    assert bool(recording("h", data).capabilities) is kept
+
+
+def test_a_remapped_container_has_a_namespace_of_its_own() -> None:
+    data = answer()
+    data["host"]["userns_remap"] = True
+    assert recording("h", data).capabilities == ()
+    data["capabilities"][0]["level"] = 1
+    assert len(recording("h", data).capabilities) == 1
+    data["container"]["userns_mode"] = "host"
+    assert recording("h", data).capabilities == ()
+
+
+def test_what_could_not_be_seen_is_said() -> None:
+    data = answer()
+    data["capabilities_by"] = ""
+    missing = recording("h", data).recorder.missing
+    assert "Capability checks could not be recorded on this kernel." in missing
+
+
+@pytest.mark.parametrize("key", sorted(answer()))
+@pytest.mark.parametrize("value", [None, 7, "x", [7], {"x": 7}, float("inf"), [[]] * 3])
+def test_an_answer_of_another_shape_is_refused(key: str, value: object) -> None:
+    data = answer()
+    if copy.deepcopy(data[key]) == value:
+        return
+    data[key] = value
+    refused = ""
+    try:
+        recording("ho\x1bst", data)
+    except HardenerError as error:  # and nothing else
+        refused = str(error)
+    assert "\x1b" not in refused
+
+
+@pytest.mark.parametrize(
+    ("table", "number", "expected"),
+    [
+        ("x86_64", 257, "openat"),
+        ("aarch64", 56, "openat"),
+        ("i386", 295, "openat"),
+        ("x32", 545, "execveat"),
+        ("x86_64", 469, "file_setattr"),
+        ("arm", 5, "#5"),
+    ],
+)
+def test_tables_of_calls(table: str, number: int, expected: str) -> None:
+    assert name(table, number) == expected
+
+
+def test_kinds_of_programs() -> None:
+    assert [architecture("x86_64", kind) for kind in range(3)] == ["x86_64", "i386", "x32"]
+    assert architecture("aarch64", 1) == "arm"

@@ -1,0 +1,46 @@
+"""Commands find the twin by their environment, and end with everything they have started."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from hardener.workload import exercise
+
+
+def test_a_command_gets_the_addresses(tmp_path: Path) -> None:
+    found = exercise.command(f'echo "$HARDENER_ADDR_80 $HARDENER_ADDR_53_udp" >{tmp_path}/out', most=10)(
+        {"80": "127.0.0.1:1", "53_udp": "127.0.0.1:2"}
+    )
+    assert found.problem == ""
+    assert (tmp_path / "out").read_text() == "127.0.0.1:1 127.0.0.1:2\n"
+
+
+def test_its_output_is_no_data(capfd: pytest.CaptureFixture[str]) -> None:
+    exercise.command("echo said", most=10)({})
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "said\n")
+
+
+def test_a_command_that_fails_is_a_problem() -> None:
+    assert exercise.command("exit 3", most=10)({}).problem == "the command ended with code 3"
+
+
+def test_a_command_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    began = time.monotonic()
+    text = f"sleep 1000 & echo $! >{tmp_path}/pid; wait"
+    found = exercise.command(text, most=0.3)({})
+    assert found.problem == "the command did not end within 0.3 s"
+    assert time.monotonic() - began < 5
+    pid = int((tmp_path / "pid").read_text())
+    stat = Path(f"/proc/{pid}/stat")
+    assert not stat.exists() or ") Z " in stat.read_text()
+
+
+def test_without_a_command_there_is_time() -> None:
+    assert exercise.pause(0.05)({}).seconds == 0.05
+    assert exercise.nothing({}).seconds == 0
+    assert os.environ.get("HARDENER_ADDR_80") is None
