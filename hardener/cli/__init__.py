@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import click
 
 from hardener import __version__
 from hardener.cli.common import Conversation, verbose_option
-from hardener.cli.verbs import NoVerbError, Verbs
+from hardener.cli.verbs import LazyVerbs, NoVerbError
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -46,23 +45,12 @@ VERBS = (
     "show",
     "trend",
     "waivers",
+    "workload",
 )
 
 
-class _Hardener(Verbs):
+class _Hardener(LazyVerbs):
     """The verbs, and one way to end for all of them."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Names of the verbs."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb of a name."""
-        # Where there is none, click tells what is near among those it has.
-        for name in (cmd_name,) if cmd_name in VERBS else VERBS:
-            if name not in self.commands:
-                self.add_command(getattr(import_module(f"hardener.cli.{name}"), name))
-        return super().get_command(ctx, cmd_name)
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
@@ -121,7 +109,12 @@ def _say(message: str, code: ExitCode) -> ExitCode:
     return code
 
 
-@click.group(cls=_Hardener, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Hardener,
+    package=__name__,
+    names=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, message="hardener %(version)s")
 @verbose_option
 def main() -> None:

@@ -312,34 +312,45 @@ verbose_option = click.option(
     help="Show what Ansible prints, and where an internal error is.",
 )
 
-fleet_options = _group(
-    "hosts",
-    FleetOptions,
-    click.option(
-        "-i",
-        "--inventory",
-        required=True,
-        multiple=True,  # so that a second one is refused, and not the first forgotten
-        callback=_only_one,
-        metavar="INVENTORY",
-        help="Ansible inventory: file, folder, or list of hosts ('db01,'; 'localhost,' is this machine).",
-    ),
-    click.option("--limit", default="", metavar="PATTERN", help="Only these hosts of the inventory."),
-    click.option("-K", "--ask-become-pass", is_flag=True, help="Ask for the password of sudo on the hosts."),
-    click.option("-J", "--ask-vault-pass", is_flag=True, help="Ask for the password of Ansible Vault."),
-    click.option(
-        "--vault-password-file",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="File with the password of Ansible Vault.",
-    ),
-    click.option(
-        "--artifacts",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
-        help="Keep what Ansible prints, and every event, in this folder.",
-    ),
-)
+
+def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
+    """The options that say which hosts; without a default ``-i`` is required."""
+    meaning = "Ansible inventory: file, folder, or list of hosts ('db01,'; 'localhost,' is this machine)."
+    return _group(
+        "hosts",
+        FleetOptions,
+        click.option(
+            "-i",
+            "--inventory",
+            required=not default,
+            default=(default,) if default else None,
+            multiple=True,  # so that a second one is refused, and not the first forgotten
+            callback=_only_one,
+            metavar="INVENTORY",
+            help=f"{meaning}  [default: this machine]" if default else meaning,
+        ),
+        click.option("--limit", default="", metavar="PATTERN", help="Only these hosts of the inventory."),
+        click.option(
+            "-K", "--ask-become-pass", is_flag=True, help="Ask for the password of sudo on the hosts."
+        ),
+        click.option("-J", "--ask-vault-pass", is_flag=True, help="Ask for the password of Ansible Vault."),
+        click.option(
+            "--vault-password-file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="File with the password of Ansible Vault.",
+        ),
+        click.option(
+            "--artifacts",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Keep what Ansible prints, and every event, in this folder.",
+        ),
+    )
+
+
+fleet_options = _fleet_options()
+own_fleet_options = _fleet_options(default="localhost,")
 
 selection_options = _group(
     "selection",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
 import click
 
 
@@ -21,3 +25,31 @@ class Verbs(click.Group):
         if not args and not ctx.resilient_parsing:
             raise NoVerbError("a verb is missing", ctx)
         return super().parse_args(ctx, args)
+
+
+class LazyVerbs(Verbs):
+    """A group whose verbs are modules of one package; each is imported when it is called.
+
+    Args:
+        package: full name of the package.
+        names: the verbs; each is the command of that name in the module of that name.
+        arguments: what ``click.Group`` takes by position.
+        attributes: what it takes by name.
+    """
+
+    def __init__(self, *arguments: Any, package: str, names: Sequence[str], **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self._package = package
+        self._names = tuple(names)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """List the names of the verbs."""
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb of a name."""
+        # For an unknown name all are imported: click then suggests similar ones among those it has.
+        for name in (cmd_name,) if cmd_name in self._names else self._names:
+            if name not in self.commands:
+                self.add_command(getattr(import_module(f"{self._package}.{name}"), name))
+        return super().get_command(ctx, cmd_name)

@@ -101,7 +101,7 @@ def test_without_a_verb_the_verbs_are_shown(hardener: Hardener, arguments: list[
 
 
 def test_there_are_groups_of_verbs() -> None:
-    assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers"]
+    assert GROUPS == ["evidence", "images", "lab", "schedule", "waivers", "workload"]
 
 
 def test_help_says_what_the_codes_mean(hardener: Hardener) -> None:
