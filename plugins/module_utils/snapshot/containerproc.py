@@ -132,7 +132,7 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
 
 
 def privileges(status: dict[str, str]) -> dict[str, Any]:
-    """Read capability sets, seccomp and no_new_privs from a process's status, as far as its kernel has them."""
+    """Read capability sets, seccomp and no_new_privs from a process's status, where the kernel has them."""
     found: dict[str, Any] = {name: status[field] for name, field in _CAPABILITIES.items() if field in status}
     found.update({name: int(status[field]) for name, field in _NUMBERS.items() if field in status})
     return found

@@ -44,7 +44,7 @@ class Bundles:
         self._known: dict[str, dict[str, Any] | None] = {}
 
     def effective(self, container: str) -> dict[str, Any] | None:
-        """What the profile in force leaves open, and its meaning; None where there is none or it is unreadable."""
+        """What the profile in force leaves open and means; None where there is none, or it cannot be read."""
         for folder in self._folders:
             try:
                 text = read_text(f"{folder}/{container}/config.json")
@@ -113,10 +113,10 @@ def meaning(profile: dict[str, Any]) -> dict[str, Any]:
     passing = default in _PASSING
     kept = {}
     for name, found in outcomes.items():
-        if always.get(name) is True:  # further rules for some arguments add nothing
-            found = {each for each in found if each.endswith(",[]]")}
-        if found != {base}:
-            kept[name] = sorted(found)
+        # Beside a rule that permits a call with any arguments, one for some of them adds nothing.
+        counted = {each for each in found if each.endswith(",[]]")} if always.get(name) else found
+        if counted != {base}:
+            kept[name] = sorted(counted)
     permitted = [name for name in kept if any(action in each for action in _PASSING for each in kept[name])]
     text = encode([base, sorted(map(str, profile.get("architectures") or ())), sorted(kept.items())])
     return {
