@@ -65,6 +65,11 @@ def sources(inventory: str, folder: Path) -> list[str]:
     return [str(path), inventory]
 
 
+def is_this_machine(inventory: str) -> bool:
+    """Whether a list of hosts names the machine that hardener runs on, and nothing else."""
+    return _is_list(inventory) and _LOCAL.issuperset(_hosts(inventory))
+
+
 def identify(inventory: str) -> tuple[str, str]:
     """What names an inventory wherever hardener is called, and the SHA-256 of what it says now.
 

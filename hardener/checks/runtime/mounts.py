@@ -60,14 +60,13 @@ def _sensitive(container: Container) -> Iterator[str]:
     ]
     yield from system_disks(container)
     for found in system_mounts(container, allowed):
+        shown = found.mount.described(found.name)
         if any(within(found.name, path) for path in allowed):
             yield Note(f"policy lets it mount {found.name}")
         elif found.by_hook:
-            yield Note(
-                f"{found.mount.described(found.name)}: the runtime added it, by a hook or a device specification"
-            )
+            yield Note(f"{shown}: the runtime added it, by a hook or a device specification")
         else:
-            yield f"{found.mount.described(found.name)}{found.reason}"
+            yield f"{shown}{found.reason}"
 
 
 class SystemMount(NamedTuple):
