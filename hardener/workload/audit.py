@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hardener.checks.containers import Container, containers
 from hardener.model import Severity, WorkloadRisk, Workloads
 from hardener.snapshot import FactUnavailable, Snapshot
-from hardener.workload.filters import references
+from hardener.workload.filters import MALFORMED, references
 from hardener.workload.privileges import Privileges, neighbours, privileges
 from hardener.workload.risk import LEVELS, Excess, excesses
 
@@ -85,7 +85,7 @@ def audit(snapshot: Snapshot, *, host: str = "") -> HostAudit:
             collected_at=snapshot.collected_at,
             error=f"{missing.source} could not be read: {missing.reason}",
         )
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # written by an untrusted host
+    except MALFORMED as error:  # an untrusted host wrote them
         reason = f"the facts are not as the collector writes them ({type(error).__name__})"
         return HostAudit(host=host, collected_at=snapshot.collected_at, error=reason)
 

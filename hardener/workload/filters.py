@@ -8,6 +8,7 @@ resolved it, and gives equal digests to profiles that treat every call alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,6 +17,9 @@ from hardener.checks import seccomp, shapes
 from hardener.checks.containers import SOURCE, Container
 from hardener.checks.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+# What reading a value raises that is not as the collector writes it.
+MALFORMED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
 
 _FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
 _SYS_ADMIN = 21
@@ -62,13 +66,24 @@ def references(running: Iterable[Container]) -> tuple[Reference, ...]:
     """The default profile of the host's engine, once for each set of capabilities that runs under it."""
     found: dict[str, Reference] = {}
     for container in running:
-        profile = container.profile or {}
-        calls = profile.get("calls")
-        if isinstance(calls, int) and _default_asked(container) and _modes(container) == {_FILTERED}:
-            digest = shapes.text(profile, "digest", SOURCE)
-            unlimited = frozenset(shapes.texts(profile, "unlimited", SOURCE))
-            found.setdefault(digest, Reference(digest, calls, unlimited, bounding_mask(container)))
+        with suppress(FactUnavailable, *MALFORMED):  # it alone is judged with less
+            if reference := _reference(container):
+                found.setdefault(reference.digest, reference)
     return tuple(found.values())
+
+
+def _reference(container: Container) -> Reference | None:
+    """The engine's default as it is in force in a container; None where another profile is."""
+    profile = container.profile or {}
+    calls = profile.get("calls")
+    if not isinstance(calls, int) or not _default_asked(container) or _modes(container) != {_FILTERED}:
+        return None
+    return Reference(
+        digest=shapes.text(profile, "digest", SOURCE),
+        calls=calls,
+        unlimited=frozenset(shapes.texts(profile, "unlimited", SOURCE)),
+        bounding=bounding_mask(container),
+    )
 
 
 def compared(container: Container, defaults: tuple[Reference, ...]) -> Filter:

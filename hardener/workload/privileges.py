@@ -17,13 +17,14 @@ from hardener.checks.runtime.confinement import UNCONFINED_TYPES
 from hardener.checks.runtime.hostmounts import host_mounts
 from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
 from hardener.snapshot import FactUnavailable, JSONObject
-from hardener.workload.filters import Filter, FilterKind, Reference, compared, mask, processes
+from hardener.workload.filters import MALFORMED, Filter, FilterKind, Reference, compared, mask, processes
 
 _T = TypeVar("_T")
 
 _DEFAULT_PROFILES = frozenset({"docker-default"})
 _DEFAULT_TYPES = frozenset({"container_t", "svirt_lxc_net_t"})
 _DEFAULT_WEIGHT = 100
+_NEIGHBOURS = 20  # that are named of those in one namespace
 _NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")  # that a container can join of another one
 
 
@@ -113,7 +114,8 @@ class Privileges:
     lsm: Lsm = UNREAD_LSM
     user: User = User()
     host_namespaces: tuple[str, ...] = ()
-    joined_namespaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # kind → other containers
+    # Kind of namespace → some of the other containers in it.
+    joined_namespaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writable: tuple[WritablePath, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
     sockets: tuple[str, ...] = ()  # how it reaches the API of a container runtime
@@ -137,7 +139,8 @@ def neighbours(running: tuple[Container, ...]) -> Neighbours:
             for kind in _NAMESPACES:
                 if isinstance(identity := namespaces.get(kind), str):
                     found.setdefault((kind, identity), []).append(container.name)
-    return {key: tuple(names) for key, names in found.items() if len(names) > 1}
+    # Thousands in one namespace would each name all others.
+    return {key: tuple(sorted(names)[: _NEIGHBOURS + 1]) for key, names in found.items() if len(names) > 1}
 
 
 def privileges(container: Container, defaults: tuple[Reference, ...], near: Neighbours) -> Privileges:
@@ -186,7 +189,7 @@ class _Reader:
             return what()
         except FactUnavailable as missing:
             self.unknown.append(f"{part}: {missing.reason}")
-        except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             self.unknown.append(f"{part}: not as the collector writes it ({type(error).__name__})")
         return default
 
@@ -267,7 +270,8 @@ def _joined(container: Container, shared: tuple[str, ...], near: Neighbours) -> 
     for kind in _NAMESPACES:
         others = near.get((kind, str(namespaces.get(kind))), ())
         if kind not in shared and others:
-            found[kind] = tuple(name for name in others if name != container.name)
+            own = container.name
+            found[kind] = tuple(name for name in others if name != own)[:_NEIGHBOURS]
     return found
 
 

@@ -216,13 +216,14 @@ def _seccomp(found: Filter) -> Iterator[Excess]:
                 do="Use the engine's default seccomp profile instead of this one.",
             )
         case FilterKind.WIDER:
+            names = listed([*found.opens, *found.unlimited], 2)
             opened = [*found.opens, *(f"{name} with any arguments" for name in found.unlimited)]
             yield Excess(
                 key="seccomp",
                 points=min(24, _DEFAULT_FILTER + 2 * len(found.opens) + 5 * len(found.unlimited)),
                 has=f"has a seccomp profile that permits {listed(opened, _NAMED)}, "
                 "which the engine's default refuses",
-                do=f"Have its seccomp profile refuse {listed([*found.opens, *found.unlimited], 2)}.",
+                do=f"Have its seccomp profile treat {names} as the engine's default does.",
             )
         case FilterKind.UNKNOWN:
             yield Excess(

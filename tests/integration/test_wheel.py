@@ -20,6 +20,8 @@ DATA = {
     "hardener/assessment.schema.json",
     "hardener/notification.schema.json",
     "hardener/snapshot.schema.json",
+    "hardener/workload-audit.schema.json",
+    "hardener/reports/page/workloads.html",
     "hardener/py.typed",
     *(f"hardener/catalogue/benchmarks/{name}.yaml" for name in catalogue.benchmarks()),
 }

@@ -27,8 +27,10 @@ PURE = (
     "reports",
     "scan",
     "snapshot",
+    "terminal",
     "text",
     "trust",
+    "workload",
 )
 LIBRARY = ROOT / "plugins" / "module_utils"
 PROGRAMS = ("activity", "converge", "scan", "snapshot", "trust")

@@ -49,7 +49,7 @@ def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | 
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
     from hardener.reports.interface import write_text
-    from hardener.reports.serial import spaced
+    from hardener.reports.serial import indented
     from hardener.reports.terminal import console
     from hardener.terminal.workload_audit import screen
     from hardener.workfolder import temporary_folder
@@ -69,7 +69,7 @@ def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | 
         ):
             audits = _audited(running, progress)
     if json_file:
-        write_text(json_file, spaced(document(audits)) + "\n")
+        write_text(json_file, indented(document(audits)))
     for part in screen(audits):
         console(sys.stdout).print(part)
     return ExitCode.COMPLIANT if all(each.complete for each in audits) else ExitCode.INCOMPLETE
