@@ -295,14 +295,15 @@ def _writable(container: Container) -> tuple[WritablePath, ...]:
             path = shapes.text(row, "Destination", SOURCE)
             found[path] = WritablePath(path=path, kind="volume", source=shapes.text(row, "Name", SOURCE))
     for shown in host_mounts(container):
-        if shown.writable and found.get(shown.destination, _NO_VOLUME).kind != "volume":
+        known = found.get(shown.destination)
+        own = known is not None and (
+            known.kind == "volume" or not shown.names
+        )  # no path of the host shows it
+        if shown.writable and not own:
             found[shown.destination] = WritablePath(
                 path=shown.destination, kind="bind", source=shown.declared
             )
     return tuple(found[path] for path in sorted(found))
-
-
-_NO_VOLUME = WritablePath(path="", kind="")
 
 
 def _host_paths(container: Container) -> tuple[HostPath, ...]:
