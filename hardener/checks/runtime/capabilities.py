@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from hardener.checks import policy, shapes
 from hardener.checks.containers import SOURCE, Container, container_check
@@ -26,6 +27,7 @@ _DEFAULT_MASK = 0xA80425FB
 _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
+@lru_cache(maxsize=256)  # a handful of sets is all that most containers have
 def named(mask: int) -> frozenset[str]:
     """Give the names of the bits that are set; a capability newer than this list goes by its number."""
     return frozenset(
