@@ -13,6 +13,7 @@ from hardener.checks import Check, all_checks
 from hardener.decisions.apply import Place, decider
 from hardener.model import Assessment, Control, Decisions, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.workload.audit import workloads
 
 _NOT_STANDING = ("rolled_back", "partly_rolled_back", "rollback_failed", "abandoned", "unconfirmed")
 _NAMED = 5  # variables
@@ -48,6 +49,7 @@ def assess(
         collected_at=snapshot.collected_at,
         findings=tuple(decide(control, _judge(checks[control.slug], snapshot)) for control in controls),
         facts=_summary(snapshot),
+        workloads=workloads(snapshot),
     )
 
 

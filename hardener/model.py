@@ -249,6 +249,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkloadRisk:
+    """How far a running container is from least privilege: the riskiest of a host stand in reports."""
+
+    container: str
+    image: str
+    level: Severity
+    points: int
+    why: tuple[str, ...]  # what counts most, each the rest of a sentence
+    first: tuple[str, ...]  # what to do first
+
+
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """The running containers of a host: how many there are of each level, and the riskiest of them."""
+
+    levels: Mapping[str, int]
+    riskiest: tuple[WorkloadRisk, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """Every control of a benchmark, judged on one host.
 
@@ -262,6 +282,7 @@ class Assessment:
     findings: tuple[Finding, ...]
     unreachable: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)  # a few facts a reader wants: os, docker, kernel
+    workloads: Workloads | None = None  # None where they could not be judged, or nobody looked
 
     def counts(self) -> Counter[Status]:
         """Number of findings by status."""

@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
-from hardener.model import Assessment, Control, Finding, Status
+from hardener.model import Assessment, Control, Finding, Severity, Status, WorkloadRisk
 from hardener.reports.compare import Change, Outcome
 from hardener.reports.decisions import remarks
 from hardener.reports.figures import columns, trend
@@ -56,9 +56,11 @@ _ORDER = (
 _CODES = dict(zip(_ORDER, "pfemwn", strict=True))
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
+_GRAVITY = {level: place for place, level in enumerate(Severity)}
 _REMEMBERED = 50_000  # verdicts that are written once however many hosts have them
 _CHANGES_SHOWN = 6
 _NAMES_SHOWN = 5
+_WORKLOADS_SHOWN = 20
 
 
 class HtmlReport(Report):
@@ -73,6 +75,8 @@ class HtmlReport(Report):
         self._written = 0
         self._tolls: list[tuple[int, ...]] = []
         self._only: tuple[str, tuple[tuple[str, str], ...]] | None = None
+        self._levels: Counter[str] = Counter()  # of the running containers
+        self._riskiest: list[tuple[str, WorkloadRisk]] = []
 
     def begin(self) -> str:
         """The head of the page, and the data begins."""
@@ -94,6 +98,7 @@ class HtmlReport(Report):
         if not assessment.unreachable:
             severities = Counter(finding.control.severity for finding in assessment.failing())
             self._tolls.append(tuple(severities[each] for each in SEVERITIES))
+        self._take_workloads(assessment)
         findings = {finding.control.slug: finding for finding in assessment.findings}
         new: list[list[Any]] = []
         record = [
@@ -140,8 +145,42 @@ class HtmlReport(Report):
                 worst=summary.worst(),
                 unreachable=summary.unreachable,
                 notices=summary.decided.notices(self.run.decisions),
+                workloads=self._workloads(),
             )
         )
+
+    def _take_workloads(self, assessment: Assessment) -> None:
+        """Count the containers of a host, and keep the riskiest of all hosts."""
+        found = assessment.workloads
+        if found is None:
+            return
+        self._levels.update(found.levels)
+        self._riskiest += [(line(assessment.host), each) for each in found.riskiest]
+        self._riskiest.sort(key=lambda pair: (_GRAVITY[pair[1].level], -pair[1].points))  # else as they came
+        del self._riskiest[_WORKLOADS_SHOWN:]
+
+    def _workloads(self) -> dict[str, Any] | None:
+        """The riskiest containers, for the page; None where none runs."""
+        if not self._riskiest:
+            return None
+        total = self._levels.total()
+        return {
+            "total": total,
+            "more": total - len(self._riskiest),
+            "levels": [(level.value, self._levels[level.value]) for level in Severity],
+            "rows": [
+                {
+                    "host": host,
+                    "name": line(each.container, 100),
+                    "image": line(each.image, 100),
+                    "level": each.level.value,
+                    "points": each.points,
+                    "why": [line(text) for text in each.why],
+                    "first": [line(text) for text in each.first],
+                }
+                for host, each in self._riskiest
+            ],
+        }
 
     def _number(self, finding: Finding, new: list[list[Any]]) -> int:
         """The number of a verdict in the page; a new one becomes part of this record."""

@@ -41,7 +41,7 @@ _HEADING = {
     Status.WAIVED: "Waived",
     Status.ERROR: "Error",
 }
-_SEVERITY = {
+SEVERITY_STYLES = {
     Severity.CRITICAL: "bold red",
     Severity.HIGH: "red",
     Severity.MEDIUM: "yellow",
@@ -265,7 +265,7 @@ def _cases(title: str, cases: Sequence[Cases], summary: Summary) -> Iterator[Ren
         what.append(f"\n{detail}", style="bright_black")
         for said in first(list(each.remarks), _REMARKS_SHOWN):
             what.append(f"\n{line(said, 200)}", style=_COLOUR[Status.WAIVED])
-        table.add_row(Text(f"{severity:<8}", style=_SEVERITY[severity]), Text(each.id), what)
+        table.add_row(Text(f"{severity:<8}", style=SEVERITY_STYLES[severity]), Text(each.id), what)
     yield Padding(table, (0, 1))
 
 
@@ -287,7 +287,7 @@ def _worst(summary: Summary) -> Iterator[RenderableType]:
         numbers = zip(SEVERITIES, toll.by_severity, strict=True)
         table.add_row(
             Text(toll.host),
-            *(Text(str(n), style=_SEVERITY[each] if n else "bright_black") for each, n in numbers),
+            *(Text(str(n), style=SEVERITY_STYLES[each] if n else "bright_black") for each, n in numbers),
         )
     yield Padding(table, (0, 1))
 

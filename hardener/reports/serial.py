@@ -15,6 +15,11 @@ def spaced(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
+def indented(value: Any) -> str:
+    """JSON of several lines, for a document that people compare."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+
+
 def compact(value: Any) -> str:
     """JSON without a blank, for large files and logs."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

@@ -1,1 +1,1 @@
-"""Least privilege for a container: what it was recorded to use, and the confinement that follows from it."""
+"""Least privilege for containers: what they may do, what they were recorded to use, what follows. Pure."""

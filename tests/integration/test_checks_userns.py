@@ -9,6 +9,8 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
+from hardener.workload.audit import audit
+from hardener.workload.privileges import User
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd
 
@@ -55,3 +57,13 @@ def test_a_remapped_root_is_not_root_on_the_host(snapshot: Snapshot) -> None:
     verdict = judge("image-non-root-user", snapshot)
     assert named(verdict) == {"opted-out", "created-opted-out"}
     assert f"container remapped: starts as root inside and runs as uid {BASE} of the host" in verdict.evidence
+
+
+def test_what_a_remapped_root_has_counts_less(snapshot: Snapshot) -> None:
+    opted_out, remapped = audit(snapshot).containers
+    assert (opted_out.name, remapped.name) == ("opted-out", "remapped")
+    assert remapped.has.user == User(ids=(0,), root=True, remapped=True)
+    assert opted_out.has.user == User(ids=(0,), root=True, host_root=True)
+    assert "user" not in remapped.has.host_namespaces
+    assert remapped.has.seccomp.kind == opted_out.has.seccomp.kind == "default"
+    assert remapped.points < opted_out.points

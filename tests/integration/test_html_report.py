@@ -17,7 +17,17 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hardener import catalogue
 from hardener.assess import unreachable
-from hardener.model import Assessment, Control, Finding, Offender, Status, Verdict
+from hardener.model import (
+    Assessment,
+    Control,
+    Finding,
+    Offender,
+    Severity,
+    Status,
+    Verdict,
+    WorkloadRisk,
+    Workloads,
+)
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
 from hardener.reports.past import Past, Point
@@ -131,6 +141,22 @@ def judged(control: Control, index: int, number: int) -> Verdict:
     return Verdict(Status.PASS, "it holds", "it holds", (), (f"{control.slug}: yes",), 9)
 
 
+WORKLOADS = Workloads(
+    {level.value: 1 for level in Severity},
+    tuple(
+        WorkloadRisk(
+            container="a-long-name-without-any-place-to-break_" * (4 - place),
+            image="registry.example.org/a/long/path/to/an/image:1.2.3",
+            level=level,
+            points=300 // (place + 1),
+            why=("is privileged: every capability and device", "mounts /var/run/docker.sock read-write"),
+            first=("Take --privileged away; add single capabilities and devices instead.",) * 3,
+        )
+        for place, level in enumerate(Severity)
+    ),
+)
+
+
 def fleet(size: int, *, lost: int = 0) -> Iterator[Assessment]:
     facts = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
     for number in range(size):
@@ -138,7 +164,12 @@ def fleet(size: int, *, lost: int = 0) -> Iterator[Assessment]:
             Finding(control, judged(control, index, number)) for index, control in enumerate(CONTROLS)
         )
         yield Assessment(
-            f"web{number:04}.example.com", BENCHMARK, "2026-11-25T00:30:00Z", findings, facts=facts
+            f"web{number:04}.example.com",
+            BENCHMARK,
+            "2026-11-25T00:30:00Z",
+            findings,
+            facts=facts,
+            workloads=WORKLOADS,
         )
     for number in range(lost):
         yield unreachable(
@@ -555,6 +586,8 @@ def test_without_a_script_the_totals_are_there(open_report: Open) -> None:
     expect(page.locator(".totals .fail b")).to_have_text(str(failing(hosts)))
     expect(page.locator("noscript")).to_be_visible()
     expect(page.locator(".sections tbody tr")).to_have_count(8)
+    expect(page.locator(".workloads tbody tr")).to_have_count(20)
+    expect(page.locator(".workloads")).to_contain_text("12 critical, 12 high, 12 medium, 12 low")
 
 
 # --- size -----------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ DATA = {
     "hardener/notification.schema.json",
     "hardener/snapshot.schema.json",
     "hardener/workload/recording.schema.json",
+    "hardener/workload-audit.schema.json",
+    "hardener/reports/page/workloads.html",
     "hardener/py.typed",
     *(f"hardener/catalogue/benchmarks/{name}.yaml" for name in catalogue.benchmarks()),
 }

@@ -27,6 +27,7 @@ PURE = (
     "reports",
     "scan",
     "snapshot",
+    "terminal",
     "text",
     "trust",
     "workload",

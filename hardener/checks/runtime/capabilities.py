@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from hardener.checks import policy, shapes
 from hardener.checks.containers import SOURCE, Container, container_check
@@ -26,14 +27,15 @@ _DEFAULT_MASK = 0xA80425FB
 _BIT_MASK = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
-def _named(mask: int) -> frozenset[str]:
-    """Names of the bits set; a capability newer than this list goes by its number."""
+@lru_cache(maxsize=256)  # a handful of sets is all that most containers have
+def named(mask: int) -> frozenset[str]:
+    """Give the names of the bits that are set; a capability newer than this list goes by its number."""
     return frozenset(
         CAPABILITIES[bit] if bit < len(CAPABILITIES) else str(bit) for bit in range(64) if mask >> bit & 1
     )
 
 
-DEFAULT = _named(_DEFAULT_MASK)
+DEFAULT = named(_DEFAULT_MASK)
 
 # Raw sockets let a container forge its neighbours' ARP and DNS; hardly any workload needs them.
 ALLOWED = DEFAULT - {"NET_RAW"}
@@ -71,7 +73,7 @@ def _effective(container: Container) -> frozenset[str]:
         if not _BIT_MASK.fullmatch(value):
             raise FactUnavailable(SOURCE, f"{key} of {container.name} is no bit mask")
         mask |= int(value, 16)
-    return _named(mask)
+    return named(mask)
 
 
 def _declared(container: Container) -> frozenset[str]:

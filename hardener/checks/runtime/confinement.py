@@ -14,7 +14,7 @@ from hardener.model import Verdict
 from hardener.snapshot import JSONObject, Snapshot
 
 # SELinux types that the policy does not confine, or that are the host's own services.
-_UNCONFINED_TYPES = frozenset(
+UNCONFINED_TYPES = frozenset(
     {
         "container_runtime_t",
         "docker_t",
@@ -90,7 +90,7 @@ def selinux(snapshot: Snapshot) -> Verdict:
         selinux_type = fields[2] if len(fields) > 2 else ""
         if not selinux_type:
             yield "has no SELinux label"
-        elif selinux_type in _UNCONFINED_TYPES:
+        elif selinux_type in UNCONFINED_TYPES:
             yield f"is labelled {selinux_type}, which is not confined"
         elif permissive:
             yield f"is labelled {selinux_type}, but SELinux is permissive and enforces nothing"

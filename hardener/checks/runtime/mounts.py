@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from hardener.checks import check, mounttable, policy, shapes
 from hardener.checks.containers import SOURCE, Container, container_check, every_container
@@ -57,21 +58,54 @@ def _sensitive(container: Container) -> Iterator[str]:
         clean(path)
         for path in policy.for_container(container.snapshot, "sensitive_mounts", container.name) or ()
     ]
-    root = shapes.text(container.snapshot.info, "DockerRootDir", "docker.info")
-    trees = (*_TREES, clean(root)) if root else _TREES
+    yield from system_disks(container)
+    for found in system_mounts(container, allowed):
+        shown = found.mount.described(found.name)
+        if any(within(found.name, path) for path in allowed):
+            yield Note(f"policy lets it mount {found.name}")
+        elif found.by_hook:
+            yield Note(f"{shown}: the runtime added it, by a hook or a device specification")
+        else:
+            yield f"{shown}{found.reason}"
+
+
+class SystemMount(NamedTuple):
+    """A mount of a container that shows a system directory of the host."""
+
+    mount: HostMount
+    name: str  # its path on the host
+    reason: str  # why it is one, as the end of a sentence
+
+    @property
+    def by_hook(self) -> bool:
+        """Whether the runtime itself added it, read-only, as it does with drivers below /usr."""
+        mount = self.mount
+        return mount.by_runtime and not mount.writable and within(self.name, "/usr") and self.name != "/usr"
+
+
+def system_mounts(container: Container, allowed: Sequence[str] = ()) -> Iterator[SystemMount]:
+    """Find the system directories of the host that a container mounts.
+
+    Args:
+        container: the container.
+        allowed: paths that a policy accepts; where a mount has several names, another one is given first.
+    """
+    trees = _system_trees(container)
     places = _places(container.snapshot, trees)
-    yield from _disks(container, places)
     for mount in host_mounts(container):
         found = _sensitive_name(mount, trees, allowed) or _sensitive_place(mount, places)
-        if found is None:
-            continue
-        name, reason = found
-        if any(within(name, path) for path in allowed):
-            yield Note(f"policy lets it mount {name}")
-        elif mount.by_runtime and not mount.writable and within(name, "/usr") and name != "/usr":
-            yield Note(f"{mount.described(name)}: the runtime added it, by a hook or a device specification")
-        else:
-            yield f"{mount.described(name)}{reason}"
+        if found is not None:
+            yield SystemMount(mount, *found)
+
+
+def system_disks(container: Container) -> Iterator[str]:
+    """Name the disks of the host's own filesystems that a container was given as devices."""
+    yield from _disks(container, _places(container.snapshot, _system_trees(container)))
+
+
+def _system_trees(container: Container) -> tuple[str, ...]:
+    root = shapes.text(container.snapshot.info, "DockerRootDir", "docker.info")
+    return (*_TREES, clean(root)) if root else _TREES
 
 
 def _sensitive_name(
@@ -171,7 +205,8 @@ def _sensitive_because(path: str, trees: tuple[str, ...], above: bool) -> str:
 @container_check(
     "container-no-docker-sock", expected="no container reaches the API socket of a container runtime"
 )
-def _runtime_socket(container: Container) -> Iterator[str]:
+def runtime_sockets(container: Container) -> Iterator[str]:
+    """Name the mounts through which a container reaches the API of a container runtime."""
     sockets = _sockets(container.snapshot)
     host = mounttable.host(container.snapshot)
     located = (
@@ -249,6 +284,11 @@ def _readonly(container: Container) -> Iterator[str]:
 def _devices(container: Container) -> Iterator[str]:
     if container.privileged:
         yield "is privileged and reaches every device"
+    yield from devices(container)
+
+
+def devices(container: Container) -> Iterator[str]:
+    """Say which devices of the host a container was given, by whatever option."""
     for device in shapes.rows(container.host_config, "Devices", SOURCE):
         yield f"has {device.get('PathOnHost')} ({device.get('CgroupPermissions') or 'rwm'})"
     for rule in shapes.texts(container.host_config, "DeviceCgroupRules", SOURCE):

@@ -22,6 +22,7 @@ _CAPABILITIES = {
     "cap_inh": "CapInh",
     "cap_amb": "CapAmb",
 }
+_NUMBERS = {"seccomp": "Seccomp", "seccomp_filters": "Seccomp_filters", "no_new_privs": "NoNewPrivs"}
 _CONTROLLERS = frozenset({"memory", "cpu", "pids"})
 _UNLIMITED_V1 = 1 << 62  # version 1 says "the largest page-aligned number"
 
@@ -113,9 +114,9 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
             "gid": int(status["Gid"].split()[1]),
             "uid_map": host.id_map(process, "uid_map", namespaces["user"]),
             "gid_map": host.id_map(process, "gid_map", namespaces["user"]),
-            **{name: status[field] for name, field in _CAPABILITIES.items() if field in status},
-            "seccomp": int(status["Seccomp"]) if "Seccomp" in status else None,
-            "no_new_privs": int(status["NoNewPrivs"]) if "NoNewPrivs" in status else None,
+            "seccomp": None,
+            "no_new_privs": None,
+            **privileges(status),
             "label": process.text(host.label_file).strip("\0\n ") or None if host.label_file else None,
             "namespaces": namespaces,
             "host_namespaces": [kind for kind in NAMESPACES if namespaces[kind] == host.namespaces[kind]],
@@ -128,6 +129,13 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
             "mounts": mounts,
             "mounts_truncated": mounts_truncated,
         }
+
+
+def privileges(status: dict[str, str]) -> dict[str, Any]:
+    """Read capability sets, seccomp and no_new_privs from a process's status, where the kernel has them."""
+    found: dict[str, Any] = {name: status[field] for name, field in _CAPABILITIES.items() if field in status}
+    found.update({name: int(status[field]) for name, field in _NUMBERS.items() if field in status})
+    return found
 
 
 def _has_label(name: str) -> bool:
@@ -236,17 +244,20 @@ def _members(pid: int, folders: dict[str, str]) -> list[int]:
 def _kinds(
     pid: int, members: list[int], status: dict[str, str], program: str | None
 ) -> tuple[list[dict[str, Any]], bool]:
-    """The first process of every (name, program, user), and whether there are more than fit."""
-    kinds: dict[tuple[str, str | None, int], dict[str, Any]] = {}
+    """The first process of every (name, program, user, privileges), and whether there are more than fit."""
+    kinds: dict[tuple[Any, ...], dict[str, Any]] = {}
+    first = privileges(status)
     for member in members[:MAX_PROCESSES]:
         if member != pid:
             try:
                 status, program = processes.status(member), processes.executable(member)
             except OSError:
                 continue  # it ended meanwhile
+        own = {name: value for name, value in privileges(status).items() if value != first.get(name)}
         uid = int(status["Uid"].split()[1])
-        key = (status["Name"], program, uid)
-        kinds.setdefault(key, {"pid": member, "comm": key[0], "exe": key[1], "uid": uid})
+        key = (status["Name"], program, uid, *own.items())
+        if key not in kinds:
+            kinds[key] = {"pid": member, "comm": status["Name"], "exe": program, "uid": uid, **own}
     return list(kinds.values())[:MAX_KINDS], len(kinds) > MAX_KINDS or len(members) > MAX_PROCESSES
 
 

@@ -20,7 +20,7 @@ def scan() -> dict[int, str]:
     return found
 
 
-_FIELDS = re.compile(r"^(Name|NSpid|Uid|Gid|Cap\w+|NoNewPrivs|Seccomp):\t(.*)", re.MULTILINE)
+_FIELDS = re.compile(r"^(Name|NSpid|Uid|Gid|Cap\w+|NoNewPrivs|Seccomp|Seccomp_filters):\t(.*)", re.MULTILINE)
 
 
 class Process:

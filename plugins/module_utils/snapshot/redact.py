@@ -288,7 +288,7 @@ class Redactor:
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """HMAC with SHA-256 (RFC 2104) for a key no longer than a block, as all of ours are."""
     inner, outer = (bytes(byte ^ pad for byte in key.ljust(64, b"\0")) for pad in (0x36, 0x5C))
-    code: bytes = _sha256(outer + _sha256(inner + message).digest()).digest()
+    code: bytes = sha256(outer + sha256(inner + message).digest()).digest()
     return code
 
 
@@ -302,7 +302,7 @@ def _load_sha256() -> Any:
     raise Failed("this Python has no SHA-256")
 
 
-_sha256 = _load_sha256()
+sha256 = _load_sha256()
 
 
 def _called(text: str) -> list[_Tool]:
@@ -345,5 +345,5 @@ def _load_key() -> tuple[bytes, str]:
         except (OSError, Failed):
             continue
         if secret:
-            return _sha256(b"hardener snapshot digest\0" + secret).digest(), "host"
+            return sha256(b"hardener snapshot digest\0" + secret).digest(), "host"
     return urandom(32), "random"

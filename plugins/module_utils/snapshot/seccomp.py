@@ -6,9 +6,12 @@ import os
 from json import JSONDecoder, loads
 
 from .bounds import Failed, read_text
+from .reading import encode
+from .redact import sha256
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Callable
     from typing import Any
 
     from .engine import Engine
@@ -22,6 +25,8 @@ _REFUSED = """
     swapoff swapon syslog umount2 unshare userfaultfd
 """
 REFUSED = frozenset(_REFUSED.split())
+# Calls that it permits with certain arguments only.
+LIMITED = frozenset({"clone", "clone3", "personality", "socket"})
 _PASSING = frozenset({"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"})
 _TASKS = "io.containerd.runtime.v2.task"
 
@@ -39,7 +44,7 @@ class Bundles:
         self._known: dict[str, dict[str, Any] | None] = {}
 
     def effective(self, container: str) -> dict[str, Any] | None:
-        """What the profile in force leaves open; None where there is none, or it cannot be read."""
+        """What the profile in force leaves open and means; None where there is none, or it cannot be read."""
         for folder in self._folders:
             try:
                 text = read_text(f"{folder}/{container}/config.json")
@@ -49,14 +54,14 @@ class Bundles:
             begin = text.find('"seccomp":')
             rest = text[begin:] if begin >= 0 else ""
             if rest not in self._known:
-                self._known[rest] = _first_object(rest[len('"seccomp":') :])
+                self._known[rest] = _first_object(rest[len('"seccomp":') :], meaning)
             return self._known[rest]
         return None
 
 
 def declared(option: str) -> dict[str, Any] | None:
     """What a profile leaves open that stands in a container's options as JSON."""
-    return _first_object(option)
+    return _first_object(option, lambda _: {})
 
 
 def of_file(path: str) -> dict[str, Any] | None:
@@ -84,10 +89,50 @@ def condensed(profile: Any) -> dict[str, Any] | None:
     return {"default": default, "open": sorted(passing)}
 
 
-def _first_object(text: str) -> dict[str, Any] | None:
+def meaning(profile: dict[str, Any]) -> dict[str, Any]:
+    """``{calls, unlimited, digest}`` of a profile that the engine has resolved for one container.
+
+    ``calls`` is how many it permits, if only with some arguments, None where the default permits them;
+    ``unlimited`` what of LIMITED it permits with any. Profiles of equal ``digest`` treat every call alike,
+    however their rules are written and in whatever order.
+    """
+    default = str(profile.get("defaultAction"))
+    outcomes: dict[str, set[str]] = {}
+    always: dict[str, bool] = {}  # whether a call without regard to its arguments passes
+    for rule in profile.get("syscalls") or ():
+        action = str(rule.get("action"))
+        number = (rule.get("errnoRet") or 1) if action == "SCMP_ACT_ERRNO" else None
+        arguments = sorted(encode(sorted(each.items())) for each in rule.get("args") or ())
+        for name in map(str, rule.get("names") or [rule.get("name")]):
+            outcomes.setdefault(name, set()).add(encode([action, number, arguments]))
+            if not arguments:
+                always[name] = action in _PASSING
+    base = encode(
+        [default, (profile.get("defaultErrnoRet") or 1) if default == "SCMP_ACT_ERRNO" else None, []]
+    )
+    passing = default in _PASSING
+    kept = {}
+    for name, found in outcomes.items():
+        # Beside a rule that permits a call with any arguments, one for some of them adds nothing.
+        counted = {each for each in found if each.endswith(",[]]")} if always.get(name) else found
+        if counted != {base}:
+            kept[name] = sorted(counted)
+    permitted = [name for name in kept if any(action in each for action in _PASSING for each in kept[name])]
+    text = encode([base, sorted(map(str, profile.get("architectures") or ())), sorted(kept.items())])
+    return {
+        "calls": None if passing else len(permitted),
+        "unlimited": sorted(name for name in LIMITED if always.get(name, passing)),
+        "digest": sha256(text.encode()).hexdigest()[:32],
+    }
+
+
+def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:
+    """What is said of the profile that a text begins with; None where it begins with none."""
     try:
-        return condensed(JSONDecoder().raw_decode(text.lstrip())[0])
-    except (ValueError, RecursionError, TypeError):
+        profile = JSONDecoder().raw_decode(text.lstrip())[0]
+        found = condensed(profile)
+        return {**found, **more(profile)} if found else None
+    except (ValueError, RecursionError, TypeError, AttributeError):
         return None
 
 

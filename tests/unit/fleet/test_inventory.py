@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.fleet.inventory import check, identify, sources
+from hardener.fleet.inventory import check, identify, is_this_machine, sources
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,17 @@ def test_what_cannot_be_read_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     assert len(identify(str(tmp_path))[1]) == 64
+
+
+@pytest.mark.parametrize(
+    ("inventory", "here"),
+    [
+        ("localhost,", True),
+        ("127.0.0.1, ::1,", True),
+        ("localhost,db01", False),
+        ("db01,", False),
+        ("localhost", False),  # a file's name
+    ],
+)
+def test_is_this_machine(inventory: str, here: bool) -> None:
+    assert is_this_machine(inventory) is here

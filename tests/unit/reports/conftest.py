@@ -32,6 +32,8 @@ from hardener.model import (
     Status,
     Verdict,
     Waiver,
+    WorkloadRisk,
+    Workloads,
 )
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
@@ -246,7 +248,15 @@ def hostile_assessment(text: str) -> Assessment:
         )
         for finding in base.findings
     )
-    return Assessment(text, BENCHMARK, text, findings, facts={"os": text, "docker": text, text: text})
+    risk = WorkloadRisk(text, text, Severity.CRITICAL, 100, (text,) * 3, (text,) * 3)
+    return Assessment(
+        text,
+        BENCHMARK,
+        text,
+        findings,
+        facts={"os": text, "docker": text, text: text},
+        workloads=Workloads({"critical": 1}, (risk,)),
+    )
 
 
 def earlier(run: RunInfo, *hosts: Assessment) -> Past:

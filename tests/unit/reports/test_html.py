@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hardener.model import Status
+from hardener.model import Assessment, Severity, Status, WorkloadRisk, Workloads
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
 from tests.unit.reports.conftest import (
@@ -111,3 +112,48 @@ def test_decisions_to_look_at_are_on_the_first_screen(written: Written, run: Run
     undecided = tmp_path / "undecided.html"
     write_reports([assessment()], {undecided: HtmlReport(replace(run, decisions=None))})
     assert "Waivers and attestations to look at" not in undecided.read_text(encoding="utf-8")
+
+
+def with_containers(host: str, *containers: tuple[str, Severity, int], more: int = 0) -> Assessment:
+    """A host with these containers, and so many of the lowest risk that no report names."""
+    risks = tuple(
+        WorkloadRisk(name, "image:1", level, points, (f"why of {name}",), (f"do for {name}",))
+        for name, level, points in containers
+    )
+    levels = Counter(risk.level.value for risk in risks)
+    levels["low"] += more
+    return replace(assessment(host), workloads=Workloads(levels, risks))
+
+
+def section(page: str) -> str:
+    found = re.search(r'<section aria-labelledby="workloads".*?</section>', page, re.DOTALL)
+    return found[0] if found else ""
+
+
+def test_containers_by_risk_over_all_hosts(written: Written) -> None:
+    high, low = Severity.HIGH, Severity.LOW
+    first = with_containers("db01", ("a", high, 90), ("b", low, 3))
+    page = section(written(first, with_containers("db02", ("c", high, 120)), gone()))
+    assert [page.index(f"why of {name}") for name in "cab"] == sorted(
+        page.index(f"why of {name}") for name in "cab"
+    )
+    assert "2 high, 1 low." in page
+    assert "image:1 on db02" in page
+    assert "do for c" in page
+    assert "more:" not in page
+
+
+def test_containers_beyond_the_riskiest_are_counted(written: Written) -> None:
+    many = [
+        with_containers(f"h{at}", *[(f"c{n}", Severity.LOW, n) for n in range(20)], more=80)
+        for at in range(9)
+    ]
+    page = section(written(*many))
+    assert page.count("<tr>") == 1 + 20
+    assert "900 low." in page
+    assert "And 880 more:" in page
+
+
+def test_without_containers_there_is_no_such_section(written: Written) -> None:
+    assert section(written(assessment())) == ""
+    assert section(written(replace(assessment(), workloads=Workloads({"low": 0}, ())))) == ""

@@ -137,3 +137,26 @@ def test_a_pool_of_workers_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     many: Any
     many, cut = containerproc._kinds(1, list(range(900, 1000)), {"Name": "x", "Uid": "0\t0\t0\t0"}, "/x")
     assert (len(many), cut) == (64, True)
+
+
+def test_processes_with_other_privileges_are_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {"Name": "sh", "Uid": "0\t0\t0\t0", "CapEff": "0" * 16, "CapBnd": "0" * 16, "Seccomp": "2"}
+    others = {2: base, 3: {**base, "CapEff": "000001ffffffffff", "Seccomp": "0"}, 4: base}
+    monkeypatch.setattr(processes, "status", others.__getitem__)
+    monkeypatch.setattr(processes, "executable", lambda pid: "/bin/sh")
+    kinds, _ = containerproc._kinds(1, [1, 2, 3, 4], base, "/bin/sh")
+    same = {"comm": "sh", "exe": "/bin/sh", "uid": 0}
+    assert kinds == [
+        {"pid": 1, **same},
+        {"pid": 3, **same, "cap_eff": "000001ffffffffff", "seccomp": 0},
+    ]
+
+
+def test_filters_are_counted_where_the_kernel_tells(host: Host) -> None:
+    status = {"CapEff": "0" * 16, "Seccomp": "2", "Seccomp_filters": "3"}
+    assert containerproc.privileges(status) == {"cap_eff": "0" * 16, "seccomp": 2, "seccomp_filters": 3}
+    assert containerproc.privileges({}) == {}
+    found = read(os.getpid(), ID, host)
+    assert found is not None
+    told = "Seccomp_filters" in Path("/proc/self/status").read_text()
+    assert ("seccomp_filters" in found) is told

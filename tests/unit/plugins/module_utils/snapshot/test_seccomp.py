@@ -64,3 +64,83 @@ def test_the_profile_in_force_is_read_from_the_bundle(tmp_path: Path) -> None:
         None,
         None,
     ]
+
+
+ERRNO = "SCMP_ACT_ERRNO"
+NOT_VSOCK = {"index": 0, "value": 40, "op": "SCMP_CMP_NE"}
+PROFILE: dict[str, Any] = {
+    "defaultAction": ERRNO,
+    "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+    "syscalls": [
+        {"names": ["read", "write", "clone"], "action": ALLOW},
+        {"names": ["socket"], "action": ALLOW, "args": [NOT_VSOCK]},
+        {"names": ["clone3"], "action": ERRNO, "errnoRet": 38},
+    ],
+}
+# The same, written otherwise: order, old key, one rule a call, what the default says anyway.
+REWRITTEN: dict[str, Any] = {
+    "defaultAction": ERRNO,
+    "defaultErrnoRet": 1,
+    "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X86_64"],
+    "syscalls": [
+        {"names": ["bpf"], "action": ERRNO, "errnoRet": 1},
+        {"name": "clone3", "action": ERRNO, "errnoRet": 38},
+        {"names": ["socket"], "action": ALLOW, "args": [dict(reversed(NOT_VSOCK.items()))]},
+        {"names": ["clone"], "action": ALLOW, "args": [NOT_VSOCK]},
+        {"names": ["clone", "write"], "action": ALLOW, "args": []},
+        {"names": ["read"], "action": ALLOW, "args": None},
+    ],
+}
+
+
+def test_equal_meaning_has_an_equal_digest() -> None:
+    assert seccomp.meaning(PROFILE) == seccomp.meaning(REWRITTEN)
+    assert seccomp.meaning(PROFILE)["calls"] == 4
+    assert seccomp.meaning(PROFILE)["unlimited"] == ["clone"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"defaultAction": "SCMP_ACT_KILL"},
+        {"defaultErrnoRet": 38},
+        {"architectures": ["SCMP_ARCH_X86_64"]},
+        {"syscalls": PROFILE["syscalls"][:2]},
+        {"syscalls": [*PROFILE["syscalls"], {"names": ["socket"], "action": ALLOW}]},
+        {"syscalls": [*PROFILE["syscalls"], {"names": ["bpf"], "action": ERRNO, "errnoRet": 38}]},
+        {"syscalls": [*PROFILE["syscalls"][1:], {**PROFILE["syscalls"][0], "action": "SCMP_ACT_LOG"}]},
+    ],
+    ids=str,
+)
+def test_another_meaning_has_another_digest(change: dict[str, Any]) -> None:
+    assert seccomp.meaning({**PROFILE, **change})["digest"] != seccomp.meaning(PROFILE)["digest"]
+
+
+def test_meaning_of_a_profile_that_permits_what_no_rule_refuses() -> None:
+    refused = [
+        {"names": ["clone"], "action": ERRNO},
+        {"names": ["socket"], "action": ERRNO, "args": [NOT_VSOCK]},
+    ]
+    found = seccomp.meaning({"defaultAction": ALLOW, "syscalls": refused})
+    assert (found["calls"], found["unlimited"]) == (None, ["clone3", "personality", "socket"])
+
+
+def test_only_a_resolved_profile_has_a_meaning(tmp_path: Path) -> None:
+    """One in a container's options may still have rules for some capabilities or kernels only."""
+    assert seccomp.declared(json.dumps(PROFILE)) == {"default": ERRNO, "open": []}
+    folder = tmp_path / "daemon/io.containerd.runtime.v2.task/moby/c0"
+    folder.mkdir(parents=True)
+    engine: Any = SimpleNamespace(
+        setting={"containerd": f"{tmp_path}/containerd.sock"}.get, environment={}, euid=0, rootless=False
+    )
+    for profile, keys in (
+        (PROFILE, {"default", "open", "calls", "unlimited", "digest"}),
+        ({**PROFILE, "syscalls": "no list"}, None),
+        ({**PROFILE, "syscalls": [{"names": 7}]}, None),
+        ({**PROFILE, "architectures": 7}, None),
+    ):
+        (folder / "config.json").write_text(
+            json.dumps({"linux": {"seccomp": profile}}, separators=(",", ":"))
+        )
+        found = seccomp.Bundles(engine).effective("c0")
+        assert (found and set(found)) == keys

@@ -1,0 +1,98 @@
+"""``hardener workload audit``: what each running container may do, the riskiest first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hardener.cli.common import (
+    Conversation,
+    FleetOptions,
+    own_fleet_options,
+    require_writable,
+    verbose_option,
+)
+from hardener.errors import ExitCode, HardenerError
+
+if TYPE_CHECKING:
+    from hardener.cli.progress import Progress
+    from hardener.fleet import Run
+    from hardener.workload.audit import HostAudit
+
+
+@click.command(short_help="Show what running containers may do; changes nothing.")
+@own_fleet_options
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="PATH", help="Write all as JSON."
+)
+@verbose_option
+@click.pass_obj
+def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | None) -> ExitCode:
+    """Show what every running container has, and how far that is from least privilege. Read only.
+
+    Capabilities, seccomp, no_new_privs (nnp), security module (lsm), user, namespaces of the host, where it
+    can write, devices, limits: as the kernel has them. The riskiest come first, each with the first three
+    things to do. docs/workloads.md says how the risk is computed, and what it cannot see.
+
+    The exit code is 0, however large the risk, and 4 where a host or something about a container could not be
+    read.
+
+    \b
+    hardener workload audit
+    hardener workload audit -i inventory.yml --json workloads.json
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.progress import Progress, echo
+    from hardener.fleet.inventory import is_this_machine
+    from hardener.fleet.local_engine import engine_socket
+    from hardener.reports.interface import write_text
+    from hardener.reports.serial import indented
+    from hardener.reports.terminal import console
+    from hardener.terminal.workload_audit import screen
+    from hardener.workfolder import temporary_folder
+    from hardener.workload.document import document
+
+    if json_file:
+        require_writable(json_file)
+    socket = engine_socket(os.environ) if is_this_machine(hosts.inventory) else ""
+    fleet = hosts.fleet(echo if conversation.verbose else None)
+    with temporary_folder() as folder:
+        variables: dict[str, object] = {"collect_dest": str(folder)}
+        if socket:
+            variables["collect_socket"] = socket
+        with (
+            fleet.run("audit", variables=variables) as running,
+            Progress("workload audit", last="collect", plain=conversation.verbose) as progress,
+        ):
+            audits = _audited(running, progress)
+    if json_file:
+        write_text(json_file, indented(document(audits)))
+    for part in screen(audits):
+        console(sys.stdout).print(part)
+    return ExitCode.COMPLIANT if all(each.complete for each in audits) else ExitCode.INCOMPLETE
+
+
+def _audited(running: Run, progress: Progress) -> list[HostAudit]:
+    """The audit of every host, in the order of the inventory."""
+    from hardener.fleet import TaskResult
+    from hardener.snapshot import Snapshot
+    from hardener.workload.audit import HostAudit
+    from hardener.workload.audit import audit as judge
+
+    found: dict[str, HostAudit] = {}
+    for event in running:
+        progress.show(event)
+        if isinstance(event, TaskResult) and event.action == "collect" and "snapshot" in event.data:
+            path = Path(event.data["snapshot"])
+            try:
+                found[event.host] = judge(Snapshot.load(path), host=event.host)
+            except HardenerError as error:
+                found[event.host] = HostAudit(host=event.host, error=str(error))
+            path.unlink()
+    return [
+        found.get(host) or HostAudit(host=host, error=outcome.reason or "it gave no facts")
+        for host, outcome in running.outcomes.items()
+    ]

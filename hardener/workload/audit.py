@@ -1,0 +1,164 @@
+"""The containers that run on a host, each with what it has and how far that is from least privilege."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hardener.checks.containers import Container, containers
+from hardener.model import Severity, WorkloadRisk, Workloads
+from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.workload.filters import MALFORMED, references
+from hardener.workload.privileges import Privileges, neighbours, privileges
+from hardener.workload.risk import LEVELS, Excess, excesses
+
+FIRST = 3  # things to do that are named first
+RISKIEST = 20  # containers of a host that a report of a whole assessment names
+_GRAVITY = {level: place for place, (_, level) in enumerate(LEVELS)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerAudit:
+    """One running container."""
+
+    id: str
+    name: str
+    image: str
+    has: Privileges
+    excess: tuple[Excess, ...]  # the gravest first
+
+    @property
+    def level(self) -> Severity:
+        """The level of the gravest privilege."""
+        return self.excess[0].level if self.excess else Severity.LOW
+
+    @property
+    def points(self) -> int:
+        """The points of all privileges; at least so many, where something is not known."""
+        return sum(each.points for each in self.excess)
+
+    @property
+    def gravest(self) -> str:
+        """What counts most, as the rest of a sentence; empty where it has nothing beyond the least."""
+        return next((each.has for each in self.excess if not each.follows), "")
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """What to do first; what another one of them takes away is not named."""
+        return tuple(each.do for each in self.excess if not each.follows)[:FIRST]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAudit:
+    """The running containers of one host, the riskiest first; ``error`` says why there are none to judge."""
+
+    host: str
+    collected_at: str = ""
+    engine: str = ""  # version
+    containers: tuple[ContainerAudit, ...] = ()
+    error: str = ""
+
+    def levels(self) -> Counter[Severity]:
+        """Number of containers by level."""
+        return Counter(each.level for each in self.containers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything about every container is known."""
+        return not self.error and not any(each.has.unknown for each in self.containers)
+
+
+def audit(snapshot: Snapshot, *, host: str = "") -> HostAudit:
+    """Judge the containers that run on a host.
+
+    Args:
+        snapshot: the host's facts.
+        host: its name, where that is known better than from the snapshot.
+    """
+    host = host or snapshot.host
+    try:
+        return _audit(snapshot, host)
+    except FactUnavailable as missing:
+        return HostAudit(
+            host=host,
+            collected_at=snapshot.collected_at,
+            error=f"{missing.source} could not be read: {missing.reason}",
+        )
+    except MALFORMED as error:  # an untrusted host wrote them
+        reason = f"the facts are not as the collector writes them ({type(error).__name__})"
+        return HostAudit(host=host, collected_at=snapshot.collected_at, error=reason)
+
+
+def workloads(snapshot: Snapshot) -> Workloads | None:
+    """What reports of a whole assessment say of a host's containers; None where they can't be judged."""
+    found = audit(snapshot)
+    if found.error:
+        return None
+    levels = found.levels()
+    return Workloads(
+        levels={level.value: levels[level] for level in Severity},
+        riskiest=tuple(
+            WorkloadRisk(
+                container=each.name,
+                image=each.image,
+                level=each.level,
+                points=each.points,
+                why=tuple(excess.has for excess in each.excess if not excess.follows)[:FIRST],
+                first=each.first,
+            )
+            for each in found.containers[:RISKIEST]
+        ),
+    )
+
+
+def by_risk(audits: Iterable[HostAudit]) -> list[tuple[str, ContainerAudit]]:
+    """Every container with its host: level, then points, then names decide."""
+    found = [(each.host, container) for each in audits for container in each.containers]
+    return sorted(found, key=lambda pair: (*_rank(pair[1]), pair[0], pair[1].name, pair[1].id))
+
+
+def refusal(snapshot: Snapshot) -> str:
+    """Why the containers of a host's engine can't be judged from the host; empty where they can."""
+    if not snapshot.engine_installed:
+        return "Docker is not installed"
+    if snapshot.info.get("OperatingSystem") == "Docker Desktop":
+        return "the engine is Docker Desktop's: its containers run in a virtual machine that this host hides"
+    if snapshot.fact("engine").get("rootless") or "rootless" in snapshot.security_options:
+        return "the engine is rootless: the workload verbs work with the system's engine"
+    return ""
+
+
+def _audit(snapshot: Snapshot, host: str) -> HostAudit:
+    collected_at = snapshot.collected_at
+    if reason := refusal(snapshot):
+        return HostAudit(host=host, collected_at=collected_at, error=reason)
+    running = tuple(container for container in containers(snapshot) if container.running)
+    defaults, near = references(running), neighbours(running)
+    judged = []
+    for container in running:
+        has = privileges(container, defaults, near)
+        judged.append(
+            ContainerAudit(
+                id=container.id,
+                name=container.name,
+                image=_image(container),
+                has=has,
+                excess=excesses(has),
+            )
+        )
+    judged.sort(key=lambda each: (*_rank(each), each.name, each.id))
+    return HostAudit(
+        host=host,
+        collected_at=collected_at,
+        engine=str(snapshot.fact("docker.version").get("Version") or ""),
+        containers=tuple(judged),
+    )
+
+
+def _rank(container: ContainerAudit) -> tuple[int, int]:
+    return _GRAVITY[container.level], -container.points
+
+
+def _image(container: Container) -> str:
+    return str(container.config.get("Image") or container.inspect.get("Image") or "")

@@ -1,0 +1,61 @@
+"""An audit of workloads as JSON; its schema is ``workload-audit.schema.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from hardener.model import Severity
+from hardener.text import scalar
+from hardener.workload.audit import ContainerAudit, HostAudit
+
+SCHEMA = "hardener/workload-audit/1"
+
+
+def document(audits: Sequence[HostAudit]) -> dict[str, Any]:
+    """Everything that is known of the containers of some hosts."""
+    return {"schema": SCHEMA, "hosts": [_host(each) for each in audits]}
+
+
+def _host(found: HostAudit) -> dict[str, Any]:
+    levels = found.levels()
+    return {
+        "host": scalar(found.host),
+        "collected_at": scalar(found.collected_at) or None,
+        "engine": scalar(found.engine) or None,
+        "error": scalar(found.error) or None,
+        "levels": {level.value: levels[level] for level in Severity},
+        "containers": [_container(each) for each in found.containers],
+    }
+
+
+def _container(found: ContainerAudit) -> dict[str, Any]:
+    return {
+        "id": scalar(found.id),
+        "name": scalar(found.name),
+        "image": scalar(found.image),
+        "level": found.level.value,
+        "points": found.points,
+        "first": [scalar(each) for each in found.first],
+        "excess": [{**_plain(each), "level": each.level.value} for each in found.excess],
+        "has": _plain(found.has),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: sets in order, texts that any reader takes."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return scalar(value)
+    if isinstance(value, Mapping):
+        return {scalar(str(key)): _plain(each) for key, each in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value

@@ -1,0 +1,214 @@
+"""Seccomp filters, compared by meaning with the default of the engine that runs them.
+
+What the engine's default is depends on its version, the architecture and the container's capabilities, and no
+API tells it. A container that runs under it shows it: the collector reads each profile as the engine has
+resolved it, and gives equal digests to profiles that treat every call alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hardener.checks import seccomp, shapes
+from hardener.checks.containers import SOURCE, Container
+from hardener.checks.settings import Settings
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+# What reading a value raises that is not as the collector writes it.
+MALFORMED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError)
+
+_FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
+_SYS_ADMIN = 21
+# What the default of every engine permits with certain arguments only, unless SYS_ADMIN is granted.
+_ALWAYS_LIMITED = frozenset({"clone", "clone3", "personality"})
+_LIMITED_WITH_SYS_ADMIN = frozenset({"personality"})
+
+
+class FilterKind(StrEnum):
+    """A filter beside the engine's default."""
+
+    NONE = "none"
+    WIDE = "wide"  # refuses next to nothing of what the default refuses
+    WIDER = "wider"  # permits some calls that the default refuses
+    DEFAULT = "default"
+    OTHER = "other"  # permits none that the default refuses, and how many less is not known
+    NARROWER = "narrower"  # permits fewer calls
+    UNKNOWN = "unknown"  # there is a filter, and its profile could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """The seccomp filter of a container's processes."""
+
+    kind: FilterKind
+    calls: int | None = None  # that it permits; None where the profile permits what no rule refuses
+    default_calls: int | None = None  # that the engine's default permits on this host; None where not known
+    opens: tuple[str, ...] = ()  # calls that the default would refuse
+    unlimited: tuple[str, ...] = ()  # calls that the default would permit with certain arguments only
+    filters: int | None = None  # in force; the kernel runs all of them, and the strictest answer counts
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A profile of the engine's default, as it was resolved for some container of the host."""
+
+    digest: str
+    calls: int
+    unlimited: frozenset[str]
+    bounding: int  # the capabilities for which it was resolved
+
+
+def references(running: Iterable[Container]) -> tuple[Reference, ...]:
+    """The default profile of the host's engine, once for each set of capabilities that runs under it."""
+    found: dict[str, Reference] = {}
+    for container in running:
+        with suppress(FactUnavailable, *MALFORMED):  # it alone is judged with less
+            if reference := _reference(container):
+                found.setdefault(reference.digest, reference)
+    return tuple(found.values())
+
+
+def _reference(container: Container) -> Reference | None:
+    """The engine's default as it is in force in a container; None where another profile is."""
+    profile = container.profile or {}
+    calls = profile.get("calls")
+    if not isinstance(calls, int) or not _default_asked(container) or _modes(container) != {_FILTERED}:
+        return None
+    return Reference(
+        digest=shapes.text(profile, "digest", SOURCE),
+        calls=calls,
+        unlimited=frozenset(shapes.texts(profile, "unlimited", SOURCE)),
+        bounding=bounding_mask(container),
+    )
+
+
+def compared(container: Container, defaults: tuple[Reference, ...]) -> Filter:
+    """Compare the filter of a running container with the engine's default.
+
+    Raises:
+        FactUnavailable: whether it has one could not be read.
+    """
+    filters = shapes.number(container.facts or {}, "seccomp_filters", SOURCE) or None
+    if _modes(container) != {_FILTERED}:
+        return Filter(kind=FilterKind.NONE, filters=filters)
+    profile = container.profile
+    if profile is None:
+        return Filter(kind=FilterKind.UNKNOWN, filters=filters)
+    bounding = bounding_mask(container)
+    reference = _nearest(defaults, bounding)
+    calls = profile.get("calls")
+    found = _Found(
+        calls=calls if isinstance(calls, int) else None,
+        default_calls=reference.calls if reference else None,
+        filters=filters,
+    )
+    if _default_asked(container):
+        return found.filter(FilterKind.DEFAULT)
+    opens = tuple(seccomp.opened(profile, SOURCE, bounding))
+    if opens and seccomp.permits_all(profile, SOURCE):
+        return found.filter(FilterKind.WIDE, opens=opens)
+    unlimited = tuple(
+        name for name in shapes.texts(profile, "unlimited", SOURCE) if name in _limited(reference, bounding)
+    )
+    if opens or unlimited:
+        return found.filter(FilterKind.WIDER, opens=opens, unlimited=unlimited)
+    if profile.get("digest") in {each.digest for each in defaults}:
+        return found.filter(FilterKind.DEFAULT)
+    if found.calls is not None and reference and found.calls < reference.calls:
+        return found.filter(FilterKind.NARROWER)
+    return found.filter(FilterKind.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    calls: int | None
+    default_calls: int | None
+    filters: int | None
+
+    def filter(
+        self, kind: FilterKind, *, opens: tuple[str, ...] = (), unlimited: tuple[str, ...] = ()
+    ) -> Filter:
+        return Filter(
+            kind=kind,
+            calls=self.calls,
+            default_calls=self.default_calls,
+            opens=opens,
+            unlimited=unlimited,
+            filters=self.filters,
+        )
+
+
+def processes(container: Container) -> Iterable[Mapping[str, Any]]:
+    """Every kind of process of a running container, with all its privileges."""
+    facts: JSONObject = container.facts or {}
+    first = {key: value for key, value in facts.items() if key not in {"pid", "exe", "processes"}}
+    yield first
+    for process in shapes.rows(facts, "processes", SOURCE):
+        yield {**first, **process}
+
+
+def bounding_mask(container: Container) -> int:
+    """The capabilities that a container's first process can ever have.
+
+    Raises:
+        FactUnavailable: they could not be read.
+    """
+    return mask(container, container.facts or {}, "cap_bnd")
+
+
+def mask(container: Container, process: Mapping[str, Any], key: str) -> int:
+    """A capability set of a process as a bit mask.
+
+    Raises:
+        FactUnavailable: it is none.
+    """
+    try:
+        return int(str(process[key]), 16) & (1 << 64) - 1
+    except (KeyError, ValueError):
+        raise FactUnavailable(SOURCE, f"{key} of the processes of {container.name} is no bit mask") from None
+
+
+def _modes(container: Container) -> set[int]:
+    """The seccomp modes of its processes.
+
+    Raises:
+        FactUnavailable: one could not be read.
+    """
+    container.fact("seccomp")
+    return {int(process["seccomp"]) for process in processes(container)}
+
+
+def _default_asked(container: Container) -> bool:
+    """Whether the engine was asked for its own default: by name, or by asking for nothing."""
+    asked = container.security_options("seccomp")
+    return asked[-1] == "builtin" if asked else _builtin(container.snapshot)
+
+
+def _builtin(snapshot: Snapshot) -> bool:
+    """Whether the engine's own default is in force where a container asks for nothing."""
+    # Engines before 23 say profile=default, later ones profile=builtin; else it is a path, or unconfined.
+    for option in snapshot.info.get("SecurityOptions") or ():
+        parts = dict(part.partition("=")[::2] for part in str(option).split(","))
+        if parts.get("name") == "seccomp" and "profile" in parts:
+            return parts["profile"] in {"builtin", "default"}
+    return not Settings(snapshot).get("seccomp-profile").value
+
+
+def _nearest(defaults: tuple[Reference, ...], bounding: int) -> Reference | None:
+    """The default that was resolved for these capabilities, else for those that differ least."""
+    return min(
+        defaults,
+        key=lambda each: ((each.bounding ^ bounding).bit_count(), each.bounding, each.digest),
+        default=None,
+    )
+
+
+def _limited(reference: Reference | None, bounding: int) -> frozenset[str]:
+    """The calls that the engine's default permits with certain arguments only."""
+    limited = _LIMITED_WITH_SYS_ADMIN if bounding >> _SYS_ADMIN & 1 else _ALWAYS_LIMITED
+    # Newer engines limit socket() too; which do can be seen where a container runs under their default.
+    return limited | ({"socket"} - reference.unlimited if reference else frozenset())

@@ -1,0 +1,353 @@
+"""What a running container has, by the kernel's word for each process and the engine's for the rest.
+
+A part that could not be read is named in ``unknown``, and never counts as nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from hardener.checks import shapes
+from hardener.checks.containers import SOURCE, Container
+from hardener.checks.runtime.capabilities import named
+from hardener.checks.runtime.confinement import UNCONFINED_TYPES
+from hardener.checks.runtime.hostmounts import host_mounts
+from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
+from hardener.snapshot import FactUnavailable, JSONObject
+from hardener.workload.filters import MALFORMED, Filter, FilterKind, Reference, compared, mask, processes
+
+_T = TypeVar("_T")
+
+_DEFAULT_PROFILES = frozenset({"docker-default"})
+_DEFAULT_TYPES = frozenset({"container_t", "svirt_lxc_net_t"})
+_DEFAULT_WEIGHT = 100
+_NEIGHBOURS = 20  # that are named of those in one namespace
+_NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")  # that a container can join of another one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Capability sets of all of a container's processes together."""
+
+    effective: frozenset[str] = frozenset()
+    ambient: frozenset[str] = frozenset()
+    bounding: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()  # effective, or a process may make it so by itself
+    obtainable: frozenset[str] = (
+        frozenset()
+    )  # by executing a program: in the bounding set, without no_new_privs
+
+
+class Confinement(StrEnum):
+    """What a Linux security module does about a container."""
+
+    ABSENT = "absent"  # none that the engine could use is active on the host
+    UNCONFINED = "unconfined"
+    COMPLAINING = "complaining"  # denials are logged and not enforced
+    DEFAULT = "default"  # the profile or type that the engine gives to every container
+    OWN = "own"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lsm:
+    """The AppArmor profile or SELinux type of a container's first process."""
+
+    confinement: Confinement
+    module: str = ""  # apparmor or selinux
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """As whom a container's processes run."""
+
+    ids: tuple[int, ...] = ()  # effective uids in the container's user namespace
+    root: bool = False  # one of them is root there
+    host_root: bool = False  # one of them is the host's root
+    remapped: bool = False  # the user namespace is the container's or the engine's, not the host's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritablePath:
+    """Where a container can write."""
+
+    path: str
+    kind: str  # root, tmpfs, volume or bind
+    source: str = ""  # the host's path of a bind mount, the name of a volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPath:
+    """A system directory of the host in a container."""
+
+    described: str
+    reason: str
+    writable: bool
+    file: bool  # a single regular file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a container may use up; None where nothing limits it."""
+
+    memory: int | None = None  # bytes
+    pids: int | None = None
+    cpu: str | None = None  # quota and period, as cgroup version 2 writes them, or a weight
+
+
+UNREAD_FILTER = Filter(kind=FilterKind.UNKNOWN)
+UNREAD_LSM = Lsm(confinement=Confinement.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privileges:
+    """Everything that a running container has beyond plain computing."""
+
+    privileged: bool = False
+    capabilities: Capabilities = Capabilities()
+    seccomp: Filter = UNREAD_FILTER
+    no_new_privs: bool = False  # of every process
+    lsm: Lsm = UNREAD_LSM
+    user: User = User()
+    host_namespaces: tuple[str, ...] = ()
+    # Kind of namespace → some of the other containers in it.
+    joined_namespaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    writable: tuple[WritablePath, ...] = ()
+    host_paths: tuple[HostPath, ...] = ()
+    sockets: tuple[str, ...] = ()  # how it reaches the API of a container runtime
+    disks: tuple[str, ...] = ()  # of the host's own filesystems
+    devices: tuple[str, ...] = ()
+    shared_mounts: tuple[str, ...] = ()  # whose propagation hands mounts back to the host
+    unmasked: bool = False  # /proc and /sys without the paths that the engine hides
+    limits: Limits = Limits()
+    unknown: tuple[str, ...] = ()  # what could not be read, and why
+
+
+Neighbours = Mapping[tuple[str, str], tuple[str, ...]]  # kind and id of a namespace → containers in it
+
+
+def neighbours(running: tuple[Container, ...]) -> Neighbours:
+    """The names of the containers in each namespace that several of them share."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for container in running:
+        namespaces = (container.facts or {}).get("namespaces")
+        if isinstance(namespaces, Mapping):
+            for kind in _NAMESPACES:
+                if isinstance(identity := namespaces.get(kind), str):
+                    found.setdefault((kind, identity), []).append(container.name)
+    # Thousands in one namespace would each name all others.
+    return {key: tuple(sorted(names)[: _NEIGHBOURS + 1]) for key, names in found.items() if len(names) > 1}
+
+
+def privileges(container: Container, defaults: tuple[Reference, ...], near: Neighbours) -> Privileges:
+    """Read what a running container has.
+
+    Args:
+        container: one that runs.
+        defaults: the engine's default seccomp profile as it is known on this host.
+        near: which containers share namespaces.
+    """
+    reader = _Reader(container)
+    read = reader.read
+    user = read("user", lambda: _user(container), User())
+    none: tuple[str, ...] = ()
+    shared = read("namespaces", lambda: tuple(map(str, container.fact("host_namespaces"))), none)
+    return Privileges(
+        privileged=read("privileged mode", lambda: container.privileged, False),
+        capabilities=read("capabilities", lambda: _capabilities(container), Capabilities()),
+        seccomp=read("seccomp", lambda: compared(container, defaults), UNREAD_FILTER),
+        no_new_privs=read("no_new_privs", lambda: _no_new_privs(container), False),
+        lsm=read("security module", lambda: _lsm(container), UNREAD_LSM),
+        user=user,
+        host_namespaces=tuple(kind for kind in shared if kind != "user" or not user.remapped),
+        joined_namespaces=read("namespaces", lambda: _joined(container, shared, near), {}),
+        writable=read("writable paths", lambda: _writable(container), ()),
+        host_paths=read("mounts", lambda: _host_paths(container), ()),
+        sockets=read("mounts", lambda: tuple(runtime_sockets(container)), ()),
+        disks=read("disks", lambda: tuple(system_disks(container)), ()),
+        devices=read("devices", lambda: tuple(devices(container)), ()),
+        shared_mounts=read("mount propagation", lambda: _shared_mounts(container), ()),
+        unmasked=read("masked paths", lambda: _unmasked(container), False),
+        limits=read("limits", lambda: _limits(container), Limits()),
+        unknown=tuple(dict.fromkeys(reader.unknown)),
+    )
+
+
+class _Reader:
+    """Reads one part after the other; one that is missing or malformed is noted, and costs no other."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self.unknown: list[str] = []
+
+    def read(self, part: str, what: Callable[[], _T], default: _T) -> _T:
+        try:
+            return what()
+        except FactUnavailable as missing:
+            self.unknown.append(f"{part}: {missing.reason}")
+        except MALFORMED as error:
+            self.unknown.append(f"{part}: not as the collector writes it ({type(error).__name__})")
+        return default
+
+
+def _capabilities(container: Container) -> Capabilities:
+    sets = {"cap_eff": 0, "cap_amb": 0, "cap_bnd": 0, "cap_prm": 0}
+    obtainable = 0
+    for process in processes(container):
+        # The ambient set is not in the answers of the first collectors, nor of kernels before 4.3.
+        found = {key: mask(container, process, key) for key in sets if key in process or key != "cap_amb"}
+        for key, value in found.items():
+            sets[key] |= value
+        if process["no_new_privs"] != 1:
+            obtainable |= found["cap_bnd"]
+    held = sets["cap_eff"] | sets["cap_prm"]
+    return Capabilities(
+        effective=named(sets["cap_eff"]),
+        ambient=named(sets["cap_amb"]),
+        bounding=named(sets["cap_bnd"]),
+        held=named(held),
+        obtainable=named(obtainable & ~held),
+    )
+
+
+def _no_new_privs(container: Container) -> bool:
+    container.fact("no_new_privs")
+    return all(process["no_new_privs"] == 1 for process in processes(container))
+
+
+def _user(container: Container) -> User:
+    maps = [tuple(map(int, row)) for row in container.fact("uid_map")]
+    outside = {int(process["uid"]) for process in processes(container)}
+    inside = {uid: _inside(uid, maps) for uid in outside}
+    return User(
+        ids=tuple(sorted(uid for uid in inside.values() if uid is not None)),
+        root=0 in inside.values(),
+        host_root=0 in outside,
+        remapped=not any(begin == 0 and at == 0 and length > 0 for begin, at, length in maps),
+    )
+
+
+def _inside(uid: int, maps: list[tuple[int, ...]]) -> int | None:
+    """A uid of the host as the container sees it; each row is (inside, outside, length)."""
+    return next((begin + uid - at for begin, at, length in maps if at <= uid < at + length), None)
+
+
+def _lsm(container: Container) -> Lsm:
+    snapshot = container.snapshot
+    host: JSONObject = snapshot.fact_or("lsm", {})
+    selinux: JSONObject = shapes.table(host, "selinux", "lsm")
+    if "apparmor" in snapshot.security_options:
+        label = str(container.fact("label")).strip()
+        profile, _, mode = label.rpartition(" (")
+        if mode.rstrip(")") in {"enforce", "kill"}:
+            kind = Confinement.DEFAULT if profile in _DEFAULT_PROFILES else Confinement.OWN
+        else:
+            kind = Confinement.COMPLAINING if profile else Confinement.UNCONFINED
+        return Lsm(confinement=kind, module="apparmor", label=label)
+    if "selinux" in snapshot.security_options or selinux.get("enabled"):
+        label = str(container.fact("label")).strip()
+        fields = label.split(":")
+        kind = _selinux(fields[2] if len(fields) > 2 else "", str(selinux.get("mode") or ""))
+        return Lsm(confinement=kind, module="selinux", label=label)
+    return Lsm(confinement=Confinement.ABSENT)
+
+
+def _selinux(name: str, mode: str) -> Confinement:
+    if not name or name in UNCONFINED_TYPES:
+        return Confinement.UNCONFINED
+    if mode == "permissive":
+        return Confinement.COMPLAINING
+    return Confinement.DEFAULT if name in _DEFAULT_TYPES else Confinement.OWN
+
+
+def _joined(container: Container, shared: tuple[str, ...], near: Neighbours) -> dict[str, tuple[str, ...]]:
+    namespaces = shapes.table(container.facts or {}, "namespaces", SOURCE)
+    found = {}
+    for kind in _NAMESPACES:
+        others = near.get((kind, str(namespaces.get(kind))), ())
+        if kind not in shared and others:
+            own = container.name
+            found[kind] = tuple(name for name in others if name != own)[:_NEIGHBOURS]
+    return found
+
+
+def _writable(container: Container) -> tuple[WritablePath, ...]:
+    facts: JSONObject = container.facts or {}
+    found: dict[str, WritablePath] = {}
+    for mount in shapes.rows(facts, "mounts", SOURCE):
+        options = str(mount.get("options")).split(",")
+        point = str(mount.get("mount_point"))
+        found.pop(point, None)  # what was mounted there before is hidden
+        if "ro" in options:
+            continue
+        if point == "/":
+            found[point] = WritablePath(path=point, kind="root")
+        elif mount.get("fstype") == "tmpfs":
+            found[point] = WritablePath(path=point, kind="tmpfs")
+    if "mounts" not in facts and container.host_config.get("ReadonlyRootfs") is not True:
+        found["/"] = WritablePath(path="/", kind="root")
+    for row in shapes.rows(container.inspect, "Mounts", SOURCE):
+        if row.get("Type") == "volume" and row.get("RW") is not False:
+            path = shapes.text(row, "Destination", SOURCE)
+            found[path] = WritablePath(path=path, kind="volume", source=shapes.text(row, "Name", SOURCE))
+    for shown in host_mounts(container):
+        known = found.get(shown.destination)
+        own = known is not None and (
+            known.kind == "volume" or not shown.names
+        )  # no path of the host shows it
+        if shown.writable and not own:
+            found[shown.destination] = WritablePath(
+                path=shown.destination, kind="bind", source=shown.declared
+            )
+    return tuple(found[path] for path in sorted(found))
+
+
+def _host_paths(container: Container) -> tuple[HostPath, ...]:
+    files = container.snapshot.fact("files")
+    found = []
+    for each in system_mounts(container):
+        if each.by_hook:
+            continue
+        record = files.get(each.mount.declared)
+        found.append(
+            HostPath(
+                described=each.mount.described(each.name),
+                reason=each.reason.lstrip(", "),
+                writable=each.mount.writable,
+                file=isinstance(record, Mapping) and record.get("type") == "file",
+            )
+        )
+    return tuple(found)
+
+
+def _shared_mounts(container: Container) -> tuple[str, ...]:
+    return tuple(
+        f"{row.get('Source')} ({row['Propagation']})"
+        for row in shapes.rows(container.inspect, "Mounts", SOURCE)
+        if row.get("Propagation") in {"shared", "rshared"}
+    )
+
+
+def _unmasked(container: Container) -> bool:
+    """Whether it was asked for all of /proc and /sys; engines before 18.09 have no such option."""
+    hidden: Any = container.host_config.get("MaskedPaths", ...)
+    return hidden is not ... and not hidden
+
+
+def _limits(container: Container) -> Limits:
+    container.fact("cgroup")
+    cgroup = shapes.table(container.facts or {}, "cgroup", SOURCE)
+    memory, pids = cgroup.get("memory_max"), cgroup.get("pids_max")
+    total = shapes.number(container.snapshot.info, "MemTotal", "docker.info")
+    weight = cgroup.get("cpu_weight")
+    weighted = weight is not None and weight != _DEFAULT_WEIGHT
+    quota = cgroup.get("cpu_max")
+    return Limits(
+        memory=int(memory) if memory is not None and not 0 < total <= int(memory) else None,
+        pids=int(pids) if pids is not None else None,
+        cpu=str(quota) if quota is not None else f"weight {weight}" if weighted else None,
+    )

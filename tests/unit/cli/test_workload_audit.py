@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from hardener.errors import ExitCode
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.snapshots import make, no_engine, with_containers
+from tests.unit.workload.containers import least, running
+
+Hardener = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def own_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration of docker's on this machine has a say."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def hosts(fleet: FakeFleet) -> FakeFleet:
+    fleet.snapshots = {
+        "web1": with_containers(running("app"), least("tight")),
+        "web2": with_containers(running("proxy", proc={"host_namespaces": ["net", "user"]})),
+    }
+    return fleet
+
+
+def test_every_container_of_every_host(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
+    result = hardener("workload", "audit", "-i", "inv,", "--json", str(tmp_path / "found.json"))
+    assert result.exit_code == ExitCode.COMPLIANT
+    assert "3 containers on 2 hosts: 1 high, 1 medium, 1 low" in result.stdout
+    assert result.stdout.index("proxy") < result.stdout.index("app") < result.stdout.index("tight")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [host["host"] for host in found["hosts"]] == ["web1", "web2"]
+    assert (tmp_path / "found.json").stat().st_mode & 0o777 == 0o600
+    (playbook, options), *more = hosts.runs
+    assert (playbook, list(options["variables"]), more) == ("audit", ["collect_dest"], [])
+
+
+def test_without_an_inventory_it_is_this_machine(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"localhost": with_containers(running("app"))}
+    result = hardener("workload", "audit")
+    assert result.exit_code == ExitCode.COMPLIANT
+    assert fleet.options["inventory"] == "localhost,"
+
+
+def test_this_machines_engine_is_the_one_of_docker(
+    hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.snapshots = {"localhost": with_containers()}
+    monkeypatch.setenv("DOCKER_HOST", "unix:///srv/docker.sock")
+    assert hardener("workload", "audit").exit_code == ExitCode.COMPLIANT
+    assert fleet.runs[-1][1]["variables"]["collect_socket"] == "/srv/docker.sock"
+    # which says nothing about other hosts
+    assert hardener("workload", "audit", "-i", "web1,").exit_code == ExitCode.COMPLIANT
+    assert "collect_socket" not in fleet.runs[-1][1]["variables"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://10.0.0.1:2376", "unix:///run/user/1000/docker.sock", "unix:///h/.docker/desktop/docker.sock"],
+)
+def test_an_engine_out_of_reach_is_one_line(
+    hardener: Hardener, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", address)
+    result = hardener("workload", "audit")
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.startswith("hardener: error: DOCKER_HOST names ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not fleet.runs
+
+
+def test_a_host_that_can_not_be_judged_makes_it_incomplete(
+    hardener: Hardener, hosts: FakeFleet, tmp_path: Path
+) -> None:
+    hosts.snapshots |= {
+        "gone": "connection refused",
+        "bare": no_engine(),
+        "desktop": make(**{"docker.info": {"OperatingSystem": "Docker Desktop"}}),
+    }
+    result = hardener("workload", "audit", "-i", "inv,", "--json", str(tmp_path / "found.json"))
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "gone: connection refused" in result.stdout
+    assert "bare: Docker is not installed" in result.stdout
+    found = {
+        host["host"]: host["error"] for host in json.loads((tmp_path / "found.json").read_text())["hosts"]
+    }
+    assert found["web1"] is None
+    assert "Docker Desktop" in found["desktop"]
+    assert found["gone"] == "connection refused"
+
+
+def test_a_fact_that_is_missing_makes_it_incomplete(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": with_containers(running("app", proc={"cap_eff": None}))}
+    result = hardener("workload", "audit", "-i", "inv,")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "app: capabilities: " in result.stdout
+
+
+def test_a_file_that_can_not_be_written_is_refused_first(
+    hardener: Hardener, hosts: FakeFleet, tmp_path: Path
+) -> None:
+    result = hardener("workload", "audit", "-i", "inv,", "--json", str(tmp_path / "no" / "such" / "folder"))
+    assert result.exit_code == ExitCode.USAGE
+    assert not hosts.runs

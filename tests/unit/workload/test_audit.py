@@ -1,0 +1,189 @@
+"""The containers of a host."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hardener
+from hardener.model import Severity
+from hardener.snapshot import Snapshot
+from hardener.workload.audit import HostAudit, audit, by_risk, refusal, workloads
+from hardener.workload.document import document
+from tests.unit.reports.schemas import validator
+from tests.unit.snapshots import (
+    container,
+    failed,
+    make,
+    no_engine,
+    silent_engine,
+    with_containers,
+)
+from tests.unit.workload.containers import least, running
+
+VALIDATE = validator(
+    json.loads((Path(hardener.__file__).parent / "workload-audit.schema.json").read_text(encoding="utf-8"))
+)
+HOSTILE = ("\x1b[31mred", "\u202egnp.exe", "a\nb", "[bold]x[/]", "\ud800", "<script>", "x" * 10_000, "")
+PRIVILEGED: dict[str, Any] = {"HostConfig": {"Privileged": True}}
+
+
+def test_the_riskiest_come_first() -> None:
+    snapshot = with_containers(
+        least("c"),
+        running("b"),
+        running("a"),
+        running("z", proc={"host_namespaces": ["pid", "user"]}),
+        running("y", **PRIVILEGED),
+    )
+    found = audit(snapshot, host="db01")
+    assert [each.name for each in found.containers] == ["y", "z", "a", "b", "c"]
+    assert found.host == "db01"
+    assert found.engine == "26.1.5+dfsg1"
+    assert found.levels() == {Severity.CRITICAL: 1, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 1}
+    assert found.complete
+
+
+def test_a_level_comes_before_points() -> None:
+    """Many small privileges do not outweigh one that gives the host away."""
+    many = {"host_namespaces": ["net", "ipc", "uts", "user"], "seccomp": 0, "label": "unconfined"}
+    socket = {"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/s", "RW": True}
+    few = least("few", proc={"mounts": None}, Mounts=[socket])
+    found = audit(with_containers(running("many", profile=None, proc=many), few)).containers
+    assert [each.name for each in found] == ["few", "many"]
+    assert found[0].points < found[1].points + 20
+
+
+def test_order_over_hosts() -> None:
+    one = audit(with_containers(running("b"), running("a")), host="two")
+    other = audit(with_containers(running("a"), running("p", **PRIVILEGED)), host="one")
+    assert [(host, each.name) for host, each in by_risk([one, other])] == [
+        ("one", "p"),
+        ("one", "a"),
+        ("two", "a"),
+        ("two", "b"),
+    ]
+
+
+def test_only_what_runs_is_judged() -> None:
+    """One that died while the host was read has no processes any more."""
+    dead = {**running("dead"), "proc": None}
+    found = audit(with_containers(running("web"), dead, container("exited", running=False)))
+    assert [each.name for each in found.containers] == ["web"]
+    assert found.complete
+    assert audit(with_containers()).containers == ()
+
+
+def test_what_could_not_be_read_makes_it_incomplete() -> None:
+    found = audit(with_containers(running("web", proc={"no_new_privs": None})))
+    (web,) = found.containers
+    assert {text.partition(":")[0] for text in web.has.unknown} == {"no_new_privs"}
+    assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason"),
+    [
+        (no_engine(), "Docker is not installed"),
+        (silent_engine(), "docker.info could not be read: connect: connection refused"),
+        (make(**{"docker.containers": failed()}), "docker.containers could not be read: timed out"),
+        (make(**{"docker.info": {"OperatingSystem": "Docker Desktop"}}), "virtual machine"),
+        (make(engine={"rootless": True}), "rootless"),
+        (
+            make(**{"docker.info": {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}}),
+            "rootless",
+        ),
+        (make(**{"docker.containers": [7]}), "not as the collector writes them"),
+        (Snapshot({"schema": "hardener/snapshot/1"}), "not in this snapshot"),
+    ],
+    ids=("none", "silent", "failed", "desktop", "rootless", "rootless-option", "malformed", "empty"),
+)
+def test_hosts_that_can_not_be_judged(snapshot: Snapshot, reason: str) -> None:
+    found = audit(snapshot, host="h")
+    assert reason in found.error
+    assert "\n" not in found.error
+    assert (found.containers, found.complete) == ((), False)
+    assert workloads(snapshot) is None
+    VALIDATE(document([found]))
+
+
+def test_the_systems_engine_is_not_refused() -> None:
+    assert refusal(make()) == ""
+
+
+def test_a_remapping_engine() -> None:
+    remapped = {"uid": 100000, "uid_map": [[0, 100000, 65536]], "host_namespaces": [], "processes": []}
+    options = ["name=seccomp,profile=builtin", "name=userns", "name=apparmor"]
+    snapshot = with_containers(
+        running("inside", proc=remapped),
+        running("outside", HostConfig={"UsernsMode": "host"}),
+        info={"SecurityOptions": options},
+    )
+    outside, inside = audit(snapshot).containers
+    assert (outside.name, inside.name) == ("outside", "inside")
+    assert inside.has.user.remapped
+    assert inside.points < outside.points
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_are_names(name: str) -> None:
+    found = audit(with_containers(running(name, Config={"Image": name}), running("other")))
+    assert len(found.containers) == 2
+    written = json.dumps(document([found]), ensure_ascii=True)
+    read = json.loads(written)
+    VALIDATE(read)
+    assert "\x1b" not in written
+
+
+def test_thousands_of_containers() -> None:
+    entry = running("web")
+    many = [
+        {**entry, "inspect": {**entry["inspect"], "Id": f"{number:064x}", "Name": f"/c{number}"}}
+        for number in range(3000)
+    ]
+    snapshot = with_containers(*many)
+    begun = time.process_time()
+    found = audit(snapshot)
+    assert time.process_time() - begun < 5
+    assert len(found.containers) == 3000
+    assert [each.name for each in found.containers] == sorted(each.name for each in found.containers)
+    summary = workloads(snapshot)
+    assert summary is not None
+    assert (summary.levels["medium"], len(summary.riskiest)) == (3000, 20)
+
+
+def test_the_document() -> None:
+    shared = {"namespaces": {"net": "7", "pid": "1", "ipc": "2", "uts": "3", "mnt": "4"}}
+    mounts = [{"Type": "bind", "Source": "/etc", "Destination": "/host", "RW": True}]
+    audits = [
+        audit(
+            with_containers(
+                running("web", proc={**shared, "mounts": None}, Mounts=mounts), running("side", proc=shared)
+            )
+        ),
+        HostAudit(host="gone", error="unreachable"),
+    ]
+    written = document(audits)
+    VALIDATE(json.loads(json.dumps(written)))
+    assert written == document(audits)
+    first, gone = written["hosts"]
+    assert first["levels"] == {"critical": 1, "high": 0, "medium": 1, "low": 0}
+    web = first["containers"][0]
+    assert web["first"][0] == web["excess"][0]["do"]
+    assert web["has"]["joined_namespaces"]["net"] == ["side"]
+    assert web["has"]["capabilities"]["effective"] == sorted(web["has"]["capabilities"]["effective"])
+    assert (gone["error"], gone["containers"], gone["collected_at"]) == ("unreachable", [], None)
+
+
+def test_what_reports_of_an_assessment_say() -> None:
+    found = workloads(with_containers(running("web", **PRIVILEGED), least("tight")))
+    assert found is not None
+    assert found.levels == {"critical": 1, "high": 0, "medium": 0, "low": 1}
+    web, tight = found.riskiest
+    assert (web.container, web.level, web.first[0][:4]) == ("web", Severity.CRITICAL, "Take")
+    assert len(web.why) == 3
+    assert tight.points < web.points

@@ -1,0 +1,112 @@
+"""Seccomp filters, beside the default of their engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.workload.filters import FilterKind
+from tests.unit.workload.containers import BUILTIN, EVERYTHING, FLAT, NARROW, judged, running
+
+OWN = {"SecurityOpt": ["seccomp={}"]}
+
+
+def kind(subject: dict[str, Any], *others: dict[str, Any], **sources: Any) -> str:
+    return judged(subject, *others, **sources)["web"].has.seccomp.kind.value
+
+
+@pytest.mark.parametrize(
+    ("expected", "profile", "proc"),
+    [
+        ("none", None, {"seccomp": 0}),
+        ("none", NARROW, {"seccomp": 0}),
+        ("unknown", None, {}),
+        ("wide", EVERYTHING, {}),
+        ("wider", FLAT, {}),
+        ("wider", {**NARROW, "open": ["keyctl"]}, {}),
+        ("wider", {**NARROW, "unlimited": ["clone3"]}, {}),
+        ("default", {**BUILTIN, "default": "SCMP_ACT_ERRNO"}, {}),  # a copy of it
+        ("narrower", NARROW, {}),
+        ("other", {**BUILTIN, "calls": 361, "digest": "3" * 32}, {}),
+        ("other", {**BUILTIN, "calls": None, "digest": "3" * 32}, {}),  # it names what it refuses
+        # a process that came later, such as one of `docker exec --privileged`
+        ("none", NARROW, {"processes": [{"pid": 9, "comm": "sh", "exe": "/sh", "uid": 0, "seccomp": 0}]}),
+    ],
+)
+def test_kinds(expected: str, profile: dict[str, Any] | None, proc: dict[str, Any]) -> None:
+    subject = running(profile=profile, proc=proc, HostConfig=OWN)
+    assert kind(subject, running("other")) == expected
+
+
+def test_what_the_engine_gives_is_its_default() -> None:
+    assert kind(running()) == "default"
+    assert kind(running(HostConfig={"SecurityOpt": ["seccomp=builtin"]})) == "default"
+
+
+def test_without_a_container_under_the_default_less_is_known() -> None:
+    found = judged(running(profile=NARROW, HostConfig=OWN))["web"].has.seccomp
+    assert (found.kind, found.calls, found.default_calls) == (FilterKind.OTHER, 74, None)
+    # Which calls every engine's default limits is known, and socket() is none of these.
+    found = judged(running(profile=FLAT, HostConfig=OWN))["web"].has.seccomp
+    assert (found.kind, found.unlimited) == (FilterKind.WIDER, ("clone",))
+    assert kind(running(profile={**NARROW, "unlimited": ["socket"]}, HostConfig=OWN)) == "other"
+
+
+def test_socket_is_limited_where_the_engines_default_limits_it() -> None:
+    free = {**NARROW, "unlimited": ["socket"]}
+    assert kind(running(profile=free, HostConfig=OWN), running("other")) == "wider"
+    old = running("other", profile={**BUILTIN, "unlimited": ["socket"]})
+    assert kind(running(profile=free, HostConfig=OWN), old) == "narrower"
+
+
+def test_what_a_capability_opens_is_not_the_profiles_doing() -> None:
+    admin = {"cap_bnd": "00000000a82425fb"}
+    profile = {**NARROW, "open": ["mount"], "unlimited": ["clone", "clone3"]}
+    assert kind(running(profile=profile, proc=admin, HostConfig=OWN), running("other")) == "narrower"
+    assert kind(running(profile=profile, HostConfig=OWN), running("other")) == "wider"
+
+
+def test_the_default_for_the_same_capabilities_is_the_reference() -> None:
+    admin = {"cap_bnd": "00000000a82425fb"}
+    others = (
+        running("plain"),
+        running("admin", profile={**BUILTIN, "calls": 390, "digest": "4" * 32}, proc=admin),
+    )
+    found = judged(running(profile=NARROW, proc=admin, HostConfig=OWN), *others)["web"].has.seccomp
+    assert found.default_calls == 390
+    found = judged(running(profile=NARROW, HostConfig=OWN), *others)["web"].has.seccomp
+    assert found.default_calls == 361
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("name=seccomp,profile=builtin", "default"),
+        ("name=seccomp,profile=default", "default"),  # as engines before 23 say it
+        ("name=seccomp,profile=/etc/docker/own.json", "other"),
+        ("name=seccomp,profile=unconfined", "other"),
+    ],
+)
+def test_the_daemons_own_profile_is_not_the_engines_default(option: str, expected: str) -> None:
+    assert kind(running(), info={"SecurityOptions": [option]}) == expected
+
+
+def test_an_own_profile_that_the_engine_does_not_name() -> None:
+    """Engines before 17.04 name the filter and not its profile."""
+    options = {"SecurityOptions": ["name=seccomp"]}
+    assert kind(running(), info=options) == "default"
+    parsed = {"parsed": {"seccomp-profile": "/etc/docker/own.json"}}
+    assert kind(running(), info=options, **{"daemon.config": parsed}) == "other"
+
+
+def test_filters_are_counted() -> None:
+    assert judged(running())["web"].has.seccomp.filters is None
+    assert judged(running(proc={"seccomp_filters": 2}))["web"].has.seccomp.filters == 2
+
+
+@pytest.mark.parametrize("proc", [{"seccomp": None}, {"seccomp": "two"}, {"cap_bnd": "x"}])
+def test_what_cannot_be_read_is_named_and_is_no_default(proc: dict[str, Any]) -> None:
+    found = judged(running(proc=proc, HostConfig=OWN))["web"]
+    assert found.has.seccomp.kind is FilterKind.UNKNOWN
+    assert any(text.startswith("seccomp: ") for text in found.has.unknown)
