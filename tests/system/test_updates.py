@@ -106,7 +106,8 @@ def offenders(finding: dict[str, Any]) -> set[str]:
 
 def test_what_waits_is_installed_and_the_rest_installs_itself_but_for_the_engine(role: Role) -> None:
     before = role.findings()
-    assert offenders(before["host-updates-pending"]) == {"victim", "docker-engine"}
+    # And what Debian has released since the image was built.
+    assert offenders(before["host-updates-pending"]) >= {"victim", "docker-engine"}
     assert before["host-updates-automatic"]["status"] == "fail"
 
     untouched = role.shell(WHOLE_HOST)
