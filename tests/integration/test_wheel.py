@@ -20,6 +20,7 @@ DATA = {
     "hardener/assessment.schema.json",
     "hardener/notification.schema.json",
     "hardener/snapshot.schema.json",
+    "hardener/workload/profile.schema.json",
     "hardener/workload/recording.schema.json",
     "hardener/workload-audit.schema.json",
     "hardener/reports/page/workloads.html",

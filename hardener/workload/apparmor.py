@@ -1,0 +1,231 @@
+"""An AppArmor profile: the files, networks and capabilities that were seen in use, and nothing else.
+
+What no rule names is refused, and the kernel records each refusal. The denials of the engine's own profile
+are here too, so that a pattern can't open what ``docker-default`` keeps shut. Rules of the ABI 3.0: a later
+one takes Unix sockets out of ``network``.
+
+Text of strangers stands in quoted paths only, never in a comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from hardener.workload.filesystem import WriteSet, below
+from hardener.workload.globs import pattern, patterns, plain, usable
+from hardener.workload.merging import Merged, Seen
+
+# Denied by docker-default, for whatever profile of an engine: kernel settings, firmware, other containers.
+_DENIED_BY_ENGINE = (
+    "mount",
+    "@{PROC}/* w",
+    "@{PROC}/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],[^1-9][^0-9][^0-9][^0-9/]*}/** w",
+    "@{PROC}/sys/[^k]** w",
+    "@{PROC}/sys/kernel/{?,??,[^s][^h][^m]**} w",
+    "@{PROC}/sysrq-trigger rwklx",
+    "@{PROC}/kcore rwklx",
+    "/sys/[^f]*/** wklx",
+    "/sys/f[^s]*/** wklx",
+    "/sys/fs/[^c]*/** wklx",
+    "/sys/fs/c[^g]*/** wklx",
+    "/sys/fs/cg[^r]*/** wklx",
+    "/sys/firmware/** rwklx",
+    "/sys/devices/virtual/powercap/** rwklx",
+    "/sys/kernel/security/** rwklx",
+)
+_SECRETS = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-")
+_TRACING = frozenset({"ptrace", "process_vm_readv", "process_vm_writev"})
+_DEVICES = (
+    "/dev/{null,zero,full,tty} rw",
+    "/dev/{random,urandom} r",
+    "/dev/pts/[0-9]* rw",
+)
+_LOADER = (
+    "/{,usr/}lib{,32,64}/{,*-linux-*/}ld-*.so{,.*} mr",
+    "/etc/ld.so.cache r",
+)
+_ENGINES_FILES = "/etc/{hosts,hostname,resolv.conf} r"
+_ALL = "every path"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule, and why it is there.
+
+    Args:
+        text: the rule without its comma.
+        why: the reason, in words of ours.
+        of: what was seen for which it is: paths, families, capabilities; text of strangers.
+        seen: in how many recordings at most; None for a rule that stands whatever is seen.
+    """
+
+    text: str
+    why: str
+    of: tuple[str, ...] = ()
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppArmor:
+    """A profile.
+
+    Args:
+        name: its name.
+        rules: its rules, in their order.
+        left_out: paths that cannot be written in a rule.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The file, for apparmor_parser."""
+        rules = "".join(f"  {rule.text},\n" for rule in self.rules)
+        return (
+            "# Written by hardener from recordings of one container; profile.md says what each rule is for.\n"
+            "# Load it with: apparmor_parser --replace FILE\n"
+            "abi <abi/3.0>,\n"
+            "include <tunables/global>\n\n"
+            f'profile "{self.name}" flags=(attach_disconnected,mediate_deleted) {{\n{rules}}}\n'
+        )
+
+
+def apparmor(
+    merged: Merged, *, name: str, capabilities: Collection[str], writes: WriteSet, calls: Collection[str]
+) -> AppArmor | None:
+    """The profile; None where no executed file was seen, without which it would refuse everything.
+
+    Args:
+        merged: what was seen.
+        name: what to call it.
+        capabilities: those that the container is to have.
+        writes: what is written to.
+        calls: system calls that were seen.
+    """
+    if not merged.executed:
+        return None
+    every = {**merged.executed, **merged.written, **merged.created, **(merged.read or {})}
+    left_out = tuple(sorted(path for path in every if not usable(path)))
+    rules = [
+        *_capabilities(capabilities),
+        *_network(merged, capabilities),
+        *_processes(name, calls),
+        *_executed(merged),
+        *_written(merged, writes),
+        *_read(merged),
+        *(Rule(text=text, why="a device that every container has") for text in _DEVICES),
+        *(Rule(text=text, why="the loader of dynamic programs") for text in _LOADER),
+        Rule(text=_ENGINES_FILES, why="the engine puts it into every container"),
+        *_denied(merged, capabilities),
+    ]
+    return AppArmor(name=name, rules=tuple(dict.fromkeys(rules)), left_out=left_out)
+
+
+def _capabilities(capabilities: Collection[str]) -> Iterator[Rule]:
+    for each in sorted(capabilities):
+        text = f"capability {each.removeprefix('CAP_').lower()}"
+        yield Rule(text=text, why="the container keeps the capability", of=(each,))
+
+
+def _network(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
+    for family, seen in merged.families.items():
+        name = family.removeprefix("AF_").lower()
+        if not name.isalnum() or not name.isascii():
+            continue  # a number without a name: AppArmor has none either
+        plain_types = name in ("inet", "inet6") and "CAP_NET_RAW" not in capabilities
+        for kind in ("stream", "dgram") if plain_types else ("",):
+            text = f"network {name} {kind}".rstrip()
+            yield Rule(text=text, why="sockets of the family were asked for", of=(family,), seen=seen)
+
+
+def _processes(name: str, calls: Collection[str]) -> Iterator[Rule]:
+    for peer in ("unconfined", "runc", "crun"):
+        yield Rule(text=f"signal (receive) peer={peer}", why="the engine and its runtime stop the container")
+    yield Rule(text=f'signal (send, receive) peer="{name}"', why="processes of the container, one another")
+    yield Rule(text=f'ptrace (read, readby) peer="{name}"', why="processes of the container, one another")
+    if tracing := sorted(_TRACING & frozenset(calls)):
+        text = f'ptrace (trace, tracedby) peer="{name}"'
+        yield Rule(text=text, why="a program traces another of the container", of=tuple(tracing))
+    else:
+        yield Rule(text="audit deny ptrace (trace, tracedby)", why="nothing traced anything")
+
+
+def _executed(merged: Merged) -> Iterator[Rule]:
+    for text, paths in _by_pattern(merged.executed).items():
+        yield _rule(text, "mrix", "it was executed", paths, merged.executed)
+    program = next(iter(merged.one.container.entrypoint), "")
+    if usable(program) and program not in merged.executed:
+        yield Rule(text=f'"{pattern(program)}" mrix', why="the image starts with it", of=(program,))
+
+
+def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
+    covered: list[str] = []
+    for folder in writes.folders:
+        covered.append(folder.path)
+        yield from _folder(folder.path, "it is written below", tuple(folder.paths), folder.paths)
+    for mount in merged.one.container.mounts:
+        target = mount.target.rstrip("/")
+        if not mount.read_only and usable(target):
+            covered.append(target)
+            yield from _folder(target, "a mount of the container that it may write to", (mount.target,), {})
+    changed = {**merged.created, **merged.written}
+    rest = {
+        path: seen
+        for path, seen in changed.items()
+        if usable(path) and not any(below(path, folder) for folder in covered)
+    }
+    for text, paths in _by_pattern(rest).items():
+        yield _rule(text, "rwkl", "it was written", paths, rest)
+
+
+def _folder(path: str, why: str, of: tuple[str, ...], known: Mapping[str, Seen]) -> Iterator[Rule]:
+    if not usable(path):
+        return
+    seen = _most(known.values()) if known else None
+    yield Rule(text=f'"{plain(path)}/" r', why=why, of=of, seen=seen)
+    yield Rule(text=f'"{plain(path)}/**" rwkl', why=why, of=of, seen=seen)
+
+
+def _read(merged: Merged) -> Iterator[Rule]:
+    if merged.read is None:
+        yield Rule(text='"/" r', why="what is read could not be seen", of=(_ALL,))
+        yield Rule(text='"/**" mr', why="what is read could not be seen", of=(_ALL,))
+        return
+    for text, paths in patterns(path for path in merged.read if usable(path)).items():
+        permissions = "mr" if ".so" in text else "r"
+        yield _rule(text, permissions, "it was read", paths, merged.read)
+
+
+def _denied(merged: Merged, capabilities: Collection[str]) -> Iterator[Rule]:
+    for text in _DENIED_BY_ENGINE:
+        yield Rule(text=f"audit deny {text}", why="the engine's own profile denies it")
+    if merged.read is not None:
+        touched = {*merged.read, *merged.written, *merged.created}
+        for path in _SECRETS:
+            if path not in touched:
+                yield Rule(text=f"audit deny {path} rwklx", why="password hashes that nothing read")
+    if "CAP_NET_RAW" not in capabilities and "AF_PACKET" not in merged.families:
+        yield Rule(text="audit deny network packet", why="nothing asked for raw sockets")
+        yield Rule(text="audit deny network inet raw", why="nothing asked for raw sockets")
+        yield Rule(text="audit deny network inet6 raw", why="nothing asked for raw sockets")
+
+
+def _by_pattern(paths: Mapping[str, Seen]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        if usable(path):
+            found.setdefault(pattern(path), []).append(path)
+    return {text: tuple(each) for text, each in found.items()}
+
+
+def _rule(text: str, permissions: str, why: str, paths: tuple[str, ...], known: Mapping[str, Seen]) -> Rule:
+    return Rule(
+        text=f'"{text}" {permissions}', why=why, of=paths, seen=_most([known[path] for path in paths])
+    )
+
+
+def _most(seen: Iterable[Seen]) -> Seen:
+    return max(seen, key=lambda each: each.count)

@@ -1,0 +1,78 @@
+"""Which capabilities a container needs, each with what asked for it, and whether another user needs none.
+
+A check that the kernel granted is a need. Two needs show in no check: a program with file capabilities does
+not start without all of them, and a program that sets its own capabilities fails where one is missing,
+used or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from hardener.checks.runtime.capabilities import CAPABILITIES
+from hardener.workload.merging import Merged, Seen
+from hardener.workload.recording import Recording
+
+# What root may do to the files of others: the owner may do the same without any capability.
+OWNERSHIP = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Need:
+    """Why a capability is kept: a granted check, a file's capabilities, or a program that asks for it."""
+
+    capability: str
+    kind: Literal["check", "file", "capset"]
+    program: str
+    call: str = ""
+    seen: Seen
+
+
+def needs(merged: Merged) -> tuple[Need, ...]:
+    """What is needed, as far as the recorded container had it."""
+    had = held(merged)
+    return tuple(sorted(need for need in _needs(merged) if need.capability in had))
+
+
+def _needs(merged: Merged) -> Iterator[Need]:
+    for (name, call, program), seen in merged.capabilities.items():
+        yield Need(capability=name, kind="check", call=call, program=program, seen=seen)
+    declared: dict[tuple[str, Literal["file", "capset"], str], int] = {}
+    for recording in merged.recordings:
+        for key in set(_declared(recording)):
+            declared[key] = declared.get(key, 0) + 1
+    for (name, kind, program), count in declared.items():
+        yield Need(capability=name, kind=kind, program=program, seen=Seen(count=count))
+
+
+def _declared(recording: Recording) -> Iterator[tuple[str, Literal["file", "capset"], str]]:
+    for file in recording.file_capabilities:
+        for name in file.capabilities:
+            yield name, "file", file.path
+    for asked in recording.capset:
+        for name in (*asked.effective, *asked.permitted, *asked.inheritable):
+            yield name, "capset", asked.program
+
+
+def held(merged: Merged) -> frozenset[str]:
+    """The capabilities that the recorded container could have had: as seen, else as it was declared."""
+    seen = frozenset(
+        name for each in merged.recordings for identity in each.identities for name in identity.bounding
+    )
+    if seen:
+        return seen
+    container = merged.one.container
+    every = frozenset(f"CAP_{name}" for name in CAPABILITIES)
+    if container.privileged:
+        return every
+    added, dropped = _named(container.capabilities_added), _named(container.capabilities_dropped)
+    begin = merged.one.granted.capabilities
+    if "CAP_ALL" in added:
+        return every - dropped
+    return (frozenset() if "CAP_ALL" in dropped else frozenset(begin) - dropped) | added
+
+
+def _named(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(f"CAP_{name.upper().removeprefix('CAP_')}" for name in names)

@@ -1,0 +1,308 @@
+"""Write settings into a compose file that a person has: everything else in it stays as it is written.
+
+Only the places of the settings change: comments, anchors, the order and the layout of the rest are not even
+read for writing. The result is read again before it counts: every other service, and every other key of this
+one, must be what it was. Where that cannot be had, the file is refused, and a file on top of it does instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload.yamltext import quoted
+
+_MOST = 256 * 1024  # characters of a file: the parser takes seconds for more
+_MOST_VALUES = 50_000  # with its aliases followed
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as the parser counts lines
+_BLOCKS = ("|", ">")  # texts of several lines, whose end the parser sees in the line behind
+_OTHERWISE = "use compose.override.yaml instead"
+
+_Pair = tuple[yaml.ScalarNode, yaml.Node]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Text that takes the place of what stands from one index to another."""
+
+    begin: int
+    end: int
+    text: str
+
+
+def edited(text: str, settings: Mapping[str, Any], *, service: str, name: str) -> str:
+    """The text of a compose file with settings of one of its services.
+
+    Args:
+        text: the file's content.
+        settings: keys of a service; a value is a list of texts, a text, a number or a truth value.
+        service: which service.
+        name: of the file, for errors.
+
+    Raises:
+        HardenerError: the file cannot be read, has no such service, or cannot be changed for it alone.
+    """
+    file = _File(text, service=service, name=line(name))
+    wanted = {key: value for key, value in settings.items() if not file.says_otherwise(key)}
+    wanted = {key: file.joined(key, value) for key, value in wanted.items()}
+    result, done = "", 0
+    for edit in sorted(file.edits(wanted), key=lambda each: (each.begin, each.end)):
+        result += text[done : edit.begin] + edit.text
+        done = edit.end
+    result += text[done:]
+    try:
+        after = _File(result, service=service, name=line(name))
+    except HardenerError as error:
+        raise file.unfit() from error
+    if after.others() != file.others():
+        raise HardenerError(
+            f"{file.name}: another service takes settings from {line(service)}, and would change with it",
+            hint=_OTHERWISE,
+        )
+    expected = {**file.own(), **{key: _plain(yaml.compose(quoted(each))) for key, each in wanted.items()}}
+    if _unordered(after.own()) != _unordered(expected):
+        raise file.unfit()
+    return result
+
+
+class _File:
+    """A compose file, and one of its services.
+
+    Raises:
+        HardenerError: it is none, or has no such service in a form that can be changed.
+    """
+
+    def __init__(self, text: str, *, service: str, name: str) -> None:
+        self.name = name
+        self._text = text
+        self._service = service
+        self._lines = [0, *(found.end() for found in _LINE_END.finditer(text))]
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        if len(text) > _MOST:
+            raise HardenerError(f"{name} has more than {_MOST} characters")
+        try:
+            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise HardenerError(f"{name} is no compose file: {_reason(error)}") from error
+        services = _value(self._root, "services")
+        if not isinstance(services, yaml.MappingNode):
+            raise HardenerError(f"{name} is no compose file: it has no services")
+        self._services = services
+        self._node = self._find()
+        self._pairs = {key.value: (key, value) for key, value in _pairs(self._node)}
+        self._extends = "extends" in self._pairs
+
+    def _find(self) -> yaml.MappingNode:
+        found = {key.value: (key, value) for key, value in _pairs(self._services)}
+        shown = f"{self.name}: service {line(self._service)}"
+        if self._service not in found:
+            names = line(", ".join(sorted(found)))
+            raise HardenerError(
+                f"{self.name} has no service {line(self._service)}", hint=f"it has {names or 'none'}"
+            )
+        key, node = found[self._service]
+        if not isinstance(node, yaml.MappingNode) or not node.value:
+            raise HardenerError(f"{shown} has no settings")
+        if _is_alias(key, node):
+            raise HardenerError(f"{shown} is an alias of something else", hint=_OTHERWISE)
+        if node.flow_style or _line(node.value[0][0]) <= _line(key):
+            raise HardenerError(f"{shown} is written in braces", hint=_OTHERWISE)
+        return node
+
+    def unfit(self) -> HardenerError:
+        """Its layout is one that a setting cannot be written into."""
+        return HardenerError(f"{self.name} cannot be changed in the way it is laid out", hint=_OTHERWISE)
+
+    def says_otherwise(self, key: str) -> bool:
+        """Whether another key of the service has this setting's meaning; a second one would be an error."""
+        if key != "pids_limit":
+            return False
+        node: yaml.Node | None = self._node
+        for step in ("deploy", "resources", "limits", "pids"):
+            node = _value(node, step)
+        return node is not None
+
+    def joined(self, key: str, value: Any) -> Any:
+        """What a setting is to be, beside what is there: more mounts in memory, and else the value."""
+        before = _value(self._node, key)
+        if key != "tmpfs" or before is None:
+            return value
+        nodes = before.value if isinstance(before, yaml.SequenceNode) else [before]
+        kept = [str(node.value) for node in nodes]
+        targets = {each.partition(":")[0] for each in kept}
+        return [*kept, *(each for each in value if each.partition(":")[0] not in targets)]
+
+    def others(self) -> list[Any]:
+        """All that is not of the service, without anchors and comments.
+
+        Raises:
+            HardenerError: another service extends this one.
+        """
+        rest = [(key.value, _plain(value)) for key, value in _pairs(self._root) if key.value != "services"]
+        services = [
+            (key.value, _plain(value)) for key, value in _pairs(self._services) if key.value != self._service
+        ]
+        for key, node in _pairs(self._services):
+            base = _value(node, "extends")
+            if isinstance(base, yaml.MappingNode):
+                base = _value(base, "service") if _value(base, "file") is None else None
+            if isinstance(base, yaml.ScalarNode) and base.value == self._service:
+                raise HardenerError(
+                    f"{self.name}: service {line(str(key.value))} extends {line(self._service)}, and would"
+                    " change with it",
+                    hint=_OTHERWISE,
+                )
+        return [rest, services]
+
+    def own(self) -> dict[str, Any]:
+        """The service's own keys, without anchors and comments."""
+        return {key.value: _plain(value) for key, value in _pairs(self._node)}
+
+    def edits(self, settings: Mapping[str, Any]) -> Iterator[_Edit]:
+        """The changes that give the service these settings."""
+        new: list[str] = []
+        for key, value in settings.items():
+            if key in self._pairs:
+                yield from self._changed(self._pairs[key], value)
+            else:
+                new += self._written(key, value)
+        if new:
+            yield self._behind(self._last_line(self._node), new)
+
+    def _changed(self, pair: _Pair, value: Any) -> Iterator[_Edit]:
+        key, node = pair
+        if _plain(node) == _plain(yaml.compose(quoted(value))):
+            return
+        in_place = isinstance(value, list) and bool(value) and not self._extends and not _is_alias(key, node)
+        if in_place and isinstance(node, yaml.SequenceNode) and not node.flow_style:
+            yield from self._items(node, value)
+            return
+        begin, end = self._span(key, node)
+        tag = "!override " if self._extends and isinstance(value, list) else ""
+        yield _Edit(begin, end, f" {tag}{quoted(value)}")
+
+    def _items(self, node: yaml.SequenceNode, value: Sequence[str]) -> Iterator[_Edit]:
+        """The entries of a list, one a line: some go, some stay where they are, and some come."""
+        kept = set()
+        for item in node.value:
+            if item.value in value and item.value not in kept:
+                kept.add(item.value)
+            else:
+                first, last = _line(item), self._last_line(item)
+                yield _Edit(self._lines[first], self._start(last + 1), "")
+        lead = self._text[self._lines[_line(node)] :][: node.start_mark.column]
+        if lead.strip():
+            raise self.unfit()
+        new = [f"{lead}- {quoted(each)}" for each in value if each not in kept]
+        if new:
+            yield self._behind(self._last_line(node), new)
+
+    def _span(self, key: yaml.ScalarNode, node: yaml.Node) -> tuple[int, int]:
+        """Where a value stands: from behind the colon to its end, comments behind it excluded."""
+        colon = self._text.index(":", key.end_mark.index) + 1
+        if _is_alias(key, node):
+            rest = self._text[colon : self._end_of(key.end_mark.line)]
+            alias = rest.split(maxsplit=1)[0] if rest.strip() else ""
+            if not alias.startswith("*"):
+                raise self.unfit()
+            return colon, colon + rest.index(alias) + len(alias)
+        in_lines = isinstance(node, yaml.CollectionNode) and not node.flow_style
+        if in_lines or (isinstance(node, yaml.ScalarNode) and node.style in _BLOCKS):
+            return colon, self._end_of(self._last_line(node))
+        return colon, node.end_mark.index
+
+    def _written(self, key: str, value: Any) -> Iterator[str]:
+        """The lines of a setting that is not there yet."""
+        lead = " " * self._node.value[0][0].start_mark.column  # an anchor of the whole stands before
+        if not isinstance(value, list) or not value:
+            yield f"{lead}{key}: {quoted(value)}"
+            return
+        yield f"{lead}{key}:{' !override' if self._extends else ''}"
+        yield from (f"{lead}  - {quoted(each)}" for each in value)
+
+    def _behind(self, number: int, lines: Sequence[str]) -> _Edit:
+        """Lines behind a line."""
+        where = self._start(number + 1)
+        text = "".join(each + self._line_end for each in lines)
+        if where == len(self._text) and not _LINE_END.search(self._text[-1:]):
+            return _Edit(where, where, self._line_end + text.removesuffix(self._line_end))
+        return _Edit(where, where, text)
+
+    def _last_line(self, node: yaml.Node) -> int:
+        """The last line that has something of a node on it."""
+        if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+            inner = node.value[-1]
+            key, value = inner if isinstance(inner, tuple) else (None, inner)
+            if key is not None and _is_alias(key, value):
+                return int(key.end_mark.line)
+            return self._last_line(value)
+        last = int(node.end_mark.line)
+        if node.end_mark.column == 0 and last > _line(node):
+            last -= 1
+        while last > _line(node) and not self._text[self._lines[last] : self._start(last + 1)].strip():
+            last -= 1
+        return last
+
+    def _start(self, number: int) -> int:
+        return self._lines[number] if number < len(self._lines) else len(self._text)
+
+    def _end_of(self, number: int) -> int:
+        """Where a line ends, without its end."""
+        begin, end = self._start(number), self._start(number + 1)
+        return begin + len(self._text[begin:end].rstrip("\r\n"))
+
+
+def _pairs(node: yaml.Node | None) -> list[_Pair]:
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    return [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+
+
+def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """The value of a key of a mapping."""
+    return next((value for key, value in _pairs(node) if key.value == name), None)
+
+
+def _is_alias(key: yaml.ScalarNode, node: yaml.Node) -> bool:
+    """Whether a value stands elsewhere: an alias is what its anchor stands for."""
+    return bool(node.start_mark.index < key.end_mark.index)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line)
+
+
+def _plain(node: yaml.Node | None, left: list[int] | None = None) -> Any:
+    """What a node says, aliases and merged keys followed.
+
+    Raises:
+        HardenerError: its aliases make it far larger than it is written.
+    """
+    left = [_MOST_VALUES] if left is None else left
+    left[0] -= 1
+    if left[0] < 0:
+        raise HardenerError("the compose file has too many values", hint="its aliases multiply them")
+    if isinstance(node, yaml.MappingNode):
+        return [(_plain(key, left), _plain(value, left)) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(each, left) for each in node.value]
+    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else None
+
+
+def _unordered(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by key, lists without their order: of those that are written it says nothing."""
+    return {key: sorted(each, key=repr) if isinstance(each, list) else each for key, each in settings.items()}
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    problem = getattr(error, "problem", None) or str(error)
+    mark = getattr(error, "problem_mark", None)
+    return line(f"line {mark.line + 1}: {problem}" if mark else str(problem), 200)

@@ -1,0 +1,134 @@
+"""A read-only root: which folders a container writes to, and whether an empty one could stand in for each.
+
+An empty folder in memory (tmpfs) hides what the image has in its place. So one is proposed only where nothing
+that was read or executed lies below it, and never for a folder of the system itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from posixpath import normpath
+
+from hardener.workload.merging import Merged, Seen
+from hardener.workload.recording import Mount, Owner
+
+# The kernel's and the engine's own mounts: a read-only root leaves them as they are.
+_OWN = ("/proc", "/sys", "/dev")
+_FILES_OF_ENGINE = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/.dockerenv"})
+# Folders of which an image is made: hiding one as a whole breaks more than it frees.
+_SYSTEM = """/ /bin /boot /etc /home /lib /lib32 /lib64 /libx32 /media /mnt /opt /root /sbin /srv /usr
+    /usr/bin /usr/lib /usr/local /usr/sbin /usr/share /var /var/lib""".split()  # noqa: SIM905
+# Below these an image keeps what it needs: without having seen what is read, nothing can be hidden there.
+_CONTENT = ("/app", "/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/srv", "/usr")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder that is written to, for which an empty one in memory stands in.
+
+    Args:
+        path: the folder.
+        paths: what was written or created below it, each with where it was seen.
+        executable: whether something below it was executed.
+        owner: whose the folder is, where that is known.
+    """
+
+    path: str
+    paths: Mapping[str, Seen]
+    executable: bool
+    owner: Owner | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """A path that is written to, and why no empty folder can stand in for the one it is in."""
+
+    path: str
+    why: str
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSet:
+    """The folders that a read-only root needs; with an obstacle the root has to stay writable."""
+
+    folders: tuple[Folder, ...]
+    obstacles: tuple[Obstacle, ...]
+
+
+def write_set(merged: Merged) -> WriteSet:
+    """What is written outside of mounts, by folder."""
+    mounts = merged.one.container.mounts
+    owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
+    written = {path: seen for path, seen in changed(merged) if not _mounted(path, mounts)}
+    known = frozenset(merged.executed) | frozenset(merged.read or ())
+    obstacles = []
+    homes: dict[str, dict[str, Seen]] = {}
+    for path, seen in sorted(written.items()):
+        folder = path.rpartition("/")[0] or "/"
+        why = _obstacle(folder, path, known - written.keys(), reads_known=merged.read is not None)
+        if why:
+            obstacles.append(Obstacle(path=path, why=why, seen=seen))
+        else:
+            homes.setdefault(folder, {})[path] = seen
+    folders = []
+    for top in _outermost(homes):
+        inside = [found for home, found in homes.items() if below(home, top)]
+        paths = {path: seen for found in inside for path, seen in found.items()}
+        executable = any(below(path, top) for path in merged.executed)
+        folders.append(Folder(path=top, paths=paths, executable=executable, owner=owners.get(top)))
+    return WriteSet(folders=tuple(folders), obstacles=tuple(obstacles))
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or lies below it."""
+    return folder in (path, "/") or path.startswith(folder + "/")
+
+
+def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
+    """Paths for which the folder around must be one that can be written to."""
+    every = {**merged.deleted, **merged.created, **merged.written}
+    plain = {path.rstrip("/") or "/": seen for path, seen in every.items()}
+    # A folder counts as changed where something came into it or went: that is told by what did.
+    around = {folder for path in plain for folder in _around(path)}
+    for path, seen in plain.items():
+        if path in around and path not in merged.created:
+            continue
+        if not any(below(path, own) for own in _OWN) and path not in _FILES_OF_ENGINE:
+            yield path, seen
+
+
+def _around(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+    yield "/"
+
+
+def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
+    """Whether a path lies on a mount that can be written to: it stays so."""
+    around = [mount for mount in mounts if below(path, mount.target.rstrip("/") or "/")]
+    nearest = max(around, key=lambda mount: len(mount.target), default=None)
+    return nearest is not None and not nearest.read_only
+
+
+def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: bool) -> str:
+    if not path.startswith("/") or normpath(path) != path or not path.isprintable():
+        return "its path is not a plain one"
+    if any(sign in folder for sign in ":,"):
+        return f"no mount can be written for a path with a {'colon' if ':' in folder else 'comma'}"
+    if folder in _SYSTEM:
+        return f"an empty folder in place of {folder} would hide the image's own"
+    if not reads_known and any(below(folder, content) for content in _CONTENT):
+        return f"what else is needed of {folder} could not be seen"
+    if hidden := sorted(each for each in known if below(each, folder)):
+        return f"an empty folder in place of {folder} would hide {hidden[0]}, which is used"
+    return ""
+
+
+def _outermost(folders: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for folder in sorted(folders):
+        if not any(below(folder, top) for top in found):
+            found.append(folder)
+    return found

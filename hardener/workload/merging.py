@@ -1,0 +1,166 @@
+"""Several recordings of one container as one: what was seen in any of them counts, and says in how many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload.identity import require_one
+from hardener.workload.recording import PHASES, Phase, Recording, Seccomp
+
+_Key = TypeVar("_Key", bound=Hashable)
+# What was seen in one recording: what it is, the programs, the phases.
+_Sight = tuple[_Key, Iterable[str], Iterable[Phase]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Seen:
+    """By whom and when something was seen, and in how many of the recordings."""
+
+    programs: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exercise:
+    """One phase over all recordings."""
+
+    name: Phase
+    count: int  # of the recordings in which it happened
+    reasons: tuple[str, ...]  # how it was exercised; where it never was, why not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """Recordings of one container, in the order of their digests, each of them once.
+
+    Capabilities are keyed by their name, the call (or "") and the program. Paths are in the container.
+    """
+
+    recordings: tuple[Recording, ...]
+    exercises: tuple[Exercise, ...]
+    calls: Mapping[str, Mapping[str, Seen]]  # by architecture, the host's own first
+    runtime_calls: Mapping[str, Seen]
+    capabilities: Mapping[tuple[str, str, str], Seen]
+    written: Mapping[str, Seen]
+    created: Mapping[str, Seen]
+    deleted: Mapping[str, Seen]
+    executed: Mapping[str, Seen]
+    read: Mapping[str, Seen] | None
+    families: Mapping[str, Seen]
+    default: Seccomp | None
+
+    @property
+    def one(self) -> Recording:
+        """Any of them, for what is the same in all."""
+        return self.recordings[0]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return len(self.recordings)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What recorders said they could not see."""
+        return tuple(sorted({sentence for each in self.recordings for sentence in each.recorder.missing}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether each recorder saw all that its kind can see."""
+        return all(each.recorder.complete for each in self.recordings)
+
+
+def merge(named: Sequence[tuple[str, Recording]]) -> Merged:
+    """Recordings, each with the name of its file, as one.
+
+    Raises:
+        HardenerError: there is none, or two are of different containers.
+    """
+    if not named:
+        raise HardenerError("there is no recording", hint="name at least one")
+    require_one(named)
+    each = tuple(dict(sorted((one.digest, one) for _, one in named)).values())
+    native = each[0].host.architecture
+    used = sorted({name for one in each for name, calls in one.calls.items() if calls} - {native})
+    readable = all(one.files.read is not None for one in each)
+    return Merged(
+        recordings=each,
+        exercises=tuple(_exercises(each)),
+        calls={
+            name: _gathered(
+                each,
+                lambda one, name=name: (  # type: ignore[misc]  # of the loop's turn
+                    (call, how.programs, how.phases) for call, how in one.calls.get(name, {}).items()
+                ),
+            )
+            for name in (native, *used)
+        },
+        runtime_calls=_gathered(
+            each, lambda one: ((call, (), how.phases) for call, how in one.runtime_calls.items())
+        ),
+        capabilities=_gathered(
+            each,
+            lambda one: (
+                ((use.name, use.call or "", use.program), (use.program,), use.phases)
+                for use in one.capabilities
+            ),
+        ),
+        written=_paths(each, lambda one: one.files.written),
+        created=_paths(each, lambda one: one.files.created),
+        deleted=_paths(each, lambda one: one.files.deleted),
+        executed=_paths(each, lambda one: one.files.executed),
+        read=_paths(each, lambda one: one.files.read or ()) if readable else None,
+        families=_paths(each, lambda one: one.network.families),
+        default=_default(each, [name for name, _ in named]),
+    )
+
+
+def _gathered(
+    recordings: Iterable[Recording], sights: Callable[[Recording], Iterable[_Sight[_Key]]]
+) -> dict[_Key, Seen]:
+    programs: dict[_Key, set[str]] = {}
+    phases: dict[_Key, set[Phase]] = {}
+    counts: dict[_Key, int] = {}
+    for recording in recordings:
+        here = set()
+        for key, by, when in sights(recording):
+            programs.setdefault(key, set()).update(by)
+            phases.setdefault(key, set()).update(when)
+            here.add(key)
+        for key in here:
+            counts[key] = counts.get(key, 0) + 1
+    return {
+        key: Seen(
+            programs=tuple(sorted(programs[key])),
+            phases=tuple(phase for phase in PHASES if phase in phases[key]),
+            count=counts[key],
+        )
+        for key in sorted(counts, key=repr)
+    }
+
+
+def _paths(recordings: Iterable[Recording], paths: Callable[[Recording], Iterable[str]]) -> dict[str, Seen]:
+    return _gathered(recordings, lambda one: ((path, (), ()) for path in paths(one)))
+
+
+def _exercises(recordings: Sequence[Recording]) -> Iterable[Exercise]:
+    for name in PHASES:
+        runs = [run for each in recordings for run in each.phases if run.name == name]
+        happened = [run for run in runs if run.exercised]
+        reasons = {run.reason for run in happened or runs} - {""}
+        yield Exercise(name=name, count=len(happened), reasons=tuple(sorted(reasons)))
+
+
+def _default(recordings: Iterable[Recording], names: Iterable[str]) -> Seccomp | None:
+    found = {each.granted.seccomp for each in recordings if each.granted.seccomp is not None}
+    if len(found) > 1:
+        raise HardenerError(
+            f"the engine's default seccomp profile differs between {line(', '.join(sorted(names)))}",
+            hint="make a profile of each",
+        )
+    return found.pop() if found else None

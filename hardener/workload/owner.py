@@ -1,0 +1,58 @@
+"""Another user instead of root, where root was needed for nothing but the files of that user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hardener.workload.capabilities import OWNERSHIP, Need
+from hardener.workload.filesystem import WriteSet, below, changed
+from hardener.workload.merging import Merged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user to run as; with it no capability is needed.
+
+    Args:
+        uid: its number.
+        gid: that of its group.
+        paths: files and folders that are this user's, for which root needed its capabilities.
+    """
+
+    uid: int
+    gid: int
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.uid}:{self.gid}"
+
+
+def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User | None:
+    """The one user whose files root worked on; None where there is none, or root does more than that.
+
+    What is written is the user's already, or is in a folder that takes its place in memory, or everybody may
+    write there.
+    """
+    kinds = {(need.capability, need.kind) for need in needs}
+    identities = [each for one in merged.recordings for each in one.identities]
+    if not kinds or not identities or writes.obstacles:
+        return None
+    if any(name not in OWNERSHIP or kind != "check" for name, kind in kinds):
+        return None
+    if any(each.uid != 0 or each.gid != 0 for each in identities):
+        return None  # it becomes another user by itself
+    owners = {path: owner for one in merged.recordings for path, owner in one.files.owners.items()}
+    theirs = {(owner.uid, owner.gid) for owner in owners.values() if owner.uid != 0}
+    if len(theirs) != 1:
+        return None
+    uid, gid = theirs.pop()
+    for path, _ in changed(merged):
+        if any(below(path, folder.path) for folder in writes.folders):
+            continue
+        where = path if path in merged.written else path.rpartition("/")[0] or "/"
+        owner = owners.get(where)
+        if owner is None or not (owner.uid == uid or owner.mode & 0o002):
+            return None
+    paths = tuple(sorted(path for path, owner in owners.items() if owner.uid == uid))
+    return User(uid=uid, gid=gid, paths=paths)

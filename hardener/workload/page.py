@@ -1,0 +1,329 @@
+"""A profile for a person: every setting with what it is for, in words, whatever they are shown on.
+
+The words of strangers (programs, paths) are apart from ours, as ``Name``: each way to show them makes them
+inert in its own manner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hardener.workload.merging import Seen
+from hardener.workload.profile import Profile, Why
+from hardener.workload.settings import tmpfs
+from hardener.workload.syscalls import NEWER
+
+_SHOWN = 6  # names in one sentence
+_KINDS = {
+    "check": "the kernel checked it",
+    "file": "a file has it, and does not start without it",
+    "capset": "a program asks for it by name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Text of strangers."""
+
+    text: str
+
+
+Words = tuple[str | Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting, and what it is for."""
+
+    what: Name
+    why: Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of the page: a heading, sentences, rows."""
+
+    title: str
+    sentences: tuple[Words, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+def sections(profile: Profile) -> Iterator[Section]:
+    """The page, part by part."""
+    yield _head(profile)
+    yield _phases(profile)
+    yield _calls(profile)
+    if profile.seccomp and profile.seccomp.refused:
+        yield _refused(profile)
+    yield _capabilities(profile)
+    yield _privileges(profile)
+    yield _root(profile)
+    yield _limits(profile)
+    yield _apparmor(profile)
+    yield _repeat(profile)
+
+
+def _head(profile: Profile) -> Section:
+    merged, container = profile.merged, profile.merged.one.container
+    kept, had = len(profile.capabilities), len(profile.had)
+    host = merged.one.host
+    sentences: list[Words] = [
+        ("image ", Name(container.image), ", ", _count(merged.total, "recording")),
+        (
+            "recorded with ",
+            Name(f"{host.runtime.name} {host.runtime.version}"),
+            ", engine ",
+            Name(host.engine),
+            ", Linux ",
+            Name(f"{host.kernel} {host.architecture}"),
+        ),
+    ]
+    if profile.seccomp:
+        sentences.append((f"system calls: {profile.default_calls} → {len(profile.seccomp.permitted)}",))
+    sentences.append((f"capabilities: {had} → {kept}",))
+    sentences.append((f"root file system: {'read-only' if profile.read_only else 'writable'}",))
+    sentences.append((f"no-new-privileges: {'set' if profile.no_new_privileges else 'not set'}",))
+    return Section(title=f"Least privilege for {profile.name}", sentences=tuple(sentences))
+
+
+def _phases(profile: Profile) -> Section:
+    merged = profile.merged
+    rows = [
+        Row(
+            Name(each.name),
+            (
+                f"in {each.count} of {merged.total}" if each.count else "not exercised",
+                *(_listed(each.reasons, before=": ")),
+            ),
+        )
+        for each in merged.exercises
+    ]
+    sentences: list[Words] = []
+    if any(not each.count for each in merged.exercises):
+        sentences.append(("What only an unexercised phase needs is not in this profile.",))
+    if not merged.complete:
+        sentences.append(("The recording is incomplete.",))
+    sentences += [("Not seen: ", Name(gap)) for gap in merged.gaps]
+    return Section(title="Phases", sentences=tuple(sentences), rows=tuple(rows))
+
+
+def _calls(profile: Profile) -> Section:
+    seccomp = profile.seccomp
+    title = "System calls"
+    if seccomp is None:
+        return Section(
+            title=title,
+            sentences=(("The engine's default profile could not be read, so none is made from it.",),),
+        )
+    sentences = [
+        _say(
+            "What the engine's default permits, with its rules on arguments, narrowed to what is listed here."
+            " Everything else is refused."
+        )
+    ]
+    if seccomp.families_refused:
+        sentences.append(
+            _say(
+                "Added by hardener: socket(AF_ALG) is refused, which the default permits; and families are"
+                " compared as the kernel reads them."
+            )
+        )
+    if seccomp.not_known:
+        sentences.append(
+            _say(
+                f"Calls newer than Linux 4.10 ({NEWER[0]} and later) that are refused answer as in a kernel"
+                " that does not know them (ENOSYS), so that programs use older ones."
+            )
+        )
+    rows = []
+    for name in seccomp.permitted:
+        extra = ("; beyond the engine's default, as was asked for",) if name in seccomp.extra else ()
+        rows.append(Row(Name(name), (*_reason(profile.calls[name], profile.merged.total), *extra)))
+    return Section(title=title, sentences=tuple(sentences), rows=tuple(rows))
+
+
+def _refused(profile: Profile) -> Section:
+    assert profile.seccomp is not None
+    return Section(
+        title="System calls that stay refused",
+        sentences=(
+            ("They were seen, and the engine's default refuses them: --allow-extra NAME permits one.",),
+        ),
+        rows=tuple(
+            Row(Name(name), _reason(profile.calls[name], profile.merged.total))
+            for name in profile.seccomp.refused
+        ),
+    )
+
+
+def _reason(why: Why, total: int) -> Words:
+    parts: list[Words] = []
+    if why.container:
+        parts.append(("made", *_seen(why.container, total)))
+    if why.runtime:
+        parts.append(("the runtime made it", *_seen(why.runtime, total)))
+    if why.base:
+        parts.append(("the runtime needs it for any container, as measured",))
+    if why.go:
+        parts.append(("a Go runtime may need it at any start",))
+    if why.kernel:
+        parts.append(("the kernel or another clock may need it",))
+    return _joined(parts)
+
+
+def _capabilities(profile: Profile) -> Section:
+    dropped = sorted(profile.had - frozenset(profile.capabilities))
+    sentences: list[Words] = []
+    if dropped:
+        sentences.append((f"Dropped: {', '.join(dropped)}.",))
+    if profile.user:
+        sentences.append(
+            _say(
+                f"Root needed the ones below for files of the user {profile.user} alone: as that user the"
+                " container needs none."
+            )
+        )
+    elif not profile.capabilities:
+        sentences.append(("None is needed.",))
+    rows = [
+        Row(
+            Name(need.capability),
+            (
+                f"{_KINDS[need.kind]}: ",
+                Name(need.program),
+                *((" in ", Name(need.call)) if need.call else ()),
+                *_seen(need.seen, profile.merged.total, programs=False),
+            ),
+        )
+        for need in profile.needs
+    ]
+    return Section(title="Capabilities", sentences=tuple(sentences), rows=tuple(rows))
+
+
+def _privileges(profile: Profile) -> Section:
+    sentences: list[Words] = []
+    rows = []
+    if profile.user:
+        theirs = _listed(profile.user.paths, before=" ")
+        sentences.append((f"It runs as {profile.user}, whose these are:", *theirs))
+        sentences.append(("What root has made in its volumes before has to be given to this user (chown).",))
+    if profile.no_new_privileges:
+        sentences.append(("no-new-privileges is set: no executed program gains privileges.",))
+    else:
+        sentences.append(("no-new-privileges is not set: it would break these programs.",))
+        rows = [Row(Name(each.path), (each.kind,)) for each in profile.hurdles]
+    return Section(title="User and privileges", sentences=tuple(sentences), rows=tuple(rows))
+
+
+def _root(profile: Profile) -> Section:
+    total = profile.merged.total
+    if profile.writes.obstacles and not profile.merged.one.container.read_only:
+        return Section(
+            title="Root file system",
+            sentences=(("It stays writable: for these paths no empty folder in memory can stand in.",),),
+            rows=tuple(
+                Row(Name(each.path), (Name(each.why), *_seen(each.seen, total, programs=False)))
+                for each in profile.writes.obstacles
+            ),
+        )
+    rows = []
+    for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True):
+        most = max(folder.paths.values(), key=lambda seen: seen.count)
+        rows.append(
+            Row(
+                Name(mount),
+                ("written:", *_listed(folder.paths, before=" "), *_seen(most, total, programs=False)),
+            )
+        )
+    return Section(
+        title="Root file system",
+        sentences=(_say("It is read-only; what is written goes to memory, and ends with the container."),),
+        rows=tuple(rows),
+    )
+
+
+def _limits(profile: Profile) -> Section:
+    rows = []
+    if profile.pids_limit:
+        rows.append(
+            Row(Name(f"pids {profile.pids_limit}"), (f"{profile.pids_peak} processes and threads at most",))
+        )
+    if profile.memory:
+        rows.append(Row(Name("memory: no limit"), (f"{-(-profile.memory // (1 << 20))} MiB at most",)))
+    return Section(title="Limits", rows=tuple(rows))
+
+
+def _apparmor(profile: Profile) -> Section:
+    found = profile.apparmor
+    if found is None:
+        return Section(title="AppArmor", sentences=(("No profile: the recorder saw no executed file.",),))
+    sentences: list[Words] = [
+        (f"Load {found.name} on the host before the container starts: apparmor_parser --replace apparmor",)
+        if profile.confined_by_apparmor
+        else ("The recorded host has no AppArmor: the profile is written, and not asked for.",),
+        ("Each denial is recorded by the kernel.",),
+    ]
+    sentences += [("No rule can be written for ", Name(path)) for path in found.left_out[:_SHOWN]]
+    rows = [
+        Row(
+            Name(rule.text),
+            (
+                rule.why,
+                *_listed(rule.of, before=": "),
+                *(_seen(rule.seen, profile.merged.total, programs=False) if rule.seen else ()),
+            ),
+        )
+        for rule in found.rules
+    ]
+    return Section(title="AppArmor", sentences=tuple(sentences), rows=tuple(rows))
+
+
+def _repeat(profile: Profile) -> Section:
+    return Section(
+        title="How to get the same again",
+        sentences=(
+            ("`hardener workload profile` makes these files from the recordings below, byte for byte.",),
+        ),
+        rows=tuple(
+            Row(Name(each.digest), (f"{each.began} to {each.ended}",)) for each in profile.merged.recordings
+        ),
+    )
+
+
+def _seen(seen: Seen, total: int, *, programs: bool = True) -> Words:
+    words: list[str | Name] = []
+    if programs and seen.programs:
+        words += [*_listed(seen.programs, before=" by ")]
+    if seen.phases:
+        words.append(f" in {', '.join(seen.phases)}")
+    words.append(f" ({seen.count} of {total})")
+    return tuple(words)
+
+
+def _listed(names: Iterable[str], *, before: str) -> Words:
+    """Some names, and how many more there are; nothing where there is none."""
+    every = [each for each in names if each]
+    if not every:
+        return ()
+    words: list[str | Name] = [before]
+    for index, name in enumerate(every[:_SHOWN]):
+        words += [*([", "] if index else []), Name(name)]
+    if len(every) > _SHOWN:
+        words.append(f" and {len(every) - _SHOWN} more")
+    return tuple(words)
+
+
+def _joined(parts: Sequence[Words]) -> Words:
+    words: list[str | Name] = []
+    for index, part in enumerate(parts):
+        words += [*(["; "] if index else []), *part]
+    return tuple(words)
+
+
+def _say(*words: str | Name) -> Words:
+    return words
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

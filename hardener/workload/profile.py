@@ -1,0 +1,232 @@
+"""From recordings to a confinement: every setting, and what each part of it is for.
+
+    profile = make([("recording.json", recording)])
+
+The same recordings give the same profile, whatever their order. Nothing here reads a file or a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from hardener.workload.apparmor import AppArmor, apparmor
+from hardener.workload.capabilities import Need, held, needs
+from hardener.workload.filesystem import WriteSet, write_set
+from hardener.workload.merging import Merged, Seen, merge
+from hardener.workload.owner import User, other_user
+from hardener.workload.recording import Recording
+from hardener.workload.seccomp import Default, Seccomp, narrowed
+from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE
+
+_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_NAME = 60
+_TIMES_PEAK = 4
+_FEWEST_PIDS = 32
+_NOT_GO = frozenset({"crun"})  # a runtime in C
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """For what a call is permitted: at least one of these is set.
+
+    Args:
+        container: the container's programs made it.
+        runtime: the runtime made it behind the filter.
+        base: the runtime needs it for any container, as was measured on the host.
+        go: a Go runtime may need it at any start.
+        kernel: it depends on the machine whether it is seen.
+    """
+
+    container: Seen | None = None
+    runtime: Seen | None = None
+    base: bool = False
+    go: bool = False
+    kernel: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hurdle:
+    """An executed program that gains privileges, so that no-new-privileges would break it."""
+
+    path: str
+    kind: str  # set-user-ID, set-group-ID, file capabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The least confinement under which everything that was seen still works.
+
+    Args:
+        name: of the container, fit for a file or an AppArmor profile.
+        merged: the recordings.
+        calls: every call that was wanted, with the reason.
+        default_calls: how many the engine's default permits with the chosen capabilities.
+        seccomp: the profile; None where the engine's own could not be read.
+        had: the capabilities that the container had.
+        needs: why capabilities are needed.
+        capabilities: those it keeps.
+        user: as whom it runs, if not as before.
+        writes: what it writes to.
+        hurdles: why no-new-privileges is not set; it is where there are none.
+        apparmor: the profile; None where files could not be seen.
+        pids_limit: None where the peak is not known.
+        memory: the peak in bytes, where it is known: nothing is limited by it.
+    """
+
+    name: str
+    merged: Merged
+    calls: Mapping[str, Why]
+    default_calls: int
+    seccomp: Seccomp | None
+    had: frozenset[str]
+    needs: tuple[Need, ...]
+    capabilities: tuple[str, ...]
+    user: User | None
+    writes: WriteSet
+    hurdles: tuple[Hurdle, ...]
+    apparmor: AppArmor | None
+    pids_limit: int | None
+    pids_peak: int | None
+    memory: int | None
+
+    @property
+    def no_new_privileges(self) -> bool:
+        """Whether it is set."""
+        return not self.hurdles
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the root file system is."""
+        return self.merged.one.container.read_only or not self.writes.obstacles
+
+    @property
+    def confined_by_apparmor(self) -> bool:
+        """Whether the host can load the AppArmor profile."""
+        return self.apparmor is not None and "apparmor" in self.merged.one.host.lsm
+
+
+def make(recordings: Sequence[tuple[str, Recording]], *, allow_extra: Collection[str] = ()) -> Profile:
+    """A profile from recordings, each with the name of its file.
+
+    Args:
+        recordings: of one container.
+        allow_extra: calls to permit although the engine's default refuses them.
+
+    Raises:
+        HardenerError: the recordings are of different containers, or an extra call was not seen.
+    """
+    merged = merge(recordings)
+    required = needs(merged)
+    writes = write_set(merged)
+    user = other_user(merged, required, writes)
+    capabilities = () if user else tuple(sorted({need.capability for need in required}))
+    hurdles = _hurdles(merged)
+    calls = _calls(merged, no_new_privileges=not hurdles)
+    name = short_name(merged.one.container.name)
+    default = _default(merged)
+    seccomp = None
+    if default is not None:
+        seccomp = narrowed(
+            default,
+            wanted=calls.keys(),
+            capabilities=capabilities,
+            architectures=merged.calls.keys(),
+            extra=allow_extra,
+            crypto_sockets="AF_ALG" in merged.families,
+        )
+    peaks = [each.peak.pids for each in merged.recordings if each.peak.pids]
+    memory = [each.peak.memory_bytes for each in merged.recordings if each.peak.memory_bytes]
+    return Profile(
+        name=name,
+        merged=merged,
+        calls=calls,
+        default_calls=len(default.permitted(capabilities)) if default else 0,
+        seccomp=seccomp,
+        had=held(merged),
+        needs=required,
+        capabilities=capabilities,
+        user=user,
+        writes=writes,
+        hurdles=hurdles,
+        apparmor=apparmor(
+            merged,
+            name=f"hardener-{name}",
+            capabilities=capabilities,
+            writes=writes,
+            calls=calls.keys(),
+        ),
+        pids_limit=max(_FEWEST_PIDS, _TIMES_PEAK * max(peaks)) if peaks else None,
+        pids_peak=max(peaks, default=None),
+        memory=max(memory, default=None),
+    )
+
+
+def short_name(name: str) -> str:
+    """A name of a container as it may stand in a file name or an AppArmor profile's."""
+    return _NOT_IN_NAME.sub("-", name).strip("-.")[:_LONGEST_NAME] or "container"
+
+
+def _default(merged: Merged) -> Default | None:
+    if merged.default is None:
+        return None
+    granted = merged.one.granted
+    return Default(
+        common=merged.default.model_dump(mode="json", exclude_none=True),
+        capabilities=frozenset(granted.capabilities),
+        own=granted.own.model_dump(mode="json", exclude_none=True) if granted.own else None,
+    )
+
+
+def _calls(merged: Merged, *, no_new_privileges: bool) -> dict[str, Why]:
+    """Every wanted call.
+
+    With no-new-privileges a runtime installs the filter last, so that what it calls before does not count:
+    what it was seen to call without is left out then, where its needs with it were measured.
+    """
+    container: dict[str, Seen] = {}
+    for seen in merged.calls.values():
+        for name, each in seen.items():
+            container[name] = _both(container[name], each) if name in container else each
+    had_it = any(
+        option.replace(":", "=") in ("no-new-privileges", "no-new-privileges=true")
+        for option in merged.one.container.security_options
+    )
+    measured = [each.runtime_base for each in merged.recordings if each.runtime_base]
+    plain = {name for each in measured for name in each.calls}
+    last = {name for each in measured for name in each.no_new_privileges}
+    base = last if no_new_privileges and last else plain
+    runtime = {} if no_new_privileges and last and not had_it else merged.runtime_calls
+    go = frozenset() if merged.one.host.runtime.name in _NOT_GO else GO_RESERVE
+    names = container.keys() | runtime.keys() | base | go | KERNEL_RESERVE
+    return {
+        name: Why(
+            container=container.get(name),
+            runtime=runtime.get(name),
+            base=name in base,
+            go=name in go,
+            kernel=name in KERNEL_RESERVE,
+        )
+        for name in sorted(names)
+    }
+
+
+def _both(one: Seen, other: Seen) -> Seen:
+    return Seen(
+        programs=tuple(sorted({*one.programs, *other.programs})),
+        phases=tuple(sorted({*one.phases, *other.phases})),
+        count=max(one.count, other.count),
+    )
+
+
+def _hurdles(merged: Merged) -> tuple[Hurdle, ...]:
+    found = set()
+    for each in merged.recordings:
+        for program in each.setuid:
+            if program.uid is not None:
+                found.add((program.path, "set-user-ID"))
+            if program.gid is not None:
+                found.add((program.path, "set-group-ID"))
+        found |= {(file.path, "file capabilities") for file in each.file_capabilities}
+    return tuple(Hurdle(path=path, kind=kind) for path, kind in sorted(found))

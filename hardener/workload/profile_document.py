@@ -1,0 +1,351 @@
+"""``profile.json``: a profile for programs, with the reason for each part of it.
+
+It is deterministic (keys and sets are sorted) and names the recordings by their digests, so that the same
+recordings give the same bytes. ``profile.schema.json`` describes it, and is made from these classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hardener import __version__
+from hardener.bounded import parse, read
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload.merging import Seen
+from hardener.workload.profile import Profile, Why
+from hardener.workload.recording import Container, Host, Phase, Twin
+from hardener.workload.settings import tmpfs
+
+FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
+NAME = "profile.json"
+FILES = frozenset({"seccomp.json", "apparmor", "docker-run.txt", "compose.override.yaml"})
+_MOST = 16 << 20  # bytes of a file
+_MOST_VALUES = 500_000
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Sighting(_Part):
+    """Where something was seen: by which programs, in which phases, in how many recordings."""
+
+    programs: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    seen_in: int
+
+
+class Source(_Part):
+    """One of the recordings."""
+
+    digest: str
+    began: str
+    ended: str
+    twin: Twin
+    complete: bool
+    missing: tuple[str, ...]
+
+
+class Exercised(_Part):
+    """A phase: in how many recordings it happened, and how or why not."""
+
+    name: Phase
+    seen_in: int
+    reasons: tuple[str, ...]
+
+
+class CallReason(_Part):
+    """Why a call is permitted."""
+
+    container: Sighting | None
+    runtime: Sighting | None
+    runtime_base: bool
+    go_reserve: bool
+    kernel_reserve: bool
+
+
+class SeccompPart(_Part):
+    """The seccomp profile: each call with its reason."""
+
+    default_calls: int
+    calls: Mapping[str, CallReason]
+    refused: Mapping[str, CallReason]
+    extra: tuple[str, ...]
+    answered_not_known: tuple[str, ...]
+    socket_families_refused: tuple[int, ...]
+
+
+class CapabilityNeed(_Part):
+    """Why a capability is needed."""
+
+    capability: str
+    kind: Literal["check", "file", "capset"]
+    program: str
+    call: str
+    seen: Sighting
+
+
+class CapabilityPart(_Part):
+    """The capabilities that the container had, and those that it keeps."""
+
+    had: tuple[str, ...]
+    kept: tuple[str, ...]
+    needs: tuple[CapabilityNeed, ...]
+
+
+class UserPart(_Part):
+    """As whom it runs instead."""
+
+    uid: int
+    gid: int
+    paths: tuple[str, ...]
+
+
+class TmpfsPart(_Part):
+    """A folder in memory, and what is written in it, by the number of recordings."""
+
+    path: str
+    options: str
+    paths: Mapping[str, int]
+
+
+class ObstaclePart(_Part):
+    """Why the root is not read-only."""
+
+    path: str
+    why: str
+    seen_in: int
+
+
+class RootPart(_Part):
+    """The root file system."""
+
+    read_only: bool
+    tmpfs: tuple[TmpfsPart, ...]
+    obstacles: tuple[ObstaclePart, ...]
+
+
+class HurdlePart(_Part):
+    """A program that no-new-privileges would break."""
+
+    path: str
+    kind: str
+
+
+class PrivilegePart(_Part):
+    """Whether a process can gain privileges by executing a program."""
+
+    no_new_privileges: bool
+    hurdles: tuple[HurdlePart, ...]
+
+
+class AppArmorRule(_Part):
+    """One rule of the AppArmor profile."""
+
+    text: str
+    why: str
+    of: tuple[str, ...]
+    seen_in: int | None
+
+
+class AppArmorPart(_Part):
+    """The AppArmor profile, and whether the recorded host could load it."""
+
+    name: str
+    used: bool
+    rules: tuple[AppArmorRule, ...]
+    left_out: tuple[str, ...]
+
+
+class LimitPart(_Part):
+    """Limits, and the peaks they come from."""
+
+    pids: int | None
+    pids_peak: int | None
+    memory_peak: int | None
+
+
+class Document(_Part):
+    """A whole profile."""
+
+    format: Literal["hardener.profile/1"] = FORMAT
+    hardener: str
+    name: str
+    host: Host
+    container: Container
+    recordings: tuple[Source, ...]
+    phases: tuple[Exercised, ...]
+    seccomp: SeccompPart | None
+    capabilities: CapabilityPart
+    user: UserPart | None
+    root: RootPart
+    privileges: PrivilegePart
+    apparmor: AppArmorPart | None
+    limits: LimitPart
+    files: Mapping[str, str]  # SHA-256 of the other files that a program reads
+
+
+def document(profile: Profile, files: Mapping[str, str]) -> Document:
+    """The document of a profile.
+
+    Args:
+        profile: the profile.
+        files: the text of other files that belong to it, by name.
+    """
+    merged, user = profile.merged, profile.user
+    return Document(
+        hardener=__version__,
+        name=profile.name,
+        host=merged.one.host,
+        container=merged.one.container,
+        recordings=tuple(
+            Source(
+                digest=each.digest,
+                began=each.began,
+                ended=each.ended,
+                twin=each.twin,
+                complete=each.recorder.complete,
+                missing=each.recorder.missing,
+            )
+            for each in merged.recordings
+        ),
+        phases=tuple(
+            Exercised(name=each.name, seen_in=each.count, reasons=each.reasons) for each in merged.exercises
+        ),
+        seccomp=_seccomp(profile),
+        capabilities=CapabilityPart(
+            had=tuple(sorted(profile.had)),
+            kept=profile.capabilities,
+            needs=tuple(
+                CapabilityNeed(
+                    capability=need.capability,
+                    kind=need.kind,
+                    program=need.program,
+                    call=need.call,
+                    seen=_sighting(need.seen),
+                )
+                for need in profile.needs
+            ),
+        ),
+        user=UserPart(uid=user.uid, gid=user.gid, paths=user.paths) if user else None,
+        root=_root(profile),
+        privileges=PrivilegePart(
+            no_new_privileges=profile.no_new_privileges,
+            hurdles=tuple(HurdlePart(path=each.path, kind=each.kind) for each in profile.hurdles),
+        ),
+        apparmor=_apparmor(profile),
+        limits=LimitPart(pids=profile.pids_limit, pids_peak=profile.pids_peak, memory_peak=profile.memory),
+        files={name: _digest(text.encode()) for name, text in files.items()},
+    )
+
+
+def text(found: Document) -> str:
+    """The file."""
+    return json.dumps(found.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def load(folder: Path) -> Document:
+    """The document of a folder of files, which have to be those that it was written with.
+
+    Raises:
+        HardenerError: it cannot be read, is none, or another file is missing or was changed.
+    """
+    name = line(str(folder / NAME))
+    try:
+        data = read(folder / NAME, most=_MOST)
+        found = Document.model_validate_json(json.dumps(parse(data, most_values=_MOST_VALUES)))
+        for file, expected in found.files.items():
+            if file not in FILES:
+                raise ValueError(f"it names a file that is not one of a profile: {file}")
+            if _digest(read(folder / file, most=_MOST)) != expected:
+                raise HardenerError(
+                    f"{line(str(folder / file))} was changed after {NAME} was written",
+                    hint="make the profile again from its recordings",
+                )
+    except OSError as error:
+        raise HardenerError(f"cannot read {line(str(error.filename))}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = line(".".join(map(str, first["loc"])), 200)
+        raise HardenerError(f"{name}: {place}: {line(first['msg'], 200)}") from error
+    except ValueError as error:
+        raise HardenerError(f"{name} is no profile: {line(str(error), 200)}") from error
+    return found
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file; ``profile.schema.json`` is its text."""
+    found = Document.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _sighting(seen: Seen) -> Sighting:
+    return Sighting(programs=seen.programs, phases=seen.phases, seen_in=seen.count)
+
+
+def _reason(why: Why) -> CallReason:
+    return CallReason(
+        container=_sighting(why.container) if why.container else None,
+        runtime=_sighting(why.runtime) if why.runtime else None,
+        runtime_base=why.base,
+        go_reserve=why.go,
+        kernel_reserve=why.kernel,
+    )
+
+
+def _seccomp(profile: Profile) -> SeccompPart | None:
+    if profile.seccomp is None:
+        return None
+    return SeccompPart(
+        default_calls=profile.default_calls,
+        calls={name: _reason(profile.calls[name]) for name in profile.seccomp.permitted},
+        refused={name: _reason(profile.calls[name]) for name in profile.seccomp.refused},
+        extra=profile.seccomp.extra,
+        answered_not_known=profile.seccomp.not_known,
+        socket_families_refused=profile.seccomp.families_refused,
+    )
+
+
+def _root(profile: Profile) -> RootPart:
+    return RootPart(
+        read_only=profile.read_only,
+        tmpfs=tuple(
+            TmpfsPart(
+                path=folder.path,
+                options=mount.removeprefix(f"{folder.path}:"),
+                paths={path: seen.count for path, seen in folder.paths.items()},
+            )
+            for folder, mount in zip(profile.writes.folders, tmpfs(profile), strict=True)
+        ),
+        obstacles=tuple(
+            ObstaclePart(path=each.path, why=each.why, seen_in=each.seen.count)
+            for each in profile.writes.obstacles
+        ),
+    )
+
+
+def _apparmor(profile: Profile) -> AppArmorPart | None:
+    if profile.apparmor is None:
+        return None
+    return AppArmorPart(
+        name=profile.apparmor.name,
+        used=profile.confined_by_apparmor,
+        rules=tuple(
+            AppArmorRule(
+                text=each.text, why=each.why, of=each.of, seen_in=each.seen.count if each.seen else None
+            )
+            for each in profile.apparmor.rules
+        ),
+        left_out=profile.apparmor.left_out,
+    )

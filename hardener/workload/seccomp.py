@@ -1,0 +1,296 @@
+"""A seccomp profile: what the engine's own default permits, narrowed to the calls that are wanted.
+
+A list of observed calls alone is weaker than the default in places: it permits ``clone`` with every flag and
+``socket`` with every family. So the default's rules are taken as they are, with their arguments, and only
+their names are narrowed. Nothing is permitted that the default refuses, unless it is asked for by name.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload.syscalls import ARCHITECTURES, NEWER, capabilities_of
+
+Rule = dict[str, Any]
+
+_PERMITTING = frozenset({"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"})
+_REFUSING = frozenset({"SCMP_ACT_ERRNO"})
+_COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    "SCMP_CMP_NE": operator.ne,
+    "SCMP_CMP_LT": operator.lt,
+    "SCMP_CMP_LE": operator.le,
+    "SCMP_CMP_EQ": operator.eq,
+    "SCMP_CMP_GE": operator.ge,
+    "SCMP_CMP_GT": operator.gt,
+}
+_OPERATORS = {*_COMPARISONS, "SCMP_CMP_MASKED_EQ"}
+_ENOSYS = 38
+_AF_ALG = 38
+_FAMILIES = 64  # the kernel's are below: 46 in Linux 6.18
+_INT = 0xFFFFFFFF  # a family is an int: the kernel looks at these bits of the argument only
+_WORD = 1 << 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default:
+    """The profile that an engine gives to a container of its own accord, as it stands in a runtime's bundle.
+
+    Args:
+        common: the profile with the capabilities that the engine gives by itself.
+        capabilities: these capabilities.
+        own: the profile with the capabilities of the recorded container, where these are more.
+    """
+
+    common: Mapping[str, Any]
+    capabilities: frozenset[str]
+    own: Mapping[str, Any] | None = None
+
+    def resolved(self, capabilities: Collection[str]) -> tuple[Rule, ...]:
+        """The rules for a container with these capabilities, a rule for each call.
+
+        Raises:
+            HardenerError: the profile is none that can be narrowed.
+        """
+        chosen = frozenset(capabilities)
+        further = chosen - self.capabilities
+        taken: list[Rule] = []
+        added: set[str] = set()
+        if self.own is not None and further:
+            for rule in _rules(self.own):
+                if capabilities_of(rule["name"]) & further:
+                    taken.append(rule)
+                    added.add(rule["name"])
+        for rule in _rules(self.common):
+            name = rule["name"]
+            gates = capabilities_of(name) & self.capabilities
+            if name not in added and not (gates and not gates & chosen):
+                taken.append(rule)
+        return tuple(taken)
+
+    def permitted(self, capabilities: Collection[str]) -> frozenset[str]:
+        """The calls that are permitted with these capabilities, with all arguments or with some."""
+        return frozenset(rule["name"] for rule in self.resolved(capabilities) if _permits(rule))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seccomp:
+    """A profile, and what it says of each call.
+
+    Args:
+        document: the profile in Docker's form.
+        permitted: the calls it permits, with all arguments or with some.
+        refused: calls that were wanted and that the default refuses.
+        extra: calls that it permits beyond the default, since they were asked for by name.
+        not_known: calls that it refuses as a kernel does that does not know them.
+        families_refused: socket families that the default permits and this profile refuses.
+    """
+
+    document: dict[str, Any]
+    permitted: tuple[str, ...]
+    refused: tuple[str, ...]
+    extra: tuple[str, ...]
+    not_known: tuple[str, ...]
+    families_refused: tuple[int, ...]
+
+
+def narrowed(
+    default: Default,
+    *,
+    wanted: Collection[str],
+    capabilities: Collection[str],
+    architectures: Iterable[str],
+    extra: Collection[str] = (),
+    crypto_sockets: bool = False,
+) -> Seccomp:
+    """The default profile, narrowed to the calls that are wanted.
+
+    Args:
+        default: the engine's own profile.
+        wanted: names of calls.
+        capabilities: those that the container is to have.
+        architectures: whose calls were made, the host's own first; names of the kernel.
+        extra: calls to permit although the default refuses them; each must be wanted.
+        crypto_sockets: whether sockets of AF_ALG were seen: without, they are refused too.
+
+    Raises:
+        HardenerError: the default cannot be narrowed, or an extra call is none.
+    """
+    rules = default.resolved(capabilities)
+    permitted = {rule["name"] for rule in rules if _permits(rule)}
+    refused = frozenset(wanted) - permitted
+    for name in sorted(frozenset(extra) - refused):
+        known = "the engine's default permits it already" if name in permitted else "no recording has it"
+        raise HardenerError(f"--allow-extra {line(name)}: there is nothing to allow, {known}")
+    plain: dict[tuple[str, int | None], set[str]] = {}
+    limited: list[Rule] = []
+    families: tuple[int, ...] = ()
+    sockets = [rule for rule in rules if rule["name"] == "socket" and _permits(rule)]
+    for rule in rules:
+        name = rule["name"]
+        if name in extra or (_permits(rule) and (name not in wanted or name == "socket")):
+            continue
+        if rule["args"]:
+            limited.append(rule)
+        elif name not in NEWER or _permits(rule):
+            plain.setdefault((rule["action"], rule.get("errnoRet")), set()).add(name)
+    if sockets and "socket" in wanted:
+        before = _families(sockets)
+        after = before if crypto_sockets else before - {_AF_ALG}
+        families = tuple(sorted(before - after))
+        limited += _family_rules(after, sockets[0]["action"])
+    kept = frozenset(wanted) & permitted
+    newer = tuple(name for name in NEWER if name not in kept and name not in extra)
+    document: dict[str, Any] = {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": 1,
+        "architectures": [_architecture(name) for name in architectures],
+        "syscalls": [
+            *(_written(sorted(names), *how) for how, names in sorted(plain.items(), key=repr)),
+            *(
+                _written([rule["name"]], rule["action"], rule.get("errnoRet"), rule["args"])
+                for rule in sorted(limited, key=repr)
+            ),
+            *([_written(sorted(extra), "SCMP_ACT_ALLOW", None)] if extra else []),
+            *([_written(list(newer), "SCMP_ACT_ERRNO", _ENOSYS)] if newer else []),
+        ],
+    }
+    return Seccomp(
+        document=document,
+        permitted=tuple(sorted(kept | frozenset(extra))),
+        refused=tuple(sorted(refused - frozenset(extra))),
+        extra=tuple(sorted(extra)),
+        not_known=newer,
+        families_refused=families,
+    )
+
+
+def _permits(rule: Rule) -> bool:
+    return rule["action"] in _PERMITTING
+
+
+def _architecture(name: str) -> str:
+    try:
+        return ARCHITECTURES[name]
+    except KeyError:
+        raise HardenerError(f"no seccomp profile can be made for the architecture {line(name)}") from None
+
+
+def _written(
+    names: list[str], action: str, errno: int | None, args: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    written: dict[str, Any] = {"names": names, "action": action}
+    if errno is not None:
+        written["errnoRet"] = errno
+    if args:
+        written["args"] = [
+            {key: each[key] for key in ("index", "value", "valueTwo", "op") if key in each} for each in args
+        ]
+    return written
+
+
+def _rules(profile: Mapping[str, Any]) -> Iterator[Rule]:
+    """The rules of a profile as a runtime gets it, one for each call that a rule names.
+
+    Raises:
+        HardenerError: it permits what it does not name, or has what no engine writes.
+    """
+    if profile.get("defaultAction") not in _REFUSING:
+        raise _unfit("its default action permits")
+    rules = profile.get("syscalls")
+    if not isinstance(rules, list) or not rules:
+        raise _unfit("it has no rules")
+    for rule in rules:
+        if not isinstance(rule, dict) or not isinstance(names := rule.get("names"), list):
+            raise _unfit("a rule names no calls")
+        action, errno = rule.get("action"), rule.get("errnoRet")
+        if action not in _PERMITTING | _REFUSING or not (errno is None or _is_number(errno)):
+            raise _unfit("a rule has an action that is not understood")
+        args = [_argument(each) for each in rule.get("args") or ()]
+        # Conditions on one argument hold one beside the other for a runtime: two rules say the same.
+        together = [args] if len({each["index"] for each in args}) == len(args) else [[each] for each in args]
+        for name in names:
+            if not isinstance(name, str):
+                raise _unfit("a rule names no calls")
+            for conditions in together:
+                yield {
+                    "name": name,
+                    "action": action,
+                    "args": conditions,
+                    **({"errnoRet": errno} if errno is not None else {}),
+                }
+
+
+def _argument(condition: Any) -> dict[str, Any]:
+    if not isinstance(condition, dict):
+        raise _unfit("a condition on an argument is not understood")
+    index, comparison = condition.get("index"), condition.get("op")
+    # An engine leaves out what is nothing.
+    first, second = condition.get("value", 0), condition.get("valueTwo", 0)
+    if not (_is_number(index) and index in range(6) and comparison in _OPERATORS):
+        raise _unfit("a condition on an argument is not understood")
+    if not (_is_number(first) and _is_number(second)):
+        raise _unfit("a condition on an argument is not understood")
+    return {
+        "index": index,
+        "value": first,
+        **({"valueTwo": second} if comparison == "SCMP_CMP_MASKED_EQ" else {}),
+        "op": comparison,
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _WORD
+
+
+def _unfit(why: str) -> HardenerError:
+    return HardenerError(
+        f"the engine's default seccomp profile cannot be narrowed: {why}",
+        hint="record again on an engine with its default profile",
+    )
+
+
+def _families(rules: Iterable[Rule]) -> frozenset[int]:
+    """The socket families that some of these rules permit."""
+    conditions = [rule["args"] for rule in rules]
+    return frozenset(
+        family
+        for family in range(_FAMILIES)
+        if any(all(_holds(each, family) for each in together) for together in conditions)
+    )
+
+
+def _holds(condition: Mapping[str, Any], family: int) -> bool:
+    """Whether a condition holds for a call of ``socket``, as far as it is about the family."""
+    if condition["index"] != 0:
+        return False  # not of any profile that is known: what cannot be told is not permitted
+    value: int = condition["value"]
+    if condition["op"] == "SCMP_CMP_MASKED_EQ":
+        return bool(family & value == condition["valueTwo"])
+    return _COMPARISONS[condition["op"]](family, value)
+
+
+def _family_rules(families: Collection[int], action: str) -> Iterator[Rule]:
+    """Rules that permit exactly these families, whatever stands in the bits that the kernel ignores.
+
+    A comparison of the whole argument (``NE 40``) holds for 40 with a bit set above the lower 32, which the
+    kernel then reads as 40. Each rule here is a block of families, compared in the lower bits alone.
+    """
+    begin = 0
+    while begin < _FAMILIES:
+        size = _FAMILIES
+        while size > 1 and (begin % size or not all(f in families for f in range(begin, begin + size))):
+            size //= 2
+        if begin in families:
+            condition = {
+                "index": 0,
+                "value": _INT & ~(size - 1),
+                "valueTwo": begin,
+                "op": "SCMP_CMP_MASKED_EQ",
+            }
+            yield {"name": "socket", "action": action, "args": [condition]}
+        begin += size

@@ -1,0 +1,114 @@
+"""A profile as settings of a container: the arguments of ``docker run`` and the keys of a compose service.
+
+What a person copies into a shell or a compose file is quoted for that place: a name from a recording means
+itself there and nothing else.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from hardener.workload.filesystem import Folder
+from hardener.workload.profile import Profile
+
+SECCOMP = "seccomp.json"
+APPARMOR = "apparmor"
+_TMPFS = "rw,nosuid,nodev"
+
+
+def run_arguments(profile: Profile, *, seccomp: str = SECCOMP) -> tuple[str, ...]:
+    """Arguments for ``docker run``, before the image.
+
+    Args:
+        profile: the profile.
+        seccomp: where the client finds the seccomp profile.
+    """
+    return tuple(_arguments(profile, seccomp))
+
+
+def run_text(profile: Profile) -> str:
+    """The arguments as a file, one a line, quoted for a shell."""
+    return "".join(f"{shlex.quote(argument)}\n" for argument in run_arguments(profile))
+
+
+def _arguments(profile: Profile, seccomp: str) -> Iterator[str]:
+    if profile.merged.one.container.privileged:
+        yield "--privileged=false"
+    yield "--cap-drop=ALL"
+    yield from (f"--cap-add={_short(name)}" for name in profile.capabilities)
+    yield from (f"--security-opt={option}" for option in security_options(profile, seccomp))
+    if profile.user:
+        yield f"--user={profile.user}"
+    if profile.read_only:
+        yield "--read-only"
+        yield from (f"--tmpfs={each}" for each in tmpfs(profile))
+    if profile.pids_limit:
+        yield f"--pids-limit={profile.pids_limit}"
+
+
+def service_keys(profile: Profile, *, seccomp: str) -> dict[str, Any]:
+    """The keys of a compose service, in the order in which they are written.
+
+    Args:
+        profile: the profile.
+        seccomp: the seccomp profile's path from the project's folder.
+    """
+    keys: dict[str, Any] = {}
+    if profile.merged.one.container.privileged:
+        keys["privileged"] = False
+    if profile.user:
+        keys["user"] = str(profile.user)
+    keys["cap_drop"] = ["ALL"]
+    keys["cap_add"] = [_short(name) for name in profile.capabilities]
+    keys["security_opt"] = list(security_options(profile, seccomp))
+    if profile.read_only:
+        keys["read_only"] = True
+        if profile.writes.folders:
+            keys["tmpfs"] = list(tmpfs(profile))
+    if profile.pids_limit:
+        keys["pids_limit"] = profile.pids_limit
+    return keys
+
+
+def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
+    """The security options: of those that the container has, what these do not replace stays."""
+    if profile.seccomp:
+        yield f"seccomp={seccomp}"
+    if profile.confined_by_apparmor and profile.apparmor:
+        yield f"apparmor={profile.apparmor.name}"
+    if profile.no_new_privileges:
+        yield "no-new-privileges=true"
+    replaced = ("seccomp", "no-new-privileges", *(["apparmor"] if profile.confined_by_apparmor else []))
+    for option in profile.merged.one.container.security_options:
+        kind = option.replace(":", "=", 1).partition("=")[0]
+        if kind not in replaced and kind in ("apparmor", "label") and "unconfined" not in option:
+            yield option
+
+
+def interpolated(value: Any) -> Any:
+    """A value for a compose file, in which a dollar would begin a variable."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, list):
+        return [interpolated(each) for each in value]
+    return value
+
+
+def tmpfs(profile: Profile) -> Iterator[str]:
+    """The mounts in memory: ``/run:rw,nosuid,nodev,noexec,mode=0755,uid=0,gid=0``."""
+    for folder in profile.writes.folders:
+        yield f"{folder.path}:{_TMPFS}{'' if folder.executable else ',noexec'}{_owned(profile, folder)}"
+
+
+def _owned(profile: Profile, folder: Folder) -> str:
+    """Whose it is to be: a runtime takes over the mode of the folder in the image, and not its owner."""
+    owner, user = folder.owner, profile.user
+    if user:
+        return f",mode={owner.mode if owner else 0o755:04o},uid={user.uid},gid={user.gid}"
+    return f",mode={owner.mode:04o},uid={owner.uid},gid={owner.gid}" if owner else ",mode=1777"
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("CAP_")

@@ -1,0 +1,24 @@
+"""Values as YAML on one line, so that each means itself for every reader."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_WORD = re.compile(r"[A-Z][A-Z_]{2,40}")
+
+
+def quoted(value: Any) -> str:
+    """A value in the syntax of JSON, which YAML has too; words like ``NET_ADMIN`` without quotes.
+
+    What cannot be seen is escaped as YAML does: the pairs of JSON's escapes would be two characters.
+    """
+    if isinstance(value, list):
+        return f"[{', '.join(map(quoted, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _WORD.fullmatch(value) and value not in ("YES", "NULL", "TRUE", "FALSE", "OFF"):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in text)

@@ -1,0 +1,252 @@
+"""A profile on a real engine: containers start under it, do what was recorded, and are refused the rest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardener.workload.artefacts import artefacts
+from hardener.workload.compose import edited
+from hardener.workload.profile import Profile, make
+from hardener.workload.recording import build
+from hardener.workload.settings import interpolated, run_arguments, service_keys
+from tests.integration.dockerd import Dockerd
+from tests.integration.probe import Call, ends, probe
+from tests.unit.workload.recordings import document
+
+EPERM, EROFS, ENOSYS = 1, 30, 38
+HIGH = 1 << 32
+
+# Number and arguments, the error under the engine's default (None: the kernel's), and under the profile.
+CALLS: dict[str, tuple[Call, int | None, int]] = {
+    "socket(AF_UNIX)": ((41, 1, 1, 0), 0, 0),
+    "socket(AF_INET)": ((41, 2, 1, 0), 0, 0),
+    "socket(AF_ALG)": ((41, 38, 5, 0), None, EPERM),
+    "socket(AF_VSOCK)": ((41, 40, 1, 0), EPERM, EPERM),
+    "socket(AF_VSOCK and a bit that the kernel ignores)": ((41, 40 | HIGH, 1, 0), None, EPERM),
+    "mkdir in memory": ((83, "/run/made", 0o755), 0, 0),
+    "mkdir in the root": ((83, "/made", 0o755), 0, EROFS),
+    "chown, whose capability is kept": ((92, "/run/made", 7, 7), 0, 0),
+    "setuid, whose capability is not": ((105, 7), 0, EPERM),
+    "getpid": ((39,), 0, 0),
+    "ptrace": ((101, 0, 0, 0, 0), 0, EPERM),
+    "memfd_create": ((319, "x", 0), 0, EPERM),
+    "symlink": ((88, "x", "/run/link"), 0, EPERM),
+    "personality": ((135, 0xFFFFFFFF), 0, EPERM),
+    "keyctl": ((250, 0, 0, 0), EPERM, EPERM),
+    "unshare(CLONE_NEWUSER)": ((272, 0x10000000), EPERM, EPERM),
+    "clone(CLONE_NEWUSER | CLONE_SIGHAND)": ((56, 0x10000800), EPERM, EPERM),
+    "clone(CLONE_SIGHAND), which the kernel refuses": ((56, 0x800), 22, 22),
+    "clone3": ((435, 0, 0), ENOSYS, ENOSYS),
+    "faccessat2": ((439, 0, "/", 0, 0), 0, ENOSYS),
+    "io_uring_setup": ((425, 1, 0), EPERM, ENOSYS),
+}
+SEEN = ("chown", "exit_group", "execve", "mkdir", "setuid", "socket", "write")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Dockerd]:
+    with Dockerd() as engine:
+        engine.build(
+            "probe:test",
+            'FROM busybox:test\nADD probe /probe\nCMD ["/probe"]',
+            {"probe": probe([call for call, _, _ in CALLS.values()])},
+        )
+        yield engine
+
+
+def bundle(engine: Dockerd, container: str) -> dict[str, Any]:
+    """What the runtime was told of a container."""
+    (found,) = engine.root.rglob(f"*/{container}/config.json")
+    answer: dict[str, Any] = json.loads(found.read_text())
+    return answer
+
+
+@pytest.fixture(scope="module")
+def profile(engine: Dockerd) -> Profile:
+    """A profile as from a recording of the probe; the engine's default is its own."""
+    throwaway = bundle(engine, engine.run(host_config={"NetworkMode": "none"}))
+    data = document()
+    data["container"]["mounts"] = []
+    data["host"]["lsm"] = []
+    data["calls"] = {"x86_64": {name: {"phases": ["serve"], "programs": ["probe"]} for name in SEEN}}
+    data["files"] = {**data["files"], "created": ["/run/made"], "executed": ["/probe"], "read": []}
+    data["granted"] = {
+        "capabilities": sorted(throwaway["process"]["capabilities"]["bounding"]),
+        "seccomp": throwaway["linux"]["seccomp"],
+    }
+    data["identities"][0]["bounding"] = data["granted"]["capabilities"]
+    # Behind the filter, with no-new-privileges, of runc 1.1.15.
+    base = "close epoll_ctl execve fcntl fstatfs futex getdents64 getpid openat rt_sigreturn write"
+    data["runtime_base"]["no_new_privileges"] = base.split()
+    return make([("probe", build(data, name="probe"))])
+
+
+@pytest.fixture
+def folder(profile: Profile, tmp_path: Path) -> Path:
+    for name, text in artefacts(profile).items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def compose(engine: Dockerd) -> list[str]:
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.fail("docker compose is missing: apt-get install docker-compose", pytrace=False)
+    return ["docker", "--host", engine.host, "compose"]
+
+
+def printed(engine: Dockerd, *arguments: str, folder: Path | None = None) -> dict[str, int]:
+    """The error of each call in a container that is started with these arguments."""
+    command = ["docker", "--host", engine.host, "run", "--rm", "--network=none", *arguments, "probe:test"]
+    found = subprocess.run(command, capture_output=True, cwd=folder, check=False)
+    assert found.returncode == 0, found.stderr.decode()
+    return dict(zip(CALLS, ends(found.stdout.decode("latin-1")), strict=True))
+
+
+def test_the_default_is_as_it_is_taken_to_be(engine: Dockerd) -> None:
+    found = printed(engine, "--tmpfs=/run")
+    assert {name: error for name, error in found.items() if CALLS[name][1] is not None} == {
+        name: error for name, (_, error, _) in CALLS.items() if error is not None
+    }
+    assert found["socket(AF_ALG)"] != EPERM
+    assert found["socket(AF_VSOCK and a bit that the kernel ignores)"] != EPERM
+
+
+def test_what_was_recorded_goes_on_and_the_rest_is_refused(
+    engine: Dockerd, profile: Profile, folder: Path
+) -> None:
+    for _ in range(3):  # the runtime's own calls vary from start to start
+        found = printed(engine, *run_arguments(profile), folder=folder)
+        assert found == {name: error for name, (_, _, error) in CALLS.items()}
+
+
+def test_the_arguments_survive_a_shell(engine: Dockerd, folder: Path) -> None:
+    """As the guide says to use the file; the container gets what the profile says."""
+    create = f"docker --host {engine.host} create --network=none $(tr '\\n' ' ' < docker-run.txt) probe:test"
+    container = subprocess.run(
+        ["sh", "-c", f'eval "{create}"'], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    found = engine.api("GET", f"/containers/{container}/json")["HostConfig"]
+    assert (found["CapDrop"], found["CapAdd"]) == (["ALL"], ["CHOWN"])
+    assert found["ReadonlyRootfs"] is True
+    assert found["PidsLimit"] == 32
+    assert found["Tmpfs"] == {"/run": "rw,nosuid,nodev,noexec,mode=1777"}
+    assert "no-new-privileges=true" in found["SecurityOpt"]
+
+
+COMPOSE = """\
+# the project
+services:
+  web:
+    image: probe:test  # kept
+    network_mode: none
+    cap_add: [NET_ADMIN]
+"""
+PLAIN = COMPOSE.replace("    cap_add: [NET_ADMIN]\n", "")
+
+
+def understood(compose: list[str], folder: Path, *files: str) -> dict[str, Any]:
+    """What docker compose makes of the service in these files."""
+    named = [argument for file in files for argument in ("-f", file)]
+    command = [*compose, *named, "config", "--format", "json"]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    service: dict[str, Any] = json.loads(found.stdout)["services"]["web"]
+    return service
+
+
+def test_both_compose_files_mean_the_same_to_docker_compose(
+    compose: list[str], profile: Profile, folder: Path
+) -> None:
+    keys = service_keys(profile, seccomp="./seccomp.json")
+    written = {key: interpolated(value) for key, value in keys.items()}
+    (folder / "changed.yaml").write_text(edited(COMPOSE, written, service="web", name="compose.yaml"))
+    (folder / "plain.yaml").write_text(PLAIN)
+    changed = understood(compose, folder, "changed.yaml")
+    assert changed == understood(compose, folder, "plain.yaml", "compose.override.yaml")
+    assert changed["cap_add"] == ["CHOWN"]
+    assert changed["pids_limit"] == 32
+    assert changed["read_only"] is True
+
+
+@pytest.mark.parametrize("extends", ["service: base", "{service: web, file: base.yaml}"])
+def test_what_an_extended_service_grants_is_replaced(
+    compose: list[str], profile: Profile, folder: Path, extends: str
+) -> None:
+    base = "services:\n  NAME:\n    image: probe:test\n    cap_add: [NET_ADMIN]\n"
+    base += "    security_opt: [label=disable]\n"
+    (folder / "base.yaml").write_text(base.replace("NAME", "web"))
+    text = base.replace("NAME", "base") + f"  web:\n    extends: {extends}\n"
+    text = text.replace("extends: service: base", "extends:\n      service: base")
+    keys = service_keys(profile, seccomp="./seccomp.json")
+    (folder / "changed.yaml").write_text(edited(text, keys, service="web", name="compose.yaml"))
+    found = understood(compose, folder, "changed.yaml")
+    assert found["cap_add"] == ["CHOWN"]
+    assert "label=disable" not in found["security_opt"]
+
+
+def test_a_recorded_grant_is_replaced_by_the_file_on_top(compose: list[str], folder: Path) -> None:
+    data = document()
+    data["container"]["capabilities_added"] = ["NET_ADMIN"]
+    data["granted"]["seccomp"] = None
+    files = artefacts(make([("x", build(data, name="x"))]))
+    (folder / "compose.override.yaml").write_text(files["compose.override.yaml"])
+    (folder / "compose.yaml").write_text(COMPOSE)
+    found = understood(compose, folder, "compose.yaml", "compose.override.yaml")
+    assert found["cap_add"] == ["CHOWN"]
+
+
+def test_docker_compose_starts_it(compose: list[str], folder: Path) -> None:
+    (folder / "compose.yaml").write_text(PLAIN)
+    files = ["-f", "compose.yaml", "-f", "compose.override.yaml"]
+    command = [*compose, *files, "run", "--rm", "--no-TTY", "web"]
+    found = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    assert found.returncode == 0, found.stderr.decode()
+    assert ends(found.stdout.decode("latin-1")) == [error for _, _, error in CALLS.values()]
+
+
+HOSTILE = "/run/$(touch x)`id` ${HOME} '\" #{a}[b]*?^\\"
+
+
+def test_a_hostile_path_is_a_path(compose: list[str], folder: Path) -> None:
+    data = document()
+    data["container"]["mounts"] = []
+    data["files"]["created"] = [f"{HOSTILE}/file"]
+    data["granted"]["seccomp"] = None
+    hostile = make([("x", build(data, name="x"))])
+    assert [each.path for each in hostile.writes.folders] == [HOSTILE]
+    for name, text in artefacts(hostile).items():
+        (folder / name).write_text(text)
+    script = "eval \"printf '%s\\\\n' $(tr '\\n' ' ' < docker-run.txt)\""
+    found = subprocess.run(["sh", "-c", script], cwd=folder, check=True, capture_output=True, text=True)
+    assert found.stdout.splitlines() == list(run_arguments(hostile))
+    assert not (folder / "x").exists()
+    (folder / "compose.yaml").write_text("services:\n  web:\n    image: probe:test\n")
+    tmpfs = understood(compose, folder, "compose.yaml", "compose.override.yaml")["tmpfs"]
+    assert [each.replace("$$", "$").rpartition(":")[0] for each in tmpfs] == [HOSTILE]
+
+
+def test_the_parser_of_apparmor_takes_hostile_paths_as_they_are(tmp_path: Path) -> None:
+    parser = shutil.which("apparmor_parser", path="/usr/sbin:/sbin")
+    if parser is None:
+        pytest.fail("apparmor_parser is missing: apt-get install apparmor", pytrace=False)
+    data = document()
+    data["container"]["mounts"] = []
+    names = ['a"', "b\\", "c#", "d,", "@{HOME}", "e {f,g}", "h*[i]?", "j^", "k rwx,", "ü→"]
+    data["files"]["executed"] = [f"/srv/{name}" for name in names]
+    made = make([("x", build(data, name="x"))])
+    assert made.apparmor is not None
+    path = tmp_path / "profile"
+    path.write_text(made.apparmor.text)
+    command = [parser, "--skip-kernel-load", "--skip-cache", "--debug"]
+    found = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    rules = [line for line in found.stdout.splitlines() if "/srv/" in line]
+    assert len(rules) == len(names)

@@ -1,0 +1,166 @@
+"""``hardener workload profile``: files in, files out; a compose file is changed whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hardener.cli import main
+from hardener.errors import ExitCode
+from hardener.workload.recording import build
+from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
+from tests.unit.workload.recordings import document
+
+FILES = {
+    "apparmor",
+    "compose.override.yaml",
+    "docker-run.txt",
+    "profile.html",
+    "profile.json",
+    "profile.md",
+    "seccomp.json",
+}
+COMPOSE = "services:\n  web:\n    image: nginx  # kept\n"
+
+
+def write(path: Path, **changes: Any) -> Path:
+    data = document()
+    data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": DEFAULTS["default"]}
+    for key, value in changes.items():
+        part, _, name = key.partition("__")
+        if name:
+            data[part][name] = value
+        else:
+            data[part] = value
+    path.write_text(build(data, name="x").dump())
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write(tmp_path / "web.json")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["workload", "profile", *map(str, arguments)])
+
+
+def test_the_files_go_to_a_folder_named_after_the_container(recording: Path) -> None:
+    result = run(recording)
+    assert result.exit_code == ExitCode.COMPLIANT, result.output
+    folder = recording.parent / "web-profile"
+    assert {each.name for each in folder.iterdir()} == FILES
+    assert result.stdout.startswith("Least privilege for web\n")
+    assert "  system calls: 360 → " in result.stdout
+    assert "CAP_CHOWN  the kernel checked it: nginx in chown in start-empty (1 of 1)" in result.stdout
+    assert all(len(line.rstrip()) == len(line) or line.endswith(" ") for line in result.stdout.split("\n"))
+    assert result.stderr.startswith("written: seccomp.json, apparmor, docker-run.txt, ")
+
+
+def test_the_same_recordings_give_the_same_files_elsewhere(recording: Path) -> None:
+    assert run(recording, "--out", "a").exit_code == run(recording, "--out", "b/c").exit_code == 0
+    for name in FILES:
+        assert (Path("a") / name).read_bytes() == (Path("b/c") / name).read_bytes()
+
+
+def test_an_incomplete_recording_ends_with_4(recording: Path) -> None:
+    write(recording, recorder={"kind": "bpf", "complete": False, "missing": ["a map was full"]})
+    result = run(recording)
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "Not seen: a map was full" in result.stdout
+
+
+def test_a_compose_file_is_shown_and_left_alone(recording: Path) -> None:
+    compose = Path("project/compose.yaml")
+    compose.parent.mkdir()
+    compose.write_text(COMPOSE)
+    result = run(recording, "--out", "least", "--compose", compose, "--service", "web")
+    assert result.exit_code == 0, result.output
+    assert compose.read_text() == COMPOSE
+    assert "--- project/compose.yaml\n+++ project/compose.yaml\n@@" in result.stdout
+    assert '+      - "seccomp=../least/seccomp.json"\n' in result.stdout
+    # The file on top is for the same project, and finds the profile from its folder too.
+    assert '"seccomp=../least/seccomp.json"' in Path("least/compose.override.yaml").read_text()
+
+
+def test_a_compose_file_is_changed_on_request(recording: Path) -> None:
+    compose = Path("compose.yaml")
+    compose.write_text(COMPOSE)
+    compose.chmod(0o640)
+    result = run(recording, "--compose", compose, "--service", "web", "--apply")
+    assert result.exit_code == 0, result.output
+    assert compose.read_text().startswith(COMPOSE + "    cap_drop:\n      - ALL\n")
+    assert '"seccomp=./web-profile/seccomp.json"' in compose.read_text()
+    assert compose.stat().st_mode & 0o777 == 0o640
+    again = run(recording, "--compose", compose, "--service", "web", "--apply")
+    assert again.stderr.endswith("compose.yaml has all of it already\n")
+
+
+def test_the_service_is_the_recorded_one(recording: Path) -> None:
+    write(recording, container__compose={"project": "p", "service": "web"})
+    Path("compose.yaml").write_text(COMPOSE)
+    assert "+    read_only: true" in run(recording, "--compose", "compose.yaml").stdout
+
+
+def test_a_file_that_cannot_be_replaced_is_left_as_it_is(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("compose.yaml").write_text(COMPOSE)
+    replace = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == "compose.yaml":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    result = run(recording, "--compose", "compose.yaml", "--service", "web", "--apply")
+    assert result.exit_code == ExitCode.USAGE
+    assert "No space left on device" in result.stderr
+    assert Path("compose.yaml").read_text() == COMPOSE
+    assert not list(Path().glob(".hardener-*"))
+
+
+REFUSED = [
+    (["missing.json"], "cannot read recording missing.json: No such file"),
+    (["web.json", "--apply"], "--service and --apply are about --compose"),
+    (["web.json", "--service", "x"], "--service and --apply are about --compose"),
+    (["web.json", "--compose", "none.yaml", "--service", "x"], "cannot read none.yaml: No such file"),
+    (["web.json", "--compose", "compose.yaml"], "the recorded container is of no compose project"),
+    (["web.json", "--compose", "compose.yaml", "--service", "x"], "has no service x (it has web)"),
+    (["web.json", "--compose", "binary", "--service", "x"], "cannot read binary: it is not UTF-8"),
+    (["web.json", "--compose", ".", "--service", "x"], "cannot read .: Is a directory"),
+    (["web.json", "--compose", "large", "--service", "x"], "cannot read large: it has more than"),
+    (["web.json", "other.json"], "web.json and other.json are not of the same container: user was"),
+    (["web.json", "--allow-extra", "read"], "--allow-extra read: there is nothing to allow"),
+    (["web.json", "--out", "compose.yaml"], "compose.yaml"),
+    ([], "Missing argument 'RECORDING...'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_wrong_use_is_one_line_and_writes_nothing(
+    recording: Path, arguments: list[str], message: str
+) -> None:
+    Path("compose.yaml").write_text(COMPOSE)
+    Path("binary").write_bytes(b"\xff\xfe")
+    Path("large").write_bytes(b"#" * (2 << 20))
+    write(Path("other.json"), container__user="7")
+    result = run(*arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("web-profile").exists()
+
+
+def test_the_profile_is_machine_readable(recording: Path) -> None:
+    run(recording)
+    found = json.loads(Path("web-profile/profile.json").read_text())
+    assert found["format"] == "hardener.profile/1"
+    assert found["seccomp"]["calls"]["openat"]["container"]["programs"] == ["nginx"]
+    assert set(found["files"]) == {"apparmor", "compose.override.yaml", "docker-run.txt", "seccomp.json"}

@@ -1,0 +1,162 @@
+"""The rules of AppArmor profiles, and the patterns in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.workload.apparmor import AppArmor
+from hardener.workload.globs import pattern, patterns, plain, usable
+from hardener.workload.profile import make
+from hardener.workload.recording import build
+from tests.unit.workload.recordings import document
+
+
+def made(*, capabilities: tuple[str, ...] = ("CAP_CHOWN",), **files: Any) -> AppArmor:
+    data = document()
+    data["files"] |= {"read": [], **{key: value for key, value in files.items() if key in data["files"]}}
+    data["network"]["families"] = files.get("families", ["AF_INET"])
+    data["container"]["mounts"] = files.get("mounts", [])
+    data["calls"]["x86_64"] = {
+        name: {"phases": ["serve"], "programs": ["web"]} for name in files.get("calls", ["read"])
+    }
+    data["capabilities"] = [
+        {"name": name, "call": None, "program": "web", "phases": []} for name in capabilities
+    ]
+    for each in data["identities"]:
+        each["bounding"] = [*capabilities]
+    found = make([("x", build(data, name="x"))]).apparmor
+    assert found is not None
+    return found
+
+
+def rules(found: AppArmor) -> list[str]:
+    return [rule.text for rule in found.rules]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/etc/nginx/nginx.conf", "/etc/nginx/nginx.conf"),
+        ("/usr/lib/x86_64-linux-gnu/libz.so.1.3.1", "/usr/lib/*-linux-*/lib*.so{,.*}"),
+        ("/usr/lib/aarch64-linux-gnu/libz.so.1", "/usr/lib/*-linux-*/lib*.so{,.*}"),
+        ("/lib/ld-musl-x86_64.so.1", "/lib/ld-*.so{,.*}"),
+        ("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "/usr/lib/*-linux-*/ld-*.so{,.*}"),
+        ("/usr/lib/libssl.so.3", "/usr/lib/lib*.so{,.*}"),
+        ("/usr/lib/postgresql/16.4/lib/dict.so", "/usr/lib/postgresql/[0-9]*/lib/dict.so"),
+        ("/usr/lib/python3.13/os.py", "/usr/lib/python[0-9]*/os.py"),
+        ("/srv/libx.so.1", "/srv/libx.so.1"),
+        ("/proc/17/task/18/stat", "/proc/[0-9]*/task/[0-9]*/stat"),
+        ("/proc/sys/net/core/somaxconn", "/proc/sys/net/core/somaxconn"),
+        ("/dev/pts/3", "/dev/pts/[0-9]*"),
+    ],
+)
+def test_patterns_outlive_versions_and_processes(path: str, expected: str) -> None:
+    assert pattern(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/a*b?[c]{d}^", "/a\\*b\\?\\[c\\]\\{d\\}\\^"),
+        ("/a\\", "/a?"),
+        ('/"a" rwk,', "/?a? rwk,"),
+        ("/@{HOME}/x", "/@\\{HOME\\}/x"),
+    ],
+)
+def test_a_sign_of_apparmor_in_a_name_means_itself(path: str, expected: str) -> None:
+    """What could end the quotes stands as any one character."""
+    assert plain(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/a", True), ("a", False), ("/a\n", False), ("/a (deleted)", False)]
+)
+def test_paths_that_no_rule_can_have(path: str, expected: bool) -> None:
+    assert usable(path) is expected
+
+
+def test_many_files_of_a_folder_are_all_of_it() -> None:
+    few = [f"/srv/few/{number}" for number in range(8)]
+    many = [f"/srv/many/{number}" for number in range(9)]
+    found = patterns([*few, *many, *(f"/etc/{number}" for number in range(20))])
+    assert found["/srv/many/*"] == tuple(sorted(many))
+    assert set(few) <= set(found)
+    assert "/etc/*" not in found  # the folder of secrets
+
+
+def test_only_what_was_executed_is_executable() -> None:
+    found = made(executed=["/usr/sbin/nginx"], read=["/bin/sh", "/etc/x"], created=["/run/x"])
+    executable = [rule for rule in rules(found) if not rule.startswith("audit deny") and rule.endswith("ix")]
+    assert executable == ['"/usr/sbin/nginx" mrix', '"/entrypoint.sh" mrix']
+    assert '"/bin/sh" r' in rules(found)
+
+
+def test_only_what_was_written_is_writable() -> None:
+    mounts = [
+        {"kind": "volume", "target": "/data", "read_only": False},
+        {"kind": "bind", "target": "/conf", "read_only": True},
+    ]
+    found = made(created=["/run/x"], written=["/etc/x"], read=["/conf/y"], mounts=mounts)
+    writable = [rule for rule in rules(found) if not rule.startswith("audit") and rule.endswith("rwkl")]
+    assert writable == ['"/run/**" rwkl', '"/data/**" rwkl', '"/etc/x" rwkl']
+    assert '"/conf/y" r' in rules(found)
+
+
+@pytest.mark.parametrize(
+    ("families", "capabilities", "expected"),
+    [
+        (["AF_INET"], (), ["network inet stream", "network inet dgram"]),
+        (["AF_INET"], ("CAP_NET_RAW",), ["network inet"]),
+        (["AF_UNIX", "AF_NETLINK"], (), ["network netlink", "network unix"]),
+        (["AF_#77", "AF_X Y"], (), []),
+    ],
+)
+def test_networks_are_those_that_were_asked_for(
+    families: list[str], capabilities: tuple[str, ...], expected: list[str]
+) -> None:
+    found = made(families=families, capabilities=capabilities)
+    assert [rule for rule in rules(found) if rule.startswith("network")] == expected
+    denied = "audit deny network packet" in rules(found)
+    assert denied == (not capabilities)
+
+
+def test_secrets_are_denied_unless_they_were_read() -> None:
+    assert "audit deny /etc/shadow rwklx" in rules(made())
+    assert "audit deny /etc/shadow rwklx" not in rules(made(read=["/etc/shadow"]))
+    # Where reads could not be seen a denial could break it.
+    unseen = rules(made(read=None))
+    assert "audit deny /etc/shadow rwklx" not in unseen
+    assert '"/**" mr' in unseen
+
+
+def test_tracing_is_denied_unless_it_was_seen() -> None:
+    assert "audit deny ptrace (trace, tracedby)" in rules(made())
+    assert 'ptrace (trace, tracedby) peer="hardener-web"' in rules(made(calls=["process_vm_readv"]))
+
+
+def test_without_an_executed_file_there_is_no_profile() -> None:
+    data = document()
+    data["files"]["executed"] = []
+    assert make([("x", build(data, name="x"))]).apparmor is None
+
+
+def test_the_denials_of_the_engine_are_all_there() -> None:
+    text = made().text
+    for path in (
+        "/sys/firmware/**",
+        "@{PROC}/kcore",
+        "@{PROC}/sysrq-trigger",
+        "/sys/devices/virtual/powercap/**",
+    ):
+        assert f"  audit deny {path} rwklx,\n" in text
+    assert "  audit deny mount,\n" in text
+    assert text.startswith("# Written by hardener")
+    assert "abi <abi/3.0>,\n" in text
+
+
+def test_paths_that_are_left_out_are_named() -> None:
+    found = made(executed=["/usr/sbin/nginx", "memfd:runc", "/tmp/x (deleted)"])
+    assert found.left_out == ("/tmp/x (deleted)", "memfd:runc")
+    assert "memfd" not in found.text

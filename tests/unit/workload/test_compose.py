@@ -1,0 +1,254 @@
+"""A person's compose file: the settings get in, and every other character stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener.errors import HardenerError
+from hardener.workload.compose import edited
+from hardener.workload.difference import difference
+
+SETTINGS: dict[str, Any] = {
+    "privileged": False,
+    "cap_drop": ["ALL"],
+    "cap_add": ["CHOWN", "SETUID"],
+    "security_opt": ["seccomp=./profile/seccomp.json", "no-new-privileges=true"],
+    "read_only": True,
+    "tmpfs": ["/run:rw,nosuid"],
+    "pids_limit": 64,
+}
+
+FILE = """\
+# the shop
+x-base: &base
+    restart: always   # for ever
+services:
+    web:   # the site
+        <<: *base
+        image: "nginx:${TAG:-1}"   # pinned
+        cap_add:
+            - NET_ADMIN  # for a tunnel
+            - CHOWN      # of uploads
+            # more to come
+        privileged: true # for now
+        tmpfs: /tmp
+        ports: ["80:80"]
+
+    # the database
+    db:
+        <<: *base
+        image: postgres
+        command: |
+            postgres
+            -c fsync=off
+
+volumes: {}
+"""
+
+CHANGED = """\
+# the shop
+x-base: &base
+    restart: always   # for ever
+services:
+    web:   # the site
+        <<: *base
+        image: "nginx:${TAG:-1}"   # pinned
+        cap_add:
+            - CHOWN      # of uploads
+            - SETUID
+            # more to come
+        privileged: false # for now
+        tmpfs: ["/tmp", "/run:rw,nosuid"]
+        ports: ["80:80"]
+        cap_drop:
+          - ALL
+        security_opt:
+          - "seccomp=./profile/seccomp.json"
+          - "no-new-privileges=true"
+        read_only: true
+        pids_limit: 64
+
+    # the database
+    db:
+        <<: *base
+        image: postgres
+        command: |
+            postgres
+            -c fsync=off
+
+volumes: {}
+"""
+
+
+def change(text: str, service: str = "web", settings: dict[str, Any] = SETTINGS) -> str:
+    return edited(text, settings, service=service, name="compose.yaml")
+
+
+def test_only_the_settings_change() -> None:
+    assert change(FILE) == CHANGED
+    assert change(CHANGED) == CHANGED
+
+
+def test_line_ends_and_a_missing_last_one_stay() -> None:
+    assert change(FILE.replace("\n", "\r\n")) == CHANGED.replace("\n", "\r\n")
+    text = "services:\n  web:\n    image: a"
+    assert change(text, settings={"read_only": True}) == text + "\n    read_only: true"
+
+
+def test_a_text_of_several_lines_before_new_settings_stays() -> None:
+    found = change(FILE, "db", {"read_only": True})
+    assert "            -c fsync=off\n        read_only: true\n\nvolumes: {}\n" in found
+    assert yaml.safe_load(found)["services"]["db"]["command"] == "postgres\n-c fsync=off\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("cap_add: [NET_ADMIN]  # why", "cap_add: [CHOWN, SETUID]  # why"),
+        ("cap_add: [\n  A,\n  B ]", "cap_add: [CHOWN, SETUID]"),
+        ("cap_add:", "cap_add: [CHOWN, SETUID]"),
+        ("'cap_add' :   ['A']", "'cap_add' : [CHOWN, SETUID]"),
+        ("cap_add:\n- A\n# end", "cap_add:\n- CHOWN\n- SETUID\n# end"),
+        ("cap_add:\n- SETUID\n-   CHOWN # x", "cap_add:\n- SETUID\n-   CHOWN # x"),
+        ("cap_add:\n- CHOWN\n- CHOWN", "cap_add:\n- CHOWN\n- SETUID"),
+        ("cap_add: !override\n- A\n- CHOWN", None),
+        ("cap_add: &caps\n- CHOWN", None),
+    ],
+)
+def test_lists_in_all_their_layouts(before: str, after: str | None) -> None:
+    def file(line: str) -> str:
+        indented = "\n".join(f"    {each}" for each in line.split("\n"))
+        return f"services:\n  web:\n    image: a\n{indented}\n    user: b # c\n  db:\n    image: b\n"
+
+    settings = {"cap_add": ["CHOWN", "SETUID"]}
+    if after is None:
+        with pytest.raises(HardenerError, match=r"laid out.*compose\.override\.yaml"):
+            change(file(before), settings=settings)
+        return
+    assert change(file(before), settings=settings) == file(after)
+
+
+def test_a_list_that_becomes_empty() -> None:
+    text = "services:\n  web:\n    cap_add:\n      - A # x\n    image: a\n"
+    assert change(text, settings={"cap_add": []}) == "services:\n  web:\n    cap_add: []\n    image: a\n"
+
+
+def test_an_alias_is_replaced_where_it_is_used() -> None:
+    text = "x: &caps [A]\nservices:\n  web:\n    cap_add: *caps # all\n  db:\n    cap_add: *caps\n"
+    expected = text.replace("cap_add: *caps # all", "cap_add: [CHOWN] # all")
+    assert change(text, settings={"cap_add": ["CHOWN"]}) == expected
+
+
+def test_a_service_that_extends_another_replaces_its_lists() -> None:
+    text = "services:\n  web:\n    extends: {file: base.yaml, service: web}\n"
+    found = change(text, settings={"cap_add": ["CHOWN"], "cap_drop": []})
+    assert found == text + "    cap_add: !override\n      - CHOWN\n    cap_drop: []\n"
+
+
+def test_a_limit_of_deploy_counts() -> None:
+    text = "services:\n  web:\n    deploy: {resources: {limits: {pids: 5}}}\n"
+    assert change(text, settings={"pids_limit": 64}) == text
+
+
+ANCHORED = "services:\n  web: &web\n    image: a\n  job:\n    <<: *web\n    command: b\n"
+EXTENDED = "services:\n  web:\n    image: a\n  job:\n    extends:\n      service: web\n"
+LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no services"),
+        ("[]", "has no services"),
+        ("services: 7", "has no services"),
+        ("services: {db: {image: a}}", "has no service web (it has db)"),
+        ("services: {web: {image: a}}", "written in braces"),
+        ("services:\n  web:\n", "has no settings"),
+        ("services:\n  web: 7\n", "has no settings"),
+        ("x: &x\n  image: a\nservices:\n  web: *x\n", "alias of something else"),
+        ("services:\n  web:\n   - a\n", "has no settings"),
+        ("services:\n\tweb: a", "is no compose file: line 2"),
+        ("services: *nothing", "is no compose file"),
+        ("a: 1\n---\nb: 2\n", "is no compose file"),
+        ("[" * 100_000, "nested too deeply"),
+        (ANCHORED, "another service takes settings from web"),
+        (EXTENDED, "service job extends web"),
+        (EXTENDED.replace("\n      service: web", " web"), "service job extends web"),
+        (LAUGHS + "services:\n  web:\n    image: a\n", "too many values"),
+        ("#" * 300_000, "has more than"),
+        ("services:\n  \x1b[2J:\n    image: a\n", "is no compose file"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(text: str, message: str) -> None:
+    with pytest.raises(HardenerError) as error:
+        change(text)
+    assert message in str(error.value)
+    assert "\x1b" not in str(error.value)
+
+
+NAMES = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp", "Co", "Cn")), min_size=1, max_size=20
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4, unique=True), NAMES)
+def test_hostile_names_are_values(names: list[str], service: str) -> None:
+    settings = {"security_opt": names, "user": names[0]}
+    text = yaml.safe_dump(
+        {"services": {service: {"image": "a", "security_opt": ["x"]}, service + "2": {"image": "b"}}}
+    )
+    found = yaml.safe_load(change(text, service, settings))["services"]
+    assert sorted(found[service]["security_opt"]) == sorted(names)
+    assert found[service]["user"] == names[0]
+    assert found[service + "2"] == {"image": "b"}
+
+
+SCALARS = st.sampled_from(
+    [
+        "a",
+        '"b: c"',
+        "'d # e'",
+        "7",
+        "|\n        x\n\n        y",
+        ">-\n        z\n",
+        "*anchor",
+        "",
+        "{a: 1}",
+        "[1,\n        2]",
+    ]
+)
+KEYS = st.sampled_from(["image", "ports", "command", "labels", "user", "cap_add", "tmpfs", "x-any"])
+GAPS = st.sampled_from(["", "\n", "    # note\n", "\n\n    # note\n\n", "# far out\n"])
+
+
+@given(st.dictionaries(KEYS, st.tuples(SCALARS, GAPS), min_size=1, max_size=6), st.booleans())
+def test_generated_files_change_in_their_service_alone(
+    service: dict[str, tuple[str, str]], windows: bool
+) -> None:
+    lines = "".join(f"    {key}: {value}\n{gap}" for key, (value, gap) in service.items())
+    text = f"x: &anchor [q]\nservices:\n  web:\n{lines}  db: # kept\n    image: *anchor\n"
+    if windows:
+        text = text.replace("\n", "\r\n")
+    settings = {"cap_add": ["CHOWN"], "user": "5:5", "read_only": True}
+    try:
+        found = change(text, settings=settings)
+    except HardenerError as error:
+        assert "laid out" in str(error)  # noqa: PT017
+        return
+    before, after = (yaml.safe_load(each) for each in (text, found))
+    assert after["services"]["web"] == {**before["services"]["web"], **settings}
+    assert after["services"]["db"] == before["services"]["db"]
+    assert change(found, settings=settings) == found
+    removed = [line for line in difference(text, found, name="x").split("\n")[2:] if line.startswith("-")]
+    assert all(line[1:].strip().partition(":")[0] in (*settings, "x", "y", "z", "2]", "") for line in removed)
+
+
+def test_the_difference_reads_as_a_patch() -> None:
+    found = difference("a\nb\n", "a\nc\n", name="x\ny")
+    assert found == "--- x y\n+++ x y\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n \n"
+    assert difference("a", "a", name="x") == ""

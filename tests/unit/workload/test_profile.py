@@ -1,0 +1,519 @@
+"""From recordings to a profile: what is kept, for what, and that nothing else decides it."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardener.errors import HardenerError
+from hardener.reports.profile_page import html, markdown
+from hardener.workload import profile_document as document_module
+from hardener.workload.artefacts import artefacts
+from hardener.workload.page import sections
+from hardener.workload.profile import Profile, make, short_name
+from hardener.workload.recording import PHASES, build
+from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE
+from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
+from tests.unit.workload.recordings import document
+
+SCHEMA = Path(document_module.__file__).with_name("profile.schema.json")
+RESERVE = GO_RESERVE | KERNEL_RESERVE
+
+
+def recorded(**changes: Any) -> dict[str, Any]:
+    """A recording of a container under the engine's default; ``a__b=c`` changes what is nested."""
+    data = document()
+    data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": DEFAULTS["default"]}
+    data["identities"][0]["bounding"] = sorted(CAPABILITIES)
+    for key, value in changes.items():
+        place = data
+        *path, last = key.split("__")
+        for step in path:
+            place = place[step]
+        place[last] = value
+    return data
+
+
+def profile(*recordings: dict[str, Any], **options: Any) -> Profile:
+    named = [(f"{number}.json", build(each, name="x")) for number, each in enumerate(recordings)]
+    return make(named, **options)
+
+
+def calls(*names: str) -> dict[str, Any]:
+    return {"x86_64": {name: {"phases": ["serve"], "programs": ["web"]} for name in names}}
+
+
+def permitted(found: Profile) -> set[str]:
+    assert found.seccomp is not None
+    return set(found.seccomp.permitted)
+
+
+# --- merging ------------------------------------------------------------------------------------------------
+
+
+def test_what_one_recording_has_is_kept_and_says_in_how_many() -> None:
+    rare = recorded(calls=calls("read", "mremap"), ended="2026-11-27T10:00:00Z")
+    often = [recorded(calls=calls("read"), ended=f"2026-11-27T11:0{number}:00Z") for number in range(3)]
+    found = profile(rare, *often)
+    assert {"read", "mremap"} <= permitted(found)
+    seen = found.calls["mremap"].container
+    assert seen is not None
+    assert (seen.count, found.merged.total) == (1, 4)
+    assert found.calls["read"].container == type(seen)(programs=("web",), phases=("serve",), count=4)
+
+
+def test_one_recording_given_twice_counts_once() -> None:
+    assert profile(recorded(), recorded()).merged.total == 1
+
+
+def test_the_order_of_recordings_says_nothing() -> None:
+    every = [
+        recorded(calls=calls("read"), ended="2026-11-27T10:00:00Z"),
+        recorded(calls=calls("chmod", "read"), ended="2026-11-27T11:00:00Z"),
+        recorded(calls=calls("bpf"), ended="2026-11-27T12:00:00Z", files__created=["/run/x", "/tmp/y"]),
+    ]
+    texts = {json.dumps(artefacts(profile(*each))) for each in itertools.permutations(every)}
+    assert len(texts) == 1
+
+
+AXES: list[tuple[str, Any, str]] = [
+    ("container__digest", "sha256:" + "b" * 64, "image digest was sha256:aaa"),
+    ("container__user", "33", "user was nothing and is 33"),
+    ("container__entrypoint", ["/other"], "entrypoint was"),
+    ("container__command", ["hmac:1"], "command was"),
+    ("container__mounts", [], "mounts was"),
+    ("container__network_mode", "host", "network mode was bridge and is host"),
+    ("container__pid_mode", "host", "pid mode was"),
+    ("container__ipc_mode", "host", "ipc mode was"),
+    ("container__userns_mode", "host", "userns mode was"),
+    ("container__devices", ["/dev/fuse"], "devices was"),
+    ("container__sysctls", {"net.a": "1"}, "sysctls was"),
+    ("container__security_options", ["seccomp=unconfined"], "security options was"),
+    ("container__environment", ["PATH", "NEW"], "environment was"),
+    ("container__read_only", True, "read only was False and is True"),
+    ("container__privileged", True, "privileged was"),
+    ("container__capabilities_added", ["NET_ADMIN"], "capabilities added was"),
+    ("container__capabilities_dropped", ["ALL"], "capabilities dropped was"),
+    ("container__published", [], "published was"),
+    ("host__architecture", "aarch64", "architecture was"),
+    ("host__kernel", "6.18.3", "kernel series was 6.12 and is 6.18"),
+    ("host__engine", "29.4.0", "engine version was"),
+    ("host__runtime", {"name": "crun", "version": "1.21"}, "runtime was runc 1.1.15+ds1 and is crun 1.21"),
+    ("host__userns_remap", True, "user namespaces was"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), AXES, ids=[key for key, _, _ in AXES])
+def test_recordings_of_different_containers_are_refused_by_axis(key: str, value: Any, message: str) -> None:
+    with pytest.raises(HardenerError) as error:
+        profile(recorded(), recorded(**{key: value}))
+    assert str(error.value).startswith(f"0.json and 1.json are not of the same container: {message}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("container__name", "web-twin"),
+        ("container__image", "nginx:latest"),
+        ("container__compose", {"project": "a", "service": "b"}),
+        ("host__kernel", "6.12.200-other"),
+        ("twin__network", "none"),
+    ],
+)
+def test_what_is_no_part_of_the_identity_may_differ(key: str, value: Any) -> None:
+    assert profile(recorded(), recorded(**{key: value})).merged.total == 2
+
+
+def test_engines_with_different_defaults_are_refused() -> None:
+    other = copy.deepcopy(DEFAULTS["default"])
+    other["syscalls"][0]["names"].remove("read")
+    with pytest.raises(HardenerError, match=r"default seccomp profile differs between 0\.json, 1\.json"):
+        profile(recorded(), recorded(granted__seccomp=other))
+
+
+def test_phases_say_in_how_many_recordings_they_happened() -> None:
+    reload = [{"name": "reload", "exercised": True, "reason": "SIGHUP", "seconds": 1.0}]
+    found = {each.name: each for each in profile(recorded(), recorded(phases=reload)).merged.exercises}
+    assert list(found) == list(PHASES)
+    assert (found["reload"].count, found["reload"].reasons) == (1, ("SIGHUP",))
+    assert (found["stop"].count, found["stop"].reasons) == (0, ())
+
+
+# --- system calls -------------------------------------------------------------------------------------------
+
+
+def test_what_the_runtime_calls_is_kept() -> None:
+    base = {"calls": ["setns", "fchown"], "no_new_privileges": ["fstatfs"], "starts": 20}
+    setuid = [{"path": "/bin/su", "uid": 0, "gid": None}]
+    data = recorded(calls=calls("read"), runtime_calls={"capset": {"phases": ["exec"]}}, runtime_base=base)
+    # The runtime installs the filter last where no-new-privileges is set: what it needs then was measured.
+    assert permitted(profile(data)) == {"read", "fstatfs"} | RESERVE
+    without = profile({**data, "setuid": setuid})
+    assert permitted(without) == {"read", "fchown", "capset"} | RESERVE
+    assert without.seccomp is not None
+    assert without.seccomp.refused == ("setns",)
+    assert permitted(profile({**data, "runtime_base": None})) == {"read", "capset"} | RESERVE
+    had = recorded(**{**data, "container__security_options": ["no-new-privileges:true"]})
+    assert permitted(profile(had)) == {"read", "fstatfs", "capset"} | RESERVE
+
+
+def test_a_runtime_that_is_not_written_in_go_needs_no_reserve_of_go() -> None:
+    data = recorded(calls=calls("read"), runtime_calls={}, runtime_base=None)
+    data["host"]["runtime"] = {"name": "crun", "version": "1"}
+    assert permitted(profile(data)) == {"read"} | KERNEL_RESERVE
+
+
+def test_calls_of_programs_for_another_architecture_count() -> None:
+    data = recorded(calls={**calls("read"), "i386": {"waitpid": {"phases": ["serve"], "programs": ["old"]}}})
+    found = profile(data)
+    assert "waitpid" in permitted(found)
+    assert found.seccomp is not None
+    assert found.seccomp.document["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
+    empty = profile(recorded(calls={**calls("read"), "i386": {}}))
+    assert empty.seccomp is not None
+    assert empty.seccomp.document["architectures"] == ["SCMP_ARCH_X86_64"]
+
+
+def test_refused_calls_are_named_and_stay_refused() -> None:
+    data = recorded(calls=calls("read", "keyctl", "#467"))
+    found = profile(data)
+    assert found.seccomp is not None
+    assert found.seccomp.refused == ("#467", "keyctl")
+    assert "keyctl" in permitted(profile(data, allow_extra=["keyctl"]))
+    page = markdown(sections(found))
+    assert "## System calls that stay refused" in page
+    assert "- `keyctl`: made by `web` in serve (1 of 1)" in page
+
+
+def test_without_the_engines_profile_none_is_made() -> None:
+    found = profile(recorded(granted__seccomp=None))
+    assert found.seccomp is None
+    files = artefacts(found)
+    assert "seccomp.json" not in files
+    assert "seccomp" not in files["docker-run.txt"] + files["compose.override.yaml"].partition("services:")[2]
+
+
+# --- capabilities, user, privileges -------------------------------------------------------------------------
+
+
+def test_capabilities_are_kept_for_what_asked_for_them() -> None:
+    found = profile(
+        recorded(
+            capabilities=[
+                {"name": "CAP_SETUID", "call": "setuid", "program": "nginx", "phases": ["start-empty"]},
+                {"name": "CAP_SYS_TIME", "call": "settimeofday", "program": "x", "phases": []},
+            ],
+            file_capabilities=[
+                {"path": "/bin/ping", "program": "ping", "capabilities": ["CAP_NET_RAW"], "effective": True}
+            ],
+            capset=[
+                {
+                    "program": "dnsmasq",
+                    "effective": ["CAP_NET_BIND_SERVICE"],
+                    "permitted": ["CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN"],
+                    "inheritable": [],
+                }
+            ],
+        )
+    )
+    # Neither SYS_TIME nor NET_ADMIN was ever given to it.
+    assert found.capabilities == ("CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETUID")
+    assert [(need.capability, need.kind, need.program) for need in found.needs] == [
+        ("CAP_NET_BIND_SERVICE", "capset", "dnsmasq"),
+        ("CAP_NET_RAW", "file", "/bin/ping"),
+        ("CAP_SETUID", "check", "nginx"),
+    ]
+    assert not found.no_new_privileges
+    assert [(each.path, each.kind) for each in found.hurdles] == [("/bin/ping", "file capabilities")]
+
+
+@pytest.mark.parametrize(
+    ("added", "dropped", "privileged", "expected"),
+    [
+        ([], [], False, CAPABILITIES),
+        (["net_admin"], ["CAP_CHOWN"], False, CAPABILITIES - {"CAP_CHOWN"} | {"CAP_NET_ADMIN"}),
+        (["CHOWN"], ["ALL"], False, {"CAP_CHOWN"}),
+        ([], ["all"], False, set()),
+        ([], [], True, set()),
+    ],
+)
+def test_what_it_had_is_told_by_its_configuration_where_nothing_was_seen(
+    added: list[str], dropped: list[str], privileged: bool, expected: set[str]
+) -> None:
+    data = recorded(identities=[], container__capabilities_added=added)
+    data["container"] |= {"capabilities_dropped": dropped, "privileged": privileged}
+    assert len(profile(data).had) == 41 if privileged else profile(data).had == expected
+
+
+def owned(**changes: Any) -> dict[str, Any]:
+    """Root that works on the files of redis."""
+    uses = [{"name": "CAP_DAC_OVERRIDE", "call": "openat", "program": "redis", "phases": ["serve"]}]
+    owners = {
+        "/data": {"uid": 999, "gid": 998, "mode": 0o755},
+        "/data/dump.rdb": {"uid": 999, "gid": 998, "mode": 0o644},
+    }
+    files = {"created": [], "written": ["/data/dump.rdb"], "deleted": [], "executed": ["/redis"], "read": []}
+    data = recorded(capabilities=uses, files={**files, "owners": owners}, calls=calls("read", "chown"))
+    data["container"]["mounts"] = [{"kind": "volume", "target": "/data", "read_only": False}]
+    for key, value in changes.items():
+        if key == "owners":
+            data["files"]["owners"].update(value)
+        elif key == "created":
+            data["files"]["created"] = value
+        else:
+            data[key] = value
+    return data
+
+
+def test_a_user_instead_of_root_that_only_owned_needs() -> None:
+    found = profile(owned())
+    assert str(found.user) == "999:998"
+    assert found.capabilities == ()
+    files = artefacts(found)
+    assert "--user=999:998\n" in files["docker-run.txt"]
+    assert "--cap-add" not in files["docker-run.txt"]
+    settings = yaml.safe_load(files["compose.override.yaml"])["services"]["web"]
+    assert (settings["user"], settings["cap_drop"], settings["cap_add"]) == ("999:998", ["ALL"], [])
+
+
+KILL = {"name": "CAP_KILL", "call": "kill", "program": "redis", "phases": ["stop"]}
+SU = {"path": "/bin/su", "program": "su", "capabilities": ["CAP_CHOWN"], "effective": True}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        owned(capabilities=[KILL]),
+        owned(capabilities=[]),
+        owned(file_capabilities=[SU]),
+        owned(owners={"/data": {"uid": 5, "gid": 5, "mode": 0o755}}),
+        owned(created=["/data/new/x"]),  # whose folder nothing is known of
+        owned(created=["/data/r/x"], owners={"/data/r": {"uid": 0, "gid": 0, "mode": 0o755}}),
+        owned(created=["/etc/x"]),
+        owned(identities=[{**recorded()["identities"][0], "uid": 33}]),
+        owned(identities=[]),
+    ],
+)
+def test_no_other_user_where_root_does_more(data: dict[str, Any]) -> None:
+    assert profile(data).user is None
+
+
+def test_folders_around_the_files_of_another_user_are_roots() -> None:
+    """As an engine tells it, they have changed too; only what lies in them matters."""
+    data = owned(created=["/data/dump.rdb"], owners={"/": {"uid": 0, "gid": 0, "mode": 0o755}})
+    data["container"]["mounts"] = []
+    data["files"]["written"] = ["/", "/data"]
+    found = profile(data)
+    assert str(found.user) == "999:998"
+    assert (
+        "--tmpfs=/data:rw,nosuid,nodev,noexec,mode=0755,uid=999,gid=998\n"
+        in artefacts(found)["docker-run.txt"]
+    )
+
+
+def test_setuid_programs_forbid_no_new_privileges() -> None:
+    found = profile(
+        recorded(
+            setuid=[{"path": "/bin/su", "uid": 0, "gid": None}, {"path": "/bin/w", "uid": None, "gid": 4}]
+        )
+    )
+    assert [(each.path, each.kind) for each in found.hurdles] == [
+        ("/bin/su", "set-user-ID"),
+        ("/bin/w", "set-group-ID"),
+    ]
+    assert "no-new-privileges" not in artefacts(found)["docker-run.txt"]
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "folders", "obstacles"),
+    [
+        (["/run/a.pid", "/run/b/c", "/tmp/x"], [], ["/run", "/tmp"], []),
+        (["/var/lib/data/x", "/proc/1/oom_adj", "/dev/shm/x", "/etc/hosts"], [], [], []),
+        (["/etc/app/made"], [], ["/etc/app"], []),
+        (["/etc/app/made"], ["/etc/app/conf"], [], ["hide /etc/app/conf, which is used"]),
+        (["/etc/app/made"], None, [], ["could not be seen"]),
+        (["/srv/web/cache/x"], None, [], ["could not be seen"]),
+        (["/var/log/x"], None, ["/var/log"], []),
+        (["/etc/passwd", "/x", "/var/x"], [], [], ["in place of /etc", "in place of /", "in place of /var"]),
+        (["/run/a:b/x", "/run/a,b/x"], [], [], ["with a comma", "with a colon"]),
+        (["relative", "/a/../b/x", "/a//b"], [], [], ["not a plain one"] * 3),
+        (["/var/lib/database/x"], [], ["/var/lib/database"], []),  # the mount is /var/lib/data
+        (["/run/x"], ["/running"], ["/run"], []),
+    ],
+)
+def test_folders_in_memory_stand_in_where_they_hide_nothing(
+    written: list[str], read: list[str] | None, folders: list[str], obstacles: list[str]
+) -> None:
+    found = profile(recorded(files__created=written, files__read=read)).writes
+    assert [each.path for each in found.folders] == folders
+    assert len(found.obstacles) == len(obstacles)
+    for expected in obstacles:
+        assert any(expected in each.why for each in found.obstacles)
+
+
+def test_a_folder_that_changed_by_what_is_in_it_is_none_that_is_written() -> None:
+    """As an engine tells it: a folder has changed where a file came into it, and so have those around it."""
+    found = profile(
+        recorded(
+            files__written=["/etc", "/etc/nginx", "/run", "/var", "/var/lib", "/var/lib/nginx"],
+            files__created=["/run/nginx.pid", "/var/lib/nginx/body"],
+            files__deleted=["/etc/nginx/old"],
+            files__read=[],
+        )
+    )
+    assert [each.path for each in found.writes.folders] == ["/etc/nginx", "/run", "/var/lib/nginx"]
+    assert found.writes.obstacles == ()
+
+
+def test_an_obstacle_leaves_the_root_writable() -> None:
+    found = profile(recorded(files__created=["/etc/x", "/run/y"]))
+    assert not found.read_only
+    text = artefacts(found)["docker-run.txt"]
+    assert "--read-only" not in text
+    assert "--tmpfs" not in text
+    assert "`/etc/x`" in markdown(sections(found))
+
+
+def test_folders_in_memory_have_owner_and_mode_as_they_were() -> None:
+    data = recorded(files__created=["/run/app/tool"], files__executed=["/run/app/tool"])
+    data["capabilities"][0]["name"] = "CAP_SETUID"
+    data["files"]["owners"] = {"/run/app": {"uid": 33, "gid": 4, "mode": 0o750}}
+    text = artefacts(profile(data))["docker-run.txt"]
+    assert "--tmpfs=/run/app:rw,nosuid,nodev,mode=0750,uid=33,gid=4\n" in text
+
+
+@pytest.mark.parametrize(
+    ("peaks", "limit"), [([3], 32), ([20], 80), ([7, 100], 400), ([None], None), ([0], None)]
+)
+def test_the_limit_of_processes_is_four_times_the_peak(peaks: list[int | None], limit: int | None) -> None:
+    every = [recorded(peak={"pids": peak, "memory_bytes": None}) for peak in peaks]
+    assert profile(*every).pids_limit == limit
+
+
+def test_memory_is_a_comment() -> None:
+    files = artefacts(profile(recorded(peak={"pids": 1, "memory_bytes": 5 << 20})))
+    assert "# mem_limit: not set; 5 MiB was the most" in files["compose.override.yaml"]
+    assert "memory" not in files["docker-run.txt"]
+
+
+# --- what it is written as ----------------------------------------------------------------------------------
+
+
+def test_lists_of_the_original_are_replaced_and_not_added_to() -> None:
+    data = recorded(
+        container__capabilities_added=["SYS_ADMIN"],
+        container__privileged=True,
+        container__security_options=["seccomp=unconfined", "apparmor=site", "label=type:x"],
+        host__lsm=[],
+    )
+    files = artefacts(profile(data))
+    assert "cap_add: !override\n" in files["compose.override.yaml"]
+    assert "security_opt: !override\n" in files["compose.override.yaml"]
+    assert "privileged: false\n" in files["compose.override.yaml"]
+    assert "--privileged=false\n" in files["docker-run.txt"]
+    # What the profile says nothing of stays: the site's own confinement.
+    assert "--security-opt=apparmor=site\n--security-opt=label=type:x\n" in files["docker-run.txt"]
+    assert "unconfined" not in files["docker-run.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("web", "web"),
+        ("/a b;c$(d)", "a-b-c-d"),
+        ("..", "container"),
+        ("ü", "container"),
+        ("x" * 200, "x" * 60),
+    ],
+)
+def test_short_names_are_safe_everywhere(name: str, expected: str) -> None:
+    assert short_name(name) == expected
+
+
+def test_the_document_fits_its_schema() -> None:
+    assert json.loads(SCHEMA.read_text()) == document_module.schema()
+    validator = jsonschema_rs.validator_for(document_module.schema())
+    for data in (
+        recorded(),
+        owned(),
+        recorded(granted__seccomp=None, files__executed=[], files__read=["/x"]),
+    ):
+        found = json.loads(artefacts(profile(data))["profile.json"])
+        validator.validate(found)
+        assert not validator.is_valid({**found, "more": 1})
+        assert found["recordings"][0]["digest"] == build(data, name="x").digest
+
+
+PRINTABLE = st.text(min_size=1, max_size=30).filter(str.isprintable)
+SHARP = st.sampled_from(
+    [
+        *("</table><script>x</script>", "<!--", "`x`", "[a](b)", "|x|", "@all", "$(id)", "${HOME}", "'", '"'),
+        *("\\", "{{x}}", "#x", "a: b", "!!x", "*x", "&x", "- x", "@{HOME}"),
+    ]
+)
+HOSTILE = st.lists(PRINTABLE | SHARP, min_size=1, max_size=3).map("".join).filter(str.isprintable)
+
+
+@settings(max_examples=40)
+@given(HOSTILE, HOSTILE, HOSTILE)
+def test_hostile_names_are_inert_everywhere(program: str, path: str, name: str) -> None:
+    data = recorded(
+        container__name=name[:255],
+        container__image=name,
+        container__compose={"project": name, "service": name},
+        calls={"x86_64": {"read": {"phases": ["serve"], "programs": [program]}}},
+        capabilities=[{"name": "CAP_CHOWN", "call": "chown", "program": program, "phases": ["serve"]}],
+        files__created=[f"/run/{path}/x", f"/opt/{path}"],
+        files__executed=[f"/usr/{path}"],
+        files__read=[f"/etc/{path}"],
+        recorder__missing=[name],
+    )
+    found = profile(data)
+    files = artefacts(found)
+    service = yaml.safe_load(files["compose.override.yaml"])["services"]
+    assert list(service) == [name]
+    page = list(sections(found))
+    assert "<script" not in html(page)
+    for shown in markdown(page).split("\n"):
+        outside = "".join(shown.split("`")[::2])  # what is not code, as far as fences are single
+        if "``" not in shown:
+            assert "<script" not in outside
+            assert "](" not in outside
+    assert found.apparmor is not None
+    for rule in found.apparmor.rules:
+        assert "\n" not in rule.text
+        if rule.text.startswith('"'):
+            assert rule.text.count('"') == 2
+            assert "@{" not in rule.text
+
+
+@pytest.mark.parametrize("make_it", [recorded, owned], ids=["root", "user"])
+def test_the_same_recordings_give_the_same_bytes(make_it: Callable[[], dict[str, Any]]) -> None:
+    first, second = (artefacts(profile(make_it())) for _ in range(2))
+    assert first == second
+    page = list(sections(profile(make_it())))
+    assert html(page) == html(list(sections(profile(make_it()))))
+
+
+def test_the_page_says_what_was_not_exercised_and_not_seen() -> None:
+    page = markdown(
+        sections(
+            profile(recorded(recorder={"kind": "audit", "complete": False, "missing": ["3 records lost"]}))
+        )
+    )
+    assert "- `reload`: not exercised: `the image declares no way`" in page
+    assert "Not seen: `3 records lost`" in page
+    assert "The recording is incomplete." in page

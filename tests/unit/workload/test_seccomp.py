@@ -1,0 +1,254 @@
+"""A narrowed profile against the engine's own: judged rule by rule, for calls and arguments.
+
+The defaults are those that Docker 26.1.5 resolved for four sets of capabilities, as runc got them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardener.errors import HardenerError
+from hardener.workload.seccomp import Default, Seccomp, narrowed
+from hardener.workload.syscalls import NEWER
+from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
+
+CALLS = sorted(
+    {name for kind in ("default", "all") for rule in DEFAULTS[kind]["syscalls"] for name in rule["names"]}
+)
+UNKNOWN = ["keyctl_of_tomorrow", "#467"]
+HIGH = 1 << 32
+INTERESTING = (0, 1, 8, 16, 38, 39, 40, 41, 45, 64, 0x20000, 0x20008, 0x10000000, 0x7E020000, 0xFFFFFFFF)
+
+Answer = str | int
+
+
+Rules = Mapping[str, list[Mapping[str, Any]]]
+
+
+def by_call(profile: Mapping[str, Any]) -> Rules:
+    """The rules of a profile by the call that they are about."""
+    assert (profile["defaultAction"], profile["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for rule in profile["syscalls"]:
+        for call in rule["names"]:
+            found.setdefault(call, []).append(rule)
+    return found
+
+
+def answer(rules: Rules, call: str, arguments: tuple[int, ...]) -> Answer:
+    """What a filter says: ``allow``, or the error. A rule without conditions holds always."""
+    answers: set[Answer] = set()
+    for rule in rules.get(call, ()):
+        conditions = rule.get("args") or []
+        indexes = [each["index"] for each in conditions]
+        together = all if len(set(indexes)) == len(indexes) else any  # as runc reads one argument named twice
+        if not conditions or together(holds(each, arguments[each["index"]]) for each in conditions):
+            answers.add("allow" if rule["action"] == "SCMP_ACT_ALLOW" else rule.get("errnoRet", 1))
+    assert len(answers) <= 1, f"{call} is both permitted and refused"
+    return answers.pop() if answers else 1
+
+
+def holds(condition: Mapping[str, Any], value: int) -> bool:
+    wanted = condition.get("value", 0)
+    match condition["op"].removeprefix("SCMP_CMP_"):
+        case "EQ":
+            return bool(value == wanted)
+        case "NE":
+            return bool(value != wanted)
+        case "LT":
+            return bool(value < wanted)
+        case "GT":
+            return bool(value > wanted)
+        case "MASKED_EQ":
+            return bool(value & wanted == condition.get("valueTwo", 0))
+    raise AssertionError(condition)
+
+
+def make(wanted: Collection[str], capabilities: Collection[str] = (), **options: Any) -> Seccomp:
+    default = Default(
+        common=DEFAULTS["default"], capabilities=CAPABILITIES, own=options.pop("own", DEFAULTS["all"])
+    )
+    return narrowed(default, wanted=wanted, capabilities=capabilities, architectures=["x86_64"], **options)
+
+
+def engines(capabilities: Collection[str]) -> Rules:
+    """The engine's own profile with these capabilities."""
+    kind = "default" if "CAP_SYS_CHROOT" in capabilities else "none"
+    if "CAP_SYS_ADMIN" in capabilities:
+        assert kind == "default"
+        kind = "admin"
+    return by_call(DEFAULTS[kind])
+
+
+SOME_CAPABILITIES = st.frozensets(st.sampled_from(sorted(CAPABILITIES))) | st.just(
+    CAPABILITIES | {"CAP_SYS_ADMIN"}
+)
+SOME_CALLS = st.frozensets(st.sampled_from([*CALLS, *UNKNOWN]), max_size=120)
+
+
+def arguments(seed: int) -> list[tuple[int, ...]]:
+    chosen = random.Random(seed)
+    first = [*INTERESTING, *(value | HIGH for value in INTERESTING), chosen.getrandbits(64)]
+    return [(value, *(chosen.getrandbits(64) for _ in range(5))) for value in first]
+
+
+@given(SOME_CALLS, SOME_CAPABILITIES, st.integers(0, 99))
+def test_nothing_is_permitted_that_the_engine_refuses(
+    wanted: frozenset[str], capabilities: frozenset[str], seed: int
+) -> None:
+    ours, theirs = by_call(make(wanted, capabilities).document), engines(capabilities)
+    for call in ["socket", "clone", "clone3", "personality", "chroot", "mount", *wanted]:
+        for each in arguments(seed):
+            if answer(ours, call, each) == "allow":
+                assert call in wanted
+                assert answer(theirs, call, each) == "allow", (call, each)
+
+
+@given(SOME_CALLS, SOME_CAPABILITIES, st.integers(0, 99))
+def test_what_is_wanted_is_permitted_wherever_the_engine_permits_it(
+    wanted: frozenset[str], capabilities: frozenset[str], seed: int
+) -> None:
+    found, theirs = make(wanted, capabilities, crypto_sockets=True), engines(capabilities)
+    ours = by_call(found.document)
+    for call in wanted:
+        permitted = False
+        for each in arguments(seed):
+            if answer(theirs, call, each) != "allow":
+                continue
+            permitted = True
+            # No family is that large: the kernel knows 46, and looks at the lower 32 bits.
+            if call != "socket" or each[0] < 64:
+                assert answer(ours, call, each) == "allow", (call, each)
+        assert (call in found.permitted) == permitted
+        assert (call in found.refused) != permitted
+
+
+def test_sockets_of_refused_families_are_refused_whatever_the_upper_bits_say() -> None:
+    found = make({"socket"})
+    assert found.families_refused == (38,)
+    for family in range(64):
+        for upper in (0, HIGH, 0xFFFFFFFF << 32):
+            expected: Answer = 1 if family in (38, 40) else "allow"
+            assert answer(by_call(found.document), "socket", (family | upper, 1, 0, 0, 0, 0)) == expected
+    # The engine's own rule compares 64 bits, and the kernel reads 32: this opens AF_VSOCK.
+    assert answer(by_call(DEFAULTS["default"]), "socket", (40 | HIGH, 1, 0, 0, 0, 0)) == "allow"
+
+
+def test_crypto_sockets_stay_where_they_were_seen() -> None:
+    found = make({"socket"}, crypto_sockets=True)
+    assert found.families_refused == ()
+    assert answer(by_call(found.document), "socket", (38, 5, 0, 0, 0, 0)) == "allow"
+
+
+def test_rules_on_arguments_stay() -> None:
+    found = by_call(make({"clone", "personality"}).document)
+    new_user_namespace = 0x10000000
+    assert answer(found, "clone", (new_user_namespace, 0, 0, 0, 0, 0)) == 1
+    assert answer(found, "clone", (0x11, 0, 0, 0, 0, 0)) == "allow"
+    assert answer(found, "personality", (0x0040000, 0, 0, 0, 0, 0)) == 1
+    assert answer(found, "personality", (0xFFFFFFFF, 0, 0, 0, 0, 0)) == "allow"
+
+
+@pytest.mark.parametrize("wanted", [set(), {"clone3"}, {"clone3", "openat2", "read"}])
+def test_newer_calls_are_unknown_unless_they_are_permitted(wanted: set[str]) -> None:
+    found = make(wanted)
+    assert answer(by_call(found.document), "clone3", (0,) * 6) == 38
+    assert set(found.not_known) == set(NEWER) - (wanted & {"openat2"})
+    for call in NEWER:
+        assert answer(by_call(found.document), call, (0,) * 6) == ("allow" if call in found.permitted else 38)
+
+
+def test_a_call_beyond_the_default_is_permitted_by_name_alone() -> None:
+    assert make({"keyctl", "read"}).refused == ("keyctl",)
+    found = make({"keyctl", "clone3", "read"}, extra=["keyctl", "clone3"])
+    assert found.refused == ()
+    assert found.extra == ("clone3", "keyctl")
+    assert answer(by_call(found.document), "keyctl", (0,) * 6) == "allow"
+    assert answer(by_call(found.document), "clone3", (0,) * 6) == "allow"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [("read", "permits it already"), ("bpf", "no recording has it"), ("\x1b[2J", "no recording")],
+)
+def test_there_has_to_be_something_to_allow(extra: str, message: str) -> None:
+    with pytest.raises(HardenerError, match=message) as error:
+        make({"read"}, extra=[extra])
+    assert "\x1b" not in str(error.value)
+
+
+def test_calls_of_a_capability_go_with_it() -> None:
+    wanted = {"chroot", "mount", "bpf", "ptrace", "reboot"}
+    assert make(wanted, ["CAP_SYS_CHROOT"]).permitted == ("chroot", "ptrace")
+    assert make(wanted, ["CAP_BPF"]).permitted == ("bpf", "ptrace")
+    assert make(wanted, ["CAP_SYS_ADMIN"]).permitted == ("bpf", "mount", "ptrace")
+    # Without the profile for further capabilities none of their calls is known to be permitted.
+    assert make(wanted, ["CAP_SYS_ADMIN"], own=None).permitted == ("ptrace",)
+
+
+def test_flags_of_clone_are_free_with_the_capability_alone() -> None:
+    new_namespaces = (0x7E020000, 0, 0, 0, 0, 0)
+    assert answer(by_call(make({"clone"}, ["CAP_SYS_ADMIN"]).document), "clone", new_namespaces) == "allow"
+    assert answer(by_call(make({"clone"}, ["CAP_NET_ADMIN"]).document), "clone", new_namespaces) == 1
+
+
+def test_only_architectures_that_were_used_are_there() -> None:
+    default = Default(common=DEFAULTS["default"], capabilities=CAPABILITIES)
+    found = narrowed(default, wanted=["read"], capabilities=[], architectures=["x86_64", "i386"])
+    assert found.document["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
+    assert make(["read"]).document["architectures"] == ["SCMP_ARCH_X86_64"]
+    with pytest.raises(HardenerError, match="architecture m68k"):
+        narrowed(default, wanted=["read"], capabilities=[], architectures=["m68k"])
+
+
+ALLOW = {"names": ["read"], "action": "SCMP_ACT_ALLOW"}
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [ALLOW]},
+        {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": []},
+        {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**ALLOW, "names": None}]},
+        {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**ALLOW, "names": [7]}]},
+        {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**ALLOW, "action": "SCMP_ACT_NOTIFY"}]},
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [{**ALLOW, "args": [{"index": 6, "op": "SCMP_CMP_EQ"}]}],
+        },
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [{**ALLOW, "args": [{"index": 0, "op": "SCMP_CMP_XX"}]}],
+        },
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [{**ALLOW, "args": [{"index": 0, "op": "SCMP_CMP_EQ", "value": -1}]}],
+        },
+    ],
+)
+def test_a_default_that_is_not_understood_is_refused(spoiled: dict[str, Any]) -> None:
+    default = Default(common={"defaultErrnoRet": 1, **spoiled}, capabilities=CAPABILITIES)
+    with pytest.raises(HardenerError, match="cannot be narrowed"):
+        narrowed(default, wanted=["read"], capabilities=[], architectures=["x86_64"])
+
+
+def test_one_argument_named_twice_is_two_rules() -> None:
+    """As runc reads it: ``NE 38`` beside ``NE 40`` on one argument refuses nothing."""
+    twice = [{"index": 0, "value": value, "op": "SCMP_CMP_NE"} for value in (38, 40)]
+    rule = {"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": twice}
+    common = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": [rule]}
+    found = narrowed(
+        Default(common=common, capabilities=frozenset()),
+        wanted=["socket"],
+        capabilities=[],
+        architectures=["x86_64"],
+        crypto_sockets=True,
+    )
+    assert answer(by_call(common), "socket", (40,) * 6) == "allow"
+    assert answer(by_call(found.document), "socket", (40,) * 6) == "allow"
