@@ -1,0 +1,61 @@
+"""A proof as JUnit: a case for the profile, one for the exercise, and one for each thing that was taken away.
+
+A case whose removal broke nothing is skipped, with the reason: it is nothing to fail a pipeline for, and not
+proven either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from junit_xml import TestCase, TestSuite
+
+from hardener.reports.junit import host_slug
+from hardener.text import block, line
+from hardener.workload.verdict import Proof, Verdict
+
+
+def proof_junit(proof: Proof, *, name: str, properties: dict[str, str]) -> str:
+    """The document.
+
+    Args:
+        proof: what was proven.
+        name: of the container.
+        properties: what else is known, such as digests.
+    """
+    suite = TestSuite(
+        line(name),
+        list(_cases(proof, f"workload.{host_slug(name)}")),
+        id=host_slug(name),
+        properties={line(key): line(value, 1000) for key, value in sorted(properties.items())},
+    )
+    element: ElementTree.Element = suite.build_xml_doc()
+    del element.attrib["disabled"]  # no such attribute in the schema
+    element.set("time", f"{float(element.get('time', '0')):.3f}")
+    root = ElementTree.Element("testsuites", {"name": line(f"hardener workload {name}")})
+    root.append(element)
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _cases(proof: Proof, package: str) -> Iterator[TestCase]:
+    exercise = TestCase("the exercise proves something", classname=f"{package}.exercise")
+    profile = TestCase("the container works under the profile", classname=f"{package}.profile")
+    reasons = "\n".join(proof.reasons)
+    if proof.verdict is Verdict.NOT_EXERCISED:
+        exercise.add_error_info(line(reasons), block(reasons), "hardener.not_exercised")
+        profile.add_skipped_info(line(f"not exercised: {reasons}"))
+    elif proof.verdict is Verdict.NOT_SAFE:
+        profile.add_failure_info(line(reasons), block(reasons), "hardener.not_safe")
+    yield exercise
+    yield profile
+    for each in proof.evidence:
+        case = TestCase(line(f"{each.removed} is needed"), classname=f"{package}.removal")
+        if each.needed is None:
+            case.add_skipped_info(line(f"not tried: {each.observed}"))
+        elif not each.needed:
+            case.add_skipped_info(line(f"not needed: {each.observed}"))
+        else:
+            case.stdout = block(each.observed)
+        yield case

@@ -1,0 +1,169 @@
+"""What a proof tries: the new confinement, one that is too tight, and the new one without each of its parts.
+
+Every trial is settings of a twin; ``plan`` says which there are, and in which order. Nothing is run here.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from hardener.workload.profile_document import Document
+
+STARTS = 20  # of the new confinement: a runtime's own calls vary from start to start
+_RELAXING_MODES = ("pid_mode", "ipc_mode", "userns_mode")
+
+Kind = Literal["before", "profile", "control", "without"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """How a twin is confined. ``modes`` and ``devices`` are what the original has of the host."""
+
+    capabilities: tuple[str, ...]
+    seccomp: Mapping[str, Any] | None
+    apparmor: str
+    user: str
+    no_new_privileges: bool
+    read_only: bool
+    tmpfs: Mapping[str, str]
+    pids_limit: int | None
+    modes: Mapping[str, str]
+    devices: tuple[str, ...]
+
+    def host_config(self) -> dict[str, Any]:
+        """The part of a create request of the engine's API that this is."""
+        options = [f"seccomp={json.dumps(self.seccomp)}"] if self.seccomp is not None else []
+        options += [f"apparmor={self.apparmor}"] if self.apparmor else []
+        options += ["no-new-privileges=true"] if self.no_new_privileges else []
+        found: dict[str, Any] = {
+            "Privileged": False,
+            "CapDrop": ["ALL"],
+            "CapAdd": [name.removeprefix("CAP_") for name in self.capabilities],
+            "SecurityOpt": options,
+            "ReadonlyRootfs": self.read_only,
+            "Tmpfs": dict(self.tmpfs) if self.read_only else {},
+            "PidMode": self.modes.get("pid_mode", ""),
+            "IpcMode": self.modes.get("ipc_mode", "private"),
+            "UsernsMode": self.modes.get("userns_mode", ""),
+        }
+        if self.pids_limit:
+            found["PidsLimit"] = self.pids_limit
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One try.
+
+    Args:
+        key: names it in evidence: ``profile``, ``capability CAP_CHOWN``, ``tmpfs /run``.
+        kind: ``before`` is the original's own confinement, which the exercise has to pass; ``control`` is too
+            tight on purpose, and the exercise has to fail; ``without`` takes one thing away.
+        confinement: None for the original's.
+        starts: how often it is started.
+    """
+
+    key: str
+    kind: Kind
+    confinement: Confinement | None
+    starts: int = 1
+
+
+def confinement(document: Document, *, seccomp: Mapping[str, Any] | None) -> Confinement:
+    """The confinement that a profile stands for.
+
+    Args:
+        document: the profile.
+        seccomp: the content of its ``seccomp.json``.
+    """
+    container = document.container
+    apparmor = document.apparmor
+    return Confinement(
+        capabilities=document.capabilities.kept,
+        seccomp=seccomp,
+        apparmor=apparmor.name if apparmor and apparmor.used else "",
+        user=f"{document.user.uid}:{document.user.gid}" if document.user else "",
+        no_new_privileges=document.privileges.no_new_privileges,
+        read_only=document.root.read_only,
+        tmpfs={mount.path: mount.options for mount in document.root.tmpfs},
+        pids_limit=document.limits.pids,
+        modes={
+            name: mode
+            for name in _RELAXING_MODES
+            if (mode := str(getattr(container, name))) not in ("", "private")
+        },
+        devices=container.devices,
+    )
+
+
+def plan(document: Document, *, seccomp: Mapping[str, Any] | None) -> tuple[Trial, ...]:
+    """All trials, in their order: without a ``control`` the exercise can prove nothing.
+
+    Args:
+        document: the profile.
+        seccomp: the content of its ``seccomp.json``.
+    """
+    whole = confinement(document, seccomp=seccomp)
+    trials = [Trial(key="before", kind="before", confinement=None)]
+    if (tight := _too_tight(document, whole)) is not None:
+        trials.append(Trial(key="control", kind="control", confinement=tight))
+    trials.append(Trial(key="profile", kind="profile", confinement=whole, starts=STARTS))
+    trials += [Trial(key=key, kind="without", confinement=less) for key, less in _without(document, whole)]
+    return tuple(trials)
+
+
+def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
+    for name in whole.capabilities:
+        rest = tuple(each for each in whole.capabilities if each != name)
+        yield f"capability {name}", replace(whole, capabilities=rest)
+    if whole.read_only:
+        for path in whole.tmpfs:
+            rest_of = {each: options for each, options in whole.tmpfs.items() if each != path}
+            yield f"tmpfs {path}", replace(whole, tmpfs=rest_of)
+    else:
+        yield "writable root", replace(whole, read_only=True)
+    if not whole.no_new_privileges:
+        yield "gaining privileges", replace(whole, no_new_privileges=True)
+    if document.seccomp and whole.seccomp is not None:
+        for call in document.seccomp.extra:
+            yield f"call {call}", replace(whole, seccomp=_without_calls(whole.seccomp, {call}))
+    for name, mode in whole.modes.items():
+        rest_of = {each: value for each, value in whole.modes.items() if each != name}
+        yield f"{name.replace('_', ' ')} {mode}", replace(whole, modes=rest_of)
+    for device in whole.devices:
+        rest = tuple(each for each in whole.devices if each != device)
+        yield f"device {device}", replace(whole, devices=rest)
+
+
+def _too_tight(document: Document, whole: Confinement) -> Confinement | None:
+    """The confinement without the calls by which the container serves; None where there are none.
+
+    What the runtime needs stays: the container has to start, and its exercise to fail.
+    """
+    if document.seccomp is None or whole.seccomp is None:
+        return None
+    own = {
+        name: reason.container
+        for name, reason in document.seccomp.calls.items()
+        if reason.container
+        and not (reason.runtime or reason.runtime_base or reason.go_reserve or reason.kernel_reserve)
+    }
+    served = {name for name, seen in own.items() if "serve" in seen.phases}
+    # Those that serving alone makes, where there are some: then it starts as it did.
+    only = {name for name in served if set(own[name].phases) == {"serve"}}
+    if not (calls := only or served):
+        return None
+    return replace(whole, seccomp=_without_calls(whole.seccomp, calls))
+
+
+def _without_calls(seccomp: Mapping[str, Any], calls: Collection[str]) -> dict[str, Any]:
+    """A profile that refuses these calls too."""
+    found = copy.deepcopy(dict(seccomp))
+    for rule in found["syscalls"]:
+        rule["names"] = [name for name in rule["names"] if name not in calls]
+    found["syscalls"] = [rule for rule in found["syscalls"] if rule["names"]]
+    return found

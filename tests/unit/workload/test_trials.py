@@ -1,0 +1,392 @@
+"""What a proof tries, and what it says of what was observed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from junitparser import JUnitXml
+
+from hardener.errors import ExitCode, HardenerError
+from hardener.reports.proof_junit import proof_junit
+from hardener.workload.artefacts import artefacts
+from hardener.workload.profile import make
+from hardener.workload.profile_document import Document, load
+from hardener.workload.recording import Identity, build
+from hardener.workload.trials import STARTS, Trial, plan
+from hardener.workload.verdict import Denial, Observation, Proof, Verdict, judge
+from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
+from tests.unit.workload.recordings import document
+
+ROOT = "sha256:" + "0" * 64
+
+
+def write(folder: Path, *, allow_extra: tuple[str, ...] = (), **changes: Any) -> Path:
+    """The files of a profile of a server that keeps two capabilities."""
+    data = document()
+    data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": DEFAULTS["default"]}
+    data["identities"][0]["bounding"] = sorted(CAPABILITIES)
+    data["capabilities"] = [
+        {"name": name, "call": "setuid", "program": "nginx", "phases": ["start-empty"]}
+        for name in ("CAP_SETUID", "CAP_CHOWN")
+    ]
+    data["calls"] = {
+        "x86_64": {
+            "bind": {"phases": ["start-empty"], "programs": ["nginx"]},
+            "openat": {"phases": ["start-empty", "serve"], "programs": ["nginx"]},
+            "sendfile": {"phases": ["serve"], "programs": ["nginx"]},
+            "keyctl": {"phases": ["serve"], "programs": ["nginx"]},
+            "write": {"phases": ["serve"], "programs": ["nginx"]},
+        }
+    }
+    data["runtime_base"] = {"calls": ["write"], "no_new_privileges": ["write"], "starts": 20}
+    for key, value in changes.items():
+        part, _, name = key.partition("__")
+        if name:
+            data[part][name] = value
+        else:
+            data[part] = value
+    made = make([("x", build(data, name="x"))], allow_extra=allow_extra)
+    for name, text in artefacts(made).items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def planned(folder: Path, **changes: Any) -> tuple[Trial, ...]:
+    found = load(write(folder, **changes))
+    return plan(found, seccomp=json.loads((folder / "seccomp.json").read_text()))
+
+
+def test_each_thing_is_taken_away_once(tmp_path: Path) -> None:
+    trials = planned(
+        tmp_path,
+        allow_extra=("keyctl",),
+        container__pid_mode="host",
+        container__devices=["/dev/fuse"],
+        files__created=["/run/x", "/tmp/y"],
+    )
+    assert [trial.key for trial in trials] == [
+        "before",
+        "control",
+        "profile",
+        "capability CAP_CHOWN",
+        "capability CAP_SETUID",
+        "tmpfs /run",
+        "tmpfs /tmp",
+        "call keyctl",
+        "pid mode host",
+        "device /dev/fuse",
+    ]
+    by_key = {trial.key: trial for trial in trials}
+    assert by_key["before"].confinement is None
+    assert by_key["profile"].starts == STARTS == 20
+    whole = by_key["profile"].confinement
+    assert whole is not None
+    for trial in trials[3:]:
+        less = trial.confinement
+        assert less is not None
+        changed = [name for name in whole.__slots__ if getattr(less, name) != getattr(whole, name)]
+        assert len(changed) == 1, trial.key
+        assert trial.starts == 1
+
+
+def test_the_control_refuses_what_serving_alone_calls(tmp_path: Path) -> None:
+    trials = {trial.kind: trial for trial in planned(tmp_path)}
+    tight, whole = trials["control"].confinement, trials["profile"].confinement
+    assert tight is not None
+    assert whole is not None
+
+    def names(seccomp: Any) -> set[str]:
+        rules = [rule for rule in seccomp["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW"]
+        return {name for rule in rules for name in rule["names"]}
+
+    # Not openat, without which it would not start; not write, which the runtime needs.
+    assert names(whole.seccomp) - names(tight.seccomp) == {"sendfile"}
+
+
+def test_without_a_phase_of_serving_there_is_no_control(tmp_path: Path) -> None:
+    calls = {"x86_64": {"bind": {"phases": ["start-empty"], "programs": ["nginx"]}}}
+    assert "control" not in {trial.kind for trial in planned(tmp_path, calls=calls)}
+
+
+def test_a_relaxed_profile_is_tried_without_its_relaxations(tmp_path: Path) -> None:
+    trials = planned(tmp_path, files__created=["/etc/x"], setuid=[{"path": "/bin/su", "uid": 0, "gid": None}])
+    found = {trial.key: trial.confinement for trial in trials}
+    root, gaining, whole = found["writable root"], found["gaining privileges"], found["profile"]
+    assert root is not None
+    assert gaining is not None
+    assert whole is not None
+    assert (whole.read_only, root.read_only) == (False, True)
+    assert (whole.no_new_privileges, gaining.no_new_privileges) == (False, True)
+
+
+def test_a_confinement_as_the_engine_takes_it(tmp_path: Path) -> None:
+    (whole,) = (trial.confinement for trial in planned(tmp_path) if trial.kind == "profile")
+    assert whole is not None
+    found = whole.host_config()
+    seccomp, *options = found.pop("SecurityOpt")
+    assert json.loads(seccomp.removeprefix("seccomp=")) == json.loads((tmp_path / "seccomp.json").read_text())
+    assert options == ["apparmor=hardener-web", "no-new-privileges=true"]
+    assert found == {
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "CapAdd": ["CHOWN", "SETUID"],
+        "ReadonlyRootfs": True,
+        "Tmpfs": {"/run": "rw,nosuid,nodev,noexec,mode=1777"},
+        "PidMode": "",
+        "IpcMode": "private",
+        "UsernsMode": "",
+        "PidsLimit": 32,
+    }
+
+
+# --- the folder ---------------------------------------------------------------------------------------------
+
+
+def test_the_document_is_read_as_it_was_written(tmp_path: Path) -> None:
+    found = load(write(tmp_path))
+    assert isinstance(found, Document)
+    assert found.capabilities.kept == ("CAP_CHOWN", "CAP_SETUID")
+
+
+def _cut(text: str) -> str:
+    return text[:200]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("seccomp.json", "{}", "seccomp.json was changed after profile.json was written"),
+        ("apparmor", None, "cannot read"),
+        ("profile.json", None, "cannot read"),
+        ("profile.json", "", "is no profile"),
+        ("profile.json", "[]", "profile.json: "),
+        ("profile.json", '{"format": "hardener.profile/2"}', "profile.json: format: "),
+    ],
+)
+def test_a_folder_that_was_changed_is_refused(
+    tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    write(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(HardenerError, match=message):
+        load(tmp_path)
+
+
+def test_a_document_names_no_file_elsewhere(tmp_path: Path) -> None:
+    data = json.loads((write(tmp_path) / "profile.json").read_text())
+    data["files"] = {"../../etc/shadow": ROOT}
+    (tmp_path / "profile.json").write_text(json.dumps(data))
+    with pytest.raises(HardenerError, match="a file that is not one of a profile"):
+        load(tmp_path)
+
+
+# --- verdicts -----------------------------------------------------------------------------------------------
+
+
+def identity(**changes: Any) -> Identity:
+    data = {**document()["identities"][0], "phases": ["serve"], **changes}
+    return Identity.model_validate_json(json.dumps(data))
+
+
+MASTER, WORKER = identity(), identity(uid=33, gid=33, effective=[], permitted=[])
+BOTH = (MASTER, WORKER)
+WORKS = Observation(starts=1, exercised=True, passed=True, identities=BOTH)
+EVERY = Observation(starts=STARTS, exercised=True, passed=True, identities=BOTH)
+FAILS = Observation(starts=1, exercised=True, passed=False, note="HTTP 500")
+DOWN = Observation(starts=0)
+TRIALS = tuple(
+    Trial(key=key, kind=kind, confinement=None, starts=STARTS if kind == "profile" else 1)  # type: ignore[arg-type]
+    for key, kind in (
+        ("before", "before"),
+        ("control", "control"),
+        ("profile", "profile"),
+        ("capability CAP_SETUID", "without"),
+        ("capability CAP_CHOWN", "without"),
+    )
+)
+
+
+def judged(*, user: tuple[int, int] | None = None, **observed: Observation | None) -> Proof:
+    every = {
+        "before": WORKS,
+        "control": FAILS,
+        "profile": EVERY,
+        "capability CAP_SETUID": DOWN,
+        "capability CAP_CHOWN": FAILS,
+        **{
+            {"setuid": "capability CAP_SETUID", "chown": "capability CAP_CHOWN"}.get(k, k): v
+            for k, v in observed.items()
+        },
+    }
+    return judge(TRIALS, {key: each for key, each in every.items() if each is not None}, user=user)
+
+
+def test_a_profile_under_which_all_works_is_safe() -> None:
+    proof = judged()
+    assert (proof.verdict, proof.reasons, proof.superfluous) == (Verdict.SAFE, (), ())
+    assert [(each.removed, each.needed, each.observed) for each in proof.evidence] == [
+        ("capability CAP_SETUID", True, "1 of 1 starts failed"),
+        ("capability CAP_CHOWN", True, "the exercise fails: HTTP 500"),
+    ]
+    assert proof.verdict.exit_code == ExitCode.COMPLIANT
+
+
+def test_what_is_not_needed_is_named() -> None:
+    proof = judged(chown=WORKS)
+    assert proof.verdict is Verdict.SAFE
+    assert proof.superfluous == ("capability CAP_CHOWN",)
+
+
+def test_a_server_that_stays_root_needs_the_capability() -> None:
+    """It answers all the same: only its identity tells."""
+    root = Observation(starts=1, exercised=True, passed=True, identities=(MASTER,))
+    alike = Observation(starts=1, exercised=True, passed=True, identities=(identity(program="worker"),))
+    before = Observation(
+        starts=1, exercised=True, passed=True, identities=(identity(program="worker", uid=33, gid=33),)
+    )
+    every = Observation(starts=STARTS, exercised=True, passed=True, identities=before.identities)
+    proof = judged(before=before, profile=every, setuid=alike)
+    assert proof.evidence[0].needed is True
+    assert proof.evidence[0].observed == "worker runs as 0:0, and ran as 33:33"
+    # Of two processes with one name, each is compared with the one that it is nearest to.
+    assert judged(setuid=root).evidence[0].needed is False
+
+
+PRIVILEGES: list[tuple[dict[str, Any], str]] = [
+    ({"uid": 0, "gid": 33}, "nginx runs as 0:33, and ran as 33:33"),
+    ({"groups": [0, 4]}, "nginx is in further groups: 4"),
+    ({"effective": ["CAP_SYS_ADMIN"]}, "nginx has further effective capabilities: CAP_SYS_ADMIN"),
+    ({"ambient": ["CAP_CHOWN"]}, "nginx has further ambient capabilities: CAP_CHOWN"),
+    ({"no_new_privileges": False}, "nginx runs without no-new-privileges"),
+    ({"seccomp_mode": 0, "seccomp_filters": 0}, "nginx has fewer seccomp filters: 0 instead of 1"),
+    ({"lsm": "unconfined"}, "nginx is not confined by a security module any more"),
+    ({"program": "other"}, "nginx does not run any more"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), PRIVILEGES, ids=[sentence for _, sentence in PRIVILEGES])
+def test_more_privilege_than_before_is_not_safe(change: dict[str, Any], sentence: str) -> None:
+    plain = {"uid": 33, "gid": 33, "effective": [], "permitted": [], "no_new_privileges": True}
+    before = Observation(starts=1, exercised=True, passed=True, identities=(identity(**plain),))
+    profile = Observation(
+        starts=STARTS, exercised=True, passed=True, identities=(identity(**{**plain, **change}),)
+    )
+    proof = judged(before=before, profile=profile)
+    assert proof.verdict is Verdict.NOT_SAFE
+    assert sentence in proof.reasons
+    assert proof.verdict.exit_code == ExitCode.NOT_COMPLIANT
+
+
+def test_less_privilege_than_before_is_safe() -> None:
+    less = identity(bounding=[], effective=[], permitted=[], no_new_privileges=True, seccomp_filters=2)
+    profile = Observation(starts=STARTS, exercised=True, passed=True, identities=(less, WORKER))
+    assert judged(profile=profile).verdict is Verdict.SAFE
+
+
+def test_the_user_of_the_profile_is_expected() -> None:
+    as_user = identity(uid=999, gid=998, groups=[998], effective=[], permitted=[])
+    profile = Observation(starts=STARTS, exercised=True, passed=True, identities=(as_user,))
+    assert judged(profile=profile, user=(999, 998)).verdict is Verdict.SAFE
+    assert judged(profile=profile).verdict is Verdict.NOT_SAFE
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [
+        (Observation(starts=19, exercised=True, passed=True, identities=BOTH), "1 of 20 starts failed"),
+        (Observation(note="OCI runtime error"), "20 of 20 starts failed: OCI runtime error"),
+        (Observation(starts=STARTS, exercised=True, note="HTTP 500"), "the exercise fails: HTTP 500"),
+    ],
+)
+def test_what_breaks_is_not_safe(profile: Observation, reason: str) -> None:
+    proof = judged(profile=profile)
+    assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, (reason,))
+
+
+def test_a_new_denial_is_not_safe_and_an_old_one_is_listed() -> None:
+    old, new, unknown = (
+        Denial(program="a", call="b", error=1),
+        Denial(program="a", call="c", error=1),
+        Denial(program="a", call="openat2", error=38),
+    )
+    before = Observation(starts=1, exercised=True, passed=True, identities=BOTH, denials=(old,))
+    same = Observation(
+        starts=STARTS, exercised=True, passed=True, identities=BOTH, denials=(old, unknown, old)
+    )
+    proof = judged(before=before, profile=same)
+    assert (proof.verdict, proof.denials) == (Verdict.SAFE, (old, unknown))
+    more = Observation(starts=STARTS, exercised=True, passed=True, identities=BOTH, denials=(old, new))
+    proof = judged(before=before, profile=more)
+    assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, ("a was refused c (error 1)",))
+
+
+UNEXERCISED: list[tuple[dict[str, Observation | None], str]] = [
+    ({"before": None}, "did not reach the twin"),
+    ({"before": Observation(starts=1, note="no port is published")}, "no port is published"),
+    ({"before": FAILS}, "fails without the profile too"),
+    ({"before": FAILS, "profile": FAILS}, "fails without the profile too"),
+    ({"control": None}, "too tight was not tried"),
+    ({"control": WORKS}, "this exercise proves nothing"),
+    ({"profile": Observation(starts=STARTS)}, "did not reach the twin under the profile"),
+    ({"profile": None}, "the profile was not tried"),
+]
+
+
+@pytest.mark.parametrize(("observed", "reason"), UNEXERCISED, ids=[reason for _, reason in UNEXERCISED])
+def test_an_exercise_that_proves_nothing(observed: dict[str, Observation | None], reason: str) -> None:
+    proof = judged(user=None, **observed)
+    assert proof.verdict is Verdict.NOT_EXERCISED
+    assert reason in proof.reasons[0]
+    assert all(each.needed is None for each in proof.evidence)
+    assert proof.verdict.exit_code == ExitCode.INCOMPLETE
+
+
+def test_a_start_that_fails_is_not_safe_whatever_the_exercise() -> None:
+    unreached = Observation(starts=1)
+    assert judged(before=unreached, profile=Observation(starts=7)).reasons == ("13 of 20 starts failed",)
+
+
+def test_a_profile_that_fails_is_not_safe_even_where_the_control_is_missing() -> None:
+    assert judged(control=None, profile=FAILS).verdict is Verdict.NOT_SAFE
+
+
+def test_a_removal_that_was_not_tried_or_not_exercised_says_so() -> None:
+    proof = judged(setuid=None, chown=Observation(starts=1, note="time is up"))
+    assert [(each.needed, each.observed) for each in proof.evidence] == [
+        (None, "not tried"),
+        (None, "time is up"),
+    ]
+
+
+# --- JUnit --------------------------------------------------------------------------------------------------
+
+
+def cases(proof: Proof, name: str = "web") -> dict[str, str]:
+    suites = JUnitXml.fromstring(proof_junit(proof, name=name, properties={"profile": ROOT}).encode())
+    return {
+        case.name: type(case.result[0]).__name__ if case.result else "Passed"
+        for suite in suites
+        for case in suite
+    }
+
+
+def test_each_removal_is_a_case() -> None:
+    assert cases(judged(chown=WORKS)) == {
+        "the exercise proves something": "Passed",
+        "the container works under the profile": "Passed",
+        "capability CAP_SETUID is needed": "Passed",
+        "capability CAP_CHOWN is needed": "Skipped",
+    }
+    assert cases(judged(control=WORKS))["the exercise proves something"] == "Error"
+    assert cases(judged(profile=FAILS))["the container works under the profile"] == "Failure"
+
+
+def test_hostile_text_is_text_in_the_document() -> None:
+    hostile = "</testcase>\x1b[2J\x00]]>&\ud800"
+    note = Observation(starts=STARTS, exercised=True, note=hostile)
+    assert "Failure" in cases(judged(profile=note), name=hostile).values()
