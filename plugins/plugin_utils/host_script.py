@@ -13,7 +13,7 @@ The base of every action that has something done on a host:
 pass through, so that an unreachable host is unreachable. It runs in check mode as well: the caller decides.
 
 On the host, sources are imported from memory by ``module_utils/bootstrap.py``; they may use only the standard
-library of Python 3.8 and the package ``host``, which always goes along. Where the connection pipelines, the
+library of Python 3.8 and what always goes along (``host.sources.FLOOR``). Where the connection pipelines, the
 script travels on standard input and nothing is written on the host; where it does not (or become cannot), it
 is a file in the remote temporary folder, removed afterwards. Nothing that comes from data is ever part of a
 shell command: arguments and sources are in the script.
@@ -36,12 +36,11 @@ from ansible import constants as C  # noqa: N812 - the name everybody uses for i
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.host.sources import PACKAGE
+from ..module_utils.host.sources import PACKAGE, sources
 from . import limits
 
 PACKAGES = Path(__file__).parents[1] / "module_utils"
 _BOOTSTRAP = PACKAGES / "bootstrap.py"
-_LIBRARY = PACKAGES / "host"  # what every program imports; it always goes along
 
 # Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
 _LOADER = (
@@ -240,22 +239,24 @@ def bundle(
     timeout: int = 0,
     beside: Sequence[Path] = (),
 ) -> bytes:
-    """The script for the host: bootstrap, sources (with `host`) and arguments, compressed, as base64.
+    """The script for the host: bootstrap, sources and arguments, compressed, as base64.
 
     Raises:
         AnsibleActionFail: ``source``, or a folder beside it, is no package folder.
     """
-    sources: dict[str, tuple[bool, str]] = {PACKAGE: (True, "")}
-    for folder in (source, _LIBRARY, *beside):
+    texts = sources()
+    for folder in (source, *beside):
         if not (folder / "__init__.py").is_file():
             raise AnsibleActionFail(f"{folder} is not a package folder: it has no __init__.py")
         for path in sorted(folder.rglob("*.py")):
-            parts = [PACKAGE, folder.name, *path.relative_to(folder).with_suffix("").parts]
-            is_package = parts[-1] == "__init__"
-            name = ".".join(parts[:-1] if is_package else parts)
-            sources[name] = (is_package, path.read_text(encoding="utf-8"))
+            texts[f"{folder.name}/{path.relative_to(folder)}"] = path.read_text(encoding="utf-8")
+    modules = {}
+    for name, text in texts.items():
+        parts = [PACKAGE, *name.removesuffix(".py").split("/")]
+        is_package = parts[-1] == "__init__"
+        modules[".".join(parts[:-1] if is_package else parts)] = (is_package, text)
     request = {
-        "sources": sources,
+        "sources": modules,
         "entry": f"{PACKAGE}.{source.name}.{entry}",
         "arguments": arguments,
         "marker": marker,

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils import contract
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
@@ -35,7 +37,7 @@ PURE = (
 LIBRARY = ROOT / "plugins" / "module_utils"
 PROGRAMS = ("activity", "converge", "record", "scan", "snapshot", "trust")
 # What a program may import beside itself, and where one does that imports another.
-FLOOR = {"host"}
+FLOOR = {"host", "docker", "contract"}
 BESIDE = {"record": {"snapshot"}, "scan": {"snapshot"}}
 
 # An import of a test module; parsing hundreds of files takes a second.
@@ -161,10 +163,10 @@ def test_only_the_fleet_starts_ansible() -> None:
             assert not started - {"ansible-core", "ansible-version"}, name  # names in reports
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "host"])
+@pytest.mark.parametrize("program", [*PROGRAMS, *sorted(FLOOR)])
 def test_what_runs_on_a_host_needs_nothing_but_python_3_8(program: str) -> None:
     allowed = {program, *FLOOR, *BESIDE.get(program, ())}
-    paths = list((LIBRARY / program).rglob("*.py"))
+    paths = [*(LIBRARY / program).rglob("*.py"), *LIBRARY.glob(f"{program}.py")]
     assert paths
     for path in paths:
         source = path.read_text(encoding="utf-8")
@@ -179,7 +181,45 @@ def test_what_renders_documents_imports_the_library_alone() -> None:
         source = path.read_text(encoding="utf-8")
         ast.parse(source, feature_version=(3, 8))
         tops = {name.split(".")[0] for name in imports(source, f"render.{path.stem}")} - {""}
-        assert tops <= sys.stdlib_module_names | {"render", "host", "trust"}, path
+        assert tops <= sys.stdlib_module_names | {"render", "trust", *FLOOR}, path
+
+
+# Words that name an impact, or how a run ended, and nothing else anywhere.
+WORDS = frozenset(
+    [
+        *(word for word in contract.IMPACTS if "-" in word),
+        *(word for word in contract.NOT_STANDING if "_" in word),
+        contract.WOULD_CHANGE,
+    ]
+)
+# Flags that are called otherwise than the key of daemon.json that they set.
+FLAGS = frozenset(key.flag for key in keys.KEYS if key.name not in ("", key.flag) and "-" in key.flag)
+
+
+def words(source: str, known: frozenset[str]) -> set[str]:
+    """The words of a list that stand in the texts of a module, each by itself."""
+    return {word for text in texts(source) for word in text.split() if word in known}
+
+
+def everything() -> Iterator[tuple[str, str]]:
+    """Path and source of every module of the package and of the collection."""
+    for top in (PACKAGE, ROOT / "plugins"):
+        for path in top.rglob("*.py"):
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_impacts_and_outcomes_are_listed_once() -> None:
+    second = 'IMPACTS = ("none", "reload", "daemon-restart")\n'
+    assert words(second, WORDS) == {"daemon-restart"}
+    found = {path for path, source in everything() if words(source, WORDS)}
+    assert found == {"plugins/module_utils/contract.py"}
+
+
+def test_the_flags_of_dockerd_are_listed_once() -> None:
+    assert words('FLAGS = {"insecure-registries": "insecure-registry"}\n', FLAGS) == {"insecure-registry"}
+    assert words('FLAGS = """icc insecure-registry\nlabel"""\n', FLAGS) == {"insecure-registry"}
+    found = {path for path, source in everything() if words(source, FLAGS)}
+    assert found == {"plugins/module_utils/docker/keys.py"}
 
 
 def test_roles_hold_no_python_and_know_no_path_of_each_other() -> None:

@@ -12,7 +12,7 @@ import struct
 import time
 from typing import Any, Callable
 
-from ..host import answers
+from ..docker import answers
 from .errors import Failed
 
 _MAX_ANSWER = 256 * 1024 * 1024

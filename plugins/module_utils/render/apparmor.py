@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..contract import DAEMON_RESTART, NONE, REBOOT
+
 GRUB_FILE = "/etc/default/grub.d/50-hardener-apparmor.cfg"
 
 _NAME = "apparmor_enabled"
@@ -135,7 +137,7 @@ def _confining(host: _Host) -> dict[str, Any]:
     lacking = lacking and not (host.engine_uses_it and _DEFAULT in host.profiles)
     return {
         **_document([], [_unit(active=True), *([_docker(host)] if host.has_engine else [])]),
-        "impact": "daemon-restart" if lacking else "none",
+        "impact": DAEMON_RESTART if lacking else NONE,
         "notes": notes,
     }
 
@@ -153,7 +155,7 @@ def _booting(host: _Host) -> dict[str, Any]:
     file = {"kind": "file", "path": GRUB_FILE, "content": text}
     return {
         **_document([file], [_unit(active=False), boot]),
-        "impact": "reboot",
+        "impact": REBOOT,
         "costs": "AppArmor is off in the running kernel, and a reboot puts it on",
     }
 

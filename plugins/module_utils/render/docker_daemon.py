@@ -6,19 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..contract import DAEMON_RESTART
+from ..docker.keys import flag_of
+
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
-# Keys whose flag is called otherwise; of some, the command line's values are as good, whatever they are.
-_FLAGS = {
-    "authorization-plugins": "authorization-plugin",
-    "default-network-opts": "default-network-opt",
-    "default-ulimits": "default-ulimit",
-    "insecure-registries": "insecure-registry",
-    "log-opts": "log-opt",
-    "registry-mirrors": "registry-mirror",
-    "storage-opts": "storage-opt",
-}
+# Keys of which the command line's values are as good, whatever they are.
 _LEFT_TO_FLAGS = ("default-ulimits", "log-opts")
 # Keys that have a variable, whether or not it wants anything of this host.
 _OWN = (
@@ -167,7 +161,7 @@ class _Host:
 
     def flag(self, key: str) -> Sequence[str]:
         """Values of a key on the command line."""
-        return self.flags.get(_FLAGS.get(key, key)) or ()
+        return self.flags.get(flag_of(key)) or ()
 
     def says(self, key: str) -> bool:
         """Whether somebody has said anything about a key."""
@@ -227,7 +221,7 @@ class _Host:
         keys: Mapping[str, Any],
         defaults: Mapping[str, Any] | None = None,
         *,
-        impact: str = "daemon-restart",
+        impact: str = DAEMON_RESTART,
         costs: str = "",
         needs_bridge_module: bool = False,
         info: Mapping[str, Any] | None = None,
@@ -257,7 +251,7 @@ class _Host:
             if key in _LEFT_TO_FLAGS and self.flag(key):
                 notes.append(f"{key} is set on the engine's command line, and stays as it is there")
             elif self.flag(key) and not self.satisfied(key, keys.get(key)):
-                given = f"--{_FLAGS.get(key, key)} {' '.join(self.flag(key))}"
+                given = f"--{flag_of(key)} {' '.join(self.flag(key))}"
                 reason = f"the engine's command line says {given}, and it does not start with {key} in"
                 return self.refused(variable, f"{reason} {self.config_path} too: take it out of the unit")
             elif not self.flag(key):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from ..contract import CONNECTIVITY, DAEMON_RESTART
+
 FOLDER = "/etc/docker/tls"
 
 _NAME = "docker_daemon_tls"
@@ -177,7 +179,7 @@ def _document(api: _Api, files: Mapping[str, str], certificates: Mapping[str, An
     new = not api.verified
     return {
         "name": _NAME,
-        "impact": "connectivity" if new else "daemon-restart",
+        "impact": CONNECTIVITY if new else DAEMON_RESTART,
         "costs": f"who comes to {addresses} without a certificate no longer gets in" if new else "",
         "resources": resources,
         "activations": [docker],

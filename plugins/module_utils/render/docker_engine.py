@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..contract import DAEMON_RESTART
+
 _UNITS = ("docker.service", "docker.socket")
 _HOLDS = [f"/etc/systemd/system/{unit}.d/hardener-hold.conf" for unit in _UNITS]
 _HOLD = (
@@ -181,7 +183,7 @@ def _start(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "name": "docker_engine",
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [{"kind": "absent", "path": path} for path in _HOLDS],
         "activations": [{"name": "systemd-reload", "when": _HOLDS}, docker],
     }

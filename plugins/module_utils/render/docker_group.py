@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..contract import NONE
+
 _NAME = "docker_group_members"
 _FILES = {"/etc/group": "0644", "/etc/gshadow": "0640"}
 
@@ -25,7 +27,7 @@ def documents(snapshot: Mapping[str, Any], *, members: Sequence[str] | None) -> 
     return [
         {
             "name": _NAME,
-            "impact": "none",
+            "impact": NONE,
             # Who can write these takes any group he likes.
             "resources": [
                 {"kind": "attributes", "path": path, "owner": "root", "at_most": mode, "remove_acl": True}

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..contract import CONNECTIVITY, NONE
+
 SETTINGS_FILE = "/etc/sysctl.d/60-hardener.conf"
 NETWORK_FILE = "/etc/sysctl.d/61-hardener-network.conf"
 KEXEC_FILE = "/etc/sysctl.d/60-hardener-kexec.conf"
@@ -155,7 +157,7 @@ def _settings(host: _Host, overrides: Mapping[str, Any], baseline: Sequence[Entr
         resources.append({"kind": "absent", "path": NETWORK_FILE})
     document = {
         "name": name,
-        "impact": "none",
+        "impact": NONE,
         "resources": resources,
         "activations": [{"name": "sysctl", "when": [SETTINGS_FILE], "values": wanted, "needed": needed}],
         "notes": [
@@ -172,7 +174,7 @@ def _network(settings: Mapping[str, str]) -> dict[str, Any]:
     lines = ["# Written by hardener.", *_wanted_by_the_site(settings), ""]
     return {
         "name": "kernel_settings",
-        "impact": "connectivity",
+        "impact": CONNECTIVITY,
         "costs": f"{', '.join(settings)} may end connections",
         "resources": [{"kind": "file", "path": NETWORK_FILE, "content": "\n".join(lines)}],
         "activations": [{"name": "sysctl", "when": [NETWORK_FILE], "values": dict(settings)}],
@@ -243,7 +245,7 @@ def _modules(host: _Host, kept: Sequence[str], baseline: Sequence[Entry]) -> dic
             lines += ["", f"# {entry['reason']}", f"install {module} /bin/false", f"blacklist {module}"]
     return {
         "name": name,
-        "impact": "none",
+        "impact": NONE,
         "resources": [{"kind": "file", "path": MODULES_FILE, "content": "\n".join([*lines, ""])}],
         "notes": notes,
     }
@@ -257,7 +259,7 @@ def _kexec(host: _Host) -> dict[str, Any]:
     text = f"# Written by hardener. Only a reboot takes it back.\n{key} = 1\n"
     return {
         "name": name,
-        "impact": "none",
+        "impact": NONE,
         "costs": "nothing but a reboot takes it back",
         "resources": [{"kind": "file", "path": KEXEC_FILE, "content": text}],
         "activations": [{"name": "sysctl", "when": [KEXEC_FILE], "values": {key: "1"}}],

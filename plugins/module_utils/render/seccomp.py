@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..contract import DAEMON_RESTART
+
 FILE = "/etc/docker/seccomp.json"
 
 _NAME = "seccomp_profile"
@@ -125,7 +127,7 @@ class _Host:
         record = self._data("files").get(self.path) or {}
         return {
             "name": _NAME,
-            "impact": "daemon-restart",
+            "impact": DAEMON_RESTART,
             "costs": f"reaches containers when they are started again: {_listed(names)}" if changes else "",
             "resources": [{"kind": "json", "path": self.path, "keys": dict(keys)}, *resources],
             "activations": [

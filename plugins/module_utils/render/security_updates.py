@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..contract import CONTAINERS_STOP, DAEMON_RESTART, NONE, exceeds
+
 _AUTOMATIC, _ENGINE_TOO = "security_updates_automatic", "security_updates_engine"
 _APT = "/etc/apt/apt.conf.d/90hardener-security-updates"
 _APT_ENGINE = f"{_APT}-engine"
@@ -52,16 +54,6 @@ _ENGINE = (
 )
 _SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # what an option of apt or dnf can hold
 _HOUR = 3600
-_IMPACTS = (
-    "none",
-    "reload",
-    "daemon-restart",
-    "connectivity",
-    "containers-stop",
-    "containers-recreate",
-    "data-hidden",
-    "reboot",
-)
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -91,13 +83,13 @@ def documents(
     host = _Host(sources)
     cost = host.restart_costs()
     # What may not happen in this run must not happen by the installer's hand either.
-    with_engine = engine and _IMPACTS.index(cost) <= _IMPACTS.index(allow)
+    with_engine = engine and not exceeds(cost, allow)
     choice = _Choice(
         automatic, everything, origins, exclude, with_engine, reboot_window[:5] if reboot else ""
     )
     document = {
         "name": _AUTOMATIC,
-        "impact": "none",
+        "impact": NONE,
         **(_apt(host, choice) if host.manager == "apt" else _dnf(host, choice)),
         "notes": host.notes(apply=apply, engine=engine, reboot=reboot),
     }
@@ -176,8 +168,8 @@ class _Host:
             return "none"
         info = self._sources.get("docker.info", {}).get("data") or {}
         if info.get("ContainersRunning") and not info.get("LiveRestoreEnabled"):
-            return "containers-stop"
-        return "daemon-restart"
+            return CONTAINERS_STOP
+        return DAEMON_RESTART
 
 
 def is_open(now: str, window: str) -> bool:
@@ -288,7 +280,7 @@ def _dnf(host: _Host, choice: _Choice) -> dict[str, Any]:
     ]
     drop_in = ["[Service]", "ExecStart=", f"ExecStart=/usr/bin/dnf-automatic {_DNF} --timer --installupdates"]
     return {
-        "impact": host.restart_costs() if choice.engine else "none",
+        "impact": host.restart_costs() if choice.engine else NONE,
         "resources": [_file(_DNF, lines, "#"), _file(_DNF_DROP_IN, drop_in, "#")],
         "activations": [
             {"name": "systemd-reload", "when": [_DNF_DROP_IN]},

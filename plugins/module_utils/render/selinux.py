@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..contract import CONNECTIVITY, CONTAINERS_RECREATE, DAEMON_RESTART, NONE, REBOOT
+
 CONFIG_FILE = "/etc/selinux/config"
 RELABEL_FILE = "/.autorelabel"
 
@@ -105,7 +107,7 @@ def _enforcing(host: _Host) -> dict[str, Any]:
             resources.append(_file(CONFIG_FILE, _config(host.config, "permissive")))
         return {
             "name": _ENFORCING,
-            "impact": "reboot",
+            "impact": REBOOT,
             "costs": "SELinux is off: the next boot labels the whole disk, and the run after it enforces",
             "resources": [*resources, _file(RELABEL_FILE, "")],
             "notes": ["SELinux starts at the next boot; see ausearch -m avc for what it would deny"],
@@ -115,7 +117,7 @@ def _enforcing(host: _Host) -> dict[str, Any]:
     enforces, undone = host.mode == "enforcing", host.parameters.get("enforcing") == "0"
     return {
         "name": _ENFORCING,
-        "impact": "none" if enforces else "connectivity",
+        "impact": NONE if enforces else CONNECTIVITY,
         "costs": "" if enforces else "what the policy denies is only logged now, and will be refused",
         "resources": resources,
         "activations": [{"name": "selinux-enforce", "when": [CONFIG_FILE]}],
@@ -159,14 +161,14 @@ def _docker(host: _Host) -> list[dict[str, Any]]:
     }
     document = {
         "name": _DOCKER,
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [{"kind": "json", "path": config, "keys": {} if given else {_KEY: True}}],
         "activations": [activation],
     }
     if host.containers and not host.uses_it:
         # An unlabelled one goes on; one that is created anew gets a label, and loses what it mounts.
         document |= {
-            "impact": "containers-recreate",
+            "impact": CONTAINERS_RECREATE,
             "costs": (
                 "a container that is started or created from then on is denied every host folder that is not"
                 f" labelled for it (mount it with :z or :Z); here are {_listed(host.containers)}"

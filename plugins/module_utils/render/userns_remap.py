@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..contract import CONTAINERS_RECREATE, DAEMON_RESTART, DATA_HIDDEN
+
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _FIRST_ID = 65536  # below are the accounts of the host itself
 _KEY = "userns-remap"
@@ -71,7 +73,7 @@ def _kept(host: _Host) -> dict[str, Any]:
     """What is on stays on, by whomever it was switched on."""
     return {
         "name": "userns_remap_enabled",
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [
             {
                 "kind": "json",
@@ -97,7 +99,7 @@ def _document(
     docker = {**host.docker, "remapped": user, "expect": {"security": ["userns"]}}
     document: dict[str, Any] = {
         "name": "userns_remap_enabled",
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [*lines, resource],
         "activations": [docker],
         "notes": [],
@@ -106,7 +108,7 @@ def _document(
     if not held:
         return document
     listed = ", ".join(held)
-    document["impact"] = "containers-recreate" if migrate else "data-hidden"
+    document["impact"] = CONTAINERS_RECREATE if migrate else DATA_HIDDEN
     document["costs"] = (
         f"containers stop while {listed} move; those that run are made again"
         if migrate

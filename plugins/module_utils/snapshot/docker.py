@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..host import answers
+from ..docker import answers
 from . import mounts
 from .bounds import Failed
 from .httpunix import NotFound, parse
@@ -137,7 +137,7 @@ def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
 
 
 def complete(endpoint: str, answer: Any) -> Any:
-    """An answer that has all that it must; see ``host.answers``.
+    """An answer that has all that it must; see ``docker.answers``.
 
     Raises:
         Failed: it has not.

@@ -6,7 +6,8 @@ import os
 import pwd
 import time
 
-from . import daemonconfig, flags, processes, units
+from ..docker import flags
+from . import daemonconfig, processes, units
 from .bounds import PATH as SYSTEM_PATH
 from .bounds import Absent, Failed, describe, find_program, read_or
 from .httpunix import Connection

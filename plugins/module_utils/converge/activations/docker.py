@@ -14,7 +14,8 @@ import signal
 import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
-from .. import containers, daemonconfig, files, impacts, jsonkeys, system
+from ... import contract
+from .. import containers, daemonconfig, files, jsonkeys, system
 from ..engineapi import Engine, NoAnswer, wait_for
 from ..errors import Failed, Refused
 from ..files import State
@@ -130,11 +131,11 @@ class Docker(Activation):
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running = self.engine.running()
-        self.impact = impacts.RELOAD if self.action == RELOAD else impacts.DAEMON_RESTART
+        self.impact = contract.RELOAD if self.action == RELOAD else contract.DAEMON_RESTART
         if self.action == RESTART and not self._leaves_restart:
             self._see_who_stops(running, unit, keys)
             if begins and (info.get("Containers") or info.get("Images")):
-                self.impact = impacts.DATA_HIDDEN
+                self.impact = contract.DATA_HIDDEN
                 self.costs = (
                     f"{_REMAP} is in {self.config}, and not in force: the next start of the engine hides its"
                     f" {info.get('Containers') or 0} containers and {info.get('Images') or 0} images"
@@ -187,7 +188,7 @@ class Docker(Activation):
             reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
         self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
-            self.impact = impacts.CONTAINERS_STOP
+            self.impact = contract.CONTAINERS_STOP
             self.stopping = sorted(map(containers.name, running))
             self.staying_down = sorted(
                 containers.name(each) for each in running if containers.stays_down(each)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     daemonconfig,
-    daemonkeys,
     files,
     system,
 )
@@ -249,8 +248,3 @@ def test_an_engine_that_cannot_validate_has_its_keys_checked_here(monkeypatch: p
         validate({"firewall-backend": "iptables"})
     with pytest.raises(Refused, match="live-restore has to be true or false"):
         validate({"live-restore": "true"})
-
-
-def test_every_key_has_one_type() -> None:
-    words = " ".join(daemonkeys._BEFORE_23.values()).split()
-    assert len(words) == len(set(words))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker import flags
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     docker,
     engine,
-    flags,
     mounts,
     processes,
     units,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host import answers
-from ansible_collections.hardener.docker.plugins.module_utils.host.answers import (
+from ansible_collections.hardener.docker.plugins.module_utils.docker import answers
+from ansible_collections.hardener.docker.plugins.module_utils.docker.answers import (
     EACH,
     SHAPES,
     Incomplete,
