@@ -28,7 +28,6 @@ import re
 import secrets
 import shlex
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +84,6 @@ class HostScriptAction(ActionBase):
         task_vars: dict[str, Any] | None,
         timeout: int = 0,
         patience: float = 0,
-        beside: Sequence[Path] = (),
     ) -> Answer:
         """Deliver a package folder to the host, call one function of it, return what it returned.
 
@@ -98,7 +96,6 @@ class HostScriptAction(ActionBase):
             timeout: seconds after which the script is killed on the host; 0 for never.
             patience: seconds after which this side gives up; without it, some more than ``timeout``, or the
                 limit of all tasks.
-            beside: other package folders, which it imports.
 
         Raises:
             AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
@@ -112,7 +109,6 @@ class HostScriptAction(ActionBase):
             arguments=arguments,
             marker=marker,
             timeout=timeout,
-            beside=beside,
         )
         interpreters, discovering = self._interpreters(task_vars or {})
         seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
@@ -237,19 +233,17 @@ def bundle(
     arguments: dict[str, Any],
     marker: str,
     timeout: int = 0,
-    beside: Sequence[Path] = (),
 ) -> bytes:
     """The script for the host: bootstrap, sources and arguments, compressed, as base64.
 
     Raises:
-        AnsibleActionFail: ``source``, or a folder beside it, is no package folder.
+        AnsibleActionFail: ``source`` is no package folder.
     """
+    if not (source / "__init__.py").is_file():
+        raise AnsibleActionFail(f"{source} is not a package folder: it has no __init__.py")
     texts = sources()
-    for folder in (source, *beside):
-        if not (folder / "__init__.py").is_file():
-            raise AnsibleActionFail(f"{folder} is not a package folder: it has no __init__.py")
-        for path in sorted(folder.rglob("*.py")):
-            texts[f"{folder.name}/{path.relative_to(folder)}"] = path.read_text(encoding="utf-8")
+    for path in sorted(source.rglob("*.py")):
+        texts[f"{source.name}/{path.relative_to(source)}"] = path.read_text(encoding="utf-8")
     modules = {}
     for name, text in texts.items():
         parts = [PACKAGE, *name.removesuffix(".py").split("/")]

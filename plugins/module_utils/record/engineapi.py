@@ -8,7 +8,8 @@ import socket
 from typing import Any, Iterator, Mapping
 from urllib.parse import quote, urlencode
 
-from ..snapshot.bounds import Failed, describe, one_line
+from ..host.errors import Failed, describe
+from ..host.text import one_line
 
 _LONGEST_ANSWER = 32 << 20
 _CHUNK = 1 << 20

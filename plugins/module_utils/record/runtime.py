@@ -11,8 +11,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Mapping
 
-from ..snapshot import processes
-from ..snapshot.bounds import Failed, read_bytes
+from ..host import processes
+from ..host.errors import Failed
+from ..host.read import read_bytes
 from .engineapi import Engine
 from .recorder import unified_cgroups
 from .twin import LABEL

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, Mapping
 
-from ..snapshot.bounds import Failed, describe
+from ..host.errors import Failed, describe
 from . import describe as description
 from . import elf, observe, runtime
 from .engineapi import Engine, quoted

@@ -6,7 +6,8 @@ import os
 import time
 from typing import Any, Callable, Mapping
 
-from ..snapshot.bounds import Failed, read_or
+from ..host.errors import Failed
+from ..host.read import read_or
 from . import observe, twin, volumes, workspace
 from .engineapi import Engine, quoted
 from .text import shown

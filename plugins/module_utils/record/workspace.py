@@ -11,7 +11,7 @@ import re
 import shutil
 from typing import Any, Mapping
 
-from ..snapshot.bounds import Failed
+from ..host.errors import Failed
 from .engineapi import Engine, quoted
 from .twin import LABEL
 

@@ -26,6 +26,7 @@ _RETIRED = {
         __init__ chain engine keys login main policy pull record references registry signatures statements
         words""",
 }
+_IMPORTED = {"scan": ("host_snapshot",)}
 _START = """\
 {first}# Written by hardener: {what}
 import sys
@@ -37,22 +38,22 @@ sys.exit(main())
 """
 
 
-def program(folder: str, *names: str) -> list[dict[str, Any]]:
-    """Return the resources of programs, with all that they import, below a folder on the host.
+def program(folder: str, name: str) -> list[dict[str, Any]]:
+    """Return the resources of a program, with all that it imports, below a folder on the host.
 
     Args:
         folder: where the program lies on the host.
-        names: of their packages, such as ``scan``.
+        name: of its package, such as ``scan``.
     """
     return [
         {"kind": "file", "path": f"{folder}/{PACKAGE}/{place}", "content_from": path, "mode": "0644"}
-        for place, path in files(*names).items()
-    ] + [{"kind": "absent", "path": path} for path in retired(folder, *names)]
+        for place, path in files(name).items()
+    ] + [{"kind": "absent", "path": path} for path in retired(folder, name)]
 
 
-def retired(folder: str, *names: str) -> list[str]:
-    """Return the paths at which earlier versions put these programs, and ``host``."""
-    places = ("host", *(f"host_{name}" for name in names))
+def retired(folder: str, name: str) -> list[str]:
+    """Return the paths at which earlier versions put this program, and what it imported."""
+    places = ("host", f"host_{name}", *_IMPORTED.get(name, ()))
     return [f"{folder}/{place}/{name}.py" for place in places for name in _RETIRED.get(place, "").split()]
 
 

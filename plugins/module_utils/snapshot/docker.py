@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from ..docker import answers
+from ..docker.http import NotFound, parse
+from ..host.errors import Failed
 from . import mounts
-from .bounds import Failed
-from .httpunix import NotFound, parse
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterator
     from typing import Any
 
-    from .engine import Engine
-    from .httpunix import Connection
-    from .redact import Redactor
+    from ..docker.api import Connection
+    from ..docker.engine import Engine
+    from ..host.redact import Redactor
 
 LIMIT = 30  # seconds for one source
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
