@@ -15,8 +15,9 @@ import pwd
 from typing import Any, Callable, Iterator, Mapping
 
 from ..docker import keys
+from ..docker.http import NoAnswer
 from . import jsonkeys, plugins, seccompprofile, system
-from .engineapi import Engine, NoAnswer
+from .engine import Engine
 from .errors import Refused
 from .planning import redacted
 

@@ -19,6 +19,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
 MAX_BODY = 32 * 1024 * 1024
+_MAX_REASON = 65536
 _WINDOW = (
     32  # requests sent ahead: they are short, so the socket's buffer holds them and nobody waits in a circle
 )
@@ -132,14 +133,8 @@ class Connection:
         Raises:
             NotFound, TooLarge, NoAnswer: it is not answered so.
         """
-        answer = self.open(method, path, body, headers)
-        try:
-            found = answer.all(limit, accept=accept, last=True)
-        except (OSError, ValueError) as error:
-            raise lost(error) from None
-        if isinstance(found, NoAnswer):
-            raise found
-        return found
+        answer = self._sent(method, path, body, headers)
+        return self._whole(answer, limit, accept)
 
     def open(
         self,
@@ -148,7 +143,15 @@ class Connection:
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request and return its answer once its head is there; see ``request``."""
+        """Send the connection's last request and return its answer, a success whose body is to be read."""
+        answer = self._sent(method, path, body, headers)
+        if not answer.succeeds():
+            self._whole(answer, _MAX_REASON, ())
+        return answer
+
+    def _sent(
+        self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str] | None
+    ) -> Answer:
         sent = dict(headers or {})
         if isinstance(body, bytes):
             sent["Content-Length"] = str(len(body))
@@ -166,6 +169,15 @@ class Connection:
             return self._begun(path)
         except (OSError, ValueError) as error:
             raise lost(error) from None
+
+    def _whole(self, answer: Answer, limit: int, accept: Iterable[int]) -> bytes:
+        try:
+            found = answer.all(limit, accept=accept, last=True)
+        except (OSError, ValueError) as error:
+            raise lost(error) from None
+        if isinstance(found, NoAnswer):
+            raise found
+        return found
 
     def _wait(self) -> None:
         """Have the next call on the socket take no longer than there is time."""

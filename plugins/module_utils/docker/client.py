@@ -11,6 +11,7 @@ from . import answers
 from .api import MAX_BODY, Connection
 from .http import FOREVER, Answer, NoAnswer, lost, parse
 
+_MAX_ANSWER = 8 * MAX_BODY
 _LONGEST_LINE = 1024 * 1024
 
 
@@ -26,14 +27,14 @@ class Engine:
         self.path = path
         self.api = api
 
-    def get(self, path: str, seconds: float = 20, limit: int = 8 * MAX_BODY) -> Any:
+    def get(self, path: str, seconds: float = 20) -> Any:
         """Return the JSON answer to a GET request, with all that every engine sends.
 
         Raises:
             NotFound: there is no such thing.
             NoAnswer: there is no engine, it refuses, or what answers is none.
         """
-        answer = parse(self.ask("GET", path, seconds=seconds, limit=limit))
+        answer = parse(self.ask("GET", path, seconds=seconds, limit=_MAX_ANSWER))
         endpoint = answers.endpoint(path)
         try:
             return answers.complete(endpoint, answer) if endpoint else answer

@@ -145,15 +145,15 @@ class Answer:
                 body.clear()
         if size > limit:
             return TooLarge(f"{self._path} is larger than {limit} bytes")
-        if 200 <= self.status < 300 or self.status in accept:
+        if self.succeeds(accept):
             return bytes(body)
-        return self.refusal(bytes(body))
-
-    def refusal(self, body: bytes = b"") -> NoAnswer:
-        """Return an answer that is no success as an exception that says what the engine says."""
         kind = NotFound if self.status == 404 else NoAnswer
-        said = _message(body) or self._said.decode("latin-1").strip()
+        said = message(bytes(body)) or self._said.decode("latin-1").strip()
         return kind(f"{self._path}: {one_line(said)}")
+
+    def succeeds(self, accept: Iterable[int] = ()) -> bool:
+        """Return whether the status is one of success, or one of those that are as good."""
+        return 200 <= self.status < 300 or self.status in accept
 
     def _part(self, length: int) -> Iterator[bytes]:
         """So many bytes."""
@@ -218,10 +218,10 @@ def _within(size: int, limit: float, path: str) -> int:
     return size
 
 
-def _message(body: bytes) -> str:
-    """What the engine says of an error: ``{"message": "…"}``."""
+def message(body: bytes) -> str:
+    """Return what the engine says of an error: ``{"message": "…"}``; at the end of a stream, ``error``."""
     try:
-        answer = loads(body)
+        answer = loads(body[body.rstrip().rfind(b"\n") + 1 :])
     except (ValueError, RecursionError):
         return ""
-    return str(answer.get("message", "")) if isinstance(answer, dict) else ""
+    return str(answer.get("message") or answer.get("error") or "") if isinstance(answer, dict) else ""

@@ -15,8 +15,9 @@ import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
+from ...docker.http import NoAnswer
 from .. import containers, daemonconfig, files, jsonkeys, system
-from ..engineapi import Engine, NoAnswer, wait_for
+from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
 from ..files import State
 from ..planning import Plan, digest, redacted

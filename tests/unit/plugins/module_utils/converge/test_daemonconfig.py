@@ -11,7 +11,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     files,
     system,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 
@@ -33,7 +33,7 @@ class Asked(Engine):
         super().__init__("/nowhere")
         self.answers = answers
 
-    def get(self, path: str, timeout: float = 0) -> Any:
+    def get(self, path: str, seconds: float = 0) -> Any:
         return self.answers.get(path.strip("/"), [])
 
 

@@ -145,11 +145,13 @@ def talking(*answers: bytes) -> tuple[Callable[[socket.socket], None], list[byte
     """Give one answer after the other, and keep what was asked; to the end of it where it comes in chunks."""
     asked: list[bytes] = []
 
+    def whole(request: bytes) -> bool:
+        return request.endswith(b"\r\n0\r\n\r\n") if b"chunked" in request else b"\r\n\r\n" in request
+
     def answer(connection: socket.socket) -> None:
         for each in answers:
             request = b""
-            end = b"\r\n\r\n"
-            while not request.endswith(end) if b"chunked" in request else end not in request:
+            while not whole(request):
                 request += connection.recv(65536)
             asked.append(request)
             connection.sendall(each)
