@@ -18,6 +18,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
+DEFAULT_SOCKET = "/var/run/docker.sock"  # as dockerd spells it
+USUAL_SOCKET = "/run/docker.sock"  # which is the same, without the link
 MAX_BODY = 32 * 1024 * 1024
 _MAX_REASON = 65536
 _WINDOW = (

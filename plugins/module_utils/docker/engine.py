@@ -12,7 +12,7 @@ from ..host.read import read_or
 from ..host.run import PATH as SYSTEM_PATH
 from ..host.run import find_program
 from . import config, flags
-from .api import Connection
+from .api import DEFAULT_SOCKET, Connection
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -30,7 +30,6 @@ BINARIES = (
     "containerd-shim-runc-v2",
     "runc",
 )
-DEFAULT_SOCKET = "/var/run/docker.sock"
 _PIDFILES = ("/run/docker.pid", "/run/snap.docker/docker.pid")
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
 # Answers of newer engines have another shape. Older ones are asked for what they speak.

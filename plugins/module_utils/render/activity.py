@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..docker.api import USUAL_SOCKET
 from .program import FILES, program, start
 
 _FOLDER = "/usr/local/lib/hardener"
@@ -35,7 +36,7 @@ def _collector(sources: Mapping[str, Any], learn_hours: int, socket: str) -> dic
     if reason:
         return {"refused": reason}
     engine = (sources.get("engine") or {}).get("data") or {}
-    socket = socket or str(engine.get("socket") or "/run/docker.sock")
+    socket = socket or str(engine.get("socket") or USUAL_SOCKET)
     if not _SOCKET.fullmatch(socket):
         return {"refused": f"activity_socket: {socket!r} is no path that a unit can name"}
     if not 0 <= learn_hours <= _LONGEST:

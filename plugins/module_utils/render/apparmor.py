@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..contract import DAEMON_RESTART, NONE, REBOOT
+from ..docker.api import USUAL_SOCKET
 
 GRUB_FILE = "/etc/default/grub.d/50-hardener-apparmor.cfg"
 
@@ -182,7 +183,7 @@ def _docker(host: _Host) -> dict[str, Any]:
         "dockerd": (host.engine.get("binaries") or {}).get("dockerd") or "",
         "argv": host.config.get("argv") or [],
         "flags": host.config.get("flags") or {},
-        "socket": host.engine.get("socket") or "/run/docker.sock",
+        "socket": host.engine.get("socket") or USUAL_SOCKET,
         "unit": "docker.service",
         "expect": {"security": ["apparmor"], "profiles": [_DEFAULT]},
     }

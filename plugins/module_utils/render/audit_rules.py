@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..docker.api import DEFAULT_SOCKET, USUAL_SOCKET
+
 _RULES = "/etc/audit/rules.d/50-hardener-docker.rules"
 _LIMITS = "/etc/audit/rules.d/00-hardener-limits.rules"
 _TMPFILES = "/etc/tmpfiles.d/hardener-containerd.conf"
@@ -215,11 +217,11 @@ def _sockets(
     sources: Mapping[str, Any], engine: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterator[str]:
     """The API's sockets: the one that answers, those declared, and those that systemd holds."""
-    yield str(engine.get("socket") or "/run/docker.sock")
+    yield str(engine.get("socket") or USUAL_SOCKET)
     hosts = (config.get("flags") or {}).get("host") or (config.get("parsed") or {}).get("hosts") or ()
     for host in map(str, hosts):
         if host.startswith("unix://"):
-            yield host[len("unix://") :] or "/var/run/docker.sock"
+            yield host[len("unix://") :] or DEFAULT_SOCKET
         elif host.startswith("fd://"):
             socket = (sources.get("units", {}).get("data") or {}).get("docker.socket") or {}
             for entry in socket.get("Listen") or ():

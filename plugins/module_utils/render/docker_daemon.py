@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract import DAEMON_RESTART
+from ..docker.api import USUAL_SOCKET
 from ..docker.keys import flag_of
 
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
@@ -205,7 +206,7 @@ class _Host:
             "dockerd": self.engine.get("binaries", {}).get("dockerd") or "",
             "argv": self.config.get("argv") or [],
             "flags": self.flags,
-            "socket": self.engine.get("socket") or "/run/docker.sock",
+            "socket": self.engine.get("socket") or USUAL_SOCKET,
             "unit": "docker.service",
             "stale": self.stale,
         }

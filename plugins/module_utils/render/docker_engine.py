@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..contract import DAEMON_RESTART
+from ..docker.api import USUAL_SOCKET
 
 _UNITS = ("docker.service", "docker.socket")
 _HOLDS = [f"/etc/systemd/system/{unit}.d/hardener-hold.conf" for unit in _UNITS]
@@ -177,7 +178,7 @@ def _start(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     docker = {
         "name": "docker",
         "config": str(config.get("path") or "/etc/docker/daemon.json"),
-        "socket": engine.get("socket") or "/run/docker.sock",
+        "socket": engine.get("socket") or USUAL_SOCKET,
         "unit": _UNITS[0],
         "start": True,
     }

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ..docker.api import DEFAULT_SOCKET
+
 _DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
 _SOCKET = 0o660
 _CERTIFICATES = "/etc/docker/certs.d"
@@ -146,9 +148,7 @@ def _sockets(
         unit.get("SocketGroup") or (list(flags.get("group") or ()) or [parsed.get("group")])[-1] or "docker"
     )
     paths = [str(engine.get("socket") or "")]
-    paths += [
-        host[len("unix://") :] or "/var/run/docker.sock" for host in hosts if host.startswith("unix://")
-    ]
+    paths += [host[len("unix://") :] or DEFAULT_SOCKET for host in hosts if host.startswith("unix://")]
     paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
     known = sources.get("groups", {}).get("data")
     if known is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..contract import DAEMON_RESTART
+from ..docker.api import USUAL_SOCKET
 
 FILE = "/etc/docker/seccomp.json"
 
@@ -138,7 +139,7 @@ class _Host:
                     "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
                     "argv": self.config.get("argv") or [],
                     "flags": self._flags,
-                    "socket": self.engine.get("socket") or "/run/docker.sock",
+                    "socket": self.engine.get("socket") or USUAL_SOCKET,
                     "unit": "docker.service",
                     "stale": (record.get("mtime") or 0) > (self.engine.get("started") or float("inf")),
                     "expect": {"seccomp": expected},

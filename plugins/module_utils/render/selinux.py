@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract import CONNECTIVITY, CONTAINERS_RECREATE, DAEMON_RESTART, NONE, REBOOT
+from ..docker.api import USUAL_SOCKET
 
 CONFIG_FILE = "/etc/selinux/config"
 RELABEL_FILE = "/.autorelabel"
@@ -155,7 +156,7 @@ def _docker(host: _Host) -> list[dict[str, Any]]:
         "dockerd": (host.engine.get("binaries") or {}).get("dockerd") or "",
         "argv": host.daemon.get("argv") or [],
         "flags": flags,
-        "socket": host.engine.get("socket") or "/run/docker.sock",
+        "socket": host.engine.get("socket") or USUAL_SOCKET,
         "unit": "docker.service",
         "expect": {"security": ["selinux"]},
     }

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..contract import CONTAINERS_RECREATE, DAEMON_RESTART, DATA_HIDDEN
+from ..docker.api import USUAL_SOCKET
 
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _FIRST_ID = 65536  # below are the accounts of the host itself
@@ -162,7 +163,7 @@ class _Host:
             "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
             "argv": self.config.get("argv") or [],
             "flags": self.flags,
-            "socket": self.engine.get("socket") or "/run/docker.sock",
+            "socket": self.engine.get("socket") or USUAL_SOCKET,
             "unit": "docker.service",
         }
 

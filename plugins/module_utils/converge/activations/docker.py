@@ -15,6 +15,7 @@ import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
+from ...docker.api import USUAL_SOCKET
 from ...docker.http import NoAnswer
 from .. import containers, daemonconfig, files, jsonkeys, system
 from ..engine import Engine, wait_for
@@ -40,7 +41,7 @@ _REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
 _RELOADED = {"Debug", "LiveRestoreEnabled"}  # what the engine reports of them
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
-_USUAL_UNIT, _USUAL_SOCKET = "docker.service", "/run/docker.sock"
+_USUAL_UNIT = "docker.service"
 
 
 class Docker(Activation):
@@ -480,5 +481,5 @@ def engine_of(activations: Iterable[Activation]) -> Engine | None:
     To ask one that systemd would start for it is to start it.
     """
     docker = next((each for each in activations if isinstance(each, Docker)), None)
-    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(_USUAL_SOCKET))
+    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(USUAL_SOCKET))
     return None if _unit(unit).get("asleep") else engine
