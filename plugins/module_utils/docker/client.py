@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from json import dumps
-from typing import Any, Iterable
-from urllib.parse import quote
+from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple, Union
+from urllib.parse import quote, urlencode
 
 from . import answers
 from .api import MAX_BODY, Connection
 from .http import FOREVER, Answer, NoAnswer, lost, parse
 
+Query = Optional[Union[Mapping[str, str], Sequence[Tuple[str, str]]]]
 _MAX_ANSWER = 8 * MAX_BODY
 _LONGEST_LINE = 1024 * 1024
 
@@ -27,14 +28,14 @@ class Engine:
         self.path = path
         self.api = api
 
-    def get(self, path: str, seconds: float = 20) -> Any:
+    def get(self, path: str, query: Query = None, *, seconds: float = 20) -> Any:
         """Return the JSON answer to a GET request, with all that every engine sends.
 
         Raises:
             NotFound: there is no such thing.
             NoAnswer: there is no engine, it refuses, or what answers is none.
         """
-        answer = parse(self.ask("GET", path, seconds=seconds, limit=_MAX_ANSWER))
+        answer = parse(self.ask("GET", path, query=query, seconds=seconds, limit=_MAX_ANSWER))
         endpoint = answers.endpoint(path)
         try:
             return answers.complete(endpoint, answer) if endpoint else answer
@@ -42,19 +43,18 @@ class Engine:
             raise NoAnswer(f"{self.path}: {error}") from None
 
     def call(
-        self, method: str, path: str, body: Any = None, *, seconds: float = 60, accept: Iterable[int] = ()
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Query = None,
+        seconds: float = 60,
+        accept: Iterable[int] = (),
     ) -> Any:
-        """Return the JSON that a request is answered with, None where the answer is empty; see ``ask``.
-
-        Args:
-            method: of HTTP.
-            path: with every name in it quoted.
-            body: sent as JSON.
-            seconds: until it must be answered.
-            accept: status codes that are success beside 200 to 299.
-        """
+        """Return the JSON that a request is answered with, None where the answer is empty; see ``ask``."""
         text = None if body is None else dumps(body).encode()
-        answer = self.ask(method, path, text, seconds=seconds, accept=accept)
+        answer = self.ask(method, path, text, query=query, seconds=seconds, accept=accept)
         return parse(answer) if answer.strip() else None
 
     def ask(
@@ -63,20 +63,38 @@ class Engine:
         path: str,
         body: bytes | None = None,
         *,
+        query: Query = None,
+        kind: str = "application/json",
         seconds: float = 60,
         limit: int = MAX_BODY,
         accept: Iterable[int] = (),
     ) -> bytes:
         """Return what a request is answered with.
 
+        Args:
+            method: of HTTP.
+            path: with every name in it quoted.
+            body: what is sent.
+            query: appended to the path.
+            kind: what the body is.
+            seconds: until it must be answered.
+            limit: bytes that the answer may have.
+            accept: status codes that are success beside 200 to 299.
+
         Raises:
             NotFound: there is no such thing.
             TooLarge: the answer is larger than ``limit``.
             NoAnswer: there is no engine, or it refuses.
         """
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {"Content-Type": kind} if body is not None else {}
         with self.connect(seconds=seconds) as connection:
-            return connection.request(method, self.api + path, body, headers, limit=limit, accept=accept)
+            return connection.request(
+                method, self.target(path, query), body, headers, limit=limit, accept=accept
+            )
+
+    def target(self, path: str, query: Query = None) -> str:
+        """Return a path as it is asked for: with the version of the API, and with what is appended."""
+        return f"{self.api}{path}?{urlencode(query)}" if query else self.api + path
 
     def connect(self, *, seconds: float = FOREVER, idle: float = FOREVER) -> Connection:
         """Return a new connection.

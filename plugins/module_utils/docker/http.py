@@ -20,6 +20,8 @@ FOREVER = float("inf")
 PIECE = 256 * 1024
 _PASSED = 32  # times the limit: what is larger ends the connection, less is received and left
 _MAX_HEAD = 65536
+# What a program in a container writes.
+_STREAMS = (b"application/vnd.docker.raw-stream", b"application/vnd.docker.multiplexed-stream")
 
 
 class NoAnswer(Failed):
@@ -98,7 +100,11 @@ class Answer:
             name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)
         }
         # Where it does not say how long it is.
-        self._ends = version == b"HTTP/1.0" or self.head.get(b"connection", b"").lower() == b"close"
+        self._ends = (
+            version == b"HTTP/1.0"
+            or self.head.get(b"connection", b"").lower() == b"close"
+            or self.head.get(b"content-type") in _STREAMS
+        )
         self._reader = reader
         self._path = path
 

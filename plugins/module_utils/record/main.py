@@ -18,7 +18,7 @@ from ..host.errors import Failed, describe
 from ..host.once import Once
 from . import recorder as kernel
 from . import workspace
-from .engineapi import Engine
+from .engine import Engine
 from .session import Request, Session
 
 _LONGEST = 24 * 3600

@@ -11,8 +11,9 @@ import re
 import shutil
 from typing import Any, Mapping
 
+from ..docker.client import quoted
 from ..host.errors import Failed
-from .engineapi import Engine, quoted
+from .engine import Engine
 from .twin import LABEL
 
 FOLDER = "/run/hardener-record"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any, Mapping
-from urllib.parse import urlencode
 
 from ..docker import client
 from ..docker.api import USUAL_SOCKET
@@ -54,11 +53,11 @@ class Engine(client.Engine):
         Raises:
             Failed: it does not.
         """
-        query = urlencode({"fromImage": repository, "tag": digest})
+        pull = self.target("/images/create", {"fromImage": repository, "tag": digest})
         headers = {"X-Registry-Auth": authorization or "e30="}
         try:
             with self.connect(idle=_SILENT) as connection:
-                lines = Lines(connection.open("POST", "/images/create?" + query, headers=headers))
+                lines = Lines(connection.open("POST", pull, headers=headers))
                 # One object of progress after the other; each is short.
                 for line in iter(lines.next, b""):
                     progress = json.loads(line) if line.strip() else {}
@@ -73,7 +72,7 @@ class Engine(client.Engine):
         Raises:
             Failed: it does not get it.
         """
-        self._ask("POST", "/images/{}/tag?{}".format(image, urlencode({"repo": repository, "tag": tag})))
+        self._ask("POST", self.target(f"/images/{image}/tag", {"repo": repository, "tag": tag}))
 
     def _object(self, path: str) -> dict[str, Any]:
         found = self._ask("GET", path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
-from urllib.parse import urlencode
+from typing import Any, Iterable, Sequence
 
+from ...docker.client import Query
 from ...docker.http import NoAnswer, message
 from ..engine import Engine
 from ..errors import Failed
@@ -21,26 +21,17 @@ class Client(Engine):
         path: str,
         body: Any = None,
         *,
+        query: Query = None,
         seconds: float = 120,
         accept: Iterable[int] = (),
-        query: Mapping[str, str] | None = None,
     ) -> Any:
         """One request; the answer as JSON data, None where it has no content.
-
-        Args:
-            method: of HTTP.
-            path: with every name in it quoted.
-            body: sent as JSON.
-            seconds: until it must be answered.
-            accept: status codes that are success beside 200 to 299.
-            query: appended to the path.
 
         Raises:
             Failed: the engine refuses, or does not answer.
         """
-        target = f"{path}?{urlencode(query)}" if query else path
         try:
-            return super().call(method, target, body, seconds=seconds, accept=accept)
+            return super().call(method, path, body, query=query, seconds=seconds, accept=accept)
         except NoAnswer as error:
             raise Failed(f"{method} {error}") from error
 
@@ -55,10 +46,10 @@ class Client(Engine):
             Failed: one of both did not go along.
         """
         what = references[0]
-        query = urlencode([("names", reference) for reference in references])
+        names = self.target("/images/get", [("names", reference) for reference in references])
         try:
             with self.connect(idle=_LONG) as source, other.connect(idle=_LONG) as target:
-                saved = source.open("GET", f"/images/get?{query}")
+                saved = source.open("GET", names)
                 headers = {"Content-Type": "application/x-tar"}
                 answer = target.request("POST", "/images/load?quiet=1", saved.pieces(), headers)
         except NoAnswer as error:

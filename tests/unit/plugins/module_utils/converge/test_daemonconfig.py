@@ -33,7 +33,7 @@ class Asked(Engine):
         super().__init__("/nowhere")
         self.answers = answers
 
-    def get(self, path: str, seconds: float = 0) -> Any:
+    def get(self, path: str, query: Any = None, *, seconds: float = 0) -> Any:
         return self.answers.get(path.strip("/"), [])
 
 

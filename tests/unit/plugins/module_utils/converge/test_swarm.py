@@ -17,7 +17,7 @@ class Manager(Engine):
         super().__init__("/nowhere")
         self.services = services
 
-    def get(self, path: str, seconds: float = 20) -> Any:
+    def get(self, path: str, query: Any = None, *, seconds: float = 0) -> Any:
         assert path == "/services?status=true"
         if self.services is None:
             raise NoAnswer("this node is not a swarm manager")

@@ -146,7 +146,7 @@ class Engine:
         self._layers = layers
         self._changes = changes
 
-    def get(self, path: str, seconds: float = 0) -> Any:
+    def get(self, path: str, query: Any = None, *, seconds: float = 0) -> Any:
         assert path == "/system/df"
         if self._layers is None:
             raise NoAnswer("timed out")
