@@ -43,6 +43,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..plugin_utils.files import write
+
 _CA_DAYS = 3650
 _RENEW = timedelta(days=30)
 _CLOCKS_DIFFER_BY = timedelta(hours=1)
@@ -274,15 +276,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     """Write a file that never exists half or with another mode; not at all where it is the same."""
     if path.exists() and path.read_bytes() == content:
         return
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        os.fchmod(handle, mode)
-        file.flush()
-        os.fsync(handle)
-    temporary.replace(path)
+    write(path, content, mode=mode, durable=True)
 
 
 def _summary(made: Made) -> str:

@@ -36,6 +36,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.host.sources import PACKAGE, sources
+from ..module_utils.host.text import one_line
 from . import limits
 
 PACKAGES = Path(__file__).parents[1] / "module_utils"
@@ -117,7 +118,7 @@ class HostScriptAction(ActionBase):
             head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
         if "error" in answer:
             self._display.vvv(str(answer.get("traceback")))
-            reason = _one_line(str(answer["error"])[:_MAX_LINE])
+            reason = one_line(str(answer["error"])[:_MAX_LINE], end=True)
             raise AnsibleActionFail(f"{source.name} failed on the host: {reason}")
         facts = {}
         python, executable = str(head.get("python", "")), str(head.get("executable", ""))
@@ -211,7 +212,7 @@ class HostScriptAction(ActionBase):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
         stderr, stdout = outcome["stderr"][-_MAX_SAID:], outcome["stdout"][-_MAX_SAID:]
-        said = _one_line(stderr or stdout)
+        said = one_line(stderr or stdout, end=True)
         too_old = ", ".join(_TURNED_AWAY.findall(f"{stderr}\n{stdout}"))
         tried = ", ".join(words[0] for words in interpreters)
         match outcome["rc"]:
@@ -274,9 +275,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is no number in JSON")
     return number
-
-
-def _one_line(text: str) -> str:
-    """The end of a text as one printable line."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _MAX_LINE else "…" + line[-_MAX_LINE:]

@@ -220,6 +220,82 @@ def test_the_flags_of_dockerd_are_listed_once() -> None:
     assert found == {"plugins/module_utils/docker/keys.py"}
 
 
+def names(source: str) -> set[str]:
+    """Names of everything that a module uses or imports, the last one where there are dots."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add(node.name)
+    return found
+
+
+def plugins_with(name: str) -> set[str]:
+    """Plugins of the collection that use a name."""
+    return {path for path, source in everything() if path.startswith("plugins/") and name in names(source)}
+
+
+def test_names_sees_every_form() -> None:
+    for source in ("from socket import AF_UNIX", "socket.AF_UNIX", "x = AF_UNIX", "import AF_UNIX as x"):
+        assert "AF_UNIX" in names(source), source
+    assert "AF_UNIX" not in names("x = 'RestrictAddressFamilies=AF_UNIX'")
+
+
+def test_the_engine_has_one_client() -> None:
+    client = "plugins/module_utils/docker/api.py"
+    assert plugins_with("AF_UNIX") == {
+        client,
+        "plugins/module_utils/converge/logtargets.py",  # looks whether a syslog daemon listens
+        "plugins/module_utils/record/main.py",  # the recorder's own socket, by which it is ended
+    }
+    assert plugins_with("SO_PEERCRED") == {client}
+    spoken = {
+        path
+        for path, source in everything()
+        if path.startswith("plugins/") and any("HTTP/1." in text for text in texts(source))
+    }
+    assert spoken == {client}
+    assert any("HTTP/1." in text for text in texts('head = f"GET {path} HTTP/1.0"'))
+
+
+def test_texts_of_others_are_made_printable_in_one_place() -> None:
+    # The client refuses a request that is none.
+    assert plugins_with("isprintable") == {
+        "plugins/module_utils/docker/api.py",
+        "plugins/module_utils/host/text.py",
+    }
+
+
+def renames(source: str) -> bool:
+    """Whether a module gives a file the name of another one, as an atomic write does."""
+    for call in ast.walk(ast.parse(source)):
+        match call:
+            case ast.Call(ast.Attribute(ast.Name("os"), "rename" | "replace")):
+                return True
+            case ast.Call(ast.Attribute(_, "rename" | "replace"), [_], []):  # of a path; a text's takes two
+                return True
+    return False
+
+
+def test_renames_sees_every_form() -> None:
+    for call in ("os.rename(a, b)", "os.replace(a, b, src_dir_fd=c)", "path.replace(b)", "Path(a).rename(b)"):
+        assert renames(call), call
+    for call in ("text.replace('a', 'b')", "state._replace(mode=1)", "replace(place, content)"):
+        assert not renames(call), call
+
+
+def test_files_are_written_atomically_in_one_place() -> None:
+    found = {path for path, source in everything() if path.startswith("plugins/") and renames(source)}
+    assert found == {
+        "plugins/module_utils/host/atomic.py",
+        "plugins/module_utils/host/reserve.py",  # on a disk that is full
+        "plugins/plugin_utils/files.py",  # on the control node, which trusts other folders
+    }
+
+
 def test_roles_hold_no_python_and_know_no_path_of_each_other() -> None:
     for path in (ROOT / "roles").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:

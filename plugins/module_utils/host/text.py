@@ -7,10 +7,18 @@ import os
 LONGEST = 300
 
 
-def one_line(text: str, longest: int = LONGEST) -> str:
-    """Return a text as one printable line of bounded length."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+def one_line(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
+    """Return a text as one printable line of bounded length: its beginning, or its end."""
+    part = text[-4 * longest :] if end else text[: 4 * longest]
+    line = " ".join("".join(c if c.isprintable() else " " for c in part).split())
+    if len(line) <= longest:
+        return line
+    return "…" + line[1 - longest :] if end else line[: longest - 1] + "…"
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text in which what cannot be seen is an escape, but for the characters to keep."""
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
 
 
 def printable_path(path: str) -> str:
