@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hardener.checks.filters import Filter, FilterKind
+from hardener.checks.labels import Confinement
 from hardener.checks.runtime.capabilities import CAPABILITIES, DEFAULT
 from hardener.checks.verdicts import count
 from hardener.model import Severity
@@ -17,8 +19,7 @@ from hardener.reports.screens import SEVERITY_STYLES
 from hardener.reports.wording import first
 from hardener.text import line
 from hardener.workload.audit import ContainerAudit, HostAudit, by_risk
-from hardener.workload.filters import Filter, FilterKind
-from hardener.workload.privileges import Capabilities, Confinement, Privileges
+from hardener.workload.privileges import Capabilities, Privileges
 
 _ROWS = 15
 _GROUPS = 3  # of containers that have the same to do

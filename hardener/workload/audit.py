@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hardener.checks.containers import Container, containers
+from hardener.checks.filters import MALFORMED
 from hardener.model import Severity, WorkloadRisk, Workloads
 from hardener.snapshot import FactUnavailable, Snapshot
-from hardener.workload.filters import MALFORMED, references
 from hardener.workload.privileges import Privileges, neighbours, privileges
 from hardener.workload.risk import LEVELS, Excess, excesses
 
@@ -134,10 +134,10 @@ def _audit(snapshot: Snapshot, host: str) -> HostAudit:
     if reason := refusal(snapshot):
         return HostAudit(host=host, collected_at=collected_at, error=reason)
     running = tuple(container for container in containers(snapshot) if container.running)
-    defaults, near = references(running), neighbours(running)
+    near = neighbours(running)
     judged = []
     for container in running:
-        has = privileges(container, defaults, near)
+        has = privileges(container, near)
         judged.append(
             ContainerAudit(
                 id=container.id,

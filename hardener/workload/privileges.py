@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from hardener.checks import shapes
 from hardener.checks.containers import SOURCE, Container
+from hardener.checks.filters import MALFORMED, Filter, FilterKind, compared, mask, processes
+from hardener.checks.labels import Confinement, Lsm, lsm
 from hardener.checks.runtime.capabilities import named
-from hardener.checks.runtime.confinement import UNCONFINED_TYPES
-from hardener.checks.runtime.hostmounts import host_mounts
 from hardener.checks.runtime.mounts import devices, runtime_sockets, system_disks, system_mounts
-from hardener.snapshot import FactUnavailable, JSONObject
-from hardener.workload.filters import MALFORMED, Filter, FilterKind, Reference, compared, mask, processes
+from hardener.checks.runtime.writable import WritablePath, writable
+from hardener.snapshot import FactUnavailable
 
 _T = TypeVar("_T")
 
-_DEFAULT_PROFILES = frozenset({"docker-default"})
-_DEFAULT_TYPES = frozenset({"container_t", "svirt_lxc_net_t"})
 _DEFAULT_WEIGHT = 100
 _NEIGHBOURS = 20  # that are named of those in one namespace
 _NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")  # that a container can join of another one
@@ -41,26 +38,6 @@ class Capabilities:
     )  # by executing a program: in the bounding set, without no_new_privs
 
 
-class Confinement(StrEnum):
-    """What a Linux security module does about a container."""
-
-    ABSENT = "absent"  # none that the engine could use is active on the host
-    UNCONFINED = "unconfined"
-    COMPLAINING = "complaining"  # denials are logged and not enforced
-    DEFAULT = "default"  # the profile or type that the engine gives to every container
-    OWN = "own"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lsm:
-    """The AppArmor profile or SELinux type of a container's first process."""
-
-    confinement: Confinement
-    module: str = ""  # apparmor or selinux
-    label: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """As whom a container's processes run."""
@@ -69,15 +46,6 @@ class User:
     root: bool = False  # one of them is root there
     host_root: bool = False  # one of them is the host's root
     remapped: bool = False  # the user namespace is the container's or the engine's, not the host's
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WritablePath:
-    """Where a container can write."""
-
-    path: str
-    kind: str  # root, tmpfs, volume or bind
-    source: str = ""  # the host's path of a bind mount, the name of a volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +111,11 @@ def neighbours(running: tuple[Container, ...]) -> Neighbours:
     return {key: tuple(sorted(names)[: _NEIGHBOURS + 1]) for key, names in found.items() if len(names) > 1}
 
 
-def privileges(container: Container, defaults: tuple[Reference, ...], near: Neighbours) -> Privileges:
+def privileges(container: Container, near: Neighbours) -> Privileges:
     """Read what a running container has.
 
     Args:
         container: one that runs.
-        defaults: the engine's default seccomp profile as it is known on this host.
         near: which containers share namespaces.
     """
     reader = _Reader(container)
@@ -159,13 +126,13 @@ def privileges(container: Container, defaults: tuple[Reference, ...], near: Neig
     return Privileges(
         privileged=read("privileged mode", lambda: container.privileged, False),
         capabilities=read("capabilities", lambda: _capabilities(container), Capabilities()),
-        seccomp=read("seccomp", lambda: compared(container, defaults), UNREAD_FILTER),
+        seccomp=read("seccomp", lambda: compared(container), UNREAD_FILTER),
         no_new_privs=read("no_new_privs", lambda: _no_new_privs(container), False),
-        lsm=read("security module", lambda: _lsm(container), UNREAD_LSM),
+        lsm=read("security module", lambda: lsm(container), UNREAD_LSM),
         user=user,
         host_namespaces=tuple(kind for kind in shared if kind != "user" or not user.remapped),
         joined_namespaces=read("namespaces", lambda: _joined(container, shared, near), {}),
-        writable=read("writable paths", lambda: _writable(container), ()),
+        writable=read("writable paths", lambda: writable(container), ()),
         host_paths=read("mounts", lambda: _host_paths(container), ()),
         sockets=read("mounts", lambda: tuple(runtime_sockets(container)), ()),
         disks=read("disks", lambda: tuple(system_disks(container)), ()),
@@ -236,34 +203,6 @@ def _inside(uid: int, maps: list[tuple[int, ...]]) -> int | None:
     return next((begin + uid - at for begin, at, length in maps if at <= uid < at + length), None)
 
 
-def _lsm(container: Container) -> Lsm:
-    snapshot = container.snapshot
-    host: JSONObject = snapshot.fact_or("lsm", {})
-    selinux: JSONObject = shapes.table(host, "selinux", "lsm")
-    if "apparmor" in snapshot.security_options:
-        label = str(container.fact("label")).strip()
-        profile, _, mode = label.rpartition(" (")
-        if mode.rstrip(")") in {"enforce", "kill"}:
-            kind = Confinement.DEFAULT if profile in _DEFAULT_PROFILES else Confinement.OWN
-        else:
-            kind = Confinement.COMPLAINING if profile else Confinement.UNCONFINED
-        return Lsm(confinement=kind, module="apparmor", label=label)
-    if "selinux" in snapshot.security_options or selinux.get("enabled"):
-        label = str(container.fact("label")).strip()
-        fields = label.split(":")
-        kind = _selinux(fields[2] if len(fields) > 2 else "", str(selinux.get("mode") or ""))
-        return Lsm(confinement=kind, module="selinux", label=label)
-    return Lsm(confinement=Confinement.ABSENT)
-
-
-def _selinux(name: str, mode: str) -> Confinement:
-    if not name or name in UNCONFINED_TYPES:
-        return Confinement.UNCONFINED
-    if mode == "permissive":
-        return Confinement.COMPLAINING
-    return Confinement.DEFAULT if name in _DEFAULT_TYPES else Confinement.OWN
-
-
 def _joined(container: Container, shared: tuple[str, ...], near: Neighbours) -> dict[str, tuple[str, ...]]:
     namespaces = shapes.table(container.facts or {}, "namespaces", SOURCE)
     found = {}
@@ -273,37 +212,6 @@ def _joined(container: Container, shared: tuple[str, ...], near: Neighbours) -> 
             own = container.name
             found[kind] = tuple(name for name in others if name != own)[:_NEIGHBOURS]
     return found
-
-
-def _writable(container: Container) -> tuple[WritablePath, ...]:
-    facts: JSONObject = container.facts or {}
-    found: dict[str, WritablePath] = {}
-    for mount in shapes.rows(facts, "mounts", SOURCE):
-        options = str(mount.get("options")).split(",")
-        point = str(mount.get("mount_point"))
-        found.pop(point, None)  # what was mounted there before is hidden
-        if "ro" in options:
-            continue
-        if point == "/":
-            found[point] = WritablePath(path=point, kind="root")
-        elif mount.get("fstype") == "tmpfs":
-            found[point] = WritablePath(path=point, kind="tmpfs")
-    if "mounts" not in facts and container.host_config.get("ReadonlyRootfs") is not True:
-        found["/"] = WritablePath(path="/", kind="root")
-    for row in shapes.rows(container.inspect, "Mounts", SOURCE):
-        if row.get("Type") == "volume" and row.get("RW") is not False:
-            path = shapes.text(row, "Destination", SOURCE)
-            found[path] = WritablePath(path=path, kind="volume", source=shapes.text(row, "Name", SOURCE))
-    for shown in host_mounts(container):
-        known = found.get(shown.destination)
-        own = known is not None and (
-            known.kind == "volume" or not shown.names
-        )  # no path of the host shows it
-        if shown.writable and not own:
-            found[shown.destination] = WritablePath(
-                path=shown.destination, kind="bind", source=shown.declared
-            )
-    return tuple(found[path] for path in sorted(found))
 
 
 def _host_paths(container: Container) -> tuple[HostPath, ...]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hardener.checks.filters import Filter, FilterKind
+from hardener.checks.labels import Confinement
 from hardener.checks.runtime.capabilities import CAPABILITIES, DEFAULT
 from hardener.checks.verdicts import count, listed
 from hardener.model import Severity
-from hardener.workload.filters import Filter, FilterKind
-from hardener.workload.privileges import Capabilities, Confinement, Privileges
+from hardener.workload.privileges import Capabilities, Privileges
 
 # The least points of a level; the level of a container is that of its gravest single privilege.
 LEVELS = (

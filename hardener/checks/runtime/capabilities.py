@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from hardener.checks import policy, shapes
 from hardener.checks.containers import SOURCE, Container, container_check
 from hardener.checks.every import Note
+from hardener.checks.filters import processes
 from hardener.snapshot import FactUnavailable
 
 # In the order of their numbers (linux/capability.h).
@@ -43,19 +44,30 @@ ALLOWED = DEFAULT - {"NET_RAW"}
 
 @container_check(
     "container-capabilities",
-    expected="no container has a capability beyond the engine's default set without NET_RAW, or its policy",
+    expected="no container has a capability beyond what its policy or its own set names, "
+    "or beyond the engine's default set without NET_RAW",
 )
 def _capabilities(container: Container) -> Iterator[str]:
     granted = policy.for_container(container.snapshot, "capabilities", container.name)
-    allowed = ALLOWED if granted is None else _policy(granted)
     declared = _declared(container)
-    held = _effective(container) if container.running else declared
+    own = granted is None and _drops_all(container)
+    # A set of its own says what it needs; what gives more than the default does is still for a policy.
+    allowed = declared & DEFAULT if own else ALLOWED if granted is None else _policy(granted)
+    held = _effective(container, every=own) if container.running else declared
     excess = held - allowed
     if excess:
         unasked = excess - declared
         yield _sentence(excess) + (f" (not declared: {_listed(unasked)})" if unasked else "")
     elif granted is not None and held - ALLOWED:
         yield Note(f"policy lets it keep {_listed(held - ALLOWED)}")
+    elif own:
+        yield Note(f"own set: {_listed(held) or 'none'} ({len(held)}, default {len(DEFAULT)})")
+
+
+def _drops_all(container: Container) -> bool:
+    """Whether it has a set of its own: it drops all, and asks for single ones."""
+    dropped, added = ({*map(_normal, _texts(container, key))} for key in ("CapDrop", "CapAdd"))
+    return "ALL" in dropped and "ALL" not in added and not container.privileged
 
 
 def _sentence(excess: frozenset[str]) -> str:
@@ -65,14 +77,16 @@ def _sentence(excess: frozenset[str]) -> str:
     return f"has {_listed(excess)}"
 
 
-def _effective(container: Container) -> frozenset[str]:
-    """What its processes have or can get from a set-uid program or file capability."""
+def _effective(container: Container, *, every: bool) -> frozenset[str]:
+    """What its first process, or every one, has or can get from a set-uid program or file capability."""
     mask = 0
     for key in ("cap_bnd", "cap_eff"):
-        value = str(container.fact(key))
-        if not _BIT_MASK.fullmatch(value):
-            raise FactUnavailable(SOURCE, f"{key} of {container.name} is no bit mask")
-        mask |= int(value, 16)
+        container.fact(key)
+        for process in processes(container) if every else [container.facts or {}]:
+            value = str(process[key])
+            if not _BIT_MASK.fullmatch(value):
+                raise FactUnavailable(SOURCE, f"{key} of {container.name} is no bit mask")
+            mask |= int(value, 16)
     return named(mask)
 
 
@@ -80,13 +94,17 @@ def _declared(container: Container) -> frozenset[str]:
     """What the engine makes of CapAdd and CapDrop (moby: daemon/pkg/oci/caps/utils.go)."""
     if container.privileged:
         return frozenset(CAPABILITIES)
-    added = {_normal(name) for name in shapes.texts(container.host_config, "CapAdd", SOURCE)}
-    dropped = {_normal(name) for name in shapes.texts(container.host_config, "CapDrop", SOURCE)}
+    added = {_normal(name) for name in _texts(container, "CapAdd")}
+    dropped = {_normal(name) for name in _texts(container, "CapDrop")}
     if "ALL" in added:
         return frozenset(CAPABILITIES) - dropped
     if "ALL" in dropped:
         return frozenset(added)
     return (DEFAULT - dropped) | added
+
+
+def _texts(container: Container, key: str) -> Sequence[str]:
+    return shapes.texts(container.host_config, key, SOURCE)
 
 
 def _policy(names: Iterable[str]) -> frozenset[str]:

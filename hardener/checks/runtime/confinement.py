@@ -8,24 +8,22 @@ from hardener.checks import check, shapes
 from hardener.checks import seccomp as seccomp_profiles
 from hardener.checks.containers import SOURCE, Container, container_check, every_container, go_bool
 from hardener.checks.every import Note
-from hardener.checks.settings import Settings
-from hardener.checks.verdicts import needs_engine, not_applicable
-from hardener.model import Verdict
-from hardener.snapshot import JSONObject, Snapshot
-
-# SELinux types that the policy does not confine, or that are the host's own services.
-UNCONFINED_TYPES = frozenset(
-    {
-        "container_runtime_t",
-        "docker_t",
-        "init_t",
-        "initrc_t",
-        "kernel_t",
-        "spc_t",
-        "unconfined_service_t",
-        "unconfined_t",
-    }
+from hardener.checks.filters import (
+    Filter,
+    FilterKind,
+    bounding_mask,
+    compared,
+    declared,
+    has_own_profile,
+    processes,
 )
+from hardener.checks.labels import DEFAULT_PROFILE, UNCONFINED_TYPES, apparmor_label
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import count, listed, needs_engine, not_applicable
+from hardener.model import Verdict
+from hardener.snapshot import JSONObject, Snapshot, version_tuple
+
+_NAMED = 20  # calls; a profile that opens more of those that the default refuses filters nothing
 
 
 @container_check("container-not-privileged", expected="no container is privileged")
@@ -47,27 +45,31 @@ def apparmor(snapshot: Snapshot) -> Verdict:
 
 def _apparmor(container: Container) -> Iterator[str]:
     declared = container.inspect.get("AppArmorProfile") or _declared_profile(container)
+    own = declared not in {"unconfined", DEFAULT_PROFILE}
     if not container.running:
         if declared == "unconfined":
             yield "is set to run without an AppArmor profile"
         elif _loaded_profiles(container.snapshot).get(declared) == "complain":
             yield f"is set to run under {declared}, which only complains"
         return
-    # "docker-default (enforce)"; the kernel writes a process without profile as plain "unconfined".
-    profile, _, mode = str(container.fact("label")).strip().rpartition(" (")
-    if mode.rstrip(")") not in {"enforce", "kill"}:
-        how = f"only in mode {mode.rstrip(')')} of {profile}" if profile else "without an AppArmor profile"
+    label = apparmor_label(container)
+    if not label.enforced:
+        mode = f"only in mode {label.mode} of {label.profile}"
         asked = f" (declared: {declared})" if declared != "unconfined" else ""
-        yield f"runs {how}{asked}"
+        yield f"runs {mode if label.profile else 'without an AppArmor profile'}{asked}"
     elif declared == "unconfined":
-        yield Note(f"declared unconfined, but runs under {profile}")
+        yield Note(f"declared unconfined, but runs under {label.profile}")
+    elif own and label.profile == DEFAULT_PROFILE:
+        yield f"runs under {DEFAULT_PROFILE}, not under the profile of its own that it declares, {declared}"
+    elif own:
+        yield Note(f"own profile: {label.profile}, enforced (default {DEFAULT_PROFILE})")
 
 
 def _declared_profile(container: Container) -> str:
     options = container.security_options("apparmor")
     if options:
         return options[-1]
-    return "unconfined" if container.privileged else "docker-default"
+    return "unconfined" if container.privileged else DEFAULT_PROFILE
 
 
 def _loaded_profiles(snapshot: Snapshot) -> JSONObject:
@@ -122,22 +124,50 @@ def _seccomp(container: Container) -> Iterator[str]:
         yield f"runs without a seccomp filter: {reason or 'nothing in its configuration says why'}"
     elif reason:
         yield Note(f"has a seccomp filter although declared without one: {reason}")
-    if container.profile is None or reason:
+    if reason:
         return
-    calls = seccomp_profiles.opened(container.profile, SOURCE, _bounding(container))
-    if calls and seccomp_profiles.permits_all(container.profile, SOURCE):
-        yield f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(calls)}"
-    elif calls:
-        yield Note(f"has a seccomp profile of its own: {seccomp_profiles.sentence(calls)}")
+    if has_own_profile(container):
+        yield _own_filter(compared(container) if container.running else declared(container))
+    elif container.profile is not None:
+        calls = seccomp_profiles.opened(container.profile, SOURCE, _bounding(container))
+        if calls and seccomp_profiles.permits_all(container.profile, SOURCE):
+            yield f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(calls)}"
+        elif calls:
+            yield Note(f"has the daemon's own seccomp profile: {seccomp_profiles.sentence(calls)}")
 
 
 def _bounding(container: Container) -> int:
-    return int(str(container.fact("cap_bnd")), 16) if container.running else 0
+    return bounding_mask(container) if container.running else 0
+
+
+def _own_filter(found: Filter) -> str:
+    """What a profile of a container's own means beside the engine's default: a remark on the container."""
+    default = f", default {found.default_calls}" if found.default_calls else ""
+    match found.kind:
+        case FilterKind.NONE:  # not of the first process
+            return "has a process without a seccomp filter, beside a profile of its own"
+        case FilterKind.WIDE:
+            return f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(found.opens)}"
+        case FilterKind.WIDER:
+            opened = [*found.opens, *(f"{name} with any arguments" for name in found.unlimited)]
+            return (
+                f"has a seccomp profile of its own that permits {listed(opened, _NAMED)}: "
+                "the engine's default would refuse that"
+            )
+        case FilterKind.DEFAULT:
+            return Note("own profile: it treats every call as the engine's default does")
+        case FilterKind.UNKNOWN:
+            return Note("own profile: which calls it permits could not be read")
+        case _ if found.calls is None:
+            return Note("own profile: it permits no call that the engine's default refuses")
+        case _ if not default:
+            default = "; no container here shows the default"
+    return Note(f"own profile: {count(found.calls, 'call')}{default}")
 
 
 def _declares_no_filter(container: Container) -> str:
     """Why the engine would give it no filter; the engine asks in this order."""
-    if container.privileged:
+    if container.privileged and not _honours_own_profile(container):
         return "it is privileged"
     profiles = container.security_options("seccomp")
     if profiles:
@@ -150,6 +180,12 @@ def _declares_no_filter(container: Container) -> str:
     return ""
 
 
+def _honours_own_profile(container: Container) -> bool:
+    """Whether a privileged container has the profile that it names, as engines give it from 27 on."""
+    version = str(container.snapshot.fact_or("docker.version", {}).get("Version") or "")
+    return has_own_profile(container) and version_tuple(version) >= (27,)
+
+
 @container_check("container-no-new-privileges", expected="every container has no_new_privs set")
 def _no_new_privileges(container: Container) -> Iterator[str]:
     options = container.security_options("no-new-privileges")
@@ -159,6 +195,10 @@ def _no_new_privileges(container: Container) -> Iterator[str]:
     elif container.fact("no_new_privs") != 1:
         declared = " although declared" if options and _grants(options[-1]) else ""
         yield f"runs without no_new_privs{declared}"
+    elif options and _grants(options[-1]):
+        without = [each for each in processes(container) if each.get("no_new_privs") != 1]
+        if without:
+            yield f"has {count(len(without), 'process', 'processes')} without no_new_privs although declared"
 
 
 def _grants(option: str) -> bool:

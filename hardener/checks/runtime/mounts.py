@@ -12,9 +12,10 @@ from hardener.checks.containers import SOURCE, Container, container_check, every
 from hardener.checks.every import Note
 from hardener.checks.mounttable import Location, within
 from hardener.checks.runtime.hostmounts import HostMount, clean, host_mounts, inode, real
-from hardener.checks.verdicts import needs_engine
+from hardener.checks.runtime.writable import writable
+from hardener.checks.verdicts import listed, needs_engine
 from hardener.model import Verdict
-from hardener.snapshot import JSONObject, Snapshot
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
 # Everything in these is the host's own: its system, its secrets, its devices, the sockets of its services.
 _TREES = (
@@ -37,6 +38,7 @@ _TREES = (
 )
 
 _HOMES = "/home"
+_PLACES = 8  # where a container can write that are named
 
 # Sockets whose owner decides over every container, of any runtime. Whoever reaches one is root on the host.
 _RUNTIME_SOCKETS = (
@@ -278,6 +280,17 @@ def _shared_propagation(container: Container) -> Iterator[str]:
 def _readonly(container: Container) -> Iterator[str]:
     if container.host_config.get("ReadonlyRootfs") is not True:
         yield "has a writable root filesystem"
+    elif container.running:
+        try:
+            places = writable(container)
+        except FactUnavailable as missing:
+            yield Note(f"declared read-only; where it can write could not be read: {missing}")
+            return
+        if any(each.kind == "root" for each in places):
+            yield "has a writable root filesystem although declared read-only"
+        else:
+            where = listed([f"{each.path} ({each.kind})" for each in places], _PLACES)
+            yield Note(f"own places to write: {where}" if places else "has no place to write")
 
 
 @container_check("container-no-host-devices", expected="no container reaches a device of the host")

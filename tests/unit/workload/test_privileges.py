@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from hardener.workload.privileges import Confinement, Limits, User, WritablePath
+from hardener.checks.labels import Confinement
+from hardener.checks.runtime.writable import WritablePath
+from hardener.workload.privileges import Limits, User
 from tests.unit.snapshots import GONE, merge
 from tests.unit.workload.containers import ALL, DEFAULT, NO_CAPABILITY, ROOT, judged, least, running
 

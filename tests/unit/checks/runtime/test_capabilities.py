@@ -25,13 +25,17 @@ def test_the_engine_gives_fourteen_capabilities_of_forty_one() -> None:
     ("mask", "detail"),
     [
         (ALL, "has every capability (not declared: "),
-        ("00000000a80425fb", "has NET_RAW (not declared: NET_RAW)"),
         ("0000000000200000", "has SYS_ADMIN (not declared: SYS_ADMIN)"),
         ("4000000000000000", "has 62 (not declared: 62)"),  # a kernel newer than the table
     ],
 )
 def test_a_running_container_is_judged_by_its_bounding_set(judge: Judge, mask: str, detail: str) -> None:
     assert broken(judge, SLUG, hardened("bad", proc={"cap_bnd": mask})).startswith(detail)
+
+
+def test_the_engines_default_set_has_raw_sockets(judge: Judge) -> None:
+    bad = hardened("bad", proc={"cap_bnd": "00000000a80425fb"}, HostConfig={"CapDrop": None})
+    assert broken(judge, SLUG, bad) == "has NET_RAW"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,7 @@ def test_a_running_container_is_judged_by_its_bounding_set(judge: Judge, mask: s
         ({"CapAdd": ["ALL"], "CapDrop": None}, "has every capability"),
         ({"CapAdd": ["all"], "CapDrop": ["CHOWN"]}, "has every capability"),
         ({"CapAdd": None, "CapDrop": None}, "has NET_RAW"),
-        ({"CapAdd": ["NET_RAW"]}, "has NET_RAW"),
+        ({"CapAdd": ["NET_RAW"], "CapDrop": ["CHOWN"]}, "has NET_RAW"),
         ({"CapAdd": ["CAP_SYS_ADMIN", "net_admin"]}, "has NET_ADMIN, SYS_ADMIN"),
         ({"CapAdd": ["SYS_TIME"], "CapDrop": ["NET_RAW"]}, "has SYS_TIME"),
     ],
@@ -71,6 +75,59 @@ def test_db_38_capabilities_are_names_not_text(judge: Judge, name: str) -> None:
     mask = f"{1 << CAPABILITIES.index(name) | 1 << CAPABILITIES.index('SYS_TIME'):016x}"
     bad = hardened("bad", proc={"cap_bnd": mask}, HostConfig={"CapAdd": [name, "SYS_TIME"]})
     assert "SYS_TIME" in broken(judge, SLUG, bad)
+
+
+class TestOwnSet:
+    """All are dropped, and single ones asked for."""
+
+    @pytest.mark.parametrize(
+        ("asked", "mask", "said"),
+        [
+            ([], 0, "own set: none (0, default 14)"),
+            (["CHOWN", "cap_setuid"], 1 | 1 << 7, "own set: CHOWN, SETUID (2, default 14)"),
+            (["NET_RAW"], 1 << 13, "own set: NET_RAW (1, default 14)"),
+        ],
+    )
+    @pytest.mark.parametrize("running", [True, False])
+    def test_within_the_default(
+        self, judge: Judge, asked: list[str], mask: int, said: str, running: bool
+    ) -> None:
+        config = {"CapDrop": ["ALL"], "CapAdd": asked}
+        proc = {"cap_bnd": f"{mask:016x}"} if running else None
+        verdict = held(judge, SLUG, hardened("own", running=running, proc=proc, HostConfig=config))
+        assert f"container own: {said}" in verdict.evidence
+
+    def test_what_it_has_beyond_what_it_asked_for(self, judge: Judge) -> None:
+        config = {"CapDrop": ["ALL"], "CapAdd": ["CHOWN"]}
+        bad = hardened("bad", proc={"cap_bnd": f"{1 | 1 << 5:016x}"}, HostConfig=config)
+        assert broken(judge, SLUG, bad) == "has KILL (not declared: KILL)"
+
+    def test_so_has_a_process_that_came_later(self, judge: Judge) -> None:
+        shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "cap_bnd": ALL, "cap_eff": ALL}
+        bad = hardened("bad", proc={"processes": [shell]}, HostConfig={"CapAdd": []})
+        assert broken(judge, SLUG, bad).startswith("has every capability (not declared: ")
+
+    def test_that_gives_more_than_the_default_is_for_a_policy(self, judge: Judge) -> None:
+        config = {"CapDrop": ["ALL"], "CapAdd": ["CHOWN", "SYS_TIME"]}
+        mask = f"{1 | 1 << 25:016x}"
+        assert (
+            broken(judge, SLUG, hardened("bad", proc={"cap_bnd": mask}, HostConfig=config)) == "has SYS_TIME"
+        )
+        verdict = held(
+            judge,
+            SLUG,
+            hardened("ntp", proc={"cap_bnd": mask}, HostConfig=config),
+            policy={"capabilities": {"ntp": ["CHOWN", "SYS_TIME"]}},
+        )
+        assert "container ntp: policy lets it keep SYS_TIME" in verdict.evidence
+
+    @pytest.mark.parametrize(
+        "config",
+        [{"CapDrop": ["ALL"], "CapAdd": ["ALL"]}, {"CapDrop": ["ALL"], "Privileged": True}],
+    )
+    def test_all_that_is_asked_for_is_no_set(self, judge: Judge, config: dict[str, Any]) -> None:
+        bad = hardened("bad", proc={"cap_bnd": ALL}, HostConfig=config)
+        assert broken(judge, SLUG, bad) == "has every capability"
 
 
 class TestPolicy:

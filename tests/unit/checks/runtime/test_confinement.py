@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import seccomp as host_seccomp
 
-from hardener.model import Status
+from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge
-from tests.unit.checks.runtime.cases import broken, held
+from tests.unit.checks.runtime.cases import broken, details, held
 from tests.unit.snapshots import container, failed, hardened, make, with_containers
+from tests.unit.workload import containers as workloads
 
 SELINUX = {"info": {"SecurityOptions": ["name=seccomp,profile=builtin", "name=selinux"]}}
 UNCONFINED = {"SecurityOptions": ["name=seccomp,profile=unconfined"]}
@@ -276,8 +277,19 @@ class TestSeccompProfiles:
         assert "filters nothing: the engine's default would refuse acct, add_key, bpf" in detail
 
     def test_one_that_opens_a_few_calls(self, judge: Judge, running: bool) -> None:
-        verdict = held(judge, self.SLUG, self.of(["io_uring_setup"], running))
-        assert any("would refuse io_uring_setup" in fact for fact in verdict.evidence)
+        detail = broken(judge, self.SLUG, self.of(["bpf", "io_uring_setup"], running))
+        assert detail.startswith(
+            "has a seccomp profile of its own that permits bpf, io_uring_setup: "
+            "the engine's default would refuse that"
+        )
+
+    def test_the_daemons_own_is_not_the_containers(self, judge: Judge, running: bool) -> None:
+        profile = {"default": "SCMP_ACT_ERRNO", "open": ["io_uring_setup"]}
+        verdict = held(judge, self.SLUG, {**hardened(running=running), "seccomp": profile})
+        assert (
+            "container twin: has the daemon's own seccomp profile: "
+            "the engine's default would refuse io_uring_setup" in verdict.evidence
+        )
 
     def test_what_the_default_gives_with_a_capability_is_not_the_profiles_doing(
         self, judge: Judge, running: bool
@@ -285,3 +297,96 @@ class TestSeccompProfiles:
         if running:
             verdict = held(judge, self.SLUG, self.of(["bpf", "mount"], running, cap_bnd="0000000000200000"))
             assert not any("would refuse" in fact for fact in verdict.evidence)
+
+
+class TestOwnSeccompProfile:
+    """A running container's own profile, beside a container under the engine's default."""
+
+    SLUG = "container-seccomp-enabled"
+
+    def verdict(self, judge: Judge, profile: Any, *, default: bool = True, **changes: Any) -> Verdict:
+        config = {"SecurityOpt": ["seccomp={}"], **changes.pop("HostConfig", {})}
+        own = hardened("own", HostConfig=config, **changes)
+        subjects = [{**own, "seccomp": profile} if profile else own]
+        if default:
+            subjects.append({**hardened("plain"), "seccomp": workloads.BUILTIN})
+        return judge(self.SLUG, with_containers(*subjects, **{"docker.version": {"Version": "27.0.3"}}))
+
+    @pytest.mark.parametrize(
+        ("profile", "said"),
+        [
+            (workloads.NARROW, "74 calls, default 361"),
+            ({**workloads.NARROW, "calls": 1}, "1 call, default 361"),
+            (workloads.BUILTIN, "it treats every call as the engine's default does"),
+            (None, "which calls it permits could not be read"),
+            (
+                {**workloads.NARROW, "calls": None},
+                "it permits no call that the engine's default refuses",
+            ),
+        ],
+    )
+    def test_held(self, judge: Judge, profile: Any, said: str) -> None:
+        verdict = self.verdict(judge, profile)
+        assert verdict.status is Status.PASS
+        assert f"container own: own profile: {said}" in verdict.evidence
+
+    def test_where_no_container_shows_the_default(self, judge: Judge) -> None:
+        verdict = self.verdict(judge, workloads.NARROW, default=False)
+        assert verdict.status is Status.PASS
+        assert "container own: own profile: 74 calls; no container here shows the default" in verdict.evidence
+
+    def test_a_flat_list_permits_calls_with_any_arguments(self, judge: Judge) -> None:
+        detail = details(self.verdict(judge, workloads.FLAT))["own"]
+        assert detail == (
+            "has a seccomp profile of its own that permits clone with any arguments, "
+            "socket with any arguments: the engine's default would refuse that"
+        )
+
+    def test_every_call_that_it_opens_is_named(self, judge: Judge) -> None:
+        opened = [f"call{number}" for number in range(19)]
+        detail = details(self.verdict(judge, {**workloads.NARROW, "open": opened}))["own"]
+        assert ", ".join(opened) in detail
+
+    def test_a_process_that_came_later_without_a_filter(self, judge: Judge) -> None:
+        shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "seccomp": 0}
+        detail = details(self.verdict(judge, workloads.NARROW, proc={"processes": [shell]}))["own"]
+        assert detail == "has a process without a seccomp filter, beside a profile of its own"
+
+    @pytest.mark.parametrize("running", [True, False])
+    def test_engines_honour_that_of_a_privileged_container_from_27_on(
+        self, judge: Judge, running: bool
+    ) -> None:
+        config = {"SecurityOpt": ["seccomp={}"], "Privileged": True}
+        own = {**hardened("own", running=running, HostConfig=config), "seccomp": workloads.NARROW}
+        for version, status in (("27.0.3", Status.PASS), ("26.1.5", Status.FAIL)):
+            found = judge(self.SLUG, with_containers(own, **{"docker.version": {"Version": version}}))
+            # What runs is judged by the kernel's word: it has a filter.
+            assert found.status is (Status.PASS if running else status)
+            if running:
+                assert ("although declared" in str(found.evidence)) is (status is Status.FAIL)
+
+
+class TestOwnAppArmorProfile:
+    SLUG = "container-apparmor"
+
+    def test_it_is_enforced(self, judge: Judge) -> None:
+        own = hardened("own", proc={"label": "web (enforce)"}, AppArmorProfile="web")
+        verdict = held(judge, self.SLUG, own)
+        assert "container own: own profile: web, enforced (default docker-default)" in verdict.evidence
+
+    def test_it_is_not_the_one_in_force(self, judge: Judge) -> None:
+        bad = hardened("bad", AppArmorProfile="web")
+        assert broken(judge, self.SLUG, bad) == (
+            "runs under docker-default, not under the profile of its own that it declares, web"
+        )
+
+    def test_nothing_is_said_of_the_default(self, judge: Judge) -> None:
+        assert held(judge, self.SLUG, hardened()).evidence == ()
+
+
+def test_no_new_privileges_is_asked_of_every_process_where_it_was_asked_for(judge: Judge) -> None:
+    slug = "container-no-new-privileges"
+    shell = {"pid": 9, "comm": "sh", "exe": "/bin/sh", "uid": 0, "no_new_privs": 0}
+    bad = hardened("bad", proc={"processes": [shell]})
+    assert broken(judge, slug, bad) == "has 1 process without no_new_privs although declared"
+    held(judge, slug, hardened(proc={"processes": [shell]}, HostConfig={"SecurityOpt": None}))

@@ -257,6 +257,17 @@ def test_writable_root_filesystem(judge: Judge, value: Any) -> None:
     held(judge, slug, hardened())
 
 
+def test_a_root_that_is_declared_read_only_is_judged_by_the_kernels_mounts(judge: Judge) -> None:
+    slug = "container-readonly-rootfs"
+    root = {"mount_point": "/", "fstype": "overlay", "options": "rw,relatime"}
+    bad = hardened("bad", proc={"mounts": [root]})
+    assert broken(judge, slug, bad) == "has a writable root filesystem although declared read-only"
+    mounts = [{**root, "options": "ro"}, {"mount_point": "/run", "fstype": "tmpfs", "options": "rw"}]
+    volume = {"Type": "volume", "Name": "data", "Destination": "/data", "RW": True}
+    verdict = held(judge, slug, hardened("own", proc={"mounts": mounts}, Mounts=[volume]))
+    assert "container own: own places to write: /data (volume), /run (tmpfs)" in verdict.evidence
+
+
 @pytest.mark.parametrize(
     ("config", "detail"),
     [

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from hardener.checks import seccomp, shapes
-from hardener.checks.containers import SOURCE, Container
+from hardener.checks.containers import SOURCE, Container, containers
 from hardener.checks.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
@@ -62,10 +63,13 @@ class Reference:
     bounding: int  # the capabilities for which it was resolved
 
 
-def references(running: Iterable[Container]) -> tuple[Reference, ...]:
+@lru_cache(maxsize=1)
+def references(snapshot: Snapshot) -> tuple[Reference, ...]:
     """The default profile of the host's engine, once for each set of capabilities that runs under it."""
     found: dict[str, Reference] = {}
-    for container in running:
+    for container in containers(snapshot):
+        if not container.running:
+            continue
         with suppress(FactUnavailable, *MALFORMED):  # it alone is judged with less
             if reference := _reference(container):
                 found.setdefault(reference.digest, reference)
@@ -86,12 +90,19 @@ def _reference(container: Container) -> Reference | None:
     )
 
 
-def compared(container: Container, defaults: tuple[Reference, ...]) -> Filter:
+def has_own_profile(container: Container) -> bool:
+    """Whether a container asks for a seccomp profile of its own."""
+    asked = container.security_options("seccomp")
+    return bool(asked) and asked[-1] not in {"builtin", "unconfined"}
+
+
+def compared(container: Container) -> Filter:
     """Compare the filter of a running container with the engine's default.
 
     Raises:
         FactUnavailable: whether it has one could not be read.
     """
+    defaults = references(container.snapshot)
     filters = shapes.number(container.facts or {}, "seccomp_filters", SOURCE) or None
     if _modes(container) != {_FILTERED}:
         return Filter(kind=FilterKind.NONE, filters=filters)
@@ -121,6 +132,21 @@ def compared(container: Container, defaults: tuple[Reference, ...]) -> Filter:
     if found.calls is not None and reference and found.calls < reference.calls:
         return found.filter(FilterKind.NARROWER)
     return found.filter(FilterKind.OTHER)
+
+
+def declared(container: Container) -> Filter:
+    """Compare the profile of its own that a stopped container declares with the engine's default.
+
+    How many calls it permits is not known before the engine resolves it for the container's capabilities.
+    """
+    profile = container.profile
+    if profile is None:
+        return Filter(kind=FilterKind.UNKNOWN)
+    opens = tuple(seccomp.opened(profile, SOURCE))
+    if not opens:
+        return Filter(kind=FilterKind.OTHER)
+    wide = seccomp.permits_all(profile, SOURCE)
+    return Filter(kind=FilterKind.WIDE if wide else FilterKind.WIDER, opens=opens)
 
 
 @dataclass(frozen=True, slots=True)

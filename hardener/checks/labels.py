@@ -1,0 +1,104 @@
+"""What a Linux security module does about a container, by the label of its processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hardener.checks import shapes
+from hardener.checks.containers import Container
+from hardener.snapshot import JSONObject
+
+# SELinux types that the policy does not confine, or that are the host's own services.
+UNCONFINED_TYPES = frozenset(
+    {
+        "container_runtime_t",
+        "docker_t",
+        "init_t",
+        "initrc_t",
+        "kernel_t",
+        "spc_t",
+        "unconfined_service_t",
+        "unconfined_t",
+    }
+)
+DEFAULT_PROFILE = "docker-default"
+
+_DEFAULT_TYPES = frozenset({"container_t", "svirt_lxc_net_t"})
+_ENFORCED = frozenset({"enforce", "kill"})
+
+
+class Confinement(StrEnum):
+    """What a Linux security module does about a container."""
+
+    ABSENT = "absent"  # none that the engine could use is active on the host
+    UNCONFINED = "unconfined"
+    COMPLAINING = "complaining"  # denials are logged and not enforced
+    DEFAULT = "default"  # the profile or type that the engine gives to every container
+    OWN = "own"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lsm:
+    """The AppArmor profile or SELinux type of a container's first process."""
+
+    confinement: Confinement
+    module: str = ""  # apparmor or selinux
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppArmorLabel:
+    """A label of AppArmor; ``mode`` is empty for a process without a profile."""
+
+    profile: str
+    mode: str
+
+    @property
+    def enforced(self) -> bool:
+        """Whether what the profile does not permit is refused."""
+        return self.mode in _ENFORCED
+
+
+def apparmor_label(container: Container) -> AppArmorLabel:
+    """The AppArmor label of a running container's first process.
+
+    Raises:
+        FactUnavailable: it could not be read.
+    """
+    # "docker-default (enforce)"; the kernel writes a process without profile as plain "unconfined".
+    profile, _, mode = str(container.fact("label")).strip().rpartition(" (")
+    return AppArmorLabel(profile, mode.rstrip(")") if profile else "")
+
+
+def lsm(container: Container) -> Lsm:
+    """What the host's security module does about a running container.
+
+    Raises:
+        FactUnavailable: its label could not be read.
+    """
+    snapshot = container.snapshot
+    host: JSONObject = snapshot.fact_or("lsm", {})
+    selinux: JSONObject = shapes.table(host, "selinux", "lsm")
+    if "apparmor" in snapshot.security_options:
+        found = apparmor_label(container)
+        if found.enforced:
+            kind = Confinement.DEFAULT if found.profile == DEFAULT_PROFILE else Confinement.OWN
+        else:
+            kind = Confinement.COMPLAINING if found.profile else Confinement.UNCONFINED
+        return Lsm(confinement=kind, module="apparmor", label=str(container.fact("label")).strip())
+    if "selinux" in snapshot.security_options or selinux.get("enabled"):
+        label = str(container.fact("label")).strip()
+        fields = label.split(":")
+        kind = _selinux(fields[2] if len(fields) > 2 else "", str(selinux.get("mode") or ""))
+        return Lsm(confinement=kind, module="selinux", label=label)
+    return Lsm(confinement=Confinement.ABSENT)
+
+
+def _selinux(name: str, mode: str) -> Confinement:
+    if not name or name in UNCONFINED_TYPES:
+        return Confinement.UNCONFINED
+    if mode == "permissive":
+        return Confinement.COMPLAINING
+    return Confinement.DEFAULT if name in _DEFAULT_TYPES else Confinement.OWN

@@ -1,0 +1,55 @@
+"""Where a container can write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hardener.checks import shapes
+from hardener.checks.containers import SOURCE, Container
+from hardener.checks.runtime.hostmounts import host_mounts
+from hardener.snapshot import JSONObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritablePath:
+    """Where a container can write."""
+
+    path: str
+    kind: str  # root, tmpfs, volume or bind
+    source: str = ""  # the host's path of a bind mount, the name of a volume
+
+
+def writable(container: Container) -> tuple[WritablePath, ...]:
+    """The places of a running container that can be written to, by the kernel's word.
+
+    Raises:
+        FactUnavailable: they could not be read.
+    """
+    facts: JSONObject = container.facts or {}
+    found: dict[str, WritablePath] = {}
+    for mount in shapes.rows(facts, "mounts", SOURCE):
+        options = str(mount.get("options")).split(",")
+        point = str(mount.get("mount_point"))
+        found.pop(point, None)  # what was mounted there before is hidden
+        if "ro" in options:
+            continue
+        if point == "/":
+            found[point] = WritablePath(path=point, kind="root")
+        elif mount.get("fstype") == "tmpfs":
+            found[point] = WritablePath(path=point, kind="tmpfs")
+    if "mounts" not in facts and container.host_config.get("ReadonlyRootfs") is not True:
+        found["/"] = WritablePath(path="/", kind="root")
+    for row in shapes.rows(container.inspect, "Mounts", SOURCE):
+        if row.get("Type") == "volume" and row.get("RW") is not False:
+            path = shapes.text(row, "Destination", SOURCE)
+            found[path] = WritablePath(path=path, kind="volume", source=shapes.text(row, "Name", SOURCE))
+    for shown in host_mounts(container):
+        known = found.get(shown.destination)
+        own = known is not None and (
+            known.kind == "volume" or not shown.names
+        )  # no path of the host shows it
+        if shown.writable and not own:
+            found[shown.destination] = WritablePath(
+                path=shown.destination, kind="bind", source=shown.declared
+            )
+    return tuple(found[path] for path in sorted(found))
