@@ -21,13 +21,13 @@ def shorten(text: str, limit: int) -> str:
 
 def line(text: str, limit: int = 300) -> str:
     """One line for a name, a message or a table cell: blanks and line ends become single spaces."""
-    return _visible(shorten(_BLANKS.sub(" ", text).strip(" "), limit))
+    return visible(shorten(_BLANKS.sub(" ", text).strip(" "), limit))
 
 
 def block(text: str, limit: int = 20_000) -> str:
     """Text of several lines: line ends stay, tabs become spaces."""
     lines = shorten(text, limit).replace("\r\n", "\n").expandtabs(4).split("\n")
-    return "\n".join(_visible(part) for part in lines)
+    return "\n".join(visible(part) for part in lines)
 
 
 def scalar(text: str, limit: int = 10_000) -> str:
@@ -38,7 +38,8 @@ def scalar(text: str, limit: int = 10_000) -> str:
     return _SURROGATE.sub("\ufffd", shorten(text, limit))
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Text of any length with an escape for each character that cannot be seen."""
     if text.isprintable():
         return text
     return "".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from hardener.drift import Drift, MovedFact, moved_facts
+from hardener.drift import Changed, Drift, MovedFact, changed, moved_facts
 from hardener.errors import HardenerError
 from hardener.history import StoredRun
 from hardener.model import Assessment
@@ -35,7 +35,7 @@ def measure(
         host = assessment.host
         seen.add(host)
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
-        drift.add(before.assessment(host), assessment, facts)
+        drift.add(before.assessment(host), assessment, facts, facts.changed())
     for host in () if partial_run else before.names():
         if host not in seen:
             drift.miss(host)
@@ -48,18 +48,26 @@ def called(run: StoredRun) -> str:
 
 
 class _Facts:
-    """The facts of one host that moved; its snapshots are read when the first is asked for."""
+    """What moved of one host beside its controls: facts, and its containers' identities."""
 
     def __init__(self, before: Callable[[], bytes | None], after: Callable[[], bytes | None]) -> None:
         self._sources = (before, after)
         self._snapshots: list[Snapshot] | None = None
 
     def __call__(self, slug: str) -> tuple[MovedFact, ...]:
+        both = self._both()
+        return moved_facts(slug, *both) if both else ()
+
+    def changed(self) -> tuple[Changed, ...]:
+        """The containers whose identity moved."""
+        both = self._both()
+        return changed(*both) if both else ()
+
+    def _both(self) -> tuple[Snapshot, Snapshot] | None:
+        """Both snapshots, where both are there."""
         if self._snapshots is None:
             self._snapshots = [snapshot for source in self._sources if (snapshot := _parsed(source))]
-        if len(self._snapshots) < 2:
-            return ()
-        return moved_facts(slug, *self._snapshots)
+        return (self._snapshots[0], self._snapshots[1]) if len(self._snapshots) == 2 else None
 
 
 def _parsed(source: Callable[[], bytes | None]) -> Snapshot | None:

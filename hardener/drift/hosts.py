@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from hardener.drift.containers import Changed
 from hardener.drift.facts import MovedFact
 from hardener.drift.moves import Kind, Move, moves
 from hardener.model import Assessment, Status
@@ -19,6 +20,14 @@ class Alike:
     """A move, and all hosts on which it is exactly that."""
 
     move: Move  # of the first of them
+    hosts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class AlikeChanged:
+    """A container whose identity moved, and all hosts on which it moved in exactly this way."""
+
+    changed: Changed
     hosts: list[str] = field(default_factory=list)
 
 
@@ -41,12 +50,14 @@ class Drift:
         self.controls: set[str] = set()
         self.drifted: dict[str, set[str]] = {}  # host to the slugs of what is worse there
         self._alike: dict[object, Alike] = {}
+        self._changed: dict[object, AlikeChanged] = {}
 
     def add(
         self,
         before: Assessment | None,
         after: Assessment,
         facts: Callable[[str], tuple[MovedFact, ...]] = lambda _: (),
+        changed: Sequence[Changed] = (),
     ) -> None:
         """Hold one host against what it was.
 
@@ -54,6 +65,7 @@ class Drift:
             before: how it was; None where nobody knows.
             after: how it is.
             facts: the facts behind a control that moved on this host.
+            changed: the containers of this host whose identity moved.
         """
         if why := _not_compared(before, after):
             self.not_compared.append((line(after.host), why))
@@ -65,7 +77,10 @@ class Drift:
         moved = set()
         for move in moves(before, after):
             moved.add(move.control.slug)
-            self._note(replace(move, facts=facts(move.control.slug)))
+            self._note(replace(move, facts=(*_identities(move, changed), *facts(move.control.slug))))
+        for each in changed:
+            alike = self._changed.setdefault(_key(each), AlikeChanged(each))
+            alike.hosts.append(line(after.host))
         self.unchanged.update(
             finding.status for finding in after.findings if finding.control.slug not in moved | self.controls
         )
@@ -93,6 +108,13 @@ class Drift:
 
         return sorted(self._alike.values(), key=order)
 
+    @property
+    def changed(self) -> list[AlikeChanged]:
+        """Containers whose identity moved: first what a profile of its own was made for."""
+        return sorted(
+            self._changed.values(), key=lambda each: (not each.changed.profiled, each.changed.container)
+        )
+
     def _note(self, move: Move) -> None:
         self.kinds[move.kind] += 1
         if move.is_drift:
@@ -101,6 +123,19 @@ class Drift:
         same = (move.control.slug, move.kind, *sides, move.new, move.gone, move.facts)
         alike = self._alike.setdefault(same, Alike(move))
         alike.hosts.append(line(move.host))
+
+
+def _key(changed: Changed) -> object:
+    return changed.container, changed.profiled, tuple((axis.name, axis.texts) for axis in changed.axes)
+
+
+def _identities(move: Move, changed: Sequence[Changed]) -> Iterator[MovedFact]:
+    """The axes of identity that moved of the containers that a control now names, or names no more."""
+    named = {each.name for each in (*move.new, *move.gone) if each.kind == "container"}
+    for each in changed:
+        if each.container in named:
+            for axis in each.axes:
+                yield MovedFact(f"container {each.container} {axis.name}", *axis.texts)
 
 
 def _not_compared(before: Assessment | None, after: Assessment) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hardener import __version__
-from hardener.drift import Alike, Drift, Kind
+from hardener.drift import Alike, AlikeChanged, Drift, Kind
 from hardener.errors import ExitCode
 from hardener.model import Offender, Verdict
 from hardener.reports.serial import compact
@@ -67,12 +67,14 @@ def message(event: Event) -> bytes:
 def _drift(drift: Drift | None) -> dict[str, Any] | None:
     if drift is None:
         return None
-    moved = drift.moved()
+    moved, changed = drift.moved(), drift.changed
     return {
         "hosts": drift.hosts,
         "counts": {kind.name.lower(): drift.kinds[kind] for kind in Kind},
         "moved": [_moved(each) for each in moved[:_MOVES]],
         "moved_omitted": max(0, len(moved) - _MOVES),
+        "changed": [_changed(each) for each in changed[:_MOVES]],
+        "changed_omitted": max(0, len(changed) - _MOVES),
         "not_compared": [
             {"host": _text(host), "why": _text(why)} for host, why in drift.not_compared[:_HOSTS]
         ],
@@ -100,6 +102,21 @@ def _moved(alike: Alike) -> dict[str, Any]:
             for fact in move.facts[:_DETAILS]
         ],
         "details_omitted": sum(max(0, len(each) - _DETAILS) for each in (move.new, move.gone, move.facts)),
+    }
+
+
+def _changed(alike: AlikeChanged) -> dict[str, Any]:
+    changed = alike.changed
+    return {
+        "container": _text(changed.container) or None,
+        "hosts": [_text(host) for host in alike.hosts[:_HOSTS]],
+        "hosts_omitted": max(0, len(alike.hosts) - _HOSTS),
+        "axes": [
+            {"name": axis.name, "before": _text(axis.texts[0]), "after": _text(axis.texts[1])}
+            for axis in changed.axes
+        ],
+        "profiled": [_text(name) for name in changed.profiled[:_HOSTS]],
+        "profiled_omitted": max(0, len(changed.profiled) - _HOSTS),
     }
 
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.drift import Alike, Drift, Kind, Move, MovedFact
+from hardener.drift import Alike, AlikeChanged, Drift, Kind, Move, MovedFact
 from hardener.model import Status
 from hardener.reports.decisions import remarks
 from hardener.reports.screens import files_written
@@ -30,6 +30,8 @@ _KINDS = {
 _HOSTS_SHOWN = 10
 _FACTS_SHOWN = 8
 _OFFENDERS_SHOWN = 5
+_CHANGED_SHOWN = 20
+_AXES_SHOWN = 12
 
 
 def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> RenderableType:
@@ -44,6 +46,7 @@ def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> Rendera
         Padding(Text(title, style="bold"), (1, 1, 0, 1)),
         Padding(_counts(drift), (0, 1)),
         *(part for kind in Kind for part in _moved(kind, drift)),
+        *_changed(drift),
         *_not_compared(drift),
         *files_written(files),
     )
@@ -104,6 +107,38 @@ def _lines(move: Move) -> Iterator[tuple[str, str]]:
 def _facts(facts: Sequence[MovedFact]) -> Iterator[str]:
     for fact in facts:
         yield f"{line(fact.name, 160)}: {line(fact.before, 160)} → {line(fact.after, 160)}"
+
+
+def _changed(drift: Drift) -> Iterator[RenderableType]:
+    """The containers that are not those of before, and by which axis."""
+    found = drift.changed
+    if not found:
+        return
+    title = f"Containers that are not what they were ({sum(len(each.hosts) for each in found)})"
+    yield Padding(Text(title, style="bold cyan"), (1, 1, 0, 1))
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for each in found[:_CHANGED_SHOWN]:
+        profiled = bool(each.changed.profiled)
+        table.add_row(Text("!" if profiled else "~", style="magenta" if profiled else "cyan"), _axes(each))
+    yield Padding(table, (0, 1))
+    if len(found) > _CHANGED_SHOWN:
+        yield Padding(Text(f"and {len(found) - _CHANGED_SHOWN} more"), (0, 1))
+
+
+def _axes(alike: AlikeChanged) -> Text:
+    changed = alike.changed
+    what = Text(line(changed.container, 60) or "all containers")
+    what.append(f"  {', '.join(first(alike.hosts, _HOSTS_SHOWN))}", style="bold")
+    texts = (f"{axis.name}: {line(axis.texts[0], 160)} → {line(axis.texts[1], 160)}" for axis in changed.axes)
+    for text in first(list(texts), _AXES_SHOWN):
+        what.append(f"\n{text}")
+    if changed.profiled:
+        names = ", ".join(first([line(name, 60) for name in changed.profiled], _HOSTS_SHOWN))
+        whose = "its own seccomp profile" if changed.container else f"the own seccomp profile of {names}"
+        what.append(f"\n{whose} was made for what was before: record it again", style="magenta")
+    return what
 
 
 def _not_compared(drift: Drift) -> Iterator[RenderableType]:

@@ -1,18 +1,32 @@
-"""What a recording is of: where one of these axes moves, it says nothing of the container any more."""
+"""What a recording is of: where one of these axes moves, it says nothing of the container any more.
+
+An identity is plain data: the name of each axis → its value. Recordings have one, and so have the containers
+of a snapshot (observed.py); all are compared by ``difference``.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hardener.errors import HardenerError
-from hardener.text import line
-from hardener.workload.recording import Recording
+from hardener.text import line, visible
 
+if TYPE_CHECKING:
+    from hardener.workload.recording import Container, Host, Recording
+
+# What is the same for all containers of a host, but for one that names another runtime.
+OF_HOST = ("architecture", "kernel series", "engine version", "runtime", "user namespaces")
+
+_ORDERED = frozenset({"entrypoint", "command"})  # lists whose order says something
 _SERIES = re.compile(r"\d{1,9}\.\d{1,9}")
 _SHOWN = 120
+_NOTHING = "nothing"
+
+Identity = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,27 +40,50 @@ class Axis:
     def __str__(self) -> str:
         return f"{self.name} was {_shown(self.before)} and is {_shown(self.after)}"
 
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What it was and what it is, as text; of a set only what differs."""
+        old, new = self.before, self.after
+        if self.name in _ORDERED or not isinstance(old, list | dict) or not isinstance(new, type(old)):
+            return _text(old), _text(new)
+        gone, come = (_elements(each) for each in (old, new))
+        if gone.keys() == come.keys():  # only the order, or how often one is there
+            return _text(old), _text(new)
+        return _joined(gone, come), _joined(come, gone)
+
 
 def axes(recording: Recording) -> dict[str, Any]:
-    """The identity of what was recorded, by the name of each axis, as plain data."""
-    container, host = recording.container, recording.host
-    series = _SERIES.match(host.kernel)
+    """The identity of what was recorded."""
+    return recorded(recording.container, recording.host)
+
+
+def recorded(container: Container, host: Host) -> dict[str, Any]:
+    """The identity that a recording, or a profile made of it, says it is of."""
     taken = container.model_dump(mode="json", exclude={"name", "image", "digest", "compose"})
     return {
         "image digest": container.digest,
         **{name.replace("_", " "): value for name, value in taken.items()},
         "architecture": host.architecture,
-        "kernel series": series[0] if series else host.kernel,
+        "kernel series": kernel_series(host.kernel),
         "engine version": host.engine,
-        "runtime": f"{host.runtime.name} {host.runtime.version}",
+        "runtime": f"{host.runtime.name} {host.runtime.version}".rstrip(),
         "user namespaces": host.userns_remap,
     }
 
 
-def moved(before: Recording, after: Recording) -> tuple[Axis, ...]:
-    """The axes on which two recordings differ."""
-    old, new = axes(before), axes(after)
-    return tuple(Axis(name=name, before=old[name], after=new[name]) for name in old if old[name] != new[name])
+def kernel_series(release: str) -> str:
+    """The part of a kernel's release by which what it does may differ: 6.12 of 6.12.57+deb13-amd64."""
+    series = _SERIES.match(release)
+    return series[0] if series else release
+
+
+def difference(before: Identity, after: Identity) -> tuple[Axis, ...]:
+    """The axes on which two identities differ, in their order; one that either lacks is not known."""
+    return tuple(
+        Axis(name=name, before=before[name], after=after[name])
+        for name in before
+        if name in after and _plain(name, before[name]) != _plain(name, after[name])
+    )
 
 
 def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:
@@ -57,7 +94,7 @@ def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:
     """
     first_name, first = recordings[0]
     for name, recording in recordings[1:]:
-        if differences := moved(first, recording):
+        if differences := difference(axes(first), axes(recording)):
             more = f", and {len(differences) - 1} more differ" if len(differences) > 1 else ""
             raise HardenerError(
                 f"{line(first_name)} and {line(name)} are not of the same container: {differences[0]}{more}",
@@ -65,5 +102,53 @@ def require_one(recordings: Sequence[tuple[str, Recording]]) -> None:
             )
 
 
+def _plain(name: str, value: Any) -> str:
+    """A value in the one form in which equal ones are equal, whoever wrote it."""
+    if isinstance(value, list | tuple) and name not in _ORDERED:
+        value = sorted(_json(_inert(each)) for each in value)
+    return _json(_inert(value))
+
+
+def _inert(value: Any) -> Any:
+    """A value with an escape for what cannot be seen: recordings have it from their host."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list | tuple):
+        return [_inert(each) for each in value]
+    return {_inert(key): _inert(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _elements(value: Any) -> dict[str, str]:
+    """The elements of a set or a table, by what makes each another one, as text."""
+    if isinstance(value, dict):
+        return {_json([key, each]): f"{key}={each}" for key, each in sorted(value.items())}
+    return {_json(each): _element(each) for each in value}
+
+
+def _element(value: Any) -> str:
+    match value:
+        case {"kind": kind, "target": target, "read_only": read_only}:
+            return f"{kind} {target}{' read-only' if read_only else ''}"
+        case {"container_port": port, "protocol": protocol}:
+            return f"{port}/{protocol}"
+    return str(value)
+
+
+def _joined(elements: Mapping[str, str], others: Iterable[str]) -> str:
+    return ", ".join(elements[key] for key in sorted(elements.keys() - set(others))) or _NOTHING
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(_element, value)) or _NOTHING
+    return str(value) if value not in ("", {}, None) else _NOTHING
+
+
 def _shown(value: Any) -> str:
-    return line(str(value), _SHOWN) if value not in ("", [], {}, None) else "nothing"
+    return line(str(value), _SHOWN) if value not in ("", [], {}, None) else _NOTHING

@@ -147,6 +147,14 @@ def container(original: Mapping[str, Any]) -> dict[str, Any]:
                 "read_only": not mount.get("RW", True),
             }
             for mount in original.get("Mounts") or ()
+        ]
+        + [
+            {
+                "kind": "tmpfs",
+                "target": shown(str(target)),
+                "read_only": "ro" in str(options).split(","),
+            }
+            for target, options in (host.get("Tmpfs") or {}).items()
         ],
         "network_mode": _mode(host.get("NetworkMode")),
         "pid_mode": _mode(host.get("PidMode")),

@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 
 import hardener
-from hardener.drift import Drift, MovedFact
+from hardener.drift import Changed, Drift, MovedFact
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Offender, Status, Verdict
 from hardener.notify import Event, message
+from hardener.workload.identity import Axis
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_text, statuses
 from tests.unit.reports.schemas import validator
 
@@ -67,6 +68,27 @@ def test_drift_is_told_with_what_was_and_what_is() -> None:
     assert move["new"] == [{"kind": "container", "name": "web0"}]
     assert move["facts"] == [{"name": "files /etc/docker mode", "before": "0755", "after": "0777"}]
     assert document["left"] is None
+
+
+def test_containers_that_are_not_what_they_were_are_told() -> None:
+    digest = Axis(name="image digest", before="sha256:aa", after="sha256:bb")
+    names = tuple(f"web{number}" for number in range(150))
+    drift = Drift()
+    drift.add(
+        assessment("a", PASSING),
+        assessment("a", failing(offenders=1)),
+        changed=(Changed("web0", (digest,), ("web0",)), Changed("", (digest,), names)),
+    )
+    found = told(Event(inventory="i", exit_code=ExitCode.DRIFTED, found=drift))["found"]
+    shared = {"hosts": ["a"], "hosts_omitted": 0}
+    axes = [{"name": "image digest", "before": "sha256:aa", "after": "sha256:bb"}]
+    every, web = found["changed"]
+    assert web == {**shared, "container": "web0", "axes": axes, "profiled": ["web0"], "profiled_omitted": 0}
+    assert (every["container"], len(every["profiled"]), every["profiled_omitted"]) == (None, 100, 50)
+    # A control that names the container now says why.
+    assert found["moved"][0]["facts"] == [
+        {"name": "container web0 image digest", "before": "sha256:aa", "after": "sha256:bb"}
+    ]
 
 
 def test_a_repair_tells_what_is_left() -> None:

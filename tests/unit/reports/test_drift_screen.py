@@ -7,9 +7,10 @@ from datetime import date
 from hypothesis import given, settings
 from rich.console import Console
 
-from hardener.drift import Drift, MovedFact
+from hardener.drift import Changed, Drift, MovedFact
 from hardener.model import AppliedWaiver, Assessment, Scope, Standing, Status, Waiver
 from hardener.reports.terminal import console, show_drift
+from hardener.workload.identity import Axis
 from tests.unit.reports.conftest import (
     CONTROLS,
     VERDICTS,
@@ -77,6 +78,26 @@ def test_the_waiver_behind_a_move_is_told() -> None:
     assert "waived until 2027-01-31 [W-1 by team-x]: a proxy" in text
 
 
+def test_containers_that_are_not_what_they_were() -> None:
+    axes = (
+        Axis(name="image digest", before="sha256:aa", after="sha256:bb"),
+        Axis(name="environment", before=["A"], after=["A", "B"]),
+    )
+    kernel = Changed("", (Axis(name="kernel series", before="6.12", after="6.18"),), ("web",))
+    drift = Drift()
+    for host in ("a", "b"):
+        drift.add(assessment(host), assessment(host), changed=(Changed("web", axes, ("web",)), kernel))
+    text = shown(drift)
+    assert "Containers that are not what they were (4)" in text
+    assert "!  web  a, b " in text
+    assert "image digest: sha256:aa → sha256:bb" in text
+    assert "environment: nothing → B" in text
+    assert "its own seccomp profile was made for what was before: record it again" in text
+    assert "!  all containers  a, b " in text
+    assert "kernel series: 6.12 → 6.18" in text
+    assert "the own seccomp profile of web was made for what was before: record it again" in text
+
+
 def test_nothing_moved() -> None:
     text = shown(drifted((assessment(), assessment())))
     assert text.split("\n", 2)[2].strip() == "1 host compared: 7 unchanged (2 of them failing)"
@@ -88,5 +109,7 @@ def test_what_strangers_wrote_is_shown_and_acts_on_nobody(name: str) -> None:
     hostile = hostile_assessment(name)
     before = assessment(name, statuses(*[Status.PASS] * 6), controls=CONTROLS[:6])
     drift = Drift()
-    drift.add(before, hostile, lambda slug: (MovedFact(name, name, name),))
+    axis = Axis(name="user", before=name, after=f"{name}.")
+    changed = (Changed(name, (axis,), (name,)), Changed("", (axis,), (name,)))
+    drift.add(before, hostile, lambda slug: (MovedFact(name, name, name),), changed)
     assert all(character.isprintable() or character == "\n" for character in shown(drift))

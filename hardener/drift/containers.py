@@ -1,0 +1,94 @@
+"""Which axes of the containers' identities moved: what each was, and what it is.
+
+A container is the same one over being made again where it has its place in a compose project, else its name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from hardener.checks.containers import Container, containers
+from hardener.checks.filters import MALFORMED, has_own_profile
+from hardener.snapshot import FactUnavailable, Snapshot
+from hardener.workload.identity import OF_HOST, Axis, difference
+from hardener.workload.observed import identity, place
+
+_OPTIONS = "security options"
+_SECCOMP = "seccomp=sha256:"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A container, or all of a host, whose identity moved.
+
+    ``container`` is its name, empty where the same axes moved for all containers of the host. ``profiled``
+    names the containers that are still under the seccomp profile of their own that they had: it was made for
+    what they were.
+    """
+
+    container: str
+    axes: tuple[Axis, ...]
+    profiled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    name: str
+    axes: tuple[Axis, ...]
+    profiled: bool
+
+
+def changed(before: Snapshot, after: Snapshot) -> tuple[Changed, ...]:
+    """The containers that both snapshots of a host have and whose identity moved, by name."""
+    pairs = sorted(_pairs(before, after), key=lambda pair: pair.name)
+    common = _of_all(pairs)
+    profiled = tuple(pair.name for pair in pairs if pair.profiled)
+    found = [Changed("", common, profiled)] if common else []
+    for pair in pairs:
+        own = tuple(axis for axis in pair.axes if axis not in common)
+        if own:
+            found.append(Changed(pair.name, own, (pair.name,) if pair.profiled else ()))
+    return tuple(found)
+
+
+def _of_all(pairs: list[_Pair]) -> tuple[Axis, ...]:
+    """The axes of the host that moved alike for every container."""
+    if not pairs:
+        return ()
+    return tuple(
+        axis
+        for axis in pairs[0].axes
+        if axis.name in OF_HOST and all(axis in pair.axes for pair in pairs[1:])
+    )
+
+
+def _pairs(before: Snapshot, after: Snapshot) -> Iterator[_Pair]:
+    earlier, later = _placed(before), _placed(after)
+    for key in earlier.keys() & later.keys():
+        # What is not as an engine says it is an error of the controls that read it.
+        with suppress(FactUnavailable, *MALFORMED):
+            old, new = identity(earlier[key]), identity(later[key])
+            yield _Pair(
+                name=later[key].name,
+                axes=difference(old, new),
+                profiled=has_own_profile(later[key]) and _profile(old) == _profile(new),
+            )
+
+
+def _profile(axes: Mapping[str, Any]) -> list[str]:
+    return [option for option in axes[_OPTIONS] if option.startswith(_SECCOMP)]
+
+
+def _placed(snapshot: Snapshot) -> dict[tuple[str, ...], Container]:
+    """The containers of a host by what stays the same; one that shares it with another goes by its name."""
+    found: list[tuple[tuple[str, ...], Container]] = []
+    with suppress(FactUnavailable, *MALFORMED):
+        for container in containers(snapshot):
+            with suppress(FactUnavailable, *MALFORMED):
+                found.append((place(container), container))
+    many = Counter(key for key, _ in found)
+    return {key if many[key] == 1 else ("name", each.name): each for key, each in found}

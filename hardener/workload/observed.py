@@ -1,0 +1,125 @@
+"""The identity of a container as a snapshot shows it, by the axes and in the form of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+
+from hardener.checks import shapes
+from hardener.checks.containers import SOURCE, Container
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+from hardener.workload.identity import kernel_series
+
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+_NUMBER = "com.docker.compose.container-number"
+_ONE_OFF = "com.docker.compose.oneoff"
+
+
+def identity(container: Container) -> dict[str, Any]:
+    """The axes of a container; what its snapshot does not tell is left out.
+
+    Words of the command are as the snapshot has them: what was recognised as a secret is a digest there.
+
+    Raises:
+        FactUnavailable: what the engine says of it is not as an engine says it.
+    """
+    config, host = container.config, container.host_config
+    return {
+        "image digest": shapes.text(container.inspect, "Image", SOURCE),
+        "user": shapes.text(config, "User", SOURCE),
+        "entrypoint": _words(config, "Entrypoint"),
+        "command": _words(config, "Cmd"),
+        "mounts": list(_mounts(container)),
+        "network mode": _mode(host, "NetworkMode"),
+        "pid mode": _mode(host, "PidMode"),
+        "ipc mode": _mode(host, "IpcMode"),
+        "userns mode": _mode(host, "UsernsMode"),
+        "devices": [str(each.get("PathInContainer")) for each in shapes.rows(host, "Devices", SOURCE)],
+        "sysctls": {str(key): str(value) for key, value in shapes.table(host, "Sysctls", SOURCE).items()},
+        "security options": [_option(each) for each in shapes.texts(host, "SecurityOpt", SOURCE)],
+        "environment": sorted({each.partition("=")[0] for each in shapes.texts(config, "Env", SOURCE)}),
+        "read only": host.get("ReadonlyRootfs") is True,
+        "privileged": container.privileged,
+        "capabilities added": sorted(shapes.texts(host, "CapAdd", SOURCE)),
+        "capabilities dropped": sorted(shapes.texts(host, "CapDrop", SOURCE)),
+        "published": [
+            {"container_port": int(port), "protocol": protocol or "tcp"}
+            for port, _, protocol in (
+                str(each).partition("/") for each in shapes.table(host, "PortBindings", SOURCE)
+            )
+            if port.isdecimal()
+        ],
+        **_host(container),
+    }
+
+
+def place(container: Container) -> tuple[str, ...]:
+    """What stays the same where a container is made again: its compose service, else its name."""
+    labels = shapes.table(container.config, "Labels", SOURCE)
+    project, service, number = (labels.get(each) for each in (_PROJECT, _SERVICE, _NUMBER))
+    if project and service and str(labels.get(_ONE_OFF)).lower() != "true":
+        return "compose", str(project), str(service), str(number or 1)
+    return "name", container.name
+
+
+def _host(container: Container) -> dict[str, Any]:
+    snapshot = container.snapshot
+    found: dict[str, Any] = {}
+    with suppress(FactUnavailable):
+        system: JSONObject = snapshot.fact("system")
+        found["architecture"] = shapes.text(system, "arch", "system")
+        found["kernel series"] = kernel_series(shapes.text(system, "kernel", "system"))
+    with suppress(FactUnavailable):
+        versions: JSONObject = snapshot.fact("docker.version")
+        found["engine version"] = shapes.text(versions, "Version", "docker.version")
+        found["runtime"] = _runtime(container, versions)
+    with suppress(FactUnavailable):
+        found["user namespaces"] = _remaps(snapshot)
+    return {name: value for name, value in found.items() if value != ""}
+
+
+def _remaps(snapshot: Snapshot) -> bool:
+    options = shapes.texts(snapshot.info, "SecurityOptions", "docker.info")
+    return any("name=userns" in option for option in options)
+
+
+def _runtime(container: Container, versions: JSONObject) -> str:
+    default = shapes.text(container.snapshot.info, "DefaultRuntime", "docker.info")
+    name = shapes.text(container.host_config, "Runtime", SOURCE) or default or "runc"
+    for component in shapes.rows(versions, "Components", "docker.version"):
+        if component.get("Name") == name:
+            return f"{name} {component.get('Version') or ''}".rstrip()
+    return name
+
+
+def _words(config: JSONObject, key: str) -> list[str]:
+    value = config.get(key)
+    return [value] if isinstance(value, str) else list(shapes.texts(config, key, SOURCE))
+
+
+def _mounts(container: Container) -> Iterator[Mapping[str, Any]]:
+    for mount in shapes.rows(container.inspect, "Mounts", SOURCE):
+        yield {
+            "kind": str(mount.get("Type")),
+            "target": str(mount.get("Destination")),
+            "read_only": mount.get("RW") is False,
+        }
+    for target, options in shapes.table(container.host_config, "Tmpfs", SOURCE).items():
+        yield {"kind": "tmpfs", "target": str(target), "read_only": "ro" in str(options).split(",")}
+
+
+def _mode(host: JSONObject, key: str) -> str:
+    """A mode; which other container it names says nothing."""
+    mode = shapes.text(host, key, SOURCE)
+    return "container" if mode.startswith("container:") else mode
+
+
+def _option(option: str) -> str:
+    """A security option; of a seccomp profile its digest."""
+    name, _, value = option.partition("=")
+    if name == "seccomp" and value not in {"unconfined", "builtin"}:
+        return f"seccomp=sha256:{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return option

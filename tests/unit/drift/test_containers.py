@@ -1,0 +1,154 @@
+"""Containers that are not what they were, over being made again."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from hardener.drift import Changed, Drift, changed
+from hardener.snapshot import Snapshot
+from tests.unit.reports.conftest import assessment, hostile_text
+from tests.unit.snapshots import container, failed, make, with_containers
+
+OWN = {"SecurityOpt": ['seccomp={"defaultAction":"SCMP_ACT_ERRNO"}']}
+NEXT = "sha256:" + "b" * 64
+ISSUED = "sha256:67df816ec08690cb06221295509f57ccea25847d47111c187afa8f946c13e439"
+LABELS = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+
+
+def told(before: Snapshot, after: Snapshot) -> list[str]:
+    return [
+        f"{each.container or '*'} {axis.name}: {axis.texts[0]} → {axis.texts[1]}"
+        for each in changed(before, after)
+        for axis in each.axes
+    ]
+
+
+def test_another_image_under_the_same_profile() -> None:
+    before = with_containers(container("web", HostConfig=OWN), container("db"))
+    after = with_containers(container("web", Id="9" * 64, HostConfig=OWN, Image=NEXT), container("db"))
+    (found,) = changed(before, after)
+    assert told(before, after) == [f"web image digest: {ISSUED} → {NEXT}"]
+    assert found.profiled == ("web",)
+
+
+def test_with_a_new_profile_it_was_recorded_again() -> None:
+    before = with_containers(container("web", HostConfig=OWN))
+    after = with_containers(container("web", HostConfig={"SecurityOpt": ["seccomp={}"]}, Image=NEXT))
+    (found,) = changed(before, after)
+    assert [axis.name for axis in found.axes] == ["image digest", "security options"]
+    assert found.profiled == ()
+
+
+def test_the_same_service_under_another_name() -> None:
+    before = with_containers(container("shop_web_1", Config={"Labels": LABELS}))
+    after = with_containers(container("shop-web-1", Config={"Labels": LABELS, "User": "33"}))
+    assert told(before, after) == ["shop-web-1 user: nothing → 33"]
+
+
+def test_two_that_claim_one_service_go_by_their_names() -> None:
+    def both(user: str) -> Snapshot:
+        config = {"Labels": LABELS, "User": user}
+        return with_containers(container("a", Config=config), container("b", Config={"Labels": LABELS}))
+
+    assert told(both(""), both("33")) == ["a user: nothing → 33"]
+
+
+def test_what_moved_for_all_containers_of_a_host_is_told_once() -> None:
+    def host(kernel: str, runtime: str = "runc") -> Snapshot:
+        return with_containers(
+            container("a", HostConfig=OWN),
+            container("b"),
+            container("c", HostConfig={"Runtime": runtime}),
+            system={"kernel": kernel},
+        )
+
+    assert told(host("6.12.5"), host("6.18.5")) == ["* kernel series: 6.12 → 6.18"]
+    (found,) = changed(host("6.12.5"), host("6.18.5"))
+    assert found.profiled == ("a",)
+    assert told(host("6.12.5"), host("6.12.9", "runsc")) == ["c runtime: runc 1.1.15+ds1 → runsc"]
+
+
+def test_containers_of_one_side_are_not_compared() -> None:
+    assert told(with_containers(container("a")), with_containers(container("b", Image=NEXT))) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make(**{"docker.containers": failed()}),
+        make(**{"docker.containers": [{"inspect": None, "proc": None}]}),
+        with_containers(container("web", Config=None)),
+        with_containers(container("web", HostConfig={"Sysctls": ["a"], "Devices": 7})),
+        with_containers(container("web", Config={"Env": {"A": "1"}})),
+    ],
+)
+def test_what_is_not_as_an_engine_says_it_is_not_compared(other: Snapshot) -> None:
+    good = with_containers(container("web"))
+    assert changed(good, other) == changed(other, good) == ()
+
+
+@given(hostile_text, hostile_text)
+@settings(max_examples=30)
+def test_only_the_names_of_variables_are_told(name: str, value: str) -> None:
+    variable = f"N{name.replace('=', '')}"
+    before, after = (
+        with_containers(container()),
+        with_containers(container(Config={"Env": [f"{variable}=planted{value}"]})),
+    )
+    (found,) = changed(before, after)
+    assert "planted" not in repr(found).replace(variable, "")
+    assert found.axes[0].texts == ("nothing", variable)
+
+
+def drift(*hosts: tuple[str, tuple[Changed, ...]]) -> Drift:
+    found = Drift()
+    for host, each in hosts:
+        found.add(assessment(host), assessment(host), changed=each)
+    return found
+
+
+def test_what_changed_alike_is_told_once_and_is_no_drift_by_itself() -> None:
+    one = changed(with_containers(container("web")), with_containers(container("web", Image=NEXT)))
+    own = changed(
+        with_containers(container("zoo", HostConfig=OWN)),
+        with_containers(container("zoo", HostConfig=OWN, Image=NEXT)),
+    )
+    found = drift(("a", one), ("b", (*one, *own)))
+    assert [(each.changed.container, each.hosts) for each in found.changed] == [
+        ("zoo", ["b"]),  # whose own profile was made for another image
+        ("web", ["a", "b"]),
+    ]
+    assert (found.is_drift, found.is_complete) == (False, True)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_exactly_what_differs_of_those_on_both_sides(seed: int) -> None:
+    random = Random(seed)
+    names = {"Image": "image digest", "Config": "user", "HostConfig": "read only"}
+
+    def side() -> dict[str, dict[str, Any]]:
+        return {
+            name: {
+                "Image": random.choice((NEXT, ISSUED)),
+                "Config": {"User": random.choice(("", "33"))},
+                "HostConfig": {"ReadonlyRootfs": random.random() < 0.5},
+            }
+            for name in "abc"
+            if random.random() < 0.8
+        }
+
+    old, new = side(), side()
+    before, after = (
+        with_containers(*(container(name, **each) for name, each in found.items())) for found in (old, new)
+    )
+    expected = [
+        (name, axis)
+        for name in sorted(old.keys() & new.keys())
+        for key, axis in names.items()
+        if old[name][key] != new[name][key]
+    ]
+    assert [(each.container, axis.name) for each in changed(before, after) for axis in each.axes] == expected
