@@ -32,6 +32,7 @@ class Container:
     inspect: JSONObject
     facts: JSONObject | None  # `proc` of docs/snapshot.md
     profile: JSONObject | None = None  # `seccomp`: what the profile leaves open
+    words: JSONObject | None = None  # digests of the words of its command
 
     @property
     def id(self) -> str:
@@ -128,8 +129,8 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
         facts = entry.get("proc")
         if facts is not None and not isinstance(facts, Mapping):
             raise FactUnavailable(SOURCE, "proc is not an object")
-        profile = shapes.table(entry, "seccomp", SOURCE) or None
-        found.append(Container(snapshot, shapes.required(entry, "inspect", SOURCE), facts, profile))
+        profile, words = (shapes.table(entry, key, SOURCE) or None for key in ("seccomp", "words"))
+        found.append(Container(snapshot, shapes.required(entry, "inspect", SOURCE), facts, profile, words))
     return tuple(found)
 
 

@@ -48,6 +48,7 @@ def screen(audits: Sequence[HostAudit]) -> Iterator[RenderableType]:
     if len(found) > _ROWS:
         yield Padding(Text(f"and {len(found) - _ROWS} more: --json has them all"), (0, 1))
     yield from _to_do(found, named=len(hosts) > 1)
+    yield from _profiles(found, named=len(hosts) > 1)
     unknown = [
         f"{line(container.name, 60)}: {part}" for _, container in found for part in container.has.unknown
     ]
@@ -65,6 +66,27 @@ def _headline(audits: Sequence[HostAudit], found: _Found) -> str:
     judged = sum(1 for each in audits if not each.error)
     running = f"{count(len(found), 'container')} on {count(judged, 'host')}"
     return f"{running}: {parts}" if parts else f"{running}: none runs"
+
+
+def _profiles(found: _Found, *, named: bool) -> Iterator[RenderableType]:
+    """The containers under a profile that was asked about, and what of them is not as it was recorded."""
+    under = [(host, container, container.use) for host, container in found if container.use]
+    if not under:
+        return
+    yield Padding(Text("Under a profile", style="bold"), (1, 1, 0, 1))
+    for host, container, use in under[:_ROWS]:
+        text = Text(f"{_name(host, container, named=named)}: {line(use.profile, 80)}: ")
+        if use.moved:
+            text.append("made for something else", style="magenta")
+        else:
+            text.append("made for what it is", style="green")
+        for axis in use.moved:
+            text.append(f"\n  {axis.name}: {line(axis.texts[0], 160)} → {line(axis.texts[1], 160)}")
+        if use.unknown:
+            text.append(f"\n  not compared: {', '.join(use.unknown)}", style="bright_black")
+        yield Padding(text, (0, 1))
+    if len(under) > _ROWS:
+        yield Padding(Text(f"and {len(under) - _ROWS} more: --json has them all"), (0, 1))
 
 
 def _table(rows: _Found, *, named: bool) -> Table:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hardener.checks.containers import Container, containers
 from hardener.checks.filters import MALFORMED
@@ -12,6 +14,9 @@ from hardener.model import Severity, WorkloadRisk, Workloads
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workload.privileges import Privileges, neighbours, privileges
 from hardener.workload.risk import LEVELS, Excess, excesses
+
+if TYPE_CHECKING:
+    from hardener.workload.use import Use
 
 FIRST = 3  # things to do that are named first
 RISKIEST = 20  # containers of a host that a report of a whole assessment names
@@ -27,6 +32,7 @@ class ContainerAudit:
     image: str
     has: Privileges
     excess: tuple[Excess, ...]  # the gravest first
+    use: Use | None = None  # of a profile that was asked about
 
     @property
     def level(self) -> Severity:
@@ -69,16 +75,19 @@ class HostAudit:
         return not self.error and not any(each.has.unknown for each in self.containers)
 
 
-def audit(snapshot: Snapshot, *, host: str = "") -> HostAudit:
+def audit(
+    snapshot: Snapshot, *, host: str = "", use: Callable[[Container], Use | None] = lambda _: None
+) -> HostAudit:
     """Judge the containers that run on a host.
 
     Args:
         snapshot: the host's facts.
         host: its name, where that is known better than from the snapshot.
+        use: tells the profile that a container is under, where profiles are known.
     """
     host = host or snapshot.host
     try:
-        return _audit(snapshot, host)
+        return _audit(snapshot, host, use)
     except FactUnavailable as missing:
         return HostAudit(
             host=host,
@@ -129,7 +138,7 @@ def refusal(snapshot: Snapshot) -> str:
     return ""
 
 
-def _audit(snapshot: Snapshot, host: str) -> HostAudit:
+def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]) -> HostAudit:
     collected_at = snapshot.collected_at
     if reason := refusal(snapshot):
         return HostAudit(host=host, collected_at=collected_at, error=reason)
@@ -138,6 +147,9 @@ def _audit(snapshot: Snapshot, host: str) -> HostAudit:
     judged = []
     for container in running:
         has = privileges(container, near)
+        used = None
+        with suppress(FactUnavailable, *MALFORMED):  # ``has.unknown`` names what could not be read
+            used = use(container)
         judged.append(
             ContainerAudit(
                 id=container.id,
@@ -145,6 +157,7 @@ def _audit(snapshot: Snapshot, host: str) -> HostAudit:
                 image=_image(container),
                 has=has,
                 excess=excesses(has),
+                use=used,
             )
         )
     judged.sort(key=lambda each: (*_rank(each), each.name, each.id))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hardener.model import Severity
 from hardener.text import scalar
 from hardener.workload.audit import ContainerAudit, HostAudit
+
+if TYPE_CHECKING:
+    from hardener.workload.use import Use
 
 SCHEMA = "hardener/workload-audit/1"
 
@@ -41,6 +44,18 @@ def _container(found: ContainerAudit) -> dict[str, Any]:
         "first": [scalar(each) for each in found.first],
         "excess": [{**_plain(each), "level": each.level.value} for each in found.excess],
         "has": _plain(found.has),
+        "profile": _use(found.use) if found.use else None,
+    }
+
+
+def _use(found: Use) -> dict[str, Any]:
+    return {
+        "folder": scalar(found.profile),
+        "moved": [
+            {"axis": axis.name, "before": scalar(axis.texts[0]), "after": scalar(axis.texts[1])}
+            for axis in found.moved
+        ],
+        "unknown": list(found.unknown),
     }
 
 

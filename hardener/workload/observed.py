@@ -56,6 +56,17 @@ def identity(container: Container) -> dict[str, Any]:
     }
 
 
+def as_recorded(container: Container) -> dict[str, Any]:
+    """The same axes with the words of the command as a recording of this host has them: as digests."""
+    found = identity(container)
+    program = found.pop("entrypoint")[:1]
+    del found["command"]
+    if container.words is not None:
+        words = {key: list(shapes.texts(container.words, key, SOURCE)) for key in ("entrypoint", "command")}
+        found |= {"entrypoint": [*program, *words["entrypoint"]], "command": words["command"]}
+    return found
+
+
 def place(container: Container) -> tuple[str, ...]:
     """What stays the same where a container is made again: its compose service, else its name."""
     labels = shapes.table(container.config, "Labels", SOURCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record import describe, runtime
 
+from hardener.drift import changed
+from hardener.snapshot import Snapshot
+from hardener.workload.artefacts import artefacts
 from hardener.workload.audit import ContainerAudit, audit
-from tests.integration.collecting import collect, on_this_host
+from hardener.workload.profile import make
+from hardener.workload.recording import build
+from hardener.workload.use import made, use
+from tests.integration.collecting import collect, judge, named, on_this_host
 from tests.integration.dockerd import Dockerd
 from tests.integration.waiting import until
+from tests.unit.workload.recordings import document
 
 ALLOW = "SCMP_ACT_ALLOW"
 EVERYTHING = json.dumps({"defaultAction": ALLOW})
@@ -189,3 +198,72 @@ def test_as_a_user_runs_it(engine: Dockerd, tmp_path: Path) -> None:
     (host,) = json.loads(file.read_text())["hosts"]
     assert host["engine"] == engine.api("GET", "/version")["Version"]
     assert [container["name"] for container in host["containers"]] == ["backup", "web"]
+
+
+def recorded(engine: Dockerd, container: str, default: dict[str, Any]) -> dict[str, Any]:
+    """What a recording of a container says; what it was seen to do is made up."""
+    inspected = engine.api("GET", f"/containers/{container}/json")
+    versions = engine.api("GET", "/version")
+    name = inspected["HostConfig"]["Runtime"]
+    data = document()
+    data["container"] = describe.container(inspected)
+    data["host"] |= {
+        "kernel": os.uname().release,
+        "architecture": os.uname().machine,
+        "engine": versions["Version"],
+        "runtime": {"name": name, "version": runtime.version(versions, name)},
+        "lsm": [],
+    }
+    calls = {call: {"phases": ["serve"], "programs": ["sleep"]} for call in CALLS.split()}
+    data["calls"] = {data["host"]["architecture"]: calls}
+    data["granted"] = {"capabilities": ["CAP_CHOWN"], "seccomp": default}
+    return data
+
+
+def test_a_second_version_under_the_profile_of_the_first(engine: Dockerd, tmp_path: Path) -> None:
+    """Drift names the image; the controls judge the profile that is still the first one's."""
+    default = engines_default(engine, engine.run("default"))
+    images = []
+    for version in "12":
+        engine.build(f"app:{version}", f"FROM busybox:test\nLABEL version={version}\n")
+        images.append(engine.api("GET", f"/images/app:{version}/json")["Id"])
+    original = engine.run("app", image="app:1", env=["TOKEN=planted"], host_config={"NetworkMode": "none"})
+    recording = recorded(engine, original, default)
+    for name, text in artefacts(make([("app", build(recording, name="app"))])).items():
+        (tmp_path / name).write_text(text)
+
+    def under_the_profile(image: str, *options: str) -> Snapshot:
+        engine.docker("rm", "--force", "app")
+        run = f"docker --host {engine.host} run --detach --name app --network none --env TOKEN=planted"
+        run += f" {' '.join(options)} $(tr '\\n' ' ' < docker-run.txt) {image} sleep 1000000"
+        subprocess.run(["sh", "-c", f'eval "{run}"'], cwd=tmp_path, check=True, capture_output=True)
+        return collect(engine)
+
+    first, second = (under_the_profile(f"app:{version}") for version in "12")
+    (moved,) = changed(first, second)
+    assert (moved.container, moved.profiled) == ("app", ("app",))
+    assert [(axis.name, *axis.texts) for axis in moved.axes] == [("image digest", *images)]
+    # The same by the profile's own word, without an earlier run.
+    known = (made(tmp_path),)
+    for snapshot, expected in ((first, []), (second, ["image digest"])):
+        audited = {each.name: each for each in audit(snapshot, use=lambda one: use(one, known)).containers}
+        found = audited["app"].use
+        assert found is not None
+        assert [axis.name for axis in found.moved] == expected
+        assert set(found.unknown) <= {"entrypoint", "command"}  # where the host has no key of its own
+        assert audited["default"].use is None
+    again = under_the_profile("app:2", "--env", "NEW=planted", "--sysctl", "net.core.somaxconn=64")
+    assert "planted" not in repr(changed(second, again))
+    assert [(axis.name, axis.texts[1]) for axis in changed(second, again)[0].axes] == [
+        ("sysctls", "net.core.somaxconn=64"),
+        ("environment", "NEW"),
+    ]
+    # What the controls say of it.
+    remarks = judge("container-seccomp-enabled", second).evidence
+    assert any(
+        re.fullmatch(r"container app: own profile: \d+ calls, default \d{3}", each) for each in remarks
+    )
+    assert "container app: own set: CHOWN (1, default 14)" in judge("container-capabilities", second).evidence
+    places = [each for each in judge("container-readonly-rootfs", second).evidence if "container app" in each]
+    assert places == ["container app: own places to write: /run (tmpfs)"]
+    assert named(judge("container-no-new-privileges", second)) == {"default"}

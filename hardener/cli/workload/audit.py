@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hardener.cli.progress import Progress
     from hardener.fleet import Run
     from hardener.workload.audit import HostAudit
+    from hardener.workload.use import MadeProfile
 
 
 @click.command(short_help="Show what running containers may do; changes nothing.")
@@ -29,9 +30,19 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="PATH", help="Write all as JSON."
 )
+@click.option(
+    "--profile",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    metavar="DIR",
+    help="Say of the containers under this profile what is not as it was recorded. May be repeated.",
+)
 @verbose_option
 @click.pass_obj
-def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | None) -> ExitCode:
+def audit(
+    conversation: Conversation, *, hosts: FleetOptions, json_file: Path | None, folders: tuple[Path, ...]
+) -> ExitCode:
     """Show what every running container has, and how far that is from least privilege. Read only.
 
     Capabilities, seccomp, no_new_privs (nnp), security module (lsm), user, namespaces of the host, where it
@@ -44,6 +55,7 @@ def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | 
     \b
     hardener workload audit
     hardener workload audit -i inventory.yml --json workloads.json
+    hardener workload audit --profile hardened/web
     """  # noqa: D301 - click reads the \b
     from hardener.cli.progress import Progress, echo
     from hardener.fleet.inventory import is_this_machine
@@ -54,9 +66,11 @@ def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | 
     from hardener.terminal.workload_audit import screen
     from hardener.workfolder import temporary_folder
     from hardener.workload.document import document
+    from hardener.workload.use import made
 
     if json_file:
         require_writable(json_file)
+    profiles = tuple(made(folder) for folder in folders)
     socket = engine_socket(os.environ) if is_this_machine(hosts.inventory) else ""
     fleet = hosts.fleet(echo if conversation.verbose else None)
     with temporary_folder() as folder:
@@ -67,7 +81,7 @@ def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | 
             fleet.run("audit", variables=variables) as running,
             Progress("workload audit", last="collect", plain=conversation.verbose) as progress,
         ):
-            audits = _audited(running, progress)
+            audits = _audited(running, progress, profiles)
     if json_file:
         write_text(json_file, indented(document(audits)))
     for part in screen(audits):
@@ -75,12 +89,13 @@ def audit(conversation: Conversation, *, hosts: FleetOptions, json_file: Path | 
     return ExitCode.COMPLIANT if all(each.complete for each in audits) else ExitCode.INCOMPLETE
 
 
-def _audited(running: Run, progress: Progress) -> list[HostAudit]:
+def _audited(running: Run, progress: Progress, profiles: tuple[MadeProfile, ...]) -> list[HostAudit]:
     """The audit of every host, in the order of the inventory."""
     from hardener.fleet import TaskResult
     from hardener.snapshot import Snapshot
     from hardener.workload.audit import HostAudit
     from hardener.workload.audit import audit as judge
+    from hardener.workload.use import use
 
     found: dict[str, HostAudit] = {}
     for event in running:
@@ -88,7 +103,9 @@ def _audited(running: Run, progress: Progress) -> list[HostAudit]:
         if isinstance(event, TaskResult) and event.action == "collect" and "snapshot" in event.data:
             path = Path(event.data["snapshot"])
             try:
-                found[event.host] = judge(Snapshot.load(path), host=event.host)
+                found[event.host] = judge(
+                    Snapshot.load(path), host=event.host, use=lambda container: use(container, profiles)
+                )
             except HardenerError as error:
                 found[event.host] = HostAudit(host=event.host, error=str(error))
             path.unlink()

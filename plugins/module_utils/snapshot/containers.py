@@ -15,6 +15,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.once import Once
     from ..host.redact import Redactor
 
+_MAX_WORDS = 1000
 _MOUNTS_LIMIT = 10  # seconds: a bind mount may lead to a file server that is gone
 
 
@@ -71,8 +72,14 @@ class Containers:
             self.listening += [{**entry, "netns": identity} for entry in proc["listening"]]
         name = str(inspect.get("Name") or identity).lstrip("/")
         profile = self._seccomp(inspect, identity, running=proc is not None)
+        words = words_of(inspect.get("Config") or {}, self._redactor)
         redacted = redact_container(inspect, raw, self._redactor, f"container {name}")
-        return {"inspect": redacted, "proc": proc, **({"seccomp": profile} if profile else {})}
+        return {
+            "inspect": redacted,
+            "proc": proc,
+            **({"seccomp": profile} if profile else {}),
+            **({"words": words} if words else {}),
+        }
 
     def _seccomp(self, inspect: dict[str, Any], identity: str, *, running: bool) -> dict[str, Any] | None:
         """What its seccomp profile leaves open: the one in force, else the one that it declares."""
@@ -81,6 +88,21 @@ class Containers:
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
         profiles = [option for option in map(str, options) if option.startswith("seccomp=")]
         return seccomp.declared(profiles[-1].partition("=")[2]) if profiles else None
+
+
+def words_of(config: dict[str, Any], redactor: Redactor) -> dict[str, list[str]]:
+    """Digests of the words of its command, as recordings have them; none where they would not compare.
+
+    The entrypoint's first word is the program, and no secret.
+    """
+    if redactor.key_source != "host":
+        return {}
+    found = {}
+    for name, key, first in (("entrypoint", "Entrypoint", 1), ("command", "Cmd", 0)):
+        value = config.get(key) or ()
+        words = [value] if isinstance(value, str) else [str(word) for word in value]
+        found[name] = [redactor.digest(word) for word in words[first:_MAX_WORDS]]
+    return found
 
 
 def redact_container(inspect: dict[str, Any], raw: bytes, redactor: Redactor, where: str) -> dict[str, Any]:

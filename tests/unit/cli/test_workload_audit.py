@@ -11,6 +11,7 @@ from hardener.errors import ExitCode
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.snapshots import make, no_engine, with_containers
 from tests.unit.workload.containers import least, running
+from tests.unit.workload.profiles import seccomp_option, write_profile
 
 Hardener = Callable[..., Result]
 
@@ -103,6 +104,29 @@ def test_a_fact_that_is_missing_makes_it_incomplete(hardener: Hardener, fleet: F
     result = hardener("workload", "audit", "-i", "inv,")
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "app: capabilities: " in result.stdout
+
+
+def test_what_is_under_a_profile_is_compared_with_what_was_recorded(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    write_profile(tmp_path)
+    app = running("app", HostConfig={"SecurityOpt": [seccomp_option(tmp_path)]})
+    fleet.snapshots = {"web1": with_containers(app, running("other"))}
+    result = hardener("workload", "audit", "-i", "inv,", "--profile", str(tmp_path))
+    assert result.exit_code == ExitCode.COMPLIANT
+    told = " ".join(result.stdout.partition("Under a profile")[2].split())
+    assert "made for something else" in told
+    assert "image digest: sha256:aaa" in told
+    assert "other: " not in told
+
+
+def test_a_folder_without_a_profile_is_refused_first(
+    hardener: Hardener, hosts: FakeFleet, tmp_path: Path
+) -> None:
+    result = hardener("workload", "audit", "-i", "inv,", "--profile", str(tmp_path))
+    assert result.exit_code == ExitCode.USAGE
+    assert "profile.json" in result.stderr
+    assert not hosts.runs
 
 
 def test_a_file_that_can_not_be_written_is_refused_first(

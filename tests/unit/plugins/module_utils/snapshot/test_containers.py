@@ -15,7 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.errors import
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import docker, mounts
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers, words_of
 
 from tests.unit.plugins.module_utils.snapshot import engines, servers
 from tests.unit.plugins.module_utils.snapshot.servers import serving
@@ -146,3 +146,14 @@ def test_rootless_daemon_listens_in_its_users_folder() -> None:
     assert engine._sockets(found, Once(no_systemd)) == [("/run/user/1000/docker.sock", "default")]
     found.environment = {"XDG_RUNTIME_DIR": "/x"}
     assert engine._sockets(found, Once(no_systemd)) == [("/x/docker.sock", "default")]
+
+
+def test_words_of_a_command_are_told_as_digests_where_the_host_has_a_key() -> None:
+    redactor = Redactor()
+    config = {"Entrypoint": ["/run.sh", "planted"], "Cmd": "planted"}
+    redactor.key_source = "random"
+    assert words_of(config, redactor) == {}
+    redactor.key_source = "host"
+    digest = redactor.digest("planted")
+    assert words_of(config, redactor) == {"entrypoint": [digest], "command": [digest]}
+    assert words_of({"Entrypoint": None}, redactor) == {"entrypoint": [], "command": []}

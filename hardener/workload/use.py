@@ -1,0 +1,108 @@
+"""A profile in use: whether the container under it is still the one that was recorded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hardener.bounded import read
+from hardener.checks.containers import Container
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload.identity import Axis, Identity, difference, recorded
+from hardener.workload.observed import as_recorded
+from hardener.workload.profile_document import Document, load
+from hardener.workload.settings import SECCOMP
+
+_MOST = 16 << 20
+_REDACTED = "redacted"  # a word of a command that a host without a key of its own has recorded
+# What a profile sets: a container under it has these from the profile, and not as it was recorded.
+_SET = frozenset(
+    {"security options", "capabilities added", "capabilities dropped", "read only", "privileged"}
+)
+_MOUNTS = "mounts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeProfile:
+    """A folder that `hardener workload profile` has written."""
+
+    name: str  # of the folder, as it was given
+    document: Document
+    option: str  # the security option of a container under it; empty where it has no seccomp profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A container under a profile, and what of it is not as it was recorded."""
+
+    profile: str
+    moved: tuple[Axis, ...]
+    unknown: tuple[str, ...]  # axes that could not be compared
+
+
+def made(folder: Path) -> MadeProfile:
+    """Read a profile.
+
+    Raises:
+        HardenerError: the folder has none, or one that was changed.
+    """
+    document = load(folder)
+    option = ""
+    if document.seccomp is not None:
+        path = folder / SECCOMP
+        try:
+            # The form in which docker and compose put a file into a container's options.
+            compact = json.dumps(json.loads(read(path, most=_MOST)), separators=(",", ":"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise HardenerError(f"cannot read {line(str(path))}: {line(str(error), 200)}") from error
+        option = f"seccomp=sha256:{sha256(compact.encode()).hexdigest()}"
+    return MadeProfile(name=str(folder), document=document, option=option)
+
+
+def use(container: Container, profiles: tuple[MadeProfile, ...]) -> Use | None:
+    """The profile that a container is under, beside what it was made of; None where it is under none.
+
+    Raises:
+        FactUnavailable: what the engine says of the container is not as an engine says it.
+    """
+    now = as_recorded(container)
+    profile = next((each for each in profiles if _is_under(now, each)), None)
+    return since_recorded(profile, now) if profile else None
+
+
+def since_recorded(profile: MadeProfile, now: Identity) -> Use:
+    """What of a container is not as it was recorded, without what the profile itself sets."""
+    document = profile.document
+    then = recorded(document.container, document.host)
+    own = _SET | ({"user"} if document.user else set())
+    before = {
+        name: value for name, value in then.items() if name not in own and _REDACTED not in _list(value)
+    }
+    after = dict(now)
+    if _MOUNTS in after:
+        folders = {each.path for each in document.root.tmpfs}
+        before[_MOUNTS], after[_MOUNTS] = (
+            [each for each in side[_MOUNTS] if each["kind"] != "tmpfs" or each["target"] not in folders]
+            for side in (before, after)
+        )
+    return Use(
+        profile=profile.name,
+        moved=difference(before, after),
+        unknown=tuple(name for name in then if name not in own and not (name in before and name in after)),
+    )
+
+
+def _is_under(now: Identity, profile: MadeProfile) -> bool:
+    options = _list(now.get("security options"))
+    apparmor = profile.document.apparmor
+    if profile.option:
+        return profile.option in options
+    return bool(apparmor and apparmor.used and f"apparmor={apparmor.name}" in options)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
