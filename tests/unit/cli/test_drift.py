@@ -61,6 +61,21 @@ def test_drift_is_named_with_its_facts_and_reported_until_it_is_gone(
     assert [run.record.exit_code for run in kept(home)] == [0, 6, 6, 3]
 
 
+def test_a_container_that_is_not_what_it_was_is_named_by_axis(hardener: Hardener, fleet: FakeFleet) -> None:
+    own = {"SecurityOpt": ["seccomp={}", "no-new-privileges"]}
+    audited(hardener, fleet, {"a": with_containers(hardened("web", HostConfig=own))})
+    fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={**own, "Sysctls": {"net.a": "1"}}))
+    result = hardener(*DRIFT)
+    assert result.exit_code == 0  # no control stands worse
+    told = " ".join(result.stdout.partition("Containers that are not what they were (1)")[2].split())
+    assert told.startswith("! web a sysctls: nothing → net.a=1 ")
+    assert "its own seccomp profile was made for what was before" in told
+    fleet.snapshots["a"] = with_containers(hardened("web", HostConfig={**own, "ReadonlyRootfs": False}))
+    result = hardener(*DRIFT)
+    assert result.exit_code == 6
+    assert "fact   container web read only: yes → no" in result.stdout
+
+
 def test_what_drifted_is_repaired_and_nothing_else(
     hardener: Hardener, fleet: FakeFleet, home: Path, tmp_path: Path
 ) -> None:
