@@ -11,7 +11,7 @@ from hardener.errors import ExitCode
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.snapshots import make, no_engine, with_containers
 from tests.unit.workload.containers import least, running
-from tests.unit.workload.profiles import seccomp_option, write_profile
+from tests.unit.workload.profile_folders import seccomp_option, write_profile
 
 Hardener = Callable[..., Result]
 

@@ -22,7 +22,7 @@ from hardener.workload.use import MadeProfile, Use, made, use
 from tests.unit.reports.schemas import validator
 from tests.unit.snapshots import make, merge, only
 from tests.unit.workload.containers import running
-from tests.unit.workload.profiles import seccomp_option, write_profile
+from tests.unit.workload.profile_folders import seccomp_option, write_profile
 
 VALIDATE = validator(
     json.loads((Path(hardener.__file__).parent / "workload-audit.schema.json").read_text(encoding="utf-8"))
