@@ -53,10 +53,11 @@ class ActionModule(ActionBase):
 
     def _options(self) -> Mapping[str, Any]:
         """The specification of the role around this task."""
+        own = self._task._role
         place = self._task
         while place is not None:
             role = place._role
-            file = role and Path(role._role_path, "meta", "argument_specs.yml")
+            file = role and role is not own and Path(role._role_path, "meta", "argument_specs.yml")
             if file and file.is_file():
                 specified = yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"]
                 options: Mapping[str, Any] = specified["main"]["options"]
