@@ -26,7 +26,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -42,6 +41,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ..module_utils.render import docker_daemon_tls
 
 _CA_DAYS = 3650
 _RENEW = timedelta(days=30)
@@ -66,7 +67,7 @@ class ActionModule(ActionBase):
                 "days": {"type": "int", "default": 397},
             },
         )
-        directory = Path(os.path.expandvars(args["directory"])).expanduser()
+        directory = Path(docker_daemon_tls.made(args["directory"], args["host"])["ca"]).parent
         try:
             made = make(directory, host=args["host"], names=args["names"], days=args["days"])
         except (OSError, ValueError) as error:
@@ -83,13 +84,7 @@ class Made(NamedTuple):
 
     def paths(self) -> dict[str, str]:
         """The paths as the task returns them."""
-        server = self.directory / "servers" / quote(self.host, safe="")
-        return {
-            "ca": str(self.directory / "ca.pem"),
-            "cert": f"{server}.pem",
-            "key": f"{server}-key.pem",
-            "client": str(self.directory / "client"),
-        }
+        return docker_daemon_tls.made(str(self.directory), self.host)
 
 
 class _Pair(NamedTuple):

@@ -85,7 +85,8 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
     address = f"127.0.0.1:{port}"
     flags = ("--iptables=false", "--bridge=none", f"--host=tcp://{address}")
     store = tmp_path / "control-node"
-    made = action("daemon_certificates").make(store, host="web1", names=["localhost", "127.0.0.1"], days=90)
+    action("daemon_certificates").make(store, host="web1", names=["localhost", "127.0.0.1"], days=90)
+    variables = {"tls": True, "tls_files": {}, "tls_directory": str(store), "host": "web1"}
     with Dockerd(flags=flags) as engine:
         assert ping(port, None) == 200  # what it is all about
         engine.stop()
@@ -104,7 +105,7 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
 
         def run() -> dict[str, Any]:
             """Converge the role's document, as the action delivers it."""
-            (document,) = role.documents(snapshot, wanted=True, files={}, certificates=made.paths())
+            (document,) = role.documents(snapshot, variables)
             for resource in document["resources"]:
                 if "content_from" in resource:
                     resource["content"] = Path(resource.pop("content_from")).read_text()
@@ -340,7 +341,8 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp
                 "lsm": {"seccomp": True},
             }
             snapshot = {"sources": {name: {"state": "ok", "data": each} for name, each in data.items()}}
-            documents = role.documents(snapshot, profile="site.json" if content else "", content=content)
+            profile = {"profile": "site.json" if content else "", "content": content}
+            documents = role.documents(snapshot, profile)
             engine.stop()
             done = host.converge_all(documents)
             engine.start()

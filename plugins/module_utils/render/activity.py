@@ -19,13 +19,15 @@ _LONGEST = 24 * 365  # hours
 _NAMED = 10
 
 
-def documents(
-    snapshot: Mapping[str, Any], *, collector: bool, audited_profile: bool, learn_hours: int, socket: str
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
     sources = snapshot["sources"]
-    wanted = _collector(sources, learn_hours, socket) if collector else _no_collector()
-    profile = _profile(sources) if audited_profile else _no_profile(sources)
+    wanted = (
+        _collector(sources, variables["learn_hours"], variables["socket"])
+        if variables["collector"]
+        else _no_collector()
+    )
+    profile = _profile(sources) if variables["audited_profile"] else _no_profile(sources)
     return [{"name": "activity_collector", **wanted}, {"name": "activity_audited_profile", **profile}]
 
 

@@ -15,9 +15,9 @@ _EXCLUSIVE = ("selinux", "smack")  # the kernel runs one of these and AppArmor
 _NAMED = 10
 
 
-def documents(snapshot: Mapping[str, Any], *, enabled: bool) -> list[dict[str, Any]]:
-    """The documents; ``enabled`` is the role's variable."""
-    if not enabled:
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables; none where they want none."""
+    if not variables["enabled"]:
         return []
     host = _Host(snapshot)
     reason = host.unfit()

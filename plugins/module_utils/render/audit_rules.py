@@ -35,19 +35,18 @@ class _Watch(NamedTuple):
     tree: bool = False
 
 
-def documents(
-    snapshot: Mapping[str, Any], *, enabled: bool, backlog: int, exclude: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The documents, of which there is one; the arguments are the role's variables."""
-    return [{"name": "audit_rules_enabled", **_wish(snapshot, enabled, backlog, exclude)}]
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables."""
+    return [{"name": "audit_rules_enabled", **_wish(snapshot, variables)}]
 
 
-def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Sequence[str]) -> dict[str, Any]:
+def _wish(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     sources = snapshot["sources"]
+    backlog, exclude = variables["backlog"], variables["exclude"]
     reason = _unfit(sources) or _unusable(sources, backlog, exclude)
     if reason:
         return {"refused": reason}
-    if not enabled:
+    if not variables["enabled"]:
         return {"notes": ["audit_rules_enabled is false: no rule is written"]}
     arch = "b32" if sources["system"]["data"].get("arch") in _NARROW else "b64"
     watches, notes = [], []

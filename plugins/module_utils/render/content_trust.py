@@ -83,23 +83,15 @@ WantedBy=timers.target
 """
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    policy: Mapping[str, Any],
-    verify: bool,
-    schedule: str,
-    client: bool,
-    server: str,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
     sources = snapshot["sources"]
     reason = _unfit(sources)
     if reason:
         return [{"name": "content_trust", "refused": reason}]
     return [
-        {"name": "content_trust_verify", **_verification(policy, verify, schedule)},
-        {"name": "content_trust_client", **_client(sources, client, server)},
+        {"name": "content_trust_verify", **_verification(variables)},
+        {"name": "content_trust_client", **_client(sources, variables["client"], variables["server"])},
     ]
 
 
@@ -117,10 +109,11 @@ def _unfit(sources: Mapping[str, Any]) -> str:
 # --- verification on the host -------------------------------------------------------------------------------
 
 
-def _verification(policy: Mapping[str, Any], verify: bool, schedule: str) -> dict[str, Any]:
-    if not verify:
+def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
+    if not variables["verify"]:
         return {"notes": ["content_trust_verify is false: no image is verified here"]}
-    plain = json.loads(json.dumps(policy, default=str))  # YAML knows dates, JSON does not
+    schedule = variables["schedule"]
+    plain = json.loads(json.dumps(variables["policy"], default=str))  # YAML knows dates, JSON does not
     wrong = _no_policy(plain)
     if wrong:
         return {"refused": f"content_trust_policy: {wrong}"}

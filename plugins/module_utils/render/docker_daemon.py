@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import docker_daemon_tls
+
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
@@ -56,60 +58,56 @@ _MODULES_RESOURCE = {
 _MODULES_ACTIVATION = {"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    icc: bool,
-    default_network_opts: Mapping[str, Mapping[str, str]],
-    ip: str,
-    log_level: str,
-    live_restore: bool,
-    no_new_privileges: bool,
-    userland_proxy: bool,
-    default_ulimits: Mapping[str, Mapping[str, int]],
-    log_driver: str,
-    log_opts: Mapping[str, str],
-    iptables: bool,
-    insecure_registries: Sequence[str],
-    authorization_plugins: Sequence[str],
-    storage_driver: str,
-    base_device_size: str,
-    cgroup_parent: str,
-    experimental: bool,
-    extra: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents.
+
+    Args:
+        snapshot: of the host.
+        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` for it.
+    """
+    return [*_configuration(snapshot, variables), *docker_daemon_tls.documents(snapshot, variables)]
+
+
+def details(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names for which a certificate has to be made (``certified``)."""
+    return {"certified": docker_daemon_tls.names(snapshot, variables)}
+
+
+def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents of all variables but those of TLS."""
     host = _Host(snapshot)
     reason = host.unfit()
     if reason:
         return [{"name": "docker_daemon", "refused": reason}]
+    icc, proxy = variables["icc"], variables["userland_proxy"]
+    privileges, extra = variables["no_new_privileges"], variables["extra"]
     found = [
         host.serving(),
         host.document(
             "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
         ),
-        *_new_networks(host, default_network_opts),
-        *([host.document("ip", {"ip": ip}, costs=host.new_containers_only())] if ip else []),
-        _log_level(host, log_level),
-        _live_restore(host, live_restore),
+        *_new_networks(host, variables["default_network_opts"]),
+        *_ip(host, variables["ip"]),
+        _log_level(host, variables["log_level"]),
+        _live_restore(host, variables["live_restore"]),
         host.document(
             "no_new_privileges",
-            {"no-new-privileges": no_new_privileges},
+            {"no-new-privileges": privileges},
             costs=host.new_containers_only(),
-            security=["no-new-privileges"] if no_new_privileges and host.version >= (24,) else [],
+            security=["no-new-privileges"] if privileges and host.version >= (24,) else [],
         ),
+        host.document("userland_proxy", {"userland-proxy": proxy}, needs_bridge_module=not proxy),
         host.document(
-            "userland_proxy", {"userland-proxy": userland_proxy}, needs_bridge_module=not userland_proxy
+            "default_ulimits", _ulimits(variables["default_ulimits"]), costs=host.new_containers_only()
         ),
-        host.document("default_ulimits", _ulimits(default_ulimits), costs=host.new_containers_only()),
-        _logging(host, log_driver, log_opts),
-        *_packet_filter(host, wanted=iptables),
-        _registries(host, insecure_registries, mirrors="registry-mirrors" not in extra),
-        _authorization(host, authorization_plugins),
-        *_storage(host, storage_driver),
-        *_base_device_size(host, base_device_size),
-        *_cgroup_parent(host, cgroup_parent),
-        *_experimental(host, wanted=experimental),
+        _logging(host, variables["log_driver"], variables["log_opts"]),
+        *_packet_filter(host, wanted=variables["iptables"]),
+        _registries(host, variables["insecure_registries"], mirrors="registry-mirrors" not in extra),
+        _authorization(host, variables["authorization_plugins"]),
+        *_storage(host, variables["storage_driver"]),
+        *_base_device_size(host, variables["base_device_size"]),
+        *_cgroup_parent(host, variables["cgroup_parent"]),
+        *_experimental(host, wanted=variables["experimental"]),
     ]
     return [*found, _extra(host, extra, found)]
 
@@ -277,6 +275,11 @@ class _Host:
             "activations": [*([_MODULES_ACTIVATION] if needs_bridge_module else []), docker],
             "notes": notes,
         }
+
+
+def _ip(host: _Host, address: str) -> list[dict[str, Any]]:
+    """Where ports of the default bridge are published, if the site says so."""
+    return [host.document("ip", {"ip": address}, costs=host.new_containers_only())] if address else []
 
 
 def _new_networks(host: _Host, options: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:

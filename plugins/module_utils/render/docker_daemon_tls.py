@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 FOLDER = "/etc/docker/tls"
 
@@ -17,23 +19,16 @@ _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are compared with
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    wanted: bool,
-    files: Mapping[str, str],
-    certificates: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """The document, where there is something to protect.
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document, where there is something to protect.
 
     Args:
         snapshot: of the host.
-        wanted: the variable ``docker_daemon_tls``.
-        files: the site's own, on the host: ``ca``, ``cert``, ``key``; empty where they are made.
-        certificates: what ``daemon_certificates`` returned.
+        variables: the role's, and the inventory's name of the host (``host``).
     """
     api = _Api(snapshot)
-    if not wanted or not api.addresses or api.protected_by_others:
+    files = variables["tls_files"]
+    if not variables["tls"] or not api.addresses or api.protected_by_others:
         return []
     flags = [f"--{key}" for key in _KEYS if key in api.flags]
     if flags:
@@ -44,35 +39,43 @@ def documents(
         return [{"name": _NAME, "refused": reason}]
     if files and set(files) != set(_FILES):
         return [{"name": _NAME, "refused": "docker_daemon_tls_files needs ca, cert and key"}]
-    if not files and "key" not in certificates:
-        return [{"name": _NAME, "refused": "no certificates were made: see what the task before said"}]
-    return [_document(api, files, certificates)]
+    return [_document(api, files, made(variables["tls_directory"], variables["host"]))]
 
 
-def names(
-    snapshot: Mapping[str, Any],
-    *,
-    wanted: bool,
-    files: Mapping[str, str],
-    known_as: Sequence[str],
-    alone: bool,
-) -> list[str]:
-    """What a certificate made for this host has to hold; nothing where none has to be made.
+def names(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    """Return what a certificate made for this host has to hold; nothing where none has to be made.
 
     Args:
         snapshot: of the host.
-        wanted: the variable ``docker_daemon_tls``.
-        files: the site's own certificates.
-        known_as: names and addresses that the inventory has for it, and more that the site wants.
-        alone: the authority is for this host alone. One that others trust too vouches for nothing that a host
-            says of itself: it could call itself by another one's name.
+        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` for it.
     """
     api = _Api(snapshot)
-    if not wanted or files or not api.addresses or api.protected_by_others:
+    if not variables["tls"] or variables["tls_files"] or not api.addresses or api.protected_by_others:
         return []
     bound = [address.host for address in api.addresses if address.host not in _EVERYWHERE]
+    # An authority that other hosts trust too vouches for nothing that a host says of itself: it could call
+    # itself by another one's name.
+    alone = variables["host"] in variables["tls_directory"].split("/")
     said = [*bound, str(api.system.get("hostname") or "")] if alone else []
+    known_as = (variables["host"], variables["address"], *variables["tls_names"])
     return list(dict.fromkeys(name for name in (*known_as, *said, "localhost", "127.0.0.1", "::1") if name))
+
+
+def made(directory: str, host: str) -> dict[str, str]:
+    """Return where the action ``daemon_certificates`` has what it makes for a host.
+
+    Args:
+        directory: of the control node; ``~`` and variables of the environment stand for what they mean there.
+        host: what the inventory calls it.
+    """
+    folder = Path(os.path.expandvars(directory)).expanduser()
+    server = folder / "servers" / quote(host, safe="")
+    return {
+        "ca": str(folder / "ca.pem"),
+        "cert": f"{server}.pem",
+        "key": f"{server}-key.pem",
+        "client": str(folder / "client"),
+    }
 
 
 class _Address(NamedTuple):
@@ -145,7 +148,7 @@ def _tcp(host: str) -> _Address | None:
         return None
 
 
-def _document(api: _Api, files: Mapping[str, str], certificates: Mapping[str, Any]) -> dict[str, Any]:
+def _document(api: _Api, files: Mapping[str, str], certificates: Mapping[str, str]) -> dict[str, Any]:
     paths = {key: files[name] if files else _OURS[key] for name, key in _FILES.items()}
     resources: list[dict[str, Any]] = [
         {"kind": "json", "path": api.config_path, "keys": {"tlsverify": True, **paths}}

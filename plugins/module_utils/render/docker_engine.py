@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from .openpgp import fingerprints
+
 _UNITS = ("docker.service", "docker.socket")
 _HOLDS = [f"/etc/systemd/system/{unit}.d/hardener-hold.conf" for unit in _UNITS]
 _HOLD = (
@@ -49,58 +51,49 @@ def state(snapshot: Mapping[str, Any]) -> str:
     return "held" if _HOLDS[0] in (units.get(_UNITS[0]) or {}).get("DropInPaths", ()) else "there"
 
 
-def packages(
-    snapshot: Mapping[str, Any], *, source: str, client: bool, version: str, hold: bool, extra: Sequence[str]
-) -> dict[str, Any]:
-    """What to install (``install``) by what (``manager``), and what is to stay at its version (``hold``).
+def details(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the host's ``state`` and its ``packages`` for the tasks of the role."""
+    found = state(snapshot)
+    return {"state": found, "packages": packages(snapshot, variables) if found != "there" else {}}
 
-    The arguments are the role's variables.
-    """
+
+def packages(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What to install (``install``) by what (``manager``), and what is to stay at its version (``hold``)."""
     host = _Host(snapshot)
-    engine = host.engine(source, client=client)
+    engine = host.engine(variables["source"], client=variables["client"])
+    version = variables["version"]
     suffix = f"-{version}" if version and host.manager == "dnf" else ""
     named = [name + suffix if name in _versioned(engine) else name for name in engine]
     return {
         "manager": host.manager,
-        "install": [*named, *_FOR_ALL.get(host.manager, ()), *extra],
-        "hold": engine if hold and host.manager == "apt" else [],
+        "install": [*named, *_FOR_ALL.get(host.manager, ()), *variables["extra_packages"]],
+        "hold": engine if variables["hold"] and host.manager == "apt" else [],
     }
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    source: str,
-    client: bool,
-    version: str,
-    hold: bool,
-    repository_url: str,
-    repository_suite: str,
-    repository_channel: str,
-    repository_key: str,
-    repository_key_fingerprints: Sequence[str],
-    repository_fingerprint: str,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables, and the fingerprints of the keys in the key."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
     found = state(snapshot)
     if found == "there":
         return []
     if found == "held":
         return [_start(snapshot)]
     host = _Host(snapshot)
-    reason = host.unfit(source, hold=hold)
+    source, version = variables["source"], variables["version"]
+    reason = host.unfit(source, hold=variables["hold"])
     if reason:
         return [{"name": "docker_engine", "refused": reason}]
-    engine = host.engine(source, client=client)
+    engine = host.engine(source, client=variables["client"])
     wanted = [_hold()]
     if source == "docker-ce":
+        fingerprint = "".join(variables["repository_fingerprint"].split()).upper()
         repository = {
-            "url": repository_url,
-            "suite": repository_suite or host.codename,
-            "channel": repository_channel,
-            "key": repository_key,
-            "fingerprints": list(repository_key_fingerprints),
-            "fingerprint": "".join(repository_fingerprint.split()).upper() or _FINGERPRINTS[host.manager],
+            "url": variables["repository_url"],
+            "suite": variables["repository_suite"] or host.codename,
+            "channel": variables["repository_channel"],
+            "key": variables["repository_key"],
+            "fingerprints": fingerprints(variables["repository_key"]),
+            "fingerprint": fingerprint or _FINGERPRINTS[host.manager],
         }
         wanted.append(_repository(host, repository, engine))
     if version:

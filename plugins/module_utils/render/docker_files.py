@@ -20,9 +20,9 @@ class _Rule(NamedTuple):
     group: str = "root"
 
 
-def documents(snapshot: Mapping[str, Any], *, enforce: bool) -> list[dict[str, Any]]:
-    """The documents, of which there is one; ``enforce`` is the role's variable."""
-    return [{"name": "docker_files_enforce", **_wish(snapshot, enforce)}]
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables."""
+    return [{"name": "docker_files_enforce", **_wish(snapshot, variables["enforce"])}]
 
 
 def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:

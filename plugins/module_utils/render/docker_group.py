@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 _NAME = "docker_group_members"
 _FILES = {"/etc/group": "0644", "/etc/gshadow": "0640"}
 
 
-def documents(snapshot: Mapping[str, Any], *, members: Sequence[str] | None) -> list[dict[str, Any]]:
-    """The documents; ``members`` is the role's variable, and the host's policy counts where it is not set."""
-    sources = snapshot["sources"]
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables; the host's policy counts where ``members`` is not set."""
+    sources, members = snapshot["sources"], variables["members"]
     approved = members if members is not None else (snapshot.get("policy") or {}).get("docker_group_members")
     reason = _unfit(sources) or _unusable(approved)
     if reason or approved is None:

@@ -47,34 +47,23 @@ _CONTROL = {
 Network = IPv4Network | IPv6Network
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    inbound: bool,
-    docker_user: bool,
-    allow: Sequence[Mapping[str, Any]],
-    ssh_ports: Sequence[int],
-    ssh_sources: Sequence[str],
-    published: Sequence[Mapping[str, Any]],
-    published_others: str,
-    forward: Sequence[Mapping[str, Any]],
-    connection_port: int = 0,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables, and the port in the inventory.
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables, and the port in the inventory (``connection_port``).
 
     Raises:
         ValueError: a variable is not what it has to be; the message names it.
     """
     host = _Host(snapshot)
     wanted = _Site(
-        allow=_services("firewall_allow", allow, (*_PORTED, *_PORTLESS)),
-        ssh_ports=_ssh_ports(host, ssh_ports, connection_port),
-        ssh_named=bool(ssh_ports),
-        ssh_sources=_networks("firewall_ssh_sources", ssh_sources),
-        published=_services("firewall_published", published, _PORTED),
-        published_others=published_others == "accept",
-        forward=_paths("firewall_forward", forward),
+        allow=_services("firewall_allow", variables["allow"], (*_PORTED, *_PORTLESS)),
+        ssh_ports=_ssh_ports(host, variables["ssh_ports"], variables["connection_port"]),
+        ssh_named=bool(variables["ssh_ports"]),
+        ssh_sources=_networks("firewall_ssh_sources", variables["ssh_sources"]),
+        published=_services("firewall_published", variables["published"], _PORTED),
+        published_others=variables["published_others"] == "accept",
+        forward=_paths("firewall_forward", variables["forward"]),
     )
+    inbound, docker_user = variables["inbound"], variables["docker_user"]
     remove = not (inbound or docker_user)
     return [
         _inbound(host, wanted, on=inbound, remove=remove),

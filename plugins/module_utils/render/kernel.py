@@ -22,28 +22,18 @@ _NAMESPACES = ("user.max_user_namespaces", "kernel.unprivileged_userns_clone")
 Entry = Mapping[str, Any]
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    settings_enabled: bool,
-    settings: Mapping[str, Any],
-    modules_enabled: bool,
-    modules_kept: Sequence[str],
-    kexec_load_disabled: bool,
-    baseline: Sequence[Entry],
-    module_baseline: Sequence[Entry],
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables and its data (vars/main.yml)."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables and its data, ``baseline`` and ``module_baseline``."""
     host = _Host(snapshot)
     reason = host.unfit()
     if reason:
         return [{"name": "kernel", "refused": reason}]
     found = []
-    if settings_enabled:
-        found += _settings(host, settings, baseline)
-    if modules_enabled:
-        found.append(_modules(host, modules_kept, module_baseline))
-    if kexec_load_disabled:
+    if variables["settings_enabled"]:
+        found += _settings(host, variables["settings"], variables["baseline"])
+    if variables["modules_enabled"]:
+        found.append(_modules(host, variables["modules_kept"], variables["module_baseline"]))
+    if variables["kexec_load_disabled"]:
         found.append(_kexec(host))
     return found
 

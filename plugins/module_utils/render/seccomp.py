@@ -37,19 +37,19 @@ _FAMILIES_SINCE = {(): (40, "AF_VSOCK"), (29, 4, 2): (38, "AF_ALG")}
 _PACKAGES = ("docker-ce", "docker.io", "moby-engine")
 
 
-def documents(snapshot: Mapping[str, Any], *, profile: str, content: str) -> list[dict[str, Any]]:
-    """The document.
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document.
 
     Args:
         snapshot: of the host.
-        profile: the role's variable: where the site's profile is, or nothing.
-        content: of that file.
+        variables: the role's, and the ``content`` of the file that ``profile`` names.
     """
     host = _Host(snapshot)
     reason = host.unfit()
     if reason:
         return [{"name": _NAME, "refused": reason}]
-    return [_sites(host, profile, content) if profile else _built_in(host)]
+    profile = variables["profile"]
+    return [_sites(host, profile, variables["content"]) if profile else _built_in(host)]
 
 
 class _Host:

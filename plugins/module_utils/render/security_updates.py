@@ -65,35 +65,30 @@ _IMPACTS = (
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    automatic: bool,
-    apply: bool,
-    everything: bool,
-    origins: Sequence[str],
-    exclude: Sequence[str],
-    engine: bool,
-    reboot: bool,
-    reboot_window: str,
-    allow: str,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables, and the worst impact that may happen."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables, and the worst impact that may happen (``allow``)."""
     sources = snapshot["sources"]
+    apply, engine, reboot = variables["apply"], variables["engine"], variables["reboot"]
+    origins, exclude = variables["origins"], variables["exclude"]
     reason = (
         _unfit(sources)
         or _unspeakable("origins", origins)
         or _unspeakable("exclude", exclude)
-        or _no_window(reboot_window)
+        or _no_window(variables["reboot_window"])
     )
     if reason:
         return [{"name": "security_updates", "refused": reason}]
     host = _Host(sources)
     cost = host.restart_costs()
     # What may not happen in this run must not happen by the installer's hand either.
-    with_engine = engine and _IMPACTS.index(cost) <= _IMPACTS.index(allow)
+    with_engine = engine and _IMPACTS.index(cost) <= _IMPACTS.index(variables["allow"])
     choice = _Choice(
-        automatic, everything, origins, exclude, with_engine, reboot_window[:5] if reboot else ""
+        automatic=variables["automatic"],
+        everything=variables["all"],
+        origins=origins,
+        exclude=exclude,
+        engine=with_engine,
+        reboot_at=variables["reboot_window"][:5] if reboot else "",
     )
     document = {
         "name": _AUTOMATIC,

@@ -14,14 +14,14 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _NAMED = 10
 
 
-def documents(snapshot: Mapping[str, Any], *, enforcing: bool, docker: bool) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
     host = _Host(snapshot)
     reason = host.unfit()
     if reason:
         return [{"name": "selinux", "refused": reason}]
-    found = [_enforcing(host)] if enforcing else []
-    return [*found, *_docker(host)] if docker else found
+    found = [_enforcing(host)] if variables["enforcing"] else []
+    return [*found, *_docker(host)] if variables["docker"] else found
 
 
 class _Host:

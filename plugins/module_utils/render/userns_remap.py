@@ -19,19 +19,11 @@ _SHOWN = 10
 Range = tuple[int, int]  # first id, how many
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    enabled: bool,
-    user: str,
-    first_id: int,
-    ids: int,
-    migrate: bool,
-    exempt: Sequence[str],
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
-    if not enabled:
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables; none where they decide nothing."""
+    if not variables["enabled"]:
         return []
+    user, migrate, exempt = variables["user"], variables["migrate"], variables["exempt"]
     host = _Host(snapshot)
     reason = host.unfit()
     if not reason and not _ACCOUNT.fullmatch(user):
@@ -48,12 +40,13 @@ def documents(
     if reason:
         return [_refused(reason)]
     owner = _DEFAULT_USER if user == "default" else user
+    wide = max(variables["ids"], _ENOUGH)
     found: dict[str, Range] = {}
     lines: list[dict[str, Any]] = []
     for name, what in _FILES.items():
         known = host.ranges(name, owner)
         taken = host.taken(name, owner)
-        found[what] = known[0] if known else _free(taken, first_id, max(ids, _ENOUGH))
+        found[what] = known[0] if known else _free(taken, variables["first_id"], wide)
         problem = _unusable(known or [found[what]], taken, f"/etc/{name}", owner)
         if problem:
             return [_refused(problem)]

@@ -10,7 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render import dock
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, rendered
+from tests.unit.plugins.module_utils.render.conftest import documents_of, rendered
 from tests.unit.snapshots import make, no_engine, only, silent_engine
 
 PREFIX = "docker_engine_"
@@ -58,18 +58,12 @@ def variables(**changed: Any) -> dict[str, Any]:
 
 def documents(snapshot: Snapshot, **changed: Any) -> dict[str, dict[str, Any]]:
     """The role's documents by name, for its defaults but for some."""
-    given = variables(**changed)
-    given.pop("extra_packages")
-    given["repository_key_fingerprints"] = openpgp.fingerprints(given["repository_key"])
-    found = documents_filter("docker_engine")(snapshot.raw, **given)
+    found = documents_of("docker_engine")(snapshot.raw, **variables(**changed))
     return {document["name"]: document for document in found}
 
 
 def packages(snapshot: Snapshot, **changed: Any) -> dict[str, Any]:
-    given = variables(**changed)
-    names = ("source", "client", "version", "hold")
-    wanted = {name: given[name] for name in names}
-    found: dict[str, Any] = docker_engine.packages(snapshot.raw, **wanted, extra=given["extra_packages"])
+    found: dict[str, Any] = docker_engine.packages(snapshot.raw, variables(**changed))
     return found
 
 

@@ -1,0 +1,77 @@
+"""Render the documents of the role around this task from a host's snapshot and the role's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils import specification
+
+_RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
+_WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a']"
+
+
+class ActionModule(ActionBase):
+    """The action; render.yml documents it."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"beside"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Check the role's variables, and return its documents."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(argument_spec={"beside": {"type": "dict", "default": {}}})
+        known = task_vars or {}
+        if self._task._role is None:
+            raise AnsibleActionFail("render belongs into a role that has meta/argument_specs.yml")
+        role = Path(self._task._role._role_path)
+        variables = {**self._variables(role, known), **args["beside"]}
+        renderer = _renderer(role.name)
+        try:
+            snapshot = known["ansible_facts"]["hardener_snapshot"]
+        except KeyError:
+            raise AnsibleActionFail("ansible_facts.hardener_snapshot is missing: collect it first") from None
+        try:
+            documents = renderer.documents(snapshot, variables)
+            details = renderer.details(snapshot, variables) if hasattr(renderer, "details") else {}
+        except ValueError as error:  # a variable is not what it has to be; the message names it
+            raise AnsibleActionFail(str(error)) from error
+        # What a site has set may be secret, such as a token in log options: the result is for the role alone.
+        return {"changed": False, "documents": documents, "details": details, "_ansible_no_log": True}
+
+    def _variables(self, role: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+        """The role's own variables, without its name before theirs.
+
+        Raises:
+            AnsibleActionFail: one of them, or of those that all roles share, is not as it is specified.
+        """
+        own = specification.variables(role)
+        found, wrong = {}, []
+        for name, option in {**own, **specification.shared()}.items():
+            if name not in known:
+                continue
+            value = self._templar.template(known[name])
+            if problem := specification.fault(name, option, value):
+                wrong.append(problem)
+            elif name in own:
+                found[name.removeprefix(f"{role.name}_")] = value
+        if wrong:
+            raise AnsibleActionFail(f"{'; '.join(wrong)} ({_WAY_OUT})")
+        return found
+
+
+def _renderer(role: str) -> Any:
+    """The module that renders the documents of a role.
+
+    Raises:
+        AnsibleActionFail: there is none.
+    """
+    try:
+        return import_module(f"{_RENDERERS}.{role}")
+    except ModuleNotFoundError:
+        raise AnsibleActionFail(f"no document is rendered for the role {role}") from None
