@@ -182,6 +182,39 @@ def test_what_renders_documents_imports_the_library_alone() -> None:
         assert tops <= sys.stdlib_module_names | {"render", "host", "trust"}, path
 
 
+def views(source: str) -> set[str]:
+    """What in a renderer is a view of its own: what reads a snapshot itself, or is a class made from one."""
+    own = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Subscript(ast.Name("snapshot")) | ast.Attribute(ast.Name("snapshot")):
+                own.add(ast.unparse(node))
+            case ast.FunctionDef("__init__") if {"snapshot"} & {each.arg for each in node.args.args}:
+                own.add(ast.unparse(node.args))
+            case ast.ClassDef() if "HostView" in {ast.unparse(base) for base in node.bases}:
+                own.add(node.name)
+    return own
+
+
+def test_views_sees_every_form() -> None:
+    for source in (
+        'def f(snapshot):\n    return snapshot["sources"]["engine"]',
+        'def f(snapshot):\n    return snapshot.get("sources")',
+        "class _Host:\n    def __init__(self, snapshot):\n        self.raw = snapshot",
+        "class _Host(HostView):\n    pass",
+    ):
+        assert views(source), source
+    assert not views(
+        'class _Rule(NamedTuple):\n    path: str\n\ndef f(host):\n    return host.data("engine")'
+    )
+
+
+def test_one_view_of_a_host_reads_its_snapshot() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in (LIBRARY / "render").glob("*.py")}
+    found = {name for name, text in texts.items() if views(text)}
+    assert found == {"hostview"}
+
+
 def test_roles_hold_no_python_and_know_no_path_of_each_other() -> None:
     for path in (ROOT / "roles").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.hardener.docker.plugins.module_utils.render import docker_engine, openpgp
+from ansible_collections.hardener.docker.plugins.module_utils.render.hostview import HostView
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
@@ -80,12 +81,12 @@ def files(document: dict[str, Any]) -> dict[str, str]:
 
 def test_a_host_with_an_engine_is_left_alone() -> None:
     for snapshot in (make(), silent_engine()):
-        assert docker_engine.state(snapshot.raw) == "there"
+        assert docker_engine.state(HostView(snapshot.raw)) == "there"
         assert documents(snapshot) == {}
 
 
 def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None:
-    assert docker_engine.state(bare().raw) == "missing"
+    assert docker_engine.state(HostView(bare().raw)) == "missing"
     (hold,) = documents(bare()).values()
     assert sorted(files(hold)) == HOLDS
     # The file is its own condition: whoever removes it lets the engine go, with or without a daemon-reload.
@@ -95,7 +96,7 @@ def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None
 
 
 def test_an_engine_that_is_held_is_let_go_and_started() -> None:
-    assert docker_engine.state(held().raw) == "held"
+    assert docker_engine.state(HostView(held().raw)) == "held"
     (start,) = documents(held()).values()
     assert start["resources"] == [{"kind": "absent", "path": path} for path in HOLDS]
     reload, docker = start["activations"]
