@@ -1,23 +1,9 @@
-r"""Make a host what documents say, in one transaction (`roles/converge/README.md` describes them).
-
-    - name: Converge
-      hardener.docker.converge:
-        documents: "{{ converge_pending }}"
-        allow: daemon-restart # the worst that a change may cost the host
-        only: [docker_daemon_icc] # no others than these, and what serves them; all without it
-        plan: 9f86d0… # refuse what is not exactly this plan, which somebody has reviewed
+"""Make a host what documents say, in one transaction (`roles/converge/README.md` describes them).
 
 A run that costs the host anything is confirmed over a new connection within ``converge_confirm_timeout``
 seconds; without that the host takes it back by itself, whether or not anybody here is still alive. So a
 connection that is lost on the way is no end: what has become of the run is asked for when the host can be
 reached again.
-
-Check mode changes nothing and predicts exactly. The result has ``outcome`` (``unchanged``, ``would_change``,
-``changed``, ``refused``, ``rolled_back``, ``partly_rolled_back``: somebody else's changes stay,
-``rollback_failed``: the host tries again, ``abandoned``: root on the host has ended that, ``interrupted``,
-``unconfirmed``: nobody could reach the host again), ``reason``, ``run`` (name of the backup on the host),
-``documents`` (what became of each, its impact, and why), ``changes``, ``activations``, ``notes``, ``kept``,
-``pending``, ``recovered``, ``refused``, ``plan`` (its digest), and with --diff a unified diff a path.
 """
 
 from __future__ import annotations
@@ -68,7 +54,7 @@ _NEVER_THERE = (
 
 
 class ActionModule(TransactionAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/converge.py documents it."""
 
     _VALID_ARGS = frozenset({"documents", "allow", "only", "plan"})
 

@@ -1,19 +1,4 @@
-r"""Make the certificates of an engine's API on TCP, on the control node (`roles/docker_daemon/README.md`).
-
-    - name: Make the certificates
-      daemon_certificates:
-        directory: ~/.local/share/hardener/tls/web1 # 0700; whose key signs the others is never anywhere else
-        host: web1
-        names: [web1.example.org, 192.0.2.10] # that clients reach it by
-        days: 397
-      register: made
-
-What is there and good for another month is kept. The result has the paths: ``ca``, ``cert`` and ``key`` are
-for the host, ``client`` is the folder for whoever may use the engine, as ``DOCKER_CERT_PATH`` wants it. No
-key is in it: what a task returns gets into logs.
-
-Nothing changes on the host by this, so it happens in check mode too: what a plan shows is what is applied.
-"""
+"""Make the certificates of an engine's API on TCP, on the control node (`roles/docker_daemon/README.md`)."""
 
 from __future__ import annotations
 
@@ -51,7 +36,7 @@ _DNS = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})
 
 
 class ActionModule(ActionBase):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/daemon_certificates.py documents it."""
 
     TRANSFERS_FILES = False
     _VALID_ARGS = frozenset({"directory", "host", "names", "days"})

@@ -17,7 +17,7 @@ _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 a
 
 
 class ActionModule(ActionBase):
-    """The action; render.yml documents it."""
+    """The action; plugins/modules/render.py documents it."""
 
     TRANSFERS_FILES = False
     _VALID_ARGS = frozenset({"beside"})
