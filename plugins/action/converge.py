@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _ALONE = (
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
 _CONNECT_TIMEOUT = 10
+_REFUSED = "asked for, and refused by the host (converge_on_refused: warn goes on)"
 _PAUSE = 2
 _GRACE = 60  # for a host that has just taken itself back
 # When the first of these is over, the host is asked what has become of the run.
@@ -56,7 +57,7 @@ _NEVER_THERE = (
 class ActionModule(TransactionAction):
     """The action; plugins/modules/converge.py documents it."""
 
-    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan"})
+    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host and return what was done there."""
@@ -67,6 +68,7 @@ class ActionModule(TransactionAction):
                 "allow": {"type": "str", "default": "daemon-restart"},
                 "only": {"type": "list", "elements": "str"},
                 "plan": {"type": "str", "default": ""},
+                "on_refused": {"type": "str", "default": "fail", "choices": ["fail", "warn"]},
             },
         )
         documents = args["documents"]
@@ -90,6 +92,13 @@ class ActionModule(TransactionAction):
         if not self._task.diff:
             result.pop("diff", None)
         result["msg"] = _summary(result)
+        failing = _asked_and_refused(result, documents) if args["on_refused"] == "fail" else []
+        nothing_possible = result["outcome"] == "refused" and bool(result.get("documents"))
+        if failing:
+            done = "nothing was changed" if nothing_possible else f"beside that: {result['msg']}"
+            result |= {"failed": True, "msg": f"{_REFUSED}: {'; '.join(failing)} ({done})"}
+        elif nothing_possible:
+            del result["failed"]
         result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())] + [
             f"{document['state']}: {document['name']}: {document['reason']}"
             for document in result.get("documents", ())
@@ -206,8 +215,18 @@ def _restless(value: Any) -> list[str]:
     return value
 
 
+def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was refused of that which the site has asked for, and why; what is in no role is asked for."""
+    asked = {str(document.get("name")) for document in documents if document.get("asked", True)}
+    return [
+        f"{document['name']}: {document['reason']}"
+        for document in result.get("documents", ())
+        if document["state"] == "refused" and document["name"] in asked
+    ]
+
+
 def _filled(document: dict[str, Any]) -> dict[str, Any]:
-    """A document with the content of files of this control node in it.
+    """A document as the host gets it, with the content of files of this control node in it.
 
     ``content_from`` in the place of ``content`` names one: a private key that were part of a variable would
     be part of every event and log that variables get into.
@@ -225,7 +244,8 @@ def _filled(document: dict[str, Any]) -> dict[str, Any]:
             except (OSError, ValueError) as error:
                 raise AnsibleActionFail(f"{document.get('name')}: {path} cannot be read: {error}") from error
         resources.append(filled)
-    return {**document, "resources": resources}
+    told = {key: value for key, value in document.items() if key != "asked"}
+    return {**told, "resources": resources}
 
 
 def _belongs(document: dict[str, Any], names: list[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import specification
+from ..plugin_utils import asked, specification
 
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
 _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a']"
@@ -30,7 +30,8 @@ class ActionModule(ActionBase):
         if self._task._role is None:
             raise AnsibleActionFail("render belongs into a role that has meta/argument_specs.yml")
         role = Path(self._task._role._role_path)
-        variables = {**self._variables(role, known), **args["beside"]}
+        own = specification.variables(role)
+        variables = {**self._variables(role.name, own, known), **args["beside"]}
         renderer = _renderer(role.name)
         try:
             snapshot = known["ansible_facts"]["hardener_snapshot"]
@@ -41,16 +42,22 @@ class ActionModule(ActionBase):
             details = renderer.details(snapshot, variables) if hasattr(renderer, "details") else {}
         except ValueError as error:  # a variable is not what it has to be; the message names it
             raise AnsibleActionFail(str(error)) from error
+        policy = self._templar.template(known.get("hardener_policy"))
+        named = asked.named_variables(self._task, known, own, policy)
+        decided_by = getattr(renderer, "DECIDED_BY", {})
+        for document in documents:
+            document["asked"] = asked.is_asked(
+                document, role.name, named, variables=own, decided_by=decided_by
+            )
         # What a site has set may be secret, such as a token in log options: the result is for the role alone.
         return {"changed": False, "documents": documents, "details": details, "_ansible_no_log": True}
 
-    def _variables(self, role: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    def _variables(self, role: str, own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
         """The role's own variables, without its name before theirs.
 
         Raises:
             AnsibleActionFail: one of them, or of those that all roles share, is not as it is specified.
         """
-        own = specification.variables(role)
         found, wrong = {}, []
         for name, option in {**own, **specification.shared()}.items():
             if name not in known:
@@ -59,7 +66,7 @@ class ActionModule(ActionBase):
             if problem := specification.fault(name, option, value):
                 wrong.append(problem)
             elif name in own:
-                found[name.removeprefix(f"{role.name}_")] = value
+                found[name.removeprefix(f"{role}_")] = value
         if wrong:
             raise AnsibleActionFail(f"{'; '.join(wrong)} ({_WAY_OUT})")
         return found

@@ -35,6 +35,16 @@ options:
     description: Digest of a plan that was reviewed. What is not exactly this plan is refused.
     type: str
     default: ""
+  on_refused:
+    description:
+      - What becomes of the task where a document that the site has asked for is refused. All the others are
+        converged in any case.
+      - A document of a role is asked for where the site has named a variable that decides it, in an
+        inventory, by C(-e), in C(vars) or C(vars_files) of a play or as a parameter of the role; any other
+        document is. A default of a role that the host cannot have is a warning.
+    type: str
+    default: fail
+    choices: [fail, warn]
 """
 
 EXAMPLES = r"""

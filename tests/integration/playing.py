@@ -1,4 +1,4 @@
-"""Plays of roles on a host that is only a snapshot: nothing is collected, and this machine is not changed."""
+"""Plays of roles on hosts that are only snapshots: nothing is collected there."""
 
 from __future__ import annotations
 
@@ -17,38 +17,42 @@ from tests.unit.plugins.loading import COLLECTIONS
 def play(
     folder: Path,
     snapshot: Mapping[str, Any],
-    steps: Mapping[str, Any],
+    plays: Sequence[Mapping[str, Any]],
     *options: str,
-    inventory: Mapping[str, Any] | None = None,
+    hosts: Mapping[str, Mapping[str, Any]],
 ) -> subprocess.CompletedProcess[str]:
-    """Run one play by plain ansible-playbook on the host ``web1``.
+    """Run plays by plain ansible-playbook, which changes this machine if they change their hosts.
 
     Args:
-        folder: for the play's files.
-        snapshot: what the host is; taken now.
-        steps: the play, without hosts; what it lists as ``roles`` runs when the host is known.
+        folder: for the files of the run.
+        snapshot: what the hosts are; taken now.
+        plays: in their order; what one lists as ``roles`` runs when its hosts are known.
         options: of ansible-playbook.
-        inventory: variables of the host.
+        hosts: variables of each host, from its inventory.
     """
     known = {**snapshot, "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    whole = {
-        "hosts": "all",
-        "gather_facts": False,
-        "pre_tasks": [{"name": "Know", "set_fact": {"hardener_snapshot": known, "cacheable": True}}],
-        **steps,
-    }
-    (folder / "play.yml").write_text(json.dumps([whole]))
-    variables = {"ansible_connection": "local", **(inventory or {})}
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"web1": variables}}}))
+    know = {"name": "Know", "set_fact": {"hardener_snapshot": known, "cacheable": True}}
+    whole = [
+        {"hosts": "all", "gather_facts": False, **each, "pre_tasks": [know, *each.get("pre_tasks", ())]}
+        for each in plays
+    ]
+    (folder / "plays.yml").write_text(json.dumps(whole))
+    inventory = {name: {"ansible_connection": "local", **variables} for name, variables in hosts.items()}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": inventory}}))
     return subprocess.run(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             f"--inventory={folder / 'hosts.json'}",
             f"--extra-vars=ansible_python_interpreter={sys.executable}",
             *options,
-            str(folder / "play.yml"),
+            str(folder / "plays.yml"),
         ],
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+            "ANSIBLE_NOCOLOR": "1",
+            "COLUMNS": "1000",
+        },
         check=False,
         capture_output=True,
         text=True,

@@ -17,6 +17,8 @@ _PROFILE = "docker-default-audited"
 _PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
 _SOCKET = re.compile(r"/[\w./+@-]+")  # what a unit's command line takes as it is
 _LONGEST = 24 * 365  # hours
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"collector": ("learn_hours", "socket")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:

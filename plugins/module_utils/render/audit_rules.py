@@ -27,6 +27,8 @@ _BINARIES = (
 )
 _REMAPPED = re.compile(r"/\d+\.\d+$")
 _SPEAKABLE = re.compile(r"[!-~]+")  # what a rules file can name: it knows no quotes
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"enabled": ("backlog", "exclude")}
 
 
 class _Watch(NamedTuple):
@@ -43,13 +45,13 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _wish(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    if not variables["enabled"]:
+        return {"notes": ["audit_rules_enabled is false: no rule is written"]}
     host = HostView(snapshot)
     backlog, exclude = variables["backlog"], variables["exclude"]
     reason = _unfit(host) or _unusable(host, backlog, exclude)
     if reason:
         return {"refused": reason}
-    if not variables["enabled"]:
-        return {"notes": ["audit_rules_enabled is false: no rule is written"]}
     arch = "b32" if host.system.get("arch") in _NARROW else "b64"
     watches, notes = [], []
     for watch in _without_covered(_watches(host)):

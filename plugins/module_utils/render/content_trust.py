@@ -82,6 +82,8 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"verify": ("policy", "schedule"), "client": ("server",)}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:

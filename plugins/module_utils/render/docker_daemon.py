@@ -55,6 +55,11 @@ _MODULES_RESOURCE = {
     ),
 }
 _MODULES_ACTIVATION = {"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {
+    "log_driver": ("log_opts",),
+    "tls": ("tls_days", "tls_directory", "tls_files", "tls_names"),
+}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -366,7 +371,7 @@ def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
         "which plugin decides is the site's own choice, and none is made: install one, then name it in"
         " docker_daemon_authorization_plugins; or waive the control"
     )
-    return _refused("authorization_plugins", reason)
+    return {**_refused("authorization_plugins", reason), "asked": False}  # no plugin is named
 
 
 def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:

@@ -41,6 +41,16 @@ _FOR_ALL = {"apt": ["apparmor", "ca-certificates"], "dnf": []}
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+/_-]*")
 _VERSION = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.+:~*_-]*")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?/[A-Za-z0-9._~$/%+-]*")
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {
+    "source": (
+        "repository_channel",
+        "repository_fingerprint",
+        "repository_key",
+        "repository_suite",
+        "repository_url",
+    )
+}
 
 
 def state(host: HostView) -> str:

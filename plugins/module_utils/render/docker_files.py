@@ -28,14 +28,14 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
+    if not enforce:
+        return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
     host = HostView(snapshot)
     reason = host.unread("engine", "files", "daemon.config")
     if reason:
         return {"refused": reason}
     if host.rootless:
         return {"refused": "the engine is rootless: its files belong to its user"}
-    if not enforce:
-        return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
     files = host.data("files")
     resources = []
     rules: dict[str, _Rule] = {}

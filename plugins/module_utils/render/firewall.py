@@ -43,6 +43,11 @@ _CONTROL = {
 }
 
 Network = IPv4Network | IPv6Network
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {
+    "inbound": ("allow", "published", "published_others", "ssh_ports", "ssh_sources"),
+    "docker_user": ("forward", "published", "published_others"),
+}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:

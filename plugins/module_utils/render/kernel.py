@@ -22,6 +22,8 @@ _OFF = re.compile(r"0+|0x0+")
 _NAMESPACES = ("user.max_user_namespaces", "kernel.unprivileged_userns_clone")
 
 Entry = Mapping[str, Any]
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"settings_enabled": ("settings",), "modules_enabled": ("modules_kept",)}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:

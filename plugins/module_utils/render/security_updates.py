@@ -65,6 +65,8 @@ _IMPACTS = (
     "reboot",
 )
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"automatic": ("all", "apply", "exclude", "origins", "reboot", "reboot_window")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -305,7 +307,8 @@ def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dic
     if not engine:
         waiting = ", ".join(map(_spoken, updates))
         reason = f"{waiting}: restarts the engine; security_updates_engine: true has it installed"
-        return [{"name": _ENGINE_TOO, "refused": reason}] if updates else []
+        # The site has them left alone.
+        return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if updates else []
     if _manager(host) != "apt":
         return []
     return [

@@ -18,6 +18,8 @@ _ENOUGH = 65536
 _FILES = {"subuid": "uids", "subgid": "gids"}
 
 Range = tuple[int, int]  # first id, how many
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"enabled": ("exempt", "first_id", "ids", "migrate", "user")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -28,7 +28,8 @@ def documents_of(role: str) -> Callable[..., list[dict[str, Any]]]:
 
     def documents(snapshot: Any, **variables: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = render(role).documents(snapshot, {**_BESIDE.get(role, {}), **variables})
-        return found
+        # What the action keeps for itself.
+        return [{key: value for key, value in each.items() if key != "asked"} for each in found]
 
     return documents
 
