@@ -80,7 +80,9 @@ def ping(port: int, context: ssl.SSLContext | None) -> int:
         connection.close()
 
 
-def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_path: Path) -> None:
+def test_made_certificates_let_in_their_owner_and_nobody_else(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     address = f"127.0.0.1:{port}"
     flags = ("--iptables=false", "--bridge=none", f"--host=tcp://{address}")
@@ -101,7 +103,8 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
         }
         role = render("docker_daemon_tls")
         folder = tmp_path / "tls"
-        role._OURS.update({key: path.replace(role.FOLDER, str(folder)) for key, path in role._OURS.items()})
+        for key, path in dict(role._OURS).items():
+            monkeypatch.setitem(role._OURS, key, path.replace(role.FOLDER, str(folder)))
 
         def run() -> dict[str, Any]:
             """Converge the role's document, as the action delivers it."""
@@ -321,9 +324,11 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
     assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
 
 
-def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp_path: Path) -> None:
+def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     role = render("seccomp")
-    role.FILE = str(tmp_path / "seccomp.json")
+    monkeypatch.setattr(role, "FILE", str(tmp_path / "seccomp.json"))
     site = json.dumps(
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
     )

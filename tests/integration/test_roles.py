@@ -142,7 +142,7 @@ def test_what_a_site_names_and_a_host_refuses_fails_wherever_it_was_named(tmp_pa
 
 
 def test_what_an_extra_variable_names_and_a_host_refuses_fails(tmp_path: Path) -> None:
-    hosts = {"default": {}, "goes-on": {}}
+    hosts: dict[str, dict[str, Any]] = {"default": {}, "goes-on": {}}
     plays = [naming(host, ORIGINS[host]) for host in ("goes-on", "default")]
     ended = play(tmp_path, refusing(), plays, "--check", "-e", json.dumps(NAMED), hosts=hosts)
     assert (ended.returncode, list(failed(ended.stdout))) == (2, ["default"]), ended.stdout + ended.stderr
