@@ -100,7 +100,7 @@ sanity: $(VENV)/.installed ## ansible-test sanity of the collection
 
 .PHONY: collector
 collector: ## the collector as one file, for hosts without Ansible: dist/host_snapshot.pyz
-	@$(PYTHON) tools/collector.py dist/host_snapshot.pyz
+	@PYTHONPATH=.collections $(PYTHON) -m tools.collector dist/host_snapshot.pyz
 
 .PHONY: coverage
 coverage: test-packages $(VENV)/.installed ## branch coverage of the unit and integration tests, what runs on hosts included (root)

@@ -1,3 +1,7 @@
 """hardener: harden Docker hosts, prove it, keep it so, and never break them."""
 
+from hardener import content
+
 __version__ = "0.1.0"
+
+content.make_importable()

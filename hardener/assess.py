@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.contract import NOT_STANDING, ROLLBACK_FAILED
+
 from hardener.checks import Check, all_checks
 from hardener.decisions.apply import Place, decider
 from hardener.model import Assessment, Control, Decisions, Finding, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workload.audit import workloads
 
-_NOT_STANDING = ("rolled_back", "partly_rolled_back", "rollback_failed", "abandoned", "unconfirmed")
 _NAMED = 5  # variables
 SUMMARY = {"os": "unknown", "kernel": "unknown", "docker": "unknown"}
 
@@ -93,7 +94,7 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
         with suppress(FactUnavailable, AttributeError):
             summary["docker"] = "not answering" if snapshot.engine_installed else "none"
     with suppress(FactUnavailable, AttributeError, TypeError, LookupError):
-        if (run := _last_run(snapshot)) and run["outcome"] in _NOT_STANDING:
+        if (run := _last_run(snapshot)) and run["outcome"] in NOT_STANDING:
             summary["last_run"] = _not_standing(run)
     return summary
 
@@ -102,7 +103,7 @@ def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
     """The last run, whose record a full disk may have kept from being written."""
     run, unfinished = snapshot.last_run, snapshot.fact_or("hardener.runs", {}).get("unfinished")
     if run and unfinished and unfinished["run"] == run["run"] and unfinished["phase"] == "rolling back":
-        return {**run, "outcome": "rollback_failed"}
+        return {**run, "outcome": ROLLBACK_FAILED}
     return run
 
 
@@ -113,7 +114,7 @@ def _not_standing(run: Mapping[str, Any]) -> str:
         parts.append(f"changed on the host since, and left as it is{_few(run, 'kept')}")
     if run.get("problems"):
         parts.append(f"not taken back{_few(run, 'problems')}")
-    if run["outcome"] == "rollback_failed":
+    if run["outcome"] == ROLLBACK_FAILED:
         parts.append("the host tries again by itself" if run["armed"] else "the next run tries again")
     return "; ".join(parts)
 

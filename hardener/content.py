@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -17,3 +19,19 @@ def collections_path() -> Path:
 def content_dir() -> Path:
     """Return the collection's own folder, which holds ``playbooks/``, ``plugins/`` and ``roles/``."""
     return collections_path() / _BELOW
+
+
+def make_importable() -> None:
+    """Have Python import the collection's modules by their name, and those of this version.
+
+    What the package `ansible` of distributions installs would hide them in a checkout, and a version of the
+    collection that comes first on Python's path would be taken in place of this one.
+    """
+    folder = str(collections_path() / _BELOW.parts[0])
+    try:
+        collections = importlib.import_module(_BELOW.parts[0])
+    except ModuleNotFoundError:
+        sys.path.append(str(collections_path()))
+        collections = importlib.import_module(_BELOW.parts[0])
+    if next(iter(collections.__path__)) != folder:
+        collections.__path__ = [folder, *(path for path in collections.__path__ if path != folder)]

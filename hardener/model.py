@@ -12,6 +12,8 @@ from datetime import date
 from enum import StrEnum
 from hashlib import sha256
 
+from ansible_collections.hardener.docker.plugins.module_utils import contract
+
 
 class Status(StrEnum):
     """How a control stands on one host. Every control of a benchmark has exactly one."""
@@ -36,14 +38,14 @@ class Severity(StrEnum):
 class Impact(StrEnum):
     """What it costs to remediate a control on a running host, cheapest first."""
 
-    NONE = "none"
-    RELOAD = "reload"
-    DAEMON_RESTART = "daemon-restart"
-    CONNECTIVITY = "connectivity"
-    CONTAINERS_STOP = "containers-stop"
-    CONTAINERS_RECREATE = "containers-recreate"
-    DATA_HIDDEN = "data-hidden"
-    REBOOT = "reboot"
+    NONE = contract.NONE
+    RELOAD = contract.RELOAD
+    DAEMON_RESTART = contract.DAEMON_RESTART
+    CONNECTIVITY = contract.CONNECTIVITY
+    CONTAINERS_STOP = contract.CONTAINERS_STOP
+    CONTAINERS_RECREATE = contract.CONTAINERS_RECREATE
+    DATA_HIDDEN = contract.DATA_HIDDEN
+    REBOOT = contract.REBOOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.contract import (
+    CHANGE,
+    HELD,
+    REFUSED,
+    UNCHANGED,
+)
+
 from hardener.model import Assessment, Finding, Impact, Standing
 
 _CHEAPEST_FIRST = tuple(Impact)  # as the model lists them
@@ -106,7 +113,7 @@ class Outlook:
         return self.plan.host
 
 
-_FATES = {"change": Fate.CHANGE, "held": Fate.HELD, "refused": Fate.BLOCKED, "unchanged": Fate.UNCHANGED}
+_FATES = {CHANGE: Fate.CHANGE, HELD: Fate.HELD, REFUSED: Fate.BLOCKED, UNCHANGED: Fate.UNCHANGED}
 
 
 def plan(assessment: Assessment) -> Plan:
@@ -181,7 +188,7 @@ def _in_force(finding: Finding) -> Iterator[str]:
 def _left(plan: Plan, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     named = {name for step in plan.steps for name in (step.variable, step.role)}
     for name, document in documents.items():
-        if name not in named and document["state"] == "held":
+        if name not in named and document["state"] == HELD:
             yield f"held ({document['impact']}): {name}: {document['reason']}"
 
 

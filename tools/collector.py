@@ -9,19 +9,15 @@ import sys
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-_LIBRARY = Path(__file__).resolve().parents[1] / "plugins" / "module_utils"
-_PACKAGE = "hardener_host"  # as on every host: plugins/module_utils/host/sources.py
-_MAIN = f"from {_PACKAGE}.snapshot.main import main\n\nmain()\n"
+from ansible_collections.hardener.docker.plugins.module_utils.host.sources import PACKAGE, sources
+
+_MAIN = f"from {PACKAGE}.snapshot.main import main\n\nmain()\n"
 
 
 def make(target: Path) -> None:
     """Write the archive, which Python runs as it is."""
     texts = {"__main__.py": _MAIN}
-    for path in (
-        _LIBRARY / "__init__.py",
-        *(path for package in ("host", "snapshot") for path in sorted((_LIBRARY / package).rglob("*.py"))),
-    ):
-        texts[f"{_PACKAGE}/{path.relative_to(_LIBRARY)}"] = path.read_text(encoding="utf-8")
+    texts |= {f"{PACKAGE}/{name}": text for name, text in sources("snapshot").items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")

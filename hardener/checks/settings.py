@@ -11,18 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import exclusive_flag, flag_of
 
-# Keys of daemon.json whose flag is called otherwise: a list in the file, one value each on the command line.
-_FLAGS = {
-    "authorization-plugins": "authorization-plugin",
-    "default-ulimits": "default-ulimit",
-    "hosts": "host",
-    "insecure-registries": "insecure-registry",
-    "log-opts": "log-opt",
-    "registry-mirrors": "registry-mirror",
-    "storage-opts": "storage-opt",
-}
+from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
 
 _DEFAULTS: Mapping[str, Any] = {
     "data-root": "/var/lib/docker",
@@ -90,7 +81,7 @@ class Settings:
 
     def get(self, key: str) -> Declared:
         """What is declared for a key of daemon.json, as it stands there or on the command line."""
-        flag = _FLAGS.get(key, key)
+        flag = flag_of(key)
         if flag in self._flags:
             return Declared(tuple(self._flags[flag]), f"--{flag}")
         if key in self.file:
@@ -134,7 +125,7 @@ class Settings:
     @property
     def conflicts(self) -> tuple[str, ...]:
         """Keys that stand in both places: a daemon that starts like this refuses to."""
-        return tuple(key for key in self.file if _FLAGS.get(key, key) in self._flags)
+        return tuple(key for key in self.file if exclusive_flag(key) in self._flags)
 
     @property
     def duplicates(self) -> tuple[str, ...]:

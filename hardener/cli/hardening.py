@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
+from ansible_collections.hardener.docker.plugins.module_utils.contract import NOT_STANDING, REFUSED
 
 from hardener.cli.diffs import render
 from hardener.cli.progress import Progress
@@ -26,7 +27,6 @@ SEVERITY = (
 )
 
 _HOSTS_NAMED = 5
-_ROLLED_BACK = frozenset({"rolled_back", "partly_rolled_back", "rollback_failed", "abandoned", "unconfirmed"})
 _LEFT = {Fate.HELD: "held", Fate.BLOCKED: "blocked"}
 
 
@@ -149,14 +149,12 @@ def _outlook(plan: Plan, answers: Mapping[str, TaskResult], reason: str) -> Outl
 
 def _nothing_possible(answer: TaskResult | None) -> bool:
     """Whether a host refused since nothing of the plan is possible there: that is an answer, no failure."""
-    return (
-        answer is not None and answer.data.get("outcome") == "refused" and bool(answer.data.get("documents"))
-    )
+    return answer is not None and answer.data.get("outcome") == REFUSED and bool(answer.data.get("documents"))
 
 
 def rolled_back(answer: TaskResult) -> bool:
     """Whether a transaction was taken back, or will be."""
-    return answer.data.get("outcome") in _ROLLED_BACK
+    return answer.data.get("outcome") in NOT_STANDING
 
 
 def tell(event: TaskResult, progress: Progress) -> None:

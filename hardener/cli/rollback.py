@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ansible_collections.hardener.docker.plugins.module_utils.contract import WOULD_CHANGE
 
 from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_option, verbose_option
 from hardener.errors import ExitCode
@@ -72,7 +73,7 @@ def rollback(
                     click.echo(text)
                 continue
             if not event.reason:
-                would = "would go " if event.data.get("outcome") == "would_change" else ""
+                would = "would go " if event.data.get("outcome") == WOULD_CHANGE else ""
                 progress.note(f"{line(event.host)}: {would}{line(str(event.data.get('msg')))}")
             for note in event.data.get("notes") or ():
                 progress.note(f"{line(event.host)}: {line(str(note))}", colour="yellow")

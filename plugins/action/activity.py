@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+from ..module_utils.docker.api import USUAL_SOCKET
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
 
 _SPARE = 120  # seconds: what takes longer than it was asked to hangs
@@ -35,7 +36,7 @@ class ActionModule(HostScriptAction):
         _, args = self.validate_argument_spec(
             argument_spec={
                 "seconds": {"type": "int", "required": True},
-                "socket": {"type": "str", "default": "/run/docker.sock"},
+                "socket": {"type": "str", "default": USUAL_SOCKET},
             }
         )
         seconds = args["seconds"]

@@ -6,14 +6,13 @@ A snapshot has megabytes where containers are many, so it goes to the file and n
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ansible.errors import AnsibleActionFail
 
+from ..plugin_utils.files import write
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
 
 _TIMEOUT = 120  # seconds; every source has a shorter limit of its own
@@ -93,17 +92,11 @@ def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:
         AnsibleActionFail: it cannot be written.
     """
     path = folder / file_name(host)
-    partial = ""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            # json.dump() would take the slow encoder, which is written in Python.
-            file.write(json.dumps(snapshot, ensure_ascii=True, separators=(",", ":")))
-        Path(partial).replace(path)
+        # json.dump() would take the slow encoder, which is written in Python.
+        write(path, json.dumps(snapshot, ensure_ascii=True, separators=(",", ":")).encode())
     except OSError as error:
-        if partial:
-            Path(partial).unlink(missing_ok=True)
         # `from error` would have Ansible say it twice
         raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from None
     return path

@@ -18,16 +18,33 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.connection import ConnectionBase
 
-from ..plugin_utils.transaction import NOT_STANDING, TransactionAction
+from ..module_utils.contract import (
+    ABANDONED,
+    CHANGED,
+    DAEMON_RESTART,
+    HELD,
+    INTERRUPTED,
+    NOT_STANDING,
+    PARTLY_ROLLED_BACK,
+    REFUSED,
+    ROLLBACK_FAILED,
+    ROLLED_BACK,
+    UNCHANGED,
+    UNCONFIRMED,
+    UNKNOWN,
+    WORKING,
+    WOULD_CHANGE,
+)
+from ..plugin_utils.transaction import TransactionAction
 
 _ENDINGS = {
-    "refused": "nothing was changed: {reason}",
-    "rolled_back": "rolled back, everything is as it was before: {reason}",
-    "partly_rolled_back": "rolled back, except what was changed on the host meanwhile ({kept}): {reason}",
-    "rollback_failed": "{reason}; and not all of it could be taken back: {problems}",
-    "abandoned": "{reason}; and this was not taken back: {problems}",
-    "interrupted": "{reason}",
-    "unconfirmed": "{reason}",
+    REFUSED: "nothing was changed: {reason}",
+    ROLLED_BACK: "rolled back, everything is as it was before: {reason}",
+    PARTLY_ROLLED_BACK: "rolled back, except what was changed on the host meanwhile ({kept}): {reason}",
+    ROLLBACK_FAILED: "{reason}; and not all of it could be taken back: {problems}",
+    ABANDONED: "{reason}; and this was not taken back: {problems}",
+    INTERRUPTED: "{reason}",
+    UNCONFIRMED: "{reason}",
 }
 # A connection of our own: one that is shared was let in before the change, and proves nothing. And one that
 # notices when the host no longer answers.
@@ -65,7 +82,7 @@ class ActionModule(TransactionAction):
         _, args = self.validate_argument_spec(
             argument_spec={
                 "documents": {"type": "list", "elements": "dict", "required": True},
-                "allow": {"type": "str", "default": "daemon-restart"},
+                "allow": {"type": "str", "default": DAEMON_RESTART},
                 "only": {"type": "list", "elements": "str"},
                 "plan": {"type": "str", "default": ""},
                 "on_refused": {"type": "str", "default": "fail", "choices": ["fail", "warn"]},
@@ -75,7 +92,7 @@ class ActionModule(TransactionAction):
         if args["only"] is not None:
             documents = [document for document in documents if _belongs(document, args["only"])]
         if not documents:
-            return {"changed": False, "outcome": "unchanged", "msg": "there is nothing to converge"}
+            return {"changed": False, "outcome": UNCHANGED, "msg": "there is nothing to converge"}
         arguments = {
             "documents": [_filled(document) for document in documents],
             "check": bool(self._task.check_mode),
@@ -93,7 +110,7 @@ class ActionModule(TransactionAction):
             result.pop("diff", None)
         result["msg"] = _summary(result)
         failing = _asked_and_refused(result, documents) if args["on_refused"] == "fail" else []
-        nothing_possible = result["outcome"] == "refused" and bool(result.get("documents"))
+        nothing_possible = result["outcome"] == REFUSED and bool(result.get("documents"))
         if failing:
             done = "nothing was changed" if nothing_possible else f"beside that: {result['msg']}"
             result |= {"failed": True, "msg": f"{_REFUSED}: {'; '.join(failing)} ({done})"}
@@ -102,7 +119,7 @@ class ActionModule(TransactionAction):
         result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())] + [
             f"{document['state']}: {document['name']}: {document['reason']}"
             for document in result.get("documents", ())
-            if document["state"] in ("held", "refused")
+            if document["state"] in (HELD, REFUSED)
         ]
         return result
 
@@ -127,19 +144,19 @@ class ActionModule(TransactionAction):
             if any(words in str(lost) for words in _NEVER_THERE):
                 raise
             result = self._reconnected(token, seconds, task_vars=task_vars, error=lost)
-            if result["outcome"] == "unknown":  # it never began
+            if result["outcome"] == UNKNOWN:  # it never began
                 raise
         else:
-            if result["outcome"] in ("unconfirmed", "interrupted"):
+            if result["outcome"] in (UNCONFIRMED, INTERRUPTED):
                 found = self._reconnected(token, seconds, task_vars=task_vars)
                 for each in ("notes", "pending"):
                     known = result.get(each, [])
                     found[each] = [*known, *(note for note in found.get(each, ()) if note not in known)]
-                if found["outcome"] != "unknown":  # it was interrupted before it changed anything
+                if found["outcome"] != UNKNOWN:  # it was interrupted before it changed anything
                     result |= found
-        if result["outcome"] in NOT_STANDING:
+        if result["outcome"] in (*NOT_STANDING, INTERRUPTED):
             result |= {"failed": True, "changed": True}
-        elif result["outcome"] == "changed":
+        elif result["outcome"] == CHANGED:
             result["changed"] = True
         return result
 
@@ -167,16 +184,16 @@ class ActionModule(TransactionAction):
             except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
                 last = _said(failed)
             else:
-                if found["outcome"] in ("rolled_back", "partly_rolled_back") and last:
+                if found["outcome"] in (ROLLED_BACK, PARTLY_ROLLED_BACK) and last:
                     found["reason"] = f"{found.get('reason')}: {last}"
-                if found["outcome"] != "working":
+                if found["outcome"] != WORKING:
                     return found
                 last = last or "it is still at work"
                 # It can be asked again, but not for ever.
                 deadline = min(longest, max(deadline, time.monotonic() + _GRACE))
             time.sleep(_PAUSE)
         return {
-            "outcome": "unconfirmed",
+            "outcome": UNCONFIRMED,
             "reason": (
                 f"the host cannot be reached since the change ({last}); it takes the change back by itself,"
                 f" at {reachable_again} by this machine's clock"
@@ -221,7 +238,7 @@ def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[st
     return [
         f"{document['name']}: {document['reason']}"
         for document in result.get("documents", ())
-        if document["state"] == "refused" and document["name"] in asked
+        if document["state"] == REFUSED and document["name"] in asked
     ]
 
 
@@ -261,17 +278,17 @@ def _believe(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
         AnsibleActionFail: it is no answer to what was asked.
     """
     outcome = result["outcome"]
-    if outcome in ("changed", *NOT_STANDING) and arguments["check"] and outcome != "interrupted":
+    if outcome in (CHANGED, *NOT_STANDING) and arguments["check"]:
         raise AnsibleActionFail(f"the host says {outcome}, which is no answer to what would be done")
-    if outcome == "would_change" and not arguments["check"]:
+    if outcome == WOULD_CHANGE and not arguments["check"]:
         raise AnsibleActionFail(f"the host says {outcome}, which is no answer to what is to be done")
     asked = {str(document.get("name")) for document in arguments["documents"]}
     named = [document["name"] for document in result.get("documents", ())]
     if len(named) != len(set(named)) or not set(named) <= asked:
         raise AnsibleActionFail("the host answers for documents that it was not given")
     result["allow"] = arguments["allow"]
-    if outcome in ("unchanged", "would_change", "changed"):
-        result["changed"] = outcome != "unchanged"
+    if outcome in (UNCHANGED, WOULD_CHANGE, CHANGED):
+        result["changed"] = outcome != UNCHANGED
         result.pop("failed", None)
     else:
         result["failed"] = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..module_utils.render import docker_daemon_tls
+from ..plugin_utils.files import write
 
 _CA_DAYS = 3650
 _RENEW = timedelta(days=30)
@@ -254,15 +254,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     """Write a file that never exists half or with another mode; not at all where it is the same."""
     if path.exists() and path.read_bytes() == content:
         return
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        os.fchmod(handle, mode)
-        file.flush()
-        os.fsync(handle)
-    temporary.replace(path)
+    write(path, content, mode=mode, durable=True)
 
 
 def _summary(made: Made) -> str:

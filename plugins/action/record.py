@@ -58,7 +58,6 @@ class ActionModule(HostScriptAction):
             entry=f"main:{stage}",
             arguments=args,
             timeout=_LIMIT,
-            beside=(PACKAGES / "snapshot",),
             task_vars=task_vars,
         )
         told = _told(stage, answer.result)

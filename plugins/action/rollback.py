@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+from ..module_utils.contract import PARTLY_ROLLED_BACK, REFUSED
 from ..plugin_utils.transaction import TransactionAction
 
 _TAKES_BACK = 3600  # seconds for all runs that are taken back together
@@ -44,9 +45,9 @@ class ActionModule(TransactionAction):
 
 def _summary(result: dict[str, Any], *, listing: bool) -> str:
     """What happened, in a line."""
-    if result["outcome"] == "refused":
+    if result["outcome"] == REFUSED:
         return f"nothing was changed: {result['reason']}"
-    if result["outcome"] == "partly_rolled_back":
+    if result["outcome"] == PARTLY_ROLLED_BACK:
         kept = "; ".join(map(str, result["kept"]))
         return f"{_back(result['runs'])}, except what was changed on the host meanwhile ({kept})"
     if result.get("failed"):

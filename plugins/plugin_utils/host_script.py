@@ -13,7 +13,7 @@ The base of every action that has something done on a host:
 pass through, so that an unreachable host is unreachable. It runs in check mode as well: the caller decides.
 
 On the host, sources are imported from memory by ``module_utils/bootstrap.py``; they may use only the standard
-library of Python 3.8 and the package ``host``, which always goes along. Where the connection pipelines, the
+library of Python 3.8 and what always goes along (``host.sources.FLOOR``). Where the connection pipelines, the
 script travels on standard input and nothing is written on the host; where it does not (or become cannot), it
 is a file in the remote temporary folder, removed afterwards. Nothing that comes from data is ever part of a
 shell command: arguments and sources are in the script.
@@ -28,7 +28,6 @@ import re
 import secrets
 import shlex
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,12 +35,12 @@ from ansible import constants as C  # noqa: N812 - the name everybody uses for i
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.host.sources import PACKAGE
+from ..module_utils.host.sources import PACKAGE, sources
+from ..module_utils.host.text import one_line
 from . import limits
 
 PACKAGES = Path(__file__).parents[1] / "module_utils"
 _BOOTSTRAP = PACKAGES / "bootstrap.py"
-_LIBRARY = PACKAGES / "host"  # what every program imports; it always goes along
 
 # Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
 _LOADER = (
@@ -86,7 +85,6 @@ class HostScriptAction(ActionBase):
         task_vars: dict[str, Any] | None,
         timeout: int = 0,
         patience: float = 0,
-        beside: Sequence[Path] = (),
     ) -> Answer:
         """Deliver a package folder to the host, call one function of it, return what it returned.
 
@@ -99,7 +97,6 @@ class HostScriptAction(ActionBase):
             timeout: seconds after which the script is killed on the host; 0 for never.
             patience: seconds after which this side gives up; without it, some more than ``timeout``, or the
                 limit of all tasks.
-            beside: other package folders, which it imports.
 
         Raises:
             AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
@@ -113,7 +110,6 @@ class HostScriptAction(ActionBase):
             arguments=arguments,
             marker=marker,
             timeout=timeout,
-            beside=beside,
         )
         interpreters, discovering = self._interpreters(task_vars or {})
         seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
@@ -122,7 +118,7 @@ class HostScriptAction(ActionBase):
             head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
         if "error" in answer:
             self._display.vvv(str(answer.get("traceback")))
-            reason = _one_line(str(answer["error"])[:_MAX_LINE])
+            reason = one_line(str(answer["error"])[:_MAX_LINE], end=True)
             raise AnsibleActionFail(f"{source.name} failed on the host: {reason}")
         facts = {}
         python, executable = str(head.get("python", "")), str(head.get("executable", ""))
@@ -216,7 +212,7 @@ class HostScriptAction(ActionBase):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
         stderr, stdout = outcome["stderr"][-_MAX_SAID:], outcome["stdout"][-_MAX_SAID:]
-        said = _one_line(stderr or stdout)
+        said = one_line(stderr or stdout, end=True)
         too_old = ", ".join(_TURNED_AWAY.findall(f"{stderr}\n{stdout}"))
         tried = ", ".join(words[0] for words in interpreters)
         match outcome["rc"]:
@@ -238,24 +234,24 @@ def bundle(
     arguments: dict[str, Any],
     marker: str,
     timeout: int = 0,
-    beside: Sequence[Path] = (),
 ) -> bytes:
-    """The script for the host: bootstrap, sources (with `host`) and arguments, compressed, as base64.
+    """The script for the host: bootstrap, sources and arguments, compressed, as base64.
 
     Raises:
-        AnsibleActionFail: ``source``, or a folder beside it, is no package folder.
+        AnsibleActionFail: ``source`` is no package folder.
     """
-    sources: dict[str, tuple[bool, str]] = {PACKAGE: (True, "")}
-    for folder in (source, _LIBRARY, *beside):
-        if not (folder / "__init__.py").is_file():
-            raise AnsibleActionFail(f"{folder} is not a package folder: it has no __init__.py")
-        for path in sorted(folder.rglob("*.py")):
-            parts = [PACKAGE, folder.name, *path.relative_to(folder).with_suffix("").parts]
-            is_package = parts[-1] == "__init__"
-            name = ".".join(parts[:-1] if is_package else parts)
-            sources[name] = (is_package, path.read_text(encoding="utf-8"))
+    if not (source / "__init__.py").is_file():
+        raise AnsibleActionFail(f"{source} is not a package folder: it has no __init__.py")
+    texts = sources()
+    for path in sorted(source.rglob("*.py")):
+        texts[f"{source.name}/{path.relative_to(source)}"] = path.read_text(encoding="utf-8")
+    modules = {}
+    for name, text in texts.items():
+        parts = [PACKAGE, *name.removesuffix(".py").split("/")]
+        is_package = parts[-1] == "__init__"
+        modules[".".join(parts[:-1] if is_package else parts)] = (is_package, text)
     request = {
-        "sources": sources,
+        "sources": modules,
         "entry": f"{PACKAGE}.{source.name}.{entry}",
         "arguments": arguments,
         "marker": marker,
@@ -279,9 +275,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is no number in JSON")
     return number
-
-
-def _one_line(text: str) -> str:
-    """The end of a text as one printable line."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _MAX_LINE else "…" + line[-_MAX_LINE:]

@@ -12,17 +12,20 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
+from ..module_utils.contract import (
+    CHANGED,
+    IMPACTS,
+    INTERRUPTED,
+    NOT_STANDING,
+    REFUSED,
+    STATES,
+    UNCHANGED,
+    UNKNOWN,
+    WORKING,
+    WOULD_CHANGE,
+)
 from .host_script import PACKAGES, HostScriptAction
 
-# How a run ends that does not stand as planned.
-NOT_STANDING = (
-    "rolled_back",
-    "partly_rolled_back",
-    "rollback_failed",
-    "abandoned",
-    "interrupted",
-    "unconfirmed",
-)
 # What the host returns; "?" ends a key that may be missing. Nothing else of it becomes a result: Ansible acts
 # on some of what it finds in one, and by `add_host` one host would set the variables of another.
 _TEXTS = [str]
@@ -33,25 +36,14 @@ _LONGEST = 1 << 20  # characters of a text
 _MOST = 20_000  # elements of a list
 _NAME_OF_RUN = re.compile(r"[\w.:-]{0,100}", re.ASCII)
 _ENTRIES = {
-    "main:converge": frozenset({"unchanged", "would_change", "changed", "refused"}),
-    "main:confirm": frozenset({"unchanged", "changed", "working", "unknown", "refused"}),
-    "main:rollback": frozenset({"unchanged", "would_change", "changed", "refused"}),
+    "main:converge": frozenset({UNCHANGED, WOULD_CHANGE, CHANGED, REFUSED}),
+    "main:confirm": frozenset({UNCHANGED, CHANGED, WORKING, UNKNOWN, REFUSED}),
+    "main:rollback": frozenset({UNCHANGED, WOULD_CHANGE, CHANGED, REFUSED}),
 }
 _DOCUMENT = {
     "name": str,
-    "state": frozenset({"change", "held", "refused", "unchanged"}),
-    "impact": frozenset(
-        {
-            "none",
-            "reload",
-            "daemon-restart",
-            "connectivity",
-            "containers-stop",
-            "containers-recreate",
-            "data-hidden",
-            "reboot",
-        }
-    ),
+    "state": frozenset(STATES),
+    "impact": frozenset(IMPACTS),
     "reason": str,
     "paths": _TEXTS,
 }
@@ -135,7 +127,7 @@ class TransactionAction(HostScriptAction):
         try:
             shape = _OF_A_ROLLBACK if entry == "main:rollback" else _ANSWER
             result: dict[str, Any] = _shaped(answer.result, shape)
-            if result["outcome"] not in {*_ENTRIES[entry], *NOT_STANDING}:
+            if result["outcome"] not in {*_ENTRIES[entry], *NOT_STANDING, INTERRUPTED}:
                 raise ValueError(f"outcome is {result['outcome'][:40]!r}")
             self.see_it_fits(result)
         except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import health, probes
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 
 from tests.integration.dockerd import Dockerd
 from tests.integration.waiting import until

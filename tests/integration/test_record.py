@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils import record
 from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
-from ansible_collections.hardener.docker.plugins.module_utils.record.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 
 from hardener.workload.assemble import recording
 from hardener.workload.recording import PHASES, Recording, load

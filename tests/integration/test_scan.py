@@ -314,8 +314,8 @@ def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
 
 
 def test_two_scans_at_once_are_refused_in_a_line(tmp_path: Path, engine: Dockerd, run: Run) -> None:
+    from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
     from ansible_collections.hardener.docker.plugins.module_utils.scan import record
-    from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
     with record.locked(str(tmp_path / "lib" / "scan")), pytest.raises(Failed, match="another scan"):
         run(engine)

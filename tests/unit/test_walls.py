@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils import contract
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
@@ -34,9 +36,7 @@ PURE = (
 )
 LIBRARY = ROOT / "plugins" / "module_utils"
 PROGRAMS = ("activity", "converge", "record", "scan", "snapshot", "trust")
-# What a program may import beside itself, and where one does that imports another.
-FLOOR = {"host"}
-BESIDE = {"record": {"snapshot"}, "scan": {"snapshot"}}
+FLOOR = {"host", "docker", "contract"}  # what a program may import beside itself
 
 # An import of a test module; parsing hundreds of files takes a second.
 OF_A_TEST = re.compile(
@@ -161,10 +161,10 @@ def test_only_the_fleet_starts_ansible() -> None:
             assert not started - {"ansible-core", "ansible-version"}, name  # names in reports
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "host"])
+@pytest.mark.parametrize("program", [*PROGRAMS, *sorted(FLOOR)])
 def test_what_runs_on_a_host_needs_nothing_but_python_3_8(program: str) -> None:
-    allowed = {program, *FLOOR, *BESIDE.get(program, ())}
-    paths = list((LIBRARY / program).rglob("*.py"))
+    allowed = {program, *FLOOR}
+    paths = [*(LIBRARY / program).rglob("*.py"), *LIBRARY.glob(f"{program}.py")]
     assert paths
     for path in paths:
         source = path.read_text(encoding="utf-8")
@@ -179,7 +179,132 @@ def test_what_renders_documents_imports_the_library_alone() -> None:
         source = path.read_text(encoding="utf-8")
         ast.parse(source, feature_version=(3, 8))
         tops = {name.split(".")[0] for name in imports(source, f"render.{path.stem}")} - {""}
-        assert tops <= sys.stdlib_module_names | {"render", "host", "trust"}, path
+        assert tops <= sys.stdlib_module_names | {"render", "trust", *FLOOR}, path
+
+
+# Words that name an impact, or how a run ended, and nothing else anywhere.
+WORDS = frozenset(
+    [
+        *(word for word in contract.IMPACTS if "-" in word),
+        *(word for word in contract.NOT_STANDING if "_" in word),
+        contract.WOULD_CHANGE,
+    ]
+)
+# Flags that are called otherwise than the key of daemon.json that they set.
+FLAGS = frozenset(key.flag for key in keys.KEYS if key.name not in ("", key.flag) and "-" in key.flag)
+
+
+def words(source: str, known: frozenset[str]) -> set[str]:
+    """The words of a list that stand in the texts of a module, each by itself."""
+    if not any(word in source for word in known):  # parsing hundreds of modules takes seconds
+        return set()
+    return {word for text in texts(source) for word in text.split() if word in known}
+
+
+def everything() -> Iterator[tuple[str, str]]:
+    """Path and source of every module of the package and of the collection."""
+    for top in (PACKAGE, ROOT / "plugins"):
+        for path in top.rglob("*.py"):
+            yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_impacts_and_outcomes_are_listed_once() -> None:
+    second = 'IMPACTS = ("none", "reload", "daemon-restart")\n'
+    assert words(second, WORDS) == {"daemon-restart"}
+    found = {path for path, source in everything() if words(source, WORDS)}
+    documentation = {path for path in found if path.startswith("plugins/modules/")}
+    assert found - documentation == {"plugins/module_utils/contract.py"}
+
+
+def test_the_flags_of_dockerd_are_listed_once() -> None:
+    assert words('FLAGS = {"insecure-registries": "insecure-registry"}\n', FLAGS) == {"insecure-registry"}
+    assert words('FLAGS = """icc insecure-registry\nlabel"""\n', FLAGS) == {"insecure-registry"}
+    found = {path for path, source in everything() if words(source, FLAGS)}
+    assert found == {"plugins/module_utils/docker/keys.py"}
+
+
+def names(source: str) -> set[str]:
+    """Names of everything that a module uses or imports, the last one where there are dots."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add(node.name)
+    return found
+
+
+def plugins_with(name: str) -> set[str]:
+    """Plugins of the collection that use a name."""
+    return {
+        path
+        for path, source in everything()
+        if path.startswith("plugins/") and name in source and name in names(source)
+    }
+
+
+def test_names_sees_every_form() -> None:
+    for source in ("from socket import AF_UNIX", "socket.AF_UNIX", "x = AF_UNIX", "import AF_UNIX as x"):
+        assert "AF_UNIX" in names(source), source
+    assert "AF_UNIX" not in names("x = 'RestrictAddressFamilies=AF_UNIX'")
+
+
+def test_the_engine_has_one_client() -> None:
+    client = "plugins/module_utils/docker/api.py"
+    assert plugins_with("AF_UNIX") == {
+        client,
+        "plugins/module_utils/converge/logtargets.py",  # looks whether a syslog daemon listens
+        "plugins/module_utils/record/main.py",  # the recorder's own socket, by which it is ended
+    }
+    assert plugins_with("SO_PEERCRED") == {client}
+    spoken = {
+        path
+        for path, source in everything()
+        if path.startswith("plugins/")
+        and "HTTP/1." in source
+        and any("HTTP/1." in text for text in texts(source))
+    }
+    assert spoken == {client}
+    assert any("HTTP/1." in text for text in texts('head = f"GET {path} HTTP/1.0"'))
+
+
+def test_texts_of_others_are_made_printable_in_one_place() -> None:
+    # The client refuses a request that is none.
+    assert plugins_with("isprintable") == {
+        "plugins/module_utils/docker/api.py",
+        "plugins/module_utils/host/text.py",
+    }
+
+
+def renames(source: str) -> bool:
+    """Whether a module gives a file the name of another one, as an atomic write does."""
+    if "rename(" not in source and "replace(" not in source:
+        return False
+    for call in ast.walk(ast.parse(source)):
+        match call:
+            case ast.Call(ast.Attribute(ast.Name("os"), "rename" | "replace")):
+                return True
+            case ast.Call(ast.Attribute(_, "rename" | "replace"), [_], []):  # of a path; a text's takes two
+                return True
+    return False
+
+
+def test_renames_sees_every_form() -> None:
+    for call in ("os.rename(a, b)", "os.replace(a, b, src_dir_fd=c)", "path.replace(b)", "Path(a).rename(b)"):
+        assert renames(call), call
+    for call in ("text.replace('a', 'b')", "state._replace(mode=1)", "replace(place, content)"):
+        assert not renames(call), call
+
+
+def test_files_are_written_atomically_in_one_place() -> None:
+    found = {path for path, source in everything() if path.startswith("plugins/") and renames(source)}
+    assert found == {
+        "plugins/module_utils/host/atomic.py",
+        "plugins/module_utils/host/reserve.py",  # on a disk that is full
+        "plugins/plugin_utils/files.py",  # on the control node, which trusts other folders
+    }
 
 
 def views(source: str) -> set[str]:

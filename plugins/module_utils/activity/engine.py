@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
 import threading
 import time
 from queue import Full, Queue
 from typing import Any, Mapping
 from urllib.parse import quote
 
+from ..docker import client
+from ..docker.api import Connection
+from ..docker.client import Lines
+from ..docker.http import NoAnswer, NotFound
 from .containers import Container, Directory
 from .events import Happening, happenings, risks
 from .text import NAME, shown
@@ -25,20 +27,6 @@ _WAITING = 4096
 _TIMEOUT = 20
 _PAUSES = (1, 2, 5, 10, 30)
 _FILTERS = quote(json.dumps({"type": ["container"]}))
-
-
-class _Unix(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket's path."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT)
-        self.sock.connect(self._path)
 
 
 class Engine:
@@ -82,32 +70,24 @@ class Engine:
 
     def _listen(self) -> None:
         """Until the connection ends."""
-        connection = _Unix(self._path)
-        try:
-            since = f"{self._since // 10**9}.{self._since % 10**9:09d}"
-            connection.request("GET", f"/events?filters={_FILTERS}&since={since}")
-            assert connection.sock is not None
-            stream = connection.sock
-            response = connection.getresponse()
-            if response.status != 200:
-                raise ValueError(f"the engine answers {response.status}")
-            stream.settimeout(None)  # it may have nothing to tell for days
+        since = f"{self._since // 10**9}.{self._since % 10**9:09d}"
+        with Connection(self._path, idle=_TIMEOUT) as connection:
+            lines = Lines(connection.open("GET", f"/events?filters={_FILTERS}&since={since}"))
+            connection.wait_for_ever()  # it may have nothing to tell for days
             self._learn_all()
             self.problem = ""
             self._heard = True
             self.ready.set()
             while True:
-                text = response.readline(_LINE)
+                text = lines.next(_LINE)
                 if not text:
                     return
                 if not text.endswith(b"\n") and len(text) >= _LINE:
                     self.lost += 1
                     while text and not text.endswith(b"\n"):
-                        text = response.readline(_LINE)
+                        text = lines.next(_LINE)
                     continue
                 self._take(json.loads(text))
-        finally:
-            connection.close()
 
     def _take(self, event: Any) -> None:
         if not isinstance(event, dict):
@@ -141,9 +121,9 @@ class Engine:
 
     def _learn_all(self) -> None:
         """The containers that run now."""
-        status, body = self._get("/containers/json", _LIST)
-        if status != 200 or len(body) > _LIST or not body.rstrip().endswith(b"]"):
-            raise ValueError(f"the engine answers {status} with {len(body)} bytes, which is no list")
+        body = self._get("/containers/json", _LIST)
+        if not body.rstrip().endswith(b"]"):
+            raise ValueError(f"the engine answers with {len(body)} bytes, which is no list")
         known = {identity.decode() for identity in _IDENTITY.findall(body)}
         for gone in self._directory.running():
             if gone.identity not in known:
@@ -153,26 +133,19 @@ class Engine:
 
     def _learn(self, identity: str) -> None:
         try:
-            status, body = self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER)
-            if status == 404:  # it went away meanwhile
-                return
-            inspected = json.loads(body) if status == 200 and len(body) <= _CONTAINER else None
-        except (OSError, ValueError, RecursionError, http.client.HTTPException):
+            inspected = json.loads(self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER))
+        except NotFound:  # it went away meanwhile
+            return
+        except (NoAnswer, ValueError, RecursionError):
             inspected = None
         if isinstance(inspected, dict):
             self._directory.put(container(identity, inspected))
         else:
             self.lost += 1
 
-    def _get(self, path: str, most: int) -> tuple[int, bytes]:
-        """Status and body of an answer; of one that is too large, a byte more than may be."""
-        connection = _Unix(self._path)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read(most + 1)
-        finally:
-            connection.close()
+    def _get(self, path: str, most: int) -> bytes:
+        """An answer of at most so many bytes."""
+        return client.Engine(self._path).ask("GET", path, seconds=_TIMEOUT, limit=most)
 
 
 def container(identity: str, inspected: Mapping[str, Any]) -> Container:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from .. import host
+from ..docker.api import USUAL_SOCKET
 from . import VERSION, record
 from .losses import Losses
 from .tally import Baseline, Tally
@@ -24,7 +25,7 @@ _RENEWED = 75  # the exit code that has systemd start the new version
 def main() -> None:
     """Listen until somebody ends it, and write the record every minute."""
     parser = argparse.ArgumentParser(prog="hardener-activity", description=main.__doc__)
-    parser.add_argument("--socket", default="/run/docker.sock")
+    parser.add_argument("--socket", default=USUAL_SOCKET)
     parser.add_argument("--learn-hours", type=float, default=24.0)
     parser.add_argument("--folder", default=record.FOLDER)
     options = parser.parse_args()

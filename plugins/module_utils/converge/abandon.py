@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 
+from ..contract import ABANDONED
 from ..host import atomic
 from . import guard, rollback
 from .backup import ROLLING_BACK, Journal, Store
@@ -22,7 +23,6 @@ from .errors import Refused
 from .locking import Busy, locked
 
 _PATIENCE = 60  # seconds; a try of the guard's is over by then, or hangs
-ABANDONED = "abandoned"
 
 
 def abandon(script: str) -> None:

@@ -30,6 +30,7 @@ from calendar import timegm
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
+from ..contract import UNCONFIRMED
 from ..host import atomic, descriptors
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted
@@ -47,7 +48,7 @@ _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,32}")
 _MORE = 16384  # bytes by which a journal or a record may still grow
 
 # What a run is at.
-CHANGING, UNCONFIRMED, ROLLING_BACK = "changing", "unconfirmed", "rolling back"
+CHANGING, ROLLING_BACK = "changing", "rolling back"
 
 
 class Entry(NamedTuple):

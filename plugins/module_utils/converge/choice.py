@@ -11,11 +11,21 @@ import hashlib
 import json
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
+from ..contract import (
+    CHANGE,
+    CONTAINERS_STOP,
+    DAEMON_RESTART,
+    HELD,
+    IMPACTS,
+    NONE,
+    REFUSED,
+    UNCHANGED,
+    exceeds,
+)
 from . import activations
 from .activations.interface import Activation
 from .documents import Document, Request, Resource, settings
 from .errors import Refused
-from .impacts import CONTAINERS_STOP, DAEMON_RESTART, IMPACTS, NONE, exceeds
 from .planning import Plan, Reader, digest
 
 
@@ -84,15 +94,15 @@ class Choice(NamedTuple):
         changing = self.changing
         described = []
         for document in request.documents:
-            state, impact, reason = "unchanged", document.impact, ""
+            state, impact, reason = UNCHANGED, document.impact, ""
             paths: Sequence[str] = ()
             if document.name in self.refused:
-                state, reason = "refused", self.refused[document.name]
+                state, reason = REFUSED, self.refused[document.name]
             elif document.name in self.held:
-                state = "held"
+                state = HELD
                 impact, reason, paths = self.held[document.name]
             elif document in changing:
-                state, paths = "change", self.plan.differing.get(document.name, ())
+                state, paths = CHANGE, self.plan.differing.get(document.name, ())
                 impact = self._cost(document)
             elif not document.resources:
                 continue

@@ -6,8 +6,9 @@ import re
 import time
 from typing import Any, Mapping
 
+from ..contract import CHANGED, INTERRUPTED, UNCONFIRMED, UNKNOWN, WORKING
 from . import detached, health, rollback
-from .backup import UNCONFIRMED, Journal, Store
+from .backup import Journal, Store
 from .errors import Failed, Refused
 from .locking import Busy, locked
 
@@ -34,12 +35,12 @@ def confirm(store: Store, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if not _TOKEN.fullmatch(token):
         raise Refused(f"{token!r} names no run")
     if not store.exists:
-        return {"outcome": "unknown"}
+        return {"outcome": UNKNOWN}
     try:
         with locked(store.lock, patience=_PATIENCE):
             return _confirm(store, token)
     except Busy:
-        return {"outcome": "working"}
+        return {"outcome": WORKING}
 
 
 def _confirm(store: Store, token: str) -> dict[str, Any]:
@@ -53,8 +54,8 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
         return {**store.record(journal.run), "run": journal.run}
     for run in store.runs():
         if run.endswith(f"-{token}"):
-            return {"outcome": "interrupted", **store.record(run), "run": run}
-    return {"outcome": "unknown"}
+            return {"outcome": INTERRUPTED, **store.record(run), "run": run}
+    return {"outcome": UNKNOWN}
 
 
 def _look(store: Store, journal: Journal) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _look(store: Store, journal: Journal) -> dict[str, Any]:
         return rollback.finished(store, journal, "; ".join(problems))
     known = store.record(journal.run).get("notes", [])
     notes = [*known, *(note for note in notes if note not in known)]
-    record = {"outcome": "changed", "confirmed": time.time(), "notes": notes}
+    record = {"outcome": CHANGED, "confirmed": time.time(), "notes": notes}
     try:
         store.finish(journal.run, record)
         rollback.end(store, journal)

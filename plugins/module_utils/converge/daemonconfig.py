@@ -14,8 +14,10 @@ import os
 import pwd
 from typing import Any, Callable, Iterator, Mapping
 
-from . import daemonkeys, jsonkeys, plugins, seccompprofile, system
-from .engineapi import Engine, NoAnswer
+from ..docker import keys
+from ..docker.http import NoAnswer
+from . import jsonkeys, plugins, seccompprofile, system
+from .engine import Engine
 from .errors import Refused
 from .planning import redacted
 
@@ -54,6 +56,21 @@ _ANY_LOG_OPTION = {
     "mode",
     "tag",
 }
+# Those that every engine has built in, as long as it does not say which.
+_LOG_DRIVERS = frozenset(
+    {
+        "awslogs",
+        "fluentd",
+        "gcplogs",
+        "gelf",
+        "journald",
+        "json-file",
+        "local",
+        "logentries",
+        "splunk",
+        "syslog",
+    }
+)
 # A change of these makes images, containers and volumes vanish from the engine's view.
 _HIDING = ("data-root", "storage-driver", "userns-remap", "containerd-namespace")
 # What `dockerd --validate` would make on this host (users), or look for though it is not written yet.
@@ -106,10 +123,10 @@ def _problems(
 ) -> Iterator[str]:
     version = str((info or {}).get("ServerVersion") or "")
     for key in config:
-        since = daemonkeys.unknown_before(key, version)
+        since = keys.unknown_before(key, version)
         if since:
             yield f"{key}: this engine ({version}) does not know it, it came with {since}"
-        flag = daemonkeys.flag_of(key)
+        flag = keys.exclusive_flag(key)
         if flag in flags:
             yield (
                 f"{key} is set on the engine's command line (--{flag} {' '.join(flags[flag])}), and it does"
@@ -178,7 +195,7 @@ def _logging(
 ) -> Iterator[str]:
     declared = config.get("log-driver", (flags.get("log-driver") or [None])[-1])
     driver = str(declared or "json-file")
-    known = (info or {}).get("Plugins", {}).get("Log") or daemonkeys.LOG_DRIVERS
+    known = (info or {}).get("Plugins", {}).get("Log") or _LOG_DRIVERS
     if driver not in known and driver != "none":
         silent = plugins.problem(driver, "logdriver", engine, running=info is not None)
         if silent:
@@ -231,8 +248,8 @@ def _hidden(
 ) -> Iterator[str]:
     """Refuse to hide data: nothing would be lost, and everything would seem to be."""
 
-    def store(keys: Mapping[str, Any]) -> Any:
-        features = keys.get("features")
+    def store(configuration: Mapping[str, Any]) -> Any:
+        features = configuration.get("features")
         return features.get("containerd-snapshotter") if isinstance(features, dict) else None
 
     moved = [key for key in _HIDING if not jsonkeys.same(config.get(key), former.get(key))]
@@ -269,7 +286,7 @@ def _said_by_dockerd(config: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     if outcome.code == 0 or outcome.code in (124, 126, 127):
         return ""
     if "unknown flag: --validate" in outcome.error:
-        return daemonkeys.problem_before_23(config)
+        return keys.problem_before_23(config)
     # It names what is set twice with both values, the secret ones too.
     said = outcome.said.partition(": (from flag")[0]
     return redacted(said.replace(f"/proc/self/fd/{handle}", settings["config"]))

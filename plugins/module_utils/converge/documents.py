@@ -19,7 +19,7 @@ or, where it cannot be had on this host: ``{"name": "audit_rules_enabled", "refu
 A document is what one variable of a role decides, and has its name. Documents are applied or held one by one:
 those that cost more than the request allows stay out, with what they want, and what they set before stays.
 Settings that serve the documents of a whole role stand in one without resources. ``impact`` is the worst that
-making it so can cost this host (``impacts.py``), ``costs`` says it in words where these tell more.
+making it so can cost this host (``contract.py``), ``costs`` says it in words where these tell more.
 
 A ``secret`` file's content is shown to nobody: there is none of it in a diff.
 
@@ -37,44 +37,11 @@ import pwd
 import re
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from ..contract import DAEMON_RESTART, DOCUMENT, IMPACTS, NONE, REQUIRED, RESOURCES
 from .errors import Refused
-from .impacts import DAEMON_RESTART, IMPACTS, NONE
 
-_REQUIRED = object()
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODE = re.compile(r"[0-7]{3,4}")
-
-# Field -> (type, default) by kind.
-_KINDS: dict[str, dict[str, tuple[type, Any]]] = {
-    "file": {
-        "content": (str, _REQUIRED),
-        "secret": (bool, False),
-        "owner": (str, "root"),
-        "group": (str, "root"),
-        "mode": (str, "0644"),
-    },
-    "json": {
-        "keys": (dict, {}),
-        "defaults": (dict, {}),
-        "whole": (list, []),
-        "owner": (str, "root"),
-        "group": (str, "root"),
-        "mode": (str, "0644"),
-    },
-    "lines": {
-        "lines": (list, _REQUIRED),
-        "owner": (str, "root"),
-        "group": (str, "root"),
-        "mode": (str, "0644"),
-    },
-    "attributes": {
-        "owner": (str, ""),
-        "group": (str, ""),
-        "at_most": (str, "7777"),
-        "remove_acl": (bool, False),
-    },
-    "absent": {},
-}
 
 
 class Resource(NamedTuple):
@@ -198,7 +165,7 @@ def _document(raw: Any, known_activations: Sequence[str]) -> Document:
     name = _take(raw, "name", str, "a document")
     if not _NAME.fullmatch(name):
         raise Refused(f"a document cannot be called {name!r}")
-    _only(raw, ("name", "impact", "costs", "resources", "activations", "notes", "refused"), name)
+    _only(raw, tuple(DOCUMENT), name)
     return Document(
         name,
         _impact(raw, "impact", name, NONE),
@@ -234,10 +201,10 @@ def _activation(raw: Any, where: str, known: Sequence[str]) -> tuple[str, Mappin
 
 def _resource(raw: Any, document: str, where: str) -> Resource:
     kind = _take(raw, "kind", str, where)
-    if kind not in _KINDS:
-        raise Refused(f"{where}: there is no kind {kind!r}; known: {', '.join(_KINDS)}")
+    if kind not in RESOURCES:
+        raise Refused(f"{where}: there is no kind {kind!r}; known: {', '.join(RESOURCES)}")
     path = _path(_take(raw, "path", str, where), where)
-    known = _KINDS[kind]
+    known = RESOURCES[kind]
     _only(raw, ("kind", "path", *known), where)
     fields = {key: _take(raw, key, types, where, default) for key, (types, default) in known.items()}
     for line in fields.get("lines", ()):
@@ -262,11 +229,11 @@ def _path(path: Any, where: str) -> str:
     return path
 
 
-def _take(raw: Any, key: str, types: type, where: str, default: Any = _REQUIRED) -> Any:
+def _take(raw: Any, key: str, types: type, where: str, default: Any = REQUIRED) -> Any:
     if not isinstance(raw, Mapping):
         raise Refused(f"{where} is no object")
     value = raw.get(key, default)
-    if value is _REQUIRED:
+    if value is REQUIRED:
         raise Refused(f"{where}: {key} is missing")
     if not isinstance(value, types):
         raise Refused(f"{where}: {key} is a {type(value).__name__}, {types.__name__} is needed")

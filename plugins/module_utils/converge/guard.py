@@ -240,7 +240,7 @@ def _packed() -> bytes:
 
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
-        for name, text in sources("converge", "host").items():
-            archive.writestr(name, text)
+        for name, text in sources("converge").items():
+            archive.writestr(f"{PACKAGE}/{name}", text)
         archive.writestr("__main__.py", f"from {PACKAGE}.converge import watch\n\nwatch.main()\n")
     return buffer.getvalue()

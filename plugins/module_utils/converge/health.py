@@ -14,9 +14,10 @@ import socket
 import time
 from typing import Any, Iterable, Mapping, Sequence
 
+from ..docker.http import NoAnswer, NotFound
 from . import containers, probes, swarm
 from .containers import Windows
-from .engineapi import Engine, NoAnswer, NotThere
+from .engine import Engine
 
 Picture = Mapping[str, Any]  # empty where none was taken
 
@@ -147,7 +148,7 @@ def _containers(
     for container, known in before.items():
         try:
             inspected = engine.inspect(container)
-        except NotThere:
+        except NotFound:
             if not known["task"] and not _replaced(engine, known["name"]):
                 notes.append(f"{known['name']} was removed meanwhile")
             continue

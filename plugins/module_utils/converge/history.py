@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from ..contract import (
+    CHANGED,
+    INTERRUPTED,
+    PARTLY_ROLLED_BACK,
+    ROLLBACK_FAILED,
+    ROLLED_BACK,
+    UNCHANGED,
+    UNCONFIRMED,
+    UNKNOWN,
+    WOULD_CHANGE,
+)
 from . import detached, files, health, rollback
 from .activations.docker import engine_of
-from .backup import ROLLING_BACK, UNCONFIRMED, Journal, Store
+from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
 from .files import State
 from .locking import locked
 from .planning import Change
 
 # Outcomes of runs that left nothing to take back.
-_OVER = frozenset({rollback.WHOLE, rollback.PARTLY})
+_OVER = frozenset({ROLLED_BACK, PARTLY_ROLLED_BACK})
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -24,15 +35,15 @@ def listed(store: Store) -> list[dict[str, Any]]:
 def _described(store: Store, run: str) -> dict[str, Any]:
     record = store.record(run)
     found = {key: record.get(key) for key in ("outcome", "reason", "who", "started", "ended")}
-    if run in _unfinished(store) and found["outcome"] not in (UNCONFIRMED, rollback.FAILED):
-        found["outcome"] = "interrupted"
+    if run in _unfinished(store) and found["outcome"] not in (UNCONFIRMED, ROLLBACK_FAILED):
+        found["outcome"] = INTERRUPTED
     if record.get("problems"):
         found["reason"] = f"{found['reason']}; not taken back: {'; '.join(record['problems'])}"
     try:
         paths = [entry.path for entry in store.manifest(run) if entry.path != store.bookkeeping]
     except Refused as refused:
         return {"run": run, **found, "outcome": "damaged", "reason": str(refused), "paths": []}
-    return {"run": run, **found, "outcome": found["outcome"] or "unknown", "paths": paths}
+    return {"run": run, **found, "outcome": found["outcome"] or UNKNOWN, "paths": paths}
 
 
 def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, Any]:
@@ -64,7 +75,7 @@ def back_to(store: Store, *, before: str, who: str, check: bool) -> dict[str, An
             "notes": notes,
         }
         if check or not runs:
-            return {**result, "outcome": "would_change" if runs else "unchanged"}
+            return {**result, "outcome": WOULD_CHANGE if runs else UNCHANGED}
         done = detached.run(lambda: _take_back(store, runs, who), name=f"rollback-{runs[-1]}")
         return {**result, **done}
 
@@ -102,14 +113,14 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
         outcome = rollback.finished(store, journal, reason)
         notes += outcome["notes"]
         kept += outcome["kept"]
-        if outcome["outcome"] == rollback.FAILED:
+        if outcome["outcome"] == ROLLBACK_FAILED:
             left = "; ".join(runs[number + 1 :]) or "none"
             return {**outcome, "reason": f"run {run} was not taken back whole; not touched: {left}"}
     done = {"changed": True, "notes": notes, "kept": kept}
     if kept:
         reason = "somebody else's later changes stay"
-        return {**done, "outcome": rollback.PARTLY, "failed": True, "reason": reason}
-    return {**done, "outcome": "changed"}
+        return {**done, "outcome": PARTLY_ROLLED_BACK, "failed": True, "reason": reason}
+    return {**done, "outcome": CHANGED}
 
 
 def _unfinished(store: Store) -> list[str]:
@@ -151,4 +162,4 @@ def _predicted(store: Store, runs: Sequence[str]) -> tuple[list[Change], list[st
 
 def reported(store: Store) -> dict[str, Any]:
     """All runs, for a reader."""
-    return {"changed": False, "outcome": "unchanged", "runs": listed(store)}
+    return {"changed": False, "outcome": UNCHANGED, "runs": listed(store)}

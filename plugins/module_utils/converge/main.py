@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Mapping
 
+from ..contract import INTERRUPTED, REFUSED
 from . import activations, documents
 from .backup import Store
 from .errors import Failed, Refused
@@ -70,16 +71,16 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     if os.geteuid() != 0:
-        return _failed("refused", "root is needed to change a host (become)")
+        return _failed(REFUSED, "root is needed to change a host (become)")
     os.umask(
         0o022
     )  # whoever logged in may have a stricter one, and others have to read what is made for them
     try:
         return work()
     except Refused as refused:
-        return _failed("refused", str(refused))
+        return _failed(REFUSED, str(refused))
     except Failed as failed:
-        return _failed("interrupted", str(failed))
+        return _failed(INTERRUPTED, str(failed))
 
 
 def _failed(outcome: str, reason: str) -> dict[str, Any]:

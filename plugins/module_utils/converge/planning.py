@@ -9,6 +9,7 @@ import pwd
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
+from ..host.text import visible
 from . import files, jsonkeys
 from .documents import Document, Resource
 from .errors import Refused
@@ -282,14 +283,6 @@ def digest(content: bytes | None) -> str:
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
-def printable(text: str) -> str:
-    """Text that does nothing to a terminal: a host's file may hold anything."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
-        for character in text
-    )
-
-
 def redacted(text: str) -> str:
     """Text without the passwords that configuration files of engines hold, and without private keys."""
     text = _PRIVATE_KEY.sub(r"\1\n***\n", text)
@@ -324,7 +317,7 @@ def _unified(path: str, before: Sequence[str], after: Sequence[str]) -> str:
 
     lines = unified_diff(before, after, f"before: {path}", f"after: {path}")
     text = "".join(line if line.endswith("\n") else line + "\n" for line in lines)
-    return printable(text)
+    return visible(text, keep="\n\t")
 
 
 def overlay(read: Reader, states: Mapping[str, State]) -> Reader:

@@ -10,10 +10,13 @@ import json
 import os
 import re
 import socket
+import time
 from typing import Any, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from .engineapi import Engine, NoAnswer
+from ..docker.api import Connection
+from ..docker.http import NoAnswer
+from .engine import Engine
 
 _SOCKETS = ("/run/docker/plugins",)
 _SPECS = ("/etc/docker/plugins", "/usr/lib/docker/plugins")
@@ -99,7 +102,7 @@ def _silent(name: str, kind: str, address: str) -> str:
         if verdict.get("Allow") is not True:
             words = str(verdict.get("Msg") or verdict.get("Err") or "no reason given")[:200]
             return f"the plugin {name} refuses GET /info ({words}): nobody could look at the engine any more"
-    except (OSError, ValueError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, NoAnswer) as error:
         return f"the plugin {name} does not answer at {address}: {error or type(error).__name__}"
     return ""
 
@@ -109,41 +112,19 @@ def _ask(address: str, path: str, content: Mapping[str, Any]) -> Mapping[str, An
 
     Raises:
         OSError: it does not.
-        ValueError: not with what a plugin answers.
+        ValueError, NoAnswer: not with what a plugin answers.
     """
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
-    body = json.dumps(content).encode()
-    head = (
-        f"POST {path} HTTP/1.0\r\nHost: plugin\r\nAccept: {_TYPE}\r\nContent-Type: {_TYPE}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    answer = bytearray()
-    with _connected(parts.scheme, parts.path, parts.hostname or "", parts.port or 0) as connection:
+    deadline = time.monotonic() + _TIMEOUT
+    connected = None
+    if parts.scheme != "unix":
+        connected = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=_TIMEOUT)
+    headers = {"Accept": _TYPE, "Content-Type": _TYPE, "Connection": "close"}
+    with Connection(parts.path, deadline, connected=connected) as connection:
         if parts.scheme in ("https", "tls"):
             return None
-        connection.sendall(head.encode() + body)
-        while len(answer) < _MAX:
-            part = connection.recv(65536)
-            if not part:
-                break
-            answer += part
-    status, _, said = bytes(answer).partition(b"\r\n\r\n")
-    if int(status.split(None, 2)[1]) != 200:
-        raise ValueError(f"{path}: {status.splitlines()[0].decode(errors='replace')[:100]}")
-    parsed = json.loads(said)
+        answer = connection.request("POST", path, json.dumps(content).encode(), headers, limit=_MAX)
+    parsed = json.loads(answer)
     if not isinstance(parsed, dict):
         raise ValueError(f"{path}: no object")
     return parsed
-
-
-def _connected(scheme: str, path: str, host: str, port: int) -> socket.socket:
-    if scheme != "unix":
-        return socket.create_connection((host, port), timeout=_TIMEOUT)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(_TIMEOUT)
-    try:
-        connection.connect(path)
-    except OSError:
-        connection.close()
-        raise
-    return connection

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
+from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
 from . import activations, guard, health
 from .activations.interface import Activation
 from .backup import ROLLING_BACK, Journal, Store
@@ -15,9 +16,6 @@ from .planning import Change
 
 # Restarts of the engine, and containers that have to come back: whoever still works after that hangs.
 LONG = 900
-
-# How taking back ends.
-WHOLE, PARTLY, FAILED = "rolled_back", "partly_rolled_back", "rollback_failed"
 
 
 def finished(
@@ -52,7 +50,7 @@ def finished(
     except OSError as error:  # then the journal stays, so that the host does not tell of another end
         why = f"no record can be written: {reason_of(error)}"
         outcome = _failed(store, journal, outcome, [why], boot=boot)
-    if outcome["outcome"] != FAILED:
+    if outcome["outcome"] != ROLLBACK_FAILED:
         end(store, journal)
     return {**outcome, "run": journal.run}
 
@@ -70,7 +68,7 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
         return _failed(store, journal, outcome, problems, boot=boot)
     missing = _missing(journal) if journal.picture and not boot else []
     notes = [*kept, *(f"everything is put back, and yet: {each}" for each in missing)]
-    return {**outcome, "outcome": PARTLY if kept else WHOLE, "notes": notes}
+    return {**outcome, "outcome": PARTLY_ROLLED_BACK if kept else ROLLED_BACK, "notes": notes}
 
 
 def _failed(
@@ -81,7 +79,12 @@ def _failed(
         journal.enter(ROLLING_BACK, seconds=0)
     ways_out = [] if boot else [guard.insist(store.folder, journal.run, store.backup_folder(journal.run))]
     notes = [*outcome["kept"], *ways_out]
-    return {**outcome, "outcome": FAILED, "problems": [*outcome["problems"], *problems], "notes": notes}
+    return {
+        **outcome,
+        "outcome": ROLLBACK_FAILED,
+        "problems": [*outcome["problems"], *problems],
+        "notes": notes,
+    }
 
 
 def _missing(journal: Journal) -> list[str]:

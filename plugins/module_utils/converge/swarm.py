@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from .engineapi import Engine, NoAnswer
+from ..docker.http import NoAnswer
+from .engine import Engine
 
 
 def is_task(container: Mapping[str, Any]) -> bool:

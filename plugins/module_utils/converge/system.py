@@ -8,11 +8,11 @@ import subprocess
 from functools import partial
 from typing import NamedTuple, Sequence
 
+from ..host.text import one_line
 from .errors import Failed
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
-_MAX = 300
 
 
 class Outcome(NamedTuple):
@@ -25,8 +25,7 @@ class Outcome(NamedTuple):
     @property
     def said(self) -> str:
         """What it said about a failure, in one line."""
-        text = " ".join((self.error or self.output).split())
-        return text if len(text) <= _MAX else "…" + text[-_MAX:]
+        return one_line(self.error or self.output, end=True)
 
 
 def run(

@@ -7,12 +7,13 @@ import time
 from functools import partial
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCONFIRMED, WOULD_CHANGE
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
-from . import detached, files, guard, health, impacts, liveness, rollback, session
+from . import detached, files, guard, health, liveness, rollback, session
 from .activations.docker import engine_of
-from .backup import CHANGING, UNCONFIRMED, Journal, Store
+from .backup import CHANGING, Journal, Store
 from .choice import Choice, choose
 from .documents import Request
 from .errors import Failed, Refused
@@ -117,19 +118,19 @@ class Transaction:
             "pending": choice.pending,
             "refused": [f"{name}: {why}" for name, why in choice.refused.items()],
             "recovered": interrupted.run if interrupted else recovered.get("run", ""),
-            "outcome": "unchanged",
+            "outcome": UNCHANGED,
             "run": "",
         }
         if not self._request.possible:
             reason = "; ".join(self._request.refused)
-            return {**result, "failed": True, "outcome": "refused", "reason": reason}
+            return {**result, "failed": True, "outcome": REFUSED, "reason": reason}
         if self._request.plan not in ("", choice.digest()):
             raise Refused("this host is no longer what the plan was made for: plan again, and review that")
         if not result["changed"] or self._request.check:
-            return {**result, "outcome": "would_change" if result["changed"] else "unchanged"}
+            return {**result, "outcome": WOULD_CHANGE if result["changed"] else UNCHANGED}
         all_changes = plan.all_changes
         if not all_changes and not due:
-            return {**result, "outcome": "changed"}
+            return {**result, "outcome": CHANGED}
         terms = self._terms
         run = self._store.new_run(terms.token if terms else "")
         done = detached.run(lambda: self._apply(run, choice, all_changes), name=run)
@@ -169,7 +170,7 @@ class Transaction:
         came_in = session.current()
         before = liveness.look(came_in)
         try:
-            if choice.impact != impacts.NONE:
+            if choice.impact != NONE:
                 journal.remember(picture=self._picture(choice, came_in), stopped=choice.stops)
             self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)
@@ -181,13 +182,13 @@ class Transaction:
             still = liveness.lost(before)
             if still:
                 problems = [*outcome["problems"], *still]
-                outcome = {**outcome, "outcome": rollback.FAILED, "problems": problems}
+                outcome = {**outcome, "outcome": ROLLBACK_FAILED, "problems": problems}
                 self._store.finish(run, outcome)
         return {**outcome, "run": run}
 
     def _arm(self, journal: Journal, impact: str) -> None:
         """Have the host take the run back by itself, where it costs anything and somebody will confirm it."""
-        if self._terms is None or impact == impacts.NONE or not guard.possible():
+        if self._terms is None or impact == NONE or not guard.possible():
             return
         seconds = self._terms.seconds
         journal.enter(CHANGING, seconds=seconds, confirm_within=seconds)
@@ -222,18 +223,18 @@ class Transaction:
         pending = [*left, *(note for note in choice.pending if note not in known)]
         done = {"pending": pending, "notes": notes}
         if not journal.confirm_within:
-            unguarded = self._terms is not None and choice.impact != impacts.NONE
+            unguarded = self._terms is not None and choice.impact != NONE
             if unguarded:
                 done["notes"] = [*notes, "no systemd here: the host would not have taken this back by itself"]
-            return {**done, "outcome": "changed"}
+            return {**done, "outcome": CHANGED}
         journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
-        return {**done, "outcome": "unconfirmed"}
+        return {**done, "outcome": UNCONFIRMED}
 
     def _recover(self, journal: Journal) -> dict[str, Any]:
         """Take back what a killed run had begun, or one that was not confirmed; runs in the worker."""
         what = "was not confirmed" if journal.phase == UNCONFIRMED else "was interrupted"
         outcome = rollback.finished(self._store, journal, journal.why_expired)
-        if outcome["outcome"] == rollback.FAILED:
+        if outcome["outcome"] == ROLLBACK_FAILED:
             problems = "; ".join([*outcome["problems"], *outcome["notes"]])
             raise Refused(f"run {journal.run} {what} and cannot be taken back: {problems}")
         note = f"run {journal.run} {what} and was taken back first"

@@ -7,8 +7,9 @@ import time
 from contextlib import suppress
 from typing import Iterator
 
+from ..contract import UNCONFIRMED
 from . import abandon, guard, rollback
-from .backup import CHANGING, UNCONFIRMED, Journal, Store
+from .backup import CHANGING, Journal, Store
 from .locking import Busy, locked
 
 _FIRST, _LONGEST = 20, 900  # seconds between two tries, each time twice as many

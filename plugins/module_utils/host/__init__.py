@@ -3,7 +3,6 @@
 Standard library of Python 3.8; nothing here imports a program.
 
     descriptors   reach paths by open folders, following no link of another user's
-    answers       what every answer of the Docker engine must have
     limits        hold programs and helper processes within time, processor time and memory
     atomic        write, replace and remove at what was reached
     reserve       room that is set aside to rewrite a file on a full disk

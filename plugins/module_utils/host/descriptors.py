@@ -19,6 +19,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import Iterator, NamedTuple
 
+from .text import visible
+
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = _PATH | os.O_DIRECTORY  # as a folder: what is mounted there on demand is mounted now
 _HANDLES = "/proc/self/fd/"
@@ -33,7 +35,7 @@ class Untrusted(OSError):  # noqa: N818 - a decision, not a defect
         super().__init__(errno.EPERM, reason, path)
 
     def __str__(self) -> str:
-        return f"{shown(str(self.filename))}: {self.strerror}"
+        return f"{visible(str(self.filename))}: {self.strerror}"
 
 
 class Place(NamedTuple):
@@ -343,9 +345,4 @@ def read(place: Place, limit: int) -> bytes:
 
 def described(error: OSError, path: str) -> str:
     """What went wrong with a path, in a line."""
-    return str(error) if isinstance(error, Untrusted) else f"{shown(path)}: {error.strerror or error}"
-
-
-def shown(path: str) -> str:
-    """A path for a message: a file may be called anything."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in path)
+    return str(error) if isinstance(error, Untrusted) else f"{visible(path)}: {error.strerror or error}"

@@ -1,43 +1,55 @@
-"""The source texts of packages that run, from files or from memory."""
+"""The source texts of programs that run, from files or from memory."""
 
 from __future__ import annotations
 
 import os
-import sys
 
 PACKAGE = (
     "hardener_host"  # what the packages of this library are part of, where they were delivered to a host
 )
+FLOOR = ("contract.py", "docker", "host")  # what a program may import beside itself; it always goes along
 
 
-def sources(*packages: str) -> dict[str, str]:
-    """Return the text of every module of these packages by its file name, below a folder ``PACKAGE``.
+def sources(*programs: str) -> dict[str, str]:
+    """Return the text of every module of these programs and of ``FLOOR``, by file name below the library.
 
     A program that `host_script` delivered has no files: its texts are what its importer in memory holds.
 
     Args:
-        packages: names of packages of this library, such as ``host``, which are imported already.
+        programs: names of packages of this library, such as ``converge``.
     """
-    around = __name__.rsplit(".", 2)[0]  # the name of the library, which differs on hosts
-    found = {f"{PACKAGE}/__init__.py": ""}
-    for package in packages:
-        module = sys.modules[f"{around}.{package}"]
-        delivered = getattr(module.__spec__.loader, "sources", None) if module.__spec__ else None
-        if delivered is None:
-            found.update(_read(f"{PACKAGE}/{package}", next(iter(module.__path__))))
-            continue
-        for name, (is_package, text) in delivered.items():
-            if name.split(".")[1:2] == [package]:
-                found[name.replace(".", "/") + ("/__init__.py" if is_package else ".py")] = text
+    delivered = getattr(__spec__.loader, "sources", None) if __spec__ else None
+    if delivered is None:
+        return {name: _text(path) for name, path in files(*programs).items()}
+    wanted = {name[:-3] if name.endswith(".py") else name for name in (*FLOOR, *programs)}
+    found = {"__init__.py": ""}
+    for name, (is_package, text) in delivered.items():
+        parts = name.split(".")[1:]
+        if parts[:1] and parts[0] in wanted:
+            found["/".join(parts) + ("/__init__.py" if is_package else ".py")] = text
     return found
 
 
-def _read(package: str, root: str) -> dict[str, str]:
+def files(*programs: str) -> dict[str, str]:
+    """Return the path of every module of these programs and of ``FLOOR``, by file name below the library."""
+    library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     found = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.endswith(".py"):
-                with open(path, encoding="utf-8") as file:
-                    found[os.path.join(package, os.path.relpath(path, root))] = file.read()
+    for name in ("__init__.py", *FLOOR, *programs):
+        top = os.path.join(library, name)
+        paths = [top] if name.endswith(".py") else sorted(_modules(top))
+        found.update({os.path.relpath(path, library): path for path in paths})
     return found
+
+
+def _modules(package: str) -> list[str]:
+    return [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(package)
+        for name in names
+        if name.endswith(".py")
+    ]
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

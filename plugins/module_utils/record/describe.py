@@ -7,8 +7,8 @@ import re
 import time
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from ..snapshot.bounds import read_or
-from ..snapshot.redact import Redactor
+from ..host.read import read_or
+from ..host.redact import Redactor
 from . import runtime
 from .text import shown
 

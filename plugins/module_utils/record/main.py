@@ -12,14 +12,13 @@ import time
 from base64 import b64decode
 from typing import Any, Callable, Mapping
 
-from ..host import limits
-from ..snapshot import engine as engines
-from ..snapshot import processes, units
-from ..snapshot.bounds import Failed, describe
-from ..snapshot.context import Once
+from ..docker import engine as engines
+from ..host import limits, processes, units
+from ..host.errors import Failed, describe
+from ..host.once import Once
 from . import recorder as kernel
 from . import workspace
-from .engineapi import Engine
+from .engine import Engine
 from .session import Request, Session
 
 _LONGEST = 24 * 3600

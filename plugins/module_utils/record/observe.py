@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable, Iterable
 
-from ..snapshot.bounds import read_or, read_pseudo
+from ..host.read import read_or, read_pseudo
 from .text import shown
 
 _MAX_PROCESSES = 4096

@@ -11,7 +11,8 @@ import json
 import os
 from typing import Any, Mapping
 
-from ..snapshot.bounds import Failed, describe, find_program, run
+from ..host.errors import Failed, describe
+from ..host.run import find_program, run
 from . import layout
 
 _BPFFS = "/sys/fs/bpf"  # a folder that every kernel with BPF has

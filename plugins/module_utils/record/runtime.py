@@ -11,9 +11,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Mapping
 
-from ..snapshot import processes
-from ..snapshot.bounds import Failed, read_bytes
-from .engineapi import Engine
+from ..host import processes
+from ..host.errors import Failed
+from ..host.read import read_bytes
+from .engine import Engine
 from .recorder import unified_cgroups
 from .twin import LABEL
 from .workspace import prefix
@@ -39,7 +40,7 @@ class Idle:
         self._made = 0
         self._lock = threading.Lock()
         query = {"fromSrc": "-", "repo": "hardener-twin", "tag": run, "changes": f"LABEL {LABEL}={run}"}
-        engine.call("POST", "/images/create", archive, query=query, timeout=120)
+        engine.ask("POST", "/images/create", archive, query=query, kind="application/x-tar", seconds=120)
         self.image = f"hardener-twin:{run}"
 
     def create(self, *, user: str = "", no_new_privileges: bool = False, **options: Any) -> str:

@@ -8,10 +8,11 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, Mapping
 
-from ..snapshot.bounds import Failed, describe
+from ..docker.client import quoted
+from ..host.errors import Failed, describe
 from . import describe as description
 from . import elf, observe, runtime
-from .engineapi import Engine, quoted
+from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES
 from .recorder import Recorder, unified_cgroups

@@ -6,9 +6,11 @@ import os
 import time
 from typing import Any, Callable, Mapping
 
-from ..snapshot.bounds import Failed, read_or
+from ..docker.client import quoted
+from ..host.errors import Failed
+from ..host.read import read_or
 from . import observe, twin, volumes, workspace
-from .engineapi import Engine, quoted
+from .engine import Engine
 from .text import shown
 
 _SETTLED = 0.4  # seconds in which no process of the container wants the processor
@@ -123,7 +125,7 @@ class Subject:
             tree: where the cgroup tree of version 2 is mounted.
         """
         self._started = time.time()
-        self._engine.call("POST", f"/containers/{self._identity}/start", timeout=120)
+        self._engine.call("POST", f"/containers/{self._identity}/start", seconds=120)
         self.pid = int(self.state().get("Pid") or 0)
         try:
             self.cgroup = observe.Cgroup(self.pid, tree) if self.pid else None
@@ -157,7 +159,7 @@ class Subject:
         """Stop it as the engine stops its original; how it ended, in words."""
         seconds = min(int(self._original["Config"].get("StopTimeout") or 10), _STOP_SECONDS)
         path = f"/containers/{self._identity}/stop"
-        self._engine.call("POST", path, query={"t": str(seconds)}, timeout=seconds + 30)
+        self._engine.call("POST", path, query={"t": str(seconds)}, seconds=seconds + 30)
         return f"it ended with code {self.state().get('ExitCode')}"
 
     def signal(self, name: str) -> None:
@@ -184,7 +186,9 @@ class Subject:
         body = {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
         made = self._engine.call("POST", f"/containers/{self._identity}/exec", body)["Id"]
         try:  # attached, the answer ends with the program
-            self._engine.call("POST", f"/exec/{made}/start", {"Detach": False}, timeout=_EXEC_SECONDS)
+            with self._engine.connect(idle=_EXEC_SECONDS) as connection:
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", f"/exec/{made}/start", b'{"Detach": false}', headers)
         finally:
             code = self._engine.get(f"/exec/{made}/json").get("ExitCode")
         return code if isinstance(code, int) else None

@@ -11,8 +11,9 @@ import re
 import shutil
 from typing import Any, Mapping
 
-from ..snapshot.bounds import Failed
-from .engineapi import Engine, quoted
+from ..docker.client import quoted
+from ..host.errors import Failed
+from .engine import Engine
 from .twin import LABEL
 
 FOLDER = "/run/hardener-record"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..contract import DAEMON_RESTART, NONE, REBOOT
 from .hostview import HostView, listed, name_of
 
 GRUB_FILE = "/etc/default/grub.d/50-hardener-apparmor.cfg"
@@ -129,7 +130,7 @@ def _confining(host: HostView, apparmor: _AppArmor) -> dict[str, Any]:
         **_document(
             [], [_unit(active=True), *([host.activation([], expect=_ENGINE)] if host.serves else [])]
         ),
-        "impact": "daemon-restart" if lacking else "none",
+        "impact": DAEMON_RESTART if lacking else NONE,
         "notes": notes,
     }
 
@@ -147,7 +148,7 @@ def _booting(apparmor: _AppArmor) -> dict[str, Any]:
     file = {"kind": "file", "path": GRUB_FILE, "content": text}
     return {
         **_document([file], [_unit(active=False), boot]),
-        "impact": "reboot",
+        "impact": REBOOT,
         "costs": "AppArmor is off in the running kernel, and a reboot puts it on",
     }
 

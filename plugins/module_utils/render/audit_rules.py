@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..docker.api import DEFAULT_SOCKET
 from .hostview import HostView
 
 _RULES = "/etc/audit/rules.d/50-hardener-docker.rules"
@@ -207,7 +208,7 @@ def _sockets(host: HostView) -> Iterator[str]:
     yield host.socket
     for each in host.hosts:
         if each.startswith("unix://"):
-            yield each[len("unix://") :] or "/var/run/docker.sock"
+            yield each[len("unix://") :] or DEFAULT_SOCKET
         elif each.startswith("fd://"):
             for entry in (host.data("units").get("docker.socket") or {}).get("Listen") or ():
                 if str(entry).startswith("/"):

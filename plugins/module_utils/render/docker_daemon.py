@@ -6,22 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..contract import DAEMON_RESTART, RELOAD
+from ..docker.keys import flag_of
 from . import docker_daemon_tls
 from .hostview import HostView, listed
 
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
-# Keys whose flag is called otherwise; of some, the command line's values are as good, whatever they are.
-_FLAGS = {
-    "authorization-plugins": "authorization-plugin",
-    "default-network-opts": "default-network-opt",
-    "default-ulimits": "default-ulimit",
-    "insecure-registries": "insecure-registry",
-    "log-opts": "log-opt",
-    "registry-mirrors": "registry-mirror",
-    "storage-opts": "storage-opt",
-}
+# Keys of which the command line's values are as good, whatever they are.
 _LEFT_TO_FLAGS = ("default-ulimits", "log-opts")
 # Keys that have a variable, whether or not it wants anything of this host.
 _OWN = (
@@ -125,7 +118,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
 
 def _flag(host: HostView, key: str) -> Sequence[str]:
     """Values of a key on the command line."""
-    return host.flags.get(_FLAGS.get(key, key)) or ()
+    return host.flags.get(flag_of(key)) or ()
 
 
 def _says(host: HostView, key: str) -> bool:
@@ -160,7 +153,7 @@ def _document(
     keys: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
     *,
-    impact: str = "daemon-restart",
+    impact: str = DAEMON_RESTART,
     costs: str = "",
     needs_bridge_module: bool = False,
     info: Mapping[str, Any] | None = None,
@@ -191,7 +184,7 @@ def _document(
         if key in _LEFT_TO_FLAGS and _flag(host, key):
             notes.append(f"{key} is set on the engine's command line, and stays as it is there")
         elif _flag(host, key) and not _satisfied(host, key, keys.get(key)):
-            given = f"--{_FLAGS.get(key, key)} {' '.join(_flag(host, key))}"
+            given = f"--{flag_of(key)} {' '.join(_flag(host, key))}"
             reason = f"the engine's command line says {given}, and it does not start with {key} in"
             return _refused(variable, f"{reason} {host.config_path} too: take it out of the unit")
         elif not _flag(host, key):
@@ -249,7 +242,7 @@ def _live_restore(host: HostView, wanted: bool) -> dict[str, Any]:
     if wanted and host.swarm:
         return _refused("live_restore", "this host is part of a swarm, which excludes live-restore")
     return _document(
-        host, "live_restore", {"live-restore": wanted}, impact="reload", info={"LiveRestoreEnabled": wanted}
+        host, "live_restore", {"live-restore": wanted}, impact=RELOAD, info={"LiveRestoreEnabled": wanted}
     )
 
 
@@ -348,7 +341,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
         if registry not in insecure
     ]
     costs = f"images are no longer pulled from {listed(gone)} until its TLS can be verified" if gone else ""
-    return _document(host, "insecure_registries", keys, impact="reload", costs=costs)
+    return _document(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
 
 
 def _plain(mirror: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from ..contract import CONNECTIVITY, DAEMON_RESTART
 from .hostview import HostView
 
 FOLDER = "/etc/docker/tls"
@@ -175,7 +176,7 @@ def _document(
     new = not api.verified
     return {
         "name": _NAME,
-        "impact": "connectivity" if new else "daemon-restart",
+        "impact": CONNECTIVITY if new else DAEMON_RESTART,
         "costs": f"who comes to {addresses} without a certificate no longer gets in" if new else "",
         "resources": resources,
         "activations": [docker],

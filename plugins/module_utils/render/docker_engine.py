@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..contract import DAEMON_RESTART
 from .hostview import HostView
 from .openpgp import fingerprints
 
@@ -167,7 +168,7 @@ def _start(host: HostView) -> dict[str, Any]:
     }
     return {
         "name": "docker_engine",
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [{"kind": "absent", "path": path} for path in _HOLDS],
         "activations": [{"name": "systemd-reload", "when": _HOLDS}, docker],
     }

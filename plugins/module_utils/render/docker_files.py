@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ..docker.api import DEFAULT_SOCKET
 from .hostview import HostView
 
 _DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
@@ -136,9 +137,7 @@ def _sockets(host: HostView) -> Iterator[_Rule]:
     unit = host.unit("docker.socket") if any(each.startswith("fd://") for each in host.hosts) else {}
     group = unit.get("SocketGroup") or host.setting("group") or "docker"
     paths = [str(host.engine.get("socket") or "")]
-    paths += [
-        each[len("unix://") :] or "/var/run/docker.sock" for each in host.hosts if each.startswith("unix://")
-    ]
+    paths += [each[len("unix://") :] or DEFAULT_SOCKET for each in host.hosts if each.startswith("unix://")]
     paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
     known = host.entry("groups").get("data")
     if known is None:

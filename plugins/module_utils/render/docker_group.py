@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..contract import NONE
 from .hostview import HostView
 
 _NAME = "docker_group_members"
@@ -27,7 +28,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     return [
         {
             "name": _NAME,
-            "impact": "none",
+            "impact": NONE,
             # Who can write these takes any group he likes.
             "resources": [
                 {"kind": "attributes", "path": path, "owner": "root", "at_most": mode, "remove_acl": True}

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..contract import CONNECTIVITY
 from . import firewall_host as facts
 from .hostview import HostView
 from .program import FILES
@@ -207,7 +208,7 @@ def _document(
     when = [*(f"{_FOLDER}/{file}" for file in files), _LOADER, _UNIT]
     return {
         "name": name,
-        "impact": "connectivity",
+        "impact": CONNECTIVITY,
         "resources": resources,
         "activations": [
             {"name": "systemd-reload", "when": [_UNIT]},

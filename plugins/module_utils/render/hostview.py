@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..docker.api import USUAL_SOCKET
+
 NO_ENGINE = "there is no Docker engine on this host"
 
 _PACKAGES = ("docker-ce", "docker.io", "moby-engine")  # that bring an engine, and have its version
@@ -104,7 +106,7 @@ class HostView:
     @property
     def socket(self) -> str:
         """The socket of the engine's API."""
-        return str(self.engine.get("socket") or "/run/docker.sock")
+        return str(self.engine.get("socket") or USUAL_SOCKET)
 
     @property
     def hosts(self) -> list[str]:

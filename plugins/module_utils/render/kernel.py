@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..contract import CONNECTIVITY, NONE
 from .hostview import HostView, name_of
 
 SETTINGS_FILE = "/etc/sysctl.d/60-hardener.conf"
@@ -128,7 +129,7 @@ def _settings(
         resources.append({"kind": "absent", "path": NETWORK_FILE})
     document = {
         "name": name,
-        "impact": "none",
+        "impact": NONE,
         "resources": resources,
         "activations": [{"name": "sysctl", "when": [SETTINGS_FILE], "values": wanted, "needed": needed}],
         "notes": [
@@ -145,7 +146,7 @@ def _network(settings: Mapping[str, str]) -> dict[str, Any]:
     lines = ["# Written by hardener.", *_wanted_by_the_site(settings), ""]
     return {
         "name": "kernel_settings",
-        "impact": "connectivity",
+        "impact": CONNECTIVITY,
         "costs": f"{', '.join(settings)} may end connections",
         "resources": [{"kind": "file", "path": NETWORK_FILE, "content": "\n".join(lines)}],
         "activations": [{"name": "sysctl", "when": [NETWORK_FILE], "values": dict(settings)}],
@@ -216,7 +217,7 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
             lines += ["", f"# {entry['reason']}", f"install {module} /bin/false", f"blacklist {module}"]
     return {
         "name": name,
-        "impact": "none",
+        "impact": NONE,
         "resources": [{"kind": "file", "path": MODULES_FILE, "content": "\n".join([*lines, ""])}],
         "notes": notes,
     }
@@ -230,7 +231,7 @@ def _kexec(host: HostView) -> dict[str, Any]:
     text = f"# Written by hardener. Only a reboot takes it back.\n{key} = 1\n"
     return {
         "name": name,
-        "impact": "none",
+        "impact": NONE,
         "costs": "nothing but a reboot takes it back",
         "resources": [{"kind": "file", "path": KEXEC_FILE, "content": text}],
         "activations": [{"name": "sysctl", "when": [KEXEC_FILE], "values": {key: "1"}}],

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..host.sources import PACKAGE
+from ..host.sources import PACKAGE, files
 
 FILES = Path(__file__).with_name("files")  # what is written to hosts as it is
-_LIBRARY = Path(__file__).parents[1]
 # Where 0.1.0 put the same packages, in the same folders on hosts: what a host still has of it goes.
 _RETIRED = {
     "host": "__init__ answers atomic descriptors limits reserve sources",
@@ -28,6 +26,7 @@ _RETIRED = {
         __init__ chain engine keys login main policy pull record references registry signatures statements
         words""",
 }
+_IMPORTED = {"scan": ("host_snapshot",)}
 _START = """\
 {first}# Written by hardener: {what}
 import sys
@@ -39,27 +38,22 @@ sys.exit(main())
 """
 
 
-def program(folder: str, *packages: str) -> list[dict[str, Any]]:
-    """Return the resources of these packages of the library, below a folder on the host.
+def program(folder: str, name: str) -> list[dict[str, Any]]:
+    """Return the resources of a program, with all that it imports, below a folder on the host.
 
     Args:
         folder: where the program lies on the host.
-        packages: such as ``scan``; the package ``host``, which all programs import, is always among them.
+        name: of its package, such as ``scan``.
     """
     return [
-        {
-            "kind": "file",
-            "path": f"{folder}/{PACKAGE}/{path.relative_to(_LIBRARY)}",
-            "content_from": str(path),
-            "mode": "0644",
-        }
-        for path in (_LIBRARY / "__init__.py", *_modules("host", *packages))
-    ] + [{"kind": "absent", "path": path} for path in retired(folder, *packages)]
+        {"kind": "file", "path": f"{folder}/{PACKAGE}/{place}", "content_from": path, "mode": "0644"}
+        for place, path in files(name).items()
+    ] + [{"kind": "absent", "path": path} for path in retired(folder, name)]
 
 
-def retired(folder: str, *packages: str) -> list[str]:
-    """Return the paths at which earlier versions put these packages, and ``host``."""
-    places = ("host", *(f"host_{package}" for package in packages))
+def retired(folder: str, name: str) -> list[str]:
+    """Return the paths at which earlier versions put this program, and what it imported."""
+    places = ("host", f"host_{name}", *_IMPORTED.get(name, ()))
     return [f"{folder}/{place}/{name}.py" for place in places for name in _RETIRED.get(place, "").split()]
 
 
@@ -74,8 +68,3 @@ def start(folder: str, entry: str, what: str, *, interpreter: str = "") -> str:
     """
     first = f"#!{interpreter}\n" if interpreter else ""
     return _START.format(first=first, what=what, folder=folder, package=PACKAGE, entry=entry)
-
-
-def _modules(*packages: str) -> Iterator[Path]:
-    for package in packages:
-        yield from sorted((_LIBRARY / package).rglob("*.py"))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..contract import DAEMON_RESTART, NONE
 from .hostview import NO_ENGINE, HostView, listed, name_of
 
 FILE = "/etc/docker/seccomp.json"
@@ -80,7 +81,7 @@ def _effective(host: HostView) -> str:
         if fields.get("name") == "seccomp":
             profile = fields.get("profile") or "unconfined"
             return "builtin" if profile in _BUILT_IN else profile
-    return "none"
+    return NONE
 
 
 def _document(
@@ -96,7 +97,7 @@ def _document(
     when = [host.config_path, *(resource["path"] for resource in resources)]
     return {
         "name": _NAME,
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "costs": f"reaches containers when they are started again: {listed(names)}" if changes else "",
         "resources": [{"kind": "json", "path": host.config_path, "keys": dict(keys)}, *resources],
         "activations": [host.activation(when, stale=host.stale, expect={"seccomp": expected})],

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..contract import CONTAINERS_STOP, DAEMON_RESTART, NONE, exceeds
 from .hostview import HostView
 
 _AUTOMATIC, _ENGINE_TOO = "security_updates_automatic", "security_updates_engine"
@@ -54,16 +55,6 @@ _ENGINE = (
 )
 _SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # what an option of apt or dnf can hold
 _HOUR = 3600
-_IMPACTS = (
-    "none",
-    "reload",
-    "daemon-restart",
-    "connectivity",
-    "containers-stop",
-    "containers-recreate",
-    "data-hidden",
-    "reboot",
-)
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 # Variables that a document depends on beside the one that it is called by.
 DECIDED_BY = {"automatic": ("all", "apply", "exclude", "origins", "reboot", "reboot_window")}
@@ -84,7 +75,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
         return [{"name": "security_updates", "refused": reason}]
     cost = _restart_costs(host)
     # What may not happen in this run must not happen by the installer's hand either.
-    with_engine = engine and _IMPACTS.index(cost) <= _IMPACTS.index(variables["allow"])
+    with_engine = engine and not exceeds(cost, variables["allow"])
     choice = _Choice(
         automatic=variables["automatic"],
         everything=variables["all"],
@@ -95,7 +86,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     )
     document = {
         "name": _AUTOMATIC,
-        "impact": "none",
+        "impact": NONE,
         **(_apt(host, choice) if _manager(host) == "apt" else _dnf(host, choice)),
         "notes": _notes(host, apply=apply, engine=engine, reboot=reboot),
     }
@@ -171,10 +162,10 @@ def _awaits_reboot(host: HostView) -> str:
 def _restart_costs(host: HostView) -> str:
     """The impact of a restart of the engine here."""
     if not _updates(host, engine=True):
-        return "none"
+        return NONE
     if host.info.get("ContainersRunning") and not host.info.get("LiveRestoreEnabled"):
-        return "containers-stop"
-    return "daemon-restart"
+        return CONTAINERS_STOP
+    return DAEMON_RESTART
 
 
 def is_open(now: str, window: str) -> bool:
@@ -283,7 +274,7 @@ def _dnf(host: HostView, choice: _Choice) -> dict[str, Any]:
     ]
     drop_in = ["[Service]", "ExecStart=", f"ExecStart=/usr/bin/dnf-automatic {_DNF} --timer --installupdates"]
     return {
-        "impact": _restart_costs(host) if choice.engine else "none",
+        "impact": _restart_costs(host) if choice.engine else NONE,
         "resources": [_file(_DNF, lines, "#"), _file(_DNF_DROP_IN, drop_in, "#")],
         "activations": [
             {"name": "systemd-reload", "when": [_DNF_DROP_IN]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..contract import CONNECTIVITY, CONTAINERS_RECREATE, DAEMON_RESTART, NONE, REBOOT
 from .hostview import HostView, listed
 
 CONFIG_FILE = "/etc/selinux/config"
@@ -93,7 +94,7 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
             resources.append(_file(CONFIG_FILE, _config(selinux.config, "permissive")))
         return {
             "name": _ENFORCING,
-            "impact": "reboot",
+            "impact": REBOOT,
             "costs": "SELinux is off: the next boot labels the whole disk, and the run after it enforces",
             "resources": [*resources, _file(RELABEL_FILE, "")],
             "notes": ["SELinux starts at the next boot; see ausearch -m avc for what it would deny"],
@@ -103,7 +104,7 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
     enforces, undone = selinux.mode == "enforcing", selinux.parameters.get("enforcing") == "0"
     return {
         "name": _ENFORCING,
-        "impact": "none" if enforces else "connectivity",
+        "impact": NONE if enforces else CONNECTIVITY,
         "costs": "" if enforces else "what the policy denies is only logged now, and will be refused",
         "resources": resources,
         "activations": [{"name": "selinux-enforce", "when": [CONFIG_FILE]}],
@@ -135,14 +136,14 @@ def _docker(host: HostView) -> list[dict[str, Any]]:
     keys = {} if given else {_KEY: True}
     document = {
         "name": _DOCKER,
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [{"kind": "json", "path": host.config_path, "keys": keys}],
         "activations": [host.activation([host.config_path], expect={"security": ["selinux"]})],
     }
     if host.names and not host.secures("selinux"):
         # An unlabelled one goes on; one that is created anew gets a label, and loses what it mounts.
         document |= {
-            "impact": "containers-recreate",
+            "impact": CONTAINERS_RECREATE,
             "costs": (
                 "a container that is started or created from then on is denied every host folder that is not"
                 f" labelled for it (mount it with :z or :Z); here are {listed(host.names)}"

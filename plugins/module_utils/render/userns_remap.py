@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..contract import CONTAINERS_RECREATE, DAEMON_RESTART, DATA_HIDDEN
 from .hostview import HostView, listed, name_of
 
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -70,7 +71,7 @@ def _kept(host: HostView) -> dict[str, Any]:
     """What is on stays on, by whomever it was switched on."""
     return {
         "name": "userns_remap_enabled",
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [
             {
                 "kind": "json",
@@ -96,7 +97,7 @@ def _document(
     docker = host.activation([host.config_path], remapped=user, expect={"security": ["userns"]})
     document: dict[str, Any] = {
         "name": "userns_remap_enabled",
-        "impact": "daemon-restart",
+        "impact": DAEMON_RESTART,
         "resources": [*lines, resource],
         "activations": [docker],
         "notes": [],
@@ -105,7 +106,7 @@ def _document(
     if not held:
         return document
     listed = ", ".join(held)
-    document["impact"] = "containers-recreate" if migrate else "data-hidden"
+    document["impact"] = CONTAINERS_RECREATE if migrate else DATA_HIDDEN
     document["costs"] = (
         f"containers stop while {listed} move; those that run are made again"
         if migrate

@@ -12,9 +12,11 @@ import secrets
 import tarfile
 from typing import Any
 
-from ..snapshot.bounds import Failed
-from .engineapi import EngineAPI, Gone, escaped
-from .files import MAX_FILE, Files, bounded
+from ..docker import http
+from ..docker.client import Engine, quoted
+from ..docker.http import NotFound
+from ..host.errors import Failed
+from .files import MAX_FILE, Files, TooLarge, bounded
 
 _LABEL = "hardener.scan"
 _NAME = "hardener-scan-"
@@ -29,7 +31,7 @@ class ArchiveFiles(Files):
         identity: the image's id.
     """
 
-    def __init__(self, engine: EngineAPI, identity: str) -> None:
+    def __init__(self, engine: Engine, identity: str) -> None:
         self._engine = engine
         self._image = identity
         self._container = ""
@@ -43,7 +45,7 @@ class ArchiveFiles(Files):
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none"},
         }
-        made = self._engine.json("POST", f"/containers/create?name={_NAME}{secrets.token_hex(8)}", body)
+        made = self._engine.call("POST", f"/containers/create?name={_NAME}{secrets.token_hex(8)}", body)
         self._container = str(made["Id"])
         return self
 
@@ -79,11 +81,13 @@ class ArchiveFiles(Files):
 
     def _members(self, path: str) -> list[tuple[tarfile.TarInfo, bytes | None]]:
         """What the engine packs of a path: entries, and the content of those that are files."""
-        url = f"/containers/{self._container}/archive?path={escaped(path)}"
+        url = f"/containers/{self._container}/archive?path={quoted(path)}"
         try:
-            data = self._engine.bytes("GET", url, limit=MAX_FILE)
-        except Gone:
+            data = self._engine.ask("GET", url, limit=MAX_FILE)
+        except NotFound:
             return []
+        except http.TooLarge as error:
+            raise TooLarge(str(error)) from None
         try:
             with tarfile.open(fileobj=io.BytesIO(data)) as packed:
                 return [(member, _content(packed, member)) for member in packed]
@@ -96,20 +100,20 @@ def _content(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
     return file.read() if file else None
 
 
-def remove_leftovers(engine: EngineAPI) -> None:
+def remove_leftovers(engine: Engine) -> None:
     """Remove containers of a run that was killed; one run is on a host at a time."""
-    query = escaped(f'{{"label":["{_LABEL}=reading"],"status":["created"]}}')
-    listed: list[dict[str, Any]] = engine.json("GET", f"/containers/json?all=1&filters={query}") or []
+    query = quoted(f'{{"label":["{_LABEL}=reading"],"status":["created"]}}')
+    listed: list[dict[str, Any]] = engine.call("GET", f"/containers/json?all=1&filters={query}") or []
     for container in listed:
         # A label may be the image's, and so on somebody else's container; a name is given by who makes it.
         if any(str(name).startswith(f"/{_NAME}") for name in container.get("Names") or ()):
             _remove(engine, str(container["Id"]))
 
 
-def _remove(engine: EngineAPI, container: str) -> bool:
+def _remove(engine: Engine, container: str) -> bool:
     """Remove a container, and the volumes that the image had it make; whether it was there."""
     try:
-        engine.json("DELETE", f"/containers/{container}?force=1&v=1")
-    except Gone:
+        engine.call("DELETE", f"/containers/{container}?force=1&v=1")
+    except NotFound:
         return False
     return True

@@ -18,8 +18,9 @@ from io import BytesIO
 from typing import Any, Iterable, Mapping
 
 from ..host import atomic, descriptors
-from ..snapshot.bounds import Absent, Failed, run_bytes
-from ..snapshot.debversion import newer
+from ..host.debversion import newer
+from ..host.errors import Absent, Failed
+from ..host.run import run_bytes
 from .index import Indexes
 from .lists import Fix
 

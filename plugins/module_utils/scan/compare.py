@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ..snapshot.debversion import newer
+from ..host.debversion import newer
 from .lists import Fix
 
 

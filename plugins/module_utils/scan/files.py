@@ -7,7 +7,8 @@ import stat
 from abc import ABC, abstractmethod
 from typing import Iterable
 
-from ..snapshot.bounds import Failed, describe, read_bytes
+from ..host.errors import Failed, describe
+from ..host.read import read_bytes
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_NAMES = 20000

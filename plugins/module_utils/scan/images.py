@@ -6,9 +6,9 @@ import os
 import re
 from typing import Any, Callable, NamedTuple
 
-from ..snapshot.bounds import Failed
+from ..docker.client import Engine, quoted
+from ..host.errors import Failed
 from .archive import ArchiveFiles
-from .engineapi import EngineAPI, escaped
 from .files import Files, TooLarge
 from .layers import Layers
 
@@ -25,14 +25,14 @@ class Image(NamedTuple):
     names: tuple[str, ...]
 
 
-def listed(engine: EngineAPI) -> list[Image]:
+def listed(engine: Engine) -> list[Image]:
     """Every image of the engine, each once.
 
     Raises:
         Failed: the engine does not say, or has too many.
     """
     found: dict[str, Image] = {}
-    for entry in engine.json("GET", "/images/json") or ():
+    for entry in engine.call("GET", "/images/json") or ():
         identity = str(entry.get("Id"))
         if not _ID.fullmatch(identity):
             raise Failed(f"the engine lists an image without a usable id: {identity[:80]!r}")
@@ -44,14 +44,14 @@ def listed(engine: EngineAPI) -> list[Image]:
     return list(found.values())
 
 
-def read(engine: EngineAPI, identity: str, take: Callable[[Files], dict[str, Any]]) -> dict[str, Any]:
+def read(engine: Engine, identity: str, take: Callable[[Files], dict[str, Any]]) -> dict[str, Any]:
     """What is taken from the files of an image: from its layers on the disk, else by way of the engine.
 
     Raises:
-        Gone: there is no such image any more.
+        NotFound: there is no such image any more.
         Failed: its files can be had in neither way.
     """
-    layers = layer_folders(engine.json("GET", f"/images/{escaped(identity)}/json"))
+    layers = layer_folders(engine.call("GET", f"/images/{quoted(identity)}/json"))
     if layers:
         try:
             return take(Layers(layers))

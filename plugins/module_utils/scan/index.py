@@ -10,8 +10,11 @@ import time
 from typing import Any, Iterable, Mapping
 
 from ..host import atomic
-from ..snapshot.apt import parse_release, timestamp
-from ..snapshot.bounds import PATH, Absent, Failed, describe, one_line, read_bytes, run
+from ..host.debian import parse_release, timestamp
+from ..host.errors import Absent, Failed, describe
+from ..host.read import read_bytes
+from ..host.run import PATH, run
+from ..host.text import one_line
 from . import lists
 from .lists import Fix
 from .releases import Release

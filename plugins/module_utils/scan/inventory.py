@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Iterator
 
-from ..snapshot.apt import parse_status
-from ..snapshot.bounds import one_line
+from ..host.debian import parse_status
+from ..host.text import one_line
 from . import releases
 from .files import Files, TooLarge
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ..snapshot.bounds import one_line
+from ..host.text import one_line
 from .changelogs import Changelogs
 from .compare import outdated
 from .index import Indexes

@@ -11,7 +11,7 @@ import stat
 from collections import deque
 from typing import NamedTuple, Sequence
 
-from ..snapshot.bounds import Failed, describe
+from ..host.errors import Failed, describe
 from .files import MAX_FILE, Files, TooLarge, bounded
 
 _MAX_LINKS = 40

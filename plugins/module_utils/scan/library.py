@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any, Mapping
 
-from ..host import atomic, descriptors
-from ..snapshot import engine, processes, units
-from ..snapshot.bounds import Absent, Failed, describe
-from ..snapshot.context import Once
+from ..docker import engine
+from ..docker.client import Engine
+from ..docker.http import NotFound
+from ..host import atomic, descriptors, processes, units
+from ..host.errors import Absent, Failed, describe
+from ..host.once import Once
 from . import VERSION, images, inventory, record
 from .archive import remove_leftovers
-from .engineapi import EngineAPI, Gone
 
 Inventory = Mapping[str, Any]  # as `inventory.take` gives it; or ``error``, why it could not
 
@@ -44,21 +45,21 @@ class Library:
         for image in images.listed(api):
             try:
                 found[image] = self._of(api, image.identity)
-            except Gone:
+            except NotFound:
                 continue  # removed since it was listed
         self._forget({_file_name(image.identity) for image in found})
         return found
 
-    def _engine(self) -> EngineAPI:
+    def _engine(self) -> Engine:
         """The host's engine, found as the collector does."""
         found = engine.find(Once(processes.scan), Once(units.read), self._socket)
         if not found.installed:
             raise Absent("no Docker engine is installed")
         if not found.api or found.socket is None:
             raise Failed(found.error or "the engine does not answer")
-        return EngineAPI(found.socket, found.api)
+        return Engine(found.socket, found.api)
 
-    def _of(self, api: EngineAPI, identity: str) -> Inventory:
+    def _of(self, api: Engine, identity: str) -> Inventory:
         path = os.path.join(self._folder, _file_name(identity))
         known = record.read_json(path)
         if known.get("version") == VERSION and known.get("id") == identity:
@@ -66,7 +67,7 @@ class Library:
         self.read += 1
         try:
             taken = images.read(api, identity, inventory.take)
-        except Gone:
+        except NotFound:
             raise
         except (OSError, ValueError, Failed, Absent) as error:
             return {"error": describe(error)}

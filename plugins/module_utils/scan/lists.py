@@ -7,9 +7,11 @@ import os
 import re
 from typing import Iterable, Mapping, NamedTuple
 
-from ..snapshot.apt import field
-from ..snapshot.bounds import Absent, Failed, read_bytes, run_bytes
-from ..snapshot.debversion import newer
+from ..host.debian import field
+from ..host.debversion import newer
+from ..host.errors import Absent, Failed
+from ..host.read import read_bytes
+from ..host.run import run_bytes
 
 _LARGEST = 128 * 1024 * 1024
 _SUM = re.compile(rb"^ ([0-9a-f]{64}) +(\d+) (\S+/binary-[a-z0-9-]+/Packages)$", re.MULTILINE)

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Iterable, Mapping
 
-from ..snapshot.bounds import Absent, Failed, describe
+from ..host.errors import Absent, Failed, describe
 from . import VERSION, inventory, openscap, record, restarts
 from .changelogs import Changelogs
 from .files import HostFiles

@@ -9,7 +9,9 @@ import tempfile
 from typing import Any
 from xml.etree import ElementTree
 
-from ..snapshot.bounds import PATH, Absent, Failed, find_program, one_line, run
+from ..host.errors import Absent, Failed
+from ..host.run import PATH, find_program, run
+from ..host.text import one_line
 from . import tailoring
 from .releases import Release
 

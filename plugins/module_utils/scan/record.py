@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator
 
 from ..host import atomic, descriptors
-from ..snapshot.bounds import Failed
+from ..host.errors import Failed
 
 FORMAT = "hardener/scan/1"
 _NAME = "record.json"

@@ -6,8 +6,11 @@ import os
 import re
 from typing import Any
 
-from ..snapshot import packages, processes
-from ..snapshot.bounds import Failed, one_line, read_or, read_text
+from ..host import processes
+from ..host.errors import Failed
+from ..host.kernels import newest_kernel
+from ..host.read import read_or, read_text
+from ..host.text import one_line
 
 _MAPPED = re.compile(r"^\S+ ..x\S* \S+ \S+ \S+ +(/.*) \(deleted\)$", re.MULTILINE)
 _CODE = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/")
@@ -26,7 +29,7 @@ def running() -> dict[str, Any]:
         "required": os.path.exists(_REBOOT),
         "packages": sorted(set(read_or(f"{_REBOOT}.pkgs", "").split()))[:_NAMED],
         "kernel": kernel,
-        "newest_kernel": packages.newest_kernel("/boot", kernel),
+        "newest_kernel": newest_kernel("/boot", kernel),
     }
     return {"restarts": waiting(), "reboot": reboot}
 

@@ -6,7 +6,8 @@ import os
 import re
 from typing import Any, Iterator, Mapping, NamedTuple
 
-from ..snapshot.bounds import Failed, read_text
+from ..host.errors import Failed
+from ..host.read import read_text
 from .releases import Release
 
 FOLDER = "/etc/apt"

@@ -6,7 +6,7 @@ import grp
 import pwd
 import re
 
-from .bounds import read_text
+from ..host.read import read_text
 
 _SUBORDINATE = re.compile(r"\s*([^:\s]+):(\d{1,10}):(\d{1,10})\s*")
 _ORDINARY = 65536  # ids below are nobody's subordinate ones

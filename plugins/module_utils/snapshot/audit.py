@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .bounds import read_or, read_text, run
+from ..host.read import read_or, read_text
+from ..host.run import run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

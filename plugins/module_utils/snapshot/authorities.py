@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .bounds import Failed, read_text
+from ..host.errors import Failed
+from ..host.read import read_text
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+from ..host import processes
+from ..host.read import read_or, read_pseudo
 from . import mounts as mounttable
-from . import processes, sockets
-from .bounds import read_or, read_pseudo
+from . import sockets
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..host.errors import Failed
 from . import containerproc, docker, seccomp
-from .bounds import Failed
 from .filestat import Files, record_key
 from .reading import Encoded, Source, encode
 from .runconfig import redact_config
@@ -12,8 +12,8 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .context import Once
-    from .redact import Redactor
+    from ..host.once import Once
+    from ..host.redact import Redactor
 
 _MOUNTS_LIMIT = 10  # seconds: a bind mount may lead to a file server that is gone
 

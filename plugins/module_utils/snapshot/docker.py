@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ..host import answers
+from ..docker import answers
+from ..docker.http import NotFound, parse
+from ..host.errors import Failed
 from . import mounts
-from .bounds import Failed
-from .httpunix import NotFound, parse
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Iterator
     from typing import Any
 
-    from .engine import Engine
-    from .httpunix import Connection
-    from .redact import Redactor
+    from ..docker.api import Connection
+    from ..docker.engine import Engine
+    from ..host.redact import Redactor
 
 LIMIT = 30  # seconds for one source
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
@@ -137,7 +137,7 @@ def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
 
 
 def complete(endpoint: str, answer: Any) -> Any:
-    """An answer that has all that it must; see ``host.answers``.
+    """An answer that has all that it must; see ``docker.answers``.
 
     Raises:
         Failed: it has not.

@@ -6,15 +6,18 @@ import os
 import re
 import time
 
-from . import processes, sockets
-from .bounds import Absent, Failed, printable_path, read_or
-from .httpunix import Connection
+from ..docker.api import Connection
+from ..host import processes
+from ..host.errors import Absent, Failed
+from ..host.read import read_or
+from ..host.text import printable_path
+from . import sockets
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .engine import Engine
+    from ..docker.engine import Engine
 
 _DATA_ROOT = "/var/lib/docker"
 _SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 
-from .bounds import read_text
+from ..host.read import read_text
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from .redact import Redactor
+    from ..host.redact import Redactor
 
 _FILES = (
     "/etc/environment",

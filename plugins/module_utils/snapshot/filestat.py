@@ -10,7 +10,7 @@ import stat
 import struct
 
 from ..host.descriptors import objection
-from .bounds import one_line, printable_path
+from ..host.text import one_line, printable_path
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

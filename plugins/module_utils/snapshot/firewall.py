@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from json import loads
 
-from .bounds import Absent, Failed, describe, read_or, run
+from ..host.errors import Absent, Failed, describe
+from ..host.read import read_or
+from ..host.run import run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

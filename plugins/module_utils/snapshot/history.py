@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from .redact import MAX_TEXT
+from ..host.redact import MAX_TEXT
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .redact import Redactor
+    from ..host.redact import Redactor
 
 _INSTRUCTION = re.compile(r"((?:/bin/sh -c #\(nop\)\s+)?(?:ONBUILD\s+)*(ENV|ARG)\s+)(.*)", re.DOTALL)
 _RUN_WITH_ARGUMENTS = re.compile(r"((?:RUN\s+)?\|(\d{1,4})\s+)(.*)", re.DOTALL)

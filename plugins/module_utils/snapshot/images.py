@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..docker.http import NotFound, parse
+from ..host.errors import Failed, describe
 from . import docker, history
-from .bounds import Failed, describe
-from .httpunix import NotFound, parse
 from .reading import Encoded, encode
 from .runconfig import redact_config
 
@@ -12,8 +12,8 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .engine import Engine
-    from .redact import Redactor
+    from ..docker.engine import Engine
+    from ..host.redact import Redactor
 
 
 def read(engine: Engine, redactor: Redactor) -> Encoded:

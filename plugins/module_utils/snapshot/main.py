@@ -11,9 +11,10 @@ import time
 from _thread import start_new_thread
 from json import JSONEncoder, loads
 
-from ..host import limits
-from . import VERSION, engine, mounts, processes, units
-from .context import Once
+from ..docker import engine
+from ..host import limits, processes, units
+from ..host.once import Once
+from . import VERSION, mounts
 from .reading import Helper, encode, read
 
 MYPY = False
@@ -21,7 +22,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
-    from .redact import Redactor
+    from ..host.redact import Redactor
 
 SCHEMA = "hardener/snapshot/1"
 _REST = """
@@ -51,8 +52,8 @@ def collect(arguments: dict[str, Any]) -> bytes:
     found = Once(lambda: engine.find(running, known_units, arguments.get("socket")), _FIND_LIMIT)
     start_new_thread(found.get_or, (None,))
     # What follows is compiled while systemd and the engine are thinking.
+    from ..host.redact import Redactor
     from .containers import Containers
-    from .redact import Redactor
 
     redactor = Redactor()
     found.get_or(None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from .bounds import printable_path, read_text
+from ..host.read import read_text
+from ..host.text import printable_path
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

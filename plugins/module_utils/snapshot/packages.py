@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-from .bounds import Absent, Failed, describe, find_program, read_bytes, run
-from .debversion import sort_key
+from ..host.errors import Absent, Failed, describe
+from ..host.kernels import newest_kernel
+from ..host.read import read_bytes
+from ..host.run import find_program, run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -39,22 +41,6 @@ def read() -> dict[str, Any]:
         if find_program(name):
             raise Absent(f"packages of {name} are not read")
     raise Absent("no package manager was found")
-
-
-def newest_kernel(folder: str, running: str) -> str | None:
-    """Release of the newest installed kernel of the running one's flavour; None where none is installed."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return None
-    releases = [name[len("vmlinuz-") :] for name in names if name.startswith("vmlinuz-")]
-    same = [release for release in releases if _flavour(release) == _flavour(running)]
-    return max(same, key=sort_key, default=None)
-
-
-def _flavour(release: str) -> str:
-    """What follows the version: ``cloud-amd64``; the RedHat family's rescue images have other flavours."""
-    return "-".join(part for part in release.split("-") if not part[:1].isdigit())
 
 
 def _dnf() -> dict[str, Any]:

@@ -10,7 +10,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .engine import Engine
+    from ..docker.engine import Engine
 
 _FIXED = (
     "/etc/containerd/config.toml",

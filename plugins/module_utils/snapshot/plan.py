@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..host.once import Once
 from . import (
     accounts,
     audit,
@@ -25,16 +26,14 @@ from . import (
     swarm,
     system,
     trust,
-    units,
 )
-from .context import Once
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
+    from ..host.redact import Redactor
     from .reading import Plan
-    from .redact import Redactor
 
 _SOON = 15  # seconds: a busy or emulated host is ten times as slow as a good one
 _LATER = 40  # for what waits for the engine, or for slow programs
@@ -77,7 +76,7 @@ class Rest:
             ("docker.swarm", lambda: swarm.read(engine.get(), self._info.get(), redactor), _LATER),
             ("engine", self._engine_state, _LATER),
             ("daemon.config", self._daemon_config, _SOON),
-            ("units", lambda: units.redacted(self._units.get(), redactor), _SOON),
+            ("units", lambda: redacted_units(self._units.get(), redactor), _SOON),
             ("files", self._file_records, _LATER),
             ("listening", self._host_listening, _LATER),
             ("system", system.read, _SOON),
@@ -150,3 +149,11 @@ class Rest:
     def _host_listening(self) -> list[dict[str, Any]]:
         entries = ({**entry, "netns": "host"} for entry in self._listening.get())
         return [{key: value for key, value in entry.items() if key != "pid"} for entry in entries]
+
+
+def redacted_units(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict[str, dict[str, Any]]:
+    """The source `units`: command lines without their secrets."""
+    return {
+        name: {**unit, "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]]}
+        for name, unit in units.items()
+    }

@@ -9,8 +9,8 @@ from _thread import start_new_thread
 from json import JSONEncoder
 
 from ..host import limits
-from .bounds import Absent, describe
-from .context import Done
+from ..host.errors import Absent, describe
+from ..host.once import Done
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

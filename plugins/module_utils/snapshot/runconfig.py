@@ -6,7 +6,7 @@ MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .redact import Redactor
+    from ..host.redact import Redactor
 
 
 def redact_config(config: dict[str, Any], redactor: Redactor, where: str) -> None:

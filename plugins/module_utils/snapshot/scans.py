@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from json import loads
 
-from . import processes
-from .bounds import Absent, Failed, read_bytes
+from ..host import processes
+from ..host.errors import Absent, Failed
+from ..host.read import read_bytes
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from json import JSONDecoder, loads
 
-from .bounds import Failed, read_text
+from ..host.errors import Failed
+from ..host.read import read_text
+from ..host.redact import sha256
 from .reading import encode
-from .redact import sha256
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
-    from .engine import Engine
+    from ..docker.engine import Engine
 
 # Calls that the engine's default profile refuses to a container without further capabilities.
 _REFUSED = """

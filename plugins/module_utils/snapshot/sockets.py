@@ -6,8 +6,9 @@ import os
 from _socket import AF_INET, AF_INET6, inet_ntop
 from sys import byteorder
 
-from .bounds import Failed, read_pseudo, read_text
-from .processes import namespace
+from ..host.errors import Failed
+from ..host.processes import namespace
+from ..host.read import read_pseudo, read_text
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from json import loads
 
-from .bounds import Absent, Failed, read_bytes
+from ..host.errors import Absent, Failed
+from ..host.read import read_bytes
 from .docker import LIMIT, complete
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .engine import Engine
-    from .redact import Redactor
+    from ..docker.engine import Engine
+    from ..host.redact import Redactor
 
 
 def read(engine: Engine, known: dict[str, Any], redactor: Redactor) -> dict[str, Any]:

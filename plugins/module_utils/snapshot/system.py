@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from .bounds import read_or, read_text
+from ..host.processes import environment, parent
+from ..host.read import read_or, read_text
+from ..host.units import split_words
 from .mounts import read as read_mounts
-from .processes import environment, parent
-from .units import split_words
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

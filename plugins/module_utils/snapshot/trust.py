@@ -6,7 +6,9 @@ import os
 import time
 from json import loads
 
-from .bounds import Absent, Failed, one_line, read_bytes
+from ..host.errors import Absent, Failed
+from ..host.read import read_bytes
+from ..host.text import one_line
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

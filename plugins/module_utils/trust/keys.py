@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 from typing import Sequence
 
-from .words import Failed, PolicyError
+from ..host.errors import Failed
+from .words import PolicyError
 
 _USABLE = re.compile(r"(?:RSA )?Public-Key: \(([0-9]+) bit")
 _OPENSSL = "openssl"

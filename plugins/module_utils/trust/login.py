@@ -10,7 +10,8 @@ import subprocess
 from base64 import b64decode
 from typing import Any, NamedTuple, Sequence
 
-from .words import Unreachable, one_line
+from ..host.text import one_line
+from .words import Unreachable
 
 LOGINS = ("/etc/hardener/docker-config.json", "/root/.docker/config.json")
 CERTIFICATES = "/etc/docker/certs.d"

@@ -8,12 +8,14 @@ import time
 from typing import Any, Iterable, Mapping
 
 from ..host import limits
+from ..host.errors import Failed
+from ..host.text import one_line
 from . import VERSION, policy, record
 from .chain import Verifier
 from .engine import Engine, texts
 from .keys import Keys
 from .registry import Registries, Settings
-from .words import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Failed, Finding, PolicyError, one_line
+from .words import EXEMPT, GOOD, NO_DIGEST, UNREACHABLE, Finding, PolicyError
 
 POLICY = "/etc/hardener/trust.json"
 SCHEMA = "hardener/trust/1"
@@ -51,7 +53,6 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
             images = [_entry(*each, verifier) for each in _present(engine)]
     finally:
         registries.close()
-        engine.close()
     found = {
         "schema": SCHEMA,
         "version": VERSION,

@@ -12,24 +12,15 @@ import time
 from base64 import urlsafe_b64encode
 from typing import Any, Sequence
 
+from ..host.errors import Failed
+from ..host.text import one_line
 from . import login, policy, references
 from .chain import Verifier
 from .engine import Engine
 from .keys import Keys
 from .main import POLICY, read_policy
 from .registry import USUAL, Registries, Settings, digest_of
-from .words import (
-    EXEMPT,
-    GOOD,
-    NOT_ALLOWED,
-    UNREACHABLE,
-    Failed,
-    NotThere,
-    PolicyError,
-    Tampered,
-    Unreachable,
-    one_line,
-)
+from .words import EXEMPT, GOOD, NOT_ALLOWED, UNREACHABLE, NotThere, PolicyError, Tampered, Unreachable
 
 _USAGE = f"""usage: hardener-pull IMAGE...
 
@@ -84,7 +75,6 @@ def pull(image: references.Reference, *, policy: Any, socket: str = "", settings
         return _pull(image, _parsed(policy), registries, engine, settings)
     finally:
         registries.close()
-        engine.close()
 
 
 def _parsed(data: Any) -> policy.Policy:

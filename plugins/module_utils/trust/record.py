@@ -7,7 +7,7 @@ import os
 from typing import Any, Mapping
 
 from ..host import atomic, descriptors
-from .words import Failed
+from ..host.errors import Failed
 
 PATH = "/var/lib/hardener/trust/record.json"
 

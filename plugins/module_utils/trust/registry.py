@@ -15,8 +15,9 @@ from hashlib import sha256
 from typing import Any, Mapping, NamedTuple, Sequence
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
+from ..host.text import one_line
 from . import login
-from .words import NotThere, Tampered, Unreachable, one_line
+from .words import NotThere, Tampered, Unreachable
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",

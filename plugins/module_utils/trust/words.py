@@ -32,7 +32,6 @@ ORDER = (
     NO_DIGEST,
     NOT_ALLOWED,
 )
-_LONGEST = 300
 
 
 class Finding(NamedTuple):
@@ -58,13 +57,3 @@ class Tampered(Exception):  # noqa: N818 - as above
 
 class NotThere(Exception):  # noqa: N818 - as above
     """The registry answers that it has no such thing."""
-
-
-class Failed(Exception):  # noqa: N818 - as above
-    """The engine or a program of this host did not do what it was asked for."""
-
-
-def one_line(text: str) -> str:
-    """A text of strangers as one printable line of bounded length."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST]).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

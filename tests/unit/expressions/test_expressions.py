@@ -69,7 +69,7 @@ def _measured_texts(expression: Expression) -> Sequence[Text]:
 def test_all_are_found() -> None:
     assert len(expressions()) > 200
     files = {each.place.partition(":")[0] for each in expressions()}
-    assert {"hardener/reports/page/elements.js", "plugins/module_utils/snapshot/redact.py"} <= files
+    assert {"hardener/reports/page/elements.js", "plugins/module_utils/host/redact.py"} <= files
 
 
 def test_how_an_expression_is_applied_is_found() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import planning
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import history
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
 
 from hardener.checks import image_builds
 from hardener.checks.build_history import Step, commands

@@ -14,8 +14,11 @@ import signal
 import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
-from .. import containers, daemonconfig, files, impacts, jsonkeys, system
-from ..engineapi import Engine, NoAnswer, wait_for
+from ... import contract
+from ...docker.api import USUAL_SOCKET
+from ...docker.http import NoAnswer
+from .. import containers, daemonconfig, files, jsonkeys, system
+from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
 from ..files import State
 from ..planning import Plan, digest, redacted
@@ -38,7 +41,7 @@ _REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
 _RELOADED = {"Debug", "LiveRestoreEnabled"}  # what the engine reports of them
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
-_USUAL_UNIT, _USUAL_SOCKET = "docker.service", "/run/docker.sock"
+_USUAL_UNIT = "docker.service"
 
 
 class Docker(Activation):
@@ -130,11 +133,11 @@ class Docker(Activation):
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running = self.engine.running()
-        self.impact = impacts.RELOAD if self.action == RELOAD else impacts.DAEMON_RESTART
+        self.impact = contract.RELOAD if self.action == RELOAD else contract.DAEMON_RESTART
         if self.action == RESTART and not self._leaves_restart:
             self._see_who_stops(running, unit, keys)
             if begins and (info.get("Containers") or info.get("Images")):
-                self.impact = impacts.DATA_HIDDEN
+                self.impact = contract.DATA_HIDDEN
                 self.costs = (
                     f"{_REMAP} is in {self.config}, and not in force: the next start of the engine hides its"
                     f" {info.get('Containers') or 0} containers and {info.get('Images') or 0} images"
@@ -187,7 +190,7 @@ class Docker(Activation):
             reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
         self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
-            self.impact = impacts.CONTAINERS_STOP
+            self.impact = contract.CONTAINERS_STOP
             self.stopping = sorted(map(containers.name, running))
             self.staying_down = sorted(
                 containers.name(each) for each in running if containers.stays_down(each)
@@ -478,5 +481,5 @@ def engine_of(activations: Iterable[Activation]) -> Engine | None:
     To ask one that systemd would start for it is to start it.
     """
     docker = next((each for each in activations if isinstance(each, Docker)), None)
-    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(_USUAL_SOCKET))
+    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(USUAL_SOCKET))
     return None if _unit(unit).get("asleep") else engine

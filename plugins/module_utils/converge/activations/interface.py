@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
+from ...contract import NONE
 from ..errors import Refused
-from ..impacts import NONE
 from ..planning import Plan
 
 

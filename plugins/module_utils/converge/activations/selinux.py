@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...contract import CONNECTIVITY
 from .. import system
 from ..errors import Failed
-from ..impacts import CONNECTIVITY
 from ..planning import Plan
 from .interface import Activation
 

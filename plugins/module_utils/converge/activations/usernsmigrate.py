@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Mapping
 
+from ...contract import CONTAINERS_RECREATE, DATA_HIDDEN
 from .. import files, jsonkeys, system
 from ..errors import Failed, Refused
-from ..impacts import CONTAINERS_RECREATE, DATA_HIDDEN
 from ..planning import Plan
 from .interface import Activation
 

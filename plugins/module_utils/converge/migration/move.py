@@ -21,12 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
+from ...docker.client import quoted
+from ...docker.http import NoAnswer, NotFound
 from ...host import atomic, descriptors
 from .. import health, system
-from ..engineapi import NoAnswer, NotThere, wait_for
+from ..engine import wait_for
 from ..errors import Failed
 from . import bridges, definition, restart, staging, survey, tree
-from .client import Client, name
+from .client import Client
 from .ids import Range, Shift
 from .survey import Holdings, Inspected, Survey
 
@@ -168,7 +170,7 @@ class Migration:
             before = self._client.get(f"/images/{image['Id']}/json")
             try:
                 after = new.get(f"/images/{image['Id']}/json")
-            except NotThere:
+            except NotFound:
                 raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was") from None
             if before["RootFS"] != after["RootFS"] or set(tags) - set(after.get("RepoTags") or ()):
                 raise Failed(f"the image {(tags or [image['Id']])[0]} did not arrive as it was")
@@ -197,7 +199,7 @@ class Migration:
         def stop(container: Inspected) -> None:
             grace = container["Config"].get("StopTimeout") or _GRACE
             self._client.call(
-                "POST", f"/containers/{container['Id']}/stop", accept=(304,), timeout=grace + 60
+                "POST", f"/containers/{container['Id']}/stop", accept=(304,), seconds=grace + 60
             )
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -219,7 +221,7 @@ class Migration:
                 },
             )
         for moved in plan.volumes:
-            folder = new.get(f"/volumes/{name(moved.name)}")["Mountpoint"]
+            folder = new.get(f"/volumes/{quoted(moved.name)}")["Mountpoint"]
             tree.copy(moved.folder, folder, moved.shift)
             _, _, differences = tree.differences(moved.folder, folder, moved.shift)
             if differences:
@@ -262,7 +264,7 @@ class Migration:
         identity = str(answer["Id"])
         for network, endpoint in wanted.networks:
             body = {"Container": identity, "EndpointConfig": endpoint}
-            self._client.call("POST", f"/networks/{name(network)}/connect", body)
+            self._client.call("POST", f"/networks/{quoted(network)}/connect", body)
         new = self._client.inspect(identity)
         settings = definition.changed(old, new, wanted)
         if settings:

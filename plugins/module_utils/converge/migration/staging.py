@@ -17,7 +17,7 @@ from typing import Any, Mapping
 
 from ...host import atomic
 from .. import files
-from ..engineapi import wait_for
+from ..engine import wait_for
 from ..errors import Failed
 from ..planning import redacted
 from .client import Client

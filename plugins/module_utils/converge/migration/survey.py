@@ -6,10 +6,11 @@ import os
 from fnmatch import fnmatchcase
 from typing import Any, Dict, Mapping, NamedTuple, Sequence
 
-from ..engineapi import NoAnswer
+from ...docker.client import quoted
+from ...docker.http import NoAnswer
 from ..errors import Failed
 from . import definition, tree
-from .client import Client, name
+from .client import Client
 from .ids import UNSHIFTED, Shift
 
 Inspected = Dict[str, Any]
@@ -65,10 +66,10 @@ def look(client: Client) -> Holdings:
     try:
         identities = [each["Id"] for each in client.get("/containers/json?all=1") or ()]
         containers = [client.get(f"/containers/{identity}/json") for identity in identities]
-        images = client.get("/images/json", timeout=_SLOW) or []
+        images = client.get("/images/json", seconds=_SLOW) or []
         volumes = client.get("/volumes")["Volumes"] or []
         networks = [
-            client.get(f"/networks/{name(each['Id'])}")
+            client.get(f"/networks/{quoted(each['Id'])}")
             for each in client.get("/networks") or ()
             if each["Name"] not in definition.PREDEFINED
         ]
@@ -213,7 +214,7 @@ class Survey:
         """Room that images need: all layers once more, and the largest one twice on its way."""
         sizes = [int(image.get("Size") or 0) for image in self.holdings.images]
         try:
-            layers = int(client.get("/system/df", timeout=_SLOW).get("LayersSize") or 0)
+            layers = int(client.get("/system/df", seconds=_SLOW).get("LayersSize") or 0)
         except NoAnswer:
             layers = sum(sizes)
         return layers + 2 * max(sizes, default=0)

@@ -31,7 +31,7 @@ def leave(arguments):
 
 def library(arguments):
     from ..host.sources import sources
-    return sorted(sources("host", "probe"))
+    return sorted(sources("probe"))
 
 def strange(arguments):
     return {"a": {1, 2}}
@@ -94,10 +94,11 @@ def test_result_that_is_json_already(source: Path) -> None:
     assert deliver(source, "main:encoded")[1] == {"result": {"already": "JSON"}}
 
 
-def test_the_shared_package_goes_along_with_every_program(source: Path) -> None:
+def test_what_every_program_imports_goes_along(source: Path) -> None:
     found = deliver(source, "main:library")[1]["result"]
     assert {
-        f"hardener_host/{name}.py" for name in ("host/sources", "probe/__init__", "probe/deep/other")
+        f"{name}.py"
+        for name in ("contract", "docker/keys", "host/sources", "probe/__init__", "probe/deep/other")
     } <= set(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, health
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import NotThere
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
 SEEN, GONE, BACK, NOW = 1000.0, 1010.0, 1014.0, 1030.0  # the picture, the engine goes and is back, the look
 AWAY = [[GONE, BACK]]
@@ -233,7 +233,7 @@ class Engine:
 
     def inspect(self, name: str) -> dict[str, Any]:
         if name not in self.found:
-            raise NotThere(name)
+            raise NotFound(name)
         return self.found[name]
 
     def start(self, name: str) -> None:

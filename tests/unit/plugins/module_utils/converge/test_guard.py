@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.contract import UNCONFIRMED
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     activations,
     confirm,
@@ -18,7 +19,6 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import (
     CHANGING,
-    UNCONFIRMED,
     Journal,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused

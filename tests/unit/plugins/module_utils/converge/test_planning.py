@@ -10,9 +10,9 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import fi
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import (
     Plan,
-    printable,
     redacted,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.host.text import visible
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
@@ -232,7 +232,7 @@ def test_passwords_are_left_out_of_diffs(text: str, hidden: str) -> None:
 
 def test_ordinary_text_is_shown_as_it_is() -> None:
     text = '"max-size": "10m", "url": "https://example.org/a@b" Grüße\n'
-    assert printable(redacted(text)) == text
+    assert visible(redacted(text), keep="\n\t") == text
 
 
 @pytest.mark.parametrize(

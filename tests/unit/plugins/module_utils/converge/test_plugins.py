@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import plugins
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 
 from tests.unit.plugins.module_utils.converge.answering import answering
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import containers, swarm
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import Engine, NoAnswer
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer
 
 TASK = {"Config": {"Labels": {"com.docker.swarm.task.id": "x"}}, "HostConfig": {}}
 
@@ -16,7 +17,7 @@ class Manager(Engine):
         super().__init__("/nowhere")
         self.services = services
 
-    def get(self, path: str, timeout: float = 20) -> Any:
+    def get(self, path: str, query: Any = None, *, seconds: float = 0) -> Any:
         assert path == "/services?status=true"
         if self.services is None:
             raise NoAnswer("this node is not a swarm manager")

@@ -13,7 +13,7 @@ FOLDER = "/usr/local/lib/hardener/x"
 @pytest.mark.parametrize("package", ["activity", "scan", "trust"])
 def test_all_of_a_package_and_of_its_floor_is_installed(package: str) -> None:
     installed = {each["path"]: each["content_from"] for each in program(FOLDER, package) if "mode" in each}
-    for name in (package, "host"):
+    for name in (package, "docker", "host"):
         for path in (LIBRARY / name).rglob("*.py"):
             target = f"{FOLDER}/hardener_host/{path.relative_to(LIBRARY)}"
             assert Path(installed[target]).samefile(path)

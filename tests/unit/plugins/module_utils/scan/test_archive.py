@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan.archive import (
     ArchiveFiles,
     remove_leftovers,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.scan.engineapi import Gone
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 FOLDER = "/var/lib/dpkg/status.d"
 
@@ -25,17 +25,17 @@ class FakeEngine:
         self.there = True
         self.removed: list[str] = []
 
-    def json(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         if method == "DELETE":
             if not self.there:
-                raise Gone("No such container")
+                raise NotFound("No such container")
             self.removed.append(path.split("/")[2].partition("?")[0])
         return self.listed if path.startswith("/containers/json") else {"Id": "made"}
 
-    def bytes(self, method: str, path: str, *, limit: int) -> bytes:
+    def ask(self, method: str, path: str, *, limit: int) -> bytes:
         asked = unquote(path.partition("path=")[2])
         if not self.there or asked not in (FOLDER, f"{FOLDER}/link"):
-            raise Gone("Could not find the file")
+            raise NotFound("Could not find the file")
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             for name, entry in self.files.items():

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan.changelogs import (
     Changelogs,
     changelog,
     parse,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.scan.lists import Fix
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 TEXT = """\
 openssl (3.0.22-1) bookworm-security; urgency=high

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan import images
 from ansible_collections.hardener.docker.plugins.module_utils.scan.files import TooLarge
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 IDENTITY = "sha256:" + "ab" * 32
 
@@ -18,7 +18,7 @@ class FakeEngine:
         data = {"UpperDir": str(folders[0]), "LowerDir": ":".join(map(str, folders[1:]))}
         self.driver = {"Name": "overlay2", "Data": data}
 
-    def json(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         if method != "GET":
             raise Failed("the engine was asked for a container")
         return {"GraphDriver": self.driver}
@@ -60,7 +60,7 @@ def test_layers_that_are_not_of_this_machine(driver: Any) -> None:
 
 def test_an_image_has_its_names_and_no_others() -> None:
     entry = {"Id": IDENTITY, "RepoTags": ["a:1", "<none>:<none>"], "RepoDigests": ["<none>@x", "a@x"]}
-    engine: Any = type("", (), {"json": lambda *_: [entry, entry]})()
+    engine: Any = type("", (), {"call": lambda *_: [entry, entry]})()
     assert images.listed(engine) == [images.Image(IDENTITY, ("a:1", "a@x"))]
     entry["Id"] = "sha256:../../x"
     with pytest.raises(Failed, match="without a usable id"):

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan import inventory, releases
 from ansible_collections.hardener.docker.plugins.module_utils.scan.files import Files, HostFiles, TooLarge
 from ansible_collections.hardener.docker.plugins.module_utils.scan.layers import Layers
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 OS_RELEASE = (
     b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'

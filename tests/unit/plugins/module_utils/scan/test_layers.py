@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan.layers import Layers
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 
 def layer(folder: Path, files: Mapping[str, str | Path | None]) -> str:

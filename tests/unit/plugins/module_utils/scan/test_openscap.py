@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan import openscap, tailoring
 from ansible_collections.hardener.docker.plugins.module_utils.scan.releases import Release
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent, Failed
 
 TRIXIE = Release("debian", "13", "trixie", "Debian 13")
 RULE = "xccdf_org.ssgproject.content_rule_"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan import record
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 
 def test_a_record_is_written_whole_and_for_root_alone(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan.releases import Release
 from ansible_collections.hardener.docker.plugins.module_utils.scan.sources import Mirror, mirrors
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Failed
 
 TRIXIE = Release("debian", "13", "trixie", "Debian 13")
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQINBG"

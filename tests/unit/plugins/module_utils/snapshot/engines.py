@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import engine, mounts, processes
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.docker import engine
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.context import Once
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import Rest
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import read
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
 
 from tests.unit.plugins.module_utils.snapshot.servers import engine as answering
 from tests.unit.plugins.module_utils.snapshot.servers import serving

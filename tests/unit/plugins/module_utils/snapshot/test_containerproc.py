@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containerproc, mounts, processes
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containerproc, mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containerproc import Host, read
 
 ID = "0123456789abcdef" * 4

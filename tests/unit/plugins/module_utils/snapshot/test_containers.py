@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
-    docker,
-    engine,
-    flags,
-    mounts,
-    processes,
-    units,
-)
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.docker import engine, flags
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes, units
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import docker, mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.context import Once
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
 
 from tests.unit.plugins.module_utils.snapshot import engines, servers
 from tests.unit.plugins.module_utils.snapshot.servers import serving

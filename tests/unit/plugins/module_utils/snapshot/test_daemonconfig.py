@@ -3,19 +3,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker import config
+from ansible_collections.hardener.docker.plugins.module_utils.docker.engine import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import daemonconfig
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.engine import Engine
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
 
 
 def read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
     path = tmp_path / "daemon.json"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return daemonconfig.read(str(path))
+    return config.read(str(path))
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    found = daemonconfig.read(str(tmp_path / "none.json"))
+    found = config.read(str(tmp_path / "none.json"))
     assert (found["exists"], found["parsed"], found["error"]) == (False, None, None)
 
 
@@ -59,7 +60,7 @@ def test_too_large_and_no_file(tmp_path: Path) -> None:
     assert "larger than" in str(read(tmp_path, " " * 2_000_000)["error"])
     folder = tmp_path / "folder.json"
     folder.mkdir()
-    assert "directory" in str(daemonconfig.read(str(folder))["error"])
+    assert "directory" in str(config.read(str(folder))["error"])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_too_large_and_no_file(tmp_path: Path) -> None:
 def test_which_file_the_daemon_reads(
     flags: dict[str, list[str]], environment: dict[str, str], rootless: bool, path: str
 ) -> None:
-    assert daemonconfig.path_of(flags, environment, "/home/u", rootless=rootless) == path
+    assert config.path_of(flags, environment, "/home/u", rootless=rootless) == path
 
 
 def test_declared_keeps_secrets_on_the_host() -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import history
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
 
 ENVIRONMENT = ["PATH=/bin", "A=x", "PW=y"]
 

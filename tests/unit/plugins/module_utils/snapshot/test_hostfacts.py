@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     accounts,
     audit,
@@ -23,7 +24,6 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import (
     sockets,
     system,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent, Failed
 
 
 def test_mounts() -> None:

@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host import debian
+from ansible_collections.hardener.docker.plugins.module_utils.host.debversion import newer, sort_key
+from ansible_collections.hardener.docker.plugins.module_utils.host.kernels import newest_kernel
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import apt, packages
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.debversion import newer, sort_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,7 +105,7 @@ def test_versions_are_totally_ordered(one: str, two: str) -> None:
 
 
 def test_installed_and_held() -> None:
-    installed, holds = apt.parse_status(STATUS)
+    installed, holds = debian.parse_status(STATUS)
     assert installed == {
         ("docker.io", "amd64"): "26.1.5+dfsg1-9",
         ("held", "all"): "1.0",
@@ -115,11 +117,11 @@ def test_installed_and_held() -> None:
 @pytest.mark.parametrize("state", ["ok unpacked", "ok half-configured", "reinstreq half-installed"])
 def test_what_was_broken_off_is_there_all_the_same(state: str) -> None:
     status = b"Package: a\nStatus: install %b\nArchitecture: all\nVersion: 1\n" % state.encode()
-    assert apt.parse_status(status)[0] == {("a", "all"): "1"}
+    assert debian.parse_status(status)[0] == {("a", "all"): "1"}
 
 
 def test_what_an_index_offers() -> None:
-    installed, _ = apt.parse_status(STATUS)
+    installed, _ = debian.parse_status(STATUS)
     assert list(apt.candidates(INDEX.encode(), installed)) == [
         ("docker.io", "amd64", "26.1.5+dfsg1-9+deb13u1"),
         ("held", "all", "1.0+deb13u1"),
@@ -265,5 +267,5 @@ def test_the_newest_kernel_is_one_of_the_running_ones_flavour(
     for release in installed:
         (tmp_path / f"vmlinuz-{release}").touch()
     (tmp_path / "initrd.img-9.9.9-amd64").touch()
-    assert packages.newest_kernel(str(tmp_path), running) == newest
-    assert packages.newest_kernel(str(tmp_path / "none"), running) is None
+    assert newest_kernel(str(tmp_path), running) == newest
+    assert newest_kernel(str(tmp_path / "none"), running) is None

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import engine
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.context import Once
+from ansible_collections.hardener.docker.plugins.module_utils.docker import engine
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
 
 from tests.unit.plugins.module_utils.snapshot import servers
 from tests.unit.plugins.module_utils.snapshot.servers import serving

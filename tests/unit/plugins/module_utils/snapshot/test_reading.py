@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent, Failed
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.context import Once
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
+from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import (
     Encoded,
     Helper,

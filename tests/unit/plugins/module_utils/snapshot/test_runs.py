@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import runs
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
 
 FIRST, SECOND = "20261125T040000Z-1b2c3d4e", "20261125T050000Z-00ffee00"
 

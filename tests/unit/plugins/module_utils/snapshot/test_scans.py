@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import processes, scans
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent, Failed
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import scans
 
 from tests.unit.scans import record
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import trust
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent, Failed
 
 CONTAINER = {"name": "web", "running": True, "by_digest": False}
 IMAGE = {"id": "sha256:1", "status": "exempt", "detail": "why", "rule": "", "until": "2026-12-31"}

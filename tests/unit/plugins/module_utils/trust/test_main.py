@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.trust import main, pull, references
 from ansible_collections.hardener.docker.plugins.module_utils.trust.chain import Verifier
 from ansible_collections.hardener.docker.plugins.module_utils.trust.words import (
-    Failed,
     Finding,
     PolicyError,
     Unreachable,

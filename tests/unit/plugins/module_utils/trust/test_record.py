@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.trust import record
-from ansible_collections.hardener.docker.plugins.module_utils.trust.words import Failed
 
 
 def test_it_is_whole_and_for_root_alone(tmp_path: Path) -> None:

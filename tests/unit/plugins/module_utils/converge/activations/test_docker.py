@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import daemonconfig, engineapi, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import daemonconfig, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import engine as asking
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import Docker
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import NotThere
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
 from tests.unit.plugins.module_utils.converge.answering import answering
 from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -55,7 +56,7 @@ class Engine:
         try:
             return self.containers[container]
         except KeyError:
-            raise NotThere(container) from None
+            raise NotFound(container) from None
 
     def pid(self) -> int:
         return 4711
@@ -115,7 +116,7 @@ def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(daemonconfig, "refuse_bad", lambda *_, **__: None)
     clock = iter(range(10_000))
     patient = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(clock))
-    monkeypatch.setattr(engineapi, "time", patient)
+    monkeypatch.setattr(asking, "time", patient)
 
     def build(**settings: Any) -> Docker:
         return Docker(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import NoAnswer
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import survey
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.ids import (
     UNSHIFTED,
@@ -16,6 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.migration
     Holdings,
     Survey,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer
 
 SHIFT = Shift(Range(100_000, 65_536), Range(100_000, 65_536))
 
@@ -146,7 +146,7 @@ class Engine:
         self._layers = layers
         self._changes = changes
 
-    def get(self, path: str, timeout: float = 0) -> Any:
+    def get(self, path: str, query: Any = None, *, seconds: float = 0) -> Any:
         assert path == "/system/df"
         if self._layers is None:
             raise NoAnswer("timed out")

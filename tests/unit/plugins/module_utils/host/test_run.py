@@ -5,18 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import bounds
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import (
-    Absent,
-    Failed,
-    describe,
-    find_program,
-    one_line,
-    read_bytes,
-    read_or,
-    read_text,
-    run,
-)
+from ansible_collections.hardener.docker.plugins.module_utils.host import run as running
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent, Failed, describe
+from ansible_collections.hardener.docker.plugins.module_utils.host.read import read_bytes, read_or, read_text
+from ansible_collections.hardener.docker.plugins.module_utils.host.run import find_program, run
+from ansible_collections.hardener.docker.plugins.module_utils.host.text import one_line
 
 
 def test_reading(tmp_path: Path) -> None:
@@ -51,7 +44,7 @@ def test_program_gets_arguments_as_they_are_and_a_fixed_environment(
 ) -> None:
     monkeypatch.setenv("LEAK", "hunter2")
     program = script(tmp_path, 'printf "%s|" "$@"; echo "$LC_ALL|$PATH|$LEAK"; cat')
-    assert run(program, "a b", "$(id)", ";") == f"a b|$(id)|;|C|{bounds.PATH}|\n"
+    assert run(program, "a b", "$(id)", ";") == f"a b|$(id)|;|C|{running.PATH}|\n"
 
 
 @pytest.mark.parametrize(

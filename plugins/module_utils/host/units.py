@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from .bounds import Absent, Failed, read_text, run
+from .errors import Absent, Failed
+from .read import read_text
+from .run import run
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
-
-    from .redact import Redactor
 
 NAMES = (
     "docker.service",
@@ -114,14 +114,6 @@ def split_words(text: str) -> list[str]:
         else:
             word, inside = word + character, True
     return [*words, word] if inside else words
-
-
-def redacted(units: dict[str, dict[str, Any]], redactor: Redactor) -> dict[str, dict[str, Any]]:
-    """The source `units`: command lines without their secrets."""
-    return {
-        name: {**unit, "ExecStart": [redactor.words(argv, f"unit {name}") for argv in unit["ExecStart"]]}
-        for name, unit in units.items()
-    }
 
 
 def command_line(unit: dict[str, Any]) -> list[str]:

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.flags import (
-    SHORT,
-    SWITCHES,
-    WITH_VALUE,
-    parse,
-)
+from ansible_collections.hardener.docker.plugins.module_utils.docker.flags import parse
 
 
 @pytest.mark.parametrize(
@@ -29,6 +24,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot.flags imp
         (["--label", "--icc"], {"label": ["--icc"]}),
         (["--tlscacert", ""], {"tlscacert": [""]}),
         (["--data-root"], {"data-root": [""]}),
+        (["--apparmor-profile", "x", "-r"], {"apparmor-profile": ["x"], "restart": ["true"]}),
     ],
 )
 def test_both_forms_of_a_value(arguments: list[str], flags: dict[str, list[str]]) -> None:
@@ -43,8 +39,3 @@ def test_unknown_is_reported_and_swallows_nothing() -> None:
     flags, unknown = parse(["--future-thing", "--icc=false", "-x", "--", "--debug"])
     assert flags == {"icc": ["false"]}
     assert unknown == ["--future-thing", "-x", "--debug"]
-
-
-def test_the_tables_do_not_contradict_each_other() -> None:
-    assert not SWITCHES & WITH_VALUE
-    assert set(SHORT.values()) <= SWITCHES | WITH_VALUE

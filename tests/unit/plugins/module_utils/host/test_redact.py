@@ -6,8 +6,8 @@ import shlex
 import time
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import redact
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import MAX_TEXT, Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.host import redact
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import MAX_TEXT, Redactor
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Read files and run programs within limits, and say in one line what went wrong."""
+"""Run programs within limits of time and output."""
 
 from __future__ import annotations
 
@@ -6,97 +6,11 @@ import os
 import select
 import time
 
+from .errors import Absent, Failed
+from .text import one_line
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-MAX_FILE = 8 * 1024 * 1024
 MAX_OUTPUT = 16 * 1024 * 1024
-MAX_ERROR = 300
-
-
-class Absent(Exception):  # noqa: N818 - it is a state of the world, not a defect
-    """The thing itself does not exist on this host."""
-
-
-class Failed(Exception):  # noqa: N818 - as above
-    """It should be there and could not be read."""
-
-
-def one_line(text: str) -> str:
-    """A text as one printable line of bounded length."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * MAX_ERROR]).split())
-    return line if len(line) <= MAX_ERROR else line[: MAX_ERROR - 1] + "…"
-
-
-def describe(error: BaseException) -> str:
-    """An exception as one line."""
-    if isinstance(error, (Absent, Failed)):
-        return one_line(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        return one_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
-    return one_line(f"{type(error).__name__}: {error}")
-
-
-def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
-    """Content of a file.
-
-    Raises:
-        OSError: it cannot be read.
-        Failed: it is larger than ``limit``.
-    """
-    # O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        pieces: list[bytes] = []
-        size = 0
-        while size <= limit:
-            piece = os.read(descriptor, 131072)
-            if not piece:
-                return b"".join(pieces)
-            pieces.append(piece)
-            size += len(piece)
-    finally:
-        os.close(descriptor)
-    raise Failed(f"{path} is larger than {limit} bytes")
-
-
-def read_pseudo(path: str, folder: int | None = None) -> str:
-    """Content of a pseudo file of the kernel, which is made when it is read.
-
-    The kernel fills whole pages with whole lines: what is less than half a page was all of it, and need not
-    be asked for its end.
-
-    Args:
-        path: the file.
-        folder: descriptor of the folder that a relative path begins at.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        text = os.read(descriptor, 65536)
-        while len(text) >= 2048:
-            piece = os.read(descriptor, 65536)
-            if not piece:
-                break
-            text += piece
-    finally:
-        os.close(descriptor)
-    return text.decode("utf-8", "backslashreplace")
-
-
-def read_text(path: str, limit: int = MAX_FILE) -> str:
-    """Content of a file as text; bytes that are no UTF-8 become backslash escapes."""
-    return read_bytes(path, limit).decode("utf-8", "backslashreplace")
-
-
-def read_or(path: str, default: str) -> str:
-    """First value of a small file without the newline, or ``default`` where it cannot be read."""
-    try:
-        return read_text(path).strip()
-    except (OSError, Failed):
-        return default
-
-
-def printable_path(path: str) -> str:
-    """A path as valid Unicode: names on disk are bytes, and JSON is not."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def find_program(name: str, path: str = PATH) -> str | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from os import urandom
 
-from .bounds import Failed, read_bytes
+from ..host.errors import Failed
+from ..host.read import read_bytes
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

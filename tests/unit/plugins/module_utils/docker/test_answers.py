@@ -4,15 +4,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.host import answers
-from ansible_collections.hardener.docker.plugins.module_utils.host.answers import (
+from ansible_collections.hardener.docker.plugins.module_utils.docker import answers
+from ansible_collections.hardener.docker.plugins.module_utils.docker.answers import (
     EACH,
     SHAPES,
     Incomplete,
-    Shape,
     complete,
 )
 
@@ -22,6 +21,9 @@ from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit import snapshots
 from tests.unit.plugins.module_utils.snapshot import engines
+
+if TYPE_CHECKING:
+    from ansible_collections.hardener.docker.plugins.module_utils.docker.answers import Shape
 
 BY_PATH = {
     "docker.version": ("/version",),
@@ -141,7 +143,7 @@ def test_an_image_that_cannot_be_read_is_the_only_one(
     body: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "ansible_collections.hardener.docker.plugins.module_utils.snapshot.httpunix.Connection.get_all",
+        "ansible_collections.hardener.docker.plugins.module_utils.docker.api.Connection.get_all",
         _with_limit(150_000),
     )
     documents = engines.documents()
@@ -166,7 +168,7 @@ def test_an_image_that_cannot_be_read_is_the_only_one(
 
 
 def _with_limit(limit: int) -> Any:
-    from ansible_collections.hardener.docker.plugins.module_utils.snapshot.httpunix import Connection
+    from ansible_collections.hardener.docker.plugins.module_utils.docker.api import Connection
 
     get_all = Connection.get_all
     return lambda self, paths, _=0: get_all(self, paths, limit)

@@ -7,14 +7,17 @@ send, also where it is empty, and of that what is read; `null` stands for an emp
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Union
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
+    from typing import Any
+
+    Shape = str | Mapping[str, Any]
 
 TEXT, NUMBER, FLAG, OBJECT, LIST = "a text", "a number", "true or false", "an object", "a list"
 _OR_NULL = " or null"
 OBJECT_OR_NULL, LIST_OR_NULL, NUMBER_OR_NULL = OBJECT + _OR_NULL, LIST + _OR_NULL, NUMBER + _OR_NULL
 EACH = "*"  # in place of a field: what each entry of a list has; a list that may be null
-
-Shape = Union[str, Mapping[str, Any]]
 
 _KINDS: Mapping[str, Any] = {TEXT: str, NUMBER: (int, float), FLAG: bool, OBJECT: dict, LIST: list}
 

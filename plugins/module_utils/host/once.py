@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 
-from .bounds import Absent, Failed, describe
+from .errors import Absent, Failed, describe
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host

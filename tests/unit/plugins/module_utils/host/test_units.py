@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import units
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.bounds import Absent
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.host import units
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import redacted_units
 
 SHOWN = """\
 Id=docker.service
@@ -57,7 +58,7 @@ def test_units() -> None:
 
 def test_secret_on_a_units_command_line() -> None:
     shown = SHOWN.replace("--label a;b", "--log-opt splunk-token=hunter2")
-    assert "hunter" not in str(units.redacted(units.parse(shown), Redactor()))
+    assert "hunter" not in str(redacted_units(units.parse(shown), Redactor()))
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,19 @@ import os
 import pwd
 import time
 
-from . import daemonconfig, flags, processes, units
-from .bounds import PATH as SYSTEM_PATH
-from .bounds import Absent, Failed, describe, find_program, read_or
-from .httpunix import Connection
+from ..host import processes, units
+from ..host.errors import Absent, Failed, describe
+from ..host.read import read_or
+from ..host.run import PATH as SYSTEM_PATH
+from ..host.run import find_program
+from . import config, flags
+from .api import DEFAULT_SOCKET, Connection
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-    from .context import Once
+    from ..host.once import Once
 
 BINARIES = (
     "dockerd",
@@ -27,7 +30,6 @@ BINARIES = (
     "containerd-shim-runc-v2",
     "runc",
 )
-DEFAULT_SOCKET = "/var/run/docker.sock"
 _PIDFILES = ("/run/docker.pid", "/run/snap.docker/docker.pid")
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
 # Answers of newer engines have another shape. Older ones are asked for what they speak.
@@ -175,8 +177,8 @@ def _learn(engine: Engine, known_units: Once) -> None:
         engine.binaries["dockerd"] = processes.executable(engine.pid) or engine.binaries["dockerd"]
     engine.home = engine.environment.get("HOME") or _home(engine.euid or 0)
     engine.rootless = bool(engine.euid) or engine.flags.get("rootless", ["false"])[-1] == "true"
-    path = daemonconfig.path_of(engine.flags, engine.environment, engine.home, rootless=engine.rootless)
-    engine.config = daemonconfig.read(path)
+    path = config.path_of(engine.flags, engine.environment, engine.home, rootless=engine.rootless)
+    engine.config = config.read(path)
 
 
 def _home(uid: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from .bounds import read_bytes, read_pseudo, read_text
+from .read import read_bytes, read_pseudo, read_text
 
 
 def scan() -> dict[int, str]:

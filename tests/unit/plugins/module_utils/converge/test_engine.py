@@ -5,14 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge.engineapi import (
-    Engine,
-    NoAnswer,
-    NotThere,
-)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import survey
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.client import Client
+from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NoAnswer, NotFound
 
 from tests.unit.plugins.module_utils.snapshot import engines
 from tests.unit.plugins.module_utils.snapshot.servers import serving
@@ -51,7 +48,7 @@ def test_an_engine_is_read(tmp_path: Path) -> None:
         assert info["DockerRootDir"] == "/var/lib/docker"
         assert "com.docker.network.bridge.name" in engine.bridge() or engine.bridge() == {}
         assert engine.running() is not None
-        with pytest.raises(NotThere):
+        with pytest.raises(NotFound):
             engine.inspect("unknown")
 
 

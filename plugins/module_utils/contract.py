@@ -1,0 +1,84 @@
+"""What the controller and a host say to each other: impacts, states, outcomes, the fields of a document.
+
+Every program on a host, every renderer, the actions and hardener itself take these words from here.
+"""
+
+from __future__ import annotations
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
+    from typing import Any
+
+    Fields = Mapping[str, tuple[type, Any]]
+
+# What a change can cost a running host, cheapest first.
+NONE = "none"
+RELOAD = "reload"
+DAEMON_RESTART = "daemon-restart"
+CONNECTIVITY = "connectivity"
+CONTAINERS_STOP = "containers-stop"
+CONTAINERS_RECREATE = "containers-recreate"
+DATA_HIDDEN = "data-hidden"
+REBOOT = "reboot"
+IMPACTS = (
+    NONE,
+    RELOAD,
+    DAEMON_RESTART,
+    CONNECTIVITY,
+    CONTAINERS_STOP,
+    CONTAINERS_RECREATE,
+    DATA_HIDDEN,
+    REBOOT,
+)
+
+# What becomes of a document on its host. Two of these words are outcomes of a run as well.
+CHANGE = "change"
+HELD = "held"
+REFUSED = "refused"
+UNCHANGED = "unchanged"
+STATES = (CHANGE, HELD, REFUSED, UNCHANGED)
+
+# How a run ends, or how it stands while it is waited for.
+WOULD_CHANGE = "would_change"
+CHANGED = "changed"
+WORKING = "working"
+UNKNOWN = "unknown"
+UNCONFIRMED = "unconfirmed"
+INTERRUPTED = "interrupted"
+ROLLED_BACK = "rolled_back"
+PARTLY_ROLLED_BACK = "partly_rolled_back"
+ROLLBACK_FAILED = "rollback_failed"
+ABANDONED = "abandoned"
+# Of a run that changed the host, and whose changes do not stand as planned.
+NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNCONFIRMED)
+
+# The fields of a document, and of a resource in it by its kind: type and default of each.
+REQUIRED = object()
+DOCUMENT: Fields = {
+    "name": (str, REQUIRED),
+    "impact": (str, NONE),
+    "costs": (str, ""),
+    "resources": (list, []),
+    "activations": (list, []),
+    "notes": (list, []),
+    "refused": (str, ""),
+}
+_OWNED: Fields = {"owner": (str, "root"), "group": (str, "root"), "mode": (str, "0644")}
+RESOURCES: Mapping[str, Fields] = {
+    "file": {"content": (str, REQUIRED), "secret": (bool, False), **_OWNED},
+    "json": {"keys": (dict, {}), "defaults": (dict, {}), "whole": (list, []), **_OWNED},
+    "lines": {"lines": (list, REQUIRED), **_OWNED},
+    "attributes": {
+        "owner": (str, ""),
+        "group": (str, ""),
+        "at_most": (str, "7777"),
+        "remove_acl": (bool, False),
+    },
+    "absent": {},
+}
+
+
+def exceeds(impact: str, allowed: str) -> bool:
+    """Return whether an impact is worse than what is allowed."""
+    return IMPACTS.index(impact) > IMPACTS.index(allowed)

@@ -1,0 +1,85 @@
+"""What a transaction asks of the engine, and the one thing that it has it do."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Callable
+
+from ..docker import client
+from ..docker.http import NoAnswer, NotFound
+from .errors import Failed
+
+_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Engine(client.Engine):
+    """The engine behind a Unix socket."""
+
+    def info(self) -> dict[str, Any] | None:
+        """What the engine says of itself, None where it does not answer."""
+        try:
+            answer: dict[str, Any] = self.get("/info")
+        except NoAnswer:
+            return None
+        return answer
+
+    def bridge(self) -> dict[str, str]:
+        """Options of the default bridge; none where there is no such network."""
+        try:
+            return self.get("/networks/bridge")["Options"] or {}
+        except NotFound:
+            return {}
+
+    def running(self) -> list[dict[str, Any]]:
+        """Inspect data of every container that runs."""
+        found = []
+        for container in self.get("/containers/json") or ():
+            try:
+                found.append(self.inspect(container["Id"]))
+            except NotFound:  # ended since it was listed
+                continue
+        return [container for container in found if container["State"].get("Running")]
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Inspect data of a container.
+
+        Raises:
+            NotFound: it is gone.
+        """
+        if not _CONTAINER.fullmatch(container):
+            raise NotFound(f"{container!r} is no container")
+        answer: dict[str, Any] = self.get(f"/containers/{container}/json")
+        return answer
+
+    def start(self, container: str) -> None:
+        """Start a container.
+
+        Raises:
+            NoAnswer: it does not start.
+        """
+        if not _CONTAINER.fullmatch(container):
+            raise NotFound(f"{container!r} is no container")
+        self.ask("POST", f"/containers/{container}/start", accept=(304,))
+
+    def pid(self) -> int:
+        """Process id of whoever listens on the socket.
+
+        Raises:
+            NoAnswer: nobody does.
+        """
+        with self.connect(seconds=20) as connection:  # one that hangs takes nobody any more
+            return connection.peer()[0]
+
+
+def wait_for(what: str, ready: Callable[[], bool], *, seconds: float) -> None:
+    """Wait until something is so.
+
+    Raises:
+        Failed: it did not become so in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise Failed(f"{what} within {seconds:.0f} s")
+        time.sleep(0.1)

@@ -1,0 +1,216 @@
+"""The client of the engine's socket, with hard limits of size and time.
+
+What reads much sends several requests ahead (``get_all``); for one request at a time see `client`.
+`_socket` is `socket` without its wrappers, which take as long to make as fifty containers to read.
+"""
+
+from __future__ import annotations
+
+import time
+from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET
+from _socket import socket as Socket  # noqa: N812 - it is a class
+from sys import byteorder
+
+from .http import FOREVER, PIECE, Answer, NoAnswer, Reader, lost, parse, reason
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
+
+DEFAULT_SOCKET = "/var/run/docker.sock"  # as dockerd spells it
+USUAL_SOCKET = "/run/docker.sock"  # which is the same, without the link
+MAX_BODY = 32 * 1024 * 1024
+_MAX_REASON = 65536
+_WINDOW = (
+    32  # requests sent ahead: they are short, so the socket's buffer holds them and nobody waits in a circle
+)
+
+
+class Connection:
+    """A connection to an HTTP server behind a unix socket.
+
+    Args:
+        path: the socket.
+        deadline: when all of it must have ended, on the monotonic clock.
+        idle: seconds that the server may be silent.
+        connected: a connection that is there already, in place of the socket.
+
+    Raises:
+        NoAnswer: nobody listens there.
+    """
+
+    def __init__(
+        self, path: str, deadline: float = FOREVER, *, idle: float = FOREVER, connected: Any = None
+    ) -> None:
+        self.api_version = ""  # as the last answer had it in its head
+        self._deadline = deadline
+        self._idle = idle
+        self._reader = Reader(self._receive)
+        self._socket: Any = connected or Socket(AF_UNIX, SOCK_STREAM)
+        if connected is None:
+            try:
+                self._wait()
+                self._socket.connect(path)
+            except (OSError, ValueError) as error:  # a path with a NUL is no text that a socket can have
+                self._socket.close()
+                raise NoAnswer(reason(error)) from None
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def peer(self) -> tuple[int, int]:
+        """Return process and user id of the process that called listen() on the other side."""
+        credentials = self._socket.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
+        return int.from_bytes(credentials[:4], byteorder), int.from_bytes(credentials[4:8], byteorder)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def get(self, path: str, limit: int = MAX_BODY) -> Any:
+        """Return the parsed JSON answer to one request; see ``get_all`` for what can go wrong."""
+        return parse(self.get_bytes(path, limit))
+
+    def get_bytes(self, path: str, limit: int = MAX_BODY) -> bytes:
+        """Return the answer to one request as it came."""
+        body = next(self.get_all([path], limit))
+        if isinstance(body, NoAnswer):
+            raise body
+        return body
+
+    def get_all(self, paths: Iterable[str], limit: int = MAX_BODY) -> Iterator[bytes | NoAnswer]:
+        """Yield answers to many requests, in their order, while the next ones are already on their way.
+
+        An answer that is no success comes as an exception object; the connection goes on.
+
+        Raises:
+            NoAnswer: the server is too slow, too talkative, or does not speak HTTP; the connection is lost.
+        """
+        waiting: list[str] = []
+        requests = iter(paths)
+        try:
+            while True:
+                batch = []
+                while len(waiting) < _WINDOW:
+                    path = next(requests, None)
+                    if path is None:
+                        break
+                    waiting.append(path)
+                    batch.append(_head("GET", path, {}))
+                if batch:
+                    self._wait()
+                    self._socket.sendall("".join(batch).encode("ascii"))
+                if not waiting:
+                    return
+                for _ in range(max(1, len(waiting) - _WINDOW // 2)):
+                    path = waiting.pop(0)
+                    yield self._begun(path).all(limit)
+        except (OSError, ValueError) as error:
+            raise lost(error) from None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        limit: int = MAX_BODY,
+        accept: Iterable[int] = (),
+    ) -> bytes:
+        """Send the connection's last request and return what it is answered with.
+
+        Args:
+            method: of HTTP.
+            path: with every name in it quoted.
+            body: sent with its length, or piece by piece.
+            headers: beside those that every request has.
+            limit: bytes that the answer may have.
+            accept: status codes that are success beside 200 to 299.
+
+        Raises:
+            NotFound, TooLarge, NoAnswer: it is not answered so.
+        """
+        answer = self._sent(method, path, body, headers)
+        return self._whole(answer, limit, accept)
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send the connection's last request and return its answer, a success whose body is to be read."""
+        answer = self._sent(method, path, body, headers)
+        if not answer.succeeds():
+            self._whole(answer, _MAX_REASON, ())
+        return answer
+
+    def _sent(
+        self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str] | None
+    ) -> Answer:
+        sent = dict(headers or {})
+        if isinstance(body, bytes):
+            sent["Content-Length"] = str(len(body))
+        elif body is not None:
+            sent["Transfer-Encoding"] = "chunked"
+        try:
+            head = _head(method, path, sent).encode("ascii")
+            self._wait()
+            self._socket.sendall(head + body if isinstance(body, bytes) else head)
+            if body is not None and not isinstance(body, bytes):
+                for piece in body:
+                    self._wait()
+                    self._socket.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b"")
+                self._socket.sendall(b"0\r\n\r\n")
+            return self._begun(path)
+        except (OSError, ValueError) as error:
+            raise lost(error) from None
+
+    def _whole(self, answer: Answer, limit: int, accept: Iterable[int]) -> bytes:
+        try:
+            found = answer.all(limit, accept=accept, last=True)
+        except (OSError, ValueError) as error:
+            raise lost(error) from None
+        if isinstance(found, NoAnswer):
+            raise found
+        return found
+
+    def _wait(self) -> None:
+        """Have the next call on the socket take no longer than there is time."""
+        remaining = min(self._deadline - time.monotonic(), self._idle)
+        if remaining <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(None if remaining == FOREVER else remaining)
+
+    def _receive(self) -> bytes:
+        self._wait()
+        received: bytes = self._socket.recv(PIECE)
+        return received
+
+    def _begun(self, path: str) -> Answer:
+        """The next answer, of which the head is read."""
+        answer = Answer(self._reader, path)
+        self.api_version = answer.head.get(b"api-version", b"").decode("latin-1")
+        return answer
+
+    def wait_for_ever(self) -> None:
+        """Let the server be silent for as long as it likes from now on: it may have nothing to tell."""
+        self._deadline = self._idle = FOREVER
+
+
+def _head(method: str, path: str, headers: Mapping[str, str]) -> str:
+    """The head of a request.
+
+    Raises:
+        ValueError: a text would be more than what it stands for.
+    """
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if not path.isprintable() or " " in path or not "".join(headers.values()).isprintable():
+        raise ValueError("the request is none")
+    return f"{method} {path} HTTP/1.1\r\nHost: docker\r\nUser-Agent: hardener\r\n{more}\r\n"

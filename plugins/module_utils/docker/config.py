@@ -1,0 +1,91 @@
+"""Read daemon.json as dockerd does; what it holds is not redacted."""
+
+from __future__ import annotations
+
+import os
+from json import loads
+
+from ..host.errors import Failed, describe
+from ..host.read import read_bytes
+from ..host.text import one_line, printable_path
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from typing import Any
+
+DEFAULT_PATH = "/etc/docker/daemon.json"
+_MAX_CONFIG = 1024 * 1024
+
+
+def path_of(flags: dict[str, list[str]], environment: dict[str, str], home: str, *, rootless: bool) -> str:
+    """Which file the daemon reads."""
+    named = flags.get("config-file")
+    if named and named[-1]:
+        return named[-1]
+    if rootless:
+        return f"{environment.get('XDG_CONFIG_HOME') or f'{home}/.config'}/docker/daemon.json"
+    return DEFAULT_PATH
+
+
+def read(path: str) -> dict[str, Any]:
+    """The parsed file: ``exists``, ``parsed``, ``error``, ``duplicate_keys``. It is not redacted yet."""
+    result: dict[str, Any] = {
+        "path": printable_path(path),
+        "exists": True,
+        "parsed": None,
+        "error": None,
+        "duplicate_keys": [],
+    }
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {**result, "exists": False}
+    except OSError as error:
+        return {**result, "error": describe(error)}
+    try:
+        # dockerd takes a byte order mark of UTF-8 and UTF-16, and an empty file for an empty object
+        data = read_bytes(path, _MAX_CONFIG)
+        wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+        parsed, result["duplicate_keys"] = parse(text) if text.strip() else ({}, [])
+    except (OSError, Failed, ValueError, RecursionError) as error:
+        what = str(error) if isinstance(error, ValueError) else describe(error)
+        result["error"] = f"not JSON: {one_line(what)}" if isinstance(error, ValueError) else what
+        return result
+    if isinstance(parsed, dict):
+        result["parsed"] = parsed
+    else:
+        result["error"] = f"it holds a {type(parsed).__name__}, not an object"
+    return result
+
+
+def parse(text: str) -> tuple[Any, list[str]]:
+    """Strict JSON, and the keys that an object has more than once, with the path to them.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+
+    class Object(dict):  # type: ignore[type-arg]
+        repeated: list[str] = []  # noqa: RUF012 - replaced for the objects that have any
+
+    def build(pairs: list[tuple[str, Any]]) -> Object:
+        made = Object(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            made.repeated = sorted({name for name in names if names.count(name) > 1})
+        return made
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number in JSON")
+
+    def walk(value: Any, path: str) -> list[str]:
+        if isinstance(value, list):
+            return [found for index, item in enumerate(value) for found in walk(item, f"{path}[{index}]")]
+        if not isinstance(value, Object):
+            return []
+        here = [f"{path}.{name}".lstrip(".") for name in value.repeated]
+        return here + [found for name, item in value.items() for found in walk(item, f"{path}.{name}")]
+
+    parsed = loads(text, object_pairs_hook=build, parse_constant=refuse)
+    return parsed, walk(parsed, "")

@@ -1,0 +1,218 @@
+"""The keys of daemon.json and the flags of dockerd: one table for everything that reads or writes them.
+
+It has what dockerd knew from 19.03 to 29.8. A new key is a new line here, and nothing else.
+"""
+
+from __future__ import annotations
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Mapping
+    from typing import Any
+
+# key: as it stands in daemon.json; "-" where only the command line has it
+# flag: its name without the dashes; "=" where it is the key's, "-" where only daemon.json has it
+# type: of the key's value. A bool is a switch, whose flag takes no word after it; a list and a dict are given
+#       on the command line by a flag that is repeated
+# since, until: the first and the last version that knows it; "-" for 19.03 or older, and for still there
+_TABLE = """
+allow-direct-routing              =                              bool  28.2   -
+allow-nondistributable-artifacts  =                              list  -      28.5
+api-cors-header                   =                              str   -      28.5
+apparmor-profile                  =                              str   29.8   -
+authorization-plugins             authorization-plugin           list  -      -
+bip                               =                              str   -      -
+bip6                              =                              str   28.0   -
+bridge                            =                              str   -      -
+bridge-accept-fwmark              =                              str   29.0   -
+builder                           -                              dict  -      -
+cdi-spec-dirs                     cdi-spec-dir                   list  25.0   -
+cgroup-parent                     =                              str   -      -
+cluster-advertise                 =                              str   -      23.0
+cluster-store                     =                              str   -      23.0
+cluster-store-opts                cluster-store-opt              dict  -      23.0
+-                                 config-file                    str   -      -
+containerd                        =                              str   -      -
+containerd-namespace              =                              str   20.10  -
+containerd-plugin-namespace       containerd-plugins-namespace   str   20.10  -
+cpu-rt-period                     =                              int   -      -
+cpu-rt-runtime                    =                              int   -      -
+cri-containerd                    =                              bool  -      -
+data-root                         =                              str   -      -
+debug                             =                              bool  -      -
+default-address-pools             default-address-pool           list  -      -
+default-cgroupns-mode             =                              str   20.10  -
+default-gateway                   =                              str   -      -
+default-gateway-v6                =                              str   -      -
+default-ipc-mode                  =                              str   -      -
+default-network-opts              default-network-opt            dict  24.0   -
+default-runtime                   =                              str   -      -
+default-shm-size                  =                              any   -      -
+default-stop-timeout              =                              int   29.7   -
+default-ulimits                   default-ulimit                 dict  -      -
+deprecated-key-path               -                              str   -      -
+-                                 disable-legacy-registry        bool  -      18.09
+dns                               =                              list  -      -
+dns-opts                          dns-opt                        list  -      -
+dns-search                        =                              list  -      -
+exec-opts                         exec-opt                       list  -      -
+exec-root                         =                              str   -      -
+experimental                      =                              bool  -      -
+features                          feature                        dict  -      -
+firewall-backend                  =                              str   29.0   -
+fixed-cidr                        =                              str   -      -
+fixed-cidr-v6                     =                              str   -      -
+graph                             =                              str   -      23.0
+group                             =                              str   -      -
+-                                 help                           bool  -      -
+host-gateway-ip                   =                              str   20.10  -
+host-gateway-ips                  host-gateway-ip                list  28.0   -
+hosts                             host                           list  -      -
+-                                 http-proxy                     str   23.0   -
+-                                 https-proxy                    str   23.0   -
+icc                               =                              bool  -      -
+init                              =                              bool  -      -
+init-path                         =                              str   -      -
+insecure-registries               insecure-registry              list  -      -
+ip                                =                              str   -      -
+ip-forward                        =                              bool  -      -
+ip-forward-no-drop                =                              bool  28.0   -
+ip-masq                           =                              bool  -      -
+ip6tables                         =                              bool  20.10  -
+iptables                          =                              bool  -      -
+ipv6                              =                              bool  -      -
+labels                            label                          list  -      -
+live-restore                      =                              bool  -      -
+log-driver                        =                              str   -      -
+log-format                        =                              str   25.0   -
+log-level                         =                              str   -      -
+log-opts                          log-opt                        dict  -      -
+max-concurrent-downloads          =                              int   -      -
+max-concurrent-uploads            =                              int   -      -
+max-download-attempts             =                              int   20.10  -
+metrics-addr                      =                              str   -      -
+min-api-version                   -                              str   29.0   -
+mtu                               =                              int   -      -
+network-control-plane-mtu         =                              int   -      -
+network-diagnostic-port           =                              int   -      -
+no-new-privileges                 =                              bool  -      -
+-                                 no-proxy                       str   23.0   -
+node-generic-resources            node-generic-resource          list  -      -
+nri-opts                          =                              dict  29.2   -
+oom-score-adjust                  =                              int   -      25.0
+pidfile                           =                              str   -      -
+proxies                           -                              dict  23.0   -
+raw-logs                          =                              bool  -      -
+registry-mirrors                  registry-mirror                list  -      -
+-                                 restart                        bool  -      -
+rootless                          =                              bool  -      -
+runtimes                          add-runtime                    dict  -      -
+seccomp-profile                   =                              str   -      -
+selinux-enabled                   =                              bool  -      -
+shutdown-timeout                  =                              int   -      -
+storage-driver                    =                              str   -      -
+storage-opts                      storage-opt                    list  -      -
+swarm-default-advertise-addr      =                              str   -      -
+tls                               =                              bool  -      -
+tlscacert                         =                              str   -      -
+tlscert                           =                              str   -      -
+tlskey                            =                              str   -      -
+tlsverify                         =                              bool  -      -
+userland-proxy                    =                              bool  -      -
+userland-proxy-path               =                              str   -      -
+userns-remap                      =                              str   -      -
+-                                 validate                       bool  23.0   -
+-                                 version                        bool  -      -
+"""
+# Flags by their letter.
+SHORT = {
+    "b": "bridge",
+    "D": "debug",
+    "G": "group",
+    "g": "graph",
+    "H": "host",
+    "h": "help",
+    "l": "log-level",
+    "p": "pidfile",
+    "r": "restart",
+    "s": "storage-driver",
+    "v": "version",
+}
+# The only ones that may stand on the command line and in the file: the engine joins them.
+_JOINED = ("runtimes",)
+_TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
+_SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": "a list", "dict": "an object"}
+
+
+class Key:
+    """One line of the table; ``name`` or ``flag`` is empty where there is none."""
+
+    __slots__ = ("flag", "kind", "name", "since", "until")
+
+    def __init__(self, line: str) -> None:
+        name, flag, self.kind, since, until = line.split()
+        self.name = "" if name == "-" else name
+        self.flag = name if flag == "=" else "" if flag == "-" else flag
+        self.since = "" if since == "-" else since
+        self.until = "" if until == "-" else until
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag stands alone."""
+        return self.kind == "bool"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the flag is repeated, once for each entry of the key's value."""
+        return self.kind in ("list", "dict")
+
+    def in_version(self, version: tuple[int, ...]) -> bool:
+        """Return whether an engine of this version knows it."""
+        return (not self.since or _number(self.since) <= version[:2]) and (
+            not self.until or version[:2] <= _number(self.until)
+        )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+KEYS = tuple(Key(line) for line in _TABLE.strip().splitlines())
+BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS if key.name}
+SWITCHES = frozenset(key.flag for key in KEYS if key.flag and key.is_switch)
+WITH_VALUE = frozenset(key.flag for key in KEYS if key.flag and not key.is_switch)
+
+
+def flag_of(key: str) -> str:
+    """Return the flag that sets a key; of a key that the table lacks, its own name."""
+    known = BY_NAME.get(key)
+    return known.flag if known else key
+
+
+def exclusive_flag(key: str) -> str:
+    """Return the flag that dockerd refuses to be given together with a key; empty where it takes both."""
+    return "" if key in _JOINED else flag_of(key)
+
+
+def unknown_before(key: str, version: str) -> str:
+    """Return the version that a key came with, where an engine is older; empty where it is not."""
+    known = BY_NAME.get(key)
+    numbers = version.partition("+")[0].partition("-")[0].split(".")[:2]
+    if known is None or not known.since or not all(number.isdigit() for number in numbers):
+        return ""
+    return known.since if tuple(int(number) for number in numbers) < _number(known.since) else ""
+
+
+def problem_before_23(config: Mapping[str, Any]) -> str:
+    """Return the first key that engine 20.10 does not know or whose type is wrong; empty where all is well.
+
+    From 23.0 on the engine validates a file itself. Before that, a wrong one is found by a daemon that does
+    not start.
+    """
+    for name, value in config.items():
+        key = BY_NAME.get(name)
+        if key is None or not key.in_version((20, 10)):
+            return f"this engine does not know the key {name}"
+        if key.kind in _TYPES and type(value) is not _TYPES[key.kind]:
+            return f"{name} has to be {_SPOKEN[key.kind]}"
+    return ""

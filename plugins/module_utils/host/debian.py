@@ -1,0 +1,52 @@
+"""Parse what dpkg and apt write: the packages that are installed, and what an archive says of itself."""
+
+from __future__ import annotations
+
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+# Of all others files are there, those included whose installation was broken off: apt sees it the same way.
+_NOT_INSTALLED = (b"not-installed", b"config-files")
+
+
+def parse_status(data: bytes) -> tuple[dict[tuple[str, str], str], set[str]]:
+    """Installed packages, ``(name, architecture) -> version``, and the names of those on hold."""
+    installed: dict[tuple[str, str], str] = {}
+    holds = set()
+    for stanza in data.split(b"\n\n"):
+        at = stanza.find(b"\nStatus: ")
+        words = stanza[at + 9 :].partition(b"\n")[0].split()  # "install ok installed"
+        if at >= 0 and len(words) == 3 and words[2] not in _NOT_INSTALLED:
+            name = field(stanza, b"Package")
+            installed[name, field(stanza, b"Architecture")] = field(stanza, b"Version")
+            if words[0] == b"hold":
+                holds.add(name)
+    return installed, holds
+
+
+def field(stanza: bytes, name: bytes) -> str:
+    """Value of a one-line field."""
+    mark = name + b": "
+    begin = 0 if stanza.startswith(mark) else stanza.find(b"\n" + mark) + 1
+    if begin == 0 and not stanza.startswith(mark):
+        return ""
+    end = stanza.find(b"\n", begin)
+    value = stanza[begin + len(mark) : end if end >= 0 else len(stanza)]
+    return value.decode("utf-8", "backslashreplace").strip()
+
+
+def parse_release(data: bytes) -> dict[str, str]:
+    """The one-line fields of a Release file."""
+    fields = {}
+    for line in data.decode("utf-8", "backslashreplace").splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith(" ") and name not in fields:
+            fields[name] = value.strip()
+    return fields
+
+
+def timestamp(text: str) -> str | None:
+    """A date as Release files write it, in RFC 3339; None where it is none."""
+    months = _MONTHS.split()
+    fields = text.split()
+    if len(fields) != 6 or fields[2] not in months:
+        return None
+    return f"{fields[3]}-{months.index(fields[2]) + 1:02d}-{fields[1]:0>2}T{fields[4]}Z"

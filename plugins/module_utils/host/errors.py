@@ -1,0 +1,22 @@
+"""The two ways in which a fact of a host is not to be had, and how an exception is told."""
+
+from __future__ import annotations
+
+from .text import one_line
+
+
+class Absent(Exception):  # noqa: N818 - it is a state of the world, not a defect
+    """The thing itself does not exist on this host."""
+
+
+class Failed(Exception):  # noqa: N818 - as above
+    """It should be there and could not be read, or did not do what it was asked for."""
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line."""
+    if isinstance(error, (Absent, Failed)):
+        return one_line(str(error))
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return one_line(f"{type(error).__name__}: {error}")

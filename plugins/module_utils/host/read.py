@@ -1,0 +1,68 @@
+"""Read files within limits."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import Failed
+
+MAX_FILE = 8 * 1024 * 1024
+
+
+def read_bytes(path: str, limit: int = MAX_FILE) -> bytes:
+    """Content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        Failed: it is larger than ``limit``.
+    """
+    # O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        pieces: list[bytes] = []
+        size = 0
+        while size <= limit:
+            piece = os.read(descriptor, 131072)
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+    finally:
+        os.close(descriptor)
+    raise Failed(f"{path} is larger than {limit} bytes")
+
+
+def read_pseudo(path: str, folder: int | None = None) -> str:
+    """Content of a pseudo file of the kernel, which is made when it is read.
+
+    The kernel fills whole pages with whole lines: what is less than half a page was all of it, and need not
+    be asked for its end.
+
+    Args:
+        path: the file.
+        folder: descriptor of the folder that a relative path begins at.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        text = os.read(descriptor, 65536)
+        while len(text) >= 2048:
+            piece = os.read(descriptor, 65536)
+            if not piece:
+                break
+            text += piece
+    finally:
+        os.close(descriptor)
+    return text.decode("utf-8", "backslashreplace")
+
+
+def read_text(path: str, limit: int = MAX_FILE) -> str:
+    """Content of a file as text; bytes that are no UTF-8 become backslash escapes."""
+    return read_bytes(path, limit).decode("utf-8", "backslashreplace")
+
+
+def read_or(path: str, default: str) -> str:
+    """First value of a small file without the newline, or ``default`` where it cannot be read."""
+    try:
+        return read_text(path).strip()
+    except (OSError, Failed):
+        return default

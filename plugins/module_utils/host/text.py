@@ -1,0 +1,26 @@
+"""Texts of others as what can be printed and stored."""
+
+from __future__ import annotations
+
+import os
+
+LONGEST = 300
+
+
+def one_line(text: str, longest: int = LONGEST, *, end: bool = False) -> str:
+    """Return a text as one printable line of bounded length: its beginning, or its end."""
+    part = text[-4 * longest :] if end else text[: 4 * longest]
+    line = " ".join("".join(c if c.isprintable() else " " for c in part).split())
+    if len(line) <= longest:
+        return line
+    return "…" + line[1 - longest :] if end else line[: longest - 1] + "…"
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text in which what cannot be seen is an escape, but for the characters to keep."""
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
+
+
+def printable_path(path: str) -> str:
+    """Return a path as valid Unicode: names on disk are bytes, and JSON is not."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import BY_NAME, KEYS
+
+needs_dockerd = pytest.mark.skipif(not shutil.which("dockerd"), reason="asks the dockerd of this machine")
+# Flags that dockerd has and does not show, and those that came later than the key they set.
+HIDDEN = {"network-diagnostic-port", "restart"}
+LATER = {"feature": (27, 3)}
+
+
+def test_a_key_is_in_the_table_once() -> None:
+    assert [name for name, count in Counter(key.name for key in KEYS if key.name).items() if count > 1] == []
+    assert not keys.SWITCHES & keys.WITH_VALUE
+    assert set(keys.SHORT.values()) <= keys.SWITCHES | keys.WITH_VALUE
+    assert {key.kind for key in KEYS} <= {"any", "bool", "dict", "int", "list", "str"}
+
+
+@pytest.mark.parametrize(
+    ("key", "flag"),
+    [
+        ("containerd-plugin-namespace", "containerd-plugins-namespace"),
+        ("insecure-registries", "insecure-registry"),
+        ("allow-nondistributable-artifacts", "allow-nondistributable-artifacts"),
+        ("host-gateway-ips", "host-gateway-ip"),
+        ("runtimes", "add-runtime"),
+        ("features", "feature"),
+        ("icc", "icc"),
+        ("proxies", ""),
+        ("a-key-of-tomorrow", "a-key-of-tomorrow"),
+    ],
+)
+def test_the_flag_of_a_key(key: str, flag: str) -> None:
+    assert keys.flag_of(key) == flag
+
+
+def test_a_runtime_may_stand_in_both_places() -> None:
+    assert keys.exclusive_flag("runtimes") == ""
+    assert keys.exclusive_flag("hosts") == "host"
+
+
+@pytest.mark.parametrize(
+    ("key", "version", "since"),
+    [
+        ("firewall-backend", "26.1.5+dfsg1", "29.0"),
+        ("firewall-backend", "29.0.0-rc.1", ""),
+        ("apparmor-profile", "29.7.2", "29.8"),
+        ("default-stop-timeout", "29.6.0", "29.7"),
+        ("nri-opts", "29.1.0", "29.2"),
+        ("nri-opts", "29.10.0", ""),
+        ("icc", "19.03.0", ""),
+        ("a-key-of-tomorrow", "26.1.5", ""),
+        ("firewall-backend", "", ""),
+        ("firewall-backend", "dev", ""),
+    ],
+)
+def test_the_version_that_a_key_came_with(key: str, version: str, since: str) -> None:
+    assert keys.unknown_before(key, version) == since
+
+
+def test_a_key_is_known_from_its_first_to_its_last_version() -> None:
+    assert [version for version in range(19, 30) if BY_NAME["graph"].in_version((version, 0))] == [
+        19, 20, 21, 22, 23,
+    ]  # fmt: skip
+    assert BY_NAME["nri-opts"].in_version((29, 2, 1))
+    assert not BY_NAME["nri-opts"].in_version((29, 1, 9))
+
+
+@pytest.mark.parametrize("name", ["log-opts", "hosts"])
+def test_a_list_and_an_object_repeat_their_flag(name: str) -> None:
+    assert BY_NAME[name].is_list
+    assert not BY_NAME["icc"].is_list
+
+
+@needs_dockerd
+def test_the_table_has_the_flags_that_dockerd_shows_and_their_types() -> None:
+    text = subprocess.run(["dockerd", "--help"], capture_output=True, text=True, check=True).stdout
+    shown = dict(re.findall(r"^\s+(?:-\w, )?--([\w-]+)(?: (\S+))?", text, re.MULTILINE))
+    ours = {
+        key.flag: key
+        for key in KEYS
+        if key.flag and key.in_version(installed()) and LATER.get(key.flag, (0, 0)) <= installed()
+    }
+    assert len(shown) > 80
+    assert set(ours) - HIDDEN == set(shown)
+    assert {flag for flag in shown if not shown[flag]} == {flag for flag in shown if ours[flag].is_switch}
+    short = dict(re.findall(r"^\s+-(\w), --([\w-]+)", text, re.MULTILINE))
+    assert short.items() <= keys.SHORT.items()
+
+
+@needs_dockerd
+def test_dockerd_knows_the_keys_of_its_version_and_no_others(tmp_path: Path) -> None:
+    config = tmp_path / "daemon.json"
+    # An object that it does not know is taken for a group of keys.
+    objects = {name for name, key in BY_NAME.items() if key.kind == "dict" and key.in_version(installed())}
+    config.write_text(json.dumps({name: {} if name in objects else True for name in BY_NAME}))
+    command = ["dockerd", "--validate", f"--config-file={config}"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    unknown = re.findall(r"don't match any configuration option: (.*)", said)[0].split(", ")
+    others = {name for name, key in BY_NAME.items() if not key.in_version(installed())}
+    # It looks for a flag of the key's own name, which this one has not: it can only be set by its flag.
+    assert set(unknown) == others | {"containerd-plugin-namespace"}
+
+
+@cache
+def installed() -> tuple[int, ...]:
+    said = subprocess.run(["dockerd", "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, re.findall(r"version (\d+)\.(\d+)", said)[0]))

@@ -1,0 +1,61 @@
+"""One list of impacts, states and outcomes: what else names them says the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils import contract
+from ansible_collections.hardener.docker.plugins.module_utils.converge import documents
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+
+from hardener.catalogue.words import IMPACTS
+from hardener.model import Impact
+from hardener.plan import _FATES
+from tests.unit.plugins.loading import ROOT
+
+
+def test_hardener_knows_every_impact_in_this_order() -> None:
+    assert tuple(Impact) == contract.IMPACTS
+    assert set(IMPACTS) == set(contract.IMPACTS)
+
+
+def test_the_schema_of_an_assessment_knows_every_impact() -> None:
+    schema = json.loads((ROOT / "hardener" / "assessment.schema.json").read_text(encoding="utf-8"))
+    assert list(enums(schema, "impact")) == [[*contract.IMPACTS, None]]
+
+
+def enums(schema: Any, name: str) -> Iterator[list[Any]]:
+    """The values of every property of this name."""
+    if isinstance(schema, dict):
+        for key, inner in schema.items():
+            if key == name and isinstance(inner, dict) and "enum" in inner:
+                yield inner["enum"]
+            yield from enums(inner, name)
+
+
+def test_every_state_of_a_document_has_a_fate() -> None:
+    assert tuple(_FATES) == contract.STATES
+
+
+def test_what_costs_more_exceeds_what_is_allowed() -> None:
+    for number, allowed in enumerate(contract.IMPACTS):
+        exceeding = [impact for impact in contract.IMPACTS if contract.exceeds(impact, allowed)]
+        assert exceeding == list(contract.IMPACTS[number + 1 :])
+
+
+@pytest.mark.parametrize("kind", contract.RESOURCES)
+def test_a_field_that_no_resource_has_is_refused(kind: str) -> None:
+    needed = {
+        field: types()
+        for field, (types, default) in contract.RESOURCES[kind].items()
+        if default is contract.REQUIRED
+    }
+    resource = {"kind": kind, "path": "/etc/x", **needed}
+    request = {"documents": [{"name": "a", "resources": [resource]}]}
+    assert documents.parse(request, ()).documents[0].resources[0].kind == kind
+    resource["colour"] = "red"
+    with pytest.raises(Refused, match="unknown 'colour'"):
+        documents.parse(request, ())
