@@ -1,14 +1,4 @@
-r"""Listen on the host to denials and to the engine's events for a while (`roles/activity/README.md`).
-
-    - name: Listen
-      hardener.docker.activity:
-        seconds: 600
-        socket: /run/docker.sock
-      register: heard # heard.entries, .lost, .blind; .record is the resident collector's, or null
-
-Nothing is written on the host, in check mode or out of it. What listens there ends with its time, or some
-seconds after the connection that it was sent over.
-"""
+"""Listen on the host to denials and to the engine's events for a while (`roles/activity/README.md`)."""
 
 from __future__ import annotations
 
@@ -36,7 +26,7 @@ _TOLD = (
 
 
 class ActionModule(HostScriptAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/activity.py documents it."""
 
     _VALID_ARGS = frozenset({"seconds", "socket"})
 

@@ -1,13 +1,5 @@
 """Collect the facts of a host, in one round trip; changes nothing, there or here but for the file asked for.
 
-    - name: Collect the facts of the host
-      hardener.docker.collect:
-        dest: snapshots               # folder on the control node; each snapshot is a file of its own there
-        facts: [engine, units]        # sources that the play goes on with: ansible_facts.hardener_snapshot
-        policy: {}                    # what the site declares for this host; part of the snapshot
-        socket: /run/other.sock       # the engine's API socket, where the collector is not to find it itself
-      register: collected             # collected.snapshot is the file's path
-
 A snapshot has megabytes where containers are many, so it goes to the file and not into Ansible's result.
 """
 
@@ -31,7 +23,7 @@ _OF_A_CONTAINER = frozenset(
 
 
 class ActionModule(HostScriptAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/collect.py documents it."""
 
     _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket"})
 

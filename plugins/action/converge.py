@@ -1,30 +1,16 @@
-r"""Make a host what documents say, in one transaction (`roles/converge/README.md` describes them).
-
-    - name: Converge
-      hardener.docker.converge:
-        documents: "{{ converge_pending }}"
-        allow: daemon-restart # the worst that a change may cost the host
-        only: [docker_daemon_icc] # no others than these, and what serves them; all without it
-        plan: 9f86d0… # refuse what is not exactly this plan, which somebody has reviewed
+"""Make a host what documents say, in one transaction (`roles/converge/README.md` describes them).
 
 A run that costs the host anything is confirmed over a new connection within ``converge_confirm_timeout``
 seconds; without that the host takes it back by itself, whether or not anybody here is still alive. So a
 connection that is lost on the way is no end: what has become of the run is asked for when the host can be
 reached again.
-
-Check mode changes nothing and predicts exactly. The result has ``outcome`` (``unchanged``, ``would_change``,
-``changed``, ``refused``, ``rolled_back``, ``partly_rolled_back``: somebody else's changes stay,
-``rollback_failed``: the host tries again, ``abandoned``: root on the host has ended that, ``interrupted``,
-``unconfirmed``: nobody could reach the host again), ``reason``, ``run`` (name of the backup on the host),
-``documents`` (what became of each, its impact, and why), ``changes``, ``activations``, ``notes``, ``kept``,
-``pending``, ``recovered``, ``refused``, ``plan`` (its digest), and with --diff a unified diff a path.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +53,7 @@ _ALONE = (
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
 _CONNECT_TIMEOUT = 10
+_REFUSED = "asked for, and refused by the host (converge_on_refused: warn goes on)"
 _PAUSE = 2
 _GRACE = 60  # for a host that has just taken itself back
 # When the first of these is over, the host is asked what has become of the run.
@@ -85,9 +72,9 @@ _NEVER_THERE = (
 
 
 class ActionModule(TransactionAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/converge.py documents it."""
 
-    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan"})
+    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host and return what was done there."""
@@ -98,6 +85,7 @@ class ActionModule(TransactionAction):
                 "allow": {"type": "str", "default": DAEMON_RESTART},
                 "only": {"type": "list", "elements": "str"},
                 "plan": {"type": "str", "default": ""},
+                "on_refused": {"type": "str", "default": "fail", "choices": ["fail", "warn"]},
             },
         )
         documents = args["documents"]
@@ -121,6 +109,13 @@ class ActionModule(TransactionAction):
         if not self._task.diff:
             result.pop("diff", None)
         result["msg"] = _summary(result)
+        failing = _asked_and_refused(result, documents) if args["on_refused"] == "fail" else []
+        nothing_possible = result["outcome"] == REFUSED and bool(result.get("documents"))
+        if failing:
+            done = "nothing was changed" if nothing_possible else f"beside that: {result['msg']}"
+            result |= {"failed": True, "msg": f"{_REFUSED}: {'; '.join(failing)} ({done})"}
+        elif nothing_possible:
+            del result["failed"]
         result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())] + [
             f"{document['state']}: {document['name']}: {document['reason']}"
             for document in result.get("documents", ())
@@ -237,8 +232,18 @@ def _restless(value: Any) -> list[str]:
     return value
 
 
+def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was refused of that which the site has asked for, and why; what is in no role is asked for."""
+    asked = {str(document.get("name")) for document in documents if document.get("asked", True)}
+    return [
+        f"{document['name']}: {document['reason']}"
+        for document in result.get("documents", ())
+        if document["state"] == REFUSED and document["name"] in asked
+    ]
+
+
 def _filled(document: dict[str, Any]) -> dict[str, Any]:
-    """A document with the content of files of this control node in it.
+    """A document as the host gets it, with the content of files of this control node in it.
 
     ``content_from`` in the place of ``content`` names one: a private key that were part of a variable would
     be part of every event and log that variables get into.
@@ -256,7 +261,8 @@ def _filled(document: dict[str, Any]) -> dict[str, Any]:
             except (OSError, ValueError) as error:
                 raise AnsibleActionFail(f"{document.get('name')}: {path} cannot be read: {error}") from error
         resources.append(filled)
-    return {**document, "resources": resources}
+    told = {key: value for key, value in document.items() if key != "asked"}
+    return {**told, "resources": resources}
 
 
 def _belongs(document: dict[str, Any], names: list[str]) -> bool:

@@ -1,32 +1,15 @@
-r"""Make the certificates of an engine's API on TCP, on the control node (`roles/docker_daemon/README.md`).
-
-    - name: Make the certificates
-      daemon_certificates:
-        directory: ~/.local/share/hardener/tls/web1 # 0700; whose key signs the others is never anywhere else
-        host: web1
-        names: [web1.example.org, 192.0.2.10] # that clients reach it by
-        days: 397
-      register: made
-
-What is there and good for another month is kept. The result has the paths: ``ca``, ``cert`` and ``key`` are
-for the host, ``client`` is the folder for whoever may use the engine, as ``DOCKER_CERT_PATH`` wants it. No
-key is in it: what a task returns gets into logs.
-
-Nothing changes on the host by this, so it happens in check mode too: what a plan shows is what is applied.
-"""
+"""Make the certificates of an engine's API on TCP, on the control node (`roles/docker_daemon/README.md`)."""
 
 from __future__ import annotations
 
 import fcntl
 import ipaddress
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -43,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..module_utils.render import docker_daemon_tls
 from ..plugin_utils.files import write
 
 _CA_DAYS = 3650
@@ -52,7 +36,7 @@ _DNS = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})
 
 
 class ActionModule(ActionBase):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/daemon_certificates.py documents it."""
 
     TRANSFERS_FILES = False
     _VALID_ARGS = frozenset({"directory", "host", "names", "days"})
@@ -68,7 +52,7 @@ class ActionModule(ActionBase):
                 "days": {"type": "int", "default": 397},
             },
         )
-        directory = Path(os.path.expandvars(args["directory"])).expanduser()
+        directory = Path(docker_daemon_tls.made(args["directory"], args["host"])["ca"]).parent
         try:
             made = make(directory, host=args["host"], names=args["names"], days=args["days"])
         except (OSError, ValueError) as error:
@@ -85,13 +69,7 @@ class Made(NamedTuple):
 
     def paths(self) -> dict[str, str]:
         """The paths as the task returns them."""
-        server = self.directory / "servers" / quote(self.host, safe="")
-        return {
-            "ca": str(self.directory / "ca.pem"),
-            "cert": f"{server}.pem",
-            "key": f"{server}-key.pem",
-            "client": str(self.directory / "client"),
-        }
+        return docker_daemon_tls.made(str(self.directory), self.host)
 
 
 class _Pair(NamedTuple):

@@ -9,7 +9,7 @@ from ..plugin_utils.host_script import HostScriptAction
 
 
 class ActionModule(HostScriptAction):
-    """The action; its documentation is beside it."""
+    """The action; plugins/modules/host_script.py documents it."""
 
     _VALID_ARGS = frozenset({"source", "entry", "arguments", "read_only", "timeout"})
 

@@ -1,18 +1,4 @@
-r"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md).
-
-    - name: Start the twin of web under the recorder
-      hardener.docker.record:
-        stage: begin
-        container: web
-        seconds: 300
-      register: begun # begun.run, begun.addresses: {"80": "127.0.0.1:49153"}
-
-    - name: End the recording
-      hardener.docker.record:
-        stage: end
-        run: "{{ begun.run }}"
-        exercise: {seconds: 12.5, problem: ""}
-      register: recorded # recorded.recording, in numbers; `hardener workload record` gives them their names
+"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md).
 
 The stage `abandon` removes the twin and records nothing more. A recording that is not ended ends by itself,
 with its time. The original container is not touched.
@@ -33,7 +19,7 @@ _LONGEST = 24 * 3600
 
 
 class ActionModule(HostScriptAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/record.py documents it."""
 
     _VALID_ARGS = frozenset(
         {"stage", "container", "seconds", "run_in", "run", "exercise", "socket", "starts"}

@@ -1,20 +1,4 @@
-r"""Go back to what a host was before a run, or list its runs (`roles/converge/README.md`).
-
-    - name: Take the last run back
-      hardener.docker.rollback:
-
-    - name: Take back that run and all later ones
-      hardener.docker.rollback:
-        run: 20261125T040000Z-1b2c3d4e
-
-    - name: What has been done here?
-      hardener.docker.rollback:
-        list: true
-      register: history # history.runs, the newest first
-
-Files that somebody else has changed meanwhile stay as they are, and ``kept`` names them: the outcome is then
-``partly_rolled_back``, and the task fails. Check mode changes nothing and predicts exactly.
-"""
+"""Go back to what a host was before a run, or list its runs (`roles/converge/README.md`)."""
 
 from __future__ import annotations
 
@@ -29,7 +13,7 @@ _TAKES_BACK = 3600  # seconds for all runs that are taken back together
 
 
 class ActionModule(TransactionAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/rollback.py documents it."""
 
     _VALID_ARGS = frozenset({"run", "list"})
 

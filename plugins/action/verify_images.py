@@ -1,13 +1,4 @@
-"""Verify the images of a host by a policy; writes the record there that the next audit judges.
-
-    - name: Verify the images
-      hardener.docker.verify_images:
-        policy: { registries: [{ prefix: registry.example.com, keys: ["-----BEGIN PUBLIC KEY-----…"] }] }
-        socket: /run/other.sock # the engine's, where it is not the usual one
-      register: verified # verified.images: id, names, status, detail, rule, containers
-
-Nothing but the record is changed. Check mode verifies nothing, since it must not write either.
-"""
+"""Verify the images of a host by a policy; writes the record there that the next audit judges."""
 
 from __future__ import annotations
 
@@ -25,7 +16,7 @@ _TEXTS = ("id", "status", "detail", "rule")
 
 
 class ActionModule(HostScriptAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/verify_images.py documents it."""
 
     _VALID_ARGS = frozenset({"policy", "socket"})
 

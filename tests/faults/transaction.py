@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import make, only
 
 CONFIG = "/etc/docker/daemon.json"
@@ -52,7 +52,7 @@ def documents(*, dockerd: str, argv: list[str], flags: dict[str, Any], socket: s
     snapshot = make(
         firewall=only({"iptables": {"variant": None, "ipv4": "", "ipv6": ""}, "nft": None, "errors": {}})
     )
-    firewall = documents_filter("firewall")(
+    firewall = documents_of("firewall")(
         snapshot.raw,
         inbound=True,
         docker_user=True,
@@ -63,7 +63,7 @@ def documents(*, dockerd: str, argv: list[str], flags: dict[str, Any], socket: s
         published_others="accept",
         forward=[],
     )
-    audit = documents_filter("audit_rules")(snapshot.raw, enabled=True, backlog=8192, exclude=[])
+    audit = documents_of("audit_rules")(snapshot.raw, enabled=True, backlog=8192, exclude=[])
     lines = "".join(f"{key} = {value}\n" for key, value in VALUES.items())
     return [
         {

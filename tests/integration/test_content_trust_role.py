@@ -19,7 +19,7 @@ from tests.integration.collecting import COLLECTOR
 from tests.integration.overlays import Overlaid
 from tests.integration.supply import Supply
 from tests.unit.plugins.loading import COLLECTIONS
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import make
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_the_role_installs_what_verifies_and_a_second_run_changes_nothing(
 
 
 def test_systemd_has_nothing_to_say_about_the_units_and_calls_the_service_ok(tmp_path: Path) -> None:
-    documents = documents_filter("content_trust")
+    documents = documents_of("content_trust")
     policy = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
     (verify, _) = documents(make().raw, policy=policy, verify=True, schedule="daily", client=False, server="")
     units = [Path(each["path"]) for each in verify["resources"] if "/systemd/" in each["path"]]

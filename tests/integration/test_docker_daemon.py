@@ -80,12 +80,15 @@ def ping(port: int, context: ssl.SSLContext | None) -> int:
         connection.close()
 
 
-def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_path: Path) -> None:
+def test_made_certificates_let_in_their_owner_and_nobody_else(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     address = f"127.0.0.1:{port}"
     flags = ("--iptables=false", "--bridge=none", f"--host=tcp://{address}")
     store = tmp_path / "control-node"
-    made = action("daemon_certificates").make(store, host="web1", names=["localhost", "127.0.0.1"], days=90)
+    action("daemon_certificates").make(store, host="web1", names=["localhost", "127.0.0.1"], days=90)
+    variables = {"tls": True, "tls_files": {}, "tls_directory": str(store), "host": "web1"}
     with Dockerd(flags=flags) as engine:
         assert ping(port, None) == 200  # what it is all about
         engine.stop()
@@ -100,11 +103,12 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(host: Host, tmp_pa
         }
         role = render("docker_daemon_tls")
         folder = tmp_path / "tls"
-        role._OURS.update({key: path.replace(role.FOLDER, str(folder)) for key, path in role._OURS.items()})
+        for key, path in dict(role._OURS).items():
+            monkeypatch.setitem(role._OURS, key, path.replace(role.FOLDER, str(folder)))
 
         def run() -> dict[str, Any]:
             """Converge the role's document, as the action delivers it."""
-            (document,) = role.documents(snapshot, wanted=True, files={}, certificates=made.paths())
+            (document,) = role.documents(snapshot, variables)
             for resource in document["resources"]:
                 if "content_from" in resource:
                     resource["content"] = Path(resource.pop("content_from")).read_text()
@@ -320,9 +324,11 @@ def test_a_seccomp_profile_that_containers_would_not_start_with_is_refused(
     assert "has no action 'ALLOW' (syscalls[0])" in result["reason"]
 
 
-def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp_path: Path) -> None:
+def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     role = render("seccomp")
-    role.FILE = str(tmp_path / "seccomp.json")
+    monkeypatch.setattr(role, "FILE", str(tmp_path / "seccomp.json"))
     site = json.dumps(
         {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
     )
@@ -340,7 +346,8 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(host: Host, tmp
                 "lsm": {"seccomp": True},
             }
             snapshot = {"sources": {name: {"state": "ok", "data": each} for name, each in data.items()}}
-            documents = role.documents(snapshot, profile="site.json" if content else "", content=content)
+            profile = {"profile": "site.json" if content else "", "content": content}
+            documents = role.documents(snapshot, profile)
             engine.stop()
             done = host.converge_all(documents)
             engine.start()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.namespaces import Space, address, join
 from tests.unit.plugins.loading import COLLECTIONS
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import container, make, only
 
 KILLED = "killed"
@@ -94,7 +94,7 @@ class Host:
             firewall=only({"iptables": {"variant": None, **saved}, "nft": None, "errors": {}}),
             **{"docker.containers": [container("web", HostConfig={"PortBindings": only(bindings)})]},
         )
-        documents = documents_filter("firewall")(snapshot.raw, **{**VARIABLES, **variables})
+        documents = documents_of("firewall")(snapshot.raw, **{**VARIABLES, **variables})
         text = json.dumps(documents).replace("/etc/hardener", f"{self.folder}/etc/hardener")
         for path in ("/usr/local/sbin/", "/etc/systemd/"):
             text = text.replace(f'"{path}', f'"{self.folder}{path}')

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plugins.loading import COLLECTIONS
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import make
 
 EVE = 4711
@@ -107,7 +107,7 @@ def test_the_role_makes_the_folder_roots_and_leaves_the_loader_alone(run: Run) -
     """From what the collector sees on this host to what is changed there."""
     seen = run()["files"]
     assert seen[f"{THEIRS}/ca.crt"]["target"] == str(LOADER.resolve())
-    (document,) = documents_filter("docker_files")(make(files=seen).raw, enforce=True)
+    (document,) = documents_of("docker_files")(make(files=seen).raw, enforce=True)
     document["resources"] = [each for each in document["resources"] if CERTIFICATES in each["path"]]
     document["activations"] = []
     found = run(document)

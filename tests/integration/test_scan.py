@@ -25,7 +25,7 @@ from tests.integration.namespaces import OwnNetwork
 from tests.integration.oldroot import OldRoot, content_of
 from tests.leftovers import scratch
 from tests.unit.plugins.loading import COLLECTIONS, ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import make
 
 # Apt's archive is reached from there alone.
@@ -284,8 +284,8 @@ def test_the_timers_units_are_what_systemd_takes(tmp_path: Path) -> None:
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     variables = {key.removeprefix(f"{role}_"): value for key, value in defaults.items()}
     timers = {key: value for key, value in variables.items() if not key.startswith("openscap_")}
-    (found,) = documents_filter(role)(make().raw, **timers)
-    for resource in found["resources"]:
+    (found,) = documents_of(role)(make().raw, **timers)
+    for resource in (each for each in found["resources"] if each["kind"] == "file"):
         path = tmp_path / resource["path"].lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         content = resource.get("content")

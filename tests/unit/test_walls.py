@@ -212,7 +212,8 @@ def test_impacts_and_outcomes_are_listed_once() -> None:
     second = 'IMPACTS = ("none", "reload", "daemon-restart")\n'
     assert words(second, WORDS) == {"daemon-restart"}
     found = {path for path, source in everything() if words(source, WORDS)}
-    assert found == {"plugins/module_utils/contract.py"}
+    documentation = {path for path in found if path.startswith("plugins/modules/")}
+    assert found - documentation == {"plugins/module_utils/contract.py"}
 
 
 def test_the_flags_of_dockerd_are_listed_once() -> None:
@@ -304,6 +305,39 @@ def test_files_are_written_atomically_in_one_place() -> None:
         "plugins/module_utils/host/reserve.py",  # on a disk that is full
         "plugins/plugin_utils/files.py",  # on the control node, which trusts other folders
     }
+
+
+def views(source: str) -> set[str]:
+    """What in a renderer is a view of its own: what reads a snapshot itself, or is a class made from one."""
+    own = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Subscript(ast.Name("snapshot")) | ast.Attribute(ast.Name("snapshot")):
+                own.add(ast.unparse(node))
+            case ast.FunctionDef("__init__") if {"snapshot"} & {each.arg for each in node.args.args}:
+                own.add(ast.unparse(node.args))
+            case ast.ClassDef() if "HostView" in {ast.unparse(base) for base in node.bases}:
+                own.add(node.name)
+    return own
+
+
+def test_views_sees_every_form() -> None:
+    for source in (
+        'def f(snapshot):\n    return snapshot["sources"]["engine"]',
+        'def f(snapshot):\n    return snapshot.get("sources")',
+        "class _Host:\n    def __init__(self, snapshot):\n        self.raw = snapshot",
+        "class _Host(HostView):\n    pass",
+    ):
+        assert views(source), source
+    assert not views(
+        'class _Rule(NamedTuple):\n    path: str\n\ndef f(host):\n    return host.data("engine")'
+    )
+
+
+def test_one_view_of_a_host_reads_its_snapshot() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in (LIBRARY / "render").glob("*.py")}
+    found = {name for name, text in texts.items() if views(text)}
+    assert found == {"hostview"}
 
 
 def test_roles_hold_no_python_and_know_no_path_of_each_other() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..docker.api import USUAL_SOCKET
+from .hostview import HostView, listed, name_of
 from .program import FILES, program, start
 
 _FOLDER = "/usr/local/lib/hardener"
@@ -17,26 +17,28 @@ _PROFILE = "docker-default-audited"
 _PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
 _SOCKET = re.compile(r"/[\w./+@-]+")  # what a unit's command line takes as it is
 _LONGEST = 24 * 365  # hours
-_NAMED = 10
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"collector": ("learn_hours", "socket")}
 
 
-def documents(
-    snapshot: Mapping[str, Any], *, collector: bool, audited_profile: bool, learn_hours: int, socket: str
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
-    sources = snapshot["sources"]
-    wanted = _collector(sources, learn_hours, socket) if collector else _no_collector()
-    profile = _profile(sources) if audited_profile else _no_profile(sources)
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
+    host = HostView(snapshot)
+    wanted = (
+        _collector(host, variables["learn_hours"], variables["socket"])
+        if variables["collector"]
+        else _no_collector()
+    )
+    profile = _profile(host) if variables["audited_profile"] else _no_profile(host)
     return [{"name": "activity_collector", **wanted}, {"name": "activity_audited_profile", **profile}]
 
 
-def _collector(sources: Mapping[str, Any], learn_hours: int, socket: str) -> dict[str, Any]:
+def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
     """The collector's sources and its unit, enabled and running."""
-    reason = _unfit(sources)
+    reason = _unfit(host)
     if reason:
         return {"refused": reason}
-    engine = (sources.get("engine") or {}).get("data") or {}
-    socket = socket or str(engine.get("socket") or USUAL_SOCKET)
+    socket = socket or host.socket
     if not _SOCKET.fullmatch(socket):
         return {"refused": f"activity_socket: {socket!r} is no path that a unit can name"}
     if not 0 <= learn_hours <= _LONGEST:
@@ -67,10 +69,9 @@ def _no_collector() -> dict[str, Any]:
     }
 
 
-def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:
-    reason = _unfit(sources)
-    lsm = (sources.get("lsm") or {}).get("data") or {}
-    if not reason and not (lsm.get("apparmor") or {}).get("enabled"):
+def _profile(host: HostView) -> dict[str, Any]:
+    reason = _unfit(host)
+    if not reason and not (host.data("lsm").get("apparmor") or {}).get("enabled"):
         reason = "AppArmor is off on this host: the role apparmor puts it on"
     if reason:
         return {"refused": reason}
@@ -91,40 +92,36 @@ def _profile(sources: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _no_profile(sources: Mapping[str, Any]) -> dict[str, Any]:
+def _no_profile(host: HostView) -> dict[str, Any]:
     """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
-    containers = sources.get("docker.containers") or {}
-    loaded = ((sources.get("lsm") or {}).get("data") or {}).get("apparmor") or {}
+    containers = host.entry("docker.containers")
+    loaded = host.data("lsm").get("apparmor") or {}
     if containers.get("state") == "failed" and _PROFILE in (loaded.get("profiles") or {}):
         return {
             "refused": f"{_PROFILE} is loaded, and nobody knows which containers need it:"
             f" {containers.get('error')}"
         }
-    names = sorted(_under_it(sources))
+    names = sorted(_under_it(host))
     if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return {
-            "refused": f"{', '.join(names[:_NAMED])}{more} would not start after the next boot, since"
+            "refused": f"{listed(names)} would not start after the next boot, since"
             f" they were created with apparmor={_PROFILE}: create them anew without it first"
         }
     return {"resources": [{"kind": "absent", "path": _PROFILE_FILE}]}
 
 
-def _under_it(sources: Mapping[str, Any]) -> Iterator[str]:
+def _under_it(host: HostView) -> Iterator[str]:
     """The containers that cannot start where the profile is not loaded, those that do not run too."""
-    for container in (sources.get("docker.containers") or {}).get("data") or ():
-        inspect = container["inspect"]
+    for inspect in host.containers:
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
         asked = {f"apparmor={_PROFILE}", f"apparmor:{_PROFILE}"} & {str(option) for option in options}
         if asked or inspect.get("AppArmorProfile") == _PROFILE:
-            yield str(inspect.get("Name", "?")).lstrip("/")
+            yield name_of(inspect)
 
 
-def _unfit(sources: Mapping[str, Any]) -> str:
+def _unfit(host: HostView) -> str:
     """Why nobody can listen here; empty where somebody can."""
-    entry = sources.get("system", {})
-    if entry.get("state") != "ok":
-        return f"system could not be read: {entry.get('error') or 'not collected'}"
-    if entry["data"].get("in_container") or entry["data"].get("in_init_userns") is False:
+    reason = host.unread("system")
+    if not reason and host.in_container:
         return "this host is a container: the kernel tells its denials to the host that runs it"
-    return ""
+    return reason

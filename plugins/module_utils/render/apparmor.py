@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..contract import DAEMON_RESTART, NONE, REBOOT
-from ..docker.api import USUAL_SOCKET
+from .hostview import HostView, listed, name_of
 
 GRUB_FILE = "/etc/default/grub.d/50-hardener-apparmor.cfg"
 
@@ -15,67 +15,30 @@ _PROFILES = "/etc/apparmor.d"
 _DEFAULT = "docker-default"
 _UNIT = "apparmor.service"
 _EXCLUSIVE = ("selinux", "smack")  # the kernel runs one of these and AppArmor
-_NAMED = 10
+# The engine looks for AppArmor, and loads its profile, when it starts.
+_ENGINE = {"security": ["apparmor"], "profiles": [_DEFAULT]}
 
 
-def documents(snapshot: Mapping[str, Any], *, enabled: bool) -> list[dict[str, Any]]:
-    """The documents; ``enabled`` is the role's variable."""
-    if not enabled:
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables; none where they want none."""
+    if not variables["enabled"]:
         return []
-    host = _Host(snapshot)
-    reason = host.unfit()
+    host = HostView(snapshot)
+    apparmor = _apparmor(host)
+    reason = _unfit(host, apparmor)
     if reason:
         return [{"name": _NAME, "refused": reason}]
-    return [_confining(host) if host.on else _booting(host)]
+    return [_confining(host, apparmor) if apparmor.on else _booting(apparmor)]
 
 
-class _Host:
-    """What the document depends on."""
+class _AppArmor(NamedTuple):
+    """What the host's AppArmor is."""
 
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        self._lsm = self.data("lsm")
-        self._apparmor: Mapping[str, Any] = self._lsm.get("apparmor") or {}
-        self._boot: Mapping[str, Any] = self._lsm.get("boot") or {}
-        self.on = bool(self._apparmor.get("enabled"))
-        self.profiles: Mapping[str, str] = self._apparmor.get("profiles") or {}
-        self.parameters: Mapping[str, str] = self._boot.get("parameters") or {}
-        self.engine = self.data("engine")
-        self.config = self.data("daemon.config")
-        self.info = self.data("docker.info")
-
-    def data(self, source: str) -> Any:
-        """Data of a source; empty where there is none."""
-        return self._sources.get(source, {}).get("data") or {}
-
-    def unfit(self) -> str:
-        """Why AppArmor cannot be had here; empty where it can."""
-        for source in ("system", "lsm"):
-            entry = self._sources.get(source, {})
-            if entry.get("state") != "ok":
-                return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-        system = self.data("system")
-        if system.get("in_container") or system.get("in_init_userns") is False:
-            return "this host is a container: AppArmor belongs to the host that runs it"
-        if self.on:
-            return ""
-        # A kernel that has AppArmor off takes the next one it was built with; without a policy, that is none.
-        selinux = self._lsm.get("selinux") or {}
-        other = self.parameters.get("security", "apparmor")
-        if selinux.get("mode") == "enforcing" or (selinux.get("mode") and selinux.get("policy")):
-            return "SELinux is this host's security module: use the role selinux"
-        if other != "apparmor":
-            return (
-                f"somebody has chosen another security module: security={other} on the kernel's command line"
-            )
-        if self._apparmor.get("in_kernel") is False:
-            return "this kernel was built without AppArmor: boot one of the distribution's that has it"
-        if not self._boot.get("grub"):
-            return (
-                f"AppArmor is off, and it is not GRUB that boots this host: add {' '.join(self.boot_words)}"
-                " to the kernel's command line where your boot loader keeps it, and reboot"
-            )
-        return ""
+    on: bool
+    in_kernel: Any
+    profiles: Mapping[str, str]
+    parameters: Mapping[str, str]  # of the kernel's command line
+    by_grub: bool
 
     @property
     def boot_words(self) -> list[str]:
@@ -85,25 +48,52 @@ class _Host:
             return ["apparmor=1", f"lsm={','.join([*modules, 'apparmor'])}"]
         return ["apparmor=1", "security=apparmor"]
 
-    @property
-    def has_engine(self) -> bool:
-        """Whether there is an engine whose containers AppArmor can confine."""
-        return bool(self.engine.get("installed")) and not self.engine.get("rootless")
 
-    @property
-    def engine_uses_it(self) -> bool:
-        """Whether the engine found AppArmor when it started."""
-        options = self.info.get("SecurityOptions") or ()
-        return any("name=apparmor" in str(option).split(",") for option in options)
+def _apparmor(host: HostView) -> _AppArmor:
+    lsm = host.data("lsm")
+    found, boot = lsm.get("apparmor") or {}, lsm.get("boot") or {}
+    return _AppArmor(
+        on=bool(found.get("enabled")),
+        in_kernel=found.get("in_kernel"),
+        profiles=found.get("profiles") or {},
+        parameters=boot.get("parameters") or {},
+        by_grub=bool(boot.get("grub")),
+    )
 
-    def unconfined(self) -> Iterator[tuple[str, str]]:
-        """Running containers without the profile they ask for: name and profile, by what /proc says."""
-        for container in self.data("docker.containers") or ():
-            inspect, proc = container["inspect"], container.get("proc") or {}
-            label = str(proc.get("label") or "")
-            wanted = _wanted(inspect)
-            if proc and wanted and label.rpartition(" (")[0] != wanted:
-                yield str(inspect.get("Name", "?")).lstrip("/"), wanted
+
+def _unfit(host: HostView, apparmor: _AppArmor) -> str:
+    """Why AppArmor cannot be had here; empty where it can."""
+    reason = host.unread("system", "lsm")
+    if reason:
+        return reason
+    if host.in_container:
+        return "this host is a container: AppArmor belongs to the host that runs it"
+    if apparmor.on:
+        return ""
+    # A kernel that has AppArmor off takes the next one it was built with; without a policy, that is none.
+    selinux = host.data("lsm").get("selinux") or {}
+    other = apparmor.parameters.get("security", "apparmor")
+    if selinux.get("mode") == "enforcing" or (selinux.get("mode") and selinux.get("policy")):
+        return "SELinux is this host's security module: use the role selinux"
+    if other != "apparmor":
+        return f"somebody has chosen another security module: security={other} on the kernel's command line"
+    if apparmor.in_kernel is False:
+        return "this kernel was built without AppArmor: boot one of the distribution's that has it"
+    if not apparmor.by_grub:
+        return (
+            f"AppArmor is off, and it is not GRUB that boots this host: add {' '.join(apparmor.boot_words)}"
+            " to the kernel's command line where your boot loader keeps it, and reboot"
+        )
+    return ""
+
+
+def _unconfined(host: HostView) -> Iterator[tuple[str, str]]:
+    """Running containers without the profile they ask for: name and profile, by what /proc says."""
+    for inspect, proc in host.running:
+        label = str(proc.get("label") or "")
+        wanted = _wanted(inspect)
+        if wanted and label.rpartition(" (")[0] != wanted:
+            yield name_of(inspect), wanted
 
 
 def _wanted(inspect: Mapping[str, Any]) -> str:
@@ -120,39 +110,41 @@ def _wanted(inspect: Mapping[str, Any]) -> str:
     return profile or _DEFAULT
 
 
-def _confining(host: _Host) -> dict[str, Any]:
+def _confining(host: HostView, apparmor: _AppArmor) -> dict[str, Any]:
     """AppArmor is on: its profiles are loaded at boot, and the engine uses it."""
     notes = []
-    if host.profiles.get(_DEFAULT) == "complain":
+    if apparmor.profiles.get(_DEFAULT) == "complain":
         notes.append(f"{_DEFAULT} only complains: unload it (apparmor_parser -R) and restart the engine")
     by_profile: dict[str, list[str]] = {}
-    for name, profile in host.unconfined():
+    for name, profile in _unconfined(host):
         by_profile.setdefault(profile, []).append(name)
     for profile, names in by_profile.items():
-        loaded = "" if profile == _DEFAULT or profile in host.profiles else f"load {profile}, and "
+        loaded = "" if profile == _DEFAULT or profile in apparmor.profiles else f"load {profile}, and "
         notes.append(
-            f"{_listed(names)} run without the profile {profile} that they ask for:"
+            f"{listed(names)} run without the profile {profile} that they ask for:"
             f" {loaded}restart them (a profile that comes back, as after aa-remove-unknown, takes nobody in)"
         )
-    lacking = host.has_engine and bool(host.info)
-    lacking = lacking and not (host.engine_uses_it and _DEFAULT in host.profiles)
+    lacking = host.serves and bool(host.info)
+    lacking = lacking and not (host.secures("apparmor") and _DEFAULT in apparmor.profiles)
     return {
-        **_document([], [_unit(active=True), *([_docker(host)] if host.has_engine else [])]),
+        **_document(
+            [], [_unit(active=True), *([host.activation([], expect=_ENGINE)] if host.serves else [])]
+        ),
         "impact": DAEMON_RESTART if lacking else NONE,
         "notes": notes,
     }
 
 
-def _booting(host: _Host) -> dict[str, Any]:
+def _booting(apparmor: _AppArmor) -> dict[str, Any]:
     """AppArmor is off: the next boot has it on."""
-    words = " ".join(host.boot_words)
+    words = " ".join(apparmor.boot_words)
     # GRUB puts the one before the other, and not both in every entry; of a word given twice, the last counts.
     text = (
         "# Written by hardener: AppArmor is on from the next boot.\n"
         f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {words}"\n'
         f'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT {words}"\n'
     )
-    boot = {"name": "boot-parameters", "when": [GRUB_FILE], "parameters": host.boot_words}
+    boot = {"name": "boot-parameters", "when": [GRUB_FILE], "parameters": apparmor.boot_words}
     file = {"kind": "file", "path": GRUB_FILE, "content": text}
     return {
         **_document([file], [_unit(active=False), boot]),
@@ -172,23 +164,3 @@ def _unit(*, active: bool) -> dict[str, Any]:
     """The unit that loads the profiles; it starts only where AppArmor is on."""
     wish = {"enabled": True, "active": True} if active else {"enabled": True}
     return {"name": "units", "when": [], "units": {_UNIT: wish}}
-
-
-def _docker(host: _Host) -> dict[str, Any]:
-    """The engine looks for AppArmor, and loads its profile, when it starts."""
-    return {
-        "name": "docker",
-        "when": [],
-        "config": str(host.config.get("path") or "/etc/docker/daemon.json"),
-        "dockerd": (host.engine.get("binaries") or {}).get("dockerd") or "",
-        "argv": host.config.get("argv") or [],
-        "flags": host.config.get("flags") or {},
-        "socket": host.engine.get("socket") or USUAL_SOCKET,
-        "unit": "docker.service",
-        "expect": {"security": ["apparmor"], "profiles": [_DEFAULT]},
-    }
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..docker.api import DEFAULT_SOCKET, USUAL_SOCKET
+from ..docker.api import DEFAULT_SOCKET
+from .hostview import HostView
 
 _RULES = "/etc/audit/rules.d/50-hardener-docker.rules"
 _LIMITS = "/etc/audit/rules.d/00-hardener-limits.rules"
@@ -27,6 +28,8 @@ _BINARIES = (
 )
 _REMAPPED = re.compile(r"/\d+\.\d+$")
 _SPEAKABLE = re.compile(r"[!-~]+")  # what a rules file can name: it knows no quotes
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"enabled": ("backlog", "exclude")}
 
 
 class _Watch(NamedTuple):
@@ -37,24 +40,23 @@ class _Watch(NamedTuple):
     tree: bool = False
 
 
-def documents(
-    snapshot: Mapping[str, Any], *, enabled: bool, backlog: int, exclude: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The documents, of which there is one; the arguments are the role's variables."""
-    return [{"name": "audit_rules_enabled", **_wish(snapshot, enabled, backlog, exclude)}]
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables."""
+    return [{"name": "audit_rules_enabled", **_wish(snapshot, variables)}]
 
 
-def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Sequence[str]) -> dict[str, Any]:
-    sources = snapshot["sources"]
-    reason = _unfit(sources) or _unusable(sources, backlog, exclude)
+def _wish(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    if not variables["enabled"]:
+        return {"notes": ["audit_rules_enabled is false: no rule is written"]}
+    host = HostView(snapshot)
+    backlog, exclude = variables["backlog"], variables["exclude"]
+    reason = _unfit(host) or _unusable(host, backlog, exclude)
     if reason:
         return {"refused": reason}
-    if not enabled:
-        return {"notes": ["audit_rules_enabled is false: no rule is written"]}
-    arch = "b32" if sources["system"]["data"].get("arch") in _NARROW else "b64"
+    arch = "b32" if host.system.get("arch") in _NARROW else "b64"
     watches, notes = [], []
-    for watch in _without_covered(_watches(sources)):
-        why = _unwatchable(watch, sources["files"]["data"])
+    for watch in _without_covered(_watches(host)):
+        why = _unwatchable(watch, host.data("files"))
         if why:
             notes.append(f"{watch.path!r} is not watched: {why}")
         else:
@@ -73,7 +75,7 @@ def _wish(snapshot: Mapping[str, Any], enabled: bool, backlog: int, exclude: Seq
     }
     made = sorted({folder for watch in watches for folder in _made_at_boot(watch)})
     if made:
-        lines = [f"d {folder.replace('%', '%%')} {_mode(folder, sources)} root root -" for folder in made]
+        lines = [f"d {folder.replace('%', '%%')} {_mode(folder, host)} root root -" for folder in made]
         why = "# Written by hardener: audit rules are loaded before services start and make these folders."
         files[_TMPFILES] = "\n".join([why, *lines, ""])
     return {
@@ -110,37 +112,31 @@ def _made_at_boot(watch: _Watch) -> Iterator[str]:
         folder = posixpath.dirname(folder)
 
 
-def _mode(folder: str, sources: Mapping[str, Any]) -> str:
+def _mode(folder: str, host: HostView) -> str:
     """The mode that the engine gives a folder of its own; of any other, the one it has now."""
-    record = sources["files"]["data"].get(folder) or {}
+    record = host.data("files").get(folder) or {}
     return _MODES.get(folder) or str(record.get("mode") or "0755")
 
 
-def _unfit(sources: Mapping[str, Any]) -> str:
+def _unfit(host: HostView) -> str:
     """Why there can be no audit rules here; empty where there can."""
-    for source in ("system", "engine", "files"):
-        entry = sources.get(source, {})
-        if source == "engine" and entry.get("state") == "absent":
-            return "there is no Docker engine on this host"
-        if entry.get("state") != "ok":
-            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-    units = sources.get("units", {})
-    if units.get("state") == "failed":
-        return f"units could not be read: {units.get('error')}"
-    loaded = sources.get("audit.loaded", {})
-    if loaded.get("state") == "failed":
-        return f"the kernel's audit system cannot be used here: {loaded.get('error')}"
-    system = sources["system"]["data"]
-    if system.get("in_container") or system.get("in_init_userns") is False:
+    reason = host.unread("system", "engine", "files")
+    if reason:
+        return reason
+    if host.state("units") == "failed":
+        return f"units could not be read: {host.entry('units').get('error')}"
+    if host.state("audit.loaded") == "failed":
+        return f"the kernel's audit system cannot be used here: {host.entry('audit.loaded').get('error')}"
+    if host.in_container:
         return "this host is a container: the kernel's audit rules belong to the host that runs it"
     return ""
 
 
-def _unusable(sources: Mapping[str, Any], backlog: int, exclude: Sequence[str]) -> str:
+def _unusable(host: HostView, backlog: int, exclude: Sequence[str]) -> str:
     """What is wrong with the role's variables; empty where nothing is."""
     if backlog < 0:
         return f"audit_rules_backlog is {backlog}: it counts events, and 0 is no limit"
-    root = _data_root(sources, sources.get("daemon.config", {}).get("data") or {})
+    root = _data_root(host)
     for path in exclude:
         below = posixpath.normpath(path) == path and path.startswith(f"{root}/")
         if not (below and _SPEAKABLE.fullmatch(path)):
@@ -148,9 +144,8 @@ def _unusable(sources: Mapping[str, Any], backlog: int, exclude: Sequence[str]) 
     return ""
 
 
-def _watches(sources: Mapping[str, Any]) -> Iterator[_Watch]:
-    engine, files = sources["engine"]["data"], sources["files"]["data"]
-    config = sources.get("daemon.config", {}).get("data") or {}
+def _watches(host: HostView) -> Iterator[_Watch]:
+    files = host.data("files")
 
     def at(path: str, *, tree: bool = False) -> Iterator[_Watch]:
         """The path with its links resolved, if there is something."""
@@ -160,24 +155,24 @@ def _watches(sources: Mapping[str, Any]) -> Iterator[_Watch]:
             yield _Watch(_canonical((record or {}).get("target") or path), _CHANGE, tree)
 
     for name in _BINARIES:
-        path = (engine.get("binaries") or {}).get(name)
+        path = (host.engine.get("binaries") or {}).get(name)
         if path:
             yield _Watch(_canonical(path), _CHANGE_AND_RUN)
-    path = str(config.get("path") or "")
-    yield from at(posixpath.dirname(path) if engine.get("rootless") and path else "/etc/docker", tree=True)
+    path = str(host.config.get("path") or "")
+    yield from at(posixpath.dirname(path) if host.rootless and path else "/etc/docker", tree=True)
     yield from at(_RUN_CONTAINERD, tree=True)
-    root = _data_root(sources, config)
+    root = _data_root(host)
     yield _Watch(_canonical((files.get(root) or {}).get("target") or root), _CHANGE, tree=True)
     for unit in ("docker.service", "docker.socket", "containerd.service"):
-        for path in _unit_files(sources, unit):
+        for path in _unit_files(host.unit(unit)):
             # Who adds a drop-in changes the unit as well: their folder, where it is not everybody's.
             drop_ins = f"/etc/systemd/system/{unit}.d"
             tree = posixpath.dirname(path) == drop_ins
             yield from at(drop_ins if tree else path, tree=tree)
-    for path in _sockets(sources, engine, config):
+    for path in _sockets(host):
         yield from at(path)
-    yield from at(str(engine.get("containerd_socket") or f"{_RUN_CONTAINERD}/containerd.sock"))
-    yield from at(str(config.get("path") or "/etc/docker/daemon.json"))
+    yield from at(str(host.engine.get("containerd_socket") or f"{_RUN_CONTAINERD}/containerd.sock"))
+    yield from at(host.config_path)
     for path in ("/etc/default/docker", "/etc/sysconfig/docker", "/etc/containerd/config.toml"):
         yield from at(path)
 
@@ -196,35 +191,26 @@ def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
     ]
 
 
-def _data_root(sources: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def _data_root(host: HostView) -> str:
     """The engine's data root, without the part that a remapped user adds."""
-    info = sources.get("docker.info", {}).get("data") or {}
-    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
-    declared = (list(flags.get("data-root") or ()) or [parsed.get("data-root")])[-1]
-    return _canonical(_REMAPPED.sub("", str(info.get("DockerRootDir") or declared or "/var/lib/docker")))
+    declared = host.info.get("DockerRootDir") or host.setting("data-root") or "/var/lib/docker"
+    return _canonical(_REMAPPED.sub("", str(declared)))
 
 
-def _unit_files(sources: Mapping[str, Any], name: str) -> list[str]:
-    unit = (sources.get("units", {}).get("data") or {}).get(name) or {}
-    if unit.get("LoadState") != "loaded":
-        return []
+def _unit_files(unit: Mapping[str, Any]) -> list[str]:
     read = (str(entry).partition(" (")[0] for entry in unit.get("EnvironmentFiles") or ())
     paths = (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ()), *read)
     return [str(path) for path in paths if path]
 
 
-def _sockets(
-    sources: Mapping[str, Any], engine: Mapping[str, Any], config: Mapping[str, Any]
-) -> Iterator[str]:
+def _sockets(host: HostView) -> Iterator[str]:
     """The API's sockets: the one that answers, those declared, and those that systemd holds."""
-    yield str(engine.get("socket") or USUAL_SOCKET)
-    hosts = (config.get("flags") or {}).get("host") or (config.get("parsed") or {}).get("hosts") or ()
-    for host in map(str, hosts):
-        if host.startswith("unix://"):
-            yield host[len("unix://") :] or DEFAULT_SOCKET
-        elif host.startswith("fd://"):
-            socket = (sources.get("units", {}).get("data") or {}).get("docker.socket") or {}
-            for entry in socket.get("Listen") or ():
+    yield host.socket
+    for each in host.hosts:
+        if each.startswith("unix://"):
+            yield each[len("unix://") :] or DEFAULT_SOCKET
+        elif each.startswith("fd://"):
+            for entry in (host.data("units").get("docker.socket") or {}).get("Listen") or ():
                 if str(entry).startswith("/"):
                     yield str(entry).partition(" ")[0]
 

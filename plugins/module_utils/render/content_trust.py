@@ -9,6 +9,7 @@ from typing import Any
 
 from ..trust.policy import parse
 from ..trust.words import PolicyError
+from .hostview import HostView
 from .program import program, start
 
 _LIBRARY = "/usr/local/lib/hardener/content_trust"
@@ -81,46 +82,30 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"verify": ("policy", "schedule"), "client": ("server",)}
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    policy: Mapping[str, Any],
-    verify: bool,
-    schedule: str,
-    client: bool,
-    server: str,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
-    sources = snapshot["sources"]
-    reason = _unfit(sources)
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
+    host = HostView(snapshot)
+    reason = host.unread("engine", "packages")
     if reason:
         return [{"name": "content_trust", "refused": reason}]
     return [
-        {"name": "content_trust_verify", **_verification(policy, verify, schedule)},
-        {"name": "content_trust_client", **_client(sources, client, server)},
+        {"name": "content_trust_verify", **_verification(variables)},
+        {"name": "content_trust_client", **_client(host, variables["client"], variables["server"])},
     ]
-
-
-def _unfit(sources: Mapping[str, Any]) -> str:
-    """Why the role can do nothing here; empty where it can."""
-    for source in ("engine", "packages"):
-        entry = sources.get(source, {})
-        if source == "engine" and entry.get("state") == "absent":
-            return "there is no Docker engine on this host"
-        if entry.get("state") != "ok":
-            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-    return ""
 
 
 # --- verification on the host -------------------------------------------------------------------------------
 
 
-def _verification(policy: Mapping[str, Any], verify: bool, schedule: str) -> dict[str, Any]:
-    if not verify:
+def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
+    if not variables["verify"]:
         return {"notes": ["content_trust_verify is false: no image is verified here"]}
-    plain = json.loads(json.dumps(policy, default=str))  # YAML knows dates, JSON does not
+    schedule = variables["schedule"]
+    plain = json.loads(json.dumps(variables["policy"], default=str))  # YAML knows dates, JSON does not
     wrong = _no_policy(plain)
     if wrong:
         return {"refused": f"content_trust_policy: {wrong}"}
@@ -175,13 +160,13 @@ def _no_policy(policy: Any) -> str:
 # --- clients that still ask ---------------------------------------------------------------------------------
 
 
-def _client(sources: Mapping[str, Any], client: bool, server: str) -> dict[str, Any]:
+def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
     gone = [{"kind": "absent", "path": path} for path in (_PROFILE, *_MANAGERS)]
     if not client:
         return {"notes": ["content_trust_client is false: no docker client is told to ask for signatures"]}
-    if not (sources["engine"]["data"].get("binaries") or {}).get("docker"):
+    if not (host.engine.get("binaries") or {}).get("docker"):
         return {"notes": ["there is no docker client here that could ask for signatures"]}
-    version, package = _version(sources["packages"]["data"])
+    version, package = _version(host.data("packages"))
     if version is None:
         return {"refused": "the version of the docker client is not known: no package brought it"}
     if version >= _IGNORED_FROM:
@@ -193,7 +178,7 @@ def _client(sources: Mapping[str, Any], client: bool, server: str) -> dict[str, 
     why = "# Written by hardener: the docker command asks for signatures.\n"
     quoted = " ".join(f'"{setting}"' for setting in settings)
     return {
-        "notes": list(_switched_off(sources)),
+        "notes": list(_switched_off(host)),
         "costs": "the docker command refuses images without trust data from now on; running containers go on",
         "resources": [
             {"kind": "lines", "path": "/etc/environment", "lines": settings},
@@ -217,9 +202,9 @@ def _client(sources: Mapping[str, Any], client: bool, server: str) -> dict[str, 
     }
 
 
-def _switched_off(sources: Mapping[str, Any]) -> Iterator[str]:
+def _switched_off(host: HostView) -> Iterator[str]:
     """Where somebody else says that clients shall not ask; as the client reads the variable."""
-    for entry in sources.get("environment", {}).get("data") or ():
+    for entry in host.data("environment") or ():
         if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
             yield f"{entry.get('file')} switches content trust off again: remove that line"
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..contract import DAEMON_RESTART
-from ..docker.api import USUAL_SOCKET
+from ..contract import DAEMON_RESTART, RELOAD
 from ..docker.keys import flag_of
+from . import docker_daemon_tls
+from .hostview import HostView, listed
 
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
@@ -33,8 +34,6 @@ _UNMAINTAINED = ("aufs", "devicemapper")
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
-_PACKAGES = ("docker-ce", "docker.io", "moby-engine")
-_NAMED = 10
 _REDACTED = re.compile(
     r"hmac:[0-9a-f]{16}"
 )  # what stands in a snapshot for a secret, and must never be written
@@ -49,232 +48,170 @@ _MODULES_RESOURCE = {
     ),
 }
 _MODULES_ACTIVATION = {"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {
+    "log_driver": ("log_opts",),
+    "tls": ("tls_days", "tls_directory", "tls_files", "tls_names"),
+}
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    icc: bool,
-    default_network_opts: Mapping[str, Mapping[str, str]],
-    ip: str,
-    log_level: str,
-    live_restore: bool,
-    no_new_privileges: bool,
-    userland_proxy: bool,
-    default_ulimits: Mapping[str, Mapping[str, int]],
-    log_driver: str,
-    log_opts: Mapping[str, str],
-    iptables: bool,
-    insecure_registries: Sequence[str],
-    authorization_plugins: Sequence[str],
-    storage_driver: str,
-    base_device_size: str,
-    cgroup_parent: str,
-    experimental: bool,
-    extra: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
-    host = _Host(snapshot)
-    reason = host.unfit()
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents.
+
+    Args:
+        snapshot: of the host.
+        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` for it.
+    """
+    return [*_configuration(snapshot, variables), *docker_daemon_tls.documents(snapshot, variables)]
+
+
+def details(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names for which a certificate has to be made (``certified``)."""
+    return {"certified": docker_daemon_tls.names(snapshot, variables)}
+
+
+def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents of all variables but those of TLS."""
+    host = HostView(snapshot)
+    reason = host.unserved()
+    if not reason and host.rootless:
+        reason = "the engine is rootless; this role sets up the system's"
     if reason:
         return [{"name": "docker_daemon", "refused": reason}]
+    icc, proxy = variables["icc"], variables["userland_proxy"]
+    privileges, extra = variables["no_new_privileges"], variables["extra"]
     found = [
-        host.serving(),
-        host.document(
-            "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
+        # What every change of the engine's configuration needs.
+        {
+            "name": "docker_daemon",
+            "activations": [host.activation([host.config_path], stale=host.stale)],
+        },
+        _document(
+            host, "icc", {"icc": icc}, bridge={_ICC: "true" if icc else "false"}, needs_bridge_module=not icc
         ),
-        *_new_networks(host, default_network_opts),
-        *([host.document("ip", {"ip": ip}, costs=host.new_containers_only())] if ip else []),
-        _log_level(host, log_level),
-        _live_restore(host, live_restore),
-        host.document(
+        *_new_networks(host, variables["default_network_opts"]),
+        *_ip(host, variables["ip"]),
+        _log_level(host, variables["log_level"]),
+        _live_restore(host, variables["live_restore"]),
+        _document(
+            host,
             "no_new_privileges",
-            {"no-new-privileges": no_new_privileges},
-            costs=host.new_containers_only(),
-            security=["no-new-privileges"] if no_new_privileges and host.version >= (24,) else [],
+            {"no-new-privileges": privileges},
+            costs=_new_containers_only(host),
+            security=["no-new-privileges"] if privileges and host.version >= (24,) else [],
         ),
-        host.document(
-            "userland_proxy", {"userland-proxy": userland_proxy}, needs_bridge_module=not userland_proxy
+        _document(host, "userland_proxy", {"userland-proxy": proxy}, needs_bridge_module=not proxy),
+        _document(
+            host, "default_ulimits", _ulimits(variables["default_ulimits"]), costs=_new_containers_only(host)
         ),
-        host.document("default_ulimits", _ulimits(default_ulimits), costs=host.new_containers_only()),
-        _logging(host, log_driver, log_opts),
-        *_packet_filter(host, wanted=iptables),
-        _registries(host, insecure_registries, mirrors="registry-mirrors" not in extra),
-        _authorization(host, authorization_plugins),
-        *_storage(host, storage_driver),
-        *_base_device_size(host, base_device_size),
-        *_cgroup_parent(host, cgroup_parent),
-        *_experimental(host, wanted=experimental),
+        _logging(host, variables["log_driver"], variables["log_opts"]),
+        *_packet_filter(host, wanted=variables["iptables"]),
+        _registries(host, variables["insecure_registries"], mirrors="registry-mirrors" not in extra),
+        _authorization(host, variables["authorization_plugins"]),
+        *_storage(host, variables["storage_driver"]),
+        *_base_device_size(host, variables["base_device_size"]),
+        *_cgroup_parent(host, variables["cgroup_parent"]),
+        *_experimental(host, wanted=variables["experimental"]),
     ]
     return [*found, _extra(host, extra, found)]
 
 
-class _Host:
-    """What the documents depend on, and what they have in common."""
-
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        self.engine = self.data("engine")
-        self.config = self.data("daemon.config")
-        self.info = self.data("docker.info")
-        self.flags: Mapping[str, Sequence[str]] = self.config.get("flags") or {}
-        self.declared: Mapping[str, Any] = self.config.get("parsed") or {}
-        self.config_path = str(self.config.get("path") or "/etc/docker/daemon.json")
-        self.policy: Mapping[str, Any] = snapshot.get("policy") or {}
-
-    def data(self, source: str) -> Any:
-        """Data of a source; empty where there is none."""
-        return self._sources.get(source, {}).get("data") or {}
-
-    def unfit(self) -> str:
-        """Why the role can do nothing here; empty where it can."""
-        for source in ("engine", "daemon.config"):
-            entry = self._sources.get(source, {})
-            if entry.get("state") == "absent":
-                return "there is no Docker engine on this host"
-            if entry.get("state") != "ok":
-                return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-        if not self.engine.get("installed"):
-            return "there is no Docker engine on this host"
-        if self.engine.get("rootless"):
-            return "the engine is rootless; this role sets up the system's"
-        return ""
-
-    @property
-    def swarm(self) -> bool:
-        """Whether the host is part of a swarm."""
-        return self.info.get("Swarm", {}).get("LocalNodeState", "inactive") not in ("", "inactive")
-
-    @property
-    def version(self) -> tuple[int, ...]:
-        """Version of the running engine; of its package where it does not answer."""
-        packages = self.data("packages").get("installed") or {}
-        packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
-        version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
-        numbers = version.partition("+")[0].partition("-")[0].split(".")
-        return tuple(int(number) for number in numbers if number.isdigit())
-
-    @property
-    def stale(self) -> bool:
-        """Whether daemon.json is younger than the engine's process."""
-        record = self.data("files").get(self.config_path) or {}
-        return (record.get("mtime") or 0) > (self.engine.get("started") or float("inf"))
-
-    def flag(self, key: str) -> Sequence[str]:
-        """Values of a key on the command line."""
-        return self.flags.get(flag_of(key)) or ()
-
-    def says(self, key: str) -> bool:
-        """Whether somebody has said anything about a key."""
-        return key in self.declared or bool(self.flag(key))
-
-    def satisfied(self, key: str, value: Any) -> bool:
-        """Whether the command line gives a key that value already; the file must not give it again then."""
-        given = self.flag(key)
-        if not given:
-            return False
-        if isinstance(value, list):
-            return sorted(given) == sorted(value)
-        return bool(_BOOLEANS.get(given[-1]) is value if isinstance(value, bool) else given[-1] == value)
-
-    def holds(self) -> list[str]:
-        """What would be hidden by another data root."""
-        found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
-        found["volumes"] = len(self.data("docker.volumes") or ())
-        found["networks"] = sum(
-            1
-            for network in self.data("docker.networks") or ()
-            if network.get("Name") not in ("bridge", "host", "none")
-        )
-        return [f"{count} {what}" for what, count in found.items() if count]
-
-    def new_containers_only(self) -> str:
-        """Which containers a new default does not reach; empty where there are none."""
-        names = sorted(
-            str(container["inspect"].get("Name", "?")).lstrip("/")
-            for container in self.data("docker.containers") or ()
-        )
-        reached = "reaches new containers; until they are created again, it is not for"
-        return f"{reached} {_listed(names)}" if names else ""
-
-    def serving(self) -> dict[str, Any]:
-        """What every change of the engine's configuration needs."""
-        docker = {
-            "name": "docker",
-            "when": [self.config_path],
-            "config": self.config_path,
-            "dockerd": self.engine.get("binaries", {}).get("dockerd") or "",
-            "argv": self.config.get("argv") or [],
-            "flags": self.flags,
-            "socket": self.engine.get("socket") or USUAL_SOCKET,
-            "unit": "docker.service",
-            "stale": self.stale,
-        }
-        return {"name": "docker_daemon", "activations": [docker]}
-
-    def refused(self, variable: str, reason: str) -> dict[str, Any]:
-        """The document of a variable that cannot be had on this host."""
-        return {"name": f"docker_daemon_{variable}", "refused": reason}
-
-    def document(
-        self,
-        variable: str,
-        keys: Mapping[str, Any],
-        defaults: Mapping[str, Any] | None = None,
-        *,
-        impact: str = DAEMON_RESTART,
-        costs: str = "",
-        needs_bridge_module: bool = False,
-        info: Mapping[str, Any] | None = None,
-        bridge: Mapping[str, str] | None = None,
-        security: Sequence[str] = (),
-        chains: Sequence[str] = (),
-        notes: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """The document of one variable.
-
-        Args:
-            variable: its name without the role's.
-            keys: what daemon.json must have.
-            defaults: what it gets where nobody has decided yet.
-            impact: what bringing it into force costs.
-            costs: that in words, where there is more to say.
-            needs_bridge_module: whether the engine cannot do it without ``br_netfilter``.
-            info: values that the engine reports once it is in force.
-            bridge: options that its default bridge has then.
-            security: names that stand among its security options then.
-            chains: those of iptables that it has made then.
-            notes: what the reader of the result is told.
-        """
-        notes = list(notes)
-        wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
-        for key in [*wish["keys"], *wish["defaults"]]:
-            if key in _LEFT_TO_FLAGS and self.flag(key):
-                notes.append(f"{key} is set on the engine's command line, and stays as it is there")
-            elif self.flag(key) and not self.satisfied(key, keys.get(key)):
-                given = f"--{flag_of(key)} {' '.join(self.flag(key))}"
-                reason = f"the engine's command line says {given}, and it does not start with {key} in"
-                return self.refused(variable, f"{reason} {self.config_path} too: take it out of the unit")
-            elif not self.flag(key):
-                continue
-            for part in wish.values():
-                part.pop(key, None)
-        resource = {"kind": "json", "path": self.config_path, **wish, "whole": ["log-opts"]}
-        expect = {"info": dict(info or {}), "bridge": dict(bridge or {}), "security": list(security)}
-        if chains:
-            expect["chains"] = list(chains)
-        docker = {"name": "docker", "when": [self.config_path], "expect": expect}
-        return {
-            "name": f"docker_daemon_{variable}",
-            "impact": impact,
-            "costs": costs,
-            "resources": [resource, *([_MODULES_RESOURCE] if needs_bridge_module else [])],
-            "activations": [*([_MODULES_ACTIVATION] if needs_bridge_module else []), docker],
-            "notes": notes,
-        }
+def _flag(host: HostView, key: str) -> Sequence[str]:
+    """Values of a key on the command line."""
+    return host.flags.get(flag_of(key)) or ()
 
 
-def _new_networks(host: _Host, options: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+def _says(host: HostView, key: str) -> bool:
+    """Whether somebody has said anything about a key."""
+    return key in host.declared or bool(_flag(host, key))
+
+
+def _satisfied(host: HostView, key: str, value: Any) -> bool:
+    """Whether the command line gives a key that value already; the file must not give it again then."""
+    given = _flag(host, key)
+    if not given:
+        return False
+    if isinstance(value, list):
+        return sorted(given) == sorted(value)
+    return bool(_BOOLEANS.get(given[-1]) is value if isinstance(value, bool) else given[-1] == value)
+
+
+def _new_containers_only(host: HostView) -> str:
+    """Which containers a new default does not reach; empty where there are none."""
+    reached = "reaches new containers; until they are created again, it is not for"
+    return f"{reached} {listed(host.names)}" if host.names else ""
+
+
+def _refused(variable: str, reason: str) -> dict[str, Any]:
+    """The document of a variable that cannot be had on this host."""
+    return {"name": f"docker_daemon_{variable}", "refused": reason}
+
+
+def _document(
+    host: HostView,
+    variable: str,
+    keys: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    impact: str = DAEMON_RESTART,
+    costs: str = "",
+    needs_bridge_module: bool = False,
+    info: Mapping[str, Any] | None = None,
+    bridge: Mapping[str, str] | None = None,
+    security: Sequence[str] = (),
+    chains: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The document of one variable.
+
+    Args:
+        host: it is for.
+        variable: its name without the role's.
+        keys: what daemon.json must have.
+        defaults: what it gets where nobody has decided yet.
+        impact: what bringing it into force costs.
+        costs: that in words, where there is more to say.
+        needs_bridge_module: whether the engine cannot do it without ``br_netfilter``.
+        info: values that the engine reports once it is in force.
+        bridge: options that its default bridge has then.
+        security: names that stand among its security options then.
+        chains: those of iptables that it has made then.
+        notes: what the reader of the result is told.
+    """
+    notes = list(notes)
+    wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
+    for key in [*wish["keys"], *wish["defaults"]]:
+        if key in _LEFT_TO_FLAGS and _flag(host, key):
+            notes.append(f"{key} is set on the engine's command line, and stays as it is there")
+        elif _flag(host, key) and not _satisfied(host, key, keys.get(key)):
+            given = f"--{flag_of(key)} {' '.join(_flag(host, key))}"
+            reason = f"the engine's command line says {given}, and it does not start with {key} in"
+            return _refused(variable, f"{reason} {host.config_path} too: take it out of the unit")
+        elif not _flag(host, key):
+            continue
+        for part in wish.values():
+            part.pop(key, None)
+    resource = {"kind": "json", "path": host.config_path, **wish, "whole": ["log-opts"]}
+    expect = {"info": dict(info or {}), "bridge": dict(bridge or {}), "security": list(security)}
+    if chains:
+        expect["chains"] = list(chains)
+    docker = {"name": "docker", "when": [host.config_path], "expect": expect}
+    return {
+        "name": f"docker_daemon_{variable}",
+        "impact": impact,
+        "costs": costs,
+        "resources": [resource, *([_MODULES_RESOURCE] if needs_bridge_module else [])],
+        "activations": [*([_MODULES_ACTIVATION] if needs_bridge_module else []), docker],
+        "notes": notes,
+    }
+
+
+def _ip(host: HostView, address: str) -> list[dict[str, Any]]:
+    """Where ports of the default bridge are published, if the site says so."""
+    return [_document(host, "ip", {"ip": address}, costs=_new_containers_only(host))] if address else []
+
+
+def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     """What networks get that are made from now on, by driver."""
     if not options:
         return []
@@ -283,29 +220,29 @@ def _new_networks(host: _Host, options: Mapping[str, Mapping[str, str]]) -> list
             raise ValueError(f"docker_daemon_default_network_opts: {driver} needs a mapping of options")
     if host.version and host.version < (24,):
         numbers = ".".join(map(str, host.version))
-        return [host.refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
+        return [_refused("default_network_opts", f"it came with engine 24.0, and this one is {numbers}")]
     networks = sorted(
         str(network.get("Name"))
         for network in host.data("docker.networks") or ()
         if network.get("Driver") in options and network.get("Name") not in ("bridge", "host", "none")
     )
-    costs = f"reaches networks made from now on; it is not for {_listed(networks)}" if networks else ""
+    costs = f"reaches networks made from now on; it is not for {listed(networks)}" if networks else ""
     wanted = {driver: {key: str(value) for key, value in given.items()} for driver, given in options.items()}
-    return [host.document("default_network_opts", {"default-network-opts": wanted}, costs=costs)]
+    return [_document(host, "default_network_opts", {"default-network-opts": wanted}, costs=costs)]
 
 
-def _log_level(host: _Host, level: str) -> dict[str, Any]:
+def _log_level(host: HostView, level: str) -> dict[str, Any]:
     """The level, and no debug mode, which would overrule it."""
-    debugging = level != "debug" and (host.says("debug") or bool(host.info.get("Debug")))
-    keys = {"log-level": level, **({"debug": False} if level != "debug" and host.says("debug") else {})}
-    return host.document("log_level", keys, info={"Debug": False} if debugging else {})
+    debugging = level != "debug" and (_says(host, "debug") or bool(host.info.get("Debug")))
+    keys = {"log-level": level, **({"debug": False} if level != "debug" and _says(host, "debug") else {})}
+    return _document(host, "log_level", keys, info={"Debug": False} if debugging else {})
 
 
-def _live_restore(host: _Host, wanted: bool) -> dict[str, Any]:
+def _live_restore(host: HostView, wanted: bool) -> dict[str, Any]:
     if wanted and host.swarm:
-        return host.refused("live_restore", "this host is part of a swarm, which excludes live-restore")
-    return host.document(
-        "live_restore", {"live-restore": wanted}, impact="reload", info={"LiveRestoreEnabled": wanted}
+        return _refused("live_restore", "this host is part of a swarm, which excludes live-restore")
+    return _document(
+        host, "live_restore", {"live-restore": wanted}, impact=RELOAD, info={"LiveRestoreEnabled": wanted}
     )
 
 
@@ -326,7 +263,7 @@ def _ulimits(limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     }
 
 
-def _logging(host: _Host, driver: str, options: Mapping[str, str]) -> dict[str, Any]:
+def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[str, Any]:
     """The site's driver with its options; else rotation, where nobody has chosen anything yet."""
     texts = {key: str(value) for key, value in options.items()}
     if driver:
@@ -335,55 +272,56 @@ def _logging(host: _Host, driver: str, options: Mapping[str, str]) -> dict[str, 
         notes = []
         if any(value.startswith(("tcp:", "tcp+tls:")) for value in wanted.values()):
             notes.append("no container starts while the target of its log driver is down")
-        return host.document(
+        return _document(
+            host,
             "log_driver",
             keys,
-            costs=host.new_containers_only(),
+            costs=_new_containers_only(host),
             info={"LoggingDriver": driver},
             notes=notes,
         )
     defaults: dict[str, Any] = {}
-    declared = host.declared.get("log-driver") or (list(host.flag("log-driver")) or [""])[-1]
+    declared = host.declared.get("log-driver") or (list(_flag(host, "log-driver")) or [""])[-1]
     if declared == "none":
         reason = "the driver none keeps nothing: say in docker_daemon_log_driver where logs go"
-        return host.refused("log_driver", reason)
+        return _refused("log_driver", reason)
     if declared in ("", *_ROTATING):
         defaults["log-opts"] = {**_ROTATION, **texts}
-        if not host.flag("log-driver"):
+        if not _flag(host, "log-driver"):
             defaults["log-driver"] = "json-file"
-    return host.document("log_driver", {}, defaults, costs=host.new_containers_only())
+    return _document(host, "log_driver", {}, defaults, costs=_new_containers_only(host))
 
 
-def _packet_filter(host: _Host, *, wanted: bool) -> list[dict[str, Any]]:
+def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
     """The engine's own rules, where somebody has switched them off or taken them away."""
     if not wanted:
         return []
-    switches = [key for key in ("iptables", "ip6tables") if host.says(key)]
+    switches = [key for key in ("iptables", "ip6tables") if _says(host, key)]
     if host.version < (27,):  # where the other one is an experiment
         switches = [key for key in switches if key == "iptables"]
     flushed = _flushed(host)
     if not (switches or flushed):
         return []
     keys = dict.fromkeys(switches or ["iptables"], True)
-    return [host.document("iptables", keys, chains=["DOCKER"] if flushed else [])]
+    return [_document(host, "iptables", keys, chains=["DOCKER"] if flushed else [])]
 
 
-def _flushed(host: _Host) -> bool:
+def _flushed(host: HostView) -> bool:
     """Whether an engine that filters with iptables has lost its rules since it started."""
     saved = (host.data("firewall").get("iptables") or {}).get("ipv4")
     backend = str((host.info.get("FirewallBackend") or {}).get("Driver", ""))
     if not (host.info and isinstance(saved, str)) or backend.startswith("nftables"):
         return False
-    if host.flag("firewall-backend") or host.declared.get("firewall-backend"):
+    if _flag(host, "firewall-backend") or host.declared.get("firewall-backend"):
         return False
     table = saved.partition("*filter\n")[2].partition("\nCOMMIT")[0]
     return not any(line.startswith(":DOCKER ") for line in table.splitlines())
 
 
-def _registries(host: _Host, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
+def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
     """No registry without verified TLS but those the site names; no mirror over plain HTTP."""
     keys: dict[str, Any] = {}
-    if insecure or host.says("insecure-registries"):
+    if insecure or _says(host, "insecure-registries"):
         keys["insecure-registries"] = list(insecure)
     declared = host.declared.get("registry-mirrors")
     if mirrors and isinstance(declared, list):
@@ -396,14 +334,14 @@ def _registries(host: _Host, insecure: Sequence[str], *, mirrors: bool) -> dict[
                 f"registry-mirrors in {host.config_path} names one over plain HTTP, and one with a password,"
                 " which the host alone knows: take the plain one out there"
             )
-            return host.refused("insecure_registries", reason)
+            return _refused("insecure_registries", reason)
     gone = [
         str(registry)
         for registry in host.declared.get("insecure-registries") or ()
         if registry not in insecure
     ]
-    costs = f"images are no longer pulled from {_listed(gone)} until its TLS can be verified" if gone else ""
-    return host.document("insecure_registries", keys, impact="reload", costs=costs)
+    costs = f"images are no longer pulled from {listed(gone)} until its TLS can be verified" if gone else ""
+    return _document(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
 
 
 def _plain(mirror: str) -> bool:
@@ -414,22 +352,22 @@ def _plain(mirror: str) -> bool:
     return scheme == "http" and not local
 
 
-def _authorization(host: _Host, wanted: Sequence[str]) -> dict[str, Any]:
+def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
     """Plugins that the site chose; the host looks whether they answer."""
     if wanted:
         note = "have the plugin start before the engine, which does not start without it"
         keys = {"authorization-plugins": list(wanted)}
-        return host.document("authorization_plugins", keys, notes=[note])
-    if host.says("authorization-plugins"):
-        return host.document("authorization_plugins", {})
+        return _document(host, "authorization_plugins", keys, notes=[note])
+    if _says(host, "authorization-plugins"):
+        return _document(host, "authorization_plugins", {})
     reason = (
         "which plugin decides is the site's own choice, and none is made: install one, then name it in"
         " docker_daemon_authorization_plugins; or waive the control"
     )
-    return host.refused("authorization_plugins", reason)
+    return {**_refused("authorization_plugins", reason), "asked": False}  # no plugin is named
 
 
-def _storage(host: _Host, wanted: str) -> list[dict[str, Any]]:
+def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
     """Another driver than those that nobody maintains, where nothing is hidden by it."""
     driver = str(host.info.get("Driver", ""))
     if driver not in _UNMAINTAINED:
@@ -439,46 +377,46 @@ def _storage(host: _Host, wanted: str) -> list[dict[str, Any]]:
             f"without {driver}, the engine would no longer see its {', '.join(host.holds())}: save what you"
             " need (docker save), remove it all, and come again"
         )
-        return [host.refused("storage_driver", reason)]
+        return [_refused("storage_driver", reason)]
     keys: dict[str, Any] = {"storage-driver": wanted}
-    if host.says("storage-opts"):
+    if _says(host, "storage-opts"):
         keys["storage-opts"] = [each for each in _storage_opts(host) if not each.startswith("dm.")]
-    return [host.document("storage_driver", keys, info={"Driver": wanted})]
+    return [_document(host, "storage_driver", keys, info={"Driver": wanted})]
 
 
-def _base_device_size(host: _Host, size: str) -> list[dict[str, Any]]:
+def _base_device_size(host: HostView, size: str) -> list[dict[str, Any]]:
     """The option of devicemapper that lets each container fill more of the pool."""
     wanted = [f"dm.basesize={size}"] if size else []
     kept = [each for each in _storage_opts(host) if each.partition("=")[0].strip() != "dm.basesize"]
     if host.info.get("Driver") != "devicemapper" or sorted(kept + wanted) == sorted(_storage_opts(host)):
         return []
-    return [host.document("base_device_size", {"storage-opts": kept + wanted})]
+    return [_document(host, "base_device_size", {"storage-opts": kept + wanted})]
 
 
-def _storage_opts(host: _Host) -> list[str]:
-    return [str(each) for each in host.flag("storage-opts") or host.declared.get("storage-opts") or ()]
+def _storage_opts(host: HostView) -> list[str]:
+    return [str(each) for each in _flag(host, "storage-opts") or host.declared.get("storage-opts") or ()]
 
 
-def _cgroup_parent(host: _Host, wanted: str) -> list[dict[str, Any]]:
+def _cgroup_parent(host: HostView, wanted: str) -> list[dict[str, Any]]:
     """The site's parent; else none, where there is one that the site has not approved."""
-    declared = [host.declared.get("cgroup-parent"), *host.flag("cgroup-parent")][-1]
+    declared = [host.declared.get("cgroup-parent"), *_flag(host, "cgroup-parent")][-1]
     approved = host.policy.get("cgroup_parents") or ()
     if not wanted and (not declared or declared in approved):
         return []
-    return [host.document("cgroup_parent", {"cgroup-parent": wanted}, costs=host.new_containers_only())]
+    return [_document(host, "cgroup_parent", {"cgroup-parent": wanted}, costs=_new_containers_only(host))]
 
 
-def _experimental(host: _Host, *, wanted: bool) -> list[dict[str, Any]]:
+def _experimental(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
     on = bool(host.info.get("ExperimentalBuild"))
-    if wanted or not (on or host.says("experimental")):
+    if wanted or not (on or _says(host, "experimental")):
         return []
     if host.version < (27,) and host.declared.get("ip6tables") is True:
         reason = "ip6tables needs it before engine 27.0: update the engine first"
-        return [host.refused("experimental", reason)]
-    return [host.document("experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
+        return [_refused("experimental", reason)]
+    return [_document(host, "experimental", {"experimental": False}, info={"ExperimentalBuild": False})]
 
 
-def _extra(host: _Host, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _extra(host: HostView, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keys that have no variable of their own."""
     elsewhere = {"seccomp-profile": "seccomp_profile", "userns-remap": "userns_remap_user"}
     own = {**dict.fromkeys(_OWN, ""), **elsewhere}
@@ -488,10 +426,5 @@ def _extra(host: _Host, keys: Mapping[str, Any], others: Sequence[Mapping[str, A
     named = sorted(own.keys() & keys)
     if named:
         variables = [own[key] or f"docker_daemon_{key.replace('-', '_')}" for key in named]
-        return host.refused("extra", f"it sets {', '.join(named)}: use {', '.join(variables)}")
-    return host.document("extra", keys)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+        return _refused("extra", f"it sets {', '.join(named)}: use {', '.join(variables)}")
+    return _document(host, "extra", keys)

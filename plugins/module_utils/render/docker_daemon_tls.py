@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..contract import CONNECTIVITY, DAEMON_RESTART
+from .hostview import HostView
 
 FOLDER = "/etc/docker/tls"
 
@@ -19,118 +22,110 @@ _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are compared with
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    wanted: bool,
-    files: Mapping[str, str],
-    certificates: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """The document, where there is something to protect.
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document, where there is something to protect.
 
     Args:
         snapshot: of the host.
-        wanted: the variable ``docker_daemon_tls``.
-        files: the site's own, on the host: ``ca``, ``cert``, ``key``; empty where they are made.
-        certificates: what ``daemon_certificates`` returned.
+        variables: the role's, and the inventory's name of the host (``host``).
     """
-    api = _Api(snapshot)
-    if not wanted or not api.addresses or api.protected_by_others:
+    host = HostView(snapshot)
+    api = _api(host)
+    files = variables["tls_files"]
+    if not variables["tls"] or not api.addresses or api.protected_by_others:
         return []
-    flags = [f"--{key}" for key in _KEYS if key in api.flags]
+    flags = [f"--{key}" for key in _KEYS if key in host.flags]
     if flags:
         reason = (
             f"the engine's command line says {', '.join(flags)}, and still lets in who has no certificate of"
-            f" the site: take it out of the unit, so that {api.config_path} can say it"
+            f" the site: take it out of the unit, so that {host.config_path} can say it"
         )
         return [{"name": _NAME, "refused": reason}]
     if files and set(files) != set(_FILES):
         return [{"name": _NAME, "refused": "docker_daemon_tls_files needs ca, cert and key"}]
-    if not files and "key" not in certificates:
-        return [{"name": _NAME, "refused": "no certificates were made: see what the task before said"}]
-    return [_document(api, files, certificates)]
+    return [_document(host, api, files, made(variables["tls_directory"], variables["host"]))]
 
 
-def names(
-    snapshot: Mapping[str, Any],
-    *,
-    wanted: bool,
-    files: Mapping[str, str],
-    known_as: Sequence[str],
-    alone: bool,
-) -> list[str]:
-    """What a certificate made for this host has to hold; nothing where none has to be made.
+def names(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
+    """Return what a certificate made for this host has to hold; nothing where none has to be made.
 
     Args:
         snapshot: of the host.
-        wanted: the variable ``docker_daemon_tls``.
-        files: the site's own certificates.
-        known_as: names and addresses that the inventory has for it, and more that the site wants.
-        alone: the authority is for this host alone. One that others trust too vouches for nothing that a host
-            says of itself: it could call itself by another one's name.
+        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` for it.
     """
-    api = _Api(snapshot)
-    if not wanted or files or not api.addresses or api.protected_by_others:
+    host = HostView(snapshot)
+    api = _api(host)
+    if not variables["tls"] or variables["tls_files"] or not api.addresses or api.protected_by_others:
         return []
-    bound = [address.host for address in api.addresses if address.host not in _EVERYWHERE]
-    said = [*bound, str(api.system.get("hostname") or "")] if alone else []
+    bound = [address.name for address in api.addresses if address.name not in _EVERYWHERE]
+    # An authority that other hosts trust too vouches for nothing that a host says of itself: it could call
+    # itself by another one's name.
+    alone = variables["host"] in variables["tls_directory"].split("/")
+    said = [*bound, str(host.system.get("hostname") or "")] if alone else []
+    known_as = (variables["host"], variables["address"], *variables["tls_names"])
     return list(dict.fromkeys(name for name in (*known_as, *said, "localhost", "127.0.0.1", "::1") if name))
+
+
+def made(directory: str, host: str) -> dict[str, str]:
+    """Return where the action ``daemon_certificates`` has what it makes for a host.
+
+    Args:
+        directory: of the control node; ``~`` and variables of the environment stand for what they mean there.
+        host: what the inventory calls it.
+    """
+    folder = Path(os.path.expandvars(directory)).expanduser()
+    server = folder / "servers" / quote(host, safe="")
+    return {
+        "ca": str(folder / "ca.pem"),
+        "cert": f"{server}.pem",
+        "key": f"{server}-key.pem",
+        "client": str(folder / "client"),
+    }
 
 
 class _Address(NamedTuple):
     """A TCP socket of the API."""
 
-    host: str
+    name: str
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
 
-class _Api:
+class _Api(NamedTuple):
     """How the API is declared to be reached and protected on a host."""
 
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        self.engine = self._data("engine")
-        config = self._data("daemon.config")
-        self.system = self._data("system")
-        self.flags: Mapping[str, Sequence[str]] = config.get("flags") or {}
-        self.declared: Mapping[str, Any] = config.get("parsed") or {}
-        self.config_path = str(config.get("path") or "/etc/docker/daemon.json")
-        self.addresses = () if self.engine.get("rootless") else tuple(self._addresses())
-
-    def _data(self, source: str) -> Any:
-        return self._sources.get(source, {}).get("data") or {}
-
-    def _addresses(self) -> list[_Address]:
-        declared = list(self.flags.get("host") or self.declared.get("hosts") or ())
-        if any(str(host).startswith("fd://") for host in declared):
-            declared += (self._data("units").get("docker.socket") or {}).get("Listen") or ()
-        found = (_tcp(str(host)) for host in declared)
-        return [address for address in found if address is not None]
-
-    @property
-    def files(self) -> dict[str, str]:
-        """Certificates that are declared."""
-        return {key: str(self._value(key)) for key in _FILES.values() if self._value(key)}
-
-    @property
-    def verified(self) -> bool:
-        """Whether clients need a certificate of a named authority."""
-        given = self._value("tlsverify")
-        demanded = given is True or (isinstance(given, str) and given in _TRUE)
-        by_flag = "tlsverify" in self.flags  # the engine then has default places for the files
-        return demanded and (by_flag or len(self.files) == len(_FILES))
+    addresses: tuple[_Address, ...]
+    files: Mapping[str, str]  # certificates that are declared
+    verified: bool  # clients need a certificate of a named authority
 
     @property
     def protected_by_others(self) -> bool:
         """Whether it is protected by certificates that are none of ours."""
         return self.verified and self.files != _OURS
 
-    def _value(self, key: str) -> Any:
-        given = self.flags.get(key)
-        return given[-1] if given else self.declared.get(key)
+
+def _api(host: HostView) -> _Api:
+    files = {key: str(host.setting(key)) for key in _FILES.values() if host.setting(key)}
+    given = host.setting("tlsverify")
+    demanded = given is True or (isinstance(given, str) and given in _TRUE)
+    by_flag = "tlsverify" in host.flags  # the engine then has default places for the files
+    return _Api(
+        addresses=() if host.rootless else tuple(_addresses(host)),
+        files=files,
+        verified=demanded and (by_flag or len(files) == len(_FILES)),
+    )
+
+
+def _addresses(host: HostView) -> Iterator[_Address]:
+    declared = host.hosts
+    if any(each.startswith("fd://") for each in declared):
+        declared = [*declared, *map(str, (host.data("units").get("docker.socket") or {}).get("Listen") or ())]
+    for each in declared:
+        address = _tcp(each)
+        if address is not None:
+            yield address
 
 
 def _tcp(host: str) -> _Address | None:
@@ -147,10 +142,12 @@ def _tcp(host: str) -> _Address | None:
         return None
 
 
-def _document(api: _Api, files: Mapping[str, str], certificates: Mapping[str, Any]) -> dict[str, Any]:
+def _document(
+    host: HostView, api: _Api, files: Mapping[str, str], certificates: Mapping[str, str]
+) -> dict[str, Any]:
     paths = {key: files[name] if files else _OURS[key] for name, key in _FILES.items()}
     resources: list[dict[str, Any]] = [
-        {"kind": "json", "path": api.config_path, "keys": {"tlsverify": True, **paths}}
+        {"kind": "json", "path": host.config_path, "keys": {"tlsverify": True, **paths}}
     ]
     addresses = ", ".join(f"tcp://{address}" for address in api.addresses)
     notes = []
@@ -173,7 +170,7 @@ def _document(api: _Api, files: Mapping[str, str], certificates: Mapping[str, An
         )
     docker = {
         "name": "docker",
-        "when": [api.config_path, *paths.values()],
+        "when": [host.config_path, *paths.values()],
         "expect": {"guarded": [str(address) for address in api.addresses]},
     }
     new = not api.verified

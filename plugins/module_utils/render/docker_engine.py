@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..contract import DAEMON_RESTART
-from ..docker.api import USUAL_SOCKET
+from .hostview import HostView
+from .openpgp import fingerprints
 
 _UNITS = ("docker.service", "docker.socket")
 _HOLDS = [f"/etc/systemd/system/{unit}.d/hardener-hold.conf" for unit in _UNITS]
@@ -41,69 +42,69 @@ _FOR_ALL = {"apt": ["apparmor", "ca-certificates"], "dnf": []}
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+/_-]*")
 _VERSION = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.+:~*_-]*")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?/[A-Za-z0-9._~$/%+-]*")
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {
+    "source": (
+        "repository_channel",
+        "repository_fingerprint",
+        "repository_key",
+        "repository_suite",
+        "repository_url",
+    )
+}
 
 
-def state(snapshot: Mapping[str, Any]) -> str:
+def state(host: HostView) -> str:
     """How far a host is: ``missing`` (no engine), ``held`` (installed, to be configured) or ``there``."""
-    sources = snapshot["sources"]
-    if sources.get("engine", {}).get("state") == "absent":
+    if host.state("engine") == "absent":
         return "missing"
-    units = sources.get("units", {}).get("data") or {}
-    return "held" if _HOLDS[0] in (units.get(_UNITS[0]) or {}).get("DropInPaths", ()) else "there"
+    unit = host.data("units").get(_UNITS[0]) or {}
+    return "held" if _HOLDS[0] in unit.get("DropInPaths", ()) else "there"
 
 
-def packages(
-    snapshot: Mapping[str, Any], *, source: str, client: bool, version: str, hold: bool, extra: Sequence[str]
-) -> dict[str, Any]:
-    """What to install (``install``) by what (``manager``), and what is to stay at its version (``hold``).
+def details(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the host's ``state`` and its ``packages`` for the tasks of the role."""
+    found = state(HostView(snapshot))
+    return {"state": found, "packages": packages(snapshot, variables) if found != "there" else {}}
 
-    The arguments are the role's variables.
-    """
-    host = _Host(snapshot)
-    engine = host.engine(source, client=client)
-    suffix = f"-{version}" if version and host.manager == "dnf" else ""
+
+def packages(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What to install (``install``) by what (``manager``), and what is to stay at its version (``hold``)."""
+    host = HostView(snapshot)
+    engine = _engine(host, variables["source"], client=variables["client"])
+    version = variables["version"]
+    suffix = f"-{version}" if version and _manager(host) == "dnf" else ""
     named = [name + suffix if name in _versioned(engine) else name for name in engine]
     return {
-        "manager": host.manager,
-        "install": [*named, *_FOR_ALL.get(host.manager, ()), *extra],
-        "hold": engine if hold and host.manager == "apt" else [],
+        "manager": _manager(host),
+        "install": [*named, *_FOR_ALL.get(_manager(host), ()), *variables["extra_packages"]],
+        "hold": engine if variables["hold"] and _manager(host) == "apt" else [],
     }
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    source: str,
-    client: bool,
-    version: str,
-    hold: bool,
-    repository_url: str,
-    repository_suite: str,
-    repository_channel: str,
-    repository_key: str,
-    repository_key_fingerprints: Sequence[str],
-    repository_fingerprint: str,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables, and the fingerprints of the keys in the key."""
-    found = state(snapshot)
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
+    host = HostView(snapshot)
+    found = state(host)
     if found == "there":
         return []
     if found == "held":
-        return [_start(snapshot)]
-    host = _Host(snapshot)
-    reason = host.unfit(source, hold=hold)
+        return [_start(host)]
+    source, version = variables["source"], variables["version"]
+    reason = _unfit(host, source, hold=variables["hold"])
     if reason:
         return [{"name": "docker_engine", "refused": reason}]
-    engine = host.engine(source, client=client)
+    engine = _engine(host, source, client=variables["client"])
     wanted = [_hold()]
     if source == "docker-ce":
+        fingerprint = "".join(variables["repository_fingerprint"].split()).upper()
         repository = {
-            "url": repository_url,
-            "suite": repository_suite or host.codename,
-            "channel": repository_channel,
-            "key": repository_key,
-            "fingerprints": list(repository_key_fingerprints),
-            "fingerprint": "".join(repository_fingerprint.split()).upper() or _FINGERPRINTS[host.manager],
+            "url": variables["repository_url"],
+            "suite": variables["repository_suite"] or str(host.os.get("VERSION_CODENAME", "")),
+            "channel": variables["repository_channel"],
+            "key": variables["repository_key"],
+            "fingerprints": fingerprints(variables["repository_key"]),
+            "fingerprint": fingerprint or _FINGERPRINTS[_manager(host)],
         }
         wanted.append(_repository(host, repository, engine))
     if version:
@@ -111,49 +112,35 @@ def documents(
     return wanted
 
 
-class _Host:
-    """What the packages depend on."""
+def _manager(host: HostView) -> str:
+    """What installs packages here; empty where it is neither apt nor dnf."""
+    family = {str(host.os.get("ID", "")), *str(host.os.get("ID_LIKE", "")).split()}
+    return "apt" if family & {"debian", "ubuntu"} else "dnf" if family & {"fedora", "rhel"} else ""
 
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._system: Mapping[str, Any] = snapshot["sources"]["system"].get("data") or {}
-        release: Mapping[str, Any] = self._system.get("os") or {}
-        self.id = str(release.get("ID", ""))
-        self.name = str(release.get("PRETTY_NAME") or self.id or "this system")
-        self.codename = str(release.get("VERSION_CODENAME", ""))
-        self._version = str(release.get("VERSION_ID", ""))
-        family = {self.id, *str(release.get("ID_LIKE", "")).split()}
-        self.manager = (
-            "apt" if family & {"debian", "ubuntu"} else "dnf" if family & {"fedora", "rhel"} else ""
-        )
 
-    @property
-    def architecture(self) -> str:
-        """What Debian calls it."""
-        arch = str(self._system.get("arch", ""))
-        return _ARCHITECTURES.get(arch, arch)
+def _unfit(host: HostView, source: str, *, hold: bool) -> str:
+    """Why nothing can be installed here; empty where it can."""
+    if host.system.get("init") != "systemd":
+        return "Docker is not installed: the host is not run by systemd, which has to keep it from starting"
+    name = host.os.get("PRETTY_NAME") or host.os.get("ID") or "this system"
+    if not _manager(host):
+        return f"Docker is not installed: {name} is neither of Debian's family nor of Red Hat's"
+    if _manager(host) == "dnf" and source == "distribution" and host.os.get("ID") != "fedora":
+        return f"{name} has no package of Docker: set docker_engine_source to docker-ce"
+    if _manager(host) == "dnf" and hold:
+        return "docker_engine_hold is for apt: dnf has its plugin versionlock for that"
+    return ""
 
-    def unfit(self, source: str, *, hold: bool) -> str:
-        """Why nothing can be installed here; empty where it can."""
-        if self._system.get("init") != "systemd":
-            return (
-                "Docker is not installed: the host is not run by systemd, which has to keep it from starting"
-            )
-        if not self.manager:
-            return f"Docker is not installed: {self.name} is neither of Debian's family nor of Red Hat's"
-        if self.manager == "dnf" and source == "distribution" and self.id != "fedora":
-            return f"{self.name} has no package of Docker: set docker_engine_source to docker-ce"
-        if self.manager == "dnf" and hold:
-            return "docker_engine_hold is for apt: dnf has its plugin versionlock for that"
-        return ""
 
-    def engine(self, source: str, *, client: bool) -> list[str]:
-        """Packages of the engine itself and of its client."""
-        if source == "docker-ce":
-            return ["docker-ce", *(["docker-ce-cli"] if client else []), "containerd.io"]
-        if self.manager == "dnf":
-            return ["moby-engine"]
-        apart = self.id == "debian" and not (self._version.isdigit() and int(self._version) < _CLIENT_APART)
-        return ["docker.io", *(["docker-cli"] if client and apart else [])]
+def _engine(host: HostView, source: str, *, client: bool) -> list[str]:
+    """Packages of the engine itself and of its client."""
+    if source == "docker-ce":
+        return ["docker-ce", *(["docker-ce-cli"] if client else []), "containerd.io"]
+    if _manager(host) == "dnf":
+        return ["moby-engine"]
+    version = str(host.os.get("VERSION_ID", ""))
+    apart = host.os.get("ID") == "debian" and not (version.isdigit() and int(version) < _CLIENT_APART)
+    return ["docker.io", *(["docker-cli"] if client and apart else [])]
 
 
 def _versioned(engine: Sequence[str]) -> list[str]:
@@ -170,15 +157,12 @@ def _hold() -> dict[str, Any]:
     }
 
 
-def _start(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+def _start(host: HostView) -> dict[str, Any]:
     """Let it start on the configuration that the same transaction brings; if that fails, hold it again."""
-    sources = snapshot["sources"]
-    engine = sources["engine"].get("data") or {}
-    config = sources.get("daemon.config", {}).get("data") or {}
     docker = {
         "name": "docker",
-        "config": str(config.get("path") or "/etc/docker/daemon.json"),
-        "socket": engine.get("socket") or USUAL_SOCKET,
+        "config": host.config_path,
+        "socket": host.socket,
         "unit": _UNITS[0],
         "start": True,
     }
@@ -190,7 +174,7 @@ def _start(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _repository(host: _Host, wanted: Mapping[str, Any], engine: Sequence[str]) -> dict[str, Any]:
+def _repository(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> dict[str, Any]:
     """A repository that may bring the engine and nothing else, and its key."""
     name = "docker_engine_source"
     if wanted["fingerprints"] != [wanted["fingerprint"]]:
@@ -203,22 +187,24 @@ def _repository(host: _Host, wanted: Mapping[str, Any], engine: Sequence[str]) -
         reason = "docker_engine_repository_url has to be a plain https address, without a password in it"
         return {"name": name, "refused": reason}
     for field in ("suite", "channel"):
-        if not _WORD.fullmatch(wanted[field]) and (host.manager == "apt" or field == "channel"):
+        if not _WORD.fullmatch(wanted[field]) and (_manager(host) == "apt" or field == "channel"):
             reason = f"docker_engine_repository_{field} is {wanted[field]!r}; a plain word is needed"
             return {"name": name, "refused": reason}
-    key = {"kind": "file", "path": _KEY_FILES[host.manager], "content": wanted["key"].strip() + "\n"}
-    resources = _apt(host, wanted, engine) if host.manager == "apt" else _dnf(wanted, engine)
+    key = {"kind": "file", "path": _KEY_FILES[_manager(host)], "content": wanted["key"].strip() + "\n"}
+    resources = _apt(host, wanted, engine) if _manager(host) == "apt" else _dnf(wanted, engine)
     return {"name": name, "resources": [key, *resources]}
 
 
-def _apt(host: _Host, wanted: Mapping[str, Any], engine: Sequence[str]) -> list[dict[str, Any]]:
+def _apt(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> list[dict[str, Any]]:
+    architecture = str(host.system.get("arch", ""))
+    architecture = _ARCHITECTURES.get(architecture, architecture)
     sources = (
         "# Written by hardener.\n"
         "Types: deb\n"
         f"URIs: {wanted['url']}\n"
         f"Suites: {wanted['suite']}\n"
         f"Components: {wanted['channel']}\n"
-        f"Architectures: {host.architecture}\n"
+        f"Architectures: {architecture}\n"
         f"Signed-By: {_KEY_FILES['apt']}\n"
     )
     # The specific form wins over the general one: of this origin, these packages and no others.
@@ -249,13 +235,13 @@ def _dnf(wanted: Mapping[str, Any], engine: Sequence[str]) -> list[dict[str, Any
     return [{"kind": "file", "path": _SOURCES["dnf"], "content": repository}]
 
 
-def _version(host: _Host, version: str, engine: Sequence[str]) -> dict[str, Any]:
+def _version(host: HostView, version: str, engine: Sequence[str]) -> dict[str, Any]:
     """This version and no other, where apt is asked; dnf is given it with the name."""
     name = "docker_engine_version"
     if not _VERSION.fullmatch(version):
         reason = f"docker_engine_version is {version!r}; a version is needed, which may end in *"
         return {"name": name, "refused": reason}
-    if host.manager != "apt":
+    if _manager(host) != "apt":
         return {"name": name}
     pinned = " ".join(_versioned(engine))
     preferences = (

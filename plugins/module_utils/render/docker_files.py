@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..docker.api import DEFAULT_SOCKET
+from .hostview import HostView
 
 _DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
 _SOCKET = 0o660
@@ -22,28 +23,24 @@ class _Rule(NamedTuple):
     group: str = "root"
 
 
-def documents(snapshot: Mapping[str, Any], *, enforce: bool) -> list[dict[str, Any]]:
-    """The documents, of which there is one; ``enforce`` is the role's variable."""
-    return [{"name": "docker_files_enforce", **_wish(snapshot, enforce)}]
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables."""
+    return [{"name": "docker_files_enforce", **_wish(snapshot, variables["enforce"])}]
 
 
 def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
-    sources = snapshot["sources"]
-    for source in ("engine", "files", "daemon.config"):
-        entry = sources.get(source, {})
-        if source == "engine" and entry.get("state") == "absent":
-            return {"refused": "there is no Docker engine on this host"}
-        if entry.get("state") != "ok":
-            why = entry.get("error") or "not collected"
-            return {"refused": f"{source} could not be read: {why}"}
-    if sources["engine"]["data"].get("rootless"):
-        return {"refused": "the engine is rootless: its files belong to its user"}
     if not enforce:
         return {"notes": ["docker_files_enforce is false: nothing is looked after"]}
-    files = sources["files"]["data"]
+    host = HostView(snapshot)
+    reason = host.unread("engine", "files", "daemon.config")
+    if reason:
+        return {"refused": reason}
+    if host.rootless:
+        return {"refused": "the engine is rootless: its files belong to its user"}
+    files = host.data("files")
     resources = []
     rules: dict[str, _Rule] = {}
-    for rule in _rules(sources, files):
+    for rule in _rules(host, files):
         path = posixpath.normpath(rule.path)
         before = rules.get(path, rule)
         rules[path] = before._replace(at_most=before.at_most & rule.at_most)
@@ -69,7 +66,7 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
         )
     if len(left) > _SHOWN:
         left[_SHOWN:] = [f"left as they are: {len(left) - _SHOWN} more"]
-    drop_in = _drop_in(_unit(sources, "docker.socket"))
+    drop_in = _drop_in(host.unit("docker.socket"))
     if not drop_in:
         return {"resources": resources, "notes": left}
     return {
@@ -79,10 +76,9 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
     }
 
 
-def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Rule]:
-    engine, config = sources["engine"]["data"], sources["daemon.config"]["data"]
+def _rules(host: HostView, files: Mapping[str, Any]) -> Iterator[_Rule]:
     for name in ("docker.service", "docker.socket", "containerd.service"):
-        unit = _unit(sources, name)
+        unit = host.unit(name)
         for path in (unit.get("FragmentPath"), *(unit.get("DropInPaths") or ())):
             if path:
                 yield _Rule(path, 0o644)
@@ -93,13 +89,13 @@ def _rules(sources: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[_Ru
         if f"{path}/".startswith(f"{_CERTIFICATES}/") and record:
             folder = record.get("type") == "dir"  # whoever can write it replaces what is in it
             yield _Rule(path, 0o755 if folder else 0o400 if path.endswith(".key") else 0o444)
-    yield from _tls(engine, config)
-    yield _Rule(str(config.get("path") or "/etc/docker/daemon.json"), 0o644)
+    yield from _tls(host)
+    yield _Rule(host.config_path, 0o644)
     yield _Rule("/etc/default/docker", 0o644)
     yield _Rule("/etc/sysconfig/docker", 0o644)
     yield _Rule("/etc/containerd/config.toml", 0o644)
-    yield from _sockets(sources, engine, config)
-    yield _Rule(str(engine.get("containerd_socket") or "/run/containerd/containerd.sock"), _SOCKET)
+    yield from _sockets(host)
+    yield _Rule(str(host.engine.get("containerd_socket") or "/run/containerd/containerd.sock"), _SOCKET)
 
 
 def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str, Any]) -> str:
@@ -117,40 +113,33 @@ def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str,
     return f"{path}: this link leads out of {_CERTIFICATES}, to {target}: look after that file where it is"
 
 
-def _tls(engine: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[_Rule]:
+def _tls(host: HostView) -> Iterator[_Rule]:
     """The files that TLS is set up with; default places count only where the command line turns TLS on."""
-    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
-    environment = config.get("environment") or {}
+    environment = host.config.get("environment") or {}
     folder = (
         environment.get("DOCKER_CERT_PATH")
         or environment.get("DOCKER_CONFIG")
-        or f"{engine.get('home') or '/root'}/.docker"
+        or f"{host.engine.get('home') or '/root'}/.docker"
     )
-    by_default = {"tls", "tlsverify"} & set(flags) or environment.get("DOCKER_TLS_VERIFY")
+    by_default = {"tls", "tlsverify"} & set(host.flags) or environment.get("DOCKER_TLS_VERIFY")
     for key, name, at_most in (
         ("tlscacert", "ca.pem", 0o444),
         ("tlscert", "cert.pem", 0o444),
         ("tlskey", "key.pem", 0o400),
     ):
-        given = (list(flags.get(key) or ()) or [parsed.get(key)])[-1]
+        given = host.setting(key)
         if given or by_default:
             yield _Rule(str(given or f"{folder}/{name}"), at_most)
 
 
-def _sockets(
-    sources: Mapping[str, Any], engine: Mapping[str, Any], config: Mapping[str, Any]
-) -> Iterator[_Rule]:
+def _sockets(host: HostView) -> Iterator[_Rule]:
     """The API's sockets, and the group that the configuration gives them to."""
-    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
-    hosts = [str(host) for host in flags.get("host") or parsed.get("hosts") or ()]
-    unit = _unit(sources, "docker.socket") if any(host.startswith("fd://") for host in hosts) else {}
-    group = (
-        unit.get("SocketGroup") or (list(flags.get("group") or ()) or [parsed.get("group")])[-1] or "docker"
-    )
-    paths = [str(engine.get("socket") or "")]
-    paths += [host[len("unix://") :] or DEFAULT_SOCKET for host in hosts if host.startswith("unix://")]
+    unit = host.unit("docker.socket") if any(each.startswith("fd://") for each in host.hosts) else {}
+    group = unit.get("SocketGroup") or host.setting("group") or "docker"
+    paths = [str(host.engine.get("socket") or "")]
+    paths += [each[len("unix://") :] or DEFAULT_SOCKET for each in host.hosts if each.startswith("unix://")]
     paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
-    known = sources.get("groups", {}).get("data")
+    known = host.entry("groups").get("data")
     if known is None:
         name = ""  # nobody knows: whichever has it
     else:
@@ -158,11 +147,6 @@ def _sockets(
         name = next(names, "root")  # a group that is not on this host leaves root alone
     for path in dict.fromkeys(path for path in paths if path.startswith("/")):
         yield _Rule(path, _SOCKET, name)
-
-
-def _unit(sources: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    unit: Mapping[str, Any] = (sources.get("units", {}).get("data") or {}).get(name) or {}
-    return unit if unit.get("LoadState") == "loaded" else {}
 
 
 def _drop_in(unit: Mapping[str, Any]) -> str:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..contract import NONE
+from .hostview import HostView
 
 _NAME = "docker_group_members"
 _FILES = {"/etc/group": "0644", "/etc/gshadow": "0640"}
 
 
-def documents(snapshot: Mapping[str, Any], *, members: Sequence[str] | None) -> list[dict[str, Any]]:
-    """The documents; ``members`` is the role's variable, and the host's policy counts where it is not set."""
-    sources = snapshot["sources"]
-    approved = members if members is not None else (snapshot.get("policy") or {}).get("docker_group_members")
-    reason = _unfit(sources) or _unusable(approved)
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document by the role's variables; the host's policy counts where ``members`` is not set."""
+    host, members = HostView(snapshot), variables["members"]
+    approved = members if members is not None else host.policy.get("docker_group_members")
+    reason = _unfit(host) or _unusable(approved)
     if reason or approved is None:
         return [{"name": "docker_group", "refused": reason}]
-    group = _group(sources)
-    known = sources["groups"]["data"]
+    group = _group(host)
+    known = host.data("groups")
     name = next((name for name, entry in known.items() if group in (name, str(entry.get("gid")))), "")
     if not name or known[name].get("gid") == 0:
         note = f"nobody reaches the engine through a group: {group} is " + ("root's" if name else "not there")
@@ -40,20 +41,15 @@ def documents(snapshot: Mapping[str, Any], *, members: Sequence[str] | None) -> 
     ]
 
 
-def _unfit(sources: Mapping[str, Any]) -> str:
+def _unfit(host: HostView) -> str:
     """Why the role can do nothing here; empty where it can."""
-    for source in ("engine", "daemon.config", "groups"):
-        entry = sources.get(source, {})
-        if entry.get("state") == "absent" and source == "engine":
-            return "there is no Docker engine on this host"
-        if entry.get("state") != "ok":
-            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-    units = sources.get("units", {})
-    if units.get("state") == "failed":
-        return f"units could not be read, and with them whose the socket is: {units.get('error')}"
-    if sources["engine"]["data"].get("rootless"):
-        return "the engine is rootless: its socket belongs to one user"
-    return ""
+    reason = host.unread("engine", "daemon.config", "groups")
+    if reason:
+        return reason
+    if host.state("units") == "failed":
+        error = host.entry("units").get("error")
+        return f"units could not be read, and with them whose the socket is: {error}"
+    return "the engine is rootless: its socket belongs to one user" if host.rootless else ""
 
 
 def _unusable(approved: Any) -> str:
@@ -68,12 +64,10 @@ def _unusable(approved: Any) -> str:
     return ""
 
 
-def _group(sources: Mapping[str, Any]) -> str:
+def _group(host: HostView) -> str:
     """The group that the API's socket is given to, by name or number."""
-    config = sources["daemon.config"]["data"]
-    flags, parsed = config.get("flags") or {}, config.get("parsed") or {}
-    if any(str(host).startswith("fd://") for host in flags.get("host") or parsed.get("hosts") or ()):
-        unit = (sources.get("units", {}).get("data") or {}).get("docker.socket") or {}
-        if unit.get("LoadState") == "loaded" and unit.get("SocketGroup"):
-            return str(unit["SocketGroup"])
-    return str((list(flags.get("group") or ()) or [parsed.get("group")])[-1] or "docker")
+    if any(each.startswith("fd://") for each in host.hosts):
+        held = host.unit("docker.socket").get("SocketGroup")
+        if held:
+            return str(held)
+    return str(host.setting("group") or "docker")

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..contract import CONNECTIVITY
+from . import firewall_host as facts
+from .hostview import HostView
 from .program import FILES
 
 _FOLDER = "/etc/hardener/firewall"
 _LOADER = "/usr/local/sbin/hardener-firewall"
 _UNIT = "/etc/systemd/system/hardener-firewall.service"
-_FAMILIES = {"ipv4": 4, "ipv6": 6}
 _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
-_PORTED = ("tcp", "udp", "sctp")
 # Numbers where iptables itself knows no name: a minimal host has no /etc/protocols.
 _PORTLESS = {"ah": "ah", "esp": "esp", "gre": "47", "igmp": "2", "ospf": "89", "vrrp": "112"}
 _COMMENT = re.compile(r"[A-Za-z0-9 ._:/()#,+=@-]{1,200}")  # nothing that quotes, escapes or ends a line
-_INTERFACE = re.compile(r"[A-Za-z0-9._@-]{1,15}|[A-Za-z0-9._@-]{1,14}\+")
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 _TRANSLATED = "-m conntrack --ctstate DNAT"
-_BRIDGES = ("docker+", "br-+")  # as Docker names them
 _EPHEMERAL = 32768
 _SSH_SERVERS = ("systemd", "dropbear", "tinysshd", "lsh")
 _NAMED = 12
@@ -46,36 +44,30 @@ _CONTROL = {
 }
 
 Network = IPv4Network | IPv6Network
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {
+    "inbound": ("allow", "published", "published_others", "ssh_ports", "ssh_sources"),
+    "docker_user": ("forward", "published", "published_others"),
+}
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    inbound: bool,
-    docker_user: bool,
-    allow: Sequence[Mapping[str, Any]],
-    ssh_ports: Sequence[int],
-    ssh_sources: Sequence[str],
-    published: Sequence[Mapping[str, Any]],
-    published_others: str,
-    forward: Sequence[Mapping[str, Any]],
-    connection_port: int = 0,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables, and the port in the inventory.
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables, and the port in the inventory (``connection_port``).
 
     Raises:
         ValueError: a variable is not what it has to be; the message names it.
     """
-    host = _Host(snapshot)
+    host = HostView(snapshot)
     wanted = _Site(
-        allow=_services("firewall_allow", allow, (*_PORTED, *_PORTLESS)),
-        ssh_ports=_ssh_ports(host, ssh_ports, connection_port),
-        ssh_named=bool(ssh_ports),
-        ssh_sources=_networks("firewall_ssh_sources", ssh_sources),
-        published=_services("firewall_published", published, _PORTED),
-        published_others=published_others == "accept",
-        forward=_paths("firewall_forward", forward),
+        allow=_services("firewall_allow", variables["allow"], (*facts.PORTED, *_PORTLESS)),
+        ssh_ports=_ssh_ports(host, variables["ssh_ports"], variables["connection_port"]),
+        ssh_named=bool(variables["ssh_ports"]),
+        ssh_sources=_networks("firewall_ssh_sources", variables["ssh_sources"]),
+        published=_services("firewall_published", variables["published"], facts.PORTED),
+        published_others=variables["published_others"] == "accept",
+        forward=_paths("firewall_forward", variables["forward"]),
     )
+    inbound, docker_user = variables["inbound"], variables["docker_user"]
     remove = not (inbound or docker_user)
     return [
         _inbound(host, wanted, on=inbound, remove=remove),
@@ -83,22 +75,22 @@ def documents(
     ]
 
 
-def _inbound(host: _Host, wanted: _Site, *, on: bool, remove: bool) -> dict[str, Any]:
+def _inbound(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> dict[str, Any]:
     name = "firewall_inbound"
     if not on:
-        return _document(name, {f"inbound.{family}": None for family in _FAMILIES}, remove=remove)
-    refused = host.unfit(name) or host.cuts_ssh_off(wanted)
+        return _document(name, {f"inbound.{family}": None for family in facts.FAMILIES}, remove=remove)
+    refused = facts.unfit(host, name) or _cuts_ssh_off(host, wanted)
     if refused:
         return {"name": name, "refused": refused}
-    families = host.families()
+    families = facts.families(host)
     files = {
         f"inbound.{family}": _text(family, {"HARDENER-INPUT": _input_rules(host, wanted, family)})
         if family in families
         else None
-        for family in _FAMILIES
+        for family in facts.FAMILIES
     }
-    notes = [*host.lacking(), *host.fragile()]
-    cut = list(dict.fromkeys(host.cut_off(wanted)))
+    notes = [*facts.lacking(host), *facts.fragile(host)]
+    cut = list(dict.fromkeys(_cut_off(host, wanted)))
     if cut:
         shown = ", ".join(cut[:_NAMED]) + (", …" if len(cut) > _NAMED else "")
         notes.append(
@@ -108,7 +100,7 @@ def _inbound(host: _Host, wanted: _Site, *, on: bool, remove: bool) -> dict[str,
     return _document(name, files, notes=notes, settings=settings)
 
 
-def _input_rules(host: _Host, wanted: _Site, family: str) -> Iterator[str]:
+def _input_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
     """What may come in."""
     yield "-i lo -j ACCEPT"
     yield f"{_REPLIES} -j RETURN"
@@ -119,30 +111,30 @@ def _input_rules(host: _Host, wanted: _Site, family: str) -> Iterator[str]:
         yield from service.rules(family, "--dport")
     # Docker's rules take published ports elsewhere: then only containers that call their own host come here,
     # to the userland proxy. Where it has no rules (IPv6 before 27), all do.
-    places = [f"-i {bridge} " for bridge in host.bridges()] if host.translates(family) else [""]
-    for protocol, port in host.published(family):
+    places = [f"-i {bridge} " for bridge in facts.bridges(host)] if facts.translates(host, family) else [""]
+    for protocol, port in facts.published(host, family):
         rules = list(wanted.published_rules(protocol, port, family))
         yield from (place + rule for place in places for rule in rules)
     yield "-j DROP"
 
 
-def _docker_user(host: _Host, wanted: _Site, *, on: bool, remove: bool) -> dict[str, Any]:
+def _docker_user(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> dict[str, Any]:
     name = "firewall_docker_user"
     files: dict[str, str | None] = {
-        **{f"forwarded.{family}": None for family in _FAMILIES},
+        **{f"forwarded.{family}": None for family in facts.FAMILIES},
         "neighbours.ipv4": None,
     }
     if not on:
         return _document(name, files, remove=remove)
-    refused = host.unfit(name) or host.unfit_engine()
+    refused = facts.unfit(host, name) or facts.unfit_engine(host)
     if refused:
         return {"name": name, "refused": refused}
-    notes = [*host.lacking(), *host.fragile()]
-    for family in host.families():
-        if family == "ipv6" and host.unfiltered_ipv6():
+    notes = [*facts.lacking(host), *facts.fragile(host)]
+    for family in facts.families(host):
+        if family == "ipv6" and facts.unfiltered_ipv6(host):
             notes.append(
                 "forwarded IPv6 is left alone: the engine does not filter it (ip6tables is off), and it is in"
-                f" use by {', '.join(host.unfiltered_ipv6())}"
+                f" use by {', '.join(facts.unfiltered_ipv6(host))}"
             )
             continue
         chains = {
@@ -150,18 +142,18 @@ def _docker_user(host: _Host, wanted: _Site, *, on: bool, remove: bool) -> dict[
             "HARDENER-FORWARD": _forward_rules(wanted, family),
         }
         files[f"forwarded.{family}"] = _text(family, chains)
-        if host.forwards(family) and "HARDENER-FORWARD" not in host.saved(family):
+        if facts.forwards(host, family) and "HARDENER-FORWARD" not in facts.saved(host, family):
             notes.append(
                 f"{family}: what is forwarded between other interfaces has to be named in firewall_forward"
             )
-    if host.version < 28:
+    if facts.version(host) < 28:
         # Newer engines do it themselves, a rule for each port.
         rules = {"HARDENER-PREROUTING": ["-d 127.0.0.0/8 ! -i lo -j DROP"]}
         files["neighbours.ipv4"] = _text("ipv4", rules, table="raw")
     return _document(name, files, notes=notes)
 
 
-def _docker_rules(host: _Host, wanted: _Site, family: str) -> Iterator[str]:
+def _docker_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
     """What may be forwarded to containers; Docker decides on the rest of what returns."""
     yield f"{_REPLIES} -j RETURN"
     for path in wanted.forward:
@@ -171,7 +163,7 @@ def _docker_rules(host: _Host, wanted: _Site, family: str) -> Iterator[str]:
         if service.sources:
             yield f"-p {service.protocol} {_TRANSLATED} --ctorigdstport {service.port} -j DROP"
     yield f"{_TRANSLATED} -j {'RETURN' if wanted.published_others else 'DROP'}"
-    yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in host.bridges())
+    yield from (f"! -i {bridge} -o {bridge} -j DROP" for bridge in facts.bridges(host))
 
 
 def _forward_rules(wanted: _Site, family: str) -> Iterator[str]:
@@ -296,7 +288,7 @@ def _of_family(sources: Sequence[Network], family: str) -> Iterator[list[str]]:
     if not sources:
         yield []
     for source in sources:
-        if source.version == _FAMILIES[family]:
+        if source.version == facts.FAMILIES[family]:
             yield ["-s", str(source)]
 
 
@@ -309,7 +301,7 @@ def _services(name: str, raw: Sequence[Mapping[str, Any]], protocols: Sequence[s
         if protocol not in protocols:
             raise ValueError(f"{where}: protocol is {protocol!r}; known: {', '.join(protocols)}")
         port = ""
-        if protocol in _PORTED:
+        if protocol in facts.PORTED:
             port = _port(where, entry.get("port"))
         elif entry.get("port") is not None:
             raise ValueError(f"{where}: {protocol} has no ports")
@@ -325,7 +317,7 @@ def _paths(name: str, raw: Sequence[Mapping[str, Any]]) -> list[_Path]:
         _only(where, entry, ("from", "to", "sources", "comment"))
         ends = [str(entry.get(end) or "") for end in ("from", "to")]
         for end in ends:
-            if end and not _INTERFACE.fullmatch(end):
+            if end and not facts.INTERFACE.fullmatch(end):
                 raise ValueError(f"{where}: {end!r} is no name of an interface")
         sources = _sources(where, entry)
         if not any(ends):
@@ -382,7 +374,7 @@ def _comment(where: str, entry: Mapping[str, Any]) -> str:
     return comment
 
 
-def _ssh_ports(host: _Host, more: Sequence[int], connection_port: int) -> list[int]:
+def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> list[int]:
     """Ports of ssh: where the connection came to, where sshd listens, and what the site adds.
 
     Where the inventory's port is translated on the way, nobody listens to it here, and it does not count.
@@ -393,247 +385,44 @@ def _ssh_ports(host: _Host, more: Sequence[int], connection_port: int) -> list[i
         if not one.isdecimal():
             raise ValueError(f"firewall_ssh_ports: {port!r} is a range; name its ports one by one")
         named.append(int(one))
-    known = host.ssh_ports()
-    if connection_port in {port for protocol, port, _, _ in host.listening() if protocol == "tcp"}:
+    known = facts.ssh_ports(host)
+    if connection_port in {port for protocol, port, _, _ in facts.listening(host) if protocol == "tcp"}:
         known.add(connection_port)
     return sorted({*named, *(known or {connection_port or 22})})
 
 
-# --- what the host is ---------------------------------------------------------------------------------------
+def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
+    """Why ssh may be behind a port that nobody has named; empty where it is known.
 
-
-class _Host:
-    """What the rules depend on."""
-
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        self._engine = self._data("engine") or {}
-        self._info = self._data("docker.info") or {}
-        config = self._data("daemon.config") or {}
-        self._flags: Mapping[str, Sequence[str]] = config.get("flags") or {}
-        self._declared: Mapping[str, Any] = config.get("parsed") or {}
-        self._units: Mapping[str, Any] = self._data("units") or {}
-        self._firewall = self._data("firewall") or {}
-        version = str((self._data("docker.version") or {}).get("Version") or "")
-        found = re.match(r"\d+", version)
-        self.version = int(found[0]) if found else 0
-
-    def _data(self, source: str) -> Any:
-        return self._sources.get(source, {}).get("data")
-
-    # --- whether there can be rules
-
-    def unfit(self, variable: str) -> str:
-        """Why the role can do nothing here, and the way out; empty where it can."""
-        for source in ("firewall", "units", "listening"):
-            entry = self._sources.get(source, {})
-            if entry.get("state") != "ok":
-                why = entry.get("error") or "not collected"
-                if entry.get("state") == "absent" and source == "firewall":
-                    why = "install iptables"
-                return f"{source} could not be read: {why}"
-        for source in ("engine", "docker.containers", "docker.networks", "docker.swarm"):
-            entry = self._sources.get(source, {})
-            if (source == "engine" or self._engine.get("reachable")) and entry.get("state") == "failed":
-                return f"{source} could not be read, and with it what is published: {entry.get('error')}"
-        leave = f", or leave it the packet filter: {variable}: false"
-        if re.search(r"^-A INPUT (.* )?-j ufw-", self.saved("ipv4"), re.MULTILINE):
-            return f"ufw is active on this host: `ufw disable` first{leave}"
-        firewalld = self._units.get("firewalld.service") or {}
-        if firewalld.get("ActiveState") == "active" or firewalld.get("UnitFileState") == "enabled":
-            return f"firewalld is active on this host: `systemctl disable --now firewalld` first{leave}"
-        nftables = self._units.get("nftables.service") or {}
-        flushing = self._firewall.get("flushing") or ()
-        if flushing and (
-            nftables.get("ActiveState") == "active" or nftables.get("UnitFileState") == "enabled"
-        ):
-            return (
-                f"nftables.service is enabled and {flushing[0]} flushes everybody's rules, Docker's too: take"
-                f" `flush ruleset` out of it, or `systemctl disable nftables` without stopping it{leave}"
-            )
-        if "ipv4" not in self.families():
-            errors = "; ".join(map(str, (self._firewall.get("errors") or {}).values()))
-            return f"there is no usable iptables: {errors or 'install it (package iptables)'}"
+    With ssh.socket it is systemd that listens, and other servers have other names.
+    """
+    open_ports = {port: process for protocol, port, _, process in facts.listening(host) if protocol == "tcp"}
+    if wanted.ssh_named or open_ports.keys() & set(wanted.ssh_ports):
         return ""
-
-    def unfit_engine(self) -> str:
-        """Why forwarding to containers cannot be decided here."""
-        if self._sources.get("engine", {}).get("state") != "ok" or not self._engine.get("installed"):
-            return "there is no Docker engine on this host"
-        if self._engine.get("rootless"):
-            return "the engine is rootless: its ports are served on the host, where firewall_inbound decides"
-        backend = str(
-            (self._info.get("FirewallBackend") or {}).get("Driver") or self._set("firewall-backend")
-        )
-        if backend.startswith("nftables"):
-            return (
-                "the engine filters with nftables and has no DOCKER-USER: take firewall-backend out of its"
-                " configuration, or decide in a table of your own"
-            )
-        if self._set("iptables").lower() in ("0", "f", "false"):
-            return (
-                "the engine may not manage the packet filter: take iptables: false out of its configuration"
-            )
-        if self._engine.get("reachable") and not self._has("ipv4", "DOCKER"):
-            return "Docker's own rules are not loaded, somebody flushed them: restart the engine first"
+    servers = sorted(port for port, process in open_ports.items() if process in _SSH_SERVERS)
+    unnamed = [port for port in servers if not any(each.covers("tcp", port) for each in wanted.allow)]
+    if not unnamed:
         return ""
-
-    def _set(self, key: str) -> str:
-        """A setting of the daemon as it was given."""
-        values: list[Any] = list(self._flags.get(key) or ()) or [self._declared.get(key)]
-        return "" if values[-1] is None else str(values[-1])
-
-    # --- the packet filter
-
-    def families(self) -> list[str]:
-        """The families that this host has rules for."""
-        tables = self._firewall.get("iptables") or {}
-        found = [family for family in _FAMILIES if isinstance(tables.get(family), str)]
-        return found if self._has_ipv6() else [family for family in found if family != "ipv6"]
-
-    def _has_ipv6(self) -> bool:
-        settings = self._data("sysctl") or {}
-        key = "net.ipv6.conf.all.disable_ipv6"
-        return not (key in settings and settings[key] is None)
-
-    def lacking(self) -> list[str]:
-        """A family without rules, in words."""
-        if not self._has_ipv6():
-            return ["this kernel has no IPv6: no rules for it"]
-        if "ipv6" not in self.families():
-            error = (self._firewall.get("errors") or {}).get("ip6tables-save") or "there is no ip6tables"
-            return [f"IPv6 stays as it is: {error}"]
-        return []
-
-    def fragile(self) -> list[str]:
-        """What may take our rules away later."""
-        unit = self._units.get("netfilter-persistent.service") or {}
-        if unit.get("UnitFileState") != "enabled":
-            return []
-        return ["netfilter-persistent replaces all rules when it is reloaded, Docker's too: do not reload it"]
-
-    def saved(self, family: str) -> str:
-        """What iptables-save printed."""
-        text = (self._firewall.get("iptables") or {}).get(family)
-        return text if isinstance(text, str) else ""
-
-    def _has(self, family: str, chain: str, table: str = "filter") -> bool:
-        part = self.saved(family).partition(f"*{table}\n")[2].partition("COMMIT\n")[0]
-        return f"\n:{chain} " in f"\n{part}"
-
-    def forwards(self, family: str) -> bool:
-        """Whether the host forwards what no rule decides on."""
-        key = "net.ipv4.ip_forward" if family == "ipv4" else "net.ipv6.conf.all.forwarding"
-        return (self._data("sysctl") or {}).get(key) == "1" and ":FORWARD ACCEPT" in self.saved(family)
-
-    def translates(self, family: str) -> bool:
-        """Whether Docker's rules take published ports past the input chain."""
-        return not self._engine.get("rootless") and self._has(family, "DOCKER", "nat")
-
-    # --- containers
-
-    def bridges(self) -> list[str]:
-        """The interfaces that containers are behind, by pattern and by name."""
-        names = [
-            str((network.get("Options") or {}).get("com.docker.network.bridge.name") or "")
-            for network in self._data("docker.networks") or ()
-            if network.get("Driver") == "bridge"
-        ]
-        named = {name for name in names if _INTERFACE.fullmatch(name)}
-        return [*_BRIDGES, *sorted(name for name in named if not name.startswith(("docker", "br-")))]
-
-    def unfiltered_ipv6(self) -> list[str]:
-        """Networks with IPv6 that the engine does not filter."""
-        if self._has("ipv6", "DOCKER"):
-            return []
-        networks = self._data("docker.networks") or ()
-        return [str(network.get("Name")) for network in networks if network.get("EnableIPv6")]
-
-    def published(self, family: str) -> list[tuple[str, str]]:
-        """Protocol and port that containers and services publish beyond the host, whether they run or not.
-
-        Those whose number the engine draws at every start are left out: the rules would never stay the same.
-        """
-        found = set()
-        for container in self._data("docker.containers") or ():
-            bindings = (container["inspect"].get("HostConfig") or {}).get("PortBindings") or {}
-            for inside, places in bindings.items():
-                protocol = str(inside).partition("/")[2] or "tcp"
-                for place in places or ():
-                    if protocol in _PORTED and _binds(str(place.get("HostIp") or ""), _FAMILIES[family]):
-                        found.add((protocol, str(place.get("HostPort") or "")))
-        for service in (self._data("docker.swarm") or {}).get("services") or ():
-            for port in (service.get("Endpoint") or {}).get("Ports") or ():
-                found.add((str(port.get("Protocol") or "tcp"), str(port.get("PublishedPort") or "")))
-        return sorted(
-            (protocol, port.replace("-", ":"))
-            for protocol, port in found
-            if protocol in _PORTED and re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", port)
-        )
-
-    # --- who listens
-
-    def ssh_ports(self) -> set[int]:
-        """Ports where ssh is served, as far as can be told."""
-        found = {
-            port for protocol, port, _, process in self.listening() if (protocol, process) == ("tcp", "sshd")
-        }
-        connection = (self._data("system") or {}).get("ssh_port")
-        return {*found, *([int(connection)] if connection else ())}
-
-    def cuts_ssh_off(self, wanted: _Site) -> str:
-        """Why ssh may be behind a port that nobody has named; empty where it is known.
-
-        With ssh.socket it is systemd that listens, and other servers have other names.
-        """
-        open_ports = {port: process for protocol, port, _, process in self.listening() if protocol == "tcp"}
-        if wanted.ssh_named or open_ports.keys() & set(wanted.ssh_ports):
-            return ""
-        servers = sorted(port for port, process in open_ports.items() if process in _SSH_SERVERS)
-        unnamed = [port for port in servers if not any(each.covers("tcp", port) for each in wanted.allow)]
-        if not unnamed:
-            return ""
-        ports = ", ".join(map(str, unnamed))
-        return f"nobody knows where ssh is served, and {ports} may be it: name its port in firewall_ssh_ports"
-
-    def listening(self) -> list[tuple[str, int, int, str]]:
-        """Protocol, port, IP version and process of what listens to other hosts."""
-        found: list[tuple[str, int, int, str]] = []
-        for entry in self._data("listening") or ():
-            address = ip_address(str(entry["address"]).partition("%")[0])
-            if entry.get("netns", "host") == "host" and not address.is_loopback:
-                protocol = str(entry["proto"])
-                process = str(entry.get("process") or "")
-                found.append((protocol.removesuffix("6"), int(entry["port"]), address.version, process))
-        return found
-
-    def cut_off(self, wanted: _Site) -> Iterator[str]:
-        """Services that no rule lets in."""
-        for protocol, port, version, process in sorted(set(self.listening())):
-            family = "ipv4" if version == 4 else "ipv6"
-            if protocol == "udp" and (port >= _EPHEMERAL or port in (68, 546)):
-                continue  # who asks gets its answer; so does the DHCP client
-            if protocol == "tcp" and port in wanted.ssh_ports:
-                continue
-            if any(service.covers(protocol, port) for service in wanted.allow):
-                continue
-            ports = [_Service(kind, number, ()) for kind, number in self.published(family)]
-            if process == "docker-proxy" and self.translates(family):
-                continue
-            if any(service.covers(protocol, port) for service in ports):
-                continue
-            yield f"{protocol} {port}" + (f" ({_word(process)})" if process else "")
+    ports = ", ".join(map(str, unnamed))
+    return f"nobody knows where ssh is served, and {ports} may be it: name its port in firewall_ssh_ports"
 
 
-def _binds(address: str, version: int) -> bool:
-    """Whether a published port is served in this IP version, beyond the host itself."""
-    if not address:
-        return True
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    return found.version == version and not found.is_loopback
+def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
+    """Services that no rule lets in."""
+    for protocol, port, version, process in sorted(set(facts.listening(host))):
+        family = "ipv4" if version == 4 else "ipv6"
+        if protocol == "udp" and (port >= _EPHEMERAL or port in (68, 546)):
+            continue  # who asks gets its answer; so does the DHCP client
+        if protocol == "tcp" and port in wanted.ssh_ports:
+            continue
+        if any(service.covers(protocol, port) for service in wanted.allow):
+            continue
+        ports = [_Service(kind, number, ()) for kind, number in facts.published(host, family)]
+        if process == "docker-proxy" and facts.translates(host, family):
+            continue
+        if any(service.covers(protocol, port) for service in ports):
+            continue
+        yield f"{protocol} {port}" + (f" ({_word(process)})" if process else "")
 
 
 def _word(process: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..contract import CONNECTIVITY, NONE
+from .hostview import HostView, name_of
 
 SETTINGS_FILE = "/etc/sysctl.d/60-hardener.conf"
 NETWORK_FILE = "/etc/sysctl.d/61-hardener-network.conf"
@@ -22,100 +23,69 @@ _OFF = re.compile(r"0+|0x0+")
 _NAMESPACES = ("user.max_user_namespaces", "kernel.unprivileged_userns_clone")
 
 Entry = Mapping[str, Any]
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"settings_enabled": ("settings",), "modules_enabled": ("modules_kept",)}
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    settings_enabled: bool,
-    settings: Mapping[str, Any],
-    modules_enabled: bool,
-    modules_kept: Sequence[str],
-    kexec_load_disabled: bool,
-    baseline: Sequence[Entry],
-    module_baseline: Sequence[Entry],
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables and its data (vars/main.yml)."""
-    host = _Host(snapshot)
-    reason = host.unfit()
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables and its data, ``baseline`` and ``module_baseline``."""
+    host = HostView(snapshot)
+    reason = _unfit(host)
     if reason:
         return [{"name": "kernel", "refused": reason}]
     found = []
-    if settings_enabled:
-        found += _settings(host, settings, baseline)
-    if modules_enabled:
-        found.append(_modules(host, modules_kept, module_baseline))
-    if kexec_load_disabled:
+    if variables["settings_enabled"]:
+        found += _settings(host, variables["settings"], variables["baseline"])
+    if variables["modules_enabled"]:
+        found.append(_modules(host, variables["modules_kept"], variables["module_baseline"]))
+    if variables["kexec_load_disabled"]:
         found.append(_kexec(host))
     return found
 
 
-class _Host:
-    """What the documents depend on."""
-
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        self.sysctl: Mapping[str, str | None] = self.data("sysctl")
-        self.modules: Mapping[str, bool] = self.data("modules")
-        self._engine = self.data("engine")
-
-    def data(self, source: str) -> Any:
-        """Data of a source; empty where there is none."""
-        return self._sources.get(source, {}).get("data") or {}
-
-    def unfit(self) -> str:
-        """Why the role can do nothing here; empty where it can."""
-        for source in ("system", "sysctl"):
-            entry = self._sources.get(source, {})
-            if entry.get("state") != "ok":
-                return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-        for source in ("engine", "daemon.config"):
-            entry = self._sources.get(source, {})
-            if entry.get("state") == "failed":
-                return f"{source} could not be read, and with it what containers need: {entry.get('error')}"
-        system = self.data("system")
-        if system.get("in_container") or system.get("in_init_userns") is False:
-            return "this host is a container: its kernel is set up on the host that runs it"
-        return ""
-
-    @property
-    def rootless(self) -> bool:
-        """Whether the engine runs as an ordinary user."""
-        return bool(self._engine.get("rootless"))
-
-    @property
-    def forwards_for_containers(self) -> bool:
-        """Whether an engine is here that needs the kernel to forward."""
-        return bool(self._engine.get("installed")) and not self.rootless and self.declared("ip-forward")
-
-    def declared(self, key: str) -> bool:
-        """Whether the engine is told to see to something itself, which is its default."""
-        config = self.data("daemon.config")
-        given = (config.get("flags") or {}).get(key)
-        value = given[-1] if given else (config.get("parsed") or {}).get(key, True)
-        return str(value).lower() not in ("false", "0", "f")
-
-    @property
-    def needs_user_namespaces(self) -> bool:
-        """Whether containers run in user namespaces."""
-        options = self.data("docker.info").get("SecurityOptions") or ()
-        config = self.data("daemon.config")
-        if "userns-remap" in {**(config.get("flags") or {}), **(config.get("parsed") or {})}:
-            return True
-        return self.rootless or any("name=userns" in str(option).split(",") for option in options)
-
-    def publishes(self, protocol: str) -> list[str]:
-        """Names of containers with a published port of a protocol."""
-        found = []
-        for container in self.data("docker.containers") or ():
-            inspect = container["inspect"]
-            ports = (inspect.get("HostConfig") or {}).get("PortBindings") or {}
-            if any(str(port).endswith(f"/{protocol}") for port in ports):
-                found.append(str(inspect.get("Name", "?")).lstrip("/"))
-        return sorted(found)
+def _unfit(host: HostView) -> str:
+    """Why the role can do nothing here; empty where it can."""
+    reason = host.unread("system", "sysctl")
+    if reason:
+        return reason
+    for source in ("engine", "daemon.config"):
+        if host.state(source) == "failed":
+            error = host.entry(source).get("error")
+            return f"{source} could not be read, and with it what containers need: {error}"
+    if host.in_container:
+        return "this host is a container: its kernel is set up on the host that runs it"
+    return ""
 
 
-def _settings(host: _Host, overrides: Mapping[str, Any], baseline: Sequence[Entry]) -> list[dict[str, Any]]:
+def _forwards_for_containers(host: HostView) -> bool:
+    """Whether an engine is here that needs the kernel to forward, which it sees to by default."""
+    given = host.flags.get("ip-forward")
+    value = given[-1] if given else host.declared.get("ip-forward", True)
+    return host.serves and str(value).lower() not in ("false", "0", "f")
+
+
+def _needs_user_namespaces(host: HostView) -> bool:
+    """Whether containers run in user namespaces."""
+    if "userns-remap" in {**host.flags, **host.declared}:
+        return True
+    return host.rootless or host.secures("userns")
+
+
+def _publishing(host: HostView, protocol: str) -> list[str]:
+    """Names of containers with a published port of a protocol."""
+    return sorted(
+        name_of(inspect)
+        for inspect in host.containers
+        if any(
+            str(port).endswith(f"/{protocol}")
+            for port in (inspect.get("HostConfig") or {}).get("PortBindings") or {}
+        )
+    )
+
+
+def _settings(
+    host: HostView, overrides: Mapping[str, Any], baseline: Sequence[Entry]
+) -> list[dict[str, Any]]:
     """The document with the baseline and the site's own settings; those of the network in one of their own.
 
     The baseline is known to leave connections alone. What a site sets there may end them, ours too.
@@ -130,22 +100,24 @@ def _settings(host: _Host, overrides: Mapping[str, Any], baseline: Sequence[Entr
     lines += ["# forwarding between other interfaces only where it was off before.", ""]
     for entry in baseline:
         key, value = entry["key"], str(entry["value"])
-        running = host.sysctl.get(key, "")
+        running = host.data("sysctl").get(key, "")
         if key in own or running is None or running in map(str, entry.get("stricter", ())):
             continue  # the site's own is below; the kernel has no such key; somebody chose better
         wanted[key] = value
         lines += [f"# {entry['reason']}", f"{_optional(key)}{key} = {value}"]
     needed: dict[str, str] = {}
-    if host.forwards_for_containers:
+    if _forwards_for_containers(host):
         needed["net.ipv4.ip_forward"] = "1"
         for key in _BRIDGE:
-            if host.sysctl.get(key) is not None:
+            if host.data("sysctl").get(key) is not None:
                 wanted[key] = "1"
                 lines += [
                     "# Without it, packets between containers pass the engine's rules by.",
                     f"-{key} = 1",
                 ]
-    known = {key: value for key, value in own.items() if value and host.sysctl.get(key, "") is not None}
+    known = {
+        key: value for key, value in own.items() if value and host.data("sysctl").get(key, "") is not None
+    }
     network = {key: value for key, value in known.items() if key.startswith("net.")}
     others = {key: value for key, value in known.items() if key not in network}
     wanted |= others
@@ -186,7 +158,7 @@ def _wanted_by_the_site(settings: Mapping[str, str]) -> Iterator[str]:
         yield from ("# Wanted by this site.", f"{_optional(key)}{key} = {value}")
 
 
-def _bad(host: _Host, settings: Mapping[str, str]) -> Iterator[str]:
+def _bad(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with the site's own settings."""
     for key, value in settings.items():
         if not _KEY.fullmatch(key) or ".." in key or "//" in key:
@@ -196,10 +168,10 @@ def _bad(host: _Host, settings: Mapping[str, str]) -> Iterator[str]:
         elif (
             (_FORWARDING.fullmatch(key) or key in _BRIDGE)
             and _OFF.fullmatch(value)
-            and host.forwards_for_containers
+            and _forwards_for_containers(host)
         ):
             yield f"kernel_settings: {key} 0 would cut the containers off; take it out"
-        elif key in _NAMESPACES and _OFF.fullmatch(value) and host.needs_user_namespaces:
+        elif key in _NAMESPACES and _OFF.fullmatch(value) and _needs_user_namespaces(host):
             yield f"kernel_settings: {key} 0 would keep the engine from starting containers; take it out"
         elif key == "kernel.modules_disabled" and value and not _OFF.fullmatch(value):
             yield f"kernel_settings: {key} {value} would keep the engine from loading what it needs"
@@ -222,7 +194,7 @@ def _text(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _modules(host: _Host, kept: Sequence[str], baseline: Sequence[Entry]) -> dict[str, Any]:
+def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> dict[str, Any]:
     """The document that keeps modules out; one that is in use is left alone, and said."""
     name = "kernel_modules_enabled"
     unknown = sorted(set(kept) - {entry["name"] for entry in baseline})
@@ -236,8 +208,8 @@ def _modules(host: _Host, kept: Sequence[str], baseline: Sequence[Entry]) -> dic
         module = entry["name"]
         if module in kept:
             continue
-        publishing = host.publishes(module) if module == "sctp" else []
-        if host.modules.get(module) or module in mounted:
+        publishing = _publishing(host, module) if module == "sctp" else []
+        if host.data("modules").get(module) or module in mounted:
             notes.append(f"{module} can still be loaded: it is in use, or built in")
         elif publishing:
             notes.append(f"{module} can still be loaded: ports of {', '.join(publishing)} use it")
@@ -251,10 +223,10 @@ def _modules(host: _Host, kept: Sequence[str], baseline: Sequence[Entry]) -> dic
     }
 
 
-def _kexec(host: _Host) -> dict[str, Any]:
+def _kexec(host: HostView) -> dict[str, Any]:
     """The document that no other kernel can be started from this one."""
     name, key = "kernel_kexec_load_disabled", "kernel.kexec_load_disabled"
-    if host.sysctl.get(key) is None:
+    if host.data("sysctl").get(key) is None:
         return {"name": name, "refused": "this kernel cannot start another one: there is nothing to forbid"}
     text = f"# Written by hardener. Only a reboot takes it back.\n{key} = 1\n"
     return {

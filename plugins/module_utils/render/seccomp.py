@@ -6,15 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..contract import DAEMON_RESTART
-from ..docker.api import USUAL_SOCKET
+from ..contract import DAEMON_RESTART, NONE
+from .hostview import NO_ENGINE, HostView, listed, name_of
 
 FILE = "/etc/docker/seccomp.json"
 
 _NAME = "seccomp_profile"
 _BUILT_IN = ("", "builtin", "default")
 _FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
-_NAMED = 10
 _ALLOWING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 # What a container has unless it asks for more or less.
 _USUAL = """
@@ -37,129 +36,86 @@ _ONLY_WITH_CONDITIONS = {
     "personality": "personality (any)",
 }
 _FAMILIES_SINCE = {(): (40, "AF_VSOCK"), (29, 4, 2): (38, "AF_ALG")}
-_PACKAGES = ("docker-ce", "docker.io", "moby-engine")
 
 
-def documents(snapshot: Mapping[str, Any], *, profile: str, content: str) -> list[dict[str, Any]]:
-    """The document.
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the document.
 
     Args:
         snapshot: of the host.
-        profile: the role's variable: where the site's profile is, or nothing.
-        content: of that file.
+        variables: the role's, and the ``content`` of the file that ``profile`` names.
     """
-    host = _Host(snapshot)
-    reason = host.unfit()
+    host = HostView(snapshot)
+    reason = _unfit(host)
     if reason:
         return [{"name": _NAME, "refused": reason}]
-    return [_sites(host, profile, content) if profile else _built_in(host)]
+    profile = variables["profile"]
+    return [_sites(host, profile, variables["content"]) if profile else _built_in(host)]
 
 
-class _Host:
-    """What the document depends on."""
-
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        self.engine = self._data("engine")
-        self.config = self._data("daemon.config")
-        self.info = self._data("docker.info")
-        self.declared: Mapping[str, Any] = self.config.get("parsed") or {}
-        self.path = str(self.config.get("path") or "/etc/docker/daemon.json")
-        self._flags = self.config.get("flags") or {}
-
-    def _data(self, source: str) -> Any:
-        return self._sources.get(source, {}).get("data") or {}
-
-    @property
-    def flag(self) -> str:
-        """The profile on the engine's command line."""
-        return str((list(self._flags.get("seccomp-profile") or ()) or [""])[-1])
-
-    def unfit(self) -> str:
-        """Why nothing can be had here; empty where it can."""
-        entry = self._sources.get("daemon.config", {})
-        if entry.get("state") == "absent" or not self.engine.get("installed"):
-            return "there is no Docker engine on this host"
-        if entry.get("state") != "ok":
-            return f"daemon.config could not be read: {entry.get('error') or 'not collected'}"
-        if self.engine.get("rootless"):
-            return "the engine is rootless; this role sets up the system's"
-        if self._data("lsm").get("seccomp") is False:
-            return "this kernel has no seccomp: boot one of the distribution's that has it"
-        if self.info and self.effective == "none":
-            return "this engine was built without seccomp: install the distribution's or Docker's own"
-        return ""
-
-    @property
-    def effective(self) -> str:
-        """The profile that the engine reports; ``none`` where it knows no seccomp."""
-        for option in self.info.get("SecurityOptions") or ():
-            fields = dict(part.partition("=")[::2] for part in str(option).split(","))
-            if fields.get("name") == "seccomp":
-                profile = fields.get("profile") or "unconfined"
-                return "builtin" if profile in _BUILT_IN else profile
-        return "none"
-
-    @property
-    def version(self) -> tuple[int, ...]:
-        """Version of the engine; of its package where it does not answer."""
-        packages = self._data("packages").get("installed") or {}
-        packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
-        version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
-        numbers = version.partition("+")[0].partition("-")[0].split(".")
-        return tuple(int(number) for number in numbers if number.isdigit())
-
-    @property
-    def running(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        """Inspect data and processes of the containers that run."""
-        found = self._data("docker.containers") or ()
-        return [(each["inspect"], each["proc"]) for each in found if each.get("proc")]
-
-    def document(
-        self,
-        keys: Mapping[str, Any],
-        expected: str,
-        resources: Sequence[Mapping[str, Any]] = (),
-        notes: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """The document that has the engine use a profile."""
-        names = sorted(_name(inspect) for inspect, _ in self.running)
-        changes = bool(self.info) and self.effective != expected and bool(names)
-        record = self._data("files").get(self.path) or {}
-        return {
-            "name": _NAME,
-            "impact": DAEMON_RESTART,
-            "costs": f"reaches containers when they are started again: {_listed(names)}" if changes else "",
-            "resources": [{"kind": "json", "path": self.path, "keys": dict(keys)}, *resources],
-            "activations": [
-                {
-                    "name": "docker",
-                    "when": [self.path, *(resource["path"] for resource in resources)],
-                    "config": self.path,
-                    "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
-                    "argv": self.config.get("argv") or [],
-                    "flags": self._flags,
-                    "socket": self.engine.get("socket") or USUAL_SOCKET,
-                    "unit": "docker.service",
-                    "stale": (record.get("mtime") or 0) > (self.engine.get("started") or float("inf")),
-                    "expect": {"seccomp": expected},
-                }
-            ],
-            "notes": [*notes, *_unconfined(self)],
-        }
+def _unfit(host: HostView) -> str:
+    """Why nothing can be had here; empty where it can."""
+    if host.state("daemon.config") == "absent" or not host.engine.get("installed"):
+        return NO_ENGINE
+    reason = host.unread("daemon.config")
+    if reason:
+        return reason
+    if host.rootless:
+        return "the engine is rootless; this role sets up the system's"
+    if host.data("lsm").get("seccomp") is False:
+        return "this kernel has no seccomp: boot one of the distribution's that has it"
+    if host.info and _effective(host) == "none":
+        return "this engine was built without seccomp: install the distribution's or Docker's own"
+    return ""
 
 
-def _built_in(host: _Host) -> dict[str, Any]:
+def _flag(host: HostView) -> str:
+    """The profile on the engine's command line."""
+    return str((list(host.flags.get("seccomp-profile") or ()) or [""])[-1])
+
+
+def _effective(host: HostView) -> str:
+    """The profile that the engine reports; ``none`` where it knows no seccomp."""
+    for option in host.info.get("SecurityOptions") or ():
+        fields = dict(part.partition("=")[::2] for part in str(option).split(","))
+        if fields.get("name") == "seccomp":
+            profile = fields.get("profile") or "unconfined"
+            return "builtin" if profile in _BUILT_IN else profile
+    return NONE
+
+
+def _document(
+    host: HostView,
+    keys: Mapping[str, Any],
+    expected: str,
+    resources: Sequence[Mapping[str, Any]] = (),
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The document that has the engine use a profile."""
+    names = sorted(name_of(inspect) for inspect, _ in host.running)
+    changes = bool(host.info) and _effective(host) != expected and bool(names)
+    when = [host.config_path, *(resource["path"] for resource in resources)]
+    return {
+        "name": _NAME,
+        "impact": DAEMON_RESTART,
+        "costs": f"reaches containers when they are started again: {listed(names)}" if changes else "",
+        "resources": [{"kind": "json", "path": host.config_path, "keys": dict(keys)}, *resources],
+        "activations": [host.activation(when, stale=host.stale, expect={"seccomp": expected})],
+        "notes": [*notes, *_unconfined(host)],
+    }
+
+
+def _built_in(host: HostView) -> dict[str, Any]:
     """The engine's own profile, which follows its updates: whatever says otherwise goes."""
-    if host.flag not in _BUILT_IN:
+    if _flag(host) not in _BUILT_IN:
         return _by_flag(host)
     # Once taken away it is still asked for, or the next run would give back what was there before.
-    return host.document({"seccomp-profile": ""} if "seccomp-profile" in host.declared else {}, "builtin")
+    return _document(host, {"seccomp-profile": ""} if "seccomp-profile" in host.declared else {}, "builtin")
 
 
-def _sites(host: _Host, profile: str, content: str) -> dict[str, Any]:
+def _sites(host: HostView, profile: str, content: str) -> dict[str, Any]:
     """The site's profile, compared with the engine's own."""
-    if host.flag:
+    if _flag(host):
         return _by_flag(host)
     try:
         parsed = json.loads(content)
@@ -175,13 +131,13 @@ def _sites(host: _Host, profile: str, content: str) -> dict[str, Any]:
         "group": "root",
         "mode": "0644",
     }
-    return host.document({"seccomp-profile": FILE}, FILE, [file], _compared(parsed, host.version))
+    return _document(host, {"seccomp-profile": FILE}, FILE, [file], _compared(parsed, host.version))
 
 
-def _by_flag(host: _Host) -> dict[str, Any]:
+def _by_flag(host: HostView) -> dict[str, Any]:
     reason = (
-        f"the engine's command line says --seccomp-profile {host.flag}, and it does not start with"
-        f" seccomp-profile in {host.path} too: take it out of the unit"
+        f"the engine's command line says --seccomp-profile {_flag(host)}, and it does not start with"
+        f" seccomp-profile in {host.config_path} too: take it out of the unit"
     )
     return {"name": _NAME, "refused": reason}
 
@@ -267,14 +223,14 @@ def _names(rule: Mapping[str, Any]) -> list[str]:
 # --- containers ---------------------------------------------------------------------------------------------
 
 
-def _unconfined(host: _Host) -> list[str]:
+def _unconfined(host: HostView) -> list[str]:
     """Containers whose first process has no filter, whatever their settings say; and what to do."""
     by_remedy: dict[str, list[str]] = {}
     for inspect, proc in host.running:
         if proc.get("seccomp") not in (None, _FILTERED):
-            by_remedy.setdefault(_remedy(inspect), []).append(_name(inspect))
+            by_remedy.setdefault(_remedy(inspect), []).append(name_of(inspect))
     return [
-        f"{_listed(sorted(names))} run without a seccomp filter: {remedy}"
+        f"{listed(sorted(names))} run without a seccomp filter: {remedy}"
         for remedy, names in by_remedy.items()
     ]
 
@@ -288,12 +244,3 @@ def _remedy(inspect: Mapping[str, Any]) -> str:
         return "create them again without --privileged, with the capabilities and devices that they need"
     # The engine writes that into what it keeps of a container, and keeps to it whenever it starts it.
     return "they were started by an engine without a profile, and stay so: create them again"
-
-
-def _name(inspect: Mapping[str, Any]) -> str:
-    return str(inspect.get("Name", "?")).lstrip("/")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..contract import CONTAINERS_STOP, DAEMON_RESTART, NONE, exceeds
+from .hostview import HostView
 
 _AUTOMATIC, _ENGINE_TOO = "security_updates_automatic", "security_updates_engine"
 _APT = "/etc/apt/apt.conf.d/90hardener-security-updates"
@@ -55,46 +56,42 @@ _ENGINE = (
 _SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # what an option of apt or dnf can hold
 _HOUR = 3600
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+# Variables that a document depends on beside the one that it is called by.
+DECIDED_BY = {"automatic": ("all", "apply", "exclude", "origins", "reboot", "reboot_window")}
 
 
-def documents(
-    snapshot: Mapping[str, Any],
-    *,
-    automatic: bool,
-    apply: bool,
-    everything: bool,
-    origins: Sequence[str],
-    exclude: Sequence[str],
-    engine: bool,
-    reboot: bool,
-    reboot_window: str,
-    allow: str,
-) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables, and the worst impact that may happen."""
-    sources = snapshot["sources"]
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables, and the worst impact that may happen (``allow``)."""
+    host = HostView(snapshot)
+    apply, engine, reboot = variables["apply"], variables["engine"], variables["reboot"]
+    origins, exclude = variables["origins"], variables["exclude"]
     reason = (
-        _unfit(sources)
+        _unfit(host)
         or _unspeakable("origins", origins)
         or _unspeakable("exclude", exclude)
-        or _no_window(reboot_window)
+        or _no_window(variables["reboot_window"])
     )
     if reason:
         return [{"name": "security_updates", "refused": reason}]
-    host = _Host(sources)
-    cost = host.restart_costs()
+    cost = _restart_costs(host)
     # What may not happen in this run must not happen by the installer's hand either.
-    with_engine = engine and not exceeds(cost, allow)
+    with_engine = engine and not exceeds(cost, variables["allow"])
     choice = _Choice(
-        automatic, everything, origins, exclude, with_engine, reboot_window[:5] if reboot else ""
+        automatic=variables["automatic"],
+        everything=variables["all"],
+        origins=origins,
+        exclude=exclude,
+        engine=with_engine,
+        reboot_at=variables["reboot_window"][:5] if reboot else "",
     )
     document = {
         "name": _AUTOMATIC,
         "impact": NONE,
-        **(_apt(host, choice) if host.manager == "apt" else _dnf(host, choice)),
-        "notes": host.notes(apply=apply, engine=engine, reboot=reboot),
+        **(_apt(host, choice) if _manager(host) == "apt" else _dnf(host, choice)),
+        "notes": _notes(host, apply=apply, engine=engine, reboot=reboot),
     }
     if apply:
-        document["activations"].append(host.installation(engine=False))
+        document["activations"].append(_installation(host, engine=False))
     return [document, *_engine(host, engine=engine, cost=cost, apply=apply)]
 
 
@@ -109,67 +106,66 @@ class _Choice(NamedTuple):
     reboot_at: str  # a time of day; empty for never
 
 
-class _Host:
-    """What the documents depend on."""
+def _manager(host: HostView) -> str:
+    return str(host.data("packages").get("manager"))
 
-    def __init__(self, sources: Mapping[str, Any]) -> None:
-        self._sources = sources
-        self.packages: Mapping[str, Any] = sources["packages"]["data"]
-        self.manager = str(self.packages.get("manager"))
-        self.os: Mapping[str, Any] = sources["system"]["data"].get("os") or {}
 
-    def updates(self, *, engine: bool) -> list[Mapping[str, Any]]:
-        """Security updates that wait: those that restart the engine, or all the others."""
-        pending = self.packages.get("pending_security") or ()
-        return [update for update in pending if (update["name"] in _ENGINE) is engine]
+def _updates(host: HostView, *, engine: bool) -> list[Mapping[str, Any]]:
+    """Security updates that wait: those that restart the engine, or all the others."""
+    pending = host.data("packages").get("pending_security") or ()
+    return [update for update in pending if (update["name"] in _ENGINE) is engine]
 
-    def installation(self, *, engine: bool) -> dict[str, Any]:
-        """What is to be installed after the transaction."""
-        updates = [_spoken(update) for update in self.updates(engine=engine) if not update.get("held")]
-        return {"name": "pending-updates", "when": [], "updates": updates, "unknown": self._unknown()}
 
-    def _unknown(self) -> str:
-        """Why nobody knows what waits; empty where it is known."""
-        if self.packages.get("pending_error"):
-            return str(self.packages["pending_error"])
-        age: int | None = self.packages.get("index_age_s")
-        if age is None:  # dnf has its own ways
-            return "there is no index of security updates yet" if self.manager == "apt" else ""
-        return f"the index of security updates is {age // _HOUR} hours old" if age > 24 * _HOUR else ""
+def _installation(host: HostView, *, engine: bool) -> dict[str, Any]:
+    """What is to be installed after the transaction."""
+    updates = [_spoken(update) for update in _updates(host, engine=engine) if not update.get("held")]
+    return {"name": "pending-updates", "when": [], "updates": updates, "unknown": _unknown(host)}
 
-    def notes(self, *, apply: bool, engine: bool, reboot: bool) -> list[str]:
-        """What waits, and for whom."""
-        notes = []
-        for update in [*self.updates(engine=False), *(self.updates(engine=True) if engine else ())]:
-            if update.get("held"):
-                notes.append(f"{_spoken(update)}: held by this host's administrator, and stays")
-            elif not apply:
-                notes.append(f"{_spoken(update)}: waits, since security_updates_apply is false")
-        why = self.awaits_reboot()
-        if why:
-            who = "security_updates_reboot does it in its window" if reboot else "nobody does it by itself"
-            notes.append(f"this host waits for a reboot: {why}; {who}")
-        return notes
 
-    def awaits_reboot(self) -> str:
-        """Why the host should be booted again; empty where it need not be."""
-        running = str(self._sources["system"]["data"].get("kernel"))
-        newest = self.packages.get("newest_kernel")
-        if newest and newest != running:
-            return f"kernel {newest} is installed, {running} runs"
-        if self.packages.get("reboot_required"):
-            names = ", ".join(self.packages.get("reboot_packages") or ())
-            return f"it was asked for by {names}" if names else "/run/reboot-required says so"
-        return ""
+def _unknown(host: HostView) -> str:
+    """Why nobody knows what waits; empty where it is known."""
+    if host.data("packages").get("pending_error"):
+        return str(host.data("packages")["pending_error"])
+    age: int | None = host.data("packages").get("index_age_s")
+    if age is None:  # dnf has its own ways
+        return "there is no index of security updates yet" if _manager(host) == "apt" else ""
+    return f"the index of security updates is {age // _HOUR} hours old" if age > 24 * _HOUR else ""
 
-    def restart_costs(self) -> str:
-        """The impact of a restart of the engine here."""
-        if not self.updates(engine=True):
-            return "none"
-        info = self._sources.get("docker.info", {}).get("data") or {}
-        if info.get("ContainersRunning") and not info.get("LiveRestoreEnabled"):
-            return CONTAINERS_STOP
-        return DAEMON_RESTART
+
+def _notes(host: HostView, *, apply: bool, engine: bool, reboot: bool) -> list[str]:
+    """What waits, and for whom."""
+    notes = []
+    for update in [*_updates(host, engine=False), *(_updates(host, engine=True) if engine else ())]:
+        if update.get("held"):
+            notes.append(f"{_spoken(update)}: held by this host's administrator, and stays")
+        elif not apply:
+            notes.append(f"{_spoken(update)}: waits, since security_updates_apply is false")
+    why = _awaits_reboot(host)
+    if why:
+        who = "security_updates_reboot does it in its window" if reboot else "nobody does it by itself"
+        notes.append(f"this host waits for a reboot: {why}; {who}")
+    return notes
+
+
+def _awaits_reboot(host: HostView) -> str:
+    """Why the host should be booted again; empty where it need not be."""
+    running = str(host.system.get("kernel"))
+    newest = host.data("packages").get("newest_kernel")
+    if newest and newest != running:
+        return f"kernel {newest} is installed, {running} runs"
+    if host.data("packages").get("reboot_required"):
+        names = ", ".join(host.data("packages").get("reboot_packages") or ())
+        return f"it was asked for by {names}" if names else "/run/reboot-required says so"
+    return ""
+
+
+def _restart_costs(host: HostView) -> str:
+    """The impact of a restart of the engine here."""
+    if not _updates(host, engine=True):
+        return NONE
+    if host.info.get("ContainersRunning") and not host.info.get("LiveRestoreEnabled"):
+        return CONTAINERS_STOP
+    return DAEMON_RESTART
 
 
 def is_open(now: str, window: str) -> bool:
@@ -180,30 +176,28 @@ def is_open(now: str, window: str) -> bool:
 
 def returning(snapshot: Mapping[str, Any]) -> list[str]:
     """Ids of the containers that run, and that the engine starts again after a reboot."""
-    containers = snapshot["sources"].get("docker.containers", {}).get("data") or ()
     return [
-        str(entry["inspect"]["Id"])
-        for entry in containers
-        if entry["inspect"].get("State", {}).get("Running")
-        and ((entry["inspect"].get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name")
+        str(inspect["Id"])
+        for inspect in HostView(snapshot).containers
+        if inspect.get("State", {}).get("Running")
+        and ((inspect.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name")
         in ("always", "unless-stopped")
     ]
 
 
-def _unfit(sources: Mapping[str, Any]) -> str:
+def _unfit(host: HostView) -> str:
     """Why the role can do nothing here; empty where it can."""
-    for source in ("system", "packages"):
-        entry = sources.get(source, {})
-        if entry.get("state") != "ok":
-            return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-    manager = sources["packages"]["data"].get("manager")
+    reason = host.unread("system", "packages")
+    if reason:
+        return reason
+    manager = host.data("packages").get("manager")
     if manager not in ("apt", "dnf"):
         return f"security updates of {manager or 'this package manager'} are not set up: only apt's and dnf's"
-    system = sources["system"]["data"].get("os") or {}
-    if manager == "apt" and not _family(system):
-        name = system.get("PRETTY_NAME") or "this distribution"
+    if manager == "apt" and not _family(host.os):
+        name = host.os.get("PRETTY_NAME") or "this distribution"
         return f"nobody has said where {name} has its security updates"
-    if system.get("ID") == "fedora" and int(str(system.get("VERSION_ID") or "0").split(".")[0] or 0) >= 41:
+    version = str(host.os.get("VERSION_ID") or "0").split(".")[0]
+    if host.os.get("ID") == "fedora" and int(version or 0) >= 41:
         return "this Fedora has dnf5, whose automatic updates are set up otherwise"
     return ""
 
@@ -226,7 +220,7 @@ def _no_window(window: str) -> str:
     return f"security_updates_reboot_window is {window!r}; two times of day such as '02:00-05:00' are needed"
 
 
-def _apt(host: _Host, choice: _Choice) -> dict[str, Any]:
+def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     """Two files of apt, since the engine's part of it is decided on apart."""
     security, others = _ORIGINS[_family(host.os)]
     origins = [*security, *(others if choice.everything else ()), *choice.origins]
@@ -261,7 +255,7 @@ def _apt(host: _Host, choice: _Choice) -> dict[str, Any]:
     }
 
 
-def _dnf(host: _Host, choice: _Choice) -> dict[str, Any]:
+def _dnf(host: HostView, choice: _Choice) -> dict[str, Any]:
     """One file for all, since dnf-automatic reads no second, and a unit that reads it."""
     excluded = [*(() if choice.engine else _ENGINE), *choice.exclude]
     lines = [
@@ -280,7 +274,7 @@ def _dnf(host: _Host, choice: _Choice) -> dict[str, Any]:
     ]
     drop_in = ["[Service]", "ExecStart=", f"ExecStart=/usr/bin/dnf-automatic {_DNF} --timer --installupdates"]
     return {
-        "impact": host.restart_costs() if choice.engine else NONE,
+        "impact": _restart_costs(host) if choice.engine else NONE,
         "resources": [_file(_DNF, lines, "#"), _file(_DNF_DROP_IN, drop_in, "#")],
         "activations": [
             {"name": "systemd-reload", "when": [_DNF_DROP_IN]},
@@ -298,14 +292,15 @@ def _timers(names: Sequence[str], choice: _Choice) -> list[dict[str, Any]]:
     ]
 
 
-def _engine(host: _Host, *, engine: bool, cost: str, apply: bool) -> list[dict[str, Any]]:
+def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dict[str, Any]]:
     """What becomes of updates that restart the engine; nothing where none waits and none may be installed."""
-    updates = host.updates(engine=True)
+    updates = _updates(host, engine=True)
     if not engine:
         waiting = ", ".join(map(_spoken, updates))
         reason = f"{waiting}: restarts the engine; security_updates_engine: true has it installed"
-        return [{"name": _ENGINE_TOO, "refused": reason}] if updates else []
-    if host.manager != "apt":
+        # The site has them left alone.
+        return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if updates else []
+    if _manager(host) != "apt":
         return []
     return [
         {
@@ -314,7 +309,7 @@ def _engine(host: _Host, *, engine: bool, cost: str, apply: bool) -> list[dict[s
             "resources": [{"kind": "absent", "path": _APT_ENGINE}],
             "activations": [
                 {"name": "automatic-updates", "when": [_APT_ENGINE], "manager": "apt"},
-                *([host.installation(engine=True)] if apply else []),
+                *([_installation(host, engine=True)] if apply else []),
             ],
         }
     ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..contract import CONNECTIVITY, CONTAINERS_RECREATE, DAEMON_RESTART, NONE, REBOOT
-from ..docker.api import USUAL_SOCKET
+from .hostview import HostView, listed
 
 CONFIG_FILE = "/etc/selinux/config"
 RELABEL_FILE = "/.autorelabel"
@@ -14,77 +14,63 @@ RELABEL_FILE = "/.autorelabel"
 _ENFORCING, _DOCKER = "selinux_enforcing", "selinux_docker"
 _KEY = "selinux-enabled"
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_NAMED = 10
 
 
-def documents(snapshot: Mapping[str, Any], *, enforcing: bool, docker: bool) -> list[dict[str, Any]]:
-    """The documents; the arguments are the role's variables."""
-    host = _Host(snapshot)
-    reason = host.unfit()
+def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Render the documents by the role's variables."""
+    host = HostView(snapshot)
+    selinux = _selinux(host)
+    reason = _unfit(host, selinux)
     if reason:
         return [{"name": "selinux", "refused": reason}]
-    found = [_enforcing(host)] if enforcing else []
-    return [*found, *_docker(host)] if docker else found
+    found = [_enforcing(selinux)] if variables["enforcing"] else []
+    return [*found, *_docker(host)] if selinux.on and variables["docker"] else found
 
 
-class _Host:
-    """What the documents depend on."""
+class _SELinux(NamedTuple):
+    """What the host's SELinux is."""
 
-    def __init__(self, snapshot: Mapping[str, Any]) -> None:
-        self._sources: Mapping[str, Any] = snapshot["sources"]
-        lsm = self.data("lsm")
-        self._selinux: Mapping[str, Any] = lsm.get("selinux") or {}
-        self._apparmor = bool((lsm.get("apparmor") or {}).get("enabled"))
-        self.parameters: Mapping[str, str] = (lsm.get("boot") or {}).get("parameters") or {}
-        self.mode = self._selinux.get("mode")
+    mode: Any
+    on: bool
+    config: Mapping[str, str]
+    parameters: Mapping[str, str]  # of the kernel's command line
+
+
+def _selinux(host: HostView) -> _SELinux:
+    lsm = host.data("lsm")
+    found = lsm.get("selinux") or {}
+    mode = found.get("mode")
+    return _SELinux(
+        mode=mode,
         # A kernel that has AppArmor off takes SELinux though nobody has installed a policy.
-        self.on = self.mode == "enforcing" or bool(self.mode and self._selinux.get("policy"))
-        self.config: Mapping[str, str] = self._selinux.get("config") or {}
-        self.engine = self.data("engine")
-        self.daemon = self.data("daemon.config")
-        self.info = self.data("docker.info")
+        on=mode == "enforcing" or bool(mode and found.get("policy")),
+        config=found.get("config") or {},
+        parameters=(lsm.get("boot") or {}).get("parameters") or {},
+    )
 
-    def data(self, source: str) -> Any:
-        """Data of a source; empty where there is none."""
-        return self._sources.get(source, {}).get("data") or {}
 
-    def unfit(self) -> str:
-        """Why SELinux cannot be had here; empty where it can."""
-        for source in ("system", "lsm"):
-            entry = self._sources.get(source, {})
-            if entry.get("state") != "ok":
-                return f"{source} could not be read: {entry.get('error') or 'not collected'}"
-        system = self.data("system")
-        if system.get("in_container") or system.get("in_init_userns") is False:
-            return "this host is a container: SELinux belongs to the host that runs it"
-        if self.on:
-            return ""
-        if self._apparmor:
-            return "AppArmor is this host's security module: use the role apparmor"
-        release = self.data("system").get("os") or {}
-        if "debian" in f"{release.get('ID')} {release.get('ID_LIKE')}":
-            return "SELinux is off: install selinux-basics, run selinux-activate, and reboot"
-        if not self.config.get("SELINUXTYPE"):
-            return f"SELinux is off, and no policy is installed ({CONFIG_FILE} names none): install one first"
-        off = [f"{name}={value}" for name, value in self.parameters.items() if _keeps_off(name, value)]
-        if off:
-            return (
-                f"SELinux is off by the kernel's command line ({' '.join(off)}): take it away there"
-                " (grubby --update-kernel=ALL --remove-args=selinux), and reboot"
-            )
+def _unfit(host: HostView, selinux: _SELinux) -> str:
+    """Why SELinux cannot be had here; empty where it can."""
+    reason = host.unread("system", "lsm")
+    if reason:
+        return reason
+    if host.in_container:
+        return "this host is a container: SELinux belongs to the host that runs it"
+    if selinux.on:
         return ""
-
-    @property
-    def uses_it(self) -> bool:
-        """Whether the engine labels containers."""
-        options = self.info.get("SecurityOptions") or ()
-        return any("name=selinux" in str(option).split(",") for option in options)
-
-    @property
-    def containers(self) -> list[str]:
-        """Names of all containers: they keep what they were created with."""
-        found = self.data("docker.containers") or ()
-        return sorted(str(container["inspect"].get("Name", "?")).lstrip("/") for container in found)
+    if (host.data("lsm").get("apparmor") or {}).get("enabled"):
+        return "AppArmor is this host's security module: use the role apparmor"
+    if "debian" in f"{host.os.get('ID')} {host.os.get('ID_LIKE')}":
+        return "SELinux is off: install selinux-basics, run selinux-activate, and reboot"
+    if not selinux.config.get("SELINUXTYPE"):
+        return f"SELinux is off, and no policy is installed ({CONFIG_FILE} names none): install one first"
+    off = [f"{name}={value}" for name, value in selinux.parameters.items() if _keeps_off(name, value)]
+    if off:
+        return (
+            f"SELinux is off by the kernel's command line ({' '.join(off)}): take it away there"
+            " (grubby --update-kernel=ALL --remove-args=selinux), and reboot"
+        )
+    return ""
 
 
 def _keeps_off(name: str, value: str) -> bool:
@@ -96,16 +82,16 @@ def _keeps_off(name: str, value: str) -> bool:
     )
 
 
-def _enforcing(host: _Host) -> dict[str, Any]:
+def _enforcing(selinux: _SELinux) -> dict[str, Any]:
     """Now and at every boot; from off by way of permissive, which labels the disk and denies nothing."""
     # Also where nothing is to be written: a document without a resource decides nothing.
     resources = [
         {"kind": "attributes", "path": CONFIG_FILE, "owner": "root", "group": "root", "at_most": "0644"}
     ]
-    declared = host.config.get("SELINUX")
-    if not host.on:
+    declared = selinux.config.get("SELINUX")
+    if not selinux.on:
         if declared not in ("enforcing", "permissive"):
-            resources.append(_file(CONFIG_FILE, _config(host.config, "permissive")))
+            resources.append(_file(CONFIG_FILE, _config(selinux.config, "permissive")))
         return {
             "name": _ENFORCING,
             "impact": REBOOT,
@@ -114,8 +100,8 @@ def _enforcing(host: _Host) -> dict[str, Any]:
             "notes": ["SELinux starts at the next boot; see ausearch -m avc for what it would deny"],
         }
     if declared != "enforcing":
-        resources.append(_file(CONFIG_FILE, _config(host.config, "enforcing")))
-    enforces, undone = host.mode == "enforcing", host.parameters.get("enforcing") == "0"
+        resources.append(_file(CONFIG_FILE, _config(selinux.config, "enforcing")))
+    enforces, undone = selinux.mode == "enforcing", selinux.parameters.get("enforcing") == "0"
     return {
         "name": _ENFORCING,
         "impact": NONE if enforces else CONNECTIVITY,
@@ -137,47 +123,30 @@ def _file(path: str, content: str) -> dict[str, Any]:
     return {"kind": "file", "path": path, "content": content}
 
 
-def _docker(host: _Host) -> list[dict[str, Any]]:
-    """The engine labels containers, where SELinux is on and there is an engine."""
-    if not host.engine.get("installed") or host.engine.get("rootless") or not host.on:
+def _docker(host: HostView) -> list[dict[str, Any]]:
+    """The engine labels containers, where there is one."""
+    if not host.serves:
         return []
-    if not host.daemon:
+    if not host.config:
         return [{"name": _DOCKER, "refused": "daemon.config could not be read"}]
-    flags = host.daemon.get("flags") or {}
-    given = flags.get(_KEY)
+    given = host.flags.get(_KEY)
     if given and given[-1] not in _TRUE:
         reason = f"--{_KEY}={given[-1]} stands on the engine's command line: take it out of its unit"
         return [{"name": _DOCKER, "refused": reason}]
-    config = str(host.daemon.get("path") or "/etc/docker/daemon.json")
-    activation = {
-        "name": "docker",
-        "when": [config],
-        "config": config,
-        "dockerd": (host.engine.get("binaries") or {}).get("dockerd") or "",
-        "argv": host.daemon.get("argv") or [],
-        "flags": flags,
-        "socket": host.engine.get("socket") or USUAL_SOCKET,
-        "unit": "docker.service",
-        "expect": {"security": ["selinux"]},
-    }
+    keys = {} if given else {_KEY: True}
     document = {
         "name": _DOCKER,
         "impact": DAEMON_RESTART,
-        "resources": [{"kind": "json", "path": config, "keys": {} if given else {_KEY: True}}],
-        "activations": [activation],
+        "resources": [{"kind": "json", "path": host.config_path, "keys": keys}],
+        "activations": [host.activation([host.config_path], expect={"security": ["selinux"]})],
     }
-    if host.containers and not host.uses_it:
+    if host.names and not host.secures("selinux"):
         # An unlabelled one goes on; one that is created anew gets a label, and loses what it mounts.
         document |= {
             "impact": CONTAINERS_RECREATE,
             "costs": (
                 "a container that is started or created from then on is denied every host folder that is not"
-                f" labelled for it (mount it with :z or :Z); here are {_listed(host.containers)}"
+                f" labelled for it (mount it with :z or :Z); here are {listed(host.names)}"
             ),
         }
     return [document]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"

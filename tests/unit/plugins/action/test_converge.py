@@ -242,3 +242,27 @@ def test_nothing_of_a_hosts_answer_gets_through_that_ansible_would_act_on() -> N
 def test_an_answer_that_is_none_fails_that_host_alone(answer: Any, said: str) -> None:
     with pytest.raises(AnsibleActionFail, match=said):
         answered(answer)
+
+
+ALL = [{"name": "a", "asked": True}, {"name": "b", "asked": False}, {"name": "c"}]
+
+
+def answer(outcome: str = "changed", **states: str) -> dict[str, Any]:
+    documents = [{"name": name, "state": state, "reason": f"no {name}"} for name, state in states.items()]
+    return {"outcome": outcome, "documents": documents}
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ({"a": "refused", "b": "refused"}, ["a: no a"]),
+        ({"c": "refused"}, ["c: no c"]),  # no role says whose it is
+        ({"a": "held", "b": "refused", "c": "change"}, []),
+    ],
+)
+def test_what_was_asked_for_and_refused(states: dict[str, str], told: list[str]) -> None:
+    assert action("converge")._asked_and_refused(answer(**states), ALL) == told
+
+
+def test_a_host_does_not_get_what_is_for_the_control_node() -> None:
+    assert action("converge")._filled({"name": "a", "asked": True}) == {"name": "a", "resources": []}

@@ -156,7 +156,7 @@ def screened() -> Console:
 
 
 def test_a_plan_says_what_was_allowed_whatever_the_host_says(run: Any, tmp_path: Path) -> None:
-    arguments = {"documents": DOCUMENTS, "allow": "reload", "only": None, "plan": ""}
+    arguments = {"documents": DOCUMENTS, "allow": "reload", "only": None, "plan": "", "on_refused": "warn"}
     kept = 0
     path = tmp_path / "plan.json"
     benchmark = catalogue.DEFAULT_BENCHMARK
@@ -189,7 +189,7 @@ def test_a_change_is_believed_only_as_far_as_it_was_asked_for(
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr("time.sleep", lambda _: now.append(now.pop() + 60))
-    arguments = {"documents": DOCUMENTS, "allow": "reload", "only": None, "plan": ""}
+    arguments = {"documents": DOCUMENTS, "allow": "reload", "only": None, "plan": "", "on_refused": "warn"}
     for answer in mutations({**CONVERGED, "outcome": "changed"}, count=COUNT):
         if isinstance(answer, dict) and answer.get("outcome") == "changed":
             result = run("converge", arguments, answer)

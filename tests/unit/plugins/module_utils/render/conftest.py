@@ -16,18 +16,20 @@ from tests.unit.plugins.loading import ROLES, render
 
 RECORDED = Path(__file__).parents[4] / "fixtures" / "snapshots"
 
-# Beginnings of variables that the role's own second filter decides upon.
-_OF_OTHER_FILTERS = {"docker_daemon": ("tls",)}
+# What the tasks of a role give its renderer beside the role's variables.
+_BESIDE: dict[str, dict[str, Any]] = {
+    "docker_daemon": {"host": "web1", "address": "192.0.2.10"},
+    "firewall": {"connection_port": 0},
+}
 
 
-def documents_filter(role: str) -> Callable[..., list[dict[str, Any]]]:
-    """What renders the documents of a role, which may be given all of the role's variables."""
-    others = tuple(_OF_OTHER_FILTERS.get(role, ()))
+def documents_of(role: str) -> Callable[..., list[dict[str, Any]]]:
+    """What renders the documents of a role from a snapshot and the role's variables."""
 
     def documents(snapshot: Any, **variables: Any) -> list[dict[str, Any]]:
-        own = {name: value for name, value in variables.items() if not name.startswith(others)}
-        found: list[dict[str, Any]] = render(role).documents(snapshot, **own)
-        return found
+        found: list[dict[str, Any]] = render(role).documents(snapshot, {**_BESIDE.get(role, {}), **variables})
+        # What the action keeps for itself.
+        return [{key: value for key, value in each.items() if key != "asked"} for each in found]
 
     return documents
 
@@ -45,7 +47,7 @@ def rendered(role: str, snapshot: Snapshot) -> list[dict[str, Any]]:
     """A role's documents with the variables that it has by default."""
     defaults = yaml.safe_load((ROLES / role / "defaults/main.yml").read_text())
     arguments = {name[len(role) + 1 :]: value for name, value in defaults.items()}
-    return documents_filter(role)(snapshot.raw, **arguments)
+    return documents_of(role)(snapshot.raw, **arguments)
 
 
 def recorded(name: str) -> Snapshot:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 
 Cases = Mapping[str, tuple[Snapshot, Mapping[str, Any]]]
 
@@ -30,7 +30,7 @@ _Dumper.add_representer(str, _text)
 
 def documents_text(role: str, cases: Cases) -> str:
     """What the role's filter says in each case: a host and the variables."""
-    decide = documents_filter(role)
+    decide = documents_of(role)
     texts = {
         case: yaml.dump(
             decide(snapshot.raw, **variables), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000

@@ -7,7 +7,7 @@ import pytest
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import LIBRARY
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, recorded
+from tests.unit.plugins.module_utils.render.conftest import documents_of, recorded
 from tests.unit.snapshots import failed, make
 
 UNIT = "/etc/systemd/system/hardener-activity.service"
@@ -16,7 +16,7 @@ PROFILE = "/etc/apparmor.d/docker-default-audited"
 
 def documents(snapshot: Snapshot, **given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     variables = {"collector": True, "audited_profile": True, "learn_hours": 24, "socket": ""}
-    collector, profile = documents_filter("activity")(snapshot.raw, **{**variables, **given})
+    collector, profile = documents_of("activity")(snapshot.raw, **{**variables, **given})
     assert [collector["name"], profile["name"]] == ["activity_collector", "activity_audited_profile"]
     return collector, profile
 

@@ -7,7 +7,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.plugins.module_utils.render.goldens import Cases, documents_text
 from tests.unit.snapshots import absent, failed, make, no_engine, only
 
@@ -15,7 +15,7 @@ VARIABLES = {"enabled": True, "backlog": 8192, "exclude": []}
 
 
 def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
-    (found,) = documents_filter("audit_rules")(snapshot.raw, **{**VARIABLES, **variables})
+    (found,) = documents_of("audit_rules")(snapshot.raw, **{**VARIABLES, **variables})
     return found
 
 

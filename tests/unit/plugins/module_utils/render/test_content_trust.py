@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import absent, make, only
 
-documents = documents_filter("content_trust")
+documents = documents_of("content_trust")
 POLICY = {"registries": [{"prefix": "r.example.com", "nothing": True}]}
 OLD, NEW = only({"docker.io": "26.1.5+dfsg1-9"}), only({"docker-ce-cli": "5:29.1.0-1~debian.13"})
 PROFILE = "/etc/profile.d/hardener-content-trust.sh"

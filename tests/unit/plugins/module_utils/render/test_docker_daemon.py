@@ -8,7 +8,7 @@ import yaml
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
 PREFIX = "docker_daemon_"
@@ -25,7 +25,7 @@ def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]
     """The role's documents by their names without the role's."""
     defaults = yaml.safe_load((ROLES / "docker_daemon/defaults/main.yml").read_text())
     defaults = {key[len(PREFIX) :]: value for key, value in defaults.items()}
-    found = documents_filter("docker_daemon")(snapshot.raw, **{**defaults, **variables})
+    found = documents_of("docker_daemon")(snapshot.raw, **{**defaults, **variables})
     return {document["name"].removeprefix(PREFIX): document for document in found}
 
 

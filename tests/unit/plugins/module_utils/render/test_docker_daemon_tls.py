@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ssl
 import stat
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from tests.unit.plugins.loading import action
 from tests.unit.plugins.module_utils.render.conftest import verdicts
 from tests.unit.snapshots import make, no_engine, only
 
-MADE = {"ca": "/c/ca.pem", "cert": "/c/s.pem", "key": "/c/s-key.pem", "client": "/c/client"}
+VARIABLES = {"tls": True, "tls_files": {}, "tls_names": [], "tls_directory": "/c/web1"}
+INVENTORY = {"host": "web1", "address": "192.0.2.10"}
 OURS: dict[str, Any] = {
     "tlscacert": "/etc/docker/tls/ca.pem",
     "tlscert": "/etc/docker/tls/cert.pem",
@@ -26,22 +26,15 @@ OURS: dict[str, Any] = {
 SITE = {"ca": "/pki/ca.pem", "cert": "/pki/cert.pem", "key": "/pki/key.pem"}
 
 
-def documents(
-    snapshot: Snapshot,
-    *,
-    wanted: bool = True,
-    files: Mapping[str, str] | None = None,
-    certificates: Mapping[str, str] = MADE,
-) -> list[dict[str, Any]]:
+def documents(snapshot: Snapshot, **more: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = docker_daemon_tls.documents(
-        snapshot.raw, wanted=wanted, files=files or {}, certificates=certificates
+        snapshot.raw, {**VARIABLES, **INVENTORY, **more}
     )
     return found
 
 
 def names(snapshot: Snapshot, **more: Any) -> list[str]:
-    given = {"wanted": True, "files": {}, "known_as": ["web1", "192.0.2.10"], "alone": True, **more}
-    found: list[str] = docker_daemon_tls.names(snapshot.raw, **given)
+    found: list[str] = docker_daemon_tls.names(snapshot.raw, {**VARIABLES, **INVENTORY, **more})
     return found
 
 
@@ -97,7 +90,7 @@ def test_the_document_satisfies_the_control_and_shows_no_key() -> None:
     assert [file["path"] for file in files if file.get("secret")] == [OURS["tlskey"]]
     assert all("content" not in file for file in files)
     assert set(found["activations"][0]["when"]) == {"/etc/docker/daemon.json", *OURS.values()}
-    assert "/c/client" in found["notes"][0]
+    assert "/c/web1/client" in found["notes"][0]
     listening = {"engine": {"listening": [{"address": "0.0.0.0", "port": 2375, "process": "dockerd"}]}}
     flags = {"host": ["tcp://0.0.0.0:2375"]}
     before = {"daemon.config": {"parsed": only({}), "flags": flags}}
@@ -113,7 +106,7 @@ def test_once_made_it_costs_a_restart_to_renew() -> None:
 
 def test_certificates_of_the_site_take_the_place_of_made_ones() -> None:
     snapshot = open_by("tcp://0.0.0.0:2375")
-    (found,) = documents(snapshot, files=SITE, certificates={})
+    (found,) = documents(snapshot, tls_files=SITE)
     (config,) = found["resources"]
     assert config["keys"] == {
         "tlsverify": True,
@@ -121,8 +114,8 @@ def test_certificates_of_the_site_take_the_place_of_made_ones() -> None:
         "tlscert": "/pki/cert.pem",
         "tlskey": "/pki/key.pem",
     }
-    assert names(snapshot, files=SITE) == []
-    (refused,) = documents(snapshot, files={"ca": "/pki/ca.pem"})
+    assert names(snapshot, tls_files=SITE) == []
+    (refused,) = documents(snapshot, tls_files={"ca": "/pki/ca.pem"})
     assert "needs ca, cert and key" in refused["refused"]
 
 
@@ -151,8 +144,8 @@ def test_half_of_a_protection_is_none() -> None:
 
 
 def test_a_site_may_do_without() -> None:
-    assert documents(open_by("tcp://:2375"), wanted=False) == []
-    assert names(open_by("tcp://:2375"), wanted=False) == []
+    assert documents(open_by("tcp://:2375"), tls=False) == []
+    assert names(open_by("tcp://:2375"), tls=False) == []
 
 
 def test_the_certificate_has_every_name_that_the_host_is_known_by() -> None:
@@ -169,7 +162,7 @@ def test_the_certificate_has_every_name_that_the_host_is_known_by() -> None:
 
 
 def test_an_authority_that_others_trust_too_does_not_believe_a_host_who_it_is() -> None:
-    found = names(open_by("tcp://192.0.2.77:2375"), alone=False)
+    found = names(open_by("tcp://192.0.2.77:2375"), tls_directory="/c/shared")
     assert found == ["web1", "192.0.2.10", "localhost", "127.0.0.1", "::1"]
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.hardener.docker.plugins.module_utils.render import docker_engine, openpgp
+from ansible_collections.hardener.docker.plugins.module_utils.render.hostview import HostView
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, rendered
+from tests.unit.plugins.module_utils.render.conftest import documents_of, rendered
 from tests.unit.snapshots import make, no_engine, only, silent_engine
 
 PREFIX = "docker_engine_"
@@ -58,18 +59,12 @@ def variables(**changed: Any) -> dict[str, Any]:
 
 def documents(snapshot: Snapshot, **changed: Any) -> dict[str, dict[str, Any]]:
     """The role's documents by name, for its defaults but for some."""
-    given = variables(**changed)
-    given.pop("extra_packages")
-    given["repository_key_fingerprints"] = openpgp.fingerprints(given["repository_key"])
-    found = documents_filter("docker_engine")(snapshot.raw, **given)
+    found = documents_of("docker_engine")(snapshot.raw, **variables(**changed))
     return {document["name"]: document for document in found}
 
 
 def packages(snapshot: Snapshot, **changed: Any) -> dict[str, Any]:
-    given = variables(**changed)
-    names = ("source", "client", "version", "hold")
-    wanted = {name: given[name] for name in names}
-    found: dict[str, Any] = docker_engine.packages(snapshot.raw, **wanted, extra=given["extra_packages"])
+    found: dict[str, Any] = docker_engine.packages(snapshot.raw, variables(**changed))
     return found
 
 
@@ -86,12 +81,12 @@ def files(document: dict[str, Any]) -> dict[str, str]:
 
 def test_a_host_with_an_engine_is_left_alone() -> None:
     for snapshot in (make(), silent_engine()):
-        assert docker_engine.state(snapshot.raw) == "there"
+        assert docker_engine.state(HostView(snapshot.raw)) == "there"
         assert documents(snapshot) == {}
 
 
 def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None:
-    assert docker_engine.state(bare().raw) == "missing"
+    assert docker_engine.state(HostView(bare().raw)) == "missing"
     (hold,) = documents(bare()).values()
     assert sorted(files(hold)) == HOLDS
     # The file is its own condition: whoever removes it lets the engine go, with or without a daemon-reload.
@@ -101,7 +96,7 @@ def test_before_anything_is_installed_the_engine_is_kept_from_starting() -> None
 
 
 def test_an_engine_that_is_held_is_let_go_and_started() -> None:
-    assert docker_engine.state(held().raw) == "held"
+    assert docker_engine.state(HostView(held().raw)) == "held"
     (start,) = documents(held()).values()
     assert start["resources"] == [{"kind": "absent", "path": path} for path in HOLDS]
     reload, docker = start["activations"]

@@ -6,12 +6,12 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.snapshots import failed, make, no_engine
 
 
 def document(snapshot: Snapshot, *, enforce: bool = True) -> dict[str, Any]:
-    (found,) = documents_filter("docker_files")(snapshot.raw, enforce=enforce)
+    (found,) = documents_of("docker_files")(snapshot.raw, enforce=enforce)
     return found
 
 

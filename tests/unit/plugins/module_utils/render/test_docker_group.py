@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import failed, make, no_engine
 
 ENGINES = {"gid": 998, "members": ["eve"], "primary": []}
 
 
 def document(snapshot: Snapshot, members: Any = None) -> dict[str, Any]:
-    (found,) = documents_filter("docker_group")(snapshot.raw, members=members)
+    (found,) = documents_of("docker_group")(snapshot.raw, members=members)
     return found
 
 

@@ -13,7 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render.program imp
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only
 
 FIXTURES = Path(__file__).parents[4] / "fixtures"
@@ -34,7 +34,7 @@ def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]
         "forward": [],
         **variables,
     }
-    return {each["name"]: each for each in documents_filter("firewall")(snapshot.raw, **variables)}
+    return {each["name"]: each for each in documents_of("firewall")(snapshot.raw, **variables)}
 
 
 def files(found: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from hardener.checks.protection import KERNEL_SETTINGS
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import LIBRARY, ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, recorded, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, recorded, verdicts
 from tests.unit.snapshots import container, failed, make, no_engine
 
 DATA: dict[str, Any] = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())
@@ -25,7 +25,7 @@ def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]
     defaults = yaml.safe_load((ROLES / "kernel/defaults/main.yml").read_text())
     arguments = {key[len("kernel_") :]: value for key, value in defaults.items()}
     arguments |= {"baseline": BASELINE, "module_baseline": MODULES, **variables}
-    found = documents_filter("kernel")(snapshot.raw, **arguments)
+    found = documents_of("kernel")(snapshot.raw, **arguments)
     return {document["name"]: document for document in found}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.snapshots import failed, make, no_engine, only, silent_engine
 
 ALLOW = "SCMP_ACT_ALLOW"
@@ -19,7 +19,7 @@ def document(snapshot: Snapshot, profile: Any = None) -> dict[str, Any]:
     if profile is not None:
         text = profile if isinstance(profile, str) else json.dumps(profile)
         given = {"profile": "site.json", "content": text}
-    (found,) = documents_filter("seccomp")(snapshot.raw, **given)
+    (found,) = documents_of("seccomp")(snapshot.raw, **given)
     return found
 
 

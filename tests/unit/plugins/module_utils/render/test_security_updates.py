@@ -7,7 +7,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render import secu
 
 from hardener.model import Status
 from hardener.snapshot import Snapshot
-from tests.unit.plugins.module_utils.render.conftest import documents_filter, verdicts
+from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
 from tests.unit.snapshots import absent, make, only
 
 OPENSSL = {
@@ -29,7 +29,7 @@ def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]
     defaults = {
         "automatic": True,
         "apply": True,
-        "everything": False,
+        "all": False,
         "origins": [],
         "exclude": [],
         "engine": False,
@@ -37,7 +37,7 @@ def documents(snapshot: Snapshot, **variables: Any) -> dict[str, dict[str, Any]]
         "reboot_window": "02:00-05:00",
         "allow": "daemon-restart",
     }
-    found = documents_filter("security_updates")(snapshot.raw, **{**defaults, **variables})
+    found = documents_of("security_updates")(snapshot.raw, **{**defaults, **variables})
     return {document["name"]: document for document in found}
 
 
@@ -93,7 +93,7 @@ def test_what_apt_has_in_effect_is_what_the_proof_expects_and_what_the_audit_wan
 
 def test_ubuntu_has_its_security_updates_elsewhere() -> None:
     ubuntu = {"os": only({"ID": "ubuntu", "ID_LIKE": "debian", "VERSION_CODENAME": "noble"})}
-    text = files(automatic(make(system=ubuntu), everything=True, origins=["origin=Docker"]))[APT]
+    text = files(automatic(make(system=ubuntu), all=True, origins=["origin=Docker"]))[APT]
     assert '"origin=Ubuntu,archive=${distro_codename}-security"' in text
     assert '"origin=Ubuntu,archive=${distro_codename}-updates"' in text
     assert '"origin=Docker"' in text
@@ -194,7 +194,7 @@ def test_the_redhat_family_has_dnf_automatic_read_a_file_of_ours() -> None:
     assert wanted["pending-updates"]["unknown"] == ""
     after = make(**ROCKY, units={"dnf-automatic-install.timer": {"ActiveState": "active"}})
     assert verdicts(after, "host-updates-automatic") == {"host-updates-automatic": Status.PASS}
-    everything = automatic(make(**ROCKY), everything=True, engine=True)
+    everything = automatic(make(**ROCKY), all=True, engine=True)
     assert "upgrade_type = default\n" in files(everything)["/etc/dnf/hardener-automatic.conf"]
     assert "excludepkgs" not in files(everything)["/etc/dnf/hardener-automatic.conf"]
 

@@ -7,7 +7,7 @@ import yaml
 
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
-from tests.unit.plugins.module_utils.render.conftest import documents_filter
+from tests.unit.plugins.module_utils.render.conftest import documents_of
 from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
 
 PREFIX = "userns_remap_"
@@ -23,7 +23,7 @@ EMPTY: dict[str, Any] = {
 def document(snapshot: Snapshot, **variables: Any) -> dict[str, Any]:
     defaults = yaml.safe_load((ROLES / "userns_remap/defaults/main.yml").read_text())
     defaults = {key[len(PREFIX) :]: value for key, value in defaults.items()}
-    (found,) = documents_filter("userns_remap")(snapshot.raw, **{**defaults, **variables})
+    (found,) = documents_of("userns_remap")(snapshot.raw, **{**defaults, **variables})
     assert found["name"] == "userns_remap_enabled"
     return found
 
@@ -227,7 +227,7 @@ def test_a_key_that_is_not_in_force_yet_is_no_leave_to_hide_anything() -> None:
 
 
 def test_switched_off_by_the_site_or_set_on_the_command_line_it_decides_nothing() -> None:
-    decide = documents_filter("userns_remap")
+    decide = documents_of("userns_remap")
     rest: dict[str, Any] = {
         "user": "default",
         "first_id": 100000,

@@ -1,0 +1,84 @@
+"""Render the documents of the role around this task from a host's snapshot and the role's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils import asked, specification
+
+_RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
+_WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a']"
+
+
+class ActionModule(ActionBase):
+    """The action; plugins/modules/render.py documents it."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset({"beside"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Check the role's variables, and return its documents."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(argument_spec={"beside": {"type": "dict", "default": {}}})
+        known = task_vars or {}
+        if self._task._role is None:
+            raise AnsibleActionFail("render belongs into a role that has meta/argument_specs.yml")
+        role = Path(self._task._role._role_path)
+        own = specification.variables(role)
+        variables = {**self._variables(role.name, own, known), **args["beside"]}
+        renderer = _renderer(role.name)
+        try:
+            snapshot = known["ansible_facts"]["hardener_snapshot"]
+        except KeyError:
+            raise AnsibleActionFail("ansible_facts.hardener_snapshot is missing: collect it first") from None
+        try:
+            documents = renderer.documents(snapshot, variables)
+            details = renderer.details(snapshot, variables) if hasattr(renderer, "details") else {}
+        except ValueError as error:  # a variable is not what it has to be; the message names it
+            raise AnsibleActionFail(str(error)) from error
+        policy = self._templar.template(known.get("hardener_policy"))
+        named = asked.named_variables(self._task, known, own, policy)
+        decided_by = getattr(renderer, "DECIDED_BY", {})
+        for document in documents:
+            document["asked"] = asked.is_asked(
+                document, role.name, named, variables=own, decided_by=decided_by
+            )
+        # What a site has set may be secret, such as a token in log options: the result is for the role alone.
+        return {"changed": False, "documents": documents, "details": details, "_ansible_no_log": True}
+
+    def _variables(self, role: str, own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+        """The role's own variables, without its name before theirs.
+
+        Raises:
+            AnsibleActionFail: one of them, or of those that all roles share, is not as it is specified.
+        """
+        found, wrong = {}, []
+        for name, option in {**own, **specification.shared()}.items():
+            if name not in known:
+                continue
+            value = self._templar.template(known[name])
+            if problem := specification.fault(name, option, value):
+                wrong.append(problem)
+            elif name in own:
+                found[name.removeprefix(f"{role}_")] = value
+        if wrong:
+            raise AnsibleActionFail(f"{'; '.join(wrong)} ({_WAY_OUT})")
+        return found
+
+
+def _renderer(role: str) -> Any:
+    """The module that renders the documents of a role.
+
+    Raises:
+        AnsibleActionFail: there is none.
+    """
+    try:
+        return import_module(f"{_RENDERERS}.{role}")
+    except ModuleNotFoundError:
+        raise AnsibleActionFail(f"no document is rendered for the role {role}") from None

@@ -1,0 +1,201 @@
+"""What the packet filter's rules depend on, as the snapshot of a host shows it."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from .hostview import NO_ENGINE, HostView
+
+FAMILIES = {"ipv4": 4, "ipv6": 6}
+PORTED = ("tcp", "udp", "sctp")
+INTERFACE = re.compile(r"[A-Za-z0-9._@-]{1,15}|[A-Za-z0-9._@-]{1,14}\+")
+_BRIDGES = ("docker+", "br-+")  # as Docker names them
+
+
+def version(host: HostView) -> int:
+    """Major version of the engine that answers; 0 where none does."""
+    found = re.match(r"\d+", str(host.data("docker.version").get("Version") or ""))
+    return int(found[0]) if found else 0
+
+
+def unfit(host: HostView, variable: str) -> str:
+    """Why the role can do nothing here, and the way out; empty where it can."""
+    for source in ("firewall", "units", "listening"):
+        entry = host.entry(source)
+        if entry.get("state") != "ok":
+            why = entry.get("error") or "not collected"
+            if entry.get("state") == "absent" and source == "firewall":
+                why = "install iptables"
+            return f"{source} could not be read: {why}"
+    for source in ("engine", "docker.containers", "docker.networks", "docker.swarm"):
+        entry = host.entry(source)
+        if (source == "engine" or host.engine.get("reachable")) and entry.get("state") == "failed":
+            return f"{source} could not be read, and with it what is published: {entry.get('error')}"
+    leave = f", or leave it the packet filter: {variable}: false"
+    if re.search(r"^-A INPUT (.* )?-j ufw-", saved(host, "ipv4"), re.MULTILINE):
+        return f"ufw is active on this host: `ufw disable` first{leave}"
+    firewalld = host.data("units").get("firewalld.service") or {}
+    if firewalld.get("ActiveState") == "active" or firewalld.get("UnitFileState") == "enabled":
+        return f"firewalld is active on this host: `systemctl disable --now firewalld` first{leave}"
+    nftables = host.data("units").get("nftables.service") or {}
+    flushing = host.data("firewall").get("flushing") or ()
+    if flushing and (nftables.get("ActiveState") == "active" or nftables.get("UnitFileState") == "enabled"):
+        return (
+            f"nftables.service is enabled and {flushing[0]} flushes everybody's rules, Docker's too: take"
+            f" `flush ruleset` out of it, or `systemctl disable nftables` without stopping it{leave}"
+        )
+    if "ipv4" not in families(host):
+        errors = "; ".join(map(str, (host.data("firewall").get("errors") or {}).values()))
+        return f"there is no usable iptables: {errors or 'install it (package iptables)'}"
+    return ""
+
+
+def unfit_engine(host: HostView) -> str:
+    """Why forwarding to containers cannot be decided here."""
+    if host.state("engine") != "ok" or not host.engine.get("installed"):
+        return NO_ENGINE
+    if host.rootless:
+        return "the engine is rootless: its ports are served on the host, where firewall_inbound decides"
+    backend = str((host.info.get("FirewallBackend") or {}).get("Driver") or _set(host, "firewall-backend"))
+    if backend.startswith("nftables"):
+        return (
+            "the engine filters with nftables and has no DOCKER-USER: take firewall-backend out of its"
+            " configuration, or decide in a table of your own"
+        )
+    if _set(host, "iptables").lower() in ("0", "f", "false"):
+        return "the engine may not manage the packet filter: take iptables: false out of its configuration"
+    if host.engine.get("reachable") and not _has(host, "ipv4", "DOCKER"):
+        return "Docker's own rules are not loaded, somebody flushed them: restart the engine first"
+    return ""
+
+
+def _set(host: HostView, key: str) -> str:
+    """A setting of the daemon as it was given."""
+    value = host.setting(key)
+    return "" if value is None else str(value)
+
+
+def families(host: HostView) -> list[str]:
+    """The families that this host has rules for."""
+    tables = host.data("firewall").get("iptables") or {}
+    found = [family for family in FAMILIES if isinstance(tables.get(family), str)]
+    return found if _has_ipv6(host) else [family for family in found if family != "ipv6"]
+
+
+def _has_ipv6(host: HostView) -> bool:
+    settings = host.data("sysctl")
+    key = "net.ipv6.conf.all.disable_ipv6"
+    return not (key in settings and settings[key] is None)
+
+
+def lacking(host: HostView) -> list[str]:
+    """A family without rules, in words."""
+    if not _has_ipv6(host):
+        return ["this kernel has no IPv6: no rules for it"]
+    if "ipv6" not in families(host):
+        error = (host.data("firewall").get("errors") or {}).get("ip6tables-save") or "there is no ip6tables"
+        return [f"IPv6 stays as it is: {error}"]
+    return []
+
+
+def fragile(host: HostView) -> list[str]:
+    """What may take our rules away later."""
+    unit = host.data("units").get("netfilter-persistent.service") or {}
+    if unit.get("UnitFileState") != "enabled":
+        return []
+    return ["netfilter-persistent replaces all rules when it is reloaded, Docker's too: do not reload it"]
+
+
+def saved(host: HostView, family: str) -> str:
+    """What iptables-save printed."""
+    text = (host.data("firewall").get("iptables") or {}).get(family)
+    return text if isinstance(text, str) else ""
+
+
+def _has(host: HostView, family: str, chain: str, table: str = "filter") -> bool:
+    part = saved(host, family).partition(f"*{table}\n")[2].partition("COMMIT\n")[0]
+    return f"\n:{chain} " in f"\n{part}"
+
+
+def forwards(host: HostView, family: str) -> bool:
+    """Whether the host forwards what no rule decides on."""
+    key = "net.ipv4.ip_forward" if family == "ipv4" else "net.ipv6.conf.all.forwarding"
+    return host.data("sysctl").get(key) == "1" and ":FORWARD ACCEPT" in saved(host, family)
+
+
+def translates(host: HostView, family: str) -> bool:
+    """Whether Docker's rules take published ports past the input chain."""
+    return not host.rootless and _has(host, family, "DOCKER", "nat")
+
+
+def bridges(host: HostView) -> list[str]:
+    """The interfaces that containers are behind, by pattern and by name."""
+    names = [
+        str((network.get("Options") or {}).get("com.docker.network.bridge.name") or "")
+        for network in host.data("docker.networks") or ()
+        if network.get("Driver") == "bridge"
+    ]
+    named = {name for name in names if INTERFACE.fullmatch(name)}
+    return [*_BRIDGES, *sorted(name for name in named if not name.startswith(("docker", "br-")))]
+
+
+def unfiltered_ipv6(host: HostView) -> list[str]:
+    """Networks with IPv6 that the engine does not filter."""
+    if _has(host, "ipv6", "DOCKER"):
+        return []
+    networks = host.data("docker.networks") or ()
+    return [str(network.get("Name")) for network in networks if network.get("EnableIPv6")]
+
+
+def published(host: HostView, family: str) -> list[tuple[str, str]]:
+    """Protocol and port that containers and services publish beyond the host, whether they run or not.
+
+    Those whose number the engine draws at every start are left out: the rules would never stay the same.
+    """
+    found = set()
+    for inspect in host.containers:
+        bindings = (inspect.get("HostConfig") or {}).get("PortBindings") or {}
+        for inside, places in bindings.items():
+            protocol = str(inside).partition("/")[2] or "tcp"
+            for place in places or ():
+                if protocol in PORTED and _binds(str(place.get("HostIp") or ""), FAMILIES[family]):
+                    found.add((protocol, str(place.get("HostPort") or "")))
+    for service in host.data("docker.swarm").get("services") or ():
+        for port in (service.get("Endpoint") or {}).get("Ports") or ():
+            found.add((str(port.get("Protocol") or "tcp"), str(port.get("PublishedPort") or "")))
+    return sorted(
+        (protocol, port.replace("-", ":"))
+        for protocol, port in found
+        if protocol in PORTED and re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})?", port)
+    )
+
+
+def ssh_ports(host: HostView) -> set[int]:
+    """Ports where ssh is served, as far as can be told."""
+    found = {port for protocol, port, _, process in listening(host) if (protocol, process) == ("tcp", "sshd")}
+    connection = host.system.get("ssh_port")
+    return {*found, *([int(connection)] if connection else ())}
+
+
+def listening(host: HostView) -> list[tuple[str, int, int, str]]:
+    """Protocol, port, IP version and process of what listens to other hosts."""
+    found: list[tuple[str, int, int, str]] = []
+    for entry in host.data("listening") or ():
+        address = ip_address(str(entry["address"]).partition("%")[0])
+        if entry.get("netns", "host") == "host" and not address.is_loopback:
+            protocol = str(entry["proto"])
+            process = str(entry.get("process") or "")
+            found.append((protocol.removesuffix("6"), int(entry["port"]), address.version, process))
+    return found
+
+
+def _binds(address: str, version: int) -> bool:
+    """Whether a published port is served in this IP version, beyond the host itself."""
+    if not address:
+        return True
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return found.version == version and not found.is_loopback

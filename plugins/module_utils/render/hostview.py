@@ -1,0 +1,175 @@
+"""What renderers read in the snapshot of a host: the one view that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..docker.api import USUAL_SOCKET
+
+NO_ENGINE = "there is no Docker engine on this host"
+
+_PACKAGES = ("docker-ce", "docker.io", "moby-engine")  # that bring an engine, and have its version
+_NETWORKS = ("bridge", "host", "none")  # that every engine has
+_NAMED = 10
+
+
+class HostView:
+    """A host as its snapshot shows it; a source that has no data is an empty mapping."""
+
+    def __init__(self, snapshot: Mapping[str, Any]) -> None:
+        self.sources: Mapping[str, Any] = snapshot["sources"]
+        self.policy: Mapping[str, Any] = snapshot.get("policy") or {}
+        self.system: Mapping[str, Any] = self.data("system")
+        self.os: Mapping[str, Any] = self.system.get("os") or {}
+        self.engine: Mapping[str, Any] = self.data("engine")
+        self.config: Mapping[str, Any] = self.data("daemon.config")
+        self.info: Mapping[str, Any] = self.data("docker.info")
+        self.flags: Mapping[str, Sequence[str]] = self.config.get("flags") or {}
+        self.declared: Mapping[str, Any] = self.config.get("parsed") or {}
+        self.config_path = str(self.config.get("path") or "/etc/docker/daemon.json")
+
+    # --- what is known
+
+    def data(self, source: str) -> Any:
+        """Return the data of a source; an empty mapping where there is none."""
+        return self.entry(source).get("data") or {}
+
+    def entry(self, source: str) -> Mapping[str, Any]:
+        """Return a source with its state; an empty mapping where it was not collected."""
+        found: Mapping[str, Any] = self.sources.get(source) or {}
+        return found
+
+    def state(self, source: str) -> str:
+        """Return the state of a source; empty where it was not collected."""
+        return str(self.entry(source).get("state") or "")
+
+    def unread(self, *sources: str) -> str:
+        """Return why one of these sources is not known; empty where all are."""
+        for source in sources:
+            if source == "engine" and self.state(source) == "absent":
+                return NO_ENGINE
+            if self.state(source) != "ok":
+                return f"{source} could not be read: {self.entry(source).get('error') or 'not collected'}"
+        return ""
+
+    # --- the host
+
+    @property
+    def in_container(self) -> bool:
+        """Whether the host is a container, and its kernel that of another host."""
+        return bool(self.system.get("in_container")) or self.system.get("in_init_userns") is False
+
+    def unit(self, name: str) -> Mapping[str, Any]:
+        """Return the properties of a systemd unit that is loaded; none of any other."""
+        found: Mapping[str, Any] = self.data("units").get(name) or {}
+        return found if found.get("LoadState") == "loaded" else {}
+
+    # --- the engine
+
+    def unserved(self) -> str:
+        """Return why there is no engine here whose configuration is known; empty where there is one."""
+        if self.state("daemon.config") == "absent" and self.state("engine") == "ok":
+            return NO_ENGINE
+        return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)
+
+    @property
+    def rootless(self) -> bool:
+        """Whether the engine runs as an ordinary user."""
+        return bool(self.engine.get("rootless"))
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is an engine of the system's own."""
+        return bool(self.engine.get("installed")) and not self.rootless
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The version of the running engine; of its package where it does not answer."""
+        packages = self.data("packages").get("installed") or {}
+        packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
+        version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
+        numbers = version.partition("+")[0].partition("-")[0].split(".")
+        return tuple(int(number) for number in numbers if number.isdigit())
+
+    @property
+    def swarm(self) -> bool:
+        """Whether the host is part of a swarm."""
+        return self.info.get("Swarm", {}).get("LocalNodeState", "inactive") not in ("", "inactive")
+
+    @property
+    def stale(self) -> bool:
+        """Whether daemon.json is younger than the engine's process."""
+        record = self.data("files").get(self.config_path) or {}
+        return (record.get("mtime") or 0) > (self.engine.get("started") or float("inf"))
+
+    @property
+    def socket(self) -> str:
+        """The socket of the engine's API."""
+        return str(self.engine.get("socket") or USUAL_SOCKET)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Where the API is declared to be."""
+        return [str(host) for host in self.flags.get("host") or self.declared.get("hosts") or ()]
+
+    def setting(self, key: str) -> Any:
+        """Return a setting of the engine's as it is given, the last on the command line or in the file."""
+        given = self.flags.get(key)
+        return given[-1] if given else self.declared.get(key)
+
+    def secures(self, name: str) -> bool:
+        """Tell whether the running engine lists something among its security options."""
+        options = self.info.get("SecurityOptions") or ()
+        return any(f"name={name}" in str(option).split(",") for option in options)
+
+    def activation(self, when: Sequence[str], **more: Any) -> dict[str, Any]:
+        """Return the activation of the engine with all that it needs, for changes of these paths."""
+        return {
+            "name": "docker",
+            "when": list(when),
+            "config": self.config_path,
+            "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
+            "argv": self.config.get("argv") or [],
+            "flags": self.flags,
+            "socket": self.socket,
+            "unit": "docker.service",
+            **more,
+        }
+
+    # --- what it holds
+
+    @property
+    def containers(self) -> list[Mapping[str, Any]]:
+        """Inspect data of every container."""
+        return [container["inspect"] for container in self.data("docker.containers") or ()]
+
+    @property
+    def running(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """Inspect data and processes of the containers that run."""
+        found = self.data("docker.containers") or ()
+        return [(each["inspect"], each["proc"]) for each in found if each.get("proc")]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all containers."""
+        return sorted(map(name_of, self.containers))
+
+    def holds(self) -> list[str]:
+        """Return what would be hidden by another data root, by kind and number."""
+        found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
+        found["volumes"] = len(self.data("docker.volumes") or ())
+        networks = self.data("docker.networks") or ()
+        found["networks"] = sum(1 for network in networks if network.get("Name") not in _NETWORKS)
+        return [f"{count} {what}" for what, count in found.items() if count]
+
+
+def name_of(inspect: Mapping[str, Any]) -> str:
+    """Return a container's name from its inspect data."""
+    return str(inspect.get("Name", "?")).lstrip("/")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a line, the first ten of many."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

@@ -1,0 +1,49 @@
+"""Documentation of the action `activity`, which runs on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: activity
+short_description: Listen on a host to denials and to the engine's events for a while
+description:
+  - Nothing is written on the host, in check mode or out of it. What listens there ends with its time, or
+    some seconds after the connection.
+author:
+  - The authors of hardener (@hardener)
+options:
+  seconds:
+    description: How long it listens, from 1 second to a day.
+    type: int
+    required: true
+  socket:
+    description: The engine's API socket.
+    type: str
+    default: /run/docker.sock
+"""
+
+EXAMPLES = r"""
+- name: Listen for ten minutes
+  hardener.docker.activity:
+    seconds: 600
+  register: heard
+"""
+
+RETURN = r"""
+entries:
+  description: What was denied and what the engine told, counted by container and kind.
+  type: list
+  elements: dict
+  returned: always
+lost:
+  description: How many records were lost, and where.
+  type: raw
+  returned: always
+blind:
+  description: What could not be listened to, and why.
+  type: raw
+  returned: always
+record:
+  description: The record of the resident collector, where there is one.
+  type: raw
+  returned: always
+"""

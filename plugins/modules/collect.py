@@ -1,0 +1,57 @@
+"""Documentation of the action `collect`, which runs on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: collect
+short_description: Collect the facts of a host in one round trip
+description:
+  - Collects what the audit and the protections have to know of a host, with one script over one connection.
+    Secrets are removed on the host.
+  - Changes nothing on the host, in check mode or out of it; on the control node it writes the file that
+    O(dest) asks for.
+  - A snapshot has megabytes where containers are many, so that it goes to the file and not into the result.
+author:
+  - The authors of hardener (@hardener)
+options:
+  dest:
+    description: Folder on the control node for the snapshots, a file a host. Empty writes none.
+    type: str
+    default: ""
+  facts:
+    description: Sources of the snapshot that the play goes on with, as C(ansible_facts.hardener_snapshot).
+    type: list
+    elements: str
+    default: []
+  policy:
+    description: What the site declares for this host; it becomes part of the snapshot.
+    type: dict
+    default: {}
+  socket:
+    description: The engine's API socket on the host. Empty has the collector find it.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Collect the facts of the host
+  hardener.docker.collect:
+    dest: snapshots
+    facts: [engine, units]
+  register: collected
+
+- name: Say where the snapshot is
+  ansible.builtin.debug:
+    var: collected.snapshot
+"""
+
+RETURN = r"""
+snapshot:
+  description: The file of the snapshot on the control node.
+  type: str
+  returned: with O(dest)
+ansible_facts:
+  description: The snapshot with the sources that O(facts) names, as C(hardener_snapshot).
+  type: dict
+  returned: with O(facts)
+"""

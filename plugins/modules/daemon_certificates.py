@@ -1,0 +1,62 @@
+"""Documentation of the action `daemon_certificates`, which runs on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: daemon_certificates
+short_description: Make the certificates of an engine's API on TCP
+description:
+  - Makes an authority, the certificate of the host and that of its clients on the control node. What is
+    there and good for another month is kept. README.md of the role C(docker_daemon) describes who gets
+    which file.
+  - Changes nothing on the host, so that it happens in check mode too; what a plan shows is what is applied.
+  - No key is in the result.
+author:
+  - The authors of hardener (@hardener)
+options:
+  directory:
+    description: Folder of the control node, open to its owner alone. The key that signs the others never
+      leaves it.
+    type: str
+    required: true
+  host:
+    description: The host that the certificate is for.
+    type: str
+    required: true
+  names:
+    description: Names and addresses that clients reach the host by.
+    type: list
+    elements: str
+    required: true
+  days:
+    description: How many days certificates are valid.
+    type: int
+    default: 397
+"""
+
+EXAMPLES = r"""
+- name: Make the certificates
+  hardener.docker.daemon_certificates:
+    directory: ~/.local/share/hardener/tls/web1
+    host: web1
+    names: [web1.example.org, 192.0.2.10]
+"""
+
+RETURN = r"""
+ca:
+  description: Path of the authority's certificate, for the host.
+  type: str
+  returned: always
+cert:
+  description: Path of the host's certificate.
+  type: str
+  returned: always
+key:
+  description: Path of the host's key.
+  type: str
+  returned: always
+client:
+  description: Folder for those who may use the engine, as C(DOCKER_CERT_PATH) wants it.
+  type: str
+  returned: always
+"""

@@ -1,0 +1,46 @@
+"""Documentation of the action `render`, which runs on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: render
+short_description: Render the documents of a role from a snapshot and its variables
+description:
+  - A task of a role calls it when C(ansible_facts.hardener_snapshot) is known. It takes the variables of
+    the role from its C(meta/argument_specs.yml), templates them, refuses one that is not of its type, and
+    hands all of them to the role's renderer.
+  - Ansible validates the variables of a role and converts none, so that C(-e name=false) is the text
+    C(false), which is true.
+  - Reaches no host and changes nothing, in check mode or out of it. The result is censored in logs, since
+    what a site has set may be secret.
+author:
+  - The authors of hardener (@hardener)
+options:
+  beside:
+    description: What the renderer gets beside the variables of the role, such as tables of the role or
+      facts of the inventory.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Render the documents
+  hardener.docker.render:
+  register: docker_files_rendered
+
+- name: Converge them
+  hardener.docker.converge:
+    documents: "{{ docker_files_rendered.documents }}"
+"""
+
+RETURN = r"""
+documents:
+  description: The documents of the role.
+  type: list
+  elements: dict
+  returned: always
+details:
+  description: What the tasks of the role have to know beside; empty for most roles.
+  type: dict
+  returned: always
+"""

@@ -1,0 +1,43 @@
+"""Documentation of the action `verify_images`, which runs on the control node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify_images
+short_description: Verify the images of a host by a policy
+description:
+  - Changes nothing but the record on the host that the next audit judges. Verifies nothing in check mode.
+author:
+  - The authors of hardener (@hardener)
+options:
+  policy:
+    description: Who may have signed what, from where (docs/trust.md), with the public keys themselves.
+    type: dict
+    required: true
+  socket:
+    description: The engine's API socket, where it is not the usual one.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Verify the images
+  hardener.docker.verify_images:
+    policy:
+      registries:
+        - prefix: registry.example.com
+          keys: ["{{ lookup('ansible.builtin.file', 'cosign.pub') }}"]
+  register: verified
+"""
+
+RETURN = r"""
+verified_at:
+  description: When.
+  type: str
+  returned: where images were verified
+images:
+  description: Each image with its C(id), C(names), C(status), C(detail), C(rule) and C(containers).
+  type: list
+  elements: dict
+  returned: where images were verified
+"""

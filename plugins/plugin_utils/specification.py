@@ -1,0 +1,61 @@
+"""The variables that a role specifies, and what is wrong with the values that they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail
+
+_SHARED = Path(__file__).parents[2] / "roles" / "converge"  # whose variables every role with a document has
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C, where PyYAML has it
+_MEANT: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "bool": (bool, "true or false"),
+    "int": (int, "a number"),
+    "list": ((list, tuple), "a list"),
+    "dict": (Mapping, "a mapping"),
+}
+_SHOWN = ("bool", "int")  # what the others hold may be secret
+_MAX_SHOWN = 40
+
+
+def variables(role: Path) -> Mapping[str, Any]:
+    """Return the variables of a role, by their names, as its argument specification has them.
+
+    Raises:
+        AnsibleActionFail: the role has none.
+    """
+    file = role / "meta" / "argument_specs.yml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise AnsibleActionFail(
+            f"{file} cannot be read, which specifies the role's variables: {error}"
+        ) from None
+    options: Mapping[str, Any] = yaml.load(text, Loader=_LOADER)["argument_specs"]["main"]["options"]  # noqa: S506
+    return options
+
+
+def shared() -> Mapping[str, Any]:
+    """Return the variables that every role with a document has."""
+    return variables(_SHARED)
+
+
+def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
+    """Say what is wrong with the value of a variable; nothing where it is as specified.
+
+    Ansible validates a role's variables and converts none: from an INI inventory or ``-e name=false`` comes
+    the text "false", which is true wherever it is asked, and a list that is a text has letters for its
+    elements.
+    """
+    kind = str(option.get("type"))
+    if value is None or kind not in _MEANT:
+        return ""
+    wanted, called = _MEANT[kind]
+    if isinstance(value, wanted) and not (kind == "int" and isinstance(value, bool)):
+        return ""
+    what = "a text" if isinstance(value, str) else f"of the type {type(value).__name__}"
+    shown = f" ({str(value)[:_MAX_SHOWN]!r})" if kind in _SHOWN else ""
+    return f"{name} must be {called}, and is {what}{shown}"

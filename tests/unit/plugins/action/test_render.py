@@ -1,0 +1,100 @@
+"""A role's variables on their way to what renders its documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+
+from tests.unit.plugins.loading import ROLES, action
+from tests.unit.snapshots import make
+
+MODULE = action("render")
+
+
+def render(role: Path | None, known: dict[str, Any], **args: Any) -> dict[str, Any]:
+    """The result of the action as a task of a role."""
+    found = MODULE.ActionModule.__new__(MODULE.ActionModule)
+    found._task = SimpleNamespace(
+        _role=role and SimpleNamespace(_role_path=str(role)),
+        args=args,
+        async_val=0,
+        check_mode=False,
+        diff=False,
+    )
+    found._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/none"))
+    found._templar = SimpleNamespace(template=lambda value: {"a": 1} if value == "{{ given }}" else value)
+    found.validate_argument_spec = lambda argument_spec: (None, {"beside": args.get("beside", {})})
+    result: dict[str, Any] = found.run(task_vars=known)
+    return result
+
+
+def facts(**known: Any) -> dict[str, Any]:
+    return {"ansible_facts": {"hardener_snapshot": make().raw}, **known}
+
+
+def test_a_role_gets_its_documents_by_its_own_variables_templated() -> None:
+    result = render(
+        ROLES / "kernel",
+        facts(
+            kernel_settings_enabled=False,
+            kernel_modules_enabled=False,
+            kernel_kexec_load_disabled=True,
+            kernel_settings="{{ given }}",
+            kernel_modules_kept=[],
+            docker_daemon_icc="not ours",
+        ),
+        beside={"baseline": [], "module_baseline": []},
+    )
+    assert [each["name"] for each in result["documents"]] == ["kernel_kexec_load_disabled"]
+    assert (result["changed"], result["details"]) == (False, {})
+
+
+def test_what_a_site_has_set_is_in_no_log() -> None:
+    assert render(ROLES / "docker_files", facts(docker_files_enforce=True))["_ansible_no_log"] is True
+
+
+def test_details_are_for_the_tasks_of_the_role() -> None:
+    names = MODULE.specification.variables(ROLES / "docker_engine")
+    known = {name: option["default"] for name, option in names.items()}
+    result = render(ROLES / "docker_engine", facts(**known))
+    assert (result["documents"], result["details"]) == ([], {"state": "there", "packages": {}})
+
+
+def test_every_wrong_variable_is_named_those_of_all_roles_too() -> None:
+    wrong = {
+        "kernel_settings": "",
+        "kernel_modules_kept": "a",
+        "audit_rules_exclude": "b",
+        "converge_defer": "no",
+    }
+    with pytest.raises(AnsibleActionFail) as failed:
+        render(ROLES / "kernel", facts(**wrong))
+    assert str(failed.value) == (
+        "kernel_settings must be a mapping, and is a text; kernel_modules_kept must be a list, and is a text;"
+        " converge_defer must be true or false, and is a text ('no')"
+        " (write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a'])"
+    )
+
+
+def test_a_value_that_no_renderer_can_use_is_told_in_its_words() -> None:
+    names = MODULE.specification.variables(ROLES / "firewall")
+    known = {name: option["default"] for name, option in names.items()}
+    with pytest.raises(AnsibleActionFail, match=r"^firewall_allow\[0\]: port is 'x'; a number"):
+        render(
+            ROLES / "firewall",
+            facts(**{**known, "firewall_allow": [{"port": "x"}]}),
+            beside={"connection_port": 22},
+        )
+
+
+def test_it_needs_a_role_with_a_renderer_and_a_snapshot(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleActionFail, match="render belongs into a role"):
+        render(None, facts())
+    with pytest.raises(AnsibleActionFail, match="no document is rendered for the role collect"):
+        render(ROLES / "collect", facts())
+    with pytest.raises(AnsibleActionFail, match="hardener_snapshot is missing"):
+        render(ROLES / "docker_files", {"ansible_facts": {}, "docker_files_enforce": True})

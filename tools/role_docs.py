@@ -1,0 +1,125 @@
+"""Write what follows from a role's argument specification: `make docs`.
+
+``meta/argument_specs.yml`` is the one place for a variable: its name, type, default and description. From it
+come ``defaults/main.yml`` and the table of variables in the role's README, below the line ``MARK``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROLES = Path(__file__).resolve().parents[1] / "roles"
+MARK = "<!-- Generated from meta/argument_specs.yml: change it there, then `make docs`. -->"
+
+_HEADING = (
+    "# Generated from meta/argument_specs.yml: change it there, then `make docs`. README.md describes each.\n"
+)
+_TABLE = re.compile(rf"(?<={re.escape(MARK)}\n)(?:\|[^\n]*\n)*")
+_CODE = re.compile(r"\b[CV]\(((?:[^()\\]|\\.)*)\)")
+_LONGEST = 60  # characters of a default in the table
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML as yamllint wants it."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    plain = re.fullmatch(r"[A-Za-z~][\w ./-]*", text) and yaml.safe_load(text) == text
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if plain else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
+def specifications(role: Path) -> Mapping[str, Any]:
+    """The argument specifications of a role, by its entry points."""
+    text = (role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    found: Mapping[str, Any] = yaml.safe_load(text)["argument_specs"]
+    return found
+
+
+def defaults(role: Path) -> str:
+    """``defaults/main.yml`` of a role."""
+    options = specifications(role)["main"]["options"]
+    values = {name: option["default"] for name, option in options.items() if "default" in option}
+    return _HEADING + yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def readme(role: Path) -> str:
+    """``README.md`` of a role with its table of variables.
+
+    Raises:
+        ValueError: the file has no place for it.
+    """
+    path = role / "README.md"
+    table = "".join(f"{line}\n" for line in _table(specifications(role)["main"]["options"]))
+    text, count = _TABLE.subn(lambda _: table, path.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError(f"{path}: the line {MARK!r} has to stand there once, above the table of variables")
+    return text
+
+
+def written() -> dict[Path, str]:
+    """Every generated file and what is to stand in it."""
+    found = {}
+    for specification in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        role = specification.parents[1]
+        found[role / "defaults" / "main.yml"] = defaults(role)
+        found[role / "README.md"] = readme(role)
+    return found
+
+
+def _table(options: Mapping[str, Any]) -> Iterator[str]:
+    yield "| variable | default | what it does |"
+    yield "| --- | --- | --- |"
+    for name, option in options.items():
+        yield f"| `{name}` | {_default(option)} | {_described(option)} |"
+
+
+def _default(option: Mapping[str, Any]) -> str:
+    value = option.get("default")
+    if value is None:
+        return "not set"
+    if value == "":
+        return "empty"
+    text = yaml.dump(value, default_flow_style=True, width=1000, sort_keys=False)
+    text = value if isinstance(value, str) else text.removesuffix("...\n").strip()
+    return f"`{text}`" if len(text) <= _LONGEST else "see [defaults/main.yml](defaults/main.yml)"
+
+
+def _described(option: Mapping[str, Any]) -> str:
+    said = option["description"]
+    sentences = [said] if isinstance(said, str) else list(said)
+    if option.get("choices"):
+        sentences.append(f"One of {', '.join(f'C({choice})' for choice in option['choices'])}.")
+    keys = ", ".join(_key(name, inner) for name, inner in option.get("options", {}).items())
+    if keys:
+        sentences.append(f"Keys: {keys}.")
+    return _CODE.sub(r"`\1`", " ".join(sentences)).replace("|", r"\|")
+
+
+def _key(name: str, option: Mapping[str, Any]) -> str:
+    default = f" (C({option['default']}) by default)" if "default" in option else ""
+    return f"C({name}){' (needed)' if option.get('required') else default}"
+
+
+def main() -> None:
+    """Write every file that is not as it should be, and name it."""
+    for path, text in written().items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()
