@@ -47,6 +47,7 @@ TOLD = (
 _AGAIN = 5  # seconds after which a worker that still has not let go is interrupted once more
 _BEFORE = 0.5  # seconds before Ansible's own `timeout` of a task, which would leave processes behind
 _LOCALLY = 5  # seconds for a program that reaches no host
+_ENDS = 5  # seconds for a program that has closed its input to end
 _PIECE = 1 << 20  # bytes: Ansible appends every piece to all that it has, which it copies
 _NESTS = (dict, list, tuple)  # JSON's, and Ansible's kinds of them
 _INTERPRETER = re.compile("discovered_interpreter_[a-z]+")
@@ -209,10 +210,10 @@ class _Block:
                     super().__init__(*arguments, **options)
                 finally:
                     resource.setrlimit(resource.RLIMIT_AS, block._bound)
-                for name in ("stdout", "stderr"):
+                for name in ("stdin", "stdout", "stderr"):
                     pipe = getattr(self, name)
                     if hasattr(pipe, "raw"):  # bytes, and buffered
-                        setattr(self, name, _Pipe(pipe, block))
+                        setattr(self, name, _Input(pipe, self) if name == "stdin" else _Pipe(pipe, block))
 
         return Counting
 
@@ -226,6 +227,37 @@ class _Block:
         if self._left < 0:
             self.problem = self.problem or f"the host sent more than {OUTPUT >> 20} MB, which is not read"
             self._cut()
+
+
+class _Input:
+    """What a process reads. One that no longer does is about to end, and says why once it has.
+
+    Ansible's ssh connection gives it a millisecond for that, and then has no better reason than that the data
+    could not be sent.
+    """
+
+    def __init__(self, pipe: Any, process: Any) -> None:
+        self._pipe = pipe
+        self._process = process
+
+    def write(self, data: bytes) -> int:
+        """Write like the pipe does."""
+        return int(self._unless_it_ends(self._pipe.write, data))
+
+    def close(self) -> None:
+        """Close it, and write what is left before."""
+        self._unless_it_ends(self._pipe.close)
+
+    def _unless_it_ends(self, work: Any, *arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except OSError:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ENDS)
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipe, name)
 
 
 class _Pipe:

@@ -234,3 +234,17 @@ def test_what_no_worker_could_hand_on_is_refused(limits: Any, opened: str, level
     with pytest.raises(AnsibleActionFail, match="nested more than"):
         limits.of_its_host({"results": value})
     limits.see_it_fits(json.loads("[" * 100 + "]" * 100))
+
+
+def test_a_program_that_no_longer_reads_has_ended_when_the_writer_hears_of_it(limits: Any) -> None:
+    slowly = "import os, time; os.close(0); time.sleep(0.5); raise SystemExit(255)"
+    with limits.bounded(CONNECTION, seconds=30):
+        process = subprocess.Popen(
+            [sys.executable, "-ISc", slowly], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        with pytest.raises(BrokenPipeError):
+            process.stdin.write(b"x" * (1 << 20))
+        assert process.returncode == 255
+        assert process.stdout is not None
+        process.stdout.close()
