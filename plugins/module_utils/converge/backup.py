@@ -274,7 +274,9 @@ class Store:
             _remove_folder(folder)
         return [note] if note else []
 
-    def goal(self, run: str, entry: Entry, now: State, written: Sequence[str]) -> tuple[State, str]:
+    def goal(
+        self, run: str, entry: Entry, now: State, written: Sequence[str], *, in_folder: bool = True
+    ) -> tuple[State, str]:
         """What a path is to be once a run is taken back, and what of it stays by somebody else's hand.
 
         Args:
@@ -282,13 +284,14 @@ class Store:
             entry: the path, in its manifest.
             now: what is there.
             written: hashes of contents that are ours beside those of the manifest.
+            in_folder: a file that is gone comes back only where its folder is still there.
         """
         if entry.rewritten:
             ours = (entry.before_hash, entry.after_hash, *written)
             if now.kind not in (FILE, ABSENT) or digest(now.content) not in ours or _given_away(now, entry):
                 return now, f"{entry.path} was changed by somebody else meanwhile, and stays as it is"
             then = self.state_before(run, entry)
-            if then.exists and not now.exists and not files.has_folder(entry.path):
+            if in_folder and then.exists and not now.exists and not files.has_folder(entry.path):
                 return now, f"the folder of {entry.path} was removed by somebody else meanwhile"
         else:
             then = entry.before._replace(content=now.content) if now.exists else now
@@ -412,6 +415,12 @@ class Journal:
     def stopped(self) -> bool:
         """Whether containers are stopped by it, as was allowed."""
         return bool(self._raw.get("stopped"))
+
+    @property
+    def parting(self) -> Mapping[str, Any]:
+        """What goes from this host once the run stays; see ``departure``."""
+        found: Mapping[str, Any] = self._raw.get("parting") or {}
+        return found
 
     @property
     def confirm_within(self) -> float:

@@ -24,7 +24,7 @@ from ..contract import (
 )
 from . import activations
 from .activations.interface import Activation
-from .documents import Document, Request, Resource, settings
+from .documents import FORMER, Document, Request, Resource, settings
 from .errors import Refused
 from .planning import Plan, Reader, digest
 
@@ -227,4 +227,7 @@ def _held(costs: str, impact: str) -> str:
 
 
 def _plain(resource: Resource) -> list[Any]:
+    if resource.kind == FORMER:
+        state = resource.state
+        return [resource.kind, resource.path, *state[:1], *state[2:5], state.acl.hex(), digest(state.content)]
     return [resource.kind, resource.path, dict(resource.fields)]

@@ -7,7 +7,7 @@ import time
 from typing import Any, Mapping
 
 from ..contract import CHANGED, INTERRUPTED, UNCONFIRMED, UNKNOWN, WORKING
-from . import detached, health, rollback
+from . import departure, detached, health, rollback
 from .backup import Journal, Store
 from .errors import Failed, Refused
 from .locking import Busy, locked
@@ -48,10 +48,10 @@ def _confirm(store: Store, token: str) -> dict[str, Any]:
     if journal is not None and journal.run.endswith(f"-{token}"):
         name = f"confirm-{journal.run}"
         if journal.phase == UNCONFIRMED and journal.remaining > 0:
-            detached.run(lambda: _look(store, journal), name=name)
+            done = detached.run(lambda: _look(store, journal), name=name)
         else:  # its worker was killed, or its time is over and the guard late
-            detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
-        return {**store.record(journal.run), "run": journal.run}
+            done = detached.run(lambda: rollback.finished(store, journal, journal.why_expired), name=name)
+        return {**done, **store.record(journal.run), "run": journal.run}
     for run in store.runs():
         if run.endswith(f"-{token}"):
             return {"outcome": INTERRUPTED, **store.record(run), "run": run}
@@ -71,4 +71,5 @@ def _look(store: Store, journal: Journal) -> dict[str, Any]:
         rollback.end(store, journal)
     except OSError as error:
         raise Failed(f"the run cannot be confirmed: {rollback.reason_of(error)}") from error
-    return record
+    whole = store.record(journal.run)
+    return {**whole, "notes": [*notes, *departure.part(store, journal.parting)]}

@@ -40,6 +40,8 @@ from typing import Any, Mapping, NamedTuple, Sequence
 from ..contract import DAEMON_RESTART, DOCUMENT, IMPACTS, NONE, REQUIRED, RESOURCES
 from .errors import Refused
 
+FORMER = "former"  # a kind that no request can have: ``state``, what a path was before hardener came
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODE = re.compile(r"[0-7]{3,4}")
 

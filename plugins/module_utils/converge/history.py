@@ -9,7 +9,6 @@ from ..contract import (
     INTERRUPTED,
     PARTLY_ROLLED_BACK,
     ROLLBACK_FAILED,
-    ROLLED_BACK,
     UNCHANGED,
     UNCONFIRMED,
     UNKNOWN,
@@ -21,10 +20,8 @@ from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
 from .files import State
 from .locking import locked
+from .origin import OVER
 from .planning import Change
-
-# Outcomes of runs that left nothing to take back.
-_OVER = frozenset({ROLLED_BACK, PARTLY_ROLLED_BACK})
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -94,7 +91,7 @@ def _chosen(store: Store, before: str) -> list[str]:
 
 def _stands(store: Store, run: str) -> bool:
     """Whether a run that is over left anything; one that was killed before it began has no journal."""
-    return store.record(run).get("outcome") not in _OVER and Journal.of(store, run) is not None
+    return store.record(run).get("outcome") not in OVER and Journal.of(store, run) is not None
 
 
 def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:

@@ -133,6 +133,12 @@ def merge(
     return result, kept
 
 
+def is_ours(data: Mapping[str, Any], record: Record) -> bool:
+    """Whether a value is the one we set, or the one it took the place of: nobody else's."""
+    present = get(data, record.path)
+    return same(present, record.value) or same(present, record.former if record.had else _MISSING)
+
+
 def same(one: object, other: object) -> bool:
     """Whether two JSON values are equal; ``true``, ``1`` and ``1.0`` are not."""
     if one is _MISSING or other is _MISSING:

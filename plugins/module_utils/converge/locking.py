@@ -40,6 +40,8 @@ def locked(path: str, *, shared: bool = False, patience: float = 0) -> Iterator[
         raise Refused(f"{path} cannot be locked: {error.strerror}") from error
     try:
         _take(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + patience)
+        if not os.fstat(handle).st_nlink:  # hardener has just left this host, and its lock with it
+            raise Busy("hardener was just released from this host: try again")
         if not shared:
             holder = f"pid {os.getpid()}, since {time.strftime('%H:%M:%S')}"
             with suppress(OSError):  # a full disk: it is for others to read

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Mapping
 
-from ..contract import INTERRUPTED, REFUSED
+from ..contract import DAEMON_RESTART, IMPACTS, INTERRUPTED, REFUSED
 from . import activations, documents
 from .backup import Store
 from .errors import Failed, Refused
@@ -67,6 +67,35 @@ def rollback(arguments: Mapping[str, Any]) -> dict[str, Any]:
             check=bool(arguments.get("check")),
         )
     )
+
+
+def release(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Give this host back: see ``release.py``.
+
+    Args:
+        arguments: ``role`` (all of them without it), ``check``, ``allow`` and ``guard`` as for `converge`.
+
+    Returns:
+        As `converge`; with ``kept``, what stays since somebody else has changed it meanwhile, and ``left``,
+        what stays for another reason.
+    """
+    from .release import Release
+    from .transaction import Terms
+
+    def work() -> dict[str, Any]:
+        terms = Terms.of(arguments["guard"]) if "guard" in arguments else None
+        allow = str(arguments.get("allow") or DAEMON_RESTART)
+        if allow not in IMPACTS:
+            raise Refused(f"allow is {allow!r}; known: {', '.join(IMPACTS)}")
+        return Release(
+            Store(FOLDER),
+            role=str(arguments.get("role") or ""),
+            check=bool(arguments.get("check")),
+            allow=allow,
+            terms=terms,
+        ).run()
+
+    return _answer(work)
 
 
 def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

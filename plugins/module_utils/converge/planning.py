@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ..host.text import visible
 from . import files, jsonkeys
-from .documents import Document, Resource
+from .documents import FORMER, Document, Resource
 from .errors import Refused
 from .files import ABSENT, DEVICE, DIRECTORY, FILE, NOTHING, State
 
@@ -128,7 +128,7 @@ class Plan:
         resources = [resource for document in documents for resource in document.resources]
         # Attributes last: also of a file that another resource makes.
         for resource in sorted(resources, key=lambda resource: resource.kind == "attributes"):
-            path, before = self._state(resource, content=resource.kind != "attributes")
+            path, before = self._state(resource, content=_needs_content(resource))
             self._after[path] = self._wanted(resource, path, before)
             if self._after[path] != before:
                 self._changeable(path)
@@ -194,6 +194,9 @@ class Plan:
         """What a resource makes of a path."""
         if resource.kind == "attributes":
             return _tightened(resource, state)
+        if resource.kind == FORMER:
+            former: State = resource.state
+            return former
         if state.kind not in (FILE, ABSENT):
             raise Refused(f"{resource}: there is a {'folder' if state.kind == DIRECTORY else 'special file'}")
         other = self._writers.setdefault(path, resource)
@@ -243,6 +246,12 @@ class Plan:
             for key, value in jsonkeys.leaves(resource.keys, frozenset(resource.whole)):
                 if not jsonkeys.same(jsonkeys.get(merged, key), value):
                     raise Refused(f"{resource}: another document wants another {'.'.join(key)}")
+
+
+def _needs_content(resource: Resource) -> bool:
+    if resource.kind == FORMER:
+        return resource.state.content is not None or not resource.state.exists
+    return resource.kind != "attributes"
 
 
 def _with_lines(resource: Resource, state: State) -> State:

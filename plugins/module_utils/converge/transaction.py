@@ -11,12 +11,13 @@ from ..contract import CHANGED, NONE, REFUSED, ROLLBACK_FAILED, UNCHANGED, UNCON
 from ..host import atomic
 from ..host.atomic import Meddled
 from ..host.descriptors import Untrusted, trusted
-from . import detached, files, guard, health, liveness, rollback, session
+from . import departure, detached, files, guard, health, liveness, rollback, session
 from .activations.docker import engine_of
 from .backup import CHANGING, Journal, Store
 from .choice import Choice, choose
 from .documents import Request
 from .errors import Failed, Refused
+from .files import State
 from .locking import locked
 from .planning import Change, overlay
 
@@ -64,6 +65,8 @@ class Transaction:
         self._request = request
         self._store = store
         self._terms = terms
+        self._found: Mapping[str, Any] = {}  # what else is told of the run, and recorded
+        self._parting: Mapping[str, Any] = {}  # what goes once it stays, see ``departure``
 
     def run(self) -> dict[str, Any]:
         """Do it, and return what was done as JSON data.
@@ -101,14 +104,12 @@ class Transaction:
 
     def _converge(self, interrupted: Journal | None, recovered: Mapping[str, Any]) -> dict[str, Any]:
         states = rollback.states_before(self._store, interrupted) if interrupted else {}
-        choice = choose(
-            self._request, bookkeeping_file=self._store.bookkeeping, read=overlay(files.read, states)
-        )
+        choice = self._choose(states, interrupted)
         plan, due = choice.plan, choice.due
         notes = [*choice.notes, *recovered.get("notes", ())]
         changes = (rollback.taken_back(self._store, interrupted) if interrupted else []) + plan.changes
         result = {
-            "changed": bool(changes or due or recovered),
+            "changed": bool(changes or due or recovered or self._parting),
             "documents": choice.describe(self._request),
             "changes": [change.describe() for change in changes],
             "diff": [{"path": change.path, "prepared": change.diff()} for change in changes],
@@ -120,6 +121,7 @@ class Transaction:
             "recovered": interrupted.run if interrupted else recovered.get("run", ""),
             "outcome": UNCHANGED,
             "run": "",
+            **self._found,
         }
         if not self._request.possible:
             reason = "; ".join(self._request.refused)
@@ -130,7 +132,8 @@ class Transaction:
             return {**result, "outcome": WOULD_CHANGE if result["changed"] else UNCHANGED}
         all_changes = plan.all_changes
         if not all_changes and not due:
-            return {**result, "outcome": CHANGED}
+            left = departure.part(self._store, self._parting)
+            return {**result, "outcome": CHANGED, "notes": [*notes, *left]}
         terms = self._terms
         run = self._store.new_run(terms.token if terms else "")
         done = detached.run(lambda: self._apply(run, choice, all_changes), name=run)
@@ -140,6 +143,11 @@ class Transaction:
             "notes": [*notes, *done.get("notes", ())],
             "pending": [*choice.pending, *done.get("pending", ())],
         }
+
+    def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Choice:  # noqa: ARG002
+        """What is done, where ``states`` is what some paths will be once an interrupted run is taken back."""
+        read = overlay(files.read, states)
+        return choose(self._request, bookkeeping_file=self._store.bookkeeping, read=read)
 
     # --- apply ----------------------------------------------------------------------------------------------
 
@@ -152,11 +160,14 @@ class Transaction:
             "reason": "",
             "changes": [change.describe() for change in changes if not change.hidden],
             "activations": [activation.describe() for activation in choice.due],
+            **self._found,
         }
         settings = {activation.name: activation.settings for activation in choice.due}
         try:
             self._store.back_up(run, changes)
             journal = Journal.begin(self._store, run, settings, who=who)
+            if self._parting:
+                journal.remember(parting=self._parting)
         except OSError as error:
             self._store.never_began(run)
             raise Refused(
@@ -177,6 +188,8 @@ class Transaction:
             self._store.finish(run, {**record, **outcome, "ended": time.time()})
             if outcome["outcome"] != UNCONFIRMED:
                 rollback.end(self._store, journal)
+                left = departure.part(self._store, self._parting)
+                outcome = {**outcome, "notes": [*outcome.get("notes", ()), *left]}
         except Exception as error:  # whatever it is, the host must not stay half-way
             outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
             still = liveness.lost(before)
@@ -206,7 +219,7 @@ class Transaction:
         self, journal: Journal, choice: Choice, changes: Sequence[Change], before: liveness.Look
     ) -> dict[str, Any]:
         known = list(choice.pending)
-        left = [why for change in changes for why in _written(change)]
+        left = [why for change in changes for why in self._write(change)]
         for activation in choice.due:
             journal.enter(CHANGING, seconds=max(journal.confirm_within, activation.longest))
             rollback.bind(activation, journal)
@@ -229,6 +242,10 @@ class Transaction:
             return {**done, "outcome": CHANGED}
         journal.enter(UNCONFIRMED, seconds=journal.confirm_within)
         return {**done, "outcome": UNCONFIRMED}
+
+    def _write(self, change: Change) -> list[str]:
+        """Make one change, or say why it is left."""
+        return _written(change)
 
     def _recover(self, journal: Journal) -> dict[str, Any]:
         """Take back what a killed run had begun, or one that was not confirmed; runs in the worker."""

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from typing import Mapping
+from typing import Mapping, Sequence
 
 from .. import system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former, united
 
 _LOADED = "/sys/kernel/security/apparmor/profiles"
+_UNLOAD = "/sys/kernel/security/apparmor/.remove"
 
 
 class ApparmorLoad(Activation):
-    """Load profiles from their files, and never unload one: that would free whoever is under it.
+    """Load profiles from their files, and never unload one that confines anybody: that would free them.
 
-    Settings: ``profiles``, path of the file to the profile's name.
+    Settings: ``profiles``, path of the file to the profile's name; ``released``, the same for those that are
+    given back: what is left of their files is loaded, and one without a file unloaded.
     """
 
     name = "apparmor-load"
     action = "load AppArmor's profiles"
-    known = frozenset({"when", "profiles"})
+    known = frozenset({"when", "profiles", "released"})
 
     def prepare(self, plan: Plan) -> None:
         """Due when a file changes, or when its profile is not enforced."""
         super().prepare(plan)
+        for path, name in self._released.items():
+            if not plan.after(path).exists and _loaded(name):
+                if _confines(name):
+                    self.pending.append(f"{name} confines a process, and stays loaded until the next boot")
+                else:
+                    self.reasons.append(f"the profile {name} is still loaded")
         odd = [path for path in self._profiles if not path.startswith("/")]
         if odd:
             raise Refused(f"activation {self.name}: {odd[0]!r} is no absolute path")
@@ -38,8 +47,18 @@ class ApparmorLoad(Activation):
         profiles: Mapping[str, str] = self.settings.get("profiles", {})
         return profiles
 
+    @property
+    def _released(self) -> Mapping[str, str]:
+        profiles: Mapping[str, str] = self.settings.get("released", {})
+        return profiles
+
     def perform(self) -> None:
-        """Load each, in the place of the one of that name."""
+        """Load each, in the place of the one of that name; unload those that have no file any more."""
+        for path, name in self._released.items():
+            if os.path.exists(path):
+                system.must("apparmor_parser", "--replace", path, timeout=120)
+            elif _loaded(name) and not _confines(name):
+                _unload(name)
         for path in self._profiles:
             system.must("apparmor_parser", "--replace", path, timeout=120)
 
@@ -55,10 +74,38 @@ class ApparmorLoad(Activation):
     def undo(self) -> list[str]:
         """Load what the restored files say; a profile whose file is new stays loaded, and confines on."""
         problems = []
-        for path in self._profiles:
+        for path in {**self._profiles, **self._released}:
             if os.path.exists(path):
                 try:
                     system.must("apparmor_parser", "--replace", path, timeout=120)
                 except Failed as error:
                     problems.append(str(error))
         return problems
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """What the restored files say, and no profile whose file is gone."""
+        profiles = {path: name for each in begun for path, name in each.settings.get("profiles", {}).items()}
+        if system.run("apparmor_parser", "--version").code == 127 or not profiles:
+            return Former(None)
+        return Former({"when": united(begun), "released": profiles})
+
+
+def _loaded(name: str) -> bool:
+    return any(line.rpartition(" (")[0] == name for line in system.read(_LOADED).splitlines())
+
+
+def _confines(name: str) -> bool:
+    """Whether a process is under a profile; who cannot be asked has ended."""
+    for path in glob.glob("/proc/[0-9]*/attr/current"):
+        if system.read(path).strip("\0\n").rpartition(" (")[0] == name:
+            return True
+    return False
+
+
+def _unload(name: str) -> None:
+    try:
+        with open(_UNLOAD, "w", encoding="utf-8") as file:
+            file.write(name)
+    except OSError as error:
+        raise Failed(f"the AppArmor profile {name} cannot be unloaded: {error.strerror}") from error

@@ -5,11 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
+from typing import Sequence
 
 from .. import system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former
 
 _DELETE = re.compile(r"(?m)^[ \t]*-D[ \t\r]*$")  # of all rules, as augenrules knows it
 
@@ -87,6 +88,11 @@ class AuditRulesLoad(Activation):
         if self._status().get("enabled") not in ("1", "2"):
             found.append("auditing is switched off in the kernel: is the audit daemon running?")
         return found
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """To load the restored files is enough, where there is anything that loads them."""
+        return super().former(begun) if system.installed("augenrules") else Former(None)
 
     def undo(self) -> list[str]:
         """Load the restored files; what they lack, they lacked before."""

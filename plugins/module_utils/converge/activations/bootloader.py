@@ -8,7 +8,7 @@ from typing import Sequence
 from .. import system
 from ..errors import Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former, united
 
 MENU = "/boot/grub/grub.cfg"
 COMMAND_LINE = "/proc/cmdline"
@@ -58,6 +58,20 @@ class BootParameters(Activation):
     def perform(self) -> None:
         """Make the menu anew."""
         system.must("grub-mkconfig", "-o", MENU, timeout=_TIMEOUT)
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """The menu without the parameters; the kernel that runs keeps them."""
+        running = system.read(COMMAND_LINE).split()
+        words = dict.fromkeys(str(word) for each in begun for word in each.settings.get("parameters", ()))
+        left = [
+            f"{word} stays on the kernel's command line until the next boot"
+            for word in words
+            if word in running
+        ]
+        if not system.installed("grub-mkconfig"):
+            return Former(None, left=[*left, f"{MENU} keeps its parameters: grub-mkconfig is not installed"])
+        return Former({"when": united(begun), "parameters": []}, left=left)
 
     def undo_at_boot(self) -> list[str]:
         """The menu that the next boot reads; this one has begun by the other."""

@@ -22,7 +22,7 @@ from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
 from ..files import State
 from ..planning import Plan, digest, redacted
-from .interface import Activation
+from .interface import Activation, Begun, Former, united
 
 # What the engine reads again on SIGHUP as long as the key stands in the file (daemon/reload.go), and what it
 # has where nothing is set. Not the authorisation plugins, though it reads them: it exits when one is silent.
@@ -54,7 +54,8 @@ class Docker(Activation):
     engine's process); ``start`` (an engine that does not run is started); ``timeout`` (seconds that a
     start may take); ``remapped`` (the user of ``userns-remap`` whom another document prepares);
     ``restarted_by`` (the activation that restarts the engine where that key changes, and takes what the
-    engine holds along).
+    engine holds along); ``outlives`` (containers that live-restore keeps alive outlive the restart by which
+    it is given up).
     """
 
     name = "docker"
@@ -73,6 +74,7 @@ class Docker(Activation):
             "timeout",
             "remapped",
             "restarted_by",
+            "outlives",
         }
     )
 
@@ -187,7 +189,10 @@ class Docker(Activation):
         if unit.get("KillMode") != "process":
             reason = f"{self.unit} ends all its processes (KillMode is {unit.get('KillMode')})"
         elif keys.get("live-restore") is not True and "true" not in self._flag("live-restore"):
-            reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
+            if self.settings.get("outlives") and self.memory["live"]:
+                self.memory["switch_off"] = True
+            else:
+                reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
         self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
         if running and reason:
             self.impact = contract.CONTAINERS_STOP
@@ -271,6 +276,10 @@ class Docker(Activation):
         """Reload, restart or start; unless somebody has who had to do more than that."""
         if self._leaves_restart:
             return
+        if self.memory.get("switch_off"):
+            self._stage("restart")
+            self._restart_alive()
+            return
         if self.action == RELOAD or self.memory["switch_on"]:
             self._stage("reload")
             self._reload()
@@ -279,6 +288,15 @@ class Docker(Activation):
         if self.action in (RESTART, START):
             self._stage("restart" if self.action == RESTART else "start")
             self._restart()
+
+    def _restart_alive(self) -> None:
+        """Restart with live-restore on, and switch it off once the engine has its containers back."""
+        with _Interlude(self.config, self.will_write) as interlude:
+            interlude.write({"live-restore": True})
+            self._restart()
+            interlude.write({"live-restore": False})
+            self._reload()
+            wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
 
     def _stage(self, name: str) -> None:
         """Keep how far it got, before it goes there."""
@@ -324,12 +342,12 @@ class Docker(Activation):
         interlude = _Interlude(self.config, self.will_write)
         if memory.get("stage") == "restart" and memory.get("switch_on"):
             # An engine that starts with live-restore off ends the containers it finds: switch it off later.
-            with interlude:
-                interlude.write({"live-restore": True})
-                self._restart()
-                interlude.write({"live-restore": False})
+            self._restart_alive()
+        elif memory.get("stage") == "restart" and memory.get("switch_off"):
+            if self.engine.info() is not None:  # it would end its containers if it has given them up already
                 self._reload()
-                wait_for("the engine did not switch live-restore off", lambda: self._live(False), seconds=20)
+                wait_for("the engine did not switch live-restore on", lambda: self._live(True), seconds=20)
+            self._restart()
         elif memory.get("stage") == "restart":
             self._restart()
         elif memory.get("stage") == "reload":
@@ -342,6 +360,13 @@ class Docker(Activation):
         if self.engine.info() is None:
             return [f"the engine does not answer at {self.engine.path}"]
         return []
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """The engine on its restored configuration, its containers alive."""
+        keys = ("config", "dockerd", "argv", "flags", "socket", "unit", "timeout", "remapped")
+        known = {key: begun[-1].settings[key] for key in keys if key in begun[-1].settings}
+        return Former({**known, "when": united(begun), "outlives": True})
 
     # --- means ----------------------------------------------------------------------------------------------
 

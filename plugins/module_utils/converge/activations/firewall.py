@@ -10,14 +10,14 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from ...host import atomic
 from .. import chains, session, system
 from ..errors import Refused
 from ..planning import Plan
 from ..session import Session
-from .interface import Activation
+from .interface import Activation, Begun, Former, united
 
 FOLDER = "/etc/hardener/firewall"
 PARTS = ("inbound", "forwarded", "neighbours")  # a file a part and a family
@@ -28,11 +28,15 @@ _ENABLED = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
 
 
 class Firewall(Activation):
-    """Make the loaded chains what the files say, a family at a time, each in one atomic step."""
+    """Make the loaded chains what the files say, a family at a time, each in one atomic step.
+
+    Settings: ``ssh_ports`` and ``ssh_sources``, by which this connection has to be let in; ``released``: no
+    chain of ours stays, whatever files say, nor the DOCKER-USER of those families, which a run of ours made.
+    """
 
     name = "firewall"
     action = "load the packet filter's rules"
-    known = frozenset({"when", "ssh_ports", "ssh_sources"})
+    known = frozenset({"when", "ssh_ports", "ssh_sources", "released"})
     cuts_off = True
 
     def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
@@ -54,7 +58,7 @@ class Firewall(Activation):
             contents = [plan.after(path).content for path in paths]
             text = b"".join(content for content in contents if content).decode()
             loaded = chains.dump(tool) if system.installed(f"{tool}-save") else {}
-            if text:
+            if text and not self._releases:
                 self._wanted[family] = chains.parse(text)
                 self._expected[family] = chains.tried(tool, text)
             elif not chains.ours(loaded):
@@ -70,6 +74,10 @@ class Firewall(Activation):
             elif wanted and not unit["active"]:
                 self.reasons.append(f"{UNIT} has not run")
         self.memory = {"before": before, "unit": unit, "boot": system.boot()}
+
+    @property
+    def _releases(self) -> bool:
+        return "released" in self.settings
 
     def _reachable(self) -> None:
         """The connection that brought us must be let in when it is made again.
@@ -96,6 +104,8 @@ class Firewall(Activation):
         """Load the rules, and have the boot load them too."""
         for family, tool in self._families():
             chains.load(tool, self._wanted.get(family, {}))
+            if family in self.settings.get("released", ()):
+                _take_user_chain_away(tool)
         if system.has_systemd():
             self._set_unit(enabled=bool(self._wanted))
 
@@ -132,6 +142,8 @@ class Firewall(Activation):
         unit = self.memory["unit"]
         if system.has_systemd() and not unit["active"]:
             _forget_unit(keep_enabled=unit["enabled"])
+        elif system.has_systemd() and not _active():
+            _remember_unit(enabled=unit["enabled"])
         found = []
         for family, tool in self._families():
             before = self.memory["before"][family]
@@ -146,7 +158,18 @@ class Firewall(Activation):
         """The boot loads what is in the restored files; a soft reboot has kept the rules, and the unit."""
         if not self.memory["unit"]["enabled"]:
             _disable()
+        elif not os.path.lexists(_ENABLED):
+            _enable()
         return self.undo() if self.memory["boot"] == system.boot() else []
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """No chain of ours, and no DOCKER-USER where there was none."""
+        user: dict[str, bool] = {}
+        for each in begun:
+            for family, before in each.memory.get("before", {}).items():
+                user.setdefault(family, bool(before["user"]))
+        return Former({"when": united(begun), "released": [name for name in user if not user[name]]})
 
 
 def _memory(loaded: chains.Tables) -> dict[str, Any]:
@@ -180,6 +203,19 @@ def _forget_unit(*, keep_enabled: bool = False) -> None:
         _disable()
     system.run("systemctl", "daemon-reload", timeout=90)
     system.run("systemctl", "reset-failed", UNIT)
+
+
+def _remember_unit(*, enabled: bool) -> None:
+    """Every boot loads the rules again; the unit's file is there again by now."""
+    if enabled:
+        _enable()
+    system.must("systemctl", "daemon-reload", timeout=90)
+    system.must("systemctl", "start", UNIT, timeout=90)
+
+
+def _enable() -> None:
+    atomic.make_folders(os.path.dirname(_ENABLED))
+    atomic.make_link(f"/etc/systemd/system/{UNIT}", _ENABLED)
 
 
 def _disable() -> None:

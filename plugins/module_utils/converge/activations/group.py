@@ -6,25 +6,26 @@ import glob
 import grp
 import pwd
 import re
-from typing import Any
+from typing import Any, Sequence
 
 from .. import system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former, united
 
 _GROUPS = "/etc/group"
 
 
 class GroupMembers(Activation):
-    """Remove whoever is not approved from a group; nobody is ever added but by an undo.
+    """Remove whoever is not approved from a group; nobody is ever added but by an undo or a release.
 
     Settings: ``group``, ``members``: the approved accounts. Only members that /etc/group lists can be taken
-    out: whose primary group it is, and whoever a directory service names, is said.
+    out: whose primary group it is, and whoever a directory service names, is said. ``restored``: accounts
+    that are put back instead, and nobody is taken out.
     """
 
     name = "group-members"
-    known = frozenset({"when", "group", "members"})
+    known = frozenset({"when", "group", "members", "restored"})
     _valid = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
     def prepare(self, plan: Plan) -> None:
@@ -32,6 +33,10 @@ class GroupMembers(Activation):
         super().prepare(plan)
         if not self._valid.fullmatch(self._group):
             raise Refused(f"activation {self.name}: {self._group!r} is no name of a group")
+        if "restored" in self.settings:
+            self.action = f"put {', '.join(self._absent)} back into the group {self._group}"
+            self.reasons = [f"{user} was in the group" for user in self._absent]
+            return
         excess = self._excess()
         self.action = f"take {', '.join(excess)} out of the group {self._group}"
         self.reasons += [f"{user} is not approved" for user in excess]
@@ -42,6 +47,12 @@ class GroupMembers(Activation):
     @property
     def _group(self) -> str:
         return str(self.settings.get("group", ""))
+
+    @property
+    def _absent(self) -> list[str]:
+        """Accounts that are to be put back, and are not in the group."""
+        members = _members(self._group)
+        return [user for user in self.settings["restored"] if user not in members and _exists(user)]
 
     def _approved(self, user: str) -> bool:
         return user == "root" or user in self.settings.get("members", ())
@@ -89,14 +100,22 @@ class GroupMembers(Activation):
 
     def perform(self) -> None:
         """Take them out, one after the other."""
-        self.memory = {"group": self._group, "removed": []}
+        self.memory = {"group": self._group, "removed": [], "added": []}
+        for user in self._absent if "restored" in self.settings else ():
+            self.memory["added"].append(user)
+            self.save()
+            system.must("gpasswd", f"--add={user}", "--", self._group)
+        if "restored" in self.settings:
+            return
         for user in self._excess():
             self.memory["removed"].append(user)
             self.save()
             system.must("gpasswd", f"--delete={user}", "--", self._group)
 
     def problems(self) -> list[str]:
-        """Who is still in."""
+        """Who is still in, or still out."""
+        if "restored" in self.settings:
+            return [f"{user} is not in the group {self._group}" for user in self._absent]
         self.pending = self._beyond_reach([]) + self._running([])
         return [f"{user} is still in the group {self._group}" for user in self._excess()]
 
@@ -111,7 +130,32 @@ class GroupMembers(Activation):
                 system.must("gpasswd", f"--add={user}", "--", group)
             except Failed as error:
                 problems.append(str(error))
+        for user in self.memory.get("added", ()):
+            if user in _members(group):
+                try:
+                    system.must("gpasswd", f"--delete={user}", "--", group)
+                except Failed as error:
+                    problems.append(str(error))
         return problems
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """Whoever was taken out, and still has an account."""
+        out: dict[str, str] = {}
+        for each in begun:
+            for user in each.memory.get("removed", ()):
+                out[user] = str(each.memory["group"])
+            for user in each.memory.get("added", ()):
+                out.pop(user, None)
+        group = next(reversed(list(out.values())), "")
+        restored = [user for user in out if out[user] == group]
+        if not restored or not cls._valid.fullmatch(group):
+            return Former(None)
+        left = [f"{user} stays out of the group {other}" for user, other in out.items() if other != group]
+        if not system.installed("gpasswd"):
+            left += [f"{user} stays out of the group {group}: gpasswd is not installed" for user in restored]
+            return Former(None, left=left)
+        return Former({"when": united(begun), "group": group, "restored": restored}, left=left)
 
     def undo_at_boot(self) -> list[str]:
         """The same: it is a file that a tool writes."""

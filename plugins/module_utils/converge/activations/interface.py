@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...contract import NONE
 from ..errors import Refused
 from ..planning import Plan
+
+
+class Begun(NamedTuple):
+    """What a run that stands has told an activation, and what that noted to be undone."""
+
+    settings: Mapping[str, Any]
+    memory: Mapping[str, Any]
+
+
+class Former(NamedTuple):
+    """How the host gets back what it had before some runs.
+
+    ``settings`` are those of the activation that does it, None where there is nothing to do. ``kept`` is what
+    stays since somebody else has changed it meanwhile, ``left`` what stays for another reason.
+    """
+
+    settings: Mapping[str, Any] | None
+    kept: Sequence[str] = ()
+    left: Sequence[str] = ()
 
 
 class Activation:
@@ -38,6 +57,14 @@ class Activation:
         self.impact = NONE  # what it costs this host, known once it is prepared
         self.costs = ""  # that in words
         self.pending: list[str] = []
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """Find out how to give back what some runs have made of the host, the oldest first. Changes nothing.
+
+        Where files say all of it, to perform it once they are restored is enough.
+        """
+        return Former({"when": united(begun)})
 
     @property
     def stops_engine(self) -> bool:
@@ -88,6 +115,11 @@ class Activation:
         anything: there is something to do only where files do not say it, as with a unit that was enabled.
         """
         return []
+
+
+def united(begun: Sequence[Begun]) -> list[str]:
+    """All paths that an activation has waited for."""
+    return list(dict.fromkeys(path for each in begun for path in each.settings.get("when", ())))
 
 
 def _nothing(*_: object) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Sequence
 
 from .. import system
 from ..errors import Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former
 
 
 class ModulesLoad(Activation):
@@ -44,6 +45,15 @@ class ModulesLoad(Activation):
     def problems(self) -> list[str]:
         """Modules that still are not there."""
         return [f"the module {module} is not loaded" for module in self._missing()]
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """Nothing: see `undo`."""
+        names = dict.fromkeys(str(name) for each in begun for name in each.settings.get("modules", ()))
+        loaded = [name for name in names if os.path.isdir(f"/sys/module/{name}")]
+        return Former(
+            None, left=[f"the kernel module {name} stays loaded until the next boot" for name in loaded]
+        )
 
     def undo(self) -> list[str]:
         """Leave them: somebody else may need them by now."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from fnmatch import fnmatchcase
-from typing import Iterator, Mapping, NamedTuple
+from typing import Iterator, Mapping, NamedTuple, Sequence
 
 from .. import system
 from ..errors import Failed
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former, united
 
 ROOT = "/proc/sys"
 # Where settings for the boot stand; a name in an earlier folder hides the same name in a later one.
@@ -135,6 +135,30 @@ class Sysctl(Activation):
                 else:
                     problems.append(said)
         return problems
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """The values that were found first, except where somebody else has set something since."""
+        first: dict[str, str] = {}
+        ours: dict[str, set[str]] = {}
+        for each in begun:
+            for entry in each.memory.get("before", ()):
+                setting = Setting(*entry)
+                first.setdefault(setting.path, setting.found)
+                ours.setdefault(setting.path, set()).update((setting.found, setting.wanted))
+        needed: dict[str, str] = {}
+        kept, left = [], []
+        for path, value in first.items():
+            now = _read(path)
+            if now is None or now == value:
+                continue
+            if now not in ours[path]:
+                kept.append(f"{_dotted(path)} was set to {now} by somebody else meanwhile, and stays so")
+            elif path in _FOR_GOOD:
+                left.append(f"{_dotted(path)} stays {now} until the next boot")
+            else:
+                needed[path] = value
+        return Former({"when": united(begun), "needed": needed}, kept, left)
 
     def undo_at_boot(self) -> list[str]:
         """After a soft reboot the kernel still has what was set."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ...host import atomic
 from .. import system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former
 
 _LINKS = "/etc/systemd/system"
 _ON = ("enabled", "static", "alias", "indirect", "generated", "transient")
@@ -23,21 +23,23 @@ class Units(Activation):
     """Enable and start units, and remember what they were before.
 
     Settings: ``units``, name to ``{"enabled": true, "active": true}``; a key that is missing is left alone. A
-    masked unit is unmasked. Without systemd there is nothing to do, and a note says so.
+    masked unit is unmasked. Without systemd there is nothing to do, and a note says so. ``former``, name to
+    what the unit was before (as in the memory): it is that again, and no more than that.
     """
 
     name = "units"
     longest = 1800.0
     action = "enable and start units"
-    known = frozenset({"when", "units"})
+    known = frozenset({"when", "units", "former"})
     _valid = re.compile(r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@\\-]*\.(?:service|socket|timer|path|target)")
 
     def prepare(self, plan: Plan) -> None:
         """Due when a unit is not as wanted, or when a file changes that it waits for."""
         super().prepare(plan)
-        for unit, wish in self._wanted.items():
+        for unit in (*self._wanted, *self._former):
             if not self._valid.fullmatch(unit):
                 raise Refused(f"activation {self.name}: {unit!r} is no name of a unit")
+        for unit, wish in self._wanted.items():
             if set(wish) - {"enabled", "active"} or not all(value is True for value in wish.values()):
                 raise Refused(f"activation {self.name}: {unit} can only be wanted enabled and active")
         if not system.has_systemd():
@@ -51,12 +53,20 @@ class Units(Activation):
         wanted: Mapping[str, Mapping[str, Any]] = self.settings.get("units", {})
         return wanted
 
+    @property
+    def _former(self) -> Mapping[str, Mapping[str, Any]]:
+        former: Mapping[str, Mapping[str, Any]] = self.settings.get("former", {})
+        return former
+
     def describe(self) -> dict[str, Any]:
         """Which ones, and why."""
         units = [
-            unit for unit in self._wanted if any(reason.startswith(f"{unit} ") for reason in self.reasons)
+            unit
+            for unit in (*self._wanted, *self._former)
+            if any(reason.startswith(f"{unit} ") for reason in self.reasons)
         ]
-        return {**super().describe(), "action": f"enable and start {', '.join(units)}"}
+        what = "give back" if self._former else "enable and start"
+        return {**super().describe(), "action": f"{what} {', '.join(units)}"}
 
     def _differences(self) -> list[str]:
         found = []
@@ -70,12 +80,20 @@ class Units(Activation):
                 found.append(f"{unit} is {state['UnitFileState'] or 'not enabled'}")
             elif wish.get("active") and state["ActiveState"] not in _RUNNING:
                 found.append(f"{unit} is {state['ActiveState']}")
-        return found
+        return found + [
+            f"{unit} {what}" for unit, before in self._former.items() for what in _more(unit, before)
+        ]
 
     def perform(self) -> None:
         """Unmask, enable and start what is not."""
-        self.memory = {unit: {**_state(unit), "links": _links(unit)} for unit in self._wanted}
+        self.memory = {
+            unit: {**_state(unit), "links": _links(unit)} for unit in (*self._wanted, *self._former)
+        }
+        for unit in self._former:
+            self.memory[unit]["targets"] = {link: os.readlink(link) for link in self.memory[unit]["links"]}
         self.save()
+        for unit, before in self._former.items():
+            _undo(unit, before)
         for unit, wish in self._wanted.items():
             before = self.memory[unit]
             if before["LoadState"] == "masked":
@@ -96,9 +114,20 @@ class Units(Activation):
         for unit, before in self.memory.items():
             try:
                 _undo(unit, before)
+                _redo(unit, before)
             except (Failed, OSError) as error:
                 problems.append(str(error))
         return problems
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:
+        """What they were before the first run that had them started."""
+        first: dict[str, Any] = {}
+        for each in begun:
+            for unit, before in each.memory.items():
+                if cls._valid.fullmatch(unit):
+                    first.setdefault(unit, before)
+        return Former({"when": [], "former": first} if first and system.has_systemd() else None)
 
     def undo_at_boot(self) -> list[str]:
         """Links alone: systemd has not started what they lead to."""
@@ -109,6 +138,10 @@ class Units(Activation):
                     atomic.remove(link)
                 if before["UnitFileState"] == "masked" and not os.path.lexists(f"{_LINKS}/{unit}"):
                     atomic.make_link(os.devnull, f"{_LINKS}/{unit}")
+                if "targets" in before:
+                    _link_again(before["targets"])
+                    if before["ActiveState"] in _RUNNING:  # once this boot has come so far
+                        system.run("systemctl", "start", "--no-block", "--", unit)
             except OSError as error:
                 problems.append(f"{unit}: {error.strerror}")
         return problems
@@ -129,6 +162,39 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
         system.must("systemctl", "mask", *runtime, "--", unit, timeout=60)
     elif new:
         system.must("systemctl", "daemon-reload", timeout=90)
+
+
+def _redo(unit: str, before: Mapping[str, Any]) -> None:
+    """Have a unit that was given back be what it was, once its files are there again."""
+    if "targets" not in before:
+        return
+    if before["LoadState"] != "masked" and _state(unit)["LoadState"] == "masked":
+        system.must("systemctl", "unmask", "--", unit, timeout=60)
+    if _link_again(before["targets"]):
+        system.must("systemctl", "daemon-reload", timeout=90)
+    if before["ActiveState"] in _RUNNING and _state(unit)["ActiveState"] not in _RUNNING:
+        system.must("systemctl", "start", "--", unit, timeout=180)
+
+
+def _link_again(targets: Mapping[str, str]) -> bool:
+    """Make the links that lead to a unit, and say whether any was missing."""
+    missing = {link: target for link, target in targets.items() if not os.path.lexists(link)}
+    for link, target in missing.items():
+        atomic.make_folders(os.path.dirname(link))
+        atomic.make_link(target, link)
+    return bool(missing)
+
+
+def _more(unit: str, before: Mapping[str, Any]) -> list[str]:
+    """In what a unit is more than it was before: enabled, started, not masked."""
+    state, found = _state(unit), []
+    if before["ActiveState"] not in _RUNNING and state["ActiveState"] in _RUNNING:
+        found.append(f"is {state['ActiveState']}, and was not")
+    if set(_links(unit)) - set(before["links"]):
+        found.append("is enabled, and was not")
+    if before["LoadState"] == "masked" and state["LoadState"] != "masked":
+        found.append("was masked")
+    return found
 
 
 def _state(unit: str) -> dict[str, str]:

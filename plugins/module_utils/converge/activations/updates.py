@@ -8,7 +8,7 @@ from typing import Mapping, Sequence
 from .. import system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former
 
 _PROGRAMS = {"apt": "unattended-upgrade", "dnf": "dnf-automatic"}
 _PACKAGES = {"apt": "unattended-upgrades", "dnf": "dnf-automatic"}
@@ -90,6 +90,11 @@ class AutomaticUpdates(Activation):
                 ]
             time.sleep(5)
 
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
+        """Nothing: the restored files are read at the next run."""
+        return Former(None)
+
     def undo(self) -> list[str]:
         """Nothing: the restored files are read at the next run."""
         return []
@@ -116,6 +121,11 @@ class PendingUpdates(Activation):
         unknown = self.settings.get("unknown")
         self.reasons += [f"{update} waits" for update in self.settings.get("updates", ())]
         self.reasons += [str(unknown)] if unknown else []
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
+        """Nothing: no package can be taken back."""
+        return Former(None)
 
     def undo(self) -> list[str]:
         """Nothing: nothing has been installed yet."""

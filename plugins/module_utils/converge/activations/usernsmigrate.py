@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from ...contract import CONTAINERS_RECREATE, DATA_HIDDEN
 from .. import files, jsonkeys, system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation
+from .interface import Activation, Begun, Former
 
 if TYPE_CHECKING:  # imported where it is needed: few runs migrate
     from ..migration.move import Migration
@@ -139,6 +139,11 @@ class UsernsMigrate(Activation):
     def problems(self) -> list[str]:
         """Containers that do not run any more."""
         return self._migration().problems()
+
+    @classmethod
+    def former(cls, begun: Sequence[Begun]) -> Former:  # noqa: ARG003 - whatever it was
+        """Nothing: what containers have written since is in the new root alone."""
+        return Former(None)
 
     def undo(self) -> list[str]:
         """Back to the old root, which has everything as it was."""

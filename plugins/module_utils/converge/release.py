@@ -1,0 +1,147 @@
+"""Give a host back: every path and every setting as it was before hardener's first run, by one more run.
+
+What the backups and the bookkeeping say becomes what an ordinary transaction wants: the same guard, the same
+look at the host, the same way back until it is confirmed. What others have changed meanwhile stays and is
+named (``kept``), and so is what no run can take back, with what to do about it (``left``). What hardener
+keeps on the host goes last, once the release stays: see ``departure``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from ..contract import IMPACTS, RELOAD, UNCHANGED, exceeds
+from . import activations, chains, departure, files, giving_back, origin, roleparts, system
+from .activations.firewall import TOOLS
+from .activations.interface import Activation, Begun
+from .backup import Journal, Store
+from .choice import Choice
+from .documents import FORMER, Document, Request, Resource
+from .errors import Refused
+from .files import NOTHING, State
+from .giving_back import Paths
+from .origin import Past
+from .planning import Change, Plan, overlay
+from .transaction import Terms, Transaction
+
+_NAME = "release"
+
+
+class Release(Transaction):
+    """The release of a host, or of what the documents of one role own.
+
+    Args:
+        store: hardener's folder on this host.
+        role: its name; empty for everything.
+        check: only say what would be done.
+        allow: the worst impact that may happen.
+        terms: how it is confirmed; None where nobody will.
+
+    Raises:
+        Refused: there can be no such role.
+    """
+
+    def __init__(
+        self, store: Store, *, role: str, check: bool, allow: str, terms: Terms | None = None
+    ) -> None:
+        super().__init__(Request((_document((), ()),), check, allow, ""), store, terms)
+        self._role = roleparts.checked(role)
+        self._modified: Mapping[str, int] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Do it, and return what was done as JSON data; nothing where hardener never was."""
+        if not self._store.exists and (self._role or not any(departure.strays(()))):
+            nothing: dict[str, list[str]] = {"notes": [], "changes": [], "kept": [], "left": []}
+            return {"changed": False, "outcome": UNCHANGED, "run": "", **nothing}
+        return super().run()
+
+    def _choose(self, states: Mapping[str, State], interrupted: Journal | None) -> Choice:
+        runs, damaged = origin.standing(self._store, but=interrupted.run if interrupted else "")
+        read = overlay(files.read, states)
+        paths = giving_back.paths(self._store, runs, self._role, known=states, read=read)
+        gone, strangers = ([], []) if self._role else departure.strays(paths.known)
+        resources = [
+            Resource(_NAME, FORMER, path, {"state": state})
+            for path, state in {**paths.wanted, **dict.fromkeys(gone, NOTHING)}.items()
+        ]
+        plan = Plan((_document(resources, ()),), bookkeeping_file=self._store.bookkeeping, read=read)
+        plan.bookkeeping = paths.bookkeeping
+        self._found = {
+            "kept": [*damaged, *paths.kept],
+            "left": [
+                *paths.left,
+                *(
+                    f"{path} looks like hardener's, and no backup names it: see whose it is"
+                    for path in strangers
+                ),
+            ],
+        }
+        performed = self._activations(plan, runs)
+        self._tell_rest(plan, paths, performed)
+        self._modified = paths.modified
+        self._parting = departure.parting(
+            self._store,
+            folders=paths.folders,
+            paths=[*paths.known, *gone],
+            programs=roleparts.written(self._role) if self._role else None,
+        )
+        wanted = tuple((each.name, each.settings) for each in performed)
+        document = _document(resources, wanted)
+        self._request = self._request._replace(documents=(document,))
+        return Choice((document,), {}, {}, plan, performed)
+
+    # --- what only activations give back --------------------------------------------------------------------
+
+    def _activations(self, plan: Plan, runs: Sequence[Past]) -> list[Activation]:
+        performed = []
+        for name, kind in activations.KINDS.items():
+            begun = self._begun(name, runs)
+            if not begun:
+                continue
+            former = kind.former(begun)
+            self._found["kept"].extend(former.kept)
+            self._found["left"].extend(former.left)
+            if former.settings is None:
+                continue
+            activation = kind(former.settings, check=self._request.check)
+            activation.prepare(plan)
+            activation.impact = max(activation.impact, RELOAD, key=IMPACTS.index)  # so that it is guarded
+            if activation.due and exceeds(activation.impact, self._request.allow):
+                costs = f"{activation.costs}; " if activation.costs else ""
+                raise Refused(f"{costs}set converge_allow to {activation.impact} to have it done")
+            performed.append(activation)
+        return performed
+
+    def _begun(self, name: str, runs: Sequence[Past]) -> list[Begun]:
+        found = []
+        for past in runs:
+            memory = past.journal.memory(name)
+            if memory is not None:
+                begun = Begun(past.journal.activations.get(name, {}), memory)
+                own = roleparts.activation_of(name, begun, self._role)
+                found += [own] if own is not None else []
+        return found
+
+    def _tell_rest(self, plan: Plan, paths: Paths, performed: Sequence[Activation]) -> None:
+        """Name what stays though nobody else has changed it."""
+        names = [activation.name for activation in performed]
+        left = self._found["left"]
+        left += roleparts.packages(paths.documents)
+        if "docker" not in names and plan.changed(paths.configurations):
+            left.append("the engine has to be restarted by you, if it runs: its configuration changes")
+        if "firewall" not in names and not self._role:
+            left += [
+                f"{tool} has chains of hardener's that no backup names: see them by {tool}-save"
+                for tool in TOOLS.values()
+                if system.installed(f"{tool}-save") and chains.ours(chains.dump(tool))
+            ]
+
+    def _write(self, change: Change) -> list[str]:
+        left = super()._write(change)
+        if change.path in self._modified and not left:
+            files.set_modified(change.path, self._modified[change.path])
+        return left
+
+
+def _document(resources: Sequence[Resource], wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> Document:
+    return Document(_NAME, RELOAD, "", tuple(resources), tuple(wanted), (), "")

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    activations,
+    confirm,
+    departure,
+    history,
+    locking,
+    rollback,
+)
+from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
+from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
+
+from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, let_time_pass, start
+from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
+
+OTHER_TOKEN = "fedcba9876543210"
+RESTART = "the engine has to be restarted by you, if it runs: its configuration changes"  # no run has told it
+
+
+@pytest.fixture(autouse=True)
+def own_places(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hardener writes on a host lies in the folder that stands for it."""
+    monkeypatch.setattr(departure, "OWN_FOLDERS", (host.path("own"),))
+    monkeypatch.setattr(departure, "PLACES", (host.path("units/hardener-*"),))
+
+
+@pytest.fixture(autouse=True)
+def kinds(host: Host, monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
+    class Mine(Recorded):
+        log = host.folder / "hardener.log"
+
+    monkeypatch.setattr(activations, "KINDS", {"systemd-reload": Mine})
+    return Mine
+
+
+def release(host: Host, *, role: str = "", check: bool = False, terms: Terms | None = None) -> dict[str, Any]:
+    return Release(host.store, role=role, check=check, allow="daemon-restart", terms=terms).run()
+
+
+def visible(host: Host) -> dict[str, Any]:
+    return {name: found for name, found in tree(host.folder).items() if not name.startswith("hardener")}
+
+
+def harden(host: Host, *, told: bool = True) -> None:
+    """Three runs of six roles; what files alone say is told to nothing that runs unless ``told``."""
+    host.converge_all(
+        {
+            "name": "kernel_settings",
+            "resources": [host.file("sysctl/60-hardener.conf", "# Written by hardener.\na = 1\n")],
+            "activations": when(host.path("sysctl/60-hardener.conf")) if told else [],
+        },
+        {"name": "docker_daemon_icc", "resources": [host.json("d.json", {"icc": False, "log": {"a": 1}})]},
+    )
+    host.converge_all(
+        {"name": "docker_files_enforce", "resources": [attributes(host, "loose"), attributes(host, "d.json")]},
+        {"name": "selinux_mode", "resources": [host.file("config", "# Written by hardener; …\nenforcing\n")]},
+        {"name": "activity_listens", "resources": [host.file("own/deep/program.py", "1")]},
+    )
+    host.converge_all(
+        {
+            "name": "kernel_settings",
+            "resources": [host.file("sysctl/60-hardener.conf", "# Written by hardener.\na = 2\n")],
+        },
+        {"name": "docker_daemon_icc", "resources": [host.json("d.json", {"icc": False})]},
+        {"name": "docker_daemon_ipv6", "resources": [host.json("d.json", {"ipv6": True})]},
+    )
+
+
+def attributes(host: Host, name: str) -> dict[str, Any]:
+    return {"kind": "attributes", "path": host.path(name), "at_most": "0600"}
+
+
+@pytest.fixture
+def bare(host: Host) -> dict[str, Any]:
+    """What is there before hardener comes."""
+    host.write("d.json", '{\n\t"icc": true, "debug": true\n}')
+    host.write("loose", "mine")
+    host.write("config", "permissive\n")
+    os.utime(host.path("config"), ns=(10**18, 10**18))
+    os.chmod(host.path("d.json"), 0o644)
+    os.chmod(host.path("loose"), 0o666)
+    return visible(host)
+
+
+def test_a_host_is_what_it_was_and_nothing_of_ours_remains(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    assert visible(host) != bare
+    predicted = release(host, check=True)
+    done = release(host)
+    assert (predicted["outcome"], done["outcome"]) == ("would_change", "changed")
+    assert {key: done[key] for key in ("changes", "diff", "kept", "left")} == {
+        key: predicted[key] for key in ("changes", "diff", "kept", "left")
+    }
+    assert visible(host) == bare
+    assert (done["kept"], done["left"]) == ([], [RESTART])
+    assert not host.store.exists
+    assert os.stat(host.path("config")).st_mtime_ns == 10**18
+    assert (host.folder / "hardener.log").read_text() == "perform\nperform\n"  # once by each
+
+
+def test_a_second_release_has_nothing_to_do(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    release(host)
+    before = tree(host.folder)
+    done = release(host)
+    assert (done["outcome"], done["changed"]) == ("unchanged", False)
+    assert release(host, role="kernel")["outcome"] == "unchanged"
+    assert tree(host.folder) == before
+
+
+def test_check_mode_changes_nothing(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    before = tree(host.folder)
+    release(host, check=True)
+    assert tree(host.folder) == before
+
+
+def test_keys_go_back_one_by_one_where_others_have_changed_the_file(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    data = json.loads(host.read("d.json"))
+    host.write("d.json", json.dumps({**data, "ipv6": None, "dns": ["192.0.2.1"]}))
+    done = release(host)
+    assert json.loads(host.read("d.json")) == {
+        "icc": True,
+        "debug": True,
+        "ipv6": None,
+        "dns": ["192.0.2.1"],
+    }
+    assert done["kept"] == [
+        f"{host.path('d.json')}: ipv6 was changed by somebody else meanwhile, and stays so"
+    ]
+    assert os.stat(host.path("d.json")).st_mode & 0o777 == 0o644
+
+
+def test_a_file_that_somebody_else_has_changed_stays_and_is_named(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    host.write("config", "by hand\n")
+    os.chmod(host.path("loose"), 0o640)
+    done = release(host)
+    assert host.read("config") == "by hand\n"
+    assert os.stat(host.path("loose")).st_mode & 0o777 == 0o640
+    assert set(done["kept"]) == {
+        f"{host.path('config')} was changed by somebody else meanwhile, and stays as it is",
+        f"owner and mode of {host.path('loose')} were changed by somebody else meanwhile, and stay as they are",
+    }
+    assert not host.store.exists
+
+
+def test_one_role_alone(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    predicted = release(host, role="docker_daemon", check=True)
+    done = release(host, role="docker_daemon")
+    assert [change["path"] for change in done["changes"]] == [host.path("d.json")]
+    assert predicted["changes"] == done["changes"]
+    assert json.loads(host.read("d.json")) == {"icc": True, "debug": True}
+    assert os.stat(host.path("d.json")).st_mode & 0o777 == 0o600  # that is another role's
+    assert host.read("config").startswith("# Written by hardener")
+    assert host.store.exists
+    assert release(host, role="docker_daemon")["outcome"] == "unchanged"
+    release(host, role="docker_files")
+    assert os.stat(host.path("d.json")).st_mode & 0o777 == 0o644
+    release(host)
+    assert {**visible(host), "d.json": None} == {**bare, "d.json": None}
+
+
+def test_a_role_can_be_taken_back_to_what_it_had_made(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    before = visible(host)
+    release(host, role="docker_daemon")
+    history.back_to(host.store, before="", who="me", check=False)
+    assert visible(host) == before
+    release(host)
+    assert visible(host) == bare
+
+
+def test_folders_of_programs_go_with_their_role(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    (host.folder / "hardener" / "activity").mkdir()
+    (host.folder / "hardener" / "activity" / "record.json").write_text("{}")
+    (host.folder / "own" / "deep" / "__pycache__").mkdir()
+    release(host, role="activity")
+    assert not (host.folder / "hardener" / "activity").exists()
+    assert not (host.folder / "own/deep/program.py").exists()
+    assert host.store.exists
+    release(host)
+    assert visible(host) == bare
+
+
+def test_runs_that_were_taken_back_count_for_nothing(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    history.back_to(host.store, before="", who="me", check=False)
+    host.write("sysctl/60-hardener.conf", "mine now")
+    done = release(host)
+    assert host.read("sysctl/60-hardener.conf") == "mine now"
+    assert len(done["kept"]) == 1
+
+
+def test_a_run_that_was_killed_is_taken_back_first(
+    host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harden(host)
+    interrupted(host, monkeypatch, host.file("config", "half"), host.file("more", "half"), writes=1)
+    predicted = release(host, check=True)
+    done = release(host)
+    assert visible(host) == bare
+    assert predicted["outcome"] == "would_change"
+    assert "was taken back first" in done["notes"][0]
+
+
+def test_a_release_that_was_killed_is_taken_back_or_done_again(
+    host: Host, bare: dict[str, Any], kinds: type[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harden(host)
+    with monkeypatch.context() as patched:
+        patched.setattr(kinds, "_note", lambda *_: os.kill(os.getpid(), 9))
+        with pytest.raises(Failed, match="worker was killed"):
+            release(host)
+    assert Journal.find(host.store) is not None
+    done = release(host)
+    assert done["outcome"] == "changed"
+    assert visible(host) == bare
+    assert not host.store.exists
+
+
+# --- the guard ----------------------------------------------------------------------------------------------
+
+
+TERMS = Terms(OTHER_TOKEN, 180, "me@here")
+
+
+@pytest.mark.usefixtures("missing")
+def test_all_of_it_stays_on_the_host_until_it_is_confirmed(
+    host: Host, bare: dict[str, Any], systemd: Systemd
+) -> None:
+    host.write("x", "")
+    harden(host)
+    done = release(host, terms=TERMS)
+    assert done["outcome"] == "unconfirmed"
+    assert host.store.exists
+    assert host.read("config") == "permissive\n"
+    with pytest.raises(Refused, match="waits to be confirmed"):
+        release(host)
+    found = confirm.confirm(host.store, {"token": OTHER_TOKEN})
+    assert (found["outcome"], found["kept"], found["left"]) == ("changed", [], [RESTART])
+    assert not host.store.exists
+    assert {name: what for name, what in visible(host).items() if name != "x"} == bare
+    assert not list(systemd.units.iterdir())
+
+
+@pytest.mark.usefixtures("missing")
+def test_a_release_that_is_not_confirmed_is_taken_back_by_the_host(
+    host: Host, bare: dict[str, Any], systemd: Systemd
+) -> None:
+    host.write("x", "")
+    harden(host, told=False)
+    before = visible(host)
+    release(host, terms=TERMS)
+    let_time_pass(host)
+    start(systemd.timer())
+    assert visible(host) == before
+    assert host.store.record(host.store.runs()[-1])["outcome"] == "rolled_back"
+    release(host)
+    assert {name: what for name, what in visible(host).items() if name != "x"} == bare
+
+
+def test_a_release_after_which_the_host_is_not_well_is_taken_back(
+    host: Host, bare: dict[str, Any], kinds: type[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harden(host)
+    before = visible(host)
+    monkeypatch.setattr(kinds, "fails", "problems")
+    done = release(host)
+    assert (done["outcome"], done["reason"]) == ("rolled_back", "a container is lost")
+    assert visible(host) == before
+    assert host.store.exists
+
+
+@pytest.mark.parametrize("killed_at", ["rename", "remove_tree", "remove", "remove_folder"])
+@pytest.mark.usefixtures("bare")
+def test_what_a_killed_confirmation_has_left_goes_with_the_next_release(
+    host: Host, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    harden(host)
+    with monkeypatch.context() as patched:
+        whole = getattr(departure.atomic, killed_at)
+        calls = []
+
+        def killing(*arguments: Any) -> Any:
+            calls.append(arguments)
+            if str(host.store.folder) in str(arguments[0]) or len(calls) > 2:
+                os.kill(os.getpid(), 9)
+            return whole(*arguments)
+
+        patched.setattr(departure, "part", _killed(departure.part, departure, killed_at, killing))
+        with pytest.raises(Failed, match="worker was killed"):
+            release(host)
+    assert host.store.exists
+    assert Journal.find(host.store) is None
+    done = release(host)
+    assert (done["outcome"], done["kept"]) == ("changed", [])
+    assert not host.store.exists
+    assert release(host)["outcome"] == "unchanged"
+
+
+def _killed(part: Any, module: Any, name: str, killing: Callable[..., Any]) -> Callable[..., Any]:
+    """That part of the work, with one function of `atomic` that kills the worker."""
+
+    def parting(*arguments: Any) -> Any:
+        setattr(module.atomic, name, killing)
+        return part(*arguments)
+
+    return parting
+
+
+# --- what nobody has recorded -------------------------------------------------------------------------------
+
+
+def test_what_no_backup_names_goes_only_where_it_says_whose_it_is(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    (host.folder / "units").mkdir()
+    host.write("units/hardener-scan.timer", "# Written by hardener: when.\n[Timer]\n")
+    host.write("units/hardener-backup.service", "[Service]\n")
+    host.write("own/trust.json", "{}")
+    done = release(host)
+    assert not (host.folder / "units/hardener-scan.timer").exists()
+    assert (host.folder / "units/hardener-backup.service").exists()
+    assert (host.folder / "own/trust.json").exists()
+    assert done["left"] == [
+        f"{host.path(name)} looks like hardener's, and no backup names it: see whose it is"
+        for name in ("own/trust.json", "units/hardener-backup.service")
+    ] + [RESTART]
+
+
+def test_what_looks_like_ours_and_is_another_users_stays(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    (host.folder / "units").mkdir()
+    host.write("units/hardener-scan.timer", "# Written by hardener: when.\n[Timer]\n")
+    os.chown(host.path("units/hardener-scan.timer"), 65534, 65534)
+    (host.folder / "units/hardener-link.timer").symlink_to(host.path("units/hardener-scan.timer"))
+    done = release(host)
+    assert len(list((host.folder / "units").iterdir())) == 2
+    assert len(done["left"]) == 3
+
+
+def test_an_older_version_of_our_own_file_is_not_what_was_before(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    departure.atomic.remove_tree(host.store.backup_folder(host.store.runs()[0]))  # forgotten by now
+    host.converge_all(
+        {"name": "kernel_settings", "resources": [host.file("sysctl/60-hardener.conf", "# Written by hardener.\n")]}
+    )
+    release(host)
+    assert not (host.folder / "sysctl/60-hardener.conf").exists()
+
+
+def test_a_backup_that_cannot_be_read_is_named(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    Path(host.store.backup_folder(host.store.runs()[1]), "manifest.json").write_text("{")
+    done = release(host)
+    assert [note for note in done["kept"] if host.store.runs()] == []
+    assert "is not known any more" in done["kept"][0]
+
+
+def test_a_users_link_in_the_way_keeps_nothing_else_from_going_back(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    secret = host.folder / "secret"
+    secret.write_text("root's")
+    (host.folder / "loose").unlink()
+    (host.folder / "loose").symlink_to(secret)
+    os.chown(host.path("loose"), 65534, 65534, follow_symlinks=False)
+    done = release(host)
+    assert secret.read_text() == "root's"
+    assert (host.folder / "loose").is_symlink()
+    assert host.read("config") == "permissive\n"
+    assert host.path("loose") in done["kept"][0]
+
+
+def test_another_users_file_in_the_place_of_ours_stays(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    (host.folder / "sysctl" / "60-hardener.conf").unlink()
+    host.write("sysctl/60-hardener.conf", "# Written by hardener.\na = 2\n")
+    os.chown(host.path("sysctl/60-hardener.conf"), 65534, 65534)
+    done = release(host)
+    assert host.read("sysctl/60-hardener.conf").endswith("2\n")
+    assert len(done["kept"]) == 1
+
+
+# --- odds and ends ------------------------------------------------------------------------------------------
+
+
+def test_user_namespaces_stay_and_what_to_do_is_said(host: Host, bare: dict[str, Any]) -> None:
+    host.converge_all(
+        {
+            "name": "userns_remap_user",
+            "resources": [
+                host.json("d.json", {"userns-remap": "default"}),
+                {"kind": "lines", "path": host.path("subuid"), "lines": ["dockremap:1:65536"]},
+            ],
+        },
+        {"name": "docker_daemon_icc", "resources": [host.json("d.json", {"icc": False})]},
+    )
+    done = release(host)
+    assert json.loads(host.read("d.json")) == {"icc": True, "debug": True, "userns-remap": "default"}
+    assert host.read("subuid") == "dockremap:1:65536\n"
+    assert [note for note in done["left"] if "userns-remap stays" in note]
+
+
+def test_a_role_with_an_odd_name_is_refused(host: Host) -> None:
+    with pytest.raises(Refused, match="no name of a role"):
+        release(host, role="../etc")
+
+
+def test_whoever_waited_for_the_lock_of_a_host_that_was_left_does_not_get_it(
+    host: Host, bare: dict[str, Any]
+) -> None:
+    harden(host)
+    held = os.open(host.store.lock, os.O_RDWR)
+    try:
+        release(host)
+        assert os.fstat(held).st_nlink == 0
+        with pytest.raises(Refused), locking.locked(host.store.lock):
+            pass
+    finally:
+        os.close(held)
+
+
+def test_a_file_that_cannot_be_changed_is_refused_before_anything_is(
+    host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harden(host)
+    before = tree(host.folder)
+    from ansible_collections.hardener.docker.plugins.module_utils.converge import files
+
+    monkeypatch.setattr(files, "obstacle", lambda path, **_: "chattr -i it" if path.endswith("config") else "")
+    with pytest.raises(Refused, match="chattr -i"):
+        release(host)
+    assert tree(host.folder) == before
+    assert rollback.WHOLE  # nothing to take back
