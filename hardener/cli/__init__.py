@@ -37,6 +37,7 @@ VERBS = (
     "metrics",
     "plan",
     "provision",
+    "release",
     "report",
     "rollback",
     "runs",

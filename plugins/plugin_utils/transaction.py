@@ -39,6 +39,7 @@ _ENTRIES = {
     "main:converge": frozenset({UNCHANGED, WOULD_CHANGE, CHANGED, REFUSED}),
     "main:confirm": frozenset({UNCHANGED, CHANGED, WORKING, UNKNOWN, REFUSED}),
     "main:rollback": frozenset({UNCHANGED, WOULD_CHANGE, CHANGED, REFUSED}),
+    "main:release": frozenset({UNCHANGED, WOULD_CHANGE, CHANGED, REFUSED}),
 }
 _DOCUMENT = {
     "name": str,
@@ -83,6 +84,7 @@ _ANSWER = {
     "refused?": _TEXTS,
     "problems?": _TEXTS,
     "kept?": _TEXTS,
+    "left?": _TEXTS,
     "documents?": [_DOCUMENT],
     "changes?": [{"path": str, "what": str, "documents": _TEXTS}],
     "diff?": [{"path": str, "prepared": str}],

@@ -384,6 +384,7 @@ BY_PATH = {
     "scan/changelogs.py": {"chmod"},
     "converge/migration/staging.py": {"open"},
     "converge/activations/sysctl.py": {"open"},
+    "converge/activations/apparmor.py": {"open"},
     "converge/activations/selinux.py": {"open"},
     "converge/detached.py": {"open", "fdopen"},
     "record/main.py": {"open"},

@@ -58,7 +58,8 @@ def standing(store: Store, *, but: str = "") -> tuple[list[Past], list[str]]:
         store: hardener's folder on this host.
         but: a run that is taken back first, and counts no more.
     """
-    found, damaged = [], []
+    found: list[Past] = []
+    damaged: list[str] = []
     for run in store.runs():
         if run == but:
             continue

@@ -25,6 +25,7 @@ class FakeFleet:
     converge: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "unchanged", "msg": "nothing to do"}
     install: Callable[[str], dict[str, Any]] = lambda host: {"msg": "start docker"}
     rollback: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "back"}
+    release: Callable[[str], dict[str, Any]] = lambda host: {"outcome": "changed", "msg": "given back"}
     activity: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": "nobody listens"}
     verify_images: Callable[[str], dict[str, Any] | str] = lambda host: "no registry"
     scan: Callable[[str], dict[str, Any]] = lambda host: {"failed": True, "msg": f"no scan of {host}"}
@@ -52,6 +53,7 @@ class FakeRun:
             "audit": self.audit,
             "provision": self.provision,
             "rollback": lambda: self.simple("rollback", fleet.rollback),
+            "release": lambda: self.simple("release", fleet.release),
             "activity": lambda: self.simple("activity", fleet.activity),
             "verify_images": self.verify_images,
             "scan": self.scan,

@@ -17,6 +17,7 @@ _OPTIONS = {
     "repair": ("--remediate",),
     "check": ("--check",),
     "rollback": (),
+    "release": (),
 }
 _VERBS = {"repair": "drift", "check": "harden"}
 
@@ -41,7 +42,8 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
 
 
 @pytest.mark.parametrize(
-    ("what", "waits"), [("audit", False), ("check", False), ("repair", True), ("rollback", True)]
+    ("what", "waits"),
+    [("audit", False), ("check", False), ("repair", True), ("rollback", True), ("release", True)],
 )
 def test_only_a_run_that_changes_waits_for_one_that_reads(
     hardener: Hardener, fleet: FakeFleet, home: Path, what: str, waits: bool

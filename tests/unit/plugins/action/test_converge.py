@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from tests.unit.plugins.action.answering import SECONDS, Clock, Host
 from tests.unit.plugins.loading import action
 
-SECONDS = 180
 LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
 REFUSED = AnsibleConnectionFailure("Failed to connect to the host via ssh: ssh: connect to host h port 22: x")
 UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "changes": [], "notes": ["a"], "pending": ["b"]}
-
-Answers = Callable[[str], Any]
-
-
-class Clock:
-    """Goes on when somebody sleeps."""
-
-    now = 1000.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class Connection:
-    """An ssh connection's options."""
-
-    transport = "ssh"
-
-    def __init__(self) -> None:
-        self.options: dict[str, Any] = {"ssh_args": "-o ControlMaster=auto", "timeout": 30}
-
-    def get_option(self, name: str) -> Any:
-        return self.options[name]
-
-    def set_option(self, name: str, value: Any) -> None:
-        self.options[name] = value
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    found = Clock()
-    monkeypatch.setattr("time.monotonic", lambda: found.now)
-    monkeypatch.setattr("time.sleep", found.sleep)
-    return found
-
-
-class Host:
-    """Answers calls in their order; an error is raised, and the last answer repeats itself."""
-
-    def __init__(self, clock: Clock, *answers: Any) -> None:
-        self.connection = Connection()
-        self._clock = clock
-        self._answers = list(answers)
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.ssh_args: list[str] = []
-        self.timeouts: list[int] = []
-
-    def ask(self, entry: str, arguments: dict[str, Any], **_: Any) -> Any:
-        self.asked.append((entry, arguments))
-        self.ssh_args.append(self.connection.options["ssh_args"])
-        self.timeouts.append(self.connection.options["timeout"])
-        self._clock.sleep(10)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return dict(answer)
-
-    def converge(self, **more: Any) -> dict[str, Any]:
-        module = action("converge")
-        made = object.__new__(module.ActionModule)
-        made._connection = self.connection
-        made._templar = SimpleNamespace(template=lambda value: value)
-        made.ask = self.ask
-        variables = {"converge_confirm_timeout": SECONDS, **more}
-        found: dict[str, Any] = made._guarded({"documents": []}, task_vars=variables)
-        found["said"] = module._summary(found)
-        return found
 
 
 def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:

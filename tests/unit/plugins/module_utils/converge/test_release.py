@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,18 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     activations,
     confirm,
     departure,
+    files,
     history,
     locking,
-    rollback,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
 from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
+from ansible_collections.hardener.docker.plugins.module_utils.host import atomic
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
-from tests.unit.plugins.module_utils.converge.guarded import TOKEN, Systemd, let_time_pass, start
+from tests.unit.plugins.module_utils.converge.guarded import Systemd, let_time_pass, start
 from tests.unit.plugins.module_utils.converge.transactions import Recorded, interrupted, tree, when
 
 OTHER_TOKEN = "fedcba9876543210"
@@ -48,6 +50,11 @@ def release(host: Host, *, role: str = "", check: bool = False, terms: Terms | N
     return Release(host.store, role=role, check=check, allow="daemon-restart", terms=terms).run()
 
 
+def is_known(host: Host) -> bool:
+    """Whether hardener still has a folder there."""
+    return host.store.exists
+
+
 def visible(host: Host) -> dict[str, Any]:
     return {name: found for name, found in tree(host.folder).items() if not name.startswith("hardener")}
 
@@ -63,7 +70,10 @@ def harden(host: Host, *, told: bool = True) -> None:
         {"name": "docker_daemon_icc", "resources": [host.json("d.json", {"icc": False, "log": {"a": 1}})]},
     )
     host.converge_all(
-        {"name": "docker_files_enforce", "resources": [attributes(host, "loose"), attributes(host, "d.json")]},
+        {
+            "name": "docker_files_enforce",
+            "resources": [attributes(host, "loose"), attributes(host, "d.json")],
+        },
         {"name": "selinux_mode", "resources": [host.file("config", "# Written by hardener; …\nenforcing\n")]},
         {"name": "activity_listens", "resources": [host.file("own/deep/program.py", "1")]},
     )
@@ -88,8 +98,8 @@ def bare(host: Host) -> dict[str, Any]:
     host.write("loose", "mine")
     host.write("config", "permissive\n")
     os.utime(host.path("config"), ns=(10**18, 10**18))
-    os.chmod(host.path("d.json"), 0o644)
-    os.chmod(host.path("loose"), 0o666)
+    (host.folder / "d.json").chmod(0o644)
+    (host.folder / "loose").chmod(0o666)
     return visible(host)
 
 
@@ -104,8 +114,8 @@ def test_a_host_is_what_it_was_and_nothing_of_ours_remains(host: Host, bare: dic
     }
     assert visible(host) == bare
     assert (done["kept"], done["left"]) == ([], [RESTART])
-    assert not host.store.exists
-    assert os.stat(host.path("config")).st_mtime_ns == 10**18
+    assert not is_known(host)
+    assert (host.folder / "config").stat().st_mtime_ns == 10**18
     assert (host.folder / "hardener.log").read_text() == "perform\nperform\n"  # once by each
 
 
@@ -140,21 +150,24 @@ def test_keys_go_back_one_by_one_where_others_have_changed_the_file(host: Host, 
     assert done["kept"] == [
         f"{host.path('d.json')}: ipv6 was changed by somebody else meanwhile, and stays so"
     ]
-    assert os.stat(host.path("d.json")).st_mode & 0o777 == 0o644
+    assert (host.folder / "d.json").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_file_that_somebody_else_has_changed_stays_and_is_named(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
     host.write("config", "by hand\n")
-    os.chmod(host.path("loose"), 0o640)
+    (host.folder / "loose").chmod(0o640)
     done = release(host)
     assert host.read("config") == "by hand\n"
-    assert os.stat(host.path("loose")).st_mode & 0o777 == 0o640
+    assert (host.folder / "loose").stat().st_mode & 0o777 == 0o640
     assert set(done["kept"]) == {
         f"{host.path('config')} was changed by somebody else meanwhile, and stays as it is",
-        f"owner and mode of {host.path('loose')} were changed by somebody else meanwhile, and stay as they are",
+        (
+            f"owner and mode of {host.path('loose')} were changed by somebody else meanwhile, and stay as"
+            " they are"
+        ),
     }
-    assert not host.store.exists
+    assert not is_known(host)
 
 
 def test_one_role_alone(host: Host, bare: dict[str, Any]) -> None:
@@ -164,12 +177,12 @@ def test_one_role_alone(host: Host, bare: dict[str, Any]) -> None:
     assert [change["path"] for change in done["changes"]] == [host.path("d.json")]
     assert predicted["changes"] == done["changes"]
     assert json.loads(host.read("d.json")) == {"icc": True, "debug": True}
-    assert os.stat(host.path("d.json")).st_mode & 0o777 == 0o600  # that is another role's
+    assert (host.folder / "d.json").stat().st_mode & 0o777 == 0o600  # that is another role's
     assert host.read("config").startswith("# Written by hardener")
-    assert host.store.exists
+    assert is_known(host)
     assert release(host, role="docker_daemon")["outcome"] == "unchanged"
     release(host, role="docker_files")
-    assert os.stat(host.path("d.json")).st_mode & 0o777 == 0o644
+    assert (host.folder / "d.json").stat().st_mode & 0o777 == 0o644
     release(host)
     assert {**visible(host), "d.json": None} == {**bare, "d.json": None}
 
@@ -192,7 +205,7 @@ def test_folders_of_programs_go_with_their_role(host: Host, bare: dict[str, Any]
     release(host, role="activity")
     assert not (host.folder / "hardener" / "activity").exists()
     assert not (host.folder / "own/deep/program.py").exists()
-    assert host.store.exists
+    assert is_known(host)
     release(host)
     assert visible(host) == bare
 
@@ -230,7 +243,7 @@ def test_a_release_that_was_killed_is_taken_back_or_done_again(
     done = release(host)
     assert done["outcome"] == "changed"
     assert visible(host) == bare
-    assert not host.store.exists
+    assert not is_known(host)
 
 
 # --- the guard ----------------------------------------------------------------------------------------------
@@ -247,13 +260,13 @@ def test_all_of_it_stays_on_the_host_until_it_is_confirmed(
     harden(host)
     done = release(host, terms=TERMS)
     assert done["outcome"] == "unconfirmed"
-    assert host.store.exists
+    assert is_known(host)
     assert host.read("config") == "permissive\n"
     with pytest.raises(Refused, match="waits to be confirmed"):
         release(host)
     found = confirm.confirm(host.store, {"token": OTHER_TOKEN})
     assert (found["outcome"], found["kept"], found["left"]) == ("changed", [], [RESTART])
-    assert not host.store.exists
+    assert not is_known(host)
     assert {name: what for name, what in visible(host).items() if name != "x"} == bare
     assert not list(systemd.units.iterdir())
 
@@ -283,7 +296,7 @@ def test_a_release_after_which_the_host_is_not_well_is_taken_back(
     done = release(host)
     assert (done["outcome"], done["reason"]) == ("rolled_back", "a container is lost")
     assert visible(host) == before
-    assert host.store.exists
+    assert is_known(host)
 
 
 @pytest.mark.parametrize("killed_at", ["rename", "remove_tree", "remove", "remove_folder"])
@@ -293,7 +306,7 @@ def test_what_a_killed_confirmation_has_left_goes_with_the_next_release(
 ) -> None:
     harden(host)
     with monkeypatch.context() as patched:
-        whole = getattr(departure.atomic, killed_at)
+        whole = getattr(atomic, killed_at)
         calls = []
 
         def killing(*arguments: Any) -> Any:
@@ -302,22 +315,22 @@ def test_what_a_killed_confirmation_has_left_goes_with_the_next_release(
                 os.kill(os.getpid(), 9)
             return whole(*arguments)
 
-        patched.setattr(departure, "part", _killed(departure.part, departure, killed_at, killing))
+        patched.setattr(departure, "part", _killed(departure.part, killed_at, killing))
         with pytest.raises(Failed, match="worker was killed"):
             release(host)
-    assert host.store.exists
+    assert is_known(host)
     assert Journal.find(host.store) is None
     done = release(host)
     assert (done["outcome"], done["kept"]) == ("changed", [])
-    assert not host.store.exists
+    assert not is_known(host)
     assert release(host)["outcome"] == "unchanged"
 
 
-def _killed(part: Any, module: Any, name: str, killing: Callable[..., Any]) -> Callable[..., Any]:
+def _killed(part: Any, name: str, killing: Callable[..., Any]) -> Callable[..., Any]:
     """That part of the work, with one function of `atomic` that kills the worker."""
 
     def parting(*arguments: Any) -> Any:
-        setattr(module.atomic, name, killing)
+        setattr(atomic, name, killing)
         return part(*arguments)
 
     return parting
@@ -355,9 +368,12 @@ def test_what_looks_like_ours_and_is_another_users_stays(host: Host, bare: dict[
 
 def test_an_older_version_of_our_own_file_is_not_what_was_before(host: Host, bare: dict[str, Any]) -> None:
     harden(host)
-    departure.atomic.remove_tree(host.store.backup_folder(host.store.runs()[0]))  # forgotten by now
+    shutil.rmtree(host.store.backup_folder(host.store.runs()[0]))  # forgotten by now
     host.converge_all(
-        {"name": "kernel_settings", "resources": [host.file("sysctl/60-hardener.conf", "# Written by hardener.\n")]}
+        {
+            "name": "kernel_settings",
+            "resources": [host.file("sysctl/60-hardener.conf", "# Written by hardener.\n")],
+        }
     )
     release(host)
     assert not (host.folder / "sysctl/60-hardener.conf").exists()
@@ -439,10 +455,9 @@ def test_a_file_that_cannot_be_changed_is_refused_before_anything_is(
 ) -> None:
     harden(host)
     before = tree(host.folder)
-    from ansible_collections.hardener.docker.plugins.module_utils.converge import files
-
-    monkeypatch.setattr(files, "obstacle", lambda path, **_: "chattr -i it" if path.endswith("config") else "")
+    monkeypatch.setattr(
+        files, "obstacle", lambda path, **_: "chattr -i it" if path.endswith("config") else ""
+    )
     with pytest.raises(Refused, match="chattr -i"):
         release(host)
     assert tree(host.folder) == before
-    assert rollback.WHOLE  # nothing to take back

@@ -1,0 +1,81 @@
+"""``hardener release``: hosts as they were before hardener, with nothing of it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_option, verbose_option
+from hardener.errors import ExitCode
+from hardener.text import line
+
+
+@click.command(short_help="Give hosts back as they were before hardener.")
+@fleet_options
+@click.option("--role", metavar="ROLE", default="", help="Only what the documents of this role own.")
+@click.option("--check", is_flag=True, help="Change nothing; say what would change.")
+@click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
+@home_option
+@verbose_option
+@click.pass_obj
+def release(
+    conversation: Conversation,
+    *,
+    hosts: FleetOptions,
+    role: str,
+    check: bool,
+    diff: bool,
+    home: Path,
+) -> ExitCode:
+    """Give every host back: as it was before hardener, without a file, unit or chain of it.
+
+    Files, keys, kernel settings, the packet filter and the engine are what they were before the first run
+    that touched them, in one transaction that is confirmed over a new connection, or taken back by the host.
+    Then backups and records go as well. What somebody else has changed meanwhile stays as it is, and a line
+    says so; another one says what only you can undo: packages, user namespaces, what holds until the next
+    boot.
+
+    The exit code is 0 where every host is given back, 4 where one is not, or not in all, and 5 where the
+    release broke a host and was undone.
+
+    \b
+    hardener release -i inventory.yml --check --diff
+    hardener release -i inventory.yml --limit db01
+    hardener release -i inventory.yml --role firewall
+    """  # noqa: D301 - click reads the \b
+    from hardener.cli.diffs import render
+    from hardener.cli.hardening import rolled_back
+    from hardener.cli.progress import Progress, echo
+    from hardener.cli.turn import turn
+    from hardener.fleet import TaskResult
+
+    fleet = hosts.fleet(echo if conversation.verbose else None)
+    taken_back = False
+    with (
+        turn(home, hosts, changing=not check),
+        fleet.run("release", variables={"release_role": role}, check=check, diff=diff) as running,
+        Progress("check" if check else "release", last="release", plain=conversation.verbose) as progress,
+    ):
+        for event in running:
+            progress.show(event)
+            if not isinstance(event, TaskResult) or event.action != "release":
+                continue
+            progress.clear()
+            taken_back = taken_back or rolled_back(event)
+            if not event.reason:
+                progress.note(f"{line(event.host)}: {line(str(event.data.get('msg')), 2000)}")
+            kept = event.data.get("kept") or () if check else ()  # else it is in the reason
+            for note in (*kept, *(text for key in _TOLD for text in event.data.get(key) or ())):
+                progress.note(f"{line(event.host)}: {line(str(note))}", colour="yellow")
+            if diff:
+                progress.clear()
+                for text in render(event.host, event.data.get("diff")):
+                    click.echo(text)
+    if taken_back:
+        return ExitCode.ROLLED_BACK
+    well = all(outcome.ended_well for outcome in running.outcomes.values())
+    return ExitCode.COMPLIANT if well else ExitCode.INCOMPLETE
+
+
+_TOLD = ("left", "notes", "pending")

@@ -1,0 +1,70 @@
+r"""Give a host back, as it was before hardener and with nothing of it left (`roles/converge/README.md`).
+
+    - name: Give the host back
+      hardener.docker.release:
+
+    - name: Give back what the documents of a role own
+      hardener.docker.release:
+        role: firewall
+
+It is guarded as every change is: a new connection confirms it, or the host takes it back. ``kept`` names what
+stays since somebody else has changed it meanwhile: the task then fails, though all else is released. ``left``
+names what no run can take back, such as packages, and what to do about it. Check mode changes nothing and
+predicts exactly. A host that has nothing of hardener is unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..module_utils.contract import CHANGED, DAEMON_RESTART, UNCHANGED, WOULD_CHANGE
+from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
+
+
+class ActionModule(GuardedAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset({"role", "allow"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Have the host given back, and return what it did."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "role": {"type": "str", "default": ""},
+                "allow": {"type": "str", "default": DAEMON_RESTART},
+            },
+        )
+        check = bool(self._task.check_mode)
+        arguments = {**args, "check": check}
+        if check:
+            result: dict[str, Any] = self.ask(
+                "main:release", arguments, task_vars=task_vars, timeout=PREDICTS
+            )
+        else:
+            result = self._guarded(
+                arguments, task_vars=task_vars or {}, entry="main:release", forgets=not args["role"]
+            )
+        believe(result, check=check)
+        if result["outcome"] == CHANGED and result.get("kept"):
+            result["failed"] = True
+        if not self._task.diff:
+            result.pop("diff", None)
+        result["msg"] = _summary(result, role=args["role"])
+        result["warnings"] = [f"pending: {note}" for note in result.get("pending", ())]
+        return result
+
+
+def _summary(result: dict[str, Any], *, role: str) -> str:
+    """What happened, in a line."""
+    if text := ending(result):
+        return text
+    what = f"what the role {role} owns" if role else "the host"
+    if result["outcome"] == UNCHANGED:
+        return f"nothing to do: {'nothing of the role ' + role if role else 'nothing of hardener'} is here"
+    said = f"{what} is {'to be ' if result['outcome'] == WOULD_CHANGE else ''}given back"
+    parts = [f"{change['what']} {change['path']}" for change in result.get("changes", ())]
+    parts += [activation["action"] for activation in result.get("activations", ())]
+    if result.get("kept"):
+        said += f", except what was changed on the host meanwhile ({'; '.join(map(str, result['kept']))})"
+    return f"{said}: {'; '.join(parts)}" if parts else said

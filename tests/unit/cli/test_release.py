@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.unit.cli.conftest import FakeFleet
+
+Hardener = Callable[..., Result]
+KEPT = "/etc/docker/daemon.json: icc was changed by somebody else meanwhile, and stays so"
+LEFT = "auditd stays installed, where hardener has installed it too: remove it if nothing else needs it"
+
+
+def test_every_host_is_given_back_and_what_is_left_is_said(hardener: Hardener, fleet: FakeFleet) -> None:
+    fleet.snapshots = {"web1": "", "web2": ""}
+    fleet.release = lambda host: {
+        "outcome": "changed",
+        "msg": "the host is given back",
+        "left": [LEFT] * (host == "web2"),
+        "kept": [],
+    }
+    result = hardener("release", "-i", "inv,", "--limit", "web*")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "web1: the host is given back\n" in result.stderr
+    assert f"web2: {LEFT}\n" in result.stderr
+    ((playbook, options),) = fleet.runs
+    assert (playbook, options["check"]) == ("release", False)
+    assert options["variables"] == {"release_role": ""}
+
+
+def test_check_and_diff_show_what_would_change(hardener: Hardener, fleet: FakeFleet) -> None:
+    diff = [{"path": "/etc/x", "prepared": "--- before\n+++ after\n-new\n+old\n"}]
+    fleet.snapshots = {"web1": ""}
+    fleet.release = lambda _: {
+        "outcome": "would_change",
+        "msg": "the host is to be given back",
+        "diff": diff,
+        "kept": [KEPT],
+    }
+    result = hardener("release", "-i", "inv,", "--role", "firewall", "--check", "--diff")
+    assert result.exit_code == 0
+    assert f"web1: the host is to be given back\nweb1: {KEPT}\n" in result.stderr
+    assert result.stdout == "web1: /etc/x\n--- before\n+++ after\n-new\n+old\n"
+    assert fleet.runs[0][1]["variables"] == {"release_role": "firewall"}
+    assert (fleet.runs[0][1]["check"], fleet.runs[0][1]["diff"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"outcome": "changed", "failed": True, "kept": [KEPT]}, 4),
+        ({"outcome": "refused", "failed": True}, 4),
+        ({"outcome": "rolled_back", "failed": True}, 5),
+        ({"outcome": "unconfirmed", "failed": True}, 5),
+        ({"outcome": "unchanged"}, 0),
+    ],
+)
+def test_how_it_ends(hardener: Hardener, fleet: FakeFleet, answer: dict[str, Any], code: int) -> None:
+    fleet.snapshots = {"web1": "", "web2": ""}
+    fine = {"outcome": "changed", "msg": "the host is given back"}
+    fleet.release = lambda host: {**answer, "msg": f"why {KEPT}"} if host == "web1" else fine
+    result = hardener("release", "-i", "inv,")
+    assert result.exit_code == code
+    assert KEPT in result.stderr

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+
+from tests.unit.plugins.action.answering import Clock, Host
+from tests.unit.plugins.loading import action
+
+LOST = AnsibleConnectionFailure("Failed to connect to the host via ssh: Timeout, server h not responding.")
+KEPT = "/etc/docker/daemon.json: icc was changed by somebody else meanwhile, and stays so"
+CHANGES = [{"path": "/etc/sysctl.d/60-hardener.conf", "what": "remove", "documents": ["release"]}]
+ACTIVATIONS = [{"name": "sysctl", "action": "set kernel settings", "why": []}]
+
+
+@pytest.mark.parametrize(
+    ("result", "role", "said"),
+    [
+        (
+            {"outcome": "changed", "changes": CHANGES, "activations": ACTIVATIONS},
+            "",
+            "the host is given back: remove /etc/sysctl.d/60-hardener.conf; set kernel settings",
+        ),
+        (
+            {"outcome": "changed", "kept": [KEPT], "changes": CHANGES},
+            "docker_daemon",
+            (
+                "what the role docker_daemon owns is given back, except what was changed on the host"
+                f" meanwhile ({KEPT}): remove /etc/sysctl.d/60-hardener.conf"
+            ),
+        ),
+        ({"outcome": "would_change"}, "", "the host is to be given back"),
+        ({"outcome": "unchanged"}, "", "nothing to do: nothing of hardener is here"),
+        ({"outcome": "unchanged"}, "kernel", "nothing to do: nothing of the role kernel is here"),
+        ({"outcome": "refused", "reason": "why"}, "", "nothing was changed: why"),
+        (
+            {"outcome": "rolled_back", "reason": "web is gone"},
+            "",
+            "rolled back, everything is as it was before: web is gone",
+        ),
+    ],
+)
+def test_what_has_become_of_it_is_said_in_a_line(result: dict[str, Any], role: str, said: str) -> None:
+    assert action("release")._summary(result, role=role) == said
+
+
+UNCONFIRMED = {"outcome": "unconfirmed", "run": "r", "kept": [], "left": ["a"]}
+
+
+def guarded(host: Host, *, role: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = host.made("release")._guarded(
+        {"role": role}, task_vars={}, entry="main:release", forgets=not role
+    )
+    return found
+
+
+def test_it_is_confirmed_over_a_connection_of_its_own(clock: Clock) -> None:
+    host = Host(clock, UNCONFIRMED, {"outcome": "changed", "run": "r", "notes": []})
+    found = guarded(host)
+    assert [entry for entry, _ in host.asked] == ["main:release", "main:confirm"]
+    assert (found["outcome"], found["changed"], found["left"]) == ("changed", True, ["a"])
+
+
+def test_a_host_that_has_forgotten_the_run_has_let_it_stay(clock: Clock) -> None:
+    found = guarded(Host(clock, UNCONFIRMED, LOST, {"outcome": "unknown"}))
+    assert (found["outcome"], found.get("failed")) == ("changed", None)
+
+
+def test_a_role_is_not_forgotten(clock: Clock) -> None:
+    found = guarded(Host(clock, UNCONFIRMED, LOST, {"outcome": "unknown"}), role="kernel")
+    assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
+
+
+def test_a_release_that_never_began_is_a_failure(clock: Clock) -> None:
+    with pytest.raises(AnsibleConnectionFailure):
+        guarded(Host(clock, LOST, {"outcome": "unknown"}))
