@@ -20,6 +20,8 @@ from typing import Any
 from ..module_utils.contract import CHANGED, DAEMON_RESTART, UNCHANGED, WOULD_CHANGE
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
 
+_NAMED = 10  # paths in a line; all of them are in the result
+
 
 class ActionModule(GuardedAction):
     """The action; see the module's documentation."""
@@ -63,7 +65,9 @@ def _summary(result: dict[str, Any], *, role: str) -> str:
     if result["outcome"] == UNCHANGED:
         return f"nothing to do: {'nothing of the role ' + role if role else 'nothing of hardener'} is here"
     said = f"{what} is {'to be ' if result['outcome'] == WOULD_CHANGE else ''}given back"
-    parts = [f"{change['what']} {change['path']}" for change in result.get("changes", ())]
+    changes = result.get("changes", ())
+    parts = [f"{change['what']} {change['path']}" for change in changes[:_NAMED]]
+    parts += [f"{len(changes) - _NAMED} more paths"] if len(changes) > _NAMED else []
     parts += [activation["action"] for activation in result.get("activations", ())]
     if result.get("kept"):
         said += f", except what was changed on the host meanwhile ({'; '.join(map(str, result['kept']))})"
