@@ -17,6 +17,8 @@ of Python 3.8, root).
     health        what the host did before, and does not any more; ``probes`` asks over the network
     liveness      whether programs start and new connections are answered, whatever was changed
     rollback      take a run back; ``history`` knows all runs of a host
+    release       give the host back by one more run; ``origin`` and ``giving_back`` say what was before,
+                  ``roleparts`` what is whose, ``departure`` what goes once the release stays
     locking       one run a host at a time
     detached      a worker that survives the connection
     session       the ssh connection that brought us
