@@ -10,6 +10,8 @@
             guard.pyz               only while the run is armed, or cannot be taken back yet: see `guard`
             journal.json            what its activations need to be undone, once the run is over
             result.json             how the run ended
+        origins/                    older backups that alone tell what something was before any run
+            left.json               path to hashes of what runs left there that are forgotten
 
 Beside the journal, the record and every file that is rewritten lies room for it: see `host.reserve`.
 
@@ -105,9 +107,14 @@ class Store:
         except OSError as error:
             raise Refused(f"{self.folder} cannot be made: {error.strerror}") from error
 
+    @property
+    def backups(self) -> str:
+        """The folder of all backups."""
+        return os.path.join(self.folder, "backups")
+
     def backup_folder(self, run: str) -> str:
         """Where a run's backup is."""
-        return os.path.join(self.folder, "backups", run)
+        return os.path.join(self.backups, run)
 
     def new_run(self, token: str = "") -> str:
         """A name for a run, later than all others of this host.
@@ -124,14 +131,14 @@ class Store:
     def runs(self) -> list[str]:
         """All runs that have a backup, the oldest first."""
         try:
-            return sorted(filter(_RUN.fullmatch, descriptors.names(os.path.join(self.folder, "backups"))))
+            return sorted(filter(_RUN.fullmatch, descriptors.names(self.backups)))
         except FileNotFoundError:
             return []
 
     def record(self, run: str) -> dict[str, Any]:
         """How a run ended; empty where it left no record (a full disk), or is not over."""
         try:
-            found: dict[str, Any] = _read_json(self._record_file(run))
+            found: dict[str, Any] = read_json(self._record_file(run))
             return found
         except (OSError, ValueError):
             return {}
@@ -211,7 +218,7 @@ class Store:
         """
         path = os.path.join(self.backup_folder(run), "manifest.json")
         try:
-            return [_load(raw) for raw in _read_json(path)["entries"]]
+            return [_load(raw) for raw in read_json(path)["entries"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Refused(f"{path} cannot be read: {error}") from error
 
@@ -229,10 +236,14 @@ class Store:
         _forget(self.backup_folder(run))
 
     def prune(self, current: str) -> None:
-        """Forget all backups but the newest ones."""
-        folder = os.path.join(self.folder, "backups")
+        """Forget all backups but the newest ones, and those that alone tell what was there before any run."""
+        from . import origin  # which knows what a run was about, and so imports this
+
+        folder = self.backups
         others = sorted(name for name in descriptors.names(folder) if name != current)
         for name in others[: max(0, len(others) - (KEPT - 1))]:
+            with suppress(Refused):  # one that cannot be read tells nothing
+                origin.keep(self, name)
             _forget(os.path.join(folder, name))
 
     def restore(self, run: str, written: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -337,7 +348,7 @@ class Journal:
     @classmethod
     def _load(cls, store: Store, path: str) -> Journal | None:
         try:
-            return cls(store, _read_json(path))
+            return cls(store, read_json(path))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -503,7 +514,13 @@ def _parsed(name: str) -> tuple[int, ...]:
     return tuple(int(name[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15)))
 
 
-def _read_json(path: str) -> Any:
+def read_json(path: str) -> Any:
+    """Read a file of our own.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON.
+    """
     return json.loads(descriptors.content(path, _LARGEST_RECORD))
 
 

@@ -151,10 +151,9 @@ def part(store: Store, what: Mapping[str, Any]) -> list[str]:
 
 def _leave(store: Store) -> list[str]:
     """Remove hardener's folder, its lock last: who finds that has found all of it gone."""
-    backups = os.path.join(store.folder, "backups")
-    gone = os.path.join(store.folder, "released")
-    with suppress(OSError):  # a backup that is removed in part is none of a run
-        atomic.rename(backups, gone)
+    for name in ("backups", "origins"):
+        with suppress(OSError):  # a backup that is removed in part is none of a run
+            atomic.rename(os.path.join(store.folder, name), os.path.join(store.folder, f"released {name}"))
     problems = []
     try:
         names = descriptors.names(store.folder)

@@ -1,22 +1,62 @@
-"""What every path was before the first run that touched it, as far as the host's backups still tell.
+"""What every path was before the first run that touched it, as far as the host's backups tell.
 
 Every run kept what it replaced. To go back over several of them is to start from what is there now and to ask
 each run, the newest first, what the path was before it. Where somebody else has changed a path in between,
 their change stays, and the path goes back no further.
+
+Only the newest backups are kept. Of the others those stay, in a folder of their own, that alone tell what a
+path, a kernel setting, a unit or a member of a group was before; of the rest, what they left at each path.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLED_BACK
-from . import files
+from ..host import atomic
+from . import activations, backup, files
 from .backup import Entry, Journal, Store
 from .errors import Refused
 from .files import DIRECTORY, FILE, State
 
 # Outcomes of runs that left nothing to take back.
 OVER = frozenset({ROLLED_BACK, PARTLY_ROLLED_BACK})
+_LEFT = "left.json"
+
+
+class Origins(Store):
+    """Backups that are too old to go back to, and that alone tell what was there before.
+
+    Args:
+        store: hardener's folder on this host.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.folder)
+        self._above = os.path.join(store.folder, "origins")
+
+    @property
+    def backups(self) -> str:
+        """The folder of all of them."""
+        return self._above
+
+    def left(self) -> dict[str, list[str]]:
+        """Path to hashes of what forgotten runs left there, up to each that is kept; the last one last."""
+        with suppress(OSError, ValueError):
+            found: dict[str, list[str]] = backup.read_json(os.path.join(self.backups, _LEFT))
+            return found
+        return {}
+
+    def note(self, left: Mapping[str, Sequence[str]]) -> None:
+        """Keep that.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        atomic.make_folders(self.backups, 0o700)
+        backup.write_json(os.path.join(self.backups, _LEFT), left)
 
 
 class Origin(NamedTuple):
@@ -40,12 +80,17 @@ class Origin(NamedTuple):
 
 
 class Past(NamedTuple):
-    """A run that stands: its journal, the paths it touched, and the documents that wanted each."""
+    """A run that stands: where its backup is, its journal, the paths it touched, and who wanted each.
 
+    ``written`` are contents at its paths that runs left which are forgotten.
+    """
+
+    store: Store
     run: str
     journal: Journal
     entries: Sequence[Entry]
     documents: Mapping[str, frozenset[str]]
+    written: Mapping[str, Sequence[str]]
 
 
 Chosen = Callable[[Entry, "frozenset[str]"], bool]
@@ -60,21 +105,30 @@ def standing(store: Store, *, but: str = "") -> tuple[list[Past], list[str]]:
     """
     found: list[Past] = []
     damaged: list[str] = []
-    for run in store.runs():
-        if run == but:
-            continue
-        try:
-            record = store.record(run)
-            journal = Journal.of(store, run)
-            if record.get("outcome") in OVER or journal is None:
+    origins = Origins(store)
+    nothing: dict[str, list[str]] = {}
+    for place, written in ((origins, origins.left()), (store, nothing)):
+        for run in place.runs():
+            if run == but:
                 continue
-            if journal.parting.get("whole"):  # the host was given back, and what came before counts no more
-                found.clear()
+            try:
+                past = _past(place, run, written)
+            except Refused as refused:
+                damaged.append(f"what run {run} has changed is not known any more: {refused}")
                 continue
-            found.append(Past(run, journal, store.manifest(run), _documents(record)))
-        except Refused as refused:
-            damaged.append(f"what run {run} has changed is not known any more: {refused}")
+            if past is not None and past.journal.parting.get("whole"):
+                found.clear()  # the host was given back, and what came before counts no more
+            elif past is not None:
+                found.append(past)
     return found, damaged
+
+
+def _past(store: Store, run: str, written: Mapping[str, Sequence[str]]) -> Past | None:
+    record = store.record(run)
+    journal = Journal.of(store, run)
+    if record.get("outcome") in OVER or journal is None:
+        return None
+    return Past(store, run, journal, store.manifest(run), _documents(record), written)
 
 
 def _documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
@@ -83,6 +137,40 @@ def _documents(record: Mapping[str, object]) -> dict[str, frozenset[str]]:
         str(change["path"]): frozenset(map(str, change.get("documents", ())))
         for change in (changes if isinstance(changes, list) else ())
     }
+
+
+def keep(store: Store, run: str) -> None:
+    """Keep of a backup that is about to be forgotten what no other tells.
+
+    Raises:
+        OSError: it cannot be kept.
+        Refused: it cannot be read.
+    """
+    past = _past(store, run, {})
+    if past is None:
+        return
+    origins = Origins(store)
+    left = origins.left()
+    earlier = (_past(origins, name, left) for name in origins.runs())
+    known = frozenset().union(*(_subjects(each) for each in earlier if each))
+    entries = [entry for entry in past.entries if entry.rewritten and entry.path != store.bookkeeping]
+    changed = any(left[entry.path][-1] != entry.before_hash for entry in entries if entry.path in left)
+    is_kept = changed or not _subjects(past) <= known
+    for entry in entries:  # what a run that is kept found there, forgotten ones have left
+        before = left.get(entry.path, [])
+        left[entry.path] = [*(before if is_kept else before[:-1]), entry.after_hash]
+    origins.note(left)
+    if is_kept:
+        atomic.rename(store.backup_folder(run), origins.backup_folder(run))
+
+
+def _subjects(past: Past) -> frozenset[str]:
+    """Names of all that a run tells about."""
+    found = {entry.path for entry in past.entries if entry.path != past.store.bookkeeping}
+    for name, kind in activations.KINDS.items():
+        memory = past.journal.memory(name) or {}
+        found |= {f"{name} {subject}" for subject in kind.subjects(memory)}
+    return frozenset(found)
 
 
 def before(
@@ -110,13 +198,11 @@ def before(
             if origin is None:
                 now = known.get(entry.path) or entry.present()
                 origin = Origin(entry.path, now, now)
-            found[entry.path] = _back(store, past, entry, origin)._replace(
-                documents=origin.documents | documents
-            )
+            found[entry.path] = _back(past, entry, origin)._replace(documents=origin.documents | documents)
     return list(found.values())
 
 
-def _back(store: Store, past: Past, entry: Entry, origin: Origin) -> Origin:
+def _back(past: Past, entry: Entry, origin: Origin) -> Origin:
     """A step further back."""
     if origin.content_kept:  # owner and mode may be ours all the same
         if not entry.before.exists or origin.now.kind not in (FILE, DIRECTORY):
@@ -127,8 +213,9 @@ def _back(store: Store, past: Past, entry: Entry, origin: Origin) -> Origin:
         origin = origin._replace(
             now=origin.now._replace(content=content), then=origin.then._replace(content=content)
         )
+    written = [*past.journal.written, *past.written.get(entry.path, ())]
     try:
-        then, note = store.goal(past.run, entry, origin.then, past.journal.written, in_folder=False)
+        then, note = past.store.goal(past.run, entry, origin.then, written, in_folder=False)
     except OSError:
         then, note = origin.then, f"{entry.path} stays as it is: what it was is lost with its backup"
     kept = (*origin.kept, note) if note and note not in origin.kept else origin.kept

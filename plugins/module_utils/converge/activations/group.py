@@ -6,7 +6,7 @@ import glob
 import grp
 import pwd
 import re
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from .. import system
 from ..errors import Failed, Refused
@@ -137,6 +137,11 @@ class GroupMembers(Activation):
                 except Failed as error:
                     problems.append(str(error))
         return problems
+
+    @classmethod
+    def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
+        """Whoever was taken out."""
+        return frozenset(map(str, memory.get("removed", ())))
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:

@@ -66,6 +66,11 @@ class Activation:
         """
         return Former({"when": united(begun)})
 
+    @classmethod
+    def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
+        """Names of what a memory is about: the first memory about each tells what it was before any run."""
+        return frozenset({cls.name} if memory else ())
+
     @property
     def stops_engine(self) -> bool:
         """Whether the engine is away while it is performed or undone, and containers may end with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from fnmatch import fnmatchcase
-from typing import Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from .. import system
 from ..errors import Failed
@@ -135,6 +135,11 @@ class Sysctl(Activation):
                 else:
                     problems.append(said)
         return problems
+
+    @classmethod
+    def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
+        """The settings that it changed."""
+        return frozenset(str(entry[0]) for entry in memory.get("before", ()))
 
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:

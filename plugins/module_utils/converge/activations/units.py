@@ -120,6 +120,11 @@ class Units(Activation):
         return problems
 
     @classmethod
+    def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
+        """The units."""
+        return frozenset(memory)
+
+    @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
         """What they were before the first run that had them started."""
         first: dict[str, Any] = {}

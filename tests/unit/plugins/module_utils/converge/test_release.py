@@ -15,6 +15,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
     files,
     history,
     locking,
+    origin,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
@@ -411,6 +412,69 @@ def test_another_users_file_in_the_place_of_ours_stays(host: Host, bare: dict[st
     assert len(done["kept"]) == 1
 
 
+# --- more runs than are kept --------------------------------------------------------------------------------
+
+
+def later_runs(host: Host, count: int) -> None:
+    """Repairs of the same few things, and each time something new."""
+    for number in range(count):
+        host.converge_all(
+            {
+                "name": "kernel_settings",
+                "resources": [
+                    host.file("sysctl/60-hardener.conf", f"# Written by hardener.\na = {number}\n"),
+                    host.file("config", f"# Written by hardener; …\n{number}\n"),
+                ],
+            },
+        )
+
+
+def test_what_was_there_before_is_known_after_any_number_of_runs(host: Host, bare: dict[str, Any]) -> None:
+    harden(host)
+    later_runs(host, 25)
+    assert len(host.store.runs()) == 10
+    origins = host.folder / "hardener" / "origins"
+    assert len([each for each in origins.iterdir() if each.is_dir()]) == 2  # the third told nothing new
+    predicted = release(host, check=True)
+    done = release(host)
+    assert visible(host) == bare
+    assert (done["kept"], predicted["changes"]) == ([], done["changes"])
+    assert not is_known(host)
+
+
+def test_what_somebody_else_changed_between_forgotten_runs_is_what_the_host_gets_back(
+    host: Host, bare: dict[str, Any]
+) -> None:
+    harden(host)
+    later_runs(host, 3)
+    host.write("config", "by hand\n")
+    later_runs(host, 20)
+    done = release(host)
+    assert host.read("config") == "by hand\n"
+    assert done["kept"] == [
+        f"{host.path('config')} was changed by somebody else meanwhile, and stays as it is"
+    ]
+
+
+def test_a_backup_that_cannot_be_kept_is_not_forgotten(
+    host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harden(host)
+    later_runs(host, 7)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(origin.Origins, "note", full)
+        later_runs(host, 3)
+    assert len(host.store.runs()) == 13
+    later_runs(host, 1)
+    assert len(host.store.runs()) == 10
+    release(host)
+    assert visible(host) == bare
+
+
 # --- odds and ends ------------------------------------------------------------------------------------------
 
 
@@ -454,10 +518,10 @@ def test_a_file_that_cannot_be_changed_is_refused_before_anything_is(
     host: Host, bare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harden(host)
-    before = tree(host.folder)
+    before = visible(host)
     monkeypatch.setattr(
         files, "obstacle", lambda path, **_: "chattr -i it" if path.endswith("config") else ""
     )
     with pytest.raises(Refused, match="chattr -i"):
         release(host)
-    assert tree(host.folder) == before
+    assert visible(host) == before
