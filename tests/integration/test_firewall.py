@@ -21,18 +21,20 @@ KILLED = "killed"
 DRIVER = """
 import json, os, signal, sys
 KILLED = "killed"
-on_host, root, path, wrong = sys.argv[1:]
+on_host, root, path, wrong, function = sys.argv[1:]
 sys.path[:0] = on_host.split(":")
-from ansible_collections.hardener.docker.plugins.module_utils.converge import main, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import departure, main, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
 main.FOLDER = root + "/hardener"
+departure.OWN_FOLDERS = tuple(root + folder for folder in departure.OWN_FOLDERS)
+departure.PLACES = tuple(root + place for place in departure.PLACES)
 firewall.FOLDER = root + firewall.FOLDER
 system._ENVIRONMENT["PATH"] = system._PATH = path
 if wrong == KILLED:
     firewall.Firewall.problems = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 elif wrong:
     firewall.Firewall.problems = lambda self: [wrong]
-print(json.dumps(main.converge(json.load(sys.stdin))))
+print(json.dumps(getattr(main, function)(json.load(sys.stdin))))
 """
 # What Docker 26 loads for a container on docker0 that publishes 8080 everywhere and 9090 on loopback.
 DOCKER = """\
@@ -113,6 +115,13 @@ class Host:
         """Make them true."""
         documents = self.documents(**variables) if documents is None else documents
         request = {"documents": documents, "check": check, "allow": "connectivity"}
+        return self._call("converge", request, wrong=wrong, ssh=ssh)
+
+    def release(self, role: str, *, check: bool = False, wrong: str = "") -> dict[str, Any]:
+        """Give the host back, or what a role owns."""
+        return self._call("release", {"role": role, "check": check, "allow": "connectivity"}, wrong=wrong)
+
+    def _call(self, function: str, request: dict[str, Any], *, wrong: str, ssh: str = "") -> dict[str, Any]:
         answer = self.space.run(
             sys.executable,
             "-c",
@@ -121,6 +130,7 @@ class Host:
             str(self.folder),
             str(self.programs),
             wrong,
+            function,
             given=json.dumps(request),
             SSH_CONNECTION=ssh,
         )
@@ -364,6 +374,28 @@ def test_switched_off_our_chains_go_and_the_rest_stays(host: Host) -> None:
     assert not any("HARDENER" in rule for rule in host.rules("ip6tables"))
     assert host.converge(inbound=False, docker_user=False)["outcome"] == "unchanged"
     assert not (host.folder / "usr/local/sbin/hardener-firewall").exists()
+
+
+@pytest.mark.parametrize(("programs", "role"), [("nft", ""), ("legacy", "firewall")], indirect=["programs"])
+def test_released_our_chains_go_and_the_rest_stays(host: Host, role: str) -> None:
+    before = {tool: without_empty(host.rules(tool)) for tool in FAMILIES.values()}
+    assert host.converge()["outcome"] == "changed"
+    assert host.converge(allow=[{"port": 443}], published_others="drop")["outcome"] == "changed"
+    loaded = {tool: host.rules(tool) for tool in FAMILIES.values()}
+    assert not any("DOCKER-USER" in rule for rule in before["ip6tables"])
+    assert any("DOCKER-USER" in rule for rule in loaded["ip6tables"])
+    assert host.release(role, check=True)["outcome"] == "would_change"
+    result = host.release(role, wrong="the door is shut")
+    assert (result["outcome"], result["reason"]) == ("rolled_back", "the door is shut")
+    assert {tool: host.rules(tool) for tool in FAMILIES.values()} == loaded
+    assert host.converge(allow=[{"port": 443}], published_others="drop")["outcome"] == "unchanged"
+
+    result = host.release(role)
+    assert (result["outcome"], result["kept"], result["left"]) == ("changed", [], []), result
+    assert {tool: without_empty(host.rules(tool)) for tool in FAMILIES.values()} == before
+    assert [path for path in (host.folder / "etc").rglob("*") if path.is_file()] == []
+    assert not (host.folder / "usr/local/sbin/hardener-firewall").exists()
+    assert host.release(role)["outcome"] == "unchanged"
 
 
 @BOTH_KINDS

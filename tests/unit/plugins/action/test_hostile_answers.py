@@ -91,6 +91,16 @@ BACK = {
 }
 
 
+RELEASED = {
+    **{key: CONVERGED[key] for key in ("changes", "diff", "activations", "plan", "notes", "pending")},
+    "outcome": "changed",
+    "changed": True,
+    "run": "20261125T040000Z-1b2c3d4e",
+    "kept": ["/etc/docker/daemon.json: icc was changed by somebody else meanwhile, and stays so"],
+    "left": ["auditd stays installed"],
+}
+
+
 class Connection:
     """One that is not shared."""
 
@@ -204,6 +214,34 @@ def test_a_rollback(run: Any, answer: Mapping[str, Any]) -> None:
             if result and listing:
                 list(rollback_verb._listed("web1", result.get("runs") or ()))
             list(render("web1", (result or {}).get("diff")))
+
+
+@pytest.mark.parametrize("role", ["", "firewall"])
+def test_a_release_is_believed_only_as_far_as_it_was_asked_for(
+    run: Any, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda _: now.append(now.pop() + 60))
+    arguments = {"role": role, "allow": "reload"}
+    told = {"": 0, "kept": 0}
+    for answer in (RELEASED, *mutations(RELEASED, count=COUNT)):
+        assert (run("release", arguments, answer, check=True) or {}).get("outcome") != "changed"
+        result = run("release", arguments, answer)
+        if result is None:
+            continue
+        assert result["outcome"] != "would_change"
+        if result["outcome"] in ("changed", "unchanged"):
+            assert result["changed"] is (result["outcome"] == "changed")
+            assert bool(result.get("failed")) is bool(result["changed"] and result.get("kept"))
+        else:
+            assert result["failed"]
+        told["kept" if result.get("kept") else ""] += 1
+        assert len(result["msg"]) < 1 << 20
+        for key in ("kept", "left", "notes", "pending"):
+            assert all(isinstance(note, str) for note in result.get(key) or ())
+        list(render("web1", result.get("diff")))
+    assert told["kept"] > COUNT / 10
 
 
 def test_verified_images(run: Any) -> None:

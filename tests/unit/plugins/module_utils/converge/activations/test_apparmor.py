@@ -8,6 +8,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.apparmor import (
     ApparmorLoad,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -76,3 +77,37 @@ def test_without_the_parser_nothing_is_begun(
 def test_a_file_is_no_option(host: Host, kernel: Kernel) -> None:
     with pytest.raises(Refused, match="is no absolute path"):
         ApparmorLoad({"when": [], "profiles": {"--remove": "web"}}).prepare(host.plan())
+
+
+def test_given_back_a_profile_without_a_file_is_unloaded_unless_it_confines(
+    host: Host, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, stays = str(tmp_path / "web"), str(tmp_path / "docker-default")
+    (tmp_path / "docker-default").write_text("profile docker-default {}")
+    begun = [Begun({"when": [web], "profiles": {web: "web"}}, {})]
+    begun.append(Begun({"when": [web, stays], "profiles": {web: "web", stays: "docker-default"}}, {}))
+    settings, kept, left = ApparmorLoad.former(begun)
+    assert settings == {"when": [web, stays], "released": {web: "web", stays: "docker-default"}}
+    assert (kept, left) == ((), ())
+    found = ApparmorLoad(settings)
+    unloaded = tmp_path / "remove"
+    unloaded.write_text("")
+    monkeypatch.setattr(apparmor, "_UNLOAD", str(unloaded))
+    confined: set[str] = {"web"}
+    monkeypatch.setattr(apparmor, "_confines", lambda name: name in confined)
+    found.prepare(host.plan())
+    assert (found.reasons, found.pending) == (
+        [],
+        ["web confines a process, and stays loaded until the next boot"],
+    )
+    confined.clear()
+    found.prepare(host.plan())
+    assert found.reasons == ["the profile web is still loaded"]
+    found.perform()
+    assert (unloaded.read_text(), kernel.asked) == ("web", [("apparmor_parser", "--replace", stays)])
+
+
+def test_without_the_parser_nothing_is_given_back(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [Begun({"when": [], "profiles": {"/etc/apparmor.d/web": "web"}}, {})]
+    monkeypatch.setattr(system, "run", lambda *_: system.Outcome(127, "", ""))
+    assert ApparmorLoad.former(begun) == (None, (), ())

@@ -8,7 +8,10 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
     AuditRulesLoad,
     audit_rule,
 )
-from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Activation
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import (
+    Activation,
+    Begun,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -128,3 +131,11 @@ def test_a_rule_is_known_however_auditctl_prints_it(one: str, other: str) -> Non
 )
 def test_another_rule_is_another(other: str) -> None:
     assert audit_rule(RULE) != audit_rule(other)
+
+
+def test_given_back_are_the_restored_rules_where_anything_loads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [Begun({"when": ["/a", "/b"], "rules": [RULE]}, {}), Begun({"when": ["/b", "/c"]}, {})]
+    monkeypatch.setattr(system, "installed", lambda _: True)
+    assert AuditRulesLoad.former(begun) == ({"when": ["/a", "/b", "/c"]}, (), ())
+    monkeypatch.setattr(system, "installed", lambda _: False)
+    assert AuditRulesLoad.former(begun).settings is None

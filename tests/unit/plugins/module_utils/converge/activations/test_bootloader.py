@@ -8,6 +8,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.bootloader import (
     BootParameters,
 )
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -109,3 +110,25 @@ def test_without_the_program_it_is_refused(host: Host, grub: Grub, monkeypatch: 
 def test_only_parameters_are_parameters(host: Host, grub: Grub, word: str) -> None:
     with pytest.raises(Refused, match="is no parameter of a kernel"):
         prepared(host, [word])
+
+
+def test_given_back_the_menu_is_made_without_the_parameters_that_the_kernel_keeps(
+    host: Host, grub: Grub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = [Begun({"when": [host.path("grub.d/x")], "parameters": WORDS}, {})]
+    grub.running.write_text("ro apparmor=1\n")
+    settings, kept, left = BootParameters.former(begun)
+    assert (kept, left) == ((), ["apparmor=1 stays on the kernel's command line until the next boot"])
+    assert settings == {"when": [host.path("grub.d/x")], "parameters": []}
+    activation = BootParameters(settings)
+    (host.folder / "grub.d").mkdir()
+    activation.prepare(host.plan(host.file("grub.d/x", "")))
+    assert activation.due
+    activation.perform()
+    assert (grub.made, activation.problems()) == (1, [])
+    monkeypatch.setattr(system, "installed", lambda _: False)
+    settings, _, left = BootParameters.former(begun)
+    assert (settings, left[1:]) == (
+        None,
+        [f"{grub.menu} keeps its parameters: grub-mkconfig is not installed"],
+    )

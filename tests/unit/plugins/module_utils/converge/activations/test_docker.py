@@ -8,11 +8,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import daemonconfig, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import daemonconfig, files, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge import engine as asking
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import docker
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.docker import Docker
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
+from ansible_collections.hardener.docker.plugins.module_utils.converge.documents import (
+    FORMER,
+    Document,
+    Resource,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.files import NOTHING
+from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.docker.http import NotFound
 
 from tests.unit.plugins.module_utils.converge.answering import answering
@@ -535,3 +543,81 @@ def test_the_last_words_are_of_this_start_and_not_of_the_process_before(
     assert docker._last_words("/usr/sbin/dockerd", since=1.5, former="1").endswith('is \\"bad\\"')
     assert {"--identifier=dockerd", "--since=@1.500000"} <= set(ran[0])
     assert docker._last_words("", since=1.5, former="1") == ""
+
+
+def hardened(host: Host, engine: Engine, content: str) -> Begun:
+    """An engine that a run has hardened, with a container that it has kept alive."""
+    host.write("daemon.json", content)
+    engine.run_container("web")
+    engine.live = True
+    settings = {
+        "when": [host.path("daemon.json")],
+        "config": host.path("daemon.json"),
+        "unit": "docker.service",
+    }
+    return Begun({**settings, "socket": "/run/docker.sock", "expect": {"info": {"x": 1}}, "start": True}, {})
+
+
+def give_back(host: Host, begun: Begun, content: bytes | None) -> Docker:
+    """The activation that gives an engine back, prepared, with its file restored."""
+    settings, kept, left = Docker.former([begun])
+    assert (kept, left) == ((), ())
+    assert settings == {
+        **{key: begun.settings[key] for key in ("when", "config", "unit", "socket")},
+        "outlives": True,
+    }
+    path = host.path("daemon.json")
+    state = NOTHING if content is None else files.read(path)._replace(content=content)
+    document = Document(
+        "release", "reload", "", (Resource("release", FORMER, path, {"state": state}),), (), (), ""
+    )
+    plan = Plan((document,), bookkeeping_file=str(host.bookkeeping), read=files.read)
+    activation = Docker(settings)
+    activation.prepare(plan)
+    host.apply(plan)
+    return activation
+
+
+ON = '{"live-restore": true, "icc": false}'
+
+
+@pytest.mark.parametrize("content", [None, b'{"live-restore": false}', b'{\n\t"debug": true}'])
+def test_containers_outlive_the_restart_that_gives_live_restore_up_and_the_way_back(
+    host: Host, make: Make, engine: Engine, content: bytes | None
+) -> None:
+    begun = hardened(host, engine, ON)
+    activation = give_back(host, begun, content)
+    assert (activation.impact, activation.action) == ("daemon-restart", docker.RESTART)
+    written: list[bytes] = []
+    activation.will_write = written.append
+    activation.perform()
+    assert (engine.events, engine.live) == (["restart", "reload"], False)
+    assert engine.containers["web"]["State"]["Running"]
+    path = host.folder / "daemon.json"
+    assert (path.read_bytes() if path.exists() else None) == content
+    assert [json.loads(each)["live-restore"] for each in written] == [True, False]
+
+    assert undo(host, activation, ON) == ([], [])
+    assert (engine.events, engine.live) == (["restart", "reload", "reload", "restart"], True)
+    assert engine.containers["web"]["State"]["Running"]
+    assert path.read_text() == ON
+
+
+def test_an_engine_that_does_not_start_as_it_was_keeps_its_containers_on_the_way_back(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    activation = give_back(host, hardened(host, engine, ON), b'{"log-driver": "nonsense"}')
+    engine.starts = False
+    with pytest.raises(Failed):
+        activation.perform()
+    assert host.read("daemon.json") == '{"log-driver": "nonsense"}'
+    assert undo(host, activation, ON) == ([], [])
+    assert (engine.events, engine.live) == (["restart", "restart"], True)
+    assert engine.containers["web"]["State"]["Running"]
+
+
+def test_a_release_that_gives_up_live_restore_alone_reloads(host: Host, make: Make, engine: Engine) -> None:
+    activation = give_back(host, hardened(host, engine, '{"live-restore": true}'), None)
+    activation.perform()
+    assert engine.containers["web"]["State"]["Running"]
+    assert (engine.events[-1], engine.live) == ("reload", False)

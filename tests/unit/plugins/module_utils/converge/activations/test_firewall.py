@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import chains, session, system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import firewall
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.firewall import Firewall
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.planning import Plan
 from ansible_collections.hardener.docker.plugins.module_utils.converge.session import Session
@@ -238,3 +239,40 @@ def test_the_connection_is_that_of_who_called_us(monkeypatch: pytest.MonkeyPatch
     assert session.current() == Session("fe80::1", "fe80::2%eth0", 22)
     texts["/proc/20/environ"] = ""
     assert session.current() is None
+
+
+def test_given_back_no_chain_of_ours_stays_and_an_undo_enables_the_unit_again(
+    host: Host, machine: Machine, boots: list[str]
+) -> None:
+    before = [{"ipv4": {"user": False}, "ipv6": {"user": True}}, {"ipv4": {"user": True}}]
+    begun = [Begun({"when": ["/a"]}, {"before": each}) for each in before]
+    settings, kept, left = Firewall.former(begun)
+    assert (settings, kept, left) == ({"when": ["/a"], "released": ["ipv4"]}, (), ())
+    machine.saved["iptables"] = LOADED
+    machine.enabled.symlink_to("/dev/null")
+    host.write("inbound.ipv4", RULES)  # a file that somebody else has changed stays, and nothing loads it
+    activation = Firewall(settings or {})
+    activation.prepare(host.plan())
+    assert activation.reasons == [
+        "ipv4: HARDENER-INPUT is still loaded",
+        "hardener-firewall.service is still started at boot",
+    ]
+    activation.perform()
+    assert machine.given[-1].endswith("-D INPUT -j HARDENER-INPUT\n-X HARDENER-INPUT\nCOMMIT\n")
+    assert not os.path.lexists(machine.enabled)
+    assert "systemctl stop hardener-firewall.service" in machine.commands
+
+    machine.codes["systemctl is-active"] = 3
+    later = Firewall({"when": []})
+    later.memory = activation.memory
+    boots.append("another")
+    assert later.undo_at_boot() == []
+    unit = "/etc/systemd/system/hardener-firewall.service"
+    assert os.readlink(machine.enabled) == unit  # noqa: PTH115 - the path is the point
+    machine.enabled.unlink()
+    assert later.undo() == []
+    assert os.readlink(machine.enabled) == unit  # noqa: PTH115
+    assert machine.ran("systemctl")[-2:] == [
+        "systemctl daemon-reload",
+        "systemctl start hardener-firewall.service",
+    ]

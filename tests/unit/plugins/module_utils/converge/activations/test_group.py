@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import group
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.group import GroupMembers
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
@@ -187,3 +188,51 @@ def test_without_gpasswd_it_is_refused_and_check_mode_says_what_would_be(
 def test_the_name_of_a_group_is_no_option(host: Host) -> None:
     with pytest.raises(Refused, match="is no name of a group"):
         GroupMembers({"when": [], "group": "--root", "members": []}).prepare(host.plan())
+
+
+def test_given_back_are_those_who_were_taken_out_and_have_an_account(
+    host: Host, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts.members = ["alice"]
+    accounts.write()
+    begun = [
+        Begun({"when": []}, {"group": "docker", "removed": ["eve", "gone", "back"], "added": []}),
+        Begun({"when": []}, {"group": "docker", "removed": ["bob"], "added": ["back"]}),
+    ]
+    settings, kept, left = GroupMembers.former(begun)
+    assert (settings, kept, left) == (
+        {"when": [], "group": "docker", "restored": ["eve", "gone", "bob"]},
+        (),
+        [],
+    )
+    activation = GroupMembers(settings or {})
+    activation.prepare(host.plan())
+    assert activation.reasons == ["eve was in the group", "bob was in the group"]
+    assert activation.problems() == ["eve is not in the group docker", "bob is not in the group docker"]
+    activation.perform()
+    assert (accounts.members, activation.problems()) == (["alice", "eve", "bob"], [])
+
+    another = GroupMembers({"when": [], "group": "docker"})
+    another.memory = activation.memory
+    assert (another.undo(), accounts.members) == ([], ["alice"])
+
+    monkeypatch.setattr(system, "installed", lambda _: False)
+    assert GroupMembers.former(begun[1:]) == (
+        None,
+        (),
+        ["bob stays out of the group docker: gpasswd is not installed"],
+    )
+
+
+def test_of_two_groups_the_last_one_gets_its_members_back(accounts: Accounts) -> None:
+    begun = [
+        Begun({}, {"group": name, "removed": [user]}) for name, user in (("old", "eve"), ("docker", "bob"))
+    ]
+    settings, _, left = GroupMembers.former(begun)
+    assert settings == {"when": [], "group": "docker", "restored": ["bob"]}
+    assert left == ["eve stays out of the group old"]
+
+
+@pytest.mark.parametrize("group", ["--root", "", "docker --"])
+def test_a_group_of_an_odd_name_is_not_given_back(accounts: Accounts, group: str) -> None:
+    assert GroupMembers.former([Begun({}, {"group": group, "removed": ["eve"]})]).settings is None

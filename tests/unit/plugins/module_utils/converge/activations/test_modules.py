@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import modules
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.modules import ModulesLoad
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
 
@@ -23,3 +24,13 @@ def test_a_module_that_is_not_loaded_is(host: Host, monkeypatch: pytest.MonkeyPa
 def test_the_name_of_a_module_is_no_option(host: Host) -> None:
     with pytest.raises(Refused, match="is no name of a module"):
         ModulesLoad({"when": [], "modules": ["--remove"]}).prepare(host.plan())
+
+
+def test_modules_stay_loaded_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.isdir", lambda path: path == "/sys/module/there")
+    begun = [Begun({"modules": ["there", "built_in"]}, {}), Begun({"modules": ["there"]}, {})]
+    assert ModulesLoad.former(begun) == (
+        None,
+        (),
+        ["the kernel module there stays loaded until the next boot"],
+    )

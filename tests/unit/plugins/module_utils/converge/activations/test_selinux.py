@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import selinux
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.selinux import (
     SelinuxEnforce,
 )
@@ -59,3 +60,29 @@ def test_a_switch_that_cannot_be_moved_fails(host: Host, switch: Path) -> None:
     switch.unlink()
     with pytest.raises(Failed, match="SELinux cannot be switched"):
         activation.perform()
+
+
+@pytest.mark.parametrize(("modes", "permissive"), [("0", True), ("01", True), ("1", False), ("", False)])
+def test_given_back_it_permits_where_it_did_before_the_first_run(
+    host: Host, switch: Path, modes: str, permissive: bool
+) -> None:
+    switch.write_text("1")
+    settings, kept, left = SelinuxEnforce.former([Begun({"when": ["/a"]}, {"mode": mode}) for mode in modes])
+    assert (settings, kept, left) == ({"when": ["/a"], "permissive": True} if permissive else None, (), ())
+    if settings is None:
+        return
+    activation = SelinuxEnforce(settings)
+    activation.prepare(host.plan())
+    assert (activation.reasons, activation.problems()) == (
+        ["SELinux was permissive"],
+        ["SELinux does not permit"],
+    )
+    activation.perform()
+    assert (switch.read_text(), activation.problems()) == ("0", [])
+    other = SelinuxEnforce({"when": []})
+    other.memory = activation.memory
+    assert (other.undo(), switch.read_text()) == ([], "1")
+
+
+def test_a_kernel_that_permits_again_is_left_alone(switch: Path) -> None:
+    assert SelinuxEnforce.former([Begun({"when": []}, {"mode": "0"})]).settings is None

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import sysctl
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.sysctl import Sysctl
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 
@@ -228,3 +229,27 @@ def test_no_key_leads_out_of_proc_sys(host: Host, kernel: Kernel) -> None:
     (kernel.sys.parent / "secret").write_text("1\n")
     activation = prepared(host, values={"/../secret": "0", "kernel/../../secret": "0"})
     assert not activation.due
+
+
+def test_given_back_are_the_values_that_were_found_first(host: Host, kernel: Kernel) -> None:
+    begun = []
+    for value in ("1", "2"):
+        activation = prepared(host, values={PTRACE: value, EVERY: "0", FORWARD: "0"})
+        activation.perform()
+        begun.append(Begun({"when": [f"/{value}"]}, activation.memory))
+    kernel.set("net/ipv4/conf/eth0/send_redirects", "7")
+    settings, kept, left = Sysctl.former(begun)
+    assert settings == {
+        "when": ["/1", "/2"],
+        "needed": {FORWARD.replace(".", "/"): "1", "net/ipv4/conf/eth0.100/send_redirects": "1"},
+    }
+    assert kept == ["net.ipv4.conf.eth0.send_redirects was set to 7 by somebody else meanwhile, and stays so"]
+    assert left == [f"{PTRACE} stays 2 until the next boot"]
+    activation = Sysctl({**(settings or {}), "when": []})
+    activation.prepare(host.plan())
+    activation.perform()
+    assert activation.problems() == []
+    found = [kernel.get(f"net/ipv4/conf/{name}/send_redirects") for name in ("eth0", "eth0.100")]
+    assert ([kernel.get(FORWARD), *found], kernel.get(PTRACE)) == (["1", "7", "1"], "2")
+    assert activation.undo() == []
+    assert kernel.get(FORWARD) == "0"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.systemd import (
     SystemdReload,
 )
@@ -21,3 +22,8 @@ def test_without_systemd_there_is_nothing_to_tell_it(host: Host, monkeypatch: py
 def test_a_setting_that_an_activation_does_not_know_is_refused() -> None:
     with pytest.raises(Refused, match="unknown modules"):
         SystemdReload({"when": [], "modules": []})
+
+
+def test_given_back_it_reads_the_units_of_every_run() -> None:
+    begun = [Begun({"when": ["/a", "/b"]}, {"was": 1}), Begun({"when": ["/b", "/c"]}, {})]
+    assert SystemdReload.former(begun) == ({"when": ["/a", "/b", "/c"]}, (), ())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import units
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.units import Units
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed, Refused
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
@@ -196,3 +197,46 @@ def test_at_boot_links_are_as_before_and_no_unit_is_told(
     mask = tmp_path / "a.timer"
     assert (str(mask.readlink()) if mask.is_symlink() else "") == ("/dev/null" if "masked" in before else "")
     assert systemd.calls == []
+
+
+@pytest.mark.parametrize("at_boot", [False, True])
+@pytest.mark.parametrize("before", [("inactive", "disabled", "loaded"), ("inactive", "masked", "masked")])
+def test_given_back_a_unit_is_what_it_was_and_an_undo_makes_it_what_it_had_become(
+    host: Host,
+    prepared: Prepared,
+    systemd: Systemd,
+    before: tuple[str, str, str],
+    at_boot: bool,
+) -> None:
+    systemd.unit("a.timer", *before)
+    begun = []
+    for _ in range(2):
+        activation = prepared("a.timer")
+        activation.perform()
+        begun.append(Begun({"when": ["/a"]}, activation.memory))
+    begun.append(Begun({"when": []}, {"--now": {}}))
+    settings, kept, left = Units.former(begun)
+    assert (kept, left) == ((), ())
+    released = Units(settings or {})
+    released.prepare(host.plan())
+    assert released.describe()["action"] == "give back a.timer"
+    assert released.reasons[0] == "a.timer is active, and was not"
+    released.perform()
+    unit = systemd.units["a.timer"]
+    assert (unit["ActiveState"], unit["UnitFileState"], unit["LoadState"]) == before
+    assert released.problems() == []
+    link = systemd.folder / "timers.target.wants" / "a.timer"
+    assert not link.is_symlink()
+
+    another = Units({"when": []})
+    another.memory = released.memory
+    assert (another.undo_at_boot() if at_boot else another.undo()) == []
+    assert str(link.readlink()) == "/usr/lib/systemd/system/a.timer"
+    assert unit["ActiveState"] == "active"
+
+
+def test_without_systemd_no_unit_is_given_back(systemd: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = [Begun({"when": []}, {"a.timer": {}})]
+    assert Units.former(begun).settings == {"when": [], "former": {"a.timer": {}}}
+    monkeypatch.setattr(system, "has_systemd", lambda: False)
+    assert Units.former(begun).settings is None

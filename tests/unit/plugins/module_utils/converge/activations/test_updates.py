@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import updates
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.updates import (
     AutomaticUpdates,
     PendingUpdates,
@@ -164,3 +165,11 @@ def test_what_waits_is_announced_and_installed_by_nobody_here(
     assert activation.reasons == reasons
     activation.perform()
     assert (activation.problems(), activation.undo(), apt.ran) == ([], [], [])
+
+
+@pytest.mark.parametrize("kind", [AutomaticUpdates, PendingUpdates])
+def test_no_package_is_given_back_and_none_is_run(
+    kind: type[AutomaticUpdates | PendingUpdates], apt: Apt
+) -> None:
+    assert kind.former([Begun({"when": ["/a"], "manager": "apt"}, {"was": 1})]) == (None, (), ())
+    assert apt.ran == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import system
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations import usernsmigrate
+from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.usernsmigrate import (
     UsernsMigrate,
 )
@@ -169,3 +170,8 @@ def test_what_it_has_to_know_is_asked_for(host: Host) -> None:
         UsernsMigrate({"when": []})
     with pytest.raises(Refused, match="unknown shell"):
         activation(host, shell="/bin/sh")
+
+
+def test_what_was_moved_is_not_moved_back_by_a_release() -> None:
+    begun = [Begun({"when": ["/etc/docker/daemon.json"]}, {"stage": "done"})]
+    assert usernsmigrate.UsernsMigrate.former(begun) == (None, (), ())
