@@ -1,17 +1,4 @@
-r"""Give a host back, as it was before hardener and with nothing of it left (`roles/converge/README.md`).
-
-    - name: Give the host back
-      hardener.docker.release:
-
-    - name: Give back what the documents of a role own
-      hardener.docker.release:
-        role: firewall
-
-It is guarded as every change is: a new connection confirms it, or the host takes it back. ``kept`` names what
-stays since somebody else has changed it meanwhile: the task then fails, though all else is released. ``left``
-names what no run can take back, such as packages, and what to do about it. Check mode changes nothing and
-predicts exactly. A host that has nothing of hardener is unchanged.
-"""
+"""Give a host back, as it was before hardener and with nothing of it left (`roles/converge/README.md`)."""
 
 from __future__ import annotations
 
@@ -24,7 +11,7 @@ _NAMED = 10  # paths in a line; all of them are in the result
 
 
 class ActionModule(GuardedAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/release.py documents it."""
 
     _VALID_ARGS = frozenset({"role", "allow"})
 
