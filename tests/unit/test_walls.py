@@ -352,7 +352,7 @@ BY_PATH = {
     "converge/activations/sysctl.py": {"open"},
     "converge/activations/selinux.py": {"open"},
     "converge/detached.py": {"open", "fdopen"},
-    "record/main.py": {"open"},
+    "record/worker.py": {"open"},
     "record/observe.py": {"fdopen"},
     "record/workspace.py": {"makedirs", "open", "rmtree"},  # below /run
     # by links of the kernel's to what it has opened
