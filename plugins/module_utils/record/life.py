@@ -79,8 +79,11 @@ class Life:
         """Remember why a phase was not exercised."""
         self.phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
 
-    def begin(self) -> None:
+    def begin(self, *, short: bool = False) -> None:
         """Start it with empty volumes, stop it, and start it with what there was before.
+
+        Args:
+            short: whether one start is enough where it has no volumes.
 
         Raises:
             Failed: it cannot be started the first time.
@@ -91,6 +94,8 @@ class Life:
             phase["reason"] = self._start()
         if not self.phases["start-empty"]["exercised"]:
             raise Failed(f"the twin does not start: {self.phases['start-empty']['reason']}")
+        if short and not has_volumes:
+            return
         if self._subject.runs():
             self._changes()  # of what is removed again when it stops, too
             with self.phase("stop") as phase:
@@ -203,6 +208,10 @@ class Life:
         with self.phase("stop") as phase:
             self._stop(phase)
         self._changes()
+
+    def start_again(self) -> str:
+        """Start it once more; how it started, in words. It was stopped before."""
+        return self._start()
 
     def _start(self) -> str:
         reason = self._subject.start(self._tree)
