@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     seconds: defaultdict[str, float] = defaultdict(float)
     for item in items:
-        if _shares_its_host(item):
+        if _shares_its_host(item) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
         seconds[_group(item)] += DURATIONS.get(item.nodeid, 0)
     items.sort(key=lambda item: -seconds[_group(item)])

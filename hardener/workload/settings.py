@@ -7,7 +7,7 @@ itself there and nothing else.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hardener.workload.filesystem import Folder
@@ -80,10 +80,21 @@ def security_options(profile: Profile, seccomp: str) -> Iterator[str]:
         yield f"apparmor={profile.apparmor.name}"
     if profile.no_new_privileges:
         yield "no-new-privileges=true"
-    replaced = ("seccomp", "no-new-privileges", *(["apparmor"] if profile.confined_by_apparmor else []))
-    for option in profile.merged.one.container.security_options:
+    yield from kept_options(
+        profile.merged.one.container.security_options, apparmor=profile.confined_by_apparmor
+    )
+
+
+def kept_options(options: Iterable[str], *, apparmor: bool) -> Iterator[str]:
+    """The security options of a container that a profile does not replace.
+
+    Args:
+        options: those of the container.
+        apparmor: whether the profile has one for AppArmor.
+    """
+    for option in options:
         kind = option.replace(":", "=", 1).partition("=")[0]
-        if kind not in replaced and kind in ("apparmor", "label") and "unconfined" not in option:
+        if (kind == "label" or (kind == "apparmor" and not apparmor)) and "unconfined" not in option:
             yield option
 
 

@@ -12,16 +12,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hardener.workload.profile_document import Document
+from hardener.workload.settings import kept_options
 
 STARTS = 20  # of the new confinement: a runtime's own calls vary from start to start
-_RELAXING_MODES = ("pid_mode", "ipc_mode", "userns_mode")
+# What a twin never has, so that no trial is needed: every one of them is without.
+_NEVER = ("pid_mode", "ipc_mode")
 
-Kind = Literal["before", "profile", "control", "without"]
+Kind = Literal["before", "profile", "control", "without", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
-    """How a twin is confined. ``modes`` and ``devices`` are what the original has of the host."""
+    """How a twin is confined. ``userns_mode`` and ``devices`` are what the original has of the host.
+
+    Args:
+        options: security options of the original that stay.
+    """
 
     capabilities: tuple[str, ...]
     seccomp: Mapping[str, Any] | None
@@ -31,14 +37,20 @@ class Confinement:
     read_only: bool
     tmpfs: Mapping[str, str]
     pids_limit: int | None
-    modes: Mapping[str, str]
+    userns_mode: str
     devices: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+    def request(self) -> dict[str, Any]:
+        """What the host's program takes: the part of a create request of the engine's API that this is."""
+        return {"host": self.host_config(), "user": self.user, "devices": list(self.devices)}
 
     def host_config(self) -> dict[str, Any]:
-        """The part of a create request of the engine's API that this is."""
+        """The keys of a HostConfig."""
         options = [f"seccomp={json.dumps(self.seccomp)}"] if self.seccomp is not None else []
         options += [f"apparmor={self.apparmor}"] if self.apparmor else []
         options += ["no-new-privileges=true"] if self.no_new_privileges else []
+        options += self.options
         found: dict[str, Any] = {
             "Privileged": False,
             "CapDrop": ["ALL"],
@@ -46,9 +58,7 @@ class Confinement:
             "SecurityOpt": options,
             "ReadonlyRootfs": self.read_only,
             "Tmpfs": dict(self.tmpfs) if self.read_only else {},
-            "PidMode": self.modes.get("pid_mode", ""),
-            "IpcMode": self.modes.get("ipc_mode", "private"),
-            "UsernsMode": self.modes.get("userns_mode", ""),
+            "UsernsMode": self.userns_mode,
         }
         if self.pids_limit:
             found["PidsLimit"] = self.pids_limit
@@ -62,7 +72,8 @@ class Trial:
     Args:
         key: names it in evidence: ``profile``, ``capability CAP_CHOWN``, ``tmpfs /run``.
         kind: ``before`` is the original's own confinement, which the exercise has to pass; ``control`` is too
-            tight on purpose, and the exercise has to fail; ``without`` takes one thing away.
+            tight on purpose, and the exercise has to fail in one of them; ``without`` takes one thing away;
+            ``never`` is not run, since no twin has the thing.
         confinement: None for the original's.
         starts: how often it is started.
     """
@@ -91,28 +102,32 @@ def confinement(document: Document, *, seccomp: Mapping[str, Any] | None) -> Con
         read_only=document.root.read_only,
         tmpfs={mount.path: mount.options for mount in document.root.tmpfs},
         pids_limit=document.limits.pids,
-        modes={
-            name: mode
-            for name in _RELAXING_MODES
-            if (mode := str(getattr(container, name))) not in ("", "private")
-        },
+        userns_mode=container.userns_mode,
         devices=container.devices,
+        options=tuple(kept_options(container.security_options, apparmor=bool(apparmor and apparmor.used))),
     )
 
 
-def plan(document: Document, *, seccomp: Mapping[str, Any] | None) -> tuple[Trial, ...]:
+def plan(document: Document, *, seccomp: Mapping[str, Any] | None, starts: int = STARTS) -> tuple[Trial, ...]:
     """All trials, in their order: without a ``control`` the exercise can prove nothing.
 
     Args:
         document: the profile.
         seccomp: the content of its ``seccomp.json``.
+        starts: how often the new confinement is started.
     """
     whole = confinement(document, seccomp=seccomp)
     trials = [Trial(key="before", kind="before", confinement=None)]
-    if (tight := _too_tight(document, whole)) is not None:
-        trials.append(Trial(key="control", kind="control", confinement=tight))
-    trials.append(Trial(key="profile", kind="profile", confinement=whole, starts=STARTS))
+    trials += [
+        Trial(key=key, kind="control", confinement=tight) for key, tight in _too_tight(document, whole)
+    ]
+    trials.append(Trial(key="profile", kind="profile", confinement=whole, starts=starts))
     trials += [Trial(key=key, kind="without", confinement=less) for key, less in _without(document, whole)]
+    trials += [
+        Trial(key=f"{name.replace('_', ' ')} {mode}", kind="never", confinement=None)
+        for name in _NEVER
+        if (mode := str(getattr(document.container, name))) not in ("", "private", "shareable", "none")
+    ]
     return tuple(trials)
 
 
@@ -124,6 +139,9 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
         for path in whole.tmpfs:
             rest_of = {each: options for each, options in whole.tmpfs.items() if each != path}
             yield f"tmpfs {path}", replace(whole, tmpfs=rest_of)
+        for path, options in whole.tmpfs.items():
+            if "noexec" not in options.split(","):
+                yield f"execution in {path}", replace(whole, tmpfs={**whole.tmpfs, path: f"{options},noexec"})
     else:
         yield "writable root", replace(whole, read_only=True)
     if not whole.no_new_privileges:
@@ -131,21 +149,20 @@ def _without(document: Document, whole: Confinement) -> Iterator[tuple[str, Conf
     if document.seccomp and whole.seccomp is not None:
         for call in document.seccomp.extra:
             yield f"call {call}", replace(whole, seccomp=_without_calls(whole.seccomp, {call}))
-    for name, mode in whole.modes.items():
-        rest_of = {each: value for each, value in whole.modes.items() if each != name}
-        yield f"{name.replace('_', ' ')} {mode}", replace(whole, modes=rest_of)
+    if whole.userns_mode:
+        yield f"userns mode {whole.userns_mode}", replace(whole, userns_mode="")
     for device in whole.devices:
         rest = tuple(each for each in whole.devices if each != device)
         yield f"device {device}", replace(whole, devices=rest)
 
 
-def _too_tight(document: Document, whole: Confinement) -> Confinement | None:
-    """The confinement without the calls by which the container serves; None where there are none.
+def _too_tight(document: Document, whole: Confinement) -> Iterator[tuple[str, Confinement]]:
+    """Confinements without calls by which the container serves, the least tight first.
 
-    What the runtime needs stays: the container has to start, and its exercise to fail.
+    What the runtime needs stays: the container is to start, and its exercise to fail.
     """
     if document.seccomp is None or whole.seccomp is None:
-        return None
+        return
     own = {
         name: reason.container
         for name, reason in document.seccomp.calls.items()
@@ -153,11 +170,12 @@ def _too_tight(document: Document, whole: Confinement) -> Confinement | None:
         and not (reason.runtime or reason.runtime_base or reason.go_reserve or reason.kernel_reserve)
     }
     served = {name for name, seen in own.items() if "serve" in seen.phases}
-    # Those that serving alone makes, where there are some: then it starts as it did.
-    only = {name for name in served if set(own[name].phases) == {"serve"}}
-    if not (calls := only or served):
-        return None
-    return replace(whole, seccomp=_without_calls(whole.seccomp, calls))
+    # Without those that serving alone makes it starts as it did; but an exercise may do without them.
+    alone = {name for name in served if set(own[name].phases) == {"serve"}}
+    if alone:
+        yield "control", replace(whole, seccomp=_without_calls(whole.seccomp, alone))
+    if served - alone:
+        yield "second control", replace(whole, seccomp=_without_calls(whole.seccomp, served))
 
 
 def _without_calls(seccomp: Mapping[str, Any], calls: Collection[str]) -> dict[str, Any]:

@@ -1,22 +1,25 @@
 """What trials say of a profile: it is safe, it is not, or the exercise proves nothing.
 
-*Safe*: the exercise passes under the profile in every start, no program has more privilege than before, and
-nothing was refused that was not refused before. *Not safe*: one of these fails. *Not exercised*: the exercise
-did not happen, fails without the profile too, or passes under one that is too tight on purpose.
+*Safe*: every start under the profile comes up as it did before, each phase and the exercise pass, the same
+ports are listened on, no program has more privilege than before, and nothing was refused that was not refused
+before. *Not safe*: one of these fails. *Not exercised*: the exercise did not happen, or fails without the
+profile too, or passes under a profile that is too tight on purpose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import errno
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from hardener.errors import ExitCode
 from hardener.workload.identities import gained
-from hardener.workload.recording import Identity
+from hardener.workload.observation import Observation, Refusal
+from hardener.workload.recording import Listen
 from hardener.workload.trials import Trial
 
-_ENOSYS = 38
+_PHASES = ("health-check", "exec", "reload", "stop")
 
 
 class Verdict(Enum):
@@ -36,39 +39,6 @@ class Verdict(Enum):
         }[self]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Denial:
-    """A refused call: who made it, and the error that it got."""
-
-    program: str
-    call: str
-    error: int
-
-    def __str__(self) -> str:
-        return f"{self.program} was refused {self.call} (error {self.error})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """What happened in a trial.
-
-    Args:
-        starts: how many of the starts came up.
-        exercised: whether the exercise reached the twin.
-        passed: whether it passed.
-        identities: as whom long-lived programs ran.
-        denials: what was refused.
-        note: more, in a sentence.
-    """
-
-    starts: int = 0
-    exercised: bool = False
-    passed: bool = False
-    identities: tuple[Identity, ...] = ()
-    denials: tuple[Denial, ...] = ()
-    note: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What taking one thing away has shown; ``needed`` is None where it was not tried."""
@@ -86,18 +56,38 @@ class Proof:
         verdict: in one word.
         reasons: why it is not safe, or not exercised.
         evidence: what each removal has shown.
-        denials: every refused call under the profile, those from before included.
+        refusals: every refused call under the profile, those from before included.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     evidence: tuple[Evidence, ...]
-    denials: tuple[Denial, ...]
+    refusals: tuple[Refusal, ...]
 
     @property
     def superfluous(self) -> tuple[str, ...]:
         """What the exercise does without: it could go, or the exercise does not need it."""
         return tuple(each.removed for each in self.evidence if each.needed is False)
+
+
+def settled(
+    trials: Sequence[Trial],
+    observations: Mapping[str, Observation],
+    *,
+    user: tuple[int, int] | None = None,
+) -> bool:
+    """Whether further trials change nothing: the exercise proves nothing, or the profile is not safe."""
+    before, profile = observations.get("before"), observations.get("profile")
+    controls = [observations.get(trial.key) for trial in trials if trial.kind == "control"]
+    return bool(
+        (before and not before.passed)
+        or (controls and all(controls) and not any(map(_fails, controls)))
+        or (before and profile and (not profile.exercised or _wrong(before, profile, user)))
+    )
+
+
+def _fails(control: Observation | None) -> bool:
+    return control is not None and control.exercised and not control.passed
 
 
 def judge(
@@ -113,17 +103,14 @@ def judge(
         observations: what happened, by the key of the trial; one that is missing was not run.
         user: the uid and gid that the profile gives the container in place of its own.
     """
-    by_kind: dict[str, Trial] = {trial.kind: trial for trial in trials if trial.kind != "without"}
     before = observations.get("before", Observation())
     profile = observations.get("profile", Observation())
-    unexercised = _unexercised(by_kind, before, profile, observations)
+    unexercised = _unexercised(trials, before, profile, observations)
     wrong: tuple[str, ...] = ()
-    whole = by_kind["profile"]
     # That a start fails shows without any exercise.
-    fewer_starts = before.starts > 0 and profile.starts < whole.starts
-    if "profile" in observations and (before.passed if before.exercised else fewer_starts):
-        wrong = _wrong(whole, before, profile, user)
-    proven_wrong = wrong and (profile.exercised or fewer_starts)
+    if before.passed if before.exercised else before.starts and profile.failed:
+        wrong = _wrong(before, profile, user)
+    proven_wrong = wrong and (profile.exercised or profile.failed)
     verdict = Verdict.NOT_EXERCISED if unexercised else Verdict.SAFE
     if proven_wrong:
         verdict = Verdict.NOT_SAFE
@@ -134,14 +121,14 @@ def judge(
         evidence=tuple(
             _evidence(trial, observations.get(trial.key), before, user, conclusive=not unexercised)
             for trial in trials
-            if trial.kind == "without"
+            if trial.kind in ("without", "never")
         ),
-        denials=tuple(sorted(set(profile.denials))),
+        refusals=profile.refusals,
     )
 
 
 def _unexercised(
-    kinds: Mapping[str, Trial],
+    trials: Sequence[Trial],
     before: Observation,
     profile: Observation,
     observations: Mapping[str, Observation],
@@ -150,37 +137,70 @@ def _unexercised(
     if "before" not in observations or not before.exercised:
         return (before.note or "the exercise did not reach the twin",)
     if not before.passed:
-        return ("the exercise fails without the profile too",)
-    if "control" not in kinds:
+        note = f": {before.note}" if before.note else ""
+        return (f"the exercise fails without the profile too{note}",)
+    controls = [trial.key for trial in trials if trial.kind == "control"]
+    tried = [observations[key] for key in controls if key in observations]
+    if not controls:
         return ("nothing was recorded while it served, so that no profile can be made too tight",)
-    control = observations.get("control")
-    if control is None:
-        return ("the profile that is too tight was not tried",)
-    if control.starts and control.exercised and control.passed:
-        return ("this exercise proves nothing: it passes under a profile that is too tight",)
+    if not any(map(_fails, tried)):
+        if not tried:
+            return ("a profile that is too tight was not tried",)
+        if any(each.passed for each in tried):
+            return ("this exercise proves nothing: it passes under a profile that is too tight",)
+        return ("the exercise could not be tried under a profile that is too tight",)
     if not profile.exercised and profile.starts:
         return (profile.note or "the exercise did not reach the twin under the profile",)
-    return () if "profile" in observations else ("the profile was not tried",)
+    if "profile" not in observations:
+        return ("the profile was not tried",)
+    asked = next(trial.starts for trial in trials if trial.kind == "profile")
+    if not profile.failed and profile.starts < asked:
+        return (f"{profile.starts} of {asked} starts happened: the time was over",)
+    return ()
 
 
-def _wrong(
-    trial: Trial, before: Observation, observed: Observation, user: tuple[int, int] | None
-) -> tuple[str, ...]:
+def _wrong(before: Observation, observed: Observation, user: tuple[int, int] | None) -> tuple[str, ...]:
     """What is worse than before in a trial; empty where nothing is."""
-    if observed.starts < trial.starts:
-        note = f": {observed.note}" if observed.note else ""
-        return (f"{trial.starts - observed.starts} of {trial.starts} starts failed{note}",)
+    refused = tuple(map(str, fresh(before, observed)))
+    note = f": {observed.note}" if observed.note else ""
+    if observed.failed:
+        return (f"{observed.failed} of {observed.failed + observed.starts} starts failed{note}", *refused)
     if observed.exercised and not observed.passed:
-        return (f"the exercise fails{f': {observed.note}' if observed.note else ''}",)
-    more = gained(before.identities, observed.identities, user=user)
-    known = {(each.program, each.call) for each in before.denials}
-    # A call that is answered as not known is one that the program has another way for.
-    fresh = [
-        str(each)
-        for each in sorted(set(observed.denials))
-        if (each.program, each.call) not in known and each.error != _ENOSYS
-    ]
-    return (*more, *fresh)
+        return (f"the exercise fails{note}", *refused)
+    return (
+        *_worse_phases(before, observed),
+        *(f"nothing listens on {each.protocol} {each.port}" for each in _silent(before, observed)),
+        *gained(before.identities, observed.identities, user=user),
+        *refused,
+    )
+
+
+def _worse_phases(before: Observation, observed: Observation) -> Iterator[str]:
+    for name in _PHASES:
+        old, new = before.phase(name), observed.phase(name)
+        if old is None or new is None or not old.exercised:
+            continue
+        if not new.exercised:
+            yield f"the phase {name} fails: {new.reason}"
+        elif new.reason != old.reason:
+            yield f"the phase {name} differs: {new.reason}; before, {old.reason}"
+
+
+def _silent(before: Observation, observed: Observation) -> list[Listen]:
+    return sorted(set(before.listens) - set(observed.listens))
+
+
+def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
+    """What was refused in a trial, and not before. A call that is answered as not known has another way."""
+    filtered = {(each.program, each.call) for each in before.refusals if each.by == "filter"}
+    return tuple(
+        each
+        for each in observed.refusals
+        if each not in before.refusals
+        and (
+            each.by == "kernel" or ((each.program, each.call) not in filtered and each.error != errno.ENOSYS)
+        )
+    )
 
 
 def _evidence(
@@ -191,10 +211,13 @@ def _evidence(
     *,
     conclusive: bool,
 ) -> Evidence:
+    if trial.kind == "never":
+        needed = False if conclusive else None
+        return Evidence(removed=trial.key, needed=needed, observed="no twin has it, in any of the trials")
     if observed is None:
         return Evidence(removed=trial.key, needed=None, observed="not tried")
-    wrong = _wrong(trial, before, observed, user)
-    if not conclusive or (observed.starts >= trial.starts and not observed.exercised):
+    wrong = _wrong(before, observed, user)
+    if not conclusive or not (observed.failed or observed.exercised):
         return Evidence(removed=trial.key, needed=None, observed=observed.note or "not exercised")
     if wrong:
         return Evidence(removed=trial.key, needed=True, observed="; ".join(wrong))

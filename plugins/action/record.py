@@ -6,16 +6,14 @@ with its time. The original container is not touched.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..plugin_utils.host_script import PACKAGES, HostScriptAction
+from ..plugin_utils.host_script import HostScriptAction
+from ..plugin_utils.objects import LONGEST, SOURCE, objects
 
-_SOURCE = PACKAGES / "record"
 _LIMIT = 660  # seconds on the host for the phases on either side of the exercise
-_LONGEST = 24 * 3600
 
 
 class ActionModule(HostScriptAction):
@@ -50,11 +48,11 @@ class ActionModule(HostScriptAction):
         if stage == "begin":
             if not args["container"]:
                 raise AnsibleActionFail("container is missing")
-            if not 1 <= args["seconds"] <= _LONGEST:
-                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {_LONGEST}")
-            args["objects"] = _objects()
+            if not 1 <= args["seconds"] <= LONGEST:
+                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {LONGEST}")
+            args["objects"] = objects("calls", "capabilities")
         answer = self.run_script(
-            _SOURCE,
+            SOURCE,
             entry=f"main:{stage}",
             arguments=args,
             timeout=_LIMIT,
@@ -63,11 +61,6 @@ class ActionModule(HostScriptAction):
         told = _told(stage, answer.result)
         self.see_it_fits(told)
         return {"changed": False, "ansible_facts": answer.facts, **told}
-
-
-def _objects() -> dict[str, str]:
-    """The BPF objects, as they are sent along."""
-    return {path.name: b64encode(path.read_bytes()).decode() for path in sorted(_SOURCE.glob("bpf/*.bpf.o"))}
 
 
 def _told(stage: str, answer: Any) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from ansible_collections.hardener.docker.plugins.module_utils.record.engine impo
 from hardener.workload.assemble import recording
 from hardener.workload.recording import PHASES, Recording, load
 from tests.integration.dockerd import Dockerd
+from tests.integration.twinning import BESIDE, names, programs, worker
 from tests.integration.waiting import until
-from tests.unit.plugins.loading import COLLECTIONS
 
-ROOT = Path(__file__).parents[2]
-BESIDE = {**os.environ, "PYTHONPATH": f"{COLLECTIONS}:{ROOT}"}
+pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
+
 OBJECTS = {
     path.name: b64encode(path.read_bytes()).decode()
     for path in Path(record.__file__).parent.glob("bpf/*.bpf.o")
@@ -109,37 +109,6 @@ def fetch(address: str) -> str:
         text=True,
         check=True,
     ).stdout
-
-
-def programs() -> set[int]:
-    """The recorder's programs that the kernel has."""
-    text = subprocess.run(
-        ["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True
-    ).stdout
-    ours = ("on_call", "on_exec", "on_check")
-    return {each["id"] for each in json.loads(text) if each.get("name") in ours}
-
-
-def worker(run: str) -> int:
-    """The process that holds a run's lock."""
-    lock = f"{workspace.FOLDER}/{run}/lock"
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if str(link.readlink()) == lock:
-                return int(link.parts[2])
-        except OSError:
-            continue
-    raise AssertionError("nothing holds the lock")
-
-
-def names(engine: Dockerd) -> set[str]:
-    """Everything that the engine has."""
-    found = {each["Names"][0] for each in engine.api("GET", "/containers/json?all=1")}
-    found |= {each["Name"] for each in engine.api("GET", "/networks")}
-    found |= {each["Name"] for each in engine.api("GET", "/volumes")["Volumes"] or ()}
-    for each in engine.api("GET", "/images/json?all=1"):
-        found |= set(each["RepoTags"] or [each["Id"]])
-    return found
 
 
 def runs() -> list[str]:

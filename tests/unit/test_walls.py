@@ -256,7 +256,7 @@ def test_the_engine_has_one_client() -> None:
     assert plugins_with("AF_UNIX") == {
         client,
         "plugins/module_utils/converge/logtargets.py",  # looks whether a syslog daemon listens
-        "plugins/module_utils/record/main.py",  # the recorder's own socket, by which it is ended
+        "plugins/module_utils/record/worker.py",  # the recorder's own socket, by which it is ended
     }
     assert plugins_with("SO_PEERCRED") == {client}
     spoken = {
@@ -387,7 +387,7 @@ BY_PATH = {
     "converge/activations/apparmor.py": {"open"},
     "converge/activations/selinux.py": {"open"},
     "converge/detached.py": {"open", "fdopen"},
-    "record/main.py": {"open"},
+    "record/worker.py": {"open"},
     "record/observe.py": {"fdopen"},
     "record/workspace.py": {"makedirs", "open", "rmtree"},  # below /run
     # by links of the kernel's to what it has opened

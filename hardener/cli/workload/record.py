@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
+from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
@@ -20,17 +21,6 @@ if TYPE_CHECKING:
     from hardener.fleet import Event
     from hardener.workload.exercise import Exerciser
     from hardener.workload.recording import Recording
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-_LONGEST = 24 * 3600
-
-
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    found = re.fullmatch(r"(\d{1,6})([smh])", value)
-    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 1 <= seconds <= _LONGEST:
-        raise click.BadParameter(f"{value!r} is no time from 1s to 24h, such as 30s, 10m, 2h")
-    return seconds
 
 
 @click.command(short_help="Record what a container uses, by a twin of it.")
@@ -41,7 +31,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     "seconds",
     default="5m",
     show_default=True,
-    callback=_seconds,
+    callback=seconds_of,
     metavar="TIME",
     help="How long the twin serves, or how long the exercise may take.",
 )

@@ -73,17 +73,7 @@ def answer(
     return {
         "began": seen.began,
         "ended": int(time.time()),
-        "host": {
-            "kernel": os.uname().release,
-            "architecture": os.uname().machine,
-            "engine": shown(str(versions.get("Version") or ""), 100),
-            "runtime": {
-                "name": shown(runtime_name, 100),
-                "version": shown(runtime.version(versions, runtime_name), 100),
-            },
-            "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
-            "userns_remap": any("name=userns" in each for each in info.get("SecurityOptions") or ()),
-        },
+        "host": host(info, versions, runtime_name),
         "container": container(original),
         "network": seen.network,
         "missing": [_sentence(each) for each in seen.missing][:_MAX_WORDS],
@@ -103,6 +93,21 @@ def answer(
         "owners": seen.owners,
         "granted": seen.granted,
         "peak": seen.peak,
+    }
+
+
+def host(info: Mapping[str, Any], versions: Mapping[str, Any], runtime_name: str) -> dict[str, Any]:
+    """Kernel, engine and runtime that run the container."""
+    return {
+        "kernel": os.uname().release,
+        "architecture": os.uname().machine,
+        "engine": shown(str(versions.get("Version") or ""), 100),
+        "runtime": {
+            "name": shown(runtime_name, 100),
+            "version": shown(runtime.version(versions, runtime_name), 100),
+        },
+        "lsm": [name for name in read_or("/sys/kernel/security/lsm", "").split(",") if name],
+        "userns_remap": any("name=userns" in each for each in info.get("SecurityOptions") or ()),
     }
 
 

@@ -1,4 +1,4 @@
-"""The structures of the BPF objects (bpf/record.h, calls.bpf.c, capabilities.h), in bytes of this host."""
+"""The structures of the BPF objects (bpf/record.h, calls, capabilities, refusals), in bytes of this host."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ _EXEC = struct.Struct("=Q16s256s")
 _CAPSET = struct.Struct("=Q16sQQQ")
 _SOCKET = struct.Struct("=Q16sHB5x")
 _CAPABILITY = struct.Struct("=Q16siBBBB")
+_REFUSAL = struct.Struct("=Q16siHBB")
 _WORDS = struct.Struct("=16Q")
 _NAME = 64
 # capset, socket, connect. On another machine nothing is seen of what they are asked for.
@@ -135,6 +136,25 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
                 "phase": phase,
                 "kind": kind,
                 "level": level,
+            }
+        )
+    return found
+
+
+def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
+    """System calls that were refused: by the filter, or by the kernel for want of a right."""
+    found = []
+    for key, _ in entries:
+        cgroup, comm, number, error, kind, by = _REFUSAL.unpack(key)
+        found.append(
+            {
+                "cgroup": cgroup,
+                "program": _text(comm),
+                "number": number,
+                "error": error,
+                "kind": kind & ~RUNTIME,
+                "runtime": bool(kind & RUNTIME),
+                "by_filter": by == 1,
             }
         )
     return found

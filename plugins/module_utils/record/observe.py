@@ -142,6 +142,13 @@ class Sampler:
         with self._lock:
             self._cgroup = None
 
+    def clear(self) -> None:
+        """Forget what was found."""
+        with self._lock:
+            self._cgroup = None
+            self._found.clear()
+            self._listens.clear()
+
     def phase(self, number: int) -> None:
         """Count for this phase from now on."""
         with self._lock:

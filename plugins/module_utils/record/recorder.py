@@ -53,13 +53,13 @@ def unified_cgroups() -> str | None:
     return None
 
 
-class Recorder:
-    """Counts what the wanted containers do, by phase.
+class Programs:
+    """Programs that are attached to the kernel, and the maps that they share with this process.
 
     The process that makes one gets a mount namespace of its own.
 
     Args:
-        objects: name of a file to its content: ``calls.bpf.o``, and those for capabilities.
+        objects: name of a file to its content.
 
     Raises:
         Failed: the programs cannot be attached.
@@ -69,42 +69,80 @@ class Recorder:
         reason = problem()
         if reason:
             raise Failed(reason)
-        self.capabilities_by = ""  # "tracepoint" or "fexit"
         self.problems: list[str] = []
+        self._maps: dict[str, str] = {}  # where each is pinned: with the object that has it first
         _private_bpffs()
         self._attach(objects)
 
     def _attach(self, objects: Mapping[str, bytes]) -> None:
-        self._load("calls", objects["calls.bpf.o"], ())
+        """Load and attach what counts."""
+        raise NotImplementedError
+
+    def _load(self, name: str, content: bytes) -> None:
+        """Load and attach an object; maps that one before it has as well are shared with that one."""
+        descriptor = os.memfd_create(name)
+        try:
+            os.write(descriptor, content)
+            words = ["prog", "loadall", f"/proc/{os.getpid()}/fd/{descriptor}", f"{_BPFFS}/{name}"]
+            for each in _SHARED:
+                if each in self._maps:
+                    words += ["map", "name", each, "pinned", self._maps[each]]
+            run("bpftool", *words, "pinmaps", f"{_BPFFS}/{name}-maps", "autoattach", timeout=_TIMEOUT)
+        finally:
+            os.close(descriptor)
+        for each in os.listdir(f"{_BPFFS}/{name}-maps"):
+            self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
+
+    def want(self, identity: str) -> None:
+        """Count what a container does from now on; it may not have started."""
+        self._update("wanted", layout.container_name(identity), b"\1")
+
+    def forget(self, identity: str) -> None:
+        """Look for a container no more that was removed."""
+        key = _hex(layout.container_name(identity))
+        run("bpftool", "map", "delete", "pinned", self._maps["wanted"], "key", "hex", *key)
+
+    def phase(self, name: str, *, unfiltered: bool = False) -> None:
+        """Count for this phase from now on; ``unfiltered``: the containers have no seccomp filter."""
+        settings = layout.config(layout.PHASES.index(name), unfiltered=unfiltered, machine=os.uname().machine)
+        self._update("config", b"\0\0\0\0", settings)
+
+    def cgroups(self) -> set[int]:
+        """The cgroups that wanted containers had."""
+        return layout.wanted(self._dump("cgroups"))
+
+    def losses(self) -> Mapping[str, int]:
+        """What had no room in the maps."""
+        return layout.losses(self._dump("losses"))
+
+    def _update(self, name: str, key: bytes, value: bytes) -> None:
+        words = ["key", "hex", *_hex(key), "value", "hex", *_hex(value)]
+        run("bpftool", "map", "update", "pinned", self._maps[name], *words)
+
+    def _dump(self, name: str) -> list[layout.Entry]:
+        words = ("-j", "map", "dump", "pinned", self._maps[name])
+        text = run("bpftool", *words, timeout=_TIMEOUT, limit=_MAX_DUMP)
+        try:
+            return [(_bytes(entry["key"]), _bytes(entry["value"])) for entry in json.loads(text)]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failed(f"bpftool's answer cannot be read: {error}") from None
+
+
+class Recorder(Programs):
+    """Counts what the wanted containers do, by phase."""
+
+    def _attach(self, objects: Mapping[str, bytes]) -> None:
+        self.capabilities_by = ""  # "tracepoint" or "fexit"
+        self._load("calls", objects["calls.bpf.o"])
         for way in ("tracepoint", "fexit"):
             try:
-                self._load("capabilities", objects[f"capabilities_{way}.bpf.o"], _SHARED)
+                self._load("capabilities", objects[f"capabilities_{way}.bpf.o"])
             except Failed as error:
                 self.problems.append(describe(error))
                 continue
             self.capabilities_by = way
             self.problems = []
             return
-
-    def _load(self, name: str, content: bytes, shared: tuple[str, ...]) -> None:
-        descriptor = os.memfd_create(name)
-        try:
-            os.write(descriptor, content)
-            words = ["prog", "loadall", f"/proc/{os.getpid()}/fd/{descriptor}", f"{_BPFFS}/{name}"]
-            for each in shared:
-                words += ["map", "name", each, "pinned", _map(each)]
-            run("bpftool", *words, "pinmaps", f"{_BPFFS}/{name}-maps", "autoattach", timeout=_TIMEOUT)
-        finally:
-            os.close(descriptor)
-
-    def want(self, identity: str) -> None:
-        """Count what a container does from now on; it may not have started."""
-        _update("wanted", layout.container_name(identity), b"\1")
-
-    def phase(self, name: str, *, unfiltered: bool = False) -> None:
-        """Count for this phase from now on; ``unfiltered``: the containers have no seccomp filter."""
-        settings = layout.config(layout.PHASES.index(name), unfiltered=unfiltered, machine=os.uname().machine)
-        _update("config", b"\0\0\0\0", settings)
 
     def read(self) -> dict[str, list[dict[str, Any]]]:
         """All that was counted, by map."""
@@ -114,15 +152,18 @@ class Recorder:
         """What was counted in one of the maps."""
         if name == "capabilities" and not self.capabilities_by:
             return []
-        return _READERS[name](_dump(name))
+        return _READERS[name](self._dump(name))
 
-    def cgroups(self) -> set[int]:
-        """The cgroups that wanted containers had."""
-        return layout.wanted(_dump("cgroups"))
 
-    def losses(self) -> Mapping[str, int]:
-        """What had no room in the maps."""
-        return layout.losses(_dump("losses"))
+class Refusals(Programs):
+    """Counts the calls of the wanted containers that were refused."""
+
+    def _attach(self, objects: Mapping[str, bytes]) -> None:
+        self._load("refusals", objects["refusals.bpf.o"])
+
+    def read(self) -> list[dict[str, Any]]:
+        """All that were refused."""
+        return layout.refusals(self._dump("refusals"))
 
 
 def _private_bpffs() -> None:
@@ -139,37 +180,8 @@ def _private_bpffs() -> None:
     check(libc.mount(b"bpf", _BPFFS.encode(), b"bpf", flags, b"mode=0700"), "cannot mount a bpf file system")
 
 
-def _map(name: str) -> str:
-    """Where a map is pinned: with the object that has it first."""
-    return f"{_BPFFS}/{'capabilities' if name == 'capabilities' else 'calls'}-maps/{name}"
-
-
-def _update(name: str, key: bytes, value: bytes) -> None:
-    run(
-        "bpftool",
-        "map",
-        "update",
-        "pinned",
-        _map(name),
-        "key",
-        "hex",
-        *_hex(key),
-        "value",
-        "hex",
-        *_hex(value),
-    )
-
-
 def _hex(data: bytes) -> list[str]:
     return [f"{byte:02x}" for byte in data]
-
-
-def _dump(name: str) -> list[layout.Entry]:
-    text = run("bpftool", "-j", "map", "dump", "pinned", _map(name), timeout=_TIMEOUT, limit=_MAX_DUMP)
-    try:
-        return [(_bytes(entry["key"]), _bytes(entry["value"])) for entry in json.loads(text)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Failed(f"bpftool's answer cannot be read: {error}") from None
 
 
 def _bytes(words: list[str]) -> bytes:

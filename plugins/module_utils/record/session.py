@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from contextlib import contextmanager
-from typing import Any, Iterator, Mapping
+from functools import partial
+from typing import Any, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
@@ -15,13 +14,12 @@ from . import elf, observe, runtime
 from .engine import Engine
 from .forward import Forwarder
 from .layout import PHASES
-from .recorder import Recorder, unified_cgroups
+from .life import Life
+from .recorder import Recorder
 from .subject import Subject
 from .text import shown
 
-_NO_PROGRAM = "/hardener-there-is-no-such-program"
 _NOT_REACHED = "the recording ended before"
-_GONE = "the container did not run any more"
 
 
 class Request:
@@ -61,16 +59,21 @@ class Session:
         self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
         self._runtime = runtime.default_runtime(self._info, self._original)
         self._unfiltered = description.unfiltered(self._original, self._info, self._versions)
-        self._tree = unified_cgroups() or ""
         self._sampler = observe.Sampler(observe.label_file())
-        self._phases: dict[str, dict[str, Any]] = {}
         self._missing: list[str] = []
         self._programs: dict[str, dict[str, Any]] = {}
         self._base: dict[bool, set[int]] | None = None
         self._granted: dict[str, Any] = {"capabilities": [], "seccomp": None}
         self._forwarder: Forwarder | None = None
-        self._accepted = 0
         self._subject = Subject(engine, run, self._original, largest=request.largest, created=recorder.want)
+        self._life = Life(
+            self._subject,
+            self._original,
+            self._sampler,
+            mark=partial(recorder.phase, unfiltered=self._unfiltered),
+            programs=self._look_at_programs,
+            changes=self._subject.collect_changes,
+        )
 
     # --- what the caller does, in this order ----------------------------------------------------------------
 
@@ -78,30 +81,20 @@ class Session:
         """Do everything up to the phase in which the twin serves; the addresses of its ports."""
         self._measure()
         self._subject.make_network()
-        self._start_empty()
-        self._health_check()
-        self._exec()
-        with self._phase("serve"):
-            if not self._subject.runs():
-                raise Failed(_GONE)
-            self._accepted = observe.accepted(self._subject.pid)
-        self._phases["serve"]["exercised"] = False  # until something has reached it
+        self._life.begin()
+        self._life.health_check()
+        self._life.exec()
+        self._life.serve()
         self._forwarder = Forwarder(self._subject.ports(), self._subject.address)
         self._missing += self._forwarder.refused
         return self._forwarder.addresses
 
     def end(self, exercise: Mapping[str, Any]) -> dict[str, Any]:
         """Do everything after the phase in which the twin served; the answer."""
-        self._served(exercise)
-        self._reload()
-        if self._subject.runs():
-            self._subject.collect_changes()
-            with self._phase("crash-restart") as phase:
-                self._subject.crash()
-                phase["reason"] = self._start()
-        with self._phase("stop") as phase:
-            self._stop(phase)
-        self._subject.collect_changes()
+        self._life.served(exercise, self._request.run_in)
+        self._life.reload()
+        self._life.crash_restart()
+        self._life.stop()
         return self._answer()
 
     def close(self) -> None:
@@ -129,137 +122,6 @@ class Session:
                 problem = describe(error)
         if problem:
             self._missing.append(f"the runtime's own calls were not measured: {problem}")
-
-    # --- phases ---------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[dict[str, Any]]:
-        """Record what is done under the name of a phase; where it fails, the phase was not exercised."""
-        found = self._phases.setdefault(
-            name, {"name": name, "exercised": False, "reason": "", "seconds": 0.0}
-        )
-        self._recorder.phase(name, unfiltered=self._unfiltered)
-        self._sampler.phase(PHASES.index(name))
-        began = time.monotonic()
-        try:
-            yield found
-            found["exercised"] = True
-        except Failed as error:
-            if found["exercised"]:
-                self._missing.append(f"the phase {name} was not repeated: {describe(error)}")
-            else:
-                found["reason"] = describe(error)
-        finally:
-            self._sampler.look()
-            found["seconds"] = round(found["seconds"] + time.monotonic() - began, 1)
-
-    def _skip(self, name: str, reason: str) -> None:
-        self._phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
-
-    def _start_empty(self) -> None:
-        """The first start, with empty volumes; then one with what there was before."""
-        has_volumes = False
-        with self._phase("start-empty") as phase:
-            has_volumes = self._subject.create(used=False)
-            phase["reason"] = self._start()
-        if not self._phases["start-empty"]["exercised"]:
-            raise Failed(f"the twin does not start: {self._phases['start-empty']['reason']}")
-        if self._subject.runs():
-            self._subject.collect_changes()  # of what is removed again when it stops, too
-            with self._phase("stop") as phase:
-                self._stop(phase)
-        else:
-            self._missing.append("the container ends by itself: what comes after a start cannot be exercised")
-        self._subject.collect_changes()
-        with self._phase("start-used") as phase:
-            if has_volumes:
-                try:
-                    self._subject.create(used=True)
-                except Failed as error:
-                    self._missing.append(f"the twin went on with its own volumes: {describe(error)}")
-            phase["reason"] = self._start()
-
-    def _start(self) -> str:
-        reason = self._subject.start(self._tree)
-        if self._subject.cgroup is not None:
-            self._sampler.follow(self._subject.pid, self._subject.cgroup)
-        self._look_at_programs()
-        return reason
-
-    def _stop(self, phase: dict[str, Any]) -> None:
-        if not self._subject.runs():
-            raise Failed(_GONE)
-        self._look_at_programs()
-        self._sampler.look()
-        self._sampler.leave()
-        phase["reason"] = self._subject.stop()
-
-    def _health_check(self) -> None:
-        test = (self._original["Config"].get("Healthcheck") or {}).get("Test") or []
-        if not test or test[0] == "NONE":
-            self._skip("health-check", "the container has no health check")
-            return
-        shell = self._original["Config"].get("Shell") or ["/bin/sh", "-c"]
-        words = [*shell, *test[1:2]] if test[0] == "CMD-SHELL" else list(test[1:])
-        with self._phase("health-check") as phase:
-            code = self._subject.run(words)
-            self._look_at_programs()
-            if code != 0:
-                raise Failed(f"the health check ended with code {code}")
-            phase["reason"] = "it was run once"
-
-    def _exec(self) -> None:
-        with self._phase("exec") as phase:
-            if not self._subject.runs():
-                raise Failed(_GONE)
-            try:
-                self._subject.run([_NO_PROGRAM])
-            except Failed:
-                pass  # of course: all but the program's own part has happened
-            phase["reason"] = "the runtime's part of it; no program was run"
-
-    def _served(self, exercise: Mapping[str, Any]) -> None:
-        """Decide whether the exercise counts: what reached no twin exercised nothing."""
-        serve = self._phases["serve"]
-        serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
-        problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
-        reached = observe.accepted(self._subject.pid) > self._accepted
-        if self._request.run_in and not problem:
-            with self._phase("serve") as phase:
-                code = self._subject.run(self._request.run_in)
-                if code != 0:
-                    raise Failed(f"the command in the twin ended with code {code}")
-                phase["reason"] = "a command in the twin"
-        elif problem:
-            serve["reason"] = problem
-        elif reached:
-            serve.update(exercised=True, reason="the twin was reached")
-        else:
-            serve["reason"] = "nothing reached the twin"
-        self._sampler.look()
-        self._look_at_programs()
-
-    def _reload(self) -> None:
-        if not self._subject.runs():
-            self._skip("reload", _GONE)
-            return
-        try:
-            handled = observe.catches(self._subject.program(), signal.SIGHUP)
-        except OSError:
-            handled = False
-        if not handled:
-            self._skip("reload", "the program handles no SIGHUP, and no other way is known")
-            return
-        with self._phase("reload") as phase:
-            self._subject.signal("SIGHUP")
-            time.sleep(0.3)
-            self._subject.settle()
-            if not self._subject.runs():
-                raise Failed("SIGHUP ended the program: it is no way to reload it")
-            phase["reason"] = "by SIGHUP"
-        if not self._subject.runs():
-            with self._phase("crash-restart") as phase:
-                phase["reason"] = self._start()
 
     # --- what was seen --------------------------------------------------------------------------------------
 
@@ -289,15 +151,21 @@ class Session:
         if self._sampler.unfiltered and not self._unfiltered:
             losses.append("a program ran without a seccomp filter: its calls were not recorded")
         for name in PHASES:
-            self._skip(name, _NOT_REACHED)
+            self._life.skip(name, _NOT_REACHED)
         return description.answer(
             description.Seen(
                 began=self._began,
                 network="own" if self._subject.network else "none",
-                missing=[*self._subject.differences, *self._missing, *self._recorder.problems, *losses],
+                missing=[
+                    *self._subject.differences,
+                    *self._missing,
+                    *self._life.missing,
+                    *self._recorder.problems,
+                    *losses,
+                ],
                 complete=not losses and not self._recorder.problems and self._base is not None,
                 capabilities_by=self._recorder.capabilities_by,
-                phases=[self._phases[name] for name in PHASES],
+                phases=[self._life.phases[name] for name in PHASES],
                 found=self._recorder.read(),
                 cgroups=self._cgroups(),
                 base=self._base,

@@ -16,6 +16,7 @@ from .text import shown
 _SETTLED = 0.4  # seconds in which no process of the container wants the processor
 _SETTLE = 20.0
 _LISTEN = 10.0
+_NOTICED = 5.0
 _LOOK = 0.05
 _EXEC_SECONDS = 60
 _STOP_SECONDS = 30
@@ -34,6 +35,7 @@ class Subject:
         original: what the engine shows of the original.
         largest: bytes of a volume that may be copied.
         created: is told the id of each twin, before it starts.
+        removed: is told the id of each twin that is no more.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Subject:
         *,
         largest: int,
         created: Callable[[str], None],
+        removed: Callable[[str], None] | None = None,
     ) -> None:
         self.network: str | None = None
         self.pid = 0
@@ -57,6 +60,9 @@ class Subject:
         self._original = original
         self._largest = largest
         self._created = created
+        self._removed = removed
+        self._confinement: Mapping[str, Any] | None = None
+        self._volumes: set[str] = set()
         self._identity = ""
         self._started = 0.0
 
@@ -70,6 +76,10 @@ class Subject:
         body = {"Name": name, "Internal": True, "Labels": {twin.LABEL: self._run}, "Driver": "bridge"}
         self._engine.call("POST", "/networks/create", body)
         self.network = name
+
+    def confine(self, confinement: Mapping[str, Any] | None) -> None:
+        """Give the twins that follow these rights (``twin.confined``); None for the original's."""
+        self._confinement = confinement
 
     def create(self, *, used: bool) -> bool:
         """Create the twin, in the place of one before it; whether it has volumes.
@@ -95,15 +105,11 @@ class Subject:
         copied = [volume for volume in plan.volumes if volume.copied]
         for volume in copied:
             self._check_size(volume.target)
-        query = {"name": f"{workspace.prefix(self._run)}-{'used' if used else 'empty'}"}
-        identity = str(self._engine.call("POST", "/containers/create", plan.body, query=query)["Id"])
-        try:
-            for volume in copied:
-                folder = os.path.dirname(volume.target.rstrip("/")) or "/"
-                self._engine.copy(self._original["Id"], volume.target, identity, folder, most=self._largest)
-        except Failed:
-            self._remove(identity)
-            raise
+        self._volumes |= {volume.name for volume in plan.volumes}
+        if copied:
+            self._fill(plan.body, [volume.target for volume in copied])
+        body = plan.body if self._confinement is None else twin.confined(plan.body, self._confinement)
+        identity = self._made(body, "used" if used else "empty")
         if self._identity:
             self._remove(self._identity)
         self._identity, self.pid, self.cgroup = identity, 0, None
@@ -111,6 +117,24 @@ class Subject:
         self.differences += [each for each in plan.differences if each not in self.differences]
         self._created(self._identity)
         return bool(plan.volumes)
+
+    def _made(self, body: Mapping[str, Any], name: str) -> str:
+        """Create a container; its id."""
+        query = {"name": f"{workspace.prefix(self._run)}-{name}"}
+        return str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])
+
+    def _fill(self, body: Mapping[str, Any], targets: list[str]) -> None:
+        """Copy what the original has at mounts into those of a twin, by a container that is never started.
+
+        The engine copies nothing into a container whose root file system is read-only.
+        """
+        filler = self._made(twin.writable(body), "filler")
+        try:
+            for target in targets:
+                folder = os.path.dirname(target.rstrip("/")) or "/"
+                self._engine.copy(self._original["Id"], target, filler, folder, most=self._largest)
+        finally:
+            self._remove(filler)
 
     def _check_size(self, target: str) -> None:
         for mount in self._original.get("Mounts") or ():
@@ -132,10 +156,19 @@ class Subject:
         except (OSError, KeyError):
             self.cgroup = None  # it ended already
         self.settle()
-        if not self.runs():
+        if self._has_ended():
             return f"it ended by itself with code {self.state().get('ExitCode')}"
         silent = sorted(self._tcp_ports() - {port for _, port in observe.listening(self.pid)})
         return f"nothing listens on port {silent[0]}" if silent else "it started"
+
+    def _has_ended(self) -> bool:
+        """Whether it runs no more; the engine notices the end of its process a moment later."""
+        deadline = time.monotonic() + _NOTICED
+        while self.runs():
+            if self.has_process() or time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK)
+        return True
 
     def settle(self) -> None:
         """Wait until no process wants the processor, and the published ports are listened on."""
@@ -176,8 +209,20 @@ class Subject:
             time.sleep(_LOOK)
 
     def _remove(self, identity: str) -> None:
-        """Remove a twin; its volumes go with the run."""
+        """Remove a twin; its volumes stay."""
         self._engine.call("DELETE", f"/containers/{identity}", query={"force": "1", "v": "1"})
+        if self._removed is not None and identity == self._identity:  # else none was told that it is there
+            self._removed(identity)
+
+    def discard(self) -> None:
+        """Remove the twin with its volumes, as if there had been none."""
+        if self._identity:
+            self._remove(self._identity)
+        self._identity, self.pid, self.cgroup, self.plan = "", 0, None, None
+        for name in sorted(self._volumes):
+            # Where it was not made yet, there is none.
+            self._engine.call("DELETE", f"/volumes/{quoted(name)}", query={"force": "1"}, accept=(404,))
+        self._volumes.clear()
 
     def run(self, words: list[str]) -> int | None:
         """Run a program in it, as the engine does for `docker exec`; its exit code."""
@@ -219,7 +264,7 @@ class Subject:
 
     def ports(self) -> list[tuple[int, str]]:
         """The ports that lead to it."""
-        return self.plan.ports if self.plan is not None and self.network else []
+        return twin.published(self._original) if self.network else []
 
     def _tcp_ports(self) -> set[int]:
         return {port for port, protocol in self.ports() if protocol == "tcp"}

@@ -12,6 +12,15 @@ from typing import Any, Mapping, NamedTuple
 LABEL = "hardener.twin"
 _COMPOSE = "com.docker.compose."
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
+_CONFINING = (
+    "Privileged",
+    "CapAdd",
+    "CapDrop",
+    "SecurityOpt",
+    "ReadonlyRootfs",
+    "PidsLimit",
+    "UsernsMode",
+)
 _FILTERED = ("bridge", "default", "nat")
 
 
@@ -66,7 +75,7 @@ def plan(
     if config.get("Hostname") and inspected["Id"].startswith(config["Hostname"]):
         config.pop("Hostname")
     config.update({"AttachStdin": False, "AttachStdout": False, "AttachStderr": False})
-    ports = _ports(inspected)
+    ports = published(inspected)
     mode = str(host.get("NetworkMode") or "default")
     host.update(
         {
@@ -96,11 +105,40 @@ def plan(
     return Twin({**config, "HostConfig": host}, volumes, differences, ports)
 
 
+def writable(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with nothing that is read-only, but for the host's own files and folders."""
+    host = dict(body["HostConfig"])
+    host["ReadonlyRootfs"] = False
+    host["Mounts"] = [
+        {**mount, "ReadOnly": False} if mount["Type"] == "volume" else mount for mount in host["Mounts"]
+    ]
+    return {**body, "HostConfig": host}
+
+
+def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with a confinement in the place of the original's rights.
+
+    Args:
+        body: the request of a twin.
+        confinement: ``host``, keys of a HostConfig; ``user``, empty for the original's; ``devices``, paths in
+            the container of those that it keeps.
+    """
+    own, new = body["HostConfig"], confinement["host"]
+    host = {**own, **{key: new[key] for key in _CONFINING if key in new}}
+    host["Tmpfs"] = {**(own.get("Tmpfs") or {}), **(new.get("Tmpfs") or {})}
+    host["Devices"] = [
+        device
+        for device in own.get("Devices") or ()
+        if device.get("PathInContainer") in confinement["devices"]
+    ]
+    return {**body, "HostConfig": host, **({"User": confinement["user"]} if confinement["user"] else {})}
+
+
 def _owner(mode: str) -> str:
     return "the host" if mode == "host" else "another container"
 
 
-def _ports(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
+def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Ports that the original publishes; with the host's network those that its image exposes."""
     bound = (inspected["HostConfig"].get("PortBindings") or {}) if inspected["HostConfig"] else {}
     exposed = inspected["Config"].get("ExposedPorts") or {}

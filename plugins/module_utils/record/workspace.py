@@ -13,6 +13,7 @@ from typing import Any, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed
+from . import apparmor
 from .engine import Engine
 from .twin import LABEL
 
@@ -72,7 +73,7 @@ def lives(run: str) -> bool:
 def sweep(engine: Engine) -> list[str]:
     """Remove what runs left that were killed; what could not be removed, in words."""
     problems: list[str] = []
-    for run in sorted(_labelled(engine)):
+    for run in sorted(_labelled(engine) | apparmor.runs()):
         if not lives(run):
             problems += clear(engine, run)
     if os.path.isdir(FOLDER):
@@ -107,7 +108,7 @@ def clear(engine: Engine, run: str) -> list[str]:
                 engine.call("DELETE", one.format(quoted(str(each[key]))), query=options)
             except Failed as error:
                 problems.append(str(error))
-    return problems
+    return problems + apparmor.unload(run)
 
 
 def prefix(run: str) -> str:

@@ -11,47 +11,13 @@ from junitparser import JUnitXml
 
 from hardener.errors import ExitCode, HardenerError
 from hardener.reports.proof_junit import proof_junit
-from hardener.workload.artefacts import artefacts
-from hardener.workload.profile import make
+from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import Document, load
-from hardener.workload.recording import Identity, build
+from hardener.workload.recording import Identity
 from hardener.workload.trials import STARTS, Trial, plan
-from hardener.workload.verdict import Denial, Observation, Proof, Verdict, judge
-from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
+from hardener.workload.verdict import Proof, Verdict, judge
+from tests.unit.workload.profiles import ROOT, write
 from tests.unit.workload.recordings import document
-
-ROOT = "sha256:" + "0" * 64
-
-
-def write(folder: Path, *, allow_extra: tuple[str, ...] = (), **changes: Any) -> Path:
-    """The files of a profile of a server that keeps two capabilities."""
-    data = document()
-    data["granted"] = {"capabilities": sorted(CAPABILITIES), "seccomp": DEFAULTS["default"]}
-    data["identities"][0]["bounding"] = sorted(CAPABILITIES)
-    data["capabilities"] = [
-        {"name": name, "call": "setuid", "program": "nginx", "phases": ["start-empty"]}
-        for name in ("CAP_SETUID", "CAP_CHOWN")
-    ]
-    data["calls"] = {
-        "x86_64": {
-            "bind": {"phases": ["start-empty"], "programs": ["nginx"]},
-            "openat": {"phases": ["start-empty", "serve"], "programs": ["nginx"]},
-            "sendfile": {"phases": ["serve"], "programs": ["nginx"]},
-            "keyctl": {"phases": ["serve"], "programs": ["nginx"]},
-            "write": {"phases": ["serve"], "programs": ["nginx"]},
-        }
-    }
-    data["runtime_base"] = {"calls": ["write"], "no_new_privileges": ["write"], "starts": 20}
-    for key, value in changes.items():
-        part, _, name = key.partition("__")
-        if name:
-            data[part][name] = value
-        else:
-            data[part] = value
-    made = make([("x", build(data, name="x"))], allow_extra=allow_extra)
-    for name, text in artefacts(made).items():
-        (folder / name).write_text(text)
-    return folder
 
 
 def planned(folder: Path, **changes: Any) -> tuple[Trial, ...]:
@@ -70,21 +36,23 @@ def test_each_thing_is_taken_away_once(tmp_path: Path) -> None:
     assert [trial.key for trial in trials] == [
         "before",
         "control",
+        "second control",
         "profile",
         "capability CAP_CHOWN",
         "capability CAP_SETUID",
         "tmpfs /run",
         "tmpfs /tmp",
         "call keyctl",
-        "pid mode host",
         "device /dev/fuse",
+        "pid mode host",
     ]
     by_key = {trial.key: trial for trial in trials}
     assert by_key["before"].confinement is None
     assert by_key["profile"].starts == STARTS == 20
     whole = by_key["profile"].confinement
     assert whole is not None
-    for trial in trials[3:]:
+    assert by_key["pid mode host"].kind == "never"  # no twin has it
+    for trial in trials[4:-1]:
         less = trial.confinement
         assert less is not None
         changed = [name for name in whole.__slots__ if getattr(less, name) != getattr(whole, name)]
@@ -92,18 +60,19 @@ def test_each_thing_is_taken_away_once(tmp_path: Path) -> None:
         assert trial.starts == 1
 
 
-def test_the_control_refuses_what_serving_alone_calls(tmp_path: Path) -> None:
-    trials = {trial.kind: trial for trial in planned(tmp_path)}
-    tight, whole = trials["control"].confinement, trials["profile"].confinement
-    assert tight is not None
-    assert whole is not None
+def test_controls_refuse_what_serving_calls(tmp_path: Path) -> None:
+    trials = {trial.key: trial.confinement for trial in planned(tmp_path)}
 
-    def names(seccomp: Any) -> set[str]:
-        rules = [rule for rule in seccomp["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW"]
+    def names(key: str) -> set[str]:
+        confinement = trials[key]
+        assert confinement is not None
+        assert confinement.seccomp is not None
+        rules = [rule for rule in confinement.seccomp["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW"]
         return {name for rule in rules for name in rule["names"]}
 
-    # Not openat, without which it would not start; not write, which the runtime needs.
-    assert names(whole.seccomp) - names(tight.seccomp) == {"sendfile"}
+    # First not openat, without which it would not start; never write, which the runtime needs.
+    assert names("profile") - names("control") == {"sendfile"}
+    assert names("profile") - names("second control") == {"openat", "sendfile"}
 
 
 def test_without_a_phase_of_serving_there_is_no_control(tmp_path: Path) -> None:
@@ -135,8 +104,6 @@ def test_a_confinement_as_the_engine_takes_it(tmp_path: Path) -> None:
         "CapAdd": ["CHOWN", "SETUID"],
         "ReadonlyRootfs": True,
         "Tmpfs": {"/run": "rw,nosuid,nodev,noexec,mode=1777"},
-        "PidMode": "",
-        "IpcMode": "private",
         "UsernsMode": "",
         "PidsLimit": 32,
     }
@@ -198,7 +165,7 @@ BOTH = (MASTER, WORKER)
 WORKS = Observation(starts=1, exercised=True, passed=True, identities=BOTH)
 EVERY = Observation(starts=STARTS, exercised=True, passed=True, identities=BOTH)
 FAILS = Observation(starts=1, exercised=True, passed=False, note="HTTP 500")
-DOWN = Observation(starts=0)
+DOWN = Observation(failed=1)
 TRIALS = tuple(
     Trial(key=key, kind=kind, confinement=None, starts=STARTS if kind == "profile" else 1)  # type: ignore[arg-type]
     for key, kind in (
@@ -298,8 +265,11 @@ def test_the_user_of_the_profile_is_expected() -> None:
 @pytest.mark.parametrize(
     ("profile", "reason"),
     [
-        (Observation(starts=19, exercised=True, passed=True, identities=BOTH), "1 of 20 starts failed"),
-        (Observation(note="OCI runtime error"), "20 of 20 starts failed: OCI runtime error"),
+        (
+            Observation(starts=19, failed=1, exercised=True, passed=True, identities=BOTH),
+            "1 of 20 starts failed",
+        ),
+        (Observation(failed=1, note="OCI runtime error"), "1 of 1 starts failed: OCI runtime error"),
         (Observation(starts=STARTS, exercised=True, note="HTTP 500"), "the exercise fails: HTTP 500"),
     ],
 )
@@ -308,21 +278,21 @@ def test_what_breaks_is_not_safe(profile: Observation, reason: str) -> None:
     assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, (reason,))
 
 
-def test_a_new_denial_is_not_safe_and_an_old_one_is_listed() -> None:
+def test_a_new_refusal_is_not_safe_and_an_old_one_is_listed() -> None:
     old, new, unknown = (
-        Denial(program="a", call="b", error=1),
-        Denial(program="a", call="c", error=1),
-        Denial(program="a", call="openat2", error=38),
+        Refusal(program="a", call="b", error=1, by="filter"),
+        Refusal(program="a", call="c", error=1, by="filter"),
+        Refusal(program="a", call="openat2", error=38, by="filter"),
     )
-    before = Observation(starts=1, exercised=True, passed=True, identities=BOTH, denials=(old,))
+    before = Observation(starts=1, exercised=True, passed=True, identities=BOTH, refusals=(old,))
     same = Observation(
-        starts=STARTS, exercised=True, passed=True, identities=BOTH, denials=(old, unknown, old)
+        starts=STARTS, exercised=True, passed=True, identities=BOTH, refusals=(old, unknown, old)
     )
     proof = judged(before=before, profile=same)
-    assert (proof.verdict, proof.denials) == (Verdict.SAFE, (old, unknown))
-    more = Observation(starts=STARTS, exercised=True, passed=True, identities=BOTH, denials=(old, new))
+    assert (proof.verdict, proof.refusals) == (Verdict.SAFE, (old, unknown))
+    more = Observation(starts=STARTS, exercised=True, passed=True, identities=BOTH, refusals=(old, new))
     proof = judged(before=before, profile=more)
-    assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, ("a was refused c (error 1)",))
+    assert (proof.verdict, proof.reasons) == (Verdict.NOT_SAFE, ("a was refused c by the filter (EPERM)",))
 
 
 UNEXERCISED: list[tuple[dict[str, Observation | None], str]] = [
@@ -348,7 +318,8 @@ def test_an_exercise_that_proves_nothing(observed: dict[str, Observation | None]
 
 def test_a_start_that_fails_is_not_safe_whatever_the_exercise() -> None:
     unreached = Observation(starts=1)
-    assert judged(before=unreached, profile=Observation(starts=7)).reasons == ("13 of 20 starts failed",)
+    profile = Observation(starts=7, failed=13)
+    assert judged(before=unreached, profile=profile).reasons == ("13 of 20 starts failed",)
 
 
 def test_a_profile_that_fails_is_not_safe_even_where_the_control_is_missing() -> None:
@@ -388,5 +359,5 @@ def test_each_removal_is_a_case() -> None:
 
 def test_hostile_text_is_text_in_the_document() -> None:
     hostile = "</testcase>\x1b[2J\x00]]>&\ud800"
-    note = Observation(starts=STARTS, exercised=True, note=hostile)
-    assert "Failure" in cases(judged(profile=note), name=hostile).values()
+    proof = Proof(verdict=Verdict.NOT_SAFE, reasons=(hostile,), evidence=(), refusals=())
+    assert "Failure" in cases(proof, name=hostile).values()

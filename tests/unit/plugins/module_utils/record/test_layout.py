@@ -20,6 +20,24 @@ def test_calls_are_read() -> None:
     ]
 
 
+def test_refused_calls_are_read() -> None:
+    entries = [
+        (struct.pack("=Q16siHBB", 7, b"nginx", 92, 1, 0, 0), b""),
+        (struct.pack("=Q16siHBB", 7, b"", 437, 38, 1 | layout.RUNTIME, 1), b""),
+    ]
+    one, other = layout.refusals(entries)
+    assert one == {
+        "cgroup": 7,
+        "program": "nginx",
+        "number": 92,
+        "error": 1,
+        "kind": 0,
+        "runtime": False,
+        "by_filter": False,
+    }
+    assert (other["kind"], other["runtime"], other["by_filter"], other["error"]) == (1, True, True, 38)
+
+
 def test_names_of_programs_are_escaped() -> None:
     key = struct.pack("=Q16sQQQ", 7, b"\x1b[2J\xff\n", 1 << 40, 2, 3)
     (found,) = layout.capsets([(key, struct.pack("=I", 0b101))])

@@ -10,7 +10,12 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils import record
 
 FOLDER = Path(record.__file__).with_name("bpf")
-OBJECTS = ("calls.bpf.o", "capabilities_fexit.bpf.o", "capabilities_tracepoint.bpf.o")
+OBJECTS = (
+    "calls.bpf.o",
+    "capabilities_fexit.bpf.o",
+    "capabilities_tracepoint.bpf.o",
+    "refusals.bpf.o",
+)
 
 
 def test_they_are_there_and_small() -> None:

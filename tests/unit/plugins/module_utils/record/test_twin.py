@@ -104,3 +104,34 @@ def test_the_original_is_left_as_it_was() -> None:
     original = container()
     twin.plan(original, run="f" * 16, network=None, used=True, kinds=KINDS, low_ports=None)
     assert original == container()
+
+
+def confinement(**host: Any) -> dict[str, Any]:
+    return {"host": {"CapDrop": ["ALL"], "SecurityOpt": [], **host}, "user": "", "devices": ["/dev/fuse"]}
+
+
+def test_a_confined_twin_has_the_rights_of_the_confinement_and_no_others() -> None:
+    devices = [{"PathInContainer": path, "PathOnHost": path} for path in ("/dev/fuse", "/dev/kvm")]
+    body = plan(Devices=devices, Privileged=True, Tmpfs={"/own": "rw"}).body
+    given = confinement(
+        Privileged=False, CapAdd=["CHOWN"], Tmpfs={"/run": "rw"}, ReadonlyRootfs=True, NetworkMode="host"
+    )
+    found = twin.confined(body, {**given, "user": "33:33"})
+    host = found["HostConfig"]
+    assert (host["Privileged"], host["CapAdd"], host["CapDrop"]) == (False, ["CHOWN"], ["ALL"])
+    assert host["SecurityOpt"] == []  # of the original's none is left
+    assert host["Tmpfs"] == {"/own": "rw", "/run": "rw"}
+    assert [each["PathInContainer"] for each in host["Devices"]] == ["/dev/fuse"]
+    assert (found["User"], host["ReadonlyRootfs"], host["Memory"]) == ("33:33", True, 1 << 30)
+    assert host["NetworkMode"] == "own"  # which no confinement decides
+    assert body["HostConfig"]["Privileged"] is True
+    assert twin.confined(body, given)["User"] == "33"
+
+
+def test_what_volumes_are_filled_by_can_be_written_to() -> None:
+    body = plan(ReadonlyRootfs=True).body
+    for mount in body["HostConfig"]["Mounts"]:
+        mount["ReadOnly"] = True
+    host = twin.writable(body)["HostConfig"]
+    assert host["ReadonlyRootfs"] is False
+    assert {mount["Target"] for mount in host["Mounts"] if mount["ReadOnly"]} == {"/etc/web"}

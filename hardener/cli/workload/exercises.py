@@ -1,0 +1,19 @@
+"""What verbs that exercise twins have alike on the command line."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_LONGEST = 24 * 3600
+
+
+def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """The seconds of a time such as ``30s``, ``10m``, ``2h``."""
+    found = re.fullmatch(r"(\d{1,6})([smh])", value)
+    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 1 <= seconds <= _LONGEST:
+        raise click.BadParameter(f"{value!r} is no time from 1s to 24h, such as 30s, 10m, 2h")
+    return seconds

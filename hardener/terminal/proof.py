@@ -1,0 +1,58 @@
+"""A proof in short: the verdict, what is needed and what is not, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hardener.text import line
+from hardener.workload.proof import ProofDocument
+
+_STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold yellow"}
+
+
+def screen(proof: ProofDocument, path: Path) -> Iterator[RenderableType]:
+    """The parts of what is shown of a proof.
+
+    Args:
+        proof: the proof.
+        path: where it was written.
+    """
+    name = line(proof.container.name, 60)
+    yield Padding(Text.assemble((f"{name}: ", "bold"), (proof.verdict, _STYLES[proof.verdict])), (0, 1))
+    for reason in proof.reasons:
+        yield Padding(Text(line(reason, 500)), (0, 1, 0, 3))
+    yield Padding(Text(_starts(proof)), (0, 1, 0, 3))
+    if proof.evidence:
+        yield Padding(_evidence(proof), (1, 1, 0, 1))
+    if proof.refusals:
+        yield Padding(Text("Refused under the profile", style="magenta"), (1, 1, 0, 1))
+        for refusal in proof.refusals:
+            yield Padding(Text(line(str(refusal), 200)), (0, 1, 0, 3))
+    if proof.missing:
+        yield Padding(Text("Not part of the proof", style="magenta"), (1, 1, 0, 1))
+        for sentence in proof.missing:
+            yield Padding(Text(line(sentence, 300)), (0, 1, 0, 3))
+    yield Padding(Text(f"Written to {line(str(path), 1000)}"), (1, 1, 0, 1))
+
+
+def _starts(proof: ProofDocument) -> str:
+    profile = next((each for each in proof.trials if each.kind == "profile"), None)
+    if profile is None or profile.observation is None:
+        return "the profile was not tried"
+    return f"{profile.observation.starts} of {profile.starts} starts came up under the profile"
+
+
+def _evidence(proof: ProofDocument) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("without", "needed", "observed"):
+        table.add_column(title)
+    for each in proof.evidence:
+        word, style = {True: ("yes", ""), False: ("no", "yellow"), None: ("?", "dim")}[each.needed]
+        table.add_row(Text(line(each.removed, 60)), Text(word, style=style), Text(line(each.observed, 300)))
+    return table

@@ -1,0 +1,69 @@
+"""Twins on the one host of a fleet: what recordings and proofs ask it, one stage after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from hardener.errors import HardenerError
+from hardener.fleet import Event, Fleet, TaskResult
+from hardener.text import line
+
+_MAX_PORTS = 1000
+
+
+class EventListener(Protocol):
+    """Is told what Ansible does."""
+
+    def event(self, event: Event) -> None:
+        """Ansible has done something."""
+
+
+def stage(
+    fleet: Fleet, verb: str, variables: Mapping[str, object], listener: EventListener
+) -> tuple[str, Mapping[str, Any]]:
+    """Do a stage on the host; its name, and its answer.
+
+    Args:
+        fleet: the host.
+        verb: names the playbook and its action.
+        variables: of the playbook.
+        listener: is told what happens.
+
+    Raises:
+        HardenerError: it failed there, or there is not one host.
+    """
+    found: dict[str, TaskResult] = {}
+    with fleet.run(verb, variables=variables) as running:
+        for event in running:
+            listener.event(event)
+            if isinstance(event, TaskResult) and event.action == verb:
+                found[event.host] = event
+    if len(running.outcomes) != 1:
+        raise HardenerError(
+            f"a container is on one host, and these are {len(running.outcomes)}", hint="name one with --limit"
+        )
+    ((host, outcome),) = running.outcomes.items()
+    if not outcome.ended_well or host not in found:
+        raise HardenerError(f"{line(host)}: {outcome.reason or 'it did not answer'}")
+    return host, found[host].data
+
+
+def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
+    """Where the ports of the twin answer: part of an environment, so that a host can name nothing else."""
+    found = begun.get("addresses")
+    if not isinstance(found, Mapping) or len(found) > _MAX_PORTS:
+        raise HardenerError(f"{line(host)}: its answer has no addresses")
+    answer = {}
+    for port, address in found.items():
+        head, _, number = str(address).partition(":")
+        name, _, protocol = str(port).partition("_")
+        if (
+            head != "127.0.0.1"
+            or not number.isdecimal()
+            or not name.isdecimal()
+            or protocol not in ("", "udp")
+        ):
+            raise HardenerError(f"{line(host)}: {line(str(address), 60)} is no address of a twin")
+        answer[str(port)] = str(address)
+    return answer

@@ -1,0 +1,145 @@
+"""What was seen of a trial: starts, phases, identities, and every refused call with program and reason.
+
+A host tells it in numbers, and may be taken over: everything has a bound and a shape.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload import callnames
+from hardener.workload.exercise import Exercise
+from hardener.workload.kernel import capabilities
+from hardener.workload.recording import PHASES, CallName, Count, Identity, Listen, Name, Phase, Text, Words
+
+_SETS = ("effective", "permitted", "inheritable", "bounding", "ambient")
+_MOST = 10_000
+
+
+class Part(BaseModel):
+    """A part of a proof: immutable, and with no key that is not described."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    def __lt__(self, other: Part) -> bool:
+        return self.model_dump_json() < other.model_dump_json()
+
+
+class Refusal(Part):
+    """A refused call: who made it, the error that it got, and from whom."""
+
+    program: Name
+    call: CallName
+    error: Annotated[int, Field(ge=1, le=4095)]
+    by: Literal["filter", "kernel"] = Field(
+        description="the seccomp filter, or the kernel for want of a right"
+    )
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.error, str(self.error))
+        filtered = " by the filter" if self.by == "filter" else ""
+        return f"{self.program} was refused {self.call}{filtered} ({name})"
+
+
+class PhaseResult(Part):
+    """A phase in a trial: whether it went well, and how or why not."""
+
+    name: Phase
+    exercised: bool
+    reason: Text
+
+
+def _sorted(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(set(values)))
+
+
+class Observation(Part):
+    """What happened in a trial."""
+
+    starts: Count = Field(default=0, description="how many starts came up as they do without the profile")
+    failed: Count = Field(default=0, description="how many did not")
+    exercised: bool = Field(default=False, description="whether the exercise happened")
+    passed: bool = False
+    phases: Annotated[tuple[PhaseResult, ...], Field(max_length=len(PHASES))] = ()
+    identities: Annotated[tuple[Identity, ...], Field(max_length=_MOST), AfterValidator(_sorted)] = ()
+    listens: Annotated[tuple[Listen, ...], Field(max_length=_MOST), AfterValidator(_sorted)] = ()
+    refusals: Annotated[tuple[Refusal, ...], Field(max_length=_MOST), AfterValidator(_sorted)] = ()
+    missing: Words = Field(default=(), description="in what the twin differs from the original")
+    note: Text = ""
+
+    def phase(self, name: str) -> PhaseResult | None:
+        """One of its phases; None where that was not tried."""
+        return next((each for each in self.phases if each.name == name), None)
+
+
+def observation(
+    host: str, answer: Mapping[str, Any], *, machine: str, exercise: Exercise | None, control: bool = False
+) -> Observation:
+    """Make an observation of what a host has answered.
+
+    Args:
+        host: its name.
+        answer: what it told.
+        machine: its architecture.
+        exercise: how the exercise ended here; None where it was not tried here.
+        control: whether a failing exercise is what is looked for, so that it counts whatever it has reached.
+
+    Raises:
+        HardenerError: it is none.
+    """
+    try:
+        return Observation.model_validate_json(json.dumps(_document(answer, machine, exercise, control)))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error) or type(error).__name__
+    raise HardenerError(f"{line(host)}: what it observed cannot be read: {line(reason, 200)}")
+
+
+def _document(
+    answer: Mapping[str, Any], machine: str, exercise: Exercise | None, control: bool
+) -> dict[str, Any]:
+    phases = {each["name"]: each for each in answer["phases"]}
+    serve = phases.get("serve", {"exercised": False, "reason": ""})
+    happened, passed = bool(serve["exercised"] or answer["reached"]), serve["exercised"]
+    problem = exercise.problem if exercise else ""
+    if exercise and control:
+        happened, passed = True, not problem
+    return {
+        "starts": answer["starts"],
+        "failed": answer["attempts"] - answer["starts"],
+        "exercised": bool(happened or problem),
+        "passed": passed,
+        "phases": [
+            {"name": each["name"], "exercised": each["exercised"], "reason": each["reason"]}
+            for each in sorted(phases.values(), key=lambda each: PHASES.index(each["name"]))
+        ],
+        "identities": [
+            {
+                **each,
+                **{name: capabilities(each[name]) for name in _SETS},
+                "phases": [PHASES[number] for number in each["phases"]],
+            }
+            for each in answer["identities"]
+        ],
+        "listens": answer["listens"],
+        "refusals": [
+            {
+                "program": "the runtime" if each["runtime"] else each["program"],
+                "call": callnames.name(callnames.architecture(machine, each["kind"]), each["number"]),
+                "error": each["error"],
+                "by": "filter" if each["by_filter"] else "kernel",
+            }
+            for each in answer["refusals"]
+        ],
+        "missing": answer["missing"],
+        "note": answer["note"] or problem or ("" if serve["exercised"] else serve["reason"]),
+    }

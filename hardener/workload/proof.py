@@ -1,0 +1,128 @@
+"""``proof.json``: the verdict on a profile, and everything that was seen on the way to it.
+
+It is deterministic but for its two moments: the same container under the same profile gives the same text, or
+the difference is one of behaviour. ``proof.schema.json`` describes it, and is made from these classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hardener import __version__
+from hardener.workload.observation import Observation, Part, Refusal
+from hardener.workload.recording import Container, Digest, Host, Moment
+from hardener.workload.trials import Kind, Trial
+from hardener.workload.verdict import Proof
+
+FORMAT: Literal["hardener.proof/1"] = "hardener.proof/1"
+NAME = "proof.json"
+
+
+class Removal(Part):
+    """What taking one thing away has shown; ``needed`` is null where that is not known."""
+
+    removed: str
+    needed: bool | None
+    observed: str
+
+
+class TrialPart(Part):
+    """A trial; ``observation`` is null where it was not run."""
+
+    key: str
+    kind: Kind
+    starts: int = Field(description="how many were asked for")
+    observation: Observation | None
+
+
+class ProofDocument(Part):
+    """A whole proof."""
+
+    format: Literal["hardener.proof/1"] = FORMAT
+    hardener: str
+    name: str
+    began: Moment
+    ended: Moment
+    profile: Digest = Field(description="SHA-256 of profile.json, which names the other files by theirs")
+    host: Host
+    container: Container
+    exercise: Literal["command", "command in the container"]
+    verdict: Literal["safe", "not safe", "not exercised"]
+    reasons: tuple[str, ...]
+    evidence: tuple[Removal, ...]
+    refusals: tuple[Refusal, ...] = Field(description="every refused call under the profile")
+    missing: tuple[str, ...] = Field(description="what was not part of the proof")
+    trials: tuple[TrialPart, ...]
+
+
+def proof_document(
+    proof: Proof,
+    *,
+    folder: Path,
+    name: str,
+    began: str,
+    ended: str,
+    host: Host,
+    container: Container,
+    run_in: bool,
+    trials: Sequence[Trial],
+    observations: Mapping[str, Observation],
+    missing: Sequence[str],
+) -> ProofDocument:
+    """The document of a proof.
+
+    Args:
+        proof: the verdict, with its reasons.
+        folder: of the profile.
+        name: of the profile.
+        began: when the first trial began.
+        ended: when the last one ended.
+        host: where the trials were.
+        container: of what.
+        run_in: whether the exercise was a command in the twin.
+        trials: the plan.
+        observations: what was seen, by the keys of the trials.
+        missing: what was not part of it.
+    """
+    profile = (folder / "profile.json").read_bytes()
+    return ProofDocument(
+        hardener=__version__,
+        name=name,
+        began=began,
+        ended=ended,
+        profile=f"sha256:{hashlib.sha256(profile).hexdigest()}",
+        host=host,
+        container=container,
+        exercise="command in the container" if run_in else "command",
+        verdict=proof.verdict.value,
+        reasons=proof.reasons,
+        evidence=tuple(
+            Removal(removed=each.removed, needed=each.needed, observed=each.observed)
+            for each in proof.evidence
+        ),
+        refusals=proof.refusals,
+        missing=tuple(missing),
+        trials=tuple(
+            TrialPart(
+                key=trial.key, kind=trial.kind, starts=trial.starts, observation=observations.get(trial.key)
+            )
+            for trial in trials
+        ),
+    )
+
+
+def text(document: ProofDocument) -> str:
+    """The file."""
+    return json.dumps(document.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the file; ``proof.schema.json`` is its text."""
+    found = ProofDocument.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}

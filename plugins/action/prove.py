@@ -1,0 +1,97 @@
+r"""Try confinements of a container by its twins, one after another (docs/workloads.md).
+
+    - name: Prepare the trials of web
+      hardener.docker.prove:
+        stage: begin
+        container: web
+        seconds: 900
+      register: begun # begun.run, begun.addresses: {"80": "127.0.0.1:49153"}, begun.container, begun.host
+
+    - name: Start a twin without capabilities, and see of the one before how it went
+      hardener.docker.prove:
+        stage: attempt
+        run: "{{ begun.run }}"
+        exercise: {seconds: 0.5, problem: ""}
+        trial:
+          kind: without
+          confinement: {host: {CapDrop: [ALL], SecurityOpt: []}, user: "", devices: []}
+          starts: 1
+          whole: false
+          seconds: 300
+      register: tried # tried.observed, of the one before; tried.up
+
+The stage `attempt` without a trial ends the run; `abandon` ends it at once. A run that is not ended ends by
+itself, with its time. The original container is not touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.host_script import HostScriptAction
+from ..plugin_utils.objects import LONGEST, SOURCE, objects
+
+_LIMIT = 660  # seconds on the host for one trial
+
+
+class ActionModule(HostScriptAction):
+    """The action; see the module's documentation."""
+
+    _VALID_ARGS = frozenset(
+        {"stage", "container", "seconds", "run_in", "run", "exercise", "trial", "socket", "apparmor"}
+    )
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do one stage of a proof."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(
+            argument_spec={
+                "stage": {"type": "str", "required": True, "choices": ["begin", "attempt", "abandon"]},
+                "container": {"type": "str", "default": ""},
+                "seconds": {"type": "int", "default": 900},
+                "run_in": {"type": "list", "elements": "str", "default": []},
+                "run": {"type": "str", "default": ""},
+                "exercise": {"type": "dict", "default": {}},
+                "trial": {"type": "dict", "default": {}},
+                "apparmor": {"type": "dict", "default": {}},
+                "socket": {"type": "str", "default": ""},
+            }
+        )
+        if self._task.check_mode:
+            return {"skipped": True, "changed": False, "msg": "a proof starts containers: not in check mode"}
+        stage = args.pop("stage")
+        if stage == "begin":
+            if not args["container"]:
+                raise AnsibleActionFail("container is missing")
+            if not 1 <= args["seconds"] <= LONGEST:
+                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {LONGEST}")
+            args["objects"] = objects("refusals")
+        answer = self.run_script(
+            SOURCE,
+            entry=f"prove:{stage}",
+            arguments=args,
+            timeout=_LIMIT,
+            task_vars=task_vars,
+        )
+        told = _told(stage, answer.result)
+        self.see_it_fits(told)
+        return {"changed": False, "ansible_facts": answer.facts, **told}
+
+
+def _told(stage: str, answer: Any) -> dict[str, Any]:
+    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+
+    Raises:
+        AnsibleActionFail: it is no answer.
+    """
+    if stage == "abandon":
+        return {}
+    keys = {
+        "begin": ("run", "addresses", "container", "host", "missing", "problems"),
+        "attempt": ("observed", "up"),
+    }
+    if not isinstance(answer, dict) or not answer.keys() >= set(keys[stage]):
+        raise AnsibleActionFail("the host did not tell what it tried")
+    return {key: answer[key] for key in keys[stage]}

@@ -1,0 +1,229 @@
+"""The life of a twin from its first start to its last stop: phases that recordings and proofs have alike."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping
+
+from ..host.errors import Failed, describe
+from . import observe
+from .layout import PHASES
+from .recorder import unified_cgroups
+from .subject import Subject
+from .text import shown
+
+_NO_PROGRAM = "/hardener-there-is-no-such-program"
+_GONE = "the container did not run any more"
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+class Life:
+    """What is done to a twin, and how each phase went.
+
+    Args:
+        subject: the twin.
+        original: what the engine shows of the original.
+        sampler: looks at the twin's processes.
+        mark: is told the name of each phase when it begins.
+        programs: is called while executed programs can be looked at.
+        changes: is called while changed files can be looked at.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        original: Mapping[str, Any],
+        sampler: observe.Sampler,
+        *,
+        mark: Callable[[str], None],
+        programs: Callable[[], None] = _nothing,
+        changes: Callable[[], None] = _nothing,
+    ) -> None:
+        self.phases: dict[str, dict[str, Any]] = {}
+        self.missing: list[str] = []
+        self.reached = False  # whether the exercise has reached the twin
+        self._subject = subject
+        self._original = original
+        self._sampler = sampler
+        self._mark = mark
+        self._programs = programs
+        self._changes = changes
+        self._tree = unified_cgroups() or ""
+        self._accepted = 0
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[dict[str, Any]]:
+        """Do what is done under the name of a phase; where it fails, the phase was not exercised."""
+        found = self.phases.setdefault(name, {"name": name, "exercised": False, "reason": "", "seconds": 0.0})
+        self._mark(name)
+        self._sampler.phase(PHASES.index(name))
+        began = time.monotonic()
+        try:
+            yield found
+            found["exercised"] = True
+        except Failed as error:
+            if found["exercised"]:
+                self.missing.append(f"the phase {name} was not repeated: {describe(error)}")
+            else:
+                found["reason"] = describe(error)
+        finally:
+            self._sampler.look()
+            found["seconds"] = round(found["seconds"] + time.monotonic() - began, 1)
+
+    def skip(self, name: str, reason: str) -> None:
+        """Remember why a phase was not exercised."""
+        self.phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
+
+    def begin(self, *, short: bool = False) -> None:
+        """Start it with empty volumes, stop it, and start it with what there was before.
+
+        Args:
+            short: whether one start is enough where it has no volumes.
+
+        Raises:
+            Failed: it cannot be started the first time.
+        """
+        has_volumes = False
+        with self.phase("start-empty") as phase:
+            has_volumes = self._subject.create(used=False)
+            phase["reason"] = self._start()
+        if not self.phases["start-empty"]["exercised"]:
+            raise Failed(f"the twin does not start: {self.phases['start-empty']['reason']}")
+        if short and not has_volumes:
+            return
+        if self._subject.runs():
+            self._changes()  # of what is removed again when it stops, too
+            with self.phase("stop") as phase:
+                self._stop(phase)
+        else:
+            self.missing.append("the container ends by itself: what comes after a start cannot be exercised")
+        self._changes()
+        with self.phase("start-used") as phase:
+            if has_volumes:
+                try:
+                    self._subject.create(used=True)
+                except Failed as error:
+                    self.missing.append(f"the twin went on with its own volumes: {describe(error)}")
+            phase["reason"] = self._start()
+
+    def health_check(self) -> None:
+        """Run the container's health check once."""
+        test = (self._original["Config"].get("Healthcheck") or {}).get("Test") or []
+        if not test or test[0] == "NONE":
+            self.skip("health-check", "the container has no health check")
+            return
+        shell = self._original["Config"].get("Shell") or ["/bin/sh", "-c"]
+        words = [*shell, *test[1:2]] if test[0] == "CMD-SHELL" else list(test[1:])
+        with self.phase("health-check") as phase:
+            code = self._subject.run(words)
+            self._programs()
+            if code != 0:
+                raise Failed(f"the health check ended with code {code}")
+            phase["reason"] = "it was run once"
+
+    def exec(self) -> None:
+        """Do the runtime's part of running a program in it."""
+        with self.phase("exec") as phase:
+            if not self._subject.runs():
+                raise Failed(_GONE)
+            try:
+                self._subject.run([_NO_PROGRAM])
+            except Failed:
+                pass  # of course: all but the program's own part has happened
+            phase["reason"] = "the runtime's part of it; no program was run"
+
+    def serve(self) -> None:
+        """Begin the phase in which the exercise happens; it counts when something has reached the twin."""
+        with self.phase("serve"):
+            if not self._subject.runs():
+                raise Failed(_GONE)
+            self._accepted = observe.accepted(self._subject.pid)
+        self.phases["serve"]["exercised"] = False
+
+    def served(self, exercise: Mapping[str, Any], run_in: list[str]) -> None:
+        """Decide whether the exercise counts: what reached no twin exercised nothing.
+
+        Args:
+            exercise: ``seconds``, and ``problem``, empty where it went well.
+            run_in: a command that is run in the twin as its exercise; empty for none.
+        """
+        serve = self.phases["serve"]
+        serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
+        problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
+        self.reached = observe.accepted(self._subject.pid) > self._accepted
+        if run_in and not problem:
+            with self.phase("serve") as phase:
+                code = self._subject.run(run_in)
+                self.reached = True
+                if code != 0:
+                    raise Failed(f"the command in the twin ended with code {code}")
+                phase["reason"] = "a command in the twin"
+        elif problem:
+            serve["reason"] = problem
+        elif self.reached:
+            serve.update(exercised=True, reason="the twin was reached")
+        else:
+            serve["reason"] = "nothing reached the twin"
+        self._sampler.look()
+        self._programs()
+
+    def reload(self) -> None:
+        """Reload it by SIGHUP, where it has a handler for that."""
+        if not self._subject.runs():
+            self.skip("reload", _GONE)
+            return
+        try:
+            handled = observe.catches(self._subject.program(), signal.SIGHUP)
+        except OSError:
+            handled = False
+        if not handled:
+            self.skip("reload", "the program handles no SIGHUP, and no other way is known")
+            return
+        with self.phase("reload") as phase:
+            self._subject.signal("SIGHUP")
+            time.sleep(0.3)
+            self._subject.settle()
+            if not self._subject.runs():
+                raise Failed("SIGHUP ended the program: it is no way to reload it")
+            phase["reason"] = "by SIGHUP"
+        if not self._subject.runs():
+            with self.phase("crash-restart") as phase:
+                phase["reason"] = self._start()
+
+    def crash_restart(self) -> None:
+        """Kill it, and start it again."""
+        if self._subject.runs():
+            self._changes()
+            with self.phase("crash-restart") as phase:
+                self._subject.crash()
+                phase["reason"] = self._start()
+
+    def stop(self) -> None:
+        """Stop it as the engine stops its original."""
+        with self.phase("stop") as phase:
+            self._stop(phase)
+        self._changes()
+
+    def start_again(self) -> str:
+        """Start it once more; how it started, in words. It was stopped before."""
+        return self._start()
+
+    def _start(self) -> str:
+        reason = self._subject.start(self._tree)
+        if self._subject.cgroup is not None:
+            self._sampler.follow(self._subject.pid, self._subject.cgroup)
+        self._programs()
+        return reason
+
+    def _stop(self, phase: dict[str, Any]) -> None:
+        if not self._subject.runs():
+            raise Failed(_GONE)
+        self._programs()
+        self._sampler.look()
+        self._sampler.leave()
+        phase["reason"] = self._subject.stop()

@@ -1,0 +1,75 @@
+"""Begin a proof, try one confinement after another, and end it; a process of its own holds the twins."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode
+from typing import Any, Mapping
+
+from ..host.errors import Failed
+from . import recorder as kernel
+from . import worker
+from .engine import Engine
+from .main import LONGEST
+from .trials import Request, Trials
+
+_TRIAL = 600  # seconds that the answer to a trial may take
+
+
+def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Prepare the trials of a container.
+
+    Args:
+        arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
+            is not to be found; the others are those of ``trials.Request``.
+
+    Returns:
+        ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
+        the container, for all trials; ``container`` and ``host``, what is tried and where; ``missing``, what
+        of it has no address; ``problems``, what of earlier runs could not be removed.
+
+    Raises:
+        Failed: nothing can be tried here, or there is no such container.
+    """
+    reason = kernel.problem()
+    if reason:
+        raise Failed(reason)
+    request = Request(arguments)
+    if not 1 <= request.seconds <= LONGEST:
+        raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST}")
+    objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
+    engine = Engine(worker.engine_socket(arguments.get("socket")))
+    run = secrets.token_hex(8)
+    return worker.start(
+        run,
+        engine,
+        lambda: Trials(engine, run, kernel.Refusals(objects), request),
+        seconds=request.seconds,
+    )
+
+
+def attempt(arguments: Mapping[str, Any]) -> Any:
+    """End the trial that is under way, and begin another one.
+
+    Args:
+        arguments: ``run``; ``exercise`` of the one, with ``seconds`` and ``problem`` (empty: none);
+            ``trial``, the other one, or none: then the run ends, and nothing of it is left.
+
+    Returns:
+        ``observed`` of the one; ``up``, whether the other one is to be exercised.
+
+    Raises:
+        Failed: the run is gone, or failed.
+    """
+    trial = arguments.get("trial") or None
+    message = {"exercise": arguments.get("exercise"), "trial": trial, "last": trial is None}
+    return worker.tell(str(arguments["run"]), message, seconds=_TRIAL)
+
+
+def abandon(arguments: Mapping[str, Any]) -> Any:
+    """Remove the twin, and try nothing more.
+
+    Raises:
+        Failed: the run is gone.
+    """
+    return worker.tell(str(arguments["run"]), {"abandon": True, "last": True})

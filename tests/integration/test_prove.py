@@ -1,0 +1,277 @@
+"""Profiles of a container on a real engine, proven by twins under one confinement after another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record import prove as host_program
+from ansible_collections.hardener.docker.plugins.module_utils.record import workspace
+from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
+from ansible_collections.hardener.docker.plugins.plugin_utils.objects import objects
+from junitparser import JUnitXml
+
+from hardener.errors import HardenerError
+from hardener.fleet import Fleet
+from hardener.workflows import twins
+from hardener.workflows.prove import ProveRequest, Tried, prove
+from hardener.workload.exercise import command
+from hardener.workload.observation import Refusal
+from hardener.workload.profile_document import load
+from hardener.workload.proof import ProofDocument, schema
+from hardener.workload.trials import Trial, plan
+from hardener.workload.verdict import Proof, Verdict, judge
+from tests.integration.dockerd import Dockerd
+from tests.integration.twinning import BESIDE, names, programs, worker
+from tests.integration.waiting import until
+
+pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
+
+STARTS = 3
+# Two ways to give up root, neither of which ends the container where it fails: on port 81 each answer
+# comes from a program that does so first, or does not come; on port 80 the server goes on as root.
+SCRIPT = """
+    echo here >/www/page; busybox chown 65534 /www/page
+    nc -ll -p 81 -e busybox start-stop-daemon -S -c nobody -x /bin/cat -- /www/page &
+    httpd -f -p 80 -u 65534:65534 -h /www || httpd -f -p 80 -h /www
+"""
+PAGE = 'curl -fsS --max-time 10 "http://$HARDENER_ADDR_80/page" >&2'
+BOTH = PAGE + ' && [ "$(busybox nc -w 5 ${HARDENER_ADDR_81%:*} ${HARDENER_ADDR_81#*:} </dev/null)" = here ]'
+BEGIN = (
+    f"import json, sys; from {host_program.__name__} import begin; "
+    "print(json.dumps(begin(json.loads(sys.stdin.read()))))"
+)
+
+
+def hardener(engine: Dockerd, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line against an engine."""
+    return subprocess.run(
+        [sys.executable, "-m", "hardener", "workload", *words],
+        env={**BESIDE, "DOCKER_HOST": engine.host},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def server(dockerd: Dockerd) -> Iterator[str]:
+    """A container that gives up root."""
+    name = dockerd.run(
+        "server",
+        command=["sh", "-c", SCRIPT],
+        host_config={
+            "PortBindings": {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}] for port in (80, 81)},
+            "Tmpfs": {"/www": "rw"},
+        },
+    )
+    yield "server"
+    dockerd.api("DELETE", f"/containers/{name}?force=1")
+
+
+@pytest.fixture(scope="module")
+def profile(dockerd: Dockerd, server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its profile, from a recording."""
+    folder = tmp_path_factory.mktemp("profile")
+    done = hardener(dockerd, "record", server, "--run", BOTH, "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    (recording,) = folder.glob("recording-*.json")
+    done = hardener(dockerd, "profile", str(recording), "--out", str(folder / "server-profile"))
+    assert done.returncode == 0, done.stderr
+    return folder / "server-profile"
+
+
+def test_the_verb_proves_a_profile_and_leaves_nothing(
+    dockerd: Dockerd, profile: Path, tmp_path: Path
+) -> None:
+    before, attached = names(dockerd), programs("on_return")
+    words = [
+        "prove",
+        str(profile),
+        "--run",
+        BOTH,
+        "--starts",
+        str(STARTS),
+        "--junit",
+        str(tmp_path / "junit.xml"),
+    ]
+    done = hardener(dockerd, *words)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert names(dockerd) == before
+    assert until(lambda: not programs("on_return") - attached, 10)
+    found = ProofDocument.model_validate_json((profile / "proof.json").read_text())
+    assert found.verdict == "safe"
+    evidence = {each.removed: each for each in found.evidence}
+    assert {name for name, each in evidence.items() if each.needed} == {
+        "capability CAP_CHOWN",
+        "capability CAP_SETGID",
+        "capability CAP_SETUID",
+    }
+    # It goes on, and answers nothing.
+    assert evidence["capability CAP_SETUID"].observed.startswith(
+        "the exercise fails: the command ended with code"
+    )
+    assert "busybox was refused setuid (EPERM)" in evidence["capability CAP_SETUID"].observed
+    trials = {trial.key: trial.observation for trial in found.trials}
+    tight = trials["control"]
+    assert tight is not None
+    assert {each.by for each in tight.refusals} == {"filter"}
+    cases = [case for suite in JUnitXml.fromfile(str(tmp_path / "junit.xml")) for case in suite]
+    assert len(cases) == 2 + len(evidence)
+    assert "verdict" in schema()["required"]
+
+
+class Quiet:
+    """A listener that says nothing."""
+
+    def event(self, event: object) -> None:
+        pass
+
+    def trying(self, number: int, of: int, trial: Trial) -> None:
+        pass
+
+
+@pytest.fixture
+def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], tuple[Proof, Tried]]:
+    """Proves a profile by an exercise, without Ansible, which takes a second a trial."""
+
+    def stage(_fleet: object, _verb: str, variables: Mapping[str, Any], _listener: object) -> Any:
+        arguments = {name.removeprefix("prove_"): value for name, value in variables.items()}
+        name = arguments.pop("stage")
+        answer = begin(dockerd, **arguments) if name == "begin" else getattr(host_program, name)(arguments)
+        return "host", json.loads(json.dumps(answer))
+
+    monkeypatch.setattr(twins, "stage", stage)
+
+    def run(folder: Path, exercise: str) -> tuple[Proof, Tried]:
+        document = load(folder)
+        trials = plan(document, seccomp=json.loads((folder / "seccomp.json").read_text()), starts=STARTS)
+        tried = prove(
+            cast(Fleet, None),
+            ProveRequest(seconds=120),
+            document=document,
+            trials=trials,
+            exercise=lambda most: command(exercise, most=most),
+            listener=Quiet(),
+        )
+        return judge(trials, tried.observations), tried
+
+    return run
+
+
+def begin(engine: Dockerd, **arguments: Any) -> dict[str, Any]:
+    """Begin a proof as the action does: in a process that ends when it has begun."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN],
+        input=json.dumps({**arguments, "socket": str(engine.socket), "objects": objects("refusals")}),
+        env=BESIDE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    begun: dict[str, Any] = json.loads(done.stdout)
+    return begun
+
+
+def changed(folder: Path, tmp_path: Path, name: str, change: Callable[[Any], None]) -> Path:
+    """A copy of a profile with one file changed, and its digest."""
+    data = json.loads((folder / name).read_text())
+    change(data)
+    document = json.loads((folder / "profile.json").read_text())
+    for each in document["files"]:
+        (tmp_path / each).write_bytes((folder / each).read_bytes())
+    if name == "profile.json":
+        document = data
+    else:
+        (tmp_path / name).write_text(json.dumps(data))
+        document["files"][name] = f"sha256:{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}"
+    (tmp_path / "profile.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+def test_a_server_that_stays_root_is_seen(proven: Callable[..., Any], profile: Path) -> None:
+    proof, _ = proven(profile, PAGE)
+    assert proof.verdict is Verdict.SAFE, proof.reasons
+    (evidence,) = (each for each in proof.evidence if each.removed == "capability CAP_SETUID")
+    assert evidence.needed is True
+    assert "httpd runs as 0:" in evidence.observed
+
+
+def test_a_profile_that_lacks_a_call_is_not_safe(
+    proven: Callable[..., Any], profile: Path, tmp_path: Path
+) -> None:
+    def drop(seccomp: Any) -> None:
+        for rule in seccomp["syscalls"]:
+            rule["names"] = [name for name in rule["names"] if name != "bind"]
+
+    proof, _ = proven(changed(profile, tmp_path, "seccomp.json", drop), BOTH)
+    assert proof.verdict is Verdict.NOT_SAFE
+    assert "starts failed" in proof.reasons[0]
+    assert Refusal(program="httpd", call="bind", error=1, by="filter") in proof.refusals
+    assert all(each.needed is None for each in proof.evidence)
+
+
+def test_a_profile_that_gives_more_than_before_is_not_safe(
+    proven: Callable[..., Any], profile: Path, tmp_path: Path
+) -> None:
+    def give(document: Any) -> None:
+        document["capabilities"]["kept"].append("CAP_SYS_ADMIN")
+
+    proof, _ = proven(changed(profile, tmp_path, "profile.json", give), PAGE)
+    assert proof.verdict is Verdict.NOT_SAFE
+    assert any("further bounding capabilities: CAP_SYS_ADMIN" in reason for reason in proof.reasons)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "reason"),
+    [
+        ("true", "nothing reached the twin"),
+        (
+            f"{PAGE} || true",
+            "this exercise proves nothing: it passes under a profile that is too tight",
+        ),
+        (
+            f"{PAGE} && false",
+            "the exercise fails without the profile too: the command ended with code 1",
+        ),
+    ],
+)
+def test_an_exercise_that_proves_nothing(
+    proven: Callable[..., Any], profile: Path, exercise: str, reason: str
+) -> None:
+    proof, _ = proven(profile, exercise)
+    assert (proof.verdict, proof.reasons) == (Verdict.NOT_EXERCISED, (reason,))
+
+
+def test_a_container_of_another_image_is_refused(
+    dockerd: Dockerd, proven: Callable[..., Any], profile: Path, tmp_path: Path
+) -> None:
+    def other(document: Any) -> None:
+        document["container"]["digest"] = "sha256:" + "0" * 64
+
+    before = names(dockerd)
+    with pytest.raises(HardenerError, match="the image of server was sha256:0000"):
+        proven(changed(profile, tmp_path, "profile.json", other), BOTH)
+    assert names(dockerd) == before
+
+
+def test_what_a_killed_proof_left_is_removed_by_the_next_run(dockerd: Dockerd, server: str) -> None:
+    before, attached = names(dockerd), programs("on_return")
+    run = begin(dockerd, container=server, seconds=60)["run"]
+    trial = {"kind": "before", "confinement": None, "starts": 1, "whole": True, "seconds": 10}
+    assert host_program.attempt({"run": run, "trial": trial})["up"]
+    assert len(programs("on_return") - attached) == 1
+    os.kill(worker(run), signal.SIGKILL)
+    assert until(lambda: not programs("on_return") - attached, 10)
+    assert names(dockerd) - before
+    assert workspace.sweep(Engine(str(dockerd.socket))) == []
+    assert names(dockerd) == before

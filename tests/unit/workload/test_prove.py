@@ -1,0 +1,201 @@
+"""Trials are run in their order, and no further than they say anything; the proof is a document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema_rs
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.fleet import Fleet
+from hardener.workflows import twins
+from hardener.workflows.prove import ProveRequest, Tried, prove
+from hardener.workload import proof as proofs
+from hardener.workload.exercise import Exercise
+from hardener.workload.profile_document import Document, load
+from hardener.workload.trials import Trial, plan
+from hardener.workload.verdict import judge
+from tests.unit.workload.observations import answer
+from tests.unit.workload.profiles import write
+
+SCHEMA = Path(proofs.__file__).with_name("proof.schema.json")
+SERVE = {"name": "serve", "exercised": False, "reason": "the command ended with code 7", "seconds": 0.1}
+FAILING = "the command ended with code 7"
+
+
+class Host:
+    """A host that answers to each trial what a test says, and remembers what it was told.
+
+    Args:
+        document: the profile.
+        told: how a trial went, by its key; those without a word went well.
+    """
+
+    def __init__(self, document: Document, told: Mapping[str, dict[str, Any]]) -> None:
+        self.stages: list[str] = []
+        self.tried: list[str] = []
+        self.begun: dict[str, Any] = {
+            "run": "f" * 16,
+            "addresses": {"80": "127.0.0.1:4000"},
+            "missing": ["53/sctp has no port of the loopback interface"],
+            "container": document.container.model_dump(mode="json"),
+            "host": document.host.model_dump(mode="json"),
+        }
+        self._told = told
+        self._under_way = ""
+
+    def stage(self, _fleet: object, verb: str, variables: Mapping[str, Any], _listener: object) -> Any:
+        """What the playbook does."""
+        assert verb == "prove"
+        self.stages.append(variables["prove_stage"])
+        if variables["prove_stage"] != "attempt":
+            return "host", self.begun
+        ended, self._under_way = self._under_way, self.tried[-1] if variables["prove_trial"] else ""
+        return "host", {"observed": answer(**self._told.get(ended, {})) if ended else None, "up": True}
+
+    def trying(self, number: int, of: int, trial: Trial) -> None:
+        """Is told that a trial begins."""
+        assert 1 <= number <= of
+        self.tried.append(trial.key)
+
+    def event(self, event: object) -> None:
+        """Is told what Ansible does."""
+
+
+Run = Callable[..., tuple[Host, Tried]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs the trials of a profile on such a host."""
+
+    def carry_out(
+        *,
+        told: Mapping[str, dict[str, Any]] | None = None,
+        fails: tuple[str, ...] = ("control",),
+        seconds: int = 900,
+        clock: Callable[[], float] = lambda: 0.0,
+        change: Callable[[Host], None] = lambda host: None,
+    ) -> tuple[Host, Tried]:
+        document = load(write(tmp_path))
+        seccomp = json.loads((tmp_path / "seccomp.json").read_text())
+        trials = plan(document, seccomp=seccomp)
+        host = Host(document, told or {})
+        change(host)
+        monkeypatch.setattr(twins, "stage", host.stage)
+
+        def exercise(_most: float) -> Callable[[Mapping[str, str]], Exercise]:
+            def done(addresses: Mapping[str, str]) -> Exercise:
+                assert addresses == {"80": "127.0.0.1:4000"}
+                return Exercise(0.1, FAILING if host.tried[-1] in fails else "")
+
+            return done
+
+        tried = prove(
+            cast(Fleet, None),
+            ProveRequest(seconds=seconds),
+            document=document,
+            trials=trials,
+            exercise=exercise,
+            listener=host,
+            clock=clock,
+        )
+        return host, tried
+
+    return carry_out
+
+
+ALL = ["before", "control", "profile", "capability CAP_CHOWN", "capability CAP_SETUID", "tmpfs /run"]
+
+
+def test_all_trials_are_run_once(run: Run) -> None:
+    host, tried = run()
+    assert host.tried == ALL  # the second control is not needed
+    assert host.stages == ["begin", *["attempt"] * (len(ALL) + 1)]
+    assert list(tried.observations) == ALL
+    assert tried.missing == ("53/sctp has no port of the loopback interface",)
+
+
+def test_a_second_control_is_tried_where_the_exercise_passes_in_the_first(run: Run) -> None:
+    host, _ = run(fails=("second control",))
+    assert host.tried == ["before", "control", "second control", *ALL[2:]]
+
+
+def test_an_exercise_that_never_fails_ends_the_proof(run: Run) -> None:
+    host, tried = run(fails=())
+    assert list(tried.observations) == ["before", "control", "second control"]
+    assert host.stages[-1] == "abandon"
+
+
+def test_an_exercise_that_fails_without_the_profile_ends_the_proof(run: Run) -> None:
+    host, tried = run(fails=("before",), told={"before": {"phases": [SERVE]}})
+    assert list(tried.observations) == ["before"]
+    assert host.stages[-1] == "abandon"
+
+
+def test_a_profile_that_does_not_work_ends_the_proof(run: Run) -> None:
+    host, tried = run(told={"profile": {"starts": 19}})
+    assert list(tried.observations) == ["before", "control", "profile"]
+    assert host.stages[-1] == "abandon"
+
+
+def test_when_the_time_is_over_it_says_so(run: Run) -> None:
+    moments = iter([0.0, *[1.0] * 6, *[100.0] * 20])
+    host, tried = run(seconds=50, clock=lambda: next(moments))
+    assert tried.over
+    assert "the time was over before the last trial" in tried.missing
+    assert len(tried.observations) == len(host.tried) < len(ALL)
+    assert host.stages[-1] == "attempt"  # which ends the last one
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda host: host.begun["container"].update(digest="sha256:" + "0" * 64),
+            "the image of web was sha256:",
+        ),
+        (lambda host: host.begun["host"].update(architecture="riscv64"), "the architecture of web was"),
+        (lambda host: host.begun.pop("container"), "its container cannot be read"),
+        (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is no address of a twin"),
+    ],
+)
+def test_what_does_not_fit_ends_the_run(run: Run, change: Callable[[Host], None], message: str) -> None:
+    with pytest.raises(HardenerError, match=message):
+        run(change=change)
+
+
+def test_the_proof_is_a_document_of_its_schema(run: Run, tmp_path: Path) -> None:
+    assert json.loads(SCHEMA.read_text()) == proofs.schema()
+    _, tried = run()
+    document = load(tmp_path)
+    trials = plan(document, seccomp=json.loads((tmp_path / "seccomp.json").read_text()))
+
+    def text(ended: str) -> str:
+        return proofs.text(
+            proofs.proof_document(
+                judge(trials, tried.observations),
+                folder=tmp_path,
+                name=document.name,
+                began="2026-01-01T00:00:00Z",
+                ended=ended,
+                host=tried.host,
+                container=tried.container,
+                run_in=False,
+                trials=trials,
+                observations=tried.observations,
+                missing=tried.missing,
+            )
+        )
+
+    found = json.loads(text("2026-01-01T00:01:00Z"))
+    jsonschema_rs.validator_for(proofs.schema()).validate(found)
+    assert found["verdict"] == "safe"
+    assert {each["removed"]: each["needed"] for each in found["evidence"]}["capability CAP_CHOWN"] is False
+    assert {each["key"] for each in found["trials"] if each["observation"] is None} == {"second control"}
+    other = json.loads(text("2026-01-01T00:02:00Z"))
+    assert {key for key in found if found[key] != other[key]} == {"ended"}
