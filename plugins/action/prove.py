@@ -1,24 +1,4 @@
-r"""Try confinements of a container by its twins, one after another (docs/workloads.md).
-
-    - name: Prepare the trials of web
-      hardener.docker.prove:
-        stage: begin
-        container: web
-        seconds: 900
-      register: begun # begun.run, begun.addresses: {"80": "127.0.0.1:49153"}, begun.container, begun.host
-
-    - name: Start a twin without capabilities, and see of the one before how it went
-      hardener.docker.prove:
-        stage: attempt
-        run: "{{ begun.run }}"
-        exercise: {seconds: 0.5, problem: ""}
-        trial:
-          kind: without
-          confinement: {host: {CapDrop: [ALL], SecurityOpt: []}, user: "", devices: []}
-          starts: 1
-          whole: false
-          seconds: 300
-      register: tried # tried.observed, of the one before; tried.up
+"""Try confinements of a container by its twins, one after another (docs/workloads.md).
 
 The stage `attempt` without a trial ends the run; `abandon` ends it at once. A run that is not ended ends by
 itself, with its time. The original container is not touched.
@@ -37,7 +17,7 @@ _LIMIT = 660  # seconds on the host for one trial
 
 
 class ActionModule(HostScriptAction):
-    """The action; see the module's documentation."""
+    """The action; plugins/modules/prove.py documents it."""
 
     _VALID_ARGS = frozenset(
         {"stage", "container", "seconds", "run_in", "run", "exercise", "trial", "socket", "apparmor"}
