@@ -8,8 +8,8 @@ short_description: Record what containers use of the kernel, by twins of them
 description:
   - The stage C(begin) starts the twins under the recorder, C(end) ends the recording, C(abandon) removes the
     twins and records nothing more. docs/recordings.md describes what is recorded.
-  - A recording that is not ended ends by itself, with its time, or with its owner. The original containers are
-    not touched. Does nothing in check mode.
+  - A recording that is not ended ends by itself, with its time, or with its owner. The original containers
+    are not touched. Does nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:
@@ -24,8 +24,8 @@ options:
     default: ""
   compose:
     description: The project all of whose services are recorded, by C(project), its name; or by C(files),
-      absolute paths of its compose files, and C(otherwise), its name where no container names these. C(hashes)
-      of its services and C(remarks) are what the controller knows of it.
+      absolute paths of its compose files, and C(otherwise), its name where no container names these.
+      C(hashes) of its services and C(remarks) are what the controller knows of it.
     type: dict
     default: {}
   seconds:
@@ -42,7 +42,7 @@ options:
     type: str
     default: ""
   network:
-    description: Networks of their own, with copies of the project's other services, or those of the originals.
+    description: Networks of their own, with copies of the project's other services, or the originals'.
     type: str
     choices: [own, same]
     default: own

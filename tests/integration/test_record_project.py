@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import pytest
 from hardener.workload.profile import make
 from hardener.workload.recording import Recording, load
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import BESIDE, begin, end, end_all, leaves_nothing, names
+from tests.integration.twinning import BESIDE, begin, end, leaves_nothing, names
 from tests.integration.waiting import until
 
 COMPOSE = """
@@ -220,23 +221,14 @@ def test_the_same_network_is_asked_for_and_named(shop: Shop) -> None:
 
 def test_two_recordings_at_once(shop: Shop) -> None:
     with untouched(shop):
-        one, other = begin(shop.engine, "shop-queue-1"), begin(shop.engine, "shop-queue-1")
+        with ThreadPoolExecutor(2) as pool:
+            one, other = pool.map(lambda name: begin(shop.engine, name), ["shop-queue-1"] * 2)
         for begun in (one, other):
             assert fetch(begun["addresses"]["web_80"]) == "one\n2\n"
-        first, second = end(one), end(other)
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(end, (one, other))
     assert first.calls["x86_64"].keys() == second.calls["x86_64"].keys()
     assert first.capabilities == second.capabilities
-
-
-def test_services_that_changed_or_are_missing_are_named(shop: Shop) -> None:
-    hashes = {"web": "0" * 64, "mail": "0" * 64}
-    begun = begin(shop.engine, compose={"project": "shop", "hashes": hashes, "remarks": ["said before"]})
-    found = end_all(begun)
-    assert len(found) == 3
-    for each in found:
-        assert "Said before." in each.recorder.missing
-        assert "The service mail of the compose file has no container." in each.recorder.missing
-        assert any(text.startswith("The container of web is not of") for text in each.recorder.missing)
 
 
 def test_a_project_that_does_not_run_is_said(shop: Shop, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import glob
 import os
 import re
 
-from ..snapshot.bounds import Failed, describe, find_program, run
+from ..host.errors import Failed, describe
+from ..host.run import find_program, run
 
 NAME = "bpftool"
 _TIMEOUT = 180
@@ -27,7 +28,7 @@ def missing(*, install: bool) -> str:
     if find_program(NAME) is not None:
         return ""
     if not install:
-        return "there is no bpftool: --install fetches it for this run, `apt-get install bpftool` for good"
+        return "there is no bpftool: apt-get install bpftool, or record with --install to have it fetched"
     absent = [name for name in ("apt-get", "dpkg-deb") if find_program(name) is None]
     return f"bpftool cannot be fetched: there is no {absent[0]} (is this Debian?)" if absent else ""
 

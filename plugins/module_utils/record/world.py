@@ -204,4 +204,4 @@ def _aliases(original: Mapping[str, Any], network: str) -> list[str]:
     """The names of a container in one of its networks; its own name is one of them."""
     endpoint = ((original.get("NetworkSettings") or {}).get("Networks") or {}).get(network) or {}
     names = [*(endpoint.get("Aliases") or ()), original["Name"].lstrip("/")]
-    return sorted({name for name in names if name and not original["Id"].startswith(name)})
+    return sorted({name for name in names if name and name != original["Id"][:12]})
