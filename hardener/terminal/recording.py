@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -32,10 +32,46 @@ def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
     yield Padding(Text(f"Written to {line(str(path), 1000)}"), (1, 1, 0, 1))
 
 
+def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableType]:
+    """The parts of what is shown of the recordings of a project.
+
+    Args:
+        written: the recordings, and where each was written.
+    """
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("service", "phases", "serve", "calls", "capabilities", "written to"):
+        table.add_column(title, overflow="fold")
+    for recording, path in written:
+        served = next((phase for phase in recording.phases if phase.name == "serve"), None)
+        exercised = served is not None and served.exercised
+        table.add_row(
+            _service(recording),
+            f"{len(recording.exercised)} of {len(recording.phases)}",
+            Text("exercised" if exercised else "not exercised", style="" if exercised else "yellow"),
+            str(sum(map(len, recording.calls.values()))),
+            " ".join(sorted({use.name.removeprefix("CAP_") for use in recording.capabilities})) or "none",
+            line(str(path), 1000),
+        )
+    yield Padding(table, (0, 1))
+    for recording, _ in written:
+        left = [phase for phase in recording.phases if not phase.exercised]
+        yield Padding(Text(_service(recording), style="bold"), (1, 1, 0, 1))
+        for phase in left:
+            yield Padding(Text(f"{phase.name} was not exercised: {line(phase.reason, 200)}"), (0, 1, 0, 3))
+        for sentence in recording.recorder.missing:
+            yield Padding(Text(line(sentence)), (0, 1, 0, 3))
+
+
+def _service(recording: Recording) -> str:
+    compose = recording.container.compose
+    return line(compose.service if compose is not None else recording.container.name, 60)
+
+
 def _headline(recording: Recording) -> str:
     exercised, phases = len(recording.exercised), len(recording.phases)
     name, image = line(recording.container.name, 60), line(recording.container.image, 80)
-    return f"{name} ({image}): {exercised} of {phases} phases exercised"
+    network = ", in the network of the original" if recording.twin.network == "same" else ""
+    return f"{name} ({image}): {exercised} of {phases} phases exercised{network}"
 
 
 def _phases(recording: Recording) -> Table:

@@ -1,10 +1,12 @@
-"""Record a container: start its twin on its host, exercise it from here, end the recording."""
+"""Record containers: start their twins on their host, exercise them from here, end the recording."""
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from hardener.errors import HardenerError
@@ -13,78 +15,121 @@ from hardener.text import line
 from hardener.workflows import twins
 from hardener.workload.assemble import recording
 from hardener.workload.exercise import Exercise, Exerciser
+from hardener.workload.project import Project
 from hardener.workload.recording import Recording
+
+_MAX_RECORDINGS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRequest:
-    """What is recorded.
+    """What is recorded: a container, or a project.
 
     Args:
-        container: its name or id.
         seconds: how long the exercise may take.
-        run_in: a command to be run in the twin, as an exercise; empty for none.
+        container: its name or id; empty for a project.
+        project: the project; None for a container.
+        run_in: a command to be run in a twin, as an exercise; empty for none.
+        run_in_service: the service or container in whose twin; empty for that of the container.
+        same_network: whether the twins are in the networks of their originals.
+        install: whether the host may fetch the recorder's tool for this run.
         socket: the engine's socket; empty where the host finds it.
+        local: whether the host is this machine: the recording then ends with this process.
     """
 
-    container: str
     seconds: int
+    container: str = ""
+    project: Project | None = None
     run_in: tuple[str, ...] = ()
+    run_in_service: str = ""
+    same_network: bool = False
+    install: bool = False
     socket: str = ""
+    local: bool = False
 
 
 class Listener(twins.EventListener, Protocol):
     """Is told what happens."""
 
     def ready(self, addresses: Mapping[str, str]) -> None:
-        """The twin serves, at these addresses by its ports."""
+        """The twins serve, at these addresses by their ports."""
+
+    def given_up(self, *, removed: bool) -> None:
+        """The recording was given up; whether it is certain that nothing is left of the twins."""
 
 
-def record(fleet: Fleet, request: RecordRequest, *, exercise: Exerciser, listener: Listener) -> Recording:
-    """Record a container on the one host of a fleet.
+def record(
+    fleet: Fleet, request: RecordRequest, *, exercise: Exerciser, listener: Listener
+) -> list[Recording]:
+    """Record a container, or every service of a project, on the one host of a fleet.
 
     Args:
         fleet: the host.
         request: what is recorded.
-        exercise: exercises the twin.
+        exercise: exercises the twins.
         listener: is told what happens.
 
     Raises:
         HardenerError: there is no one host, the container cannot be recorded, or the recording is lost.
     """
-    host, begun = twins.stage(
-        fleet,
-        "record",
-        {
-            "record_stage": "begin",
-            "record_container": request.container,
-            "record_seconds": request.seconds,
-            "record_run_in": list(request.run_in),
-            "record_socket": request.socket,
-        },
-        listener,
-    )
-    run = str(begun.get("run"))
-    ended = False
+    run = secrets.token_hex(8)
+    begun = ended = False
     try:
-        served = twins.addresses(host, begun)
-        listener.ready(served)
-        done = exercise(served)
-        answer = _end(fleet, run, done, listener)
+        host, answer = twins.stage(fleet, "record", _beginning(request, run), listener)
+        begun = True
+        addresses = twins.addresses(host, answer)
+        listener.ready(addresses)
+        done = exercise(addresses)
+        answers = _end(fleet, run, done, listener)
         ended = True
-    finally:
-        if not ended:  # the twin would go on for its time
-            with suppress(HardenerError):
-                twins.stage(fleet, "record", {"record_stage": "abandon", "record_run": run}, listener)
-    return recording(host, answer)
+    except BaseException as error:
+        # A stage that failed has removed everything; an interrupted one goes on there.
+        if (begun or isinstance(error, KeyboardInterrupt)) and not ended:
+            listener.given_up(removed=_abandoned(fleet, run, listener))
+        raise
+    return [recording(host, each) for each in answers]
 
 
-def _end(fleet: Fleet, run: str, done: Exercise, listener: Listener) -> Mapping[str, Any]:
+def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
+    return {
+        "record_stage": "begin",
+        "record_run": run,
+        "record_container": request.container,
+        "record_compose": request.project.arguments() if request.project else {},
+        "record_seconds": request.seconds,
+        "record_run_in": list(request.run_in),
+        "record_run_in_service": request.run_in_service,
+        "record_network": "same" if request.same_network else "own",
+        "record_install": request.install,
+        "record_socket": request.socket,
+        "record_owner": _this_process() if request.local else {},
+    }
+
+
+def _this_process() -> dict[str, object]:
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return {"pid": os.getpid(), "started": fields[19]}
+
+
+def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:
+    """Give a run up; whether it is certain that nothing is left of it."""
+    try:
+        twins.stage(fleet, "record", {"record_stage": "abandon", "record_run": run}, listener)
+    except HardenerError:
+        return False
+    return True
+
+
+def _end(fleet: Fleet, run: str, done: Exercise, listener: Listener) -> list[Mapping[str, Any]]:
     exercise = {"seconds": done.seconds, "problem": done.problem}
     host, answer = twins.stage(
         fleet, "record", {"record_stage": "end", "record_run": run, "record_exercise": exercise}, listener
     )
-    found = answer.get("recording")
-    if not isinstance(found, Mapping):
+    found = answer.get("recordings")
+    if (
+        not isinstance(found, list)
+        or not 1 <= len(found) <= _MAX_RECORDINGS
+        or not all(isinstance(each, Mapping) for each in found)
+    ):
         raise HardenerError(f"{line(host)}: it gave no recording")
     return found

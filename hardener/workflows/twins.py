@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from hardener.fleet import Event, Fleet, TaskResult
 from hardener.text import line
 
 _MAX_PORTS = 1000
+_PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 
 
 class EventListener(Protocol):
@@ -50,20 +52,14 @@ def stage(
 
 
 def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
-    """Where the ports of the twin answer: part of an environment, so that a host can name nothing else."""
+    """Where the ports of the twins answer: part of an environment, so that a host can name nothing else."""
     found = begun.get("addresses")
     if not isinstance(found, Mapping) or len(found) > _MAX_PORTS:
         raise HardenerError(f"{line(host)}: its answer has no addresses")
     answer = {}
     for port, address in found.items():
         head, _, number = str(address).partition(":")
-        name, _, protocol = str(port).partition("_")
-        if (
-            head != "127.0.0.1"
-            or not number.isdecimal()
-            or not name.isdecimal()
-            or protocol not in ("", "udp")
-        ):
+        if head != "127.0.0.1" or not number.isdecimal() or not _PORT.fullmatch(str(port)):
             raise HardenerError(f"{line(host)}: {line(str(address), 60)} is no address of a twin")
         answer[str(port)] = str(address)
     return answer

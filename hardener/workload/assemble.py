@@ -47,7 +47,7 @@ def _document(answer: Mapping[str, Any]) -> dict[str, Any]:
         "ended": _moment(answer["ended"]),
         "host": answer["host"],
         "container": answer["container"],
-        "twin": {"network": answer["network"]},
+        "twin": {"network": answer["network"], "companions": answer["companions"]},
         "recorder": {"kind": "bpf", "complete": answer["complete"], "missing": _missing(answer)},
         "phases": answer["phases"],
         "calls": _calls(answer["calls"], machine),

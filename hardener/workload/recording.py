@@ -197,6 +197,7 @@ class Twin(_Part):
     """What was recorded: a copy of the container, and the network that it had."""
 
     network: Literal["none", "own", "same"]
+    companions: Names = Field(default=(), description="services of its project that had twins beside it")
 
 
 class PhaseRun(_Part):

@@ -1,8 +1,4 @@
-"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md).
-
-The stage `abandon` removes the twin and records nothing more. A recording that is not ended ends by itself,
-with its time. The original container is not touched.
-"""
+"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +16,21 @@ class ActionModule(HostScriptAction):
     """The action; plugins/modules/record.py documents it."""
 
     _VALID_ARGS = frozenset(
-        {"stage", "container", "seconds", "run_in", "run", "exercise", "socket", "starts"}
+        {
+            "stage",
+            "container",
+            "compose",
+            "seconds",
+            "run_in",
+            "run_in_service",
+            "network",
+            "install",
+            "run",
+            "owner",
+            "exercise",
+            "socket",
+            "starts",
+        }
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -30,8 +40,13 @@ class ActionModule(HostScriptAction):
             argument_spec={
                 "stage": {"type": "str", "required": True, "choices": ["begin", "end", "abandon"]},
                 "container": {"type": "str", "default": ""},
+                "compose": {"type": "dict", "default": {}},
                 "seconds": {"type": "int", "default": 300},
                 "run_in": {"type": "list", "elements": "str", "default": []},
+                "run_in_service": {"type": "str", "default": ""},
+                "network": {"type": "str", "default": "own", "choices": ["own", "same"]},
+                "install": {"type": "bool", "default": False},
+                "owner": {"type": "dict", "default": {}},
                 "run": {"type": "str", "default": ""},
                 "exercise": {"type": "dict", "default": {}},
                 "socket": {"type": "str", "default": ""},
@@ -46,8 +61,8 @@ class ActionModule(HostScriptAction):
             }
         stage = args.pop("stage")
         if stage == "begin":
-            if not args["container"]:
-                raise AnsibleActionFail("container is missing")
+            if bool(args["container"]) == bool(args["compose"]):
+                raise AnsibleActionFail("one of container and compose must be given")
             if not 1 <= args["seconds"] <= LONGEST:
                 raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {LONGEST}")
             args["objects"] = objects("calls", "capabilities")
@@ -72,6 +87,10 @@ def _told(stage: str, answer: Any) -> dict[str, Any]:
     if stage == "abandon":
         return {}
     keys = ("run", "addresses", "problems")
-    if not isinstance(answer, dict) or (stage == "begin" and not answer.keys() >= set(keys)):
+    if stage == "begin" and (not isinstance(answer, dict) or not answer.keys() >= set(keys)):
         raise AnsibleActionFail("the host did not tell what it recorded")
-    return {key: answer[key] for key in keys} if stage == "begin" else {"recording": answer}
+    if stage == "begin":
+        return {key: answer[key] for key in keys}
+    if not isinstance(answer, list):
+        raise AnsibleActionFail("the host did not tell what it recorded")
+    return {"recordings": answer}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: record
-short_description: Record what a container uses of the kernel, by a twin of it
+short_description: Record what containers use of the kernel, by twins of them
 description:
-  - The stage C(begin) starts the twin under the recorder, C(end) ends the recording, C(abandon) removes the
-    twin and records nothing more. docs/recordings.md describes what is recorded.
-  - A recording that is not ended ends by itself, with its time. The original container is not touched. Does
-    nothing in check mode.
+  - The stage C(begin) starts the twins under the recorder, C(end) ends the recording, C(abandon) removes the
+    twins and records nothing more. docs/recordings.md describes what is recorded.
+  - A recording that is not ended ends by itself, with its time, or with its owner. The original containers
+    are not touched. Does nothing in check mode.
 author:
   - The authors of hardener (@hardener)
 options:
@@ -19,9 +19,15 @@ options:
     required: true
     choices: [begin, end, abandon]
   container:
-    description: The container, by its name or id. The stage C(begin) needs it.
+    description: The container, by its name or id. The stage C(begin) needs it, or O(compose).
     type: str
     default: ""
+  compose:
+    description: The project all of whose services are recorded, by C(project), its name; or by C(files),
+      absolute paths of its compose files, and C(otherwise), its name where no container names these.
+      C(hashes) of its services and C(remarks) are what the controller knows of it.
+    type: dict
+    default: {}
   seconds:
     description: How long the recording may last, from 1 second to a day.
     type: int
@@ -31,8 +37,25 @@ options:
     type: list
     elements: str
     default: []
+  run_in_service:
+    description: The service or container in whose twin it runs. Empty for that of the container.
+    type: str
+    default: ""
+  network:
+    description: Networks of their own, with copies of the project's other services, or the originals'.
+    type: str
+    choices: [own, same]
+    default: own
+  install:
+    description: Whether bpftool is fetched for this recording where the host has none.
+    type: bool
+    default: false
+  owner:
+    description: A process of the host, C(pid) and C(started), with which the recording ends.
+    type: dict
+    default: {}
   run:
-    description: The recording, as C(begin) named it.
+    description: The recording, as C(begin) named it, or is to name it.
     type: str
     default: ""
   exercise:
@@ -70,7 +93,7 @@ run:
   type: str
   returned: by the stage C(begin)
 addresses:
-  description: Published port to the address where the twin answers.
+  description: Port, or service and port, to the address where the twin answers.
   type: dict
   returned: by the stage C(begin)
 problems:
@@ -78,8 +101,9 @@ problems:
   type: list
   elements: str
   returned: by the stage C(begin)
-recording:
-  description: What was recorded, in numbers.
-  type: dict
+recordings:
+  description: What was recorded of each container, in numbers.
+  type: list
+  elements: dict
   returned: by the stage C(end)
 """

@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.record import workspace
+from ansible_collections.hardener.docker.plugins.module_utils import record
+from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
 
+from hardener.workload.assemble import recording
+from hardener.workload.recording import Recording
 from tests.integration.dockerd import Dockerd
+from tests.integration.waiting import until
 from tests.unit.plugins.loading import COLLECTIONS
 
 ROOT = Path(__file__).parents[2]
 BESIDE = {**os.environ, "PYTHONPATH": f"{COLLECTIONS}:{ROOT}"}
+OBJECTS = {
+    path.name: b64encode(path.read_bytes()).decode()
+    for path in Path(record.__file__).parent.glob("bpf/*.bpf.o")
+}
+BEGIN = (
+    f"import json, sys; from {main.__name__} import begin; "
+    "print(json.dumps(begin(json.loads(sys.stdin.read()))))"
+)
 
 
 def programs(*ours: str) -> set[int]:
@@ -45,3 +62,57 @@ def names(engine: Dockerd) -> set[str]:
     for each in engine.api("GET", "/images/json?all=1"):
         found |= set(each["RepoTags"] or [each["Id"]])
     return found
+
+
+def begin(engine: Dockerd, container: str = "", **more: Any) -> dict[str, Any]:
+    """Begin a recording as the action does: in a process that ends when the twin serves."""
+    arguments = {
+        "container": container,
+        "seconds": 60,
+        "starts": 0,
+        "objects": OBJECTS,
+        "socket": str(engine.socket),
+        **more,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN],
+        input=json.dumps(arguments),
+        env=BESIDE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    begun: dict[str, Any] = json.loads(done.stdout)
+    return begun
+
+
+def end_all(begun: Mapping[str, Any], problem: str = "") -> list[Recording]:
+    """End a recording as the action does; one for each container that was recorded."""
+    answers = main.end({"run": begun["run"], "exercise": {"seconds": 1.0, "problem": problem}})
+    return [recording("host", answer) for answer in answers]
+
+
+def end(begun: Mapping[str, Any], problem: str = "") -> Recording:
+    """The same, of one container."""
+    (found,) = end_all(begun, problem)
+    return found
+
+
+def runs() -> set[str]:
+    """Folders of runs."""
+    folder = Path(workspace.FOLDER)
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+@contextmanager
+def leaves_nothing() -> Iterator[None]:
+    """Neither the kernel nor /run has anything more afterwards.
+
+    Other runs of the tests on this machine may have something there for their time.
+    """
+    attached, folders = programs(), runs()
+    yield
+    attached, folders = programs() - attached, runs() - folders
+    assert until(lambda: not programs() & attached)
+    assert until(lambda: not runs() & folders)

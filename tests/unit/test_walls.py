@@ -389,6 +389,9 @@ BY_PATH = {
     "converge/detached.py": {"open", "fdopen"},
     "record/worker.py": {"open"},
     "record/observe.py": {"fdopen"},
+    # what is mounted for the process alone
+    "record/recorder.py": {"makedirs"},
+    "record/tools.py": {"chmod", "open"},
     "record/workspace.py": {"makedirs", "open", "rmtree"},  # below /run
     # by links of the kernel's to what it has opened
     "converge/migration/tree.py": {"chown", "chmod", "setxattr", "utime"},

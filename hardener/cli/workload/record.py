@@ -1,4 +1,4 @@
-"""``hardener workload record``: what a container uses, by a twin of it under the recorder."""
+"""``hardener workload record``: what containers use, by twins of them under the recorder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,24 @@ if TYPE_CHECKING:
     from hardener.workload.recording import Recording
 
 
-@click.command(short_help="Record what a container uses, by a twin of it.")
-@click.argument("container")
+@click.command(short_help="Record what containers use, by twins of them.")
+@click.argument("container", required=False, default="")
 @own_fleet_options
+@click.option(
+    "--compose",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Record every service of the project of this compose file, which lies here; repeatable.",
+)
+@click.option(
+    "--project",
+    "project_name",
+    default="",
+    metavar="NAME",
+    help="The project's name, where its containers do not name the file.",
+)
 @click.option(
     "--for",
     "seconds",
@@ -33,16 +48,32 @@ if TYPE_CHECKING:
     show_default=True,
     callback=seconds_of,
     metavar="TIME",
-    help="How long the twin serves, or how long the exercise may take.",
+    help="How long the twins serve, or how long the exercise may take.",
 )
-@click.option("--run", "command", metavar="COMMAND", help="Exercise the twin by a shell command, here.")
-@click.option("--run-in", nargs=2, metavar="CONTAINER COMMAND", help="Exercise it by a command in the twin.")
+@click.option("--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command, here.")
+@click.option(
+    "--run-in",
+    nargs=2,
+    metavar="CONTAINER COMMAND",
+    help="Exercise them by a command in the twin of this container or service.",
+)
+@click.option(
+    "--twin-network",
+    "network",
+    type=click.Choice(["own", "same"]),
+    default="own",
+    show_default=True,
+    help="`same`: no copies of other services; the twins reach those that the originals reach.",
+)
+@click.option(
+    "--install", is_flag=True, help="Fetch bpftool by apt for this run, where the Debian host has none."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
     metavar="DIR",
-    help="Where the recording goes; the current folder without it.",
+    help="Where the recordings go; the current folder without it.",
 )
 @verbose_option
 @click.pass_obj
@@ -51,44 +82,51 @@ def record(
     *,
     container: str,
     hosts: FleetOptions,
+    files: tuple[Path, ...],
+    project_name: str,
     seconds: int,
     command: str | None,
     run_in: tuple[str, str] | None,
+    network: str,
+    install: bool,
     out: Path,
 ) -> ExitCode:
-    """Record system calls, capabilities, files and identities of a container, through the phases of its life.
+    """Record system calls, capabilities, files and identities of containers, through phases of their life.
 
-    A twin is started: the same program with the same rights, on a network without a way out, with copies of
-    the volumes. The original goes on undisturbed. A command of --run finds the twin's ports in its
-    environment, as HARDENER_ADDR_80=127.0.0.1:49153. docs/recordings.md says what is recorded, and what not.
+    Twins are started: the same programs with the same rights, on networks without a way out, with copies of
+    the volumes and of the project's other services. The originals go on undisturbed. A command of --run finds
+    the twins' ports in its environment, as HARDENER_ADDR_80=127.0.0.1:49153, of a project also as
+    HARDENER_ADDR_web_80. docs/recordings.md says what is recorded, and what not.
 
-    The exit code is 4 where the exercise did not reach the twin, or something could not be recorded.
+    The exit code is 4 where the exercise did not reach every twin, or something could not be recorded.
 
     \b
     hardener workload record web --run 'curl -fsS http://$HARDENER_ADDR_80/'
+    hardener workload record --compose compose.yaml --run ./smoke-test.sh
     """  # noqa: D301 - click reads the \b
     from hardener.cli.progress import Progress, echo
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
     from hardener.reports.interface import write_text
     from hardener.reports.terminal import console
-    from hardener.terminal.recording import screen
+    from hardener.terminal.recording import overview, screen
     from hardener.workflows.record import RecordRequest
     from hardener.workflows.record import record as carry_out
+    from hardener.workload.project import project
 
-    if command and run_in:
-        raise HardenerError("--run and --run-in are two exercises", hint="leave one out")
-    if run_in and run_in[0] != container:
-        raise HardenerError(f"--run-in {run_in[0]}: only the twin of {container} takes a command")
     local = is_this_machine(hosts.inventory)
-    if command and not local:
-        raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
+    _check(container, files, project_name, command=command, run_in=run_in, local=local)
     fleet = hosts.fleet(echo if conversation.verbose else None)
     request = RecordRequest(
         container=container,
+        project=project(files, name=project_name, environment=os.environ) if files else None,
         seconds=seconds,
         socket=engine_socket(os.environ) if local else "",
         run_in=tuple(shlex.split(run_in[1])) if run_in else (),
+        run_in_service=run_in[0] if run_in and files else "",
+        same_network=network == "same",
+        install=install,
+        local=local,
     )
     with Progress("workload record", last="record", plain=conversation.verbose) as progress:
         found = carry_out(
@@ -97,13 +135,49 @@ def record(
             exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds),
             listener=_Listener(progress),
         )
-    path = out / f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', container)}-{_stamp(found)}.json"
     out.mkdir(parents=True, exist_ok=True)
-    write_text(path, found.dump())
-    for part in screen(found, path):
+    written = [(each, out / _file_name(each, container)) for each in found]
+    for each, path in written:
+        write_text(path, each.dump())
+    parts = screen(*written[0]) if container else overview(written)
+    for part in parts:
         console(sys.stdout).print(part)
-    served = any(phase.name == "serve" and phase.exercised for phase in found.phases)
-    return ExitCode.COMPLIANT if served and found.recorder.complete else ExitCode.INCOMPLETE
+    complete = all(_served(each) and each.recorder.complete for each in found)
+    return ExitCode.COMPLIANT if complete else ExitCode.INCOMPLETE
+
+
+def _check(
+    container: str,
+    files: tuple[Path, ...],
+    project_name: str,
+    *,
+    command: str | None,
+    run_in: tuple[str, str] | None,
+    local: bool,
+) -> None:
+    """Refuse what does not go together."""
+    if bool(container) == bool(files):
+        raise HardenerError("a container or --compose FILE: one of them says what is recorded")
+    if project_name and not files:
+        raise HardenerError("--project names the project of --compose FILE")
+    if command and run_in:
+        raise HardenerError("--run and --run-in are two exercises", hint="leave one out")
+    if run_in and container and run_in[0] != container:
+        raise HardenerError(f"--run-in {run_in[0]}: only the twin of {container} takes a command")
+    if command and not local:
+        raise HardenerError("--run reaches twins on this machine only", hint="use --run-in for other hosts")
+
+
+def _file_name(recording: Recording, container: str) -> str:
+    compose = recording.container.compose
+    name = container or (
+        f"{compose.project}-{compose.service}" if compose is not None else recording.container.name
+    )
+    return f"recording-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}-{_stamp(recording)}.json"
+
+
+def _served(recording: Recording) -> bool:
+    return any(phase.name == "serve" and phase.exercised for phase in recording.phases)
 
 
 class _Listener:
@@ -115,7 +189,15 @@ class _Listener:
 
     def ready(self, addresses: Mapping[str, str]) -> None:
         for port, address in addresses.items():
-            self._progress.note(f"port {port} of the twin is {address}")
+            self._progress.note(f"HARDENER_ADDR_{port} is {address}")
+
+    def given_up(self, *, removed: bool) -> None:
+        self._progress.note(
+            "nothing was recorded, and nothing is left of the twins"
+            if removed
+            else "nothing was recorded; what is left of the twins goes in time, or with the next recording",
+            colour="yellow",
+        )
 
 
 def _exerciser(command: str | None, *, run_in: bool, seconds: int) -> Exerciser:

@@ -37,13 +37,14 @@ class Seen(NamedTuple):
 
     began: int
     network: str
+    companions: list[str]  # services whose twins were there as well
     missing: list[str]
     complete: bool
     capabilities_by: str
     phases: list[dict[str, Any]]
     found: Mapping[str, list[dict[str, Any]]]  # what the recorder has counted
     cgroups: set[int]  # of the twin
-    base: Mapping[bool, set[int]] | None  # cgroups of idle containers, by no-new-privileges
+    base: runtime.Base | None  # cgroups of idle containers, by no-new-privileges
     starts: int
     programs: Mapping[str, dict[str, Any]]
     identities: list[dict[str, Any]]
@@ -76,6 +77,7 @@ def answer(
         "host": host(info, versions, runtime_name),
         "container": container(original),
         "network": seen.network,
+        "companions": sorted(shown(name, 255) for name in seen.companions),
         "missing": [_sentence(each) for each in seen.missing][:_MAX_WORDS],
         "complete": seen.complete,
         "capabilities_by": seen.capabilities_by,

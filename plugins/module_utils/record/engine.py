@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator
+from contextlib import nullcontext
+from typing import Any, Callable, ContextManager, Iterable, Iterator
 
 from ..docker import client
 from ..docker.client import quoted
@@ -13,6 +14,13 @@ _SILENT = 600.0  # seconds
 
 class Engine(client.Engine):
     """The engine behind a socket."""
+
+    around: Callable[[], ContextManager[None]] = nullcontext  # each request
+
+    def ask(self, *arguments: Any, **options: Any) -> bytes:
+        """Return what a request is answered with."""
+        with self.around():
+            return super().ask(*arguments, **options)
 
     def copy(self, source: str, path: str, target: str, folder: str, *, most: int) -> None:
         """Copy what is at a path of a container into a folder of another one, owners and modes included.
@@ -25,7 +33,7 @@ class Engine(client.Engine):
         where = self.target(f"/containers/{quoted(source)}/archive", {"path": path})
         there = self.target(f"/containers/{quoted(target)}/archive", {"path": folder})
         headers = {"Content-Type": "application/x-tar"}
-        with self.connect(idle=_SILENT) as reader, self.connect(idle=_SILENT) as writer:
+        with self.around(), self.connect(idle=_SILENT) as reader, self.connect(idle=_SILENT) as writer:
             found = reader.open("GET", where)
             writer.request("PUT", there, _bounded(found.pieces(), most, path), headers)
 

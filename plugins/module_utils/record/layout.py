@@ -26,6 +26,7 @@ LOSSES = (
     "unknown calls",
 )
 RUNTIME = 16
+SLOTS = 64  # twins that are recorded at once
 _CONFIG = struct.Struct("=IIiii")
 _CALLS = struct.Struct("=Q16sBB6x")
 _EXEC = struct.Struct("=Q16s256s")
@@ -160,9 +161,14 @@ def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
     return found
 
 
-def wanted(entries: list[Entry]) -> set[int]:
-    """The cgroups that were found to be those of wanted containers."""
-    return {struct.unpack("=Q", key)[0] for key, value in entries if value[0]}
+def slot(number: int) -> bytes:
+    """What a wanted container's name leads to."""
+    return bytes([number + 1])
+
+
+def wanted(entries: list[Entry], number: int) -> set[int]:
+    """The cgroups that were found to be those of a slot's containers."""
+    return {struct.unpack("=Q", key)[0] for key, value in entries if value == slot(number)}
 
 
 def losses(entries: list[Entry]) -> Mapping[str, int]:

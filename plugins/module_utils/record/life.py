@@ -16,10 +16,15 @@ from .text import shown
 
 _NO_PROGRAM = "/hardener-there-is-no-such-program"
 _GONE = "the container did not run any more"
+_PATIENCE = 60  # seconds for what others wait for
 
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+def _unmarked(_name: str) -> None:
+    """Tell no one."""
 
 
 class Life:
@@ -38,9 +43,9 @@ class Life:
         self,
         subject: Subject,
         original: Mapping[str, Any],
-        sampler: observe.Sampler,
+        sampler: observe.Unobserved,
         *,
-        mark: Callable[[str], None],
+        mark: Callable[[str], None] = _unmarked,
         programs: Callable[[], None] = _nothing,
         changes: Callable[[], None] = _nothing,
     ) -> None:
@@ -54,7 +59,8 @@ class Life:
         self._programs = programs
         self._changes = changes
         self._tree = unified_cgroups() or ""
-        self._accepted = 0
+        self._arrived = 0
+        self._goes_on = True  # whether its second start is one of the same container
 
     @contextmanager
     def phase(self, name: str) -> Iterator[dict[str, Any]]:
@@ -79,6 +85,13 @@ class Life:
         """Remember why a phase was not exercised."""
         self.phases.setdefault(name, {"name": name, "exercised": False, "reason": reason, "seconds": 0.0})
 
+    def start_empty(self) -> bool:
+        """Start it with empty volumes; whether that was possible."""
+        with self.phase("start-empty") as phase:
+            self._goes_on = not self._subject.create(used=False)
+            phase["reason"] = self._start()
+        return bool(self.phases["start-empty"]["exercised"])
+
     def begin(self, *, short: bool = False) -> None:
         """Start it with empty volumes, stop it, and start it with what there was before.
 
@@ -88,14 +101,14 @@ class Life:
         Raises:
             Failed: it cannot be started the first time.
         """
-        has_volumes = False
-        with self.phase("start-empty") as phase:
-            has_volumes = self._subject.create(used=False)
-            phase["reason"] = self._start()
-        if not self.phases["start-empty"]["exercised"]:
+        if not self.start_empty():
             raise Failed(f"the twin does not start: {self.phases['start-empty']['reason']}")
-        if short and not has_volumes:
-            return
+        if not (short and self._goes_on):
+            self.stop_first()
+            self.start_used()
+
+    def stop_first(self) -> None:
+        """Stop it after its first start."""
         if self._subject.runs():
             self._changes()  # of what is removed again when it stops, too
             with self.phase("stop") as phase:
@@ -103,22 +116,57 @@ class Life:
         else:
             self.missing.append("the container ends by itself: what comes after a start cannot be exercised")
         self._changes()
+
+    def start_used(self) -> None:
+        """Start it with copies of the volumes; where it has none, with what it has written."""
         with self.phase("start-used") as phase:
-            if has_volumes:
+            if not self._goes_on:
                 try:
                     self._subject.create(used=True)
                 except Failed as error:
                     self.missing.append(f"the twin went on with its own volumes: {describe(error)}")
             phase["reason"] = self._start()
 
-    def health_check(self) -> None:
-        """Run the container's health check once."""
+    def wait(self, condition: str) -> str:
+        """Wait for what others need of it before they start; empty, or why that did not come to be.
+
+        Args:
+            condition: of docker compose: ``service_healthy``, ``service_completed_successfully``, or another
+                word for its start alone.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            if condition == "service_completed_successfully":
+                state = self._subject.state()
+                if not state.get("Running"):
+                    code = state.get("ExitCode")
+                    return "" if code == 0 else f"it ended with code {code}"
+            elif condition == "service_healthy" and self._health_words():
+                try:
+                    if self._subject.run(self._health_words()) == 0:
+                        return ""
+                except Failed as error:
+                    return describe(error)
+            else:
+                return ""
+            if time.monotonic() > deadline:
+                return f"it is not {condition.partition('_')[2]} after {_PATIENCE} s"
+            time.sleep(0.2)
+
+    def _health_words(self) -> list[str]:
+        """The command of the container's health check; empty for none."""
         test = (self._original["Config"].get("Healthcheck") or {}).get("Test") or []
         if not test or test[0] == "NONE":
+            return []
+        shell = self._original["Config"].get("Shell") or ["/bin/sh", "-c"]
+        return [*shell, *test[1:2]] if test[0] == "CMD-SHELL" else list(test[1:])
+
+    def health_check(self) -> None:
+        """Run the container's health check once."""
+        words = self._health_words()
+        if not words:
             self.skip("health-check", "the container has no health check")
             return
-        shell = self._original["Config"].get("Shell") or ["/bin/sh", "-c"]
-        words = [*shell, *test[1:2]] if test[0] == "CMD-SHELL" else list(test[1:])
         with self.phase("health-check") as phase:
             code = self._subject.run(words)
             self._programs()
@@ -142,33 +190,36 @@ class Life:
         with self.phase("serve"):
             if not self._subject.runs():
                 raise Failed(_GONE)
-            self._accepted = observe.accepted(self._subject.pid)
+            self._arrived = observe.arrived(self._subject.pid)
         self.phases["serve"]["exercised"] = False
 
-    def served(self, exercise: Mapping[str, Any], run_in: list[str]) -> None:
+    def received(self) -> bool:
+        """Whether anything has come to it from others since it began to serve."""
+        return observe.arrived(self._subject.pid) > self._arrived
+
+    def run_in(self, words: list[str]) -> None:
+        """Run a command in it, as its exercise."""
+        with self.phase("serve") as phase:
+            code = self._subject.run(words)
+            self.reached = True
+            if code != 0:
+                raise Failed(f"the command in the twin ended with code {code}")
+            phase["reason"] = "a command in the twin"
+
+    def served(self, exercise: Mapping[str, Any], reached: str) -> None:
         """Decide whether the exercise counts: what reached no twin exercised nothing.
 
         Args:
             exercise: ``seconds``, and ``problem``, empty where it went well.
-            run_in: a command that is run in the twin as its exercise; empty for none.
+            reached: how it has reached the twin, in words; empty where it has not.
         """
         serve = self.phases["serve"]
-        serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
-        problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
-        self.reached = observe.accepted(self._subject.pid) > self._accepted
-        if run_in and not problem:
-            with self.phase("serve") as phase:
-                code = self._subject.run(run_in)
-                self.reached = True
-                if code != 0:
-                    raise Failed(f"the command in the twin ended with code {code}")
-                phase["reason"] = "a command in the twin"
-        elif problem:
-            serve["reason"] = problem
-        elif self.reached:
-            serve.update(exercised=True, reason="the twin was reached")
-        else:
-            serve["reason"] = "nothing reached the twin"
+        self.reached = self.reached or bool(reached)
+        if not serve["exercised"]:
+            serve["seconds"] = round(float(exercise.get("seconds") or 0), 1)
+            problem = serve["reason"] or shown(str(exercise.get("problem") or ""), 500)
+            serve["exercised"] = bool(reached) and not problem
+            serve["reason"] = problem or reached or "nothing reached the twin"
         self._sampler.look()
         self._programs()
 

@@ -8,7 +8,7 @@ from typing import Any, Mapping
 
 from ..host.errors import Failed
 from . import recorder as kernel
-from . import worker
+from . import worker, workspace
 from .engine import Engine
 from .session import Request, Session
 
@@ -16,20 +16,23 @@ LONGEST = 24 * 3600
 
 
 def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Start the twin of a container under the recorder, and return when it serves.
+    """Start twins under the recorder, and return when they serve.
 
     Args:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
-            is not to be found; the others are those of ``session.Request``.
+            is not to be found; ``run``, a name for it, where it has one already; ``owner``, of the process
+            without which it ends, where that is on this host (``worker.Owner``); ``install``, whether bpftool
+            may be fetched; the others are those of ``session.Request``.
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
-        the container; ``problems``, what of earlier runs could not be removed.
+        the containers; ``problems``, what of earlier runs could not be removed.
 
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.
     """
-    reason = kernel.problem()
+    install = bool(arguments.get("install"))
+    reason = kernel.problem(install=install)
     if reason:
         raise Failed(reason)
     request = Request(arguments)
@@ -37,17 +40,19 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise Failed(f"{request.seconds} s is no time from 1 to {LONGEST}")
     objects = {name: b64decode(text) for name, text in arguments["objects"].items()}
     engine = Engine(worker.engine_socket(arguments.get("socket")))
-    run = secrets.token_hex(8)
+    run = str(arguments.get("run") or secrets.token_hex(8))
+    fetch_into = f"{workspace.folder(run)}/tools" if install else ""
     return worker.start(
         run,
         engine,
-        lambda: _Recording(Session(engine, run, kernel.Recorder(objects), request)),
+        lambda: _Recording(Session(engine, run, kernel.Recorder(objects, fetch_into=fetch_into), request)),
         seconds=request.seconds,
+        owner=worker.Owner.of(arguments.get("owner") or {}),
     )
 
 
 def end(arguments: Mapping[str, Any]) -> Any:
-    """Do the phases after the exercise, remove the twin, and return what was recorded.
+    """Do the phases after the exercise, remove the twins, and return what was recorded of each.
 
     Args:
         arguments: ``run``; ``exercise`` with ``seconds`` and ``problem``, empty where it went well.
@@ -59,12 +64,12 @@ def end(arguments: Mapping[str, Any]) -> Any:
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:
-    """Remove the twin, and record nothing more of it.
+    """Remove the twins, whatever is done with them just now, and record nothing more.
 
     Raises:
-        Failed: the run is gone.
+        Failed: the run is gone, or does not end.
     """
-    return worker.tell(str(arguments["run"]), {"last": True})
+    worker.stop(str(arguments["run"]))
 
 
 class _Recording:

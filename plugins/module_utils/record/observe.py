@@ -110,7 +110,23 @@ def _controllers() -> Iterable[tuple[str, str]]:
                 yield name, fields.split()[4]
 
 
-class Sampler:
+class Unobserved:
+    """Looks at nothing: a twin that is there for the others only."""
+
+    def follow(self, pid: int, cgroup: Cgroup) -> None:
+        """Do nothing."""
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+    def phase(self, number: int) -> None:
+        """Do nothing."""
+
+    def look(self) -> None:
+        """Do nothing."""
+
+
+class Sampler(Unobserved):
     """Looks at the processes of a container: who they are when asked to, how many all the time.
 
     Asked at the same points of every recording, it finds the same programs: those that last.
@@ -250,17 +266,28 @@ def listening(pid: int) -> set[tuple[str, int]]:
     return found
 
 
-def accepted(pid: int) -> int:
-    """How many connections were accepted, and datagrams received, in the network of a process."""
+def arrived(pid: int) -> int:
+    """How many IP packets have come into the network of a process from others, those of itself left out."""
     try:
-        lines = read_pseudo(f"/proc/{pid}/net/snmp").splitlines()
-    except OSError:
+        fields = dict(_counters(read_pseudo(f"/proc/{pid}/net/snmp")))
+        for line in read_pseudo(f"/proc/{pid}/net/snmp6").splitlines():
+            name, value = line.split()[:2]
+            fields[name] = value
+        devices = dict(
+            line.strip().split(":", 1) for line in read_pseudo(f"/proc/{pid}/net/dev").splitlines()[2:]
+        )
+        own = int(devices["lo"].split()[1])
+    except (OSError, ValueError, KeyError):
         return 0
-    count = 0
+    return int(fields.get("Ip.InReceives", 0)) + int(fields.get("Ip6InReceives", 0)) - own
+
+
+def _counters(text: str) -> Iterable[tuple[str, str]]:
+    lines = text.splitlines()
     for names, values in zip(lines[::2], lines[1::2]):
-        fields = dict(zip(names.split()[1:], values.split()[1:]))
-        count += int(fields.get("PassiveOpens", 0)) + int(fields.get("InDatagrams", 0))
-    return count
+        kind = names.partition(":")[0]
+        for name, value in zip(names.split()[1:], values.split()[1:]):
+            yield f"{kind}.{name}", value
 
 
 def busy(cgroup: Cgroup) -> tuple[int, int]:

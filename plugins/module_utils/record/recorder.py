@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import struct
 from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
 from ..host.run import find_program, run
-from . import layout
+from . import layout, tools
 
 _BPFFS = "/sys/fs/bpf"  # a folder that every kernel with BPF has
 _CLONE_NEWNS = 0x20000
@@ -30,17 +31,19 @@ _READERS = {
 }
 
 
-def problem() -> str:
-    """Why programs cannot be attached on this host; empty where nothing speaks against it."""
+def problem(*, install: bool = False) -> str:
+    """Why programs cannot be attached on this host; empty where nothing speaks against it.
+
+    Args:
+        install: whether bpftool may be fetched where it is missing.
+    """
     if os.geteuid() != 0:
         return "only root may attach programs to the kernel"
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         return "the kernel does not tell its types (no /sys/kernel/btf/vmlinux)"
-    if find_program("bpftool") is None:
-        return "there is no bpftool: apt-get install bpftool"
     if unified_cgroups() is None:
         return "there is no cgroup tree of version 2"
-    return ""
+    return tools.missing(install=install)
 
 
 def unified_cgroups() -> str | None:
@@ -60,18 +63,24 @@ class Programs:
 
     Args:
         objects: name of a file to its content.
+        fetch_into: a folder for a bpftool that is fetched where the host has none; empty: none is fetched.
 
     Raises:
         Failed: the programs cannot be attached.
     """
 
-    def __init__(self, objects: Mapping[str, bytes]) -> None:
-        reason = problem()
+    def __init__(self, objects: Mapping[str, bytes], *, fetch_into: str = "") -> None:
+        reason = problem(install=bool(fetch_into))
         if reason:
             raise Failed(reason)
+        self._tool = tools.NAME
         self.problems: list[str] = []
         self._maps: dict[str, str] = {}  # where each is pinned: with the object that has it first
-        _private_bpffs()
+        _leave_mounts()
+        if find_program(tools.NAME) is None:
+            _mount("tmpfs", fetch_into, "mode=0700", executable=True)
+            self._tool = tools.fetch(fetch_into)
+        _mount("bpf", _BPFFS, "mode=0700")
         self._attach(objects)
 
     def _attach(self, objects: Mapping[str, bytes]) -> None:
@@ -87,29 +96,34 @@ class Programs:
             for each in _SHARED:
                 if each in self._maps:
                     words += ["map", "name", each, "pinned", self._maps[each]]
-            run("bpftool", *words, "pinmaps", f"{_BPFFS}/{name}-maps", "autoattach", timeout=_TIMEOUT)
+            run(self._tool, *words, "pinmaps", f"{_BPFFS}/{name}-maps", "autoattach", timeout=_TIMEOUT)
         finally:
             os.close(descriptor)
         for each in os.listdir(f"{_BPFFS}/{name}-maps"):
             self._maps.setdefault(each, f"{_BPFFS}/{name}-maps/{each}")
 
-    def want(self, identity: str) -> None:
-        """Count what a container does from now on; it may not have started."""
-        self._update("wanted", layout.container_name(identity), b"\1")
+    def want(self, identity: str, slot: int = 0) -> None:
+        """Count what a container does from now on; it may not have started.
+
+        Args:
+            identity: its id.
+            slot: the settings that it goes by: each twin that is recorded has its own.
+        """
+        self._update("wanted", layout.container_name(identity), layout.slot(slot))
 
     def forget(self, identity: str) -> None:
         """Look for a container no more that was removed."""
         key = _hex(layout.container_name(identity))
-        run("bpftool", "map", "delete", "pinned", self._maps["wanted"], "key", "hex", *key)
+        run(self._tool, "map", "delete", "pinned", self._maps["wanted"], "key", "hex", *key)
 
-    def phase(self, name: str, *, unfiltered: bool = False) -> None:
+    def phase(self, name: str, *, unfiltered: bool = False, slot: int = 0) -> None:
         """Count for this phase from now on; ``unfiltered``: the containers have no seccomp filter."""
         settings = layout.config(layout.PHASES.index(name), unfiltered=unfiltered, machine=os.uname().machine)
-        self._update("config", b"\0\0\0\0", settings)
+        self._update("config", struct.pack("=I", slot), settings)
 
-    def cgroups(self) -> set[int]:
-        """The cgroups that wanted containers had."""
-        return layout.wanted(self._dump("cgroups"))
+    def cgroups(self, slot: int = 0) -> set[int]:
+        """The cgroups that the containers of a slot had."""
+        return layout.wanted(self._dump("cgroups"), slot)
 
     def losses(self) -> Mapping[str, int]:
         """What had no room in the maps."""
@@ -117,11 +131,11 @@ class Programs:
 
     def _update(self, name: str, key: bytes, value: bytes) -> None:
         words = ["key", "hex", *_hex(key), "value", "hex", *_hex(value)]
-        run("bpftool", "map", "update", "pinned", self._maps[name], *words)
+        run(self._tool, "map", "update", "pinned", self._maps[name], *words)
 
     def _dump(self, name: str) -> list[layout.Entry]:
         words = ("-j", "map", "dump", "pinned", self._maps[name])
-        text = run("bpftool", *words, timeout=_TIMEOUT, limit=_MAX_DUMP)
+        text = run(self._tool, *words, timeout=_TIMEOUT, limit=_MAX_DUMP)
         try:
             return [(_bytes(entry["key"]), _bytes(entry["value"])) for entry in json.loads(text)]
         except (ValueError, KeyError, TypeError) as error:
@@ -166,18 +180,29 @@ class Refusals(Programs):
         return layout.refusals(self._dump("refusals"))
 
 
-def _private_bpffs() -> None:
+def _leave_mounts() -> None:
+    """Leave the mount namespace of the host."""
     libc = ctypes.CDLL(None, use_errno=True)
-
-    def check(result: int, what: str) -> None:
-        if result != 0:
-            raise Failed(f"{what}: {os.strerror(ctypes.get_errno())}")
-
-    check(libc.unshare(_CLONE_NEWNS), "cannot leave the mount namespace")
+    _check(libc.unshare(_CLONE_NEWNS), "cannot leave the mount namespace")
     # Not private: what the host unmounts is to be unmounted here too, or it would be busy.
-    check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "cannot separate the mounts")
-    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
-    check(libc.mount(b"bpf", _BPFFS.encode(), b"bpf", flags, b"mode=0700"), "cannot mount a bpf file system")
+    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "cannot separate the mounts")
+
+
+def _mount(kind: str, folder: str, options: str, *, executable: bool = False) -> None:
+    """Mount a file system that only this process sees."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _MS_NOSUID | _MS_NODEV | (0 if executable else _MS_NOEXEC)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    name = kind.encode()
+    _check(
+        libc.mount(name, os.fsencode(folder), name, flags, options.encode()),
+        f"cannot mount a file system ({kind})",
+    )
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        raise Failed(f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
 def _hex(data: bytes) -> list[str]:

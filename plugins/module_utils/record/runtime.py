@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Dict, Mapping, Set
 
 from ..host import processes
 from ..host.errors import Failed
@@ -18,6 +18,8 @@ from .engine import Engine
 from .recorder import unified_cgroups
 from .twin import LABEL
 from .workspace import prefix
+
+Base = Dict[bool, Set[int]]  # cgroups of idle containers, by no-new-privileges
 
 _USERS = ("", "65534:65534")
 _MAX_BUNDLE = 8 << 20
@@ -31,12 +33,15 @@ class Idle:
         run: what everything is labelled with.
         archive: the image's root file system.
         runtime: the runtime that starts them; empty for the engine's default.
+        series: a number of its own, where a run has several of these.
     """
 
-    def __init__(self, engine: Engine, run: str, archive: bytes, runtime: str) -> None:
+    def __init__(self, engine: Engine, run: str, archive: bytes, runtime: str, *, series: int = 0) -> None:
+        self.default: Mapping[str, Any] | None = None  # the runtime's document of one that asks for nothing
         self._engine = engine
         self._run = run
         self._runtime = runtime
+        self._series = series
         self._made = 0
         self._lock = threading.Lock()
         query = {"fromSrc": "-", "repo": "hardener-twin", "tag": run, "changes": f"LABEL {LABEL}={run}"}
@@ -60,7 +65,7 @@ class Idle:
         }
         with self._lock:
             self._made += 1
-            name = f"{prefix(self._run)}-idle-{self._made}"
+            name = f"{prefix(self._run)}-idle-{self._series}-{self._made}"
         return str(self._engine.call("POST", "/containers/create", body, query={"name": name})["Id"])
 
     def start(self, identity: str) -> int:
@@ -81,7 +86,9 @@ def granted(idle: Idle, host: Mapping[str, Any]) -> dict[str, Any]:
         host: the HostConfig of the recorded container; where it has further capabilities, ``own`` is the
             profile with those.
     """
-    spec = _spec(idle, {})
+    if idle.default is None:
+        idle.default = _spec(idle, {})
+    spec = idle.default
     capabilities = ((spec.get("process") or {}).get("capabilities") or {}).get("bounding") or []
     found = {"capabilities": capabilities, "seccomp": (spec.get("linux") or {}).get("seccomp")}
     if host.get("CapAdd") and not host.get("Privileged"):
@@ -114,7 +121,7 @@ def bundle(pid: int) -> Mapping[str, Any]:
     return found
 
 
-def starts(idle: Idle, want: Callable[[str], None], count: int) -> dict[bool, set[int]]:
+def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
     """Start idle containers under the recorder, as root and as another user.
 
     Returns:

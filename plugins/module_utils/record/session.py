@@ -1,45 +1,62 @@
-"""A recording from its first phase to its last: what is done to the twin, and what is answered of it."""
+"""A recording from its first phase to its last: what is done to the twins, and what is answered of them."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from functools import partial
+from collections import Counter
 from typing import Any, Mapping
 
-from ..docker.client import quoted
 from ..host.errors import Failed, describe
 from . import describe as description
-from . import elf, observe, runtime
+from . import elf, observe, project, runtime
+from .account import Account
 from .engine import Engine
-from .forward import Forwarder
-from .layout import PHASES
+from .forward import Door, Forwarder
+from .layout import PHASES, SLOTS
 from .life import Life
 from .recorder import Recorder
 from .subject import Subject
-from .text import shown
+from .world import World
 
-_NOT_REACHED = "the recording ended before"
+_IDLE = SLOTS - 1  # the slot of the containers that measure the runtime
 
 
 class Request:
     """What is asked for.
 
     Args:
-        arguments: ``container``, ``seconds`` (of the phase serve), ``run_in`` (a command as a list of words;
-            empty for none), ``starts`` (of the runtime's base), ``largest`` (bytes of a volume to be copied).
+        arguments: ``container``, or ``compose`` (as ``project.whole`` takes it); ``seconds`` (of the phase
+            serve); ``run_in`` (a command as a list of words; empty for none), ``run_in_service`` (in whose
+            twin; empty for that of the container); ``network`` (``own`` or ``same``); ``starts`` (of the
+            runtime's base), ``largest`` (bytes of a volume to be copied).
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self.container = str(arguments["container"])
+        self.container = str(arguments.get("container") or "")
+        self.compose: dict[str, Any] = dict(arguments.get("compose") or {})
         self.seconds = int(arguments["seconds"])
         self.run_in: list[str] = [str(word) for word in arguments.get("run_in") or ()]
+        self.run_in_service = str(arguments.get("run_in_service") or "")
+        self.same_network = arguments.get("network") == "same"
         self.starts = int(arguments.get("starts", 3))
         self.largest = int(arguments.get("largest", 1 << 30))
 
 
+class Part:
+    """A twin in a recording: its container, its life, and what is recorded of it, if anything."""
+
+    def __init__(self, member: project.Member, subject: Subject, life: Life, account: Account | None) -> None:
+        self.member = member
+        self.subject = subject
+        self.life = life
+        self.account = account
+        self.starts = True  # whether it could be started at all
+
+
 class Session:
-    """Records one container by its twin.
+    """Records containers by their twins.
 
     Args:
         engine: the engine.
@@ -56,130 +73,248 @@ class Session:
         self._began = int(time.time())
         self._info: dict[str, Any] = engine.get("/info")
         self._versions: dict[str, Any] = engine.get("/version")
-        self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
-        self._runtime = runtime.default_runtime(self._info, self._original)
-        self._unfiltered = description.unfiltered(self._original, self._info, self._versions)
-        self._sampler = observe.Sampler(observe.label_file())
         self._missing: list[str] = []
-        self._programs: dict[str, dict[str, Any]] = {}
-        self._base: dict[bool, set[int]] | None = None
-        self._granted: dict[str, Any] = {"capabilities": [], "seccomp": None}
+        self._idles: dict[str, runtime.Idle] = {}
+        self._bases: dict[str, runtime.Base] = {}
+        self._granted: dict[str, dict[str, Any]] = {}
         self._forwarder: Forwarder | None = None
-        self._subject = Subject(engine, run, self._original, largest=request.largest, created=recorder.want)
-        self._life = Life(
-            self._subject,
-            self._original,
-            self._sampler,
-            mark=partial(recorder.phase, unfiltered=self._unfiltered),
-            programs=self._look_at_programs,
-            changes=self._subject.collect_changes,
+        cast = self._cast()
+        self._remarks = cast.remarks
+        self._world = World(
+            engine,
+            run,
+            [member.original for member in cast.members],
+            same=request.same_network,
+            largest=request.largest,
         )
+        self._parts = [self._part(number, member) for number, member in enumerate(cast.members)]
+        if request.run_in and not self._exercised_part():
+            raise Failed(f"no twin is of {request.run_in_service}: no command can be run in it")
+
+    def _cast(self) -> project.Cast:
+        if self._request.compose:
+            return project.whole(self._engine, self._request.compose)
+        if self._request.same_network:
+            return project.alone(self._engine, self._request.container)
+        return project.around(self._engine, self._request.container)
+
+    def _part(self, number: int, member: project.Member) -> Part:
+        original = member.original
+        if not member.recorded:
+            subject = Subject(
+                self._engine, self._run, original, world=self._world, number=number, created=_not_recorded
+            )
+            return Part(member, subject, Life(subject, original, observe.Unobserved()), None)
+        unfiltered = description.unfiltered(original, self._info, self._versions)
+        account = Account(self._recorder, number, unfiltered=unfiltered)
+        subject = Subject(
+            self._engine, self._run, original, world=self._world, number=number, created=account.want
+        )
+        account.follow(subject)
+        life = Life(
+            subject,
+            original,
+            account.sampler,
+            mark=account.mark,
+            programs=account.look_at_programs,
+            changes=subject.collect_changes,
+        )
+        return Part(member, subject, life, account)
+
+    @property
+    def _recorded(self) -> list[Part]:
+        return [part for part in self._parts if part.account is not None]
 
     # --- what the caller does, in this order ----------------------------------------------------------------
 
     def begin(self) -> dict[str, str]:
-        """Do everything up to the phase in which the twin serves; the addresses of its ports."""
+        """Do everything up to the phase in which the twins serve; the addresses of their ports."""
         self._measure()
-        self._subject.make_network()
-        self._life.begin()
-        self._life.health_check()
-        self._life.exec()
-        self._life.serve()
-        self._forwarder = Forwarder(self._subject.ports(), self._subject.address)
+        self._world.make_networks()
+        for part in self._parts:
+            self._wait_for_others(part)
+            part.starts = part.life.start_empty()
+        if not any(part.starts for part in self._recorded):
+            first = self._recorded[0]
+            raise Failed(f"the twin does not start: {first.life.phases['start-empty']['reason']}")
+        for part in reversed(self._parts):
+            if part.starts:
+                part.life.stop_first()
+        for part in self._parts:
+            if part.starts:
+                self._wait_for_others(part)
+                part.life.start_used()
+            elif part.account is None:
+                reason = part.life.phases["start-empty"]["reason"]
+                self._remarks.append(f"the copy of {part.member.name} does not start: {reason}")
+        for part in self._recorded:
+            part.life.health_check()
+            part.life.exec()
+        for part in self._parts:
+            part.life.serve()
+        if not any(part.subject.runs() for part in self._parts):
+            self._missing.append("no twin runs: nothing can be exercised")
+        self._forwarder = Forwarder(self._doors())
         self._missing += self._forwarder.refused
         return self._forwarder.addresses
 
-    def end(self, exercise: Mapping[str, Any]) -> dict[str, Any]:
-        """Do everything after the phase in which the twin served; the answer."""
-        self._life.served(exercise, self._request.run_in)
-        self._life.reload()
-        self._life.crash_restart()
-        self._life.stop()
-        return self._answer()
+    def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Do everything after the phase in which the twins served; an answer for each that was recorded."""
+        if self._request.run_in and not exercise.get("problem"):
+            self._exercised_part()[0].life.run_in(self._request.run_in)
+        reached = [self._reached(number, part) for number, part in enumerate(self._parts)]
+        for part, how in zip(self._parts, reached):
+            part.life.served(exercise, how)
+        for part in self._recorded:
+            part.life.reload()
+        for part in self._recorded:
+            part.life.crash_restart()
+        for part in reversed(self._recorded):
+            part.life.stop()
+        found = self._recorder.read()
+        return [self._answer(part, part.account, found) for part in self._parts if part.account is not None]
 
     def close(self) -> None:
-        """Carry nothing to the twin any more, and look at it no more."""
-        self._sampler.leave()
+        """Carry nothing to the twins any more, and look at them no more."""
+        for part in self._recorded:
+            if part.account is not None:
+                part.account.sampler.leave()
         if self._forwarder is not None:
             self._forwarder.close()
 
     # --- before the first phase -----------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        """Measure what the runtime does by itself, and what the engine grants."""
+        """Measure what the runtimes do by themselves, and what the engine grants."""
         if not self._request.starts:
             self._missing.append("the runtime's own calls were not measured: that was not asked for")
             return
         archive = elf.image(os.uname().machine)
         problem = "this architecture is not known" if archive is None else ""
         if archive is not None:
-            self._recorder.phase(PHASES[0])
+            self._recorder.phase(PHASES[0], slot=_IDLE)
             try:
-                idle = runtime.Idle(self._engine, self._run, archive, self._runtime)
-                self._granted = runtime.granted(idle, self._original["HostConfig"])
-                self._base = runtime.starts(idle, self._recorder.want, self._request.starts)
+                for part in self._recorded:
+                    self._measure_for(part.member.original, archive)
             except Failed as error:
                 problem = describe(error)
         if problem:
             self._missing.append(f"the runtime's own calls were not measured: {problem}")
 
+    def _measure_for(self, original: Mapping[str, Any], archive: bytes) -> None:
+        name = runtime.default_runtime(self._info, original)
+        if name not in self._idles:
+            idle = runtime.Idle(self._engine, self._run, archive, name, series=len(self._idles))
+            self._idles[name] = idle
+        self._granted[original["Id"]] = runtime.granted(self._idles[name], original["HostConfig"])
+        if name not in self._bases:
+            self._bases[name] = runtime.starts(
+                self._idles[name],
+                lambda identity: self._recorder.want(identity, _IDLE),
+                self._request.starts,
+            )
+
+    # --- several twins --------------------------------------------------------------------------------------
+
+    def _wait_for_others(self, part: Part) -> None:
+        """Wait for what a service needs of others before it starts, as docker compose does."""
+        for other in self._parts:
+            condition = part.member.needs.get(other.member.name)
+            if condition is None or other is part or not other.starts:
+                continue
+            problem = other.life.wait(condition)
+            if problem:
+                part.life.missing.append(f"it was started before {other.member.name} was ready: {problem}")
+
+    def _doors(self) -> list[Door]:
+        """Ports of the twins, by number where that says which one, and by service and number."""
+        chosen = list(self._recorded) if len(self._recorded) == 1 else self._parts
+        count = Counter(port for part in chosen for port in part.subject.ports())
+        doors: list[Door] = []
+        taken: set[tuple[str, str]] = set()
+        for number, part in enumerate(self._parts):
+            service = re.sub(r"[^A-Za-z0-9_]", "_", part.member.name)[:64]
+            for port, protocol in part.subject.ports():
+                names = [f"{service}_{port}"] if len(self._parts) > 1 else []
+                if part in chosen and count[port, protocol] == 1:
+                    names.append(str(port))
+                new = tuple(name for name in names if (name, protocol) not in taken)
+                taken.update((name, protocol) for name in new)
+                if new:
+                    doors.append(Door(number, port, protocol, new, part.subject.address))
+        return doors
+
+    def _exercised_part(self) -> list[Part]:
+        """The twin in which a command is run as the exercise."""
+        wanted = self._request.run_in_service
+        return [
+            part
+            for part in (self._parts if wanted else self._recorded)
+            if not wanted or wanted in (part.member.name, part.member.original["Name"].lstrip("/"))
+        ][:1]
+
+    def _reached(self, number: int, part: Part) -> str:
+        """How the exercise has reached a twin, in words; empty where it has not."""
+        carried = self._forwarder.carried if self._forwarder is not None else {}
+        if carried.get(number):
+            return "the twin was reached"
+        if (carried or self._request.run_in) and len(self._parts) > 1 and part.life.received():
+            return "the exercise reached another twin, and others sent to this one meanwhile"
+        return ""
+
     # --- what was seen --------------------------------------------------------------------------------------
 
-    def _look_at_programs(self) -> None:
-        """Remember owners and file capabilities of executed programs, while there is a root to look in."""
-        cgroups = self._cgroups()
-        paths = {
-            each["path"]
-            for each in self._recorder.read_one("execs")
-            if each["cgroup"] in cgroups and each["path"].startswith(b"/")
-        }
-        new = [path for path in sorted(paths) if shown(path) not in self._programs]
-        if new and self._subject.has_process():
-            self._programs.update(observe.programs(self._subject.pid, new))
-
-    def _cgroups(self) -> set[int]:
-        """The cgroups that the twin had; another one with each start."""
-        others: set[int] = set().union(*self._base.values()) if self._base else set()
-        return self._recorder.cgroups() - others
-
-    def _answer(self) -> dict[str, Any]:
+    def _answer(
+        self, part: Part, account: Account, found: Mapping[str, list[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        original, life = part.member.original, part.life
+        name = runtime.default_runtime(self._info, original)
+        base = self._bases.get(name)
         losses = [f"of the {what} {count} had no room" for what, count in self._recorder.losses().items()]
-        if self._sampler.divided:
-            losses.append("what runs in control groups below the container's own was not recorded")
-        if self._sampler.cut:
-            losses.append("there were more identities of programs than are listed")
-        if self._sampler.unfiltered and not self._unfiltered:
-            losses.append("a program ran without a seccomp filter: its calls were not recorded")
-        for name in PHASES:
-            self._life.skip(name, _NOT_REACHED)
+        losses += account.losses()
+        for phase in PHASES:
+            life.skip(phase, "the recording ended before")
+        problems = self._recorder.problems
         return description.answer(
             description.Seen(
                 began=self._began,
-                network="own" if self._subject.network else "none",
+                network=self._network(part),
+                companions=[each.member.name for each in self._parts if each is not part],
                 missing=[
-                    *self._subject.differences,
+                    *part.subject.differences,
+                    *self._world.remarks,
+                    *self._remarks,
                     *self._missing,
-                    *self._life.missing,
-                    *self._recorder.problems,
+                    *life.missing,
+                    *problems,
                     *losses,
                 ],
-                complete=not losses and not self._recorder.problems and self._base is not None,
+                complete=not losses and not problems and base is not None,
                 capabilities_by=self._recorder.capabilities_by,
-                phases=[self._life.phases[name] for name in PHASES],
-                found=self._recorder.read(),
-                cgroups=self._cgroups(),
-                base=self._base,
+                phases=[life.phases[phase] for phase in PHASES],
+                found=found,
+                cgroups=account.cgroups(),
+                base=base,
                 starts=self._request.starts,
-                programs=self._programs,
-                identities=self._sampler.identities(),
-                listens=self._sampler.listens(),
-                files={name: sorted(paths) for name, paths in self._subject.files.items()},
-                owners=self._subject.owners,
-                granted=self._granted,
-                peak={"pids": self._sampler.pids, "memory_bytes": self._sampler.memory},
+                programs=account.programs,
+                identities=account.sampler.identities(),
+                listens=account.sampler.listens(),
+                files={kind: sorted(paths) for kind, paths in part.subject.files.items()},
+                owners=part.subject.owners,
+                granted=self._granted.get(original["Id"]) or {"capabilities": [], "seccomp": None},
+                peak={"pids": account.sampler.pids, "memory_bytes": account.sampler.memory},
             ),
-            original=self._original,
+            original=original,
             info=self._info,
             versions=self._versions,
-            runtime_name=self._runtime,
+            runtime_name=name,
         )
+
+    def _network(self, part: Part) -> str:
+        if not part.subject.networked:
+            return "none"
+        return "same" if self._world.same else "own"
+
+
+def _not_recorded(_identity: str) -> None:
+    """Count nothing of a copy."""

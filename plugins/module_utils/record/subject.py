@@ -12,6 +12,7 @@ from ..host.read import read_or
 from . import observe, twin, volumes, workspace
 from .engine import Engine
 from .text import shown
+from .world import World
 
 _SETTLED = 0.4  # seconds in which no process of the container wants the processor
 _SETTLE = 20.0
@@ -33,7 +34,8 @@ class Subject:
         engine: the engine.
         run: what everything is labelled with.
         original: what the engine shows of the original.
-        largest: bytes of a volume that may be copied.
+        world: networks and volumes of the run.
+        number: of the twin among those of the run.
         created: is told the id of each twin, before it starts.
         removed: is told the id of each twin that is no more.
     """
@@ -44,11 +46,11 @@ class Subject:
         run: str,
         original: Mapping[str, Any],
         *,
-        largest: int,
+        world: World,
+        number: int = 0,
         created: Callable[[str], None],
         removed: Callable[[str], None] | None = None,
     ) -> None:
-        self.network: str | None = None
         self.pid = 0
         self.cgroup: observe.Cgroup | None = None
         self.plan: twin.Twin | None = None
@@ -58,7 +60,8 @@ class Subject:
         self._engine = engine
         self._run = run
         self._original = original
-        self._largest = largest
+        self._world = world
+        self._number = number
         self._created = created
         self._removed = removed
         self._confinement: Mapping[str, Any] | None = None
@@ -68,79 +71,38 @@ class Subject:
 
     # --- its life -------------------------------------------------------------------------------------------
 
-    def make_network(self) -> None:
-        """Make the network of the twin, which has no way out; none where the original has none."""
-        if str(self._original["HostConfig"].get("NetworkMode") or "default") == "none":
-            return
-        name = workspace.prefix(self._run)
-        body = {"Name": name, "Internal": True, "Labels": {twin.LABEL: self._run}, "Driver": "bridge"}
-        self._engine.call("POST", "/networks/create", body)
-        self.network = name
-
     def confine(self, confinement: Mapping[str, Any] | None) -> None:
         """Give the twins that follow these rights (``twin.confined``); None for the original's."""
         self._confinement = confinement
 
     def create(self, *, used: bool) -> bool:
-        """Create the twin, in the place of one before it; whether it has volumes.
+        """Create the twin, in the place of one before it; whether the next one has to be created, too.
 
         Args:
             used: with copies of the original's volumes; else they begin empty.
 
         Raises:
-            Failed: a volume is too large, or the engine refuses; the one before is still there.
+            Failed: a volume cannot be copied, or the engine refuses; the one before is still there.
         """
-        plan = twin.plan(
-            self._original,
-            run=self._run,
-            network=self.network,
-            used=used,
-            kinds={
-                mount["Source"]: volumes.kind(mount["Source"])
-                for mount in self._original.get("Mounts") or ()
-                if mount["Type"] == "bind"
-            },
-            low_ports=read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "") or None,
-        )
-        copied = [volume for volume in plan.volumes if volume.copied]
-        for volume in copied:
-            self._check_size(volume.target)
+        low_ports = read_or("/proc/sys/net/ipv4/ip_unprivileged_port_start", "") or None
+        plan = self._world.plan(self._original, used=used, low_ports=low_ports)
         self._volumes |= {volume.name for volume in plan.volumes}
-        if copied:
-            self._fill(plan.body, [volume.target for volume in copied])
         body = plan.body if self._confinement is None else twin.confined(plan.body, self._confinement)
-        identity = self._made(body, "used" if used else "empty")
+        query = {"name": f"{workspace.prefix(self._run)}-{self._number}-{'used' if used else 'empty'}"}
+        identity = str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])
+        try:
+            self._world.join(self._original, identity)
+        except Failed:
+            self._remove(identity)
+            raise
         if self._identity:
             self._remove(self._identity)
         self._identity, self.pid, self.cgroup = identity, 0, None
         self.plan = plan
         self.differences += [each for each in plan.differences if each not in self.differences]
-        self._created(self._identity)
-        return bool(plan.volumes)
-
-    def _made(self, body: Mapping[str, Any], name: str) -> str:
-        """Create a container; its id."""
-        query = {"name": f"{workspace.prefix(self._run)}-{name}"}
-        return str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])
-
-    def _fill(self, body: Mapping[str, Any], targets: list[str]) -> None:
-        """Copy what the original has at mounts into those of a twin, by a container that is never started.
-
-        The engine copies nothing into a container whose root file system is read-only.
-        """
-        filler = self._made(twin.writable(body), "filler")
-        try:
-            for target in targets:
-                folder = os.path.dirname(target.rstrip("/")) or "/"
-                self._engine.copy(self._original["Id"], target, filler, folder, most=self._largest)
-        finally:
-            self._remove(filler)
-
-    def _check_size(self, target: str) -> None:
-        for mount in self._original.get("Mounts") or ():
-            source = mount.get("Source") if mount["Destination"] == target else None
-            if source and volumes.size(source, self._largest) > self._largest:
-                raise Failed(f"{target} holds more than {self._largest} bytes: it is not copied")
+        self._world.made(self._original, identity)
+        self._created(identity)
+        return bool(plan.volumes) or self._shares_network()
 
     def start(self, tree: str) -> str:
         """Start it, and wait until it has settled; how it started, in words.
@@ -222,6 +184,7 @@ class Subject:
         for name in sorted(self._volumes):
             # Where it was not made yet, there is none.
             self._engine.call("DELETE", f"/volumes/{quoted(name)}", query={"force": "1"}, accept=(404,))
+        self._world.forget(self._volumes)
         self._volumes.clear()
 
     def run(self, words: list[str]) -> int | None:
@@ -255,16 +218,28 @@ class Subject:
         """Whether its first process is there: cheaper than asking the engine."""
         return self.pid > 0 and os.path.exists(f"/proc/{self.pid}/ns")
 
+    @property
+    def networked(self) -> bool:
+        """Whether it has a network."""
+        return str(self._original["HostConfig"].get("NetworkMode") or "default") != "none"
+
+    def _shares_network(self) -> bool:
+        return self.plan is not None and self.plan.body["HostConfig"]["NetworkMode"].startswith("container:")
+
     def address(self) -> str:
-        """Its address in its network; empty while it does not run."""
-        if self.network is None or not self._identity:
+        """Its address in one of its networks; empty while it does not run."""
+        if not self.networked or not self._identity:
             return ""
-        found = self._engine.get(f"/containers/{self._identity}/json")["NetworkSettings"]["Networks"]
-        return str(found[self.network]["IPAddress"])
+        found = self._engine.get(f"/containers/{self._identity}/json")
+        if self._shares_network():
+            owner = found["HostConfig"]["NetworkMode"].partition(":")[2]
+            found = self._engine.get(f"/containers/{quoted(owner)}/json")
+        networks = found["NetworkSettings"]["Networks"] or {}
+        return next((str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")), "")
 
     def ports(self) -> list[tuple[int, str]]:
         """The ports that lead to it."""
-        return twin.published(self._original) if self.network else []
+        return twin.published(self._original) if self.networked else []
 
     def _tcp_ports(self) -> set[int]:
         return {port for port, protocol in self.ports() if protocol == "tcp"}

@@ -12,11 +12,12 @@ from ..host.errors import Failed, describe
 from . import apparmor, observe, runtime
 from . import describe as description
 from .engine import Engine
-from .forward import Forwarder
+from .forward import Door, Forwarder
 from .life import Life
 from .recorder import Refusals
 from .subject import Subject
 from .text import shown
+from .world import World
 
 _STARTS = ("start-empty", "start-used", "crash-restart")
 _QUICK = 3.0  # seconds of a stop that further starts wait for; else they are preceded by a kill
@@ -59,11 +60,12 @@ class Trials:
         self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
         self._unfiltered = description.unfiltered(self._original, self._info, self._versions)
         self._sampler = observe.Sampler(observe.label_file())
+        self._world = World(engine, run, [self._original], same=False, largest=request.largest)
         self._subject = Subject(
             engine,
             run,
             self._original,
-            largest=request.largest,
+            world=self._world,
             created=kernel.want,
             removed=kernel.forget,
         )
@@ -73,12 +75,18 @@ class Trials:
         self._life: Life | None = None
         self._earlier: set[int] = set()
         self._note = ""
+        self._carried = 0  # connections to twins before the trial
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
     def begin(self) -> dict[str, Any]:
         """Make the network, and the ports that lead to whatever twin there is; load an AppArmor profile."""
-        self._subject.make_network()
-        self._forwarder = Forwarder(self._subject.ports(), self._subject.address)
+        self._world.make_networks()
+        self._forwarder = Forwarder(
+            [
+                Door(0, port, protocol, (str(port),), self._subject.address)
+                for port, protocol in self._subject.ports()
+            ]
+        )
         missing = list(self._forwarder.refused)
         if self._request.apparmor:
             reason = apparmor.problem()
@@ -145,6 +153,7 @@ class Trials:
         if trial["whole"]:
             life.exec()
         life.serve()
+        self._carried = self._connections()
         return not life.phases["serve"]["reason"]
 
     def _loaded(self, confinement: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -161,7 +170,10 @@ class Trials:
         """Do what follows the exercise, and tell what was seen."""
         served = "serve" in life.phases
         if served:
-            life.served(exercise, self._request.run_in)
+            if self._request.run_in and not exercise.get("problem"):
+                life.run_in(self._request.run_in)
+            reached = self._connections() > self._carried
+            life.served(exercise, "the twin was reached" if reached else "")
             if self._trial["kind"] != "control":
                 life.reload()
                 if self._trial["whole"]:
@@ -191,6 +203,10 @@ class Trials:
             "missing": [_plain(each) for each in (*self._subject.differences, *life.missing)],
             "note": _plain(self._note),
         }
+
+    def _connections(self) -> int:
+        """How many connections to the twins there were until now."""
+        return self._forwarder.carried.get(0, 0) if self._forwarder is not None else 0
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
         """Whether a start went as those without the profile did."""

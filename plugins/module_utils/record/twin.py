@@ -1,16 +1,16 @@
 """The request that makes a twin of a container: the same program and rights, in a world of its own.
 
 Its network has no way out, it publishes nothing, its volumes are its own, its log stays on the host, the
-engine does not start it again, and compose does not take it for one of a project.
+engine does not start it again, and it has none of the labels by which compose, a proxy or an updater takes a
+container for one of its own.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Collection, Iterable, Mapping, NamedTuple
 
 LABEL = "hardener.twin"
-_COMPOSE = "com.docker.compose."
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
 _CONFINING = (
     "Privileged",
@@ -21,11 +21,10 @@ _CONFINING = (
     "PidsLimit",
     "UsernsMode",
 )
-_FILTERED = ("bridge", "default", "nat")
 
 
 class Volume(NamedTuple):
-    """A mount of the twin that is filled with a copy of what the original has there."""
+    """A volume that stands for one of the original's, or for a folder of the host that it may write to."""
 
     name: str
     target: str
@@ -42,34 +41,52 @@ class Twin(NamedTuple):
     ports: list[tuple[int, str]]  # of the container
 
 
+def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, int]:
+    """Paths of the host that twins get volumes for, each with a number: a source that several share has one.
+
+    Args:
+        originals: what the engine shows of the containers.
+        kinds: as in ``plan``.
+    """
+    found = set()
+    for original in originals:
+        for mount in original.get("Mounts") or ():
+            source = mount.get("Source") or ""
+            writable = mount.get("RW", True) and kinds.get(source) == "directory"
+            if mount["Type"] == "volume" or (mount["Type"] == "bind" and writable):
+                found.add(source)
+    return {source: number for number, source in enumerate(sorted(found))}
+
+
 def plan(
     inspected: Mapping[str, Any],
     *,
     run: str,
-    network: str | None,
+    network: str,
     used: bool,
     kinds: Mapping[str, str],
     low_ports: str | None,
+    sources: Mapping[str, int],
+    too_large: Collection[str] = (),
 ) -> Twin:
     """Plan the twin of a container.
 
     Args:
         inspected: what the engine shows of the original.
         run: what the twin is labelled with.
-        network: its network; None for none.
+        network: its network mode.
         used: whether its volumes are copies of the original's; else they begin empty.
         kinds: what the source of each bind mount is: ``directory``, ``file``, or another word for what the
             twin does not get.
         low_ports: the host's first port that needs no capability; None where the engine decides it.
+        sources: numbers of the volumes that stand for paths of the host (``copied_sources``).
+        too_large: those of them that are never copied.
     """
     config: dict[str, Any] = copy.deepcopy(dict(inspected["Config"]))
     host: dict[str, Any] = copy.deepcopy(dict(inspected["HostConfig"]))
     differences: list[str] = []
     config["Image"] = inspected["Image"]
-    config["Labels"] = {
-        name: value for name, value in (config.get("Labels") or {}).items() if not name.startswith(_COMPOSE)
-    }
-    config["Labels"][LABEL] = run
+    config["Labels"] = {LABEL: run}
     for key in ("MacAddress", "Volumes", "OnBuild"):
         config.pop(key, None)
     if config.get("Hostname") and inspected["Id"].startswith(config["Hostname"]):
@@ -88,31 +105,25 @@ def plan(
             "Links": None,
             "VolumesFrom": None,
             "Binds": None,
-            "NetworkMode": network or "none",
+            "NetworkMode": network,
         }
     )
-    if mode == "host" or mode.startswith("container:"):
-        differences.append(f"the original has the network of {_owner(mode)}, its twin one of its own")
+    if network.startswith("container:"):  # of a twin
+        config.pop("Hostname", None)
+        config.pop("ExposedPorts", None)
+    elif mode == "host" or mode.startswith("container:"):
+        differences.append(f"the original has the network of {owner(mode)}, its twin one of its own")
         config.pop("Hostname", None)
         if mode == "host" and low_ports:
             host["Sysctls"] = {**(host.get("Sysctls") or {}), _LOW_PORTS: low_ports}
     for key, word in (("PidMode", "processes"), ("IpcMode", "shared memory"), ("UTSMode", "host name")):
         shared = str(host.get(key) or "")
         if shared == "host" or shared.startswith("container:"):
-            differences.append(f"the original shares the {word} of {_owner(shared)}, its twin does not")
+            differences.append(f"the original shares the {word} of {owner(shared)}, its twin does not")
             host[key] = "private" if key == "IpcMode" else ""
-    host["Mounts"], volumes = _mounts(inspected, run, used=used, kinds=kinds, differences=differences)
+    mounts = _Mounts(run, used=used, kinds=kinds, sources=sources, too_large=too_large)
+    host["Mounts"], volumes = mounts.of(inspected, differences)
     return Twin({**config, "HostConfig": host}, volumes, differences, ports)
-
-
-def writable(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with nothing that is read-only, but for the host's own files and folders."""
-    host = dict(body["HostConfig"])
-    host["ReadonlyRootfs"] = False
-    host["Mounts"] = [
-        {**mount, "ReadOnly": False} if mount["Type"] == "volume" else mount for mount in host["Mounts"]
-    ]
-    return {**body, "HostConfig": host}
 
 
 def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +145,8 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
     return {**body, "HostConfig": host, **({"User": confinement["user"]} if confinement["user"] else {})}
 
 
-def _owner(mode: str) -> str:
+def owner(mode: str) -> str:
+    """Whose network or processes a mode names, in words."""
     return "the host" if mode == "host" else "another container"
 
 
@@ -153,46 +165,64 @@ def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def _mounts(
-    inspected: Mapping[str, Any],
-    run: str,
-    *,
-    used: bool,
-    kinds: Mapping[str, str],
-    differences: list[str],
-) -> tuple[list[dict[str, Any]], list[Volume]]:
-    asked: list[dict[str, Any]] = []
-    volumes: list[Volume] = []
-    for number, mount in enumerate(
-        sorted(inspected.get("Mounts") or (), key=lambda each: each["Destination"])
-    ):
-        target, source, kind = mount["Destination"], mount.get("Source") or "", mount["Type"]
-        read_only = not mount.get("RW", True)
-        if kind == "tmpfs":
-            asked.append(_tmpfs(inspected, target))
-            continue
-        what = kinds.get(source, "directory") if kind == "bind" else "directory"
-        if kind == "bind" and what not in ("directory", "file"):
-            differences.append(f"the twin has no {target}: it is {what} of the host")
-            continue
-        if kind == "bind" and (read_only or what == "file"):
-            if not read_only:
-                differences.append(f"{target} is read-only for the twin")
-            asked.append({"Type": "bind", "Source": source, "Target": target, "ReadOnly": True})
-            continue
-        name = f"hardener-twin-{run}-{number}-{'used' if used else 'empty'}"
-        copied = kind == "bind" or used
-        volumes.append(Volume(name, target, read_only, copied))
-        asked.append(
-            {
-                "Type": "volume",
-                "Source": name,
-                "Target": target,
-                "ReadOnly": read_only,
-                "VolumeOptions": {"NoCopy": copied, "Labels": {LABEL: run}},
-            }
+class _Mounts:
+    """Mounts of twins; see ``plan``."""
+
+    def __init__(
+        self,
+        run: str,
+        *,
+        used: bool,
+        kinds: Mapping[str, str],
+        sources: Mapping[str, int],
+        too_large: Collection[str],
+    ) -> None:
+        self._run = run
+        self._used = used
+        self._kinds = kinds
+        self._sources = sources
+        self._too_large = too_large
+
+    def of(
+        self, inspected: Mapping[str, Any], differences: list[str]
+    ) -> tuple[list[dict[str, Any]], list[Volume]]:
+        """The mounts of a twin, and the volumes among them; in what they differ is added."""
+        asked: list[dict[str, Any]] = []
+        volumes: list[Volume] = []
+        for mount in sorted(inspected.get("Mounts") or (), key=lambda each: each["Destination"]):
+            target, source, kind = mount["Destination"], mount.get("Source") or "", mount["Type"]
+            read_only = not mount.get("RW", True)
+            what = self._kinds.get(source, "directory") if kind == "bind" else "directory"
+            if kind == "tmpfs":
+                asked.append(_tmpfs(inspected, target))
+            elif kind == "bind" and what not in ("directory", "file"):
+                differences.append(f"the twin has no {target}: it is {what} of the host")
+            elif kind == "bind" and source not in self._sources:
+                if not read_only:
+                    differences.append(f"{target} is read-only for the twin")
+                asked.append({"Type": "bind", "Source": source, "Target": target, "ReadOnly": True})
+            else:
+                volumes.append(self._volume(mount, read_only=read_only))
+                asked.append(self._asked(volumes[-1]))
+        return asked, volumes
+
+    def _volume(self, mount: Mapping[str, Any], *, read_only: bool) -> Volume:
+        source = mount["Source"]
+        small = source not in self._too_large
+        first = not self._used or not small
+        name = f"hardener-twin-{self._run}-{self._sources[source]}-{'empty' if first else 'used'}"
+        return Volume(
+            name, mount["Destination"], read_only, small and (self._used or mount["Type"] == "bind")
         )
-    return asked, volumes
+
+    def _asked(self, volume: Volume) -> dict[str, Any]:
+        return {
+            "Type": "volume",
+            "Source": volume.name,
+            "Target": volume.target,
+            "ReadOnly": volume.read_only,
+            "VolumeOptions": {"NoCopy": volume.copied, "Labels": {LABEL: self._run}},
+        }
 
 
 def _tmpfs(inspected: Mapping[str, Any], target: str) -> dict[str, Any]:

@@ -7,18 +7,24 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
-from typing import Any, Callable, Mapping, Protocol
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Protocol
 
 from ..docker import engine as engines
 from ..host import limits, processes, units
 from ..host.errors import Failed, describe
 from ..host.once import Once
+from ..host.read import read_or
 from . import workspace
 from .engine import Engine
 
 AFTER = 300  # seconds that an answer to what the process is told may take
 _BEFORE = 600  # seconds until it can be told anything
+_CLEARING = 120  # seconds in which everything is removed
+_LOOK = 0.5
+_STARTED = 19  # field of /proc/PID/stat behind the name
 _MAX_MESSAGE = 1 << 20
 _MAX_ANSWER = 32 << 20
 
@@ -39,7 +45,26 @@ class Task(Protocol):
         ...
 
 
-def start(run: str, engine: Engine, make: Callable[[], Task], *, seconds: int) -> dict[str, Any]:
+class Owner(NamedTuple):
+    """A process of this host without which a run is of no use."""
+
+    pid: int
+    started: str  # in ticks since the host started: a number may be another process's later
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Owner | None:
+        """The one with ``pid`` and ``started``; None where there is none."""
+        return cls(int(arguments["pid"]), str(arguments["started"])) if arguments else None
+
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        words = read_or(f"/proc/{self.pid}/stat", "").rpartition(")")[2].split()
+        return len(words) > _STARTED and words[_STARTED] == self.started and words[0] not in "ZX"
+
+
+def start(
+    run: str, engine: Engine, make: Callable[[], Task], *, seconds: int, owner: Owner | None = None
+) -> dict[str, Any]:
     """Start the process of a run, and return the answer to its beginning.
 
     Args:
@@ -47,20 +72,23 @@ def start(run: str, engine: Engine, make: Callable[[], Task], *, seconds: int) -
         engine: where it makes twins.
         make: makes what it does, in that process.
         seconds: how long it waits to be told something.
+        owner: when this process ends, the run does as well.
 
     Raises:
         Failed: it ended, or could not begin.
     """
     reader, writer = os.pipe()
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os.close(reader)
         _become_worker()
-        _work(lambda: _Worker(engine, run, make, seconds).run(writer), writer)
+        _work(lambda: _Worker(engine, run, make, seconds, owner).run(writer), writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as answer:
         text = answer.read(_MAX_MESSAGE)
     if not text:
-        raise Failed("the recorder was killed on the host")
+        _, status = os.waitpid(child, 0)
+        raise Failed(f"the recorder was killed on the host ({os.waitstatus_to_exitcode(status)})")
     message: dict[str, Any] = json.loads(text)
     if "failed" in message:
         raise Failed(message["failed"])
@@ -114,18 +142,64 @@ def tell(run: str, message: Mapping[str, Any], *, seconds: int = AFTER) -> Any:
     return answer["result"]
 
 
+def stop(run: str) -> None:
+    """End a run, whatever it does just now; nothing is left of it then.
+
+    Raises:
+        Failed: it is gone, or does not end.
+    """
+    os.kill(workspace.holder(run), signal.SIGTERM)
+    deadline = time.monotonic() + _CLEARING
+    while workspace.lives(run):
+        if time.monotonic() > deadline:
+            raise Failed(f"the recorder did not end within {_CLEARING} s")
+        time.sleep(0.05)
+
+
 def _become_worker() -> None:
     os.setsid()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _TERMINATION)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
 
 
-def _terminate(_number: int, _frame: object) -> None:
-    raise SystemExit
+class _Termination:
+    """Ends the process when told to, but not within a request: what the engine makes then would stay."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._requests = 0
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        """Handle the signal."""
+        self._asked = True
+        if not self._requests:
+            raise SystemExit
+
+    def ignore(self) -> None:
+        """Do not end it any more: it ends already."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._asked = False
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A request to the engine. Those of other threads are waited for by the one that handles signals."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            if self._asked and not self._requests:
+                raise SystemExit
+
+
+_TERMINATION = _Termination()
 
 
 def _work(work: Callable[[], None], writer: int) -> None:
@@ -149,12 +223,17 @@ def _answer(writer: int, message: Mapping[str, Any]) -> None:
 class _Worker:
     """Does a task, and waits for the word to end."""
 
-    def __init__(self, engine: Engine, run: str, make: Callable[[], Task], seconds: int) -> None:
+    def __init__(
+        self, engine: Engine, run: str, make: Callable[[], Task], seconds: int, owner: Owner | None
+    ) -> None:
         limits.hold(_BEFORE + seconds + AFTER)
+        engine.around = _TERMINATION.request
         self._engine = engine
         self._make = make
         self._seconds = seconds
         self._space = workspace.Workspace(run)
+        if owner is not None:
+            threading.Thread(target=_watch, args=(owner,), daemon=True).start()
 
     def run(self, writer: int) -> None:
         """Do all of it."""
@@ -167,6 +246,7 @@ class _Worker:
                 _answer(writer, {**task.begin(), "problems": problems})
                 self._serve(control, task)
         finally:
+            _TERMINATION.ignore()
             workspace.clear(self._engine, self._space.run)
             self._space.remove()
 
@@ -191,3 +271,10 @@ class _Worker:
                 connection.sendall(json.dumps(answer).encode())
             if over:
                 return
+
+
+def _watch(owner: Owner) -> None:
+    """End this process as if it were told to, when its owner has ended."""
+    while owner.lives():
+        time.sleep(_LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)

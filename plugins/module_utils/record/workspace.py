@@ -13,6 +13,7 @@ from typing import Any, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed
+from ..host.read import read_or
 from . import apparmor
 from .engine import Engine
 from .twin import LABEL
@@ -26,10 +27,11 @@ class Workspace:
 
     def __init__(self, run: str) -> None:
         self.run = run
-        self.folder = f"{FOLDER}/{run}"
+        self.folder = folder(run)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         self._lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        os.write(self._lock, str(os.getpid()).encode("ascii"))
 
     @property
     def socket(self) -> str:
@@ -42,15 +44,36 @@ class Workspace:
         os.close(self._lock)
 
 
-def control(run: str) -> str:
-    """The control socket of a run.
+def folder(run: str) -> str:
+    """The folder of a run.
 
     Raises:
         Failed: that is no name of a run.
     """
     if not _RUN.fullmatch(run):
         raise Failed("that is no run of the recorder")
-    return f"{FOLDER}/{run}/control"
+    return f"{FOLDER}/{run}"
+
+
+def control(run: str) -> str:
+    """The control socket of a run.
+
+    Raises:
+        Failed: that is no name of a run.
+    """
+    return f"{folder(run)}/control"
+
+
+def holder(run: str) -> int:
+    """The process of a run that still lives.
+
+    Raises:
+        Failed: there is none.
+    """
+    text = read_or(f"{folder(run)}/lock", "")
+    if not lives(run) or not text.isdigit():
+        raise Failed("the recorder is gone")
+    return int(text)
 
 
 def lives(run: str) -> bool:

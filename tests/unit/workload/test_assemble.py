@@ -23,6 +23,7 @@ def answer() -> dict[str, Any]:
         "ended": 1795772538,
         **{key: known[key] for key in ("host", "container", "phases", "granted", "peak")},
         "network": "own",
+        "companions": ["db"],
         "missing": [],
         "complete": True,
         "capabilities_by": "tracepoint",

@@ -34,7 +34,7 @@ struct socket_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 16384);
 	__type(key, struct calls_key);
 	__type(value, struct calls_value);
 } calls SEC(".maps");
@@ -42,21 +42,21 @@ struct {
 /* The values of the following maps are phases, a bit each. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2048);
+	__uint(max_entries, 8192);
 	__type(key, struct exec_key);
 	__type(value, __u32);
 } execs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 4096);
 	__type(key, struct capset_key);
 	__type(value, __u32);
 } capsets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 4096);
 	__type(key, struct socket_key);
 	__type(value, __u32);
 } sockets SEC(".maps");

@@ -14,7 +14,7 @@ struct capability_key {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 16384);
 	__type(key, struct capability_key);
 	__type(value, __u64);
 } capabilities SEC(".maps");

@@ -7,6 +7,7 @@
 #include "kernel.h"
 
 #define NAME 64 /* an id of a container, without end */
+#define SLOTS 64 /* twins that are recorded at once */
 #define MODE_FILTER 2 /* seccomp: a filter is installed */
 #define TS_COMPAT 2
 #define TIF_32BIT 22
@@ -15,9 +16,10 @@
 enum kind { NATIVE, COMPAT, KIND_X32, RUNTIME = 16 /* a flag */ };
 enum loss { LOST_CALLS, LOST_CAPABILITIES, LOST_EXECS, LOST_CAPSETS, LOST_SOCKETS, LOST_NUMBERS, LOSSES };
 
+/* Of one twin. It has several containers, one after the other. */
 struct config {
 	__u32 phase;
-	__u32 unfiltered; /* the containers have no filter: every program counts, and of the runtime nothing */
+	__u32 unfiltered; /* it has no filter: every program counts, and of the runtime nothing */
 	__s32 nr_capset;
 	__s32 nr_socket;
 	__s32 nr_connect;
@@ -30,7 +32,7 @@ struct who {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, __u32);
 	__type(value, struct config);
 } config SEC(".maps");
@@ -39,14 +41,15 @@ struct container_name {
 	char text[NAME];
 };
 
+/* The slot in `config` plus 1. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 128);
+	__uint(max_entries, 512);
 	__type(key, struct container_name);
 	__type(value, __u8);
 } wanted SEC(".maps");
 
-/* What a cgroup was found to be: comparing names at every call would cost too much. */
+/* The same of a cgroup, 0 for others: comparing names at every call would cost too much. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -69,13 +72,13 @@ static __always_inline void lose(__u32 what)
 		__sync_fetch_and_add(count, 1);
 }
 
-/* Whether a cgroup is that of a wanted container: `ID` (cgroupfs) or `docker-ID.scope` (systemd). */
-static __always_inline bool is_wanted(struct task_struct *task, __u64 cgroup)
+/* The slot plus 1 where a cgroup is that of a wanted container, `ID` (cgroupfs) or `docker-ID.scope` (systemd); else 0. */
+static __always_inline __u8 is_wanted(struct task_struct *task, __u64 cgroup)
 {
 	__u8 *known = bpf_map_lookup_elem(&cgroups, &cgroup);
 	char name[NAME + 8] = {}; /* with its end, and a multiple of 8 */
 	const char *source;
-	__u8 found;
+	__u8 found = 0;
 
 	if (known)
 		return *known;
@@ -83,7 +86,9 @@ static __always_inline bool is_wanted(struct task_struct *task, __u64 cgroup)
 	bpf_probe_read_kernel_str(name, NAME + 1, source);
 	if (name[0] == 'd' && name[1] == 'o' && name[2] == 'c' && name[6] == '-')
 		bpf_probe_read_kernel_str(name, NAME + 1, source + 7);
-	found = bpf_map_lookup_elem(&wanted, name) != 0;
+	known = bpf_map_lookup_elem(&wanted, name);
+	if (known)
+		found = *known;
 	bpf_map_update_elem(&cgroups, &cgroup, &found, BPF_ANY);
 	return found;
 }
@@ -98,13 +103,15 @@ static __always_inline bool is_runtime(const char *comm)
 /* The settings, where this task is to be recorded now; else null. */
 static __always_inline struct config *recorded(struct task_struct *task, struct who *who, bool *runtime)
 {
-	__u32 zero = 0;
 	struct config *settings;
+	__u32 slot;
 
 	who->cgroup = bpf_get_current_cgroup_id();
-	if (!is_wanted(task, who->cgroup))
+	slot = is_wanted(task, who->cgroup);
+	if (!slot)
 		return 0;
-	settings = bpf_map_lookup_elem(&config, &zero);
+	slot--;
+	settings = bpf_map_lookup_elem(&config, &slot);
 	if (!settings || (!settings->unfiltered && BPF_CORE_READ(task, seccomp.mode) != MODE_FILTER))
 		return 0;
 	bpf_get_current_comm(who->comm, sizeof(who->comm));

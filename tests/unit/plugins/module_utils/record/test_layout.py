@@ -63,7 +63,10 @@ def test_losses_and_cgroups_are_read() -> None:
     entries = [(struct.pack("=I", at), struct.pack("=Q", at)) for at in range(6)]
     assert layout.losses(entries)["capability checks"] == 1
     assert "system calls" not in layout.losses(entries)
-    assert layout.wanted([(struct.pack("=Q", 5), b"\1"), (struct.pack("=Q", 6), b"\0")]) == {5}
+    cgroups = [(struct.pack("=Q", at), bytes([slot])) for at, slot in ((5, 1), (6, 0), (7, 2), (8, 1))]
+    assert layout.wanted(cgroups, 0) == {5, 8}
+    assert layout.wanted(cgroups, 1) == {7}
+    assert layout.slot(layout.SLOTS - 1) == b"\x40"
 
 
 def test_keys_fit_what_the_kernel_is_told() -> None:
@@ -78,6 +81,7 @@ def test_the_sources_have_the_same_limits() -> None:
     assert re.search(r"#define CALLS 1024\b", text)
     assert re.search(r"#define PATH 256\b", text)
     assert re.search(r"#define NAME 64\b", text)
+    assert re.search(rf"#define SLOTS {layout.SLOTS}\b", text)
     assert re.search(r"RUNTIME = 16\b", text)
     losses = re.search(r"enum loss \{ (.*), LOSSES \}", text)
     assert losses is not None

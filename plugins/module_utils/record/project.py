@@ -1,0 +1,196 @@
+"""Which containers belong together, and in which order they start: what the labels of docker compose say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple
+
+from ..docker.client import quoted
+from ..host.errors import Failed
+from .engine import Engine
+from .text import shown
+
+LABEL = "com.docker.compose."
+MOST = 24  # containers of a project that get twins
+_LISTED = 10
+_COMPLETED = "service_completed_successfully"
+
+
+class Member(NamedTuple):
+    """A container that gets a twin."""
+
+    name: str  # of its service; of the container where it is of no project
+    original: Mapping[str, Any]  # what the engine shows of it
+    recorded: bool  # else it is a copy for the others
+    needs: Mapping[str, str]  # services that start before it, and what it waits for with each
+
+
+class Cast(NamedTuple):
+    """The containers of a recording, in the order in which they start; and what is to be said of them."""
+
+    members: list[Member]
+    remarks: list[str]
+
+
+def alone(engine: Engine, container: str) -> Cast:
+    """A container by itself."""
+    original = engine.get(f"/containers/{quoted(container)}/json")
+    return Cast([Member(_service(original) or _name(original), original, True, {})], [])
+
+
+def around(engine: Engine, container: str) -> Cast:
+    """A container, and the others of its project as copies; by itself where it has none."""
+    cast = alone(engine, container)
+    original = cast.members[0].original
+    project = _label(original, "project")
+    if not project or not _service(original) or _label(original, "oneoff") == "True":
+        return cast
+    return _cast(_inspected(engine, project), {}, chosen=original)
+
+
+def whole(engine: Engine, arguments: Mapping[str, Any]) -> Cast:
+    """All services of a project.
+
+    Args:
+        engine: the engine.
+        arguments: ``project``, its name, or empty; ``files``, absolute paths of compose files, by which it is
+            found then; ``otherwise``, the name that it has where no container names the files; ``hashes`` of
+            the services as the files are now, empty where they are not known; ``remarks`` to be made as well.
+
+    Raises:
+        Failed: no container is of it, or it cannot be told which project is meant.
+    """
+    project = str(arguments.get("project") or "") or _found(engine, arguments)
+    cast = _cast(_inspected(engine, project), arguments.get("hashes") or {}, chosen=None)
+    if not cast.members:
+        raise Failed(f"no service of the project {shown(project, 100)} runs: start it first")
+    remarks = [str(each) for each in arguments.get("remarks") or ()]
+    return cast._replace(remarks=[*remarks, *cast.remarks])
+
+
+def _found(engine: Engine, arguments: Mapping[str, Any]) -> str:
+    files = {str(path) for path in arguments.get("files") or ()}
+    projects: dict[str, set[str]] = {}
+    for each in engine.get("/containers/json", {"filters": json.dumps({"label": [f"{LABEL}project"]})}):
+        labels = each.get("Labels") or {}
+        paths = str(labels.get(f"{LABEL}project.config_files") or "").split(",")
+        projects.setdefault(str(labels[f"{LABEL}project"]), set()).update(paths)
+    named = sorted(project for project, paths in projects.items() if files and files <= paths)
+    otherwise = str(arguments.get("otherwise") or "")
+    if not named and otherwise in projects:
+        named = [otherwise]
+    if len(named) == 1:
+        return named[0]
+    listed = ", ".join(shown(name, 60) for name in (named or sorted(projects))[:_LISTED]) or "none"
+    problem = (
+        "several projects are of this compose file"
+        if named
+        else "no running container is of this compose file"
+    )
+    raise Failed(f"{problem} (projects that run here: {listed}): name one by --project")
+
+
+def _inspected(engine: Engine, project: str) -> list[Mapping[str, Any]]:
+    filters = json.dumps({"label": [f"{LABEL}project={project}"]})
+    listed = engine.get("/containers/json", {"all": "1", "filters": filters})
+    return [engine.get(f"/containers/{quoted(each['Id'])}/json") for each in listed[: 10 * MOST]]
+
+
+def _cast(
+    found: Iterable[Mapping[str, Any]], hashes: Mapping[str, str], *, chosen: Mapping[str, Any] | None
+) -> Cast:
+    """The members among the containers of a project; with one chosen, only that is recorded."""
+    services: dict[str, list[Mapping[str, Any]]] = {}
+    for original in found:
+        if _service(original) and _label(original, "oneoff") != "True":
+            services.setdefault(_service(original), []).append(original)
+    picked, remarks = _picked(services, chosen)
+    remarks += _compared(services, picked, hashes)
+    members = [
+        Member(
+            service,
+            picked[service],
+            chosen is None or picked[service] is chosen,
+            {name: what for name, what in _needs(picked[service]).items() if name in picked},
+        )
+        for service in _in_order(picked)
+    ]
+    return Cast(members, remarks)
+
+
+def _picked(
+    services: Mapping[str, list[Mapping[str, Any]]], chosen: Mapping[str, Any] | None
+) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """One container of each service that has one to be copied; and what is to be said of the others."""
+    remarks: list[str] = []
+    picked: dict[str, Mapping[str, Any]] = {}
+    for service, originals in sorted(services.items()):
+        running = sorted((each for each in originals if each["State"].get("Running")), key=_number)
+        if chosen is not None and service == _service(chosen):
+            picked[service] = chosen
+        elif running:
+            picked[service] = running[0]
+        if len(running) > 1:
+            remarks.append(f"of {len(running)} containers of {shown(service, 60)} one has a twin")
+    # Jobs that have done their work, and that others wait for: with empty volumes it has to be done again.
+    waited = {name for each in picked.values() for name, what in _needs(each).items() if what == _COMPLETED}
+    for service in sorted(services.keys() - picked.keys()):
+        if service in waited:
+            picked[service] = min(services[service], key=_number)
+        else:
+            remarks.append(f"the service {shown(service, 60)} does not run: it has no twin")
+    if len(picked) > MOST:
+        raise Failed(f"the project has {len(picked)} services: {MOST} can be recorded at once")
+    return picked, remarks
+
+
+def _compared(
+    services: Collection[str], picked: Mapping[str, Mapping[str, Any]], hashes: Mapping[str, str]
+) -> Iterator[str]:
+    """In what the containers are not those of the compose file, in words."""
+    for service in sorted(set(hashes) - set(services)):
+        yield f"the service {shown(service, 60)} of the compose file has no container"
+    for service, original in picked.items():
+        if service in hashes and hashes[service] != _label(original, "config-hash"):
+            yield (
+                f"the container of {shown(service, 60)} is not of the compose file as it is now: "
+                "`docker compose up` would make it anew"
+            )
+
+
+def _in_order(picked: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Services so that each comes after those that it needs; of a circle any one first."""
+    needs = {name: set(_needs(each)) & picked.keys() - {name} for name, each in picked.items()}
+    while needs:
+        name = min(needs, key=lambda each: (len(needs[each]), each))
+        yield name
+        del needs[name]
+        for others in needs.values():
+            others.discard(name)
+
+
+def _needs(original: Mapping[str, Any]) -> dict[str, str]:
+    """Services by what is waited for with each; the label is such as `db:service_healthy:false,cache:…`."""
+    found = {}
+    for entry in _label(original, "depends_on").split(","):
+        words = entry.split(":")
+        if words[0]:
+            found[words[0]] = words[1] if len(words) > 1 else "service_started"
+    return found
+
+
+def _service(original: Mapping[str, Any]) -> str:
+    return _label(original, "service")
+
+
+def _number(original: Mapping[str, Any]) -> tuple[int, str]:
+    text = _label(original, "container-number")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0, str(original["Id"])
+
+
+def _name(original: Mapping[str, Any]) -> str:
+    return str(original["Name"]).lstrip("/")
+
+
+def _label(original: Mapping[str, Any], name: str) -> str:
+    return str((original["Config"].get("Labels") or {}).get(LABEL + name) or "")

@@ -1,0 +1,165 @@
+"""Which containers a recording is of, and in which order they start, follows from compose's labels."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.record import project
+
+FILE = "/srv/shop/compose.yaml"
+
+
+def made(
+    name: str, *, needs: str = "", running: bool = True, files: str = FILE, **labels: str
+) -> dict[str, Any]:
+    """What the engine shows of a container of the project."""
+    number = labels.pop("number", "1")
+    own = {
+        "project": "shop",
+        "service": name,
+        "container-number": number,
+        "depends_on": needs,
+        "oneoff": "False",
+        "config-hash": f"hash-{name}",
+        "project.config_files": files,
+        **labels,
+    }
+    return {
+        "Id": f"{name}-{number}",
+        "Name": f"/shop-{name}-{number}",
+        "State": {"Running": running},
+        "Config": {"Labels": {f"com.docker.compose.{key}": value for key, value in own.items()}},
+    }
+
+
+class FakeEngine:
+    """Answers the questions for containers, and no other one."""
+
+    def __init__(self, *containers: dict[str, Any]) -> None:
+        self._containers = containers
+
+    def get(self, path: str, query: dict[str, str] | None = None) -> Any:
+        """What the engine would answer."""
+        if path != "/containers/json":
+            identity = path.split("/")[2]
+            return next(each for each in self._containers if each["Id"] == identity)
+        (wanted,) = json.loads((query or {})["filters"])["label"]
+        name, _, value = wanted.partition("=")
+        return [
+            {"Id": each["Id"], "Labels": each["Config"]["Labels"]}
+            for each in self._containers
+            if value in ("", each["Config"]["Labels"].get(name))
+            and name in each["Config"]["Labels"]
+            and (each["State"]["Running"] or (query or {}).get("all"))
+        ]
+
+
+def whole(*containers: dict[str, Any], **arguments: Any) -> project.Cast:
+    return project.whole(FakeEngine(*containers), {"files": [FILE], **arguments})  # type: ignore[arg-type]
+
+
+def order(cast: project.Cast) -> list[str]:
+    return [member.name for member in cast.members]
+
+
+def test_services_start_after_those_that_they_need() -> None:
+    found = whole(
+        made("web", needs="app:service_started:false"),
+        made("app", needs="db:service_healthy:true,cache:service_started:false,gone:service_started:false"),
+        made("db"),
+        made("cache"),
+    )
+    assert order(found) == ["cache", "db", "app", "web"]
+    assert found.members[2].needs == {"db": "service_healthy", "cache": "service_started"}
+    assert all(member.recorded for member in found.members)
+    assert found.remarks == []
+
+
+def test_a_circle_is_no_endless_one() -> None:
+    found = whole(made("a", needs="b:service_started:false"), made("b", needs="a:service_started:false"))
+    assert sorted(order(found)) == ["a", "b"]
+
+
+def test_one_container_of_a_service_is_taken_and_none_of_a_command() -> None:
+    found = whole(
+        made("web", number="10"),
+        made("web", number="9"),
+        made("web", number="2", running=False),
+        made("tool", oneoff="True"),
+    )
+    assert [member.original["Id"] for member in found.members] == ["web-9"]
+    assert found.remarks == ["of 2 containers of web one has a twin"]
+
+
+def test_a_job_that_is_waited_for_is_done_again() -> None:
+    found = whole(
+        made("app", needs="migrate:service_completed_successfully:false"),
+        made("migrate", running=False),
+        made("old", running=False),
+    )
+    assert order(found) == ["migrate", "app"]
+    assert found.remarks == ["the service old does not run: it has no twin"]
+
+
+def test_what_is_not_of_the_compose_file_as_it_is_now_is_named() -> None:
+    found = whole(
+        made("web"), made("db"), hashes={"web": "hash-web", "db": "other", "mail": "x"}, remarks=["a"]
+    )
+    assert found.remarks == [
+        "a",
+        "the service mail of the compose file has no container",
+        "the container of db is not of the compose file as it is now: `docker compose up` would make it anew",
+    ]
+
+
+def test_the_project_is_found_by_its_files_its_name_or_what_compose_would_call_it() -> None:
+    several = made("web", files=f"{FILE},/srv/shop/more.yaml")
+    other = made("web", number="7", project="other", files="/o.yaml")
+    assert len(whole(several, other).members) == 1
+    assert len(whole(several, other, files=[FILE, "/srv/shop/more.yaml"]).members) == 1
+    assert whole(several, other, files=["/copied.yaml"], otherwise="shop").members[0].original is several
+    assert whole(several, other, project="other").members[0].original is other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (
+            {"files": ["/none.yaml"]},
+            r"no running container is of this.*: other, shop\)",
+        ),
+        ({"project": "absent"}, "no service of the project absent runs"),
+        ({"files": ["/both.yaml"]}, r"several projects are of this compose file \(.*: other, shop\)"),
+    ],
+)
+def test_a_project_that_cannot_be_told_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Failed, match=reason):
+        whole(
+            made("web", files="/both.yaml"),
+            made("web", number="2", project="other", files="/both.yaml"),
+            **arguments,
+        )
+
+
+def test_hostile_labels_are_escaped() -> None:
+    found = whole(made("web"), made("old", running=False, service="\x1b[2J\n"))
+    assert found.remarks == ["the service \\x1b[2J\\n does not run: it has no twin"]
+
+
+def test_a_container_is_recorded_among_the_others_of_its_project() -> None:
+    engine = FakeEngine(made("web", number="2"), made("web"), made("db"))
+    found = project.around(engine, "web-2")  # type: ignore[arg-type]
+    assert [(member.original["Id"], member.recorded) for member in found.members] == [
+        ("db-1", False),
+        ("web-2", True),
+    ]
+
+
+def test_a_container_of_no_project_is_alone() -> None:
+    container = made("web")
+    container["Config"]["Labels"] = None
+    found = project.around(FakeEngine(container), "web-1")  # type: ignore[arg-type]
+    assert [(member.name, member.recorded) for member in found.members] == [("shop-web-1", True)]

@@ -1,0 +1,136 @@
+"""Twins have the networks and names of their originals among themselves, and volumes that are copied once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.record import twin
+from ansible_collections.hardener.docker.plugins.module_utils.record.world import Place, World
+
+from tests.unit.plugins.module_utils.record.inspected import container
+
+RUN = "f" * 16
+OWN = f"hardener-twin-{RUN}"
+
+
+class FakeEngine:
+    """Takes note of requests."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Any]] = []
+        self.copied: list[tuple[str, str]] = []
+
+    def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        """Remember it."""
+        self.requests.append((f"{method} {path}", body))
+        return {"Id": f"made-{len(self.requests)}"}
+
+    def copy(self, source: str, path: str, _target: str, _folder: str, *, most: int) -> None:
+        """Remember what is copied."""
+        assert most == 1000
+        self.copied.append((source, path))
+
+
+def shown(name: str, networks: dict[str, list[str]], **host: Any) -> dict[str, Any]:
+    """What the engine shows of a container in some networks."""
+    found = container(**{"NetworkMode": next(iter(networks), "none"), **host})
+    found["Id"], found["Name"] = f"{name}{'0' * 60}", f"/shop-{name}-1"
+    found["NetworkSettings"] = {"Networks": {key: {"Aliases": names} for key, names in networks.items()}}
+    found["Mounts"] = []
+    return found
+
+
+def world(*originals: dict[str, Any], same: bool = False) -> tuple[World, FakeEngine]:
+    engine = FakeEngine()
+    made = World(engine, RUN, originals, same=same, largest=1000)  # type: ignore[arg-type]
+    made.make_networks()
+    return made, engine
+
+
+def test_twins_have_the_networks_and_names_of_their_originals() -> None:
+    web = shown("web", {"front": ["web", "web000000000", "we"]})
+    app = shown("app", {"back": ["app", "orders.internal"], "front": ["app"]})
+    made, engine = world(web, app)
+    assert [path for path, _ in engine.requests] == ["POST /networks/create"] * 2
+    assert all(body["Internal"] and body["Labels"] == {"hardener.twin": RUN} for _, body in engine.requests)
+    assert made.place(web) == Place(f"{OWN}-1", {f"{OWN}-1": ["shop-web-1", "we", "web"]})
+    assert made.place(app) == Place(
+        f"{OWN}-0",
+        {f"{OWN}-0": ["app", "orders.internal", "shop-app-1"], f"{OWN}-1": ["app", "shop-app-1"]},
+    )
+    body = made.plan(app, used=True, low_ports=None).body
+    assert body["NetworkingConfig"]["EndpointsConfig"].keys() == {f"{OWN}-0"}
+    made.join(app, "twin")
+    path, joined = engine.requests[-1]
+    assert path == f"POST /networks/{OWN}-1/connect"
+    assert joined == {"Container": "twin", "EndpointConfig": {"Aliases": ["app", "shop-app-1"]}}
+
+
+@pytest.mark.parametrize(("mode", "network"), [("host", "host"), ("default", "bridge"), ("bridge", "bridge")])
+def test_without_a_network_of_its_own_the_twin_gets_one(mode: str, network: str) -> None:
+    original = shown("web", {network: []}, NetworkMode=mode)
+    made, _ = world(original)
+    assert made.place(original) == Place(f"{OWN}-0", {f"{OWN}-0": ["shop-web-1"]})
+
+
+def test_without_any_network_the_twin_has_none() -> None:
+    original = shown("web", {})
+    made, engine = world(original)
+    assert (made.place(original), engine.requests) == (Place("none", {}), [])
+
+
+def test_the_network_of_another_container_is_that_of_its_twin() -> None:
+    vpn = shown("vpn", {"front": ["vpn"]})
+    app = shown("app", {}, NetworkMode=f"container:{vpn['Id']}")
+    made, _ = world(vpn, app)
+    made.made(vpn, "its-twin")
+    found = made.plan(app, used=True, low_ports=None)
+    assert found.body["HostConfig"]["NetworkMode"] == "container:its-twin"
+    assert not {"Hostname", "ExposedPorts", "NetworkingConfig"} & found.body.keys()
+    assert found.differences == []
+
+
+def test_in_the_same_network_a_twin_has_no_name_of_its_original() -> None:
+    original = shown("web", {"front": ["web"], "back": ["web"]})
+    made, engine = world(original, same=True)
+    assert made.place(original) == Place("front", {"front": [], "back": []})
+    assert engine.requests == []
+    assert "NetworkingConfig" not in made.plan(original, used=True, low_ports=None).body
+
+
+@pytest.mark.parametrize("mode", ["host", "container:abc"])
+def test_ports_that_are_taken_cannot_be_shared(mode: str) -> None:
+    with pytest.raises(Failed, match="its twin cannot have the same"):
+        world(shown("web", {}, NetworkMode=mode), same=True)
+
+
+def test_a_shared_volume_is_copied_once_and_shared(tmp_path: Any) -> None:
+    source = str(tmp_path)
+    (tmp_path / "page").write_text("x" * 100)
+    web, app = shown("web", {"front": []}), shown("app", {"front": []})
+    web["Mounts"] = [{"Type": "bind", "Source": source, "Destination": "/public", "RW": False}]
+    app["Mounts"] = [{"Type": "bind", "Source": source, "Destination": "/app/public", "RW": True}]
+    made, engine = world(web, app)
+    plans = [made.plan(each, used=True, low_ports=None) for each in (app, web)]
+    names = [plan.volumes[0].name for plan in plans]
+    assert names == [f"{OWN}-0-used"] * 2
+    assert [plan.volumes[0].read_only for plan in plans] == [False, True]
+    assert engine.copied == [(app["Id"], "/app/public")]
+    made.forget(names)
+    made.plan(app, used=True, low_ports=None)
+    assert len(engine.copied) == 2
+
+
+def test_a_volume_that_is_too_large_stays_the_one_of_the_first_start(tmp_path: Any) -> None:
+    (tmp_path / "data").write_text("x" * 1001)
+    original = shown("db", {"back": []})
+    original["Mounts"] = [
+        {"Type": "volume", "Name": "d", "Source": str(tmp_path), "Destination": "/d", "RW": True}
+    ]
+    made, engine = world(original)
+    found = made.plan(original, used=True, low_ports=None)
+    assert found.volumes == [twin.Volume(f"{OWN}-0-empty", "/d", read_only=False, copied=False)]
+    assert engine.copied == []
+    assert made.remarks[0].startswith("/d holds more than 1000 bytes")
