@@ -19,6 +19,8 @@ from tests.integration.dockerd import Dockerd
 from tests.integration.twinning import BESIDE, begin, end, leaves_nothing, names
 from tests.integration.waiting import until
 
+pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
+
 COMPOSE = """
 name: shop
 x-service: &service
