@@ -8,19 +8,31 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    departure,
     documents,
     files,
     rollback,
     watch,
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
+from ansible_collections.hardener.docker.plugins.module_utils.converge.release import Release
+from ansible_collections.hardener.docker.plugins.module_utils.converge.transaction import Terms
 
 from tests.integration.converging import mounted
 from tests.unit.plugins.module_utils.converge.conftest import Host
-from tests.unit.plugins.module_utils.converge.guarded import Systemd, change, let_time_pass, no_look, start
+from tests.unit.plugins.module_utils.converge.guarded import (
+    TOKEN,
+    Systemd,
+    change,
+    let_time_pass,
+    no_look,
+    start,
+)
+from tests.unit.plugins.module_utils.converge.transactions import tree
 
 PAGE = 4096
 
@@ -173,3 +185,36 @@ def test_what_could_not_be_taken_back_is_recorded_on_a_full_disk_too(
         assert rollback.finished(host.store, journal, "no ssh")["outcome"] == "rollback_failed"
         record = host.store.record(run)
         assert (record["outcome"], len(record["problems"])) == ("rollback_failed", 1)
+
+
+def release(host: Host, terms: Terms | None = None) -> dict[str, Any]:
+    return Release(host.store, role="", check=False, allow="reload", terms=terms).run()
+
+
+@pytest.mark.parametrize("used_up", ["bytes", "inodes", "both"])
+def test_a_release_that_is_not_confirmed_is_taken_back_on_it(
+    small: Path, host: Host, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, used_up: str
+) -> None:
+    monkeypatch.setattr(departure, "OWN_FOLDERS", (host.path("own"),))
+    monkeypatch.setattr(departure, "PLACES", ())
+    for name in ("x", "rewritten", "keys"):
+        host.write(name, "{}" if name == "keys" else "before")
+    bare = tree(small)
+    host.converge(
+        host.file("rewritten", "n" * 5000),
+        host.file("own/deep/new", "n" * 5000),
+        host.json("keys", {"icc": False, "log-opts": {"max-size": "10m"}}),
+    )
+    hardened = {name: what for name, what in tree(small).items() if not name.startswith("hardener")}
+    run = str(release(host, Terms(TOKEN, 180, "me@here"))["run"])
+    assert not (small / "own/deep/new").exists()
+    let_time_pass(host)
+    use_up(small, used_up)
+    watch._expired(host.store, run)
+    assert host.store.record(run)["outcome"] == "rolled_back"
+    assert hidden(small) == []
+    for path in (*small.glob("inode*"), *small.glob("full"), *small.glob("more")):
+        path.unlink()
+    assert {name: what for name, what in tree(small).items() if not name.startswith("hardener")} == hardened
+    assert release(host)["outcome"] == "changed"
+    assert tree(small) == bare

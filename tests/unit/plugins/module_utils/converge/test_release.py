@@ -525,3 +525,38 @@ def test_a_file_that_cannot_be_changed_is_refused_before_anything_is(
     with pytest.raises(Refused, match="chattr -i"):
         release(host)
     assert visible(host) == before
+
+
+# What three runs left on a host before the programs were part of a collection; @HOST@ stands for its folder.
+RECORDED = Path(__file__).parents[4] / "fixtures" / "hosts" / "hardened-before-the-collection.json"
+
+
+def laid_out(host: Host, tree: dict[str, tuple[str, str | None]]) -> None:
+    for name, (mode, content) in tree.items():
+        path = host.folder / name
+        if content is None:
+            path.mkdir()
+        else:
+            path.write_text(content)
+        path.chmod(int(mode, 8))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the recorded owner is root")
+@pytest.mark.parametrize("role", ["", "docker_daemon"])
+def test_a_folder_that_an_older_hardener_wrote_tells_as_much(host: Host, role: str) -> None:
+    recorded = json.loads(RECORDED.read_text().replace("@HOST@", str(host.folder)))
+    laid_out(host, recorded["hardened"])
+    hardened = visible(host)
+    done = release(host, role=role)
+    assert (done["outcome"], done["kept"], done["left"]) == ("changed", [], [RESTART])
+    given_back = {name: found for name, found in visible(host).items() if name in recorded["before"]}
+    contents = {name: content.encode() for name, (_, content) in recorded["before"].items()}
+    modes = {name: int(mode, 8) for name, (mode, _) in recorded["before"].items()}
+    if role:
+        assert given_back["d.json"][1] == contents["d.json"]
+        assert {**visible(host), "d.json": None} == {**hardened, "d.json": None}
+        return
+    assert visible(host).keys() == given_back.keys()
+    assert {name: content for name, (_, content) in given_back.items()} == contents
+    assert {name: mode & 0o7777 for name, (mode, _) in given_back.items()} == modes
+    assert not is_known(host)
