@@ -14,6 +14,7 @@ from tests.unit.plugins.module_utils.converge.conftest import Host
 
 FORWARD, PTRACE = "net.ipv4.ip_forward", "kernel.yama.ptrace_scope"
 EVERY = "net.ipv4.conf.*.send_redirects"
+ALL = "net/ipv4/conf/all/send_redirects"
 
 
 class Kernel:
@@ -233,15 +234,15 @@ def test_no_key_leads_out_of_proc_sys(host: Host, kernel: Kernel) -> None:
 
 def test_given_back_are_the_values_that_were_found_first(host: Host, kernel: Kernel) -> None:
     begun = []
-    for value in ("1", "2"):
-        activation = prepared(host, values={PTRACE: value, EVERY: "0", FORWARD: "0"})
+    for value, other in (("1", "3"), ("2", "4")):
+        activation = prepared(host, values={PTRACE: value, EVERY: "0", FORWARD: "0", ALL: other})
         activation.perform()
         begun.append(Begun({"when": [f"/{value}"]}, activation.memory))
     kernel.set("net/ipv4/conf/eth0/send_redirects", "7")
     settings, kept, left = Sysctl.former(begun)
     assert settings == {
         "when": ["/1", "/2"],
-        "needed": {FORWARD.replace(".", "/"): "1", "net/ipv4/conf/eth0.100/send_redirects": "1"},
+        "needed": {FORWARD.replace(".", "/"): "1", "net/ipv4/conf/eth0.100/send_redirects": "1", ALL: "1"},
     }
     assert kept == ["net.ipv4.conf.eth0.send_redirects was set to 7 by somebody else meanwhile, and stays so"]
     assert left == [f"{PTRACE} stays 2 until the next boot"]
@@ -249,7 +250,7 @@ def test_given_back_are_the_values_that_were_found_first(host: Host, kernel: Ker
     activation.prepare(host.plan())
     activation.perform()
     assert activation.problems() == []
-    found = [kernel.get(f"net/ipv4/conf/{name}/send_redirects") for name in ("eth0", "eth0.100")]
-    assert ([kernel.get(FORWARD), *found], kernel.get(PTRACE)) == (["1", "7", "1"], "2")
+    found = [kernel.get(f"net/ipv4/conf/{name}/send_redirects") for name in ("eth0", "eth0.100", "all")]
+    assert ([kernel.get(FORWARD), *found], kernel.get(PTRACE)) == (["1", "7", "1", "1"], "2")
     assert activation.undo() == []
     assert kernel.get(FORWARD) == "0"
