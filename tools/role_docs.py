@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ MARK = "<!-- Generated from meta/argument_specs.yml: change it there, then `make
 _HEADING = (
     "# Generated from meta/argument_specs.yml: change it there, then `make docs`. README.md describes each.\n"
 )
-_TABLE = re.compile(rf"(?<={re.escape(MARK)}\n)(?:\|[^\n]*\n)*")
 _CODE = re.compile(r"\b[CV]\(((?:[^()\\]|\\.)*)\)")
 _LONGEST = 60  # characters of a default in the table
 
@@ -62,10 +62,11 @@ def readme(role: Path) -> str:
     """
     path = role / "README.md"
     table = "".join(f"{line}\n" for line in _table(specifications(role)["main"]["options"]))
-    text, count = _TABLE.subn(lambda _: table, path.read_text(encoding="utf-8"))
-    if count != 1:
+    before, mark, after = path.read_text(encoding="utf-8").partition(f"{MARK}\n")
+    if not mark or MARK in after:
         raise ValueError(f"{path}: the line {MARK!r} has to stand there once, above the table of variables")
-    return text
+    rest = dropwhile(lambda line: line.startswith("|"), after.splitlines(keepends=True))
+    return "".join((before, mark, table, *rest))
 
 
 def written() -> dict[Path, str]:
