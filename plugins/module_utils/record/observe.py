@@ -318,8 +318,10 @@ def _in_root(
 ) -> dict[str, dict[str, Any]]:
     """What is found at paths in the root of a process.
 
-    A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended.
+    A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended. What
+    Python would load there, the container would have written: names are made fit to show before.
     """
+    names = {shown(path): path for path in paths}
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -330,7 +332,7 @@ def _in_root(
             os.chroot(f"/proc/{pid}/root")
             os.chdir("/")
             with os.fdopen(writer, "wb") as answer:
-                answer.write(json.dumps({shown(path): look(path) for path in paths}).encode())
+                answer.write(json.dumps({name: look(path) for name, path in names.items()}).encode())
         finally:
             os._exit(0)
     os.close(writer)
