@@ -147,6 +147,8 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
         for device in own.get("Devices") or ()
         if device.get("PathInContainer") in confinement["devices"]
     ]
+    if own.get("CapAdd") == ["ALL"] and own.get("ReadonlyPaths") == []:  # of a privileged original
+        host["MaskedPaths"] = host["ReadonlyPaths"] = None
     return {**body, "HostConfig": host, **({"User": confinement["user"]} if confinement["user"] else {})}
 
 

@@ -154,3 +154,11 @@ def test_a_read_only_folder_with_sockets_is_a_copy() -> None:
     by_target = {mount["Target"]: mount for mount in found.body["HostConfig"]["Mounts"]}
     assert (by_target["/etc/web"]["Type"], by_target["/etc/web"]["ReadOnly"]) == ("volume", True)
     assert "/etc/web" in {volume.target for volume in found.volumes if volume.copied}
+
+
+def test_a_confinement_of_a_privileged_original_hides_what_the_engine_hides() -> None:
+    body = plan(Privileged=True).body
+    assert body["HostConfig"]["MaskedPaths"] == []
+    confinement = {"host": {"Privileged": False, "CapAdd": []}, "user": "", "devices": []}
+    host = twin.confined(body, confinement)["HostConfig"]
+    assert (host["MaskedPaths"], host["ReadonlyPaths"], host["CapAdd"]) == (None, None, [])
