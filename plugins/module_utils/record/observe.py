@@ -222,7 +222,7 @@ class Sampler(Unobserved):
 
     def _identity(self, pid: int) -> dict[str, Any] | None:
         fields = status(pid)
-        if _RUNTIME.fullmatch(fields["Name"]) or fields["State"].startswith("Z"):
+        if fields["State"].startswith("Z") or (_RUNTIME.fullmatch(fields["Name"]) and _is_foreign(pid)):
             return None
         ids = Ids(pid)
         label = read_or(f"/proc/{pid}/{self._label_file}", "").strip("\0") if self._label_file else ""
@@ -237,6 +237,14 @@ class Sampler(Unobserved):
             "seccomp_filters": int(fields.get("Seccomp_filters", 0)),
             "lsm": shown(label, 500),
         }
+
+
+def _is_foreign(pid: int) -> bool:
+    """Whether what a process runs is not of its root file system: it is the runtime, or was."""
+    try:
+        return os.stat(f"/proc/{pid}/exe").st_dev != os.stat(f"/proc/{pid}/root").st_dev
+    except OSError:
+        return True  # it has ended
 
 
 def label_file() -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ansible_collections.hardener.docker.plugins.module_utils.record.engineapi import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.record.subject import Subject
+from ansible_collections.hardener.docker.plugins.module_utils.record.world import World
 
 
 class Changes:
@@ -23,7 +24,7 @@ class Changes:
 
 def changed(*names: list[str]) -> Subject:
     engine = cast(Engine, Changes(list(names)))
-    found = Subject(engine, "f" * 16, {}, largest=0, created=lambda _: None)
+    found = Subject(engine, "f" * 16, {}, world=cast(World, None), created=lambda _: None)
     for _ in names:
         found.collect_changes()
     return found

@@ -137,7 +137,7 @@ def test_a_confined_twin_has_the_rights_of_the_confinement_and_no_others() -> No
     assert [each["PathInContainer"] for each in host["Devices"]] == ["/dev/fuse"]
     assert (found["User"], host["ReadonlyRootfs"], host["Memory"]) == ("33:33", True, 1 << 30)
     assert host["NetworkMode"] == "own"  # which no confinement decides
-    assert body["HostConfig"]["Privileged"] is True
+    assert body["HostConfig"]["CapAdd"] == ["ALL"]  # as before
     assert twin.confined(body, given)["User"] == "33"
 
 
@@ -159,6 +159,5 @@ def test_a_read_only_folder_with_sockets_is_a_copy() -> None:
 def test_a_confinement_of_a_privileged_original_hides_what_the_engine_hides() -> None:
     body = plan(Privileged=True).body
     assert body["HostConfig"]["MaskedPaths"] == []
-    confinement = {"host": {"Privileged": False, "CapAdd": []}, "user": "", "devices": []}
-    host = twin.confined(body, confinement)["HostConfig"]
+    host = twin.confined(body, confinement(Privileged=False, CapAdd=[]))["HostConfig"]
     assert (host["MaskedPaths"], host["ReadonlyPaths"], host["CapAdd"]) == (None, None, [])
