@@ -27,14 +27,18 @@ def read(path: Path, *, most: int) -> bytes:
     return data
 
 
+def values(data: bytes) -> int:
+    """How many values JSON has at most: what stands in strings counts too, and limits leave room for that."""
+    return sum(map(data.count, (b"{", b"[", b",", b":")))
+
+
 def parse(data: bytes, *, most_values: int) -> Any:
     """JSON, strictly: what Python reads beside it (``NaN``, ``1e999``) is no number that can be worked with.
 
     Raises:
         ValueError: it is none, is nested too deeply, or has more values than ``most_values``.
     """
-    # What stands in strings counts too: limits leave room for that.
-    if sum(map(data.count, (b"{", b"[", b",", b":"))) > most_values:
+    if values(data) > most_values:
         raise ValueError(f"it has more than {most_values} values")
     try:
         found = json.loads(data, parse_constant=_finite, parse_float=_finite)

@@ -11,13 +11,16 @@ import hardener
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import callnames, kernel
-from hardener.workload.recording import FORMAT, PHASES, Recording, build
+from hardener.workload.fitting import fitted
+from hardener.workload.recording import FORMAT, MAX_SET, PHASES, Recording, build, readable
 
 # In these calls the kernel asks whether a process may use memory reserved for root. The answer decides only
 # that, and with SYS_ADMIN it is always yes. The tracepoint does not tell such checks apart.
 _OVERCOMMIT = frozenset(
     {"mmap", "mmap2", "brk", "clone", "clone3", "fork", "vfork", "execve", "execveat", "mprotect", "mremap"}
 )
+# Entries of a list: as many as a recording may have, and fewer where it would be too large to be read.
+_LENGTHS = (MAX_SET, 2000, 400, 80)
 
 
 def recording(host: str, answer: Mapping[str, Any]) -> Recording:
@@ -28,12 +31,16 @@ def recording(host: str, answer: Mapping[str, Any]) -> Recording:
     """
     try:
         document = _document(answer)
+        for most in _LENGTHS:
+            found = build(fitted(document, most), name=line(host))
+            if readable(found.dump().encode()):
+                break
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, OSError) as error:
         raise HardenerError(
             f"{line(host)}: the recorder's answer cannot be read: {line(str(error) or type(error).__name__)}",
             hint="record the container again",
         ) from error
-    return build(document, name=line(host))
+    return found
 
 
 def _document(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def held(merged: Merged) -> frozenset[str]:
     if container.privileged:
         return every
     added, dropped = _named(container.capabilities_added), _named(container.capabilities_dropped)
-    begin = merged.one.granted.capabilities
+    begin = merged.granted.capabilities
     if "CAP_ALL" in added:
         return every - dropped
     return (frozenset() if "CAP_ALL" in dropped else frozenset(begin) - dropped) | added

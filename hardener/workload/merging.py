@@ -9,7 +9,7 @@ from typing import TypeVar
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
-from hardener.workload.recording import PHASES, Phase, Recording, Seccomp
+from hardener.workload.recording import PHASES, Granted, Phase, Recording, Seccomp
 
 _Key = TypeVar("_Key", bound=Hashable)
 # What was seen in one recording: what it is, the programs, the phases.
@@ -58,6 +58,12 @@ class Merged:
     def one(self) -> Recording:
         """Any of them, for what is the same in all."""
         return self.recordings[0]
+
+    @property
+    def granted(self) -> Granted:
+        """What the engine grants by default: of a recording that has it, in which no part is missing."""
+        known = [each.granted for each in self.recordings if each.granted.seccomp is not None]
+        return next((each for each in known if each.own is not None), known[0] if known else self.one.granted)
 
     @property
     def total(self) -> int:

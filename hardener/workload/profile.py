@@ -171,7 +171,7 @@ def short_name(name: str) -> str:
 def _default(merged: Merged) -> Default | None:
     if merged.default is None:
         return None
-    granted = merged.one.granted
+    granted = merged.granted
     return Default(
         common=merged.default.model_dump(mode="json", exclude_none=True),
         capabilities=frozenset(granted.capabilities),

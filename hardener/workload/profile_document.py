@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from hardener.workload.settings import tmpfs
 FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
 NAME = "profile.json"
 FILES = frozenset({"seccomp.json", "apparmor", "docker-run.txt", "compose.override.yaml"})
+PAGES = frozenset({"profile.md", "profile.html"})
 _MOST = 16 << 20  # bytes of a file
 _MOST_VALUES = 500_000
 
@@ -278,6 +280,19 @@ def load(folder: Path) -> Document:
     except ValueError as error:
         raise HardenerError(f"{name} is no profile: {line(str(error), 200)}") from error
     return found
+
+
+def foreign(folder: Path, names: Iterable[str]) -> str:
+    """The first of some files that a folder has and no profile in it has written; empty for none."""
+    present = [name for name in names if os.path.lexists(folder / name)]
+    written: set[str] = set()
+    try:
+        data = parse(read(folder / NAME, most=_MOST), most_values=_MOST_VALUES)
+        if data["format"] == FORMAT:
+            written = {NAME, *PAGES, *data["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return next((name for name in present if name not in written), "")
 
 
 def schema() -> dict[str, Any]:

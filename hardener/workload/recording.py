@@ -31,16 +31,16 @@ from pydantic import (
 )
 
 from hardener.bounded import parse as parse_json
-from hardener.bounded import read
+from hardener.bounded import read, values
 from hardener.errors import HardenerError
 from hardener.text import line
 
 FORMAT: Literal["hardener.recording/1"] = "hardener.recording/1"
 MAX_BYTES = 8 << 20
 _MAX_VALUES = 500_000
-_MAX_SET = 10_000  # entries of a list of names or paths
+MAX_SET = 10_000  # entries of a list of names or paths
 _MAX_CALLS = 2_000  # different system calls of an architecture
-_MAX_NAMES = 1_000  # phases, programs and the like at one entry
+MAX_NAMES = 1_000  # phases, programs and the like at one entry
 
 Phase = Literal[
     "start-empty",  # with empty volumes, from before the first instruction
@@ -97,12 +97,12 @@ Moment = Annotated[
     str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_moment)
 ]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
-Names = Annotated[tuple[Name, ...], Field(max_length=_MAX_NAMES), AfterValidator(_sorted)]
-Paths = Annotated[tuple[Path_, ...], Field(max_length=_MAX_SET), AfterValidator(_sorted)]
+Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES), AfterValidator(_sorted)]
+Paths = Annotated[tuple[Path_, ...], Field(max_length=MAX_SET), AfterValidator(_sorted)]
 CallNames = Annotated[tuple[CallName, ...], Field(max_length=_MAX_CALLS), AfterValidator(_sorted)]
 Capabilities = Annotated[tuple[Capability, ...], Field(max_length=64), AfterValidator(_sorted)]
 Phases = Annotated[tuple[Phase, ...], Field(max_length=len(PHASES)), AfterValidator(_in_order)]
-Words = Annotated[tuple[Text, ...], Field(max_length=_MAX_NAMES)]
+Words = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
 
 
 class _Part(BaseModel):
@@ -116,7 +116,7 @@ class _Part(BaseModel):
 
 _Part_ = TypeVar("_Part_", bound=_Part)
 # Lists whose order says nothing.
-SetOf = Annotated[tuple[_Part_, ...], Field(max_length=_MAX_SET), AfterValidator(_sorted)]
+SetOf = Annotated[tuple[_Part_, ...], Field(max_length=MAX_SET), AfterValidator(_sorted)]
 
 
 class Runtime(_Part):
@@ -174,7 +174,7 @@ class Container(_Part):
     ipc_mode: Text
     userns_mode: Text
     devices: Paths = Field(description="paths in the container")
-    sysctls: Annotated[Mapping[Name, Text], Field(max_length=_MAX_NAMES)]
+    sysctls: Annotated[Mapping[Name, Text], Field(max_length=MAX_NAMES)]
     security_options: Words = Field(description="a seccomp profile of its own as `seccomp=sha256:…`")
     environment: Names = Field(description="names of variables, without their values")
     read_only: bool
@@ -271,7 +271,7 @@ class Identity(_Part):
     program: Name
     uid: Count
     gid: Count
-    groups: Annotated[tuple[Count, ...], Field(max_length=_MAX_NAMES), AfterValidator(_sorted)]
+    groups: Annotated[tuple[Count, ...], Field(max_length=MAX_NAMES), AfterValidator(_sorted)]
     effective: Capabilities
     permitted: Capabilities
     inheritable: Capabilities
@@ -302,7 +302,7 @@ class Files(_Part):
     read: Paths | None
     locked: Paths = Field(default=(), description="as far as it could be seen")
     mapped: Paths = Field(default=(), description="into memory as code, as far as it could be seen")
-    owners: Annotated[Mapping[Path_, Owner], Field(max_length=_MAX_SET)] = Field(
+    owners: Annotated[Mapping[Path_, Owner], Field(max_length=MAX_SET)] = Field(
         default={}, description="of what was written or created and of the folder around, as far as known"
     )
 
@@ -474,6 +474,11 @@ def parse(data: bytes, *, name: str) -> Recording:
     if digest != _digest(document):
         raise refuse(f"{name} was changed after it was written: its digest does not match")
     return recording
+
+
+def readable(data: bytes) -> bool:
+    """Whether a recording with this content can be read again: it may be too large for that."""
+    return len(data) <= MAX_BYTES and values(data) <= _MAX_VALUES
 
 
 def build(document: Mapping[str, Any], *, name: str) -> Recording:

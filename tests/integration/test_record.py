@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -259,6 +260,34 @@ def test_a_container_without_a_filter_is_recorded_from_its_first_program_on(
     assert "pivot_root" not in found.calls["x86_64"]  # the runtime's
     assert {each.seccomp_mode for each in found.identities} == {0}
     assert "serve" in found.exercised
+
+
+def test_a_program_with_the_name_of_the_runtime_is_recorded(
+    dockerd: Dockerd, made: Callable[..., str]
+) -> None:
+    script = "echo -n runc >/proc/self/comm; umask 077; sleep 1000; :"
+    found = end(begin(dockerd, made("named", command=["sh", "-c", script])))
+    assert found.calls["x86_64"]["umask"].programs == ("runc",)
+    assert "umask" not in found.runtime_calls
+    assert {each.program for each in found.identities} == {"runc", "sleep"}
+
+
+def test_the_twin_has_no_disk_and_no_socket_of_the_host(
+    dockerd: Dockerd, made: Callable[..., str], tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        device = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/data", "CgroupPermissions": "rwm"}
+        options = {
+            "NetworkMode": "none",
+            "Binds": [f"{tmp_path}:/host:ro"],
+            "Devices": [{**device, "PathOnHost": "/dev/loop-control"}],
+        }
+        name = made("reaching", command=["sh", "-c", "sleep 1000"], host_config=options)
+        begun = begin(dockerd, name, run_in=["sh", "-c", "[ ! -e /host/s ] && [ ! -e /dev/data ]"])
+        found = end(begun)
+    assert "serve" in found.exercised, found.phases
+    assert any("/dev/data" in each for each in found.recorder.missing)
 
 
 def test_an_exercise_that_reaches_no_twin_is_none(dockerd: Dockerd, made: Callable[..., str]) -> None:

@@ -70,9 +70,11 @@ def profile(
     from hardener.reports.profile_page import html, markdown
     from hardener.reports.terminal import console
     from hardener.terminal.profile import screen
+    from hardener.text import line
     from hardener.workload.artefacts import artefacts
     from hardener.workload.page import sections
     from hardener.workload.profile import make
+    from hardener.workload.profile_document import foreign
     from hardener.workload.recording import load
     from hardener.workload.settings import SECCOMP
 
@@ -92,6 +94,11 @@ def profile(
         "profile.md": markdown(page),
         "profile.html": html(page),
     }
+    if other := foreign(folder, files):
+        raise HardenerError(
+            f"{line(str(folder))} has a file {other} that no profile there has written",
+            hint="name another folder with --out, or remove the file",
+        )
     for name, text in files.items():
         write_text(folder / name, text)
     for part in screen(page):
@@ -101,6 +108,8 @@ def profile(
         _show(compose, before, after)
         if apply and after != before:
             require_writable(compose)
+            if _text(compose) != before:
+                raise HardenerError(f"{line(str(compose))} was changed meanwhile", hint="try again")
             write_text(compose, after, shared=True)
             click.echo(f"written: {compose}", err=True)
     return ExitCode.COMPLIANT if made.merged.complete else ExitCode.INCOMPLETE
@@ -117,22 +126,28 @@ def _recorded_service(made: Profile) -> str:
 
 def _edited(compose: Path, made: Profile, *, service: str, seccomp: str) -> tuple[str, str]:
     """The content of a compose file as it is and as it would be."""
-    from hardener.bounded import read
-    from hardener.text import line
     from hardener.workload.compose import edited
     from hardener.workload.settings import interpolated, service_keys
 
+    before = _text(compose)
+    keys = {key: interpolated(value) for key, value in service_keys(made, seccomp=seccomp).items()}
+    return before, edited(before, keys, service=service, name=str(compose))
+
+
+def _text(compose: Path) -> str:
+    """The content of a compose file."""
+    from hardener.bounded import read
+    from hardener.text import line
+
     name = line(str(compose))
     try:
-        before = read(compose, most=_MOST).decode()
+        return read(compose, most=_MOST).decode()
     except UnicodeDecodeError as error:
         raise HardenerError(f"cannot read {name}: it is not UTF-8") from error
     except OSError as error:
         raise HardenerError(f"cannot read {name}: {error.strerror}") from error
     except ValueError as error:
         raise HardenerError(f"cannot read {name}: {error}") from error
-    keys = {key: interpolated(value) for key, value in service_keys(made, seccomp=seccomp).items()}
-    return before, edited(before, keys, service=service, name=str(compose))
 
 
 def _show(compose: Path, before: str, after: str) -> None:

@@ -222,7 +222,7 @@ class Sampler(Unobserved):
 
     def _identity(self, pid: int) -> dict[str, Any] | None:
         fields = status(pid)
-        if _RUNTIME.fullmatch(fields["Name"]) or fields["State"].startswith("Z"):
+        if fields["State"].startswith("Z") or (_RUNTIME.fullmatch(fields["Name"]) and _is_foreign(pid)):
             return None
         ids = Ids(pid)
         label = read_or(f"/proc/{pid}/{self._label_file}", "").strip("\0") if self._label_file else ""
@@ -237,6 +237,14 @@ class Sampler(Unobserved):
             "seccomp_filters": int(fields.get("Seccomp_filters", 0)),
             "lsm": shown(label, 500),
         }
+
+
+def _is_foreign(pid: int) -> bool:
+    """Whether what a process runs is not of its root file system: it is the runtime, or was."""
+    try:
+        return os.stat(f"/proc/{pid}/exe").st_dev != os.stat(f"/proc/{pid}/root").st_dev
+    except OSError:
+        return True  # it has ended
 
 
 def label_file() -> str | None:
@@ -318,8 +326,10 @@ def _in_root(
 ) -> dict[str, dict[str, Any]]:
     """What is found at paths in the root of a process.
 
-    A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended.
+    A process of our own looks, with that root: no link leads out of it, and where it hangs it is ended. What
+    Python would load there, the container would have written: names are made fit to show before.
     """
+    names = {shown(path): path for path in paths}
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -330,7 +340,7 @@ def _in_root(
             os.chroot(f"/proc/{pid}/root")
             os.chdir("/")
             with os.fdopen(writer, "wb") as answer:
-                answer.write(json.dumps({shown(path): look(path) for path in paths}).encode())
+                answer.write(json.dumps({name: look(path) for name, path in names.items()}).encode())
         finally:
             os._exit(0)
     os.close(writer)

@@ -19,7 +19,7 @@ from . import layout, tools
 _BPFFS = "/sys/fs/bpf"  # a folder that every kernel with BPF has
 _CLONE_NEWNS = 0x20000
 _MS_REC, _MS_SLAVE, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x4000, 0x80000, 2, 4, 8
-_SHARED = ("config", "wanted", "cgroups", "losses")
+_SHARED = ("config", "wanted", "cgroups", "losses", "programs")
 _TIMEOUT = 60
 _MAX_DUMP = 64 << 20
 _READERS = {

@@ -22,6 +22,8 @@ _LOOK = 0.05
 _EXEC_SECONDS = 60
 _STOP_SECONDS = 30
 _MAX_CHANGES = 10_000
+_MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too large is lost as a whole
+_TOO_MANY = "more paths were changed than are listed"
 _KINDS = {0: "written", 1: "created", 2: "deleted"}
 # Init programs, which only pass signals on.
 _INITS = frozenset({"docker-init", "tini", "dumb-init"})
@@ -68,6 +70,7 @@ class Subject:
         self._volumes: set[str] = set()
         self._identity = ""
         self._started = 0.0
+        self._room = _MAX_TEXT
 
     # --- its life -------------------------------------------------------------------------------------------
 
@@ -255,20 +258,28 @@ class Subject:
     def collect_changes(self) -> None:
         """Remember the paths that it has changed until now: in its writable layer, and in its volumes."""
         new: set[str] = set()
+        cut = False
 
         def add(kind: str, path: str) -> None:
+            nonlocal cut
+            known, text = self.files[kind], shown(path)
+            if text not in known:
+                if len(known) >= _MAX_CHANGES or len(text) > self._room:
+                    cut = True
+                    return
+                known.add(text)
+                self._room -= len(text)
             new.add(path)
-            self.files[kind].add(shown(path))
 
         changes = self._engine.get(f"/containers/{self._identity}/changes") or []
         for change in changes[:_MAX_CHANGES]:
             add(_KINDS.get(change.get("Kind"), "written"), str(change.get("Path")))
-        if len(changes) > _MAX_CHANGES:
-            self.differences.append(f"of {len(changes)} changed paths {_MAX_CHANGES} are listed")
         for mount in self._engine.get(f"/containers/{self._identity}/json").get("Mounts") or ():
             if mount.get("Type") == "volume":
                 for path, made in volumes.changed(mount["Source"], mount["Destination"], self._started):
                     add("created" if made else "written", path)
+        if (cut or len(changes) > _MAX_CHANGES) and _TOO_MANY not in self.differences:
+            self.differences.append(_TOO_MANY)
         if self.has_process():
             known = new | {os.path.dirname(path) or "/" for path in new}
             self.owners.update(observe.owners(self.pid, known))

@@ -10,6 +10,9 @@ from __future__ import annotations
 import copy
 from typing import Any, Collection, Iterable, Mapping, NamedTuple
 
+from . import reach
+from .volumes import WITH_SOCKETS
+
 LABEL = "hardener.twin"
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
 _CONFINING = (
@@ -52,8 +55,9 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
     for original in originals:
         for mount in original.get("Mounts") or ():
             source = mount.get("Source") or ""
-            writable = mount.get("RW", True) and kinds.get(source) == "directory"
-            if mount["Type"] == "volume" or (mount["Type"] == "bind" and writable):
+            what = kinds.get(source)
+            writable = mount.get("RW", True) and what == "directory"
+            if mount["Type"] == "volume" or (mount["Type"] == "bind" and (writable or what == WITH_SOCKETS)):
                 found.add(source)
     return {source: number for number, source in enumerate(sorted(found))}
 
@@ -76,8 +80,8 @@ def plan(
         run: what the twin is labelled with.
         network: its network mode.
         used: whether its volumes are copies of the original's; else they begin empty.
-        kinds: what the source of each bind mount is: ``directory``, ``file``, or another word for what the
-            twin does not get.
+        kinds: what the source of each bind mount is: ``directory``, ``file``, a directory that only a copy of
+            may be given (``WITH_SOCKETS``), or another word for what the twin does not get.
         low_ports: the host's first port that needs no capability; None where the engine decides it.
         sources: numbers of the volumes that stand for paths of the host (``copied_sources``).
         too_large: those of them that are never copied.
@@ -106,6 +110,7 @@ def plan(
             "VolumesFrom": None,
             "Binds": None,
             "NetworkMode": network,
+            **reach.twins(host, differences),
         }
     )
     if network.startswith("container:"):  # of a twin
@@ -142,6 +147,8 @@ def confined(body: Mapping[str, Any], confinement: Mapping[str, Any]) -> dict[st
         for device in own.get("Devices") or ()
         if device.get("PathInContainer") in confinement["devices"]
     ]
+    if own.get("CapAdd") == ["ALL"] and own.get("ReadonlyPaths") == []:  # of a privileged original
+        host["MaskedPaths"] = host["ReadonlyPaths"] = None
     return {**body, "HostConfig": host, **({"User": confinement["user"]} if confinement["user"] else {})}
 
 
@@ -195,7 +202,7 @@ class _Mounts:
             what = self._kinds.get(source, "directory") if kind == "bind" else "directory"
             if kind == "tmpfs":
                 asked.append(_tmpfs(inspected, target))
-            elif kind == "bind" and what not in ("directory", "file"):
+            elif kind == "bind" and what not in ("directory", "file", WITH_SOCKETS):
                 differences.append(f"the twin has no {target}: it is {what} of the host")
             elif kind == "bind" and source not in self._sources:
                 if not read_only:

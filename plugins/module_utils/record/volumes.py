@@ -1,13 +1,19 @@
-"""Sizes, kinds and changes of what is mounted into a container."""
+"""Sizes, kinds and changes of what is mounted into a container.
+
+A container may change a folder while it is looked at. So folders are opened one in the other, without
+following links: whatever is moved or replaced meanwhile, nothing outside is looked at.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from typing import Iterator
+from typing import Iterator, NamedTuple
 
 _MAX_FILES = 200_000
 _MAX_CHANGED = 5_000
+_MAX_LEVELS = 200  # a descriptor each; programs that make paths do not go near
 _KINDS = (
     (stat.S_ISDIR, "directory"),
     (stat.S_ISREG, "file"),
@@ -16,29 +22,46 @@ _KINDS = (
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISFIFO, "a pipe"),
 )
+WITH_SOCKETS = "a directory with sockets"
+_PSEUDO = re.compile(r"/(?:proc|sys)(?:/|$)")  # the kernel makes these: they have neither
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class TooDeep(Exception):  # noqa: N818 - a state of the folder, not a defect
+    """Folders lie in one another deeper than is looked."""
+
+
+class Found(NamedTuple):
+    """Something below a folder."""
+
+    path: str  # from the folder on, with a slash in front
+    status: os.stat_result
 
 
 def kind(path: str) -> str:
-    """What a path of the host is, in a word."""
+    """What a path of the host is, in a word; ``directory`` only where no socket and no disk lies in it."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
         return "a path that is not there"
-    return next((word for test, word in _KINDS if test(mode)), "something")
+    word = next((word for test, word in _KINDS if test(mode)), "something")
+    if word != "directory" or _PSEUDO.match(os.path.realpath(path)) or not _has_doors(path):
+        return word
+    return WITH_SOCKETS
 
 
 def size(path: str, most: int) -> int:
     """Bytes that the files below a path have; more than ``most`` as soon as that is certain."""
     total = count = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
+    try:
+        for each in _below(path):
             count += 1
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except OSError:
-                continue
+            if not stat.S_ISDIR(each.status.st_mode):
+                total += each.status.st_size
             if total > most or count > _MAX_FILES:
                 return most + 1
+    except TooDeep:
+        return most + 1
     return total
 
 
@@ -51,15 +74,69 @@ def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]
         since: when the container was started, in seconds.
     """
     count = 0
-    for folder, folders, names in os.walk(source):
-        for name in [*folders, *names]:
-            path = os.path.join(folder, name)
+    for each in _below(source, deeper=False):
+        if each.status.st_ctime >= since:
+            count += 1
+            if count > _MAX_CHANGED:
+                return
+            yield target.rstrip("/") + each.path, each.status.st_mtime >= since
+
+
+def _has_doors(path: str) -> bool:
+    """Whether something below a folder leads further: read-only mounts do not keep from connecting.
+
+    What is too much to be looked at counts as if it had.
+    """
+    count = 0
+    try:
+        for each in _below(path):
+            count += 1
+            mode = each.status.st_mode
+            if stat.S_ISSOCK(mode) or stat.S_ISBLK(mode) or count > _MAX_FILES:
+                return True
+    except TooDeep:
+        return True
+    return False
+
+
+def _below(path: str, *, deeper: bool = True) -> Iterator[Found]:
+    """Everything below a folder; without ``deeper`` what lies too deep is left out.
+
+    Raises:
+        TooDeep: some lies too deep.
+    """
+    open_folders: list[tuple[int, str, Iterator[str]]] = []
+
+    def enter(name: str, at: int | None, shown: str) -> None:
+        try:
+            descriptor = os.open(name, _FOLDER if at is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=at)
+        except OSError:
+            return
+        try:
+            entries = os.listdir(descriptor)
+        except OSError:
+            entries = []
+        open_folders.append((descriptor, shown, iter(entries)))
+
+    try:
+        enter(path, None, "")
+        while open_folders:
+            descriptor, shown, names = open_folders[-1]
+            name = next(names, None)
+            if name is None:
+                os.close(open_folders.pop()[0])
+                continue
             try:
-                found = os.lstat(path)
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             except OSError:
                 continue
-            if found.st_ctime >= since:
-                count += 1
-                if count > _MAX_CHANGED:
-                    return
-                yield target.rstrip("/") + path[len(source.rstrip("/")) :], found.st_mtime >= since
+            found = Found(f"{shown}/{name}", status)
+            yield found
+            if stat.S_ISDIR(status.st_mode):
+                if len(open_folders) < _MAX_LEVELS:
+                    enter(name, descriptor, found.path)
+                elif deeper:
+                    raise TooDeep
+    finally:
+        for descriptor, _, _ in open_folders:
+            os.close(descriptor)

@@ -164,3 +164,37 @@ def test_the_profile_is_machine_readable(recording: Path) -> None:
     assert found["format"] == "hardener.profile/1"
     assert found["seccomp"]["calls"]["openat"]["container"]["programs"] == ["nginx"]
     assert set(found["files"]) == {"apparmor", "compose.override.yaml", "docker-run.txt", "seccomp.json"}
+
+
+@pytest.mark.parametrize("name", ["compose.override.yaml", "seccomp.json", "profile.json"])
+def test_files_of_others_are_not_replaced(recording: Path, name: str) -> None:
+    (recording.parent / name).write_text('{"own": "of the project"}')
+    result = run(recording, "--out", ".")
+    assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
+    assert f"has a file {name} that no profile there has written" in result.stderr
+    assert (recording.parent / name).read_text() == '{"own": "of the project"}'
+    assert {each.name for each in recording.parent.iterdir()} == {recording.name, name}
+
+
+def test_a_profile_is_replaced_by_the_next_one(recording: Path) -> None:
+    assert run(recording, "--out", "p").exit_code == 0
+    Path("p/seccomp.json").write_text("edited")
+    assert run(recording, "--out", "p").exit_code == 0
+    assert Path("p/seccomp.json").read_text() != "edited"
+
+
+def test_a_compose_file_that_changes_meanwhile_is_left(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose = recording.parent / "compose.yaml"
+    compose.write_text(COMPOSE)
+    later = COMPOSE + "  db:\n    image: postgres\n"
+
+    def edit(*_: object) -> None:
+        compose.write_text(later)
+
+    monkeypatch.setattr("hardener.cli.workload.profile._show", edit)
+    result = run(recording, "--compose", compose, "--service", "web", "--apply")
+    assert result.exit_code == ExitCode.USAGE
+    assert "was changed meanwhile" in result.stderr
+    assert compose.read_text() == later

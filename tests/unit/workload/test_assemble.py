@@ -10,6 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.workload.assemble import recording
 from hardener.workload.callnames import architecture, name
+from hardener.workload.recording import parse
 from tests.unit.workload.recordings import document
 
 MASK = 0xA80425FB
@@ -156,3 +157,31 @@ def test_tables_of_calls(table: str, number: int, expected: str) -> None:
 def test_kinds_of_programs() -> None:
     assert [architecture("x86_64", kind) for kind in range(3)] == ["x86_64", "i386", "x32"]
     assert architecture("aarch64", 1) == "arm"
+
+
+def test_what_a_container_makes_too_many_of_costs_a_part_and_not_the_whole() -> None:
+    given = answer()
+    given["files"]["created"] = [f"/w/{number}" for number in range(10_001)]
+    given["owners"] = {path: {"uid": 0, "gid": 0, "mode": 0o644} for path in given["files"]["created"]}
+    given["owners"]["/w"] = {"uid": 7, "gid": 0, "mode": 0o755}
+    given["calls"] += [
+        {"program": f"worker-{number}", "phase": 4, "kind": 0, "runtime": False, "numbers": [3]}
+        for number in range(1500)
+    ]
+    given["container"] = {**given["container"], "environment": [f"V{number}" for number in range(1200)]}
+    found = recording("h", given)
+    assert (len(found.files.created), len(found.files.owners)) == (10_000, 10_000)
+    assert found.files.owners["/w"].uid == 7  # of the folder, which tells most
+    assert len(found.calls["x86_64"]["close"].programs) == 1000
+    assert len(found.container.environment) == 1000
+    assert not found.recorder.complete
+    assert "Of too many created paths 10000 are listed." in found.recorder.missing
+
+
+@pytest.mark.parametrize(("name", "count"), [("x" * 4000, 2200), ("," * 250, 2200)])
+def test_a_recording_can_be_read_again_however_much_there_was(name: str, count: int) -> None:
+    given = answer()
+    given["files"]["created"] = [f"/w/{name}{number}" for number in range(count)]
+    found = recording("h", given)
+    assert parse(found.dump().encode(), name="r").digest == found.digest
+    assert not found.recorder.complete

@@ -141,6 +141,19 @@ def test_engines_with_different_defaults_are_refused() -> None:
         profile(recorded(), recorded(granted__seccomp=other))
 
 
+def test_a_recording_that_did_not_measure_the_engine_opens_nothing() -> None:
+    measured = recorded(calls=calls("chroot", "read"))
+    for minute in range(10, 26):  # whichever of them has the lower digest
+        not_measured = recorded(
+            calls=calls("chroot", "read"),
+            granted={"capabilities": [], "seccomp": None},
+            began=f"2026-11-27T08:{minute}:00Z",
+        )
+        found = profile(measured, not_measured)
+        assert "chroot" not in permitted(found)  # the engine gives it to SYS_CHROOT, which goes
+        assert found.default_calls == profile(measured).default_calls
+
+
 def test_phases_say_in_how_many_recordings_they_happened() -> None:
     reload = [{"name": "reload", "exercised": True, "reason": "SIGHUP", "seconds": 1.0}]
     found = {each.name: each for each in profile(recorded(), recorded(phases=reload)).merged.exercises}

@@ -93,11 +93,21 @@ static __always_inline __u8 is_wanted(struct task_struct *task, __u64 cgroup)
 	return found;
 }
 
+/* Threads of programs that were executed behind the filter, and of what these have started. Until its own execution
+ * of the container's program the runtime executes nothing there: so the name alone hides no program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u8);
+} programs SEC(".maps");
+
 static __always_inline bool is_runtime(const char *comm)
 {
-	return (comm[0] == 'r' && comm[1] == 'u' && comm[2] == 'n' && comm[3] == 'c' &&
+	return ((comm[0] == 'r' && comm[1] == 'u' && comm[2] == 'n' && comm[3] == 'c' &&
 		(comm[4] == ':' || comm[4] == 0)) ||
-	       (comm[0] == 'c' && comm[1] == 'r' && comm[2] == 'u' && comm[3] == 'n' && comm[4] == 0);
+	       (comm[0] == 'c' && comm[1] == 'r' && comm[2] == 'u' && comm[3] == 'n' && comm[4] == 0)) &&
+	       !bpf_task_storage_get(&programs, bpf_get_current_task_btf(), 0, 0);
 }
 
 /* The settings, where this task is to be recorded now; else null. */

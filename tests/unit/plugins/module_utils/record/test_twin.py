@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,16 +13,16 @@ from tests.unit.plugins.module_utils.record.inspected import container
 KINDS = {"/etc/web": "directory", "/srv/up": "directory", "/run/docker.sock": "a socket"}
 
 
-def plan(*, used: bool = True, **host: Any) -> twin.Twin:
+def plan(*, used: bool = True, kinds: Mapping[str, str] = KINDS, **host: Any) -> twin.Twin:
     original = container(**host)
     return twin.plan(
         original,
         run="f" * 16,
         network="own",
         used=used,
-        kinds=KINDS,
+        kinds=kinds,
         low_ports="1024",
-        sources=twin.copied_sources([original], KINDS),
+        sources=twin.copied_sources([original], kinds),
     )
 
 
@@ -136,5 +137,27 @@ def test_a_confined_twin_has_the_rights_of_the_confinement_and_no_others() -> No
     assert [each["PathInContainer"] for each in host["Devices"]] == ["/dev/fuse"]
     assert (found["User"], host["ReadonlyRootfs"], host["Memory"]) == ("33:33", True, 1 << 30)
     assert host["NetworkMode"] == "own"  # which no confinement decides
-    assert body["HostConfig"]["Privileged"] is True
+    assert body["HostConfig"]["CapAdd"] == ["ALL"]  # as before
     assert twin.confined(body, given)["User"] == "33"
+
+
+def test_devices_of_the_host_are_not_given() -> None:
+    disk = {"PathOnHost": "/dev/sdb", "PathInContainer": "/dev/data", "CgroupPermissions": "rwm"}
+    found = plan(Devices=[disk])
+    assert found.body["HostConfig"]["Devices"] == []
+    assert any("/dev/data" in each for each in found.differences)
+
+
+def test_a_read_only_folder_with_sockets_is_a_copy() -> None:
+    kinds = {**KINDS, "/etc/web": "a directory with sockets"}
+    found = plan(kinds=kinds)
+    by_target = {mount["Target"]: mount for mount in found.body["HostConfig"]["Mounts"]}
+    assert (by_target["/etc/web"]["Type"], by_target["/etc/web"]["ReadOnly"]) == ("volume", True)
+    assert "/etc/web" in {volume.target for volume in found.volumes if volume.copied}
+
+
+def test_a_confinement_of_a_privileged_original_hides_what_the_engine_hides() -> None:
+    body = plan(Privileged=True).body
+    assert body["HostConfig"]["MaskedPaths"] == []
+    host = twin.confined(body, confinement(Privileged=False, CapAdd=[]))["HostConfig"]
+    assert (host["MaskedPaths"], host["ReadonlyPaths"], host["CapAdd"]) == (None, None, [])

@@ -1,0 +1,71 @@
+"""Make what a host has answered fit into a recording, and say what had to be left out.
+
+A container chooses how many files it writes and what its threads are called. Too much of that costs a part
+of the recording, and never the whole one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hardener.workload.recording import MAX_NAMES
+
+_FILES = {
+    "written": "written paths",
+    "created": "created paths",
+    "deleted": "deleted paths",
+    "executed": "executed paths",
+}
+_LISTS = {
+    "capabilities": "granted capability checks",
+    "file_capabilities": "programs with file capabilities",
+    "capset": "calls of capset",
+    "setuid": "programs that run as others",
+    "identities": "identities of programs",
+}
+
+
+def fitted(document: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """The document with no list longer than it may be; what else is wrong with it is left as it is.
+
+    Args:
+        document: of a recording, as made of an answer.
+        most: entries of a list.
+    """
+    said: dict[str, None] = {}
+    container, recorder, files = (dict(document[key]) for key in ("container", "recorder", "files"))
+    found = dict(document)
+    for key, what in _LISTS.items():
+        found[key] = _cut(found[key], most, what, said)
+    for key, what in _FILES.items():
+        files[key] = _cut(sorted(set(files[key])), most, what, said)
+    files["owners"] = _owners(files["owners"], {path for key in _FILES for path in files[key]}, most)
+    names = min(most, MAX_NAMES)
+    found["calls"] = {
+        architecture: {
+            name: {**call, "programs": _cut(sorted(call["programs"]), names, "programs at one call", said)}
+            for name, call in calls.items()
+        }
+        for architecture, calls in found["calls"].items()
+    }
+    container["environment"] = _cut(
+        sorted(set(container["environment"])), MAX_NAMES, "names of environment variables", said
+    )
+    recorder["missing"] = [*said, *recorder["missing"]][:MAX_NAMES]
+    recorder["complete"] = recorder["complete"] and not said
+    return {**found, "files": files, "container": container, "recorder": recorder}
+
+
+def _cut(entries: Iterable[Any], most: int, what: str, said: dict[str, None]) -> list[Any]:
+    every = list(entries)
+    if len(every) > most:
+        said[f"Of too many {what} {most} are listed."] = None
+    return every[:most]
+
+
+def _owners(owners: Mapping[str, Any], listed: set[str], most: int) -> dict[str, Any]:
+    """Owners of what is listed; those of the folders around first, which are few and tell most."""
+    around = {path.rpartition("/")[0] or "/" for path in listed}
+    paths = [path for path in (*sorted(around), *sorted(listed - around)) if path in owners]
+    return {path: owners[path] for path in paths[:most]}

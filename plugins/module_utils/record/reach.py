@@ -1,0 +1,76 @@
+"""What a container reaches of its host by its settings, and what its twin has in place of that.
+
+A device is where the original works: a disk, a serial line, a graphics card. The twin gets none but those
+that keep nothing of one user for another. A privileged container has all devices of the host: its twin gets
+the same capabilities and no filter, without the devices.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping
+
+# Each program that opens one of these has a world of its own behind it.
+_STATELESS = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty|fuse|kvm|net/tun|vhost-net)")
+_LISTED = 5
+# What these permit is about the kernel as a whole, whatever namespace it is done in.
+_WHOLE_HOST = frozenset({"SYS_BOOT", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME"})
+_EVERY = "ALL"
+
+
+def twins(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
+    """Settings of a twin that take the place of its original's.
+
+    Args:
+        host: HostConfig of the original.
+        differences: what the twin lacks is added, in words.
+    """
+    found: dict[str, Any] = {"VolumeDriver": "", "OomKillDisable": None, "OomScoreAdj": 0}
+    found["OomScoreAdj"] = max(0, int(host.get("OomScoreAdj") or 0))  # the kernel takes no original before
+    if host.get("CgroupParent"):
+        differences.append("the twin is not in the control group of its original: it would use up its limits")
+        found["CgroupParent"] = ""
+    found.update(_devices(host, differences))
+    if host.get("Privileged"):
+        differences.append(
+            "the original is privileged, its twin has all capabilities and no devices of the host"
+        )
+        found.update(_privileged(host))
+    added = {str(name).upper().replace("CAP_", "", 1) for name in host.get("CapAdd") or ()}
+    everything = bool(host.get("Privileged")) or _EVERY in added
+    whole = sorted(_WHOLE_HOST if everything else _WHOLE_HOST & added)
+    if whole:
+        differences.append(f"the twin has {', '.join(whole)}: what it does with it is done to the whole host")
+    return found
+
+
+def _devices(host: Mapping[str, Any], differences: list[str]) -> dict[str, Any]:
+    kept, lost = [], []
+    for each in host.get("Devices") or ():
+        path = str(each.get("PathOnHost") or "")
+        if _STATELESS.fullmatch(path):
+            kept.append(each)
+        else:
+            lost.append(str(each.get("PathInContainer") or path))
+    if lost:
+        more = f" and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
+        listed = ", ".join(lost[:_LISTED]) + more
+        differences.append(f"the twin has no {listed}: the original works with the host's device")
+    if host.get("DeviceCgroupRules") or host.get("DeviceRequests"):
+        differences.append("the twin has no devices by request or by rule, such as graphics cards")
+    return {"Devices": kept, "DeviceCgroupRules": None, "DeviceRequests": None}
+
+
+def _privileged(host: Mapping[str, Any]) -> dict[str, Any]:
+    """The rights of a privileged container, without the devices."""
+    options = [str(each) for each in host.get("SecurityOpt") or ()]
+    named = {each.replace(":", "=", 1).partition("=")[0] for each in options}
+    free = {"seccomp": "seccomp=unconfined", "apparmor": "apparmor=unconfined", "label": "label=disable"}
+    return {
+        "Privileged": False,
+        "CapAdd": [_EVERY],
+        "CapDrop": host.get("CapDrop"),
+        "SecurityOpt": options + [option for kind, option in free.items() if kind not in named],
+        "MaskedPaths": [],
+        "ReadonlyPaths": [],
+    }

@@ -1,0 +1,55 @@
+"""A twin reaches nothing of the host that its original works with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record import reach
+
+
+def twin(**host: Any) -> tuple[dict[str, Any], list[str]]:
+    differences: list[str] = []
+    return reach.twins(host, differences), differences
+
+
+def device(path: str, inside: str = "") -> dict[str, str]:
+    return {"PathOnHost": path, "PathInContainer": inside or path, "CgroupPermissions": "rwm"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/dev/sdb", "/dev/ttyUSB0", "/dev/disk/by-id/x", "/dev/dri", "/dev/fuse/../sda"]
+)
+def test_devices_of_the_host_stay_with_the_original(path: str) -> None:
+    found, differences = twin(
+        Devices=[device(path, "/dev/data"), device("/dev/fuse"), device("/dev/net/tun")]
+    )
+    assert [each["PathOnHost"] for each in found["Devices"]] == ["/dev/fuse", "/dev/net/tun"]
+    assert differences == ["the twin has no /dev/data: the original works with the host's device"]
+
+
+def test_devices_by_rule_and_by_request_stay_with_the_original() -> None:
+    found, differences = twin(DeviceCgroupRules=["b 8:* rwm"], DeviceRequests=[{"Driver": "cdi"}])
+    assert (found["DeviceCgroupRules"], found["DeviceRequests"]) == (None, None)
+    assert len(differences) == 1
+
+
+def test_a_privileged_original_has_a_twin_with_its_rights_and_without_devices() -> None:
+    found, differences = twin(Privileged=True, SecurityOpt=["apparmor=own"], CapDrop=["MKNOD"])
+    assert (found["Privileged"], found["CapAdd"], found["CapDrop"]) == (False, ["ALL"], ["MKNOD"])
+    assert found["SecurityOpt"] == ["apparmor=own", "seccomp=unconfined", "label=disable"]
+    assert (found["MaskedPaths"], found["ReadonlyPaths"]) == ([], [])
+    assert any("no devices of the host" in each for each in differences)
+
+
+def test_what_a_twin_can_do_to_the_whole_host_is_said() -> None:
+    _, differences = twin(CapAdd=["CAP_SYS_TIME", "NET_ADMIN"])
+    assert differences == ["the twin has SYS_TIME: what it does with it is done to the whole host"]
+    assert "SYS_MODULE" in twin(CapAdd=["ALL"])[1][0]
+
+
+def test_a_twin_takes_nothing_from_the_limits_of_others() -> None:
+    found, differences = twin(CgroupParent="shop.slice", OomScoreAdj=-900, OomKillDisable=True)
+    assert (found["CgroupParent"], found["OomScoreAdj"], found["OomKillDisable"]) == ("", 0, None)
+    assert len(differences) == 1
+    assert twin(OomScoreAdj=300) == ({**twin()[0], "OomScoreAdj": 300}, [])

@@ -1,0 +1,48 @@
+"""What a twin has changed is remembered within limits."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
+from ansible_collections.hardener.docker.plugins.module_utils.record.subject import Subject
+from ansible_collections.hardener.docker.plugins.module_utils.record.world import World
+
+
+class Changes:
+    """An engine that tells of changed paths."""
+
+    def __init__(self, names: list[list[str]]) -> None:
+        self._names = iter(names)
+
+    def get(self, path: str) -> Any:
+        """The answer."""
+        if path.endswith("/changes"):
+            return [{"Kind": 1, "Path": name} for name in next(self._names)]
+        return {"Mounts": []}
+
+
+def changed(*names: list[str]) -> Subject:
+    engine = cast(Engine, Changes(list(names)))
+    found = Subject(engine, "f" * 16, {}, world=cast(World, None), created=lambda _: None)
+    for _ in names:
+        found.collect_changes()
+    return found
+
+
+def test_changes_of_all_starts_are_remembered() -> None:
+    found = changed(["/a", "/b"], ["/b", "/c\n"])
+    assert found.files["created"] == {"/a", "/b", "/c\\n"}
+    assert not found.differences
+
+
+def test_each_start_may_change_other_paths_and_there_is_an_end_of_it() -> None:
+    found = changed([f"/a{n}" for n in range(9_000)], [f"/b{n}" for n in range(9_000)])
+    assert len(found.files["created"]) == 10_000
+    assert found.differences == ["more paths were changed than are listed"]
+
+
+def test_long_paths_have_an_end_too() -> None:
+    found = changed([f"/{n}{'x' * 4000}" for n in range(1_000)], ["/short"])
+    assert sum(map(len, found.files["created"])) <= 2 << 20
+    assert found.differences == ["more paths were changed than are listed"]

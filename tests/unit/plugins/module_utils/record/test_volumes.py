@@ -1,0 +1,75 @@
+"""What is mounted into a container is looked at while a hostile program changes it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible_collections.hardener.docker.plugins.module_utils.record import volumes
+
+MOST = 1 << 20
+
+
+@contextmanager
+def nested(folder: Path, levels: int) -> Iterator[None]:
+    """Folders in one another, deeper than Python calls itself."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    yield
+    subprocess.run(["rm", "-rf", str(folder / "d")], check=True)  # pytest would call itself, too
+
+
+def test_sizes_and_changes(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b").write_text("12345")
+    (tmp_path / "link").symlink_to("/etc")
+    assert 5 <= volumes.size(str(tmp_path), MOST) < 100
+    found = dict(volumes.changed(str(tmp_path), "/data/", 0))
+    assert set(found) == {"/data/a", "/data/a/b", "/data/link"}
+    assert not dict(volumes.changed(str(tmp_path), "/data", 1 << 40))
+
+
+def test_a_large_file_without_content_counts(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    assert volumes.size(str(tmp_path), MOST) == MOST + 1
+
+
+def test_folders_that_lie_deep_end_nothing(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("")
+    with nested(tmp_path, 1500):
+        assert volumes.size(str(tmp_path), MOST) == MOST + 1
+        assert volumes.kind(str(tmp_path)) == volumes.WITH_SOCKETS  # or it may be: not all was seen
+        assert "/v/new" in dict(volumes.changed(str(tmp_path), "/v", 0))
+
+
+def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "volume", tmp_path / "outside"
+    (inside / "folder").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret-name").write_text("")
+    walk = volumes.changed(str(inside), "/v", 0)
+    assert next(walk)[0] == "/v/folder"
+    (inside / "folder").rmdir()
+    (inside / "folder").symlink_to(outside)
+    assert not list(walk)
+
+
+def test_a_folder_with_a_socket_is_given_as_a_copy(tmp_path: Path) -> None:
+    assert volumes.kind(str(tmp_path)) == "directory"
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "run/s"))
+        assert volumes.kind(str(tmp_path)) == volumes.WITH_SOCKETS
+        assert volumes.kind(str(tmp_path / "run/s")) == "a socket"
+    assert volumes.kind("/proc") == "directory"
+    assert volumes.kind(str(tmp_path / "none")) == "a path that is not there"
