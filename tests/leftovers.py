@@ -85,10 +85,17 @@ def clear(path: Path) -> None:
         time.sleep(0.01)
     for mount_point in _mount_points(path):
         subprocess.run(["umount", "-l", mount_point], check=False, stderr=subprocess.DEVNULL)
-    shutil.rmtree(path, ignore_errors=True)
+    _remove_tree(path)
     while path.exists() and time.monotonic() < deadline:  # a cgroup, whose processes are about to end
         time.sleep(0.05)
+        _remove_tree(path)
+
+
+def _remove_tree(path: Path) -> None:
+    try:
         shutil.rmtree(path, ignore_errors=True)
+    except RecursionError:  # folders nested deeper than Python follows
+        subprocess.run(["rm", "-rf", "--", path], check=False)
 
 
 def _space() -> int:

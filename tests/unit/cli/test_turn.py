@@ -33,7 +33,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
     fleet.runs.clear()
     with History(home).turn("inv,", alone=True, waiting=pytest.fail):
         thread.start()
-        thread.join(0.1)
+        thread.join(0.5)
         assert (thread.is_alive(), fleet.runs) == (True, [])
     thread.join(60)
     (result,) = results
