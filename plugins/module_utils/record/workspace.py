@@ -9,7 +9,8 @@ import fcntl
 import os
 import re
 import shutil
-from typing import Any, Mapping
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed
@@ -28,9 +29,10 @@ class Workspace:
     def __init__(self, run: str) -> None:
         self.run = run
         self.folder = folder(run)
-        os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        self._lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with _folders():
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            self._lock = os.open(f"{self.folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         os.write(self._lock, str(os.getpid()).encode("ascii"))
 
     @property
@@ -42,6 +44,18 @@ class Workspace:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
+
+
+@contextmanager
+def _folders() -> Iterator[None]:
+    """Hold the lock under which folders of runs are made and swept: a new one has no lock of its own yet."""
+    os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+    handle = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def folder(run: str) -> str:
@@ -99,7 +113,7 @@ def sweep(engine: Engine) -> list[str]:
     for run in sorted(_labelled(engine) | apparmor.runs()):
         if not lives(run):
             problems += clear(engine, run)
-    if os.path.isdir(FOLDER):
+    with _folders():
         for name in os.listdir(FOLDER):
             if not lives(name):
                 shutil.rmtree(f"{FOLDER}/{name}", ignore_errors=True)
