@@ -290,6 +290,19 @@ def test_the_twin_has_no_disk_and_no_socket_of_the_host(
     assert any("/dev/data" in each for each in found.recorder.missing)
 
 
+def test_labels_of_an_image_are_emptied_at_the_twin(dockerd: Dockerd, made: Callable[..., str]) -> None:
+    labels = 'LABEL traefik.enable="true" com.docker.compose.project="p"'
+    image = dockerd.build("labelled:test", f"FROM busybox:test\n{labels}\n")
+    begun = begin(dockerd, made("labelled", image=image))
+    (twin,) = (
+        each["Labels"]
+        for each in dockerd.api("GET", "/containers/json")
+        if each["Labels"].get("hardener.twin") == begun["run"]
+    )
+    assert twin == {"hardener.twin": begun["run"], "traefik.enable": "", "com.docker.compose.project": ""}
+    assert main.abandon({"run": begun["run"]}) is None
+
+
 def test_an_exercise_that_reaches_no_twin_is_none(dockerd: Dockerd, made: Callable[..., str]) -> None:
     found = end(begin(dockerd, made("idle")))
     (serve,) = (phase for phase in found.phases if phase.name == "serve")

@@ -7,6 +7,7 @@ from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple
 
 from ..docker.client import quoted
 from ..host.errors import Failed
+from . import workspace
 from .engine import Engine
 from .text import shown
 
@@ -71,7 +72,7 @@ def whole(engine: Engine, arguments: Mapping[str, Any]) -> Cast:
 def _found(engine: Engine, arguments: Mapping[str, Any]) -> str:
     files = {str(path) for path in arguments.get("files") or ()}
     projects: dict[str, set[str]] = {}
-    for each in engine.get("/containers/json", {"filters": json.dumps({"label": [f"{LABEL}project"]})}):
+    for each in _listed(engine, f"{LABEL}project"):
         labels = each.get("Labels") or {}
         paths = str(labels.get(f"{LABEL}project.config_files") or "").split(",")
         projects.setdefault(str(labels[f"{LABEL}project"]), set()).update(paths)
@@ -91,9 +92,14 @@ def _found(engine: Engine, arguments: Mapping[str, Any]) -> str:
 
 
 def _inspected(engine: Engine, project: str) -> list[Mapping[str, Any]]:
-    filters = json.dumps({"label": [f"{LABEL}project={project}"]})
-    listed = engine.get("/containers/json", {"all": "1", "filters": filters})
+    listed = _listed(engine, f"{LABEL}project={project}", all="1")
     return [engine.get(f"/containers/{quoted(each['Id'])}/json") for each in listed[: 10 * MOST]]
+
+
+def _listed(engine: Engine, label: str, **more: str) -> list[Mapping[str, Any]]:
+    """Containers with a label; twins have those of their images."""
+    found = engine.get("/containers/json", {"filters": json.dumps({"label": [label]}), **more})
+    return [each for each in found if not workspace.is_twin(each)]
 
 
 def _cast(

@@ -62,8 +62,20 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
     return {source: number for number, source in enumerate(sorted(found))}
 
 
+def labels(run: str, image: Mapping[str, Any]) -> dict[str, str]:
+    """Labels of a run's container: proxies and the like are not to take it for one of theirs.
+
+    Args:
+        run: what it is labelled with.
+        image: what the engine shows of its image, whose labels cannot be left out: they are emptied.
+    """
+    given = (image.get("Config") or {}).get("Labels") or {}
+    return {**dict.fromkeys(given, ""), LABEL: run}
+
+
 def plan(
     inspected: Mapping[str, Any],
+    image: Mapping[str, Any],
     *,
     run: str,
     network: str,
@@ -77,6 +89,7 @@ def plan(
 
     Args:
         inspected: what the engine shows of the original.
+        image: what it shows of its image.
         run: what the twin is labelled with.
         network: its network mode.
         used: whether its volumes are copies of the original's; else they begin empty.
@@ -90,7 +103,7 @@ def plan(
     host: dict[str, Any] = copy.deepcopy(dict(inspected["HostConfig"]))
     differences: list[str] = []
     config["Image"] = inspected["Image"]
-    config["Labels"] = {LABEL: run}
+    config["Labels"] = labels(run, image)
     for key in ("MacAddress", "Volumes", "OnBuild"):
         config.pop(key, None)
     if config.get("Hostname") and inspected["Id"].startswith(config["Hostname"]):

@@ -148,6 +148,12 @@ def clear(engine: Engine, run: str) -> list[str]:
     return problems + apparmor.unload(run)
 
 
+def is_twin(listed: Mapping[str, Any]) -> bool:
+    """Whether a container of a listing is one that a run made."""
+    run = (listed.get("Labels") or {}).get(LABEL)
+    return isinstance(run, str) and bool(_RUN.fullmatch(run)) and _is_ours(listed, run)
+
+
 def prefix(run: str) -> str:
     """How the names of all that a run makes begin."""
     return f"hardener-twin-{run}"

@@ -121,6 +121,7 @@ class World:
                 self._see_size(mount)
         found = twin.plan(
             original,
+            self._image(original),
             run=self._run,
             network=place.mode,
             used=used,
@@ -150,6 +151,10 @@ class World:
                 body = {"Container": identity, "EndpointConfig": {"Aliases": aliases}}
                 self._engine.call("POST", f"/networks/{quoted(name)}/connect", body)
 
+    def _image(self, original: Mapping[str, Any]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._engine.get(f"/images/{quoted(original['Image'])}/json")
+        return found
+
     def _see_size(self, mount: Mapping[str, Any]) -> None:
         source, target = mount["Source"], mount["Destination"]
         if volumes.size(source, self._largest) > self._largest:
@@ -172,7 +177,7 @@ class World:
             "Image": original["Image"],
             "Entrypoint": ["/none"],
             "Cmd": [],
-            "Labels": {twin.LABEL: self._run},
+            "Labels": twin.labels(self._run, self._image(original)),
             "HostConfig": {"NetworkMode": "none", "Mounts": [mount]},
         }
         query = {"name": f"{workspace.prefix(self._run)}-copy-{len(self._filled)}"}

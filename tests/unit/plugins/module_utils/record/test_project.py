@@ -49,7 +49,7 @@ class FakeEngine:
         (wanted,) = json.loads((query or {})["filters"])["label"]
         name, _, value = wanted.partition("=")
         return [
-            {"Id": each["Id"], "Labels": each["Config"]["Labels"]}
+            {"Id": each["Id"], "Names": [each["Name"]], "Labels": each["Config"]["Labels"]}
             for each in self._containers
             if value in ("", each["Config"]["Labels"].get(name))
             and name in each["Config"]["Labels"]
@@ -142,6 +142,19 @@ def test_a_project_that_cannot_be_told_is_refused(arguments: dict[str, Any], rea
             made("web", number="2", project="other", files="/both.yaml"),
             **arguments,
         )
+
+
+def test_a_twin_whose_image_has_the_labels_of_the_project_is_not_of_it() -> None:
+    run = "f" * 16
+    twin = made("web", number="2")
+    twin["Config"]["Labels"]["hardener.twin"] = run
+    pretender = made("db")
+    pretender["Config"]["Labels"]["hardener.twin"] = run  # which an image may have as well
+    twin["Name"] = f"/hardener-twin-{run}-0-used"
+    assert [member.original["Id"] for member in whole(twin, made("app"), pretender).members] == [
+        "app-1",
+        "db-1",
+    ]
 
 
 def test_hostile_labels_are_escaped() -> None:

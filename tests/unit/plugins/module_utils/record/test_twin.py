@@ -10,6 +10,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.record import twin
 
 from tests.unit.plugins.module_utils.record.inspected import container
 
+IMAGE: Mapping[str, Any] = {"Config": {"Labels": {"traefik.enable": "true", twin.LABEL: "of-an-image"}}}
 KINDS = {"/etc/web": "directory", "/srv/up": "directory", "/run/docker.sock": "a socket"}
 
 
@@ -17,6 +18,7 @@ def plan(*, used: bool = True, kinds: Mapping[str, str] = KINDS, **host: Any) ->
     original = container(**host)
     return twin.plan(
         original,
+        IMAGE,
         run="f" * 16,
         network="own",
         used=used,
@@ -44,8 +46,14 @@ def test_the_twin_is_apart() -> None:
     assert host["RestartPolicy"] == {"Name": "no"}
     assert host["LogConfig"]["Type"] == "json-file"
     assert host["Binds"] is None
-    assert body["Labels"] == {"hardener.twin": "f" * 16}  # a proxy may go by any other one
+    # A proxy may go by any other label; that of the image can only be emptied.
+    assert body["Labels"] == {"hardener.twin": "f" * 16, "traefik.enable": ""}
     assert "Hostname" not in body
+
+
+@pytest.mark.parametrize("image", [{}, {"Config": None}, {"Config": {"Labels": None}}])
+def test_an_image_without_labels_gives_none(image: Mapping[str, Any]) -> None:
+    assert twin.labels("f" * 16, image) == {"hardener.twin": "f" * 16}
 
 
 def test_ports_are_those_that_are_published() -> None:
@@ -79,6 +87,7 @@ def test_a_socket_of_the_host_is_not_for_the_twin() -> None:
 def test_a_file_that_the_original_may_write_is_read_only() -> None:
     found = twin.plan(
         container(),
+        IMAGE,
         run="f" * 16,
         network="own",
         used=True,
@@ -114,7 +123,14 @@ def test_what_is_shared_with_the_host_is_not_shared_with_the_twin() -> None:
 def test_the_original_is_left_as_it_was() -> None:
     original = container()
     twin.plan(
-        original, run="f" * 16, network="none", used=True, kinds={}, low_ports=None, sources={"/v/data": 0}
+        original,
+        IMAGE,
+        run="f" * 16,
+        network="none",
+        used=True,
+        kinds={},
+        low_ports=None,
+        sources={"/v/data": 0},
     )
     assert original == container()
 

@@ -27,6 +27,11 @@ class FakeEngine:
         self.requests.append((f"{method} {path}", body))
         return {"Id": f"made-{len(self.requests)}"}
 
+    def get(self, path: str) -> Any:
+        """What it shows of the image."""
+        assert path == f"/images/sha256%3A{'d' * 64}/json"
+        return {"Config": {"Labels": {"com.docker.compose.project": "shop"}}}
+
     def copy(self, source: str, path: str, _target: str, _folder: str, *, most: int) -> None:
         """Remember what is copied."""
         assert most == 1000
@@ -114,6 +119,9 @@ def test_a_shared_volume_is_copied_once_and_shared(tmp_path: Any) -> None:
     app["Mounts"] = [{"Type": "bind", "Source": source, "Destination": "/app/public", "RW": True}]
     made, engine = world(web, app)
     plans = [made.plan(each, used=True, low_ports=None) for each in (app, web)]
+    own = {"hardener.twin": RUN, "com.docker.compose.project": ""}
+    made_of = [body for path, body in engine.requests if path == "POST /containers/create"]
+    assert [body["Labels"] for body in (*made_of, *(plan.body for plan in plans))] == [own] * 3
     names = [plan.volumes[0].name for plan in plans]
     assert names == [f"{OWN}-0-used"] * 2
     assert [plan.volumes[0].read_only for plan in plans] == [False, True]
