@@ -80,7 +80,7 @@ def test_descriptors_do_not_leak(tmp_path: Path) -> None:
         run(program)
         with pytest.raises(Failed):
             run(talker, limit=1000)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_errors_are_one_printable_line() -> None:

@@ -127,4 +127,4 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     files = Layers(layers)
     files.read("/a/b/c")
     files.names("/a/b")
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
