@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hardener.cli import main
 from hardener.errors import ExitCode
 from hardener.workload.recording import build
+from tests.unit.cli.conftest import runner
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.recordings import document
 
@@ -47,7 +48,7 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["workload", "profile", *map(str, arguments)])
+    return runner().invoke(main, ["workload", "profile", *map(str, arguments)])
 
 
 def test_the_files_go_to_a_folder_named_after_the_container(recording: Path) -> None:
