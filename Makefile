@@ -15,7 +15,7 @@ BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named(
 # Debian packages by what needs them. The lab and the tests of a real engine are of no use without them.
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
-    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool docker-compose apparmor
+    docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
