@@ -11,6 +11,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.read import r
 from ansible_collections.hardener.docker.plugins.module_utils.host.run import find_program, run
 from ansible_collections.hardener.docker.plugins.module_utils.host.text import one_line
 
+from tests.unit.handles import handles
+
 
 def test_reading(tmp_path: Path) -> None:
     path = tmp_path / "f"
@@ -75,12 +77,12 @@ def test_program_that_is_not_there() -> None:
 def test_descriptors_do_not_leak(tmp_path: Path) -> None:
     program, talker = script(tmp_path, "exit 0"), script(tmp_path, "yes")
     run(program)
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = handles()
     for _ in range(5):
         run(program)
         with pytest.raises(Failed):
             run(talker, limit=1000)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert not handles() - before
 
 
 def test_errors_are_one_printable_line() -> None:

@@ -10,6 +10,8 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.scan.layers import Layers
 
+from tests.unit.handles import handles
+
 
 def layer(folder: Path, files: Mapping[str, str | Path | None]) -> str:
     """A layer with files, links (a path) and whiteouts (None)."""
@@ -123,8 +125,8 @@ def test_a_layer_that_is_gone(tmp_path: Path) -> None:
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     layers = [layer(tmp_path / str(number), {"a/b/c": "x"}) for number in range(20)]
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = handles()
     files = Layers(layers)
     files.read("/a/b/c")
     files.names("/a/b")
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert not handles() - before
