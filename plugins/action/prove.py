@@ -10,13 +10,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..plugin_utils.host_script import HostScriptAction
-from ..plugin_utils.objects import LONGEST, SOURCE, objects
-
-_LIMIT = 660  # seconds on the host for one trial
+from ..plugin_utils.objects import TwinAction
 
 
-class ActionModule(HostScriptAction):
+class ActionModule(TwinAction):
     """The action; plugins/modules/prove.py documents it."""
 
     _VALID_ARGS = frozenset(
@@ -41,23 +38,9 @@ class ActionModule(HostScriptAction):
         )
         if self._task.check_mode:
             return {"skipped": True, "changed": False, "msg": "a proof starts containers: not in check mode"}
-        stage = args.pop("stage")
-        if stage == "begin":
-            if not args["container"]:
-                raise AnsibleActionFail("container is missing")
-            if not 1 <= args["seconds"] <= LONGEST:
-                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {LONGEST}")
-            args["objects"] = objects("refusals")
-        answer = self.run_script(
-            SOURCE,
-            entry=f"prove:{stage}",
-            arguments=args,
-            timeout=_LIMIT,
-            task_vars=task_vars,
-        )
-        told = _told(stage, answer.result)
-        self.see_it_fits(told)
-        return {"changed": False, "ansible_facts": answer.facts, **told}
+        if args["stage"] == "begin" and not args["container"]:
+            raise AnsibleActionFail("container is missing")
+        return self.stage("prove", args, needs=("refusals",), told=_told, task_vars=task_vars)
 
 
 def _told(stage: str, answer: Any) -> dict[str, Any]:

@@ -6,13 +6,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 
-from ..plugin_utils.host_script import HostScriptAction
-from ..plugin_utils.objects import LONGEST, SOURCE, objects
-
-_LIMIT = 660  # seconds on the host for the phases on either side of the exercise
+from ..plugin_utils.objects import TwinAction
 
 
-class ActionModule(HostScriptAction):
+class ActionModule(TwinAction):
     """The action; plugins/modules/record.py documents it."""
 
     _VALID_ARGS = frozenset(
@@ -59,23 +56,9 @@ class ActionModule(HostScriptAction):
                 "changed": False,
                 "msg": "a recording starts a container: not in check mode",
             }
-        stage = args.pop("stage")
-        if stage == "begin":
-            if bool(args["container"]) == bool(args["compose"]):
-                raise AnsibleActionFail("one of container and compose must be given")
-            if not 1 <= args["seconds"] <= LONGEST:
-                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {LONGEST}")
-            args["objects"] = objects("calls", "capabilities")
-        answer = self.run_script(
-            SOURCE,
-            entry=f"main:{stage}",
-            arguments=args,
-            timeout=_LIMIT,
-            task_vars=task_vars,
-        )
-        told = _told(stage, answer.result)
-        self.see_it_fits(told)
-        return {"changed": False, "ansible_facts": answer.facts, **told}
+        if args["stage"] == "begin" and bool(args["container"]) == bool(args["compose"]):
+            raise AnsibleActionFail("one of container and compose must be given")
+        return self.stage("main", args, needs=("calls", "capabilities"), told=_told, task_vars=task_vars)
 
 
 def _told(stage: str, answer: Any) -> dict[str, Any]:

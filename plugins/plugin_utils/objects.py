@@ -1,13 +1,18 @@
-"""The program that records and proves by twins, and the BPF objects that it is sent with."""
+"""Run the program that records and proves by twins, with the BPF objects that it needs."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
 
-from .host_script import PACKAGES
+from ansible.errors import AnsibleActionFail
+
+from .host_script import PACKAGES, HostScriptAction
 
 SOURCE = PACKAGES / "record"
-LONGEST = 24 * 3600  # seconds
+_LONGEST = 24 * 3600  # seconds
+_LIMIT = 660  # seconds on the host for one trial, or for the phases on either side of an exercise
 
 
 def objects(*names: str) -> dict[str, str]:
@@ -21,3 +26,40 @@ def objects(*names: str) -> dict[str, str]:
         for path in sorted(SOURCE.glob("bpf/*.bpf.o"))
         if path.name.startswith(names)
     }
+
+
+class TwinAction(HostScriptAction):
+    """An action that has a stage of a recording or of a proof done on the host."""
+
+    def stage(
+        self,
+        program: str,
+        args: dict[str, Any],
+        *,
+        needs: tuple[str, ...],
+        told: Callable[[str, Any], dict[str, Any]],
+        task_vars: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """Do the stage that the arguments name, and return what the action returns.
+
+        Args:
+            program: the module on the host, with a function a stage.
+            args: the action's arguments.
+            needs: how the names of the BPF objects begin that the stage `begin` needs.
+            told: takes from an answer what is used of it.
+            task_vars: the task's variables.
+
+        Raises:
+            AnsibleActionFail: the time is out of bounds, or the host gave no answer.
+        """
+        stage = args.pop("stage")
+        if stage == "begin":
+            if not 1 <= args["seconds"] <= _LONGEST:
+                raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {_LONGEST}")
+            args["objects"] = objects(*needs)
+        answer = self.run_script(
+            SOURCE, entry=f"{program}:{stage}", arguments=args, timeout=_LIMIT, task_vars=task_vars
+        )
+        result = told(stage, answer.result)
+        self.see_it_fits(result)
+        return {"changed": False, "ansible_facts": answer.facts, **result}
