@@ -1,8 +1,9 @@
 """What must hold on a host: every control of every benchmark version, described in our own words.
 
-Controls are keyed by slug (``controls/<section>.yaml``); a benchmark version maps its ids to slugs
-(``benchmarks/<name>.yaml``), because the same id means different things in different versions. What the roles
-protect and CIS leaves to "harden the host" are our own controls (``own.yaml``): they close every benchmark.
+Controls are keyed by slug (``controls/<section>.yaml``). An entry is the one place of a control: its texts, and its
+id, level and assessment in every benchmark version, because the same id means different things in different
+versions. ``benchmarks/<name>.yaml`` holds title and sections of a version. Controls that CIS leaves to "harden the
+host" are our own (``every`` in place of a version, sections in ``own.yaml``): they close every benchmark.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from hardener.model import BenchmarkRef, Control, FrameworkMapping, Impact, Reme
 
 DEFAULT_BENCHMARK = "cis-docker-1.8.0"
 
+EVERY = "every"  # in place of a benchmark version: the control has the same place in all of them
+
 _DATA = Path(__file__).resolve().parent
 
 
@@ -32,9 +35,8 @@ def benchmarks() -> tuple[str, ...]:
 @cache
 def every_control() -> tuple[Control, ...]:
     """Every control of every benchmark version, by section."""
-    places = _places()
     return tuple(
-        _control(slug, path.stem, entry, places[slug])
+        _control(slug, path.stem, entry)
         for path in sorted((_DATA / "controls").glob("*.yaml"))
         for slug, entry in _read(f"controls/{path.name}").items()
     )
@@ -169,18 +171,18 @@ def _order(identifier: str) -> tuple[tuple[float, str], ...]:
     return tuple((int(part) if part.isdigit() else math.inf, part) for part in identifier.split("."))
 
 
-def _places() -> Mapping[str, dict[str, BenchmarkRef]]:
-    """Where each slug stands: benchmark name to id, level and assessment."""
-    places: dict[str, dict[str, BenchmarkRef]] = {}
-    own = _read("own.yaml")["recommendations"]
-    for name in benchmarks():
-        for identifier, entry in (_read(f"benchmarks/{name}.yaml")["recommendations"] | own).items():
-            reference = BenchmarkRef(identifier, entry["level"], entry["assessment"])
-            places.setdefault(entry["slug"], {})[name] = reference
-    return places
+def _places(entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, BenchmarkRef]:
+    """Where a control stands, by the name of the benchmark version."""
+    return MappingProxyType(
+        {
+            version: BenchmarkRef(entry["id"], entry["level"], entry["assessment"])
+            for name, entry in entries.items()
+            for version in (benchmarks() if name == EVERY else (name,))
+        }
+    )
 
 
-def _control(slug: str, section: str, entry: dict[str, Any], places: dict[str, BenchmarkRef]) -> Control:
+def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
     return Control(
         slug=slug,
         section=section,
@@ -191,7 +193,7 @@ def _control(slug: str, section: str, entry: dict[str, Any], places: dict[str, B
         fix=entry["fix"],
         remediation=_remediation(entry["remediation"]),
         mappings=tuple(_mappings(entry["mappings"])),
-        benchmarks=MappingProxyType(places),
+        benchmarks=_places(entry["benchmarks"]),
     )
 
 

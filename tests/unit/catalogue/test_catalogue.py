@@ -11,6 +11,10 @@ from hardener.errors import ExitCode, HardenerError
 from hardener.model import Control
 
 NEWEST = "cis-docker-1.8.0"
+OWN = [
+    f"H.{number}"
+    for number in range(1, 1 + sum(each.section == "protection" for each in catalogue.load(NEWEST)))
+]
 
 
 def ids(controls: tuple[Control, ...], benchmark: str = NEWEST) -> list[str]:
@@ -27,7 +31,7 @@ def test_ids_are_ordered_as_numbers_and_ours_come_last() -> None:
     assert order[:3] == ["1.1.1", "1.1.2", "1.1.3"]
     assert order.index("1.1.9") + 1 == order.index("1.1.10")
     assert order.index("1.1.18") + 1 == order.index("1.2.1")
-    assert order[-8:] == ["7.9", "H.1", "H.2", "H.3", "H.4", "H.5", "H.6", "H.7"]
+    assert order[order.index("7.9") + 1 :] == OWN
 
 
 def test_unknown_benchmark_names_those_there_are() -> None:
@@ -98,7 +102,7 @@ def test_select_everything_by_default() -> None:
 def test_db_60_level_1_leaves_level_2_out_and_no_section_empty() -> None:
     selected = catalogue.select(catalogue.load(NEWEST), benchmark=NEWEST, level=1)
     assert {control.benchmarks[NEWEST].level for control in selected} == {1}
-    assert len(selected) == 87 + 7
+    assert len(selected) == 87 + len(OWN)
     assert {control.section for control in selected} == {each.section for each in catalogue.load(NEWEST)}
 
 
@@ -111,8 +115,8 @@ def test_db_60_level_1_leaves_level_2_out_and_no_section_empty() -> None:
         (["6"], ["6.1", "6.2"]),
         (["1.2"], ["1.2.1", "1.2.2"]),
         (["operations"], ["6.1", "6.2"]),
-        (["H"], ["H.1", "H.2", "H.3", "H.4", "H.5", "H.6", "H.7"]),
-        (["protection"], ["H.1", "H.2", "H.3", "H.4", "H.5", "H.6", "H.7"]),
+        (["H"], OWN),
+        (["protection"], OWN),
         (["6.2", "2.2", "daemon-icc-disabled"], ["2.2", "6.2"]),
     ],
 )
