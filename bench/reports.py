@@ -29,7 +29,7 @@ from playwright.sync_api import Page, sync_playwright
 from bench import sample
 from hardener import __version__, catalogue
 from hardener.history import History, Recording, RunRecord
-from hardener.history.past import past
+from hardener.history.previous import previous_runs
 from hardener.model import Assessment
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import Report, RunInfo, write_reports
@@ -52,7 +52,7 @@ class Timed(Report):
     """A report that knows what it cost: CPU seconds and characters."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__(report.run, report.past)
+        super().__init__(report.run, report.previous)
         self._report = report
         self.seconds = 0.0
         self.size = 0
@@ -85,7 +85,9 @@ def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
     history = History(folder / "home")
     store = history.begin()
     reports = {
-        folder / f"report.{name}": Timed(each.report(run, past(history, record) if each.looks_back else None))
+        folder / f"report.{name}": Timed(
+            each.report(run, previous_runs(history, record) if each.looks_back else None)
+        )
         for name, each in FORMATS.items()
     }
     spent: Counter[str] = Counter()

@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import sample
 from hardener import __version__, catalogue
+from hardener.comparison.previous_runs import Point, PreviousRuns
 from hardener.model import Assessment, Status
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.past import Past, Point
 
 HOSTS, LOST = 24, 2
 DAYS = (1, 4, 8, 12, 16, 20, 24, 27, 29)
@@ -36,7 +36,7 @@ def moment(day: int) -> datetime:
     return datetime(2026, 11, day, 0, 30, tzinfo=UTC)
 
 
-def past() -> Past:
+def earlier_runs() -> PreviousRuns:
     """The runs before, as a history would give them."""
     points: list[Point] = []
     found: dict[str, Assessment] = {}
@@ -44,7 +44,7 @@ def past() -> Past:
         found = {each.host: each for each in sample.assessments(HOSTS, day=day, lost=LOST)}
         counts = sum((each.counts() for each in found.values()), Counter[Status]())
         points.append(Point(f"day{day}", moment(day), HOSTS, LOST, counts))
-    return Past(tuple(points), frozenset(found), found.get)
+    return PreviousRuns(tuple(points), frozenset(found), found.get)
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     run = RunInfo("day30", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "report.html"
-        write_reports(sample.assessments(HOSTS, lost=LOST), {page: HtmlReport(run, past())})
+        write_reports(sample.assessments(HOSTS, lost=LOST), {page: HtmlReport(run, earlier_runs())})
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
         )

@@ -80,8 +80,8 @@ def audit(
         from hardener.cli.reporting import exit_code, report, run_info  # loaded while Ansible started
 
         run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
-        past = recorder.past(run) if files.look_back else None
-        summary = report(assessments, files, run=run, past=past)
+        previous = recorder.previous(run) if files.look_back else None
+        summary = report(assessments, files, run=run, previous=previous)
         code = exit_code(summary.counts)
         recorder.finish("audit", run, assessments, code)
     return ExitCode.COMPLIANT if exit_zero else code

@@ -75,11 +75,13 @@ def change(
 
     def end(found: Iterable[Assessment]) -> ExitCode:
         run = run_info(selection, decisions, started=started, ansible_version=version)
-        past = recorder.past(run) if files.look_back else None
+        previous = recorder.previous(run) if files.look_back else None
         if found is before:
-            counts: Mapping[Status, int] = report(found, files, run=run, past=past).counts
+            counts: Mapping[Status, int] = report(found, files, run=run, previous=previous).counts
         else:
-            counts = report_difference(before, found, files, earlier=earlier, run=run, past=past).after
+            counts = report_difference(
+                before, found, files, earlier=earlier, run=run, previous=previous
+            ).after
         code = max(so_far, exit_code(counts), result.exit_code, key=SEVERITY.index)
         recorder.finish(f"{verb} --check" if changes.check else verb, run, found, code)
         return code

@@ -24,10 +24,10 @@ from hardener.reports.formats import FORMATS, Format
 from hardener.text import line
 
 if TYPE_CHECKING:
+    from hardener.comparison.previous_runs import PreviousRuns
     from hardener.fleet import Fleet
     from hardener.model import Control, Decisions
     from hardener.reports.interface import Report, RunInfo
-    from hardener.reports.past import Past
 
 _Function = Callable[..., Any]
 
@@ -141,9 +141,9 @@ class ReportFiles:
         for each, _ in self._chosen():
             each.load()
 
-    def reports(self, run: RunInfo, past: Past | None = None) -> dict[Path, Report]:
+    def reports(self, run: RunInfo, previous: PreviousRuns | None = None) -> dict[Path, Report]:
         """The reports of a run by their files."""
-        return {path: each.report(run, past) for each, path in self._chosen()}
+        return {path: each.report(run, previous) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
         """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.

@@ -14,7 +14,7 @@ from hardener.cli.hardening import SEVERITY, announce, apply, tell_left, tell_wi
 from hardener.cli.moving import called, measure
 from hardener.cli.recording import Recorder
 from hardener.cli.reporting import run_info
-from hardener.drift import Drift
+from hardener.comparison import Drift
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, identify
 from hardener.history import History, StoredRun
@@ -147,8 +147,8 @@ class Watch:
     def _end(self, found: Iterable[Assessment], moved: Drift, code: ExitCode) -> ExitCode:
         """Report what is true at the end, record it, say what has moved."""
         run = self._run()
-        past = self._recorder.past(run) if self._files.look_back else None
-        write_reports(found, self._files.reports(run, past))
+        previous = self._recorder.previous(run) if self._files.look_back else None
+        write_reports(found, self._files.reports(run, previous))
         self._recorder.finish(_VERB, run, found, code)
         self.run_id = run.run_id
         self._show(moved, last=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from hardener.drift import Changed, Drift, MovedFact, changed, moved_facts
+from hardener.comparison import ChangedFact, ContainerChange, Drift, changed_facts, container_changes
 from hardener.errors import HardenerError
 from hardener.history import StoredRun
 from hardener.model import Assessment
@@ -35,7 +35,7 @@ def measure(
         host = assessment.host
         seen.add(host)
         facts = _Facts(partial(before.snapshot, host), partial(snapshot, host))
-        drift.add(before.assessment(host), assessment, facts, facts.changed())
+        drift.add(before.assessment(host), assessment, facts, facts.containers())
     for host in () if partial_run else before.names():
         if host not in seen:
             drift.miss(host)
@@ -54,14 +54,14 @@ class _Facts:
         self._sources = (before, after)
         self._snapshots: list[Snapshot] | None = None
 
-    def __call__(self, slug: str) -> tuple[MovedFact, ...]:
+    def __call__(self, slug: str) -> tuple[ChangedFact, ...]:
         both = self._both()
-        return moved_facts(slug, *both) if both else ()
+        return changed_facts(slug, *both) if both else ()
 
-    def changed(self) -> tuple[Changed, ...]:
+    def containers(self) -> tuple[ContainerChange, ...]:
         """The containers whose identity moved."""
         both = self._both()
-        return changed(*both) if both else ()
+        return container_changes(*both) if both else ()
 
     def _both(self) -> tuple[Snapshot, Snapshot] | None:
         """Both snapshots, where both are there."""

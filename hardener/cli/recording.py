@@ -15,10 +15,10 @@ from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
 if TYPE_CHECKING:
+    from hardener.comparison.previous_runs import PreviousRuns
     from hardener.history import Recording, RunRecord
     from hardener.model import Assessment
     from hardener.reports.interface import RunInfo
-    from hardener.reports.past import Past
 
 
 class Recorder:
@@ -89,16 +89,16 @@ class Recorder:
         else:
             self._recording = None
 
-    def past(self, run: RunInfo) -> Past | None:
+    def previous(self, run: RunInfo) -> PreviousRuns | None:
         """The runs before the one that is being recorded, for its reports.
 
         A history that cannot be read is said, once, and costs them what it would have told.
         """
         from hardener.history import History
-        from hardener.history.past import past
+        from hardener.history.previous import previous_runs
 
         try:
-            found = past(History(self._home), self._record("", run, ExitCode.COMPLIANT))
+            found = previous_runs(History(self._home), self._record("", run, ExitCode.COMPLIANT))
         except HardenerError as error:
             _warn("earlier runs are not compared with", error)
             return None

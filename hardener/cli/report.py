@@ -38,14 +38,14 @@ def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
     hardener report 3f1c164a --format csv | column -ts,
     """  # noqa: D301 - click reads the \b
     from hardener.history import History
-    from hardener.history.past import past
+    from hardener.history.previous import previous_runs
     from hardener.reports.interface import pieces, write_reports
 
     if out:
         require_writable(out)
     history, chosen = History(home), FORMATS[name]
     stored = history.run(run)
-    earlier = past(history, stored.record, before=stored.number) if chosen.looks_back else None
+    earlier = previous_runs(history, stored.record, before=stored.number) if chosen.looks_back else None
     written = chosen.report(stored.info, earlier)
     if out:
         write_reports(stored.assessments(), {out: written})

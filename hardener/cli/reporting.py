@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from hardener import __version__, catalogue
 from hardener.cli.common import ReportFiles, Selection
+from hardener.comparison.previous_runs import PreviousRuns
+from hardener.comparison.runs import Comparison, compare
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Decisions, Status
-from hardener.reports.compare import Comparison, compare
 from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.past import Past
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary
 
@@ -28,11 +28,15 @@ def prepare(files: ReportFiles | None) -> None:
 
 
 def report(
-    assessments: Iterable[Assessment], files: ReportFiles, *, run: RunInfo, past: Past | None = None
+    assessments: Iterable[Assessment],
+    files: ReportFiles,
+    *,
+    run: RunInfo,
+    previous: PreviousRuns | None = None,
 ) -> Summary:
     """Write the reports that were asked for, and show on standard output what they count."""
     summary = Summary()
-    write_reports(summary.watch(assessments), files.reports(run, past))
+    write_reports(summary.watch(assessments), files.reports(run, previous))
     show_summary(summary, console(sys.stdout), files=files.named(), decisions=run.decisions)
     return summary
 
@@ -44,7 +48,7 @@ def report_difference(
     *,
     earlier: RunInfo,
     run: RunInfo,
-    past: Past | None,
+    previous: PreviousRuns | None,
 ) -> Comparison:
     """Write the reports of both audits, and show on standard output what became of each control.
 
@@ -54,10 +58,10 @@ def report_difference(
         files: which reports are written.
         earlier: what the reports say about the first audit.
         run: what they say about the last one.
-        past: what there was before that.
+        previous: what there was before that.
     """
     write_reports(before, files.before().reports(earlier))
-    write_reports(after, files.reports(run, past))
+    write_reports(after, files.reports(run, previous))
     comparison = compare(before, after)
     more = {f"{name} before": path for name, path in files.before().named().items()}
     show_comparison(comparison, console(sys.stdout), files=files.named() | more, decisions=run.decisions)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hardener import __version__
-from hardener.drift import Alike, AlikeChanged, Drift, Kind
+from hardener.comparison import Drift, GroupedChange, GroupedContainerChange
+from hardener.comparison.finding import CHANGES
 from hardener.errors import ExitCode
 from hardener.model import Offender, Verdict
 from hardener.reports.serial import compact
@@ -67,10 +68,10 @@ def message(event: Event) -> bytes:
 def _drift(drift: Drift | None) -> dict[str, Any] | None:
     if drift is None:
         return None
-    moved, changed = drift.moved(), drift.changed
+    moved, changed = drift.changes(), drift.container_changes()
     return {
         "hosts": drift.hosts,
-        "counts": {kind.name.lower(): drift.kinds[kind] for kind in Kind},
+        "counts": {kind.name.lower(): drift.kinds[kind] for kind in CHANGES},
         "moved": [_moved(each) for each in moved[:_MOVES]],
         "moved_omitted": max(0, len(moved) - _MOVES),
         "changed": [_changed(each) for each in changed[:_MOVES]],
@@ -82,15 +83,15 @@ def _drift(drift: Drift | None) -> dict[str, Any] | None:
     }
 
 
-def _moved(alike: Alike) -> dict[str, Any]:
-    move = alike.move
+def _moved(alike: GroupedChange) -> dict[str, Any]:
+    move = alike.change
     return {
         "control": move.control.slug,
         "id": move.id,
         "title": move.control.title,
         "severity": move.control.severity.value,
         "kind": move.kind.name.lower(),
-        "drift": move.is_drift,
+        "drift": move.kind.is_drift,
         "hosts": [_text(host) for host in alike.hosts[:_HOSTS]],
         "hosts_omitted": max(0, len(alike.hosts) - _HOSTS),
         "before": _verdict(move.before.verdict),
@@ -105,8 +106,8 @@ def _moved(alike: Alike) -> dict[str, Any]:
     }
 
 
-def _changed(alike: AlikeChanged) -> dict[str, Any]:
-    changed = alike.changed
+def _changed(alike: GroupedContainerChange) -> dict[str, Any]:
+    changed = alike.change
     return {
         "container": _text(changed.container) or None,
         "hosts": [_text(host) for host in alike.hosts[:_HOSTS]],

@@ -13,12 +13,12 @@ from datetime import UTC
 from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.decisions import remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
 from hardener.reports.markup import code
-from hardener.reports.past import Past
 from hardener.reports.serial import compact
 from hardener.reports.wording import first, offender, section_name, share
 from hardener.text import line, shorten
@@ -35,8 +35,8 @@ _LONGEST_NAME = 253  # characters, in the domain name system
 class DefectDojoReport(Report):
     """JSON for DefectDojo."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._hosts = HostKeys()
         self._findings = 0
 

@@ -10,23 +10,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.drift import Alike, AlikeChanged, Drift, Kind, Move, MovedFact
+from hardener.comparison import (
+    ChangedFact,
+    ChangeKind,
+    Drift,
+    FindingChange,
+    GroupedChange,
+    GroupedContainerChange,
+)
+from hardener.comparison.finding import CHANGES
 from hardener.model import Status
 from hardener.reports.decisions import remarks
-from hardener.reports.screens import files_written
+from hardener.reports.screens import KIND_STYLES, files_written
 from hardener.reports.wording import first
 from hardener.text import line
 
-_KINDS = {
-    Kind.BROKEN: ("▼", "red"),
-    Kind.WORSE: ("▼", "red"),
-    Kind.UNDECIDED: ("!", "magenta"),
-    Kind.WAIVED: ("~", "yellow"),
-    Kind.DECIDED: ("~", "yellow"),
-    Kind.CHANGED: ("~", "cyan"),
-    Kind.LESS: ("✔", "green"),
-    Kind.FIXED: ("✔", "green"),
-}
 _HOSTS_SHOWN = 10
 _FACTS_SHOWN = 8
 _OFFENDERS_SHOWN = 5
@@ -45,7 +43,7 @@ def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> Rendera
     return Group(
         Padding(Text(title, style="bold"), (1, 1, 0, 1)),
         Padding(_counts(drift), (0, 1)),
-        *(part for kind in Kind for part in _moved(kind, drift)),
+        *(part for kind in CHANGES for part in _moved(kind, drift)),
         *_changed(drift),
         *_not_compared(drift),
         *files_written(files),
@@ -54,8 +52,9 @@ def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> Rendera
 
 def _counts(drift: Drift) -> Text:
     text = Text(f"{drift.hosts} host{'' if drift.hosts == 1 else 's'} compared: ")
-    for kind, (_, colour) in _KINDS.items():
+    for kind in CHANGES:
         if count := drift.kinds[kind]:
+            _, colour = KIND_STYLES[kind]
             text.append(f"{count} {kind}", style=f"bold {colour}").append(", ")
     failing = drift.unchanged[Status.FAIL]
     text.append(f"{drift.unchanged.total()} unchanged ({failing} of them failing)")
@@ -64,23 +63,23 @@ def _counts(drift: Drift) -> Text:
     return text
 
 
-def _moved(kind: Kind, drift: Drift) -> Iterator[RenderableType]:
-    chosen = [each for each in drift.moved() if each.move.kind is kind]
+def _moved(kind: ChangeKind, drift: Drift) -> Iterator[RenderableType]:
+    chosen = [each for each in drift.changes() if each.change.kind is kind]
     if not chosen:
         return
-    mark, colour = _KINDS[kind]
+    mark, colour = KIND_STYLES[kind]
     yield Padding(Text(f"{kind.capitalize()} ({drift.kinds[kind]})", style=f"bold {colour}"), (1, 1, 0, 1))
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, min_width=6)
     table.add_column(ratio=1, overflow="fold")
     for each in chosen:
-        table.add_row(Text(mark, style=colour), Text(line(each.move.id)), _what(each))
+        table.add_row(Text(mark, style=colour), Text(line(each.change.id)), _what(each))
     yield Padding(table, (0, 1))
 
 
-def _what(alike: Alike) -> Text:
-    move = alike.move
+def _what(alike: GroupedChange) -> Text:
+    move = alike.change
     what = Text(line(move.control.title))
     what.append(f"  {move.control.slug}", style="bright_black")
     what.append(f"\n{', '.join(first(alike.hosts, _HOSTS_SHOWN))}", style="bold")
@@ -89,13 +88,13 @@ def _what(alike: Alike) -> Text:
     return what
 
 
-def _lines(move: Move) -> Iterator[tuple[str, str]]:
+def _lines(move: FindingChange) -> Iterator[tuple[str, str]]:
     decided = [remarks(each) for each in (move.before, move.after)]
     for label, finding, said in zip(("before", "after"), (move.before, move.after), decided, strict=True):
         yield label, f"{finding.status.replace('_', ' ')}: {line(finding.verdict.actual) or 'no detail'}"
         if decided[0] != decided[1]:
             yield from (("", remark) for remark in said)
-    if move.kind in (Kind.WORSE, Kind.LESS):
+    if move.kind in (ChangeKind.WORSE, ChangeKind.LESS):
         for label, offenders in (("new", move.new), ("gone", move.gone)):
             names = [line(f"{each.kind} {each.name}") for each in offenders]
             if names:
@@ -104,14 +103,14 @@ def _lines(move: Move) -> Iterator[tuple[str, str]]:
         yield "fact", text
 
 
-def _facts(facts: Sequence[MovedFact]) -> Iterator[str]:
+def _facts(facts: Sequence[ChangedFact]) -> Iterator[str]:
     for fact in facts:
         yield f"{line(fact.name, 160)}: {line(fact.before, 160)} → {line(fact.after, 160)}"
 
 
 def _changed(drift: Drift) -> Iterator[RenderableType]:
     """The containers that are not those of before, and by which axis."""
-    found = drift.changed
+    found = drift.container_changes()
     if not found:
         return
     title = f"Containers that are not what they were ({sum(len(each.hosts) for each in found)})"
@@ -120,15 +119,15 @@ def _changed(drift: Drift) -> Iterator[RenderableType]:
     table.add_column(no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for each in found[:_CHANGED_SHOWN]:
-        profiled = bool(each.changed.profiled)
+        profiled = bool(each.change.profiled)
         table.add_row(Text("!" if profiled else "~", style="magenta" if profiled else "cyan"), _axes(each))
     yield Padding(table, (0, 1))
     if len(found) > _CHANGED_SHOWN:
         yield Padding(Text(f"and {len(found) - _CHANGED_SHOWN} more"), (0, 1))
 
 
-def _axes(alike: AlikeChanged) -> Text:
-    changed = alike.changed
+def _axes(alike: GroupedContainerChange) -> Text:
+    changed = alike.change
     what = Text(line(changed.container, 60) or "all containers")
     what.append(f"  {', '.join(first(alike.hosts, _HOSTS_SHOWN))}", style="bold")
     texts = (f"{axis.name}: {line(axis.texts[0], 160)} → {line(axis.texts[1], 160)}" for axis in changed.axes)

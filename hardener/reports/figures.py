@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from hardener.comparison.previous_runs import Point
 from hardener.model import Status
-from hardener.reports.past import Point
 
 _COLUMNS = 240  # no more than a screen can tell apart
 _POINTS = 120

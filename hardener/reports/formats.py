@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hardener.comparison.previous_runs import PreviousRuns
     from hardener.reports.interface import Report, RunInfo
-    from hardener.reports.past import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Format:
     file: str
     looks_back: bool = False
 
-    def report(self, run: RunInfo, past: Past | None = None) -> Report:
+    def report(self, run: RunInfo, previous: PreviousRuns | None = None) -> Report:
         """A report of a run in this format, against what there was before it."""
-        report: Report = self._load()(run, past)
+        report: Report = self._load()(run, previous)
         return report
 
     def load(self) -> None:

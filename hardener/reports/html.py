@@ -22,12 +22,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
+from hardener.comparison.finding import CHANGES, ChangeKind
+from hardener.comparison.previous_runs import LABELS, Point, PreviousRuns, Since
+from hardener.comparison.runs import ControlChange
 from hardener.model import Assessment, Control, Finding, Severity, Status, WorkloadRisk
-from hardener.reports.compare import Change, Outcome
 from hardener.reports.decisions import remarks
 from hardener.reports.figures import columns, trend
 from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.past import MOVES, Past, Point, Since
 from hardener.reports.serial import compact
 from hardener.reports.summary import SEVERITIES, Summary
 from hardener.reports.wording import section_name
@@ -66,10 +67,10 @@ _WORKLOADS_SHOWN = 20
 class HtmlReport(Report):
     """A page for people."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._summary = Summary()
-        self._since = Since(past) if past and past.points else None
+        self._since = Since(previous) if previous and previous.points else None
         self._controls: dict[str, Control] = {}
         self._verdicts: dict[bytes, int] = {}
         self._written = 0
@@ -141,7 +142,7 @@ class HtmlReport(Report):
                 sections=list(self._sections()),
                 columns=columns(self._tolls, len(SEVERITIES)),
                 since=self._since and _since(self._since, summary.hosts),
-                trend=self.past and trend([*self.past.points, self._point()]),
+                trend=self.previous and trend([*self.previous.points, self._point()]),
                 worst=summary.worst(),
                 unreachable=summary.unreachable,
                 notices=summary.decided.notices(self.run.decisions),
@@ -216,7 +217,7 @@ class HtmlReport(Report):
             "sections": [[name, _section_title(name, self.run.benchmark)] for name in sections],
             "frameworks": FRAMEWORKS,
             "sources": SOURCES,
-            "moves": [[_key(each), words] for each, words in MOVES.items()] if self._since else [],
+            "moves": [[_key(each), LABELS[each]] for each in CHANGES] if self._since else [],
             "controls": [
                 _control(
                     control, sections.index(section_name(control, self.run.benchmark)), self.run.benchmark
@@ -256,12 +257,12 @@ class HtmlReport(Report):
         places = {slug: place for place, slug in enumerate(self._controls)}
         return [
             (
-                places[move.slug],
-                list(MOVES).index(move.outcome),
-                _CODES[move.before.status],
-                self._number(move.before, new),
+                places[change.slug],
+                CHANGES.index(change.kind),
+                _CODES[change.before.status],
+                self._number(change.before, new),
             )
-            for move in self._since.add(assessment)
+            for change in self._since.add(assessment)
         ]
 
     def _point(self) -> Point:
@@ -277,7 +278,7 @@ def _since(since: Since, hosts: int) -> dict[str, Any]:
         "ended": utc(since.previous.ended),
         "compared": since.compared,
         "moves": [
-            {"key": _key(each), "words": MOVES[each], "number": number} for each, number in since.moves()
+            {"key": _key(each), "words": LABELS[each], "number": number} for each, number in since.totals()
         ],
         "changes": [_change(each, hosts) for each in changes[:_CHANGES_SHOWN]],
         "more": max(0, len(changes) - _CHANGES_SHOWN),
@@ -287,15 +288,15 @@ def _since(since: Since, hosts: int) -> dict[str, Any]:
     }
 
 
-def _key(outcome: Outcome) -> str:
-    """What an outcome is called in the page's addresses and style sheet."""
-    return outcome.name.lower()
+def _key(kind: ChangeKind) -> str:
+    """Name a kind of change as the page's addresses and style sheet do."""
+    return kind.name.lower()
 
 
-def _change(change: Change, hosts: int) -> dict[str, Any]:
+def _change(change: ControlChange, hosts: int) -> dict[str, Any]:
     where = change.host if change.hosts == 1 else f"{change.hosts} hosts"
     return {
-        "key": _key(change.outcome),
+        "key": _key(change.kind),
         "id": change.id,
         "slug": change.control.slug,
         "title": change.control.title,

@@ -22,7 +22,7 @@ from hardener.model import Assessment, Decisions
 from hardener.text import line
 
 if TYPE_CHECKING:
-    from hardener.reports.past import Past
+    from hardener.comparison.previous_runs import PreviousRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Report(ABC):
 
     Args:
         run: the run that is reported.
-        past: what there was before it; a report that says nothing of it is the same without.
+        previous: what there was before it; a report that says nothing of it is the same without.
     """
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
         self.run = run
-        self.past = past
+        self.previous = previous
 
     @abstractmethod
     def begin(self) -> str:

@@ -20,10 +20,10 @@ from xml.sax.saxutils import quoteattr
 
 from junit_xml import TestCase, TestSuite
 
+from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Finding, Standing, Status, Verdict
 from hardener.reports.decisions import attestation_remark, due, in_force, remarks, waiver_remark
 from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.past import Past
 from hardener.reports.wording import first, offender, section_name, share
 from hardener.text import block, line
 
@@ -35,8 +35,8 @@ _NOT_EVALUATED = "NOT EVALUATED: host unreachable"
 class JUnitReport(Report):
     """JUnit XML for CI."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._seen: Counter[str] = Counter()
 
     def begin(self) -> str:

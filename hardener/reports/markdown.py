@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from hardener.catalogue.words import FRAMEWORKS, SOURCES
+from hardener.comparison.previous_runs import LABELS, PreviousRuns, Since
+from hardener.comparison.runs import ControlChange
 from hardener.model import Assessment, Status
-from hardener.reports.compare import Change
 from hardener.reports.frameworks import FrameworkView, Requirement
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
-from hardener.reports.past import MOVES, Past, Since
 from hardener.reports.summary import Cases, Summary
 from hardener.reports.wording import first
 
@@ -33,11 +33,11 @@ _NAMES = {
 class MarkdownReport(Report):
     """Markdown for merge requests."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._summary = Summary()
         self._frameworks = FrameworkView()
-        self._since = Since(past) if past and past.points else None
+        self._since = Since(previous) if previous and previous.points else None
 
     def begin(self) -> str:
         """Nothing: what a reader wants first is known last."""
@@ -89,13 +89,13 @@ class MarkdownReport(Report):
 
     def _moved(self, since: Since) -> Iterator[str]:
         """What became of the findings since the last run."""
-        told = ", ".join(f"{number} {MOVES[outcome]}" for outcome, number in since.moves())
+        told = ", ".join(f"{number} {LABELS[kind]}" for kind, number in since.totals())
         told = told or "no host could be compared"
         title = f"Since the last run: {told}"
         changes = list(map(self._change, since.changes()))
         yield from _list(title, changes) if changes else (f"\n{title}\n",)
 
-    def _change(self, change: Change) -> str:
+    def _change(self, change: ControlChange) -> str:
         step = f"{_NAMES[change.before.status]} → {_NAMES[change.after.status]}"
         where = f" on {_count(change.hosts, 'host')}" if self._summary.hosts > 1 else ""
         host = f"{code(change.host, 60)}: " if self._summary.hosts > 1 else ""

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Control, Finding, Status
 from hardener.reports.decisions import due
 from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.past import Past
 from hardener.reports.serial import attestations, compact, mappings, offenders, spaced, waivers
 from hardener.text import scalar
 
@@ -23,8 +23,8 @@ SCHEMA = "hardener/assessment/1"
 class NativeReport(Report):
     """JSON for programs."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._totals = _Totals()
 
     def begin(self) -> str:
@@ -49,8 +49,8 @@ class LinesReport(Report):
     A line has one key: ``run``, ``host`` or ``summary``, each as the schema describes it.
     """
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._totals = _Totals()
 
     def begin(self) -> str:

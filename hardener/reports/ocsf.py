@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS
+from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Finding, Severity, Status
 from hardener.reports.decisions import remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo
-from hardener.reports.past import Past
 from hardener.reports.serial import attestations, compact, mappings, waivers
 from hardener.text import scalar
 
@@ -48,8 +48,8 @@ _COMPLIANCE = MappingProxyType(
 class OcsfReport(Report):
     """OCSF events for a SIEM."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._hosts = HostKeys()
         self._time = int(run.ended.timestamp() * 1000)
         self._metadata = {

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Control, Finding, Status, Waiver
 from hardener.reports.decisions import in_force, remarks
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo, utc
 from hardener.reports.markup import code
-from hardener.reports.past import Past
 from hardener.reports.serial import compact
 from hardener.reports.wording import first, offender
 from hardener.text import line
@@ -34,8 +34,8 @@ _METHOD = {Status.MANUAL: "EXAMINE", Status.ERROR: "UNKNOWN"}  # any other was t
 class OscalReport(Report):
     """OSCAL assessment results for governance tools."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._keys = HostKeys()
         self._hosts: list[tuple[str, ...]] = []
         self._items: list[dict[str, Any]] = []

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from hardener.comparison.previous_runs import PreviousRuns
 from hardener.model import Assessment, Control, Finding, Severity, Status
 from hardener.reports.decisions import due, in_force, remarks, waiver_remark
 from hardener.reports.identity import HostKeys, identifier
 from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.past import Past
 from hardener.reports.serial import compact, mappings
 from hardener.reports.summary import Summary
 from hardener.reports.wording import share
@@ -36,8 +36,8 @@ _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5"
 class SarifReport(Report):
     """SARIF for code scanning."""
 
-    def __init__(self, run: RunInfo, past: Past | None = None) -> None:
-        super().__init__(run, past)
+    def __init__(self, run: RunInfo, previous: PreviousRuns | None = None) -> None:
+        super().__init__(run, previous)
         self._summary = Summary()
         self._hosts = HostKeys()
         self._rules: dict[str, Control] = {}

@@ -17,8 +17,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hardener.comparison.finding import ChangeKind
+from hardener.comparison.runs import Comparison, ControlChange
 from hardener.model import Assessment, Decisions, Severity, Status, Verdict
-from hardener.reports.compare import Change, Comparison, Outcome
 from hardener.reports.decisions import Tally
 from hardener.reports.summary import SEVERITIES, Cases, Summary
 from hardener.reports.wording import first
@@ -47,13 +48,41 @@ SEVERITY_STYLES = {
     Severity.MEDIUM: "yellow",
     Severity.LOW: "bright_black",
 }
-_OUTCOME = {
-    Outcome.BROKEN: ("▼", "red"),
-    Outcome.UNDECIDED: ("!", "magenta"),
-    Outcome.FIXED: ("✔", "green"),
-    Outcome.STILL_FAILING: ("✘", "red"),
-    Outcome.CHANGED: ("~", "cyan"),
+KIND_STYLES = {
+    ChangeKind.BROKEN: ("▼", "red"),
+    ChangeKind.WORSE: ("▼", "red"),
+    ChangeKind.UNDECIDED: ("!", "magenta"),
+    ChangeKind.WAIVED: ("~", "yellow"),
+    ChangeKind.DECIDED: ("~", "yellow"),
+    ChangeKind.CHANGED: ("~", "cyan"),
+    ChangeKind.LESS: ("✔", "green"),
+    ChangeKind.FIXED: ("✔", "green"),
+    ChangeKind.STILL_FAILING: ("✘", "red"),
 }
+# The order of a comparison's lists, and of its result: what must not happen is counted even where it did not.
+_LISTED = (
+    ChangeKind.BROKEN,
+    ChangeKind.WORSE,
+    ChangeKind.UNDECIDED,
+    ChangeKind.FIXED,
+    ChangeKind.LESS,
+    ChangeKind.STILL_FAILING,
+    ChangeKind.WAIVED,
+    ChangeKind.DECIDED,
+    ChangeKind.CHANGED,
+)
+_COUNTED = (
+    ChangeKind.FIXED,
+    ChangeKind.BROKEN,
+    ChangeKind.WORSE,
+    ChangeKind.LESS,
+    ChangeKind.STILL_FAILING,
+    ChangeKind.UNDECIDED,
+    ChangeKind.WAIVED,
+    ChangeKind.DECIDED,
+    ChangeKind.CHANGED,
+)
+_ALWAYS_COUNTED = (ChangeKind.FIXED, ChangeKind.BROKEN, ChangeKind.STILL_FAILING)
 _HOSTS_SHOWN = 10
 _NOTICES_SHOWN = 30
 _REMARKS_SHOWN = 3  # of one control
@@ -93,11 +122,7 @@ def comparison_screen(
         _key(),
         *_hosts("The last change does not stand", comparison.last_runs),
         *_hosts("Not compared", comparison.not_compared),
-        *(
-            part
-            for outcome in _OUTCOME
-            for part in _changes(outcome, comparison.changes(outcome), comparison.hosts)
-        ),
+        *(part for kind in _LISTED for part in _changes(kind, comparison.changes(kind), comparison.hosts)),
         *_decided(comparison.decided, comparison.after, decisions),
         *files_written(files),
     )
@@ -337,34 +362,28 @@ def _step(before: int, after: int, *, better: str) -> Text:
 
 
 def _result(comparison: Comparison) -> Iterator[RenderableType]:
-    """The result in one line; what must not happen is said even where it did not."""
+    """The result in one line."""
     text = Text()
-    for outcome in (
-        Outcome.FIXED,
-        Outcome.BROKEN,
-        Outcome.STILL_FAILING,
-        Outcome.UNDECIDED,
-        Outcome.CHANGED,
-    ):
-        count = comparison.outcomes[outcome]
-        if count or outcome in (Outcome.FIXED, Outcome.BROKEN, Outcome.STILL_FAILING):
-            style = f"bold {_OUTCOME[outcome][1]}" if count else "bright_black"
-            text.append("   " if text else "").append(f"{count} {outcome}", style=style)
+    for kind in _COUNTED:
+        count = comparison.kinds[kind]
+        if count or kind in _ALWAYS_COUNTED:
+            style = f"bold {KIND_STYLES[kind][1]}" if count else "bright_black"
+            text.append("   " if text else "").append(f"{count} {kind}", style=style)
     yield Padding(text, (1, 1, 0, 1))
 
 
-def _changes(outcome: Outcome, changes: Iterable[Change], hosts: int) -> Iterator[RenderableType]:
+def _changes(kind: ChangeKind, changes: Iterable[ControlChange], hosts: int) -> Iterator[RenderableType]:
     changes = list(changes)
     if not changes:
         return
-    mark, colour = _OUTCOME[outcome]
-    yield _section(outcome.capitalize(), f"{len(changes)} controls" if hosts > 1 else len(changes), colour)
+    mark, colour = KIND_STYLES[kind]
+    yield _section(kind.capitalize(), f"{len(changes)} controls" if hosts > 1 else len(changes), colour)
     table = _list()
     for change in changes:
         what = Text(line(change.control.title))
         if hosts > 1:
             what.append(f"  {change.hosts} of {hosts} hosts", style="bright_black")
-        if outcome is Outcome.CHANGED:
+        if kind is ChangeKind.CHANGED:
             what.append(f"  {change.before.status} → {change.after.status}", style=colour)
         if change.after.status is not Status.PASS:
             where = f"{change.host}: " if hosts > 1 else ""

@@ -15,15 +15,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hardener.comparison.runs import Comparison
 from hardener.model import Decisions
 from hardener.plan import Outlook
-from hardener.reports.compare import Comparison
 from hardener.reports.summary import Summary
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hardener.drift import Drift
+    from hardener.comparison import Drift
 
 _NARROWEST = 40  # columns; below, tables lose some of theirs
 _NO_FILES: Mapping[str, Path] = MappingProxyType({})

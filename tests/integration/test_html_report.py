@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hardener import catalogue
 from hardener.assess import unreachable
+from hardener.comparison.previous_runs import Point, PreviousRuns
 from hardener.model import (
     Assessment,
     Control,
@@ -30,7 +31,6 @@ from hardener.model import (
 )
 from hardener.reports.html import HtmlReport
 from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.past import Past, Point
 from tests.unit.reports.conftest import assessment, gone, hostile_assessment, statuses
 
 BENCHMARK = "cis-docker-1.8.0"
@@ -106,10 +106,10 @@ def open_report(tabs: Callable[[str, int, bool], Tab], tmp_path: Path) -> Iterat
         scheme: str = "light",
         width: int = 1280,
         script: bool = True,
-        past: Past | None = None,
+        previous: PreviousRuns | None = None,
     ) -> Tab:
         path = tmp_path / f"report{len(opened)}.html"  # another address within the same file loads nothing
-        write_reports(assessments, {path: HtmlReport(RUN, past)})
+        write_reports(assessments, {path: HtmlReport(RUN, previous)})
         tab = tabs(scheme, width, script)
         opened.append(tab)
         tab.page.emulate_media(media="screen")
@@ -177,14 +177,14 @@ def fleet(size: int, *, lost: int = 0) -> Iterator[Assessment]:
         )
 
 
-def earlier(*hosts: Assessment, fails: Iterable[int] = (30, 20)) -> Past:
+def earlier(*hosts: Assessment, fails: Iterable[int] = (30, 20)) -> PreviousRuns:
     """Runs of the days before; the last of them found this on the hosts."""
     points = tuple(
         Point(f"run{day}", RUN.ended - timedelta(days=10 - day), len(hosts), 0, {Status.FAIL: number})
         for day, number in enumerate(fails)
     )
     found = {host.host: host for host in hosts}
-    return Past(points, frozenset(found), found.get)
+    return PreviousRuns(points, frozenset(found), found.get)
 
 
 def failing(hosts: Iterable[Assessment], wanted: Callable[[Finding], bool] = lambda finding: True) -> int:
@@ -315,7 +315,7 @@ def test_what_moved_since_the_last_run(open_report: Open) -> None:
     ]
     before = assessment("db01", statuses(same, *rest))
     after = assessment("db01", statuses(same, Status.PASS, Status.FAIL, Status.FAIL, *rest[3:]))
-    page = open_report([after, assessment("new01")], past=earlier(before, assessment("old01"))).page
+    page = open_report([after, assessment("new01")], previous=earlier(before, assessment("old01"))).page
     moved = page.locator(".since")
     expect(moved.locator(".moves .broken")).to_have_text("1 newly failing")
     expect(moved.locator(".moves .fixed")).to_have_text("1 fixed")
@@ -341,13 +341,13 @@ def test_what_moved_since_the_last_run(open_report: Open) -> None:
 
 
 def test_where_nothing_moved_it_says_so(open_report: Open) -> None:
-    page = open_report([assessment()], past=earlier(assessment())).page
+    page = open_report([assessment()], previous=earlier(assessment())).page
     expect(page.locator(".since")).to_contain_text("No control moved.")
 
 
 def test_the_trend_is_a_line_in_words_too(open_report: Open) -> None:
     hosts = list(fleet(2))
-    page = open_report(hosts, past=earlier(*hosts, fails=(100, 80, 60))).page
+    page = open_report(hosts, previous=earlier(*hosts, fails=(100, 80, 60))).page
     now = failing(hosts) / 2
     line = page.locator(".trend svg")
     expect(line).to_have_attribute(
@@ -450,8 +450,8 @@ CLICK_ON_WHAT_IS_CLOSED = """() => {
 def test_hostile_names_are_inert(open_report: Open, attack: str, group: str) -> None:
     status = "pass,fail,error,manual,waived,not_applicable"
     hosts = [hostile_assessment(attack), gone(attack, reason=attack), assessment()]
-    past = earlier(hostile_assessment(attack), assessment(attack * 2))
-    page = open_report(hosts, address=f"#group={group}&status={status}", past=past).page
+    previous = earlier(hostile_assessment(attack), assessment(attack * 2))
+    page = open_report(hosts, address=f"#group={group}&status={status}", previous=previous).page
     expect(page.locator("#groups .group").first).to_be_visible()
     while page.evaluate(CLICK_ON_WHAT_IS_CLOSED):
         pass
@@ -555,8 +555,8 @@ CONTRAST = """() => {
 def test_it_can_be_read_light_and_dark_wide_and_narrow(open_report: Open, scheme: str, width: int) -> None:
     every = "pass,fail,error,manual,waived,not_applicable"
     hosts = [*fleet(12, lost=2), assessment("a-very-long-name-without-any-place-to-break-" * 4)]
-    past = earlier(*(replace(other, host=each.host) for each, other in pairwise(fleet(13))))
-    page = open_report(hosts, address=f"#status={every}", scheme=scheme, width=width, past=past).page
+    previous = earlier(*(replace(other, host=each.host) for each, other in pairwise(fleet(13))))
+    page = open_report(hosts, address=f"#status={every}", scheme=scheme, width=width, previous=previous).page
     for group in ("Controls", "Hosts", "PCI DSS 4.0"):
         press(page, group)
         page.locator("#groups summary").first.click()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import describe, runtime
 
-from hardener.drift import changed
+from hardener.comparison import container_changes
 from hardener.snapshot import Snapshot
 from hardener.workload.artefacts import artefacts
 from hardener.workload.audit import ContainerAudit, audit
@@ -240,7 +240,7 @@ def test_a_second_version_under_the_profile_of_the_first(engine: Dockerd, tmp_pa
         return collect(engine)
 
     first, second = (under_the_profile(f"app:{version}") for version in "12")
-    (moved,) = changed(first, second)
+    (moved,) = container_changes(first, second)
     assert (moved.container, moved.profiled) == ("app", ("app",))
     assert [(axis.name, *axis.texts) for axis in moved.axes] == [("image digest", *images)]
     # The same by the profile's own word, without an earlier run.
@@ -253,8 +253,8 @@ def test_a_second_version_under_the_profile_of_the_first(engine: Dockerd, tmp_pa
         assert set(found.unknown) <= {"entrypoint", "command"}  # where the host has no key of its own
         assert audited["default"].use is None
     again = under_the_profile("app:2", "--env", "NEW=planted", "--sysctl", "net.core.somaxconn=64")
-    assert "planted" not in repr(changed(second, again))
-    assert [(axis.name, axis.texts[1]) for axis in changed(second, again)[0].axes] == [
+    assert "planted" not in repr(container_changes(second, again))
+    assert [(axis.name, axis.texts[1]) for axis in container_changes(second, again)[0].axes] == [
         ("sysctls", "net.core.somaxconn=64"),
         ("environment", "NEW"),
     ]

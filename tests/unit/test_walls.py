@@ -21,7 +21,7 @@ PURE = (
     "catalogue",
     "checks",
     "decisions",
-    "drift",
+    "comparison",
     "errors",
     "evidence",
     "model",

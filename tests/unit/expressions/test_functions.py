@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import hi
 from hardener.checks import image_builds
 from hardener.checks.build_history import Step, commands
 from hardener.checks.local_images import Image
-from hardener.drift import facts
+from hardener.comparison import facts
 from tests.unit.expressions.growth import TOO_MUCH
 
 

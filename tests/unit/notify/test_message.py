@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 
 import hardener
-from hardener.drift import Changed, Drift, MovedFact
+from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Offender, Status, Verdict
 from hardener.notify import Event, message
@@ -26,7 +26,7 @@ def failing(actual: str = "it fails", *, offenders: int = 0) -> tuple[Verdict, .
     return (Verdict(Status.FAIL, "it holds", actual, named), *PASSING[1:])
 
 
-def moved(pairs: Iterable[tuple[Assessment, Assessment]], *facts: MovedFact) -> Drift:
+def moved(pairs: Iterable[tuple[Assessment, Assessment]], *facts: ChangedFact) -> Drift:
     drift = Drift()
     for before, after in pairs:
         drift.add(before, after, lambda _: facts)
@@ -47,7 +47,7 @@ def test_drift_is_told_with_what_was_and_what_is() -> None:
     hosts = ("a", "b")
     drift = moved(
         ((assessment(host, PASSING), assessment(host, failing(offenders=1))) for host in hosts),
-        MovedFact("files /etc/docker mode", "0755", "0777"),
+        ChangedFact("files /etc/docker mode", "0755", "0777"),
     )
     drift.miss("c")
     event = Event(inventory="prod.yml", exit_code=ExitCode.DRIFTED, run="7f3a", against="6e29", found=drift)
@@ -77,7 +77,7 @@ def test_containers_that_are_not_what_they_were_are_told() -> None:
     drift.add(
         assessment("a", PASSING),
         assessment("a", failing(offenders=1)),
-        changed=(Changed("web0", (digest,), ("web0",)), Changed("", (digest,), names)),
+        containers=(ContainerChange("web0", (digest,), ("web0",)), ContainerChange("", (digest,), names)),
     )
     found = told(Event(inventory="i", exit_code=ExitCode.DRIFTED, found=drift))["found"]
     shared = {"hosts": ["a"], "hosts_omitted": 0}
@@ -134,6 +134,7 @@ def test_it_stays_small_however_much_has_moved() -> None:
 def test_hostile_text_is_inert(text: str) -> None:
     verdict = Verdict(Status.FAIL, text, text, (Offender(text, text, text),))
     drift = moved(
-        [(assessment(text, PASSING), assessment(text, (verdict, *PASSING[1:])))], MovedFact(text, text, text)
+        [(assessment(text, PASSING), assessment(text, (verdict, *PASSING[1:])))],
+        ChangedFact(text, text, text),
     )
     told(Event(inventory=text, exit_code=ExitCode.DRIFTED, run=text, against=text, found=drift, error=text))

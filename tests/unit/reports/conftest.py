@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from hardener.assess import unreachable
+from hardener.comparison.previous_runs import Point, PreviousRuns
 from hardener.decisions.apply import Place, decider
 from hardener.model import (
     AppliedAttestation,
@@ -37,7 +38,6 @@ from hardener.model import (
 )
 from hardener.reports.formats import FORMATS
 from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.past import Past, Point
 
 BENCHMARK = "cis-docker-1.8.0"
 FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}
@@ -259,13 +259,13 @@ def hostile_assessment(text: str) -> Assessment:
     )
 
 
-def earlier(run: RunInfo, *hosts: Assessment) -> Past:
+def earlier(run: RunInfo, *hosts: Assessment) -> PreviousRuns:
     """Two runs before this one; the later had these hosts."""
     points = [
         Point("one", run.ended - timedelta(days=2), 1, 0, {Status.FAIL: 5}),
         Point("two", run.ended - timedelta(days=1), 1, 0, {Status.FAIL: 3}),
     ]
-    return Past(tuple(points), frozenset(each.host for each in hosts), {e.host: e for e in hosts}.get)
+    return PreviousRuns(tuple(points), frozenset(each.host for each in hosts), {e.host: e for e in hosts}.get)
 
 
 @pytest.fixture
@@ -292,10 +292,10 @@ def written(write: Write) -> Written:
 def write(tmp_path: Path, run: RunInfo, format_name: str) -> Write:
     """Write a report of hosts in the format that the module or the parameter ``format_name`` says."""
 
-    def report(*assessments: Assessment, past: Past | None = None) -> Path:
+    def report(*assessments: Assessment, previous: PreviousRuns | None = None) -> Path:
         form = FORMATS[format_name]
         path = tmp_path / form.file
-        write_reports(assessments, {path: form.report(run, past)})
+        write_reports(assessments, {path: form.report(run, previous)})
         return path
 
     return report

@@ -7,7 +7,7 @@ from datetime import date
 from hypothesis import given, settings
 from rich.console import Console
 
-from hardener.drift import Changed, Drift, MovedFact
+from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.model import AppliedWaiver, Assessment, Scope, Standing, Status, Waiver
 from hardener.reports.terminal import console, show_drift
 from hardener.workload.identity import Axis
@@ -22,7 +22,7 @@ from tests.unit.reports.conftest import (
 )
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
-FACT = MovedFact("files /etc/docker mode", "0755", "0777")
+FACT = ChangedFact("files /etc/docker mode", "0755", "0777")
 
 
 def shown(drift: Drift, width: int = 100) -> str:
@@ -83,10 +83,12 @@ def test_containers_that_are_not_what_they_were() -> None:
         Axis(name="image digest", before="sha256:aa", after="sha256:bb"),
         Axis(name="environment", before=["A"], after=["A", "B"]),
     )
-    kernel = Changed("", (Axis(name="kernel series", before="6.12", after="6.18"),), ("web",))
+    kernel = ContainerChange("", (Axis(name="kernel series", before="6.12", after="6.18"),), ("web",))
     drift = Drift()
     for host in ("a", "b"):
-        drift.add(assessment(host), assessment(host), changed=(Changed("web", axes, ("web",)), kernel))
+        drift.add(
+            assessment(host), assessment(host), containers=(ContainerChange("web", axes, ("web",)), kernel)
+        )
     text = shown(drift)
     assert "Containers that are not what they were (4)" in text
     assert "!  web  a, b " in text
@@ -110,6 +112,6 @@ def test_what_strangers_wrote_is_shown_and_acts_on_nobody(name: str) -> None:
     before = assessment(name, statuses(*[Status.PASS] * 6), controls=CONTROLS[:6])
     drift = Drift()
     axis = Axis(name="user", before=name, after=f"{name}.")
-    changed = (Changed(name, (axis,), (name,)), Changed("", (axis,), (name,)))
-    drift.add(before, hostile, lambda slug: (MovedFact(name, name, name),), changed)
+    changed = (ContainerChange(name, (axis,), (name,)), ContainerChange("", (axis,), (name,)))
+    drift.add(before, hostile, lambda slug: (ChangedFact(name, name, name),), changed)
     assert all(character.isprintable() or character == "\n" for character in shown(drift))

@@ -66,9 +66,9 @@ def test_every_host_is_told_the_same_way_twice(write: Write, run: RunInfo) -> No
         gone(""),
     ]
     before = earlier(run, assessment("first.example.com", statuses(*[Status.PASS] * len(CONTROLS))))
-    for past in (None, before):
-        text = write(*hosts, past=past).read_bytes()
-        assert text == write(*hosts, past=past).read_bytes()
+    for previous in (None, before):
+        text = write(*hosts, previous=previous).read_bytes()
+        assert text == write(*hosts, previous=previous).read_bytes()
         assert b"first.example.com" in text
         assert b"second" in text
         assert b"\x1b" not in text

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hardener.comparison.previous_runs import Point
 from hardener.model import Status
 from hardener.reports.figures import columns, trend
-from hardener.reports.past import Point
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 

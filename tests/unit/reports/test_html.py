@@ -35,7 +35,7 @@ def format_name() -> str:
 
 
 def test_nothing_is_loaded_and_the_policy_names_what_is_there(written: Written, run: RunInfo) -> None:
-    page = Page(written(assessment(), gone(), past=earlier(run, assessment("x"))))
+    page = Page(written(assessment(), gone(), previous=earlier(run, assessment("x"))))
     (policy,) = [
         values["content"] or ""
         for tag, values in page.elements
@@ -59,8 +59,8 @@ def test_nothing_is_loaded_and_the_policy_names_what_is_there(written: Written, 
 def test_a_stranger_adds_no_element(written: Written, run: RunInfo, attack: str) -> None:
     def shape(text: str) -> Iterator[tuple[str, list[str]]]:
         hosts = (hostile_assessment(text), gone(text + "2", reason=text))
-        past = earlier(run, assessment(text, statuses(*[Status.PASS] * 7)), gone(text + "3"))
-        page = written(*hosts, past=past)
+        previous = earlier(run, assessment(text, statuses(*[Status.PASS] * 7)), gone(text + "3"))
+        page = written(*hosts, previous=previous)
         assert page.replace("\n", "").isprintable()
         return ((tag, list(values)) for tag, values in Page(page).elements)
 
@@ -78,7 +78,7 @@ def test_a_verdict_is_written_once_however_many_hosts_have_it(written: Written) 
 def test_what_moved_is_in_the_record_of_its_host(written: Written, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(*[Status.FAIL] * 7))
-    (record,) = Page(written(after, past=earlier(run, before))).records
+    (record,) = Page(written(after, previous=earlier(run, before))).records
     ((control, move, status, verdict),) = record[7]
     assert (control, move, status) == (0, 0, "p")
     assert record[6][verdict][1] == "it is pass"

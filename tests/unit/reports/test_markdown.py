@@ -62,10 +62,10 @@ def test_it_fits_into_a_comment(written: Written) -> None:
 def test_what_moved_since_the_last_run(written: Written, run: RunInfo) -> None:
     before = assessment(verdicts=statuses(Status.PASS, *[Status.FAIL] * 6))
     after = assessment(verdicts=statuses(Status.FAIL, Status.PASS, *[Status.FAIL] * 5))
-    text = written(after, assessment("new"), past=earlier(run, before))
+    text = written(after, assessment("new"), previous=earlier(run, before))
     assert "<summary>Since the last run: 1 newly failing, 1 fixed</summary>" in text
     assert f": {CONTROLS[0].title}: pass → fail on 1 host  \n  `{after.host}`: `it is fail`\n" in text
-    text = written(after, past=earlier(run, after))
+    text = written(after, previous=earlier(run, after))
     assert "\nSince the last run: 0 newly failing, 0 fixed\n" in text
 
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from hardener.comparison.runs import compare
 from hardener.model import Assessment, Offender, Status, Verdict
-from hardener.reports.compare import compare
 from hardener.reports.screens import _cells
 from hardener.reports.summary import Summary
 from hardener.reports.terminal import console, show_comparison, show_summary

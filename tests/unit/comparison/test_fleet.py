@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from hardener.drift import Drift, Kind, MovedFact
+from hardener.comparison import ChangedFact, ChangeKind, Drift
 from hardener.model import Severity, Status
 from tests.unit.reports.conftest import CONTROLS, VERDICTS, assessment, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))
-FACT = MovedFact("files /etc mode", "0644", "0666")
+FACT = ChangedFact("files /etc mode", "0644", "0666")
 
 
 def test_nothing_moved() -> None:
     drift = Drift()
     drift.add(assessment(), assessment())
-    assert (drift.is_drift, drift.is_complete, drift.moved()) == (False, True, [])
+    assert (drift.is_drift, drift.is_complete, drift.changes()) == (False, True, [])
     assert drift.unchanged.total() == len(CONTROLS)
     assert drift.unchanged[Status.FAIL] == 2
 
@@ -25,12 +25,12 @@ def test_what_moved_alike_is_told_once_with_its_hosts() -> None:
     drift.add(
         assessment("c", ALL_PASS), assessment("c"), lambda slug: (dataclasses.replace(FACT, after="0777"),)
     )
-    broken = [each for each in drift.moved() if each.move.control.slug == "audit-dockerd"]
-    assert [(each.hosts, each.move.facts[0].after) for each in broken] == [
+    broken = [each for each in drift.changes() if each.change.control.slug == "audit-dockerd"]
+    assert [(each.hosts, each.change.facts[0].after) for each in broken] == [
         (["a", "b"], "0666"),
         (["c"], "0777"),
     ]
-    assert drift.kinds[Kind.BROKEN] == 6
+    assert drift.kinds[ChangeKind.BROKEN] == 6
     assert drift.drifted == {host: {"audit-dockerd", "container-not-privileged"} for host in "abc"}
 
 
@@ -38,9 +38,9 @@ def test_the_worst_comes_first() -> None:
     drift = Drift()
     drift.add(assessment("a", ALL_PASS), assessment("a"))
     drift.add(assessment("b"), assessment("b", ALL_PASS))
-    order = [(each.move.kind, each.move.control.severity) for each in drift.moved()]
-    assert order[:2] == [(Kind.BROKEN, Severity.CRITICAL), (Kind.BROKEN, Severity.HIGH)]
-    assert [kind for kind, _ in order] == sorted((kind for kind, _ in order), key=list(Kind).index)
+    order = [(each.change.kind, each.change.control.severity) for each in drift.changes()]
+    assert order[:2] == [(ChangeKind.BROKEN, Severity.CRITICAL), (ChangeKind.BROKEN, Severity.HIGH)]
+    assert [kind for kind, _ in order] == sorted((kind for kind, _ in order), key=list(ChangeKind).index)
 
 
 def test_what_cannot_be_compared_is_named_and_makes_it_incomplete() -> None:

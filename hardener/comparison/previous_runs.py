@@ -1,7 +1,6 @@
-"""What earlier runs found, for reports that say what moved since and where it is going.
+"""Compare the run that is reported with the one before it, host by host, for reports that show changes.
 
-Whoever keeps runs gives one :class:`Past`; a report without one is complete as well. ``Since`` holds the run
-that is reported against the previous one, host by host.
+The history gives one :class:`PreviousRuns`; a report without one is complete as well.
 """
 
 from __future__ import annotations
@@ -11,17 +10,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from hardener.comparison.finding import CHANGES, ChangeKind, change_kind
+from hardener.comparison.runs import Comparison, ControlChange
 from hardener.model import Assessment, Finding, Status
-from hardener.reports.compare import Change, Comparison, Outcome
 from hardener.text import line
 
-# What can become of a finding, in the order it is told.
-MOVES = {
-    Outcome.BROKEN: "newly failing",
-    Outcome.UNDECIDED: "no longer evaluated",
-    Outcome.FIXED: "fixed",
-    Outcome.CHANGED: "changed otherwise",
+# How reports call each kind of change, most urgent first.
+LABELS: Mapping[ChangeKind, str] = {
+    ChangeKind.BROKEN: "newly failing",
+    ChangeKind.WORSE: "failing for more objects",
+    ChangeKind.UNDECIDED: "no longer evaluated",
+    ChangeKind.WAIVED: "waived",
+    ChangeKind.DECIDED: "decided otherwise",
+    ChangeKind.CHANGED: "changed otherwise",
+    ChangeKind.LESS: "failing for fewer objects",
+    ChangeKind.FIXED: "fixed",
 }
+_ALWAYS_COUNTED = (ChangeKind.BROKEN, ChangeKind.FIXED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,8 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What there was before the run that is reported.
+class PreviousRuns:
+    """The runs before the one that is reported.
 
     Attributes:
         points: earlier runs of the same benchmark, oldest first; the last one is what is compared with.
@@ -52,38 +57,38 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """A control of one host that has another status than before."""
+class StatusChange:
+    """A control of one host that changed since the run before, and its finding then."""
 
     slug: str
-    outcome: Outcome
+    kind: ChangeKind
     before: Finding
 
 
 class Since:
-    """What moved since the previous run, counted while the hosts pass.
+    """Count the changes since the previous run, host by host.
 
     Args:
-        past: what there was.
+        runs: the runs before.
     """
 
-    def __init__(self, past: Past) -> None:
-        self.previous = past.points[-1]
+    def __init__(self, runs: PreviousRuns) -> None:
+        self.previous = runs.points[-1]
         self.compared = 0  # hosts
         self.new: list[str] = []  # hosts that the previous run did not have
-        self._past = past
-        self._gone = set(past.hosts)
+        self._runs = runs
+        self._gone = set(runs.hosts)
         self._comparison = Comparison()
 
-    def add(self, assessment: Assessment) -> list[Move]:
-        """Hold one host against what it was, by the controls that both runs judged.
+    def add(self, assessment: Assessment) -> list[StatusChange]:
+        """Compare one host with the previous run, by the controls that both runs judged.
 
-        A host that one of them could not reach did not move: it was not seen.
+        A host that one of them could not reach gives no change: its controls were not seen.
         """
         self._gone.discard(assessment.host)
-        before = self._past.before(assessment.host)
+        before = self._runs.before(assessment.host)
         if before is None:
-            if assessment.host in self._past.hosts:
+            if assessment.host in self._runs.hosts:
                 self.not_compared.append((line(assessment.host), "its last result cannot be read"))
             else:
                 self.new.append(line(assessment.host))
@@ -93,18 +98,18 @@ class Since:
         if before.unreachable or after.unreachable:
             return []
         self.compared += 1
-        now = {finding.control.slug: finding.status for finding in after.findings}
-        moved = ((old, Outcome.of(old.status, now[old.control.slug])) for old in before.findings)
-        return [Move(old.control.slug, outcome, old) for old, outcome in moved if outcome in MOVES]
+        now = {finding.control.slug: finding for finding in after.findings}
+        kinds = ((old, change_kind(old, now[old.control.slug])) for old in before.findings)
+        return [StatusChange(old.control.slug, kind, old) for old, kind in kinds if kind in CHANGES]
 
     @property
-    def counts(self) -> Counter[Outcome]:
+    def counts(self) -> Counter[ChangeKind]:
         """Number of findings by what became of them; unchanged ones too."""
-        return self._comparison.outcomes
+        return self._comparison.kinds
 
     @property
     def not_compared(self) -> list[tuple[str, str]]:
-        """Hosts that were not held against what they were, and why: above all those that were not reached."""
+        """Hosts that were not compared, and why: above all those that were not reached."""
         return self._comparison.not_compared
 
     @property
@@ -112,16 +117,16 @@ class Since:
         """Hosts of the previous run that are not part of this one."""
         return sorted(line(host) for host in self._gone)
 
-    def moves(self) -> Iterator[tuple[Outcome, int]]:
-        """Number of findings by what became of them; that nothing is newly failing or fixed is told too."""
-        for outcome in MOVES if self.compared else ():
-            if self.counts[outcome] or outcome in (Outcome.BROKEN, Outcome.FIXED):
-                yield outcome, self.counts[outcome]
+    def totals(self) -> Iterator[tuple[ChangeKind, int]]:
+        """Number of changed findings by kind; newly failing and fixed ones also where there is none."""
+        for kind in CHANGES if self.compared else ():
+            if self.counts[kind] or kind in _ALWAYS_COUNTED:
+                yield kind, self.counts[kind]
 
-    def changes(self) -> Iterator[Change]:
-        """The controls that moved: what is worse first, and of that the most severe."""
-        for outcome in MOVES:
-            yield from self._comparison.changes(outcome)
+    def changes(self) -> Iterator[ControlChange]:
+        """The controls that changed: most urgent first, and of these the most severe."""
+        for kind in CHANGES:
+            yield from self._comparison.changes(kind)
 
 
 def _common(before: Assessment, after: Assessment) -> tuple[Assessment, Assessment]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from hardener.drift import Changed, Drift, changed
+from hardener.comparison import ContainerChange, Drift, container_changes
 from hardener.snapshot import Snapshot
 from tests.unit.reports.conftest import assessment, hostile_text
 from tests.unit.snapshots import container, failed, make, with_containers
@@ -22,7 +22,7 @@ LABELS = {"com.docker.compose.project": "shop", "com.docker.compose.service": "w
 def told(before: Snapshot, after: Snapshot) -> list[str]:
     return [
         f"{each.container or '*'} {axis.name}: {axis.texts[0]} → {axis.texts[1]}"
-        for each in changed(before, after)
+        for each in container_changes(before, after)
         for axis in each.axes
     ]
 
@@ -30,7 +30,7 @@ def told(before: Snapshot, after: Snapshot) -> list[str]:
 def test_another_image_under_the_same_profile() -> None:
     before = with_containers(container("web", HostConfig=OWN), container("db"))
     after = with_containers(container("web", Id="9" * 64, HostConfig=OWN, Image=NEXT), container("db"))
-    (found,) = changed(before, after)
+    (found,) = container_changes(before, after)
     assert told(before, after) == [f"web image digest: {ISSUED} → {NEXT}"]
     assert found.profiled == ("web",)
 
@@ -38,7 +38,7 @@ def test_another_image_under_the_same_profile() -> None:
 def test_with_a_new_profile_it_was_recorded_again() -> None:
     before = with_containers(container("web", HostConfig=OWN))
     after = with_containers(container("web", HostConfig={"SecurityOpt": ["seccomp={}"]}, Image=NEXT))
-    (found,) = changed(before, after)
+    (found,) = container_changes(before, after)
     assert [axis.name for axis in found.axes] == ["image digest", "security options"]
     assert found.profiled == ()
 
@@ -67,7 +67,7 @@ def test_what_moved_for_all_containers_of_a_host_is_told_once() -> None:
         )
 
     assert told(host("6.12.5"), host("6.18.5")) == ["* kernel series: 6.12 → 6.18"]
-    (found,) = changed(host("6.12.5"), host("6.18.5"))
+    (found,) = container_changes(host("6.12.5"), host("6.18.5"))
     assert found.profiled == ("a",)
     assert told(host("6.12.5"), host("6.12.9", "runsc")) == ["c runtime: runc 1.1.15+ds1 → runsc"]
 
@@ -88,7 +88,7 @@ def test_containers_of_one_side_are_not_compared() -> None:
 )
 def test_what_is_not_as_an_engine_says_it_is_not_compared(other: Snapshot) -> None:
     good = with_containers(container("web"))
-    assert changed(good, other) == changed(other, good) == ()
+    assert container_changes(good, other) == container_changes(other, good) == ()
 
 
 @given(hostile_text, hostile_text)
@@ -99,26 +99,26 @@ def test_only_the_names_of_variables_are_told(name: str, value: str) -> None:
         with_containers(container()),
         with_containers(container(Config={"Env": [f"{variable}=planted{value}"]})),
     )
-    (found,) = changed(before, after)
+    (found,) = container_changes(before, after)
     assert "planted" not in repr(found).replace(variable, "")
     assert found.axes[0].texts == ("nothing", variable)
 
 
-def drift(*hosts: tuple[str, tuple[Changed, ...]]) -> Drift:
+def drift(*hosts: tuple[str, tuple[ContainerChange, ...]]) -> Drift:
     found = Drift()
     for host, each in hosts:
-        found.add(assessment(host), assessment(host), changed=each)
+        found.add(assessment(host), assessment(host), containers=each)
     return found
 
 
 def test_what_changed_alike_is_told_once_and_is_no_drift_by_itself() -> None:
-    one = changed(with_containers(container("web")), with_containers(container("web", Image=NEXT)))
-    own = changed(
+    one = container_changes(with_containers(container("web")), with_containers(container("web", Image=NEXT)))
+    own = container_changes(
         with_containers(container("zoo", HostConfig=OWN)),
         with_containers(container("zoo", HostConfig=OWN, Image=NEXT)),
     )
     found = drift(("a", one), ("b", (*one, *own)))
-    assert [(each.changed.container, each.hosts) for each in found.changed] == [
+    assert [(each.change.container, each.hosts) for each in found.container_changes()] == [
         ("zoo", ["b"]),  # whose own profile was made for another image
         ("web", ["a", "b"]),
     ]
@@ -151,4 +151,6 @@ def test_exactly_what_differs_of_those_on_both_sides(seed: int) -> None:
         for key, axis in names.items()
         if old[name][key] != new[name][key]
     ]
-    assert [(each.container, axis.name) for each in changed(before, after) for axis in each.axes] == expected
+    assert [
+        (each.container, axis.name) for each in container_changes(before, after) for axis in each.axes
+    ] == expected

@@ -28,7 +28,7 @@ _COUNTED = re.compile(r"^#.*\n|(?<![ ])[ ]*\[\d+:\d+\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class MovedFact:
+class ChangedFact:
     """A fact before and after, as text: ``files /etc/docker/daemon.json mode``, ``0644``, ``0666``."""
 
     name: str
@@ -36,10 +36,10 @@ class MovedFact:
     after: str
 
 
-def moved_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[MovedFact, ...]:
+def changed_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[ChangedFact, ...]:
     """The facts that the check of a control reads and that differ, in the order in which it reads them."""
     earlier, later = _read(slug, before), _read(slug, after)
-    moved: dict[_Path, MovedFact] = {}
+    moved: dict[_Path, ChangedFact] = {}
     for path in (*later, *(path for path in earlier if path not in later)):
         # What only one of the two runs got to says nothing: it may well be the same in the other snapshot.
         old = earlier[path] if path in earlier else _look_up(before, path)
@@ -58,13 +58,13 @@ def _read(slug: str, snapshot: Snapshot) -> _Notes:
     return traced.notes
 
 
-def _told(path: _Path, old: Any, new: Any) -> MovedFact:
+def _told(path: _Path, old: Any, new: Any) -> ChangedFact:
     name = " ".join(path)
     if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         old, new = frozenset(old.splitlines()), frozenset(new.splitlines())
     if isinstance(old, frozenset) and isinstance(new, frozenset):  # of long lists, only what differs
-        return MovedFact(name, _text(old - new), _text(new - old))
-    return MovedFact(name, _text(old), _text(new))
+        return ChangedFact(name, _text(old - new), _text(new - old))
+    return ChangedFact(name, _text(old), _text(new))
 
 
 def _text(value: Any) -> str:

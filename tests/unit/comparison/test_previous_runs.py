@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from hardener.comparison import ChangeKind
+from hardener.comparison.previous_runs import Point, PreviousRuns, Since
 from hardener.model import Assessment, Status
-from hardener.reports.compare import Outcome
-from hardener.reports.past import Past, Point, Since
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -15,26 +15,26 @@ MANY = (Status.PASS, Status.FAIL, Status.PASS, Status.FAIL, Status.MANUAL, Statu
 def since(*before: Assessment) -> Since:
     point = Point("earlier", NOW, len(before), 0, {})
     hosts = {each.host: each for each in before}
-    return Since(Past((point,), frozenset(hosts), hosts.get))
+    return Since(PreviousRuns((point,), frozenset(hosts), hosts.get))
 
 
 def test_every_move_is_found_and_the_rest_is_none() -> None:
     now = (Status.FAIL, Status.PASS, Status.ERROR, Status.FAIL, Status.WAIVED, Status.ERROR, Status.PASS)
     compared = since(assessment("db01", statuses(*MANY)))
     moves = compared.add(assessment("db01", statuses(*now)))
-    assert [(move.slug, move.outcome) for move in moves] == [
-        (CONTROLS[0].slug, Outcome.BROKEN),
-        (CONTROLS[1].slug, Outcome.FIXED),
-        (CONTROLS[2].slug, Outcome.UNDECIDED),
-        (CONTROLS[4].slug, Outcome.CHANGED),
+    assert [(move.slug, move.kind) for move in moves] == [
+        (CONTROLS[0].slug, ChangeKind.BROKEN),
+        (CONTROLS[1].slug, ChangeKind.FIXED),
+        (CONTROLS[2].slug, ChangeKind.UNDECIDED),
+        (CONTROLS[4].slug, ChangeKind.WAIVED),
     ]
     assert [move.before.status for move in moves] == [MANY[0], MANY[1], MANY[2], MANY[4]]
-    assert compared.counts[Outcome.STILL_FAILING] == 1
-    assert [change.outcome for change in compared.changes()] == [
-        Outcome.BROKEN,
-        Outcome.UNDECIDED,
-        Outcome.FIXED,
-        Outcome.CHANGED,
+    assert compared.counts[ChangeKind.STILL_FAILING] == 1
+    assert [change.kind for change in compared.changes()] == [
+        ChangeKind.BROKEN,
+        ChangeKind.UNDECIDED,
+        ChangeKind.WAIVED,
+        ChangeKind.FIXED,
     ]
 
 
@@ -42,7 +42,7 @@ def test_the_same_again_is_no_move() -> None:
     compared = since(assessment())
     assert compared.add(assessment()) == []
     assert list(compared.changes()) == []
-    assert list(compared.moves()) == [(Outcome.BROKEN, 0), (Outcome.FIXED, 0)]
+    assert list(compared.totals()) == [(ChangeKind.BROKEN, 0), (ChangeKind.FIXED, 0)]
 
 
 def test_hosts_come_go_and_hide() -> None:
@@ -56,11 +56,11 @@ def test_hosts_come_go_and_hide() -> None:
 
 
 def test_what_cannot_be_read_any_more_is_not_new() -> None:
-    compared = Since(Past((Point("earlier", NOW, 1, 0, {}),), frozenset({"db01"}), lambda host: None))
+    compared = Since(PreviousRuns((Point("earlier", NOW, 1, 0, {}),), frozenset({"db01"}), lambda host: None))
     assert compared.add(assessment("db01")) == []
     assert compared.new == []
     assert compared.not_compared == [("db01", "its last result cannot be read")]
-    assert list(compared.moves()) == []
+    assert list(compared.totals()) == []
 
 
 def test_a_newer_catalogue_is_compared_where_both_have_judged() -> None:

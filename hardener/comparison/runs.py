@@ -1,12 +1,12 @@
-"""Before and after: what hardening, or time, did to each control. Pure; ``terminal`` shows it."""
+"""Compare two runs over the same hosts: totals, and each control with what became of it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from hardener.comparison.finding import ChangeKind, change_kind
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Control, Finding, Status, Verdict
 from hardener.reports.decisions import Tally
@@ -15,41 +15,14 @@ from hardener.reports.wording import section_name
 from hardener.text import line
 
 
-class Outcome(StrEnum):
-    """What became of a control on one host."""
-
-    BROKEN = "broken"
-    UNDECIDED = "no longer decided"
-    FIXED = "fixed"
-    STILL_FAILING = "still failing"
-    CHANGED = "changed otherwise"
-    SAME = "unchanged"
-
-    @classmethod
-    def of(cls, before: Status, after: Status) -> Outcome:
-        """The outcome of a control that had one status and now has the other."""
-        match before, after:
-            case Status.FAIL, Status.FAIL:
-                return cls.STILL_FAILING
-            case _ if before is after:
-                return cls.SAME
-            case Status.FAIL, Status.PASS:
-                return cls.FIXED
-            case _, Status.FAIL:
-                return cls.BROKEN
-            case _, Status.ERROR:
-                return cls.UNDECIDED
-        return cls.CHANGED
-
-
 @dataclass(slots=True)
-class Change:
-    """One control that went from one status to another, on some hosts; the first of them as the example."""
+class ControlChange:
+    """One control that changed in one way on some hosts; the first of them is the example."""
 
     control: Control
     id: str
     place: int  # in the benchmark's order
-    outcome: Outcome
+    kind: ChangeKind
     host: str
     before: Verdict
     after: Verdict
@@ -63,14 +36,14 @@ class Comparison:
         self.benchmark = ""
         self.hosts = 0
         self.first: Assessment | None = None  # of the later ones
-        self.outcomes: Counter[Outcome] = Counter()
+        self.kinds: Counter[ChangeKind] = Counter()
         self.before: Counter[Status] = Counter()
         self.after: Counter[Status] = Counter()
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
         self.decided = Tally()  # of the later ones
         self.not_compared: list[tuple[str, str]] = []  # host, why
         self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
-        self._changes: dict[tuple[str, Status, Status], Change] = {}
+        self._changes: dict[tuple[str, Status, Status, ChangeKind], ControlChange] = {}
 
     def add(self, before: Assessment, after: Assessment) -> None:
         """Compare one host.
@@ -101,24 +74,24 @@ class Comparison:
             if not gone:
                 self._note(old, new, place, after)
 
-    def changes(self, outcome: Outcome) -> list[Change]:
-        """The controls with this outcome on some host, most severe first."""
-        chosen = [change for change in self._changes.values() if change.outcome is outcome]
+    def changes(self, kind: ChangeKind) -> list[ControlChange]:
+        """The controls of which this became on some host, most severe first."""
+        chosen = [change for change in self._changes.values() if change.kind is kind]
         return sorted(chosen, key=lambda each: (SEVERITIES.index(each.control.severity), each.place))
 
     def _note(self, old: Finding, new: Finding, place: int, assessment: Assessment) -> None:
-        outcome = Outcome.of(old.status, new.status)
-        self.outcomes[outcome] += 1
-        if outcome is Outcome.SAME:
+        kind = change_kind(old, new)
+        self.kinds[kind] += 1
+        if kind is ChangeKind.UNCHANGED:
             return
         control = new.control
         change = self._changes.setdefault(
-            (control.slug, old.status, new.status),
-            Change(
+            (control.slug, old.status, new.status, kind),
+            ControlChange(
                 control=control,
                 id=control.id_in(assessment.benchmark),
                 place=place,
-                outcome=outcome,
+                kind=kind,
                 host=line(assessment.host),
                 before=old.verdict,
                 after=new.verdict,

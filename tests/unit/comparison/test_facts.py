@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hardener.checks import all_checks
-from hardener.drift import moved_facts
+from hardener.comparison import changed_facts
 from hardener.snapshot import Snapshot
 from tests.unit.scans import IMAGE, OPENSSL, record, result
 from tests.unit.snapshots import GONE, absent, container, failed, hardened, image, make, only, with_containers
@@ -14,7 +14,7 @@ DAEMON_JSON = {"type": "file", "mode": "0644", "uid": 0, "gid": 0, "owner": "roo
 
 
 def told(slug: str, before: Snapshot, after: Snapshot) -> list[str]:
-    return [f"{fact.name}: {fact.before} → {fact.after}" for fact in moved_facts(slug, before, after)]
+    return [f"{fact.name}: {fact.before} → {fact.after}" for fact in changed_facts(slug, before, after)]
 
 
 def with_file(**record: object) -> Snapshot:
@@ -126,7 +126,7 @@ def test_what_only_one_of_the_two_runs_got_to_is_looked_up_in_the_other() -> Non
     before = with_containers()
     after = with_containers(container("web", HostConfig={"Privileged": True}))
     for slug in all_checks():
-        for fact in moved_facts(slug, before, after):
+        for fact in changed_facts(slug, before, after):
             assert fact.before != fact.after
 
 
@@ -135,5 +135,5 @@ def test_snapshots_of_any_shape_are_survived(junk: object) -> None:
     strange = make(**{"docker.containers": junk, "docker.info": junk, "files": junk, "audit.loaded": junk})
     usual = make()
     for slug in all_checks():
-        moved_facts(slug, usual, strange)
-        moved_facts(slug, strange, usual)
+        changed_facts(slug, usual, strange)
+        changed_facts(slug, strange, usual)

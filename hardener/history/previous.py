@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from hardener.comparison.previous_runs import Point, PreviousRuns
 from hardener.history.runs import RunRecord, StoredRun
 from hardener.history.store import History
 from hardener.model import Assessment
-from hardener.reports.past import Past, Point
 from hardener.text import scalar
 
 _POINTS = 120  # of a trend; more is no more to see
 
 
-def past(history: History, run: RunRecord, *, before: int | None = None) -> Past | None:
+def previous_runs(history: History, run: RunRecord, *, before: int | None = None) -> PreviousRuns | None:
     """The runs before one; None where it is the first of its kind.
 
     Args:
@@ -33,7 +33,7 @@ def past(history: History, run: RunRecord, *, before: int | None = None) -> Past
     found = list(islice(alike, _POINTS))
     if not found:
         return None
-    return Past(
+    return PreviousRuns(
         points=tuple(_point(each) for each in reversed(found)),
         hosts=frozenset(found[0].names()),
         before=_Before(found[0]),

@@ -22,7 +22,7 @@ _SECCOMP = "seccomp=sha256:"
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ContainerChange:
     """A container, or all of a host, whose identity moved.
 
     ``container`` is its name, empty where the same axes moved for all containers of the host. ``profiled``
@@ -42,16 +42,16 @@ class _Pair:
     profiled: bool
 
 
-def changed(before: Snapshot, after: Snapshot) -> tuple[Changed, ...]:
+def container_changes(before: Snapshot, after: Snapshot) -> tuple[ContainerChange, ...]:
     """The containers that both snapshots of a host have and whose identity moved, by name."""
     pairs = sorted(_pairs(before, after), key=lambda pair: pair.name)
     common = _of_all(pairs)
     profiled = tuple(pair.name for pair in pairs if pair.profiled)
-    found = [Changed("", common, profiled)] if common else []
+    found = [ContainerChange("", common, profiled)] if common else []
     for pair in pairs:
         own = tuple(axis for axis in pair.axes if axis not in common)
         if own:
-            found.append(Changed(pair.name, own, (pair.name,) if pair.profiled else ()))
+            found.append(ContainerChange(pair.name, own, (pair.name,) if pair.profiled else ()))
     return tuple(found)
 
 

@@ -8,20 +8,20 @@ import pytest
 
 from hardener.errors import HardenerError
 from hardener.history import History
-from hardener.history.past import past
+from hardener.history.previous import previous_runs
 from hardener.model import Assessment, Status
 from tests.unit.history.conftest import NOW, put, record
 from tests.unit.reports.conftest import assessment, gone
 
 
 def test_the_first_run_has_no_past(history: History) -> None:
-    assert past(history, record()) is None
+    assert previous_runs(history, record()) is None
 
 
 def test_the_runs_before_are_counted_oldest_first(history: History) -> None:
     for day in (3, 2, 1):
         put(history, f"day{day}", [assessment("a"), gone("b")], ended=NOW - timedelta(days=day))
-    found = past(history, record())
+    found = previous_runs(history, record())
     assert found
     assert [point.run_id for point in found.points] == ["day3", "day2", "day1"]
     assert found.points[0].hosts == 2
@@ -37,18 +37,20 @@ def test_the_runs_before_are_counted_oldest_first(history: History) -> None:
 )
 def test_runs_of_another_kind_are_no_past(history: History, changed: dict[str, object]) -> None:
     put(history, "one")
-    assert past(history, replace(record(), **changed)) is None  # type: ignore[arg-type]
+    assert previous_runs(history, replace(record(), **changed)) is None  # type: ignore[arg-type]
 
 
 def test_another_benchmark_is_another_kind(history: History) -> None:
     put(history, "one")
     other = record()
-    assert past(history, replace(other, info=replace(other.info, benchmark="cis-docker-1.6.0"))) is None
+    assert (
+        previous_runs(history, replace(other, info=replace(other.info, benchmark="cis-docker-1.6.0"))) is None
+    )
 
 
 def test_of_a_run_that_is_kept_the_earlier_ones_count(history: History) -> None:
     stored = [put(history, name) for name in ("one", "two", "three")]
-    found = past(history, stored[1].record, before=stored[1].number)
+    found = previous_runs(history, stored[1].record, before=stored[1].number)
     assert found
     assert [point.run_id for point in found.points] == ["one"]
 
@@ -57,7 +59,7 @@ def test_of_a_run_that_is_kept_the_earlier_ones_count(history: History) -> None:
 def test_hosts_may_be_asked_for_in_any_order(history: History, asked: str) -> None:
     hosts: dict[str, Assessment] = {name: assessment(name) for name in "abcd"}
     put(history, "one", hosts.values())
-    found = past(history, record())
+    found = previous_runs(history, record())
     assert found
     for name in asked:
         assert found.before(name) == hosts[name]
@@ -67,7 +69,7 @@ def test_damage_is_an_error_that_names_the_run(history: History) -> None:
     put(history, "one", [assessment("a"), assessment("b")])
     with sqlite3.connect(history.path / "history.sqlite3") as connection:
         connection.execute("UPDATE host SET assessment = x'00' WHERE name = 'b'")
-    found = past(history, record())
+    found = previous_runs(history, record())
     assert found
     assert found.before("a") == assessment("a")
     with pytest.raises(HardenerError, match="run one is damaged"):

@@ -1,0 +1,24 @@
+"""What became of each finding between two assessments of a host, and which facts changed.
+
+One rule (``finding.change_kind``) serves ``harden``, ``drift``, ``diff``, the reports and the notifications.
+Pure: no clock, no host, no history.
+"""
+
+from hardener.comparison.containers import ContainerChange, container_changes
+from hardener.comparison.facts import ChangedFact, changed_facts
+from hardener.comparison.finding import ChangeKind, FindingChange, change_kind, finding_changes
+from hardener.comparison.fleet import Drift, GroupedChange, GroupedContainerChange
+
+__all__ = [
+    "ChangeKind",
+    "ChangedFact",
+    "ContainerChange",
+    "Drift",
+    "FindingChange",
+    "GroupedChange",
+    "GroupedContainerChange",
+    "change_kind",
+    "changed_facts",
+    "container_changes",
+    "finding_changes",
+]

@@ -1,0 +1,123 @@
+"""Compare the findings of one host: the one rule of what became of a control between two assessments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hardener.comparison.facts import ChangedFact
+from hardener.model import Assessment, Control, Finding, Offender, Status
+
+
+class ChangeKind(StrEnum):
+    """What became of a control on a host, most urgent first."""
+
+    BROKEN = "broken"  # it fails, and did not
+    WORSE = "worse"  # it failed, and has offenders that it had not
+    UNDECIDED = "no longer decided"
+    WAIVED = "waived"  # it fails, and a waiver accepts that since
+    DECIDED = "decided otherwise"  # same status, by another waiver or attestation
+    CHANGED = "changed otherwise"
+    LESS = "fewer offenders"  # it still fails
+    FIXED = "fixed"
+    STILL_FAILING = "still failing"  # for the same offenders
+    UNCHANGED = "unchanged"
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether the control is worse than before; one that improved, or was waived, is no drift."""
+        return self in (ChangeKind.BROKEN, ChangeKind.WORSE)
+
+
+# Every kind that is a change, in the order of urgency.
+CHANGES = tuple(kind for kind in ChangeKind if kind not in (ChangeKind.STILL_FAILING, ChangeKind.UNCHANGED))
+
+
+@dataclass(frozen=True, slots=True)
+class FindingChange:
+    """A control of one host whose finding changed.
+
+    ``new`` and ``gone`` are offenders that only one of the verdicts names. ``facts`` are those that the check
+    read and that differ, where both snapshots are there.
+    """
+
+    host: str
+    control: Control
+    id: str
+    kind: ChangeKind
+    before: Finding
+    after: Finding
+    new: tuple[Offender, ...] = ()
+    gone: tuple[Offender, ...] = ()
+    facts: tuple[ChangedFact, ...] = ()
+
+
+def change_kind(before: Finding, after: Finding) -> ChangeKind:
+    """Decide what became of a control from its findings before and after."""
+    match before.status, after.status:
+        case Status.FAIL, Status.FAIL:
+            kind = _still_failing(before, after)
+        case old, new if old is new:
+            kind = ChangeKind.UNCHANGED
+        case _, Status.FAIL:
+            return ChangeKind.BROKEN
+        case (_, Status.ERROR) | (Status.PASS, Status.MANUAL):
+            return ChangeKind.UNDECIDED
+        case _, Status.WAIVED:
+            return ChangeKind.WAIVED
+        case ((Status.FAIL | Status.WAIVED), Status.PASS):
+            return ChangeKind.FIXED
+        case _:
+            return ChangeKind.CHANGED
+    if kind in CHANGES or _decisions(before) == _decisions(after):
+        return kind
+    return ChangeKind.DECIDED
+
+
+def finding_changes(before: Assessment, after: Assessment) -> Iterator[FindingChange]:
+    """List what changed on a host, in benchmark order, for the controls that both assessments judged.
+
+    A host that could not be reached in one of them gives nothing: its controls were not seen.
+    """
+    if before.unreachable or after.unreachable:
+        return
+    earlier = {finding.control.slug: finding for finding in before.findings}
+    for finding in after.findings:
+        old = earlier.get(finding.control.slug)
+        if old and (kind := change_kind(old, finding)) in CHANGES:
+            yield _change(kind, old, finding, after)
+
+
+def _change(kind: ChangeKind, old: Finding, new: Finding, assessment: Assessment) -> FindingChange:
+    earlier, later = _offenders(old), _offenders(new)
+    return FindingChange(
+        host=assessment.host,
+        control=new.control,
+        id=new.control.id_in(assessment.benchmark),
+        kind=kind,
+        before=old,
+        after=new,
+        new=tuple(each for each in new.verdict.offenders if (each.kind, each.name) not in earlier),
+        gone=tuple(each for each in old.verdict.offenders if (each.kind, each.name) not in later),
+    )
+
+
+def _still_failing(before: Finding, after: Finding) -> ChangeKind:
+    earlier, later = _offenders(before), _offenders(after)
+    if not later <= earlier:
+        return ChangeKind.WORSE
+    return ChangeKind.LESS if later != earlier else ChangeKind.STILL_FAILING
+
+
+def _offenders(finding: Finding) -> set[tuple[str, str]]:
+    return {(each.kind, each.name) for each in finding.verdict.offenders}
+
+
+def _decisions(finding: Finding) -> set[object]:
+    """The waivers and attestations that bear on a finding, and how they stand."""
+    waivers = {(each.waiver.id, each.waiver.expires, each.standing) for each in finding.waivers}
+    attestations = {
+        (each.attestation.id, each.attestation.expires, each.standing) for each in finding.attestations
+    }
+    return waivers | attestations

@@ -1,0 +1,151 @@
+"""Collect the changes of all hosts, and group those that are exactly alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from hardener.comparison.containers import ContainerChange
+from hardener.comparison.facts import ChangedFact
+from hardener.comparison.finding import CHANGES, ChangeKind, FindingChange, finding_changes
+from hardener.model import Assessment, Status
+from hardener.text import line
+
+
+@dataclass(slots=True)
+class GroupedChange:
+    """A change of a control, and all hosts that have exactly the same one."""
+
+    change: FindingChange  # of the first of them
+    hosts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class GroupedContainerChange:
+    """A change of a container's identity, and all hosts that have exactly the same one."""
+
+    change: ContainerChange
+    hosts: list[str] = field(default_factory=list)
+
+
+class Drift:
+    """Compare two runs host by host.
+
+    Attributes:
+        hosts: number of hosts that both runs have assessed.
+        kinds: number of findings that changed, by what became of them.
+        unchanged: number of findings that did not change, by status.
+        not_compared: hosts that could not be compared, and why.
+        controls: slugs of controls that only one of the runs judged.
+        drifted: slugs of the controls that are worse, by host.
+    """
+
+    def __init__(self) -> None:
+        self.hosts = 0
+        self.kinds: Counter[ChangeKind] = Counter()
+        self.unchanged: Counter[Status] = Counter()
+        self.not_compared: list[tuple[str, str]] = []
+        self.controls: set[str] = set()
+        self.drifted: dict[str, set[str]] = {}
+        self._changes: dict[object, GroupedChange] = {}
+        self._containers: dict[object, GroupedContainerChange] = {}
+
+    def add(
+        self,
+        before: Assessment | None,
+        after: Assessment,
+        facts: Callable[[str], tuple[ChangedFact, ...]] = lambda _: (),
+        containers: Sequence[ContainerChange] = (),
+    ) -> None:
+        """Compare one host with what it was.
+
+        Args:
+            before: its earlier assessment; None where there is none.
+            after: its present one.
+            facts: gives the facts behind a control that changed on this host.
+            containers: the containers of this host whose identity changed.
+        """
+        if why := _not_compared(before, after):
+            self.not_compared.append((line(after.host), why))
+            return
+        assert before
+        self.hosts += 1
+        slugs = ({finding.control.slug for finding in side.findings} for side in (before, after))
+        self.controls |= next(slugs) ^ next(slugs)
+        changed = set()
+        for change in finding_changes(before, after):
+            slug = change.control.slug
+            changed.add(slug)
+            self._note(replace(change, facts=(*_identities(change, containers), *facts(slug))))
+        for container in containers:
+            group = self._containers.setdefault(_key(container), GroupedContainerChange(container))
+            group.hosts.append(line(after.host))
+        self.unchanged.update(
+            finding.status
+            for finding in after.findings
+            if finding.control.slug not in changed | self.controls
+        )
+
+    def miss(self, host: str) -> None:
+        """Note a host that is not part of the later run."""
+        self.not_compared.append((line(host), "was not assessed this time"))
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether anything is worse than it was."""
+        return bool(self.drifted)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every host could be compared, and every control that could be decided still can."""
+        return not self.not_compared and not self.kinds[ChangeKind.UNDECIDED]
+
+    def changes(self) -> list[GroupedChange]:
+        """The changes of controls: most urgent first, and of these the most severe."""
+
+        def order(group: GroupedChange) -> tuple[int, int]:
+            change = group.change
+            severity = change.control.severity
+            return CHANGES.index(change.kind), list(type(severity)).index(severity)
+
+        return sorted(self._changes.values(), key=order)
+
+    def container_changes(self) -> list[GroupedContainerChange]:
+        """The changes of containers: first those of containers that have a profile of their own."""
+        return sorted(
+            self._containers.values(), key=lambda each: (not each.change.profiled, each.change.container)
+        )
+
+    def _note(self, change: FindingChange) -> None:
+        self.kinds[change.kind] += 1
+        if change.kind.is_drift:
+            self.drifted.setdefault(change.host, set()).add(change.control.slug)
+        sides = [
+            (each.verdict.actual, each.waivers, each.attestations) for each in (change.before, change.after)
+        ]
+        same = (change.control.slug, change.kind, *sides, change.new, change.gone, change.facts)
+        group = self._changes.setdefault(same, GroupedChange(change))
+        group.hosts.append(line(change.host))
+
+
+def _key(change: ContainerChange) -> object:
+    return change.container, change.profiled, tuple((axis.name, axis.texts) for axis in change.axes)
+
+
+def _identities(change: FindingChange, containers: Sequence[ContainerChange]) -> Iterator[ChangedFact]:
+    """The changed axes of identity of the containers that a control now names, or names no more."""
+    named = {each.name for each in (*change.new, *change.gone) if each.kind == "container"}
+    for each in containers:
+        if each.container in named:
+            for axis in each.axes:
+                yield ChangedFact(f"container {each.container} {axis.name}", *axis.texts)
+
+
+def _not_compared(before: Assessment | None, after: Assessment) -> str:
+    """Why a host cannot be compared; empty where it can."""
+    if before is None:
+        return "was not assessed before"
+    if after.unreachable:
+        return f"could not be reached: {line(after.unreachable)}"
+    return f"could not be reached before: {line(before.unreachable)}" if before.unreachable else ""
