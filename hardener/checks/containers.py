@@ -29,31 +29,64 @@ class Container:
     kind: ClassVar[str] = "container"
 
     snapshot: Snapshot
-    inspect: JSONObject
-    facts: JSONObject | None  # `proc` of docs/snapshot.md
+    told: JSONObject  # `inspect` of docs/snapshot.md
+    proc: JSONObject | None
     profile: JSONObject | None = None  # `seccomp`: what the profile leaves open
     words: JSONObject | None = None  # digests of the words of its command
+    error: str = ""  # why it could not be read: then its id, name and image are all that is known
 
     @property
     def id(self) -> str:
         """Its full id."""
-        return shapes.text(self.inspect, "Id", SOURCE)
+        return shapes.text(self.told, "Id", SOURCE)
 
     @property
     def name(self) -> str:
         """Its name without the API's leading slash; where it has none, its short id."""
-        return shapes.text(self.inspect, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
+        return shapes.text(self.told, "Name", SOURCE).lstrip("/") or self.id[:12] or "(unnamed)"
+
+    @property
+    def image_id(self) -> str:
+        """The id of its image; empty where the engine does not say."""
+        return shapes.text(self.told, "Image", SOURCE)
 
     @property
     def basis(self) -> str:
         """Says so where only the declaration could be judged."""
-        return "" if self.running else "not running: judged by its configuration"
+        return "" if self.error or self.running else "not running: judged by its configuration"
+
+    @property
+    def inspect(self) -> JSONObject:
+        """What the engine says of it.
+
+        Raises:
+            FactUnavailable: it could not be read.
+        """
+        self._see_it_was_read()
+        return self.told
+
+    @property
+    def facts(self) -> JSONObject | None:
+        """What the kernel says of it; None where it has no processes.
+
+        Raises:
+            FactUnavailable: it could not be read.
+        """
+        self._see_it_was_read()
+        return self.proc
+
+    def _see_it_was_read(self) -> None:
+        if self.error:
+            raise FactUnavailable(SOURCE, f"{self.name}: {self.error}")
 
     @property
     def running(self) -> bool:
         """Whether it has processes. One that waits for its next restart has none, nor one that just ended.
 
         The collector looks at the processes of each, and fails as a whole where it may not.
+
+        Raises:
+            FactUnavailable: it could not be read.
         """
         return self.facts is not None
 
@@ -130,8 +163,20 @@ def containers(snapshot: Snapshot) -> tuple[Container, ...]:
         if facts is not None and not isinstance(facts, Mapping):
             raise FactUnavailable(SOURCE, "proc is not an object")
         profile, words = (shapes.table(entry, key, SOURCE) or None for key in ("seccomp", "words"))
-        found.append(Container(snapshot, shapes.required(entry, "inspect", SOURCE), facts, profile, words))
+        told = shapes.required(entry, "inspect", SOURCE)
+        error = shapes.text(entry, "error", SOURCE)
+        found.append(Container(snapshot, told, facts, profile, words, error))
     return tuple(found)
+
+
+def readable(snapshot: Snapshot) -> tuple[tuple[Container, ...], FactUnavailable | None]:
+    """The containers that could be read, and what makes a control an error that finds nothing in these."""
+    everyone = containers(snapshot)
+    unread = [container for container in everyone if container.error]
+    if not unread:
+        return everyone, None
+    missing = f"{unread[0].name}: {unread[0].error} ({len(unread)} of {len(everyone)} containers)"
+    return tuple(each for each in everyone if not each.error), FactUnavailable(SOURCE, missing)
 
 
 def every_container(
@@ -146,7 +191,7 @@ def every_container(
 ) -> Verdict:
     """Put one rule to every container, or to those that ``only`` selects; see ``every``."""
     everyone = containers(snapshot)
-    subjects = [container for container in everyone if only is None or only(container)]
+    subjects = [each for each in everyone if only is None or each.error or only(each)]
     return every(
         subjects,
         judge,

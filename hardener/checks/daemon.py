@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from hardener.checks import check, policy, shapes
 from hardener.checks import seccomp as seccomp_profiles
-from hardener.checks.containers import containers
+from hardener.checks.containers import readable
 from hardener.checks.ports import published
 from hardener.checks.settings import Settings
 from hardener.checks.swarmstate import node_state
-from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import count, failed, manual, needs_engine, not_applicable, passed, undecided_by
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
@@ -49,13 +49,16 @@ def _against_rootless(snapshot: Snapshot) -> list[str]:
     facts = []
     if node_state(snapshot) != "inactive":
         facts.append("needs root: swarm mode (overlay networks)")
-    for container in containers(snapshot):
+    everyone, unread = readable(snapshot)
+    if unread:
+        facts.append(f"not known of every container: {unread}")
+    for container in everyone:
         if container.privileged:
             facts.append(f"needs root: {container.name} is privileged")
         if container.host_config.get("NetworkMode") == "host":
             facts.append(f"needs root: {container.name} uses the host's network")
     lowest = snapshot.fact("system").get("unprivileged_port_start") or 1024
-    for port in published(snapshot):
+    for port in () if unread else published(snapshot):
         if port.port.isdigit() and int(port.port) < lowest:
             facts.append(f"needs net.ipv4.ip_unprivileged_port_start: {port}")
     return facts or ["nothing that runs now was found to need root"]
@@ -215,9 +218,10 @@ def userns_remap(snapshot: Snapshot) -> Verdict:
             offenders=[Offender("setting", "userns-remap", "is not in effect")],
             evidence=evidence,
         )
+    everyone, unread = readable(snapshot)
     running = [
         container
-        for container in containers(snapshot)
+        for container in everyone
         if container.running and container.host_config.get("UsernsMode") != "host"
     ]
     offenders = [
@@ -227,7 +231,16 @@ def userns_remap(snapshot: Snapshot) -> Verdict:
     ]
     if offenders:
         found = f"{len(offenders)} of {len(running)} running containers are not remapped"
-        return failed(expected, found, offenders=offenders, evidence=evidence, checked=len(running))
+        return failed(
+            expected,
+            found,
+            offenders=offenders,
+            evidence=evidence,
+            checked=len(running),
+            undecided=undecided_by(unread),
+        )
+    if unread:
+        raise unread
     return passed(expected, "the engine remaps users", evidence=evidence, checked=len(running))
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from hardener.checks.verdicts import count, failed, manual, not_applicable, passed
+from hardener.checks.verdicts import count, failed, manual, not_applicable, passed, undecided_by
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable
 from hardener.text import shorten
@@ -131,9 +131,7 @@ def _undecided(
 ) -> Undecided | None:
     """What is left to say of the subjects that do not break the rule."""
     if unknown:
-        return Undecided(
-            Status.ERROR, f"{unknown[0].source} could not be read: {_missing(unknown, subjects)}"
-        )
+        return undecided_by(FactUnavailable(unknown[0].source, _missing(unknown, subjects)))
     if doubtful:
         return Undecided(Status.MANUAL, _question(ask, doubtful, subjects), tuple(doubtful))
     return None

@@ -8,10 +8,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hardener.checks import check, shapes
-from hardener.checks.containers import containers
+from hardener.checks.containers import readable
 from hardener.checks.ports import published
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
-from hardener.checks.verdicts import count, failed, listed, manual, needs_engine, not_applicable, passed
+from hardener.checks.verdicts import (
+    count,
+    failed,
+    listed,
+    manual,
+    needs_engine,
+    not_applicable,
+    passed,
+    undecided_by,
+)
 from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
@@ -253,7 +262,8 @@ def central_logging(snapshot: Snapshot) -> Verdict:
     if not default:
         raise FactUnavailable(INFO, "the engine does not say which logging driver it uses")
     drivers = {("setting", "log-driver"): (default, _log_options(snapshot))}
-    for container in containers(snapshot):
+    everyone, unread = readable(snapshot)
+    for container in everyone:
         log = shapes.table(container.host_config, "LogConfig", "docker.containers")
         options = {key: str(value) for key, value in shapes.table(log, "Config", "docker.containers").items()}
         drivers["container", container.name] = (shapes.text(log, "Type", "docker.containers"), options)
@@ -275,8 +285,11 @@ def central_logging(snapshot: Snapshot) -> Verdict:
             offenders=lost,
             evidence=evidence,
             checked=len(drivers),
-            undecided=Undecided(Status.MANUAL, question, tuple(local)) if local else None,
+            undecided=undecided_by(unread)
+            or (Undecided(Status.MANUAL, question, tuple(local)) if local else None),
         )
+    if unread:
+        raise unread
     if local:
         return manual(expected, question, evidence=evidence, offenders=local, checked=len(drivers))
     return passed(expected, "every logging driver in use is remote", evidence=evidence, checked=len(drivers))

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from hardener.checks import seccomp, shapes
-from hardener.checks.containers import SOURCE, Container, containers
+from hardener.checks.containers import SOURCE, Container, readable
 from hardener.checks.settings import Settings
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
@@ -67,7 +67,7 @@ class Reference:
 def references(snapshot: Snapshot) -> tuple[Reference, ...]:
     """The default profile of the host's engine, once for each set of capabilities that runs under it."""
     found: dict[str, Reference] = {}
-    for container in containers(snapshot):
+    for container in readable(snapshot)[0]:
         if not container.running:
             continue
         with suppress(FactUnavailable, *MALFORMED):  # it alone is judged with less

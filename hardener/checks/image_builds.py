@@ -182,9 +182,8 @@ def no_setuid(snapshot: Snapshot) -> Verdict:
     """A person lists the set-uid programs: no API tells the modes of an image's files."""
     hardened: dict[str, bool] = {}
     for container in containers(snapshot):
-        effective = (container.facts or {}).get("no_new_privs") == 1
-        image_id = str(container.inspect.get("Image"))
-        hardened[image_id] = hardened.get(image_id, True) and effective
+        effective = not container.error and (container.facts or {}).get("no_new_privs") == 1
+        hardened[container.image_id] = hardened.get(container.image_id, True) and effective
 
     def judge(image: Image) -> Iterator[str]:
         yield Question(_set_id_history(image))

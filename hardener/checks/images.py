@@ -36,7 +36,7 @@ _EVERYBODY = re.compile(r"/etc/environment|/etc/profile|/etc/profile\.d/[^/]+")
 def non_root_user(snapshot: Snapshot) -> Verdict:
     """No container runs as the host's root, and no image without container would."""
     everyone = containers(snapshot)
-    used = {container.inspect.get("Image") for container in everyone}
+    used = {container.image_id for container in everyone}
     unused = tuple(image for image in images(snapshot) if image.id not in used)
     subjects: Sequence[Container | Image] = (*everyone, *unused)
     return every(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hardener.checks import check, policy, shapes
-from hardener.checks.containers import SOURCE, Container, containers
+from hardener.checks.containers import SOURCE, Container, containers, readable
 from hardener.checks.local_images import Image, images
 from hardener.checks.verdicts import count, failed, manual, needs_engine, passed
 from hardener.model import Offender, Verdict
@@ -16,7 +16,7 @@ from hardener.snapshot import Snapshot
 @needs_engine
 def image_sprawl(snapshot: Snapshot) -> Verdict:
     """Few images lie unused: each is something to start by mistake and nothing that anybody updates."""
-    used = {container.inspect.get("Image") for container in containers(snapshot)}
+    used = {container.image_id for container in containers(snapshot)}
     everything = images(snapshot)
     unused = [image for image in everything if image.id not in used]
     return _sprawl(
@@ -36,11 +36,14 @@ def _unused_image(image: Image) -> Offender:
 @needs_engine
 def container_sprawl(snapshot: Snapshot) -> Verdict:
     """Few containers lie around that do not run."""
-    everything = containers(snapshot)
+    everything, unread = readable(snapshot)
     stopped = [container for container in everything if not container.running]
+    most = policy.limit(snapshot, "max_stopped_containers")
+    if unread and (most is None or len(stopped) <= most):
+        raise unread
     return _sprawl(
         [_stopped_container(container) for container in stopped],
-        policy.limit(snapshot, "max_stopped_containers"),
+        most,
         key="max_stopped_containers",
         what=f"{len(stopped)} of {count(len(everything), 'container')} not running",
         checked=len(everything),

@@ -93,7 +93,7 @@ def last_scan(snapshot: Snapshot) -> LastScan | None:
 @needs_engine
 def vulnerability_scan(snapshot: Snapshot) -> Verdict:
     """Every image was scanned lately and what was found is repaired; a person judges what no scan could."""
-    used = {container.inspect.get("Image") for container in containers(snapshot)}
+    used = {container.image_id for container in containers(snapshot)}
     last = last_scan(snapshot)
     threshold = _Threshold.of(snapshot)
 

@@ -7,7 +7,7 @@ from functools import wraps
 
 from hardener.checks import Check
 from hardener.model import Offender, Status, Undecided, Verdict
-from hardener.snapshot import Snapshot
+from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.text import line
 
 NO_ENGINE = "Docker is not installed"
@@ -57,6 +57,13 @@ def failed(
         checked or len(offenders),
         undecided,
     )
+
+
+def undecided_by(missing: FactUnavailable | None) -> Undecided | None:
+    """What is left to say of objects beside the offenders that could not be read; None where all could."""
+    if missing is None:
+        return None
+    return Undecided(Status.ERROR, f"{missing.source} could not be read: {missing.reason}")
 
 
 def manual(

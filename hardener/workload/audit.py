@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hardener.checks.containers import Container, containers
+from hardener.checks.containers import Container, containers, readable
 from hardener.checks.filters import MALFORMED
 from hardener.model import Severity, WorkloadRisk, Workloads
 from hardener.snapshot import FactUnavailable, Snapshot
@@ -142,9 +142,10 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
     collected_at = snapshot.collected_at
     if reason := refusal(snapshot):
         return HostAudit(host=host, collected_at=collected_at, error=reason)
-    running = tuple(container for container in containers(snapshot) if container.running)
+    everyone, _ = readable(snapshot)
+    running = tuple(container for container in everyone if container.running)
     near = neighbours(running)
-    judged = []
+    judged = [_unread(container) for container in containers(snapshot) if container.error]
     for container in running:
         has = privileges(container, near)
         used = None
@@ -167,6 +168,12 @@ def _audit(snapshot: Snapshot, host: str, use: Callable[[Container], Use | None]
         engine=str(snapshot.fact("docker.version").get("Version") or ""),
         containers=tuple(judged),
     )
+
+
+def _unread(container: Container) -> ContainerAudit:
+    """A container that could not be read; whether it runs is not known either."""
+    has = Privileges(unknown=(f"all of it: {container.error}",))
+    return ContainerAudit(id=container.id, name=container.name, image=container.image_id, has=has, excess=())
 
 
 def _rank(container: ContainerAudit) -> tuple[int, int]:

@@ -79,6 +79,7 @@ def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
         {
             "inspect": {key: value for key, value in each["inspect"].items() if key in _OF_A_CONTAINER},
             "proc": each["proc"],
+            **({"error": str(each["error"])} if each.get("error") else {}),
         }
         for each in source["data"]
     ]

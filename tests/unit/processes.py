@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def child(work: Callable[[], object]) -> int:
@@ -16,3 +18,16 @@ def child(work: Callable[[], object]) -> int:
         os._exit(0)
     except BaseException:
         os._exit(1)
+
+
+def ended(pid: int, *, seconds: float = 60) -> bool:
+    """Whether a process ends that was killed: under load the kernel may take its time for that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if ") Z " in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8"):
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False

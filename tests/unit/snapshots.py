@@ -101,6 +101,12 @@ def container(
     return {"inspect": changed, "proc": merge(base["proc"], proc or {})}
 
 
+def unread(name: str = "dark", error: str = "timed out") -> dict[str, Any]:
+    """A container that the collector could not read: what the engine's list tells of it, and why."""
+    told = {"Id": "f" * 64, "Name": f"/{name}", "Image": "sha256:" + "0" * 64}
+    return {"inspect": told, "proc": None, "error": error}
+
+
 def hardened(
     name: str = "twin", *, proc: Mapping[str, Any] | None = None, running: bool = True, **inspect: Any
 ) -> dict[str, Any]:

@@ -181,6 +181,9 @@ def _executions(snapshot: Snapshot, command: str) -> Verdict:
         return not_applicable(NO_CONTAINERS)
     facts = [_audited(snapshot)]
     for container in everyone:
+        if container.error:
+            facts.append(f"container {container.name}: could not be read: {container.error}")
+            continue
         sessions = shapes.texts(container.inspect, "ExecIDs", SOURCE)
         if sessions:
             facts.append(f"container {container.name}: {count(len(sessions), 'exec session')} open now")

@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 from ..docker import client
 from ..docker.http import NoAnswer, NotFound
+from ..host.text import one_line
 from .errors import Failed
 
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -31,15 +32,21 @@ class Engine(client.Engine):
         except NotFound:
             return {}
 
-    def running(self) -> list[dict[str, Any]]:
-        """Inspect data of every container that runs."""
-        found = []
+    def running(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Inspect data of every container that runs, and the names of those that cannot be inspected."""
+        found, unread = [], []
         for container in self.get("/containers/json") or ():
             try:
                 found.append(self.inspect(container["Id"]))
             except NotFound:  # ended since it was listed
                 continue
-        return [container for container in found if container["State"].get("Running")]
+            except NoAnswer as error:
+                names = container.get("Names")
+                name = (
+                    str(names[0]).lstrip("/") if isinstance(names, list) and names else container["Id"][:12]
+                )
+                unread.append(f"{one_line(name)} ({error})")
+        return [container for container in found if container["State"].get("Running")], unread
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Inspect data of a container.

@@ -22,6 +22,7 @@ from .engine import Engine
 Picture = Mapping[str, Any]  # empty where none was taken
 
 _MAX_PORTS = 500
+_MAX_UNREAD = 10
 _MAX_NETWORKS = 50
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - others listen there
 _RESOLV_CONF = 16384
@@ -50,9 +51,12 @@ def take(engine: Engine | None, *, login_port: int, exceptions: Sequence[str] = 
         return picture
     picture["engine"] = engine.path
     try:
-        running = [each for each in engine.running() if not containers.excepted(each, exceptions)]
+        found, unread = engine.running()
     except NoAnswer:
         return picture
+    running = [each for each in found if not containers.excepted(each, exceptions)]
+    if unread:
+        picture["unread"] = unread[:_MAX_UNREAD]
     picture["containers"] = {each["Id"]: containers.known(each, now=time.time()) for each in running}
     picture["services"] = swarm.running_tasks(engine) or {}
     ports = [port for each in running for port in _published(each)][:_MAX_PORTS]
@@ -116,6 +120,9 @@ def _differences(
     engine = Engine(picture["engine"])
     if engine.info() is None:
         return [*problems, f"the engine does not answer at {engine.path}"], notes
+    notes += [
+        f"not looked at, since it could not be read before: {each}" for each in picture.get("unread") or ()
+    ]
     try:
         running, found, said = _containers(
             engine, picture["containers"], stopped=stopped, away=away, last=last

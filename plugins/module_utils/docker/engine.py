@@ -13,6 +13,7 @@ from ..host.run import PATH as SYSTEM_PATH
 from ..host.run import find_program
 from . import config, flags
 from .api import DEFAULT_SOCKET, Connection
+from .http import FOREVER
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -63,8 +64,12 @@ class Engine:
         """Whether there is an engine at all."""
         return bool(self.binaries.get("dockerd") or self.pid or self.api)
 
-    def connect(self, seconds: float) -> Connection:
+    def connect(self, seconds: float, *, idle: float = FOREVER) -> Connection:
         """A new connection to the engine's API.
+
+        Args:
+            seconds: until all of it must have ended.
+            idle: seconds that the engine may be silent.
 
         Raises:
             Absent: no engine is installed.
@@ -74,7 +79,7 @@ class Engine:
             raise Absent("no Docker engine is installed")
         if not self.api or self.socket is None:
             raise Failed(self.error or "the engine does not answer")
-        return Connection(self.socket, time.monotonic() + seconds)
+        return Connection(self.socket, time.monotonic() + seconds, idle=idle)
 
     def setting(self, key: str) -> Any:
         """A declared setting: from the command line, else from daemon.json; None where it is not set."""

@@ -96,11 +96,10 @@ def _no_profile(host: HostView) -> dict[str, Any]:
     """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
     containers = host.entry("docker.containers")
     loaded = host.data("lsm").get("apparmor") or {}
-    if containers.get("state") == "failed" and _PROFILE in (loaded.get("profiles") or {}):
-        return {
-            "refused": f"{_PROFILE} is loaded, and nobody knows which containers need it:"
-            f" {containers.get('error')}"
-        }
+    failed = containers.get("state") == "failed"
+    reason = str(containers.get("error")) if failed else host.unread_containers()
+    if reason and _PROFILE in (loaded.get("profiles") or {}):
+        return {"refused": f"{_PROFILE} is loaded, and which containers need it is not known: {reason}"}
     names = sorted(_under_it(host))
     if names:
         return {

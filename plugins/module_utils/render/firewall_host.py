@@ -32,6 +32,8 @@ def unfit(host: HostView, variable: str) -> str:
         entry = host.entry(source)
         if (source == "engine" or host.engine.get("reachable")) and entry.get("state") == "failed":
             return f"{source} could not be read, and with it what is published: {entry.get('error')}"
+    if unread := host.unread_containers():
+        return f"what is published is not known, since {unread}"
     leave = f", or leave it the packet filter: {variable}: false"
     if re.search(r"^-A INPUT (.* )?-j ufw-", saved(host, "ipv4"), re.MULTILINE):
         return f"ufw is active on this host: `ufw disable` first{leave}"

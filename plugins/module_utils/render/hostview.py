@@ -141,8 +141,18 @@ class HostView:
 
     @property
     def containers(self) -> list[Mapping[str, Any]]:
-        """Inspect data of every container."""
-        return [container["inspect"] for container in self.data("docker.containers") or ()]
+        """Inspect data of every container that could be read; see ``unread_containers`` for the others."""
+        found = self.data("docker.containers") or ()
+        return [container["inspect"] for container in found if not container.get("error")]
+
+    def unread_containers(self) -> str:
+        """Return which containers could not be read, and why the first could not; empty where all could."""
+        found = [each for each in self.data("docker.containers") or () if each.get("error")]
+        if not found:
+            return ""
+        return (
+            f"{listed([name_of(each['inspect']) for each in found])} could not be read: {found[0]['error']}"
+        )
 
     @property
     def running(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -153,7 +163,7 @@ class HostView:
     @property
     def names(self) -> list[str]:
         """Names of all containers."""
-        return sorted(map(name_of, self.containers))
+        return sorted(name_of(each["inspect"]) for each in self.data("docker.containers") or ())
 
     def holds(self) -> list[str]:
         """Return what would be hidden by another data root, by kind and number."""
@@ -165,8 +175,8 @@ class HostView:
 
 
 def name_of(inspect: Mapping[str, Any]) -> str:
-    """Return a container's name from its inspect data."""
-    return str(inspect.get("Name", "?")).lstrip("/")
+    """Return a container's name from its inspect data; of one without, its short id."""
+    return str(inspect.get("Name") or "").lstrip("/") or str(inspect.get("Id") or "?")[:12]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -204,6 +204,7 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
     notes = []
     lines = ["# Written by hardener: modules that can be loaded by anybody, and that no Docker host needs."]
     mounted = {str(mount.get("fstype")) for mount in host.data("mounts") or ()}
+    unread = host.unread_containers()
     for entry in baseline:
         module = entry["name"]
         if module in kept:
@@ -213,6 +214,8 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
             notes.append(f"{module} can still be loaded: it is in use, or built in")
         elif publishing:
             notes.append(f"{module} can still be loaded: ports of {', '.join(publishing)} use it")
+        elif module == "sctp" and unread:
+            notes.append(f"{module} can still be loaded, since a container may need it: {unread}")
         else:
             lines += ["", f"# {entry['reason']}", f"install {module} /bin/false", f"blacklist {module}"]
     return {

@@ -175,7 +175,9 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
     ]
     other = f"the volumes {listed(foreign)} are not of the driver local, and cannot be moved"
     reasons = ((found, needing), (ending, removed), (foreign, other))
-    return "; ".join(text for names, text in reasons if names)
+    known = [text for names, text in reasons if names]
+    unread = host.unread_containers()
+    return "; ".join([*known, *([f"what they need is not known: {unread}"] if unread else [])])
 
 
 def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:

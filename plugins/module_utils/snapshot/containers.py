@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from ..host.errors import Failed
+from ..docker.http import NotFound, parse
+from ..host.errors import describe
 from . import containerproc, docker, seccomp
+from .entries import Entries
 from .filestat import Files, record_key
-from .reading import Encoded, Source, encode
+from .reading import Source
 from .runconfig import redact_config
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
+    from ..docker.http import NoAnswer
     from ..host.once import Once
     from ..host.redact import Redactor
+    from .reading import Encoded
 
+_MAX_TEXT = 36 * 1024 * 1024  # of all containers together
+_MAX_MARKS = 1_200_000
+_MAX_NAME = 300
 _MAX_WORDS = 1000
 _MOUNTS_LIMIT = 10  # seconds: a bind mount may lead to a file server that is gone
 
@@ -44,14 +51,30 @@ class Containers:
         engine = self._engine.get()
         host = containerproc.Host(self._mounts.get())
         self._bundles = seccomp.Bundles(engine)
-        texts, size = [], 0
-        for identity, raw, inspect in docker.each(engine, "/containers/json?all=1", "/containers/{id}/json"):
-            text = encode(self._one(identity, raw, inspect, host))
-            size += len(text)
-            if size > docker.MAX_TEXT:
-                raise Failed(f"the containers' facts are larger than {docker.MAX_TEXT} bytes")
-            texts.append(text)
-        return Encoded("[" + ",".join(texts) + "]")
+        entries = Entries(_MAX_TEXT, _MAX_MARKS)
+        listed = docker.listing(engine, "/containers/json?all=1")
+        bodies = docker.bodies(engine, [f"{engine.api}/containers/{identity}/json" for identity in listed])
+        for told, body in zip(listed.values(), bodies):
+            if not isinstance(body, NotFound):  # removed since it was listed
+                entry = self._entry(told, body, host)
+                entries.add(entry, lambda why, told=told: _unread(told, why))
+        return entries.encoded()
+
+    def _entry(
+        self, told: dict[str, Any], body: bytes | NoAnswer, host: containerproc.Host
+    ) -> dict[str, Any]:
+        """What is known of a container; one that cannot be read says why, and the others are read.
+
+        Raises:
+            NoEngine: it is not the container's fault.
+        """
+        try:
+            raw = docker.success(body)
+            return self._one(told["Id"], raw, docker.complete("/containers/{id}/json", parse(raw)), host)
+        except docker.NoEngine:
+            raise
+        except Exception as error:  # whatever a container brings about
+            return _unread(told, describe(error))
 
     def _one(
         self, identity: str, raw: bytes, inspect: dict[str, Any], host: containerproc.Host
@@ -88,6 +111,19 @@ class Containers:
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
         profiles = [option for option in map(str, options) if option.startswith("seccomp=")]
         return seccomp.declared(profiles[-1].partition("=")[2]) if profiles else None
+
+
+def _unread(told: dict[str, Any], why: str) -> dict[str, Any]:
+    """A container that cannot be read: what the engine's list says of it, and why."""
+    names = told.get("Names")
+    name = names[0] if isinstance(names, list) and names else ""
+    image = told.get("ImageID")
+    inspect = {
+        "Id": told["Id"],
+        "Name": name[:_MAX_NAME] if isinstance(name, str) else "",
+        "Image": image[:_MAX_NAME] if isinstance(image, str) else "",
+    }
+    return {"inspect": inspect, "proc": None, "error": why}
 
 
 def words_of(config: dict[str, Any], redactor: Redactor) -> dict[str, list[str]]:

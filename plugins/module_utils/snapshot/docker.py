@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from ..docker import answers
-from ..docker.http import NotFound, parse
+from ..docker.http import NoAnswer, NotFound, parse
 from ..host.errors import Failed
 from . import mounts
+from .entries import MAX_ENTRY
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from ..docker.api import Connection
@@ -17,8 +20,8 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
 
 LIMIT = 30  # seconds for one source
+_PATIENCE = 8  # seconds that the engine may be silent where it is asked for one thing after the other
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
-MAX_TEXT = 128 * 1024 * 1024  # of all containers or all images together
 
 
 class NoEngine(Failed):
@@ -113,15 +116,55 @@ def each(engine: Engine, listing: str, detail: str) -> Iterator[tuple[str, bytes
         connection.close()
 
 
-def listed(connection: Connection, engine: Engine, listing: str) -> list[str]:
-    """The ids of everything in a list, each once, in its order."""
+def listing(engine: Engine, path: str) -> dict[str, dict[str, Any]]:
+    """What a list says of everything in it, by id, over a connection of its own."""
+    connection = engine.connect(LIMIT)
+    try:
+        return listed(connection, engine, path)
+    finally:
+        connection.close()
+
+
+def listed(connection: Connection, engine: Engine, listing: str) -> dict[str, dict[str, Any]]:
+    """What a list says of everything in it, by id, each once, in its order."""
     endpoint = listing.partition("?")[0]
     entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
     if not entries and has_some(connection, engine, endpoint):  # or the first has come meanwhile
         entries = complete(endpoint, connection.get(f"{engine.api}{listing}"))
         if not entries and has_some(connection, engine, endpoint):
             raise Failed(f"the engine's answer to {endpoint} is empty, and it says that it has some")
-    return list(dict.fromkeys(entry["Id"] for entry in entries or ()))
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries or ():
+        found.setdefault(entry["Id"], entry)
+    return found
+
+
+def bodies(engine: Engine, paths: Sequence[str]) -> Iterator[bytes | NoAnswer]:
+    """Yield the answers to many requests, in their order; one that is not answered costs no other.
+
+    An engine may hold the lock of one container for ever. What comes in place of its answer, or of a success,
+    is an exception object.
+
+    Raises:
+        Failed: none is answered.
+    """
+    deadline = time.monotonic() + LIMIT
+    done, lost, answered = 0, 0, False
+    while done < len(paths):
+        try:
+            connection = engine.connect(deadline - time.monotonic(), idle=_PATIENCE)
+            try:
+                for body in connection.get_all(paths[done:]):
+                    done, answered = done + 1, True
+                    yield body
+            finally:
+                connection.close()
+        except NoAnswer as error:
+            lost += 1
+            if not answered and (lost > 1 or time.monotonic() >= deadline):
+                raise
+            yield error
+            done += 1
 
 
 def has_some(connection: Connection, engine: Engine, endpoint: str) -> bool:
@@ -153,11 +196,13 @@ def _name(item: dict[str, Any]) -> str:
 
 
 def success(answer: bytes | Failed) -> bytes:
-    """The body of an answer.
+    """The body of an answer, which is no larger than an entry may be.
 
     Raises:
-        Failed: the engine refused.
+        Failed: the engine refused, or the answer is larger.
     """
     if isinstance(answer, Failed):
         raise answer
+    if len(answer) > MAX_ENTRY:
+        raise Failed(f"the engine's answer has {len(answer)} bytes; {MAX_ENTRY} are read")
     return answer

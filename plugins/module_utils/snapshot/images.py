@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..docker.http import NotFound, parse
-from ..host.errors import Failed, describe
+from ..docker.http import NoAnswer, NotFound, parse
+from ..host.errors import describe
 from . import docker, history
-from .reading import Encoded, encode
+from .entries import Entries
 from .runconfig import redact_config
 
 MYPY = False
@@ -14,35 +14,30 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..docker.engine import Engine
     from ..host.redact import Redactor
+    from .reading import Encoded
+
+_MAX_TEXT = 20 * 1024 * 1024
+_MAX_MARKS = 600_000
 
 
 def read(engine: Engine, redactor: Redactor) -> Encoded:
     """The source `docker.images`."""
-    connection = engine.connect(docker.LIMIT)
-    try:
-        identities = docker.listed(connection, engine, "/images/json")
-        paths = (
-            f"{engine.api}/images/{identity}/{what}"
-            for identity in identities
-            for what in ("json", "history")
-        )
-        bodies = connection.get_all(paths)
-        texts, size = [], 0
-        for identity, inspected, layers in zip(identities, bodies, bodies):
-            if isinstance(inspected, NotFound) or isinstance(layers, NotFound):
-                continue  # removed since it was listed
-            text = encode(_entry(identity, inspected, layers, redactor))
-            size += len(text)
-            if size > docker.MAX_TEXT:
-                raise Failed(f"the images' facts are larger than {docker.MAX_TEXT} bytes")
-            texts.append(text)
-    finally:
-        connection.close()
-    return Encoded("[" + ",".join(texts) + "]")
+    identities = docker.listing(engine, "/images/json")
+    bodies = docker.bodies(
+        engine,
+        [f"{engine.api}/images/{identity}/{what}" for identity in identities for what in ("json", "history")],
+    )
+    entries = Entries(_MAX_TEXT, _MAX_MARKS)
+    for identity, inspected, layers in zip(identities, bodies, bodies):
+        if isinstance(inspected, NotFound) or isinstance(layers, NotFound):
+            continue  # removed since it was listed
+        entry = _entry(identity, inspected, layers, redactor)
+        entries.add(entry, lambda why, identity=identity: _unread(identity, why))
+    return entries.encoded()
 
 
 def _entry(
-    identity: str, inspected: bytes | Failed, layers: bytes | Failed, redactor: Redactor
+    identity: str, inspected: bytes | NoAnswer, layers: bytes | NoAnswer, redactor: Redactor
 ) -> dict[str, Any]:
     """What is known of an image; one that cannot be read says why, and the others are read.
 
@@ -54,8 +49,11 @@ def _entry(
     except docker.NoEngine:
         raise
     except Exception as error:  # whatever an image brings about
-        unread = {"Id": identity, "Config": None}
-        return {"inspect": unread, "history": [], "error": describe(error)}
+        return _unread(identity, describe(error))
+
+
+def _unread(identity: str, why: str) -> dict[str, Any]:
+    return {"inspect": {"Id": identity, "Config": None}, "history": [], "error": why}
 
 
 def _image(where: str, inspected: bytes, layers: bytes, redactor: Redactor) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.notify import Command
 from hardener.notify.target import NotDelivered
+from tests.unit.processes import ended
 
 MESSAGE = b'{"host": "$(touch owned); \\u001b[31m"}'
 
@@ -66,7 +65,7 @@ def test_what_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
         command.send(MESSAGE)
     assert time.monotonic() - begun < 30
     if pid.exists():  # a busy machine may not have come that far
-        wait_for(lambda: ended(int(pid.read_text())))
+        assert ended(int(pid.read_text()))
 
 
 def test_what_it_leaves_in_the_background_holds_nobody_up() -> None:
@@ -83,18 +82,3 @@ def test_only_the_program_is_named() -> None:
 def test_what_are_no_words(text: str) -> None:
     with pytest.raises(HardenerError, match="the command to notify"):
         Command(text)
-
-
-def ended(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return True
-    return state == "Z" and os.getpid() != pid
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

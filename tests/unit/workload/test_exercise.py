@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from hardener.workload import exercise
+from tests.unit.processes import ended
 
 
 def test_a_command_gets_the_addresses(tmp_path: Path) -> None:
@@ -30,14 +30,11 @@ def test_a_command_that_fails_is_a_problem() -> None:
 
 
 def test_a_command_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path) -> None:
-    began = time.monotonic()
     text = f"sleep 1000 & echo $! >{tmp_path}/pid; wait"
     found = exercise.command(text, most=0.3)({})
     assert found.problem == "the command did not end within 0.3 s"
-    assert time.monotonic() - began < 5
     pid = int((tmp_path / "pid").read_text())
-    stat = Path(f"/proc/{pid}/stat")
-    assert not stat.exists() or ") Z " in stat.read_text()
+    assert ended(pid)
 
 
 def test_without_a_command_there_is_time() -> None:

@@ -134,10 +134,10 @@ class Docker(Activation):
         self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
-        running = self.engine.running()
+        running, unread = self.engine.running()
         self.impact = contract.RELOAD if self.action == RELOAD else contract.DAEMON_RESTART
         if self.action == RESTART and not self._leaves_restart:
-            self._see_who_stops(running, unit, keys)
+            self._see_who_stops(running, unread, unit, keys)
             if begins and (info.get("Containers") or info.get("Images")):
                 self.impact = contract.DATA_HIDDEN
                 self.costs = (
@@ -173,9 +173,13 @@ class Docker(Activation):
         plan.bookkeeping.in_force[self.config] = digest(plan.after(self.config).content)
 
     def _see_who_stops(
-        self, running: Sequence[Mapping[str, Any]], unit: Mapping[str, str], keys: Mapping[str, Any]
+        self,
+        running: Sequence[Mapping[str, Any]],
+        unread: Sequence[str],
+        unit: Mapping[str, str],
+        keys: Mapping[str, Any],
     ) -> None:
-        """See how containers survive the restart, and which do not.
+        """See how containers survive the restart, and which do not; those that cannot be inspected may run.
 
         Raises:
             Refused: nobody here can restart the engine.
@@ -193,10 +197,10 @@ class Docker(Activation):
                 self.memory["switch_off"] = True
             else:
                 reason = "live-restore is not wanted"  # an engine that starts without it ends what it finds
-        self.memory["switch_on"] = bool(running) and not self.memory["live"] and not reason
-        if running and reason:
+        self.memory["switch_on"] = bool(running or unread) and not self.memory["live"] and not reason
+        if (running or unread) and reason:
             self.impact = contract.CONTAINERS_STOP
-            self.stopping = sorted(map(containers.name, running))
+            self.stopping = sorted([*map(containers.name, running), *unread])
             self.staying_down = sorted(
                 containers.name(each) for each in running if containers.stays_down(each)
             )

@@ -9,6 +9,8 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.hardener.docker.plugins.action import collect
 
+from tests.unit.snapshots import make, unread
+
 NAMES = [
     "db01",
     "a/b",
@@ -57,3 +59,11 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AnsibleActionFail, match="cannot write the snapshot"):
         collect._store({}, tmp_path / "file" / "below", "db01")
+
+
+def test_a_container_that_could_not_be_read_stays_one_for_roles() -> None:
+    source = make(**{"docker.containers": [unread()]}).raw["sources"]["docker.containers"]
+    found = collect._of_use("docker.containers", source)
+    assert found["data"] == [
+        {"inspect": {"Id": "f" * 64, "Name": "/dark"}, "proc": None, "error": "timed out"}
+    ]

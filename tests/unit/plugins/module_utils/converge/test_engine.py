@@ -47,7 +47,7 @@ def test_an_engine_is_read(tmp_path: Path) -> None:
         assert info is not None
         assert info["DockerRootDir"] == "/var/lib/docker"
         assert "com.docker.network.bridge.name" in engine.bridge() or engine.bridge() == {}
-        assert engine.running() is not None
+        assert engine.running()[1] == []
         with pytest.raises(NotFound):
             engine.inspect("unknown")
 

@@ -8,7 +8,7 @@ import pytest
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import LIBRARY
 from tests.unit.plugins.module_utils.render.conftest import documents_of, recorded
-from tests.unit.snapshots import failed, make
+from tests.unit.snapshots import failed, make, unread
 
 UNIT = "/etc/systemd/system/hardener-activity.service"
 PROFILE = "/etc/apparmor.d/docker-default-audited"
@@ -110,6 +110,8 @@ def test_the_twin_goes_where_containers_have_other_profiles() -> None:
 def test_the_twin_stays_while_nobody_knows_who_needs_it() -> None:
     lsm = {"apparmor": {"profiles": {"docker-default-audited": "enforce"}}}
     _, profile = documents(make(lsm=lsm, **{"docker.containers": failed("x")}), audited_profile=False)
-    assert profile["refused"].endswith("nobody knows which containers need it: x")
+    assert profile["refused"].endswith("which containers need it is not known: x")
+    _, profile = documents(make(lsm=lsm, **{"docker.containers": [unread()]}), audited_profile=False)
+    assert profile["refused"].endswith("not known: dark could not be read: timed out")
     _, profile = documents(make(**{"docker.containers": failed("x")}), audited_profile=False)
     assert profile["resources"] == [{"kind": "absent", "path": PROFILE}]

@@ -14,7 +14,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.render.program imp
 from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.module_utils.render.conftest import documents_of, verdicts
-from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only
+from tests.unit.snapshots import absent, container, failed, make, merge, no_engine, only, unread
 
 FIXTURES = Path(__file__).parents[4] / "fixtures"
 FOLDER = "/etc/hardener/firewall"
@@ -395,6 +395,10 @@ REFUSALS = {
     "unread containers": (
         filtering(**{"docker.containers": failed("timed out")}),
         "docker.containers could not be read, and with it what is published: timed out",
+    ),
+    "an unread container": (
+        filtering(**{"docker.containers": [container(), unread()]}),
+        "what is published is not known, since dark could not be read: timed out",
     ),
     "nothing": (make(firewall=absent()), "install iptables"),
     "no systemd": (filtering(units=absent("systemd does not run on this host")), "systemd does not run"),

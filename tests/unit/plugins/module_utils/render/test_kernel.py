@@ -11,7 +11,7 @@ from hardener.model import Status
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import LIBRARY, ROLES
 from tests.unit.plugins.module_utils.render.conftest import documents_of, recorded, verdicts
-from tests.unit.snapshots import container, failed, make, no_engine
+from tests.unit.snapshots import container, failed, make, no_engine, unread
 
 DATA: dict[str, Any] = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())
 BASELINE, MODULES = DATA["kernel_baseline"], DATA["kernel_module_baseline"]
@@ -237,6 +237,11 @@ def test_a_published_sctp_port_keeps_its_module() -> None:
     document = documents(snapshot)["kernel_modules_enabled"]
     assert "sctp" not in kept_out(document)
     assert document["notes"] == ["sctp can still be loaded: ports of pbx use it"]
+    document = documents(make(**{"docker.containers": [unread()]}))["kernel_modules_enabled"]
+    assert "sctp" not in kept_out(document)
+    assert document["notes"] == [
+        "sctp can still be loaded, since a container may need it: dark could not be read: timed out"
+    ]
 
 
 def test_to_keep_a_module_that_is_not_in_the_baseline_is_a_mistake() -> None:

@@ -8,7 +8,7 @@ import yaml
 from hardener.snapshot import Snapshot
 from tests.unit.plugins.loading import ROLES
 from tests.unit.plugins.module_utils.render.conftest import documents_of
-from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine
+from tests.unit.snapshots import container, failed, make, no_engine, only, silent_engine, unread
 
 PREFIX = "userns_remap_"
 EMPTY: dict[str, Any] = {
@@ -161,6 +161,8 @@ def test_who_cannot_move_is_listed_first() -> None:
     )
     assert "userns_remap_exempt" in reason
     assert "refused" in document(snapshot, migrate=True, exempt=["agent"])
+    dark = make(**{"docker.containers": only([container("web"), unread()])}, users=users())
+    assert document(dark, migrate=True)["refused"].endswith("dark could not be read: timed out")
 
 
 def test_who_may_stay_in_the_hosts_namespace_is_named_and_passed_on() -> None:

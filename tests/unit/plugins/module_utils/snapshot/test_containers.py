@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.host import proces
 from ansible_collections.hardener.docker.plugins.module_utils.host.errors import Absent
 from ansible_collections.hardener.docker.plugins.module_utils.host.once import Once
 from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import docker, mounts
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import containers as module
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import docker, entries, mounts
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.containers import Containers, words_of
 
 from tests.unit.plugins.module_utils.snapshot import engines, servers
@@ -97,11 +99,96 @@ def test_mount_of_a_file_server_that_is_gone(tmp_path: Path, monkeypatch: pytest
     assert records[str(tmp_path)]["type"] == "dir"
 
 
-def test_more_than_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "MAX_TEXT", 20)
-    answers = {"/_ping": b"OK", LIST: b'[{"Id":"a"}]', "/v1.51/containers/a/json": inspected("a")}
-    with serving(tmp_path / "s", servers.engine(answers)) as path:
-        assert "larger than 20 bytes" in entry(path)["error"]
+def spoiled(bodies: dict[str, bytes], path: str, answer: bytes) -> Callable[[socket.socket], None]:
+    """An engine that gives one answer of its own; an empty one never comes."""
+    others = servers.engine(bodies)
+
+    def deal(connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        while line := stream.readline():
+            while stream.readline() not in (b"\r\n", b""):
+                pass
+            asked = line.split()[1].decode()
+            if asked != path:
+                here, there = socket.socketpair()
+                with here, there:
+                    here.sendall(line + b"\r\n")
+                    here.shutdown(socket.SHUT_WR)
+                    others(there)
+                    there.shutdown(socket.SHUT_WR)
+                    connection.sendall(here.makefile("rb").read())
+            elif answer == CUT:
+                connection.sendall(answer)
+                connection.shutdown(socket.SHUT_RDWR)
+                return
+            elif answer:
+                connection.sendall(answer)
+            else:
+                stream.read()
+
+    return deal
+
+
+def http(body: bytes, status: str = "200 OK") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{"
+CONFIG = {"Image": "", "User": "", "Labels": None}
+LARGE = inspected("bad", Args=["x" * 1_000_000])
+SPOILED = {
+    "an error of the engine": (http(b'{"message":"layer does not exist"}', "500 Error"), "layer does not"),
+    "no answer at all": (b"", "timed out"),
+    "the connection is closed": (CUT, "connection lost"),
+    "no JSON": (http(b"{"), "not JSON"),
+    "nested too deeply": (http(b"[" * 100_000 + b"]" * 100_000), "not JSON"),
+    "larger than an entry": (http(LARGE), "500000 are read"),
+    "more values than an entry has": (http(inspected("bad", Args=[""] * 120_000)), "values"),
+    "mounts that are none": (http(inspected("bad", Mounts=[7])), "AttributeError"),
+    "an environment that is none": (http(inspected("bad", Config={**CONFIG, "Env": [{}]})), ""),
+}
+
+
+@pytest.mark.parametrize(("answer", "why"), SPOILED.values(), ids=SPOILED)
+@pytest.mark.parametrize("place", range(3))
+def test_container_that_cannot_be_read_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str, place: int
+) -> None:
+    monkeypatch.setattr(docker, "_PATIENCE", 0.3)
+    monkeypatch.setattr(docker, "MAX_ENTRY", 500_000)
+    monkeypatch.setattr(entries, "_MAX_ENTRY_MARKS", 100_000)
+    order = ["a", "b"]
+    order.insert(place, "bad")
+    listed = [{"Id": each, "Names": [f"/name-{each}"], "ImageID": f"sha256:{each}"} for each in order]
+    bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
+    bodies |= {f"/v1.51/containers/{each}/json": inspected(each) for each in ("a", "b")}
+    with serving(tmp_path / "s", spoiled(bodies, "/v1.51/containers/bad/json", answer)) as path:
+        found = entry(path)
+    assert found["state"] == "ok", found
+    assert [each["inspect"]["Id"] for each in found["data"]] == order
+    for each in found["data"]:
+        if each["inspect"]["Id"] != "bad":
+            assert "error" not in each
+        elif why:
+            assert why in each["error"]
+            assert each["inspect"] == {"Id": "bad", "Name": "/name-bad", "Image": "sha256:bad"}
+            assert each["proc"] is None
+
+
+def test_all_of_them_together_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_TEXT", 20_000)
+    listed = [{"Id": f"c{number}"} for number in range(9)]
+    bodies = {"/_ping": b"OK", LIST: json.dumps(listed).encode()}
+    bodies |= {
+        f"/v1.51/containers/c{number}/json": inspected(f"c{number}", Args=["x" * 100 * number**2])
+        for number in range(9)
+    }
+    with serving(tmp_path / "s", servers.engine(bodies)) as path:
+        found = entry(path)["data"]
+    assert len(json.dumps(found)) < 25_000
+    unread = [each for each in found if "error" in each]
+    assert 0 < len(unread) < 9
+    assert all("no room left" in each["error"] for each in unread)
 
 
 def test_connecting_must_not_start_a_daemon_that_is_down(

@@ -41,6 +41,7 @@ class Engine:
         self.containers: dict[str, dict[str, Any]] = {}
         self.events: list[str] = []
         self.starts = True
+        self.unread: list[str] = []
 
     def info(self) -> dict[str, Any] | None:
         if not self.up:
@@ -57,8 +58,9 @@ class Engine:
     def bridge(self) -> dict[str, str]:
         return self.options
 
-    def running(self) -> list[dict[str, Any]]:
-        return [container for container in self.containers.values() if container["State"]["Running"]]
+    def running(self) -> tuple[list[dict[str, Any]], list[str]]:
+        found = [container for container in self.containers.values() if container["State"]["Running"]]
+        return found, self.unread
 
     def inspect(self, container: str) -> dict[str, Any]:
         try:
@@ -96,7 +98,7 @@ class Engine:
         self.live = self.file().get("live-restore", False)
         if not self.live:
             self._stop()
-        if not self.running():
+        if not self.running()[0]:
             self.options = {ICC: json.dumps(self.file().get("icc", True))}
 
     def _stop(self) -> None:

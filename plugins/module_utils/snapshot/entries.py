@@ -1,0 +1,54 @@
+"""Entries of a source that hosts' users have a part in: one that cannot be read costs no other entry.
+
+The control node takes 64 MB and 2,000,000 values of a host (`plugin_utils/limits`), of all sources together.
+An image or a container that is larger than its share is told as one that could not be read.
+"""
+
+from __future__ import annotations
+
+from .reading import Encoded, encode
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Callable
+    from typing import Any
+
+MAX_ENTRY = 4 * 1024 * 1024  # bytes of one entry, and of each answer that it is made of
+_MAX_ENTRY_MARKS = 200_000
+_MARKS = "{[,:"  # as the control node counts values
+
+
+class Entries:
+    """The entries of one source, as JSON.
+
+    Args:
+        size: bytes that all together may have.
+        marks: values that all together may have, counted by the marks between them.
+    """
+
+    def __init__(self, size: int, marks: int) -> None:
+        self._size = size
+        self._marks = marks
+        self._texts: list[str] = []
+
+    def add(self, entry: dict[str, Any], unread: Callable[[str], dict[str, Any]]) -> None:
+        """Add an entry.
+
+        Args:
+            entry: what is known.
+            unread: makes the entry of one that could not be read, given why.
+        """
+        text = encode(entry)
+        marks = sum(map(text.count, _MARKS))
+        if len(text) > MAX_ENTRY or marks > _MAX_ENTRY_MARKS:
+            text = encode(unread(f"what is to be told of it has {len(text)} bytes and {marks} values"))
+        elif len(text) > self._size or marks > self._marks:
+            text = encode(unread("there is no room left for what is to be told of it: others take too much"))
+        else:
+            self._size -= len(text)
+            self._marks -= marks
+        self._texts.append(text)
+
+    def encoded(self) -> Encoded:
+        """Return all of them, as one list."""
+        return Encoded("[" + ",".join(self._texts) + "]")
