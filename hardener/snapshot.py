@@ -12,10 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 
-SCHEMA = "hardener/snapshot/1"
+SCHEMA = "hardener/snapshot/2"
+_FORMER = "hardener/snapshot/1"
 # As many bytes and values as an answer of a host may have, and as much again for escapes.
 MAX_BYTES = 128 << 20
 _MAX_VALUES = 4_000_000
@@ -40,20 +43,20 @@ class Snapshot:
     """Facts of one host at one moment.
 
     Args:
-        raw: a parsed snapshot document.
+        raw: a parsed snapshot document, of this schema or the one before.
 
     Raises:
         HardenerError: ``raw`` is not a snapshot of a version this hardener reads.
     """
 
     def __init__(self, raw: JSONObject) -> None:
-        if not isinstance(raw, Mapping) or raw.get("schema") != SCHEMA:
-            found = raw.get("schema") if isinstance(raw, Mapping) else type(raw).__name__
+        found = raw.get("schema") if isinstance(raw, Mapping) else type(raw).__name__
+        if found not in (SCHEMA, _FORMER):
             raise HardenerError(f"not a snapshot: schema is {found!r}, expected {SCHEMA!r}")
-        self.raw = raw
-        self._sources: JSONObject = raw.get("sources") or {}
-        if not _is_mapping_of_mappings(self._sources):
+        if not _is_mapping_of_mappings(raw.get("sources") or {}):
             raise HardenerError("not a snapshot: its sources are no objects")
+        self.raw = _upgraded(raw) if found == _FORMER else raw
+        self._sources: JSONObject = self.raw.get("sources") or {}
 
     @classmethod
     def load(cls, path: Path) -> Snapshot:
@@ -203,6 +206,38 @@ class Snapshot:
         if record is not None and "error" in record:
             raise FactUnavailable("files", f"{path}: {record['error']}")
         return record
+
+
+def _upgraded(raw: JSONObject) -> JSONObject:
+    """Return a snapshot of schema 1 as schema 2, which has the daemon's settings by key."""
+    sources = raw.get("sources") or {}
+    entry = sources.get("daemon.config") or {}
+    if entry.get("state") == "ok":
+        entry = _upgraded_config(entry)
+        sources = {**sources, "daemon.config": entry}
+    return {**raw, "schema": SCHEMA, "sources": sources}
+
+
+def _upgraded_config(entry: JSONObject) -> JSONObject:
+    data = entry.get("data")
+    flags = (data.get("flags") or {}) if isinstance(data, Mapping) else None
+    if not (
+        isinstance(data, Mapping)
+        and isinstance(flags, Mapping)
+        and all(
+            isinstance(words, list) and all(isinstance(each, str) for each in words)
+            for words in flags.values()
+        )
+    ):
+        return {"state": "failed", "ms": 0, "error": "its flags are no lists of texts"}
+    parsed, error = data.get("parsed"), data.get("error")
+    is_object = isinstance(parsed, Mapping)
+    file = parsed if is_object else {}
+    if not is_object and (data.get("exists") or parsed is not None):
+        error = error or "is not a JSON object"
+    others = {name: value for name, value in data.items() if name not in ("flags", "parsed")}
+    told = {"declared": keys.declared(file, flags), "conflicts": keys.conflicts(file, flags)}
+    return {**entry, "data": {**others, "error": error, **told}}
 
 
 def _is_mapping_of_mappings(value: object) -> bool:

@@ -194,7 +194,7 @@ def _is_endless(value: object, name: str) -> bool:
         return isinstance(entry, Mapping) and -1 in {
             entry.get(key) for key in ("Hard", "hard", "Soft", "soft")
         }
-    flags = value if isinstance(value, list | tuple) else ()
+    flags = value if isinstance(value, list) else ()
     limits = [str(flag).partition("=")[2] for flag in flags if str(flag).partition("=")[0] == name]
     return bool(limits) and "-1" in limits[-1].split(":")
 

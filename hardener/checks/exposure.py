@@ -162,8 +162,8 @@ def _api_listeners(snapshot: Snapshot, settings: Settings) -> Iterator[Mapping[s
 
 
 def _port(text: str) -> int:
-    """The port of ``address:port``, of a lone number and of a flag's tuple; 0 where there is none."""
-    digits = text.strip("(),'").rpartition(":")[2]
+    """The port of ``address:port`` and of a lone number; 0 where there is none."""
+    digits = text.rpartition(":")[2]
     return int(digits) if digits.isdigit() else 0
 
 

@@ -6,12 +6,11 @@ These are the declared values. Where the engine itself reports one, that is the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import exclusive_flag, flag_of
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import FILE
 
 from hardener.snapshot import FactAbsent, FactUnavailable, Snapshot
 
@@ -33,11 +32,6 @@ _DEFAULTS: Mapping[str, Any] = {
 # A process's start is known in ticks after a boot whose time is known in seconds.
 _CLOCKS_DIFFER_BY = 2
 
-# What Go's strconv.ParseBool takes, which reads the flags.
-_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("0", "f", "F", "FALSE", "false", "False"), False
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Declared:
@@ -57,36 +51,31 @@ class Settings:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._config = snapshot.daemon_config
-        self._flags: Mapping[str, Sequence[str]] = self._config.get("flags") or {}
+        self._declared: Mapping[str, Any] = self._config.get("declared") or {}
 
     @property
     def path(self) -> str:
         """The configuration file that the daemon reads."""
         return str(self._config.get("path") or "/etc/docker/daemon.json")
 
-    @cached_property
-    def file(self) -> Mapping[str, Any]:
-        """The parsed configuration file.
+    def get(self, key: str) -> Declared:
+        """What is declared for a key of daemon.json, as it stands there or on the command line.
 
         Raises:
-            FactUnavailable: there is one and it cannot be parsed.
+            FactUnavailable: the command line does not say it, and there is a file that cannot be parsed.
         """
-        parsed = self._config.get("parsed")
-        if isinstance(parsed, Mapping):
-            return parsed
-        if self._config.get("exists") or parsed is not None:
-            reason = self._config.get("error") or "is not a JSON object"
-            raise FactUnavailable("daemon.config", f"{self.path}: {reason}")
-        return {}
+        match self._declared.get(key):
+            case {"value": value, "origin": str(origin)}:
+                return Declared(value, self.path if origin == FILE else origin)
+            case None:
+                self._require_file()
+                return Declared(_DEFAULTS.get(key), "default")
+        raise FactUnavailable("daemon.config", f"what is declared for {key} is no value with its origin")
 
-    def get(self, key: str) -> Declared:
-        """What is declared for a key of daemon.json, as it stands there or on the command line."""
-        flag = flag_of(key)
-        if flag in self._flags:
-            return Declared(tuple(self._flags[flag]), f"--{flag}")
-        if key in self.file:
-            return Declared(self.file[key], self.path)
-        return Declared(_DEFAULTS.get(key), "default")
+    def _require_file(self) -> None:
+        error = self._config.get("error")
+        if error:
+            raise FactUnavailable("daemon.config", f"{self.path}: {error}")
 
     def boolean(self, key: str) -> Declared:
         """A key that is on or off.
@@ -95,22 +84,16 @@ class Settings:
             FactUnavailable: what stands there is neither, and the engine would refuse it.
         """
         declared = self.get(key)
-        value = declared.value
-        if isinstance(value, tuple):
-            value = _BOOLEANS.get(value[-1] if value else "true")
-        if not isinstance(value, bool):
+        if not isinstance(declared.value, bool):
             raise FactUnavailable("daemon.config", f"{key} is neither true nor false in {declared.origin}")
-        return Declared(value, declared.origin)
+        return declared
 
     def text(self, key: str) -> Declared:
         """A key with one value; ``""`` where nothing is set."""
         declared = self.get(key)
-        value = declared.value
-        if isinstance(value, tuple):
-            value = value[-1] if value else ""
-        if not isinstance(value, str | None):
+        if not isinstance(declared.value, str | None):
             raise FactUnavailable("daemon.config", f"{key} is not a text in {declared.origin}")
-        return Declared(value or "", declared.origin)
+        return Declared(declared.value or "", declared.origin)
 
     def entries(self, key: str) -> Declared:
         """A key with several values; an object gives ``name=value`` as its flag does."""
@@ -118,14 +101,15 @@ class Settings:
         value = declared.value
         if isinstance(value, Mapping):
             value = [f"{name}={part}" for name, part in value.items()]
-        if not isinstance(value, list | tuple | None):
+        if not isinstance(value, list | None):
             raise FactUnavailable("daemon.config", f"{key} is not a list in {declared.origin}")
         return Declared(tuple(str(part) for part in value or ()), declared.origin)
 
     @property
     def conflicts(self) -> tuple[str, ...]:
         """Keys that stand in both places: a daemon that starts like this refuses to."""
-        return tuple(key for key in self.file if exclusive_flag(key) in self._flags)
+        self._require_file()
+        return tuple(str(key) for key in self._config.get("conflicts") or ())
 
     @property
     def duplicates(self) -> tuple[str, ...]:
@@ -163,8 +147,8 @@ class Settings:
 
     def _shown(self, key: str) -> str:
         declared = self.get(key)
-        if isinstance(declared.value, tuple):
-            return str(Declared(", ".join(declared.value), declared.origin))
+        if isinstance(declared.value, list) and declared.origin.startswith("--"):
+            return str(Declared(", ".join(map(str, declared.value)), declared.origin))
         return str(Declared("unset", declared.origin)) if declared.value is None else str(declared)
 
 

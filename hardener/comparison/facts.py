@@ -23,6 +23,7 @@ _ABSENT = "absent"
 _PRESENT = "present"
 _NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # what tells the objects of a list apart
 _WHEN = frozenset({"scanned_at", "evaluated_at", "date"})  # of a scan: another every night, whatever it found
+_SETTING = {"value", "origin"}  # of the daemon, as a snapshot declares it
 _COUNTS = frozenset({"handle", "packets", "bytes"})
 _COUNTED = re.compile(r"^#.*\n|(?<![ ])[ ]*\[\d+:\d+\]", re.MULTILINE)
 
@@ -77,11 +78,12 @@ def _look_up(snapshot: Snapshot, path: _Path) -> Any:
     """What a snapshot has at a place that was noted in another one."""
     traced = _Traced(snapshot.raw)
     source, *keys = path
-    value: Any = _ABSENT
-    with suppress(FactUnavailable, LookupError, TypeError, AttributeError):
+    try:
         value = traced.policy if source == "policy" else traced.fact(source)
         for key in keys:
             value = value.named(key) if isinstance(value, _List) else value[key]
+    except (FactUnavailable, LookupError, TypeError, AttributeError):
+        return _ABSENT
     return _note(value)
 
 
@@ -169,13 +171,15 @@ def _wrap(value: Any, path: _Path, notes: _Notes) -> Any:
 
 
 def _note(value: Any) -> Any:
-    """What is noted of a value: itself, and of an object that it is there."""
+    """What is noted of a value: itself, of an object that it is there, of a setting its value and origin."""
     if isinstance(value, _List):
         return value.members()
     if isinstance(value, str):
         return _uncounted(value)
     if isinstance(value, dict):
-        return _PRESENT
+        if value.keys() != _SETTING:
+            return _PRESENT
+        return f"{_text(dict.get(value, 'value'))} ({dict.get(value, 'origin')})"
     return _ABSENT if value is None else value
 
 

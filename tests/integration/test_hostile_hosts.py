@@ -38,7 +38,7 @@ NO_ANSWER = {
     "half_an_answer": "ready(); say(b'\\nhost-script-'); time.sleep(100000)",
 }
 # A host that answers at once, however busy this machine is.
-QUICK = 'answer(b\'{"result":{"schema":"hardener/snapshot/1","sources":{}}}\')'
+QUICK = 'answer(b\'{"result":{"schema":"hardener/snapshot/2","sources":{}}}\')'
 TOO_MUCH = {
     "endless": ("while True: say_all(b'x' * 65536)", "sent more than 32 MB"),
     "endless_errors": ("while True: os.write(2, b'x' * 65536)", "sent more than 32 MB"),

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+
 from hardener.snapshot import Snapshot
 
 GONE: Final = object()
@@ -63,7 +65,19 @@ def make(*, host: Any = "h", policy: Any = None, without: Any = (), **sources: A
             raw["sources"][name] = {"state": "ok", "ms": 1, "data": data}
     for name in without:
         del raw["sources"][name]
+    _declare(raw["sources"].get("daemon.config", {}).get("data"))
     return Snapshot(raw)
+
+
+def _declare(config: dict[str, Any] | None) -> None:
+    """Have a daemon's configuration say by key what a test gives as ``flags`` and as ``parsed`` file."""
+    if config is None:
+        return
+    flags, parsed = config.pop("flags", {}), config.pop("parsed", None)
+    config["declared"] = keys.declared(parsed or {}, flags)
+    config["conflicts"] = keys.conflicts(parsed or {}, flags)
+    if not isinstance(parsed, dict) and config["exists"]:
+        config["error"] = config["error"] or "not JSON"
 
 
 def no_engine() -> Snapshot:

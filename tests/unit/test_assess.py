@@ -39,7 +39,7 @@ def judged_by(monkeypatch: pytest.MonkeyPatch, controls: tuple[Control, ...]) ->
 
 @pytest.mark.parametrize(
     "snapshot",
-    [make(), no_engine(), silent_engine(), Snapshot({"schema": "hardener/snapshot/1"})],
+    [make(), no_engine(), silent_engine(), Snapshot({"schema": "hardener/snapshot/2"})],
     ids=["docker", "no engine", "silent engine", "nothing collected"],
 )
 def test_every_host_gets_one_finding_a_control(snapshot: Snapshot, controls: tuple[Control, ...]) -> None:
@@ -49,7 +49,7 @@ def test_every_host_gets_one_finding_a_control(snapshot: Snapshot, controls: tup
 
 
 def test_where_nothing_was_collected_nothing_passes(controls: tuple[Control, ...]) -> None:
-    assessment = assess(Snapshot({"schema": "hardener/snapshot/1"}), controls, benchmark=BENCHMARK)
+    assessment = assess(Snapshot({"schema": "hardener/snapshot/2"}), controls, benchmark=BENCHMARK)
     assert assessment.counts()[Status.PASS] == 0
     assert assessment.counts()[Status.FAIL] == 0
 
@@ -66,7 +66,7 @@ def test_no_check_fails_by_itself(controls: tuple[Control, ...]) -> None:
 def test_a_hostile_document_gets_its_findings_too(data: list[Any], controls: tuple[Control, ...]) -> None:
     names = make().raw["sources"]
     sources = {name: {"state": "ok", "data": each} for name, each in zip(names, data, strict=False)}
-    snapshot = Snapshot({"schema": "hardener/snapshot/1", "policy": data[-1], "sources": sources})
+    snapshot = Snapshot({"schema": "hardener/snapshot/2", "policy": data[-1], "sources": sources})
     assert len(assess(snapshot, controls, benchmark=BENCHMARK).findings) == len(controls)
 
 

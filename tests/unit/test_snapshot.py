@@ -47,7 +47,7 @@ def test_a_bare_document_has_a_name_and_no_facts() -> None:
         (b"{}", "x: not a snapshot: schema is None"),
         (document(sources=[1]), "x: not a snapshot: its sources are no objects"),
         (document(sources={"system": 1}), "x: not a snapshot: its sources are no objects"),
-        (b'{"schema": "hardener/snapshot/2"}', "x: not a snapshot: schema is 'hardener/snapshot/2'"),
+        (b'{"schema": "hardener/snapshot/3"}', "x: not a snapshot: schema is 'hardener/snapshot/3'"),
     ],
 )
 def test_what_is_no_snapshot_is_refused_by_name(data: bytes, message: str) -> None:
@@ -147,3 +147,80 @@ def test_groups_are_known_where_an_inventory_named_them(groups: Any, known: set[
 def test_says_whether_a_source_was_collected_at_all() -> None:
     snapshot = make(mounts=absent(), lsm=failed(), without=["sysctl"])
     assert [snapshot.has(source) for source in ("mounts", "lsm", "sysctl")] == [True, True, False]
+
+
+# --- the schema before ------------------------------------------------------------------------------------
+
+
+def of_schema_1(config: Any) -> Snapshot:
+    entry = config if isinstance(config, dict) and "state" in config else {"state": "ok", "data": config}
+    return Snapshot({"schema": "hardener/snapshot/1", "host": "h", "sources": {"daemon.config": entry}})
+
+
+def test_a_snapshot_of_schema_1_has_its_settings_by_key() -> None:
+    flags = {"host": ["fd://"], "icc": ["0"], "http-proxy": ["p"]}
+    parsed = {"icc": True, "log-level": "warn"}
+    config = {
+        "path": "/d.json",
+        "exists": True,
+        "parsed": parsed,
+        "error": None,
+        "flags": flags,
+        "argv": ["x"],
+    }
+    given = json.dumps(config)
+    snapshot = of_schema_1(config)
+    assert snapshot.daemon_config == {
+        "path": "/d.json",
+        "exists": True,
+        "error": None,
+        "argv": ["x"],
+        "declared": {
+            "icc": {"value": False, "origin": "--icc"},
+            "log-level": {"value": "warn", "origin": "file"},
+            "hosts": {"value": ["fd://"], "origin": "--host"},
+        },
+        "conflicts": ["icc"],
+    }
+    assert (snapshot.raw["schema"], snapshot.host) == (SCHEMA, "h")
+    assert json.dumps(config) == given, "the document itself stays as it is"
+
+
+@pytest.mark.parametrize("parsed", [None, [], 3])
+def test_of_schema_1_a_file_that_is_no_object_says_why(parsed: Any) -> None:
+    assert of_schema_1({"exists": True, "parsed": parsed}).daemon_config["error"] == "is not a JSON object"
+    assert of_schema_1({"exists": True, "parsed": parsed, "error": "e"}).daemon_config["error"] == "e"
+    gone = of_schema_1({"exists": False, "parsed": None, "error": None}).daemon_config
+    assert (gone["error"], gone["declared"]) == (None, {})
+
+
+@pytest.mark.parametrize(
+    "config", [[], "x", 3, {"flags": [1]}, {"flags": {"icc": "x"}}, {"flags": {"icc": [3]}}]
+)
+def test_of_schema_1_a_source_of_another_shape_has_failed(config: Any) -> None:
+    with pytest.raises(FactUnavailable, match="flags are no lists"):
+        _ = of_schema_1(config).daemon_config
+
+
+def test_of_schema_1_a_source_without_data_stays() -> None:
+    for state in ("failed", "absent"):
+        entry = {"state": state, "ms": 1, "error": "why"}
+        assert of_schema_1(entry).raw["sources"]["daemon.config"] == entry
+    assert Snapshot({"schema": "hardener/snapshot/1"}).raw["sources"] == {}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda each: (
+            st.lists(each)
+            | st.dictionaries(st.sampled_from(["flags", "parsed", "exists", "error", "icc", "x"]), each)
+        ),
+    )
+)
+def test_of_schema_1_anything_is_read_or_refused(config: Any) -> None:
+    try:
+        found = of_schema_1(config).daemon_config
+    except FactUnavailable:
+        return
+    assert isinstance(found["declared"], dict)

@@ -14,6 +14,7 @@ import os
 import pwd
 from typing import Any, Callable, Iterator, Mapping
 
+from ..docker import flags as command_line
 from ..docker import keys
 from ..docker.http import NoAnswer
 from . import jsonkeys, plugins, seccompprofile, system
@@ -105,13 +106,19 @@ def refuse_bad(
     path = settings["config"]
     config = jsonkeys.parse(after, path)
     former = jsonkeys.parse(before, path)
-    flags = settings.get("flags") or {}
+    flags = flags_of(settings)
     problems = [_problems(config, former, flags, info, engine), _files(config, read)]
     for problem in itertools.chain(*problems):
         raise Refused(f"{path}: {problem}")
     problem = _said_by_dockerd(config, settings)
     if problem:
         raise Refused(f"{path}: {problem}")
+
+
+def flags_of(settings: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """Flags of the engine's command line, with their words."""
+    given: Mapping[str, list[str]] = settings.get("flags") or {}
+    return given or command_line.parse(list(settings.get("argv") or ())[1:])[0]
 
 
 def _problems(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 # key: as it stands in daemon.json; "-" where only the command line has it
@@ -140,6 +140,10 @@ SHORT = {
 }
 # The only ones that may stand on the command line and in the file: the engine joins them.
 _JOINED = ("runtimes",)
+# What Go's strconv.ParseBool takes, which reads the flags.
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+_BOOLEANS.update(dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False))
+FILE = "file"  # the origin of a value that daemon.json gives; of one from the command line it is ``--flag``
 _TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
 _SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": "a list", "dict": "an object"}
 
@@ -165,6 +169,19 @@ class Key:
     def is_list(self) -> bool:
         """Whether the flag is repeated, once for each entry of the key's value."""
         return self.kind in ("list", "dict")
+
+    def read(self, words: Sequence[str]) -> Any:
+        """Return the value that a flag gives the key: of one that is repeated all words, else the last.
+
+        What dockerd would refuse stays the text that it is.
+        """
+        if self.is_list:
+            return list(words)
+        last = words[-1]
+        if self.is_switch:
+            return _BOOLEANS.get(last, last)
+        is_number = self.kind == "int" and last.isascii() and last.isdigit() and len(last) < 16
+        return int(last) if is_number else last
 
     def in_version(self, version: tuple[int, ...]) -> bool:
         """Return whether an engine of this version knows it."""
@@ -192,6 +209,25 @@ def flag_of(key: str) -> str:
 def exclusive_flag(key: str) -> str:
     """Return the flag that dockerd refuses to be given together with a key; empty where it takes both."""
     return "" if key in _JOINED else flag_of(key)
+
+
+def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """Return what dockerd is told, by key: ``{"icc": {"value": False, "origin": "--icc"}}``.
+
+    Args:
+        file: the parsed daemon.json.
+        flags: the flags of the command line with their words, as ``flags.parse`` gives them.
+    """
+    found = {name: {"value": value, "origin": FILE} for name, value in file.items()}
+    for key in KEYS:
+        if key.name and flags.get(key.flag):
+            found[key.name] = {"value": key.read(flags[key.flag]), "origin": f"--{key.flag}"}
+    return found
+
+
+def conflicts(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the keys that are given in both places, with which dockerd refuses to start."""
+    return [name for name in file if exclusive_flag(name) in flags]
 
 
 def unknown_before(key: str, version: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..contract import DAEMON_RESTART, RELOAD
-from ..docker.keys import flag_of
 from . import docker_daemon_tls
 from .hostview import HostView, listed
 
@@ -31,9 +30,6 @@ _OWN = (
     "log-opts",
 )
 _UNMAINTAINED = ("aufs", "devicemapper")
-_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("0", "f", "F", "FALSE", "false", "False"), False
-)
 _REDACTED = re.compile(
     r"hmac:[0-9a-f]{16}"
 )  # what stands in a snapshot for a secret, and must never be written
@@ -116,24 +112,22 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
     return [*found, _extra(host, extra, found)]
 
 
-def _flag(host: HostView, key: str) -> Sequence[str]:
-    """Values of a key on the command line."""
-    return host.flags.get(flag_of(key)) or ()
+def _satisfied(given: Any, value: Any) -> bool:
+    """Tell whether the command line gives a key that value already: the file must not give it again then."""
+    if isinstance(given, list) and isinstance(value, list):
+        return sorted(map(str, given)) == sorted(map(str, value))
+    return type(given) is type(value) and bool(given == value)
 
 
-def _says(host: HostView, key: str) -> bool:
-    """Whether somebody has said anything about a key."""
-    return key in host.declared or bool(_flag(host, key))
+def _given(host: HostView, key: str) -> str:
+    """Return a flag with what it gives a key."""
+    value = host.setting(key)
+    words = [str(each).lower() if isinstance(each, bool) else str(each) for each in _list(value)]
+    return " ".join([host.flag(key), *words])
 
 
-def _satisfied(host: HostView, key: str, value: Any) -> bool:
-    """Whether the command line gives a key that value already; the file must not give it again then."""
-    given = _flag(host, key)
-    if not given:
-        return False
-    if isinstance(value, list):
-        return sorted(given) == sorted(value)
-    return bool(_BOOLEANS.get(given[-1]) is value if isinstance(value, bool) else given[-1] == value)
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _new_containers_only(host: HostView) -> str:
@@ -181,14 +175,14 @@ def _document(
     notes = list(notes)
     wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
     for key in [*wish["keys"], *wish["defaults"]]:
-        if key in _LEFT_TO_FLAGS and _flag(host, key):
+        if not host.flag(key):
+            continue
+        if key in _LEFT_TO_FLAGS:
             notes.append(f"{key} is set on the engine's command line, and stays as it is there")
-        elif _flag(host, key) and not _satisfied(host, key, keys.get(key)):
-            given = f"--{flag_of(key)} {' '.join(_flag(host, key))}"
+        elif not _satisfied(host.setting(key), keys.get(key)):
+            given = _given(host, key)
             reason = f"the engine's command line says {given}, and it does not start with {key} in"
             return _refused(variable, f"{reason} {host.config_path} too: take it out of the unit")
-        elif not _flag(host, key):
-            continue
         for part in wish.values():
             part.pop(key, None)
     resource = {"kind": "json", "path": host.config_path, **wish, "whole": ["log-opts"]}
@@ -233,8 +227,9 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
 
 def _log_level(host: HostView, level: str) -> dict[str, Any]:
     """The level, and no debug mode, which would overrule it."""
-    debugging = level != "debug" and (_says(host, "debug") or bool(host.info.get("Debug")))
-    keys = {"log-level": level, **({"debug": False} if level != "debug" and _says(host, "debug") else {})}
+    said = "debug" in host.declared
+    debugging = level != "debug" and (said or bool(host.info.get("Debug")))
+    keys = {"log-level": level, **({"debug": False} if level != "debug" and said else {})}
     return _document(host, "log_level", keys, info={"Debug": False} if debugging else {})
 
 
@@ -281,13 +276,13 @@ def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[st
             notes=notes,
         )
     defaults: dict[str, Any] = {}
-    declared = host.declared.get("log-driver") or (list(_flag(host, "log-driver")) or [""])[-1]
+    declared = host.setting("log-driver") or ""
     if declared == "none":
         reason = "the driver none keeps nothing: say in docker_daemon_log_driver where logs go"
         return _refused("log_driver", reason)
     if declared in ("", *_ROTATING):
         defaults["log-opts"] = {**_ROTATION, **texts}
-        if not _flag(host, "log-driver"):
+        if not host.flag("log-driver"):
             defaults["log-driver"] = "json-file"
     return _document(host, "log_driver", {}, defaults, costs=_new_containers_only(host))
 
@@ -296,7 +291,7 @@ def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
     """The engine's own rules, where somebody has switched them off or taken them away."""
     if not wanted:
         return []
-    switches = [key for key in ("iptables", "ip6tables") if _says(host, key)]
+    switches = [key for key in ("iptables", "ip6tables") if key in host.declared]
     if host.version < (27,):  # where the other one is an experiment
         switches = [key for key in switches if key == "iptables"]
     flushed = _flushed(host)
@@ -312,7 +307,7 @@ def _flushed(host: HostView) -> bool:
     backend = str((host.info.get("FirewallBackend") or {}).get("Driver", ""))
     if not (host.info and isinstance(saved, str)) or backend.startswith("nftables"):
         return False
-    if _flag(host, "firewall-backend") or host.declared.get("firewall-backend"):
+    if host.setting("firewall-backend"):
         return False
     table = saved.partition("*filter\n")[2].partition("\nCOMMIT")[0]
     return not any(line.startswith(":DOCKER ") for line in table.splitlines())
@@ -321,9 +316,9 @@ def _flushed(host: HostView) -> bool:
 def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
     """No registry without verified TLS but those the site names; no mirror over plain HTTP."""
     keys: dict[str, Any] = {}
-    if insecure or _says(host, "insecure-registries"):
+    if insecure or "insecure-registries" in host.declared:
         keys["insecure-registries"] = list(insecure)
-    declared = host.declared.get("registry-mirrors")
+    declared = host.in_file("registry-mirrors")
     if mirrors and isinstance(declared, list):
         found = [str(mirror) for mirror in declared]
         encrypted = [mirror for mirror in found if not _plain(mirror)]
@@ -336,9 +331,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
             )
             return _refused("insecure_registries", reason)
     gone = [
-        str(registry)
-        for registry in host.declared.get("insecure-registries") or ()
-        if registry not in insecure
+        str(registry) for registry in host.in_file("insecure-registries") or () if registry not in insecure
     ]
     costs = f"images are no longer pulled from {listed(gone)} until its TLS can be verified" if gone else ""
     return _document(host, "insecure_registries", keys, impact=RELOAD, costs=costs)
@@ -358,7 +351,7 @@ def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
         note = "have the plugin start before the engine, which does not start without it"
         keys = {"authorization-plugins": list(wanted)}
         return _document(host, "authorization_plugins", keys, notes=[note])
-    if _says(host, "authorization-plugins"):
+    if "authorization-plugins" in host.declared:
         return _document(host, "authorization_plugins", {})
     reason = (
         "which plugin decides is the site's own choice, and none is made: install one, then name it in"
@@ -379,7 +372,7 @@ def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
         )
         return [_refused("storage_driver", reason)]
     keys: dict[str, Any] = {"storage-driver": wanted}
-    if _says(host, "storage-opts"):
+    if "storage-opts" in host.declared:
         keys["storage-opts"] = [each for each in _storage_opts(host) if not each.startswith("dm.")]
     return [_document(host, "storage_driver", keys, info={"Driver": wanted})]
 
@@ -394,12 +387,12 @@ def _base_device_size(host: HostView, size: str) -> list[dict[str, Any]]:
 
 
 def _storage_opts(host: HostView) -> list[str]:
-    return [str(each) for each in _flag(host, "storage-opts") or host.declared.get("storage-opts") or ()]
+    return [str(each) for each in host.setting("storage-opts") or ()]
 
 
 def _cgroup_parent(host: HostView, wanted: str) -> list[dict[str, Any]]:
     """The site's parent; else none, where there is one that the site has not approved."""
-    declared = [host.declared.get("cgroup-parent"), *_flag(host, "cgroup-parent")][-1]
+    declared = host.setting("cgroup-parent")
     approved = host.policy.get("cgroup_parents") or ()
     if not wanted and (not declared or declared in approved):
         return []
@@ -408,9 +401,9 @@ def _cgroup_parent(host: HostView, wanted: str) -> list[dict[str, Any]]:
 
 def _experimental(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
     on = bool(host.info.get("ExperimentalBuild"))
-    if wanted or not (on or _says(host, "experimental")):
+    if wanted or not (on or "experimental" in host.declared):
         return []
-    if host.version < (27,) and host.declared.get("ip6tables") is True:
+    if host.version < (27,) and host.setting("ip6tables") is True:
         reason = "ip6tables needs it before engine 27.0: update the engine first"
         return [_refused("experimental", reason)]
     return [_document(host, "experimental", {"experimental": False}, info={"ExperimentalBuild": False})]

@@ -19,7 +19,6 @@ _KEYS = ("tls", "tlsverify", *_FILES.values())
 _OURS = {key: f"{FOLDER}/{name}.pem" for name, key in _FILES.items()}
 _PORT = 2376
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are compared with
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -34,7 +33,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     files = variables["tls_files"]
     if not variables["tls"] or not api.addresses or api.protected_by_others:
         return []
-    flags = [f"--{key}" for key in _KEYS if key in host.flags]
+    flags = [flag for flag in map(host.flag, _KEYS) if flag]
     if flags:
         reason = (
             f"the engine's command line says {', '.join(flags)}, and still lets in who has no certificate of"
@@ -108,13 +107,11 @@ class _Api(NamedTuple):
 
 def _api(host: HostView) -> _Api:
     files = {key: str(host.setting(key)) for key in _FILES.values() if host.setting(key)}
-    given = host.setting("tlsverify")
-    demanded = given is True or (isinstance(given, str) and given in _TRUE)
-    by_flag = "tlsverify" in host.flags  # the engine then has default places for the files
+    by_flag = bool(host.flag("tlsverify"))  # the engine then has default places for the files
     return _Api(
         addresses=() if host.rootless else tuple(_addresses(host)),
         files=files,
-        verified=demanded and (by_flag or len(files) == len(_FILES)),
+        verified=host.setting("tlsverify") is True and (by_flag or len(files) == len(_FILES)),
     )
 
 

@@ -121,7 +121,7 @@ def _tls(host: HostView) -> Iterator[_Rule]:
         or environment.get("DOCKER_CONFIG")
         or f"{host.engine.get('home') or '/root'}/.docker"
     )
-    by_default = {"tls", "tlsverify"} & set(host.flags) or environment.get("DOCKER_TLS_VERIFY")
+    by_default = host.flag("tls") or host.flag("tlsverify") or environment.get("DOCKER_TLS_VERIFY")
     for key, name, at_most in (
         ("tlscacert", "ca.pem", 0o444),
         ("tlscert", "cert.pem", 0o444),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..docker.api import USUAL_SOCKET
+from ..docker.keys import FILE
 
 NO_ENGINE = "there is no Docker engine on this host"
 
@@ -25,8 +26,7 @@ class HostView:
         self.engine: Mapping[str, Any] = self.data("engine")
         self.config: Mapping[str, Any] = self.data("daemon.config")
         self.info: Mapping[str, Any] = self.data("docker.info")
-        self.flags: Mapping[str, Sequence[str]] = self.config.get("flags") or {}
-        self.declared: Mapping[str, Any] = self.config.get("parsed") or {}
+        self.declared: Mapping[str, Mapping[str, Any]] = self.config.get("declared") or {}
         self.config_path = str(self.config.get("path") or "/etc/docker/daemon.json")
 
     # --- what is known
@@ -111,12 +111,20 @@ class HostView:
     @property
     def hosts(self) -> list[str]:
         """Where the API is declared to be."""
-        return [str(host) for host in self.flags.get("host") or self.declared.get("hosts") or ()]
+        return [str(host) for host in self.setting("hosts") or ()]
 
     def setting(self, key: str) -> Any:
-        """Return a setting of the engine's as it is given, the last on the command line or in the file."""
-        given = self.flags.get(key)
-        return given[-1] if given else self.declared.get(key)
+        """Return what the engine is told for a key, on its command line or in the file; None for nothing."""
+        return (self.declared.get(key) or {}).get("value")
+
+    def flag(self, key: str) -> str:
+        """Return the flag that says it, such as ``--icc``; empty where the command line does not."""
+        origin = str((self.declared.get(key) or {}).get("origin") or FILE)
+        return "" if origin == FILE else origin
+
+    def in_file(self, key: str) -> Any:
+        """Return what daemon.json says of a key; None where it says nothing, or the command line does."""
+        return None if self.flag(key) else self.setting(key)
 
     def secures(self, name: str) -> bool:
         """Tell whether the running engine lists something among its security options."""
@@ -131,7 +139,6 @@ class HostView:
             "config": self.config_path,
             "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
             "argv": self.config.get("argv") or [],
-            "flags": self.flags,
             "socket": self.socket,
             "unit": "docker.service",
             **more,

@@ -59,14 +59,12 @@ def _unfit(host: HostView) -> str:
 
 def _forwards_for_containers(host: HostView) -> bool:
     """Whether an engine is here that needs the kernel to forward, which it sees to by default."""
-    given = host.flags.get("ip-forward")
-    value = given[-1] if given else host.declared.get("ip-forward", True)
-    return host.serves and str(value).lower() not in ("false", "0", "f")
+    return host.serves and host.setting("ip-forward") is not False
 
 
 def _needs_user_namespaces(host: HostView) -> bool:
     """Whether containers run in user namespaces."""
-    if "userns-remap" in {**host.flags, **host.declared}:
+    if "userns-remap" in host.declared:
         return True
     return host.rootless or host.secures("userns")
 

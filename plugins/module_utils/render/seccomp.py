@@ -71,7 +71,7 @@ def _unfit(host: HostView) -> str:
 
 def _flag(host: HostView) -> str:
     """The profile on the engine's command line."""
-    return str((list(host.flags.get("seccomp-profile") or ()) or [""])[-1])
+    return str(host.setting("seccomp-profile") or "") if host.flag("seccomp-profile") else ""
 
 
 def _effective(host: HostView) -> str:
@@ -110,7 +110,8 @@ def _built_in(host: HostView) -> dict[str, Any]:
     if _flag(host) not in _BUILT_IN:
         return _by_flag(host)
     # Once taken away it is still asked for, or the next run would give back what was there before.
-    return _document(host, {"seccomp-profile": ""} if "seccomp-profile" in host.declared else {}, "builtin")
+    said = "seccomp-profile" in host.declared and not _flag(host)
+    return _document(host, {"seccomp-profile": ""} if said else {}, "builtin")
 
 
 def _sites(host: HostView, profile: str, content: str) -> dict[str, Any]:

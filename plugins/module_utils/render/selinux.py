@@ -13,7 +13,6 @@ RELABEL_FILE = "/.autorelabel"
 
 _ENFORCING, _DOCKER = "selinux_enforcing", "selinux_docker"
 _KEY = "selinux-enabled"
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -129,11 +128,11 @@ def _docker(host: HostView) -> list[dict[str, Any]]:
         return []
     if not host.config:
         return [{"name": _DOCKER, "refused": "daemon.config could not be read"}]
-    given = host.flags.get(_KEY)
-    if given and given[-1] not in _TRUE:
-        reason = f"--{_KEY}={given[-1]} stands on the engine's command line: take it out of its unit"
+    flag, value = host.flag(_KEY), host.setting(_KEY)
+    if flag and value is not True:
+        reason = f"{flag}={str(value).lower()} stands on the engine's command line: take it out of its unit"
         return [{"name": _DOCKER, "refused": reason}]
-    keys = {} if given else {_KEY: True}
+    keys = {} if flag else {_KEY: True}
     document = {
         "name": _DOCKER,
         "impact": DAEMON_RESTART,

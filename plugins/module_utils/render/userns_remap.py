@@ -36,7 +36,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
         reason = f"userns_remap_user: {user!r} is no name of an account"
     if reason:
         return [_refused(reason)]
-    if host.flags.get(_KEY):
+    if host.flag(_KEY):
         return []  # on the command line, and so out of the file
     if _remaps(host):
         return [_kept(host)]
@@ -77,7 +77,7 @@ def _kept(host: HostView) -> dict[str, Any]:
                 "kind": "json",
                 "path": host.config_path,
                 "keys": {},
-                "defaults": {_KEY: host.declared.get(_KEY) or "default"},
+                "defaults": {_KEY: host.setting(_KEY) or "default"},
             }
         ],
         "activations": [host.activation([host.config_path], expect={"security": ["userns"]})],
@@ -132,7 +132,7 @@ def _document(
 
 def _remaps(host: HostView) -> bool:
     """Whether the engine remaps users; where it does not answer, whether it is to."""
-    return host.secures("userns") if host.info else bool(host.declared.get(_KEY))
+    return host.secures("userns") if host.info else bool(host.setting(_KEY))
 
 
 def _impossible(host: HostView) -> str:
@@ -141,7 +141,7 @@ def _impossible(host: HostView) -> str:
         return "the engine does not answer, so that nobody knows what it holds: start it first"
     if host.swarm:
         return "this host is part of a swarm, whose state would stay behind: let it leave first"
-    features = host.declared.get("features") or {}
+    features = host.in_file("features") or {}
     status = {str(row[0]): str(row[1]) for row in host.info.get("DriverStatus") or () if len(row) == 2}
     if features.get("containerd-snapshotter") or "containerd" in status.get("driver-type", ""):
         return (

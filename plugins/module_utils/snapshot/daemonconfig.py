@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..docker import keys
 from ..host.errors import Absent
 
 MYPY = False
@@ -48,16 +49,20 @@ def declared(engine: Engine, redactor: Redactor) -> dict[str, Any]:
         raise Absent("no Docker engine is installed")
     config, where = engine.config, "daemon"
     steering = {name: value for name, value in engine.environment.items() if name in _VARIABLES}
+    file = redactor.options(config["parsed"], f"{where} {config['path']}") or {}
+    flags = {
+        name: [redactor.text(value, f"{where} --{name}") for value in values]
+        for name, values in engine.flags.items()
+    }
     return {
-        **config,
-        "parsed": redactor.options(config["parsed"], f"{where} {config['path']}"),
+        "path": config["path"],
+        "exists": config["exists"],
         "error": redactor.text(config["error"], where) if config["error"] else None,
+        "duplicate_keys": config["duplicate_keys"],
+        "declared": keys.declared(file, flags),
+        "conflicts": keys.conflicts(file, flags),
         "argv": redactor.words(engine.argv, f"{where} command line"),
         "argv_from": engine.argv_from,
-        "flags": {
-            name: [redactor.text(value, f"{where} --{name}") for value in values]
-            for name, values in engine.flags.items()
-        },
         "unknown_flags": redactor.words(engine.unknown, f"{where} command line"),
         "environment": redactor.options(steering, f"{where} environment"),
     }

@@ -24,7 +24,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     from ..host.redact import Redactor
 
-SCHEMA = "hardener/snapshot/1"
+SCHEMA = "hardener/snapshot/2"
 _REST = """
     audit.loaded audit.persistent block_devices daemon.config docker.images docker.info docker.networks
     docker.plugins docker.swarm docker.version docker.volumes engine environment files firewall groups

@@ -98,7 +98,7 @@ def test_what_could_not_be_read_makes_it_incomplete() -> None:
             "rootless",
         ),
         (make(**{"docker.containers": [7]}), "not as the collector writes them"),
-        (Snapshot({"schema": "hardener/snapshot/1"}), "not in this snapshot"),
+        (Snapshot({"schema": "hardener/snapshot/2"}), "not in this snapshot"),
     ],
     ids=("none", "silent", "failed", "desktop", "rootless", "rootless-option", "malformed", "empty"),
 )

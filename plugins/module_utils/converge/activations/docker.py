@@ -375,8 +375,7 @@ class Docker(Activation):
     # --- means ----------------------------------------------------------------------------------------------
 
     def _flag(self, name: str) -> Sequence[str]:
-        values: Sequence[str] = (self.settings.get("flags") or {}).get(name, ())
-        return values
+        return daemonconfig.flags_of(self.settings).get(name, ())
 
     def _live(self, expected: bool) -> bool:
         info = self.engine.info()

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+from ansible_collections.hardener.docker.plugins.module_utils.docker import flags, keys
 from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import BY_NAME, KEYS
 
 needs_dockerd = pytest.mark.skipif(not shutil.which("dockerd"), reason="asks the dockerd of this machine")
@@ -115,3 +115,43 @@ def test_dockerd_knows_the_keys_of_its_version_and_no_others(tmp_path: Path) -> 
 def installed() -> tuple[int, ...]:
     said = subprocess.run(["dockerd", "--version"], capture_output=True, text=True, check=True).stdout
     return tuple(map(int, re.findall(r"version (\d+)\.(\d+)", said)[0]))
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "origin"),
+    [
+        ({"icc": ["false"]}, False, "--icc"),
+        ({"icc": ["true", "F"]}, False, "--icc"),  # the last one counts
+        ({"icc": ["perhaps"]}, "perhaps", "--icc"),
+        ({"mtu": ["1450"]}, 1450, "--mtu"),
+        ({"mtu": ["1.5e3"]}, "1.5e3", "--mtu"),
+        ({"mtu": ["\u0663"]}, "\u0663", "--mtu"),
+        ({"log-level": ["debug", "info"]}, "info", "--log-level"),
+        ({"insecure-registry": ["a", "b"]}, ["a", "b"], "--insecure-registry"),
+        ({"log-opt": ["max-size=1m"]}, ["max-size=1m"], "--log-opt"),
+    ],
+)
+def test_what_a_flag_declares_for_its_key(words: dict[str, list[str]], value: object, origin: str) -> None:
+    (name,) = (key.name for key in KEYS if key.flag in words)
+    file = {name: "of the file", "labels": ["x"]}
+    assert keys.declared(file, words) == {
+        name: {"value": value, "origin": origin},
+        "labels": {"value": ["x"], "origin": "file"},
+    }
+    assert keys.conflicts(file, words) == [name]
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key.name and key.flag], ids=lambda key: key.name)
+def test_every_key_is_declared_by_its_flag_or_by_the_file(key: keys.Key) -> None:
+    said, _ = flags.parse([f"--{key.flag}=7"])
+    assert keys.declared({}, said)[key.name]["origin"] == f"--{key.flag}"
+    assert keys.declared({key.name: None}, {}) == {key.name: {"value": None, "origin": "file"}}
+    assert keys.conflicts({key.name: 7}, said) == ([] if key.name == "runtimes" else [key.name])
+    assert keys.conflicts({key.name: 7}, {}) == keys.conflicts({}, said) == []
+
+
+def test_flags_without_a_key_declare_none() -> None:
+    said, _ = flags.parse(["--config-file=/x", "--http-proxy", "p", "--validate"])
+    assert keys.declared({"a-key-of-tomorrow": 1}, said) == {
+        "a-key-of-tomorrow": {"value": 1, "origin": "file"}
+    }

@@ -14,7 +14,7 @@ def view(**sources: Any) -> HostView:
 
 def test_a_source_without_data_is_an_empty_mapping() -> None:
     host = HostView({"sources": {"engine": {"state": "failed", "error": "x"}}})
-    assert (host.engine, host.info, host.os, host.flags, host.policy) == ({}, {}, {}, {}, {})
+    assert (host.engine, host.info, host.os, host.declared, host.policy) == ({}, {}, {}, {}, {})
     assert (host.state("engine"), host.state("sysctl")) == ("failed", "")
     assert (host.containers, host.running, host.names, host.holds()) == ([], [], [], [])
     assert (host.version, host.swarm, host.stale, host.serves) == ((), False, False, False)
@@ -73,6 +73,8 @@ def test_a_setting_is_the_last_on_the_command_line_or_that_of_the_file() -> None
         **{"daemon.config": {"flags": only({"group": ["a", "b"]}), "parsed": only({"group": "c", "ip": "d"})}}
     )
     assert (host.setting("group"), host.setting("ip"), host.setting("icc")) == ("b", "d", None)
+    assert (host.flag("group"), host.flag("ip"), host.flag("icc")) == ("--group", "", "")
+    assert (host.in_file("group"), host.in_file("ip"), host.in_file("icc")) == (None, "d", None)
 
 
 def test_a_unit_counts_where_it_is_loaded() -> None:

@@ -103,7 +103,9 @@ def test_declared_keeps_secrets_on_the_host() -> None:
     found = daemonconfig.declared(engine, Redactor())
     assert "TOPSECRET" not in str(found)
     assert found["environment"].keys() == {"HTTPS_PROXY"}
-    assert found["flags"]["http-proxy"][0].endswith("@proxy:3128")
+    assert found["argv"][3].endswith("@proxy:3128")
+    assert found["declared"]["log-opts"]["origin"] == "--log-opt"
+    assert "TOPSECRET" in str(engine.argv), "what runs on the host needs it"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
