@@ -231,9 +231,8 @@ def _upgraded_config(entry: JSONObject) -> JSONObject:
     ):
         return {"state": "failed", "ms": 0, "error": "its flags are no lists of texts"}
     parsed, error = data.get("parsed"), data.get("error")
-    is_object = isinstance(parsed, Mapping)
-    file = parsed if is_object else {}
-    if not is_object and (data.get("exists") or parsed is not None):
+    file: Mapping[str, Any] = parsed if isinstance(parsed, Mapping) else {}
+    if not isinstance(parsed, Mapping) and (data.get("exists") or parsed is not None):
         error = error or "is not a JSON object"
     others = {name: value for name, value in data.items() if name not in ("flags", "parsed")}
     told = {"declared": keys.declared(file, flags), "conflicts": keys.conflicts(file, flags)}

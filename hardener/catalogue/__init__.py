@@ -1,9 +1,10 @@
 """What must hold on a host: every control of every benchmark version, described in our own words.
 
-Controls are keyed by slug (``controls/<section>.yaml``). An entry is the one place of a control: its texts, and its
-id, level and assessment in every benchmark version, because the same id means different things in different
-versions. ``benchmarks/<name>.yaml`` holds title and sections of a version. Controls that CIS leaves to "harden the
-host" are our own (``every`` in place of a version, sections in ``own.yaml``): they close every benchmark.
+Controls are keyed by slug (``controls/<section>.yaml``). An entry is the one place of a control: its texts,
+and its id, level and assessment in every benchmark version, because the same id means different things in
+different versions. ``benchmarks/<name>.yaml`` holds title and sections of a version. Controls that CIS leaves
+to "harden the host" are our own (``every`` in place of a version, sections in ``own.yaml``): they close every
+benchmark.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..docker.http import NotFound, parse
 from ..host.errors import describe
 from . import containerproc, docker, seccomp
@@ -57,7 +59,7 @@ class Containers:
         for told, body in zip(listed.values(), bodies):
             if not isinstance(body, NotFound):  # removed since it was listed
                 entry = self._entry(told, body, host)
-                entries.add(entry, lambda why, told=told: _unread(told, why))
+                entries.add(entry, partial(_unread, told))
         return entries.encoded()
 
     def _entry(

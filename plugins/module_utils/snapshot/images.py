@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..docker.http import NoAnswer, NotFound, parse
 from ..host.errors import describe
 from . import docker, history
@@ -32,7 +34,7 @@ def read(engine: Engine, redactor: Redactor) -> Encoded:
         if isinstance(inspected, NotFound) or isinstance(layers, NotFound):
             continue  # removed since it was listed
         entry = _entry(identity, inspected, layers, redactor)
-        entries.add(entry, lambda why, identity=identity: _unread(identity, why))
+        entries.add(entry, partial(_unread, identity))
     return entries.encoded()
 
 

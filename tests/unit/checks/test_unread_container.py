@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.checks import all_checks
-from hardener.drift import changed
+from hardener.comparison import container_changes
 from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.workload.audit import audit
@@ -75,5 +75,5 @@ def test_the_audit_of_workloads_names_it_and_is_not_complete() -> None:
 def test_it_did_not_become_another_one() -> None:
     read = container("dark", Id="f" * 64)
     before, after = with_containers(read, hardened()), with_containers(UNREAD, hardened())
-    assert changed(before, after) == ()
-    assert changed(after, before) == ()
+    assert container_changes(before, after) == ()
+    assert container_changes(after, before) == ()
