@@ -24,7 +24,7 @@ from hardener import __version__, catalogue
 from hardener.assess import assess
 from hardener.cli.moving import measure
 from hardener.history import History, RunRecord
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from hardener.snapshot import Snapshot
 from tests.leftovers import scratch
 

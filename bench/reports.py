@@ -32,7 +32,8 @@ from hardener.history import History, Recording, RunRecord
 from hardener.history.previous import previous_runs
 from hardener.model import Assessment
 from hardener.reports.formats import FORMATS
-from hardener.reports.interface import Report, RunInfo, write_reports
+from hardener.reports.interface import Report, write_reports
+from hardener.run import RunInfo
 from tests.leftovers import scratch
 
 _LOADS = 5

@@ -24,7 +24,8 @@ from hardener import __version__, catalogue
 from hardener.comparison.previous_runs import Point, PreviousRuns
 from hardener.model import Assessment, Status
 from hardener.reports.html import HtmlReport
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
 
 HOSTS, LOST = 24, 2
 DAYS = (1, 4, 8, 12, 16, 20, 24, 27, 29)

@@ -95,6 +95,11 @@ class Control:
         place = self.benchmarks.get(benchmark)
         return place.id if place else self.slug
 
+    def section_in(self, benchmark: str) -> str:
+        """``5 runtime``: the section's number in a benchmark version, and the name that ``--only`` takes."""
+        place = self.benchmarks.get(benchmark)
+        return f"{place.id.partition('.')[0]} {self.section}" if place else self.section
+
 
 @dataclass(frozen=True, slots=True)
 class Offender:

@@ -9,6 +9,8 @@ reader. All that XML 1.0 forbids is among it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -46,3 +48,15 @@ def visible(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def first(items: Sequence[str], limit: int) -> Iterator[str]:
+    """Give the first items, and how many more there are."""
+    yield from items[:limit]
+    if len(items) > limit:
+        yield f"+{len(items) - limit} more"
+
+
+def utc(moment: datetime) -> str:
+    """Write a moment as RFC 3339 in UTC, to the second: ``2026-11-25T00:30:00Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -57,10 +57,10 @@ def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, j
     hardener activity -i inventory.yml --for 10m --json activity.json
     """  # noqa: D301 - click reads the \b
     from hardener.activity import read
-    from hardener.activity.screen import screen
-    from hardener.cli.progress import Progress, echo
     from hardener.fleet import State, TaskResult
-    from hardener.reports.terminal import console
+    from hardener.terminal.activity import screen
+    from hardener.terminal.console import console
+    from hardener.terminal.progress import Progress, echo
     from hardener.text import line
 
     if json:
@@ -101,13 +101,13 @@ def _write(path: Path, heard: Sequence[Heard]) -> None:
     import dataclasses
     from json import dumps
 
-    from hardener.reports.interface import write_text
+    from hardener.files import write_text
 
     data = {"hosts": [dataclasses.asdict(each) for each in heard]}
     write_text(path, dumps(data, indent=1, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> str:
-    from hardener.reports.interface import utc
+    from hardener.text import utc
 
     return utc(value)

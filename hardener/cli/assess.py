@@ -76,7 +76,7 @@ def assess(
 def _tell_undecided(decisions: Decisions, hosts: Sequence[str]) -> None:
     """Say on standard error which decisions go by groups that the snapshots of some hosts do not name."""
     from hardener.decisions.apply import by_groups
-    from hardener.reports.wording import first
+    from hardener.text import first
 
     if hosts and (decided := by_groups(decisions)):
         names = line(", ".join(first(hosts, _NAMED)))

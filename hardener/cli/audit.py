@@ -60,10 +60,10 @@ def audit(
     hardener audit -i inventory.yml --limit web --junit junit.xml --json report.json
     """  # noqa: D301 - click reads the \b
     from hardener.cli.auditing import audited
-    from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.turn import turn
     from hardener.fleet import ansible_version
+    from hardener.terminal.progress import echo
 
     started = datetime.now(UTC)
     files.keep(hosts.inventory, decided.waivers, decided.attestations)

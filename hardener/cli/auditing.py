@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from hardener.assess import assess, unreachable
 from hardener.checks import all_checks
-from hardener.cli.progress import Progress
 from hardener.cli.spool import Spool
 from hardener.errors import HardenerError
 from hardener.fleet import TaskResult
 from hardener.snapshot import Snapshot
+from hardener.terminal.progress import Progress
 from hardener.workfolder import temporary_folder
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
 from hardener.model import Assessment, Decisions, Status
 from hardener.plan import Plan
-from hardener.reports.interface import RunInfo
-from hardener.reports.planfile import Reviewed
+from hardener.planfile import Reviewed
+from hardener.run import RunInfo
 
 
 def change(

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
     from hardener.fleet import Fleet
     from hardener.model import Control, Decisions
-    from hardener.reports.interface import Report, RunInfo
+    from hardener.reports.interface import Report
+    from hardener.run import RunInfo
 
 _Function = Callable[..., Any]
 

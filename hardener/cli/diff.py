@@ -25,7 +25,7 @@ def diff(*, before: str, after: str, home: Path) -> None:
     """  # noqa: D301 - click reads the \b
     from hardener.cli.moving import called, measure
     from hardener.history import History
-    from hardener.reports.terminal import console, show_drift
+    from hardener.terminal.console import console, show_drift
 
     history = History(home)
     earlier, later = history.run(before), history.run(after)

@@ -78,10 +78,10 @@ def drift(
     hardener drift -i inventory.yml --against baseline --remediate
     """  # noqa: D301 - click reads the \b
     from hardener.cli.drifting import Watch, reference
-    from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.turn import turn
     from hardener.history import History
+    from hardener.terminal.progress import echo
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")

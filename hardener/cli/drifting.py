@@ -20,8 +20,9 @@ from hardener.fleet import Fleet, ansible_version, identify
 from hardener.history import History, StoredRun
 from hardener.model import Assessment, Decisions
 from hardener.plan import Plan, plan
-from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.terminal import console, show_drift
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
+from hardener.terminal.console import console, show_drift
 from hardener.text import line
 
 _VERB = "drift"

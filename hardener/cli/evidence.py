@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hardener.evidence import RunEvidence, Verified
     from hardener.evidence.reassess import Reassessed
     from hardener.history import StoredRun
-    from hardener.reports.interface import RunInfo
+    from hardener.run import RunInfo
 
 _LEDGER = "ledger.ndjson"
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -171,7 +171,7 @@ def _declared(info: RunInfo) -> dict[str, bytes]:
 
 def _told(verified: Verified) -> Iterator[str]:
     """What is known of a bundle, a line a fact."""
-    from hardener.reports.interface import utc
+    from hardener.text import utc
 
     yield f"sha256    {verified.sha256}"
     signer = verified.signer

@@ -29,7 +29,7 @@ from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.plan import Plan
-    from hardener.reports.planfile import Reviewed
+    from hardener.planfile import Reviewed
 
 
 @click.command(short_help="Change what fails, prove it by a second audit.")
@@ -72,14 +72,14 @@ def harden(
     hardener harden -i inventory.yml --check --diff
     hardener harden -i inventory.yml --only daemon --junit junit.xml
     """  # noqa: D301 - click reads the \b
+    from hardener import planfile
     from hardener.cli.auditing import audited
     from hardener.cli.changing import change
     from hardener.cli.hardening import announce, tell_withheld
-    from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.turn import turn
     from hardener.plan import plan
-    from hardener.reports import planfile
+    from hardener.terminal.progress import echo
 
     if plan_file and changes.allow:
         raise click.UsageError("a plan says itself what is allowed: give --plan or --allow")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import click
 from ansible_collections.hardener.docker.plugins.module_utils.contract import NOT_STANDING, REFUSED
 
-from hardener.cli.diffs import render
-from hardener.cli.progress import Progress
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, Hosts, State, TaskResult
 from hardener.plan import Fate, Outlook, Plan, outlook
-from hardener.reports.planfile import Reviewed
+from hardener.planfile import Reviewed
+from hardener.terminal.progress import Progress
+from hardener.terminal.unified_diff import render
 from hardener.text import line
 
 # What a script must hear of first comes last.

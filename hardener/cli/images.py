@@ -73,10 +73,10 @@ def verify(
     \b
     hardener images verify -i inventory.yml --policy trust.yml
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.progress import Progress, echo
+    from hardener.files import write_text
     from hardener.fleet import TaskResult
-    from hardener.reports.interface import write_text
-    from hardener.reports.terminal import console, show_images
+    from hardener.terminal.console import console, show_images
+    from hardener.terminal.progress import Progress, echo
 
     if json_file:
         require_writable(json_file)

@@ -32,8 +32,8 @@ def metrics(*, out: Path | None, home: Path) -> None:
     hardener metrics --out /var/lib/prometheus/node-exporter/hardener.prom
     """  # noqa: D301 - click reads the \b
     from hardener.errors import HardenerError
+    from hardener.files import write_text
     from hardener.history import History
-    from hardener.reports.interface import write_text
     from hardener.reports.metrics import RunMetrics
     from hardener.reports.metrics import metrics as written
 

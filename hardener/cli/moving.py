@@ -9,9 +9,8 @@ from hardener.comparison import ChangedFact, ContainerChange, Drift, changed_fac
 from hardener.errors import HardenerError
 from hardener.history import StoredRun
 from hardener.model import Assessment
-from hardener.reports.interface import utc
 from hardener.snapshot import Snapshot
-from hardener.text import line
+from hardener.text import line, utc
 
 
 def measure(

@@ -59,15 +59,15 @@ def plan(
     hardener plan -i inventory.yml
     hardener plan -i inventory.yml --allow containers-stop --json plan.json
     """  # noqa: D301 - click reads the \b
+    from hardener import planfile
     from hardener.cli.auditing import audited
     from hardener.cli.hardening import SEVERITY, apply
-    from hardener.cli.progress import echo
     from hardener.cli.reporting import exit_code
+    from hardener.files import write_text
     from hardener.plan import outlook
     from hardener.plan import plan as plan_of
-    from hardener.reports import planfile
-    from hardener.reports.interface import write_text
-    from hardener.reports.terminal import console, show_plan
+    from hardener.terminal.console import console, show_plan
+    from hardener.terminal.progress import echo
 
     if json_file:
         require_writable(json_file)

@@ -68,12 +68,12 @@ def provision(
     from hardener.cli.auditing import audited
     from hardener.cli.changing import change, record_before
     from hardener.cli.hardening import announce, tell_withheld
-    from hardener.cli.progress import echo
     from hardener.cli.recording import Recorder
     from hardener.cli.reporting import run_info
     from hardener.cli.turn import turn
     from hardener.fleet import ansible_version
     from hardener.plan import plan
+    from hardener.terminal.progress import echo
 
     started = datetime.now(UTC)
     files.keep(hosts.inventory, decided.waivers, decided.attestations)
@@ -117,10 +117,10 @@ def provision(
 
 def _install(fleet: Fleet, hosts: Sequence[str], changes: Changes, *, plain: bool) -> ExitCode:
     """Have an engine on these hosts; the answer is worse than compliant where one has none for all that."""
-    from hardener.cli.diffs import render
     from hardener.cli.hardening import rolled_back, tell
-    from hardener.cli.progress import Progress
     from hardener.fleet import Hosts, State, TaskResult
+    from hardener.terminal.progress import Progress
+    from hardener.terminal.unified_diff import render
 
     code = ExitCode.COMPLIANT
     click.echo(f"install: {', '.join(map(line, hosts))}", err=True)

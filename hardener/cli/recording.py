@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
     from hardener.history import Recording, RunRecord
     from hardener.model import Assessment
-    from hardener.reports.interface import RunInfo
+    from hardener.run import RunInfo
 
 
 class Recorder:

@@ -44,11 +44,11 @@ def release(
     hardener release -i inventory.yml --limit db01
     hardener release -i inventory.yml --role firewall
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.diffs import render
     from hardener.cli.hardening import rolled_back
-    from hardener.cli.progress import Progress, echo
     from hardener.cli.turn import turn
     from hardener.fleet import TaskResult
+    from hardener.terminal.progress import Progress, echo
+    from hardener.terminal.unified_diff import render
 
     fleet = hosts.fleet(echo if conversation.verbose else None)
     taken_back = False

@@ -14,15 +14,16 @@ from hardener.comparison.previous_runs import PreviousRuns
 from hardener.comparison.runs import Comparison, compare
 from hardener.errors import ExitCode
 from hardener.model import Assessment, Decisions, Status
-from hardener.reports.interface import RunInfo, write_reports
-from hardener.reports.summary import Summary
-from hardener.reports.terminal import console, show_comparison, show_summary
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
+from hardener.summary import Summary
+from hardener.terminal.console import console, show_comparison, show_summary
 
 
 def prepare(files: ReportFiles | None) -> None:
     """Load what is otherwise loaded when the results are there and somebody waits for them."""
     catalogue.digest()
-    import_module("hardener.reports.screens")
+    import_module("hardener.terminal.audit")
     if files:
         files.load()
 

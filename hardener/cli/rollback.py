@@ -49,10 +49,10 @@ def rollback(
     hardener rollback -i inventory.yml --list
     hardener rollback -i inventory.yml --limit db01 --run 20261125T040000Z-1b2c3d4e
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.diffs import render
-    from hardener.cli.progress import Progress, echo
     from hardener.cli.turn import turn
     from hardener.fleet import State, TaskResult
+    from hardener.terminal.progress import Progress, echo
+    from hardener.terminal.unified_diff import render
 
     if run and listing:
         raise click.UsageError("--run and --list do not go together")

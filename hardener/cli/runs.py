@@ -47,8 +47,7 @@ def runs(*, home: Path) -> None:
 
 def _row(run: StoredRun, shown: int, *, baseline: bool) -> Sequence[str]:
     from hardener.model import Status
-    from hardener.reports.interface import utc
-    from hardener.text import line
+    from hardener.text import line, utc
 
     counts = run.counts()
     counted = (Status.PASS, Status.FAIL, Status.ERROR, Status.WAIVED)

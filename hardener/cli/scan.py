@@ -57,12 +57,12 @@ def scan(
     hardener scan -i inventory.yml --images
     hardener scan -i inventory.yml --images --cves --json scan.json
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.progress import Progress, echo
-    from hardener.cli.scanning import exit_code, table, write
     from hardener.fleet import State, TaskResult
-    from hardener.reports.terminal import console
     from hardener.scan import imports
     from hardener.scan.record import BadRecord, Scan, parse
+    from hardener.terminal.console import console
+    from hardener.terminal.progress import Progress, echo
+    from hardener.terminal.scan import exit_code, table, write
 
     if json_file:
         require_writable(json_file)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def show(*, run: str, home: Path) -> None:
     """Show what a run found, without asking any host; the latest where none is named."""
     from hardener.history import History
-    from hardener.reports.summary import Summary
-    from hardener.reports.terminal import console, show_summary
+    from hardener.summary import Summary
+    from hardener.terminal.console import console, show_summary
 
     stored = History(home).run(run)
     summary = Summary()
@@ -35,8 +35,7 @@ def show(*, run: str, home: Path) -> None:
 
 def about(run: StoredRun) -> Iterator[str]:
     """What is known of a run beside its hosts, line by line."""
-    from hardener.reports.interface import utc
-    from hardener.text import line
+    from hardener.text import line, utc
 
     record, info = run.record, run.info
     yield f"run        {line(run.id)}"

@@ -33,9 +33,8 @@ def trend(*, run: str, home: Path) -> None:
     from rich.text import Text
 
     from hardener.history import History
-    from hardener.reports.interface import utc
-    from hardener.reports.terminal import console
-    from hardener.text import line
+    from hardener.terminal.console import console
+    from hardener.text import line, utc
 
     history = History(home)
     chosen = history.series(history.run(run), _RUNS_SHOWN)

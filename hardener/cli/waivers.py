@@ -49,7 +49,7 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
     """  # noqa: D301 - click reads the \b
     from hardener.decisions.document import DocumentError, read
     from hardener.decisions.lint import nowhere
-    from hardener.reports.decisions import ending
+    from hardener.decisions.remarks import ending
 
     today = datetime.now(UTC).date()
     try:
@@ -121,7 +121,7 @@ def add(
     from hardener.decisions.document import parse
     from hardener.decisions.waivers import waivers_of
     from hardener.decisions.writing import Fields, with_waiver
-    from hardener.reports.interface import write_text
+    from hardener.files import write_text
 
     today = datetime.now(UTC).date()
     fields: Fields = {

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hardener.comparison.finding import ChangeKind, change_kind
+from hardener.decisions.remarks import Tally
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Control, Finding, Status, Verdict
-from hardener.reports.decisions import Tally
-from hardener.reports.summary import SEVERITIES
-from hardener.reports.wording import section_name
+from hardener.summary import SEVERITIES
 from hardener.text import line
 
 
@@ -65,7 +64,7 @@ class Comparison:
         if gone:
             self.not_compared.append((line(after.host), line(gone)))
         for place, (old, new) in enumerate(pairs):
-            section = section_name(new.control, after.benchmark)
+            section = new.control.section_in(after.benchmark)
             earlier, later = self.sections.setdefault(section, (Counter(), Counter()))
             earlier[old.status] += 1
             later[new.status] += 1

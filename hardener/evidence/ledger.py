@@ -23,8 +23,7 @@ from typing import IO
 from hardener.errors import HardenerError
 from hardener.evidence.manifest import START, Link
 from hardener.evidence.refusal import Refused
-from hardener.reports.interface import utc
-from hardener.text import line
+from hardener.text import line, utc
 
 _MAX_LINE = 1 << 20  # bytes
 _BEGINNING = b'{"bundle_sha256":"'

@@ -15,7 +15,7 @@ from typing import Any
 
 from hardener.evidence.refusal import Refused
 from hardener.model import Status
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 
 MANIFEST = "manifest.json"
 STATEMENT = "https://in-toto.io/Statement/v1"

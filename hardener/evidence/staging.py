@@ -23,7 +23,8 @@ from hardener.evidence.layout import (
 )
 from hardener.evidence.manifest import File, Host, Run, Selection, run_folder
 from hardener.model import Assessment, Status
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
 from hardener.text import line, scalar
 
 _PIECE = 1 << 20

@@ -17,7 +17,7 @@ from hardener.history.codec import Codec
 from hardener.history.database import opened
 from hardener.history.home import Home
 from hardener.model import Assessment, Control, Status
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from hardener.text import line, scalar
 
 

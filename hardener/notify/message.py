@@ -14,7 +14,7 @@ from hardener.comparison import Drift, GroupedChange, GroupedContainerChange
 from hardener.comparison.finding import CHANGES
 from hardener.errors import ExitCode
 from hardener.model import Offender, Verdict
-from hardener.reports.serial import compact
+from hardener.reports.lib.serial import compact
 from hardener.text import scalar
 
 SCHEMA = "hardener/notification/1"

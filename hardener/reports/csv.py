@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from hardener.catalogue.words import FRAMEWORKS
+from hardener.decisions.remarks import attestation_remark, waiver_remark
 from hardener.model import Assessment, Control, Finding
-from hardener.reports.decisions import attestation_remark, waiver_remark
 from hardener.reports.interface import Report
-from hardener.reports.wording import first, offender, section_name
-from hardener.text import line
+from hardener.reports.lib.text import offender
+from hardener.text import first, line
 
 _OFFENDERS_SHOWN = 20
 _CELL = 2000  # characters; spreadsheets take 32767
@@ -87,7 +87,7 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "benchmark": lambda _, assessment: assessment.benchmark,
     "id": lambda finding, assessment: finding.control.id_in(assessment.benchmark),
     "slug": lambda finding, _: finding.control.slug,
-    "section": lambda finding, assessment: section_name(finding.control, assessment.benchmark),
+    "section": lambda finding, assessment: finding.control.section_in(assessment.benchmark),
     "level": lambda finding, assessment: _level(finding.control, assessment.benchmark),
     "severity": lambda finding, _: finding.control.severity.value,
     "status": lambda finding, _: finding.status.value,

@@ -14,14 +14,15 @@ from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.comparison.previous_runs import PreviousRuns
+from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Control, Finding, Status
-from hardener.reports.decisions import remarks
-from hardener.reports.identity import HostKeys, identifier
-from hardener.reports.interface import Report, RunInfo
-from hardener.reports.markup import code
-from hardener.reports.serial import compact
-from hardener.reports.wording import first, offender, section_name, share
-from hardener.text import line, shorten
+from hardener.reports.interface import Report
+from hardener.reports.lib.identity import HostKeys, identifier
+from hardener.reports.lib.markup import code
+from hardener.reports.lib.serial import compact
+from hardener.reports.lib.text import offender, share
+from hardener.run import RunInfo
+from hardener.text import first, line, shorten
 
 _OFFENDERS_SHOWN = 50
 _EVIDENCE_SHOWN = 20
@@ -108,7 +109,7 @@ def _description(finding: Finding, assessment: Assessment) -> str:
     lines = [
         f"Host: {code(assessment.host)}",
         *(f"Decided: {code(each, 1000)}" for each in remarks(finding)),
-        f"Section: {section_name(finding.control, assessment.benchmark)}",
+        f"Section: {finding.control.section_in(assessment.benchmark)}",
         f"Expected: {code(verdict.expected, 2000)}",
         f"Found: {code(verdict.actual, 2000)}",
     ]

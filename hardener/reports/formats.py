@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
-    from hardener.reports.interface import Report, RunInfo
+    from hardener.reports.interface import Report
+    from hardener.run import RunInfo
 
 
 @dataclass(frozen=True, slots=True)

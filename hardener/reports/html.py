@@ -25,14 +25,14 @@ from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.previous_runs import LABELS, Point, PreviousRuns, Since
 from hardener.comparison.runs import ControlChange
+from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status, WorkloadRisk
-from hardener.reports.decisions import remarks
-from hardener.reports.figures import columns, trend
-from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.serial import compact
-from hardener.reports.summary import SEVERITIES, Summary
-from hardener.reports.wording import section_name
-from hardener.text import line
+from hardener.reports.interface import Report
+from hardener.reports.lib.chart_data import columns, trend
+from hardener.reports.lib.serial import compact
+from hardener.run import RunInfo
+from hardener.summary import SEVERITIES, Summary
+from hardener.text import line, utc
 
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("model.js", "elements.js", "main.js")
@@ -219,9 +219,7 @@ class HtmlReport(Report):
             "sources": SOURCES,
             "moves": [[_key(each), LABELS[each]] for each in CHANGES] if self._since else [],
             "controls": [
-                _control(
-                    control, sections.index(section_name(control, self.run.benchmark)), self.run.benchmark
-                )
+                _control(control, sections.index(control.section_in(self.run.benchmark)), self.run.benchmark)
                 for control in self._controls.values()
             ],
         }

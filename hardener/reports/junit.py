@@ -21,11 +21,12 @@ from xml.sax.saxutils import quoteattr
 from junit_xml import TestCase, TestSuite
 
 from hardener.comparison.previous_runs import PreviousRuns
+from hardener.decisions.remarks import attestation_remark, due, in_force, remarks, waiver_remark
 from hardener.model import Assessment, Finding, Standing, Status, Verdict
-from hardener.reports.decisions import attestation_remark, due, in_force, remarks, waiver_remark
-from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.wording import first, offender, section_name, share
-from hardener.text import block, line
+from hardener.reports.interface import Report
+from hardener.reports.lib.text import offender, share
+from hardener.run import RunInfo
+from hardener.text import block, first, line, utc
 
 _OFFENDERS_SHOWN = 20
 _EVIDENCE_SHOWN = 100
@@ -131,7 +132,7 @@ def _cases(assessment: Assessment, slug: str) -> Iterator[TestCase]:
     for finding in assessment.findings:
         control = finding.control
         name = line(f"{control.id_in(assessment.benchmark)} {control.title}")
-        case = TestCase(name, classname=f"{package}.{_slug(section_name(control, assessment.benchmark))}")
+        case = TestCase(name, classname=f"{package}.{_slug(control.section_in(assessment.benchmark))}")
         if assessment.unreachable:
             case.add_skipped_info(_NOT_EVALUATED, _NOT_EVALUATED)
         else:

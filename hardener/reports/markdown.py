@@ -12,11 +12,12 @@ from hardener.catalogue.words import FRAMEWORKS, SOURCES
 from hardener.comparison.previous_runs import LABELS, PreviousRuns, Since
 from hardener.comparison.runs import ControlChange
 from hardener.model import Assessment, Status
-from hardener.reports.frameworks import FrameworkView, Requirement
-from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.markup import code
-from hardener.reports.summary import Cases, Summary
-from hardener.reports.wording import first
+from hardener.reports.interface import Report
+from hardener.reports.lib.frameworks import FrameworkView, Requirement
+from hardener.reports.lib.markup import code
+from hardener.run import RunInfo
+from hardener.summary import Cases, Summary
+from hardener.text import first, utc
 
 _LIST = 12_000  # characters of each of the four lists, so that none takes the others' room
 _REMARKS = 5  # of one control

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from hardener import __version__
 from hardener.model import Assessment, Status
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 

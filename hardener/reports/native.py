@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hardener.comparison.previous_runs import PreviousRuns
+from hardener.decisions.remarks import due
 from hardener.model import Assessment, Control, Finding, Status
-from hardener.reports.decisions import due
-from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.serial import attestations, compact, mappings, offenders, spaced, waivers
-from hardener.text import scalar
+from hardener.reports.interface import Report
+from hardener.reports.lib.serial import attestations, compact, mappings, offenders, spaced, waivers
+from hardener.run import RunInfo
+from hardener.text import scalar, utc
 
 SCHEMA = "hardener/assessment/1"
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from hardener.catalogue.words import FRAMEWORKS
 from hardener.comparison.previous_runs import PreviousRuns
+from hardener.decisions.remarks import remarks
 from hardener.model import Assessment, Finding, Severity, Status
-from hardener.reports.decisions import remarks
-from hardener.reports.identity import HostKeys, identifier
-from hardener.reports.interface import Report, RunInfo
-from hardener.reports.serial import attestations, compact, mappings, waivers
+from hardener.reports.interface import Report
+from hardener.reports.lib.identity import HostKeys, identifier
+from hardener.reports.lib.serial import attestations, compact, mappings, waivers
+from hardener.run import RunInfo
 from hardener.text import scalar
 
 _VERSION = "1.5.0"

@@ -13,14 +13,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from hardener.comparison.previous_runs import PreviousRuns
+from hardener.decisions.remarks import in_force, remarks
 from hardener.model import Assessment, Control, Finding, Status, Waiver
-from hardener.reports.decisions import in_force, remarks
-from hardener.reports.identity import HostKeys, identifier
-from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.markup import code
-from hardener.reports.serial import compact
-from hardener.reports.wording import first, offender
-from hardener.text import line
+from hardener.reports.interface import Report
+from hardener.reports.lib.identity import HostKeys, identifier
+from hardener.reports.lib.markup import code
+from hardener.reports.lib.serial import compact
+from hardener.reports.lib.text import offender
+from hardener.run import RunInfo
+from hardener.text import first, line, utc
 
 _VERSION = "1.2.1"
 _NAMESPACE = "urn:hardener:oscal"

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from hardener.comparison.previous_runs import PreviousRuns
+from hardener.decisions.remarks import due, in_force, remarks, waiver_remark
 from hardener.model import Assessment, Control, Finding, Severity, Status
-from hardener.reports.decisions import due, in_force, remarks, waiver_remark
-from hardener.reports.identity import HostKeys, identifier
-from hardener.reports.interface import Report, RunInfo, utc
-from hardener.reports.serial import compact, mappings
-from hardener.reports.summary import Summary
-from hardener.reports.wording import share
-from hardener.text import line, scalar
+from hardener.reports.interface import Report
+from hardener.reports.lib.identity import HostKeys, identifier
+from hardener.reports.lib.serial import compact, mappings
+from hardener.reports.lib.text import share
+from hardener.run import RunInfo
+from hardener.summary import Summary
+from hardener.text import line, scalar, utc
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _OFFENDERS_SHOWN = 20

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardener.errors import HardenerError
-from hardener.reports.interface import write_text
+from hardener.files import write_text
 from hardener.schedule.job import Job, require_name
 from hardener.schedule.units import MARK, Times, service, timer
 from hardener.text import line

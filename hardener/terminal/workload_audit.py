@@ -15,9 +15,8 @@ from hardener.checks.labels import Confinement
 from hardener.checks.runtime.capabilities import CAPABILITIES, DEFAULT
 from hardener.checks.verdicts import count
 from hardener.model import Severity
-from hardener.reports.screens import SEVERITY_STYLES
-from hardener.reports.wording import first
-from hardener.text import line
+from hardener.terminal.parts import SEVERITY_STYLES
+from hardener.text import first, line
 from hardener.workload.audit import ContainerAudit, HostAudit, by_risk
 from hardener.workload.privileges import Capabilities, Privileges
 

@@ -30,7 +30,8 @@ from hardener.model import (
     Workloads,
 )
 from hardener.reports.html import HtmlReport
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import assessment, gone, hostile_assessment, statuses
 
 BENCHMARK = "cis-docker-1.8.0"

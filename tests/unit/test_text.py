@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardener.text import block, line, scalar, shorten
+from hardener.text import block, first, line, scalar, shorten
 
 anything = st.text(st.characters(exclude_categories=()))
 
@@ -78,3 +78,8 @@ def test_both_are_what_xml_allows(text: str) -> None:
 def test_a_scalar_is_what_strict_json_readers_take(text: str) -> None:
     scalar(text).encode("utf-8")
     assert json.loads(json.dumps(scalar(text))) == scalar(text)
+
+
+def test_first_says_how_many_are_left() -> None:
+    assert list(first(["a", "b", "c"], 3)) == ["a", "b", "c"]
+    assert list(first(["a", "b", "c"], 1)) == ["a", "+2 more"]

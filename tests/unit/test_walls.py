@@ -29,7 +29,6 @@ PURE = (
     "reports",
     "scan",
     "snapshot",
-    "terminal",
     "text",
     "trust",
     "workload",

@@ -19,8 +19,8 @@ from hardener.cli.common import (
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
-    from hardener.cli.progress import Progress
     from hardener.fleet import Run
+    from hardener.terminal.progress import Progress
     from hardener.workload.audit import HostAudit
     from hardener.workload.use import MadeProfile
 
@@ -57,12 +57,12 @@ def audit(
     hardener workload audit -i inventory.yml --json workloads.json
     hardener workload audit --profile hardened/web
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.progress import Progress, echo
+    from hardener.files import write_text
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
-    from hardener.reports.interface import write_text
-    from hardener.reports.serial import indented
-    from hardener.reports.terminal import console
+    from hardener.reports.lib.serial import indented
+    from hardener.terminal.console import console
+    from hardener.terminal.progress import Progress, echo
     from hardener.terminal.workload_audit import screen
     from hardener.workfolder import temporary_folder
     from hardener.workload.document import document

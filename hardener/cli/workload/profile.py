@@ -66,9 +66,9 @@ def profile(
     hardener workload profile web.recording.json
     hardener workload profile web-*.json --compose compose.yaml --service web --apply
     """  # noqa: D301 - click reads the \b
-    from hardener.reports.interface import write_text
+    from hardener.files import write_text
     from hardener.reports.profile_page import html, markdown
-    from hardener.reports.terminal import console
+    from hardener.terminal.console import console
     from hardener.terminal.profile import screen
     from hardener.text import line
     from hardener.workload.artefacts import artefacts

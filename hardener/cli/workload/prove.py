@@ -22,8 +22,8 @@ from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
-    from hardener.cli.progress import Progress
     from hardener.fleet import Event
+    from hardener.terminal.progress import Progress
     from hardener.workload.exercise import Exerciser
     from hardener.workload.profile_document import Document
     from hardener.workload.trials import Trial
@@ -81,12 +81,12 @@ def prove(
     \b
     hardener workload prove web-profile --run 'curl -fsS http://$HARDENER_ADDR_80/'
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.progress import Progress, echo
+    from hardener.files import write_text
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
-    from hardener.reports.interface import write_text
     from hardener.reports.proof_junit import proof_junit
-    from hardener.reports.terminal import console
+    from hardener.terminal.console import console
+    from hardener.terminal.progress import Progress, echo
     from hardener.terminal.proof import screen
     from hardener.workflows.prove import ProveRequest
     from hardener.workflows.prove import prove as carry_out

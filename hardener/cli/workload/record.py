@@ -17,8 +17,8 @@ from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
-    from hardener.cli.progress import Progress
     from hardener.fleet import Event
+    from hardener.terminal.progress import Progress
     from hardener.workload.exercise import Exerciser
     from hardener.workload.recording import Recording
 
@@ -104,11 +104,11 @@ def record(
     hardener workload record web --run 'curl -fsS http://$HARDENER_ADDR_80/'
     hardener workload record --compose compose.yaml --run ./smoke-test.sh
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.progress import Progress, echo
+    from hardener.files import write_text
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
-    from hardener.reports.interface import write_text
-    from hardener.reports.terminal import console
+    from hardener.terminal.console import console
+    from hardener.terminal.progress import Progress, echo
     from hardener.terminal.recording import overview, screen
     from hardener.workflows.record import RecordRequest
     from hardener.workflows.record import record as carry_out

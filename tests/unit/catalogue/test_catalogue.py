@@ -183,3 +183,10 @@ def test_digest_tells_where_a_file_ends(copy_of_the_data: Path) -> None:
     (copy_of_the_data / "controls" / "zero.yaml").write_text("")
     catalogue.digest.cache_clear()
     assert catalogue.digest() != first
+
+
+def test_section_in_a_benchmark() -> None:
+    first, *_, last = catalogue.load(NEWEST)
+    assert first.section_in(NEWEST) == "1 host"
+    assert last.section_in(NEWEST) == "H protection"
+    assert first.section_in("another") == "host"

@@ -21,7 +21,7 @@ from hardener.decisions.files import stored_decisions
 from hardener.evidence import Exported, RunEvidence, Seal, Selection, Trust, Verified, export, verify
 from hardener.evidence.signature import NAMESPACE
 from hardener.model import Assessment
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from hardener.snapshot import Snapshot
 from tests.unit.snapshots import make
 

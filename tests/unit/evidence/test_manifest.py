@@ -10,7 +10,7 @@ import pytest
 from hardener.evidence import Refused
 from hardener.evidence.manifest import File, Host, Link, Manifest, Run, Selection
 from hardener.model import Status
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from tests.unit.evidence.bundles import EARLIER, contents
 
 INFO = RunInfo(

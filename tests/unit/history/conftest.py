@@ -11,7 +11,7 @@ import pytest
 
 from hardener.history import History, RunRecord, StoredRun
 from hardener.model import Assessment
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import BENCHMARK, assessment
 
 NOW = datetime.now(UTC)

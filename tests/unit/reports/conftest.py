@@ -37,7 +37,8 @@ from hardener.model import (
     Workloads,
 )
 from hardener.reports.formats import FORMATS
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
 
 BENCHMARK = "cis-docker-1.8.0"
 FACTS = {"os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.48+deb13-amd64", "docker": "26.1.5"}

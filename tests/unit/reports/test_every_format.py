@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from hardener.model import Assessment, Status
 from hardener.reports.formats import FORMATS
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     ATTACKS,
     BENCHMARK,

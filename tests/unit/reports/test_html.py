@@ -15,7 +15,8 @@ import pytest
 
 from hardener.model import Assessment, Severity, Status, WorkloadRisk, Workloads
 from hardener.reports.html import HtmlReport
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     ATTACKS,
     Written,

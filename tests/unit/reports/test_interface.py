@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError
+from hardener.files import write_text
 from hardener.model import Assessment
-from hardener.reports.interface import Report, RunInfo, pieces, write_reports, write_text
+from hardener.reports.interface import Report, pieces, write_reports
 from hardener.reports.junit import JUnitReport
+from hardener.run import RunInfo
 from tests.small_disk import no_file_past
 from tests.unit.reports.conftest import assessment
 
@@ -125,7 +127,7 @@ def test_two_reports_never_share_a_file(tmp_path: Path, run: RunInfo) -> None:
 
 def test_rich_is_not_imported_before_something_is_shown() -> None:
     program = (
-        "import sys, hardener.reports.junit, hardener.reports.native, hardener.reports.terminal;"
+        "import sys, hardener.reports.junit, hardener.reports.native, hardener.terminal.console;"
         "print('rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,8 +11,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from lxml import etree
 
 from hardener.model import Offender, Status, Verdict
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
 from hardener.reports.junit import JUnitReport, host_slug
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     BENCHMARK,
     CONTROLS,

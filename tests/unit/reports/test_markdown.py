@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hardener.model import Status, Verdict
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     ATTACKS,
     CONTROLS,

@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hardener import __version__
 from hardener.model import Assessment, Status
-from hardener.reports.interface import RunInfo
 from hardener.reports.metrics import RunMetrics, metrics
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import BENCHMARK, HOSTILE, assessment, gone, hostile_text
 
 SEEN = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)

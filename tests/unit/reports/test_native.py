@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hardener.model import Impact, Severity, Status
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
 from hardener.reports.native import LinesReport, NativeReport
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     CONTROLS,
     Write,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardener.reports.interface import RunInfo
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     CONTROLS,
     Write,

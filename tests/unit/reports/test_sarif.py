@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hardener.model import Status
-from hardener.reports.interface import RunInfo, write_reports
+from hardener.reports.interface import write_reports
 from hardener.reports.sarif import SarifReport
+from hardener.run import RunInfo
 from tests.unit.reports.conftest import (
     CONTROLS,
     Write,

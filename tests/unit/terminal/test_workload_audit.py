@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hardener.reports.terminal import console
+from hardener.terminal.console import console
 from hardener.terminal.workload_audit import screen
 from hardener.workload.audit import HostAudit, audit
 from tests.unit.snapshots import with_containers

@@ -20,18 +20,17 @@ from ansible_collections.hardener.docker.plugins.plugin_utils import host_script
 from ansible_collections.hardener.docker.plugins.plugin_utils.host_script import HostScriptAction
 from rich.console import Console
 
-from hardener import catalogue
+from hardener import catalogue, planfile
 from hardener.activity.heard import read
-from hardener.activity.screen import screen
 from hardener.cli import rollback as rollback_verb
-from hardener.cli.diffs import render
-from hardener.cli.scanning import table
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import Outlook, outlook, plan
-from hardener.reports import planfile
-from hardener.reports.terminal import show_images, show_plan
 from hardener.scan.record import BadRecord, parse
+from hardener.terminal.activity import screen
+from hardener.terminal.console import show_images, show_plan
+from hardener.terminal.scan import table
+from hardener.terminal.unified_diff import render
 from tests.unit import scans, snapshots
 from tests.unit.activity.answers import ANSWER
 from tests.unit.plugins.action.mutations import mutations

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from hardener.model import Assessment, Offender, Severity, Status
-from hardener.reports.summary import Summary
+from hardener.summary import Summary
 from tests.unit.reports.conftest import BENCHMARK, CONTROLS, VERDICTS, assessment, decided, gone, statuses
 
 ALL_PASS = statuses(*[Status.PASS] * len(CONTROLS))

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from hardener.activity import read
-from hardener.activity.screen import screen
+from hardener.terminal.activity import screen
 from tests.unit.activity.answers import ANSWER, entry
 
 

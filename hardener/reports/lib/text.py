@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from hardener.model import Control, Offender, Verdict
+from hardener.model import Offender, Verdict
 from hardener.text import line
-
-
-def section_name(control: Control, benchmark: str) -> str:
-    """``5 runtime``: the section's number in the benchmark and the name that ``--only`` takes."""
-    place = control.benchmarks.get(benchmark)
-    return f"{place.id.partition('.')[0]} {control.section}" if place else control.section
 
 
 def offender(each: Offender, limit: int = 300) -> str:
@@ -32,10 +24,3 @@ def share(verdict: Verdict) -> str:
 
 def _plural(noun: str) -> str:
     return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-
-
-def first(items: Sequence[str], limit: int) -> Iterator[str]:
-    """The first items, and how many more there are."""
-    yield from items[:limit]
-    if len(items) > limit:
-        yield f"+{len(items) - limit} more"

@@ -1,4 +1,4 @@
-"""Show results to a person: at the end of an audit, and before against after.
+"""Show results in a terminal: one function for each screen, and the console they are shown on.
 
 rich is imported when something is shown, not before: most of what the command line does needs none of it.
 Standard output is data, so the caller says where things go::
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hardener.comparison.runs import Comparison
 from hardener.model import Decisions
 from hardener.plan import Outlook
-from hardener.reports.summary import Summary
+from hardener.summary import Summary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ def show_summary(
         files: what was written, by what it is called.
         decisions: the waivers and attestations that were applied.
     """
-    from hardener.reports.screens import summary_screen  # noqa: PLC0415
+    from hardener.terminal.audit import summary_screen  # noqa: PLC0415
 
     console.print(summary_screen(summary, files, decisions))
 
@@ -80,7 +80,7 @@ def show_comparison(
         files: what was written, by what it is called.
         decisions: the waivers and attestations that were applied.
     """
-    from hardener.reports.screens import comparison_screen  # noqa: PLC0415
+    from hardener.terminal.comparison import comparison_screen  # noqa: PLC0415
 
     console.print(comparison_screen(comparison, files, decisions))
 
@@ -94,7 +94,7 @@ def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str
         title: between which runs.
         files: what was written, by what it is called.
     """
-    from hardener.reports.drift_screen import drift_screen  # noqa: PLC0415
+    from hardener.terminal.drift import drift_screen  # noqa: PLC0415
 
     console.print(drift_screen(drift, title, files))
 
@@ -107,7 +107,7 @@ def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) 
         console: where to.
         benchmark: by which ids the controls are called.
     """
-    from hardener.reports.plan_screen import show  # noqa: PLC0415
+    from hardener.terminal.plan import show  # noqa: PLC0415
 
     show(outlooks, console, benchmark=benchmark)
 
@@ -120,7 +120,7 @@ def show_images(host: str, images: Sequence[Mapping[str, Any]], console: Console
         images: what the host found (``plugins/module_utils/trust/main.py``).
         console: where to.
     """
-    from hardener.reports.trust_screen import trust_screen  # noqa: PLC0415
+    from hardener.terminal.images import trust_screen  # noqa: PLC0415
 
     for part in trust_screen(host, images):
         console.print(part)

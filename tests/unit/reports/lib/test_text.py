@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hardener.model import Offender, Status, Verdict
-from hardener.reports.wording import first, offender, section_name, share
-from tests.unit.reports.conftest import BENCHMARK, CONTROLS
+from hardener.reports.lib.text import offender, share
 
 
 def broken(*kinds: str, checked: int, actual: str = "") -> Verdict:
@@ -28,17 +27,6 @@ def test_share(verdict: Verdict, text: str) -> None:
     assert share(verdict) == text
 
 
-def test_first_says_how_many_are_left() -> None:
-    assert list(first(["a", "b", "c"], 3)) == ["a", "b", "c"]
-    assert list(first(["a", "b", "c"], 1)) == ["a", "+2 more"]
-
-
 def test_offender_is_one_line() -> None:
     assert offender(Offender("container", "web\n\x1b", "runs as root")) == r"container web \x1b: runs as root"
     assert offender(Offender("container", "web", "")) == "container web"
-
-
-def test_section_name() -> None:
-    assert section_name(CONTROLS[0], BENCHMARK) == "1 host"
-    assert section_name(CONTROLS[-1], BENCHMARK) == "H protection"
-    assert section_name(CONTROLS[0], "another") == "host"

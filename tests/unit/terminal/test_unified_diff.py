@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.cli.diffs import render
+from hardener.terminal.unified_diff import render
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from hardener.reports.terminal import console, show_images
+from hardener.terminal.console import console, show_images
 
 
 def image(status: str, *names: str, containers: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hardener.activity.heard import Entry, Heard, Past
-from hardener.reports.interface import utc
-from hardener.text import line
+from hardener.text import line, utc
 
 _COLOUR = {"high": "red", "medium": "yellow", "low": "bright_black"}
 _SHOWN = 50

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from hardener.errors import ExitCode
-from hardener.reports.interface import write_text
+from hardener.files import write_text
 from hardener.scan.record import Scan, Scanned, State
 from hardener.text import line, scalar, shorten
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 _NAMED = 4
 _STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yellow", State.UNKNOWN: "yellow"}
@@ -21,9 +22,6 @@ _STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yell
 
 def table(found: Mapping[str, Scan], *, images: bool) -> RenderableType:
     """Every host and, where they were asked for, its images: what state each is in, and why."""
-    from rich.table import Table
-    from rich.text import Text
-
     rows = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading, right in (("host", 0), ("what", 0), ("state", 0), ("packages", 1), ("waiting", 1), ("", 0)):
         rows.add_column(heading, justify="right" if right else "left", overflow="fold")

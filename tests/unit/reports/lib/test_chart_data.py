@@ -6,7 +6,7 @@ import pytest
 
 from hardener.comparison.previous_runs import Point
 from hardener.model import Status
-from hardener.reports.figures import columns, trend
+from hardener.reports.lib.chart_data import columns, trend
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 

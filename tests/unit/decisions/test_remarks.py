@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardener.decisions.remarks import Tally, attestation_remark, due, waiver_remark
 from hardener.model import AppliedAttestation, AppliedWaiver, Decisions, Offender, Scope, Standing
-from hardener.reports.decisions import Tally, attestation_remark, due, waiver_remark
 from tests.unit.reports.conftest import (
     DECISIONS,
     assessment,

@@ -19,11 +19,10 @@ from hardener.comparison import (
     GroupedContainerChange,
 )
 from hardener.comparison.finding import CHANGES
+from hardener.decisions.remarks import remarks
 from hardener.model import Status
-from hardener.reports.decisions import remarks
-from hardener.reports.screens import KIND_STYLES, files_written
-from hardener.reports.wording import first
-from hardener.text import line
+from hardener.terminal.parts import KIND_STYLES, files_written
+from hardener.text import first, line
 
 _HOSTS_SHOWN = 10
 _FACTS_SHOWN = 8

@@ -22,8 +22,7 @@ from hardener.model import (
     Status,
     Waiver,
 )
-from hardener.reports.wording import first
-from hardener.text import line
+from hardener.text import first, line
 
 SOON = 30  # days
 _OFFENDERS_SHOWN = 5

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from hardener.model import FrameworkMapping, Status
-from hardener.reports.frameworks import FrameworkView, natural
+from hardener.reports.lib.frameworks import FrameworkView, natural
 from tests.unit.reports.conftest import CONTROLS, assessment, statuses
 
 

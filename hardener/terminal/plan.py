@@ -11,8 +11,7 @@ from rich.text import Text
 
 from hardener.model import Impact
 from hardener.plan import Decision, Fate, Outlook, Withheld
-from hardener.reports.wording import first
-from hardener.text import block, line
+from hardener.text import block, first, line
 
 _HOSTS_SHOWN = 10
 _FATES = {

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from hardener.decisions.remarks import Tally, remarks
 from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
-from hardener.reports.decisions import Tally, remarks
-from hardener.reports.wording import section_name
 from hardener.text import line
 
 _EXAMPLES = 3
@@ -67,7 +66,7 @@ class Summary:
         self.benchmark = self.benchmark or assessment.benchmark
         self.decided.add(assessment)
         for place, finding in enumerate(assessment.findings):
-            section = section_name(finding.control, assessment.benchmark)
+            section = finding.control.section_in(assessment.benchmark)
             self.sections.setdefault(section, Counter())[finding.status] += 1
             self.counts[finding.status] += 1
             kept = finding.status in (Status.FAIL, Status.ERROR, Status.WAIVED) or finding.attested

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.model import AppliedWaiver, Assessment, Scope, Standing, Status, Waiver
-from hardener.reports.terminal import console, show_drift
+from hardener.terminal.console import console, show_drift
 from hardener.workload.identity import Axis
 from tests.unit.reports.conftest import (
     CONTROLS,

@@ -20,8 +20,7 @@ from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.model import Finding, Impact
 from hardener.plan import Decision, Fate, Outlook
-from hardener.reports.interface import utc
-from hardener.text import line, scalar
+from hardener.text import line, scalar, utc
 
 SCHEMA = "hardener/plan/1"
 

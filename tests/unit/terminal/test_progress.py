@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from hardener.cli.progress import Progress
 from hardener.fleet import Event, Hosts, Idle, State, TaskResult, TaskStarted
+from hardener.terminal.progress import Progress
 
 
 class Stream(io.StringIO):
@@ -32,7 +32,7 @@ EVENTS: tuple[Event, ...] = (
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time that passes by four seconds with every look at it."""
     now = iter(range(0, 100_000, 4))
-    monkeypatch.setattr("hardener.cli.progress.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("hardener.terminal.progress.time.monotonic", lambda: float(next(now)))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
 

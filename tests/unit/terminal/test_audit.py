@@ -13,9 +13,9 @@ from rich.cells import cell_len
 
 from hardener.comparison.runs import compare
 from hardener.model import Assessment, Offender, Status, Verdict
-from hardener.reports.screens import _cells
-from hardener.reports.summary import Summary
-from hardener.reports.terminal import console, show_comparison, show_summary
+from hardener.summary import Summary
+from hardener.terminal.console import console, show_comparison, show_summary
+from hardener.terminal.parts import divide
 from tests.unit.reports.conftest import (
     CONTROLS,
     DECISIONS,
@@ -266,7 +266,7 @@ def test_markup_and_emoji_codes_are_shown_as_they_are(snippet: str) -> None:
 
 @given(st.lists(st.integers(0, 10_000), min_size=4, max_size=4), st.integers(4, 30))
 def test_bars_fill_their_width_and_hide_nothing(amounts: list[int], width: int) -> None:
-    cells = _cells(amounts, width)
+    cells = divide(amounts, width)
     assert sum(cells) == (width if any(amounts) else 0)
     assert all((cell > 0) is (amount > 0) for cell, amount in zip(cells, amounts, strict=True))
 

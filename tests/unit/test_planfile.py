@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hardener import catalogue
+from hardener import catalogue, planfile
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import outlook, plan
-from hardener.reports import planfile
 
 BENCHMARK = catalogue.DEFAULT_BENCHMARK
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from hardener.reports.identity import identifier
+from hardener.reports.lib.identity import identifier
 
 
 def test_what_consumers_remember_stays() -> None:

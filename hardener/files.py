@@ -1,0 +1,114 @@
+"""Write files whole or not at all: a full disk or an interrupted run leaves the earlier file as it was."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from hardener.errors import HardenerError
+from hardener.text import line
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False) -> None:
+    """Write a text file in one step.
+
+    Args:
+        path: the file.
+        text: what it is to hold.
+        mode: who may read it; only its owner, unless others have to.
+        shared: others may read it too, as far as they can read the one that it replaces.
+
+    Raises:
+        HardenerError: it cannot be written.
+    """
+    output = OutputFile(path, mode=mode, shared=shared)
+    try:
+        output.write(text)
+        output.complete()
+        output.publish()
+    finally:
+        output.discard()
+
+
+class OutputFile:
+    """A file that is written beside its place and moved there when it is complete.
+
+    Args:
+        path: where it goes; a device or a pipe is written to directly.
+        mode: who may read it. Only its owner by default: a report tells an attacker where to begin.
+        shared: keep the owner and the mode of the file that it replaces.
+
+    Raises:
+        HardenerError: it cannot be written. So does every method but ``discard``.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o600, shared: bool = False) -> None:
+        self._path = path
+        self._draft: Path | None = None
+        with self._named():
+            # Renaming over a device or a pipe would replace it for everybody: /dev/stdout, /dev/null.
+            if path.exists() and not path.is_file():
+                self._file: IO[str] = path.open("w", encoding="utf-8", newline="\n")
+                return
+            self._path = Path(os.path.realpath(path))  # the file that a link points to, not the link
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".hardener-", suffix=".part")
+            self._draft = Path(draft)
+            os.fchmod(descriptor, mode)
+            if shared:
+                _take_over(descriptor, self._path)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
+
+    def write(self, text: str) -> None:
+        """Write text at its end."""
+        with self._named():
+            self._file.write(text)
+
+    def complete(self) -> None:
+        """Have everything on the disk, or know the disk's error."""
+        with self._named():
+            self._file.flush()
+            if self._draft:
+                os.fsync(self._file.fileno())
+            self._file.close()
+
+    def publish(self) -> None:
+        """Move it to its place."""
+        if self._draft:
+            with self._named():
+                self._draft.replace(self._path)
+            self._draft = None
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        with suppress(OSError):  # what could not be flushed is not wanted any more
+            self._file.close()
+        if self._draft:
+            self._draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = "" if self._draft is None else "an earlier file there is unchanged"
+            raise HardenerError(
+                f"cannot write {line(str(self._path))}: {error.strerror or error}", hint=hint
+            ) from error
+
+
+def _take_over(descriptor: int, path: Path) -> None:
+    """Give an open file the mode and the owner of the one that it will replace."""
+    try:
+        known = path.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o644)
+        return
+    os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
+    with suppress(PermissionError):  # only root can
+        os.fchown(descriptor, known.st_uid, known.st_gid)

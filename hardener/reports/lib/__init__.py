@@ -1,0 +1,1 @@
+"""Share what several report formats write: texts, identifiers, JSON, numbers of plots."""

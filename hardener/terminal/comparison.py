@@ -1,0 +1,141 @@
+"""Show what became of the controls between two audits, drawn with rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hardener.comparison.finding import ChangeKind
+from hardener.comparison.runs import Comparison, ControlChange
+from hardener.model import Decisions, Status
+from hardener.terminal.parts import (
+    KIND_STYLES,
+    REST,
+    Share,
+    control_list,
+    decision_notes,
+    files_written,
+    header,
+    heading,
+    host_list,
+    legend,
+    sections_frame,
+    verdict_detail,
+)
+from hardener.text import line
+
+# The order of a comparison's lists, and of its result: what must not happen is counted even where it did not.
+_LISTED = (
+    ChangeKind.BROKEN,
+    ChangeKind.WORSE,
+    ChangeKind.UNDECIDED,
+    ChangeKind.FIXED,
+    ChangeKind.LESS,
+    ChangeKind.STILL_FAILING,
+    ChangeKind.WAIVED,
+    ChangeKind.DECIDED,
+    ChangeKind.CHANGED,
+)
+_COUNTED = (
+    ChangeKind.FIXED,
+    ChangeKind.BROKEN,
+    ChangeKind.WORSE,
+    ChangeKind.LESS,
+    ChangeKind.STILL_FAILING,
+    ChangeKind.UNDECIDED,
+    ChangeKind.WAIVED,
+    ChangeKind.DECIDED,
+    ChangeKind.CHANGED,
+)
+_ALWAYS_COUNTED = (ChangeKind.FIXED, ChangeKind.BROKEN, ChangeKind.STILL_FAILING)
+
+
+def comparison_screen(
+    comparison: Comparison, files: Mapping[str, Path], decisions: Decisions | None
+) -> RenderableType:
+    """Before and after."""
+    if comparison.first is None:
+        return Group(Text("No host was assessed twice."), *host_list("Not compared", comparison.not_compared))
+    return Group(
+        *header(comparison.hosts, comparison.first, comparison.benchmark),
+        *_result(comparison),
+        _comparison_table(comparison),
+        legend(),
+        *host_list("The last change does not stand", comparison.last_runs),
+        *host_list("Not compared", comparison.not_compared),
+        *(part for kind in _LISTED for part in _changes(kind, comparison.changes(kind), comparison.hosts)),
+        *decision_notes(comparison.decided, comparison.after, decisions),
+        *files_written(files),
+    )
+
+
+def _comparison_table(comparison: Comparison) -> Table:
+    rows = [*comparison.sections.items(), ("Total", (comparison.before, comparison.after))]
+    table = sections_frame()
+    cells = [_comparison_row(before, after) for _, (before, after) in rows]
+    headings = ("Before", "After", "Pass", "Fail", "Other")
+    for index, name in enumerate(headings):
+        is_bar = index < 2
+        justify: Literal["left", "right"] = "left" if is_bar else "right"
+        table.add_column(name, footer=cells[-1][index], justify=justify, no_wrap=not is_bar)
+    for (section, _), row in zip(rows[:-1], cells[:-1], strict=True):
+        table.add_row(Text(line(section)), *row)
+    return table
+
+
+def _comparison_row(before: Mapping[Status, int], after: Mapping[Status, int]) -> tuple[RenderableType, ...]:
+    def other(counts: Mapping[Status, int]) -> int:
+        return sum(counts.get(status, 0) for status in (*REST, Status.ERROR))
+
+    return (
+        Share(before, 14),
+        Share(after, 14),
+        _step(before.get(Status.PASS, 0), after.get(Status.PASS, 0), better="more"),
+        _step(before.get(Status.FAIL, 0), after.get(Status.FAIL, 0), better="less"),
+        _step(other(before), other(after), better=""),
+    )
+
+
+def _step(before: int, after: int, *, better: str) -> Text:
+    if before == after:
+        return Text(str(after), style="bright_black")
+    good = (after > before) is (better == "more")
+    colour = "cyan" if not better else "green" if good else "red"
+    return Text(f"{before} → ", style="bright_black").append(str(after), style=f"bold {colour}")
+
+
+def _result(comparison: Comparison) -> Iterator[RenderableType]:
+    """The result in one line."""
+    text = Text()
+    for kind in _COUNTED:
+        count = comparison.kinds[kind]
+        if count or kind in _ALWAYS_COUNTED:
+            style = f"bold {KIND_STYLES[kind][1]}" if count else "bright_black"
+            text.append("   " if text else "").append(f"{count} {kind}", style=style)
+    yield Padding(text, (1, 1, 0, 1))
+
+
+def _changes(kind: ChangeKind, changes: Iterable[ControlChange], hosts: int) -> Iterator[RenderableType]:
+    changes = list(changes)
+    if not changes:
+        return
+    mark, colour = KIND_STYLES[kind]
+    yield heading(kind.capitalize(), f"{len(changes)} controls" if hosts > 1 else len(changes), colour)
+    table = control_list()
+    for change in changes:
+        what = Text(line(change.control.title))
+        if hosts > 1:
+            what.append(f"  {change.hosts} of {hosts} hosts", style="bright_black")
+        if kind is ChangeKind.CHANGED:
+            what.append(f"  {change.before.status} → {change.after.status}", style=colour)
+        if change.after.status is not Status.PASS:
+            where = f"{change.host}: " if hosts > 1 else ""
+            what.append(f"\n{where}{verdict_detail(change.after)}", style="bright_black")
+        table.add_row(Text(mark, style=colour), Text(change.id), what)
+    yield Padding(table, (0, 1))
