@@ -45,7 +45,7 @@ class ActionModule(HostScriptAction):
         answer = self.run_script(
             PACKAGES / "activity",
             entry="main:listen",
-            arguments={"seconds": seconds, "socket": args["socket"]},
+            arguments={"seconds": seconds, "socket": args["socket"], "limit": seconds + _SPARE},
             timeout=seconds + _SPARE,
             task_vars=task_vars,
         )

@@ -56,7 +56,7 @@ class TwinAction(HostScriptAction):
         if stage == "begin":
             if not 1 <= args["seconds"] <= _LONGEST:
                 raise AnsibleActionFail(f"seconds is {args['seconds']}: it must be from 1 to {_LONGEST}")
-            args["objects"] = objects(*needs)
+            args |= {"objects": objects(*needs), "limited": True}
         answer = self.run_script(
             SOURCE, entry=f"{program}:{stage}", arguments=args, timeout=_LIMIT, task_vars=task_vars
         )

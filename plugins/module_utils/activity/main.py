@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+from ..host import limits
 from . import VERSION, record
 from .netlink import kernel_status
 from .tally import Baseline, Tally
@@ -19,8 +20,11 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
     """Listen for so many ``seconds``, and tell what was seen, and what the resident collector's record says.
 
     Writes nothing. Ends at once when nobody is there any more to be told. ``arguments``: ``seconds``,
-    ``socket`` (the engine's), ``folder`` (of the record).
+    ``socket`` (the engine's), ``folder`` (of the record), ``limit`` (seconds after which this process ends,
+    which also bounds its memory).
     """
+    if arguments.get("limit"):
+        limits.hold(int(arguments["limit"]))
     past, problem = record.read(arguments.get("folder") or record.FOLDER)
     problem = problem or record.silence(past)
     baseline = Baseline(past["learning"], past["baseline"]) if past else None

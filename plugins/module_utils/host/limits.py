@@ -28,11 +28,29 @@ def hold(seconds: int, memory: int = MEMORY) -> None:
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(seconds)
+    _lower(resource.RLIMIT_CPU, seconds)
+    hold_memory(memory)
+
+
+def hold_memory(memory: int = MEMORY) -> None:
+    """Fail what takes more memory, in this process and in the programs that it starts.
+
+    Args:
+        memory: bytes, and no more than half of the host's.
+    """
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     data = max(_LEAST, min(memory, physical // 2))
-    _lower(resource.RLIMIT_CPU, seconds)
     _lower(resource.RLIMIT_DATA, data)
     _lower(resource.RLIMIT_AS, data + _ADDRESSES)
+
+
+def release() -> None:
+    """Take the limits from this process, where it may: for a program of the host's own that needs more."""
+    for kind in (resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_AS):
+        try:
+            resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        except (OSError, ValueError):  # not root, or in a namespace whose root may not
+            pass
 
 
 def become_helper(parent: int, seconds: int) -> None:

@@ -6,6 +6,7 @@ import secrets
 from base64 import b64decode
 from typing import Any, Mapping
 
+from ..host import limits
 from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker, workspace
@@ -22,7 +23,8 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
             is not to be found; ``run``, a name for it, where it has one already; ``owner``, of the process
             without which it ends, where that is on this host (``worker.Owner``); ``install``, whether bpftool
-            may be fetched; the others are those of ``session.Request``.
+            may be fetched; ``limited``, whether memory is bounded, here and in what goes on; the others are
+            those of ``session.Request``.
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
@@ -31,6 +33,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Failed: it cannot be recorded here, or the container has no twin.
     """
+    hold(arguments)
     install = bool(arguments.get("install"))
     reason = kernel.problem(install=install)
     if reason:
@@ -49,6 +52,12 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
         seconds=request.seconds,
         owner=worker.Owner.of(arguments.get("owner") or {}),
     )
+
+
+def hold(arguments: Mapping[str, Any]) -> None:
+    """Bound the memory of this process and of the worker that it starts, where that is asked for."""
+    if arguments.get("limited"):
+        limits.hold_memory()
 
 
 def end(arguments: Mapping[str, Any]) -> Any:

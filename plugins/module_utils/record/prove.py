@@ -10,7 +10,7 @@ from ..host.errors import Failed
 from . import recorder as kernel
 from . import worker
 from .engine import Engine
-from .main import LONGEST
+from .main import LONGEST, hold
 from .trials import Request, Trials
 
 _TRIAL = 600  # seconds that the answer to a trial may take
@@ -21,7 +21,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: ``objects``, the BPF objects by their names, in base64; ``socket``, the engine's, where it
-            is not to be found; the others are those of ``trials.Request``.
+            is not to be found; ``limited``, as for a recording; the others are those of ``trials.Request``.
 
     Returns:
         ``run``, which the other functions take; ``addresses``, those of the loopback interface by ports of
@@ -31,6 +31,7 @@ def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Failed: nothing can be tried here, or there is no such container.
     """
+    hold(arguments)
     reason = kernel.problem()
     if reason:
         raise Failed(reason)

@@ -37,6 +37,7 @@ After=network-online.target docker.service
 Type=oneshot
 ExecStart=/usr/local/sbin/hardener-verify-images
 TimeoutStartSec=15min
+MemoryMax=1G
 Nice=10
 IOSchedulingClass=idle
 UMask=0077

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any, Iterable, Mapping
 
+from ..host import limits
 from ..host.errors import Absent, Failed, describe
 from . import VERSION, inventory, openscap, record, restarts
 from .changelogs import Changelogs
@@ -33,7 +34,8 @@ def scan(arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: ``images`` (bool: those too), ``cves`` (bool: read changelogs), ``mirrors`` (distribution
             to ``{uri, signed_by}``), ``oldest`` (days that an index may be old), ``imports`` (reports of
             other scanners), ``openscap`` (bool: evaluate the host by it too), ``openscap_profile``,
-            ``openscap_content``, ``socket`` (the engine's, else it is found out), ``folder``, ``cache``.
+            ``openscap_content``, ``socket`` (the engine's, else it is found out), ``folder``, ``cache``,
+            ``limit`` (seconds after which this process ends, which also bounds its memory).
 
     Returns:
         The record as it was written.
@@ -41,6 +43,8 @@ def scan(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Failed: there can be no record.
     """
+    if arguments.get("limit"):
+        limits.hold(int(arguments["limit"]))
     os.umask(0o022)  # apt downloads as a user of its own; what is for root alone is made so
     folder = str(arguments.get("folder") or FOLDER)
     with record.locked(folder):

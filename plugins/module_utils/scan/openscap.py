@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 from xml.etree import ElementTree
 
+from ..host import limits
 from ..host.errors import Absent, Failed
 from ..host.run import PATH, find_program, run
 from ..host.text import one_line
@@ -77,6 +78,7 @@ def _run(oscap: str, content: str, profile: str, folder: str) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            preexec_fn=limits.release,  # it reads the host's own content, and that takes what it takes
             timeout=_LIMIT,
             check=False,
         )

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.activity import main as activity
 from ansible_collections.hardener.docker.plugins.module_utils.host import limits
+from ansible_collections.hardener.docker.plugins.module_utils.record import main as record
+from ansible_collections.hardener.docker.plugins.module_utils.record import prove
+from ansible_collections.hardener.docker.plugins.module_utils.scan import main as scan
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main as snapshot
+from ansible_collections.hardener.docker.plugins.module_utils.trust import main as trust
 
 from tests.unit.processes import child
+
+_MAY_NOT = 9
 
 
 def stuck() -> None:
@@ -81,6 +92,59 @@ def test_memory_is_bounded() -> None:
     status = ended(child(work))
     assert status is not None
     assert os.waitstatus_to_exitcode(status) == 7
+
+
+def asked(entry: Callable[[dict[str, Any]], Any], arguments: dict[str, Any]) -> int:
+    """The bytes of memory that a process may have in which a program was asked for something."""
+
+    def work() -> None:
+        with contextlib.suppress(BaseException):
+            entry(arguments)
+        os.write(writer, str(resource.getrlimit(resource.RLIMIT_DATA)[1]).encode())
+        os._exit(0)
+
+    reader, writer = os.pipe()
+    pid = child(work)
+    os.close(writer)
+    text = os.read(reader, 100)
+    os.close(reader)
+    os.waitpid(pid, 0)
+    return int(text)
+
+
+# Each fails on what is missing, once its limits hold.
+ENTRIES: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any]]] = {
+    "collect": (snapshot.collect, {"limit": 60, "socket": "/nowhere"}),
+    "scan": (scan.scan, {"limit": 60, "folder": "/proc/none"}),
+    "verify": (trust.verify, {"limit": 60, "policy": 7}),
+    "listen": (activity.listen, {"limit": 60, "folder": "/proc/none"}),
+    "record": (record.begin, {"limited": True}),
+    "prove": (prove.begin, {"limited": True}),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_program_that_reads_for_others_is_bounded(name: str) -> None:
+    entry, arguments = ENTRIES[name]
+    assert 0 < asked(entry, arguments) <= limits.MEMORY
+
+
+def test_a_program_of_the_hosts_own_has_no_limits() -> None:
+    def work() -> None:
+        limits.hold(60, 256 << 20)
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        except (OSError, ValueError):
+            os._exit(_MAY_NOT)
+        limits.release()
+        os._exit(7 if resource.getrlimit(resource.RLIMIT_DATA)[1] == resource.RLIM_INFINITY else 1)
+
+    status = ended(child(work))
+    assert status is not None
+    code = os.waitstatus_to_exitcode(status)
+    if code == _MAY_NOT:
+        pytest.skip("only who has CAP_SYS_RESOURCE takes limits away")
+    assert code == 7
 
 
 def test_a_lower_limit_of_the_host_stays() -> None:
