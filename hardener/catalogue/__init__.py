@@ -80,6 +80,21 @@ def find(text: str, benchmark: str) -> Control:
     raise HardenerError(f"no control {text!r} in {benchmark}", hint=_hint(wanted, controls, benchmark))
 
 
+def is_known(text: str) -> bool:
+    """Whether any control has this slug, or this id in some benchmark."""
+    return text.strip().casefold() in _meanings()
+
+
+@cache
+def _meanings() -> Mapping[str, Mapping[str, Control]]:
+    """What every slug and id means, in lower case: controls by their slugs."""
+    found: dict[str, dict[str, Control]] = {}
+    for control in every_control():
+        for name in (control.slug, *(place.id.casefold() for place in control.benchmarks.values())):
+            found.setdefault(name, {})[control.slug] = control
+    return found
+
+
 def find_anywhere(text: str) -> Control:
     """The control with this slug, or with this id where it means the same in every benchmark that has it.
 
@@ -87,11 +102,7 @@ def find_anywhere(text: str) -> Control:
         HardenerError: there is none, or the id means different things.
     """
     wanted = text.strip().casefold()
-    meant = {
-        control.slug: control
-        for control in every_control()
-        if wanted in (control.slug, *(place.id.casefold() for place in control.benchmarks.values()))
-    }
+    meant = _meanings().get(wanted, {})
     if len(meant) == 1:
         return next(iter(meant.values()))
     if meant:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from hardener.text import line
 
 _LARGEST = 1024 * 1024  # bytes; some thousand waivers
 _DEEPEST = 8
+# What a file of that size may hold, so that reading it and telling what is wrong take seconds.
+_MOST_VALUES = 100_000
+_MOST_ENTRIES = 10_000  # of one list
+_MOST_PROBLEMS = 1000
 _NULL = ("", "~", "null", "Null", "NULL")
 # What YAML 1.1 does not allow in a document; NUL and escape sequences are among it.
 _FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -69,9 +74,19 @@ class Document:
         return self.lines.get(path, 1)
 
     def error(self, problems: Iterable[tuple[Path_, str]]) -> DocumentError:
-        """The error that says what is wrong at which values, in the order of the file."""
-        found = {Problem(self.line_of(path), _name(path), message) for path, message in problems}
-        return DocumentError(self.path, sorted(found, key=lambda each: (each.line, each.key, each.message)))
+        """The error that says what is wrong at which values, in the order of the file.
+
+        Of more problems than a person reads, the first are told, and that there are others.
+        """
+        told = iter(problems)
+        found = {
+            Problem(self.line_of(path), _name(path), message)
+            for path, message in islice(told, _MOST_PROBLEMS)
+        }
+        listed = sorted(found, key=lambda each: (each.line, each.key, each.message))
+        if next(told, None) is not None:
+            listed.append(Problem(listed[-1].line, "", "more problems follow, which are not listed"))
+        return DocumentError(self.path, listed)
 
 
 def read(path: Path) -> Document:
@@ -145,6 +160,7 @@ class _Composer:
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self._events = events
+        self._values = 0
         self.lines: dict[Path_, int] = {}
 
     def document(self) -> Value:
@@ -161,6 +177,9 @@ class _Composer:
 
     def _value(self, event: yaml.Event, path: Path_) -> Value:
         self.lines.setdefault(path, _line(event))
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise _Refused(event, f"holds more than {_MOST_VALUES} values")
         if len(path) > _DEEPEST:
             raise _Refused(event, "is nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -180,6 +199,8 @@ class _Composer:
     def _list(self, path: Path_) -> list[Value]:
         items: list[Value] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            if len(items) == _MOST_ENTRIES:
+                raise _Refused(event, f"holds more than {_MOST_ENTRIES} entries", _name(path))
             items.append(self._value(event, (*path, len(items))))
         return items
 

@@ -28,6 +28,7 @@ from hardener.model import Scope
 
 DEFAULT_HORIZON = 366  # days: the same date next year, leap year or not
 _LONGEST_HORIZON = 3660
+_MOST_GUESSES = 100
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -73,7 +74,11 @@ def _days(value: Any) -> int:
     return int(value)
 
 
-def _slug(text: str) -> str:
+def _slug(text: str, info: ValidationInfo) -> str:
+    if info.context is not None and not catalogue.is_known(text):
+        guesses = info.context["guesses"] = info.context.get("guesses", 0) + 1
+        if guesses > _MOST_GUESSES:  # to look for names like it takes a thousand times as long as the rest
+            raise ValueError(f"there is no control {text[:60]!r}")
     try:
         return catalogue.find_anywhere(text).slug
     except HardenerError as error:
@@ -196,7 +201,7 @@ def validated(document: Document, kind: type[_AnyFile], *, context: dict[str, An
     try:
         return kind.model_validate(content, context=context)
     except ValidationError as error:
-        raise document.error(_problem(each, kind) for each in error.errors()) from None
+        raise document.error(_problem(each, kind) for each in error.errors(include_url=False)) from None
 
 
 _MESSAGES: Mapping[str, Callable[[ErrorDetails], str]] = {

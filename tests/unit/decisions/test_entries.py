@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +187,23 @@ def test_whatever_stands_there_is_read_or_told(kind: Kind, data: st.DataObject, 
     except DocumentError as error:
         said = str(error)
     assert said.isprintable()
+
+
+# What a file of the largest size can be filled with, so that as much as can be is wrong with it.
+_TYPED = "- {id: '', hosts: [''], control: x}\n"
+FILLINGS = ["- {}\n", "- x\n", "-\n", "- []\n", "- {a: 1}\n", "- [[[]]]\n", _TYPED]
+
+
+@each_kind
+@pytest.mark.parametrize("filling", FILLINGS)
+@pytest.mark.parametrize("entries", [9_999, None], ids=["as many entries as may be", "as large as may be"])
+def test_what_is_wrong_with_the_largest_file_is_told_in_time(
+    kind: Kind, filling: str, entries: int | None
+) -> None:
+    most = (1 << 20) // len(filling) - 10
+    began = time.process_time()
+    problems = kind.problems(f"{kind.key}:\n{filling * min(most, entries or most)}")
+    assert time.process_time() - began < 10
+    assert 1 <= len(problems) <= 1001
+    if len(problems) > 1000:
+        assert problems[-1].endswith("more problems follow, which are not listed")
