@@ -99,8 +99,10 @@ class GuardedAction(TransactionAction):
             if any(words in str(lost) for words in _NEVER_THERE):
                 raise
             result = self._reconnected(token, seconds, task_vars=task_vars, error=lost)
-            if result["outcome"] == UNKNOWN:  # it never began
-                raise
+            if result["outcome"] == UNKNOWN:
+                if not forgets:  # it never began
+                    raise
+                result = self._never_began_or_forgotten(entry, arguments, task_vars=task_vars, lost=lost)
         else:
             if result["outcome"] in (UNCONFIRMED, INTERRUPTED):
                 found = self._reconnected(token, seconds, task_vars=task_vars)
@@ -118,6 +120,37 @@ class GuardedAction(TransactionAction):
         elif result["outcome"] == CHANGED:
             result["changed"] = True
         return result
+
+    def _never_began_or_forgotten(
+        self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any], lost: Exception
+    ) -> dict[str, Any]:
+        """See what has become of a run of which a host keeps no record once it stays, by what there is to do.
+
+        Args:
+            entry: the function on the host.
+            arguments: what it was given.
+            task_vars: the task's variables.
+            lost: how the connection was lost.
+
+        Raises:
+            AnsibleConnectionFailure, AnsibleActionFail: how the connection was lost: the run never began.
+        """
+        asked = {key: value for key, value in arguments.items() if key != "guard"}
+        try:
+            with self._new_connection():
+                found: dict[str, Any] = self.ask(
+                    entry, {**asked, "check": True}, task_vars=task_vars, timeout=PREDICTS
+                )
+        except (AnsibleConnectionFailure, AnsibleActionFail) as failed:
+            reason = (
+                f"the connection was lost ({_said(lost)}), the host has no record of the run, and whether it"
+                f" was done is not known ({_said(failed)}): run it again, which changes nothing where it was"
+            )
+            return {"outcome": UNCONFIRMED, "reason": reason}
+        if found["outcome"] != UNCHANGED:
+            raise lost
+        note = f"the connection was lost ({_said(lost)}); looked at again, the host has nothing left to do"
+        return {"outcome": CHANGED, "notes": [note, *found.get("notes", ())]}
 
     def _reconnected(
         self, token: str, seconds: float, *, task_vars: dict[str, Any], error: Exception | None = None

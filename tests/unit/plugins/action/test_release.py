@@ -73,5 +73,24 @@ def test_a_role_is_not_forgotten(clock: Clock) -> None:
 
 
 def test_a_release_that_never_began_is_a_failure(clock: Clock) -> None:
+    host = Host(clock, LOST, {"outcome": "unknown"}, {"outcome": "would_change"})
     with pytest.raises(AnsibleConnectionFailure):
-        guarded(Host(clock, LOST, {"outcome": "unknown"}))
+        guarded(host)
+    assert [entry for entry, _ in host.asked] == ["main:release", "main:confirm", "main:release"]
+    assert host.asked[-1][1] == {"role": "", "check": True}
+
+
+@pytest.mark.parametrize("answers", [[LOST], [LOST, LOST, LOST]], ids=["once", "again and again"])
+def test_a_release_whose_answers_were_lost_is_done_where_nothing_is_left_to_do(
+    clock: Clock, answers: list[Exception]
+) -> None:
+    found = guarded(Host(clock, *answers, {"outcome": "unknown"}, {"outcome": "unchanged"}))
+    assert (found["outcome"], found["changed"], found.get("failed")) == ("changed", True, None)
+    assert "nothing left to do" in found["notes"][0]
+
+
+def test_a_release_of_which_nothing_is_known_says_so(clock: Clock) -> None:
+    host = Host(clock, LOST, {"outcome": "unknown"}, LOST)
+    found = guarded(host)
+    assert (found["outcome"], found["failed"]) == ("unconfirmed", True)
+    assert "whether it was done is not known" in action("release")._summary(found, role="")
