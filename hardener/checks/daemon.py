@@ -353,7 +353,7 @@ def seccomp_profile(snapshot: Snapshot) -> Verdict:
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
     declared = shapes.table(snapshot.daemon_config, "seccomp", "daemon.config")
     calls = seccomp_profiles.opened(declared, "daemon.config")
-    if calls and seccomp_profiles.permits_all(declared, "daemon.config"):
+    if seccomp_profiles.filters_nothing(calls):
         actual = f"{profile} filters nothing: {seccomp_profiles.sentence(calls)}"
         return failed(expected, actual, offenders=[Offender("setting", "seccomp-profile", actual)])
     opens = [f"over the default it opens: {', '.join(calls)}"] if calls else []

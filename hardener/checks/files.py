@@ -99,6 +99,19 @@ def _wider_than(allowed: int) -> Wrong:
     return wrong
 
 
+def _open_to_others(allowed: int) -> Wrong:
+    """What ``_wider_than`` says, and the folder in which others can put another file in this one's place."""
+    wider = _wider_than(allowed)
+
+    def wrong(snapshot: Snapshot, record: JSONObject) -> str:
+        # A rootless daemon's user may exchange its files. Older snapshots do not say who else may.
+        folder = "" if runs_rootless(snapshot) else record.get("exchangeable")
+        reasons = [wider(snapshot, record), f"can be exchanged: {folder}" if folder else ""]
+        return ", ".join(reason for reason in reasons if reason)
+
+    return wrong
+
+
 def _bits(permissions: str) -> int:
     return sum(bit for letter, bit in (("r", 4), ("w", 2), ("x", 1)) if letter in permissions)
 
@@ -177,7 +190,8 @@ _ROOTS = "owner and group root"
 def _pair(name: str, what: str, find: Find, allowed: int) -> None:
     """The two controls that most files have: whose it is, and who else may do what."""
     _register(f"file-{name}-owner", what, find, _ROOTS, _not_roots)
-    _register(f"file-{name}-mode", what, find, f"mode {allowed:04o} or tighter", _wider_than(allowed))
+    expected = f"mode {allowed:04o} or tighter, in folders where root alone can exchange it"
+    _register(f"file-{name}-mode", what, find, expected, _open_to_others(allowed))
 
 
 _pair("docker-service", "docker.service", _of_unit("docker.service"), 0o644)
@@ -199,7 +213,9 @@ _register(
     rootless=False,
 )
 # Sticky gives nobody anything: a rootless daemon sets it, so that nobody tidies its socket away.
-_register("file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _wider_than(0o1660))
+_register(
+    "file-docker-sock-mode", "the API socket", api_sockets, "mode 0660 or tighter", _open_to_others(0o1660)
+)
 _register(
     "file-containerd-sock-owner",
     "the containerd socket",
@@ -213,5 +229,5 @@ _register(
     "the containerd socket",
     _one(containerd_socket),
     "mode 0660 or tighter",
-    _wider_than(0o660),
+    _open_to_others(0o660),
 )

@@ -24,6 +24,8 @@ MALFORMED = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError
 
 _FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
 _SYS_ADMIN = 21
+# Capabilities for which the default permits further calls.
+_DECISIVE = (2, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26, 34, 38, 39)
 # What the default of every engine permits with certain arguments only, unless SYS_ADMIN is granted.
 _ALWAYS_LIMITED = frozenset({"clone", "clone3", "personality"})
 _LIMITED_WITH_SYS_ADMIN = frozenset({"personality"})
@@ -61,6 +63,10 @@ class Reference:
     calls: int
     unlimited: frozenset[str]
     bounding: int  # the capabilities for which it was resolved
+
+    def is_for(self, bounding: int) -> bool:
+        """Whether the default is the same for other capabilities: it permits more calls for some of them."""
+        return not any((self.bounding ^ bounding) >> number & 1 for number in _DECISIVE)
 
 
 @lru_cache(maxsize=1)
@@ -120,14 +126,14 @@ def compared(container: Container) -> Filter:
     if _default_asked(container):
         return found.filter(FilterKind.DEFAULT)
     opens = tuple(seccomp.opened(profile, SOURCE, bounding))
-    if opens and seccomp.permits_all(profile, SOURCE):
+    if seccomp.filters_nothing(opens):
         return found.filter(FilterKind.WIDE, opens=opens)
     unlimited = tuple(
         name for name in shapes.texts(profile, "unlimited", SOURCE) if name in _limited(reference, bounding)
     )
     if opens or unlimited:
         return found.filter(FilterKind.WIDER, opens=opens, unlimited=unlimited)
-    if profile.get("digest") in {each.digest for each in defaults}:
+    if any(each.digest == profile.get("digest") and each.is_for(bounding) for each in defaults):
         return found.filter(FilterKind.DEFAULT)
     if found.calls is not None and reference and found.calls < reference.calls:
         return found.filter(FilterKind.NARROWER)
@@ -145,7 +151,7 @@ def declared(container: Container) -> Filter:
     opens = tuple(seccomp.opened(profile, SOURCE))
     if not opens:
         return Filter(kind=FilterKind.OTHER)
-    wide = seccomp.permits_all(profile, SOURCE)
+    wide = seccomp.filters_nothing(opens)
     return Filter(kind=FilterKind.WIDE if wide else FilterKind.WIDER, opens=opens)
 
 

@@ -96,7 +96,7 @@ class Network:
             neighbour.run("sh", "-ec", "\n".join(f"ip {line}" for line in lines))
         self.host.run("sh", "-ec", "\n".join(f"ip {line}" for line in host))
 
-    def reached(self, probes: Sequence[Probe], *, slowly: bool = False) -> dict[Probe, bool]:
+    def reached(self, probes: Sequence[Probe], slowly: bool) -> dict[Probe, bool]:
         """Which of the connections come about, and which datagrams arrive."""
         with ExitStack() as stack:
             tries = {

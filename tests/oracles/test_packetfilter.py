@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Iterator
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.snapshot import firewall
 
-from hardener.checks.firewall import rulesets
-from hardener.checks.packetfilter import Passage, into_host
-from hardener.checks.packetfilter.sets import (
-    NEW,
-    UNTRACKED,
-    Box,
-    Intervals,
-    interface,
-    kinds,
-    normal,
-)
-from tests.oracles import rulesets as random_rules
-from tests.oracles.connecting import OWN, SOURCES, UNNAMED, Network, Probe, all_probes
-from tests.unit.snapshots import make, only
+from tests.oracles import filtering
+from tests.oracles.connecting import Network
 
 CASES, ALL_CASES = 100, 5000
-PROBES = 24  # of each protocol and version of IP, in each case
-FROM_PORTS = (22, 53, 443, 1024)
-EVERY = {(version, name): tuple(all_probes(version, name)) for version in (4, 6) for name in ("tcp", "udp")}
-FEW = [ipaddress.ip_network(text) for texts in random_rules.FEW.values() for text in texts]
-INTERFACES = normal(each for name in SOURCES for each in interface(name, "+\0"))
-ADDRESSES = {
-    version: normal((int(ipaddress.ip_address(each)),) * 2 for each in own) for version, own in OWN.items()
-}
-RESTORE = {4: "iptables-restore", 6: "ip6tables-restore"}
 
 
 @pytest.fixture(scope="module")
@@ -45,125 +20,12 @@ def network() -> Iterator[Network]:
         yield network
 
 
-def load(network: Network, dice: random.Random) -> str:
-    """Load random rules, and say which."""
-    nft = ""
-    network.host.run("nft", "flush", "ruleset")
-    if dice.random() < 0.5:
-        nft = next(text for text in (random_rules.nft(dice) for _ in range(200)) if loads(network, text))
-    tables = {}
-    if not nft or dice.random() < 0.3:
-        tables = {version: random_rules.iptables(dice, version) for version in RESTORE}
-    for version, text in tables.items():
-        network.host.run(RESTORE[version], given=text)
-    return "\n".join([nft, *tables.values()])
-
-
-def loads(network: Network, text: str) -> bool:
-    """Whether nft loads the rules: of some conditions it knows that they exclude each other."""
-    return network.host.run("sh", "-c", "nft -f - 2>&1", given=text, check=False) == ""
-
-
-def judged(network: Network) -> tuple[dict[int, Passage], bool]:
-    """What the judge makes of the facts that the collector reads, and whether packets may be untracked."""
-    with network.host.entered():
-        facts = firewall.read()
-    assert not facts["errors"]
-    sources = {version: rulesets(make(firewall=only(facts)), version) for version in (4, 6)}
-    passages = {
-        version: into_host(found, version, interfaces=INTERFACES, own=ADDRESSES[version])
-        for version, found in sources.items()
-    }
-    return passages, any(found.untracked for each in sources.values() for found in each)
-
-
-def holds(boxes: Sequence[Box], probe: Probe, state: int) -> bool:
-    """Whether the packet is in one of the boxes."""
-    numbers = (
-        kinds([probe.protocol], [state])[0][0],
-        interface(probe.interface, "+\0")[0][0],
-        interface("", "+\0")[0][0],
-        int(ipaddress.ip_address(probe.source)),
-        int(ipaddress.ip_address(probe.destination)),
-        probe.source_port,
-        probe.port,
-        probe.port,
-    )
-    return any(all(map(_is_in, numbers, box)) for box in boxes)
-
-
-def _is_in(number: int, side: Intervals) -> bool:
-    return any(low <= number <= high for low, high in side)
-
-
-def chosen(dice: random.Random, version: int, protocol: str) -> list[Probe]:
-    """Some connections, from ports that rules name and from others."""
-    return [
-        replace(
-            probe, source_port=dice.choice(FROM_PORTS) if dice.random() < 0.3 else dice.randint(33000, 60900)
-        )
-        for probe in dice.sample(EVERY[version, protocol], PROBES)
-    ]
-
-
-def from_few(probe: Probe) -> bool:
-    """Whether rules that are about next to nobody may be about it: those are taken for rules about nobody."""
-    address = ipaddress.ip_address(probe.source)
-    return any(address in network for network in FEW)
-
-
-def disagreements(network: Network, dice: random.Random) -> tuple[list[str], set[str]]:
-    """Where the judge and the kernel differ about one random filter; and what the verdicts were."""
-    passages, untracked = judged(network)
-    states = (NEW, UNTRACKED) if untracked else (NEW,)
-    probes = {kind: chosen(dice, *kind) for kind in EVERY}
-    sure = {
-        probe
-        for (version, _), some in probes.items()
-        for probe in some
-        if not from_few(probe) and all(holds(passages[version].least, probe, each) for each in states)
-    }
-    real = network.reached([probe for some in probes.values() for probe in some])
-    late = [probe for probe in sure if not real[probe]]
-    if late:  # a busy machine may be slow
-        real |= network.reached(late, slowly=True)
-    found = [f"{probe} does not come in, and must" for probe in sure if not real[probe]]
-    verdicts = set()
-    for (version, protocol), some in probes.items():
-        passage = passages[version]
-        arrived = [probe for probe in some if real[probe]]
-        found += [
-            f"{probe} comes in, and cannot"
-            for probe in arrived
-            if not any(holds(passage.most, probe, each) for each in states)
-        ]
-        if protocol not in passage.open and {p.port for p in arrived if not from_few(p)} >= set(UNNAMED):
-            found.append(f"{protocol}{version} passes, and ports come in that no rule names")
-        certain = protocol in passage.certain
-        verdicts.add("open" if certain else "doubt" if protocol in passage.open else "closed")
-        if certain and not arrived and not witness(network, passage, version, protocol, states):
-            found.append(f"{protocol}{version} fails for certain, and nothing comes in")
-    return found, verdicts
-
-
-def witness(network: Network, passage: Passage, version: int, protocol: str, states: Sequence[int]) -> bool:
-    """Whether something comes in of all that must."""
-    every = [
-        replace(p, source_port=port)
-        for p in EVERY[version, protocol]
-        for port in (*random_rules.SINGLE, 31000, 60000)
-    ]
-    certain = (p for p in every if not from_few(p) and all(holds(passage.least, p, each) for each in states))
-    return any(network.reached(list(islice(certain, 20)), slowly=True).values())
-
-
 def test_what_comes_in_is_what_the_judge_says(network: Network, seed: int, all_cases: bool) -> None:
     verdicts: Counter[str] = Counter()
     for case in range(ALL_CASES if all_cases else CASES):
-        dice = random.Random(f"{seed} {case}")
-        rules = load(network, dice)
-        found, seen = disagreements(network, dice)
-        assert not found, f"case {case} of seed {seed}\n{rules}\n" + "\n".join(found)
-        verdicts.update(seen)
+        seen = filtering.observe(network, random.Random(f"{seed} {case}"))
+        found, said = filtering.disagreements(seen, network.reached)
+        assert not found, f"case {case} of seed {seed}\n{seen.rules}\n" + "\n".join(found)
+        verdicts.update(said)
     print(verdicts)
     assert min(verdicts[each] for each in ("open", "doubt", "closed")) > 0

@@ -213,25 +213,32 @@ class _Walk:
                     return remaining  # the kernel loads no such rule
                 if len(called_by) > _DEEPEST:
                     raise too_complex()
-                inside = self.through(called, least if self._certain else most, called_by | {chain.key})
-                return self._back(rule, remaining, inside, done)
+                given = least if self._certain else most
+                inside = self.through(called, given, called_by | {chain.key})
+                return self._back(rule, remaining, given, inside, done)
             case _:  # it may accept, refuse, or do neither
                 if not self._certain:
                     done.accepted.add(most, reason)
                     return remaining
         return remaining if self._narrow(rule) else self._left(remaining, rule)
 
-    def _back(self, rule: Rule, remaining: list[Box], inside: Outcome, done: Outcome) -> list[Box]:
+    def _back(
+        self, rule: Rule, remaining: list[Box], given: list[Box], inside: Outcome, done: Outcome
+    ) -> list[Box]:
         """What goes on after a chain that was called."""
         done.accepted.take(inside.accepted)
         done.refused.take(inside.refused)
         if rule.verdict == "goto":
             done.returned.take(inside.returned)
             return remaining if self._narrow(rule) else self._left(remaining, rule)
+        returned = inside.returned.boxes()
         all_back = not inside.accepted and not inside.refused
-        if self._narrow(rule) or (all_back and (rule.understood or not self._certain)):
+        # What may be refused in there, and may not, is in none of these where only what is certain counts.
+        if self._certain:
+            all_back = rule.understood and set(returned) == set(given)
+        if self._narrow(rule) or all_back:
             return remaining
-        return bounded([*self._left(remaining, rule), *inside.returned.boxes()])
+        return bounded([*self._left(remaining, rule), *returned])
 
     def _left(self, remaining: list[Box], rule: Rule) -> list[Box]:
         """What goes on after a rule.

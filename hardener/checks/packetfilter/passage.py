@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hardener.checks.packetfilter.chains import Chain, Region, Ruleset
+from hardener.checks.packetfilter.chains import Chain, Region, Ruleset, too_complex
 from hardener.checks.packetfilter.outside import NAMED_PORTS, from_many, inbound, ports_from_many
-from hardener.checks.packetfilter.sets import Box, Dimension, Intervals, intersect, kinds, size
+from hardener.checks.packetfilter.sets import (
+    NEW,
+    UNTRACKED,
+    Box,
+    Dimension,
+    Intervals,
+    intersect,
+    kinds,
+    size,
+    within,
+)
 
 PROTOCOLS = ("tcp", "udp")
 FAMILIES = {4: "ip", 6: "ip6"}
+_MOST_PAIRS = 40_000  # of boxes that are compared with each other
 _SELDOM = frozenset({"mangle", "raw", "security"})  # tables of iptables that people rarely filter in
 
 
@@ -91,12 +102,32 @@ def into_host(
     return Passage(
         tuple(reasons.values()),
         _open(may, version),
-        _open(must, version),
+        _open(_in_either_state(must) if untracked else must, version),
         tuple(dict.fromkeys(refusals)),
         (*evidence, *few),
         tuple(may),
         tuple(must),
     )
+
+
+def _in_either_state(boxes: Sequence[Box]) -> list[Box]:
+    """The packets that are in the boxes as new ones and as untracked ones: which they will be is not known.
+
+    Raises:
+        FactUnavailable: the boxes are too many.
+    """
+    found: list[Box] = []
+    for protocol in PROTOCOLS:
+        tracked, others = (
+            [box for box in boxes if intersect(box[Dimension.KIND], kinds((protocol,), (state,)))]
+            for state in (NEW, UNTRACKED)
+        )
+        if len(tracked) * len(others) > _MOST_PAIRS:
+            raise too_complex()
+        for one in tracked:
+            condition = dict(enumerate(one)) | {Dimension.KIND: kinds((protocol,), (UNTRACKED,))}
+            found += [shared for other in others if (shared := within(other, condition))]
+    return found
 
 
 def main_reason(region: Region, protocol: str, version: int) -> str:

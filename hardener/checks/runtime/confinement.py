@@ -130,7 +130,7 @@ def _seccomp(container: Container) -> Iterator[str]:
         yield _own_filter(compared(container) if container.running else declared(container))
     elif container.profile is not None:
         calls = seccomp_profiles.opened(container.profile, SOURCE, _bounding(container))
-        if calls and seccomp_profiles.permits_all(container.profile, SOURCE):
+        if seccomp_profiles.filters_nothing(calls):
             yield f"has a seccomp filter that filters nothing: {seccomp_profiles.sentence(calls)}"
         elif calls:
             yield Note(f"has the daemon's own seccomp profile: {seccomp_profiles.sentence(calls)}")

@@ -9,7 +9,7 @@ import pwd
 import stat
 import struct
 
-from ..host.descriptors import objection
+from ..host.descriptors import objection, trusted
 from ..host.text import one_line, printable_path
 
 MYPY = False
@@ -20,6 +20,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 _ACL = "system.posix_acl_access"
 _ACL_TAGS = {0x01: "owner", 0x02: "user", 0x04: "owning-group", 0x08: "group", 0x10: "mask", 0x20: "other"}
 _NO_ID = 0xFFFFFFFF
+_MAX_LINKS = 40  # as the kernel
 
 
 class Files:
@@ -29,6 +30,7 @@ class Files:
         self.records: dict[str, dict[str, Any] | None] = {}
         self._users: dict[int, str] = {}
         self._groups: dict[int, str] = {}
+        self._looked_up: dict[str, os.stat_result | None] = {}
 
     def add(self, path: str) -> dict[str, Any] | None:
         """Look at a path and keep its record."""
@@ -93,7 +95,48 @@ class Files:
             described["node"] = f"{which} {os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
         # Without a link and without a second name there is nothing that could have led here.
         untrusted = objection(path) if target is not None or (info.st_nlink > 1 and kind == "file") else ""
-        return {**described, "untrusted": one_line(untrusted)} if untrusted else described
+        more = {"untrusted": one_line(untrusted)} if untrusted else {}
+        exchangeable = self._exchangeable(path)
+        if exchangeable:
+            more["exchangeable"] = one_line(exchangeable)
+        return {**described, **more}
+
+    def _exchangeable(self, path: str) -> str:
+        """Name the folder on the way to a path in which others than root can exchange what comes next.
+
+        Empty where there is none. Links are followed, and each folder in which one lies counts.
+        """
+        folder, names, links = "", _names(path), 0
+        while names:
+            name = names.pop()
+            if name == "..":
+                folder = os.path.dirname(folder).rstrip("/")
+                continue
+            here = f"{folder}/{name}"
+            above, entry = self._status(folder or "/"), self._status(here)
+            if above is None:
+                return ""
+            mode = stat.S_IMODE(above.st_mode)
+            kept = mode & stat.S_ISVTX and entry is not None and trusted(entry.st_uid)
+            if not trusted(above.st_uid) or (_others_change_entries(mode) and not kept):
+                return f"{printable_path(folder or '/')} is of uid {above.st_uid}, mode {mode:04o}"
+            folder = here
+            if entry is not None and stat.S_ISLNK(entry.st_mode):
+                links += 1
+                if links > _MAX_LINKS:
+                    return ""
+                target = os.readlink(here)
+                folder = "" if target.startswith("/") else os.path.dirname(here).rstrip("/")
+                names += _names(target)
+        return ""
+
+    def _status(self, path: str) -> os.stat_result | None:
+        if path not in self._looked_up:
+            try:
+                self._looked_up[path] = os.lstat(path)
+            except FileNotFoundError:
+                self._looked_up[path] = None
+        return self._looked_up[path]
 
     def _acl(self, path: str) -> list[dict[str, Any]]:
         """ACL entries beyond the mode's own three, and these too where there are any."""
@@ -118,6 +161,16 @@ class Files:
     def group(self, gid: int) -> str:
         """Name of a group, or the number where there is none."""
         return _lookup(self._groups, gid, lambda: grp.getgrgid(gid).gr_name)
+
+
+def _others_change_entries(mode: int) -> bool:
+    """Whether a folder's group or others may write and search it; an ACL gives no more than the group's bits."""
+    return any(mode >> shift & 0o3 == 0o3 for shift in (3, 0))
+
+
+def _names(path: str) -> list[str]:
+    """The names in a path, the first one last."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
 def record_key(path: str) -> str:

@@ -26,8 +26,9 @@ _REFUSED = """
     swapoff swapon syslog umount2 unshare userfaultfd
 """
 REFUSED = frozenset(_REFUSED.split())
-# Calls that it permits with certain arguments only.
-LIMITED = frozenset({"clone", "clone3", "personality", "socket"})
+# Calls that it permits with certain arguments only, and a first argument with which it refuses them.
+_TELLING = {"clone": 0x10000000, "clone3": 0, "personality": 0x40000, "socket": 40}
+LIMITED = frozenset(_TELLING)
 _PASSING = frozenset({"SCMP_ACT_ALLOW", "SCMP_ACT_LOG"})
 _TASKS = "io.containerd.runtime.v2.task"
 
@@ -74,57 +75,127 @@ def of_file(path: str) -> dict[str, Any] | None:
 
 
 def condensed(profile: Any) -> dict[str, Any] | None:
-    """``{default, open}``: the action for calls that no rule names, and what of REFUSED it always permits."""
+    """``{default, open}``: the action for calls that no rule names, and what of REFUSED passes.
+
+    A call that passes with some arguments counts: the engine's default refuses it with any. What rules for
+    some capabilities, architectures or kernels do is not known, and does not count as permitted.
+    """
     if not isinstance(profile, dict):
         return None
-    default = str(profile.get("defaultAction"))
-    passing = set(REFUSED) if default in _PASSING else set()
+    default = _action(profile, "default")
+    rules = _Rules(default)
     for rule in profile.get("syscalls") or ():
-        if not isinstance(rule, dict) or any(rule.get(key) for key in ("args", "includes", "excludes")):
-            continue
-        names = REFUSED.intersection(rule.get("names") or [str(rule.get("name"))])
-        if rule.get("action") in _PASSING:
-            passing |= names
-        else:
-            passing -= names
-    return {"default": default, "open": sorted(passing)}
+        if isinstance(rule, dict):
+            rules.add(rule)
+    return {"default": default[0], "open": sorted(name for name in REFUSED if rules.passes(name))}
 
 
 def meaning(profile: dict[str, Any]) -> dict[str, Any]:
     """``{calls, unlimited, digest}`` of a profile that the engine has resolved for one container.
 
     ``calls`` is how many it permits, if only with some arguments, None where the default permits them;
-    ``unlimited`` what of LIMITED it permits with any. Profiles of equal ``digest`` treat every call alike,
-    however their rules are written and in whatever order.
+    ``unlimited`` what of LIMITED it permits with arguments that the engine's default refuses. Profiles of
+    equal ``digest`` treat every call alike, however their rules are written and in whatever order.
     """
-    default = str(profile.get("defaultAction"))
-    outcomes: dict[str, set[str]] = {}
-    always: dict[str, bool] = {}  # whether a call without regard to its arguments passes
+    default = _action(profile, "default")
+    rules = _Rules(default)
     for rule in profile.get("syscalls") or ():
-        action = str(rule.get("action"))
-        number = (rule.get("errnoRet") or 1) if action == "SCMP_ACT_ERRNO" else None
-        arguments = sorted(encode(sorted(each.items())) for each in rule.get("args") or ())
-        for name in map(str, rule.get("names") or [rule.get("name")]):
-            outcomes.setdefault(name, set()).add(encode([action, number, arguments]))
-            if not arguments:
-                always[name] = action in _PASSING
-    base = encode(
-        [default, (profile.get("defaultErrnoRet") or 1) if default == "SCMP_ACT_ERRNO" else None, []]
-    )
-    passing = default in _PASSING
-    kept = {}
-    for name, found in outcomes.items():
-        # Beside a rule that permits a call with any arguments, one for some of them adds nothing.
-        counted = {each for each in found if each.endswith(",[]]")} if always.get(name) else found
-        if counted != {base}:
-            kept[name] = sorted(counted)
-    permitted = [name for name in kept if any(action in each for action in _PASSING for each in kept[name])]
-    text = encode([base, sorted(map(str, profile.get("architectures") or ())), sorted(kept.items())])
+        rules.add(rule)
+    kept = {name: sorted(encode(each) for each in rules.of(name)) for name in rules.names}
+    architectures = sorted(map(str, profile.get("architectures") or ()))
+    text = encode([encode([*default, []]), architectures, sorted(kept.items())])
+    permitted = [name for name in kept if any(action in _PASSING for action, _, _ in rules.of(name))]
     return {
-        "calls": None if passing else len(permitted),
-        "unlimited": sorted(name for name in LIMITED if always.get(name, passing)),
+        "calls": None if default[0] in _PASSING else len(permitted),
+        "unlimited": sorted(name for name, first in _TELLING.items() if rules.passes(name, first)),
         "digest": sha256(text.encode()).hexdigest()[:32],
     }
+
+
+class _Rules:
+    """The rules of a profile as the runtime puts them into force.
+
+    Of several rules for a call with any arguments it takes the first, and beside that none for some of them;
+    none at all that does what is done anyway.
+    """
+
+    def __init__(self, default: tuple[str, int | None]) -> None:
+        self._default = default
+        self._decided: dict[str, tuple[str, int | None]] = {}
+        self._limited: dict[str, list[tuple[str, int | None, list[Any]]]] = {}
+        self._doubtful: set[str] = set()
+
+    def add(self, rule: dict[str, Any]) -> None:
+        """Take the next rule in."""
+        action = _action(rule)
+        if action == self._default:
+            return
+        for name in _named(rule):
+            if any(rule.get(key) for key in ("includes", "excludes")):
+                if name not in self._decided and action[0] not in _PASSING:
+                    self._doubtful.add(name)
+            elif rule.get("args"):
+                arguments = sorted((dict(sorted(each.items())) for each in rule["args"]), key=encode)
+                limited = self._limited.setdefault(name, [])
+                if (*action, arguments) not in limited:
+                    limited.append((*action, arguments))
+            else:
+                self._decided.setdefault(name, action)
+
+    @property
+    def names(self) -> set[str]:
+        """The calls that rules are about."""
+        return {*self._decided, *self._limited}
+
+    def of(self, name: str) -> list[tuple[str, int | None, list[Any]]]:
+        """What becomes of a call: action, error and conditions on the arguments."""
+        decided = self._decided.get(name)
+        return self._limited.get(name, []) if decided is None else [(*decided, [])]
+
+    def passes(self, name: str, first: int | None = None) -> bool:
+        """Whether a call passes with some arguments, or with some of which the first one is given."""
+        if name in self._doubtful:
+            return False
+        if name in self._decided:
+            return self._decided[name][0] in _PASSING
+        limited = self._limited.get(name, [])
+        if self._default[0] not in _PASSING:
+            return any(action in _PASSING and _may_hold(args, first) for action, _, args in limited)
+        return first is None or not any(_holds(args, first) for _, _, args in limited)
+
+
+def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:
+    """What a rule does, or with ``default`` what is done where none is: the action, and the error it gives."""
+    action = str(rule.get("defaultAction" if default else "action"))
+    error = rule.get("defaultErrnoRet" if default else "errnoRet")
+    return action, (1 if error is None else error) if action == "SCMP_ACT_ERRNO" else None
+
+
+def _may_hold(arguments: list[Any], first: int | None) -> bool:
+    """Whether conditions hold for some arguments, where those on others than the first one may."""
+    return first is None or all(each.get("index") or _compares(each, first) for each in arguments)
+
+
+def _holds(arguments: list[Any], first: int) -> bool:
+    """Whether conditions are on the first argument alone, and hold."""
+    return all(not each.get("index") and _compares(each, first) for each in arguments)
+
+
+def _compares(condition: dict[str, Any], argument: int) -> bool:
+    value, other = condition.get("value") or 0, condition.get("valueTwo") or 0
+    return {
+        "SCMP_CMP_EQ": argument == value,
+        "SCMP_CMP_NE": argument != value,
+        "SCMP_CMP_LT": argument < value,
+        "SCMP_CMP_LE": argument <= value,
+        "SCMP_CMP_GT": argument > value,
+        "SCMP_CMP_GE": argument >= value,
+        "SCMP_CMP_MASKED_EQ": argument & value == other,
+    }.get(str(condition.get("op")), True)
+
+
+def _named(rule: dict[str, Any]) -> list[str]:
+    return [str(name) for name in rule.get("names") or [rule.get("name")]]
 
 
 def _first_object(text: str, more: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any] | None:

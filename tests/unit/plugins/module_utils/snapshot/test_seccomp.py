@@ -12,6 +12,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.snapshot import se
 
 ALLOW = "SCMP_ACT_ALLOW"
 STRICT = {"names": ["read", "mount"], "action": "SCMP_ACT_ALLOW"}
+REFUSES_MOUNT = {"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}
+ANY = {"caps": ["CAP_SYS_ADMIN"]}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,20 @@ STRICT = {"names": ["read", "mount"], "action": "SCMP_ACT_ALLOW"}
         ({"defaultAction": "SCMP_ACT_ALLOW"}, sorted(seccomp.REFUSED)),
         ({"defaultAction": "SCMP_ACT_LOG", "syscalls": None}, sorted(seccomp.REFUSED)),
         ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [STRICT]}, ["mount"]),
-        ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**STRICT, "args": [{"index": 0}]}]}, []),
+        ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**STRICT, "args": [{"index": 0}]}]}, ["mount"]),
+        # The runtime takes the first of several rules for any arguments.
+        ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [REFUSES_MOUNT, STRICT]}, []),
+        ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [STRICT, REFUSES_MOUNT]}, ["mount"]),
+        # One that does what is done anyway is none.
+        (
+            {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**REFUSES_MOUNT, "errnoRet": 1}, STRICT]},
+            ["mount"],
+        ),
+        ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**REFUSES_MOUNT, "excludes": ANY}, STRICT]}, []),
+        (
+            {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [STRICT, {**REFUSES_MOUNT, "excludes": ANY}]},
+            ["mount"],
+        ),
         ({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{**STRICT, "includes": {"caps": ["X"]}}]}, []),
         (
             {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"name": "bpf", "action": ALLOW}]},
@@ -123,6 +138,25 @@ def test_meaning_of_a_profile_that_permits_what_no_rule_refuses() -> None:
     ]
     found = seccomp.meaning({"defaultAction": ALLOW, "syscalls": refused})
     assert (found["calls"], found["unlimited"]) == (None, ["clone3", "personality", "socket"])
+
+
+@pytest.mark.parametrize(
+    ("condition", "unlimited"),
+    [
+        ({"index": 0, "value": 0, "op": "SCMP_CMP_GE"}, True),
+        ({"index": 0, "value": 0x7E020000, "op": "SCMP_CMP_MASKED_EQ"}, False),
+        ({"index": 0, "value": 0x10000000, "op": "SCMP_CMP_NE"}, False),
+        ({"index": 0, "value": 0x10000000, "op": "SCMP_CMP_EQ"}, True),
+        ({"index": 0, "value": 0x10000000, "op": "SCMP_CMP_LT"}, False),
+        ({"index": 0, "value": 0x10000000, "op": "SCMP_CMP_LE"}, True),
+        ({"index": 0, "value": 0x10000000, "op": "SCMP_CMP_GT"}, False),
+        ({"index": 1, "value": 7, "op": "SCMP_CMP_EQ"}, True),
+    ],
+)
+def test_conditions_that_permit_what_the_default_refuses(condition: dict[str, Any], unlimited: bool) -> None:
+    clone = {"names": ["clone"], "action": ALLOW, "args": [condition]}
+    found = seccomp.meaning({"defaultAction": ERRNO, "syscalls": [clone]})
+    assert found["unlimited"] == (["clone"] if unlimited else [])
 
 
 def test_only_a_resolved_profile_has_a_meaning(tmp_path: Path) -> None:

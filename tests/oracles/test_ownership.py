@@ -1,0 +1,22 @@
+"""What users can do with the engine's files, and what section 3 says of them: see ownership."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.leftovers import scratch
+from tests.oracles import ownership
+
+CASES, ALL_CASES = 100, 5000
+
+
+def test_what_users_can_do_is_what_the_judges_say(seed: int, all_cases: bool) -> None:
+    outcomes: Counter[bool] = Counter()
+    with scratch("ownership") as stage:
+        for number in range(ALL_CASES if all_cases else CASES):
+            seen = ownership.observe(seed, number, stage)
+            found = ownership.disagreements(seen)
+            assert not found, f"seed {seed}\n" + "\n".join(found)
+            outcomes[bool(seen.reached)] += 1
+    print(outcomes)
+    assert min(outcomes[each] for each in (True, False)) > 0

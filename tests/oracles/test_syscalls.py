@@ -1,0 +1,40 @@
+"""What system calls containers can make, and what the judges say of their seccomp profiles: see syscalls."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.namespaces import OwnNetwork
+from tests.oracles import syscalls
+
+CASES, ALL_CASES = 30, 500
+
+
+def test_what_containers_can_call_is_what_the_judges_say(
+    seed: int, all_cases: bool, own_network: OwnNetwork | None
+) -> None:
+    if own_network is None:
+        pytest.fail("tests against a real dockerd need root", pytrace=False)
+    program = [sys.executable, "-m", "tests.oracles.syscalls", str(seed)]
+    program.append(str(ALL_CASES if all_cases else CASES))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ran = opening = 0
+    with (
+        own_network.inside(),
+        # A program of its own: its filter stays in force for all that it starts.
+        subprocess.Popen(program, stdout=subprocess.PIPE, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        for seen in syscalls.received(process.stdout):
+            found = syscalls.disagreements(seen)
+            assert not found, f"seed {seed}\n" + "\n".join(found[:5])
+            ran += len(seen.cases)
+            opening += sum(syscalls.opens_more(seen, name) for name in seen.cases)
+    assert process.returncode == 0
+    print(f"{ran} containers ran, {opening} could call more than by default")
+    assert 0 < opening < ran
