@@ -1,0 +1,119 @@
+"""Record, profile, prove and attack the workloads of bench/workloads; print the table of docs/workloads.md.
+
+    python -m bench.workload [NAME...] [--starts N] [--json FILE] [--keep FOLDER]
+
+Starts a private dockerd in a network of its own. Nothing is pulled: the images are made of Debian's packages
+(mmdebstrap), and of two programs from source (a C compiler and Go). Needs root, bpftool, curl, redis-cli,
+psql and dig.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.workloads import catalogue, images, running
+from bench.workloads.running import ATTACKS, Proven
+from hardener.workload.trials import STARTS
+from tests.integration.dockerd import EngineError, engine_inside
+from tests.integration.namespaces import OwnNetwork
+from tests.leftovers import scratch
+
+_HEADINGS = (
+    *("workload", "calls", "capabilities", "settings", "starts", "verdict"),
+    *("attacks: default", "ours", "refused", "seconds"),
+)
+
+
+def main() -> int:
+    """Run it; 1 where a workload is not proven safe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of workloads; all without one")
+    parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each profile")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep recordings, profiles and proofs")
+    chosen = parser.parse_args()
+    workloads = [each for each in catalogue.ALL if not chosen.names or each.name in chosen.names]
+    found: list[Proven] = []
+    failed = 0
+    with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
+        images.prepare(engine)
+        built = images.programs()
+        with network.inside():
+            for workload in workloads:
+                folder = (chosen.keep or own).absolute() / workload.name
+                folder.mkdir(parents=True)
+                began = time.monotonic()
+                try:
+                    with running.container(engine, workload, built) as names:
+                        found += running.prove(engine, workload, names, folder, starts=chosen.starts)
+                except (running.VerbError, EngineError, OSError, subprocess.SubprocessError) as error:
+                    failed += 1
+                    print(f"{workload.name}: {error}", file=sys.stderr)
+                print(f"{workload.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    print(table(found))
+    if chosen.json:
+        chosen.json.write_text(json.dumps([figures(each) for each in found], indent=1) + "\n")
+    return int(bool(failed) or any(each.proof.verdict != "safe" for each in found))
+
+
+def figures(proven: Proven) -> dict[str, object]:
+    """What the table has of a workload, for programs."""
+    document, proof = proven.document, proven.proof
+    trial = next(each for each in proof.trials if each.kind == "profile")
+    seccomp = document.seccomp
+    return {
+        "workload": proven.name,
+        "calls": [seccomp.default_calls, len(seccomp.calls)] if seccomp else None,
+        "capabilities": [len(document.capabilities.had), len(document.capabilities.kept)],
+        "kept": list(document.capabilities.kept),
+        "user": f"{document.user.uid}:{document.user.gid}" if document.user else None,
+        "read_only": document.root.read_only,
+        "no_new_privileges": document.privileges.no_new_privileges,
+        "apparmor": bool(document.apparmor and document.apparmor.used),
+        "starts": [trial.observation.starts if trial.observation else 0, trial.starts],
+        "verdict": proof.verdict,
+        "reasons": list(proof.reasons),
+        "refusals": [str(each) for each in proof.refusals],
+        "possible": {"default": sorted(proven.before), "ours": sorted(proven.after)},
+        "seconds": round(proven.seconds, 1),
+    }
+
+
+def table(found: list[Proven]) -> str:
+    """The table, as Markdown."""
+    rows = [_HEADINGS, tuple("---" for _ in _HEADINGS)]
+    for each in found:
+        document, trial = each.document, next(t for t in each.proof.trials if t.kind == "profile")
+        calls = (
+            f"{document.seccomp.default_calls} → {len(document.seccomp.calls)}" if document.seccomp else "-"
+        )
+        settings = [
+            *(["read-only"] if document.root.read_only else []),
+            *(["no-new-privileges"] if document.privileges.no_new_privileges else []),
+            *([f"user {document.user.uid}"] if document.user else []),
+            *(["AppArmor"] if document.apparmor and document.apparmor.used else []),
+        ]
+        rows.append(
+            (
+                each.name,
+                calls,
+                f"{len(document.capabilities.had)} → {len(document.capabilities.kept)}",
+                ", ".join(settings) or "-",
+                f"{trial.observation.starts if trial.observation else 0} of {trial.starts}",
+                each.proof.verdict,
+                f"{len(each.before)} of {len(ATTACKS)}",
+                str(len(each.after)),
+                f"{len(each.before - each.after)}",
+                f"{each.seconds:.0f}",
+            )
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The workloads: what each is made of, how it is run, and the client that exercises it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILES = Path(__file__).parent / "files"
+_CLIENTS = Path(__file__).parent / "clients"
+_BASE = "FROM workloads:base\nCOPY attack /attack\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A container, or a project of compose.
+
+    Args:
+        name: of the workload, its image and its container.
+        dockerfile: what its image is made of.
+        client: the shell script that exercises it.
+        files: that its image is made from, of bench/workloads/files or built from there.
+        host_config: how it is run, as the engine takes it.
+        services: of the project that are proven; empty for a container by itself.
+    """
+
+    name: str
+    dockerfile: str
+    client: str
+    files: tuple[str, ...] = ()
+    host_config: Mapping[str, Any] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+
+    @property
+    def exercise(self) -> str:
+        """The command of ``--run``."""
+        return f"sh {shlex.quote(str(_CLIENTS / self.client))}"
+
+    def sources(self, built: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The files of its image, by name."""
+        wanted = {*self.files, "attack"}
+        return {name: built[name] if name in built else (FILES / name).read_bytes() for name in wanted}
+
+
+def _volume(name: str, target: str) -> dict[str, Any]:
+    return {"Mounts": [{"Type": "volume", "Source": name, "Target": target}]}
+
+
+NGINX = Workload(
+    name="nginx",
+    dockerfile=f"""{_BASE}
+EXPOSE 80
+STOPSIGNAL SIGQUIT
+CMD ["nginx", "-g", "daemon off;"]
+""",
+    client="nginx",
+)
+REDIS = Workload(
+    name="redis",
+    dockerfile=f"""{_BASE}
+EXPOSE 6379
+VOLUME /var/lib/redis
+CMD ["redis-server", "--protected-mode", "no", "--dir", "/var/lib/redis", "--appendonly", "yes"]
+""",
+    client="redis",
+    host_config=_volume("redis", "/var/lib/redis"),
+)
+POSTGRES = Workload(
+    name="postgres",
+    dockerfile=f"""{_BASE}
+COPY postgres-entrypoint /
+ENV PGDATA=/var/lib/postgresql/data PATH=/usr/lib/postgresql/17/bin:/usr/sbin:/usr/bin
+RUN mkdir -p /var/lib/postgresql/data && chown postgres /var/lib/postgresql/data
+VOLUME /var/lib/postgresql/data
+EXPOSE 5432
+STOPSIGNAL SIGINT
+ENTRYPOINT ["/postgres-entrypoint"]
+CMD ["postgres", "-c", "listen_addresses=*"]
+""",
+    files=("postgres-entrypoint",),
+    client="postgres",
+    host_config={**_volume("postgres", "/var/lib/postgresql/data"), "ShmSize": 128 << 20},
+)
+PYTHON = Workload(
+    name="python",
+    dockerfile=f"""{_BASE}
+COPY app /srv/app.py
+RUN mkdir /data && chown www-data /data
+VOLUME /data
+EXPOSE 8000
+USER www-data
+WORKDIR /srv
+CMD ["gunicorn", "--bind", "0.0.0.0:8000", "--workers", "2", "app:app"]
+""",
+    files=("app",),
+    client="python",
+    host_config=_volume("python", "/data"),
+)
+GO = Workload(
+    name="go",
+    dockerfile="""FROM scratch
+COPY attack server /
+USER 65534:65534
+EXPOSE 8080
+ENTRYPOINT ["/server"]
+""",
+    files=("server",),
+    client="go",
+)
+FILE_CAPABILITY = Workload(
+    name="file-capability",
+    dockerfile=f"""{_BASE}
+COPY server /server
+RUN setcap cap_net_bind_service=ep /server
+USER nobody
+EXPOSE 80
+ENTRYPOINT ["/server", ":80"]
+""",
+    files=("server",),
+    client="go",
+    host_config={"Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1024"}},
+)
+DNSMASQ = Workload(
+    name="dnsmasq",
+    dockerfile=f"""{_BASE}
+RUN id dnsmasq || useradd --system --no-create-home dnsmasq
+EXPOSE 53/tcp 53/udp
+CMD ["dnsmasq", "-k", "--user=dnsmasq", "--no-resolv", "--address=/example.test/192.0.2.7"]
+""",
+    client="dnsmasq",
+)
+GOSU = Workload(
+    name="gosu",
+    dockerfile=f"""{_BASE}
+COPY gosu-entrypoint /
+RUN mkdir /data
+VOLUME /data
+WORKDIR /data
+EXPOSE 6379
+ENTRYPOINT ["/gosu-entrypoint"]
+CMD ["redis-server", "--protected-mode", "no", "--dir", "/data"]
+""",
+    files=("gosu-entrypoint",),
+    client="redis",
+    host_config=_volume("gosu", "/data"),
+)
+SHOP = Workload(
+    name="shop",
+    dockerfile=f"""{_BASE}
+COPY shop /srv/shop.py
+COPY worker /srv/worker.py
+COPY shop.conf /etc/nginx/shop.conf
+WORKDIR /srv
+""",
+    files=("shop", "worker", "shop.conf"),
+    client="shop",
+    services=("app", "queue", "web", "worker"),
+)
+
+ALL = (NGINX, REDIS, POSTGRES, PYTHON, GO, FILE_CAPABILITY, DNSMASQ, GOSU, SHOP)

@@ -1,0 +1,87 @@
+"""Images of the workloads, from Debian's packages alone: one root file system, and a layer for each.
+
+No registry is asked. mmdebstrap makes the root file system once a month; the cache of the lab keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from bench.workloads.catalogue import FILES
+from hardener.lab import host
+from tests.integration.dockerd import Dockerd
+from tests.leftovers import scratch
+
+BASE = "workloads:base"
+_RELEASE = "trixie"
+_PACKAGES = (
+    "dnsmasq-base",
+    "gosu",
+    "gunicorn",
+    "libcap2-bin",
+    "nginx-light",
+    "postgresql",
+    "python3-flask",
+    "python3-redis",
+    "redis-server",
+)
+_WITHOUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+
+
+def prepare(engine: Dockerd) -> None:
+    """Give an engine what the images of all workloads are made from.
+
+    Raises:
+        subprocess.CalledProcessError: mmdebstrap, the C compiler or Go failed.
+    """
+    with host.lock("workloads"):
+        archive = _root_file_system()
+    repository, tag = BASE.split(":")
+    query = urlencode({"fromSrc": "-", "repo": repository, "tag": tag})
+    engine.api("POST", f"/images/create?{query}", archive.read_bytes(), timeout=600)
+
+
+def programs() -> Mapping[str, bytes]:
+    """What is built from source: the attacks, and the server in Go; both without any library."""
+    with scratch("programs") as folder:
+        attack, server = folder / "attack", folder / "server"
+        options = ("-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Os")
+        _run("cc", *options, "-o", str(attack), str(FILES / "attack.c"))
+        _run(
+            *("env", "CGO_ENABLED=0", f"GOCACHE={host.cache_dir() / 'go'}"),
+            *("go", "build", "-trimpath", "-o", str(server), str(FILES / "server.go")),
+        )
+        return {"attack": attack.read_bytes(), "server": server.read_bytes()}
+
+
+def _root_file_system() -> Path:
+    month = f"{datetime.now(UTC):%Y-%m}"
+    recipe = hashlib.sha256(repr((_RELEASE, _PACKAGES, _WITHOUT, month)).encode()).hexdigest()[:16]
+    folder = host.cache_dir() / "workloads"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    archive = folder / f"{recipe}.tar"
+    if not archive.exists():
+        for old in folder.iterdir():
+            old.unlink()
+        draft = folder / "draft.tar"
+        _run(
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            f"--include={','.join(_PACKAGES)}",
+            '--aptopt=Acquire::Languages "none"',
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _WITHOUT),
+            _RELEASE,
+            str(draft),
+        )
+        draft.rename(archive)
+    return archive
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True)

@@ -1,0 +1,210 @@
+"""One workload from its container to a proven profile, by the verbs that a user types; and attacks on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.workloads.catalogue import FILES, Workload
+from hardener.workload.profile_document import Document, load
+from hardener.workload.proof import ProofDocument
+from hardener.workload.trials import STARTS
+from tests.integration.dockerd import Dockerd
+
+ATTACKS = (
+    *("ptrace", "memfd-execveat", "process-vm-readv", "raw-socket", "read-shadow"),
+    *("shell", "write-usr", "mknod", "chown-setuid", "connect-out"),
+)
+_POSSIBLE = 0  # the exit code
+_COMPOSE = FILES / "compose.yaml"
+_PROJECT = "bench-shop"
+_ROOT = Path(__file__).resolve().parents[2]
+_MOST = 900  # seconds that a verb may take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A container under its profile.
+
+    Args:
+        name: of the workload, and of the service where it is of a project.
+        document: the profile.
+        proof: the proof.
+        seconds: from the container to the proven profile.
+        before: the attacks that are possible under the engine's defaults.
+        after: those that are possible under the profile.
+    """
+
+    name: str
+    document: Document
+    proof: ProofDocument
+    seconds: float
+    before: frozenset[str]
+    after: frozenset[str]
+
+
+class VerbError(Exception):
+    """A verb has failed."""
+
+
+@contextmanager
+def container(engine: Dockerd, workload: Workload, built: Mapping[str, bytes]) -> Iterator[list[str]]:
+    """A workload that runs, under the engine's defaults; the names of its containers."""
+    image = f"workloads-{workload.name}"
+    engine.build(image, workload.dockerfile, workload.sources(built))
+    if workload.services:
+        yield from _project(engine, workload)
+        return
+    body = {"Image": image, "HostConfig": {**workload.host_config, "PublishAllPorts": True}}
+    engine.api("POST", f"/containers/create?name={workload.name}", body)
+    try:
+        engine.api("POST", f"/containers/{workload.name}/start")
+        _require_running(engine, workload.name)
+        yield [workload.name]
+    finally:
+        engine.api("DELETE", f"/containers/{workload.name}?force=1&v=1")
+
+
+def prove(
+    engine: Dockerd, workload: Workload, names: list[str], folder: Path, *, starts: int = STARTS
+) -> list[Proven]:
+    """Record, profile and prove a workload; attack each of its containers under both.
+
+    Args:
+        engine: runs it.
+        workload: the workload.
+        names: of its containers.
+        folder: for the files.
+        starts: how often each is started under its profile.
+
+    Raises:
+        VerbError: a verb failed; what it said is told.
+    """
+    began = time.monotonic()
+    compose = ["--compose", str(_COMPOSE)] if workload.services else names
+    hardener(engine, "record", *compose, "--run", workload.exercise, "--out", str(folder))
+    recorded = time.monotonic() - began
+    found = []
+    for name in names:
+        service = _service(engine, name)
+        began = time.monotonic()
+        files = sorted(
+            folder.glob(f"recording-bench-shop-{service}-*.json" if service else "recording-*.json")
+        )
+        profile = folder / f"{name}-profile"
+        hardener(engine, "profile", *map(str, files), "--out", str(profile))
+        exercise = ("--run", workload.exercise, "--starts", str(starts))
+        hardener(engine, "prove", str(profile), *exercise, allowed=(0, 3, 4))
+        seconds = recorded + time.monotonic() - began
+        document = load(profile)
+        found.append(
+            Proven(
+                name=f"{workload.name} {service}".strip(),
+                document=document,
+                proof=ProofDocument.model_validate_json((profile / "proof.json").read_text()),
+                seconds=seconds,
+                before=attacks(engine, name),
+                after=_attacked_under(engine, name, profile),
+            )
+        )
+    return found
+
+
+def attacks(engine: Dockerd, name: str) -> frozenset[str]:
+    """The attacks that are possible from inside of a container, with its rights."""
+    return frozenset(attack for attack in ATTACKS if _attack(engine, name, attack) == _POSSIBLE)
+
+
+def hardener(engine: Dockerd, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
+    """Run a verb of ``hardener workload``; what it prints.
+
+    Raises:
+        VerbError: its exit code is none of those that are allowed.
+    """
+    environment = {**os.environ, "DOCKER_HOST": engine.host, "HARDENER_HOME": str(engine.root / "history")}
+    environment["PYTHONPATH"] = f"{_ROOT}:{_ROOT / '.collections'}"
+    done = subprocess.run(
+        [sys.executable, "-m", "hardener", "workload", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_MOST,
+    )
+    if done.returncode not in allowed:
+        raise VerbError(f"{shlex.join(words)} ended with {done.returncode}:\n{done.stderr}{done.stdout}")
+    return done.stdout
+
+
+def _attacked_under(engine: Dockerd, name: str, profile: Path) -> frozenset[str]:
+    """The attacks that are possible from a container like this one under its profile."""
+    original = engine.api("GET", f"/containers/{name}/json")
+    options = shlex.split((profile / "docker-run.txt").read_text())
+    options = [option.replace("seccomp=", f"seccomp={profile}/", 1) for option in options]
+    networks = original["NetworkSettings"]["Networks"]
+    confined = f"{name}-confined"
+    words = ["run", "--detach", f"--name={confined}", f"--network={next(iter(networks))}", *options]
+    words += [f"--volume={mount['Destination']}" for mount in original["Mounts"]]
+    words += [
+        f"--sysctl={key}={value}" for key, value in (original["HostConfig"].get("Sysctls") or {}).items()
+    ]
+    if user := original["Config"]["User"]:
+        words += [] if any(option.startswith("--user") for option in options) else [f"--user={user}"]
+    # The entrypoint is the image's: a service of a project has none of its own.
+    engine.docker(*words, original["Config"]["Image"], *(original["Config"]["Cmd"] or ()))
+    try:
+        _require_running(engine, confined)
+        return attacks(engine, confined)
+    finally:
+        engine.api("DELETE", f"/containers/{confined}?force=1&v=1")
+
+
+def _attack(engine: Dockerd, name: str, attack: str) -> int:
+    """Run an attack as `docker exec` does; its exit code."""
+    done = subprocess.run(
+        ["docker", "--host", engine.host, "exec", name, "/attack", attack],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode
+
+
+def _project(engine: Dockerd, workload: Workload) -> Iterator[list[str]]:
+    environment = {**os.environ, "DOCKER_HOST": engine.host}
+    command = ["docker", "compose", "-f", str(_COMPOSE)]
+    up = [*command, "up", "--detach", "--no-build", "--pull=never"]
+    subprocess.run(up, env=environment, check=True, capture_output=True)
+    try:
+        yield [f"{_PROJECT}-{service}-1" for service in workload.services]
+    finally:
+        down = [*command, "down", "--volumes", "--timeout=2"]
+        subprocess.run(down, env=environment, check=True, capture_output=True)
+
+
+def _service(engine: Dockerd, name: str) -> str:
+    labels: dict[str, Any] = engine.api("GET", f"/containers/{name}/json")["Config"]["Labels"] or {}
+    return str(labels.get("com.docker.compose.service") or "")
+
+
+def _require_running(engine: Dockerd, name: str) -> None:
+    """Wait until a container has started to serve.
+
+    Raises:
+        VerbError: it ended.
+    """
+    time.sleep(1)
+    state = engine.api("GET", f"/containers/{name}/json")["State"]
+    if not state["Running"]:
+        logs = engine.docker("logs", name)
+        raise VerbError(f"{name} ended with {state['ExitCode']}: {json.dumps(logs)}")
