@@ -35,9 +35,10 @@ _PLACE = re.compile(r"(file|path|dir|name|id|url|ttl|expiry|length|type|driver)s
 _NO_SECRET = re.compile(
     r"|true|false|yes|no|none|null|\d{1,3}|hmac:[0-9a-f]{16}|/[^\s=]*|\$\S*", re.IGNORECASE
 )
-_VALUE = r"""("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+)"""
-_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(["']?\s*[=:]\s*)""" + _VALUE)
-_OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})(["']?,?\s+)(?!["']?-)""" + _VALUE)
+# A name and what stands between it and its value.
+_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})["']?\s*[=:]\s*""")
+_OPTION = re.compile(r"""(?<![\w.-])(--?[\w.-]{1,64})["']?,?\s+(?!["']?-)""")
+_VALUE = re.compile(r""""[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s;&|"',]+""")
 _HEADER = re.compile(r"(authorization\s*:\s*(?:basic|bearer|token)\s+)([^\s\"']+)", re.IGNORECASE)
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,31}://)([^\s/\"'?#]+)@")
 
@@ -231,14 +232,22 @@ class Redactor:
                 self._clean.add(text)
             return text
 
-        def replace(match: re.Match[str]) -> str:
-            name, between, value = match.groups()
-            if not _says_secret(name) or _NO_SECRET.fullmatch(value.strip("\"'")):
-                return match.group()
-            self.count(f"{where} {name}", "name")
-            return f"{name}{between}{self.digest(value)}"
+        return self._named(_OPTION, self._named(_ASSIGNED, text, where), where)
 
-        return _OPTION.sub(replace, _ASSIGNED.sub(replace, text))
+    def _named(self, pattern: re.Pattern[str], text: str, where: str) -> str:
+        """What is assigned to names that say secret; within a value too (``--log-opt=splunk-token=…``)."""
+        pieces, done, at = [], 0, 0
+        while True:
+            match = pattern.search(text, at)
+            if match is None:
+                return "".join([*pieces, text[done:]])
+            name, at = match.group(1), match.end()
+            value = _VALUE.match(text, at) if _says_secret(name) else None
+            if value is None or _NO_SECRET.fullmatch(value.group().strip("\"'")):
+                continue
+            self.count(f"{where} {name}", "name")
+            pieces += [text[done:at], self.digest(value.group())]
+            done = at = value.end()
 
     def _tools(self, text: str, where: str) -> str:
         """The passwords that well-known tools are given without saying so."""

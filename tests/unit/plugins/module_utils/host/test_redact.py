@@ -255,3 +255,20 @@ def test_key_is_the_hosts_own_where_it_can_be_read(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(redact, "read_bytes", unreadable)
     assert Redactor().key != Redactor().key
     assert Redactor().key_source == "random"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--log-opt=splunk-token=hunter1",
+        "--a=b=c=password=hunter1",
+        "error: token: hunter1",
+        "--config-file=/x --log-opt=gelf-password='hunter1'",
+        'a="b" c=d:passphrase=hunter1',
+        "x=" * 30000 + "token=hunter1",
+    ],
+)
+def test_an_assignment_within_a_value_is_found(redactor: Redactor, text: str) -> None:
+    shown = redactor.words(["dockerd", text], "d")[1]
+    assert "hunter1" not in shown
+    assert shown.startswith(text[:5])
