@@ -236,7 +236,8 @@ class Redactor:
 
     def _named(self, pattern: re.Pattern[str], text: str, where: str) -> str:
         """What is assigned to names that say secret; within a value too (``--log-opt=splunk-token=…``)."""
-        pieces, done, at = [], 0, 0
+        pieces: list[str] = []
+        done = at = 0
         while True:
             match = pattern.search(text, at)
             if match is None:
