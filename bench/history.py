@@ -22,10 +22,10 @@ from pathlib import Path
 from bench import sample
 from hardener import __version__, catalogue
 from hardener.assess import assess
-from hardener.cli.moving import measure
 from hardener.history import History, RunRecord
 from hardener.run import RunInfo
 from hardener.snapshot import Snapshot
+from hardener.workflows.compare_runs import compare_with
 from tests.leftovers import scratch
 
 _DAYS = (sample.DAYS - 1, sample.DAYS)
@@ -70,7 +70,7 @@ def diff(folder: Path) -> None:
     """What moved between the two runs, with the facts."""
     history = History(folder / "home")
     before, after = history.run("latest~1"), history.run("latest")
-    measure(before, after.assessments(), after.snapshot)
+    compare_with(before, after.assessments(), after.snapshot)
 
 
 def steps(folder: Path, hosts: int) -> dict[str, Callable[[], None]]:

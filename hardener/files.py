@@ -112,3 +112,24 @@ def _take_over(descriptor: int, path: Path) -> None:
     os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
     with suppress(PermissionError):  # only root can
         os.fchown(descriptor, known.st_uid, known.st_gid)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it is to hold.
+
+    Raises:
+        HardenerError: it cannot.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
+    try:
+        is_folder = path.is_dir()
+        # A device or a pipe is written to; a file is replaced, for which its folder counts.
+        regular = path.is_file() or not path.exists()
+    except OSError as error:
+        raise HardenerError(f"cannot write {line(str(path))}: {error.strerror}") from error
+    if is_folder:
+        raise HardenerError(f"cannot write {path}: it is a folder", hint="name a file in it")
+    if not os.access(folder if regular else path, os.W_OK):
+        raise HardenerError(f"cannot write {path}: permission denied")

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, require_writable, verbose_option
-from hardener.errors import ExitCode, HardenerError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hardener.activity import Heard
+from hardener.cli.common import Conversation, FleetOptions, fleet_options, verbose_option
+from hardener.errors import ExitCode
+from hardener.files import require_writable
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST = 24 * 3600
@@ -56,58 +50,8 @@ def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, j
     \b
     hardener activity -i inventory.yml --for 10m --json activity.json
     """  # noqa: D301 - click reads the \b
-    from hardener.activity import read
-    from hardener.fleet import State, TaskResult
-    from hardener.terminal.activity import screen
-    from hardener.terminal.console import console
-    from hardener.terminal.progress import Progress, echo
-    from hardener.text import line
+    from hardener.workflows.activity import listen
 
     if json:
         require_writable(json)
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    variables: dict[str, object] = {"activity_seconds": seconds}
-    heard: list[Heard] = []
-    with (
-        fleet.run("activity", variables=variables) as running,
-        Progress("activity", last="activity", plain=conversation.verbose) as progress,
-    ):
-        for event in running:
-            progress.show(event)
-            if not isinstance(event, TaskResult) or event.action != "activity" or event.state is not State.OK:
-                continue
-            try:
-                heard.append(read(event.host, event.data))
-            except HardenerError as error:
-                progress.note(line(str(error)), colour="red")
-                continue
-            progress.clear()
-            for part in screen(heard[-1]):
-                console(sys.stdout).print(part)
-    if json:
-        _write(json, heard)
-    return _exit_code(heard, every=len(running.outcomes))
-
-
-def _exit_code(heard: Sequence[Heard], *, every: int) -> ExitCode:
-    if any(past.alarming for each in heard for past in each.pasts):
-        return ExitCode.NOT_COMPLIANT
-    if len(heard) < every or not every or not all(each.complete for each in heard):
-        return ExitCode.INCOMPLETE
-    return ExitCode.COMPLIANT
-
-
-def _write(path: Path, heard: Sequence[Heard]) -> None:
-    import dataclasses
-    from json import dumps
-
-    from hardener.files import write_text
-
-    data = {"hosts": [dataclasses.asdict(each) for each in heard]}
-    write_text(path, dumps(data, indent=1, default=_plain) + "\n")
-
-
-def _plain(value: Any) -> str:
-    from hardener.text import utc
-
-    return utc(value)
+    return listen(hosts.fleet(conversation), seconds, conversation.listener(), json_file=json)

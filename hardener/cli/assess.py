@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import (
-    DecisionFiles,
-    ReportFiles,
-    Selection,
-    decision_options,
-    exit_zero_option,
-    report_options,
-    selection_options,
-)
+from hardener.cli.common import decision_options, exit_zero_option, report_options, selection_options
 from hardener.errors import ExitCode, HardenerError
-from hardener.text import line
+from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
 
 if TYPE_CHECKING:
-    from hardener.model import Decisions
     from hardener.snapshot import Snapshot
 
 STDIN = Path("-")
-_NAMED = 5
 
 
 @click.command(short_help="Judge stored snapshots, without any host.")
@@ -53,38 +42,16 @@ def assess(
     hardener assess snapshots/ --junit junit.xml
     sudo python3 host_snapshot.pyz | hardener assess -
     """  # noqa: D301 - click reads the \b
-    from hardener.assess import assess as judge
-    from hardener.cli.reporting import exit_code, report, run_info
+    from hardener.cli.listener import TerminalListener
+    from hardener.terminal.console import console, show_summary
+    from hardener.workflows.assess import assess_snapshots
+    from hardener.workflows.exit_codes import unless_exit_zero
 
-    started = datetime.now(UTC)
-    controls = selection.controls()
-    decisions = decided.read(started.date())
     paths = [path for each in snapshots for path in _files(each)]
-    files.keep(*paths, decided.waivers, decided.attestations)
-    assessments = []
-    without_groups = []
-    for snapshot in map(_load, paths):
-        assessments.append(judge(snapshot, controls, benchmark=selection.benchmark, decisions=decisions))
-        if snapshot.groups is None:
-            without_groups.append(snapshot.host)
-    if decisions:
-        _tell_undecided(decisions, without_groups)
-    summary = report(assessments, files, run=run_info(selection, decisions, started=started))
-    return ExitCode.COMPLIANT if exit_zero else exit_code(summary.counts)
-
-
-def _tell_undecided(decisions: Decisions, hosts: Sequence[str]) -> None:
-    """Say on standard error which decisions go by groups that the snapshots of some hosts do not name."""
-    from hardener.decisions.apply import by_groups
-    from hardener.text import first
-
-    if hosts and (decided := by_groups(decisions)):
-        names = line(", ".join(first(hosts, _NAMED)))
-        click.echo(
-            f"{', '.join(first(decided, _NAMED))}: by groups, which the snapshots of {names} do not name:"
-            " not applied there (name hosts, or collect through Ansible)",
-            err=True,
-        )
+    listener = TerminalListener()
+    result = assess_snapshots(paths, map(_load, paths), selection, decided, files, listener=listener)
+    show_summary(result.summary, console(sys.stdout), files=files.named(), decisions=result.decisions)
+    return unless_exit_zero(result.exit_code, exit_zero)
 
 
 def _files(path: Path) -> Sequence[Path]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from hardener.cli.common import (
     Conversation,
-    DecisionFiles,
     FleetOptions,
-    ReportFiles,
-    Selection,
     decision_options,
     exit_zero_option,
     fleet_options,
@@ -22,6 +18,7 @@ from hardener.cli.common import (
     verbose_option,
 )
 from hardener.errors import ExitCode
+from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
 
 
 @click.command(short_help="Audit hosts; changes nothing.")
@@ -59,29 +56,16 @@ def audit(
     hardener audit -i localhost,
     hardener audit -i inventory.yml --limit web --junit junit.xml --json report.json
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.auditing import audited
-    from hardener.cli.recording import Recorder
-    from hardener.cli.turn import turn
-    from hardener.fleet import ansible_version
-    from hardener.terminal.progress import echo
+    from hardener.workflows.audit import AuditRequest
+    from hardener.workflows.audit import audit as carry_out
+    from hardener.workflows.exit_codes import unless_exit_zero
 
-    started = datetime.now(UTC)
-    files.keep(hosts.inventory, decided.waivers, decided.attestations)
-    decisions = decided.read(started.date(), inventory=hosts.inventory)
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    plain = conversation.verbose
-    with (
-        turn(home, hosts, changing=False),
-        Recorder(home, hosts, selection) as recorder,
-        audited(
-            fleet, selection, decisions, snapshots=snapshots, files=files, recorder=recorder, plain=plain
-        ) as assessments,
-    ):
-        from hardener.cli.reporting import exit_code, report, run_info  # loaded while Ansible started
-
-        run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
-        previous = recorder.previous(run) if files.look_back else None
-        summary = report(assessments, files, run=run, previous=previous)
-        code = exit_code(summary.counts)
-        recorder.finish("audit", run, assessments, code)
-    return ExitCode.COMPLIANT if exit_zero else code
+    request = AuditRequest(
+        target=hosts.target(conversation, home),
+        selection=selection,
+        decided=decided,
+        files=files,
+        snapshots=snapshots,
+    )
+    result = carry_out(request, conversation.listener())
+    return unless_exit_zero(result.exit_code, exit_zero)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +18,11 @@ from hardener import catalogue
 from hardener.errors import HardenerError
 from hardener.model import Impact
 from hardener.reports.formats import FORMATS, Format
-from hardener.text import line
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 
 if TYPE_CHECKING:
-    from hardener.comparison.previous_runs import PreviousRuns
+    from hardener.cli.listener import TerminalListener
     from hardener.fleet import Fleet
-    from hardener.model import Control, Decisions
-    from hardener.reports.interface import Report
-    from hardener.run import RunInfo
 
 _Function = Callable[..., Any]
 
@@ -38,6 +32,12 @@ class Conversation:
     """How much is said on standard error."""
 
     verbose: bool = False
+
+    def listener(self) -> TerminalListener:
+        """Give what shows a workflow on the terminal."""
+        from hardener.cli.listener import TerminalListener
+
+        return TerminalListener(live=not self.verbose)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +51,28 @@ class FleetOptions:
     vault_password_file: Path | None
     artifacts: Path | None
 
-    def fleet(self, echo: Callable[[str], None] | None) -> Fleet:
-        """The hosts; asks for the passwords that are needed, as Ansible would.
+    def target(self, conversation: Conversation, home: Path) -> Target:
+        """Give the hosts to a workflow that locks and records them.
 
         Args:
-            echo: called with each line that Ansible prints.
+            conversation: whether what Ansible prints is shown.
+            home: folder of the history.
+        """
+        return Target(
+            reach=lambda: self.fleet(conversation), inventory=self.inventory, limit=self.limit, home=home
+        )
+
+    def fleet(self, conversation: Conversation) -> Fleet:
+        """Reach the hosts; asks for the passwords that are needed, as Ansible would.
+
+        Args:
+            conversation: whether what Ansible prints is shown.
 
         Raises:
             HardenerError: the inventory cannot be one.
         """
         from hardener.fleet import Credentials, Fleet
+        from hardener.terminal.progress import echo
 
         return Fleet(
             inventory=self.inventory,
@@ -71,175 +83,8 @@ class FleetOptions:
                 vault_password_file=self.vault_password_file,
             ),
             artifacts=self.artifacts,
-            echo=echo,
+            echo=echo if conversation.verbose else None,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which controls count."""
-
-    benchmark: str
-    level: int
-    only: tuple[str, ...]
-
-    def controls(self) -> tuple[Control, ...]:
-        """The controls, in the order of the report.
-
-        Raises:
-            HardenerError: there is no such benchmark, or a selector names nothing.
-        """
-        return catalogue.select(
-            catalogue.load(self.benchmark), benchmark=self.benchmark, level=self.level, only=self.only
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportFiles:
-    """Which reports are written, and where; ``junit`` and ``json`` are the short way to say two of them."""
-
-    junit: Path | None = None
-    json: Path | None = None
-    report: tuple[tuple[Format, Path], ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be written while nothing has happened yet.
-
-        Raises:
-            HardenerError: two reports would go to the same file or have the same format, or one would go to a
-                folder that cannot take it.
-        """
-        for title, count in Counter(each.title for each, _ in self._chosen()).items():
-            if count > 1:
-                raise HardenerError(f"two {title} reports", hint="give one path a format")
-        for path in self.named().values():
-            require_writable(path)
-        files = [*self.named().values(), *([self._json_before] if self._json_before else [])]
-        if len({os.path.realpath(path) for path in files}) < len(files):
-            raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
-
-    def keep(self, *read: Path | str | None) -> None:
-        """Refuse to write over what is read.
-
-        Raises:
-            HardenerError: a report would go there.
-        """
-        written = {os.path.realpath(path): path for path in self.named().values()}
-        for path in read:
-            if path and (over := written.get(os.path.realpath(path))):
-                raise HardenerError(
-                    f"{line(str(over))} is read, and a report would take its place",
-                    hint="give it another path",
-                )
-
-    @property
-    def look_back(self) -> bool:
-        """Whether one of them tells what moved since the runs before."""
-        return any(each.looks_back for each, _ in self._chosen())
-
-    def load(self) -> None:
-        """Import now what writes them."""
-        for each, _ in self._chosen():
-            each.load()
-
-    def reports(self, run: RunInfo, previous: PreviousRuns | None = None) -> dict[Path, Report]:
-        """The reports of a run by their files."""
-        return {path: each.report(run, previous) for each, path in self._chosen()}
-
-    def before(self) -> ReportFiles:
-        """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.
-
-        Only JSON has one: CI takes every JUnit file there is, and would count what is repaired.
-        """
-        return ReportFiles(json=self._json_before)
-
-    def named(self) -> dict[str, Path]:
-        """The files by what they are called."""
-        return {each.title: path for each, path in self._chosen()}
-
-    @property
-    def _json_before(self) -> Path | None:
-        json = self.named().get(FORMATS["json"].title)
-        return json and json.with_suffix(f".before{json.suffix}")
-
-    def _chosen(self) -> tuple[tuple[Format, Path], ...]:
-        short = ((FORMATS["junit"], self.junit), (FORMATS["json"], self.json))
-        return (*((each, path) for each, path in short if path), *self.report)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionFiles:
-    """Where people wrote down what they decided; without a name the files beside the inventory."""
-
-    waivers: Path | None = None
-    attestations: Path | None = None
-
-    def read(self, today: date, *, inventory: str = "") -> Decisions | None:
-        """The waivers and attestations; None where there is no file of them.
-
-        Args:
-            today: the day by which they count, in UTC.
-            inventory: beside which the files are looked for that nobody named; said on standard error.
-
-        Raises:
-            HardenerError: a file cannot be read, or a slip in it; names file, line and key.
-        """
-        from hardener.decisions.files import ATTESTATIONS, WAIVERS, beside, read_decisions
-
-        waivers, attestations = self.waivers, self.attestations
-        if waivers is None and (waivers := beside(inventory, WAIVERS)):
-            click.echo(f"waivers: {line(str(waivers))}", err=True)
-        if attestations is None and (attestations := beside(inventory, ATTESTATIONS)):
-            click.echo(f"attestations: {line(str(attestations))}", err=True)
-        if waivers is None and attestations is None:
-            return None
-        return read_decisions(waivers, attestations, today=today)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What may be changed, how much of it is shown, and what is kept."""
-
-    allow: Impact | None
-    confirm_timeout: int | None
-    check: bool
-    diff: bool
-    snapshots: Path | None
-
-    @property
-    def bounds(self) -> dict[str, object]:
-        """What the playbooks are told; what is not said here is the inventory's, or the default."""
-        said = {"converge_allow": self.allow and self.allow.value}
-        return {
-            name: value
-            for name, value in {**said, "converge_confirm_timeout": self.confirm_timeout}.items()
-            if value is not None
-        }
-
-    def kept(self, when: str) -> Path | None:
-        """Where the snapshots of ``before`` or ``after`` go."""
-        return self.snapshots and self.snapshots / when
-
-
-def require_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before the work whose result it is to hold.
-
-    Raises:
-        HardenerError: it cannot.
-    """
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
-    try:
-        is_folder = path.is_dir()
-        # A device or a pipe is written to; a file is replaced, for which its folder counts.
-        regular = path.is_file() or not path.exists()
-    except OSError as error:
-        raise HardenerError(f"cannot write {line(str(path))}: {error.strerror}") from error
-    if is_folder:
-        raise HardenerError(f"cannot write {path}: it is a folder", hint="name a file in it")
-    if not os.access(folder if regular else path, os.W_OK):
-        raise HardenerError(f"cannot write {path}: permission denied")
 
 
 def _ask(what: str) -> str:

@@ -23,11 +23,11 @@ def diff(*, before: str, after: str, home: Path) -> None:
     hardener diff
     hardener diff baseline latest
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.moving import called, measure
     from hardener.history import History
     from hardener.terminal.console import console, show_drift
+    from hardener.workflows.compare_runs import compare_with, run_title
 
     history = History(home)
     earlier, later = history.run(before), history.run(after)
-    drift = measure(earlier, later.assessments(), later.snapshot)
-    show_drift(drift, console(sys.stdout), title=f"{called(earlier)} → {called(later)}")
+    drift = compare_with(earlier, later.assessments(), later.snapshot)
+    show_drift(drift, console(sys.stdout), title=f"{run_title(earlier)} → {run_title(later)}")

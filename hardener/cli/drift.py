@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hardener.cli.common import (
-    Changes,
     Conversation,
-    DecisionFiles,
     FleetOptions,
-    ReportFiles,
-    Selection,
     change_options,
     decision_options,
     fleet_options,
@@ -22,8 +17,9 @@ from hardener.cli.common import (
     report_options,
     verbose_option,
 )
-from hardener.cli.notifying import Notification, notify_options
+from hardener.cli.notify_options import notify_options
 from hardener.errors import ExitCode
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles
 
 if TYPE_CHECKING:
     from hardener.notify import Target
@@ -77,37 +73,18 @@ def drift(
     hardener drift -i inventory.yml
     hardener drift -i inventory.yml --against baseline --remediate
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.drifting import Watch, reference
-    from hardener.cli.recording import Recorder
-    from hardener.cli.turn import turn
-    from hardener.history import History
-    from hardener.terminal.progress import echo
+    from hardener.workflows.drift import DriftRequest
+    from hardener.workflows.drift import drift as carry_out
 
     if not remediate and (changes.allow or changes.confirm_timeout or changes.check or changes.diff):
         raise click.UsageError("--allow, --confirm-timeout, --check and --diff go with --remediate")
-    started = datetime.now(UTC)
-    files.keep(hosts.inventory, decided.waivers, decided.attestations)
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    with (
-        Notification((notify_command, notify_url), hosts.inventory) as told,
-        turn(home, hosts, changing=remediate and not changes.check),
-    ):
-        decisions = decided.read(started.date(), inventory=hosts.inventory)
-        before = reference(History(home), hosts.inventory, against)
-        selection = Selection(
-            benchmark=before.info.benchmark, level=before.record.level, only=before.record.only
-        )
-        with Recorder(home, hosts, selection) as recorder:
-            told.watch = Watch(
-                fleet,
-                selection,
-                files,
-                recorder,
-                decisions=decisions,
-                started=started,
-                before=before,
-                limited=bool(hosts.limit),
-                plain=conversation.verbose,
-            )
-            told.code = told.watch.run(changes, remediate=remediate)
-    return told.code
+    request = DriftRequest(
+        target=hosts.target(conversation, home),
+        against=against,
+        decided=decided,
+        changes=changes,
+        files=files,
+        repair=remediate,
+        notify=[each for each in (notify_command, notify_url) if each],
+    )
+    return carry_out(request, conversation.listener()).exit_code

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from hardener.cli.common import (
-    Conversation,
-    FleetOptions,
-    exit_zero_option,
-    fleet_options,
-    require_writable,
-    verbose_option,
-)
+from hardener.cli.common import Conversation, FleetOptions, exit_zero_option, fleet_options, verbose_option
 from hardener.cli.verbs import Verbs
-from hardener.errors import ExitCode, HardenerError
-from hardener.text import line
-
-_SCHEMA = "hardener/images/1"
-_FINE = ("verified", "pinned", "allowed", "exempt")
+from hardener.errors import ExitCode
+from hardener.files import require_writable
 
 
 @click.group(cls=Verbs, short_help="Verify the images of hosts.")
@@ -73,64 +59,15 @@ def verify(
     \b
     hardener images verify -i inventory.yml --policy trust.yml
     """  # noqa: D301 - click reads the \b
-    from hardener.files import write_text
-    from hardener.fleet import TaskResult
     from hardener.terminal.console import console, show_images
-    from hardener.terminal.progress import Progress, echo
+    from hardener.workflows.exit_codes import unless_exit_zero
+    from hardener.workflows.verify_images import load_policy, verify_images
 
     if json_file:
         require_writable(json_file)
-    policy = _policy(policy_file, hosts.inventory)
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    found: dict[str, Mapping[str, Any]] = {}
-    with (
-        fleet.run("verify_images", variables={"content_trust_policy": policy}) as running,
-        Progress("verify images", last="verify_images", plain=conversation.verbose) as progress,
-    ):
-        for event in running:
-            progress.show(event)
-            if isinstance(event, TaskResult) and event.action == "verify_images" and "images" in event.data:
-                found[event.host] = event.data
-    for host, data in found.items():
-        show_images(host, data["images"], console(sys.stdout))
-    failures = {host: outcome.reason for host, outcome in running.outcomes.items() if host not in found}
-    if json_file:
-        write_text(json_file, _dump(found, failures))
-    code = _exit_code((image for data in found.values() for image in data["images"]), bool(failures))
-    return ExitCode.COMPLIANT if exit_zero else code
-
-
-def _policy(named: Path | None, inventory: str) -> Mapping[str, Any]:
-    """The policy of the file that is named, or that stands beside the inventory.
-
-    Raises:
-        HardenerError: there is none, or a slip in it.
-    """
-    from hardener.decisions.files import beside
-    from hardener.trust.policy import NAME, read_policy
-
-    path = named or beside(inventory, NAME)
-    if path is None:
-        raise HardenerError(
-            f"there is no policy: no --policy, and no {NAME} beside the inventory",
-            hint="docs/trust.md shows one",
-        )
-    if named is None:
-        click.echo(f"policy: {line(str(path))}", err=True)
-    return read_policy(path, today=datetime.now(UTC).date())
-
-
-def _dump(found: Mapping[str, Mapping[str, Any]], failures: Mapping[str, str]) -> str:
-    entries = [
-        {"host": host, **{key: data[key] for key in ("verified_at", "elapsed_ms", "images")}}
-        for host, data in found.items()
-    ]
-    entries += [{"host": host, "error": line(reason)} for host, reason in failures.items()]
-    return json.dumps({"schema": _SCHEMA, "hosts": entries}, indent=2) + "\n"
-
-
-def _exit_code(images: Iterable[Mapping[str, Any]], incomplete: bool) -> ExitCode:
-    statuses = {image["status"] for image in images} - set(_FINE)
-    if statuses - {"unreachable"}:
-        return ExitCode.NOT_COMPLIANT
-    return ExitCode.INCOMPLETE if statuses or incomplete else ExitCode.COMPLIANT
+    listener = conversation.listener()
+    policy = load_policy(policy_file, hosts.inventory, listener)
+    result = verify_images(hosts.fleet(conversation), policy, listener, json_file=json_file)
+    for host, found in result.images.items():
+        show_images(host, found, console(sys.stdout))
+    return unless_exit_zero(result.exit_code, exit_zero)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import home_option, require_writable
+from hardener.cli.common import home_option
+from hardener.files import require_writable
 
 # node_exporter runs as a user of its own. It learns how many controls fail on a host, not which.
 _FOR_EVERYBODY = 0o644

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from hardener.cli.common import (
     Conversation,
-    DecisionFiles,
     FleetOptions,
-    Selection,
     allow_option,
     decision_options,
     fleet_options,
-    require_writable,
     selection_options,
     verbose_option,
 )
 from hardener.errors import ExitCode
-from hardener.model import Impact, Status
+from hardener.model import Impact
+from hardener.workflows.options import DecisionFiles, Selection
 
 
 @click.command(short_help="Say what hardening would change and cost; change nothing.")
@@ -59,34 +55,18 @@ def plan(
     hardener plan -i inventory.yml
     hardener plan -i inventory.yml --allow containers-stop --json plan.json
     """  # noqa: D301 - click reads the \b
-    from hardener import planfile
-    from hardener.cli.auditing import audited
-    from hardener.cli.hardening import SEVERITY, apply
-    from hardener.cli.reporting import exit_code
-    from hardener.files import write_text
-    from hardener.plan import outlook
-    from hardener.plan import plan as plan_of
     from hardener.terminal.console import console, show_plan
-    from hardener.terminal.progress import echo
+    from hardener.workflows.plan import PlanRequest
+    from hardener.workflows.plan import plan as carry_out
 
-    if json_file:
-        require_writable(json_file)
-    plain = conversation.verbose
-    decisions = decided.read(datetime.now(UTC).date(), inventory=hosts.inventory)
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    with audited(fleet, selection, decisions, snapshots=None, plain=plain) as assessments:
-        plans = {assessment.host: plan_of(assessment) for assessment in assessments}
-    bounds = {"converge_allow": allow.value} if allow else {}
-    asked = [each for each in plans.values() if each.steps]
-    foreseen = apply(fleet, asked, bounds=bounds, check=True, plain=plain)
-    answers = {each.host: each for each in foreseen.outlooks}
-    outlooks = [
-        answers.get(each.host) or outlook(plans[each.host], {}, failure=each.unreachable)
-        for each in assessments
-    ]
-    show_plan(outlooks, console(sys.stdout), benchmark=selection.benchmark)
-    if json_file:
-        created = datetime.now(UTC)
-        write_text(json_file, planfile.dump(outlooks, selection.benchmark, created=created))
-    counts = sum((assessment.counts() for assessment in assessments), Counter[Status]())
-    return max(exit_code(counts), foreseen.exit_code, key=SEVERITY.index)
+    request = PlanRequest(
+        reach=lambda: hosts.fleet(conversation),
+        inventory=hosts.inventory,
+        selection=selection,
+        decided=decided,
+        allow=allow,
+        json_file=json_file,
+    )
+    result = carry_out(request, conversation.listener())
+    show_plan(result.outlooks, console(sys.stdout), benchmark=selection.benchmark)
+    return result.exit_code

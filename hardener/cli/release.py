@@ -8,7 +8,6 @@ import click
 
 from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_option, verbose_option
 from hardener.errors import ExitCode
-from hardener.text import line
 
 
 @click.command(short_help="Give hosts back as they were before hardener.")
@@ -44,38 +43,7 @@ def release(
     hardener release -i inventory.yml --limit db01
     hardener release -i inventory.yml --role firewall
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.hardening import rolled_back
-    from hardener.cli.turn import turn
-    from hardener.fleet import TaskResult
-    from hardener.terminal.progress import Progress, echo
-    from hardener.terminal.unified_diff import render
+    from hardener.workflows.rollback import release as carry_out
 
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    taken_back = False
-    with (
-        turn(home, hosts, changing=not check),
-        fleet.run("release", variables={"release_role": role}, check=check, diff=diff) as running,
-        Progress("check" if check else "release", last="release", plain=conversation.verbose) as progress,
-    ):
-        for event in running:
-            progress.show(event)
-            if not isinstance(event, TaskResult) or event.action != "release":
-                continue
-            progress.clear()
-            taken_back = taken_back or rolled_back(event)
-            if not event.reason:
-                progress.note(f"{line(event.host)}: {line(str(event.data.get('msg')), 2000)}")
-            kept = event.data.get("kept") or () if check else ()  # else it is in the reason
-            for note in (*kept, *(text for key in _TOLD for text in event.data.get(key) or ())):
-                progress.note(f"{line(event.host)}: {line(str(note))}", colour="yellow")
-            if diff:
-                progress.clear()
-                for text in render(event.host, event.data.get("diff")):
-                    click.echo(text)
-    if taken_back:
-        return ExitCode.ROLLED_BACK
-    well = all(outcome.ended_well for outcome in running.outcomes.values())
-    return ExitCode.COMPLIANT if well else ExitCode.INCOMPLETE
-
-
-_TOLD = ("left", "notes", "pending")
+    target = hosts.target(conversation, home)
+    return carry_out(target, conversation.listener(), role=role, check=check, diff=diff)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import home_option, require_writable
+from hardener.cli.common import home_option
+from hardener.files import require_writable
 from hardener.reports.formats import FORMATS
 
 

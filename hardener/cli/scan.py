@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, fleet_options, require_writable, verbose_option
+from hardener.cli.common import Conversation, FleetOptions, fleet_options, verbose_option
 from hardener.errors import ExitCode
-from hardener.text import line
+from hardener.files import require_writable
 
 
 @click.command(short_help="Scan hosts and images for security updates that wait.")
@@ -57,49 +57,14 @@ def scan(
     hardener scan -i inventory.yml --images
     hardener scan -i inventory.yml --images --cves --json scan.json
     """  # noqa: D301 - click reads the \b
-    from hardener.fleet import State, TaskResult
-    from hardener.scan import imports
-    from hardener.scan.record import BadRecord, Scan, parse
     from hardener.terminal.console import console
-    from hardener.terminal.progress import Progress, echo
-    from hardener.terminal.scan import exit_code, table, write
+    from hardener.terminal.scan import table
+    from hardener.workflows.scan import ScanRequest
+    from hardener.workflows.scan import scan as carry_out
 
     if json_file:
         require_writable(json_file)
-    images = images or bool(reports)  # a report is matched with the images that are there
-    read = [imports.load(path) for path in reports]
-    variables: dict[str, object] = {
-        "vulnerability_scan_images": images,
-        "vulnerability_scan_cves": cves,
-        "vulnerability_scan_openscap": openscap,
-        "vulnerability_scan_imports": read,
-    }
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    found: dict[str, Scan] = {}
-    raw = {}
-    with (
-        fleet.run("scan", variables=variables) as running,
-        Progress("scan", last="vulnerability_scan", plain=conversation.verbose) as progress,
-    ):
-        for event in running:
-            progress.show(event)
-            if (
-                not isinstance(event, TaskResult)
-                or event.action != "vulnerability_scan"
-                or event.state is not State.OK
-            ):
-                continue
-            try:
-                found[event.host] = parse(event.data.get("scan"))
-            except BadRecord as error:
-                progress.note(f"{line(event.host)}: {line(str(error))}", colour="red")
-                continue
-            raw[event.host] = event.data["scan"]
-    if json_file:
-        write(json_file, raw)
-    for path, report in zip(reports, read, strict=True):
-        if not any(report["image"] in scan.reports for scan in found.values()):
-            click.echo(f"hardener: warning: no host has the image of {line(str(path))}", err=True)
-    console(sys.stdout).print(table(found, images=images))
-    whole = found.keys() >= running.outcomes.keys()
-    return exit_code(found.values(), whole=whole, images=images, openscap=openscap)
+    request = ScanRequest(images=images, cves=cves, openscap=openscap, reports=reports, json_file=json_file)
+    result = carry_out(hosts.fleet(conversation), request, conversation.listener())
+    console(sys.stdout).print(table(result.scans, images=result.images))
+    return result.exit_code

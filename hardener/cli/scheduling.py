@@ -11,11 +11,11 @@ import click
 from click.core import ParameterSource
 
 from hardener.cli.audit import audit
-from hardener.cli.common import ReportFiles
 from hardener.cli.drift import drift
 from hardener.errors import HardenerError
 from hardener.schedule import Job
 from hardener.text import line
+from hardener.workflows.options import ReportFiles
 
 _VERBS: Mapping[str, click.Command] = {"audit": audit, "drift": drift}
 _ASKED = {"ask_become_pass": "--ask-become-pass", "ask_vault_pass": "--ask-vault-pass"}

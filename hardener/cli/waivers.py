@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import require_writable
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
+from hardener.files import require_writable
 from hardener.text import line
 
 if TYPE_CHECKING:

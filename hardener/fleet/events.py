@@ -43,7 +43,7 @@ class TaskResult:
     """A task ended on a host.
 
     ``data`` is what the task returned; ``reason`` one line that says why it failed. A failure that the
-    playbook ignores is ``OK``.
+    playbook ignores is ``OK``. After the ``last`` one the host is done.
     """
 
     host: str
@@ -51,6 +51,7 @@ class TaskResult:
     state: State
     reason: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

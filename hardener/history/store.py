@@ -17,9 +17,9 @@ from hardener.errors import HardenerError
 from hardener.history import retention
 from hardener.history.database import opened, transaction
 from hardener.history.home import Home
+from hardener.history.inventory_lock import inventory_lock
 from hardener.history.recording import Recording
 from hardener.history.runs import StoredRun
-from hardener.history.turn import turn
 from hardener.model import Status
 from hardener.text import line, scalar
 from hardener.workfolder import clear_away
@@ -56,21 +56,21 @@ class History:
         self._sweep()
         return Recording(self._home, finished=partial(self._forget, keep_runs, keep_days))
 
-    def turn(
-        self, inventory: str, *, alone: bool, waiting: Callable[[], None]
+    def lock(
+        self, inventory: str, *, exclusive: bool, waiting: Callable[[], None]
     ) -> AbstractContextManager[None]:
-        """A context in which no run over the same inventory goes on that would be in the way.
+        """Hold the lock of an inventory while in this context.
 
         Args:
             inventory: its name.
-            alone: nobody else may look at its hosts meanwhile; else nobody may change them.
-            waiting: called where somebody else has to end first.
+            exclusive: no other run may read or change its hosts meanwhile; else none may change them.
+            waiting: called where another run has to end first.
 
         Raises:
             HardenerError: nothing can be written there.
         """
         self._home.prepare()
-        return turn(self._home, inventory, alone=alone, waiting=waiting)
+        return inventory_lock(self._home, inventory, exclusive=exclusive, waiting=waiting)
 
     def runs(self) -> Iterator[StoredRun]:
         """The runs, the newest first."""

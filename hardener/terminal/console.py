@@ -36,7 +36,7 @@ def console(stream: TextIO, *, width: int | None = None) -> Console:
     Colours only where the stream is a terminal and NO_COLOR is not set. A stream whose encoding lacks our
     shapes gets plainer ones.
     """
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=_plainer.__name__)
@@ -60,7 +60,7 @@ def show_summary(
         files: what was written, by what it is called.
         decisions: the waivers and attestations that were applied.
     """
-    from hardener.terminal.audit import summary_screen  # noqa: PLC0415
+    from hardener.terminal.audit import summary_screen
 
     console.print(summary_screen(summary, files, decisions))
 
@@ -80,7 +80,7 @@ def show_comparison(
         files: what was written, by what it is called.
         decisions: the waivers and attestations that were applied.
     """
-    from hardener.terminal.comparison import comparison_screen  # noqa: PLC0415
+    from hardener.terminal.comparison import comparison_screen
 
     console.print(comparison_screen(comparison, files, decisions))
 
@@ -94,7 +94,7 @@ def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str
         title: between which runs.
         files: what was written, by what it is called.
     """
-    from hardener.terminal.drift import drift_screen  # noqa: PLC0415
+    from hardener.terminal.drift import drift_screen
 
     console.print(drift_screen(drift, title, files))
 
@@ -107,7 +107,7 @@ def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) 
         console: where to.
         benchmark: by which ids the controls are called.
     """
-    from hardener.terminal.plan import show  # noqa: PLC0415
+    from hardener.terminal.plan import show
 
     show(outlooks, console, benchmark=benchmark)
 
@@ -120,7 +120,7 @@ def show_images(host: str, images: Sequence[Mapping[str, Any]], console: Console
         images: what the host found (``plugins/module_utils/trust/main.py``).
         console: where to.
     """
-    from hardener.terminal.images import trust_screen  # noqa: PLC0415
+    from hardener.terminal.images import trust_screen
 
     for part in trust_screen(host, images):
         console.print(part)

@@ -28,20 +28,18 @@ def echo(text: str) -> None:
 class Progress:
     """What a run over the fleet is doing.
 
-    A host is done when its last task is, or when it failed; failures are lines that stay.
+    A host is done after its last task, or when it failed; failures are lines that stay.
 
     Args:
         label: what is done to the hosts, such as ``audit``.
-        last: the action that ends a host.
         stream: where to; standard error.
-        plain: no live line, because others write to the stream too.
+        live: whether there may be a live line; not where others write to the stream too.
     """
 
-    def __init__(self, label: str, *, last: str, stream: TextIO | None = None, plain: bool = False) -> None:
+    def __init__(self, label: str, *, stream: TextIO | None = None, live: bool = True) -> None:
         self._label = label
-        self._last = last
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and not plain
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb" and live
         self._colour = self._stream.isatty() and not os.environ.get("NO_COLOR")
         self._started = self._shown = time.monotonic()
         self._hosts: tuple[str, ...] = ()
@@ -68,11 +66,11 @@ class Progress:
                 self._hosts = names
             case TaskStarted(name):
                 self._task = name
-            case TaskResult(host, action, state, reason):
+            case TaskResult(host, state=state, reason=reason, last=last):
                 if state in self._failed:
                     self._failed[state] += 1
                     self.note(f"{line(host)}: {state}: {line(reason)}", colour="red")
-                if state in self._failed or (action == self._last and state is not State.SKIPPED):
+                if last or state in self._failed:
                     self._done.add(host)
         if time.monotonic() - self._shown < self._interval():
             return

@@ -1,20 +1,15 @@
-"""What a scan shows: a line an object, what an update closes where it is known, and the exit code."""
+"""Show a scan, a line an object: what waits, and what an update closes where it is known."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hardener.errors import ExitCode
-from hardener.files import write_text
 from hardener.scan.record import Scan, Scanned, State
-from hardener.text import line, scalar, shorten
+from hardener.text import line, shorten
 
 _NAMED = 4
 _STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yellow", State.UNKNOWN: "yellow"}
@@ -78,35 +73,3 @@ def _remarks(scan: Scan) -> Iterator[str]:
             count = len(report.findings) + report.more
             name = line(scan.names.get(identity, identity[:19]), 80)
             yield f"{name}: {line(report.tool)} found {count} on {line(report.created, 20)}"
-
-
-def write(path: Path, records: Mapping[str, Any]) -> None:
-    """Write the records of all hosts as one JSON object.
-
-    Raises:
-        HardenerError: it cannot be written.
-    """
-    write_text(path, scalar(json.dumps(dict(records), indent=1, ensure_ascii=True), 1 << 30) + "\n")
-
-
-def exit_code(scans: Iterable[Scan], *, whole: bool, images: bool, openscap: bool) -> ExitCode:
-    """What waits or fails is worse than what nobody could know, and that is worse than neither.
-
-    Args:
-        scans: what the hosts found.
-        whole: whether every host gave a record.
-        images: whether the images were asked for; else those of an earlier scan do not count.
-        openscap: whether that was asked for; else the same.
-    """
-    states = set()
-    for scan in scans:
-        states.add(scan.host.state)
-        if images:
-            states.update(each.state for each in scan.images.values())
-            whole = whole and not scan.engine_error
-        if openscap and scan.openscap:
-            states.update([State.OUTDATED] if scan.openscap.failed else [])
-            whole = whole and not (scan.openscap.error or scan.openscap.doubtful or scan.openscap.unchecked)
-    if State.OUTDATED in states:
-        return ExitCode.NOT_COMPLIANT
-    return ExitCode.COMPLIANT if whole and states <= {State.CLEAN} else ExitCode.INCOMPLETE

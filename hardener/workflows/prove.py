@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
+from hardener.fleet.answers import Watcher
 from hardener.text import line
 from hardener.workflows import twins
 from hardener.workload.exercise import Exercise, Exerciser
@@ -73,7 +74,7 @@ class Tried:
         return (*found, *(["the time was over before the last trial"] if self.over else []))
 
 
-class Listener(twins.EventListener, Protocol):
+class Listener(Watcher, Protocol):
     """Is told what happens."""
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
@@ -110,12 +111,12 @@ def prove(
         fleet,
         "prove",
         {
-            "prove_stage": "begin",
-            "prove_container": document.container.name,
-            "prove_seconds": request.seconds,
-            "prove_run_in": list(request.run_in),
-            "prove_socket": request.socket,
-            "prove_apparmor": {"name": document.apparmor.name, "text": request.apparmor}
+            "stage": "begin",
+            "container": document.container.name,
+            "seconds": request.seconds,
+            "run_in": list(request.run_in),
+            "socket": request.socket,
+            "apparmor": {"name": document.apparmor.name, "text": request.apparmor}
             if document.apparmor and document.apparmor.used
             else {},
         },
@@ -172,9 +173,7 @@ class _Run:
     def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
         """End the trial that is under way, and begin the next one; without one the run ends."""
         exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
-        _, answer = self._stage(
-            {"prove_stage": "attempt", "prove_exercise": exercise, "prove_trial": _told(trial)}
-        )
+        _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _told(trial)})
         self._ended = trial is None
         return answer
 
@@ -197,10 +196,10 @@ class _Run:
         """Remove the twin, where the run did not end: it would go on for its time."""
         if not self._ended:
             with suppress(HardenerError):
-                self._stage({"prove_stage": "abandon"})
+                self._stage({"stage": "abandon"})
 
     def _stage(self, variables: Mapping[str, object]) -> tuple[str, Mapping[str, Any]]:
-        return twins.stage(self._fleet, "prove", {**variables, "prove_run": self._run}, self._listener)
+        return twins.stage(self._fleet, "prove", {**variables, "run": self._run}, self._listener)
 
 
 def _most(trial: Trial, usual: float, left: float) -> float:

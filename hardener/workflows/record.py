@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from hardener.errors import HardenerError
 from hardener.fleet import Fleet
+from hardener.fleet.answers import Watcher
 from hardener.text import line
 from hardener.workflows import twins
 from hardener.workload.assemble import recording
@@ -48,7 +49,7 @@ class RecordRequest:
     local: bool = False
 
 
-class Listener(twins.EventListener, Protocol):
+class Listener(Watcher, Protocol):
     """Is told what happens."""
 
     def ready(self, addresses: Mapping[str, str]) -> None:
@@ -92,17 +93,17 @@ def record(
 
 def _beginning(request: RecordRequest, run: str) -> dict[str, object]:
     return {
-        "record_stage": "begin",
-        "record_run": run,
-        "record_container": request.container,
-        "record_compose": request.project.arguments() if request.project else {},
-        "record_seconds": request.seconds,
-        "record_run_in": list(request.run_in),
-        "record_run_in_service": request.run_in_service,
-        "record_network": "same" if request.same_network else "own",
-        "record_install": request.install,
-        "record_socket": request.socket,
-        "record_owner": _this_process() if request.local else {},
+        "stage": "begin",
+        "run": run,
+        "container": request.container,
+        "compose": request.project.arguments() if request.project else {},
+        "seconds": request.seconds,
+        "run_in": list(request.run_in),
+        "run_in_service": request.run_in_service,
+        "network": "same" if request.same_network else "own",
+        "install": request.install,
+        "socket": request.socket,
+        "owner": _this_process() if request.local else {},
     }
 
 
@@ -114,7 +115,7 @@ def _this_process() -> dict[str, object]:
 def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:
     """Give a run up; whether it is certain that nothing is left of it."""
     try:
-        twins.stage(fleet, "record", {"record_stage": "abandon", "record_run": run}, listener)
+        twins.stage(fleet, "record", {"stage": "abandon", "run": run}, listener)
     except HardenerError:
         return False
     return True
@@ -122,9 +123,7 @@ def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:
 
 def _end(fleet: Fleet, run: str, done: Exercise, listener: Listener) -> list[Mapping[str, Any]]:
     exercise = {"seconds": done.seconds, "problem": done.problem}
-    host, answer = twins.stage(
-        fleet, "record", {"record_stage": "end", "record_run": run, "record_exercise": exercise}, listener
-    )
+    host, answer = twins.stage(fleet, "record", {"stage": "end", "run": run, "exercise": exercise}, listener)
     found = answer.get("recordings")
     if (
         not isinstance(found, list)

@@ -4,48 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from hardener.errors import HardenerError
-from hardener.fleet import Event, Fleet, TaskResult
+from hardener.fleet import Fleet, requests
+from hardener.fleet.answers import Answer, Watcher
 from hardener.text import line
 
 _MAX_PORTS = 1000
 _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 
 
-class EventListener(Protocol):
-    """Is told what Ansible does."""
-
-    def event(self, event: Event) -> None:
-        """Ansible has done something."""
-
-
 def stage(
-    fleet: Fleet, verb: str, variables: Mapping[str, object], listener: EventListener
+    fleet: Fleet, verb: str, values: Mapping[str, object], listener: Watcher
 ) -> tuple[str, Mapping[str, Any]]:
-    """Do a stage on the host; its name, and its answer.
+    """Do a stage on the host; gives its name, and its answer.
 
     Args:
         fleet: the host.
-        verb: names the playbook and its action.
-        variables: of the playbook.
+        verb: ``record`` or ``prove``.
+        values: what the stage takes.
         listener: is told what happens.
 
     Raises:
         HardenerError: it failed there, or there is not one host.
     """
-    found: dict[str, TaskResult] = {}
-    with fleet.run(verb, variables=variables) as running:
-        for event in running:
-            listener.event(event)
-            if isinstance(event, TaskResult) and event.action == verb:
-                found[event.host] = event
-    if len(running.outcomes) != 1:
+    found: dict[str, Answer] = {}
+    with requests.stage(fleet, verb, values) as answers:
+        for answer in answers.each(listener):
+            found[answer.host] = answer
+    if len(answers.outcomes) != 1:
         raise HardenerError(
-            f"a container is on one host, and these are {len(running.outcomes)}", hint="name one with --limit"
+            f"a container is on one host, and these are {len(answers.outcomes)}",
+            hint="name one with --limit",
         )
-    ((host, outcome),) = running.outcomes.items()
+    ((host, outcome),) = answers.outcomes.items()
     if not outcome.ended_well or host not in found:
         raise HardenerError(f"{line(host)}: {outcome.reason or 'it did not answer'}")
     return host, found[host].data

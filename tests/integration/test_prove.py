@@ -135,6 +135,9 @@ class Quiet:
     def event(self, event: object) -> None:
         pass
 
+    def difference(self, host: str, difference: object) -> None:
+        pytest.fail(f"{host}: {difference}")
+
     def trying(self, number: int, of: int, trial: Trial) -> None:
         pass
 

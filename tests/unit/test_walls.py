@@ -140,10 +140,85 @@ def test_who_tells_or_schedules_knows_no_hosts_and_no_history(teller: str) -> No
             assert not known & {"fleet", "history", "lab", "checks"}, name
 
 
-def test_nobody_imports_the_command_line() -> None:
+# From the command line down: a module imports from its own layer and those below it, never from above.
+LAYERS = (
+    frozenset({"cli", "__main__"}),
+    frozenset({"workflows"}),
+    frozenset({"terminal", "reports", "evidence", "notify", "schedule", "history", "fleet", "lab"}),
+    frozenset(
+        {
+            "comparison",
+            "decisions",
+            "plan",
+            "planfile",
+            "summary",
+            "assess",
+            "activity",
+            "trust",
+            "workload",
+        }
+    ),
+    frozenset({"checks", "catalogue", "scan"}),
+    frozenset({"run", "model", "snapshot", "files", "text", "errors"}),
+    frozenset({"bounded", "umask", "content", "workfolder"}),
+)
+
+
+def layer(name: str) -> int:
+    """Number of the layer of a module, from above; below all of them for what is not ours."""
+    found = [number for number, rooms in enumerate(LAYERS) if room(name) in rooms]
+    return found[0] if found else len(LAYERS)
+
+
+def test_every_module_is_in_a_layer() -> None:
+    assert {room(name) for name in MODULES if layer(name) == len(LAYERS)} == {"__init__"}
+
+
+def test_imports_go_downwards() -> None:
+    upwards = {
+        (name, imported)
+        for name, source in MODULES.items()
+        for imported in imports(source, name)
+        if room(name) != "__init__" and layer(imported) < layer(name)
+    }
+    assert not upwards
+
+
+def test_workflows_print_nothing_and_know_no_click() -> None:
     for name, source in MODULES.items():
-        if room(name) not in ("cli", "__main__"):
-            assert "cli" not in {room(imported) for imported in imports(source, name)}, name
+        if room(name) == "workflows":
+            assert not {"click", "rich"} & {each.split(".")[0] for each in imports(source, name)}, name
+            assert not {"print", "stdout", "stderr"} & names(source), name
+
+
+def test_the_loop_over_ansibles_events_stands_once() -> None:
+    told = {name for name, source in MODULES.items() if "TaskResult" in names(source)}
+    assert {name for name in told if room(name) != "fleet"} == {"hardener.terminal.progress"}
+
+
+def asked(source: str) -> set[str]:
+    """Texts with an underscore that are keys of a mapping: the extra variables, in ``fleet.requests``."""
+    keys = (
+        key.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    )
+    return {key for key in keys if isinstance(key, str) and "_" in key}
+
+
+def test_only_the_fleet_knows_playbooks_and_their_variables() -> None:
+    variables = asked(MODULES["hardener.fleet.requests"])
+    assert {"collect_dest", "harden_plan", "rollback_run", "converge_allow"} <= variables
+    for name, source in MODULES.items():
+        if room(name) == "fleet":
+            continue
+        assert not variables & asked(source), name
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                keywords = {keyword.arg for keyword in node.keywords}
+                assert not (node.func.attr == "run" and "variables" in keywords), name
 
 
 def test_only_the_fleet_knows_ansible() -> None:

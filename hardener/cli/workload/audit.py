@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import (
-    Conversation,
-    FleetOptions,
-    own_fleet_options,
-    require_writable,
-    verbose_option,
-)
-from hardener.errors import ExitCode, HardenerError
+from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
+from hardener.errors import ExitCode
+from hardener.files import require_writable
 
 if TYPE_CHECKING:
-    from hardener.fleet import Run
-    from hardener.terminal.progress import Progress
-    from hardener.workload.audit import HostAudit
-    from hardener.workload.use import MadeProfile
+    pass
 
 
 @click.command(short_help="Show what running containers may do; changes nothing.")
@@ -57,59 +49,19 @@ def audit(
     hardener workload audit -i inventory.yml --json workloads.json
     hardener workload audit --profile hardened/web
     """  # noqa: D301 - click reads the \b
-    from hardener.files import write_text
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
-    from hardener.reports.lib.serial import indented
     from hardener.terminal.console import console
-    from hardener.terminal.progress import Progress, echo
     from hardener.terminal.workload_audit import screen
-    from hardener.workfolder import temporary_folder
-    from hardener.workload.document import document
+    from hardener.workflows.audit_workloads import audit_workloads
     from hardener.workload.use import made
 
     if json_file:
         require_writable(json_file)
     profiles = tuple(made(folder) for folder in folders)
     socket = engine_socket(os.environ) if is_this_machine(hosts.inventory) else ""
-    fleet = hosts.fleet(echo if conversation.verbose else None)
-    with temporary_folder() as folder:
-        variables: dict[str, object] = {"collect_dest": str(folder)}
-        if socket:
-            variables["collect_socket"] = socket
-        with (
-            fleet.run("audit", variables=variables) as running,
-            Progress("workload audit", last="collect", plain=conversation.verbose) as progress,
-        ):
-            audits = _audited(running, progress, profiles)
-    if json_file:
-        write_text(json_file, indented(document(audits)))
-    for part in screen(audits):
+    fleet = hosts.fleet(conversation)
+    result = audit_workloads(fleet, profiles, conversation.listener(), socket=socket, json_file=json_file)
+    for part in screen(result.audits):
         console(sys.stdout).print(part)
-    return ExitCode.COMPLIANT if all(each.complete for each in audits) else ExitCode.INCOMPLETE
-
-
-def _audited(running: Run, progress: Progress, profiles: tuple[MadeProfile, ...]) -> list[HostAudit]:
-    """The audit of every host, in the order of the inventory."""
-    from hardener.fleet import TaskResult
-    from hardener.snapshot import Snapshot
-    from hardener.workload.audit import HostAudit
-    from hardener.workload.audit import audit as judge
-    from hardener.workload.use import use
-
-    found: dict[str, HostAudit] = {}
-    for event in running:
-        progress.show(event)
-        if isinstance(event, TaskResult) and event.action == "collect" and "snapshot" in event.data:
-            path = Path(event.data["snapshot"])
-            try:
-                found[event.host] = judge(
-                    Snapshot.load(path), host=event.host, use=lambda container: use(container, profiles)
-                )
-            except HardenerError as error:
-                found[event.host] = HostAudit(host=event.host, error=str(error))
-            path.unlink()
-    return [
-        found.get(host) or HostAudit(host=host, error=outcome.reason or "it gave no facts")
-        for host, outcome in running.outcomes.items()
-    ]
+    return result.exit_code

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hardener.cli.common import require_writable, verbose_option
+from hardener.cli.common import verbose_option
 from hardener.errors import ExitCode, HardenerError
+from hardener.files import require_writable
 
 if TYPE_CHECKING:
     from hardener.workload.profile import Profile

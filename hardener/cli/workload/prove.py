@@ -7,23 +7,18 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardener.cli.common import (
-    Conversation,
-    FleetOptions,
-    own_fleet_options,
-    require_writable,
-    verbose_option,
-)
+from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
 from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
+from hardener.files import require_writable
 
 if TYPE_CHECKING:
     from hardener.fleet import Event
-    from hardener.terminal.progress import Progress
+    from hardener.terminal.phase import Phase
     from hardener.workload.exercise import Exerciser
     from hardener.workload.profile_document import Document
     from hardener.workload.trials import Trial
@@ -86,7 +81,7 @@ def prove(
     from hardener.fleet.local_engine import engine_socket
     from hardener.reports.proof_junit import proof_junit
     from hardener.terminal.console import console
-    from hardener.terminal.progress import Progress, echo
+    from hardener.terminal.phase import Phase
     from hardener.terminal.proof import screen
     from hardener.workflows.prove import ProveRequest
     from hardener.workflows.prove import prove as carry_out
@@ -119,9 +114,9 @@ def prove(
         return by_command(command, most=most) if command else nothing
 
     began = now()
-    with Progress("workload prove", last="prove", plain=conversation.verbose) as progress:
+    with Phase("workload prove", live=not conversation.verbose) as phase:
         tried = carry_out(
-            hosts.fleet(echo if conversation.verbose else None),
+            hosts.fleet(conversation),
             ProveRequest(
                 seconds=seconds,
                 run_in=tuple(shlex.split(run_in or "")),
@@ -131,7 +126,7 @@ def prove(
             document=document,
             trials=trials,
             exercise=exercise,
-            listener=_Listener(progress),
+            listener=_Listener(phase),
         )
     user = (document.user.uid, document.user.gid) if document.user else None
     proof = judge(trials, tried.observations, user=user)
@@ -165,15 +160,18 @@ def _left_out(document: Document) -> list[str]:
 
 
 class _Listener:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
 
     def event(self, event: Event) -> None:
-        self._progress.show(event)
+        self._phase.event(event)
+
+    def difference(self, host: str, difference: Any) -> None:
+        self._phase.difference(host, difference)
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
         what = f"without {trial.key}" if trial.kind == "without" else _WORDS[trial.kind]
-        self._progress.note(f"{number} of {of}: {what}")
+        self._phase.note(f"{number} of {of}: {what}")
 
 
 _WORDS = {

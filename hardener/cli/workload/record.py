@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,7 @@ from hardener.errors import ExitCode, HardenerError
 
 if TYPE_CHECKING:
     from hardener.fleet import Event
-    from hardener.terminal.progress import Progress
+    from hardener.terminal.phase import Phase
     from hardener.workload.exercise import Exerciser
     from hardener.workload.recording import Recording
 
@@ -108,7 +108,7 @@ def record(
     from hardener.fleet.inventory import is_this_machine
     from hardener.fleet.local_engine import engine_socket
     from hardener.terminal.console import console
-    from hardener.terminal.progress import Progress, echo
+    from hardener.terminal.phase import Phase
     from hardener.terminal.recording import overview, screen
     from hardener.workflows.record import RecordRequest
     from hardener.workflows.record import record as carry_out
@@ -116,7 +116,7 @@ def record(
 
     local = is_this_machine(hosts.inventory)
     _check(container, files, project_name, command=command, run_in=run_in, local=local)
-    fleet = hosts.fleet(echo if conversation.verbose else None)
+    fleet = hosts.fleet(conversation)
     request = RecordRequest(
         container=container,
         project=project(files, name=project_name, environment=os.environ) if files else None,
@@ -128,12 +128,12 @@ def record(
         install=install,
         local=local,
     )
-    with Progress("workload record", last="record", plain=conversation.verbose) as progress:
+    with Phase("workload record", live=not conversation.verbose) as phase:
         found = carry_out(
             fleet,
             request,
             exercise=_exerciser(command, run_in=bool(run_in), seconds=seconds),
-            listener=_Listener(progress),
+            listener=_Listener(phase),
         )
     out.mkdir(parents=True, exist_ok=True)
     written = [(each, out / _file_name(each, container)) for each in found]
@@ -181,18 +181,21 @@ def _served(recording: Recording) -> bool:
 
 
 class _Listener:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
 
     def event(self, event: Event) -> None:
-        self._progress.show(event)
+        self._phase.event(event)
+
+    def difference(self, host: str, difference: Any) -> None:
+        self._phase.difference(host, difference)
 
     def ready(self, addresses: Mapping[str, str]) -> None:
         for port, address in addresses.items():
-            self._progress.note(f"HARDENER_ADDR_{port} is {address}")
+            self._phase.note(f"HARDENER_ADDR_{port} is {address}")
 
     def given_up(self, *, removed: bool) -> None:
-        self._progress.note(
+        self._phase.note(
             "nothing was recorded, and nothing is left of the twins"
             if removed
             else "nothing was recorded; what is left of the twins goes in time, or with the next recording",

@@ -128,7 +128,7 @@ def test_who_is_told_may_look_and_repair(
     fleet.snapshots["a"] = host("0666")
     source = (
         "import pathlib, sys; from hardener.history import History\n"
-        "with History(pathlib.Path(sys.argv[1])).turn('inv,', alone=True, waiting=sys.exit):\n"
+        "with History(pathlib.Path(sys.argv[1])).lock('inv,', exclusive=True, waiting=sys.exit):\n"
         "    open(sys.argv[2], 'w').write(History(pathlib.Path(sys.argv[1])).run('latest').id)"
     )
     out = tmp_path / "out"

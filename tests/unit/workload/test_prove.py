@@ -52,10 +52,10 @@ class Host:
     def stage(self, _fleet: object, verb: str, variables: Mapping[str, Any], _listener: object) -> Any:
         """What the playbook does."""
         assert verb == "prove"
-        self.stages.append(variables["prove_stage"])
-        if variables["prove_stage"] != "attempt":
+        self.stages.append(variables["stage"])
+        if variables["stage"] != "attempt":
             return "host", self.begun
-        ended, self._under_way = self._under_way, self.tried[-1] if variables["prove_trial"] else ""
+        ended, self._under_way = self._under_way, self.tried[-1] if variables["trial"] else ""
         return "host", {"observed": answer(**self._told.get(ended, {})) if ended else None, "up": True}
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
@@ -65,6 +65,10 @@ class Host:
 
     def event(self, event: object) -> None:
         """Is told what Ansible does."""
+
+    def difference(self, host: str, difference: object) -> None:
+        """A proof changes nothing."""
+        pytest.fail(f"{host}: {difference}")
 
 
 Run = Callable[..., tuple[Host, Tried]]

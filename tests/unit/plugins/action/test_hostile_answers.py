@@ -22,13 +22,13 @@ from rich.console import Console
 
 from hardener import catalogue, planfile
 from hardener.activity.heard import read
-from hardener.cli import rollback as rollback_verb
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import Outlook, outlook, plan
 from hardener.scan.record import BadRecord, parse
 from hardener.terminal.activity import screen
 from hardener.terminal.console import show_images, show_plan
+from hardener.terminal.rollback import run_lines
 from hardener.terminal.scan import table
 from hardener.terminal.unified_diff import render
 from tests.unit import scans, snapshots
@@ -211,7 +211,7 @@ def test_a_rollback(run: Any, answer: Mapping[str, Any]) -> None:
         for listing in (True, False):
             result = run("rollback", {"run": "", "list": listing}, each)
             if result and listing:
-                list(rollback_verb._listed("web1", result.get("runs") or ()))
+                list(run_lines("web1", result.get("runs") or ()))
             list(render("web1", (result or {}).get("diff")))
 
 

@@ -1,4 +1,4 @@
-"""An audit on its way into the history. What goes wrong there is said, and costs the audit nothing."""
+"""Record audits in the history. An error there is a warning, and costs the audit nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
-
-from hardener.cli.common import FleetOptions, Selection
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
@@ -19,21 +16,22 @@ if TYPE_CHECKING:
     from hardener.history import Recording, RunRecord
     from hardener.model import Assessment
     from hardener.run import RunInfo
+    from hardener.workflows.options import Selection, Target
 
 
 class Recorder:
     """Records the audits of one verb, each from ``begin`` to ``finish``; what is not finished is forgotten.
 
     Args:
-        home: folder of the history.
-        hosts: which hosts are audited.
+        target: the hosts, and where their history is.
         selection: which controls count.
+        warn: is told what could not be recorded or compared.
     """
 
-    def __init__(self, home: Path, hosts: FleetOptions, selection: Selection) -> None:
-        self._home = home
-        self._hosts = hosts
+    def __init__(self, target: Target, selection: Selection, *, warn: Callable[[str], None]) -> None:
+        self._target = target
         self._selection = selection
+        self._warn = warn
         self._recording: Recording | None = None
         self._inventory = ("", "")
 
@@ -51,9 +49,9 @@ class Recorder:
         from hardener.history import History
 
         self._discard()
-        self._inventory = identify(self._hosts.inventory)
+        self._inventory = identify(self._target.inventory)
         try:
-            self._recording = History(self._home).begin()
+            self._recording = History(self._target.home).begin()
         except HardenerError as error:
             self._give_up(error)
 
@@ -98,11 +96,11 @@ class Recorder:
         from hardener.history.previous import previous_runs
 
         try:
-            found = previous_runs(History(self._home), self._record("", run, ExitCode.COMPLIANT))
+            found = previous_runs(History(self._target.home), self._record("", run, ExitCode.COMPLIANT))
         except HardenerError as error:
-            _warn("earlier runs are not compared with", error)
+            self._say("earlier runs are not compared with", error)
             return None
-        return found and replace(found, before=_readable(found.before))
+        return found and replace(found, before=self._readable(found.before))
 
     def _record(self, verb: str, run: RunInfo, code: ExitCode) -> RunRecord:
         from hardener.history import RunRecord
@@ -114,7 +112,7 @@ class Recorder:
             exit_code=code,
             inventory=inventory,
             inventory_digest=digest,
-            limit=self._hosts.limit,
+            limit=self._target.limit,
             level=self._selection.level,
             only=self._selection.only,
         )
@@ -126,24 +124,22 @@ class Recorder:
 
     def _give_up(self, error: HardenerError) -> None:
         self._recording = None
-        _warn("this run is not recorded", error)
+        self._say("this run is not recorded", error)
 
+    def _readable(self, before: Callable[[str], Assessment | None]) -> Callable[[str], Assessment | None]:
+        """Make a reader that gives None after its first error, of which it warns."""
+        failed = False
 
-def _readable(before: Callable[[str], Assessment | None]) -> Callable[[str], Assessment | None]:
-    """The same, until it fails: then that is said, and nothing is found any more."""
-    failed = False
+        def read(host: str) -> Assessment | None:
+            nonlocal failed
+            try:
+                return None if failed else before(host)
+            except HardenerError as error:
+                failed = True
+                self._say("earlier runs are not compared with", error)
+                return None
 
-    def read(host: str) -> Assessment | None:
-        nonlocal failed
-        try:
-            return None if failed else before(host)
-        except HardenerError as error:
-            failed = True
-            _warn("earlier runs are not compared with", error)
-            return None
+        return read
 
-    return read
-
-
-def _warn(what: str, error: HardenerError) -> None:
-    click.echo(f"hardener: warning: {what}: {line(str(error), 2000)}", err=True)
+    def _say(self, what: str, error: HardenerError) -> None:
+        self._warn(f"{what}: {line(str(error), 2000)}")

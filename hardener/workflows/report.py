@@ -1,29 +1,24 @@
-"""The end of every audit: write the reports, show the summary, choose the exit code."""
+"""Write the reports of audits, and compare two of them."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib import import_module
 from uuid import uuid4
 
 from hardener import __version__, catalogue
-from hardener.cli.common import ReportFiles, Selection
 from hardener.comparison.previous_runs import PreviousRuns
 from hardener.comparison.runs import Comparison, compare
-from hardener.errors import ExitCode
-from hardener.model import Assessment, Decisions, Status
+from hardener.model import Assessment, Decisions
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
 from hardener.summary import Summary
-from hardener.terminal.console import console, show_comparison, show_summary
+from hardener.workflows.options import ReportFiles, Selection
 
 
 def prepare(files: ReportFiles | None) -> None:
-    """Load what is otherwise loaded when the results are there and somebody waits for them."""
+    """Load what is otherwise loaded when the results are there and a person waits for them."""
     catalogue.digest()
-    import_module("hardener.terminal.audit")
     if files:
         files.load()
 
@@ -35,10 +30,9 @@ def report(
     run: RunInfo,
     previous: PreviousRuns | None = None,
 ) -> Summary:
-    """Write the reports that were asked for, and show on standard output what they count."""
+    """Write the reports of an audit, and count what they say."""
     summary = Summary()
     write_reports(summary.watch(assessments), files.reports(run, previous))
-    show_summary(summary, console(sys.stdout), files=files.named(), decisions=run.decisions)
     return summary
 
 
@@ -51,7 +45,7 @@ def report_difference(
     run: RunInfo,
     previous: PreviousRuns | None,
 ) -> Comparison:
-    """Write the reports of both audits, and show on standard output what became of each control.
+    """Write the reports of both audits, and compare them.
 
     Args:
         before: what the first audit found.
@@ -63,10 +57,7 @@ def report_difference(
     """
     write_reports(before, files.before().reports(earlier))
     write_reports(after, files.reports(run, previous))
-    comparison = compare(before, after)
-    more = {f"{name} before": path for name, path in files.before().named().items()}
-    show_comparison(comparison, console(sys.stdout), files=files.named() | more, decisions=run.decisions)
-    return comparison
+    return compare(before, after)
 
 
 def run_info(
@@ -87,10 +78,3 @@ def run_info(
         ended=datetime.now(UTC),
         decisions=decisions,
     )
-
-
-def exit_code(counts: Mapping[Status, int]) -> ExitCode:
-    """A failing control is worse than one that nobody could evaluate, and that is worse than compliance."""
-    if counts.get(Status.FAIL):
-        return ExitCode.NOT_COMPLIANT
-    return ExitCode.INCOMPLETE if counts.get(Status.ERROR) else ExitCode.COMPLIANT

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from hardener.cli import spool
-from hardener.cli.spool import Spool
 from hardener.errors import HardenerError
+from hardener.workflows import spool
+from hardener.workflows.spool import Spool
 from tests.small_disk import no_file_past
 from tests.unit.reports.conftest import HOSTILE, assessment, gone
 

@@ -16,7 +16,7 @@ def quiet() -> None:
     pytest.fail("nobody is in the way")
 
 
-def is_free(history: History, inventory: str, *, alone: bool) -> bool:
+def is_free(history: History, inventory: str, *, exclusive: bool) -> bool:
     """Whether somebody else would have a turn at once."""
 
     class BusyError(Exception):
@@ -26,24 +26,24 @@ def is_free(history: History, inventory: str, *, alone: bool) -> bool:
         raise BusyError
 
     try:
-        with history.turn(inventory, alone=alone, waiting=busy):
+        with history.lock(inventory, exclusive=exclusive, waiting=busy):
             return True
     except BusyError:
         return False
 
 
 def test_who_only_reads_shares(history: History) -> None:
-    with history.turn("prod", alone=False, waiting=quiet):
-        assert is_free(history, "prod", alone=False)
-        assert not is_free(history, "prod", alone=True)
-    assert is_free(history, "prod", alone=True)
+    with history.lock("prod", exclusive=False, waiting=quiet):
+        assert is_free(history, "prod", exclusive=False)
+        assert not is_free(history, "prod", exclusive=True)
+    assert is_free(history, "prod", exclusive=True)
 
 
 def test_who_changes_is_alone_with_an_inventory_and_no_other(history: History) -> None:
-    with history.turn("prod", alone=True, waiting=quiet):
-        assert not is_free(history, "prod", alone=False)
-        assert not is_free(history, "prod", alone=True)
-        assert is_free(history, "../prod\n\udc80", alone=True)
+    with history.lock("prod", exclusive=True, waiting=quiet):
+        assert not is_free(history, "prod", exclusive=False)
+        assert not is_free(history, "prod", exclusive=True)
+        assert is_free(history, "../prod\n\udc80", exclusive=True)
 
 
 def test_who_waits_gets_the_turn_in_the_end(history: History) -> None:
@@ -51,11 +51,11 @@ def test_who_waits_gets_the_turn_in_the_end(history: History) -> None:
     waiting = threading.Event()
 
     def second() -> None:
-        with history.turn("prod", alone=False, waiting=waiting.set):
+        with history.lock("prod", exclusive=False, waiting=waiting.set):
             order.append("second")
 
     thread = threading.Thread(target=second)
-    with history.turn("prod", alone=True, waiting=quiet):
+    with history.lock("prod", exclusive=True, waiting=quiet):
         thread.start()
         assert waiting.wait(20)
         order.append("first")
@@ -66,33 +66,33 @@ def test_who_waits_gets_the_turn_in_the_end(history: History) -> None:
 def test_a_process_that_is_killed_gives_its_turn_back(history: History) -> None:
     source = (
         "import os, sys, pathlib; from hardener.history import History\n"
-        "with History(pathlib.Path(sys.argv[1])).turn('prod', alone=True, waiting=sys.exit):\n"
+        "with History(pathlib.Path(sys.argv[1])).lock('prod', exclusive=True, waiting=sys.exit):\n"
         "    print('held', flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run(
         [sys.executable, "-c", source, str(history.path)], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.returncode) == ("held\n", -9)
-    assert is_free(history, "prod", alone=True)
+    assert is_free(history, "prod", exclusive=True)
 
 
 def test_what_ansible_leaves_running_does_not_inherit_it(history: History) -> None:
-    with history.turn("prod", alone=True, waiting=quiet):
+    with history.lock("prod", exclusive=True, waiting=quiet):
         left = subprocess.Popen(["sleep", "60"], close_fds=False)
     try:
-        assert is_free(history, "prod", alone=True)
+        assert is_free(history, "prod", exclusive=True)
     finally:
         left.kill()
         left.wait()
 
 
 def test_a_link_in_its_place_is_not_followed(history: History, tmp_path: Path) -> None:
-    with history.turn("prod", alone=True, waiting=quiet):
+    with history.lock("prod", exclusive=True, waiting=quiet):
         pass
     (lock,) = (history.path / "locks").iterdir()
     assert lock.stat().st_mode & 0o777 == 0o600
     lock.unlink()
     lock.symlink_to(tmp_path / "target")
     with pytest.raises(HardenerError, match="the history in"):
-        is_free(history, "prod", alone=True)
+        is_free(history, "prod", exclusive=True)
     assert not os.path.lexists(tmp_path / "target")

@@ -31,7 +31,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
     arguments = (_VERBS.get(what, what), "-i", "inv,", *_OPTIONS[what])
     thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
     fleet.runs.clear()
-    with History(home).turn("inv,", alone=True, waiting=pytest.fail):
+    with History(home).lock("inv,", exclusive=True, waiting=pytest.fail):
         thread.start()
         thread.join(0.5)
         assert (thread.is_alive(), fleet.runs) == (True, [])
@@ -52,7 +52,7 @@ def test_only_a_run_that_changes_waits_for_one_that_reads(
     arguments = (_VERBS.get(what, what), "-i", "inv,", *_OPTIONS[what])
     results: list[Result] = []
     thread = threading.Thread(target=lambda: results.append(hardener(*arguments)))
-    with History(home).turn("inv,", alone=False, waiting=pytest.fail):
+    with History(home).lock("inv,", exclusive=False, waiting=pytest.fail):
         thread.start()
         thread.join(0.1 if waits else 60)
         assert thread.is_alive() == waits

@@ -1,7 +1,7 @@
-"""One after the other: a run that changes hosts is alone with its inventory, runs that only read share it.
+"""Lock an inventory: a run that changes hosts excludes all others, runs that only read share it.
 
-So what a timer starts and what a person starts do not meet: an audit in the middle of a change would report
-drift that is none. The lock is the kernel's: it ends with its process, however that ends.
+An audit by a timer in the middle of a person's change would report drift that is none. The lock is the
+kernel's: it ends with its process, however that ends.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from hardener.history.home import Home
 
 
 @contextmanager
-def turn(home: Home, inventory: str, *, alone: bool, waiting: Callable[[], None]) -> Iterator[None]:
-    """Wait for a turn with an inventory, and have it.
+def inventory_lock(
+    home: Home, inventory: str, *, exclusive: bool, waiting: Callable[[], None]
+) -> Iterator[None]:
+    """Hold the lock of an inventory, once it is free.
 
     Args:
         home: where the lock lies; it is prepared.
         inventory: the name of the inventory.
-        alone: nobody else may have it at the same time.
+        exclusive: no other run may hold it at the same time.
         waiting: called before waiting begins, where it has to.
 
     Raises:
@@ -35,7 +37,7 @@ def turn(home: Home, inventory: str, *, alone: bool, waiting: Callable[[], None]
     except OSError as error:
         raise home.failure(error) from error
     try:
-        wanted = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        wanted = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
             fcntl.flock(descriptor, wanted | fcntl.LOCK_NB)
         except BlockingIOError:

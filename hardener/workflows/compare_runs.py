@@ -1,4 +1,4 @@
-"""What moved since a run: for ``diff``, which has two of them, and ``drift``, which makes the second."""
+"""Compare a run of the history with a later one, for ``diff`` and ``drift``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hardener.snapshot import Snapshot
 from hardener.text import line, utc
 
 
-def measure(
+def compare_with(
     before: StoredRun,
     after: Iterable[Assessment],
     snapshot: Callable[[str], bytes | None],
     *,
     partial_run: bool = False,
 ) -> Drift:
-    """Hold what was found against an earlier run.
+    """Compare what was found with an earlier run.
 
     Args:
         before: the earlier run.
@@ -41,13 +41,13 @@ def measure(
     return drift
 
 
-def called(run: StoredRun) -> str:
-    """A run in a title."""
+def run_title(run: StoredRun) -> str:
+    """Name a run in a title."""
     return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}")
 
 
 class _Facts:
-    """What moved of one host beside its controls: facts, and its containers' identities."""
+    """The changes of one host beside its controls: facts, and its containers' identities."""
 
     def __init__(self, before: Callable[[], bytes | None], after: Callable[[], bytes | None]) -> None:
         self._sources = (before, after)
@@ -58,7 +58,7 @@ class _Facts:
         return changed_facts(slug, *both) if both else ()
 
     def containers(self) -> tuple[ContainerChange, ...]:
-        """The containers whose identity moved."""
+        """List the containers whose identity changed."""
         both = self._both()
         return container_changes(*both) if both else ()
 

@@ -1,0 +1,124 @@
+"""Show what a workflow does: progress and notes on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hardener.terminal.phase import Phase
+from hardener.text import first, line
+
+if TYPE_CHECKING:
+    from hardener.comparison import Drift
+    from hardener.history import StoredRun
+    from hardener.plan import Outlook, Plan
+    from hardener.workflows.audit import AuditResult
+    from hardener.workflows.change import ChangeResult
+    from hardener.workflows.options import ReportFiles
+_NAMED = 5
+
+
+class TerminalListener:
+    """Shows everything that workflows tell.
+
+    Args:
+        live: whether progress may be a live line; not where other output goes to standard error too.
+    """
+
+    def __init__(self, *, live: bool = True) -> None:
+        self._live = live
+
+    def phase(self, label: str) -> AbstractContextManager[Phase]:
+        """Show the progress of a run of Ansible."""
+        return Phase(label, live=self._live)
+
+    def prepare(self) -> None:
+        """Load what the result is shown with."""
+        import_module("hardener.terminal.audit")
+
+    def file_found(self, what: str, path: Path) -> None:
+        """Name a file beside the inventory that is used."""
+        _say(f"{what}: {line(str(path))}")
+
+    def waiting(self, inventory: str) -> None:
+        """Say for what the run waits."""
+        _say(f"another run over {line(inventory, 1000)} is going on: waiting for its end")
+
+    def warning(self, text: str) -> None:
+        """Show a warning."""
+        _say(f"hardener: warning: {text}")
+
+    # --- audits -------------------------------------------------------------------------------------------
+
+    def audited(self, result: AuditResult, files: ReportFiles) -> None:
+        """Show what an audit has found."""
+        from hardener.terminal.console import console, show_summary
+
+        show_summary(result.summary, console(sys.stdout), files=files.named(), decisions=result.run.decisions)
+
+    def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
+        """Name decisions by groups that the snapshots of some hosts do not name."""
+        names = line(", ".join(first(hosts, _NAMED)))
+        _say(
+            f"{', '.join(first(decisions, _NAMED))}: by groups, which the snapshots of {names} do not name:"
+            " not applied there (name hosts, or collect through Ansible)"
+        )
+
+    # --- changes ------------------------------------------------------------------------------------------
+
+    def plan_damaged(self, file: Path, host: str, problem: str) -> None:
+        """Name a host whose reviewed plan cannot be read."""
+        _say(f"hardener: error: {file}: {line(host)}: {problem}; it is left alone")
+
+    def installing(self, hosts: Sequence[str]) -> None:
+        """Name the hosts that get Docker."""
+        _say(f"install: {', '.join(map(line, hosts))}")
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """Show what will be done."""
+        from hardener.terminal import changes
+
+        _say(*changes.planned(plans))
+
+    def withheld(self, plans: Sequence[Plan]) -> None:
+        """Show what plans leave alone."""
+        from hardener.terminal import changes
+
+        _say(*changes.withheld(plans))
+
+    def remaining(self, outlooks: Sequence[Outlook]) -> None:
+        """Show what was not done."""
+        from hardener.terminal import changes
+
+        _say(*changes.remaining(outlooks))
+
+    def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
+        """Show what became of each control, or where nothing was changed, how it stands."""
+        from hardener.terminal.console import console, show_comparison, show_summary
+
+        screen, decisions = console(sys.stdout), result.run.decisions
+        if result.comparison:
+            earlier = {f"{name} before": path for name, path in files.before().named().items()}
+            named = files.named() | earlier
+            show_comparison(result.comparison, screen, files=named, decisions=decisions)
+        elif result.summary:
+            show_summary(result.summary, screen, files=files.named(), decisions=decisions)
+
+    def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
+        """Show what has changed since an earlier run."""
+        from hardener.terminal.console import console, show_drift
+        from hardener.workflows.compare_runs import run_title
+
+        named = files.named() if files else {}
+        show_drift(drift, console(sys.stdout), title=f"since {run_title(before)}", files=named)
+
+
+def _say(*lines: str) -> None:
+    for text in lines:
+        click.echo(text, err=True)

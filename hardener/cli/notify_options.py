@@ -1,0 +1,50 @@
+"""Options that say who is notified how a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardener.errors import HardenerError
+
+if TYPE_CHECKING:
+    from hardener.notify import Target
+
+
+def _command(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Target | None:
+    from hardener.notify import Command
+
+    return _target(Command, value)
+
+
+def _webhook(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Target | None:
+    from hardener.notify import Webhook
+
+    return _target(Webhook, value)
+
+
+def _target(kind: Callable[[str], Target], value: str | None) -> Target | None:
+    try:
+        return kind(value) if value is not None else None
+    except HardenerError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def notify_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name who is notified."""
+    command = click.option(
+        "--notify-command",
+        callback=_command,
+        metavar="COMMAND",
+        help="On drift or failure run this, with what moved as JSON on its standard input.",
+    )
+    url = click.option(
+        "--notify-url",
+        envvar="HARDENER_NOTIFY_URL",
+        callback=_webhook,
+        metavar="URL",
+        help="On drift or failure post the same JSON there. Secrets in it are safer in $HARDENER_NOTIFY_URL.",
+    )
+    return command(url(function))

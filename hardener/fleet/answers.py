@@ -1,0 +1,156 @@
+"""The answers of hosts to one request, as they come: the only loop over Ansible's events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from ansible_collections.hardener.docker.plugins.module_utils.contract import (
+    NOT_STANDING,
+    REFUSED,
+    WOULD_CHANGE,
+)
+
+from hardener.fleet.events import Event, Hosts, Outcome, State, TaskResult
+
+if TYPE_CHECKING:
+    from hardener.fleet.run import Run
+
+
+class Watcher(Protocol):
+    """Is told what Ansible does while answers come."""
+
+    def event(self, event: Event) -> None:
+        """Ansible has done something."""
+
+    def difference(self, host: str, difference: Any) -> None:
+        """Take what a task changed on a host, or would change, as Ansible reports it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an action returned for a host; ``reason`` says why it failed, empty where it did not."""
+
+    host: str
+    state: State
+    reason: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """The action's own message; empty where it has none, or has failed."""
+        return "" if self.reason else str(self.data.get("msg") or "")
+
+    def texts(self, *keys: str) -> tuple[str, ...]:
+        """The texts that the action returned under some keys."""
+        return tuple(str(text) for key in keys for text in self.data.get(key) or ())
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAnswer(Answer):
+    """What a transaction did on a host, or would do."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know, and what a later step of the person's has to do."""
+        return self.texts("notes", "pending")
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the transaction was taken back, or will be."""
+        return self.data.get("outcome") in NOT_STANDING
+
+    @property
+    def would_change(self) -> bool:
+        """Whether it only predicts."""
+        return self.data.get("outcome") == WOULD_CHANGE
+
+    @property
+    def nothing_possible(self) -> bool:
+        """Whether the host refused since nothing of the plan is possible there: an answer, not a failure."""
+        return self.data.get("outcome") == REFUSED and bool(self.data.get("documents"))
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A host has given its snapshot, in this file."""
+
+    host: str
+    snapshot: Path
+
+
+_T = TypeVar("_T")
+
+
+class Answers(Generic[_T]):
+    """The answers to one request; Ansible starts where it is entered as a context.
+
+    Args:
+        run: the playbook.
+        action: whose results are answers.
+        parse: makes an answer of a result; None where it is none.
+        hosts: the hosts that are asked, where these are not all of the inventory.
+        last: the action that ends a host, where that is another one.
+        differences: whether the watcher is told what changes.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        action: str,
+        parse: Callable[[TaskResult], _T | None],
+        *,
+        hosts: Sequence[str] | None = None,
+        last: str = "",
+        differences: bool = False,
+    ) -> None:
+        self._run = run
+        self._action = action
+        self._parse = parse
+        self._hosts = hosts
+        self._last = last or action
+        self._differences = differences
+
+    def __enter__(self) -> Self:
+        self._run.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._run.__exit__(kind, error, trace)
+
+    def each(self, watcher: Watcher) -> Iterator[_T]:
+        """Give the answers as they come; they are complete when Ansible has done all hosts.
+
+        Raises:
+            HardenerError: Ansible stopped before it got to any host.
+        """
+        for event in self._run:
+            if isinstance(event, TaskResult):
+                yield from self._take(event, watcher)
+            elif isinstance(event, Hosts) and self._hosts is not None:
+                watcher.event(Hosts(tuple(self._hosts)))
+            else:
+                watcher.event(event)
+
+    def _take(self, result: TaskResult, watcher: Watcher) -> Iterator[_T]:
+        last = result.action == self._last and result.state is not State.SKIPPED
+        watcher.event(replace(result, last=last))
+        if result.action == self._action and (answer := self._parse(result)) is not None:
+            yield answer
+        if self._differences:
+            watcher.difference(result.host, result.data.get("diff"))
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """How the request ended on each host, in the order of the inventory; complete after the answers."""
+        return self._run.outcomes
+
+    def all_well(self, hosts: Sequence[str] | None = None) -> bool:
+        """Whether everything was done that was asked for, on all hosts or on these."""
+        outcomes = self.outcomes
+        return all(outcomes[host].ended_well for host in (outcomes if hosts is None else hosts))

@@ -1,0 +1,208 @@
+"""Ask hosts for one thing: the playbook, action and variables of every verb, and its typed answers.
+
+with requests.collect(fleet, folder) as answers:
+...                                 # Ansible needs half a second to start: use it
+for collected in answers.each(watcher):
+...
+answers.outcomes                        # host -> how it ended, every host of the inventory
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardener.errors import HardenerError
+from hardener.fleet.answers import Answer, Answers, ChangeAnswer, Collected
+from hardener.fleet.events import State, TaskResult
+from hardener.model import Impact
+
+if TYPE_CHECKING:
+    from hardener.activity import Heard
+    from hardener.fleet.start import Fleet
+    from hardener.plan import Plan
+    from hardener.planfile import Reviewed
+    from hardener.scan.record import Scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a transaction may cost, and how long it waits for its confirmation; else the inventory says it."""
+
+    allow: Impact | None = None
+    confirm_timeout: int | None = None
+
+    def variables(self) -> dict[str, object]:
+        """The variables that say so."""
+        values = {
+            "converge_allow": self.allow and self.allow.value,
+            "converge_confirm_timeout": self.confirm_timeout,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def collect(fleet: Fleet, folder: Path, *, socket: str = "") -> Answers[Collected]:
+    """Ask for the snapshots of all hosts.
+
+    Args:
+        fleet: the hosts.
+        folder: where the snapshots arrive, a file each.
+        socket: the engine's socket; empty where the hosts find it.
+    """
+    variables = {"collect_dest": str(folder), **({"collect_socket": socket} if socket else {})}
+    return Answers(fleet.run("audit", variables=variables), "collect", _collected)
+
+
+def _collected(result: TaskResult) -> Collected | None:
+    return Collected(result.host, Path(result.data["snapshot"])) if "snapshot" in result.data else None
+
+
+def harden(
+    fleet: Fleet,
+    plans: Sequence[Plan],
+    limits: Limits,
+    *,
+    reviewed: Mapping[str, Reviewed] | None = None,
+    check: bool,
+    differences: bool,
+) -> Answers[ChangeAnswer]:
+    """Have the hosts of some plans carry them out.
+
+    Args:
+        fleet: the hosts.
+        plans: what to do on which.
+        limits: what it may cost.
+        reviewed: the plans as a person has reviewed them; a host refuses what is not exactly that.
+        check: change nothing, only predict.
+        differences: whether the watcher is told what changes.
+    """
+    hosts = [plan.host for plan in plans]
+    variables = {**limits.variables(), "harden_plan": {plan.host: plan.variables for plan in plans}}
+    if reviewed is not None:
+        variables["harden_plan"] = {host: reviewed[host].variables for host in hosts}
+        variables["harden_reviewed"] = {
+            host: {"digest": reviewed[host].digest, "allow": reviewed[host].allow.value} for host in hosts
+        }
+    # The differences are part of a prediction whether they are shown or not.
+    run = fleet.run("harden", variables=variables, check=check, diff=check or differences)
+    return Answers(run, "converge", _change, hosts=hosts, differences=differences)
+
+
+def install(
+    fleet: Fleet, hosts: Sequence[str], limits: Limits, *, check: bool, differences: bool
+) -> Answers[ChangeAnswer]:
+    """Have Docker installed on some hosts, configured before it first starts."""
+    variables = {**limits.variables(), "provision_hosts": list(hosts), "harden_plan": {}}
+    run = fleet.run("provision", variables=variables, check=check, diff=differences)
+    return Answers(run, "converge", _change, hosts=hosts, last="set_fact", differences=differences)
+
+
+def roll_back(
+    fleet: Fleet, run_id: str, *, listing: bool, check: bool, differences: bool
+) -> Answers[ChangeAnswer]:
+    """Have the last run of every host taken back, or one and all after it; or have the runs listed."""
+    variables: dict[str, object] = {"rollback_run": run_id, "rollback_list": listing}
+    run = fleet.run("rollback", variables=variables, check=check, diff=differences)
+    return Answers(run, "rollback", _change, differences=differences)
+
+
+def release(fleet: Fleet, role: str, *, check: bool, differences: bool) -> Answers[ChangeAnswer]:
+    """Have every host given back as it was before hardener, or only what one role owns there."""
+    run = fleet.run("release", variables={"release_role": role}, check=check, diff=differences)
+    return Answers(run, "release", _change, differences=differences)
+
+
+def _change(result: TaskResult) -> ChangeAnswer | None:
+    if result.state is State.SKIPPED:
+        return None
+    return ChangeAnswer(result.host, result.state, result.reason, result.data)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanAnswer:
+    """What a scan left on a host; ``problem`` says why it cannot be read."""
+
+    host: str
+    record: Scan | None
+    raw: Any = None
+    problem: str = ""
+
+
+def scan(
+    fleet: Fleet, *, images: bool, cves: bool, openscap: bool, reports: Sequence[Mapping[str, Any]]
+) -> Answers[ScanAnswer]:
+    """Have hosts compare their packages with the security index of their release.
+
+    Args:
+        fleet: the hosts.
+        images: scan the images of their engines too.
+        cves: name the CVE ids that updates close.
+        openscap: have OpenSCAP evaluate the hosts too.
+        reports: of other scanners, to be kept on the hosts that have the image.
+    """
+    variables: dict[str, object] = {
+        "vulnerability_scan_images": images,
+        "vulnerability_scan_cves": cves,
+        "vulnerability_scan_openscap": openscap,
+        "vulnerability_scan_imports": list(reports),
+    }
+    return Answers(fleet.run("scan", variables=variables), "vulnerability_scan", _scanned)
+
+
+def _scanned(result: TaskResult) -> ScanAnswer | None:
+    from hardener.scan.record import BadRecord, parse  # noqa: PLC0415
+
+    if result.state is not State.OK:
+        return None
+    raw = result.data.get("scan")
+    try:
+        return ScanAnswer(result.host, parse(raw), raw)
+    except BadRecord as error:
+        return ScanAnswer(result.host, None, problem=str(error))
+
+
+def verify_images(fleet: Fleet, policy: Mapping[str, Any]) -> Answers[Answer]:
+    """Have hosts verify their images by a policy."""
+    run = fleet.run("verify_images", variables={"content_trust_policy": policy})
+    return Answers(run, "verify_images", _verified)
+
+
+def _verified(result: TaskResult) -> Answer | None:
+    return Answer(result.host, result.state, data=result.data) if "images" in result.data else None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityAnswer:
+    """What a host told of its containers' denials; ``problem`` says why it cannot be read."""
+
+    host: str
+    heard: Heard | None
+    problem: str = ""
+
+
+def listen(fleet: Fleet, seconds: int) -> Answers[ActivityAnswer]:
+    """Have hosts listen for a while to what their containers are denied."""
+    return Answers(fleet.run("activity", variables={"activity_seconds": seconds}), "activity", _heard)
+
+
+def _heard(result: TaskResult) -> ActivityAnswer | None:
+    from hardener.activity import read  # noqa: PLC0415
+
+    if result.state is not State.OK:
+        return None
+    try:
+        return ActivityAnswer(result.host, read(result.host, result.data))
+    except HardenerError as error:
+        return ActivityAnswer(result.host, None, str(error))
+
+
+def stage(fleet: Fleet, verb: str, values: Mapping[str, object]) -> Answers[Answer]:
+    """Ask for a stage of a recording (``record``) or a proof (``prove``), with the values that it takes."""
+    variables = {f"{verb}_{name}": value for name, value in values.items()}
+    return Answers(fleet.run(verb, variables=variables), verb, _stage_done)
+
+
+def _stage_done(result: TaskResult) -> Answer:
+    return Answer(result.host, result.state, result.reason, result.data)

@@ -1,0 +1,81 @@
+"""Show a run of Ansible: its progress, and what hosts answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardener.terminal.progress import Progress
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.activity import Heard
+    from hardener.fleet import Event
+    from hardener.fleet.answers import ChangeAnswer
+
+
+class Phase(Progress):
+    """A run of Ansible: its progress, and what hosts answer."""
+
+    def event(self, event: Event) -> None:
+        """Take an event of the run."""
+        self.show(event)
+
+    def difference(self, host: str, difference: Any) -> None:
+        """Show what a task changes as a unified diff, on standard output."""
+        from hardener.terminal.unified_diff import render
+
+        self.print(render(host, difference))
+
+    def print(self, lines: Iterable[str]) -> None:
+        """Show lines on standard output."""
+        self.clear()
+        for text in lines:
+            click.echo(text)
+
+    def problem(self, host: str, text: str) -> None:
+        """Show why the answer of a host cannot be used."""
+        self.note(f"{line(host)}: {line(text)}", colour="red")
+
+    def changed(self, answer: ChangeAnswer) -> None:
+        """Show what a transaction did on a host, and what it left undone."""
+        host = line(answer.host)
+        if answer.message:
+            self.note(f"{host}: {line(answer.message, 2000)}")
+        for note in answer.notes:
+            self.note(f"{host}: {line(note)}", colour="yellow")
+
+    def runs_listed(self, answer: ChangeAnswer) -> None:
+        """List the runs of a host on standard output."""
+        from hardener.terminal.rollback import run_lines
+
+        self.print(run_lines(answer.host, answer.data.get("runs") or ()))
+
+    def taken_back(self, answer: ChangeAnswer) -> None:
+        """Show what a host has taken back."""
+        host = line(answer.host)
+        if not answer.reason:
+            self.note(f"{host}: {'would go ' if answer.would_change else ''}{line(answer.message)}")
+        for note in answer.texts("notes"):
+            self.note(f"{host}: {line(note)}", colour="yellow")
+
+    def given_back(self, answer: ChangeAnswer, *, check: bool) -> None:
+        """Show how a host was given back."""
+        host = line(answer.host)
+        if not answer.reason:
+            self.note(f"{host}: {line(answer.message, 2000)}")
+        kept = ("kept",) if check else ()  # else it is in the reason
+        for note in answer.texts(*kept, "left", "notes", "pending"):
+            self.note(f"{host}: {line(note)}", colour="yellow")
+
+    def heard(self, activity: Heard) -> None:
+        """Show what a host has heard, on standard output."""
+        from hardener.terminal.activity import screen
+        from hardener.terminal.console import console
+
+        self.clear()
+        for part in screen(activity):
+            console(sys.stdout).print(part)

@@ -1,0 +1,57 @@
+"""Listen to what the containers of a fleet are denied."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from hardener.errors import ExitCode
+from hardener.files import write_text
+from hardener.fleet import Fleet, requests
+from hardener.text import utc
+from hardener.workflows import exit_codes
+from hardener.workflows.listener import Listener
+from hardener.workflows.scan import AnswerPhase
+
+if TYPE_CHECKING:
+    from hardener.activity import Heard
+
+
+class ActivityPhase(AnswerPhase, Protocol):
+    """Is told of hosts that have listened."""
+
+    def heard(self, activity: Heard) -> None:
+        """A host has told what it heard."""
+
+
+class ActivityListener(Listener, Protocol):
+    """Is told what listening does."""
+
+    def phase(self, label: str) -> AbstractContextManager[ActivityPhase]:
+        """Ansible runs for a purpose, until the end of the context."""
+
+
+def listen(fleet: Fleet, seconds: int, listener: ActivityListener, *, json_file: Path | None) -> ExitCode:
+    """Have every host listen for a while, and tell what its collector has kept.
+
+    Args:
+        fleet: the hosts.
+        seconds: how long they listen.
+        listener: is told what happens.
+        json_file: where all of it is written; None writes nothing.
+    """
+    heard: list[Heard] = []
+    with requests.listen(fleet, seconds) as answers, listener.phase("activity") as phase:
+        for answer in answers.each(phase):
+            if answer.heard is None:
+                phase.problem(answer.host, answer.problem)
+                continue
+            heard.append(answer.heard)
+            phase.heard(answer.heard)
+    if json_file:
+        data = {"hosts": [dataclasses.asdict(each) for each in heard]}
+        write_text(json_file, json.dumps(data, indent=1, default=utc) + "\n")
+    return exit_codes.of_activity(heard, hosts=len(answers.outcomes))

@@ -1,0 +1,73 @@
+"""Judge stored snapshots; no host, no Ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from hardener.assess import assess
+from hardener.decisions.apply import by_groups
+from hardener.errors import ExitCode
+from hardener.model import Decisions
+from hardener.snapshot import Snapshot
+from hardener.summary import Summary
+from hardener.workflows import exit_codes
+from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
+from hardener.workflows.report import report, run_info
+
+
+@dataclass(frozen=True, slots=True)
+class AssessResult:
+    """What the snapshots give."""
+
+    summary: Summary
+    decisions: Decisions | None
+    exit_code: ExitCode
+
+
+class AssessListener(Protocol):
+    """Is told what judging snapshots does."""
+
+    def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
+        """These decisions go by groups, which the snapshots of these hosts do not name."""
+
+
+def assess_snapshots(
+    paths: Sequence[Path],
+    snapshots: Iterable[Snapshot],
+    selection: Selection,
+    decided: DecisionFiles,
+    files: ReportFiles,
+    *,
+    listener: AssessListener,
+) -> AssessResult:
+    """Judge snapshots as an audit judges them, and write the reports.
+
+    Args:
+        paths: where the snapshots come from; no report takes their place.
+        snapshots: the snapshots, read when they are judged.
+        selection: which controls count.
+        decided: the waivers and attestations.
+        files: which reports are written.
+        listener: is told what happens.
+
+    Raises:
+        HardenerError: an option cannot be meant, or a snapshot cannot be read.
+    """
+    started = datetime.now(UTC)
+    controls = selection.controls()
+    decisions = decided.read(started.date())
+    files.keep(*paths, decided.waivers, decided.attestations)
+    assessments = []
+    without_groups = []
+    for snapshot in snapshots:
+        assessments.append(assess(snapshot, controls, benchmark=selection.benchmark, decisions=decisions))
+        if snapshot.groups is None:
+            without_groups.append(snapshot.host)
+    if decisions and without_groups and (names := by_groups(decisions)):
+        listener.not_applied(names, without_groups)
+    summary = report(assessments, files, run=run_info(selection, decisions, started=started))
+    return AssessResult(summary, decisions, exit_codes.of_findings(summary.counts))

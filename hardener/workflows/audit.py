@@ -1,0 +1,212 @@
+"""Audit a fleet: collect the snapshots, judge each host as it comes, report and record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from hardener.assess import assess, unreachable
+from hardener.checks import all_checks
+from hardener.errors import ExitCode, HardenerError
+from hardener.fleet import ansible_version, requests
+from hardener.snapshot import Snapshot
+from hardener.workflows import exit_codes
+from hardener.workflows.inventory_lock import inventory_lock
+from hardener.workflows.listener import Listener
+from hardener.workflows.recorder import Recorder
+from hardener.workflows.spool import Spool
+from hardener.workfolder import temporary_folder
+
+if TYPE_CHECKING:
+    from hardener.fleet import Fleet
+    from hardener.fleet.answers import Answers, Collected, Watcher
+    from hardener.model import Assessment, Control, Decisions
+    from hardener.run import RunInfo
+    from hardener.summary import Summary
+    from hardener.workflows.options import DecisionFiles, ReportFiles, Selection, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRequest:
+    """What is audited, by which controls, and what is written.
+
+    Args:
+        target: the hosts.
+        selection: which controls count.
+        decided: the waivers and attestations.
+        files: which reports are written.
+        snapshots: where the snapshots are kept; None keeps none.
+    """
+
+    target: Target
+    selection: Selection
+    decided: DecisionFiles
+    files: ReportFiles
+    snapshots: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """What an audit has found, and what its reports say of it."""
+
+    summary: Summary
+    run: RunInfo
+    exit_code: ExitCode
+
+
+class AuditListener(Listener, Protocol):
+    """Is told what an audit does."""
+
+    def audited(self, result: AuditResult, files: ReportFiles) -> None:
+        """The reports are written; Ansible may still be ending."""
+
+
+def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
+    """Audit hosts, write the reports, and record the run.
+
+    Args:
+        request: what is audited.
+        listener: is told what happens.
+
+    Raises:
+        HardenerError: an option cannot be meant, or Ansible stopped before any host.
+    """
+    started = datetime.now(UTC)
+    target, selection, decided, files = request.target, request.selection, request.decided, request.files
+    files.keep(target.inventory, decided.waivers, decided.attestations)
+    decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
+    fleet = target.reach()
+    with (
+        inventory_lock(target, listener, changing=False),
+        Recorder(target, selection, warn=listener.warning) as recorder,
+        assessed(
+            fleet,
+            selection,
+            decisions,
+            snapshots=request.snapshots,
+            files=files,
+            recorder=recorder,
+            listener=listener,
+        ) as assessments,
+    ):
+        from hardener.workflows.report import report, run_info  # loaded while Ansible started
+
+        run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
+        previous = recorder.previous(run) if files.look_back else None
+        summary = report(assessments, files, run=run, previous=previous)
+        result = AuditResult(summary, run, exit_codes.of_findings(summary.counts))
+        listener.audited(result, files)
+        recorder.finish("audit", run, assessments, result.exit_code)
+    return result
+
+
+@contextmanager
+def assessed(
+    fleet: Fleet,
+    selection: Selection,
+    decisions: Decisions | None,
+    *,
+    snapshots: Path | None,
+    listener: Listener,
+    files: ReportFiles | None = None,
+    recorder: Recorder | None = None,
+    label: str = "audit",
+) -> Iterator[Iterable[Assessment]]:
+    """Collect and judge: one assessment a host, in the order of the inventory, as often as they are read.
+
+    They are there as soon as the last host is judged: Ansible needs a moment more to go, inside the context.
+
+    Args:
+        fleet: the hosts.
+        selection: which controls count.
+        decisions: the waivers and attestations that are applied.
+        snapshots: where the snapshots are kept; None keeps none.
+        listener: is told what happens.
+        files: which reports will be written; what writes them is loaded while there is time.
+        recorder: what the snapshots are recorded with.
+        label: what the phase is called.
+    """
+    with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:
+        with listener.phase(label) as phase:
+            # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
+            controls = selection.controls()
+            all_checks()
+            import_module("hardener.workflows.report").prepare(files)
+            listener.prepare()
+            if recorder:
+                recorder.begin()
+            judge = _Judge(selection.benchmark, controls, decisions, recorder, keep=snapshots is not None)
+            assessments = judge.all(answers, phase)
+        yield assessments
+
+
+@contextmanager
+def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
+    """Give a folder for snapshots: one to keep, or one that is gone afterwards.
+
+    Raises:
+        HardenerError: the folder cannot be made.
+    """
+    if kept is None:
+        with temporary_folder() as folder:
+            yield folder
+        return
+    try:
+        # Facts about a host are for the eyes of those who guard it.
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HardenerError(f"cannot keep snapshots in {kept}: {error.strerror}") from error
+    yield kept.absolute()
+
+
+class _Judge:
+    """Judges each host as soon as its snapshot is there; those that gave none are unreachable."""
+
+    def __init__(
+        self,
+        benchmark: str,
+        controls: tuple[Control, ...],
+        decisions: Decisions | None,
+        recorder: Recorder | None,
+        *,
+        keep: bool,
+    ) -> None:
+        self._benchmark = benchmark
+        self._controls = controls
+        self._decisions = decisions
+        self._recorder = recorder
+        self._keep = keep
+
+    def all(self, answers: Answers[Collected], watcher: Watcher) -> Spool:
+        """Judge all hosts of a fleet."""
+        judged = Spool()
+        for collected in answers.each(watcher):
+            judged.add(self._one(collected))
+            if not self._keep:
+                collected.snapshot.unlink()
+        for host, outcome in answers.outcomes.items():
+            if not judged.has(host):
+                judged.add(self._unreachable(host, outcome.reason))
+        judged.arrange(answers.outcomes)
+        return judged
+
+    def _one(self, collected: Collected) -> Assessment:
+        host = collected.host  # who the inventory says it is, whatever the document says
+        try:
+            snapshot = Snapshot.load(collected.snapshot)
+        except HardenerError as error:
+            return self._unreachable(host, str(error))
+        assessment = assess(
+            snapshot, self._controls, benchmark=self._benchmark, host=host, decisions=self._decisions
+        )
+        if self._recorder:
+            self._recorder.keep(host, collected.snapshot)
+        return assessment
+
+    def _unreachable(self, host: str, reason: str) -> Assessment:
+        return unreachable(host, reason, self._controls, benchmark=self._benchmark)

@@ -1,0 +1,193 @@
+"""Change what an audit found failing, audit again and compare: for ``harden`` and ``provision``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from hardener.comparison.runs import Comparison
+from hardener.errors import ExitCode
+from hardener.fleet import Fleet, ansible_version
+from hardener.model import Assessment, Decisions, Status
+from hardener.plan import Plan
+from hardener.planfile import Reviewed
+from hardener.run import RunInfo
+from hardener.summary import Summary
+from hardener.workflows import exit_codes
+from hardener.workflows.audit import assessed
+from hardener.workflows.inventory_lock import inventory_lock
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
+from hardener.workflows.recorder import Recorder
+from hardener.workflows.remediate import ChangeListener, remediate
+from hardener.workflows.report import report, report_difference, run_info
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRequest:
+    """Which hosts are changed by which controls, how far, and what is written.
+
+    Args:
+        target: the hosts.
+        selection: which controls count.
+        decided: the waivers and attestations.
+        changes: what may be changed, and what is shown of it.
+        files: which reports are written.
+    """
+
+    target: Target
+    selection: Selection
+    decided: DecisionFiles
+    changes: Changes
+    files: ReportFiles
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeResult:
+    """What became of the hosts: a comparison, or only a summary where nothing was changed."""
+
+    run: RunInfo
+    exit_code: ExitCode
+    comparison: Comparison | None = None
+    summary: Summary | None = None
+
+
+class ChangeResultListener(ChangeListener, Protocol):
+    """Is told what ``harden`` and ``provision`` do."""
+
+    def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
+        """The reports are written; Ansible may still be ending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What stays the same through a run that audits, changes and audits again.
+
+    Args:
+        verb: what the run is called in the history.
+        request: what is changed.
+        fleet: reaches the hosts.
+        recorder: records what was true before, and what is true at the end.
+        decisions: the waivers and attestations that are applied.
+        started: when the run began.
+        listener: is told what happens.
+    """
+
+    verb: str
+    request: ChangeRequest
+    fleet: Fleet
+    recorder: Recorder
+    decisions: Decisions | None
+    started: datetime
+    listener: ChangeResultListener
+
+    def run_info(self) -> RunInfo:
+        """What the reports say about an audit of this run that ends now."""
+        return run_info(
+            self.request.selection, self.decisions, started=self.started, ansible_version=ansible_version()
+        )
+
+    def assessed(
+        self, *, snapshots: str = "", label: str = "audit"
+    ) -> AbstractContextManager[Iterable[Assessment]]:
+        """Audit the fleet; the snapshots are kept under a name, where the user wants to have them."""
+        return assessed(
+            self.fleet,
+            self.request.selection,
+            self.decisions,
+            snapshots=self.request.changes.kept(snapshots) if snapshots else None,
+            recorder=self.recorder,
+            label=label,
+            listener=self.listener,
+        )
+
+    def record_before(self, run: RunInfo, before: Iterable[Assessment]) -> None:
+        """Record how the hosts were before anything is changed."""
+        counts = sum((assessment.counts() for assessment in before), Counter[Status]())
+        self.recorder.finish(f"before {self.verb}", run, before, exit_codes.of_findings(counts))
+
+
+@contextmanager
+def opened(verb: str, request: ChangeRequest, listener: ChangeResultListener) -> Iterator[Session]:
+    """Check the options, reach the fleet, and hold the lock of its inventory.
+
+    Raises:
+        HardenerError: an option cannot be meant.
+    """
+    started = datetime.now(UTC)
+    target, decided = request.target, request.decided
+    request.files.keep(target.inventory, decided.waivers, decided.attestations)
+    decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
+    fleet = target.reach()
+    with (
+        inventory_lock(target, listener, changing=not request.changes.check),
+        Recorder(target, request.selection, warn=listener.warning) as recorder,
+    ):
+        yield Session(
+            verb=verb,
+            request=request,
+            fleet=fleet,
+            recorder=recorder,
+            decisions=decisions,
+            started=started,
+            listener=listener,
+        )
+
+
+def change(
+    session: Session,
+    plans: Sequence[Plan],
+    *,
+    baseline: Iterable[Assessment],
+    current: Iterable[Assessment] | None = None,
+    baseline_run: RunInfo | None = None,
+    so_far: ExitCode = ExitCode.COMPLIANT,
+    reviewed: Mapping[str, Reviewed] | None = None,
+) -> ChangeResult:
+    """Carry out plans, audit again, report, and record.
+
+    Args:
+        session: the run.
+        plans: what to do on which host.
+        baseline: what the result is compared with.
+        current: what the plans were made from, where something was changed since the baseline.
+        baseline_run: what the baseline was recorded as; it is recorded here where it was not.
+        so_far: how the run went until now.
+        reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
+    """
+    request, listener, recorder = session.request, session.listener, session.recorder
+    changing = bool(plans) and not request.changes.check
+    earlier = baseline_run
+    if earlier is None:
+        earlier = session.run_info()
+        if changing:  # whatever becomes of this process, it is known how the hosts were
+            session.record_before(earlier, baseline)
+    remediation = remediate(session.fleet, plans, request.changes, listener, reviewed=reviewed)
+    listener.remaining(remediation.outlooks)
+
+    def end(assessments: Iterable[Assessment]) -> ChangeResult:
+        run, files = session.run_info(), request.files
+        previous = recorder.previous(run) if files.look_back else None
+        summary = comparison = None
+        if assessments is baseline:
+            summary = report(assessments, files, run=run, previous=previous)
+            counts = summary.counts
+        else:
+            comparison = report_difference(
+                baseline, assessments, files, earlier=earlier, run=run, previous=previous
+            )
+            counts = comparison.after
+        code = exit_codes.highest(so_far, exit_codes.of_findings(counts), remediation.exit_code)
+        result = ChangeResult(run, code, comparison, summary)
+        listener.changes_reported(result, files)
+        verb = f"{session.verb} --check" if request.changes.check else session.verb
+        recorder.finish(verb, run, assessments, code)
+        return result
+
+    if not changing:
+        return end(baseline if current is None else current)
+    with session.assessed(snapshots="after", label="audit again") as after:
+        return end(after)

@@ -1,0 +1,234 @@
+"""Compare a fleet with an earlier run, repair what has drifted on request, and compare again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from hardener.comparison import Drift
+from hardener.errors import ExitCode, HardenerError
+from hardener.fleet import Fleet, ansible_version, identify
+from hardener.history import History, StoredRun
+from hardener.model import Assessment, Decisions
+from hardener.notify import Target as NotifyTarget
+from hardener.plan import Plan, plan
+from hardener.reports.interface import write_reports
+from hardener.run import RunInfo
+from hardener.text import line
+from hardener.workflows import exit_codes
+from hardener.workflows.audit import assessed
+from hardener.workflows.compare_runs import compare_with
+from hardener.workflows.inventory_lock import inventory_lock
+from hardener.workflows.notification import Notification
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
+from hardener.workflows.recorder import Recorder
+from hardener.workflows.remediate import ChangeListener, remediate
+from hardener.workflows.report import run_info
+
+_VERB = "drift"
+_BEFORE = f"before {_VERB}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftRequest:
+    """What is compared, what may be repaired, and who is notified.
+
+    Args:
+        target: the hosts.
+        against: what the user calls the earlier run; empty for the baseline or the last complete run.
+        decided: the waivers and attestations.
+        changes: what a repair may change.
+        files: which reports are written.
+        repair: whether what has drifted is repaired.
+        notify: who is told how it ended.
+    """
+
+    target: Target
+    against: str
+    decided: DecisionFiles
+    changes: Changes
+    files: ReportFiles
+    repair: bool = False
+    notify: Sequence[NotifyTarget] = ()
+
+
+@dataclass(slots=True)
+class DriftResult:
+    """How far a comparison has come.
+
+    Attributes:
+        before: the earlier run.
+        found: what had changed; None before that is known.
+        remaining: what still has after a repair.
+        run_id: what the run is recorded as; empty before it is.
+        exit_code: how it ended.
+    """
+
+    before: StoredRun
+    found: Drift | None = None
+    remaining: Drift | None = None
+    run_id: str = ""
+    exit_code: ExitCode = field(default=ExitCode.COMPLIANT)
+
+
+class DriftListener(ChangeListener, Protocol):
+    """Is told what a comparison with an earlier run does."""
+
+    def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
+        """The hosts were compared; ``files`` are the reports that were written of it."""
+
+
+def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
+    """Audit hosts by the controls of an earlier run, and compare; repair what has drifted on request.
+
+    Args:
+        request: what is compared.
+        listener: is told what happens.
+
+    Raises:
+        HardenerError: an option cannot be meant, there is no earlier run, or Ansible stopped before any host.
+    """
+    started = datetime.now(UTC)
+    target, decided = request.target, request.decided
+    request.files.keep(target.inventory, decided.waivers, decided.attestations)
+    fleet = target.reach()
+    with (
+        Notification(request.notify, target.inventory, warn=listener.warning) as notification,
+        inventory_lock(target, listener, changing=request.repair and not request.changes.check),
+    ):
+        decisions = decided.read(started.date(), inventory=target.inventory, found=listener.file_found)
+        before = reference_run(History(target.home), target.inventory, request.against)
+        selection = Selection(
+            benchmark=before.info.benchmark, level=before.record.level, only=before.record.only
+        )
+        result = notification.result = DriftResult(before)
+        with Recorder(target, selection, warn=listener.warning) as recorder:
+            comparing = _Comparing(
+                request=request,
+                listener=listener,
+                result=result,
+                fleet=fleet,
+                selection=selection,
+                recorder=recorder,
+                decisions=decisions,
+                started=started,
+            )
+            result.exit_code = comparing.run()
+        notification.ended = True
+    return result
+
+
+def reference_run(history: History, inventory: str, against: str) -> StoredRun:
+    """Choose the run that an inventory is compared with.
+
+    Args:
+        history: where it is kept.
+        inventory: as the user gave it.
+        against: what the user calls the run; empty for the baseline or the last complete run.
+
+    Raises:
+        HardenerError: there is none.
+    """
+    name, _ = identify(inventory)
+    if against not in ("", "baseline"):
+        return history.run(against)
+    if chosen := history.baseline(name):
+        return chosen
+    if not against:
+        for run in history.runs():
+            record = run.record
+            complete = not (record.limit or record.only) and run.unreachable < run.hosts
+            if record.inventory == name and complete and record.verb not in (_VERB, _BEFORE):
+                return run
+    what = "baseline" if against else "complete run"
+    raise HardenerError(
+        f"there is no {what} of {line(name, 1000)} to hold against",
+        hint="`hardener audit` makes a run, `hardener baseline RUN` a baseline; --against names another run",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparing:
+    """One run of ``drift``; what is known of it goes into its result as it comes."""
+
+    request: DriftRequest
+    listener: DriftListener
+    result: DriftResult
+    fleet: Fleet
+    selection: Selection
+    recorder: Recorder
+    decisions: Decisions | None
+    started: datetime
+
+    def run(self) -> ExitCode:
+        """Audit and compare; repair what has drifted, audit again and compare again."""
+        request, listener = self.request, self.listener
+        with self._assessed("before", "audit") as assessments:
+            found = self.result.found = self._compare(assessments)
+            plans: list[Plan] = []
+            if request.repair:
+                plans = _plans(assessments, found)
+                listener.withheld(plans)
+                plans = [each for each in plans if each.steps]
+        if request.repair and found.is_drift:
+            listener.planned(plans)
+        changing = bool(plans) and not request.changes.check
+        if changing:  # whatever becomes of this process, it is known what had drifted
+            self.recorder.finish(_BEFORE, self._run(), assessments, ExitCode.DRIFTED)
+            listener.compared(found, self.result.before, None)
+        remediation = remediate(self.fleet, plans, request.changes, listener)
+        listener.remaining(remediation.outlooks)
+        if not changing:
+            code = exit_codes.highest(exit_codes.of_drift(found), remediation.exit_code)
+            return self._end(assessments, found, code)
+        with self._assessed("after", "audit again") as assessments:
+            remaining = self.result.remaining = self._compare(assessments)
+            code = exit_codes.highest(
+                ExitCode.REPAIRED, exit_codes.of_drift(remaining), remediation.exit_code
+            )
+            return self._end(assessments, remaining, code)
+
+    def _assessed(self, snapshots: str, label: str) -> AbstractContextManager[Iterable[Assessment]]:
+        return assessed(
+            self.fleet,
+            self.selection,
+            self.decisions,
+            snapshots=self.request.changes.kept(snapshots),
+            recorder=self.recorder,
+            label=label,
+            listener=self.listener,
+        )
+
+    def _compare(self, assessments: Iterable[Assessment]) -> Drift:
+        partial_run = bool(self.request.target.limit)
+        return compare_with(self.result.before, assessments, self.recorder.snapshot, partial_run=partial_run)
+
+    def _end(self, assessments: Iterable[Assessment], drift: Drift, code: ExitCode) -> ExitCode:
+        """Report what is true at the end, and record it."""
+        run, files = self._run(), self.request.files
+        previous = self.recorder.previous(run) if files.look_back else None
+        write_reports(assessments, files.reports(run, previous))
+        self.recorder.finish(_VERB, run, assessments, code)
+        self.result.run_id = run.run_id
+        self.listener.compared(drift, self.result.before, files)
+        return code
+
+    def _run(self) -> RunInfo:
+        return run_info(
+            self.selection, self.decisions, started=self.started, ansible_version=ansible_version()
+        )
+
+
+def _plans(assessments: Iterable[Assessment], drift: Drift) -> list[Plan]:
+    """Plan what repairs the controls that have drifted, and nothing else."""
+    plans = []
+    for assessment in assessments:
+        drifted = drift.drifted.get(assessment.host, set())
+        # Keep waived findings: the planner must not change them while fixing others.
+        findings = (each for each in assessment.findings if each.waived or each.control.slug in drifted)
+        plans.append(plan(dataclasses.replace(assessment, findings=tuple(findings))))
+    return plans

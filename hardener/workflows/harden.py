@@ -1,0 +1,96 @@
+"""Harden a fleet: audit, plan, change what fails, audit again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hardener import planfile
+from hardener.errors import HardenerError
+from hardener.plan import Plan, plan
+from hardener.planfile import Reviewed
+from hardener.text import line
+from hardener.workflows import exit_codes
+from hardener.workflows.change import ChangeRequest, ChangeResult, ChangeResultListener, change, opened
+
+
+class HardenListener(ChangeResultListener, Protocol):
+    """Is told what hardening does."""
+
+    def plan_damaged(self, file: Path, host: str, problem: str) -> None:
+        """A reviewed plan cannot be read for this host, which is left alone."""
+
+
+def harden(
+    request: ChangeRequest, listener: HardenListener, *, plan_file: Path | None = None
+) -> ChangeResult:
+    """Audit hosts, run the roles that remediate what fails, audit again.
+
+    Args:
+        request: what is changed.
+        listener: is told what happens.
+        plan_file: the reviewed plan that is applied; None plans what fails now.
+
+    Raises:
+        HardenerError: an option cannot be meant, the plan does not fit, or Ansible stopped before any host.
+    """
+    reviewed, damaged = _reviewed(plan_file, listener)
+    with opened("harden", request, listener) as session:
+        with session.assessed(snapshots="before") as before:
+            plans = list(map(plan, before))
+            listener.withheld(plans)
+            if reviewed is None:
+                plans = [each for each in plans if each.steps]
+            else:
+                _refuse_waived(plans, reviewed)
+                plans = [each for each in plans if each.host in reviewed]
+                _require_all_hosts(reviewed, plans, limit=request.target.limit)
+            listener.planned(plans)
+        return change(
+            session,
+            plans,
+            baseline=before,
+            reviewed=reviewed,
+            so_far=exit_codes.complete(not damaged),
+        )
+
+
+def _reviewed(file: Path | None, listener: HardenListener) -> tuple[Mapping[str, Reviewed] | None, bool]:
+    """Load a reviewed plan; whether a host of it is damaged."""
+    if file is None:
+        return None, False
+    loaded = planfile.load(file)
+    for host, problem in loaded.damaged.items():
+        listener.plan_damaged(file, host, problem)
+    return loaded.reviewed, bool(loaded.damaged)
+
+
+def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> None:
+    """Refuse a reviewed plan that would repair what has been waived since.
+
+    Raises:
+        HardenerError: it would; names host and variable.
+    """
+    for each in plans:
+        variables = reviewed[each.host].variables if each.host in reviewed else {}
+        for role, variable in each.waived:
+            if variable in variables.get(role, ()):
+                raise HardenerError(
+                    f"{line(each.host)}: the plan would repair by {variable} what is waived",
+                    hint="make it anew: `hardener plan --json`",
+                )
+
+
+def _require_all_hosts(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:
+    """Require every host of a reviewed plan, but for those that a limit leaves out.
+
+    Raises:
+        HardenerError: the inventory does not have one.
+    """
+    missing = sorted(reviewed.keys() - {each.host for each in plans})
+    if missing and not limit:
+        raise HardenerError(
+            f"the plan is for hosts that the inventory does not have: {line(', '.join(missing))}",
+            hint="--limit applies it to some of its hosts",
+        )

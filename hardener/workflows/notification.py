@@ -1,0 +1,64 @@
+"""Notify others how a run has ended, once it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from hardener.errors import ExitCode, HardenerError
+
+if TYPE_CHECKING:
+    from hardener.notify import Target
+    from hardener.workflows.drift import DriftResult
+
+
+class Notification:
+    """A context around a run; when it ends with anything but success, every target is told.
+
+    Args:
+        targets: who is told.
+        inventory: as the user gave it.
+        warn: is told what could not be delivered.
+
+    Attributes:
+        result: what is known of the run so far.
+        ended: whether the run has come to its end.
+    """
+
+    def __init__(self, targets: Sequence[Target], inventory: str, *, warn: Callable[[str], None]) -> None:
+        self._targets = targets
+        self._inventory = inventory
+        self._warn = warn
+        self.result: DriftResult | None = None
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            code = error.exit_code if isinstance(error, HardenerError) else ExitCode.INTERNAL
+            self._notify(code, str(error) or type(error).__name__)
+        elif error is None and self.ended and self.result and self.result.exit_code:  # not for a Ctrl-C
+            self._notify(self.result.exit_code)
+
+    def _notify(self, code: ExitCode, error: str = "") -> None:
+        if not self._targets:
+            return
+        from hardener.fleet import identify
+        from hardener.notify import Event, deliver, message
+
+        result = self.result
+        event = Event(
+            inventory=identify(self._inventory)[0],
+            exit_code=code,
+            run=result.run_id if result else "",
+            against=result.before.id if result else "",
+            found=result.found if result else None,
+            left=result.remaining if result else None,
+            error=error,
+        )
+        deliver(self._targets, message(event), warn=self._warn)

@@ -1,0 +1,190 @@
+"""Options that several workflows take, as the command line or another caller gives them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardener import catalogue
+from hardener.errors import HardenerError
+from hardener.files import require_writable
+from hardener.model import Impact
+from hardener.reports.formats import FORMATS, Format
+from hardener.text import line
+
+if TYPE_CHECKING:
+    from hardener.comparison.previous_runs import PreviousRuns
+    from hardener.fleet import Fleet
+    from hardener.fleet.requests import Limits
+    from hardener.model import Control, Decisions
+    from hardener.reports.interface import Report
+    from hardener.run import RunInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The hosts of a run: how they are reached, and what the history calls them.
+
+    Args:
+        reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
+        inventory: as the user gave it.
+        limit: the pattern of a part of it; empty for all of it.
+        home: folder of the history.
+    """
+
+    reach: Callable[[], Fleet]
+    inventory: str
+    limit: str
+    home: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which controls count."""
+
+    benchmark: str
+    level: int
+    only: tuple[str, ...]
+
+    def controls(self) -> tuple[Control, ...]:
+        """The controls, in the order of the report.
+
+        Raises:
+            HardenerError: there is no such benchmark, or a selector names nothing.
+        """
+        return catalogue.select(
+            catalogue.load(self.benchmark), benchmark=self.benchmark, level=self.level, only=self.only
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFiles:
+    """Which reports are written, and where; ``junit`` and ``json`` are the short way to say two of them."""
+
+    junit: Path | None = None
+    json: Path | None = None
+    report: tuple[tuple[Format, Path], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be written while nothing has happened yet.
+
+        Raises:
+            HardenerError: two reports would go to the same file or have the same format, or one would go to a
+                folder that cannot take it.
+        """
+        for title, count in Counter(each.title for each, _ in self._chosen()).items():
+            if count > 1:
+                raise HardenerError(f"two {title} reports", hint="give one path a format")
+        for path in self.named().values():
+            require_writable(path)
+        files = [*self.named().values(), *([self._json_before] if self._json_before else [])]
+        if len({os.path.realpath(path) for path in files}) < len(files):
+            raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
+
+    def keep(self, *read: Path | str | None) -> None:
+        """Refuse to write over what is read.
+
+        Raises:
+            HardenerError: a report would go there.
+        """
+        written = {os.path.realpath(path): path for path in self.named().values()}
+        for path in read:
+            if path and (over := written.get(os.path.realpath(path))):
+                raise HardenerError(
+                    f"{line(str(over))} is read, and a report would take its place",
+                    hint="give it another path",
+                )
+
+    @property
+    def look_back(self) -> bool:
+        """Whether one of them tells what moved since the runs before."""
+        return any(each.looks_back for each, _ in self._chosen())
+
+    def load(self) -> None:
+        """Import now what writes them."""
+        for each, _ in self._chosen():
+            each.load()
+
+    def reports(self, run: RunInfo, previous: PreviousRuns | None = None) -> dict[Path, Report]:
+        """The reports of a run by their files."""
+        return {path: each.report(run, previous) for each, path in self._chosen()}
+
+    def before(self) -> ReportFiles:
+        """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.
+
+        Only JSON has one: CI takes every JUnit file there is, and would count what is repaired.
+        """
+        return ReportFiles(json=self._json_before)
+
+    def named(self) -> dict[str, Path]:
+        """The files by what they are called."""
+        return {each.title: path for each, path in self._chosen()}
+
+    @property
+    def _json_before(self) -> Path | None:
+        json = self.named().get(FORMATS["json"].title)
+        return json and json.with_suffix(f".before{json.suffix}")
+
+    def _chosen(self) -> tuple[tuple[Format, Path], ...]:
+        short = ((FORMATS["junit"], self.junit), (FORMATS["json"], self.json))
+        return (*((each, path) for each, path in short if path), *self.report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFiles:
+    """Where people wrote down what they decided; without a name the files beside the inventory."""
+
+    waivers: Path | None = None
+    attestations: Path | None = None
+
+    def read(
+        self, today: date, *, inventory: str = "", found: Callable[[str, Path], None] | None = None
+    ) -> Decisions | None:
+        """Read the waivers and attestations; None where there is no file of them.
+
+        Args:
+            today: the day by which they count, in UTC.
+            inventory: beside which a file is looked for that is not named.
+            found: is told what such a file holds, and its path.
+
+        Raises:
+            HardenerError: a file cannot be read, or a slip in it; names file, line and key.
+        """
+        from hardener.decisions.files import ATTESTATIONS, WAIVERS, beside, read_decisions
+
+        files = {"waivers": self.waivers, "attestations": self.attestations}
+        for what, name in (("waivers", WAIVERS), ("attestations", ATTESTATIONS)):
+            if files[what] is None and (path := beside(inventory, name)):
+                files[what] = path
+                if found:
+                    found(what, path)
+        if not any(files.values()):
+            return None
+        return read_decisions(files["waivers"], files["attestations"], today=today)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What may be changed, how much of it is shown, and what is kept."""
+
+    allow: Impact | None
+    confirm_timeout: int | None
+    check: bool
+    diff: bool
+    snapshots: Path | None
+
+    @property
+    def limits(self) -> Limits:
+        """What a transaction may cost, and how long it waits."""
+        from hardener.fleet.requests import Limits
+
+        return Limits(allow=self.allow, confirm_timeout=self.confirm_timeout)
+
+    def kept(self, when: str) -> Path | None:
+        """Name the folder of the snapshots of ``before`` or ``after``."""
+        return self.snapshots and self.snapshots / when

@@ -1,0 +1,90 @@
+"""Plan a fleet: audit it, and ask each host in check mode what hardening would change and cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardener import planfile
+from hardener.errors import ExitCode
+from hardener.files import require_writable, write_text
+from hardener.model import Impact, Status
+from hardener.plan import Outlook, outlook
+from hardener.plan import plan as plan_of
+from hardener.workflows import exit_codes
+from hardener.workflows.audit import assessed
+from hardener.workflows.options import Changes, DecisionFiles, Selection
+from hardener.workflows.remediate import ChangeListener, remediate
+
+if TYPE_CHECKING:
+    from hardener.fleet import Fleet
+    from hardener.model import Assessment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What is planned.
+
+    Args:
+        reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
+        inventory: as the user gave it.
+        selection: which controls count.
+        decided: the waivers and attestations.
+        allow: the worst that a change may cost a host; None leaves it to the inventory.
+        json_file: where the plan is written; None writes none.
+    """
+
+    reach: Callable[[], Fleet]
+    inventory: str
+    selection: Selection
+    decided: DecisionFiles
+    allow: Impact | None = None
+    json_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanResult:
+    """What hardening would do on each host, in the order of the inventory."""
+
+    outlooks: Sequence[Outlook]
+    exit_code: ExitCode
+
+
+def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
+    """Audit hosts, and ask them what would be done about every failing control.
+
+    Args:
+        request: what is planned.
+        listener: is told what happens.
+
+    Raises:
+        HardenerError: an option cannot be meant, or Ansible stopped before any host.
+    """
+    if request.json_file:
+        require_writable(request.json_file)
+    selection = request.selection
+    decisions = request.decided.read(
+        datetime.now(UTC).date(), inventory=request.inventory, found=listener.file_found
+    )
+    fleet = request.reach()
+    with assessed(fleet, selection, decisions, snapshots=None, listener=listener) as assessments:
+        plans = {assessment.host: plan_of(assessment) for assessment in assessments}
+    changes = Changes(allow=request.allow, confirm_timeout=None, check=True, diff=False, snapshots=None)
+    with_steps = [each for each in plans.values() if each.steps]
+    foreseen = remediate(fleet, with_steps, changes, listener)
+    answers = {each.host: each for each in foreseen.outlooks}
+
+    def outlook_of(assessment: Assessment) -> Outlook:
+        host = assessment.host
+        return answers.get(host) or outlook(plans[host], {}, failure=assessment.unreachable)
+
+    outlooks = list(map(outlook_of, assessments))
+    if request.json_file:
+        created = datetime.now(UTC)
+        write_text(request.json_file, planfile.dump(outlooks, selection.benchmark, created=created))
+    counts = sum((assessment.counts() for assessment in assessments), Counter[Status]())
+    return PlanResult(outlooks, exit_codes.highest(exit_codes.of_findings(counts), foreseen.exit_code))

@@ -1,0 +1,98 @@
+"""Carry out plans on the hosts of a fleet, in one transaction a host, and tell how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from hardener.errors import ExitCode
+from hardener.fleet import Fleet, requests
+from hardener.fleet.answers import ChangeAnswer
+from hardener.plan import Outlook, Plan, outlook
+from hardener.planfile import Reviewed
+from hardener.workflows import exit_codes
+from hardener.workflows.listener import ChangePhase, Listener
+from hardener.workflows.options import Changes
+
+
+class ChangeListener(Listener, Protocol):
+    """Is told what a workflow that changes hosts does."""
+
+    def phase(self, label: str) -> AbstractContextManager[ChangePhase]:
+        """Ansible runs for a purpose, until the end of the context."""
+
+    def planned(self, plans: Sequence[Plan]) -> None:
+        """These plans will be carried out; hosts without one are not touched."""
+
+    def withheld(self, plans: Sequence[Plan]) -> None:
+        """What plans leave alone, since it would repair what is waived."""
+
+    def remaining(self, outlooks: Sequence[Outlook]) -> None:
+        """What was not done, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemediationResult:
+    """How the plans went; ``outlooks`` has one a host with a plan, in their order."""
+
+    outlooks: tuple[Outlook, ...] = ()
+    failed: frozenset[str] = frozenset()
+    rolled_back: frozenset[str] = frozenset()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What it means for the whole run, whatever the second audit finds."""
+        return exit_codes.of_change(rolled_back=bool(self.rolled_back), complete=not self.failed)
+
+
+def remediate(
+    fleet: Fleet,
+    plans: Sequence[Plan],
+    changes: Changes,
+    listener: ChangeListener,
+    *,
+    reviewed: Mapping[str, Reviewed] | None = None,
+) -> RemediationResult:
+    """Run the planned roles; hosts without a plan are not touched.
+
+    Args:
+        fleet: the hosts.
+        plans: what to run on which.
+        changes: what may be changed, and what is shown of it.
+        listener: is told what happens.
+        reviewed: plans that a person has reviewed; a host refuses what is not exactly that.
+    """
+    if not plans:
+        return RemediationResult()
+    answers: dict[str, ChangeAnswer] = {}
+    check = changes.check
+    request = requests.harden(
+        fleet, plans, changes.limits, reviewed=reviewed, check=check, differences=changes.diff
+    )
+    with request, listener.phase("check" if check else "harden") as phase:
+        for answer in request.each(phase):
+            answers[answer.host] = answer
+            if not check:
+                phase.changed(answer)
+    outcomes = request.outcomes
+    return RemediationResult(
+        outlooks=tuple(_outlook(plan, answers.get(plan.host), outcomes[plan.host].reason) for plan in plans),
+        failed=frozenset(
+            plan.host
+            for plan in plans
+            if not outcomes[plan.host].ended_well and not _nothing_possible(answers.get(plan.host))
+        ),
+        rolled_back=frozenset(host for host, answer in answers.items() if answer.rolled_back),
+    )
+
+
+def _outlook(plan: Plan, answer: ChangeAnswer | None, reason: str) -> Outlook:
+    if answer is None:
+        return outlook(plan, {}, failure=reason or "the host gave no answer")
+    return outlook(plan, answer.data, failure=answer.reason)
+
+
+def _nothing_possible(answer: ChangeAnswer | None) -> bool:
+    return answer is not None and answer.nothing_possible

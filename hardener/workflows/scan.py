@@ -1,0 +1,101 @@
+"""Scan a fleet for security updates, and keep reports of other scanners on its hosts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hardener.errors import ExitCode
+from hardener.files import write_text
+from hardener.fleet import Fleet, requests
+from hardener.fleet.answers import Watcher
+from hardener.scan import imports
+from hardener.scan.record import Scan
+from hardener.text import line, scalar
+from hardener.workflows import exit_codes
+from hardener.workflows.listener import Listener
+
+
+class AnswerPhase(Watcher, Protocol):
+    """Is told of a phase whose answers may be unreadable."""
+
+    def problem(self, host: str, text: str) -> None:
+        """The answer of a host cannot be read."""
+
+
+class AnswerListener(Listener, Protocol):
+    """Is told what a workflow does that reads the answers of hosts."""
+
+    def phase(self, label: str) -> AbstractContextManager[AnswerPhase]:
+        """Ansible runs for a purpose, until the end of the context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRequest:
+    """What is scanned.
+
+    Args:
+        images: the images of the hosts' engines too.
+        cves: name the CVE ids that updates close.
+        openscap: have OpenSCAP evaluate the hosts too.
+        reports: files of other scanners' reports.
+        json_file: where all records are written; None writes none.
+    """
+
+    images: bool
+    cves: bool
+    openscap: bool
+    reports: tuple[Path, ...] = ()
+    json_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What each host found, by its name; whether images were part of it."""
+
+    scans: Mapping[str, Scan]
+    images: bool
+    exit_code: ExitCode
+
+
+def scan(fleet: Fleet, request: ScanRequest, listener: AnswerListener) -> ScanResult:
+    """Have hosts compare their packages with the security index of their release.
+
+    Args:
+        fleet: the hosts.
+        request: what is scanned.
+        listener: is told what happens.
+
+    Raises:
+        HardenerError: a report cannot be read, or Ansible stopped before any host.
+    """
+    images = request.images or bool(request.reports)  # a report is matched with the images that are there
+    reports = [imports.load(path) for path in request.reports]
+    answers = requests.scan(
+        fleet, images=images, cves=request.cves, openscap=request.openscap, reports=reports
+    )
+    scans: dict[str, Scan] = {}
+    raw: dict[str, Any] = {}
+    with answers, listener.phase("scan") as phase:
+        for answer in answers.each(phase):
+            if answer.record is None:
+                phase.problem(answer.host, answer.problem)
+                continue
+            scans[answer.host], raw[answer.host] = answer.record, answer.raw
+    if request.json_file:
+        text = json.dumps(raw, indent=1, ensure_ascii=True)
+        write_text(request.json_file, scalar(text, 1 << 30) + "\n")
+    for path, report in zip(request.reports, reports, strict=True):
+        if not any(report["image"] in each.reports for each in scans.values()):
+            listener.warning(f"no host has the image of {line(str(path))}")
+    code = exit_codes.of_scans(
+        scans.values(),
+        all_hosts=scans.keys() >= answers.outcomes.keys(),
+        images=images,
+        openscap=request.openscap,
+    )
+    return ScanResult(scans, images, code)
