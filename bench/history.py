@@ -22,7 +22,7 @@ from pathlib import Path
 from bench import sample
 from hardener import __version__, catalogue
 from hardener.assess import assess
-from hardener.history import History, RunRecord
+from hardener.history import AssessmentStore, History, RunRecord
 from hardener.run import RunInfo
 from hardener.snapshot import Snapshot
 from hardener.workflows.compare_runs import compare_with
@@ -44,12 +44,13 @@ def record(folder: Path, hosts: int, day: int) -> None:
     ended = datetime(2026, 11, day, 0, 30, tzinfo=UTC)
     controls = catalogue.load(sample.BENCHMARK)
     info = RunInfo(f"day{day}", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
+    store = AssessmentStore()
     with History(folder / "home").begin() as recording:
         for number in range(hosts):
             path = folder / str(day) / f"{number}.json"
             recording.keep(sample.name(number), path)
-            recording.add(assess(Snapshot.load(path), controls, benchmark=sample.BENCHMARK))
-        recording.finish(RunRecord(info=info, verb="audit", exit_code=3))
+            store.add(assess(Snapshot.load(path), controls, benchmark=sample.BENCHMARK))
+        recording.finish(RunRecord(info=info, verb="audit", exit_code=3), store)
 
 
 def judge(folder: Path, hosts: int) -> None:

@@ -28,7 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from bench import sample
 from hardener import __version__, catalogue
-from hardener.history import History, Recording, RunRecord
+from hardener.history import AssessmentStore, History, RunRecord
 from hardener.history.previous import previous_runs
 from hardener.model import Assessment
 from hardener.reports.formats import FORMATS
@@ -84,7 +84,7 @@ def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
     run = RunInfo(f"day{day}", __version__, sample.BENCHMARK, catalogue.digest(), "2.19", ended, ended)
     record = RunRecord(info=run, verb="audit", exit_code=3)
     history = History(folder / "home")
-    store = history.begin()
+    recording, store = history.begin(), AssessmentStore()
     reports = {
         folder / f"report.{name}": Timed(
             each.report(run, previous_runs(history, record) if each.looks_back else None)
@@ -94,7 +94,7 @@ def write(hosts: int, day: int, folder: Path) -> dict[str, Any]:
     spent: Counter[str] = Counter()
     write_reports(kept(judged(hosts, day, spent), store, spent), reports)
     begun = time.process_time()
-    store.finish(record)
+    recording.finish(record, store)
     spent["history"] += time.process_time() - begun  # type: ignore[assignment]
     costs = {path.suffix[1:]: (each.seconds, each.size) for path, each in reports.items()}
     size = sum(file.stat().st_size for file in (folder / "home").glob("history.sqlite3*")) / 2
@@ -113,8 +113,10 @@ def judged(hosts: int, day: int, spent: Counter[str]) -> Iterator[Assessment]:
         yield assessment
 
 
-def kept(assessments: Iterable[Assessment], store: Recording, spent: Counter[str]) -> Iterator[Assessment]:
-    """The same, recorded on their way."""
+def kept(
+    assessments: Iterable[Assessment], store: AssessmentStore, spent: Counter[str]
+) -> Iterator[Assessment]:
+    """The same, stored on their way."""
     for assessment in assessments:
         begun = time.process_time()
         store.add(assessment)

@@ -3,16 +3,17 @@
     history = History(default_home())
     with history.begin() as recording:
         recording.keep("db01", path)          # the host's snapshot, compressed
-        recording.add(assessment)             # in the order of the reports
-        recording.finish(record)              # now the run exists, and not a moment earlier
+        store.add(assessment)                 # an AssessmentStore, in the order of the reports
+        recording.finish(record, store)       # now the run exists, and not a moment earlier
     history.run("latest").assessments()       # exactly what was added, one host at a time
 
 A run that is not finished leaves nothing: a killed process or a full disk costs that run alone.
 """
 
+from hardener.history.assessment_store import AssessmentStore
 from hardener.history.home import default_home
 from hardener.history.recording import Recording
 from hardener.history.runs import RunRecord, StoredRun
 from hardener.history.store import History
 
-__all__ = ["History", "Recording", "RunRecord", "StoredRun", "default_home"]
+__all__ = ["AssessmentStore", "History", "Recording", "RunRecord", "StoredRun", "default_home"]

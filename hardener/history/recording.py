@@ -12,17 +12,18 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hardener.history.assessment_store import AssessmentStore, pack
 from hardener.history.codec import Codec
 from hardener.history.database import opened, transaction
 from hardener.history.home import Home
-from hardener.history.runs import RunRecord, pack
-from hardener.model import Assessment, Control
+from hardener.history.runs import RunRecord
+from hardener.model import Control
 from hardener.text import scalar
 from hardener.workfolder import new_folder
 
@@ -62,11 +63,7 @@ class Recording:
     def __init__(self, home: Home, finished: Callable[[], None] = lambda: None) -> None:
         self._home = home
         self._finished = finished
-        self._controls: list[Control] = []
-        self._numbers: dict[int, int] = {}  # of the very objects in the list, which most findings share
-        self._codec = Codec({Control: (self._number, _not_decoded)})
         self._files: dict[str, str] = {}
-        self._hosts = 0
         self._lock: int | None = None
         try:
             self._folder, self._lock = new_folder(home.staging)
@@ -101,42 +98,21 @@ class Recording:
         with self._guarded():
             return gzip.decompress((self._folder / _SNAPSHOTS / file).read_bytes())
 
-    def add(self, assessment: Assessment) -> None:
-        """Add what was found on a host; hosts come in the order of the reports."""
-        self._hosts += 1
-        host = (
-            self._hosts,
-            scalar(assessment.host),
-            self._files.get(assessment.host),
-            bool(assessment.unreachable),
-            pack(self._codec.encode(assessment)),
-        )
-        findings = (
-            (self._hosts, self._number(finding.control), finding.status.value)
-            for finding in assessment.findings
-        )
-        with self._guarded() as staged:
-            staged.execute("BEGIN")
-            staged.execute("INSERT INTO host VALUES (?, ?, ?, ?, ?)", host)
-            staged.executemany("INSERT INTO finding VALUES (?, ?, ?)", findings)
-            staged.execute("COMMIT")
+    def finish(self, record: RunRecord, assessments: AssessmentStore) -> None:
+        """Make the run part of the history.
 
-    def finish(self, record: RunRecord) -> None:
-        """Make the run part of the history."""
+        Args:
+            record: what is known of the run.
+            assessments: what was found, in the order of the reports.
+        """
         with self._guarded() as staged:
-            staged.executemany(
-                "INSERT INTO control VALUES (?, ?, ?)",
-                (
-                    (number, scalar(control.slug), scalar(control.section))
-                    for number, control in enumerate(self._controls)
-                ),
-            )
+            self._stage(staged, assessments)
             staged.close()
             _sync(self._folder / _SNAPSHOTS)
             with opened(self._home.database) as connection:
                 connection.execute("ATTACH ? AS staged", (str(self._folder / _STAGED),))
                 with transaction(connection):
-                    self._insert(connection, record)
+                    self._insert(connection, record, assessments.controls)
                     # Who looks for folders without a row does so in a transaction too: never between the two.
                     (self._folder / _SNAPSHOTS).rename(self._home.runs / record.info.run_id)
                     _sync(self._home.runs)
@@ -153,9 +129,26 @@ class Recording:
             os.close(self._lock)
             self._lock = None
 
-    def _insert(self, connection: sqlite3.Connection, record: RunRecord) -> None:
+    def _stage(self, staged: sqlite3.Connection, assessments: AssessmentStore) -> None:
+        """Write all rows of the run beside the history, so that its database is locked only for a copy."""
+        staged.execute("BEGIN")
+        for place, each in enumerate(assessments.packed(), 1):
+            row = (place, scalar(each.host), self._files.get(each.host), each.is_unreachable, each.packed)
+            staged.execute("INSERT INTO host VALUES (?, ?, ?, ?, ?)", row)
+            findings = ((place, number, status.value) for number, status in each.findings)
+            staged.executemany("INSERT INTO finding VALUES (?, ?, ?)", findings)
+        controls = enumerate(assessments.controls)
+        staged.executemany(
+            "INSERT INTO control VALUES (?, ?, ?)",
+            ((number, scalar(control.slug), scalar(control.section)) for number, control in controls),
+        )
+        staged.execute("COMMIT")
+
+    def _insert(
+        self, connection: sqlite3.Connection, record: RunRecord, controls_of_run: Sequence[Control]
+    ) -> None:
         codec = Codec()
-        controls = [codec.encode(control) for control in self._controls]
+        controls = [codec.encode(control) for control in controls_of_run]
         digest = hashlib.sha256(json.dumps(controls).encode("ascii")).hexdigest()
         known = connection.execute("SELECT 1 FROM catalogue WHERE digest = ?", (digest,)).fetchone()
         if not known:  # most runs judge by the very controls of the run before
@@ -174,16 +167,6 @@ class Recording:
         ).lastrowid
         for statement in _MOVE:
             connection.execute(statement, {"run": run})
-
-    def _number(self, control: Control) -> int:
-        """The place of a control among those of this run."""
-        number = self._numbers.get(id(control))
-        if number is None:
-            if control in self._controls:
-                return self._controls.index(control)
-            number = self._numbers[id(control)] = len(self._controls)
-            self._controls.append(control)
-        return number
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
@@ -211,7 +194,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _not_decoded(_: int) -> Control:
-    raise TypeError("a recording is only written")

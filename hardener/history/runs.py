@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from hardener.errors import HardenerError
+from hardener.history.assessment_store import unpack
 from hardener.history.codec import Codec
 from hardener.history.database import opened
 from hardener.history.home import Home
@@ -150,18 +151,6 @@ class StoredRun:
             raise self._home.failure(error) from error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error) as error:
             raise HardenerError(f"run {self.id} is damaged in the history: {line(repr(error))}") from error
-
-
-def pack(value: Any) -> bytes:
-    """A JSON value, compressed; text comes back exactly, also where it is no valid Unicode."""
-    # Not as ASCII: two halves of a surrogate pair that stand side by side would come back as one character.
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
-
-
-def unpack(packed: bytes) -> Any:
-    """The JSON value that was compressed."""
-    return json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass"))
 
 
 def _no_encoder(_: Control) -> Any:

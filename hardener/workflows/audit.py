@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +19,12 @@ from hardener.workflows import exit_codes
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.listener import Listener
 from hardener.workflows.recorder import Recorder
-from hardener.workflows.spool import Spool
 from hardener.workfolder import temporary_folder
 
 if TYPE_CHECKING:
     from hardener.fleet import Fleet
     from hardener.fleet.answers import Answers, Collected, Watcher
+    from hardener.history import AssessmentStore
     from hardener.model import Assessment, Control, Decisions
     from hardener.run import RunInfo
     from hardener.summary import Summary
@@ -116,7 +116,7 @@ def assessed(
     files: ReportFiles | None = None,
     recorder: Recorder | None = None,
     label: str = "audit",
-) -> Iterator[Iterable[Assessment]]:
+) -> Iterator[AssessmentStore]:
     """Collect and judge: one assessment a host, in the order of the inventory, as often as they are read.
 
     They are there as soon as the last host is judged: Ansible needs a moment more to go, inside the context.
@@ -182,9 +182,11 @@ class _Judge:
         self._recorder = recorder
         self._keep = keep
 
-    def all(self, answers: Answers[Collected], watcher: Watcher) -> Spool:
+    def all(self, answers: Answers[Collected], watcher: Watcher) -> AssessmentStore:
         """Judge all hosts of a fleet."""
-        judged = Spool()
+        from hardener.history import AssessmentStore
+
+        judged = AssessmentStore()
         for collected in answers.each(watcher):
             judged.add(self._one(collected))
             if not self._keep:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,8 @@ from typing import Protocol
 from hardener.comparison.runs import Comparison
 from hardener.errors import ExitCode
 from hardener.fleet import Fleet, ansible_version
-from hardener.model import Assessment, Decisions, Status
+from hardener.history import AssessmentStore
+from hardener.model import Decisions, Status
 from hardener.plan import Plan
 from hardener.planfile import Reviewed
 from hardener.run import RunInfo
@@ -92,7 +93,7 @@ class Session:
 
     def assessed(
         self, *, snapshots: str = "", label: str = "audit"
-    ) -> AbstractContextManager[Iterable[Assessment]]:
+    ) -> AbstractContextManager[AssessmentStore]:
         """Audit the fleet; the snapshots are kept under a name, where the user wants to have them."""
         return assessed(
             self.fleet,
@@ -104,7 +105,7 @@ class Session:
             listener=self.listener,
         )
 
-    def record_before(self, run: RunInfo, before: Iterable[Assessment]) -> None:
+    def record_before(self, run: RunInfo, before: AssessmentStore) -> None:
         """Record how the hosts were before anything is changed."""
         counts = sum((assessment.counts() for assessment in before), Counter[Status]())
         self.recorder.finish(f"before {self.verb}", run, before, exit_codes.of_findings(counts))
@@ -141,8 +142,8 @@ def change(
     session: Session,
     plans: Sequence[Plan],
     *,
-    baseline: Iterable[Assessment],
-    current: Iterable[Assessment] | None = None,
+    baseline: AssessmentStore,
+    current: AssessmentStore | None = None,
     baseline_run: RunInfo | None = None,
     so_far: ExitCode = ExitCode.COMPLIANT,
     reviewed: Mapping[str, Reviewed] | None = None,
@@ -168,7 +169,7 @@ def change(
     remediation = remediate(session.fleet, plans, request.changes, listener, reviewed=reviewed)
     listener.remaining(remediation.outlooks)
 
-    def end(assessments: Iterable[Assessment]) -> ChangeResult:
+    def end(assessments: AssessmentStore) -> ChangeResult:
         run, files = session.run_info(), request.files
         previous = recorder.previous(run) if files.look_back else None
         summary = comparison = None

@@ -12,7 +12,7 @@ from typing import Protocol
 from hardener.comparison import Drift
 from hardener.errors import ExitCode, HardenerError
 from hardener.fleet import Fleet, ansible_version, identify
-from hardener.history import History, StoredRun
+from hardener.history import AssessmentStore, History, StoredRun
 from hardener.model import Assessment, Decisions
 from hardener.notify import Target as NotifyTarget
 from hardener.plan import Plan, plan
@@ -192,7 +192,7 @@ class _Comparing:
             )
             return self._end(assessments, remaining, code)
 
-    def _assessed(self, snapshots: str, label: str) -> AbstractContextManager[Iterable[Assessment]]:
+    def _assessed(self, snapshots: str, label: str) -> AbstractContextManager[AssessmentStore]:
         return assessed(
             self.fleet,
             self.selection,
@@ -207,7 +207,7 @@ class _Comparing:
         partial_run = bool(self.request.target.limit)
         return compare_with(self.result.before, assessments, self.recorder.snapshot, partial_run=partial_run)
 
-    def _end(self, assessments: Iterable[Assessment], drift: Drift, code: ExitCode) -> ExitCode:
+    def _end(self, assessments: AssessmentStore, drift: Drift, code: ExitCode) -> ExitCode:
         """Report what is true at the end, and record it."""
         run, files = self._run(), self.request.files
         previous = self.recorder.previous(run) if files.look_back else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from hardener.errors import ExitCode
 from hardener.fleet import State, requests
-from hardener.model import Assessment
+from hardener.history import AssessmentStore
 from hardener.plan import plan
 from hardener.workflows import exit_codes
 from hardener.workflows.change import (
@@ -48,7 +48,7 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
         if installing:
             session.record_before(run, before)
         installed = _install(session, listener, without) if without else ExitCode.COMPLIANT
-        current: Iterable[Assessment] | None = None
+        current: AssessmentStore | None = None
         if installing:
             with session.assessed() as current:
                 pass

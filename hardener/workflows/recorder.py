@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from hardener.text import line
 
 if TYPE_CHECKING:
     from hardener.comparison.previous_runs import PreviousRuns
-    from hardener.history import Recording, RunRecord
+    from hardener.history import AssessmentStore, Recording, RunRecord
     from hardener.model import Assessment
     from hardener.run import RunInfo
     from hardener.workflows.options import Selection, Target
@@ -67,7 +67,7 @@ class Recorder:
         """The snapshot that was kept of a host; None where none was."""
         return self._recording.snapshot(host) if self._recording else None
 
-    def finish(self, verb: str, run: RunInfo, assessments: Iterable[Assessment], code: ExitCode) -> None:
+    def finish(self, verb: str, run: RunInfo, assessments: AssessmentStore, code: ExitCode) -> None:
         """Make it a run of the history.
 
         Args:
@@ -79,9 +79,7 @@ class Recorder:
         if not self._recording:
             return
         try:
-            for assessment in assessments:
-                self._recording.add(assessment)
-            self._recording.finish(self._record(verb, run, code))
+            self._recording.finish(self._record(verb, run, code), assessments)
         except HardenerError as error:
             self._give_up(error)
         else:

@@ -103,7 +103,7 @@ def test_a_history_that_cannot_be_written_costs_a_warning_and_no_result(
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("moment", ["keep", "add", "finish"])
+@pytest.mark.parametrize("moment", ["keep", "finish"])
 def test_a_disk_that_fills_up_on_the_way_costs_a_warning_and_no_result(
     hardener: Hardener, fleet: FakeFleet, home: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hardener.history import History, RunRecord, StoredRun
+from hardener.history import AssessmentStore, History, RunRecord, StoredRun
 from hardener.model import Assessment
 from hardener.run import RunInfo
 from tests.unit.reports.conftest import BENCHMARK, assessment
@@ -33,6 +33,14 @@ def record(run_id: str = "", *, ended: datetime = NOW, verb: str = "audit") -> R
     )
 
 
+def stored(assessments: Iterable[Assessment]) -> AssessmentStore:
+    """A store of these assessments."""
+    store = AssessmentStore()
+    for each in assessments:
+        store.add(each)
+    return store
+
+
 def put(
     history: History,
     run_id: str = "",
@@ -46,9 +54,7 @@ def put(
     with history.begin() as recording:
         for host, path in (snapshots or {}).items():
             recording.keep(host, path)
-        for each in assessments:
-            recording.add(each)
-        recording.finish(kept)
+        recording.finish(kept, stored(assessments))
     return history.run(kept.info.run_id)
 
 

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hardener import catalogue
+from hardener.history.assessment_store import pack, unpack
 from hardener.history.codec import Codec
-from hardener.history.runs import pack, unpack
 from hardener.model import Assessment, Control, Offender, Status, Verdict
 from tests.unit.reports.conftest import assessment, gone, hostile_assessment, hostile_text
 

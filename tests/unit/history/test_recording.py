@@ -16,7 +16,7 @@ import pytest
 from hardener.errors import HardenerError
 from hardener.history import History
 from tests.small_disk import no_file_past
-from tests.unit.history.conftest import put, record
+from tests.unit.history.conftest import put, record, stored
 from tests.unit.processes import child
 from tests.unit.reports.conftest import assessment, gone
 
@@ -61,7 +61,6 @@ def test_what_is_not_finished_leaves_nothing(history: History, facts: dict[str, 
     put(history, "one", HOSTS, snapshots=facts)
     with history.begin() as recording:
         recording.keep("a", facts["a"])
-        recording.add(HOSTS[0])
     assert_whole(history, "one")
 
 
@@ -131,9 +130,7 @@ def test_a_run_in_progress_is_not_cleared_away(history: History, facts: dict[str
         slow.keep("a", facts["a"])
         put(history, "quick", HOSTS, snapshots=facts)
         slow.keep("b", facts["b"])
-        for each in HOSTS:
-            slow.add(each)
-        slow.finish(record("slow"))
+        slow.finish(record("slow"), stored(HOSTS))
     assert_whole(history, "slow", "quick")
 
 

@@ -1,0 +1,148 @@
+"""Keep the assessments of a run on disk, to be read host by host and adopted by the history."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hardener.errors import HardenerError
+from hardener.history.codec import Codec
+from hardener.model import Assessment, Control, Status
+from hardener.text import line
+
+_AT_HAND = 4  # hosts whose assessments stay as they are: packing one takes as long as its report
+_IN_MEMORY = 8 * 1024 * 1024  # a thousand hosts need no disk
+_STATUSES = tuple(Status)
+
+
+class PackedHost(NamedTuple):
+    """The assessment of one host as the history keeps it."""
+
+    host: str
+    is_unreachable: bool
+    packed: bytes
+    findings: tuple[tuple[int, Status], ...]  # number of the control, and how it stands
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    start: int
+    size: int
+    is_unreachable: bool
+    controls: tuple[int, ...]
+    statuses: bytes
+
+
+class AssessmentStore(Iterable[Assessment]):
+    """The assessments of a fleet, in the order in which ``arrange`` names the hosts.
+
+    Its file has no name and ends with it, so that a full history disk costs the run nothing.
+
+    Args:
+        at_hand: number of hosts that stay in memory.
+        in_memory: bytes of the others that do, before there is a file.
+    """
+
+    def __init__(self, *, at_hand: int = _AT_HAND, in_memory: int = _IN_MEMORY) -> None:
+        self._at_hand = at_hand
+        self._file = tempfile.SpooledTemporaryFile(max_size=in_memory)  # noqa: SIM115 - closed with the store
+        weakref.finalize(self, self._file.close)
+        self._controls: list[Control] = []
+        self._numbers: dict[int, int] = {}  # of the very objects in the list, which most findings share
+        self._codec = Codec({Control: (self._number, self._controls.__getitem__)})
+        self._last: tuple[int, ...] = ()
+        self._places: dict[str, Assessment | _Place] = {}
+
+    def __iter__(self) -> Iterator[Assessment]:
+        for place in self._places.values():
+            if isinstance(place, Assessment):
+                yield place
+            else:
+                yield self._codec.decode(Assessment, unpack(self._read(place)))
+
+    def has(self, host: str) -> bool:
+        """Whether a host has an assessment."""
+        return host in self._places
+
+    def add(self, assessment: Assessment) -> None:
+        """Add the assessment of a host.
+
+        Raises:
+            HardenerError: the disk has no room for it.
+        """
+        if len(self._places) < self._at_hand:
+            self._places[assessment.host] = assessment
+            return
+        packed = self._pack(assessment)
+        try:
+            start = self._file.seek(0, 2)
+            self._file.write(packed)
+            self._file.flush()
+        except OSError as error:
+            raise HardenerError(
+                f"cannot keep what was found on {line(assessment.host)}: {error.strerror}",
+                hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR",
+            ) from error
+        controls = tuple(self._number(finding.control) for finding in assessment.findings)
+        self._last = self._last if self._last == controls else controls  # every host has the same ones
+        self._places[assessment.host] = _Place(
+            start,
+            len(packed),
+            bool(assessment.unreachable),
+            self._last,
+            bytes(_STATUSES.index(finding.status) for finding in assessment.findings),
+        )
+
+    def arrange(self, hosts: Iterable[str]) -> None:
+        """Have the assessments in this order of hosts; it names every host."""
+        self._places = {host: self._places[host] for host in hosts}
+
+    def packed(self) -> Iterator[PackedHost]:
+        """Give each assessment as the history keeps it; ``controls`` is complete afterwards."""
+        for host, place in self._places.items():
+            if isinstance(place, Assessment):
+                findings = tuple((self._number(each.control), each.status) for each in place.findings)
+                yield PackedHost(host, bool(place.unreachable), self._pack(place), findings)
+            else:
+                statuses = (_STATUSES[each] for each in place.statuses)
+                findings = tuple(zip(place.controls, statuses, strict=True))
+                yield PackedHost(host, place.is_unreachable, self._read(place), findings)
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """The controls by their numbers."""
+        return tuple(self._controls)
+
+    def _pack(self, assessment: Assessment) -> bytes:
+        return pack(self._codec.encode(assessment))
+
+    def _read(self, place: _Place) -> bytes:
+        self._file.seek(place.start)
+        return self._file.read(place.size)
+
+    def _number(self, control: Control) -> int:
+        """Number a control; equal ones have one number."""
+        number = self._numbers.get(id(control))
+        if number is None:
+            if control in self._controls:
+                return self._controls.index(control)
+            number = self._numbers[id(control)] = len(self._controls)
+            self._controls.append(control)
+        return number
+
+
+def pack(value: Any) -> bytes:
+    """Compress a JSON value; text comes back exactly, also where it is no valid Unicode."""
+    # Not as ASCII: two halves of a surrogate pair that stand side by side would come back as one character.
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
+
+
+def unpack(packed: bytes) -> Any:
+    """Give the JSON value that was compressed."""
+    return json.loads(zlib.decompress(packed).decode("utf-8", "surrogatepass"))
