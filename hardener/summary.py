@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hardener.decisions.remarks import Tally, remarks
@@ -36,6 +36,12 @@ class Toll:
 
     by_severity: tuple[int, ...]
     host: str = field(compare=False)
+
+
+def compliance(counts: Mapping[Status, int]) -> float | None:
+    """Give the share of passing controls among those that a check could or should have decided."""
+    decided = sum(counts.get(status, 0) for status in (Status.PASS, Status.FAIL, Status.ERROR))
+    return counts.get(Status.PASS, 0) / decided if decided else None
 
 
 class Summary:

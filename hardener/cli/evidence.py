@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,12 +11,6 @@ from hardener.cli.common import home_option
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
 from hardener.text import line
-
-if TYPE_CHECKING:
-    from hardener.evidence import RunEvidence, Verified
-    from hardener.evidence.reassess import Reassessed
-    from hardener.history import StoredRun
-    from hardener.run import RunInfo
 
 _LEDGER = "ledger.ndjson"
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -66,9 +58,10 @@ def export(
     from hardener.evidence import Seal
     from hardener.evidence import export as write
     from hardener.history import History
+    from hardener.workflows.evidence import run_evidence
 
     history = History(home)
-    chosen = [_evidence(history.run(name)) for name in runs]
+    chosen = [run_evidence(history.run(name)) for name in runs]
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)
     exported = write(
@@ -130,6 +123,8 @@ def verify(
     """  # noqa: D301 - click reads the \b
     from hardener.evidence import Trust
     from hardener.evidence import verify as check
+    from hardener.terminal.evidence import verified_lines
+    from hardener.workflows import exit_codes
 
     trust = Trust(
         allowed_signers=allowed_signers,
@@ -140,62 +135,6 @@ def verify(
     )
     verified = check(bundle, trust)
     click.echo(f"bundle    {line(str(bundle))}")
-    for text in _told(verified):
+    for text in verified_lines(verified):
         click.echo(text)
-    return ExitCode.COMPLIANT if verified.complete else ExitCode.INCOMPLETE
-
-
-def _evidence(run: StoredRun) -> RunEvidence:
-    """A run of the history, as it goes into a bundle."""
-    from hardener.evidence import RunEvidence, Selection
-
-    record = run.record
-    return RunEvidence(
-        info=run.info,
-        verb=record.verb,
-        assessments=run.assessments,
-        snapshots=run.snapshots,
-        inventory=record.inventory_digest,
-        declared=_declared(run.info),
-        selection=Selection(limit=record.limit, level=record.level, only=record.only),
-    )
-
-
-def _declared(info: RunInfo) -> dict[str, bytes]:
-    """What people had decided, as they wrote it."""
-    if info.decisions is None:
-        return {}
-    texts = {"waivers": info.decisions.waivers_text, "attestations": info.decisions.attestations_text}
-    return {what: text.encode() for what, text in texts.items() if text}
-
-
-def _told(verified: Verified) -> Iterator[str]:
-    """What is known of a bundle, a line a fact."""
-    from hardener.text import utc
-
-    yield f"sha256    {verified.sha256}"
-    signer = verified.signer
-    yield f"signed    by {line(signer.principal)} with {signer.fingerprint}, valid at {utc(verified.at)}"
-    if stamp := verified.stamp:
-        trust = "" if stamp.trusted else " (by an authority that nobody checked: --tsa-certificates)"
-        yield f"stamped   {utc(stamp.moment)}{trust}"
-    yield f"files     {verified.files}, each as it was signed, and no other"
-    for run, again in zip(verified.runs, verified.reassessed, strict=True):
-        gone = sum(1 for host in run.hosts if host.unreachable)
-        window = f"{utc(run.info.started)} to {utc(run.info.ended)}"
-        yield f"run       {run.info.run_id}: {line(run.verb)}, {window}"
-        yield f"hosts     {len(run.hosts)}, {gone} of them unreachable; {len(run.controls)} controls each"
-        yield f"findings  {_compared(again)}"
-    if place := verified.place:
-        yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
-    else:
-        yield "ledger    not compared: --ledger"
-
-
-def _compared(again: Reassessed) -> str:
-    """What became of the findings when they were judged again."""
-    if again.judge:
-        return f"judged by {line(again.judge)}; {again.differences} of them are others by this one"
-    if again.writer:
-        return f"as the facts give; the reports were written by hardener {line(again.writer)}, not compared"
-    return "as the facts give, in every report"
+    return exit_codes.complete(verified.complete)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
@@ -32,32 +31,12 @@ def metrics(*, out: Path | None, home: Path) -> None:
     \b
     hardener metrics --out /var/lib/prometheus/node-exporter/hardener.prom
     """  # noqa: D301 - click reads the \b
-    from hardener.errors import HardenerError
     from hardener.files import write_text
-    from hardener.history import History
-    from hardener.reports.metrics import RunMetrics
-    from hardener.reports.metrics import metrics as written
+    from hardener.workflows.metrics import metrics_of_history
 
     if out:
         require_writable(out)
-    history = History(home)
-    runs = history.last_complete()
-    if not runs:
-        raise HardenerError(
-            f"no run over all hosts and all controls is kept in {history.path}",
-            hint="`hardener audit -i INVENTORY` makes one",
-        )
-    text = written(
-        RunMetrics(
-            inventory=run.record.inventory,
-            verb=run.record.verb,
-            exit_code=run.record.exit_code,
-            run=run.info,
-            assessments=run.assessments(),
-            seen=partial(history.last_seen, run.record.inventory),
-        )
-        for run in runs
-    )
+    text = metrics_of_history(home)
     if out:
         write_text(out, text, mode=_FOR_EVERYBODY)
     else:

@@ -33,6 +33,7 @@ def trend(*, run: str, home: Path) -> None:
     from rich.text import Text
 
     from hardener.history import History
+    from hardener.summary import compliance
     from hardener.terminal.console import console
     from hardener.text import line, utc
 
@@ -47,7 +48,7 @@ def trend(*, run: str, home: Path) -> None:
     for heading in ("first", "last", "failing"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in (*last.sections, _TOTAL):
-        shares = [_share(_counts(each, name)) for each in chosen]
+        shares = [compliance(_counts(each, name)) for each in chosen]
         failing = _counts(last, name).get(Status.FAIL, 0)
         cells = (line(name), _sparkline(shares), _percent(shares[0]), _percent(shares[-1]), str(failing))
         table.add_row(*map(Text, cells))
@@ -56,11 +57,6 @@ def trend(*, run: str, home: Path) -> None:
 
 def _counts(run: StoredRun, section: str) -> Mapping[Status, int]:
     return run.counts() if section == _TOTAL else run.sections.get(section, {})
-
-
-def _share(counts: Mapping[Status, int]) -> float | None:
-    decided = sum(counts.get(status, 0) for status in (Status.PASS, Status.FAIL, Status.ERROR))
-    return counts.get(Status.PASS, 0) / decided if decided else None
 
 
 def _sparkline(shares: Sequence[float | None]) -> str:

@@ -50,13 +50,14 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
     from hardener.decisions.document import DocumentError, read
     from hardener.decisions.lint import nowhere
     from hardener.decisions.remarks import ending
+    from hardener.workflows import exit_codes
 
     today = datetime.now(UTC).date()
     try:
         key, found = _decisions(read(file), today)
     except DocumentError as error:
         click.echo("\n".join(each.at(file) for each in error.problems))
-        return ExitCode.USAGE
+        return exit_codes.of_waivers(unreadable=True, expired=False)
     if inventory is not None:
         from hardener.fleet.members import members
 
@@ -64,7 +65,7 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
         wrong = nowhere(found.document, key, found.entries, hosts=known.hosts, groups=known.groups)
         if wrong:
             click.echo("\n".join(each.at(file) for each in wrong))
-            return ExitCode.USAGE
+            return exit_codes.of_waivers(unreadable=True, expired=False)
     late = ending(found.entries, today)
     for each in late:
         click.echo(f"{line(str(file))}: {each}")
@@ -73,7 +74,7 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
     click.echo(
         f"{line(str(file))}: {total} {key if total != 1 else key[:-1]}, {expired or 'none'} expired", err=True
     )
-    return ExitCode.NOT_COMPLIANT if expired else ExitCode.COMPLIANT
+    return exit_codes.of_waivers(unreadable=False, expired=bool(expired))
 
 
 @waivers.command(short_help="Write a waiver into the file.")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hardener.activity import Heard
     from hardener.comparison import Drift
     from hardener.scan.record import Scan
+    from hardener.workload.verdict import Verdict
 
 # By increasing precedence: of several codes the last in this order counts.
 EXIT_PRECEDENCE = (
@@ -100,6 +101,15 @@ def of_activity(heard: Sequence[Heard], *, hosts: int) -> ExitCode:
     if any(window.alarming for each in heard for window in each.pasts):
         return ExitCode.NOT_COMPLIANT
     return complete(0 < hosts <= len(heard) and all(each.complete for each in heard))
+
+
+def of_proof(verdict: Verdict) -> ExitCode:
+    """Rate a proof: one that was not exercised proves nothing."""
+    from hardener.workload.verdict import Verdict
+
+    if verdict is Verdict.NOT_SAFE:
+        return ExitCode.NOT_COMPLIANT
+    return complete(verdict is Verdict.SAFE)
 
 
 def of_waivers(*, unreadable: bool, expired: bool) -> ExitCode:

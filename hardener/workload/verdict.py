@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from hardener.errors import ExitCode
 from hardener.workload.identities import gained
 from hardener.workload.observation import Observation, Refusal
 from hardener.workload.recording import Listen
@@ -28,15 +27,6 @@ class Verdict(Enum):
     SAFE = "safe"
     NOT_SAFE = "not safe"
     NOT_EXERCISED = "not exercised"
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """What the verb ends with."""
-        return {
-            Verdict.SAFE: ExitCode.COMPLIANT,
-            Verdict.NOT_SAFE: ExitCode.NOT_COMPLIANT,
-            Verdict.NOT_EXERCISED: ExitCode.INCOMPLETE,
-        }[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

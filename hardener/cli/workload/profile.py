@@ -72,6 +72,7 @@ def profile(
     from hardener.terminal.console import console
     from hardener.terminal.profile import screen
     from hardener.text import line
+    from hardener.workflows import exit_codes
     from hardener.workload.artefacts import artefacts
     from hardener.workload.page import sections
     from hardener.workload.profile import make
@@ -113,7 +114,7 @@ def profile(
                 raise HardenerError(f"{line(str(compose))} was changed meanwhile", hint="try again")
             write_text(compose, after, shared=True)
             click.echo(f"written: {compose}", err=True)
-    return ExitCode.COMPLIANT if made.merged.complete else ExitCode.INCOMPLETE
+    return exit_codes.complete(made.merged.complete)
 
 
 def _recorded_service(made: Profile) -> str:

@@ -83,6 +83,7 @@ def prove(
     from hardener.terminal.console import console
     from hardener.terminal.phase import Phase
     from hardener.terminal.proof import screen
+    from hardener.workflows.exit_codes import of_proof
     from hardener.workflows.prove import ProveRequest
     from hardener.workflows.prove import prove as carry_out
     from hardener.workload import proof as proofs
@@ -149,7 +150,7 @@ def prove(
         write_text(junit, proof_junit(proof, name=document.name, properties=properties))
     for part in screen(found, path):
         console(sys.stdout).print(part)
-    return proof.verdict.exit_code
+    return of_proof(proof.verdict)
 
 
 def _left_out(document: Document) -> list[str]:

@@ -110,6 +110,7 @@ def record(
     from hardener.terminal.console import console
     from hardener.terminal.phase import Phase
     from hardener.terminal.recording import overview, screen
+    from hardener.workflows import exit_codes
     from hardener.workflows.record import RecordRequest
     from hardener.workflows.record import record as carry_out
     from hardener.workload.project import project
@@ -142,8 +143,7 @@ def record(
     parts = screen(*written[0]) if container else overview(written)
     for part in parts:
         console(sys.stdout).print(part)
-    complete = all(_served(each) and each.recorder.complete for each in found)
-    return ExitCode.COMPLIANT if complete else ExitCode.INCOMPLETE
+    return exit_codes.complete(all(_served(each) and each.recorder.complete for each in found))
 
 
 def _check(

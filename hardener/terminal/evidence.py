@@ -1,0 +1,39 @@
+"""Describe a bundle that was verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hardener.evidence import Verified
+from hardener.evidence.reassess import Reassessed
+from hardener.text import line, utc
+
+
+def verified_lines(verified: Verified) -> Iterator[str]:
+    """Describe what is known of a bundle, a line a fact."""
+    yield f"sha256    {verified.sha256}"
+    signer = verified.signer
+    yield f"signed    by {line(signer.principal)} with {signer.fingerprint}, valid at {utc(verified.at)}"
+    if stamp := verified.stamp:
+        trust = "" if stamp.trusted else " (by an authority that nobody checked: --tsa-certificates)"
+        yield f"stamped   {utc(stamp.moment)}{trust}"
+    yield f"files     {verified.files}, each as it was signed, and no other"
+    for run, again in zip(verified.runs, verified.reassessed, strict=True):
+        gone = sum(1 for host in run.hosts if host.unreachable)
+        window = f"{utc(run.info.started)} to {utc(run.info.ended)}"
+        yield f"run       {run.info.run_id}: {line(run.verb)}, {window}"
+        yield f"hosts     {len(run.hosts)}, {gone} of them unreachable; {len(run.controls)} controls each"
+        yield f"findings  {_compared(again)}"
+    if place := verified.place:
+        yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
+    else:
+        yield "ledger    not compared: --ledger"
+
+
+def _compared(again: Reassessed) -> str:
+    """What became of the findings when they were judged again."""
+    if again.judge:
+        return f"judged by {line(again.judge)}; {again.differences} of them are others by this one"
+    if again.writer:
+        return f"as the facts give; the reports were written by hardener {line(again.writer)}, not compared"
+    return "as the facts give, in every report"

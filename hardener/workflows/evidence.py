@@ -1,0 +1,29 @@
+"""Make the evidence of runs of the history."""
+
+from __future__ import annotations
+
+from hardener.evidence import RunEvidence, Selection
+from hardener.history import StoredRun
+from hardener.run import RunInfo
+
+
+def run_evidence(run: StoredRun) -> RunEvidence:
+    """Give a run of the history as it goes into a bundle."""
+    record = run.record
+    return RunEvidence(
+        info=run.info,
+        verb=record.verb,
+        assessments=run.assessments,
+        snapshots=run.snapshots,
+        inventory=record.inventory_digest,
+        declared=_declared(run.info),
+        selection=Selection(limit=record.limit, level=record.level, only=record.only),
+    )
+
+
+def _declared(info: RunInfo) -> dict[str, bytes]:
+    """Give the files of waivers and attestations, as they were written."""
+    if info.decisions is None:
+        return {}
+    texts = {"waivers": info.decisions.waivers_text, "attestations": info.decisions.attestations_text}
+    return {what: text.encode() for what, text in texts.items() if text}
