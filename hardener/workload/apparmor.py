@@ -177,6 +177,10 @@ def _written(merged: Merged, writes: WriteSet) -> Iterator[Rule]:
         for path, seen in changed.items()
         if usable(path) and not any(below(path, folder) for folder in covered)
     }
+    for path in sorted(path for path in rest if path.endswith("/")):
+        seen = rest.pop(path)
+        why = "something came and went in it"
+        yield Rule(text=f'"{plain(path)}*" rwkl', why=why, of=(path,), seen=seen)
     for text, paths in _by_pattern(rest).items():
         yield _rule(text, "rwkl", "it was written", paths, rest)
 

@@ -87,9 +87,16 @@ def below(path: str, folder: str) -> bool:
 
 
 def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
-    """Paths for which the folder around must be one that can be written to."""
+    """Paths for which the folder around must be one that can be written to.
+
+    One with a slash at its end is a folder in which something came and is gone: it stands for that.
+    """
     every = {**merged.deleted, **merged.created, **merged.written}
-    plain = {path.rstrip("/") or "/": seen for path, seen in every.items()}
+    passed = {path: seen for path, seen in every.items() if path.endswith("/") and path != "/"}
+    for path, seen in passed.items():
+        if not any(below(path, own) for own in _OWN):
+            yield path, seen
+    plain = {path: seen for path, seen in every.items() if not {path, f"{path}/"} & passed.keys()}
     # A folder counts as changed where something came into it or went: that is told by what did.
     around = {folder for path in plain for folder in _around(path)}
     for path, seen in plain.items():
@@ -113,7 +120,8 @@ def _mounted(path: str, mounts: Iterable[Mount]) -> bool:
 
 
 def _obstacle(folder: str, path: str, known: frozenset[str], *, reads_known: bool) -> str:
-    if not path.startswith("/") or normpath(path) != path or not path.isprintable():
+    bare = path.rstrip("/") or "/"
+    if not path.startswith("/") or normpath(bare) != bare or not path.isprintable():
         return "its path is not a plain one"
     if any(sign in folder for sign in ":,"):
         return f"no mount can be written for a path with a {'colon' if ':' in folder else 'comma'}"

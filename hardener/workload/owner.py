@@ -50,7 +50,7 @@ def other_user(merged: Merged, needs: Iterable[Need], writes: WriteSet) -> User 
     for path, _ in changed(merged):
         if any(below(path, folder.path) for folder in writes.folders):
             continue
-        where = path if path in merged.written else path.rpartition("/")[0] or "/"
+        where = path if path in merged.written and path[-1] != "/" else path.rpartition("/")[0] or "/"
         owner = owners.get(where)
         if owner is None or not (owner.uid == uid or owner.mode & 0o002):
             return None

@@ -295,7 +295,9 @@ class Owner(_Part):
 class Files(_Part):
     """Paths in the container. ``read`` is null where it could not be seen."""
 
-    written: Paths = Field(description="existed before and changed")
+    written: Paths = Field(
+        description="existed before and changed; a folder with a slash at its end: what came into it is gone"
+    )
     created: Paths
     deleted: Paths
     executed: Paths

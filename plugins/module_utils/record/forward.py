@@ -1,15 +1,36 @@
-"""Free ports of the loopback interface that lead to the ports of containers, whatever their addresses are."""
+"""Free ports of the loopback interface that lead to the ports of containers, whatever their addresses are.
+
+A container is reached from inside of its own network: what leads to it is a socket that is made there. So its
+network needs no address of the host, by which the container could reach the host.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import socket
 import threading
+from contextlib import suppress
 from functools import partial
-from typing import Any, Awaitable, Callable, NamedTuple
+from typing import Any, Awaitable, Callable, NamedTuple, cast
+
+from ..host.errors import Failed
 
 _PIECE = 65536
 _CONNECTIONS = 512
 _PEERS = 512
+_OPEN = 30  # seconds
+_CONNECT = 20  # seconds until the other end has to answer
+_CLOSE = 5  # seconds
+_CLONE_NEWNET = 0x40000000
+
+
+class Target(NamedTuple):
+    """Where a container is now."""
+
+    pid: int  # a process that has its network
+    address: str
 
 
 class Door(NamedTuple):
@@ -19,36 +40,51 @@ class Door(NamedTuple):
     port: int
     protocol: str
     names: tuple[str, ...]
-    address: Callable[[], str]  # of the container; empty while it has none
+    target: Callable[[], Target | None]  # None while it does not run
 
 
 class Forwarder:
-    """Carries connections and datagrams to containers; in a thread of its own."""
+    """Carries connections and datagrams to containers; in a thread of its own.
+
+    Raises:
+        Failed: no port can be opened.
+    """
 
     def __init__(self, doors: list[Door]) -> None:
         self.addresses: dict[str, str] = {}
         self.refused: list[str] = []
         self.carried: dict[int, int] = {}  # connections and datagrams, by the container's number
-        self._connections = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[Any] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._open(doors), self._loop).result(10)
+        try:
+            asyncio.run_coroutine_threadsafe(self._open(doors), self._loop).result(_OPEN)
+        except (OSError, asyncio.TimeoutError, TimeoutError) as error:
+            self.close()
+            raise Failed(f"no port of the loopback interface can be opened: {error}") from None
 
     def close(self) -> None:
         """Carry nothing any more."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        with suppress(RuntimeError):  # it is closed already
+            ended = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+            with suppress(Exception):  # whatever a connection ends with: it ends
+                ended.result(_CLOSE)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE)
 
     async def _open(self, doors: list[Door]) -> None:
         for door in doors:
             if door.protocol == "tcp":
                 server = await asyncio.start_server(self._carrier(door), "127.0.0.1", 0)
+                self._servers.append(server)
                 own = server.sockets[0].getsockname()[1]
             elif door.protocol == "udp":
                 transport, _ = await self._loop.create_datagram_endpoint(
                     partial(_Datagrams, door, self._count), ("127.0.0.1", 0)
                 )
+                self._servers.append(transport)
                 own = transport.get_extra_info("sockname")[1]
             else:
                 self.refused.append(f"{door.port}/{door.protocol} has no port of the loopback interface")
@@ -57,26 +93,92 @@ class Forwarder:
             for name in door.names:
                 self.addresses[f"{name}{suffix}"] = f"127.0.0.1:{own}"
 
+    async def _end(self) -> None:
+        for each in self._servers:
+            each.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def _count(self, door: Door) -> None:
         self.carried[door.owner] = self.carried.get(door.owner, 0) + 1
 
     def _carrier(self, door: Door) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if self._connections >= _CONNECTIONS:
+            task = asyncio.current_task()
+            if task is None or len(self._tasks) >= _CONNECTIONS:
                 writer.close()
                 return
-            self._connections += 1
+            self._tasks.add(task)
+            far_writer = None
             try:
-                far_reader, far_writer = await asyncio.open_connection(door.address(), door.port)
+                far = await connected(door, socket.SOCK_STREAM)
+                far_reader, far_writer = await asyncio.open_connection(sock=far)
                 self._count(door)
                 await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
-            except (OSError, ValueError):
+            except (OSError, ValueError, Failed, asyncio.TimeoutError, asyncio.CancelledError):
                 pass  # the container does not listen: the caller sees the end of its connection
             finally:
-                self._connections -= 1
-                writer.close()
+                self._tasks.discard(task)
+                for each in (writer, far_writer):
+                    if each is not None:
+                        each.close()
 
         return carry
+
+
+async def connected(door: Door, kind: int) -> socket.socket:
+    """A socket in the network of a container that leads to its port.
+
+    Raises:
+        OSError: it does not run, or nothing listens there.
+        asyncio.TimeoutError: it does not answer.
+    """
+    loop = asyncio.get_running_loop()
+    # The engine is asked where it is, which takes its time: the loop goes on meanwhile.
+    target = await loop.run_in_executor(None, door.target)
+    if target is None or not target.address:
+        raise ConnectionRefusedError
+    found = await loop.run_in_executor(None, inside, target.pid, kind)
+    try:
+        await asyncio.wait_for(loop.sock_connect(found, (target.address, door.port)), _CONNECT)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+def inside(pid: int, kind: int) -> socket.socket:
+    """A socket in the network of a process.
+
+    Raises:
+        OSError: there is no such process.
+    """
+    found: list[Any] = []
+
+    def make() -> None:  # in a thread of its own, which never comes back from there
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if libc.setns(handle, _CLONE_NEWNET) != 0:
+                    number = ctypes.get_errno()
+                    raise OSError(number, os.strerror(number))
+            finally:
+                os.close(handle)
+            made = socket.socket(socket.AF_INET, kind)
+            made.setblocking(False)
+            found.append(made)
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(found[0], OSError):
+        raise found[0]
+    made: socket.socket = found[0]
+    return made
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +193,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write_eof()
         else:
             writer.close()
-    except OSError:
+    except (OSError, RuntimeError):  # the other end is gone
         writer.close()
 
 
@@ -107,32 +209,45 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where answers go."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)  # of that class from Python 3.12 on only
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Let go of what leads to the container."""
+        for peer in list(self._peers):
+            self._forget(peer)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """Carry one on, from a socket of its own for each who asks."""
+        if len(self._tasks) >= _PEERS:
+            return
         task = asyncio.ensure_future(self._carry(data, addr))
         self._tasks.add(task)  # the loop itself would let go of it
         task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, data: bytes, addr: Any) -> None:
-        assert self._transport is not None
-        if addr not in self._peers:
-            if len(self._peers) >= _PEERS:
-                return
+        if self._transport is None:
+            return
+        known = self._peers.get(addr)
+        if known is None or known.transport is None or known.transport.is_closing() or known.lost:
+            self._forget(addr)
+            while len(self._peers) >= _PEERS:  # the one that asked first, and may be gone
+                self._forget(next(iter(self._peers)))
             answers = self._peers[addr] = _Answers(self._transport, addr)
             try:
-                await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda: answers, remote_addr=(self._door.address(), self._door.port)
-                )
-            except (OSError, ValueError):
-                del self._peers[addr]
+                far = await connected(self._door, socket.SOCK_DGRAM)
+                await asyncio.get_running_loop().create_datagram_endpoint(lambda: answers, sock=far)
+            except (OSError, ValueError, Failed, asyncio.TimeoutError):
+                self._peers.pop(addr, None)
                 return
-        far = self._peers[addr].transport
-        if far is not None:
-            far.sendto(data)
+        far_transport = self._peers[addr].transport if addr in self._peers else None
+        if far_transport is not None:
+            far_transport.sendto(data)
             self._count(self._door)
+
+    def _forget(self, addr: Any) -> None:
+        known = self._peers.pop(addr, None)
+        if known is not None and known.transport is not None:
+            known.transport.close()
 
 
 class _Answers(asyncio.DatagramProtocol):
@@ -140,17 +255,19 @@ class _Answers(asyncio.DatagramProtocol):
 
     def __init__(self, back: asyncio.DatagramTransport, addr: Any) -> None:
         self.transport: asyncio.DatagramTransport | None = None
+        self.lost = False  # whether the container's network is another one by now
         self._back = back
         self._addr = addr
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to send to."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, _addr: Any) -> None:
         """Carry one back."""
-        self._back.sendto(data, self._addr)
+        if not self._back.is_closing():
+            self._back.sendto(data, self._addr)
 
-    def error_received(self, exc: Exception) -> None:
-        """Ignore that nothing listens there: so does who sends datagrams."""
+    def error_received(self, _exc: Exception) -> None:
+        """Look for the container again at the next datagram: nothing listens at this address."""
+        self.lost = True

@@ -60,7 +60,7 @@ class Life:
         self._changes = changes
         self._tree = unified_cgroups() or ""
         self._arrived = 0
-        self._goes_on = True  # whether its second start is one of the same container
+        self.goes_on = True  # whether its second start is one of the same container
 
     @contextmanager
     def phase(self, name: str) -> Iterator[dict[str, Any]]:
@@ -88,24 +88,9 @@ class Life:
     def start_empty(self) -> bool:
         """Start it with empty volumes; whether that was possible."""
         with self.phase("start-empty") as phase:
-            self._goes_on = not self._subject.create(used=False)
+            self.goes_on = not self._subject.create(used=False)
             phase["reason"] = self._start()
         return bool(self.phases["start-empty"]["exercised"])
-
-    def begin(self, *, short: bool = False) -> None:
-        """Start it with empty volumes, stop it, and start it with what there was before.
-
-        Args:
-            short: whether one start is enough where it has no volumes.
-
-        Raises:
-            Failed: it cannot be started the first time.
-        """
-        if not self.start_empty():
-            raise Failed(f"the twin does not start: {self.phases['start-empty']['reason']}")
-        if not (short and self._goes_on):
-            self.stop_first()
-            self.start_used()
 
     def stop_first(self) -> None:
         """Stop it after its first start."""
@@ -120,7 +105,7 @@ class Life:
     def start_used(self) -> None:
         """Start it with copies of the volumes; where it has none, with what it has written."""
         with self.phase("start-used") as phase:
-            if not self._goes_on:
+            if not self.goes_on:
                 try:
                     self._subject.create(used=True)
                 except Failed as error:
@@ -197,10 +182,15 @@ class Life:
         """Whether anything has come to it from others since it began to serve."""
         return observe.arrived(self._subject.pid) > self._arrived
 
-    def run_in(self, words: list[str]) -> None:
-        """Run a command in it, as its exercise."""
+    def run_in(self, words: list[str], *, seconds: float) -> None:
+        """Run a command in it, as its exercise.
+
+        Args:
+            words: the command.
+            seconds: after which it is ended.
+        """
         with self.phase("serve") as phase:
-            code = self._subject.run(words)
+            code = self._subject.run(words, seconds=seconds)
             self.reached = True
             if code != 0:
                 raise Failed(f"the command in the twin ended with code {code}")

@@ -69,7 +69,7 @@ def end(arguments: Mapping[str, Any]) -> Any:
     Raises:
         Failed: the run is gone, or failed.
     """
-    return worker.tell(str(arguments["run"]), {"end": arguments["exercise"], "last": True})
+    return worker.tell(str(arguments["run"]), {"end": arguments["exercise"], "last": True}, seconds=LONGEST)
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:

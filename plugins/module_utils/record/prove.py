@@ -13,8 +13,6 @@ from .engine import Engine
 from .main import LONGEST, hold
 from .trials import Request, Trials
 
-_TRIAL = 600  # seconds that the answer to a trial may take
-
 
 def begin(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Prepare the trials of a container.
@@ -64,7 +62,7 @@ def attempt(arguments: Mapping[str, Any]) -> Any:
     """
     trial = arguments.get("trial") or None
     message = {"exercise": arguments.get("exercise"), "trial": trial, "last": trial is None}
-    return worker.tell(str(arguments["run"]), message, seconds=_TRIAL)
+    return worker.tell(str(arguments["run"]), message, seconds=LONGEST)
 
 
 def abandon(arguments: Mapping[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import struct
+from abc import ABC, abstractmethod
 from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
@@ -56,7 +57,7 @@ def unified_cgroups() -> str | None:
     return None
 
 
-class Programs:
+class Programs(ABC):
     """Programs that are attached to the kernel, and the maps that they share with this process.
 
     The process that makes one gets a mount namespace of its own.
@@ -83,9 +84,9 @@ class Programs:
         _mount("bpf", _BPFFS, "mode=0700")
         self._attach(objects)
 
+    @abstractmethod
     def _attach(self, objects: Mapping[str, bytes]) -> None:
         """Load and attach what counts."""
-        raise NotImplementedError
 
     def _load(self, name: str, content: bytes) -> None:
         """Load and attach an object; maps that one before it has as well are shared with that one."""

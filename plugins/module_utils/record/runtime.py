@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Mapping, Set
@@ -16,11 +17,14 @@ from ..host.errors import Failed
 from ..host.read import read_bytes
 from .engine import Engine
 from .recorder import unified_cgroups
+from .text import shown
 from .twin import LABEL
 from .workspace import prefix
 
 Base = Dict[bool, Set[int]]  # cgroups of idle containers, by no-new-privileges
 
+# gVisor, Kata, Firecracker, libkrun, WebAssembly: the host sees a sandbox, not the programs in it.
+_SANDBOX = re.compile(r"runsc|gvisor|kata|firecracker|krun|wasm|urunc", re.IGNORECASE)
 _USERS = ("", "65534:65534")
 _MAX_BUNDLE = 8 << 20
 
@@ -149,6 +153,23 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
 def default_runtime(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> str:
     """Name of the runtime that a container is started with."""
     return str(inspected["HostConfig"].get("Runtime") or info.get("DefaultRuntime") or "runc")
+
+
+def require_processes_here(info: Mapping[str, Any], inspected: Mapping[str, Any]) -> None:
+    """Refuse a container whose programs call another kernel than this one.
+
+    Raises:
+        Failed: its runtime is a sandbox or a virtual machine.
+    """
+    name = default_runtime(info, inspected)
+    known = (info.get("Runtimes") or {}).get(name) or {}
+    told = (name, str(known.get("path") or "").rpartition("/")[2], str(known.get("runtimeType") or ""))
+    if any(_SANDBOX.search(word) for word in told):
+        container = str(inspected.get("Name") or "").lstrip("/")
+        raise Failed(
+            f"{shown(container, 100)} runs under {shown(name, 100)}, which has a kernel of its own: "
+            "what its programs call cannot be seen here"
+        )
 
 
 def version(versions: Mapping[str, Any], name: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections import Counter
 from typing import Any, Mapping
 
 from ..host.errors import Failed, describe
@@ -13,9 +11,10 @@ from . import describe as description
 from . import elf, observe, project, runtime
 from .account import Account
 from .engine import Engine
-from .forward import Door, Forwarder
+from .forward import Forwarder
 from .layout import PHASES, SLOTS
 from .life import Life
+from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .recorder import Recorder
 from .subject import Subject
 from .world import World
@@ -44,17 +43,6 @@ class Request:
         self.largest = int(arguments.get("largest", 1 << 30))
 
 
-class Part:
-    """A twin in a recording: its container, its life, and what is recorded of it, if anything."""
-
-    def __init__(self, member: project.Member, subject: Subject, life: Life, account: Account | None) -> None:
-        self.member = member
-        self.subject = subject
-        self.life = life
-        self.account = account
-        self.starts = True  # whether it could be started at all
-
-
 class Session:
     """Records containers by their twins.
 
@@ -80,6 +68,8 @@ class Session:
         self._forwarder: Forwarder | None = None
         cast = self._cast()
         self._remarks = cast.remarks
+        for member in cast.members:
+            runtime.require_processes_here(self._info, member.original)
         self._world = World(
             engine,
             run,
@@ -102,7 +92,7 @@ class Session:
         original = member.original
         if not member.recorded:
             subject = Subject(
-                self._engine, self._run, original, world=self._world, number=number, created=_not_recorded
+                self._engine, self._run, original, world=self._world, number=number, created=not_recorded
             )
             return Part(member, subject, Life(subject, original, observe.Unobserved()), None)
         unfiltered = description.unfiltered(original, self._info, self._versions)
@@ -132,7 +122,7 @@ class Session:
         self._measure()
         self._world.make_networks()
         for part in self._parts:
-            self._wait_for_others(part)
+            wait_for_others(part, self._parts)
             part.starts = part.life.start_empty()
         if not any(part.starts for part in self._recorded):
             first = self._recorded[0]
@@ -142,7 +132,7 @@ class Session:
                 part.life.stop_first()
         for part in self._parts:
             if part.starts:
-                self._wait_for_others(part)
+                wait_for_others(part, self._parts)
                 part.life.start_used()
             elif part.account is None:
                 reason = part.life.phases["start-empty"]["reason"]
@@ -154,16 +144,17 @@ class Session:
             part.life.serve()
         if not any(part.subject.runs() for part in self._parts):
             self._missing.append("no twin runs: nothing can be exercised")
-        self._forwarder = Forwarder(self._doors())
+        own = [number for number, part in enumerate(self._parts) if part.account is not None]
+        self._forwarder = Forwarder(doors(self._parts, own, others=len(own) > 1))
         self._missing += self._forwarder.refused
         return self._forwarder.addresses
 
     def end(self, exercise: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Do everything after the phase in which the twins served; an answer for each that was recorded."""
         if self._request.run_in and not exercise.get("problem"):
-            self._exercised_part()[0].life.run_in(self._request.run_in)
-        reached = [self._reached(number, part) for number, part in enumerate(self._parts)]
-        for part, how in zip(self._parts, reached):
+            self._exercised_part()[0].life.run_in(self._request.run_in, seconds=self._request.seconds)
+        ways = [self._reached(number) for number in range(len(self._parts))]
+        for part, how in zip(self._parts, ways):
             part.life.served(exercise, how)
         for part in self._recorded:
             part.life.reload()
@@ -216,34 +207,6 @@ class Session:
 
     # --- several twins --------------------------------------------------------------------------------------
 
-    def _wait_for_others(self, part: Part) -> None:
-        """Wait for what a service needs of others before it starts, as docker compose does."""
-        for other in self._parts:
-            condition = part.member.needs.get(other.member.name)
-            if condition is None or other is part or not other.starts:
-                continue
-            problem = other.life.wait(condition)
-            if problem:
-                part.life.missing.append(f"it was started before {other.member.name} was ready: {problem}")
-
-    def _doors(self) -> list[Door]:
-        """Ports of the twins, by number where that says which one, and by service and number."""
-        chosen = list(self._recorded) if len(self._recorded) == 1 else self._parts
-        count = Counter(port for part in chosen for port in part.subject.ports())
-        doors: list[Door] = []
-        taken: set[tuple[str, str]] = set()
-        for number, part in enumerate(self._parts):
-            service = re.sub(r"[^A-Za-z0-9_]", "_", part.member.name)[:64]
-            for port, protocol in part.subject.ports():
-                names = [f"{service}_{port}"] if len(self._parts) > 1 else []
-                if part in chosen and count[port, protocol] == 1:
-                    names.append(str(port))
-                new = tuple(name for name in names if (name, protocol) not in taken)
-                taken.update((name, protocol) for name in new)
-                if new:
-                    doors.append(Door(number, port, protocol, new, part.subject.address))
-        return doors
-
     def _exercised_part(self) -> list[Part]:
         """The twin in which a command is run as the exercise."""
         wanted = self._request.run_in_service
@@ -253,14 +216,9 @@ class Session:
             if not wanted or wanted in (part.member.name, part.member.original["Name"].lstrip("/"))
         ][:1]
 
-    def _reached(self, number: int, part: Part) -> str:
-        """How the exercise has reached a twin, in words; empty where it has not."""
+    def _reached(self, number: int) -> str:
         carried = self._forwarder.carried if self._forwarder is not None else {}
-        if carried.get(number):
-            return "the twin was reached"
-        if (carried or self._request.run_in) and len(self._parts) > 1 and part.life.received():
-            return "the exercise reached another twin, and others sent to this one meanwhile"
-        return ""
+        return reached(number, self._parts, carried, elsewhere=bool(self._request.run_in))
 
     # --- what was seen --------------------------------------------------------------------------------------
 
@@ -314,7 +272,3 @@ class Session:
         if not part.subject.networked:
             return "none"
         return "same" if self._world.same else "own"
-
-
-def _not_recorded(_identity: str) -> None:
-    """Count nothing of a copy."""

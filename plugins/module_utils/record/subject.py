@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from typing import Any, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Callable, Iterator, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed
 from ..host.read import read_or
 from . import observe, twin, volumes, workspace
 from .engine import Engine
+from .forward import Target
 from .text import shown
 from .world import World
 
@@ -70,6 +73,7 @@ class Subject:
         self._volumes: set[str] = set()
         self._identity = ""
         self._started = 0.0
+        self._made = 0.0
         self._room = _MAX_TEXT
 
     # --- its life -------------------------------------------------------------------------------------------
@@ -91,6 +95,7 @@ class Subject:
         plan = self._world.plan(self._original, used=used, low_ports=low_ports)
         self._volumes |= {volume.name for volume in plan.volumes}
         body = plan.body if self._confinement is None else twin.confined(plan.body, self._confinement)
+        self._made = time.time()
         query = {"name": f"{workspace.prefix(self._run)}-{self._number}-{'used' if used else 'empty'}"}
         identity = str(self._engine.call("POST", "/containers/create", body, query=query)["Id"])
         try:
@@ -179,30 +184,54 @@ class Subject:
         if self._removed is not None and identity == self._identity:  # else none was told that it is there
             self._removed(identity)
 
-    def discard(self) -> None:
-        """Remove the twin with its volumes, as if there had been none."""
+    def leave(self) -> None:
+        """Remove the twin; its volumes stay."""
         if self._identity:
             self._remove(self._identity)
         self._identity, self.pid, self.cgroup, self.plan = "", 0, None, None
+
+    def drop_volumes(self) -> None:
+        """Remove the volumes of twins that left, which no other twin may have any more."""
         for name in sorted(self._volumes):
             # Where it was not made yet, there is none.
             self._engine.call("DELETE", f"/volumes/{quoted(name)}", query={"force": "1"}, accept=(404,))
         self._world.forget(self._volumes)
         self._volumes.clear()
 
-    def run(self, words: list[str]) -> int | None:
-        """Run a program in it, as the engine does for `docker exec`; its exit code."""
+    def run(self, words: list[str], *, seconds: float = _EXEC_SECONDS) -> int | None:
+        """Run a program in it, as the engine does for `docker exec`; its exit code.
+
+        Args:
+            words: the command.
+            seconds: after which it is ended.
+
+        Raises:
+            Failed: it cannot be run, or did not end.
+        """
         if not self.runs():
             raise Failed("the container does not run any more")
         body = {"Cmd": words, "AttachStdout": True, "AttachStderr": True}
         made = self._engine.call("POST", f"/containers/{self._identity}/exec", body)["Id"]
-        try:  # attached, the answer ends with the program
-            with self._engine.connect(idle=_EXEC_SECONDS) as connection:
-                headers = {"Content-Type": "application/json"}
-                connection.request("POST", f"/exec/{made}/start", b'{"Detach": false}', headers)
-        finally:
-            code = self._engine.get(f"/exec/{made}/json").get("ExitCode")
-        return code if isinstance(code, int) else None
+        # Not attached: a program may be silent for as long as it likes, and nothing is kept of what it says.
+        self._engine.call("POST", f"/exec/{made}/start", {"Detach": True})
+        deadline = time.monotonic() + seconds
+        pause = _LOOK
+        while True:
+            found = self._engine.get(f"/exec/{made}/json")
+            if not found.get("Running"):
+                code = found.get("ExitCode")
+                return code if isinstance(code, int) else None
+            if time.monotonic() > deadline:
+                self._end(int(found.get("Pid") or 0))
+                raise Failed(f"the command did not end within {seconds:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.5)
+
+    def _end(self, pid: int) -> None:
+        """End a process that is still one of the container's."""
+        if self.cgroup is not None and pid > 0 and pid in self.cgroup.members():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     # --- what is true of it ---------------------------------------------------------------------------------
 
@@ -240,6 +269,11 @@ class Subject:
         networks = found["NetworkSettings"]["Networks"] or {}
         return next((str(each["IPAddress"]) for each in networks.values() if each.get("IPAddress")), "")
 
+    def target(self) -> Target | None:
+        """Where it is reached now; None while it does not run."""
+        address = self.address() if self.has_process() else ""
+        return Target(self.pid, address) if address else None
+
     def ports(self) -> list[tuple[int, str]]:
         """The ports that lead to it."""
         return twin.published(self._original) if self.networked else []
@@ -274,12 +308,25 @@ class Subject:
         changes = self._engine.get(f"/containers/{self._identity}/changes") or []
         for change in changes[:_MAX_CHANGES]:
             add(_KINDS.get(change.get("Kind"), "written"), str(change.get("Path")))
-        for mount in self._engine.get(f"/containers/{self._identity}/json").get("Mounts") or ():
+        inspected = self._engine.get(f"/containers/{self._identity}/json")
+        # A folder that got or lost what the list names is told by that.
+        told = {os.path.dirname(str(change.get("Path"))) for change in changes if change.get("Kind")}
+        for folder in self._entered(inspected):
+            if folder not in told:
+                add("written", f"{folder}/")
+        for mount in inspected.get("Mounts") or ():
             if mount.get("Type") == "volume":
                 for path, made in volumes.changed(mount["Source"], mount["Destination"], self._started):
                     add("created" if made else "written", path)
         if (cut or len(changes) > _MAX_CHANGES) and _TOO_MANY not in self.differences:
             self.differences.append(_TOO_MANY)
         if self.has_process():
-            known = new | {os.path.dirname(path) or "/" for path in new}
+            known = {path.rstrip("/") for path in new} | {os.path.dirname(path) or "/" for path in new}
             self.owners.update(observe.owners(self.pid, known))
+
+    def _entered(self, inspected: Mapping[str, Any]) -> Iterator[str]:
+        """Folders in which something came or went, also where it is gone again."""
+        layer = str(((inspected.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "")
+        if not layer and self.has_process():
+            layer = observe.writable_layer(self.pid)
+        return volumes.entered(layer, self._made) if layer else iter(())

@@ -9,11 +9,12 @@ from typing import Any, Mapping
 
 from ..docker.client import quoted
 from ..host.errors import Failed, describe
-from . import apparmor, observe, runtime
+from . import apparmor, observe, project, runtime
 from . import describe as description
 from .engine import Engine
-from .forward import Door, Forwarder
+from .forward import Forwarder
 from .life import Life
+from .parts import Part, doors, not_recorded, reached, wait_for_others
 from .recorder import Refusals
 from .subject import Subject
 from .text import shown
@@ -21,6 +22,8 @@ from .world import World
 
 _STARTS = ("start-empty", "start-used", "crash-restart")
 _QUICK = 3.0  # seconds of a stop that further starts wait for; else they are preceded by a kill
+_LEAST = 30.0  # seconds that the command in the twin may take in any trial
+_TIMES = 4  # as long as in the first one
 _ID = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -60,34 +63,44 @@ class Trials:
         self._original: dict[str, Any] = engine.get(f"/containers/{quoted(request.container)}/json")
         self._unfiltered = description.unfiltered(self._original, self._info, self._versions)
         self._sampler = observe.Sampler(observe.label_file())
-        self._world = World(engine, run, [self._original], same=False, largest=request.largest)
-        self._subject = Subject(
-            engine,
-            run,
-            self._original,
-            world=self._world,
-            created=kernel.want,
-            removed=kernel.forget,
-        )
+        cast = project.around(engine, request.container)
+        for member in cast.members:
+            runtime.require_processes_here(self._info, member.original)
+        self._remarks = cast.remarks
+        originals = [member.original for member in cast.members]
+        self._world = World(engine, run, originals, same=False, largest=request.largest)
+        self._members = cast.members
+        self._number = next(number for number, member in enumerate(cast.members) if member.recorded)
+        self._subjects = [
+            Subject(
+                engine,
+                run,
+                member.original,
+                world=self._world,
+                number=number,
+                created=kernel.want if member.recorded else not_recorded,
+                removed=kernel.forget if member.recorded else None,
+            )
+            for number, member in enumerate(cast.members)
+        ]
+        self._subject = self._subjects[self._number]
+        self._parts: list[Part] = []  # of the trial
         self._forwarder: Forwarder | None = None
+        self._took = 0.0  # seconds, by the command in the twin in the first trial
         self._usual: dict[str, str] = {}  # how the starts of the first trial went, in words
         self._trial: Mapping[str, Any] = {}
         self._life: Life | None = None
         self._earlier: set[int] = set()
         self._note = ""
-        self._carried = 0  # connections to twins before the trial
+        self._carried: dict[int, int] = {}  # connections to twins before the trial
         self._label = ""  # of the AppArmor profile that is loaded under another name
 
     def begin(self) -> dict[str, Any]:
         """Make the network, and the ports that lead to whatever twin there is; load an AppArmor profile."""
         self._world.make_networks()
-        self._forwarder = Forwarder(
-            [
-                Door(0, port, protocol, (str(port),), self._subject.address)
-                for port, protocol in self._subject.ports()
-            ]
-        )
-        missing = list(self._forwarder.refused)
+        self._parts = [self._part(number, observe.Unobserved()) for number in range(len(self._members))]
+        self._forwarder = Forwarder(doors(self._parts, [self._number], others=True))
+        missing = [*self._remarks, *self._forwarder.refused]
         if self._request.apparmor:
             reason = apparmor.problem()
             if reason:
@@ -115,7 +128,10 @@ class Trials:
         if self._life is not None:
             answer["observed"] = self._finish(self._life, message.get("exercise") or {})
             self._life = None
-            self._subject.discard()
+            for subject in self._subjects:
+                subject.leave()
+            for subject in self._subjects:
+                subject.drop_volumes()
         if message.get("trial"):
             answer["up"] = self._attempt(message["trial"])
         return answer
@@ -138,23 +154,55 @@ class Trials:
             option.startswith("seccomp=") for option in confinement["host"]["SecurityOpt"]
         )
         self._subject.confine(confinement)
-        self._life = life = Life(
-            self._subject,
-            self._original,
-            self._sampler,
-            mark=partial(self._kernel.phase, unfiltered=self._unfiltered and not own_filter),
-        )
+        mark = partial(self._kernel.phase, unfiltered=self._unfiltered and not own_filter)
+        self._parts = [
+            self._part(number, self._sampler, mark=mark)
+            if number == self._number
+            else self._part(number, observe.Unobserved())
+            for number in range(len(self._members))
+        ]
+        self._life = life = self._parts[self._number].life
         try:
-            life.begin(short=not trial["whole"])
+            self._begin(life, short=not trial["whole"])
         except Failed as error:
             self._note = describe(error)
             return False
         life.health_check()
         if trial["whole"]:
             life.exec()
-        life.serve()
+        for part in self._parts:
+            part.life.serve()
         self._carried = self._connections()
         return not life.phases["serve"]["reason"]
+
+    def _part(self, number: int, sampler: observe.Unobserved, **more: Any) -> Part:
+        member, subject = self._members[number], self._subjects[number]
+        return Part(member, subject, Life(subject, member.original, sampler, **more))
+
+    def _begin(self, life: Life, *, short: bool) -> None:
+        """Start the twin among copies of the others: with empty volumes, and with what there was before.
+
+        Args:
+            life: of the twin.
+            short: whether one start is enough where none of them has volumes.
+
+        Raises:
+            Failed: the twin cannot be started the first time.
+        """
+        for part in self._parts:
+            wait_for_others(part, self._parts)
+            part.starts = part.life.start_empty()
+            if part.life is life and not part.starts:
+                raise Failed(f"the twin does not start: {life.phases['start-empty']['reason']}")
+        if short and all(part.life.goes_on for part in self._parts):
+            return
+        for part in reversed(self._parts):
+            if part.starts:
+                part.life.stop_first()
+        for part in self._parts:
+            if part.starts:
+                wait_for_others(part, self._parts)
+                part.life.start_used()
 
     def _loaded(self, confinement: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """A confinement with the profile that is loaded in the place of the one that it names."""
@@ -171,9 +219,9 @@ class Trials:
         served = "serve" in life.phases
         if served:
             if self._request.run_in and not exercise.get("problem"):
-                life.run_in(self._request.run_in)
-            reached = self._connections() > self._carried
-            life.served(exercise, "the twin was reached" if reached else "")
+                life.run_in(self._request.run_in, seconds=self._patience())
+                self._took = self._took or life.phases["serve"]["seconds"]
+            life.served(exercise, self._reached())
             if self._trial["kind"] != "control":
                 life.reload()
                 if self._trial["whole"]:
@@ -200,13 +248,35 @@ class Trials:
                 for each in self._kernel.read()
                 if each["cgroup"] in mine
             ],
-            "missing": [_plain(each) for each in (*self._subject.differences, *life.missing)],
+            "missing": [
+                _plain(each)
+                for each in (*self._subject.differences, *self._world.remarks, *self._silent(), *life.missing)
+            ],
             "note": _plain(self._note),
         }
 
-    def _connections(self) -> int:
-        """How many connections to the twins there were until now."""
-        return self._forwarder.carried.get(0, 0) if self._forwarder is not None else 0
+    def _patience(self) -> float:
+        """Seconds that the command in the twin may take, by what it took without the profile."""
+        return max(_LEAST, _TIMES * self._took) if self._took else self._request.seconds
+
+    def _silent(self) -> list[str]:
+        """Copies of others that do not start, in words."""
+        return [
+            f"the copy of {part.member.name} does not start: {part.life.phases['start-empty']['reason']}"
+            for part in self._parts
+            if not part.starts and part.life is not self._life
+        ]
+
+    def _reached(self) -> str:
+        """How the exercise of this trial has reached the twin, in words; empty where it has not."""
+        carried = {
+            number: count - self._carried.get(number, 0) for number, count in self._connections().items()
+        }
+        return reached(self._number, self._parts, carried, elsewhere=bool(self._request.run_in))
+
+    def _connections(self) -> dict[int, int]:
+        """How many connections to each twin there were until now."""
+        return dict(self._forwarder.carried) if self._forwarder is not None else {}
 
     def _went_well(self, phase: Mapping[str, Any]) -> bool:
         """Whether a start went as those without the profile did."""

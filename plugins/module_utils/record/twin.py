@@ -15,6 +15,7 @@ from .volumes import WITH_SOCKETS
 
 LABEL = "hardener.twin"
 _LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
+_SWARM = "com.docker.swarm.task.id"
 _CONFINING = (
     "Privileged",
     "CapAdd",
@@ -60,6 +61,11 @@ def copied_sources(originals: Iterable[Mapping[str, Any]], kinds: Mapping[str, s
             if mount["Type"] == "volume" or (mount["Type"] == "bind" and (writable or what == WITH_SOCKETS)):
                 found.add(source)
     return {source: number for number, source in enumerate(sorted(found))}
+
+
+def volume_name(run: str, number: int, *, used: bool) -> str:
+    """The name of the volume that stands for a path of the host, by its number in ``copied_sources``."""
+    return f"hardener-twin-{run}-{number}-{'used' if used else 'empty'}"
 
 
 def labels(run: str, image: Mapping[str, Any]) -> dict[str, str]:
@@ -139,6 +145,8 @@ def plan(
         if shared == "host" or shared.startswith("container:"):
             differences.append(f"the original shares the {word} of {owner(shared)}, its twin does not")
             host[key] = "private" if key == "IpcMode" else ""
+    if (inspected["Config"].get("Labels") or {}).get(_SWARM):
+        differences.append("the original is a task of Swarm: its twin has none of its secrets and configs")
     mounts = _Mounts(run, used=used, kinds=kinds, sources=sources, too_large=too_large)
     host["Mounts"], volumes = mounts.of(inspected, differences)
     return Twin({**config, "HostConfig": host}, volumes, differences, ports)
@@ -230,7 +238,7 @@ class _Mounts:
         source = mount["Source"]
         small = source not in self._too_large
         first = not self._used or not small
-        name = f"hardener-twin-{self._run}-{self._sources[source]}-{'empty' if first else 'used'}"
+        name = volume_name(self._run, self._sources[source], used=not first)
         return Volume(
             name, mount["Destination"], read_only, small and (self._used or mount["Type"] == "bind")
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from itertools import islice
 from typing import Iterator, NamedTuple
 
 _MAX_FILES = 200_000
@@ -80,6 +81,19 @@ def changed(source: str, target: str, since: float) -> Iterator[tuple[str, bool]
             if count > _MAX_CHANGED:
                 return
             yield target.rstrip("/") + each.path, each.status.st_mtime >= since
+
+
+def entered(layer: str, since: float) -> Iterator[str]:
+    """Folders of a writable layer in which something came or went, by their paths in the container.
+
+    Args:
+        layer: where the layer is on the host. It has each folder in which anything has changed; one that has
+            not lost or got an entry has the time of the image's.
+        since: when the container was made, in seconds.
+    """
+    for each in islice(_below(layer, deeper=False), _MAX_FILES):
+        if stat.S_ISDIR(each.status.st_mode) and each.status.st_mtime >= since:
+            yield each.path
 
 
 def _has_doors(path: str) -> bool:

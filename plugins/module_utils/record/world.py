@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from typing import Any, Iterable, Mapping, NamedTuple
 
@@ -12,6 +13,8 @@ from .engine import Engine
 
 _FOLDER = "/hardener-copy"
 _MOST_NETWORKS = 32
+_TIMES = 4
+_KEPT = 20  # a twentieth of the disk
 _HOSTS = ("host", "bridge", "default", "nat")
 
 
@@ -30,7 +33,8 @@ class World:
         run: what everything is labelled with.
         originals: what the engine shows of the containers.
         same: whether the twins are in the networks of their originals, under names of their own.
-        largest: bytes of a volume that may be copied.
+        largest: bytes of a volume that may be copied; of all copies at once ``_TIMES`` as many, and never so
+            many that less than a part of the engine's disk stays free.
 
     Raises:
         Failed: a container's network cannot be shared.
@@ -51,9 +55,11 @@ class World:
         self._run = run
         self._originals = list(originals)
         self._largest = largest
+        self._disk = str(engine.get("/info").get("DockerRootDir") or "")
         self._networks: dict[str, str] = {}  # of the originals, and those of the twins
         self._twins: dict[str, str] = {}  # ids of originals, and those of their twins
-        self._filled: set[str] = set()
+        self._filled: dict[str, int] = {}  # copies, and their bytes
+        self._sizes: dict[str, int] = {}  # of sources
         self._too_large: set[str] = set()
         self._kinds = {
             mount["Source"]: volumes.kind(mount["Source"])
@@ -83,6 +89,8 @@ class World:
             body = {
                 "Name": own,
                 "Internal": True,
+                # The host has no address there, by which a twin could reach what listens on it.
+                "Options": {"com.docker.network.bridge.inhibit_ipv4": "true"},
                 "Labels": {twin.LABEL: self._run},
                 "Driver": "bridge",
             }
@@ -115,10 +123,7 @@ class World:
             Failed: a volume cannot be copied.
         """
         place = self.place(original)
-        for mount in original.get("Mounts") or ():
-            source = mount.get("Source") or ""
-            if source in self.sources and source not in self._too_large and (used or mount["Type"] == "bind"):
-                self._see_size(mount)
+        self._see_sizes(original, used=used)
         found = twin.plan(
             original,
             self._image(original),
@@ -136,12 +141,13 @@ class World:
         for volume in found.volumes:
             if volume.copied and volume.name not in self._filled:
                 self._fill(original, volume)
-                self._filled.add(volume.name)
+                self._filled[volume.name] = self._size_of(original, volume.target)
         return found
 
     def forget(self, names: Iterable[str]) -> None:
         """Take volumes for gone."""
-        self._filled.difference_update(names)
+        for name in names:
+            self._filled.pop(name, None)
 
     def join(self, original: Mapping[str, Any], identity: str) -> None:
         """Let a twin that was created into its further networks."""
@@ -155,14 +161,47 @@ class World:
         found: Mapping[str, Any] = self._engine.get(f"/images/{quoted(original['Image'])}/json")
         return found
 
-    def _see_size(self, mount: Mapping[str, Any]) -> None:
-        source, target = mount["Source"], mount["Destination"]
-        if volumes.size(source, self._largest) > self._largest:
+    def _see_sizes(self, original: Mapping[str, Any], *, used: bool) -> None:
+        """Decide which of a container's mounts are not copied: they, or all copies, would be too large."""
+        planned = 0
+        for mount in original.get("Mounts") or ():
+            source = mount.get("Source") or ""
+            if source not in self.sources or source in self._too_large:
+                continue
+            name = twin.volume_name(self._run, self.sources[source], used=used)
+            if name in self._filled or not (used or mount["Type"] == "bind"):
+                continue
+            if source not in self._sizes:
+                self._sizes[source] = volumes.size(source, self._largest)
+            size, room = self._sizes[source], self._room() - planned
+            if size <= min(self._largest, room):
+                planned += size
+                continue
             self._too_large.add(source)
+            reason = f"it holds more than {self._largest} bytes"
+            if size <= self._largest:
+                reason = f"it holds {size} bytes, and all copies may have {max(0, room)} more"
+            target = mount["Destination"]
             self.remarks.append(
-                f"{target} holds more than {self._largest} bytes: it is not copied, "
-                "and the twin goes on with that of its first start"
+                f"{target} is not copied: {reason}; the twin goes on with that of its first start"
             )
+
+    def _room(self) -> int:
+        """Bytes that further copies may have."""
+        left = _TIMES * self._largest - sum(self._filled.values())
+        if self._disk:
+            try:
+                found = os.statvfs(self._disk)
+            except OSError:
+                return left
+            kept = found.f_blocks * found.f_frsize // _KEPT
+            left = min(left, found.f_bavail * found.f_frsize - kept)
+        return left
+
+    def _size_of(self, original: Mapping[str, Any], target: str) -> int:
+        """Bytes of what a container has at a place, as they were counted."""
+        sources = (mount["Source"] for mount in original["Mounts"] if mount["Destination"] == target)
+        return self._sizes.get(next(sources, ""), 0)
 
     def _fill(self, original: Mapping[str, Any], volume: twin.Volume) -> None:
         """Copy what the original has in a volume, by a container that never starts."""

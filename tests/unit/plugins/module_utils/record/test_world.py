@@ -28,7 +28,9 @@ class FakeEngine:
         return {"Id": f"made-{len(self.requests)}"}
 
     def get(self, path: str) -> Any:
-        """What it shows of the image."""
+        """What it shows of itself and of the image."""
+        if path == "/info":
+            return {"DockerRootDir": "/"}
         assert path == f"/images/sha256%3A{'d' * 64}/json"
         return {"Config": {"Labels": {"com.docker.compose.project": "shop"}}}
 
@@ -141,4 +143,33 @@ def test_a_volume_that_is_too_large_stays_the_one_of_the_first_start(tmp_path: A
     found = made.plan(original, used=True, low_ports=None)
     assert found.volumes == [twin.Volume(f"{OWN}-0-empty", "/d", read_only=False, copied=False)]
     assert engine.copied == []
-    assert made.remarks[0].startswith("/d holds more than 1000 bytes")
+    assert made.remarks[0].startswith("/d is not copied: it holds more than 1000 bytes")
+
+
+def test_all_copies_together_are_bounded_whatever_each_of_them_has(tmp_path: Any) -> None:
+    original = shown("db", {"back": []})
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_text("x" * 900)
+        kind = "bind" if name in "ab" else "volume"
+        original["Mounts"].append(
+            {
+                "Type": kind,
+                "Name": name,
+                "Source": str(tmp_path / name),
+                "Destination": f"/{name}",
+                "RW": True,
+            }
+        )
+    made, engine = world(original)
+    made.plan(original, used=False, low_ports=None)
+    assert [path for _, path in engine.copied] == ["/a", "/b"]  # binds are copied for the first start, too
+    plan = made.plan(original, used=True, low_ports=None)
+    assert [path for _, path in engine.copied] == ["/a", "/b", "/a", "/b"]
+    assert made.remarks[0].startswith(
+        "/c is not copied: it holds 900 bytes, and all copies may have 400 more"
+    )
+    assert [volume.name.rpartition("-")[2] for volume in plan.volumes] == ["used"] * 2 + ["empty"] * 4
+    made.forget(volume.name for volume in plan.volumes)  # a proof begins anew, and decides the same
+    again = made.plan(original, used=True, low_ports=None)
+    assert [volume.name for volume in again.volumes] == [volume.name for volume in plan.volumes]
