@@ -16,6 +16,8 @@ BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named(
 LAB_PACKAGES := qemu-system-x86 qemu-utils mmdebstrap e2fsprogs libarchive13t64 openssh-client
 TEST_PACKAGES := $(LAB_PACKAGES) docker.io docker-cli openssh-server busybox-static acl iptables nftables sudo chromium systemd \
     docker-registry notary cosign openscap-scanner slirp4netns perl-base bpftool curl docker-compose apparmor
+# The clients of real programs, and what the programs from source are built with.
+WORKLOAD_PACKAGES := bind9-dnsutils gcc golang-go libc6-dev postgresql-client redis-tools
 PYTHON_PACKAGES := python3-venv
 
 .PHONY: help
@@ -31,7 +33,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test system faults oracles e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test system faults oracles workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests
@@ -72,6 +74,11 @@ faults: test-packages $(VENV)/.installed ## a fault at every call of the transac
 .PHONY: oracles
 oracles: test-packages $(VENV)/.installed ## thousands of generated cases whose verdicts are compared with what happens (root)
 	$(PYTEST) tests/oracles --all-cases --numprocesses=2 --verbose
+
+.PHONY: workloads
+workloads: test-packages $(VENV)/.installed ## real programs from their containers to proven profiles, and attacks on them (root)
+	@.ci/install-packages $(WORKLOAD_PACKAGES)
+	$(PYTEST) tests/workloads --verbose
 
 .PHONY: e2e
 e2e: test-packages $(VENV)/.installed ## the tests that need a kernel of their own, on virtual machines (root)

@@ -1,6 +1,6 @@
 """Record, profile, prove and attack the workloads of bench/workloads; print the table of docs/workloads.md.
 
-    python -m bench.workload [NAME...] [--starts N] [--json FILE] [--keep FOLDER]
+    python -m bench.workload [NAME...] [--starts N] [--guest RELEASE] [--json FILE] [--keep FOLDER]
 
 Starts a private dockerd in a network of its own. Nothing is pulled: the images are made of Debian's packages
 (mmdebstrap), and of two programs from source (a C compiler and Go). Needs root, bpftool, curl, redis-cli,
@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.workloads import catalogue, images, running
+from bench.workloads import catalogue, guest, images, running
 from bench.workloads.running import ATTACKS, Proven
 from hardener.workload.trials import STARTS
 from tests.integration.dockerd import EngineError, engine_inside
@@ -36,7 +36,10 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each profile")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep recordings, profiles and proofs")
+    parser.add_argument("--guest", metavar="RELEASE", help="in a new guest of the lab, which has AppArmor")
     chosen = parser.parse_args()
+    if chosen.guest:
+        return guest.run(chosen.guest, [*chosen.names, f"--starts={chosen.starts}"], to=chosen.keep)
     workloads = [each for each in catalogue.ALL if not chosen.names or each.name in chosen.names]
     found: list[Proven] = []
     failed = 0
@@ -55,7 +58,7 @@ def main() -> int:
                     failed += 1
                     print(f"{workload.name}: {error}", file=sys.stderr)
                 print(f"{workload.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    print(table(found))
+    print(table(found), flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps([figures(each) for each in found], indent=1) + "\n")
     return int(bool(failed) or any(each.proof.verdict != "safe" for each in found))

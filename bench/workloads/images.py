@@ -6,11 +6,11 @@ No registry is asked. mmdebstrap makes the root file system once a month; the ca
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
 
 from bench.workloads.catalogue import FILES
 from hardener.lab import host
@@ -41,32 +41,39 @@ def prepare(engine: Dockerd) -> None:
     """
     with host.lock("workloads"):
         archive = _root_file_system()
-    repository, tag = BASE.split(":")
-    query = urlencode({"fromSrc": "-", "repo": repository, "tag": tag})
-    engine.api("POST", f"/images/create?{query}", archive.read_bytes(), timeout=600)
+    engine.docker("import", str(archive), BASE)
 
 
 def programs() -> Mapping[str, bytes]:
     """What is built from source: the attacks, and the server in Go; both without any library."""
+    sources = b"".join((FILES / name).read_bytes() for name in ("attack.c", "server.go"))
+    folder = _folder() / f"programs-{hashlib.sha256(sources).hexdigest()[:16]}"
+    attack, server = folder / "attack", folder / "server"
+    with host.lock("workloads"):
+        if not server.exists():
+            folder.mkdir(exist_ok=True)
+            _build(attack, server)
+    return {"attack": attack.read_bytes(), "server": server.read_bytes()}
+
+
+def _build(attack: Path, server: Path) -> None:
     with scratch("programs") as folder:
-        attack, server = folder / "attack", folder / "server"
         options = ("-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Os")
         _run("cc", *options, "-o", str(attack), str(FILES / "attack.c"))
         _run(
             *("env", "CGO_ENABLED=0", f"GOCACHE={host.cache_dir() / 'go'}"),
-            *("go", "build", "-trimpath", "-o", str(server), str(FILES / "server.go")),
+            *("go", "build", "-trimpath", "-o", str(folder / "server"), str(FILES / "server.go")),
         )
-        return {"attack": attack.read_bytes(), "server": server.read_bytes()}
+        shutil.move(folder / "server", server)
 
 
 def _root_file_system() -> Path:
     month = f"{datetime.now(UTC):%Y-%m}"
     recipe = hashlib.sha256(repr((_RELEASE, _PACKAGES, _WITHOUT, month)).encode()).hexdigest()[:16]
-    folder = host.cache_dir() / "workloads"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = _folder()
     archive = folder / f"{recipe}.tar"
     if not archive.exists():
-        for old in folder.iterdir():
+        for old in folder.glob("*.tar"):
             old.unlink()
         draft = folder / "draft.tar"
         _run(
@@ -81,6 +88,12 @@ def _root_file_system() -> Path:
         )
         draft.rename(archive)
     return archive
+
+
+def _folder() -> Path:
+    folder = host.cache_dir() / "workloads"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _run(*words: str) -> None:

@@ -149,6 +149,8 @@ def _attacked_under(engine: Dockerd, name: str, profile: Path) -> frozenset[str]
     """The attacks that are possible from a container like this one under its profile."""
     original = engine.api("GET", f"/containers/{name}/json")
     options = shlex.split((profile / "docker-run.txt").read_text())
+    if any(option.startswith("--security-opt=apparmor=") for option in options):
+        subprocess.run(["apparmor_parser", "--replace", str(profile / "apparmor")], check=True)
     options = [option.replace("seccomp=", f"seccomp={profile}/", 1) for option in options]
     networks = original["NetworkSettings"]["Networks"]
     confined = f"{name}-confined"

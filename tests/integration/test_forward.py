@@ -51,8 +51,11 @@ def forwarder(
 def stream(address: tuple[str, int]) -> bytes:
     with socket.create_connection(address, timeout=10) as connection:
         connection.settimeout(10)
-        connection.sendall(b"x")
-        return connection.recv(100)
+        try:
+            connection.sendall(b"x")
+            return connection.recv(100)
+        except ConnectionError:
+            return b""
 
 
 def datagram(connection: socket.socket, address: tuple[str, int]) -> bytes:

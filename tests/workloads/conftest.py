@@ -1,0 +1,26 @@
+"""An engine that has what the images of the workloads are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from bench.workloads import images
+from tests.integration.conftest import dockerd, own_network
+from tests.integration.dockerd import Dockerd
+
+__all__ = ["dockerd", "own_network"]
+
+
+@pytest.fixture(scope="session")
+def built() -> Mapping[str, bytes]:
+    """The programs that are built from source."""
+    return images.programs()
+
+
+@pytest.fixture(scope="session")
+def prepared(dockerd: Dockerd) -> Dockerd:
+    """The engine, with the root file system of all images."""
+    images.prepare(dockerd)
+    return dockerd

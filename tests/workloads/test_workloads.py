@@ -1,0 +1,55 @@
+"""Real programs, from their containers to proven profiles: each works with less, and no attack gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bench.workloads import catalogue
+from bench.workloads.catalogue import Workload
+from bench.workloads.running import Proven, container, prove
+from hardener.workload.trials import STARTS
+from tests.integration.dockerd import Dockerd
+from tests.integration.twinning import names, programs
+from tests.integration.waiting import until
+
+# What each keeps: more would be a step back, less cannot be without the proof failing.
+KEPT = {
+    "nginx": {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETUID"},
+    "go": set(),
+    "file-capability": {"CAP_NET_BIND_SERVICE"},
+    "python": set(),
+}
+FEW_CALLS = {"nginx": 80, "redis": 80}
+
+
+@pytest.mark.parametrize("workload", catalogue.ALL, ids=lambda each: each.name)
+def test_a_workload_is_proven_safe_with_less(
+    prepared: Dockerd, built: Mapping[str, bytes], workload: Workload, tmp_path: Path
+) -> None:
+    attached = programs("on_call", "on_return")
+    with container(prepared, workload, built) as started:
+        before = names(prepared)
+        found = prove(prepared, workload, started, tmp_path)
+        assert names(prepared) == before
+        assert until(lambda: programs("on_call", "on_return") <= attached, 10)
+    for each in found:
+        _check(each)
+
+
+def _check(proven: Proven) -> None:
+    document, proof = proven.document, proven.proof
+    assert proof.verdict == "safe", (proven.name, proof.reasons)
+    trial = next(each.observation for each in proof.trials if each.kind == "profile")
+    assert trial is not None
+    assert (trial.starts, trial.failed) == (STARTS, 0)
+    assert document.seccomp is not None
+    assert len(document.seccomp.calls) < document.seccomp.default_calls / 2
+    assert len(document.seccomp.calls) <= FEW_CALLS.get(proven.name, document.seccomp.default_calls)
+    kept = set(document.capabilities.kept)
+    assert kept <= set(document.capabilities.had)
+    assert kept == KEPT.get(proven.name, kept)
+    assert proven.after <= proven.before, f"{proven.name}: {proven.after - proven.before} became possible"
+    assert proven.before - proven.after, proven.name
