@@ -19,6 +19,8 @@ from hardener.fleet import inventory as inventories
 from hardener.fleet.environment import environment
 from hardener.fleet.run import Run
 
+_AS_LONG_AS_ASKED = frozenset({"activity", "prove", "record"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -105,7 +107,7 @@ class Fleet:
             "extravars": str(extra),
             "cmdline": shlex.join(flags) or None,
             "passwords": passwords,
-            "envvars": environment(os.environ, cwd=self._cwd, spare=folder),
+            "envvars": environment(os.environ, cwd=self._cwd, spare=folder) | _times(playbook, folder),
             # The user's own ansible.cfg, and paths relative to where hardener was called.
             "project_dir": str(self._cwd),
             # ansible-runner would point Ansible's fact cache at its own folder.
@@ -128,6 +130,15 @@ class Fleet:
         if self._credentials.vault_password_file is not None:
             flags += ["--vault-password-file", str(self._credentials.vault_password_file)]
         return flags, answers
+
+
+def _times(playbook: str, folder: Path) -> dict[str, str]:
+    """Have the workers add up what each host takes, except where it is one task, as long as was asked for."""
+    if playbook in _AS_LONG_AS_ASKED:
+        return {}
+    times = folder / "times"
+    times.mkdir()
+    return {"HARDENER_HOST_TIMES": str(times)}
 
 
 def _literal(value: Any) -> Any:

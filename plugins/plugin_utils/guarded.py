@@ -30,6 +30,7 @@ from ..module_utils.contract import (
     WORKING,
     WOULD_CHANGE,
 )
+from . import host_time
 from .transaction import TransactionAction
 
 PREDICTS = 600  # seconds for what would be done
@@ -164,10 +165,10 @@ class GuardedAction(TransactionAction):
             error: how the connection was lost, where it was.
         """
         deadline = time.monotonic() + seconds
-        longest = time.monotonic() + max(_AT_WORK, seconds)
+        longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
         reachable_again = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         last = _said(error) if error else ""
-        while time.monotonic() < deadline + _GRACE:
+        while time.monotonic() < min(deadline + _GRACE, longest):
             try:
                 with self._new_connection():
                     found: dict[str, Any] = self.ask(

@@ -29,6 +29,8 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
+from . import host_time
+
 MARGIN = 60  # seconds beyond a host's own limit: to connect, to carry the script there and the answer back
 TASK = 900  # seconds for a task without a `timeout`: a module of Ansible's own, such as a command
 OUTPUT = 32 << 20  # bytes of output: a thousand containers make two million
@@ -90,9 +92,10 @@ def bounded(connection: Any, *, seconds: float) -> Iterator[None]:
 def hold(action: Any) -> None:
     """Have an action of Ansible's own keep to the limits, and return nothing that is not for its host.
 
-    One that says ``KEEPS_LIMITS`` does so itself.
+    One that says ``KEEPS_LIMITS`` does so itself; what it takes is added up for its host all the same.
     """
     run, cleanup = action.run, action.cleanup
+    keeps = getattr(action, "KEEPS_LIMITS", False)
 
     def bounded_run(*arguments: Any, **options: Any) -> Any:
         global _silent  # noqa: PLW0603 - a loop's next item need not wait for the host once more
@@ -111,8 +114,17 @@ def hold(action: Any) -> None:
             with suppress(AnsibleConnectionFailure), bounded(action._connection, seconds=MARGIN):
                 cleanup(*arguments, **options)
 
-    if not getattr(action, "KEEPS_LIMITS", False):
-        action.run = bounded_run
+    held = run if keeps else bounded_run
+
+    def counted_run(*arguments: Any, **options: Any) -> Any:
+        known = options.get("task_vars") or next(
+            (each for each in arguments if isinstance(each, Mapping)), {}
+        )
+        host = str(known.get("inventory_hostname") or "")
+        with host_time.counted(host, ordinary=not (keeps or action._task.timeout)):
+            return held(*arguments, **options)
+
+    action.run = counted_run
     action.cleanup = bounded_cleanup
 
 
@@ -141,6 +153,7 @@ class _Block:
         self.late = False
         self._seconds = seconds
         self._left = OUTPUT
+        self._last = False  # whether the sum of the host's tasks bounds it
         self._began = time.monotonic()
 
     def __enter__(self) -> None:
@@ -149,6 +162,9 @@ class _Block:
         self._pending = signal.getitimer(signal.ITIMER_REAL)[0]
         if self._pending:
             self._seconds = max(0.1, min(self._seconds, self._pending - _BEFORE))
+        allowed = host_time.left()
+        self._last = allowed < self._seconds
+        self._seconds = max(0.1, min(self._seconds, allowed))
         self._popen = subprocess.Popen
         self._memory = resource.getrlimit(resource.RLIMIT_AS)
         self._bound = self._bounded_memory()
@@ -173,7 +189,8 @@ class _Block:
     def _time_is_over(self, _number: int, _frame: object) -> None:
         if not self.problem:
             self.late = True
-            self.problem = f"the host gave no answer within {math.ceil(self._seconds)} s"
+            more = f"; {host_time.used_up()}" if self._last else ""
+            self.problem = f"the host gave no answer within {math.ceil(self._seconds)} s{more}"
         self._cut()
 
     def _cut(self) -> None:

@@ -8,13 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.plugin_utils import host_time
 
+from hardener.content import collections_path
+from hardener.fleet import start
 from tests.integration.hostile_sshd import HostileSshd, listener
+from tests.integration.namespaces import OwnNetwork
 from tests.integration.sshd import Sshd
 from tests.leftovers import folder
 from tests.unit.fleet.forging import GONE, STATS
@@ -141,6 +146,102 @@ def test_hosts_that_give_no_answer_are_unreachable_and_the_others_are_audited(
     for name in ("silent", "banner"):  # ssh gives up by itself, after ten seconds
         assert found[name]["unreachable"], name
     assert took < SECONDS + 40
+
+
+# What a host does before its packets vanish, and after it; `cut` is made to have them dropped, both ways.
+VANISHES = {
+    "before_it_takes_the_script": "cut(); time.sleep(100000)",
+    "once_it_has_the_script": "ready(); cut(); time.sleep(100000)",
+    "amid_the_answer": "ready(); say(b'\\nhost-script-' * 9000); cut(); say_all(b'x' * 100_000_000)",
+    "amid_an_error": "ready(); os.write(2, b'x' * 5000); cut(); os.write(2, b'x'); sys.exit(1)",
+    "with_the_answer": QUICK.replace("answer(", "cut(); answer("),
+}
+_CUT = """
+import subprocess
+def cut():
+    rules = "table inet cut_{port} {{ chain c {{ type filter hook input priority 0; tcp dport {port} drop; "
+    subprocess.run(["/usr/sbin/nft", "-f", "-"], input=(rules + "tcp sport {port} drop; }} }}").encode(), check=True)
+"""
+
+
+def test_hosts_whose_packets_vanish_are_unreachable_and_the_others_are_audited(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with OwnNetwork(), ExitStack() as servers:
+        hosts = {}
+        for name, code in {"good1": QUICK, **VANISHES, "good2": QUICK}.items():
+            server = servers.enter_context(Sshd())
+            cut = _CUT.format(port=server.port) if name in VANISHES else ""
+            hosts[name] = HostileSshd(server).host(name, f"{cut}\n{code}")
+        began = time.monotonic()
+        code, found = audit(hosts, {**environment, "ANSIBLE_TASK_TIMEOUT": str(SECONDS)}, tmp_path)
+        took = time.monotonic() - began
+        rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+        left = [each for name in VANISHES for each in ssh_processes(f"/cp-{name}")]
+    assert rules.count("cut_") == len(VANISHES)  # each has come as far as that
+    assert left == []
+    assert code in (3, 4)
+    assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
+    for name in VANISHES:
+        assert "gave no answer within" in found[name]["unreachable"], name
+    assert took < SECONDS + 60
+
+
+SLOWLY = """\
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Work
+      ansible.builtin.raw: "true"
+      loop: [1, 2, 3, 4]
+    - name: Work again
+      ansible.builtin.raw: "true"
+    - name: Be there still
+      ansible.builtin.raw: "true"
+"""
+
+
+def test_a_host_that_answers_just_before_every_deadline_is_left_alone_in_the_end(
+    hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
+) -> None:
+    quick = "say(b'here')"
+    hosts = {
+        "good": hostile.host("slowly_good", quick),
+        "slow": hostile.host("slowly", f"time.sleep(4); {quick}"),
+        "spent": hostile.host("slowly_spent", quick),
+    }
+    (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    (tmp_path / "play.yml").write_text(SLOWLY)
+    times = tmp_path / "times"
+    times.mkdir()
+    known = {name: times / sha256(name.encode()).hexdigest() for name in hosts}
+    known["slow"].write_text(json.dumps([0, host_time.ORDINARY - 15]))
+    known["spent"].write_text(json.dumps([host_time.RUN + 1, 0]))
+    script = Path(start.__file__).with_name("ansible_playbook.py")
+    done = subprocess.run(
+        [sys.executable, "-P", script, tmp_path / "pid", "022", "-i", "inventory.json", "play.yml"],
+        cwd=tmp_path,
+        env={
+            **environment,
+            "HARDENER_HOST_TIMES": str(times),
+            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
+            "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    ended = {line.split()[0]: line for line in done.stdout.splitlines() if "unreachable=" in line}
+    assert "ok=3" in ended["good"], done.stdout
+    assert "unreachable=0" in ended["good"]
+    assert "ok=0" in ended["slow"]
+    assert "unreachable=1" in ended["slow"]
+    assert "unreachable=1" in ended["spent"]
+    assert done.stdout.count("it is left alone") >= 2
+    whole, ordinary = json.loads(known["good"].read_text())
+    assert 0 < ordinary == whole < 60
 
 
 def enter(group: Path) -> None:

@@ -387,6 +387,12 @@ class Journal:
         found: dict[str, Any] = self._raw.get("picture") or {}
         return found
 
+    @property
+    def look(self) -> dict[str, Any]:
+        """What programs and connections worked before the first change; see ``liveness``."""
+        found: dict[str, Any] = self._raw.get("look") or {}
+        return found
+
     def undone(self, left: Sequence[str]) -> list[str]:
         """Names of the activations that were undone already, while just these paths were not put back yet.
 

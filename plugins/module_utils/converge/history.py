@@ -14,7 +14,7 @@ from ..contract import (
     UNKNOWN,
     WOULD_CHANGE,
 )
-from . import detached, files, health, rollback
+from . import detached, files, health, liveness, rollback, session
 from .activations.docker import engine_of
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Refused
@@ -98,6 +98,7 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
     """Do it; runs in a worker."""
     notes: list[str] = []
     kept: list[str] = []
+    lost: list[str] = []
     reason = f"taken back on request of {who}" if who else "taken back on request"
     for number, run in enumerate(runs):
         journal = _journal(store, run)
@@ -105,15 +106,22 @@ def _take_back(store: Store, runs: Sequence[str], who: str) -> dict[str, Any]:
             raise Refused(f"the backup of run {run} has no journal: {store.backup_folder(run)}")
         if journal.run not in _unfinished(store):  # what the host did before that run counts no more
             engine = engine_of(rollback.begun(journal))
-            picture = health.take(engine, login_port=0)
-            journal.enter(ROLLING_BACK, seconds=rollback.LONG, picture=picture, undone={})
+            seen = {
+                "picture": health.take(engine, login_port=0),
+                "look": liveness.look(session.current()).data(),
+            }
+            journal.enter(ROLLING_BACK, seconds=rollback.LONG, undone={}, **seen)
         outcome = rollback.finished(store, journal, reason)
         notes += outcome["notes"]
         kept += outcome["kept"]
+        lost = lost or outcome.get("lost", [])
         if outcome["outcome"] == ROLLBACK_FAILED:
             left = "; ".join(runs[number + 1 :]) or "none"
             return {**outcome, "reason": f"run {run} was not taken back whole; not touched: {left}"}
     done = {"changed": True, "notes": notes, "kept": kept}
+    if lost:
+        reason = "everything is put back, and yet"
+        return {**done, "outcome": ROLLBACK_FAILED, "failed": True, "reason": reason, "problems": lost}
     if kept:
         reason = "somebody else's later changes stay"
         return {**done, "outcome": PARTLY_ROLLED_BACK, "failed": True, "reason": reason}

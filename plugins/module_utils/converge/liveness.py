@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 from . import system
 from .session import Session
@@ -31,22 +31,36 @@ Question = Callable[[], bool]
 
 
 class Look(NamedTuple):
-    """What worked, by what a message calls it; and how the run came in."""
+    """What worked, by what a message calls it; how the run came in; and the Python that it looked with."""
 
     working: frozenset[str]
     came_in: Session | None
+    python: str = ""
+
+    def data(self) -> dict[str, Any]:
+        """Return it as JSON data: whatever takes the run back looks again."""
+        return {"working": sorted(self.working), "came_in": self.came_in, "python": self.python}
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Look:
+        """Return one from its data; a look at nothing where there is none, as in journals of before."""
+        came_in = data.get("came_in")
+        session = Session(*came_in) if came_in else None
+        return cls(frozenset(data.get("working") or ()), session, str(data.get("python") or ""))
 
 
 def look(came_in: Session | None) -> Look:
     """See what works before the first change."""
-    return Look(frozenset(name for name, works in _questions(came_in).items() if works()), came_in)
+    python = sys.executable or ""
+    working = frozenset(name for name, works in _questions(came_in, python).items() if works())
+    return Look(working, came_in, python)
 
 
 def lost(before: Look) -> list[str]:
     """What worked before and does not any more, each as a problem."""
-    questions = _questions(before.came_in)
+    questions = _questions(before.came_in, before.python)
     failed: list[str] = []
-    for name in sorted(before.working, reverse=True):  # programs before connections
+    for name in sorted(before.working & set(questions), reverse=True):  # programs before connections
         patience = _MOMENT if name.startswith("runs") else _PATIENCE
         if not _in_time(questions[name], _MOMENT if failed else patience):
             failed.append(f"this host no longer {name}")
@@ -62,14 +76,13 @@ def _in_time(question: Question, patience: float) -> bool:
     return True
 
 
-def _questions(came_in: Session | None) -> dict[str, Question]:
+def _questions(came_in: Session | None, python: str) -> dict[str, Question]:
     questions: dict[str, Question] = {
         "runs programs (/bin/sh)": lambda: _says("/bin/sh", "-c", "echo $((6*7))"),
         "runs programs of users (/bin/sh)": lambda: _says("/bin/sh", "-c", "echo $((6*7))", user=_NOBODY),
     }
-    if os.path.isabs(sys.executable or ""):
-        name = f"runs programs ({sys.executable})"
-        questions[name] = lambda: _says(sys.executable, "-IBS", "-c", "print(6*7)")
+    if os.path.isabs(python):
+        questions[f"runs programs ({python})"] = lambda: _says(python, "-IBS", "-c", "print(6*7)")
     if came_in is not None:
         session = came_in
         questions[f"answers new connections by ssh ({session.address} port {session.port})"] = lambda: (

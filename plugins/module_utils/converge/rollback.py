@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Mapping, Sequence
 
 from ..contract import PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ROLLED_BACK
-from . import activations, guard, health
+from . import activations, guard, health, liveness
 from .activations.interface import Activation
 from .backup import ROLLING_BACK, Journal, Store
 from .errors import Failed, Refused
@@ -41,7 +41,8 @@ def finished(
     Returns:
         ``outcome``: ``rolled_back``; ``partly_rolled_back`` where somebody else's later changes stay, which
         ``kept`` names; ``rollback_failed`` where files or activations are not back (``problems``), which the
-        guard tries again. With it ``reason`` and ``notes``.
+        guard tries again. With it ``reason`` and ``notes``; and ``lost``, what programs and connections do
+        not work any more though everything is back, which to try again could not help.
     """
     outcome = _taken_back(store, journal, reason, boot=boot)
     who = {"who": journal.who} if journal.who else {}
@@ -67,8 +68,10 @@ def _taken_back(store: Store, journal: Journal, reason: str, *, boot: bool) -> d
     if problems:
         return _failed(store, journal, outcome, problems, boot=boot)
     missing = _missing(journal) if journal.picture and not boot else []
-    notes = [*kept, *(f"everything is put back, and yet: {each}" for each in missing)]
-    return {**outcome, "outcome": PARTLY_ROLLED_BACK if kept else ROLLED_BACK, "notes": notes}
+    lost = [] if boot else liveness.lost(liveness.Look.of(journal.look))
+    notes = [*kept, *(f"everything is put back, and yet: {each}" for each in [*missing, *lost])]
+    found = {**outcome, "outcome": PARTLY_ROLLED_BACK if kept else ROLLED_BACK, "notes": notes}
+    return {**found, "lost": lost} if lost else found
 
 
 def _failed(

@@ -181,8 +181,10 @@ class Transaction:
         came_in = session.current()
         before = liveness.look(came_in)
         try:
+            seen: dict[str, Any] = {"look": before.data()}
             if choice.impact != NONE:
-                journal.remember(picture=self._picture(choice, came_in), stopped=choice.stops)
+                seen |= {"picture": self._picture(choice, came_in), "stopped": choice.stops}
+            journal.remember(**seen)
             self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)
             self._store.finish(run, {**record, **outcome, "ended": time.time()})
@@ -192,7 +194,7 @@ class Transaction:
                 outcome = {**outcome, "notes": [*outcome.get("notes", ()), *left]}
         except Exception as error:  # whatever it is, the host must not stay half-way
             outcome = rollback.finished(self._store, journal, rollback.reason_of(error), record=record)
-            still = liveness.lost(before)
+            still = outcome.get("lost")
             if still:
                 problems = [*outcome["problems"], *still]
                 outcome = {**outcome, "outcome": ROLLBACK_FAILED, "problems": problems}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -8,13 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ansible_collections.hardener.docker.plugins.module_utils.converge import liveness, system
+from ansible_collections.hardener.docker.plugins.module_utils.converge import (
+    history,
+    liveness,
+    rollback,
+    system,
+)
 from ansible_collections.hardener.docker.plugins.module_utils.converge.backup import Journal
 from ansible_collections.hardener.docker.plugins.module_utils.converge.liveness import Look
 from ansible_collections.hardener.docker.plugins.module_utils.converge.session import Session
 
 from tests.unit.plugins.module_utils.converge.answering import answering
 from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.guarded import change
 
 SHELL, USERS = "runs programs (/bin/sh)", "runs programs of users (/bin/sh)"
 PYTHON = f"runs programs ({sys.executable})"
@@ -101,7 +108,7 @@ def lives_by(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     questions = {"runs programs (one)": lambda: liveness._says(str(program))}
     monkeypatch.setattr(liveness, "look", LOOK)
-    monkeypatch.setattr(liveness, "_questions", lambda _: questions)
+    monkeypatch.setattr(liveness, "_questions", lambda *_: questions)
     monkeypatch.setattr(liveness, "_MOMENT", 0.1)
     return interpreter
 
@@ -123,8 +130,56 @@ def test_what_does_not_come_back_is_no_good_rollback(
 ) -> None:
     host.write("x", "old")
     monkeypatch.setattr(liveness, "look", lambda _: Look(frozenset({"runs programs (one)"}), None))
-    monkeypatch.setattr(liveness, "_questions", lambda _: {"runs programs (one)": lambda: False})
+    monkeypatch.setattr(liveness, "_questions", lambda *_: {"runs programs (one)": lambda: False})
     done = host.converge(host.file("x", "new"))
     lost = "this host no longer runs programs (one)"
     assert (done["outcome"], done["reason"], done["problems"]) == ("rollback_failed", lost, [lost])
+    assert host.read("x") == "old"
+
+
+# --- when a run is taken back later -------------------------------------------------------------------------
+
+
+def test_a_look_is_kept_over_processes() -> None:
+    with server(b"SSH-2.0-x\r\n") as came_in:
+        before = LOOK(came_in)
+        again = Look.of(json.loads(json.dumps(before.data())))
+        assert again == before
+        assert liveness.lost(again) == []
+    assert Look.of({}) == Look(frozenset(), None)
+    assert liveness.lost(Look.of({})) == []
+
+
+def test_going_back_on_request_ends_with_a_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "look", LOOK)
+    works = {"runs programs (one)": lambda: not Path(host.path("x")).exists() or host.read("x") != "old"}
+    monkeypatch.setattr(liveness, "_questions", lambda *_: works)
+    monkeypatch.setattr(liveness, "_MOMENT", 0.1)
+    host.write("x", "old")
+    run = host.converge(host.file("x", "new"))["run"]
+    done = history.back_to(host.store, before="", who="me", check=False)
+    assert (done["outcome"], done["failed"]) == ("rollback_failed", True)
+    assert done["problems"] == ["this host no longer runs programs (one)"]
+    assert done["reason"] == "everything is put back, and yet"
+    assert host.read("x") == "old"
+    assert host.store.record(run)["lost"] == done["problems"]
+    assert Journal.find(host.store) is None
+
+
+@pytest.mark.usefixtures("systemd", "missing")
+def test_the_guard_ends_with_the_look_of_its_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = Look(frozenset({"runs programs (one)"}), None)
+    works = [True]
+    monkeypatch.setattr(liveness, "look", lambda _: worked)
+    monkeypatch.setattr(liveness, "_questions", lambda *_: {"runs programs (one)": lambda: works[0]})
+    monkeypatch.setattr(liveness, "_MOMENT", 0.1)
+    host.write("x", "old")
+    assert change(host)["outcome"] == "unconfirmed"
+    journal = Journal.find(host.store)
+    assert journal is not None
+    assert Look.of(journal.look) == worked
+    works[0] = False
+    done = rollback.finished(host.store, journal, "not confirmed")
+    assert (done["outcome"], done["lost"]) == ("rolled_back", ["this host no longer runs programs (one)"])
+    assert "everything is put back, and yet: this host no longer runs programs (one)" in done["notes"]
     assert host.read("x") == "old"

@@ -1,0 +1,141 @@
+"""What all tasks of a run may take on a host: added up over the workers, whatever the files hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible_collections.hardener.docker.plugins.plugin_utils import guarded, host_time, limits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.plugins.action.answering import Clock, Host
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(host_time.FOLDER, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(host_time, "time", SimpleNamespace(monotonic=lambda: found.now))
+    return found
+
+
+@pytest.mark.usefixtures("folder")
+def test_tasks_add_up_host_by_host(clock: Clock) -> None:
+    for _ in range(3):
+        with host_time.counted("a", ordinary=True):
+            clock.sleep(1000)
+    with host_time.counted("a", ordinary=True):
+        assert host_time.left() == host_time.ORDINARY - 3000
+    with host_time.counted("a", ordinary=False):
+        assert host_time.left() == host_time.RUN - 3000
+        clock.sleep(host_time.RUN - 3000)
+        assert host_time.left() == 0
+    with pytest.raises(AnsibleConnectionFailure, match="left alone"), host_time.counted("a", ordinary=False):
+        pytest.fail("it has taken everything")
+    with host_time.counted("b", ordinary=True):
+        assert host_time.left() == host_time.ORDINARY
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_fails_counts_and_what_is_inside_of_a_task_counts_once(clock: Clock) -> None:
+    def fail() -> None:
+        clock.sleep(5)
+        with host_time.counted("a", ordinary=True):
+            clock.sleep(5)
+        raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"), host_time.counted("a", ordinary=True):
+        fail()
+    with host_time.counted("a", ordinary=True):
+        assert host_time.left() == host_time.ORDINARY - 10
+
+
+def test_nothing_is_added_up_without_a_folder(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.delenv(host_time.FOLDER, raising=False)
+    with host_time.counted("a", ordinary=True):
+        clock.sleep(10**6)
+        assert host_time.left() == math.inf
+    with host_time.counted("a", ordinary=True):
+        assert host_time.left() == math.inf
+
+
+@given(name=st.text(), text=st.binary(max_size=30))
+def test_no_name_leads_elsewhere_and_a_file_that_is_none_counts_nothing(name: str, text: bytes) -> None:
+    path = Path("/nowhere")
+    assert host_time._read(path) == (0.0, 0.0)
+    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    assert "/" not in digest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "read_text", lambda *_, **__: text.decode("latin-1"))
+        whole, short = host_time._read(path)
+    assert isinstance(whole, float)
+    assert isinstance(short, float)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_deadline_is_no_later_than_what_is_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, keeps: bool
+) -> None:
+    taken = host_time.RUN - 0.5
+    path = folder / sha256(b"h").hexdigest()
+    path.write_text(json.dumps([taken, 0]))
+    waits: list[float] = []
+
+    class Action:
+        KEEPS_LIMITS = keeps
+        _connection = SimpleNamespace()
+        _task = SimpleNamespace(timeout=300)
+
+        def run(self, task_vars: Any = None) -> dict[str, Any]:
+            if keeps:
+                with limits.bounded(self._connection, seconds=300):
+                    limits.signal.pause()
+            limits.signal.pause()
+            return {}
+
+        def cleanup(self) -> None:
+            waits.append(1)
+
+    action: Any = Action()
+    monkeypatch.setattr(limits, "_silent", "")
+    limits.hold(action)
+    with pytest.raises(AnsibleConnectionFailure, match=r"within 1 s; .* left alone"):
+        action.run(task_vars={"inventory_hostname": "h"})
+    with pytest.raises(AnsibleConnectionFailure):
+        action.run(task_vars={"inventory_hostname": "h"})
+    assert json.loads(path.read_text())[0] > taken
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_host_that_says_it_is_at_work_is_asked_no_longer_than_it_may_take(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        guarded,
+        "time",
+        SimpleNamespace(
+            monotonic=lambda: clock.now,
+            time=lambda: clock.now,
+            sleep=clock.sleep,
+            strftime=lambda *_: "later",
+            localtime=lambda _: None,
+        ),
+    )
+    with host_time.counted("h", ordinary=False):
+        clock.sleep(host_time.RUN - 1000)
+        began = clock.now
+        found = Host(clock, AnsibleConnectionFailure("lost"), {"outcome": "working"}).converge()
+    assert found["outcome"] == "unconfirmed"
+    assert clock.now - began < 1100
