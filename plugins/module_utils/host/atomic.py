@@ -304,10 +304,7 @@ def fill(handle: int, content: bytes) -> None:
 
 def dress(handle: int, attributes: Attributes, place: Place) -> None:
     """Give an open file the attributes that it is to have at a place, and the label of what is there."""
-    status = os.fstat(handle)
-    # A service that never gives a file away may have no right to the call: its unit's filter kills it.
-    if attributes.uid not in (-1, status.st_uid) or attributes.gid not in (-1, status.st_gid):
-        os.fchown(handle, attributes.uid, attributes.gid)
+    os.fchown(handle, attributes.uid, attributes.gid)
     os.fchmod(handle, attributes.mode)
     for name in _KEPT if place.exists else ():
         with suppress(OSError):  # a file system mounted with one label for all refuses it, rightly

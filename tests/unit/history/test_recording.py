@@ -168,5 +168,6 @@ def test_controls_with_one_slug_keep_their_own_words(history: History) -> None:
         finding, control=dataclasses.replace(finding.control, title="A newer title")
     )
     other = dataclasses.replace(one, host="b", findings=(reworded, *one.findings[1:]))
-    assert list(put(history, "one", [one, other, one]).assessments()) == [one, other, one]
+    hosts = [one, other, dataclasses.replace(one, host="c")]
+    assert list(put(history, "one", hosts).assessments()) == hosts
     assert len(history.run("one").controls) == len(one.findings) + 1

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import permutations
+
+import pytest
+
+from hardener.comparison import Drift
+from hardener.errors import ExitCode
+from hardener.model import Status
+from hardener.workflows import exit_codes
+from hardener.workload.verdict import Verdict
+from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
+
+PASSING = statuses(*[Status.PASS] * len(CONTROLS))
+ORDER = ["COMPLIANT", "REPAIRED", "INCOMPLETE", "NOT_COMPLIANT", "DRIFTED", "ROLLED_BACK"]
+
+
+def test_the_highest_of_several_codes_counts_in_whatever_order_they_come() -> None:
+    codes = [ExitCode[name] for name in ORDER]
+    for number in range(1, len(codes) + 1):
+        for some in permutations(codes, min(number, 3)):
+            assert exit_codes.highest(*some) is max(some, key=codes.index)
+    outside = {ExitCode.INTERNAL, ExitCode.USAGE, ExitCode.INTERRUPTED}  # that end a run at once
+    assert {*codes} | outside == {*ExitCode}
+
+
+@pytest.mark.parametrize(
+    ("counts", "code"),
+    [
+        ({}, ExitCode.COMPLIANT),
+        ({Status.PASS: 3, Status.MANUAL: 1, Status.WAIVED: 1, Status.NOT_APPLICABLE: 1}, ExitCode.COMPLIANT),
+        ({Status.PASS: 3, Status.ERROR: 1}, ExitCode.INCOMPLETE),
+        ({Status.ERROR: 3, Status.FAIL: 1}, ExitCode.NOT_COMPLIANT),
+    ],
+)
+def test_findings(counts: dict[Status, int], code: ExitCode) -> None:
+    assert exit_codes.of_findings(Counter(counts)) is code
+
+
+@pytest.mark.parametrize(
+    ("rolled_back", "complete", "code"),
+    [
+        (False, True, ExitCode.COMPLIANT),
+        (False, False, ExitCode.INCOMPLETE),
+        (True, True, ExitCode.ROLLED_BACK),
+        (True, False, ExitCode.ROLLED_BACK),
+    ],
+)
+def test_change(rolled_back: bool, complete: bool, code: ExitCode) -> None:
+    assert exit_codes.of_change(rolled_back=rolled_back, complete=complete) is code
+
+
+def test_drift() -> None:
+    drift = Drift()
+    assert exit_codes.of_drift(drift) is ExitCode.COMPLIANT
+    drift.add(assessment("a"), gone("a"))
+    assert exit_codes.of_drift(drift) is ExitCode.INCOMPLETE
+    drift.add(assessment("b", PASSING), assessment("b"))
+    assert exit_codes.of_drift(drift) is ExitCode.DRIFTED
+
+
+@pytest.mark.parametrize(
+    ("statuses", "all_hosts", "code"),
+    [
+        (["verified", "pinned", "allowed", "exempt"], True, ExitCode.COMPLIANT),
+        (["verified"], False, ExitCode.INCOMPLETE),
+        (["verified", "unreachable"], True, ExitCode.INCOMPLETE),
+        (["unreachable", "unsigned"], False, ExitCode.NOT_COMPLIANT),
+        (["a word of a later version"], True, ExitCode.NOT_COMPLIANT),
+    ],
+)
+def test_images(statuses: list[str], all_hosts: bool, code: ExitCode) -> None:
+    found = exit_codes.of_images([{"status": status} for status in statuses], all_hosts=all_hosts)
+    assert found is code
+
+
+def test_proof() -> None:
+    assert [exit_codes.of_proof(verdict) for verdict in Verdict] == [
+        ExitCode.COMPLIANT,
+        ExitCode.NOT_COMPLIANT,
+        ExitCode.INCOMPLETE,
+    ]
+
+
+def test_exit_zero_is_for_what_was_found_alone() -> None:
+    for code in ExitCode:
+        wanted = 0 if code in (ExitCode.NOT_COMPLIANT, ExitCode.INCOMPLETE) else code
+        assert exit_codes.unless_exit_zero(code, True) == wanted
+        assert exit_codes.unless_exit_zero(code, False) is code
