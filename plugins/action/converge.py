@@ -23,7 +23,7 @@ _REFUSED = "asked for, and refused by the host (converge_on_refused: warn goes o
 class ActionModule(GuardedAction):
     """The action; plugins/modules/converge.py documents it."""
 
-    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused"})
+    _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host and return what was done there."""
@@ -35,6 +35,7 @@ class ActionModule(GuardedAction):
                 "only": {"type": "list", "elements": "str"},
                 "plan": {"type": "str", "default": ""},
                 "on_refused": {"type": "str", "default": "fail", "choices": ["fail", "warn"]},
+                "socket": {"type": "str", "default": ""},
             },
         )
         documents = args["documents"]
@@ -47,6 +48,7 @@ class ActionModule(GuardedAction):
             "check": bool(self._task.check_mode),
             "allow": args["allow"],
             "plan": args["plan"],
+            "socket": args["socket"],
         }
         if self._task.check_mode:
             result: dict[str, Any] = self.ask(

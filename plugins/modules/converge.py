@@ -45,6 +45,10 @@ options:
     type: str
     default: fail
     choices: [fail, warn]
+  socket:
+    description: The engine's API socket on the host, where the host is not to find it out.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""

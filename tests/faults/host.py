@@ -193,18 +193,7 @@ class Host:
 
     def documents(self) -> list[dict[str, Any]]:
         """What the transaction is about."""
-        dockerd = self.engine.dockerd
-        return transaction.documents(
-            dockerd=dockerd.command[0],
-            argv=[*dockerd.command],
-            flags={
-                "data-root": [str(dockerd.data_root)],
-                "host": [dockerd.host],
-                "bridge": ["none"],
-                "iptables": ["false"],
-            },
-            socket=str(dockerd.socket),
-        )
+        return transaction.documents()
 
     def _serve(self) -> None:
         """Answer the programs that stand in, and connections to the port of ssh."""

@@ -123,7 +123,8 @@ class Sweep:
 
     def _apply(self) -> dict[str, Any]:
         guard = {"token": transaction.TOKEN, "seconds": transaction.SECONDS, "who": "a test"}
-        return main.converge({"documents": self.host.documents(), "allow": "connectivity", "guard": guard})
+        wanted = {"documents": self.host.documents(), "socket": str(self.host.engine.dockerd.socket)}
+        return main.converge({**wanted, "allow": "connectivity", "guard": guard})
 
     def _confirm(self) -> dict[str, Any]:
         return main.confirm({"token": transaction.TOKEN})

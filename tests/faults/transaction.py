@@ -35,17 +35,11 @@ FILES = {
 }
 
 
-def documents(*, dockerd: str, argv: list[str], flags: dict[str, Any], socket: str) -> list[dict[str, Any]]:
+def documents() -> list[dict[str, Any]]:
     """The documents, those of the firewall and of the audit rules as their roles render them."""
     engine = {
         "name": "docker",
         "when": [CONFIG],
-        "config": CONFIG,
-        "dockerd": dockerd,
-        "argv": argv,
-        "flags": flags,
-        "socket": socket,
-        "unit": "docker.service",
         "expect": {"security": ["no-new-privileges"], "info": {"LiveRestoreEnabled": True}},
         "timeout": 30,
     }

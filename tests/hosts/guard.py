@@ -34,16 +34,7 @@ iptables -S INPUT; iptables-save | grep -c HARDENER
 
 def engine(**keys: Any) -> Document:
     """What costs a restart of the engine."""
-    docker = {
-        "name": "docker",
-        "when": [DAEMON_JSON],
-        "config": DAEMON_JSON,
-        "dockerd": "/usr/sbin/dockerd",
-        "argv": ["/usr/sbin/dockerd", "-H", "fd://"],
-        "flags": {"host": ["fd://"]},
-        "socket": "/run/docker.sock",
-        "unit": "docker.service",
-    }
+    docker = {"name": "docker", "when": [DAEMON_JSON]}
     resource = {"kind": "json", "path": DAEMON_JSON, "keys": {"live-restore": True, **keys}}
     return {
         "name": "engine",

@@ -14,12 +14,19 @@ from ansible_collections.hardener.docker.plugins.plugin_utils import transaction
 
 from tests.unit.plugins.loading import COLLECTIONS
 
+# ``service`` is the command line of docker.service, on a host whose engine does not run.
 DRIVER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.hardener.docker.plugins.module_utils.converge import main
+from ansible_collections.hardener.docker.plugins.module_utils.host import processes, units
 main.FOLDER = sys.argv[2]
-print(json.dumps(main.converge(json.load(sys.stdin))))
+request = json.load(sys.stdin)
+command = request.pop("service", None)
+if command:
+    unit = {"LoadState": "loaded", "ExecStart": [command], "EnvironmentFiles": [], "Listen": [], "MainPID": 0}
+    units.read, processes.scan = lambda: {"docker.service": unit}, dict
+print(json.dumps(main.converge(request)))
 """
 
 
@@ -45,9 +52,12 @@ class Host:
         self.files = folder / "etc"
         self.files.mkdir()
 
-    def start(self, *resources: dict[str, Any], **document: Any) -> subprocess.Popen[str]:
-        """Begin to converge one document."""
-        return self.begin({"documents": [{"name": "a", "resources": list(resources), **document}]})
+    def start(
+        self, *resources: dict[str, Any], socket: object = "", **document: Any
+    ) -> subprocess.Popen[str]:
+        """Begin to converge one document, where ``socket`` is that of an engine."""
+        wanted = {"name": "a", "resources": list(resources), **document}
+        return self.begin({"documents": [wanted], "socket": str(socket)})
 
     def begin(self, request: dict[str, Any]) -> subprocess.Popen[str]:
         """Begin to converge."""

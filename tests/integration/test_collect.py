@@ -84,12 +84,12 @@ def test_flags_in_every_form_and_a_socket_on_tcp() -> None:
     ]
     with Dockerd(flags=flags) as other:
         run = collect(other.socket)
-        found = run.data("daemon.config")["flags"]
-        assert found["debug"] == ["true"]
-        assert found["log-level"] == ["debug"]
-        assert found["icc"] == ["false"]
-        assert found["label"] == ["a=b", "--c=d"]
-        assert found["host"] == [other.host, f"tcp://127.0.0.1:{port}"]
+        found = run.data("daemon.config")["declared"]
+        assert found["debug"] == {"value": True, "origin": "--debug"}
+        assert found["log-level"] == {"value": "debug", "origin": "--log-level"}
+        assert found["icc"] == {"value": False, "origin": "--icc"}
+        assert found["labels"] == {"value": ["a=b", "--c=d"], "origin": "--label"}
+        assert found["hosts"]["value"] == [other.host, f"tcp://127.0.0.1:{port}"]
         assert run.data("daemon.config")["unknown_flags"] == []
         assert run.data("engine")["listening"] == [
             {"address": "127.0.0.1", "port": port, "process": "dockerd"}
@@ -100,15 +100,16 @@ def test_flags_in_every_form_and_a_socket_on_tcp() -> None:
 
 def test_broken_file_under_a_running_daemon() -> None:
     with Dockerd(config={"icc": False}) as other:
-        assert collect(other.socket).data("daemon.config")["parsed"] == {"icc": False}
+        told = collect(other.socket).data("daemon.config")["declared"]
+        assert told["icc"] == {"value": False, "origin": "file"}
         other.configure('{"icc": false, "log-opts": {"a": "1", "a": "2"}, "icc": true}')
         found = collect(other.socket).data("daemon.config")
         assert found["duplicate_keys"] == ["icc", "log-opts.a"]
-        assert (found["parsed"]["icc"], found["error"]) == (True, None)
+        assert (found["declared"]["icc"]["value"], found["error"]) == (True, None)
         other.configure('{"icc": false')
         run = collect(other.socket)
         found = run.data("daemon.config")
-        assert (found["exists"], found["parsed"]) == (True, None)
+        assert (found["exists"], "icc" in found["declared"]) == (True, False)
         assert found["error"].startswith("not JSON")
         assert run.data("docker.info")["ID"]
 

@@ -243,15 +243,10 @@ def docker(engine: Dockerd, keys: dict[str, Any], **settings: Any) -> dict[str, 
             {
                 "name": "docker",
                 "when": [str(engine.config_file)],
-                "config": str(engine.config_file),
-                "dockerd": engine.command[0],
-                "argv": engine.command,
-                "flags": {"data-root": [str(engine.data_root)], "host": [engine.host]},
-                "socket": str(engine.socket),
-                "unit": "hardener-test-none.service",
                 **settings,
             }
         ],
+        "socket": engine.socket,
     }
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.docker.keys import declared
 
 from tests.integration.converging import Host
 from tests.integration.dockerd import Dockerd
@@ -31,22 +32,11 @@ def engine() -> Iterator[Dockerd]:
         yield started
 
 
-def serving(engine: Dockerd, *addresses: str) -> dict[str, Any]:
+def serving(engine: Dockerd) -> dict[str, Any]:
     """The engine's own document, as the role makes it."""
     return {
         "name": "docker_daemon",
-        "activations": [
-            {
-                "name": "docker",
-                "when": [str(engine.config_file)],
-                "config": str(engine.config_file),
-                "dockerd": engine.command[0],
-                "argv": engine.command,
-                "flags": {"data-root": [str(engine.data_root)], "host": [engine.host, *addresses]},
-                "socket": str(engine.socket),
-                "unit": "hardener-test-none.service",
-            }
-        ],
+        "activations": [{"name": "docker", "when": [str(engine.config_file)]}],
     }
 
 
@@ -60,7 +50,7 @@ def wish(engine: Dockerd, keys: dict[str, Any]) -> dict[str, Any]:
 
 def converge(host: Host, engine: Dockerd, keys: dict[str, Any]) -> dict[str, Any]:
     wanted = wish(engine, keys)
-    return host.converge(*wanted["resources"], activations=wanted["activations"])
+    return host.converge(*wanted["resources"], activations=wanted["activations"], socket=engine.socket)
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------
@@ -97,7 +87,10 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(
                 "engine": {"state": "ok", "data": {"installed": True}},
                 "daemon.config": {
                     "state": "ok",
-                    "data": {"path": str(engine.config_file), "flags": {"host": [f"tcp://{address}"]}},
+                    "data": {
+                        "path": str(engine.config_file),
+                        "declared": {"hosts": {"value": [f"tcp://{address}"], "origin": "--host"}},
+                    },
                 },
             }
         }
@@ -106,17 +99,17 @@ def test_made_certificates_let_in_their_owner_and_nobody_else(
         for key, path in dict(role._OURS).items():
             monkeypatch.setitem(role._OURS, key, path.replace(role.FOLDER, str(folder)))
 
-        def run() -> dict[str, Any]:
+        def run(**more: Any) -> dict[str, Any]:
             """Converge the role's document, as the action delivers it."""
             (document,) = role.documents(snapshot, variables)
             for resource in document["resources"]:
                 if "content_from" in resource:
                     resource["content"] = Path(resource.pop("content_from")).read_text()
-            documents = [serving(engine, f"tcp://{address}"), document]
-            return host.converge_all(documents, allow="connectivity")
+            request = {"allow": "connectivity", "socket": str(engine.socket), **more}
+            return host.converge_all([serving(engine), document], **request)
 
         # The engine does not run, so that nobody has to restart it here.
-        done = run()
+        done = run(service=engine.command)
         assert done["outcome"] == "changed", done
         assert (folder / "key.pem").stat().st_mode & 0o7777 == 0o400
         assert not any(
@@ -168,7 +161,10 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The role by plain ansible-playbook, on an engine that is not up; /var/lib and /etc are its own."""
     data = {
         "engine": {"installed": True, "socket": str(tmp_path / "none.sock")},
-        "daemon.config": {"path": "/etc/docker/daemon.json", "flags": {"host": ["tcp://0.0.0.0:2375"]}},
+        "daemon.config": {
+            "path": "/etc/docker/daemon.json",
+            "declared": {"hosts": {"value": ["tcp://0.0.0.0:2375"], "origin": "--host"}},
+        },
         "system": {"hostname": "web1"},
     }
     snapshot = {
@@ -191,7 +187,9 @@ def play(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     mounts = 'mount --bind "$0/var-lib" /var/lib && mount --bind "$0/etc-docker" /etc/docker && exec "$@"'
     return subprocess.run(
         [
-            *("unshare", "--mount", "--propagation=private", "sh", "-c", mounts, str(tmp_path)),
+            # Engines of other tests are none of this host's.
+            *("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--propagation=private"),
+            *("sh", "-c", mounts, str(tmp_path)),
             str(Path(sys.executable).with_name("ansible-playbook")),
             "--inventory=localhost,",
             "--connection=local",
@@ -243,7 +241,7 @@ def test_several_decisions_are_one_reload(host: Host) -> None:
             documents.append(
                 {"name": name, "impact": "reload", "resources": [resource], "activations": [expect]}
             )
-        done = host.converge_all(documents)
+        done = host.converge_all(documents, socket=str(engine.socket))
         assert done["outcome"] == "changed", done
         assert {each["state"] for each in done["documents"]} == {"change"}
         assert [each["action"] for each in done["activations"]] == ["reload docker"]
@@ -251,7 +249,7 @@ def test_several_decisions_are_one_reload(host: Host) -> None:
         assert (info["LiveRestoreEnabled"], info["Debug"], info["Labels"]) == (True, False, ["site=here"])
         assert "10.0.0.0/8" not in info["RegistryConfig"]["InsecureRegistryCIDRs"]
         assert engine.api("GET", f"/containers/{container}/json")["State"]["Pid"] == pid
-        assert host.converge_all(documents)["outcome"] == "unchanged"
+        assert host.converge_all(documents, socket=str(engine.socket))["outcome"] == "unchanged"
 
 
 # --- what the engine depends on -----------------------------------------------------------------------------
@@ -337,11 +335,11 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
 
         def run(content: str) -> dict[str, Any]:
             """The role on the engine as it is, stopped for the restart that nobody could do here."""
-            declared = json.loads(engine.config_file.read_text())
+            told = declared(json.loads(engine.config_file.read_text()), {})
             info = engine.api("GET", "/info")
             data = {
                 "engine": {"installed": True, "socket": str(engine.socket)},
-                "daemon.config": {"path": str(engine.config_file), "parsed": declared},
+                "daemon.config": {"path": str(engine.config_file), "declared": told},
                 "docker.info": info,
                 "lsm": {"seccomp": True},
             }
@@ -349,9 +347,9 @@ def test_a_frozen_profile_goes_and_the_engines_own_filters_again(
             profile = {"profile": "site.json" if content else "", "content": content}
             documents = role.documents(snapshot, profile)
             engine.stop()
-            done = host.converge_all(documents)
+            done = host.converge_all(documents, service=engine.command)
             engine.start()
-            again = host.converge_all(documents)
+            again = host.converge_all(documents, socket=str(engine.socket))
             assert again["outcome"] == "unchanged", again
             return done
 

@@ -97,7 +97,7 @@ PASSING = {"default", "another-variable", "goes-on"}
 def refusing() -> dict[str, Any]:
     """A host whose engine is told on its command line what the role wants otherwise in its file."""
     raw: dict[str, Any] = json.loads(json.dumps(recorded("debian-13").raw))
-    raw["sources"]["daemon.config"]["data"]["flags"]["icc"] = ["true"]
+    raw["sources"]["daemon.config"]["data"]["declared"]["icc"] = {"value": True, "origin": "--icc"}
     return raw
 
 

@@ -111,26 +111,17 @@ class Host:
     ) -> dict[str, Any]:
         """Converge the document that the role makes."""
         path = str(self.engine.config_file)
-        engine = {
-            "when": [path],
-            "config": path,
-            "dockerd": self.engine.plain_command[0],
-            "socket": str(self.engine.socket),
-            "unit": "docker.service",
-        }
         move = {
-            **engine,
+            "when": [path],
             "name": "userns-migrate",
-            "containerd": str(self.engine.containerd_socket),
             "uids": [BASE, SIZE],
             "gids": [BASE, SIZE],
             "exempt": ["tool"],
             **settings,
         }
         docker = {
-            **engine,
+            "when": [path],
             "name": "docker",
-            "argv": self.engine.plain_command,
             "restarted_by": "userns-migrate",
             "expect": {"security": ["userns"]},
         }
@@ -140,7 +131,8 @@ class Host:
             "resources": [{"kind": "json", "path": path, "keys": {"userns-remap": "daemon"}}],
             "activations": [move, docker],
         }
-        return self.run("converge", {"documents": [document], "allow": allow}, die_at=die_at)
+        arguments = {"documents": [document], "allow": allow, "socket": str(self.engine.socket)}
+        return self.run("converge", arguments, die_at=die_at)
 
     def fill(self) -> None:
         """Five containers that have something to lose."""

@@ -24,5 +24,6 @@ of Python 3.8, root).
     session       the ssh connection that brought us
     chains        our chains of the packet filter
     activations   load rules and modules, reload systemd, restart the engine; each once and in order
+    serving       where the engine is that a run changes
     daemonconfig  what is wrong with a daemon.json before the engine finds out
 """

@@ -27,6 +27,7 @@ from .activations.interface import Activation
 from .documents import FORMER, Document, Request, Resource, settings
 from .errors import Refused
 from .planning import Plan, Reader, digest
+from .serving import Finder
 
 
 class Case(NamedTuple):
@@ -156,11 +157,14 @@ def choose(request: Request, *, bookkeeping_file: str, read: Reader) -> Choice:
         Refused: the documents contradict each other, or the host does not allow what they want.
     """
     refused = {document.name: document.refused for document in request.documents if document.refused}
+    finder = Finder(request.socket)
 
     def choice(documents: Sequence[Document], held: Mapping[str, Case]) -> Choice:
         plan = Plan(documents, bookkeeping_file=bookkeeping_file, read=read)
         joined = settings(documents, tuple(activations.KINDS))
-        chosen = [activations.KINDS[name](own, check=request.check) for name, own in joined.items()]
+        chosen = [
+            activations.KINDS[name](own, check=request.check, finder=finder) for name, own in joined.items()
+        ]
         for activation in chosen:
             activation.prepare(plan)
         return Choice(documents, held, refused, plan, chosen)

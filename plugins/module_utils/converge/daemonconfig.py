@@ -14,13 +14,13 @@ import os
 import pwd
 from typing import Any, Callable, Iterator, Mapping
 
-from ..docker import flags as command_line
 from ..docker import keys
 from ..docker.http import NoAnswer
 from . import jsonkeys, plugins, seccompprofile, system
 from .engine import Engine
 from .errors import Refused
 from .planning import redacted
+from .serving import Served
 
 # Options that a driver takes beside those that belong to every driver; others are not checked here.
 _LOG_OPTIONS = {
@@ -84,7 +84,7 @@ Read = Callable[[str], "bytes | None"]
 def refuse_bad(
     after: bytes,
     before: bytes,
-    settings: Mapping[str, Any],
+    served: Served,
     *,
     info: Mapping[str, Any] | None,
     engine: Engine,
@@ -95,7 +95,7 @@ def refuse_bad(
     Args:
         after: content of daemon.json as it will be.
         before: content as it is.
-        settings: of the activation ``docker``: ``config``, ``dockerd``, ``argv``, ``flags``.
+        served: the engine.
         info: what the running engine says of itself, None where it does not run.
         engine: to be asked what ``info`` does not hold.
         read: content that a path will have then, None where there will be nothing.
@@ -103,22 +103,12 @@ def refuse_bad(
     Raises:
         Refused: with the first thing that is wrong.
     """
-    path = settings["config"]
+    path = served.config
     config = jsonkeys.parse(after, path)
     former = jsonkeys.parse(before, path)
-    flags = flags_of(settings)
-    problems = [_problems(config, former, flags, info, engine), _files(config, read)]
-    for problem in itertools.chain(*problems):
-        raise Refused(f"{path}: {problem}")
-    problem = _said_by_dockerd(config, settings)
-    if problem:
-        raise Refused(f"{path}: {problem}")
-
-
-def flags_of(settings: Mapping[str, Any]) -> Mapping[str, list[str]]:
-    """Flags of the engine's command line, with their words."""
-    given: Mapping[str, list[str]] = settings.get("flags") or {}
-    return given or command_line.parse(list(settings.get("argv") or ())[1:])[0]
+    problems = [_problems(config, former, served.flags, info, engine), _files(config, read)]
+    for problem in itertools.chain(*problems, _said_by_dockerd(config, served)):
+        raise Refused(f"{path}: {served.without_secrets(problem)}")
 
 
 def _problems(
@@ -275,28 +265,33 @@ def _hidden(
         yield f"{', '.join(moved)}: the engine would no longer see its {', '.join(held)}"
 
 
-def _said_by_dockerd(config: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def _said_by_dockerd(config: Mapping[str, Any], served: Served) -> Iterator[str]:
     """What the engine's own validation finds; where it has none, what our table of keys does."""
-    dockerd = settings.get("dockerd")
-    if not dockerd:
-        return ""
+    if not served.dockerd:
+        return
     content = json.dumps({key: config[key] for key in config if key not in _NOT_FOR_DOCKERD}).encode()
     handle = os.memfd_create("daemon.json", 0)
     try:
         os.write(handle, content)
-        arguments = [word for word in settings.get("argv", [])[1:] if not word.startswith("$")]
         outcome = system.run(
-            dockerd, *arguments, "--validate", f"--config-file=/proc/self/fd/{handle}", keep_open=[handle]
+            served.dockerd,
+            *(word for word in served.argv[1:] if not word.startswith("$")),
+            "--validate",
+            f"--config-file=/proc/self/fd/{handle}",
+            keep_open=[handle],
         )
     finally:
         os.close(handle)
     if outcome.code == 0 or outcome.code in (124, 126, 127):
-        return ""
+        return
     if "unknown flag: --validate" in outcome.error:
-        return keys.problem_before_23(config)
-    # It names what is set twice with both values, the secret ones too.
-    said = outcome.said.partition(": (from flag")[0]
-    return redacted(said.replace(f"/proc/self/fd/{handle}", settings["config"]))
+        problem = keys.problem_before_23(config)
+    else:
+        # It names what is set twice with both values, the secret ones too.
+        said = outcome.said.partition(": (from flag")[0]
+        problem = redacted(said.replace(f"/proc/self/fd/{handle}", served.config))
+    if problem:
+        yield problem
 
 
 def _number(path: str) -> int | None:

@@ -39,9 +39,11 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from ..contract import DAEMON_RESTART, DOCUMENT, IMPACTS, NONE, REQUIRED, RESOURCES
 from .errors import Refused
+from .serving import FORMER as FORMER_SETTINGS
 
 FORMER = "former"  # a kind that no request can have: ``state``, what a path was before hardener came
 
+_AT_ENGINE = ("docker", "userns-migrate")  # activations that were told where the engine is
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MODE = re.compile(r"[0-7]{3,4}")
 
@@ -110,12 +112,14 @@ class Request(NamedTuple):
     """Everything one run is asked for.
 
     ``plan`` is the digest of a plan that somebody has reviewed: the run has to be exactly that. Empty: any.
+    ``socket`` is the engine's API socket, where the site has named it.
     """
 
     documents: tuple[Document, ...]
     check: bool
     allow: str
     plan: str
+    socket: str = ""
 
     @property
     def possible(self) -> tuple[Document, ...]:
@@ -135,7 +139,7 @@ def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
         Refused: it is not one; the message names the document and the place.
     """
     where = "the request"
-    _only(raw, ("documents", "check", "allow", "plan"), where)
+    _only(raw, ("documents", "check", "allow", "plan", "socket"), where)
     documents: list[Document] = []
     for entry in _take(raw, "documents", list, where):
         document = _document(entry, known_activations)
@@ -147,6 +151,7 @@ def parse(raw: Mapping[str, Any], known_activations: Sequence[str]) -> Request:
         _take(raw, "check", bool, where, False),
         _impact(raw, "allow", where, DAEMON_RESTART),
         _take(raw, "plan", str, where, ""),
+        _take(raw, "socket", str, where, ""),
     )
 
 
@@ -168,6 +173,18 @@ def _document(raw: Any, known_activations: Sequence[str]) -> Document:
     if not _NAME.fullmatch(name):
         raise Refused(f"a document cannot be called {name!r}")
     _only(raw, tuple(DOCUMENT), name)
+    wanted = tuple(
+        _activation(entry, f"{name}: activations[{number}]", known_activations)
+        for number, entry in enumerate(_take(raw, "activations", list, name, []))
+    )
+    former = sorted(
+        {key for each, own in wanted if each in _AT_ENGINE for key in FORMER_SETTINGS.intersection(own)}
+    )
+    notes = [str(note) for note in _take(raw, "notes", list, name, [])]
+    if former:
+        notes.append(
+            f"{', '.join(former)}: the host finds its engine itself, so leave them out of activations"
+        )
     return Document(
         name,
         _impact(raw, "impact", name, NONE),
@@ -176,11 +193,8 @@ def _document(raw: Any, known_activations: Sequence[str]) -> Document:
             _resource(entry, name, f"{name}: resources[{number}]")
             for number, entry in enumerate(_take(raw, "resources", list, name, []))
         ),
-        tuple(
-            _activation(entry, f"{name}: activations[{number}]", known_activations)
-            for number, entry in enumerate(_take(raw, "activations", list, name, []))
-        ),
-        tuple(str(note) for note in _take(raw, "notes", list, name, [])),
+        wanted,
+        tuple(notes),
         _take(raw, "refused", str, name, ""),
     )
 

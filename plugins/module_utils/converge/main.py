@@ -19,7 +19,8 @@ def converge(arguments: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         arguments: ``documents`` (see ``documents.py``); ``check``: only say what would be done; ``allow``:
             the worst impact that may happen; ``plan``: digest of the plan that this has to be; ``guard``:
-            ``{token, seconds, who}`` where somebody will confirm what cost the host anything.
+            ``{token, seconds, who}`` where somebody will confirm what cost the host anything; ``socket``: the
+            engine's API socket, where it is not to be found out.
 
     Returns:
         ``outcome``: ``unchanged``, ``would_change``, ``changed``, ``unconfirmed`` (changed, and taken back

@@ -22,6 +22,7 @@ from .files import NOTHING, State
 from .giving_back import Paths
 from .origin import Past
 from .planning import Change, Plan, overlay
+from .serving import Finder
 from .transaction import Terms, Transaction
 
 _NAME = "release"
@@ -103,7 +104,8 @@ class Release(Transaction):
             self._found["left"].extend(former.left)
             if former.settings is None:
                 continue
-            activation = kind(former.settings, check=self._request.check)
+            finder = Finder(kind.socket_of(begun))
+            activation = kind(former.settings, check=self._request.check, finder=finder)
             activation.prepare(plan)
             activation.impact = max(activation.impact, RELOAD, key=IMPACTS.index)  # so that it is guarded
             if activation.due and exceeds(activation.impact, self._request.allow):

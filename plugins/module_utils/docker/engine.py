@@ -32,6 +32,7 @@ BINARIES = (
     "runc",
 )
 _PIDFILES = ("/run/docker.pid", "/run/snap.docker/docker.pid")
+_SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
 _MORE_PATH = "/snap/docker/current/bin:/opt/docker"
 # Answers of newer engines have another shape. Older ones are asked for what they speak.
 _NEWEST_API = (1, 51)
@@ -118,6 +119,18 @@ def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:
             _learn(engine, known_units)
         break
     return engine
+
+
+def containerd_socket(engine: Engine, info: dict[str, Any]) -> str:
+    """Return the socket of the containerd that the engine uses; what the engine says of it comes first."""
+    known = (info.get("Containerd") or {}).get("Address") or engine.setting("containerd")
+    if known:
+        return str(known)
+    root = engine.setting("exec-root")
+    if root is None and engine.rootless:
+        root = f"{engine.environment.get('XDG_RUNTIME_DIR') or f'/run/user/{engine.euid}'}/docker"
+    own = f"{root or '/run/docker'}/containerd/containerd.sock"
+    return own if os.path.exists(own) else _SYSTEM_CONTAINERD
 
 
 def _ours(pid: int) -> bool:

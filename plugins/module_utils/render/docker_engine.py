@@ -89,7 +89,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     if found == "there":
         return []
     if found == "held":
-        return [_start(host)]
+        return [_start()]
     source, version = variables["source"], variables["version"]
     reason = _unfit(host, source, hold=variables["hold"])
     if reason:
@@ -157,20 +157,13 @@ def _hold() -> dict[str, Any]:
     }
 
 
-def _start(host: HostView) -> dict[str, Any]:
+def _start() -> dict[str, Any]:
     """Let it start on the configuration that the same transaction brings; if that fails, hold it again."""
-    docker = {
-        "name": "docker",
-        "config": host.config_path,
-        "socket": host.socket,
-        "unit": _UNITS[0],
-        "start": True,
-    }
     return {
         "name": "docker_engine",
         "impact": DAEMON_RESTART,
         "resources": [{"kind": "absent", "path": path} for path in _HOLDS],
-        "activations": [{"name": "systemd-reload", "when": _HOLDS}, docker],
+        "activations": [{"name": "systemd-reload", "when": _HOLDS}, {"name": "docker", "start": True}],
     }
 
 

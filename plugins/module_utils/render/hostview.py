@@ -132,17 +132,8 @@ class HostView:
         return any(f"name={name}" in str(option).split(",") for option in options)
 
     def activation(self, when: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Return the activation of the engine with all that it needs, for changes of these paths."""
-        return {
-            "name": "docker",
-            "when": list(when),
-            "config": self.config_path,
-            "dockerd": (self.engine.get("binaries") or {}).get("dockerd") or "",
-            "argv": self.config.get("argv") or [],
-            "socket": self.socket,
-            "unit": "docker.service",
-            **more,
-        }
+        """Return the activation of the engine, for changes of these paths."""
+        return {"name": "docker", "when": list(when), **more}
 
     # --- what it holds
 

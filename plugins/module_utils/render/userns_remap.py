@@ -116,11 +116,6 @@ def _document(
     move = {
         "name": "userns-migrate",
         "when": [host.config_path],
-        "config": host.config_path,
-        "dockerd": docker["dockerd"],
-        "socket": docker["socket"],
-        "unit": docker["unit"],
-        "containerd": str(host.engine.get("containerd_socket") or "/run/containerd/containerd.sock"),
         "uids": list(ranges["uids"]),
         "gids": list(ranges["gids"]),
         "exempt": list(exempt),

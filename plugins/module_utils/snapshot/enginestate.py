@@ -7,6 +7,7 @@ import re
 import time
 
 from ..docker.api import Connection
+from ..docker.engine import containerd_socket
 from ..host import processes
 from ..host.errors import Absent, Failed
 from ..host.read import read_or
@@ -20,24 +21,11 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..docker.engine import Engine
 
 _DATA_ROOT = "/var/lib/docker"
-_SYSTEM_CONTAINERD = "/run/containerd/containerd.sock"
 
 
 # Programs that connect a TCP socket with a Unix one, by the fifteen characters that the kernel keeps.
 _RELAYS = {"systemd-socket-": "systemd-socket-proxyd", "socat": "socat", "ncat": "ncat"}
 _SEPARATORS = re.compile("[:,= ]")
-
-
-def containerd_socket(engine: Engine, info: dict[str, Any]) -> str | None:
-    """Socket of the containerd that the engine uses; what the engine says of it comes first."""
-    known = (info.get("Containerd") or {}).get("Address") or engine.setting("containerd")
-    if known:
-        return str(known)
-    root = engine.setting("exec-root")
-    if root is None and engine.rootless:
-        root = f"{engine.environment.get('XDG_RUNTIME_DIR') or f'/run/user/{engine.euid}'}/docker"
-    own = f"{root or '/run/docker'}/containerd/containerd.sock"
-    return own if os.path.exists(own) else _SYSTEM_CONTAINERD
 
 
 def describe(

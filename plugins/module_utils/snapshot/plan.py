@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..docker import engine
 from ..host.once import Once
 from . import (
     accounts,
@@ -55,6 +56,7 @@ class Rest:
         self._units = known_units
         self._redactor = redactor
         self._files = filestat.Files()
+        self._looked_at: dict[str, Any] = {}
         self._info = Once(lambda: docker.info(self._engine.get(), redactor), docker.LIMIT)
         self._volumes = Once(lambda: docker.volumes(self._engine.get(), redactor), docker.LIMIT)
         self._holders = sockets.Holders()
@@ -94,6 +96,10 @@ class Rest:
             ("users", self._users, _SOON),
         ]
 
+    def paths(self) -> list[str]:
+        """The files of which there are records."""
+        return list(self._looked_at)
+
     def _version(self) -> dict[str, Any]:
         found = self._engine.get()
         connection = found.connect(_SOON)
@@ -130,10 +136,11 @@ class Rest:
             found,
             units=self._units.get_or({}),
             root=str(info.get("DockerRootDir") or ""),
-            containerd_socket=enginestate.containerd_socket(found, info),
+            containerd_socket=engine.containerd_socket(found, info),
             devices=docker.volume_paths(self._volumes.get_or([])),
         )
-        return self._files.records
+        self._looked_at = dict(self._files.records)  # others go on looking at files
+        return self._looked_at
 
     def _groups(self) -> dict[str, Any]:
         found = self._engine.get()

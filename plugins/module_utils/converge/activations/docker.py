@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import time
+from functools import cached_property
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ... import contract
@@ -22,7 +23,8 @@ from ..engine import Engine, wait_for
 from ..errors import Failed, Refused
 from ..files import State
 from ..planning import Plan, digest, redacted
-from .interface import Activation, Begun, Former, united
+from ..serving import FORMER, UNIT, Finder
+from .interface import Activation, AtEngine, Begun, Former, united
 
 # What the engine reads again on SIGHUP as long as the key stands in the file (daemon/reload.go), and what it
 # has where nothing is set. Not the authorisation plugins, though it reads them: it exits when one is silent.
@@ -41,33 +43,25 @@ _REMAP = "userns-remap"
 _PROFILES = "/sys/kernel/security/apparmor/profiles"
 _RELOADED = {"Debug", "LiveRestoreEnabled"}  # what the engine reports of them
 RELOAD, RESTART, START = "reload docker", "restart docker", "start docker"
-_USUAL_UNIT = "docker.service"
 
 
-class Docker(Activation):
+class Docker(AtEngine):
     """The engine's own activation; see the module's documentation.
 
-    Settings: ``when``; ``config`` (path of daemon.json), ``dockerd`` (the program), ``argv`` and
-    ``flags`` (its command line, and that parsed), ``socket``, ``unit``; ``expect`` (effective values:
-    ``info``, ``bridge``, ``security``, ``profiles`` of AppArmor, the profile of ``seccomp``, ``chains`` of
-    iptables, TCP addresses ``guarded`` by client certificates); ``stale`` (the file is younger than the
-    engine's process); ``start`` (an engine that does not run is started); ``timeout`` (seconds that a
-    start may take); ``remapped`` (the user of ``userns-remap`` whom another document prepares);
-    ``restarted_by`` (the activation that restarts the engine where that key changes, and takes what the
-    engine holds along); ``outlives`` (containers that live-restore keeps alive outlive the restart by which
-    it is given up).
+    Settings: ``when``; ``expect`` (effective values: ``info``, ``bridge``, ``security``, ``profiles`` of
+    AppArmor, the profile of ``seccomp``, ``chains`` of iptables, TCP addresses ``guarded`` by client
+    certificates); ``stale`` (the file is younger than the engine's process); ``start`` (an engine that does
+    not run is started); ``timeout`` (seconds that a start may take); ``remapped`` (the user of
+    ``userns-remap`` whom another document prepares); ``restarted_by`` (the activation that restarts the
+    engine where that key changes, and takes what the engine holds along); ``outlives`` (containers that
+    live-restore keeps alive outlive the restart by which it is given up).
     """
 
     name = "docker"
     known = frozenset(
         {
+            *FORMER,
             "when",
-            "config",
-            "dockerd",
-            "argv",
-            "flags",
-            "socket",
-            "unit",
             "expect",
             "stale",
             "start",
@@ -78,26 +72,38 @@ class Docker(Activation):
         }
     )
 
-    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
-        super().__init__(settings, check=check)
-        for key in ("config", "socket", "unit"):
-            if not isinstance(settings.get(key), str):
-                raise Refused(f"activation {self.name}: {key} is missing")
-        self.config = files.real_path(settings["config"])
-        self.unit = settings["unit"]
+    def __init__(
+        self, settings: Mapping[str, Any], *, check: bool = False, finder: Finder | None = None
+    ) -> None:
+        super().__init__(settings, check=check, finder=finder)
         self.timeout = float(settings.get("timeout", 120))
         self.longest = max(self.longest, 2 * self.timeout + 60)
-        self.engine = Engine(settings["socket"])
         self.action = ""
         self._leaves_restart = False
         self.stopping: list[str] = []  # names of containers that the restart ends
         self.staying_down: list[str] = []  # those of them that the engine does not start again
+
+    @cached_property
+    def config(self) -> str:
+        """Path of daemon.json."""
+        return files.real_path(self.served.config)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine's API."""
+        return Engine(self.served.socket)
+
+    @property
+    def unit(self) -> str:
+        """The engine's unit."""
+        return self.served.unit
 
     # --- before ---------------------------------------------------------------------------------------------
 
     def prepare(self, plan: Plan) -> None:
         """Find out whether the engine has to reload or restart, and refuse what it would not survive."""
         super().prepare(plan)
+        self.locate()
         before, after = plan.before(self.config), plan.after(self.config)
         unit = _unit(self.unit)
         info = None if unit.get("asleep") else self.engine.info()
@@ -105,7 +111,7 @@ class Docker(Activation):
             daemonconfig.refuse_bad(
                 self._judged(after),
                 self._judged(before),
-                self.settings,
+                self.served,
                 info=info,
                 engine=self.engine,
                 read=lambda path: plan.after(path).content,
@@ -127,12 +133,13 @@ class Docker(Activation):
             self._see_bridge(_alive(info))
             return
         keys = jsonkeys.parse(after.content or b"", self.config)
-        elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.settings["config"]}
+        elsewhere = set(plan.changed(self.settings.get("when", ()))) - {self.served.config}
         by_reload = changed <= set(_RELOADABLE) & set(keys) and set(mismatches) <= _RELOADED
         begins = bool(keys.get(_REMAP)) and "userns" not in _security(info)
         self._leaves_restart = begins and bool(self.settings.get("restarted_by"))
         self.action = RELOAD if by_reload and not elsewhere and not stale else RESTART
         self.memory = {"stage": "", "live": bool(info.get("LiveRestoreEnabled")), "switch_on": False}
+        self.memory["engine"] = self.served.note()
         self.memory["keys"] = sorted(changed & set(_RELOADABLE))
         running, unread = self.engine.running()
         self.impact = contract.RELOAD if self.action == RELOAD else contract.DAEMON_RESTART
@@ -170,6 +177,7 @@ class Docker(Activation):
         self.action = START
         sockets = [] if unit.get("asleep") else unit.get("TriggeredBy", "").split()
         self.memory = {"stage": "", "switch_on": False, "running": [], "sockets": sockets}
+        self.memory["engine"] = self.served.note()
         plan.bookkeeping.in_force[self.config] = digest(plan.after(self.config).content)
 
     def _see_who_stops(
@@ -192,7 +200,7 @@ class Docker(Activation):
         reason = ""
         if unit.get("KillMode") != "process":
             reason = f"{self.unit} ends all its processes (KillMode is {unit.get('KillMode')})"
-        elif keys.get("live-restore") is not True and "true" not in self._flag("live-restore"):
+        elif keys.get("live-restore") is not True and "true" not in self.served.flags.get("live-restore", ()):
             if self.settings.get("outlives") and self.memory["live"]:
                 self.memory["switch_off"] = True
             else:
@@ -368,14 +376,10 @@ class Docker(Activation):
     @classmethod
     def former(cls, begun: Sequence[Begun]) -> Former:
         """The engine on its restored configuration, its containers alive."""
-        keys = ("config", "dockerd", "argv", "flags", "socket", "unit", "timeout", "remapped")
-        known = {key: begun[-1].settings[key] for key in keys if key in begun[-1].settings}
+        known = {key: begun[-1].settings[key] for key in ("timeout", "remapped") if key in begun[-1].settings}
         return Former({**known, "when": united(begun), "outlives": True})
 
     # --- means ----------------------------------------------------------------------------------------------
-
-    def _flag(self, name: str) -> Sequence[str]:
-        return daemonconfig.flags_of(self.settings).get(name, ())
 
     def _live(self, expected: bool) -> bool:
         info = self.engine.info()
@@ -393,7 +397,7 @@ class Docker(Activation):
         begun, former = time.time(), _unit(self.unit).get("MainPID", "")
         outcome = system.run("systemctl", "restart", self.unit, timeout=self.timeout)
         if outcome.code != 0:
-            words = _last_words(self.settings.get("dockerd", ""), since=begun, former=former)
+            words = _last_words(self.served.dockerd, since=begun, former=former)
             raise Failed(f"{self.unit} does not start: {words or outcome.said}")
         wait_for(
             f"{self.unit} started, and did not answer at {self.engine.path}",
@@ -509,5 +513,5 @@ def engine_of(activations: Iterable[Activation]) -> Engine | None:
     To ask one that systemd would start for it is to start it.
     """
     docker = next((each for each in activations if isinstance(each, Docker)), None)
-    unit, engine = (docker.unit, docker.engine) if docker else (_USUAL_UNIT, Engine(USUAL_SOCKET))
+    unit, engine = (docker.unit, docker.engine) if docker else (UNIT, Engine(USUAL_SOCKET))
     return None if _unit(unit).get("asleep") else engine

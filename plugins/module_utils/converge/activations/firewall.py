@@ -16,6 +16,7 @@ from ...host import atomic
 from .. import chains, session, system
 from ..errors import Refused
 from ..planning import Plan
+from ..serving import Finder
 from ..session import Session
 from .interface import Activation, Begun, Former, united
 
@@ -39,8 +40,10 @@ class Firewall(Activation):
     known = frozenset({"when", "ssh_ports", "ssh_sources", "released"})
     cuts_off = True
 
-    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
-        super().__init__(settings, check=check)
+    def __init__(
+        self, settings: Mapping[str, Any], *, check: bool = False, finder: Finder | None = None
+    ) -> None:
+        super().__init__(settings, check=check, finder=finder)
         self._wanted: dict[str, chains.Tables] = {}
         self._expected: dict[str, chains.Tables] = {}
         self._ssh: Session | None = None

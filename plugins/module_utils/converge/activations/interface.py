@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from ...contract import NONE
 from ..errors import Refused
 from ..planning import Plan
+from ..serving import Finder, Served
 
 
 class Begun(NamedTuple):
@@ -34,6 +36,7 @@ class Activation:
     Args:
         settings: what the documents say about it.
         check: nothing will be done.
+        finder: finds the engine of this host.
 
     ``memory`` is JSON data that whoever undoes it has to know, maybe the next run; ``save`` keeps it on disk.
     """
@@ -44,12 +47,15 @@ class Activation:
     longest = 300.0  # seconds that it may take, by its own limits: the guard takes it for dead after that
     cuts_off = False  # whether it can lock us out: then it comes last, and is undone first
 
-    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], *, check: bool = False, finder: Finder | None = None
+    ) -> None:
         unknown = sorted(set(settings) - self.known)
         if unknown:
             raise Refused(f"activation {self.name}: unknown {', '.join(unknown)}")
         self.settings = settings
         self.check = check
+        self.finder = finder or Finder()
         self.memory: dict[str, Any] = {}
         self.save: Callable[[], None] = _nothing
         self.will_write: Callable[[bytes], None] = _nothing
@@ -65,6 +71,11 @@ class Activation:
         Where files say all of it, to perform it once they are restored is enough.
         """
         return Former({"when": united(begun)})
+
+    @classmethod
+    def socket_of(cls, begun: Sequence[Begun]) -> str:  # noqa: ARG003 - those at the engine have one
+        """Return the socket of the engine that some runs were about; empty where they were about none."""
+        return ""
 
     @classmethod
     def subjects(cls, memory: Mapping[str, Any]) -> frozenset[str]:
@@ -120,6 +131,47 @@ class Activation:
         anything: there is something to do only where files do not say it, as with a unit that was enabled.
         """
         return []
+
+
+class AtEngine(Activation):
+    """An activation that is about the engine of this host, which it finds itself."""
+
+    _served: Served | None = None
+
+    @property
+    def served(self) -> Served:
+        """The engine: as it was when this began, however long ago; found now where it has not begun.
+
+        Raises:
+            Refused: it cannot be found.
+        """
+        if self._served is None:
+            # Journals of 0.1.0 have it among the settings.
+            noted = self.memory.get("engine") or self.settings
+            self._served = Served.noted(noted) or self.finder.served
+        return self._served
+
+    def locate(self) -> None:
+        """Find the engine before the first change.
+
+        Raises:
+            Refused: it cannot be found, or is another one than a document of 0.1.0 names.
+        """
+        self._served = self.finder.served
+        for key in ("config", "socket"):
+            named, found = self.settings.get(key), getattr(self._served, key)
+            if isinstance(named, str) and os.path.realpath(named) != os.path.realpath(found):
+                raise Refused(
+                    f"activation {self.name}: {key} is {named}, and that of this host's engine is {found}:"
+                    " leave it out, and name the engine's socket in collect_socket if it has to be named"
+                )
+
+    @classmethod
+    def socket_of(cls, begun: Sequence[Begun]) -> str:
+        """Return the socket of the engine that the last of some runs was about; empty where none is noted."""
+        last = begun[-1]
+        served = Served.noted(last.memory.get("engine") or last.settings)
+        return served.socket if served else ""
 
 
 def united(begun: Sequence[Begun]) -> list[str]:

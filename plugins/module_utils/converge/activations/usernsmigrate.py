@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from ...contract import CONTAINERS_RECREATE, DATA_HIDDEN
+from ...docker.http import NoAnswer
 from .. import files, jsonkeys, system
 from ..errors import Failed, Refused
 from ..planning import Plan
-from .interface import Activation, Begun, Former
+from ..serving import FORMER, Finder
+from .interface import AtEngine, Begun, Former
 
 if TYPE_CHECKING:  # imported where it is needed: few runs migrate
     from ..migration.move import Migration
@@ -20,28 +22,22 @@ _AT_LEAST = 1800  # seconds that all else may take
 _SLOWEST = 4e6  # bytes in a second
 
 
-class UsernsMigrate(Activation):
+class UsernsMigrate(AtEngine):
     """Bring an engine that holds something into user namespaces.
 
     It restarts the engine itself, with everything else that changes in its configuration: the activation
     ``docker`` is told to leave that to it.
 
-    Settings: ``when``, ``config`` (path of daemon.json), ``dockerd``, ``socket``, ``unit``, ``containerd``
-    (socket of the one that the engine uses), ``uids`` and ``gids`` (first of the range, and how many),
-    ``exempt`` (names of containers that may stay in the host's user namespace), ``leave`` (nothing is moved:
-    images, volumes, networks and containers stay where they are, and the engine no longer sees them),
-    ``timeout``.
+    Settings: ``when``, ``uids`` and ``gids`` (first of the range, and how many), ``exempt`` (names of
+    containers that may stay in the host's user namespace), ``leave`` (nothing is moved: images, volumes,
+    networks and containers stay where they are, and the engine no longer sees them), ``timeout``.
     """
 
     name = "userns-migrate"
     known = frozenset(
         {
+            *FORMER,
             "when",
-            "config",
-            "dockerd",
-            "socket",
-            "unit",
-            "containerd",
             "uids",
             "gids",
             "exempt",
@@ -50,12 +46,13 @@ class UsernsMigrate(Activation):
         }
     )
 
-    def __init__(self, settings: Mapping[str, Any], *, check: bool = False) -> None:
-        super().__init__(settings, check=check)
-        missing = sorted(self.known - {"when", "exempt", "leave", "timeout"} - set(settings))
+    def __init__(
+        self, settings: Mapping[str, Any], *, check: bool = False, finder: Finder | None = None
+    ) -> None:
+        super().__init__(settings, check=check, finder=finder)
+        missing = sorted({"uids", "gids"} - set(settings))
         if missing:
             raise Refused(f"activation {self.name}: {', '.join(missing)} is missing")
-        self.config = files.real_path(settings["config"])
         self._wanted: Mapping[str, Any] = {}
         self._leave = bool(settings.get("leave"))
         self._moved: list[str] = []
@@ -70,9 +67,12 @@ class UsernsMigrate(Activation):
 
     def prepare(self, plan: Plan) -> None:
         """Due where the engine is to remap users and does not; refused where anything could not be moved."""
-        self._wanted = jsonkeys.parse(plan.after(self.config).content or b"", self.config)
+        self.locate()
+        config = files.real_path(self.served.config)
+        self._wanted = jsonkeys.parse(plan.after(config).content or b"", config)
         if not self._wanted.get(_KEY):
             return
+        self.memory["engine"] = {**self.served.note(), "containerd": self._containerd()}
         migration = self._migration()
         try:
             survey = migration.survey()
@@ -111,7 +111,7 @@ class UsernsMigrate(Activation):
             )
         if system.read(_MOST_NAMESPACES) == "0":
             raise Refused(f"{_KEY} needs user namespaces, and user.max_user_namespaces is 0 on this host")
-        problem = restart.problem(self.settings["unit"])
+        problem = restart.problem(self.served.unit)
         if problem:
             raise Refused(problem)
 
@@ -153,15 +153,23 @@ class UsernsMigrate(Activation):
         """The same, before the engine starts on the old root by itself."""
         return self._migration().undo_at_boot()
 
+    def _containerd(self) -> str:
+        from ..engine import Engine
+
+        try:
+            return self.finder.containerd(Engine(self.served.socket).info() or {})
+        except NoAnswer as error:
+            raise Refused(f"the engine does not say which containerd it uses: {error}") from error
+
     def _migration(self) -> Migration:
         from ..migration.move import Migration, Target, shift_from
 
         settings = self.settings
         target = Target(
-            socket=settings["socket"],
-            unit=settings["unit"],
-            dockerd=settings["dockerd"],
-            containerd=settings["containerd"],
+            socket=self.served.socket,
+            unit=self.served.unit,
+            dockerd=self.served.dockerd,
+            containerd=str((self.memory.get("engine") or settings)["containerd"]),
             config=self._wanted,
             shift=shift_from(settings),
             exempt=settings.get("exempt", ()),

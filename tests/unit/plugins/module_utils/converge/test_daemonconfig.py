@@ -13,6 +13,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge import (
 )
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from ansible_collections.hardener.docker.plugins.module_utils.converge.serving import Served
 from ansible_collections.hardener.docker.plugins.module_utils.converge.system import Outcome
 
 INFO: dict[str, Any] = {
@@ -49,7 +50,7 @@ def check(
     daemonconfig.refuse_bad(
         json.dumps(config).encode(),
         json.dumps(before or {}).encode(),
-        {"config": "/etc/docker/daemon.json", "dockerd": "", "flags": flags or {}},
+        Served("/etc/docker/daemon.json", "/nowhere", flags=flags or {}),
         info={**INFO, **(info or {})},
         engine=Asked(**answers),
         read=lambda path: files.read(path).content,
@@ -181,7 +182,7 @@ def test_without_a_running_engine_what_can_be_known_is_checked() -> None:
         daemonconfig.refuse_bad(
             b'{"log-driver": "nonsense"}',
             b"",
-            {"config": "/d.json", "dockerd": ""},
+            Served("/d.json", "/nowhere"),
             info=None,
             engine=Asked(),
             read=lambda _: None,
@@ -200,15 +201,11 @@ def dockerd(monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> list[tuple[str
     return commands
 
 
-def validate(config: dict[str, Any]) -> None:
+def validate(config: dict[str, Any], *words: str) -> None:
     daemonconfig.refuse_bad(
         json.dumps(config).encode(),
         b"",
-        {
-            "config": "/d.json",
-            "dockerd": "/usr/sbin/dockerd",
-            "argv": ["dockerd", "-H", "fd://", "$DOCKER_OPTS"],
-        },
+        Served("/d.json", "/nowhere", dockerd="/usr/sbin/dockerd", argv=("dockerd", *words)),
         info=None,
         engine=Asked(),
         read=lambda _: None,
@@ -217,7 +214,7 @@ def validate(config: dict[str, Any]) -> None:
 
 def test_the_engine_validates_with_its_real_flags_and_makes_no_users(monkeypatch: pytest.MonkeyPatch) -> None:
     commands = dockerd(monkeypatch, Outcome(0, "", "configuration OK"))
-    validate({"icc": False, "userns-remap": "default"})
+    validate({"icc": False, "userns-remap": "default"}, "-H", "fd://", "$DOCKER_OPTS")
     (command,) = commands
     assert command[:4] == ("/usr/sbin/dockerd", "-H", "fd://", "--validate")
     assert command[4].startswith("--config-file=/proc/self/fd/")
@@ -239,6 +236,27 @@ def test_what_the_engine_says_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -
     dockerd(monkeypatch, Outcome(1, "", "invalid proxy http://user:x1@proxy"))
     with pytest.raises(Refused, match=r"invalid proxy http://\*\*\*@proxy"):
         validate({"icc": False})
+
+
+def test_a_secret_of_the_command_line_reaches_dockerd_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--log-opt", "splunk-token=hunter2", "--log-opt=splunk-url=https://u:pass9word@s", "--icc=false")
+    commands = dockerd(
+        monkeypatch, Outcome(1, "", "bad hunter2, map[splunk-url:https://u:pass9word@s], FILE")
+    )
+    with pytest.raises(Refused) as refused:
+        validate({"icc": False}, *words)
+    assert commands[0][1:5] == words
+    assert "hunter2" not in str(refused.value)
+    assert "pass9word" not in str(refused.value)
+    with pytest.raises(Refused, match=r"command line \(--log-opt splunk-token=\*\*\*\)"):
+        daemonconfig.refuse_bad(
+            b'{"log-opts": {}}',
+            b"",
+            Served("/d.json", "/nowhere", argv=("dockerd", *words), flags={"log-opt": [words[1]]}),
+            info=None,
+            engine=Asked(),
+            read=lambda _: None,
+        )
 
 
 def test_an_engine_that_cannot_validate_has_its_keys_checked_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,12 +95,9 @@ def test_security_options_are_compared_whole() -> None:
     assert not host.secures("userns")
 
 
-def test_the_activation_brings_what_the_engine_needs() -> None:
-    host = HostView(silent_engine().raw)
-    found = host.activation(["/x"], expect={"security": ["userns"]})
-    assert (found["name"], found["when"], found["unit"]) == ("docker", ["/x"], "docker.service")
-    assert (found["config"], found["socket"]) == (host.config_path, host.socket)
-    assert found["expect"] == {"security": ["userns"]}
+def test_the_activation_says_what_is_wanted_and_not_where_the_engine_is() -> None:
+    found = HostView(silent_engine().raw).activation(["/x"], expect={"security": ["userns"]})
+    assert found == {"name": "docker", "when": ["/x"], "expect": {"security": ["userns"]}}
 
 
 def test_many_names_are_counted() -> None:

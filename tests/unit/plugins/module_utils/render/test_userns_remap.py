@@ -137,11 +137,7 @@ def test_data_moves_along_where_that_is_wanted() -> None:
     assert found["impact"] == "containers-recreate"
     assert lines(found)["/etc/subuid"] == "ns:100000:65536"
     move = activation(found, "userns-migrate")
-    assert (move["leave"], move["uids"], move["containerd"]) == (
-        False,
-        [100000, 65536],
-        "/run/containerd/containerd.sock",
-    )
+    assert (move["leave"], move["uids"]) == (False, [100000, 65536])
     assert activation(found, "docker")["remapped"] == "ns"
 
 

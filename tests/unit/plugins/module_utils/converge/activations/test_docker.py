@@ -25,6 +25,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.docker.http import
 
 from tests.unit.plugins.module_utils.converge.answering import answering
 from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.located import Located
 
 ICC = "com.docker.network.bridge.enable_icc"
 
@@ -129,15 +130,8 @@ def make(host: Host, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(asking, "time", patient)
 
     def build(**settings: Any) -> Docker:
-        return Docker(
-            {
-                "when": [host.path("daemon.json")],
-                "config": host.path("daemon.json"),
-                "socket": "/run/docker.sock",
-                "unit": "docker.service",
-                **settings,
-            }
-        )
+        finder = Located(host.path("daemon.json"))
+        return Docker({"when": [host.path("daemon.json")], **settings}, finder=finder)
 
     return build
 
@@ -552,29 +546,22 @@ def hardened(host: Host, engine: Engine, content: str) -> Begun:
     host.write("daemon.json", content)
     engine.run_container("web")
     engine.live = True
-    settings = {
-        "when": [host.path("daemon.json")],
-        "config": host.path("daemon.json"),
-        "unit": "docker.service",
-    }
-    return Begun({**settings, "socket": "/run/docker.sock", "expect": {"info": {"x": 1}}, "start": True}, {})
+    settings = {"when": [host.path("daemon.json")], "expect": {"info": {"x": 1}}, "start": True}
+    return Begun(settings, {"engine": Located(host.path("daemon.json")).served.note()})
 
 
 def give_back(host: Host, begun: Begun, content: bytes | None) -> Docker:
     """The activation that gives an engine back, prepared, with its file restored."""
     settings, kept, left = Docker.former([begun])
-    assert (kept, left) == ((), ())
-    assert settings == {
-        **{key: begun.settings[key] for key in ("when", "config", "unit", "socket")},
-        "outlives": True,
-    }
+    assert (kept, left, Docker.socket_of([begun])) == ((), (), "/run/docker.sock")
+    assert settings == {"when": begun.settings["when"], "outlives": True}
     path = host.path("daemon.json")
     state = NOTHING if content is None else files.read(path)._replace(content=content)
     document = Document(
         "release", "reload", "", (Resource("release", FORMER, path, {"state": state}),), (), (), ""
     )
     plan = Plan((document,), bookkeeping_file=str(host.bookkeeping), read=files.read)
-    activation = Docker(settings)
+    activation = Docker(settings, finder=Located(path))
     activation.prepare(plan)
     host.apply(plan)
     return activation

@@ -16,6 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.migration
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration.survey import Holdings
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
+from tests.unit.plugins.module_utils.converge.located import Located
 
 CONTAINER: dict[str, Any] = {"Id": "1", "Name": "/web", "State": {"Running": True}, "HostConfig": {}}
 
@@ -68,15 +69,11 @@ def activation(host: Host, **settings: Any) -> UsernsMigrate:
     return UsernsMigrate(
         {
             "when": [host.path("daemon.json")],
-            "config": host.path("daemon.json"),
-            "dockerd": "/usr/sbin/dockerd",
-            "socket": "/run/docker.sock",
-            "unit": "docker.service",
-            "containerd": "/run/containerd/containerd.sock",
             "uids": [100000, 65536],
             "gids": [100000, 65536],
             **settings,
-        }
+        },
+        finder=Located(host.path("daemon.json")),
     )
 
 
@@ -166,7 +163,7 @@ def test_it_is_refused_where_nobody_can_restart_the_engine(
 
 
 def test_what_it_has_to_know_is_asked_for(host: Host) -> None:
-    with pytest.raises(Refused, match="activation userns-migrate: config, containerd"):
+    with pytest.raises(Refused, match="activation userns-migrate: gids, uids is missing"):
         UsernsMigrate({"when": []})
     with pytest.raises(Refused, match="unknown shell"):
         activation(host, shell="/bin/sh")
