@@ -59,8 +59,8 @@ class Snapshot:
         self._sources: JSONObject = self.raw.get("sources") or {}
 
     @classmethod
-    def load(cls, path: Path) -> Snapshot:
-        """Read a snapshot file.
+    def load(cls, path: Path, *, name: str = "") -> Snapshot:
+        """Read a snapshot file; ``name`` is what errors call it in the place of its path.
 
         Raises:
             HardenerError: the file cannot be read, is not JSON, or is not a snapshot.
@@ -70,8 +70,8 @@ class Snapshot:
         except OSError as error:
             raise HardenerError(f"cannot read snapshot {path}: {error.strerror}") from error
         except ValueError as error:
-            raise HardenerError(f"cannot read snapshot {path}: {error}") from error
-        return cls.parse(data, name=str(path))
+            raise HardenerError(f"cannot read snapshot {name or path}: {error}") from error
+        return cls.parse(data, name=name or str(path))
 
     @classmethod
     def parse(cls, data: bytes, *, name: str) -> Snapshot:

@@ -200,7 +200,7 @@ class _Judge:
     def _one(self, collected: Collected) -> Assessment:
         host = collected.host  # who the inventory says it is, whatever the document says
         try:
-            snapshot = Snapshot.load(collected.snapshot)
+            snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
         except HardenerError as error:
             return self._unreachable(host, str(error))
         assessment = assess(

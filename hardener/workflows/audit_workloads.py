@@ -66,7 +66,7 @@ def audit_workloads(
 
 def _judged(collected: Collected, profiles: tuple[MadeProfile, ...]) -> HostAudit:
     try:
-        snapshot = Snapshot.load(collected.snapshot)
+        snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
         return judge(snapshot, host=collected.host, use=lambda container: use(container, profiles))
     except HardenerError as error:
         return HostAudit(host=collected.host, error=str(error))

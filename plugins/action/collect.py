@@ -5,18 +5,19 @@ A snapshot has megabytes where containers are many, so it goes to the file and n
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ansible.errors import AnsibleActionFail
 
+from ..module_utils.contract import beside
 from ..plugin_utils.files import write
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
 
 _TIMEOUT = 120  # seconds; every source has a shorter limit of its own
 _NAME_MAX = 200
+_BEGINNING = b'{"schema":"hardener/snapshot/'
 _OF_A_CONTAINER = frozenset(
     {"Id", "Name", "State", "HostConfig", "NetworkSettings", "Mounts", "AppArmorProfile"}
 )
@@ -44,20 +45,27 @@ class ActionModule(HostScriptAction):
             arguments={"socket": args["socket"], "limit": _TIMEOUT},
             timeout=_TIMEOUT,
             task_vars=task_vars,
+            parsed=bool(args["facts"]),  # what judges the file parses it
         )
-        snapshot = answer.result
-        if not isinstance(snapshot, dict) or not isinstance(snapshot.get("sources"), dict):
+        if not answer.encoded.startswith(_BEGINNING) or not answer.encoded.endswith(b"}"):
             raise AnsibleActionFail("the host gave no snapshot")
-        known = task_vars or {}
-        host = str(known.get("inventory_hostname", ""))
+        variables = task_vars or {}
+        host = str(variables.get("inventory_hostname", ""))
         # Whatever the host says it is: waivers go by these.
-        snapshot["host"], snapshot["policy"] = host, args["policy"]
-        snapshot["inventory_groups"] = sorted(map(str, known.get("group_names", ())))
+        known = {
+            "host": host,
+            "policy": args["policy"],
+            "inventory_groups": sorted(map(str, variables.get("group_names", ()))),
+        }
         result: dict[str, Any] = {"changed": False, "ansible_facts": dict(answer.facts)}
         if args["dest"]:
-            result["snapshot"] = str(_store(snapshot, Path(args["dest"]).expanduser(), host))
+            stored = _store(beside(answer.encoded, known), Path(args["dest"]).expanduser(), host)
+            result["snapshot"] = str(stored)
         if args["facts"]:
-            sources = snapshot["sources"]
+            snapshot = {**answer.result, **known} if isinstance(answer.result, dict) else known
+            sources = snapshot.get("sources")
+            if not isinstance(sources, dict):
+                raise AnsibleActionFail("the host gave no snapshot")
             unknown = sorted(set(args["facts"]) - set(sources))
             if unknown:
                 raise AnsibleActionFail(f"no source of a snapshot: {', '.join(unknown)}")
@@ -86,7 +94,7 @@ def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
     return {**source, "data": containers}
 
 
-def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:
+def _store(snapshot: bytes, folder: Path, host: str) -> Path:
     """Write the snapshot so that only its owner reads it, whole or not at all.
 
     Raises:
@@ -95,8 +103,7 @@ def _store(snapshot: dict[str, Any], folder: Path, host: str) -> Path:
     path = folder / file_name(host)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # json.dump() would take the slow encoder, which is written in Python.
-        write(path, json.dumps(snapshot, ensure_ascii=True, separators=(",", ":")).encode())
+        write(path, snapshot)
     except OSError as error:
         # `from error` would have Ansible say it twice
         raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from None

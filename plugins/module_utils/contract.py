@@ -5,6 +5,8 @@ Every program on a host, every renderer, the actions and hardener itself take th
 
 from __future__ import annotations
 
+from json import dumps
+
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping
@@ -77,6 +79,19 @@ RESOURCES: Mapping[str, Fields] = {
     },
     "absent": {},
 }
+
+
+def beside(document: bytes, members: Mapping[str, Any]) -> bytes:
+    """Return an encoded JSON object with more members, of which nothing is decoded.
+
+    They come last: of two members with one name, readers take the last. So what is said here holds, whatever
+    the document says.
+
+    Args:
+        document: what a host has encoded; if it is no JSON object that is not empty, neither is the result.
+        members: what is known beside it.
+    """
+    return document.rstrip()[:-1] + b"," + dumps(members, separators=(",", ":")).encode("ascii")[1:]
 
 
 def exceeds(impact: str, allowed: str) -> bool:

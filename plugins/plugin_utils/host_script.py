@@ -63,11 +63,15 @@ _VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 
 class Answer(NamedTuple):
-    """What the host said: the function's result, the Python that ran it, facts worth keeping."""
+    """What the host said: the function's result, the Python that ran it, facts worth keeping.
+
+    ``encoded`` is the result as the host has encoded it: ASCII, and no more is known of it.
+    """
 
     result: Any
     python: str
     facts: dict[str, str]
+    encoded: bytes = b""
 
 
 class HostScriptAction(ActionBase):
@@ -85,6 +89,7 @@ class HostScriptAction(ActionBase):
         task_vars: dict[str, Any] | None,
         timeout: int = 0,
         patience: float = 0,
+        parsed: bool = True,
     ) -> Answer:
         """Deliver a package folder to the host, call one function of it, return what it returned.
 
@@ -97,6 +102,7 @@ class HostScriptAction(ActionBase):
             timeout: seconds after which the script is killed on the host; 0 for never.
             patience: seconds after which this side gives up; without it, some more than ``timeout``, or the
                 limit of all tasks.
+            parsed: whether the result is parsed here. Whoever parses it later has to be as strict.
 
         Raises:
             AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
@@ -115,7 +121,9 @@ class HostScriptAction(ActionBase):
         seconds = patience or (timeout + limits.MARGIN if timeout else limits.TASK)
         with limits.bounded(self._connection, seconds=seconds):
             outcome = self._execute(self._command(interpreters), payload)
-            head, answer = self._parse(outcome, marker, interpreters=interpreters, timeout=timeout)
+            head, answer, encoded = self._parse(
+                outcome, marker, interpreters=interpreters, timeout=timeout, parsed=parsed
+            )
         if "error" in answer:
             self._display.vvv(str(answer.get("traceback")))
             reason = one_line(str(answer["error"])[:_MAX_LINE], end=True)
@@ -125,7 +133,8 @@ class HostScriptAction(ActionBase):
         # It becomes part of later commands, on the host that named it.
         if discovering and _PATH.fullmatch(executable) and not self._task.delegate_to:
             facts["discovered_interpreter_python"] = executable
-        return Answer(answer.get("result"), python if _VERSION.fullmatch(python) else "", facts)
+        known = python if _VERSION.fullmatch(python) else ""
+        return Answer(answer.get("result"), known, facts, encoded)
 
     @staticmethod
     def see_it_fits(result: Any, *, told: bool = True) -> None:
@@ -185,9 +194,15 @@ class HostScriptAction(ActionBase):
                 self._remove_tmp_path(shell.tmpdir)
 
     def _parse(
-        self, outcome: dict[str, Any], marker: str, *, interpreters: list[list[str]], timeout: int
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Header and answer from between the markers.
+        self,
+        outcome: dict[str, Any],
+        marker: str,
+        *,
+        interpreters: list[list[str]],
+        timeout: int,
+        parsed: bool = True,
+    ) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+        """Header and answer from between the markers, and the result in it as the host has encoded it.
 
         Raises:
             AnsibleActionFail: they are not there or not readable; the message says why.
@@ -204,10 +219,11 @@ class HostScriptAction(ActionBase):
                 if inflater.unconsumed_tail:
                     raise AnsibleActionFail(f"the host's answer is larger than {limits.ANSWER} bytes")
                 limits.see_it_parses(text)
-                parsed_head, parsed = _parsed(head), _parsed(text)
-                limits.see_it_is_flat(parsed)
-                if isinstance(parsed_head, dict) and isinstance(parsed, dict):
-                    return parsed_head, parsed
+                encoded = _result(text)
+                parsed_head, answer = _parsed(head), {} if encoded and not parsed else _parsed(text)
+                limits.see_it_is_flat(answer)
+                if isinstance(parsed_head, dict) and isinstance(answer, dict):
+                    return parsed_head, answer, encoded
             except (ValueError, zlib.error, RecursionError):
                 pass
             raise AnsibleActionFail("the host's answer cannot be read: it was altered or cut on the way")
@@ -259,6 +275,17 @@ def bundle(
     }
     script = f"{_BOOTSTRAP.read_text(encoding='utf-8')}\nrun({json.dumps(request)!r})\n"
     return binascii.b2a_base64(zlib.compress(script.encode()), newline=False)
+
+
+def _result(text: bytes) -> bytes:
+    """The result in an answer, as it is there; empty where the host says something else.
+
+    Other characters than ASCII's, which our encoder does not write, would take four times their room.
+    """
+    head, tail = b'{"result":', b"}"
+    if text.startswith(head) and text.endswith(tail) and text.isascii():
+        return text[len(head) : -len(tail)]
+    return b""
 
 
 def _parsed(text: str | bytes) -> Any:

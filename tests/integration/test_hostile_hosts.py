@@ -44,6 +44,7 @@ NO_ANSWER = {
 }
 # A host that answers at once, however busy this machine is.
 QUICK = 'answer(b\'{"result":{"schema":"hardener/snapshot/2","sources":{}}}\')'
+SNAPSHOT = '{"result":{"schema":"hardener/snapshot/2","sources":{}'
 TOO_MUCH = {
     "endless": ("while True: say_all(b'x' * 65536)", "sent more than 32 MB"),
     "endless_errors": ("while True: os.write(2, b'x' * 65536)", "sent more than 32 MB"),
@@ -62,7 +63,11 @@ TOO_MUCH = {
         "memory",
     ),
     "long_header": ("answer(b'{\"result\":{}}', head=b'[' + b'{},' * 7_000_000 + b'1]')", "cannot be read"),
-    "not_finite": ('answer(b\'{"result":{"sources":{},"at":1e999}}\')', "cannot be read"),
+    # What only hardener itself parses, for which the host has to begin as a snapshot does.
+    "no_snapshot": ('answer(b\'{"result":{"sources":{}}}\')', "gave no snapshot"),
+    "not_finite": (f"answer(b'{SNAPSHOT},\"at\":1e999}}}}')", "1e999 is no number"),
+    "not_closed": (f"answer(b'{SNAPSHOT},\"at\":[}}}}')", "what the host gave is not JSON"),
+    "deep_inside": (f"answer(b'{SNAPSHOT},\"at\":' + b'[' * 1_900_000 + b'}}}}')", "nested too deeply"),
 }
 
 Hardener = Callable[..., subprocess.CompletedProcess[str]]

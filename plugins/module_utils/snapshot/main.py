@@ -6,11 +6,13 @@ The work is split in two: this process reads the containers, which is most of it
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from _thread import start_new_thread
-from json import JSONEncoder, loads
+from json import loads
 
+from ..contract import beside
 from ..docker import engine
 from ..host import limits, processes, units
 from ..host.once import Once
@@ -19,7 +21,6 @@ from .reading import Helper, encode, read
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
-    from collections.abc import Callable
     from typing import Any
 
     from ..host.redact import Redactor
@@ -34,12 +35,14 @@ REST = tuple(_REST.split())  # the sources that the second process reads
 LIMIT = 120  # seconds for all; every source has a shorter one of its own
 _FIND_LIMIT = 30
 _LIMIT = 50  # for the second process
-_REPORT = "!secrets"  # the second process says beside its sources what secrets it saw
+_REPORT = "!report"  # of the second process: what secrets it saw, and of which files it has records
+# In the group, half a surrogate pair: UTF-8 cannot write it. Whole pairs and backslashes are passed over.
+_HALVES = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(\\ud[89a-f][0-9a-f]{2})")
 _LOST = '{"state":"failed","ms":0,"error":"the process that read it was lost"}'
 
 
 def collect(arguments: dict[str, Any]) -> bytes:
-    """The snapshot of this host, as JSON.
+    """The snapshot of this host, as JSON, without what its inventory says of it.
 
     Args:
         arguments: ``socket``, the engine's API socket where it is not to be found out; ``limit``, seconds
@@ -62,12 +65,13 @@ def collect(arguments: dict[str, Any]) -> bytes:
     entries = {"docker.containers": containers.entry(), **dict.fromkeys(REST, _LOST)}
     more_files = containers.mounted_files()
     entries.update(helper.result())
-    others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true}'))
-    _amend(entries, "files", lambda records: {**more_files, **records})
-    _amend(entries, "listening", lambda sockets: sockets + containers.listening)
+    others = loads(entries.pop(_REPORT, '{"secrets":[],"secrets_cut":true,"files":[]}'))
+    known = set(others["files"])
+    more_files = {path: record for path, record in more_files.items() if path not in known}
+    entries["files"] = _joined(entries["files"], encode(more_files))
+    entries["listening"] = _joined(entries["listening"], encode(containers.listening))
     head = {
         "schema": SCHEMA,
-        "host": os.uname().nodename,
         "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
         "collector": {
             "version": VERSION,
@@ -78,35 +82,36 @@ def collect(arguments: dict[str, Any]) -> bytes:
             "secrets": redactor.secrets + others["secrets"],
             "secrets_cut": redactor.secrets_cut or others["secrets_cut"],
         },
-        "policy": {},
     }
     sources = ",".join(f"{encode(name)}:{entry}" for name, entry in entries.items())
-    return _utf8(f'{encode(head)[:-1]},"sources":{{{sources}}}}}')
+    return _whole(f'{encode(head)[:-1]},"sources":{{{sources}}}}}').encode("ascii")
 
 
 def _rest(found: Once, running: Once, known_units: Once, redactor: Redactor) -> dict[str, str]:
     """What the second process does: entries of the other sources, and what secrets it saw."""
     from .plan import Rest
 
-    entries = read(Rest(found, running, known_units, redactor).plan())
-    return {**entries, _REPORT: encode(redactor.report())}
+    rest = Rest(found, running, known_units, redactor)
+    entries = read(rest.plan())
+    return {**entries, _REPORT: encode({**redactor.report(), "files": rest.paths()})}
 
 
-def _amend(entries: dict[str, str], name: str, change: Callable[[Any], Any]) -> None:
-    """Add to a source that was read what is known here; one that failed stays failed."""
-    entry = loads(entries[name])
-    if entry["state"] == "ok":
-        entry["data"] = change(entry["data"])
-        entries[name] = encode(entry)
+def _joined(entry: str, more: str) -> str:
+    """The entry of a source with more elements of its list or object; one without data stays as it is.
+
+    Nothing is decoded: ``…,"data":[1]}`` and ``[2]`` give ``…,"data":[1,2]}``.
+    """
+    if not entry.startswith('{"state":"ok"') or len(more) == len("[]"):
+        return entry
+    comma = "" if entry[-3] in "[{" else ","
+    return f"{entry[:-2]}{comma}{more[1:]}}}"
 
 
-def _utf8(text: str) -> bytes:
+def _whole(text: str) -> str:
     """JSON without halves of surrogate pairs, which JSON can write and UTF-8 can not."""
     if "\\ud" not in text:
-        return text.encode("ascii")
-    return (
-        JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode(loads(text)).encode("utf-8", "replace")
-    )
+        return text
+    return _HALVES.sub(lambda match: "?" if match.group(1) else match.group(), text)
 
 
 def main() -> None:
@@ -114,7 +119,8 @@ def main() -> None:
     options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--") and "=" in word)
     if sys.stdout is None:
         sys.exit("cannot print the snapshot: there is no standard output")
-    snapshot = collect({"limit": LIMIT, **options}) + b"\n"
+    known = {"host": os.uname().nodename, "policy": {}}  # of an inventory there is none
+    snapshot = beside(collect({"limit": LIMIT, **options}), known) + b"\n"
     code = 0
     try:
         sys.stdout.buffer.write(snapshot)

@@ -26,6 +26,7 @@ from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import Outlook, outlook, plan
 from hardener.scan.record import BadRecord, parse
+from hardener.snapshot import Snapshot
 from hardener.terminal.activity import screen
 from hardener.terminal.console import show_images, show_plan
 from hardener.terminal.rollback import run_lines
@@ -111,7 +112,8 @@ class Connection:
 
 def answered(answer: Any, marker: str) -> dict[str, Any]:
     """What comes back over the connection."""
-    blob = base64.b64encode(zlib.compress(json.dumps({"result": answer}).encode(), 1)).decode()
+    text = json.dumps({"result": answer}, separators=(",", ":"))
+    blob = base64.b64encode(zlib.compress(text.encode(), 1)).decode()
     head = json.dumps({"python": "3.11", "executable": "/usr/bin/python3"})
     return {"rc": 0, "stderr": "", "stdout": f"{marker} {head}\n{blob}\n{marker}\n"}
 
@@ -165,7 +167,14 @@ def screened() -> Console:
 
 
 def test_a_plan_says_what_was_allowed_whatever_the_host_says(run: Any, tmp_path: Path) -> None:
-    arguments = {"documents": DOCUMENTS, "allow": "reload", "only": None, "plan": "", "on_refused": "warn"}
+    arguments = {
+        "documents": DOCUMENTS,
+        "allow": "reload",
+        "only": None,
+        "plan": "",
+        "on_refused": "warn",
+        "socket": "",
+    }
     kept = 0
     path = tmp_path / "plan.json"
     benchmark = catalogue.DEFAULT_BENCHMARK
@@ -198,7 +207,14 @@ def test_a_change_is_believed_only_as_far_as_it_was_asked_for(
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr("time.sleep", lambda _: now.append(now.pop() + 60))
-    arguments = {"documents": DOCUMENTS, "allow": "reload", "only": None, "plan": "", "on_refused": "warn"}
+    arguments = {
+        "documents": DOCUMENTS,
+        "allow": "reload",
+        "only": None,
+        "plan": "",
+        "on_refused": "warn",
+        "socket": "",
+    }
     for answer in mutations({**CONVERGED, "outcome": "changed"}, count=COUNT):
         if isinstance(answer, dict) and answer.get("outcome") == "changed":
             result = run("converge", arguments, answer)
@@ -290,4 +306,28 @@ def test_a_snapshot_is_of_the_host_that_was_asked(run: Any, tmp_path: Path) -> N
             assert result["snapshot"] == str(tmp_path / "snapshots" / "web1.json")
             facts = result["ansible_facts"]["hardener_snapshot"]
             assert (facts["host"], facts["policy"], facts["inventory_groups"]) == ("web1", {"a": 1}, [])
+            _is_of_web1(Path(result["snapshot"]))
     assert [path.name for path in (tmp_path / "snapshots").iterdir()] == ["web1.json"]
+
+
+def test_a_snapshot_that_only_its_reader_parses_is_of_the_host_that_was_asked(
+    run: Any, tmp_path: Path
+) -> None:
+    honest = json.loads(json.dumps(snapshots.make().raw))
+    arguments = {"dest": str(tmp_path), "facts": [], "policy": {"a": 1}, "socket": ""}
+    read = 0
+    for each in (honest, *mutations(honest, count=COUNT // 10)):
+        if result := run("collect", arguments, each):
+            assert result.keys() == {"changed", "ansible_facts", "snapshot"}
+            read += _is_of_web1(Path(result["snapshot"]))
+    assert read > 1
+
+
+def _is_of_web1(path: Path) -> bool:
+    """Whether a file is a snapshot: then it says what the inventory does, whatever the host says."""
+    try:
+        found = Snapshot.load(path)
+    except HardenerError:
+        return False
+    assert (found.host, found.policy, found.groups) == ("web1", {"a": 1}, frozenset())
+    return True

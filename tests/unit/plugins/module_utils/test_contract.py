@@ -10,6 +10,8 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils import contract
 from ansible_collections.hardener.docker.plugins.module_utils.converge import documents
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hardener.catalogue.words import IMPACTS
 from hardener.model import Impact
@@ -59,3 +61,31 @@ def test_a_field_that_no_resource_has_is_refused(kind: str) -> None:
     resource["colour"] = "red"
     with pytest.raises(Refused, match="unknown 'colour'"):
         documents.parse(request, ())
+
+
+# --- what is known beside a document ------------------------------------------------------------------------
+
+KNOWN = {"host": "web1", "policy": {"a": [1]}}
+# Pieces of which a host could make a document that ends where another one begins.
+PIECES = ['{"a":1}', "{", "}", "[", "]", '"', ",", ":", "\\", '"host":"other"', '"b"', "1", " ", "null", "{}"]
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=5), min_size=1))
+def test_members_stand_beside_those_of_the_document(document: dict[str, str]) -> None:
+    assert json.loads(contract.beside(json.dumps(document).encode(), KNOWN)) == {**document, **KNOWN}
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_whatever_a_host_writes_what_is_known_of_it_holds(text: str) -> None:
+    for document in (text, f'{{"a":{text}}}', f'{{"a":"{text}}}', f'{{"host":"other",{text}}}'):
+        try:
+            found = json.loads(contract.beside(document.encode(), KNOWN))
+        except ValueError:
+            continue
+        assert {key: found[key] for key in KNOWN} == KNOWN
+
+
+def test_the_last_of_two_members_is_the_one_that_is_read() -> None:
+    found = contract.beside(b'{"host":"other","a":1}', KNOWN)
+    assert json.loads(found) == {"a": 1, **KNOWN}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import binascii
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def deliver(
         check=False,
     )
     outcome = {"rc": ended.returncode, "stdout": ended.stdout.decode(), "stderr": ended.stderr.decode()}
-    return action()._parse(outcome, MARKER, interpreters=interpreters, timeout=timeout)
+    return action()._parse(outcome, MARKER, interpreters=interpreters, timeout=timeout)[:2]
 
 
 def test_arguments_go_there_and_the_result_comes_back(source: Path, tmp_path: Path) -> None:
@@ -216,9 +218,36 @@ def test_loader_turns_old_python_away_before_it_reads() -> None:
     assert f"is Python {sys.version.split()[0]}".encode() in ended.stderr
 
 
-def parse(stdout: str, stderr: str = "", rc: int = 1) -> Any:
+def parse(stdout: str, stderr: str = "", rc: int = 1, *, parsed: bool = True) -> Any:
     outcome = {"rc": rc, "stdout": stdout, "stderr": stderr}
-    return action()._parse(outcome, MARKER, interpreters=[["python3"]], timeout=0)
+    return action()._parse(outcome, MARKER, interpreters=[["python3"]], timeout=0, parsed=parsed)
+
+
+def answered(text: bytes) -> str:
+    blob = binascii.b2a_base64(zlib.compress(text)).decode()
+    return f"{MARKER} {{}}\n{blob}{MARKER}"
+
+
+def test_a_result_may_be_left_to_who_parses_it() -> None:
+    text = b'{"result":{"a": 1e999, "b": [}}'  # JSON or not
+    assert parse(answered(text), parsed=False) == ({}, {}, b'{"a": 1e999, "b": [}')
+    with pytest.raises(AnsibleActionFail, match="cannot be read"):
+        parse(answered(text))
+    assert parse(answered(b'{"result":{"a":1}}')) == ({}, {"result": {"a": 1}}, b'{"a":1}')
+
+
+@pytest.mark.parametrize("parsed", [True, False])
+def test_what_is_no_result_is_parsed_in_any_case(parsed: bool) -> None:
+    assert parse(answered(b'{"error":"x"}'), parsed=parsed) == ({}, {"error": "x"}, b"")
+    assert parse(answered('{"result":"\u2603"}'.encode()), parsed=parsed)[2] == b""
+    with pytest.raises(AnsibleActionFail, match="cannot be read"):
+        parse(answered(b'{"result":1'), parsed=parsed)
+
+
+def test_a_result_that_is_left_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "VALUES", 10)
+    with pytest.raises(AnsibleActionFail, match="more than 10 values"):
+        parse(answered(b'{"result":[1,2,3,4,5,6,7,8,9,10,11,12]}'), parsed=False)
 
 
 @pytest.mark.parametrize(
@@ -241,13 +270,9 @@ def test_answer_of_another_script_is_none() -> None:
 
 
 def test_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
-    import binascii
-    import zlib
-
     monkeypatch.setattr(limits, "ANSWER", 1000)
-    blob = binascii.b2a_base64(zlib.compress(b'{"result":"' + b"x" * 1_000_000 + b'"}')).decode()
     with pytest.raises(AnsibleActionFail, match="larger than 1000 bytes"):
-        parse(f"{MARKER} {{}}\n{blob}{MARKER}")
+        parse(answered(b'{"result":"' + b"x" * 1_000_000 + b'"}'))
 
 
 def test_what_the_host_says_is_shown_as_one_short_line() -> None:

@@ -10,8 +10,12 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.contract import beside
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import main
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot.plan import Rest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot.reading import encode
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hardener import snapshot
 from hardener.snapshot import Snapshot
@@ -111,8 +115,37 @@ def test_the_schema_refuses(source: str, wrong: Any) -> None:
 
 
 def test_half_of_a_surrogate_pair_does_not_spoil_the_snapshot() -> None:
-    assert main._utf8('{"a":"\\ud800x","b":"\\ud83d\\ude00"}') == '{"a":"?x","b":"😀"}'.encode()
-    assert main._utf8('{"a":"\\u2603"}') == b'{"a":"\\u2603"}'
+    assert main._whole('{"a":"\\ud800x","b":"\\ud83d\\ude00"}') == '{"a":"?x","b":"\\ud83d\\ude00"}'
+    assert main._whole('{"a":"\\u2603"}') == '{"a":"\\u2603"}'
+
+
+@given(st.text(st.sampled_from('\\"ud8cef0123\ud800\udbff\udc00\udfff😀x')))
+def test_only_halves_of_surrogate_pairs_are_replaced(text: str) -> None:
+    whole = json.loads(main._whole(json.dumps(text)))
+    # JSON itself makes a pair of two halves that stand together.
+    assert whole == json.loads(json.dumps(text)).encode("utf-8", "replace").decode()
+
+
+JSON = st.recursive(st.none() | st.text(max_size=5) | st.integers(), lambda each: st.lists(each, max_size=3))
+
+
+@given(st.lists(JSON, max_size=3), st.lists(JSON, max_size=3))
+def test_a_list_is_joined_without_being_decoded(one: list[Any], more: list[Any]) -> None:
+    entry = f'{{"state":"ok","ms":1,"data":{encode(one)}}}'
+    assert json.loads(main._joined(entry, encode(more))) == {
+        "state": "ok",
+        "ms": 1,
+        "data": [*one, *more],
+    }
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON, max_size=3), st.dictionaries(st.text(max_size=5), JSON))
+def test_an_object_is_joined_without_being_decoded(one: dict[str, Any], more: dict[str, Any]) -> None:
+    more = {key: value for key, value in more.items() if key not in one}
+    entry = f'{{"state":"ok","ms":1,"data":{encode(one)}}}'
+    assert json.loads(main._joined(entry, encode(more)))["data"] == {**one, **more}
+    for other in (main._LOST, '{"state":"absent","ms":0,"error":"x"}'):
+        assert main._joined(other, encode(more)) == other
 
 
 def test_process_that_was_lost_fails_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +157,8 @@ def test_process_that_was_lost_fails_its_sources(monkeypatch: pytest.MonkeyPatch
             return {}
 
     monkeypatch.setattr(main, "Helper", Lost)
-    document = json.loads(main.collect({"socket": "/nonexistent/docker.sock"}))
+    collected = main.collect({"socket": "/nonexistent/docker.sock"})
+    document = json.loads(beside(collected, {"host": "h", "policy": {}}))
     assert problems(document) == []
     assert document["sources"]["files"]["error"] == "the process that read it was lost"
     assert document["collector"]["secrets_cut"] is True
