@@ -35,11 +35,15 @@ def ready():
                 pass
     return zlib.decompress(base64.b64decode(sent)).decode()
 
-def answer(text, head=b'{"python": "3.11", "executable": "/usr/bin/python3"}'):
-    "The bytes of an answer, as the bootstrap would give them."
-    marker = re.search("host-script-[0-9a-f]+", ready())[0].encode()
-    blob = base64.b64encode(zlib.compress(text, 1))
-    say_all(b"\\n" + marker + b" " + head + b"\\n" + blob + b"\\n" + marker + b"\\n")
+def marker():
+    "What an answer stands between."
+    return re.search("host-script-[0-9a-f]+", ready())[0].encode()
+
+def answer(text, head=b'{"python": "3.11", "executable": "/usr/bin/python3"}', cut=None):
+    "The bytes of an answer, as the bootstrap would give them; with ``cut`` so many of them, packed."
+    around = marker()
+    blob = base64.b64encode(zlib.compress(text, 1)[:cut])
+    say_all(b"\\n" + around + b" " + head + b"\\n" + blob + b"\\n" + around + b"\\n")
 
 def say_all(data):
     while data:

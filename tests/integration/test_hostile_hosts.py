@@ -165,7 +165,8 @@ _CUT = """
 import subprocess
 def cut():
     rules = "table inet cut_{port} {{ chain c {{ type filter hook input priority 0; tcp dport {port} drop; "
-    subprocess.run(["/usr/sbin/nft", "-f", "-"], input=(rules + "tcp sport {port} drop; }} }}").encode(), check=True)
+    rules += "tcp sport {port} drop; }}; }}"
+    subprocess.run(["/usr/sbin/nft", "-f", "-"], input=rules.encode() + b"\\n", check=True)
 """
 
 
@@ -190,6 +191,69 @@ def test_hosts_whose_packets_vanish_are_unreachable_and_the_others_are_audited(
     for name in VANISHES:
         assert "gave no answer within" in found[name]["unreachable"], name
     assert took < SECONDS + 60
+
+
+# How a host may end a session; what it says then is no answer.
+_WAIT = "time.sleep(100000)"
+ENDS = {
+    "says_nothing": "ready()",
+    "fails_without_a_word": "ready(); sys.exit(255)",
+    "is_killed": "ready(); os.kill(os.getpid(), signal.SIGKILL)",
+    "is_terminated": "ready(); os.kill(os.getpid(), signal.SIGTERM)",
+    "says_its_python_is_old": "ready(); os.write(2, b'/bin/x is Python 2.7\\n'); sys.exit(86)",
+    "has_no_python": "ready(); sys.exit(87)",
+    "says_that_its_time_is_over": "ready(); sys.exit(142)",
+    "reads_nothing": "os.close(0)",
+    "reads_a_byte_and_ends": "os.read(0, 1)",
+    "begins_an_answer": "ready(); say(b'\\nhost-script-')",
+    "repeats_what_it_was_sent": "say_all(ready().encode()[:1000000])",
+    "answers_another_question": "ready(); m = b'\\nhost-script-01234567 '; say(m + b'{}\\ne30=\\n' + m)",
+    "answers_no_base64": "m = marker(); say(m + b' {}\\n!!!\\n' + m)",
+    "answers_cut_base64": "m = marker(); say(m + b' {}\\neJyrVk\\n' + m)",
+    "answers_no_zlib": "m = marker(); say(m + b' {}\\naGVsbG8=\\n' + m)",
+    "answers_half_of_zlib": "answer(b'{}', cut=20)",
+    "answers_a_list": "answer(b'[]')",
+    "answers_a_number": "answer(b'7')",
+    "answers_null": "answer(b'null')",
+    "answers_no_utf_8": 'answer(b\'{"result":"\\xff\\xfe"}\')',
+    "answers_half_of_a_pair": 'answer(b\'{"result":{"sources":{"\\\\ud800":{}}}}\')',
+    "answers_the_largest_number": "answer(b'{\"result\":{\"sources\":' + b'9' * 100000 + b'}}')",
+    "answers_with_its_error": 'answer(b\'{"error":{"a":[1]},"traceback":7}\')',
+    "answers_a_long_error": "answer(b'{\"error\":\"' + b'x' * 5000000 + b'\"}')",
+    "answers_without_sources": 'answer(b\'{"result":{"schema":"hardener/snapshot/1"}}\')',
+    "answers_other_sources": 'answer(b\'{"result":{"sources":[[[]]]}}\')',
+}
+# It has answered, and the session goes on for ever.
+STAYS = {
+    "answers_and_stays": f"{QUICK}; {_WAIT}",
+    "answers_and_leaves_a_child": f"{QUICK}; os.fork() and os._exit(0); {_WAIT}",
+    "answers_and_goes_on_to_say_nothing": f"{QUICK}\nwhile True: say(b'\\n'); time.sleep(0.5)",
+}
+
+
+def test_hosts_that_end_in_whatever_way_cost_no_other_host_anything(
+    hostile: HostileSshd, environment: dict[str, str], tmp_path: Path
+) -> None:
+    odd = {**ENDS, **STAYS}
+    hosts = {
+        "good1": hostile.host("odd_good1", QUICK),
+        **{name: hostile.host(f"odd_{number}", code) for number, (name, code) in enumerate(odd.items())},
+        "good2": hostile.host("odd_good2", QUICK),
+    }
+    began = time.monotonic()
+    limited = {**environment, "ANSIBLE_TASK_TIMEOUT": str(2 * SECONDS), "ANSIBLE_FORKS": "8"}
+    code, found = audit(hosts, limited, tmp_path)
+    assert code in (3, 4)
+    assert (found["good1"]["unreachable"], found["good2"]["unreachable"]) == (None, None)
+    for name in odd:
+        said = found[name]["unreachable"]
+        assert said, name
+        assert len(said) < 1000, name
+        assert said.isprintable(), name
+        assert "too long for Unix domain socket" not in said, name  # that would be the test's own fault
+    for name in STAYS:
+        assert "gave no answer within" in found[name]["unreachable"], name
+    assert time.monotonic() - began < 8 * SECONDS
 
 
 SLOWLY = """\

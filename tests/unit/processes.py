@@ -20,6 +20,11 @@ def child(work: Callable[[], object]) -> int:
         os._exit(1)
 
 
+# Seconds that a program gets, one after the other, until it has come as far as a test needs: on a busy
+# machine a shell may take longer to start than the test would have it run.
+GROWING = (0.3, 3.0, 30.0)
+
+
 def ended(pid: int, *, seconds: float = 60) -> bool:
     """Whether a process ends that was killed: under load the kernel may take its time for that."""
     deadline = time.monotonic() + seconds
