@@ -211,7 +211,7 @@ ENDS = {
     "answers_no_base64": "m = marker(); say(m + b' {}\\n!!!\\n' + m)",
     "answers_cut_base64": "m = marker(); say(m + b' {}\\neJyrVk\\n' + m)",
     "answers_no_zlib": "m = marker(); say(m + b' {}\\naGVsbG8=\\n' + m)",
-    "answers_half_of_zlib": "answer(b'{}', cut=20)",
+    "answers_half_of_zlib": "answer(b'{\"result\":7}', cut=9)",
     "answers_a_list": "answer(b'[]')",
     "answers_a_number": "answer(b'7')",
     "answers_null": "answer(b'null')",
