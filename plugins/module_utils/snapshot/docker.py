@@ -8,7 +8,6 @@ from ..docker import answers
 from ..docker.http import NoAnswer, NotFound, parse
 from ..host.errors import Failed
 from . import mounts
-from .entries import MAX_ENTRY
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
@@ -196,13 +195,11 @@ def _name(item: dict[str, Any]) -> str:
 
 
 def success(answer: bytes | Failed) -> bytes:
-    """The body of an answer, which is no larger than an entry may be.
+    """The body of an answer.
 
     Raises:
-        Failed: the engine refused, or the answer is larger.
+        Failed: the engine refused, or it is too large.
     """
     if isinstance(answer, Failed):
         raise answer
-    if len(answer) > MAX_ENTRY:
-        raise Failed(f"the engine's answer has {len(answer)} bytes; {MAX_ENTRY} are read")
     return answer

@@ -13,7 +13,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Callable
     from typing import Any
 
-MAX_ENTRY = 4 * 1024 * 1024  # bytes of one entry, and of each answer that it is made of
+_MAX_ENTRY = 4 * 1024 * 1024  # bytes of one entry, in which long texts are cut already
 _MAX_ENTRY_MARKS = 200_000
 _MARKS = "{[,:"  # as the control node counts values
 
@@ -40,7 +40,7 @@ class Entries:
         """
         text = encode(entry)
         marks = sum(map(text.count, _MARKS))
-        if len(text) > MAX_ENTRY or marks > _MAX_ENTRY_MARKS:
+        if len(text) > _MAX_ENTRY or marks > _MAX_ENTRY_MARKS:
             text = encode(unread(f"what is to be told of it has {len(text)} bytes and {marks} values"))
         elif len(text) > self._size or marks > self._marks:
             text = encode(unread("there is no room left for what is to be told of it: others take too much"))

@@ -135,14 +135,16 @@ def http(body: bytes, status: str = "200 OK") -> bytes:
 
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{"
 CONFIG = {"Image": "", "User": "", "Labels": None}
-LARGE = inspected("bad", Args=["x" * 1_000_000])
+_LABELS = {f"{number}": "x" * 1000 for number in range(600)}
+LARGE = inspected("bad", Config={**CONFIG, "Env": None, "Labels": _LABELS})
 SPOILED = {
     "an error of the engine": (http(b'{"message":"layer does not exist"}', "500 Error"), "layer does not"),
     "no answer at all": (b"", "timed out"),
     "the connection is closed": (CUT, "connection lost"),
     "no JSON": (http(b"{"), "not JSON"),
     "nested too deeply": (http(b"[" * 100_000 + b"]" * 100_000), "not JSON"),
-    "larger than an entry": (http(LARGE), "500000 are read"),
+    "larger than an entry": (http(LARGE), "bytes and"),
+    "larger than what is read": (b"", "larger than 33554432 bytes"),  # made below
     "more values than an entry has": (http(inspected("bad", Args=[""] * 120_000)), "values"),
     "mounts that are none": (http(inspected("bad", Mounts=[7])), "AttributeError"),
     "an environment that is none": (http(inspected("bad", Config={**CONFIG, "Env": [{}]})), ""),
@@ -155,7 +157,9 @@ def test_container_that_cannot_be_read_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str, place: int
 ) -> None:
     monkeypatch.setattr(docker, "_PATIENCE", 0.3)
-    monkeypatch.setattr(docker, "MAX_ENTRY", 500_000)
+    if "larger than 33554432" in why:
+        answer = http(b"x" * (33 << 20))
+    monkeypatch.setattr(entries, "_MAX_ENTRY", 500_000)
     monkeypatch.setattr(entries, "_MAX_ENTRY_MARKS", 100_000)
     order = ["a", "b"]
     order.insert(place, "bad")
