@@ -297,6 +297,77 @@ def test_the_flags_of_dockerd_are_listed_once() -> None:
     assert found == {"plugins/module_utils/docker/keys.py"}
 
 
+def maps_keys_to_flags(source: str) -> bool:
+    """Whether a module knows which flag sets a key: by a table, or by making or asking for one."""
+    if not any(word in source for word in ("--", *keys.BY_NAME, "flag_of", "exclusive_flag")):
+        return False
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Dict():
+                pairs = zip(node.keys, node.values, strict=True)
+                if any(_is_flag_of(key, value) for key, value in pairs):
+                    return True
+            case ast.JoinedStr():
+                pieces = zip(node.values, node.values[1:], strict=False)
+                if any(_is_dashes(one) and isinstance(other, ast.FormattedValue) for one, other in pieces):
+                    return True
+            case ast.BinOp(left=left, op=ast.Add()) if _is_dashes(left):
+                return True
+            case ast.Name("flag_of" | "exclusive_flag") | ast.Attribute(_, "flag_of" | "exclusive_flag"):
+                return True
+            case ast.alias("flag_of" | "exclusive_flag"):
+                return True
+    return False
+
+
+def _is_dashes(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and str(node.value).endswith("--")
+
+
+def _is_flag_of(key: ast.AST | None, value: ast.AST) -> bool:
+    match key, value:
+        case ast.Constant(str(name)), ast.Constant(str(flag)):
+            return name in keys.BY_NAME and flag.removeprefix("--") == keys.BY_NAME[name].flag
+    return False
+
+
+def test_maps_keys_to_flags_sees_every_form() -> None:
+    for source in (
+        'FLAGS = {"icc": "icc"}',
+        'FLAGS = {"hosts": "--host", "labels": "--label"}',
+        'given = f"says --{key}"',
+        'given = "--" + key',
+        "from ..docker.keys import flag_of",
+        "flags.get(keys.exclusive_flag(key))",
+    ):
+        assert maps_keys_to_flags(source), source
+    for source in ('{"icc": False}', '{"ipv6": "ip6tables"}', 'f"--config-file={path}"', 'x + "--"'):
+        assert not maps_keys_to_flags(source), source
+
+
+def test_readers_of_a_snapshot_map_no_keys_to_flags() -> None:
+    found = {path for path, source in everything() if maps_keys_to_flags(source)}
+    assert found == {
+        "plugins/module_utils/docker/keys.py",
+        "plugins/module_utils/converge/daemonconfig.py",  # what dockerd would refuse of a new file
+        "plugins/module_utils/snapshot/daemonconfig.py",  # where a secret was seen
+    }
+    tables = {"SWITCHES", "WITH_VALUE", "BY_NAME", "KEYS"}
+    asking = {name for table in tables for name in plugins_with(table)}
+    assert asking == {"plugins/module_utils/docker/keys.py", "plugins/module_utils/docker/flags.py"}
+
+
+def test_only_what_finds_the_engine_reads_its_file_as_it_stands() -> None:
+    raw = {path for path, source in everything() if "parsed" in source and "parsed" in set(texts(source))}
+    assert raw == {
+        "hardener/snapshot.py",  # of schema 1
+        "plugins/module_utils/docker/config.py",
+        "plugins/module_utils/docker/engine.py",
+        "plugins/module_utils/snapshot/daemonconfig.py",
+        "plugins/module_utils/snapshot/paths.py",
+    }
+
+
 def names(source: str) -> set[str]:
     """Names of everything that a module uses or imports, the last one where there are dots."""
     found = set()
