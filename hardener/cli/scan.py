@@ -58,7 +58,6 @@ def scan(
     hardener scan -i inventory.yml --images --cves --json scan.json
     """  # noqa: D301 - click reads the \b
     from hardener.terminal.console import console
-    from hardener.terminal.scan import table
     from hardener.workflows.scan import ScanRequest
     from hardener.workflows.scan import scan as carry_out
 
@@ -66,5 +65,8 @@ def scan(
         require_writable(json_file)
     request = ScanRequest(images=images, cves=cves, openscap=openscap, reports=reports, json_file=json_file)
     result = carry_out(hosts.fleet(conversation), request, conversation.listener())
+
+    from hardener.terminal.scan import table  # after Ansible: it needs rich
+
     console(sys.stdout).print(table(result.scans, images=result.images))
     return result.exit_code
