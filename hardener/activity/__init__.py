@@ -3,6 +3,6 @@
 The hosts listen, by ``roles/activity``; ``docs/activity.md`` says what can be seen there, and what cannot.
 """
 
-from hardener.activity.heard import Entry, Heard, Past, read
+from hardener.activity.record import Entry, HostActivity, Window, read
 
-__all__ = ["Entry", "Heard", "Past", "read"]
+__all__ = ["Entry", "HostActivity", "Window", "read"]

@@ -51,13 +51,14 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
     hardener schedule install drift -i inventory.yml
     hardener schedule install --name repair --on-calendar 'Sun 03:00' drift -i inventory.yml --remediate
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.scheduling import job
+    from hardener.cli.scheduled_command import scheduled_command
     from hardener.history.home import Home
     from hardener.schedule import Systemd, Times
+    from hardener.workflows.schedule_job import schedule_job
 
     systemd = Systemd.here()
     times = Times(calendar=on_calendar, jitter=jitter)
-    wanted = job(name, command, make=True)
+    wanted = schedule_job(name, scheduled_command(command), make_folders=True)
     Home(wanted.home).prepare()
     changed = systemd.install(wanted, times)
     click.echo(f"{line(name)}: {'installed' if changed else 'was installed already'}", err=True)
@@ -105,10 +106,12 @@ def cron(*, at: str, name: str, command: tuple[str, ...]) -> None:
     \b
     (crontab -l; hardener schedule cron drift -i inventory.yml) | crontab -
     """  # noqa: D301 - click reads the \b
-    from hardener.cli.scheduling import job
+    from hardener.cli.scheduled_command import scheduled_command
     from hardener.schedule import cron_line
+    from hardener.workflows.schedule_job import schedule_job
 
-    click.echo(cron_line(job(name, command, make=False), at))
+    job = schedule_job(name, scheduled_command(command), make_folders=False)
+    click.echo(cron_line(job, at))
 
 
 def _result(result: str, code: int, ended: str, *, running: bool) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +11,6 @@ import click
 
 from hardener.cli.verbs import Verbs
 from hardener.errors import ExitCode
-from hardener.files import require_writable
 from hardener.text import line
 
 if TYPE_CHECKING:
@@ -119,10 +115,8 @@ def add(
         --approved-by "J. Doe" --ticket SEC-123 --expires 2027-05-25
     """  # noqa: D301 - click reads the \b
     from hardener import catalogue
-    from hardener.decisions.document import parse
-    from hardener.decisions.waivers import waivers_of
-    from hardener.decisions.writing import Fields, with_waiver
-    from hardener.files import write_text
+    from hardener.decisions.writing import Fields
+    from hardener.workflows.waivers import add_waiver
 
     today = datetime.now(UTC).date()
     fields: Fields = {
@@ -139,12 +133,7 @@ def add(
         "expires": expires,
         "compensating_control": texts["compensating_control"],
     }
-    require_writable(file)
-    with _alone(file):
-        data = with_waiver(_content(file), fields, path=file, today=today)
-        write_text(file, data.decode(), shared=True)
-    *_, written = waivers_of(parse(data, file), today).entries
-    click.echo(f"{line(str(file))}: {written.id}", err=True)
+    click.echo(f"{line(str(file))}: {add_waiver(file, fields, today=today)}", err=True)
 
 
 def _decisions(document: Document, today: date) -> tuple[str, Waivers | Attestations]:
@@ -166,20 +155,3 @@ def _objects(values: Sequence[str]) -> dict[str, list[str]]:
             raise click.BadParameter(f"{value!r} is not KIND=GLOB, such as container=traefik")
         found.setdefault(kind, []).append(glob)
     return found
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """One writer after the other: each writes what it has read, and its own waiver."""
-    folder = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # the file itself is another one afterwards
-        yield
-    finally:
-        os.close(folder)
-
-
-def _content(file: Path) -> bytes:
-    from hardener.decisions.document import read
-
-    return read(file).data if file.exists() else b""

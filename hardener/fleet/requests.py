@@ -20,7 +20,7 @@ from hardener.fleet.events import State, TaskResult
 from hardener.model import Impact
 
 if TYPE_CHECKING:
-    from hardener.activity import Heard
+    from hardener.activity import HostActivity
     from hardener.fleet.start import Fleet
     from hardener.plan import Plan
     from hardener.planfile import Reviewed
@@ -178,16 +178,16 @@ class ActivityAnswer:
     """What a host told of its containers' denials; ``problem`` says why it cannot be read."""
 
     host: str
-    heard: Heard | None
+    activity: HostActivity | None
     problem: str = ""
 
 
 def listen(fleet: Fleet, seconds: int) -> Answers[ActivityAnswer]:
     """Have hosts listen for a while to what their containers are denied."""
-    return Answers(fleet.run("activity", variables={"activity_seconds": seconds}), "activity", _heard)
+    return Answers(fleet.run("activity", variables={"activity_seconds": seconds}), "activity", _observed)
 
 
-def _heard(result: TaskResult) -> ActivityAnswer | None:
+def _observed(result: TaskResult) -> ActivityAnswer | None:
     from hardener.activity import read  # noqa: PLC0415
 
     if result.state is not State.OK:

@@ -1,4 +1,4 @@
-"""What was heard, drawn with rich. Every text goes in as ``Text``, made safe to show."""
+"""Show what a host has observed. Every text goes in as ``Text``, made safe to show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hardener.activity.heard import Entry, Heard, Past
+from hardener.activity.record import Entry, HostActivity, Window
 from hardener.text import line, utc
 
 _COLOUR = {"high": "red", "medium": "yellow", "low": "bright_black"}
@@ -27,36 +27,36 @@ _LOST = {
 }
 
 
-def screen(heard: Heard) -> Iterator[RenderableType]:
-    """The parts of what is shown of a host."""
-    host = line(heard.host)
-    if heard.before is not None:
-        yield Text(f"{host}: since {utc(heard.before.began)}, by its collector", style="bold")
-        yield from _past(heard.before)
-    if heard.record_problem:
-        yield Text(f"{host}: what is wrong with its collector: {line(heard.record_problem)}", style="red")
-    seconds = (heard.now.ended - heard.now.began).total_seconds()
-    yield Text(f"{host}: listened for {seconds:.0f} s until {utc(heard.now.ended)}", style="bold")
-    yield from _past(heard.now)
+def screen(activity: HostActivity) -> Iterator[RenderableType]:
+    """Draw what is shown of a host."""
+    host = line(activity.host)
+    if activity.before is not None:
+        yield Text(f"{host}: since {utc(activity.before.began)}, by its collector", style="bold")
+        yield from _window(activity.before)
+    if activity.record_problem:
+        yield Text(f"{host}: what is wrong with its collector: {line(activity.record_problem)}", style="red")
+    seconds = (activity.now.ended - activity.now.began).total_seconds()
+    yield Text(f"{host}: listened for {seconds:.0f} s until {utc(activity.now.ended)}", style="bold")
+    yield from _window(activity.now)
 
 
-def _past(past: Past) -> Iterator[RenderableType]:
-    unusual = [entry for entry in past.entries if entry.unusual]
-    usual = [entry for entry in past.entries if entry.unusual is False]
-    unknown = [entry for entry in past.entries if entry.unusual is None]
+def _window(window: Window) -> Iterator[RenderableType]:
+    unusual = [entry for entry in window.entries if entry.unusual]
+    usual = [entry for entry in window.entries if entry.unusual is False]
+    unknown = [entry for entry in window.entries if entry.unusual is None]
     yield from _part("Unusual: new for their image", unusual)
     yield from _part("Usual", usual)
     yield from _part("No baseline says whether this is usual", unknown)
-    if not past.entries:
+    if not window.entries:
         yield _indented("nothing was seen")
-    if past.elsewhere:
-        yield _indented(f"{past.elsewhere} denials were of processes in no container")
-    for name, count in past.lost.items():
+    if window.elsewhere:
+        yield _indented(f"{window.elsewhere} denials were of processes in no container")
+    for name, count in window.lost.items():
         if count:
             yield _indented(f"lost: {count} {_LOST.get(name, line(name))}", "red")
-    for sentence in past.deaf:
+    for sentence in window.deaf:
         yield _indented(line(sentence), "red")
-    for sentence in past.blind:
+    for sentence in window.blind:
         yield _indented(f"cannot be seen: {line(sentence, 1000)}", "bright_black")
 
 

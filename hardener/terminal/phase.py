@@ -12,7 +12,7 @@ from hardener.terminal.progress import Progress
 from hardener.text import line
 
 if TYPE_CHECKING:
-    from hardener.activity import Heard
+    from hardener.activity import HostActivity
     from hardener.fleet import Event
     from hardener.fleet.answers import ChangeAnswer
 
@@ -71,8 +71,8 @@ class Phase(Progress):
         for note in answer.texts(*kept, "left", "notes", "pending"):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
-    def heard(self, activity: Heard) -> None:
-        """Show what a host has heard, on standard output."""
+    def observed(self, activity: HostActivity) -> None:
+        """Show what a host has observed, on standard output."""
         from hardener.terminal.activity import screen
         from hardener.terminal.console import console
 

@@ -17,14 +17,14 @@ from hardener.workflows.listener import Listener
 from hardener.workflows.scan import AnswerPhase
 
 if TYPE_CHECKING:
-    from hardener.activity import Heard
+    from hardener.activity import HostActivity
 
 
 class ActivityPhase(AnswerPhase, Protocol):
     """Is told of hosts that have listened."""
 
-    def heard(self, activity: Heard) -> None:
-        """A host has told what it heard."""
+    def observed(self, activity: HostActivity) -> None:
+        """A host has told what it observed."""
 
 
 class ActivityListener(Listener, Protocol):
@@ -43,15 +43,15 @@ def listen(fleet: Fleet, seconds: int, listener: ActivityListener, *, json_file:
         listener: is told what happens.
         json_file: where all of it is written; None writes nothing.
     """
-    heard: list[Heard] = []
+    observed: list[HostActivity] = []
     with requests.listen(fleet, seconds) as answers, listener.phase("activity") as phase:
         for answer in answers.each(phase):
-            if answer.heard is None:
+            if answer.activity is None:
                 phase.problem(answer.host, answer.problem)
                 continue
-            heard.append(answer.heard)
-            phase.heard(answer.heard)
+            observed.append(answer.activity)
+            phase.observed(answer.activity)
     if json_file:
-        data = {"hosts": [dataclasses.asdict(each) for each in heard]}
+        data = {"hosts": [dataclasses.asdict(each) for each in observed]}
         write_text(json_file, json.dumps(data, indent=1, default=utc) + "\n")
-    return exit_codes.of_activity(heard, hosts=len(answers.outcomes))
+    return exit_codes.of_activity(observed, hosts=len(answers.outcomes))

@@ -11,7 +11,7 @@ from hardener.model import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hardener.activity import Heard
+    from hardener.activity import HostActivity
     from hardener.comparison import Drift
     from hardener.scan.record import Scan
     from hardener.workload.verdict import Verdict
@@ -91,16 +91,16 @@ def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCo
     return complete(all_hosts and not statuses)
 
 
-def of_activity(heard: Sequence[Heard], *, hosts: int) -> ExitCode:
+def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
     """Rate what hosts told of denials: something unusual counts before a host that told not all.
 
     Args:
-        heard: what was told.
+        observed: what was told.
         hosts: how many hosts were asked.
     """
-    if any(window.alarming for each in heard for window in each.pasts):
+    if any(window.alarming for each in observed for window in each.windows):
         return ExitCode.NOT_COMPLIANT
-    return complete(0 < hosts <= len(heard) and all(each.complete for each in heard))
+    return complete(0 < hosts <= len(observed) and all(each.complete for each in observed))
 
 
 def of_proof(verdict: Verdict) -> ExitCode:

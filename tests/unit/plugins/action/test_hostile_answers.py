@@ -21,7 +21,7 @@ from ansible_collections.hardener.docker.plugins.plugin_utils.host_script import
 from rich.console import Console
 
 from hardener import catalogue, planfile
-from hardener.activity.heard import read
+from hardener.activity.record import read
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Finding, Impact, Status, Verdict
 from hardener.plan import Outlook, outlook, plan

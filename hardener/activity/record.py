@@ -1,4 +1,4 @@
-"""The answer of a host that has listened, as types. A host may be taken over: what is odd is refused."""
+"""Read the answer of a host that has listened. A host may be compromised: what is malformed is refused."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Entry:
 
     @property
     def alarming(self) -> bool:
-        """Whether somebody should look at it: it is grave, or new for its image."""
+        """Whether a person should look at it: it is grave, or new for its image."""
         return self.unusual is True or (self.unusual is None and self.severity == "high")
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What was heard in a stretch of time.
+class Window:
+    """What was observed in a stretch of time.
 
     ``lost`` counts what was not seen or kept, by why; ``deaf`` says what could not be heard at all, ``blind``
     what leaves no trace there; ``elsewhere`` counts denials of processes in no container.
@@ -63,7 +63,7 @@ class Past:
 
     @property
     def alarming(self) -> tuple[Entry, ...]:
-        """The entries that somebody should look at."""
+        """The entries that a person should look at."""
         return tuple(entry for entry in self.entries if entry.alarming)
 
     @property
@@ -73,40 +73,40 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a host has heard now, and before by its resident collector.
+class HostActivity:
+    """What a host has observed now, and before by its resident collector.
 
     ``record_problem`` says what is wrong with that collector or its record; empty where nothing is.
     """
 
     host: str
-    now: Past
-    before: Past | None = None
+    now: Window
+    before: Window | None = None
     record_problem: str = field(default="")
 
     @property
-    def pasts(self) -> tuple[Past, ...]:
+    def windows(self) -> tuple[Window, ...]:
         """Both, as far as there are both."""
         return (self.now,) if self.before is None else (self.before, self.now)
 
     @property
     def complete(self) -> bool:
         """Whether all that can be seen was seen, by its collector too where there is one."""
-        return not self.record_problem and all(past.complete for past in self.pasts)
+        return not self.record_problem and all(window.complete for window in self.windows)
 
 
-def read(host: str, answer: Mapping[str, Any]) -> Heard:
-    """What a host has answered.
+def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
+    """Read what a host has answered.
 
     Raises:
         HardenerError: it is not what a host answers.
     """
     try:
         record = answer.get("record")
-        return Heard(
+        return HostActivity(
             host,
-            _past(answer),
-            None if record is None else _past(_mapping(record)),
+            _window(answer),
+            None if record is None else _window(_mapping(record)),
             line(_text(answer.get("record_problem", ""))),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -116,12 +116,12 @@ def read(host: str, answer: Mapping[str, Any]) -> Heard:
         ) from error
 
 
-def _past(data: Mapping[str, Any]) -> Past:
+def _window(data: Mapping[str, Any]) -> Window:
     entries = _sequence(data["entries"], _MAX_ENTRIES)
     lost = _mapping(data["lost"])
     if len(lost) > _MAX_SENTENCES:
         raise ValueError("more kinds of losses than there are")
-    return Past(
+    return Window(
         began=_time(data["began"]),
         ended=_time(data["ended"]),
         entries=tuple(_entry(_mapping(each)) for each in entries),

@@ -51,7 +51,7 @@ def test_a_collector_that_something_is_wrong_with_is_not_complete() -> None:
 def test_the_record_of_a_collector_comes_before() -> None:
     record = {key: value for key, value in ANSWER.items() if key not in ("record", "record_problem")}
     heard = read("web1", {**ANSWER, "entries": [], "record": record})
-    assert [len(past.entries) for past in heard.pasts] == [1, 0]
+    assert [len(past.entries) for past in heard.windows] == [1, 0]
 
 
 @pytest.mark.parametrize(

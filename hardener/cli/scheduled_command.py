@@ -1,0 +1,55 @@
+"""Parse the command that a schedule runs, while a person is there to see what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from hardener.cli.audit import audit
+from hardener.cli.drift import drift
+from hardener.text import line
+from hardener.workflows.options import ReportFiles
+from hardener.workflows.schedule_job import ScheduledCommand
+
+_VERBS: Mapping[str, click.Command] = {"audit": audit, "drift": drift}
+_ASKED = {"ask_become_pass": "--ask-become-pass", "ask_vault_pass": "--ask-vault-pass"}
+
+
+def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
+    """Parse a verb with its options and arguments.
+
+    Raises:
+        click.UsageError: the command is none, or none that could run alone.
+        HardenerError: a report cannot be written.
+    """
+    verb, *arguments = command
+    if verb not in _VERBS:
+        raise click.UsageError(f"{line(repr(verb))} cannot be scheduled; drift and audit can")
+    root = click.get_current_context().find_root()
+    with _VERBS[verb].make_context(verb, list(arguments), parent=root) as context:
+        options: Mapping[str, Any] = context.params
+        for key, option in _ASKED.items():
+            if options[key]:
+                raise click.UsageError(f"nobody is there to answer {option}")
+        home: Path = options["home"].absolute()
+        if context.get_parameter_source("notify_url") is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                "everybody on this machine could read --notify-url;"
+                f" put HARDENER_NOTIFY_URL=… into {line(str(home / 'environment'), 1000)}"
+            )
+    files = ReportFiles(**{key: options[key] for key in ("junit", "json", "report")})
+    return ScheduledCommand(
+        # -P: a folder called hardener where it runs is not what it is to run.
+        command=(sys.executable, "-P", "-m", "hardener", verb, *arguments),
+        home=home,
+        inventory=options["inventory"],
+        vault_password_file=options["vault_password_file"],
+        reads=tuple(options[key] for key in ("waivers", "attestations") if options[key]),
+        reports=tuple(files.named().values()),
+        folders=tuple(options[key] for key in ("snapshots", "artifacts") if options[key]),
+    )

@@ -1,0 +1,22 @@
+"""Describe a run of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hardener.history import StoredRun
+from hardener.text import line, utc
+
+
+def run_lines(run: StoredRun) -> Iterator[str]:
+    """Describe a run beside its hosts, line by line."""
+    record, info = run.record, run.info
+    yield f"run        {line(run.id)}"
+    yield f"verb       {line(record.verb)}, exit code {record.exit_code}"
+    yield f"time       {utc(info.started)} to {utc(info.ended)}"
+    limited = f", limited to {line(record.limit)}" if record.limit else ""
+    yield f"inventory  {line(record.inventory, 1000)}{limited}"
+    chosen = f"{info.benchmark} up to level {record.level}"
+    yield f"controls   {line(', only '.join((chosen, *record.only)))}"
+    yield f"hardener   {info.tool_version} with ansible-core {info.ansible_version}"
+    yield f"catalogue  {info.catalogue_digest}"
