@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardener.errors import HardenerError
-from hardener.fleet import connections
 from hardener.schedule import Job
 from hardener.text import line
 
@@ -50,6 +49,8 @@ def schedule_job(name: str, scheduled: ScheduledCommand, *, make_folders: bool) 
     Raises:
         HardenerError: the inventory cannot be read, or a folder cannot be made.
     """
+    from hardener.fleet import connections
+
     reached = connections(scheduled.inventory, vault_password_file=scheduled.vault_password_file)
     return Job(
         name=name,
