@@ -55,11 +55,12 @@ class FindingChange:
 
 def change_kind(before: Finding, after: Finding) -> ChangeKind:
     """Decide what became of a control from its findings before and after."""
-    match before.status, after.status:
-        case Status.FAIL, Status.FAIL:
-            kind = _still_failing(before, after)
-        case old, new if old is new:
-            kind = ChangeKind.UNCHANGED
+    old, new = before.verdict.status, after.verdict.status
+    if old is new:
+        kind = ChangeKind.UNCHANGED if new is not Status.FAIL else _still_failing(before, after)
+        is_same = kind is ChangeKind.UNCHANGED or kind is ChangeKind.STILL_FAILING
+        return ChangeKind.DECIDED if is_same and not _same_decisions(before, after) else kind
+    match old, new:
         case _, Status.FAIL:
             return ChangeKind.BROKEN
         case (_, Status.ERROR) | (Status.PASS, Status.MANUAL):
@@ -68,11 +69,7 @@ def change_kind(before: Finding, after: Finding) -> ChangeKind:
             return ChangeKind.WAIVED
         case ((Status.FAIL | Status.WAIVED), Status.PASS):
             return ChangeKind.FIXED
-        case _:
-            return ChangeKind.CHANGED
-    if kind in CHANGES or _decisions(before) == _decisions(after):
-        return kind
-    return ChangeKind.DECIDED
+    return ChangeKind.CHANGED
 
 
 def finding_changes(before: Assessment, after: Assessment) -> Iterator[FindingChange]:
@@ -112,6 +109,13 @@ def _still_failing(before: Finding, after: Finding) -> ChangeKind:
 
 def _offenders(finding: Finding) -> set[tuple[str, str]]:
     return {(each.kind, each.name) for each in finding.verdict.offenders}
+
+
+def _same_decisions(before: Finding, after: Finding) -> bool:
+    """Whether the same waivers and attestations bear on both; mostly there are none."""
+    if not (before.waivers or after.waivers or before.attestations or after.attestations):
+        return True
+    return _decisions(before) == _decisions(after)
 
 
 def _decisions(finding: Finding) -> set[object]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hardener.comparison.finding import CHANGES, ChangeKind, change_kind
+from hardener.comparison.finding import CHANGES, ChangeKind
 from hardener.comparison.runs import Comparison, ControlChange
 from hardener.model import Assessment, Finding, Status
 from hardener.text import line
@@ -94,13 +94,11 @@ class Since:
                 self.new.append(line(assessment.host))
             return []
         before, after = _common(before, assessment)
-        self._comparison.add(before, after)
+        changed = self._comparison.add(before, after)
         if before.unreachable or after.unreachable:
             return []
         self.compared += 1
-        now = {finding.control.slug: finding for finding in after.findings}
-        kinds = ((old, change_kind(old, now[old.control.slug])) for old in before.findings)
-        return [StatusChange(old.control.slug, kind, old) for old, kind in kinds if kind in CHANGES]
+        return [StatusChange(old.control.slug, kind, old) for old, kind in changed]
 
     @property
     def counts(self) -> Counter[ChangeKind]:

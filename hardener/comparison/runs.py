@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hardener.comparison.finding import ChangeKind, change_kind
+from hardener.comparison.finding import CHANGES, ChangeKind, change_kind
 from hardener.decisions.remarks import Tally
 from hardener.errors import HardenerError
 from hardener.model import Assessment, Control, Finding, Status, Verdict
@@ -44,8 +44,8 @@ class Comparison:
         self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
         self._changes: dict[tuple[str, Status, Status, ChangeKind], ControlChange] = {}
 
-    def add(self, before: Assessment, after: Assessment) -> None:
-        """Compare one host.
+    def add(self, before: Assessment, after: Assessment) -> list[tuple[Finding, ChangeKind]]:
+        """Compare one host; gives the earlier findings that changed, and what became of them.
 
         A host that could not be reached is counted with its errors, but its controls are not listed one by
         one: they did not change, they were not seen.
@@ -54,6 +54,7 @@ class Comparison:
             HardenerError: the two assessments hold different controls.
         """
         pairs = list(_pairs(before, after))
+        changed = []
         self.hosts += 1
         self.first = self.first or after
         self.decided.add(after)
@@ -71,18 +72,21 @@ class Comparison:
             self.before[old.status] += 1
             self.after[new.status] += 1
             if not gone:
-                self._note(old, new, place, after)
+                kind = self._note(old, new, place, after)
+                if kind is not ChangeKind.UNCHANGED and kind in CHANGES:
+                    changed.append((old, kind))
+        return changed
 
     def changes(self, kind: ChangeKind) -> list[ControlChange]:
         """The controls of which this became on some host, most severe first."""
         chosen = [change for change in self._changes.values() if change.kind is kind]
         return sorted(chosen, key=lambda each: (SEVERITIES.index(each.control.severity), each.place))
 
-    def _note(self, old: Finding, new: Finding, place: int, assessment: Assessment) -> None:
+    def _note(self, old: Finding, new: Finding, place: int, assessment: Assessment) -> ChangeKind:
         kind = change_kind(old, new)
         self.kinds[kind] += 1
         if kind is ChangeKind.UNCHANGED:
-            return
+            return kind
         control = new.control
         change = self._changes.setdefault(
             (control.slug, old.status, new.status, kind),
@@ -97,6 +101,7 @@ class Comparison:
             ),
         )
         change.hosts += 1
+        return kind
 
 
 def compare(before: Iterable[Assessment], after: Iterable[Assessment]) -> Comparison:

@@ -1,11 +1,11 @@
-"""Reach hosts: the only room that knows Ansible and ansible-runner.
+"""Reach hosts: the only room that knows Ansible, ansible-runner, playbooks and their variables.
 
     fleet = Fleet(inventory="inventories/prod", limit="web*")
-    with fleet.run("audit", variables={"collect_dest": "/tmp/snapshots"}) as run:
-        ...                       # Ansible needs half a second to start: use it
-        for event in run:
-            ...                   # Hosts, TaskStarted, TaskResult, Idle
-    run.outcomes                  # host -> how it ended, every host of the inventory
+    with requests.collect(fleet, folder) as answers:
+        ...                                   # Ansible needs half a second to start: use it
+        for collected in answers.each(watcher):
+            ...                               # typed answers; the watcher is told of everything else
+    answers.outcomes                          # host -> how it ended, every host of the inventory
 
 Hosts that cannot be reached or fail are outcomes; only what stops Ansible before any host is an error.
 """

@@ -84,7 +84,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
     with (
         inventory_lock(target, listener, changing=False),
         Recorder(target, selection, warn=listener.warning) as recorder,
-        assessed(
+        assess_fleet(
             fleet,
             selection,
             decisions,
@@ -106,7 +106,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
 
 
 @contextmanager
-def assessed(
+def assess_fleet(
     fleet: Fleet,
     selection: Selection,
     decisions: Decisions | None,

@@ -19,7 +19,7 @@ from hardener.planfile import Reviewed
 from hardener.run import RunInfo
 from hardener.summary import Summary
 from hardener.workflows import exit_codes
-from hardener.workflows.audit import assessed
+from hardener.workflows.audit import assess_fleet
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
 from hardener.workflows.recorder import Recorder
@@ -91,11 +91,11 @@ class Session:
             self.request.selection, self.decisions, started=self.started, ansible_version=ansible_version()
         )
 
-    def assessed(
+    def assess_fleet(
         self, *, snapshots: str = "", label: str = "audit"
     ) -> AbstractContextManager[AssessmentStore]:
         """Audit the fleet; the snapshots are kept under a name, where the user wants to have them."""
-        return assessed(
+        return assess_fleet(
             self.fleet,
             self.request.selection,
             self.decisions,
@@ -112,7 +112,7 @@ class Session:
 
 
 @contextmanager
-def opened(verb: str, request: ChangeRequest, listener: ChangeResultListener) -> Iterator[Session]:
+def open_session(verb: str, request: ChangeRequest, listener: ChangeResultListener) -> Iterator[Session]:
     """Check the options, reach the fleet, and hold the lock of its inventory.
 
     Raises:
@@ -190,5 +190,5 @@ def change(
 
     if not changing:
         return end(baseline if current is None else current)
-    with session.assessed(snapshots="after", label="audit again") as after:
+    with session.assess_fleet(snapshots="after", label="audit again") as after:
         return end(after)

@@ -20,7 +20,7 @@ from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
 from hardener.text import line
 from hardener.workflows import exit_codes
-from hardener.workflows.audit import assessed
+from hardener.workflows.audit import assess_fleet
 from hardener.workflows.compare_runs import compare_with
 from hardener.workflows.inventory_lock import inventory_lock
 from hardener.workflows.notification import Notification
@@ -167,7 +167,7 @@ class _Comparing:
     def run(self) -> ExitCode:
         """Audit and compare; repair what has drifted, audit again and compare again."""
         request, listener = self.request, self.listener
-        with self._assessed("before", "audit") as assessments:
+        with self._assess_fleet("before", "audit") as assessments:
             found = self.result.found = self._compare(assessments)
             plans: list[Plan] = []
             if request.repair:
@@ -185,15 +185,15 @@ class _Comparing:
         if not changing:
             code = exit_codes.highest(exit_codes.of_drift(found), remediation.exit_code)
             return self._end(assessments, found, code)
-        with self._assessed("after", "audit again") as assessments:
+        with self._assess_fleet("after", "audit again") as assessments:
             remaining = self.result.remaining = self._compare(assessments)
             code = exit_codes.highest(
                 ExitCode.REPAIRED, exit_codes.of_drift(remaining), remediation.exit_code
             )
             return self._end(assessments, remaining, code)
 
-    def _assessed(self, snapshots: str, label: str) -> AbstractContextManager[AssessmentStore]:
-        return assessed(
+    def _assess_fleet(self, snapshots: str, label: str) -> AbstractContextManager[AssessmentStore]:
+        return assess_fleet(
             self.fleet,
             self.selection,
             self.decisions,

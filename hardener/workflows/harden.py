@@ -12,7 +12,7 @@ from hardener.plan import Plan, plan
 from hardener.planfile import Reviewed
 from hardener.text import line
 from hardener.workflows import exit_codes
-from hardener.workflows.change import ChangeRequest, ChangeResult, ChangeResultListener, change, opened
+from hardener.workflows.change import ChangeRequest, ChangeResult, ChangeResultListener, change, open_session
 
 
 class HardenListener(ChangeResultListener, Protocol):
@@ -36,8 +36,8 @@ def harden(
         HardenerError: an option cannot be meant, the plan does not fit, or Ansible stopped before any host.
     """
     reviewed, damaged = _reviewed(plan_file, listener)
-    with opened("harden", request, listener) as session:
-        with session.assessed(snapshots="before") as before:
+    with open_session("harden", request, listener) as session:
+        with session.assess_fleet(snapshots="before") as before:
             plans = list(map(plan, before))
             listener.withheld(plans)
             if reviewed is None:

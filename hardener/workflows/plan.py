@@ -16,7 +16,7 @@ from hardener.model import Impact, Status
 from hardener.plan import Outlook, outlook
 from hardener.plan import plan as plan_of
 from hardener.workflows import exit_codes
-from hardener.workflows.audit import assessed
+from hardener.workflows.audit import assess_fleet
 from hardener.workflows.options import Changes, DecisionFiles, Selection
 from hardener.workflows.remediate import ChangeListener, remediate
 
@@ -71,7 +71,7 @@ def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
         datetime.now(UTC).date(), inventory=request.inventory, found=listener.file_found
     )
     fleet = request.reach()
-    with assessed(fleet, selection, decisions, snapshots=None, listener=listener) as assessments:
+    with assess_fleet(fleet, selection, decisions, snapshots=None, listener=listener) as assessments:
         plans = {assessment.host: plan_of(assessment) for assessment in assessments}
     changes = Changes(allow=request.allow, confirm_timeout=None, check=True, diff=False, snapshots=None)
     with_steps = [each for each in plans.values() if each.steps]

@@ -16,7 +16,7 @@ from hardener.workflows.change import (
     ChangeResultListener,
     Session,
     change,
-    opened,
+    open_session,
 )
 
 # What an assessment says of Docker on a host where it is not installed, or has yet to start.
@@ -40,8 +40,8 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
     Raises:
         HardenerError: an option cannot be meant, or Ansible stopped before any host.
     """
-    with opened("provision", request, listener) as session:
-        with session.assessed(snapshots="before") as before:
+    with open_session("provision", request, listener) as session:
+        with session.assess_fleet(snapshots="before") as before:
             without = [each.host for each in before if each.facts.get("docker") in _WITHOUT]
         installing = bool(without) and not request.changes.check
         run = session.run_info()
@@ -50,7 +50,7 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
         installed = _install(session, listener, without) if without else ExitCode.COMPLIANT
         current: AssessmentStore | None = None
         if installing:
-            with session.assessed() as current:
+            with session.assess_fleet() as current:
                 pass
         plans = list(map(plan, before if current is None else current))
         listener.withheld(plans)

@@ -1,0 +1,7 @@
+"""Workflows are tested through the command line, on its fleet that answers from memory."""
+
+from __future__ import annotations
+
+from tests.unit.cli.conftest import fleet, hardener, home
+
+__all__ = ["fleet", "hardener", "home"]

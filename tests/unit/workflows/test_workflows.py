@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from hardener.catalogue import DEFAULT_BENCHMARK
+from hardener.comparison import ChangeKind
+from hardener.errors import ExitCode
+from hardener.fleet import Fleet
+from hardener.model import Status
+from hardener.workflows.audit import AuditRequest, audit
+from hardener.workflows.change import ChangeRequest
+from hardener.workflows.drift import DriftRequest, drift
+from hardener.workflows.harden import harden
+from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection, Target
+from tests.unit.cli.conftest import FakeFleet
+from tests.unit.cli.histories import host
+
+SELECTION = Selection(benchmark=DEFAULT_BENCHMARK, level=2, only=("file-daemon-json-mode",))
+CHANGES = Changes(allow=None, confirm_timeout=None, check=False, diff=False, snapshots=None)
+
+
+class Notes:
+    """A listener, and the watcher of all its phases: notes by name what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    @contextmanager
+    def phase(self, label: str) -> Iterator[Any]:
+        self.told.append(f"begin {label}")
+        yield self
+        self.told.append(f"end {label}")
+
+    def event(self, event: object) -> None:
+        """Progress is not noted."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_, **__: self.told.append(name)
+
+
+@pytest.fixture
+def hosts() -> FakeFleet:
+    """A host whose daemon.json anyone can change, until it is hardened."""
+
+    def converge(name: str) -> dict[str, Any]:
+        fake.snapshots[name] = host()
+        return {"outcome": "changed", "changed": True, "msg": "changed /etc/docker/daemon.json"}
+
+    fake = FakeFleet({"db01": host("0666")}, converge=converge)
+    return fake
+
+
+@pytest.fixture
+def target(hosts: FakeFleet, tmp_path: Path) -> Target:
+    return Target(reach=lambda: cast(Fleet, hosts), inventory="inv,", limit="", home=tmp_path / "home")
+
+
+@pytest.fixture(autouse=True)
+def silence(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """No workflow prints anything."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_audit(target: Target, tmp_path: Path) -> None:
+    notes: Any = Notes()
+    files = ReportFiles(json=tmp_path / "report.json")
+    request = AuditRequest(target=target, selection=SELECTION, decided=DecisionFiles(), files=files)
+    result = audit(request, notes)
+    assert (result.exit_code, result.summary.counts) == (ExitCode.NOT_COMPLIANT, {Status.FAIL: 1})
+    assert (tmp_path / "report.json").read_text().count(result.run.run_id) == 1
+    assert notes.told == ["begin audit", "prepare", "end audit", "audited"]
+
+
+def test_hardening(target: Target) -> None:
+    notes: Any = Notes()
+    request = ChangeRequest(
+        target=target, selection=SELECTION, decided=DecisionFiles(), changes=CHANGES, files=ReportFiles()
+    )
+    result = harden(request, notes)
+    assert result.comparison
+    assert (result.exit_code, result.comparison.kinds) == (ExitCode.COMPLIANT, {ChangeKind.FIXED: 1})
+    assert notes.told == [
+        *("begin audit", "prepare", "end audit", "withheld", "planned"),
+        *("begin harden", "changed", "end harden", "remaining"),
+        *("begin audit again", "prepare", "end audit again", "changes_reported"),
+    ]
+
+
+def test_repairing_what_has_drifted(target: Target, hosts: FakeFleet) -> None:
+    drifted, hosts.snapshots["db01"] = hosts.snapshots["db01"], host()
+    every = Selection(benchmark=DEFAULT_BENCHMARK, level=2, only=())
+    request = AuditRequest(target=target, selection=every, decided=DecisionFiles(), files=ReportFiles())
+    before = audit(request, cast(Any, Notes()))
+    hosts.snapshots["db01"] = drifted
+    notes: Any = Notes()
+    result = drift(
+        DriftRequest(
+            target=target,
+            against="",
+            decided=DecisionFiles(),
+            changes=CHANGES,
+            files=ReportFiles(),
+            repair=True,
+        ),
+        notes,
+    )
+    assert result.before.id == before.run.run_id
+    assert result.exit_code is ExitCode.REPAIRED
+    assert result.found
+    assert result.found.drifted == {"db01": {"file-daemon-json-mode"}}
+    assert result.remaining
+    assert not result.remaining.is_drift
+    assert notes.told == [
+        *("begin audit", "prepare", "end audit", "withheld", "planned", "compared"),
+        *("begin harden", "changed", "end harden", "remaining"),
+        *("begin audit again", "prepare", "end audit again", "compared"),
+    ]
