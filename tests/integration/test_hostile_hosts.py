@@ -175,10 +175,10 @@ def test_hosts_whose_packets_vanish_are_unreachable_and_the_others_are_audited(
 ) -> None:
     with OwnNetwork(), ExitStack() as servers:
         hosts = {}
-        for name, code in {"good1": QUICK, **VANISHES, "good2": QUICK}.items():
+        for name, program in {"good1": QUICK, **VANISHES, "good2": QUICK}.items():
             server = servers.enter_context(Sshd())
             cut = _CUT.format(port=server.port) if name in VANISHES else ""
-            hosts[name] = HostileSshd(server).host(name, f"{cut}\n{code}")
+            hosts[name] = HostileSshd(server).host(name, f"{cut}\n{program}")
         began = time.monotonic()
         code, found = audit(hosts, {**environment, "ANSIBLE_TASK_TIMEOUT": str(SECONDS)}, tmp_path)
         took = time.monotonic() - began
@@ -220,7 +220,7 @@ ENDS = {
     "answers_the_largest_number": "answer(b'{\"result\":{\"sources\":' + b'9' * 100000 + b'}}')",
     "answers_with_its_error": 'answer(b\'{"error":{"a":[1]},"traceback":7}\')',
     "answers_a_long_error": "answer(b'{\"error\":\"' + b'x' * 5000000 + b'\"}')",
-    "answers_without_sources": 'answer(b\'{"result":{"schema":"hardener/snapshot/1"}}\')',
+    "answers_a_text": 'answer(b\'{"result":"text"}\')',
     "answers_other_sources": 'answer(b\'{"result":{"sources":[[[]]]}}\')',
 }
 # It has answered, and the session goes on for ever.

@@ -15,6 +15,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": ""}
 
 
+_TOO_LONG, _NOT_STARTED = 124, 126  # as a shell has them
+
+
 class Outcome(NamedTuple):
     """How a command ended."""
 
@@ -55,11 +58,11 @@ def run(
     except FileNotFoundError:
         return Outcome(127, "", f"{command[0]} is not installed")
     except OSError as error:
-        return Outcome(126, "", f"{command[0]}: {error.strerror}")
+        return Outcome(_NOT_STARTED, "", f"{command[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
-        return Outcome(124, "", f"{command[0]} did not end within {timeout:.0f} s")
+        return Outcome(_TOO_LONG, "", f"{command[0]} did not end within {timeout:.0f} s")
     except subprocess.SubprocessError as error:
-        return Outcome(126, "", f"{command[0]}: {error}")
+        return Outcome(_NOT_STARTED, "", f"{command[0]}: {error}")
     return Outcome(
         done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     )
@@ -69,6 +72,18 @@ def _become(user: int) -> None:
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
+
+
+def attempt(*command: str, timeout: float = 30) -> Outcome:
+    """Run a command that may have nothing to do, such as on a unit that systemd does not know.
+
+    Raises:
+        Failed: it could not be run to its end, so that nothing is known of what it was to do.
+    """
+    outcome = run(*command, timeout=timeout)
+    if outcome.code in (_TOO_LONG, _NOT_STARTED):
+        raise Failed(f"{' '.join(command)}: {outcome.said}")
+    return outcome
 
 
 def must(*command: str, timeout: float = 30) -> str:

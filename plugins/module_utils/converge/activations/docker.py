@@ -349,7 +349,7 @@ class Docker(AtEngine):
         memory = self.memory
         if memory.get("stage") == "start":
             system.must("systemctl", "stop", "--", self.unit, *memory["sockets"], timeout=self.timeout)
-            system.run("systemctl", "reset-failed", "--", self.unit, *memory["sockets"])
+            system.attempt("systemctl", "reset-failed", "--", self.unit, *memory["sockets"])
             return []
         interlude = _Interlude(self.config, self.will_write)
         if memory.get("stage") == "restart" and memory.get("switch_on"):

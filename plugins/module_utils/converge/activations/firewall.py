@@ -196,16 +196,16 @@ def _take_user_chain_away(tool: str) -> None:
 
 
 def _active() -> bool:
-    return system.has_systemd() and system.run("systemctl", "is-active", UNIT).code == 0
+    return system.has_systemd() and system.attempt("systemctl", "is-active", UNIT).code == 0
 
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
     """No boot loads the rules any more; its file may be gone already, so that systemd cannot disable it."""
-    system.run("systemctl", "stop", UNIT, timeout=90)
+    system.attempt("systemctl", "stop", UNIT, timeout=90)
     if not keep_enabled:
         _disable()
-    system.run("systemctl", "daemon-reload", timeout=90)
-    system.run("systemctl", "reset-failed", UNIT)
+    system.attempt("systemctl", "daemon-reload", timeout=90)
+    system.attempt("systemctl", "reset-failed", UNIT)
 
 
 def _remember_unit(*, enabled: bool) -> None:

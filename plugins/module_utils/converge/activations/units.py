@@ -156,7 +156,7 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
     """Have a unit be what it was; its file may be gone by now, and ``systemctl disable`` knows none then."""
     if before["ActiveState"] not in _RUNNING and _state(unit)["ActiveState"] in (*_RUNNING, "failed"):
         system.must("systemctl", "stop", "--", unit, timeout=180)
-        system.run("systemctl", "reset-failed", "--", unit)
+        system.attempt("systemctl", "reset-failed", "--", unit)
     if before["UnitFileState"] not in _ON and _state(unit)["UnitFileState"] in _ON:
         system.must("systemctl", "disable", "--", unit, timeout=60)
     new = set(_links(unit)) - set(before["links"])
