@@ -156,7 +156,11 @@ def _undo(unit: str, before: Mapping[str, Any]) -> None:
     """Have a unit be what it was; its file may be gone by now, and ``systemctl disable`` knows none then."""
     if before["ActiveState"] not in _RUNNING and _state(unit)["ActiveState"] in (*_RUNNING, "failed"):
         system.must("systemctl", "stop", "--", unit, timeout=180)
-        system.attempt("systemctl", "reset-failed", "--", unit)
+        reset = system.attempt("systemctl", "reset-failed", "--", unit)
+        if (
+            reset.code != 0 and _state(unit)["ActiveState"] == "failed"
+        ):  # it may be one that is forgotten by now
+            raise Failed(f"systemctl reset-failed {unit}: {reset.said or f'ended with code {reset.code}'}")
     if before["UnitFileState"] not in _ON and _state(unit)["UnitFileState"] in _ON:
         system.must("systemctl", "disable", "--", unit, timeout=60)
     new = set(_links(unit)) - set(before["links"])

@@ -240,3 +240,27 @@ def test_without_systemd_no_unit_is_given_back(systemd: Systemd, monkeypatch: py
     assert Units.former(begun).settings == {"when": [], "former": {"a.timer": {}}}
     monkeypatch.setattr(system, "has_systemd", lambda: False)
     assert Units.former(begun).settings is None
+
+
+@pytest.mark.parametrize(("after", "again"), [("failed", True), ("inactive", False)])
+def test_a_unit_that_stays_failed_is_undone_again(
+    systemd: Systemd, monkeypatch: pytest.MonkeyPatch, after: str, *, again: bool
+) -> None:
+    before = {"ActiveState": "inactive", "UnitFileState": "", "LoadState": "not-found", "links": []}
+    systemd.unit("a.timer", "failed", "")
+    systemd.fails = {"reset-failed"}
+    run = systemd.run
+
+    def stopped(*command: str, **options: Any) -> Outcome:
+        outcome = run(*command, **options)
+        if command[1] == "stop":  # what has failed stays so until it is reset, or forgotten
+            systemd.units["a.timer"]["ActiveState"] = after
+        return outcome
+
+    monkeypatch.setattr(system, "run", stopped)
+    monkeypatch.setattr(system, "must", lambda *command, **_: stopped(*command).output)
+    activation = Units({"when": [], "units": {"a.timer": WISH}})
+    activation.memory = {"a.timer": before}
+    assert activation.undo() == (
+        ["systemctl reset-failed a.timer: reset-failed a.timer failed"] if again else []
+    )
