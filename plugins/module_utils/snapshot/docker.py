@@ -19,7 +19,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from ..host.redact import Redactor
 
 LIMIT = 30  # seconds for one source
-_PATIENCE = 8  # seconds that the engine may be silent where it is asked for one thing after the other
+_PATIENCE = 10  # seconds that the engine may be silent where it is asked for one thing after the other
 _COUNTED = {"/containers/json": "Containers", "/images/json": "Images"}  # in `/info`
 
 

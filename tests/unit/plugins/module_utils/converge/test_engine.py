@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import health
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
 from ansible_collections.hardener.docker.plugins.module_utils.converge.migration import survey
@@ -78,3 +80,20 @@ def test_a_container_without_a_field_is_no_container(field: str, tmp_path: Path)
         pytest.raises(NoAnswer, match=field),
     ):
         Engine(path).inspect("web")
+
+
+def test_a_container_that_cannot_be_inspected_is_named_and_costs_no_other(tmp_path: Path) -> None:
+    found = bodies()
+    listed = json.loads(found["/containers/json"])
+    listed[0]["Names"] = ["/first\x1b[2J"]
+    found["/containers/json"] = json.dumps(listed).encode()
+    found[f"/containers/{listed[0]['Id']}/json"] = b'{"Id": 7}'
+    with serving(tmp_path / "s", answering(found)) as path:
+        running, unread = Engine(path).running()
+        picture = health.take(Engine(path), login_port=0)
+    assert [each["Id"] for each in running] == [each["Id"] for each in listed[1:]]
+    assert len(unread) == 1
+    assert unread[0].startswith("first")
+    assert "\x1b" not in unread[0]
+    assert picture["unread"] == unread
+    assert set(picture["containers"]) == {each["Id"] for each in running}

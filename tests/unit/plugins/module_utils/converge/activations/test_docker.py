@@ -258,6 +258,15 @@ def test_a_restart_that_stops_containers_costs_more(host: Host, make: Make, engi
     )
 
 
+def test_a_restart_may_stop_a_container_that_cannot_be_inspected(
+    host: Host, make: Make, engine: Engine
+) -> None:
+    engine.unread = ["dark (timed out)"]
+    activation = prepare(host, make(), {"icc": False})
+    assert activation.impact == "containers-stop"
+    assert "would stop 1 containers (dark (timed out))" in activation.costs
+
+
 def test_a_reload_stops_nobody(host: Host, make: Make, engine: Engine) -> None:
     engine.run_container("web")
     assert prepare(host, make(), {"live-restore": True}).impact == "reload"
