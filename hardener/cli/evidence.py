@@ -43,9 +43,23 @@ def evidence() -> None:
 @click.option(
     "--ledger", type=_file, metavar="FILE", help="Ledger of all bundles.  [default: ledger.ndjson in --home]"
 )
+@click.option(
+    "--proof",
+    "proofs",
+    multiple=True,
+    metavar="PROOF",
+    help="A proof of a container's profile too, as `hardener workload proofs` lists it; repeatable.",
+)
 @home_option
 def export(
-    *, runs: tuple[str, ...], out: Path, key: Path | None, tsa_url: str, ledger: Path | None, home: Path
+    *,
+    runs: tuple[str, ...],
+    out: Path,
+    key: Path | None,
+    tsa_url: str,
+    ledger: Path | None,
+    proofs: tuple[str, ...],
+    home: Path,
 ) -> None:
     """Export runs: every report format, the facts behind them, a manifest and its signature.
 
@@ -57,20 +71,26 @@ def export(
     """  # noqa: D301 - click reads the \b
     from hardener.evidence import Seal
     from hardener.evidence import export as write
-    from hardener.history import History
+    from hardener.history import History, Proofs
     from hardener.workflows.evidence import run_evidence
 
     history = History(home)
     chosen = [run_evidence(history.run(name)) for name in runs]
+    kept = [Proofs(home).proof(name) for name in proofs]
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)
     exported = write(
-        chosen, out=out, ledger_file=ledger or home / _LEDGER, seal=Seal(key=key, tsa_url=tsa_url)
+        chosen,
+        out=out,
+        ledger_file=ledger or home / _LEDGER,
+        seal=Seal(key=key, tsa_url=tsa_url),
+        proofs={each.id: each.files() for each in kept},
     )
     head = exported.entry.link()
     click.echo(f"bundle    {line(str(out))}")
     click.echo(f"sha256    {exported.entry.bundle_sha256}")
-    click.echo(f"holds     {len(exported.entry.runs)} runs, {exported.hosts} hosts, {exported.files} files")
+    held = f"{len(exported.entry.runs)} runs, {exported.hosts} hosts, {exported.files} files"
+    click.echo(f"holds     {held}{f', {len(kept)} proofs' if kept else ''}")
     click.echo(f"signed    {'yes' if key else 'no: nobody can tell who made it'}")
     click.echo(f"ledger    entry {head.seq}, {head.sha256}")
 

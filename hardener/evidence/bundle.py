@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Writer
 from hardener.evidence.layout import README
 from hardener.evidence.ledger import Entry
-from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
-from hardener.evidence.staging import RunEvidence, instructions, pieces, stage
+from hardener.evidence.manifest import MANIFEST, File, Manifest
+from hardener.evidence.staging import RunEvidence, instructions, pieces, stage, stage_proof
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.text import line
 from hardener.workfolder import clear_away, new_folder
@@ -57,7 +57,14 @@ class Exported:
     hosts: int
 
 
-def export(runs: Sequence[RunEvidence], *, out: Path, ledger_file: Path, seal: Seal) -> Exported:
+def export(
+    runs: Sequence[RunEvidence],
+    *,
+    out: Path,
+    ledger_file: Path,
+    seal: Seal,
+    proofs: Mapping[str, Mapping[str, bytes]] | None = None,
+) -> Exported:
     """Write a bundle, and enter it in the ledger.
 
     Args:
@@ -65,6 +72,7 @@ def export(runs: Sequence[RunEvidence], *, out: Path, ledger_file: Path, seal: S
         out: the bundle; a file that is there is never replaced.
         ledger_file: the ledger; it begins where it is missing.
         seal: how it is signed.
+        proofs: proofs of container profiles that go with the runs: the files of each, by its identifier.
 
     Raises:
         HardenerError: there is nothing at ``out`` and nothing new in the ledger then.
@@ -73,7 +81,7 @@ def export(runs: Sequence[RunEvidence], *, out: Path, ledger_file: Path, seal: S
     seal.require()
     try:
         with _workshop(out.absolute().parent) as folder:
-            return _export(runs, folder, out, ledger_file, seal)
+            return _export(runs, proofs or {}, folder, out=out, ledger_file=ledger_file, seal=seal)
     except OSError as error:
         raise HardenerError(f"cannot write {line(str(out))}: {error.strerror or error}") from error
 
@@ -91,15 +99,30 @@ def _workshop(parent: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _export(runs: Sequence[RunEvidence], folder: Path, out: Path, ledger_file: Path, seal: Seal) -> Exported:
+def _export(
+    runs: Sequence[RunEvidence],
+    proofs: Mapping[str, Mapping[str, bytes]],
+    folder: Path,
+    *,
+    out: Path,
+    ledger_file: Path,
+    seal: Seal,
+) -> Exported:
     staged = [stage(run, folder) for run in sorted(runs, key=lambda run: run.info.run_id)]
     parts = tuple(run for run, _ in staged)
     identifiers = tuple(run.info.run_id for run in parts)
     if len(set(identifiers)) < len(identifiers):
         raise HardenerError("a run is named twice", hint="name it once")
-    files = [*(file for _, some in staged for file in some), _put(folder, README, instructions())]
+    proven = [stage_proof(name, content, folder) for name, content in sorted(proofs.items())]
+    files = [
+        *(file for _, some in staged for file in some),
+        *(file for _, some in proven for file in some),
+        _put(folder, README, instructions()),
+    ]
     with ledger.locked(ledger_file) as book:
-        manifest = _seal(folder, files, parts, book.head, seal)
+        ordered = tuple(sorted(files, key=lambda file: file.name))
+        said = Manifest(ordered, parts, book.head, tuple(found for found, _ in proven))
+        manifest = _seal(folder, said, seal)
         draft = folder / "bundle"
         digest = _pack(folder, draft)
         _require_new(out)
@@ -108,18 +131,17 @@ def _export(runs: Sequence[RunEvidence], folder: Path, out: Path, ledger_file: P
     return Exported(entry, len(files), sum(len(run.hosts) for run in parts))
 
 
-def _seal(folder: Path, files: Sequence[File], runs: tuple[Run, ...], previous: Link, seal: Seal) -> File:
+def _seal(folder: Path, manifest: Manifest, seal: Seal) -> File:
     """Write what stands above the files: manifest, sums over all, their signature and its time stamp."""
-    ordered = tuple(sorted(files, key=lambda file: file.name))
-    manifest = _put(folder, MANIFEST, Manifest(ordered, runs, previous).render())
-    sums = render((*ordered, manifest))
+    written = _put(folder, MANIFEST, manifest.render())
+    sums = render((*manifest.files, written))
     _put(folder, SUMS, sums)
     if seal.key is not None:
         signed = signature.sign(sums, seal.key)
         _put(folder, SIGNATURE, signed)
         if seal.tsa_url:
             _put(folder, STAMP, timestamp.request(signed, seal.tsa_url))
-    return manifest
+    return written
 
 
 def _put(folder: Path, name: str, content: bytes) -> File:

@@ -8,11 +8,12 @@ bundle of this kind has the same names, whichever version has written it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from hardener.evidence.manifest import MANIFEST, START, Manifest, Run
+from hardener.evidence.manifest import MANIFEST, START, Manifest, Proof, Run
 from hardener.evidence.refusal import Refused
 from hardener.reports.formats import FORMATS
+from hardener.workload import profile_document, proof
 
 README = "README.md"
 REPORTS = tuple(
@@ -25,6 +26,7 @@ REPORTS = tuple(
 DECLARED = ("attestations", "waivers")  # what people write for a run
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_PROOF_ID = re.compile(r"[0-9a-f]{16}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -60,8 +62,17 @@ def require_names(manifest: Manifest) -> None:
     identifiers = [run.info.run_id for run in manifest.runs]
     if not identifiers or identifiers != sorted(set(identifiers)) or not all(map(is_run_id, identifiers)):
         raise Refused(MANIFEST, "its runs are not as an export names and orders them")
+    proofs = [each.id for each in manifest.proofs]
+    if proofs != sorted(set(proofs)) or not all(map(_PROOF_ID.fullmatch, proofs)):
+        raise Refused(MANIFEST, "its proofs are not as an export names and orders them")
     names = [file.name for file in manifest.files]
-    expected = sorted([README, *(name for run in manifest.runs for name in _names(run))])
+    expected = sorted(
+        [
+            README,
+            *(name for run in manifest.runs for name in _names(run)),
+            *(name for each in manifest.proofs for name in _proof_names(each)),
+        ]
+    )
     if names == expected:
         return
     for name in sorted(set(names) - set(expected)):
@@ -69,6 +80,19 @@ def require_names(manifest: Manifest) -> None:
     for name in sorted(set(expected) - set(names)):
         raise Refused(name, f"missing: {MANIFEST} does not list it, and every export of its runs writes it")
     raise Refused(MANIFEST, "lists a file twice, or files out of order")
+
+
+def proof_files(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of a proof's files in their order, which every export of it writes."""
+    return tuple(sorted(names))
+
+
+def _proof_names(found: Proof) -> Iterator[str]:
+    """Every file of a proof."""
+    allowed = {profile_document.NAME, proof.NAME, *profile_document.FILES}
+    if found.files != proof_files(set(found.files)) or not set(found.files) <= allowed:
+        raise Refused(MANIFEST, f"the files of proof {found.id} are not those of a proof")
+    return (f"{found.folder}/{name}" for name in found.files)
 
 
 def _names(run: Run) -> Iterator[str]:

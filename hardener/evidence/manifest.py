@@ -19,12 +19,15 @@ from hardener.run import RunInfo
 
 MANIFEST = "manifest.json"
 STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "urn:hardener:evidence:1"
+PREDICATE = "urn:hardener:evidence:1"  # of a bundle without proofs
+PREDICATE_PROOFS = "urn:hardener:evidence:2"  # the same, with them
 
 _STATUSES = [status.value for status in Status]  # a new status makes a new kind of bundle
 _KEY = re.compile(r"[a-z_][A-Za-z0-9_]*", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}")
+_RECORDING = re.compile(r"sha256:[0-9a-f]{64}")
+_VERDICTS = ("safe", "not safe", "not exercised")
 _VERBS = ("audit", "drift", "harden", "provision")
 VERBS = (*_VERBS, *(f"before {verb}" for verb in _VERBS))  # a new verb makes a new kind of bundle
 
@@ -77,6 +80,25 @@ class Run:
         return run_folder(self.info.run_id)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A proof of a container's profile, as the manifest tells it."""
+
+    id: str
+    name: str  # of the profile
+    image: str  # digest of the container's image
+    recordings: tuple[str, ...]  # digests of the recordings that the profile was made of
+    profile: str  # SHA-256 of profile.json
+    verdict: str
+    exporter: str  # version of the hardener that made the bundle
+    files: tuple[str, ...]  # names in its folder, in order
+
+    @property
+    def folder(self) -> str:
+        """Folder of its files in the bundle."""
+        return f"proofs/{self.id}"
+
+
 def run_folder(identifier: str) -> str:
     """Folder of a run's files in a bundle."""
     return f"runs/{identifier}"
@@ -100,6 +122,7 @@ class Manifest:
     files: tuple[File, ...]
     runs: tuple[Run, ...]
     previous: Link
+    proofs: tuple[Proof, ...] = ()
 
     def render(self) -> bytes:
         """The document. The same manifest gives the same bytes."""
@@ -109,11 +132,12 @@ class Manifest:
                 {"name": each.name, "digest": {"sha256": each.sha256}, "annotations": {"size": each.size}}
                 for each in self.files
             ],
-            "predicateType": PREDICATE,
+            "predicateType": PREDICATE_PROOFS if self.proofs else PREDICATE,
             "predicate": {
                 "window": _window(self.runs),
                 "ledger": {"previous": {"seq": self.previous.seq, "sha256": self.previous.sha256}},
                 "runs": [_run(each) for each in self.runs],
+                **({"proofs": [_proof(each) for each in self.proofs]} if self.proofs else {}),
             },
         }
         return f"{json.dumps(document, indent=1)}\n".encode("ascii")
@@ -130,8 +154,9 @@ class Manifest:
         """
         try:
             document = json.loads(data, object_pairs_hook=_object)
-            if document["_type"] != STATEMENT or document["predicateType"] != PREDICATE:
-                raise Refused(MANIFEST, f"not of a kind that this hardener reads ({PREDICATE})")
+            kinds = (PREDICATE, PREDICATE_PROOFS)
+            if document["_type"] != STATEMENT or document["predicateType"] not in kinds:
+                raise Refused(MANIFEST, f"not of a kind that this hardener reads ({', '.join(kinds)})")
             predicate = document["predicate"]
             previous = predicate["ledger"]["previous"]
             manifest = cls(
@@ -145,6 +170,7 @@ class Manifest:
                 ),
                 runs=tuple(_read_run(each) for each in predicate["runs"]),
                 previous=Link(_number(previous["seq"]), _digest(previous["sha256"])),
+                proofs=tuple(_read_proof(each) for each in predicate.get("proofs", ())),
             )
             rendered = manifest.render()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
@@ -249,6 +275,37 @@ def _read_run(entry: Mapping[str, Any]) -> Run:
     if run.declared and run.decided is None:
         raise Refused(MANIFEST, f"run {info.run_id} has files of decisions, and no day by which they counted")
     return run
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    return {
+        "id": proof.id,
+        "name": proof.name,
+        "image": proof.image,
+        "recordings": list(proof.recordings),
+        "profile_sha256": proof.profile,
+        "verdict": proof.verdict,
+        "exporter_version": proof.exporter,
+        "files": list(proof.files),
+    }
+
+
+def _read_proof(entry: Mapping[str, Any]) -> Proof:
+    proof = Proof(
+        id=_text(entry["id"]),
+        name=_text(entry["name"]),
+        image=_text(entry["image"]),
+        recordings=tuple(_text(each) for each in entry["recordings"]),
+        profile=_digest(entry["profile_sha256"]),
+        verdict=_text(entry["verdict"]),
+        exporter=_version(entry["exporter_version"]),
+        files=tuple(_text(each) for each in entry["files"]),
+    )
+    if proof.verdict not in _VERDICTS:
+        raise Refused(MANIFEST, f"{proof.verdict!r} is no verdict of a proof")
+    if not proof.recordings or not all(map(_RECORDING.fullmatch, proof.recordings)):
+        raise Refused(MANIFEST, f"proof {proof.id} does not name its recordings by their digests")
+    return proof
 
 
 def _moment(moment: datetime) -> str:

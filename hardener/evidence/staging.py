@@ -18,14 +18,17 @@ from hardener.evidence.layout import (
     REPORTS,
     declared_name,
     is_run_id,
+    proof_files,
     report_name,
     snapshot_name,
 )
-from hardener.evidence.manifest import File, Host, Run, Selection, run_folder
+from hardener.evidence.manifest import File, Host, Proof, Run, Selection, run_folder
 from hardener.model import Assessment, Status
 from hardener.reports.interface import write_reports
 from hardener.run import RunInfo
 from hardener.text import line, scalar
+from hardener.workload import profile_document
+from hardener.workload.proven import InconsistentError, check
 
 _PIECE = 1 << 20
 
@@ -99,6 +102,39 @@ def stage(run: RunEvidence, folder: Path) -> tuple[Run, tuple[File, ...]]:
         counts={status.value: population.counts.get(status, 0) for status in Status},
     )
     return manifest, tuple(files)
+
+
+def stage_proof(
+    identifier: str, content: Mapping[str, bytes], folder: Path
+) -> tuple[Proof, tuple[File, ...]]:
+    """Write the files of a proof below a folder.
+
+    Args:
+        identifier: of the proof, as the history has it.
+        content: its files, by name.
+        folder: what becomes the bundle's top.
+
+    Returns:
+        What the manifest says of the proof, and its files.
+
+    Raises:
+        HardenerError: a file cannot be written, or the files are not of one proof.
+    """
+    try:
+        proven = check(content)
+    except InconsistentError as error:
+        raise HardenerError(f"proof {line(identifier)} cannot be exported: {error.message}") from error
+    found = Proof(
+        id=identifier,
+        name=proven.proof.name,
+        image=proven.proof.container.digest,
+        recordings=proven.recordings,
+        profile=hashlib.sha256(content[profile_document.NAME]).hexdigest(),
+        verdict=proven.proof.verdict,
+        exporter=__version__,
+        files=proof_files(content),
+    )
+    return found, tuple(_write(folder, f"{found.folder}/{name}", content[name]) for name in found.files)
 
 
 def instructions() -> bytes:

@@ -18,13 +18,15 @@ from hardener.evidence import ledger, signature, timestamp
 from hardener.evidence.archive import Member, Reader
 from hardener.evidence.layout import README, require_names
 from hardener.evidence.ledger import Place
-from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Run
+from hardener.evidence.manifest import MANIFEST, File, Link, Manifest, Proof, Run
 from hardener.evidence.reassess import MAX_SNAPSHOT, Reassessed, Reassessment
 from hardener.evidence.refusal import Refused
 from hardener.evidence.signature import MAX_SIGNATURE, Signer
 from hardener.evidence.staging import instructions
 from hardener.evidence.sums import SIGNATURE, STAMP, SUMS, render
 from hardener.text import line
+from hardener.workload import proof, proven
+from hardener.workload.proven import InconsistentError, Proven
 
 _MAX_SUMS = 128 << 20  # bytes
 _MAX_MANIFEST = 256 << 20
@@ -64,12 +66,15 @@ class Verified:
     files: int
     runs: tuple[Run, ...]
     reassessed: tuple[Reassessed, ...]  # in the order of the runs
+    proofs: tuple[tuple[Proof, Proven], ...] = ()  # as the manifest tells each, and as its files give it
     place: Place | None = None  # in the ledger, None where none was given
 
     @property
     def complete(self) -> bool:
         """Whether the findings were judged again by the very same judge, and the reports written again."""
-        return not any(each.judge or each.writer for each in self.reassessed)
+        return not any(each.judge or each.writer for each in self.reassessed) and not any(
+            again.judge for _, again in self.proofs
+        )
 
 
 def verify(bundle: Path, trust: Trust) -> Verified:
@@ -130,6 +135,7 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
     expected = {file.name: file for file in manifest.files}
     _require_same(said, expected.pop(README))
     _require_exporter(manifest, said)
+    checked = tuple((each, _proof(members, each, expected)) for each in manifest.proofs)
     again = {each.run_id: each for each in _runs(members, manifest, expected)}
     return Verified(
         sha256=reader.sha256(),
@@ -141,7 +147,30 @@ def _verify(reader: Reader, trust: Trust) -> Verified:
         files=len(manifest.files),
         runs=manifest.runs,
         reassessed=tuple(again[run.info.run_id] for run in manifest.runs),
+        proofs=checked,
     )
+
+
+def _proof(members: Iterator[Member], told: Proof, expected: dict[str, File]) -> Proven:
+    """Compare the files of a proof with what the manifest says, and judge its observations again."""
+    content = {}
+    for name in told.files:
+        file = expected.pop(f"{told.folder}/{name}")
+        member = _same(members, file)
+        content[name] = member.read(proven.MOST)
+        _require_same(File(member.name, member.size, member.sha256()), file)
+    try:
+        again = proven.check(content)
+    except InconsistentError as error:
+        raise Refused(f"{told.folder}/{error.file}", error.reason) from None
+    found = (again.proof.name, again.proof.container.digest, again.recordings, again.proof.verdict)
+    if (
+        found != (told.name, told.image, told.recordings, told.verdict)
+        or again.proof.profile != f"sha256:{told.profile}"
+        or not hashlib.sha256(content[proof.NAME]).hexdigest().startswith(told.id)
+    ):
+        raise Refused(MANIFEST, f"what it says of proof {told.id} is not what its files say")
+    return again
 
 
 def _runs(members: Iterator[Member], manifest: Manifest, expected: dict[str, File]) -> Iterator[Reassessed]:
@@ -211,7 +240,7 @@ def _require_same(found: File, expected: File) -> None:
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
     """Refuse runs of several exporters, and other instructions than this version's where it was the one."""
-    exporter, *others = {run.exporter for run in manifest.runs}
+    exporter, *others = {each.exporter for each in (*manifest.runs, *manifest.proofs)}
     if others:
         raise Refused(MANIFEST, "its runs name several exporters; an export writes all runs of a bundle")
     if exporter == __version__ and readme.sha256 != hashlib.sha256(instructions()).hexdigest():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hardener.evidence import Verified
 from hardener.evidence.reassess import Reassessed
 from hardener.text import line, utc
+from hardener.workload.proven import Proven
 
 
 def verified_lines(verified: Verified) -> Iterator[str]:
@@ -24,10 +25,23 @@ def verified_lines(verified: Verified) -> Iterator[str]:
         yield f"run       {run.info.run_id}: {line(run.verb)}, {window}"
         yield f"hosts     {len(run.hosts)}, {gone} of them unreachable; {len(run.controls)} controls each"
         yield f"findings  {_compared(again)}"
+    for told, proven in verified.proofs:
+        removals = proven.proof.evidence
+        needed = sum(1 for each in removals if each.needed)
+        yield f"proof     {told.id}: {line(told.name)} is {told.verdict}, image {line(told.image)}"
+        yield f"          profile sha256:{told.profile} of {', '.join(told.recordings)}"
+        yield f"          {needed} of {len(removals)} removals needed; {_judged(proven)}"
     if place := verified.place:
         yield f"ledger    entry {place.entry.seq} of {place.head.seq}; its last is {place.head.sha256}"
     else:
         yield "ledger    not compared: --ledger"
+
+
+def _judged(proven: Proven) -> str:
+    """Describe what became of a proof when it was judged again."""
+    if proven.judge:
+        return f"judged by {line(proven.judge)}, not compared"
+    return "the verdict is what its observations give"
 
 
 def _compared(again: Reassessed) -> str:

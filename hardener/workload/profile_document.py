@@ -244,7 +244,7 @@ def document(profile: Profile, files: Mapping[str, str]) -> Document:
         ),
         apparmor=_apparmor(profile),
         limits=LimitPart(pids=profile.pids_limit, pids_peak=profile.pids_peak, memory_peak=profile.memory),
-        files={name: _digest(text.encode()) for name, text in files.items()},
+        files={name: digest(text.encode()) for name, text in files.items()},
     )
 
 
@@ -259,26 +259,45 @@ def load(folder: Path) -> Document:
     Raises:
         HardenerError: it cannot be read, is none, or another file is missing or was changed.
     """
-    name = line(str(folder / NAME))
     try:
         data = read(folder / NAME, most=_MOST)
-        found = Document.model_validate_json(json.dumps(parse(data, most_values=_MOST_VALUES)))
+        found = decode(data, name=str(folder / NAME))
         for file, expected in found.files.items():
-            if file not in FILES:
-                raise ValueError(f"it names a file that is not one of a profile: {file}")
-            if _digest(read(folder / file, most=_MOST)) != expected:
+            if digest(read(folder / file, most=_MOST)) != expected:
                 raise HardenerError(
                     f"{line(str(folder / file))} was changed after {NAME} was written",
                     hint="make the profile again from its recordings",
                 )
     except OSError as error:
         raise HardenerError(f"cannot read {line(str(error.filename))}: {error.strerror}") from error
+    except ValueError as error:
+        raise HardenerError(f"{line(str(folder / NAME))} is no profile: {line(str(error), 200)}") from error
+    return found
+
+
+def decode(data: bytes, *, name: str) -> Document:
+    """The document of a ``profile.json``; the files that it names may be others by now.
+
+    Args:
+        data: its content.
+        name: what it is called in an error.
+
+    Raises:
+        HardenerError: it is none.
+    """
+    try:
+        found = Document.model_validate_json(json.dumps(parse(data, most_values=_MOST_VALUES)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = line(".".join(map(str, first["loc"])), 200)
-        raise HardenerError(f"{name}: {place}: {line(first['msg'], 200)}") from error
+        raise HardenerError(f"{line(name)}: {place}: {line(first['msg'], 200)}") from error
     except ValueError as error:
-        raise HardenerError(f"{name} is no profile: {line(str(error), 200)}") from error
+        raise HardenerError(f"{line(name)} is no profile: {line(str(error), 200)}") from error
+    for file in found.files:
+        if file not in FILES:
+            raise HardenerError(
+                f"{line(name)} is no profile: it names a file that is not one of a profile: {line(file)}"
+            )
     return found
 
 
@@ -301,7 +320,8 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """The digest of a file, as documents name it."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 

@@ -6,22 +6,26 @@ the difference is one of behaviour. ``proof.schema.json`` describes it, and is m
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from hardener import __version__
+from hardener.bounded import parse
+from hardener.errors import HardenerError
+from hardener.text import line
 from hardener.workload.observation import Observation, Part, Refusal
+from hardener.workload.profile_document import digest
 from hardener.workload.recording import Container, Digest, Host, Moment
 from hardener.workload.trials import Kind, Trial
 from hardener.workload.verdict import Proof
 
 FORMAT: Literal["hardener.proof/1"] = "hardener.proof/1"
 NAME = "proof.json"
+_MOST_VALUES = 1_000_000
 
 
 class Removal(Part):
@@ -96,7 +100,7 @@ def proof_document(
         name=name,
         began=began,
         ended=ended,
-        profile=f"sha256:{hashlib.sha256(profile).hexdigest()}",
+        profile=digest(profile),
         host=host,
         container=container,
         exercise="command in the container" if run_in else "command",
@@ -120,6 +124,26 @@ def proof_document(
 def text(document: ProofDocument) -> str:
     """The file."""
     return json.dumps(document.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def decode(data: bytes, *, name: str) -> ProofDocument:
+    """The document of a ``proof.json``.
+
+    Args:
+        data: its content.
+        name: what it is called in an error.
+
+    Raises:
+        HardenerError: it is none.
+    """
+    try:
+        return ProofDocument.model_validate_json(json.dumps(parse(data, most_values=_MOST_VALUES)))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = line(".".join(map(str, first["loc"])), 200)
+        raise HardenerError(f"{line(name)}: {place}: {line(first['msg'], 200)}") from error
+    except ValueError as error:
+        raise HardenerError(f"{line(name)} is no proof: {line(str(error), 200)}") from error
 
 
 def schema() -> dict[str, Any]:

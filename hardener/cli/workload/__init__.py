@@ -7,7 +7,7 @@ import click
 from hardener.cli.verbs import LazyVerbs
 
 # Every verb is the command of that name in the module of that name.
-VERBS = ("audit", "profile", "prove", "record")
+VERBS = ("audit", "profile", "proofs", "prove", "record")
 
 
 @click.group(cls=LazyVerbs, package=__name__, names=VERBS, short_help="Give containers least privilege.")

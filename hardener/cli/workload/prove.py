@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
+from hardener.cli.common import (
+    Conversation,
+    FleetOptions,
+    home_option,
+    own_fleet_options,
+    verbose_option,
+)
 from hardener.cli.workload.exercises import seconds_of
 from hardener.errors import ExitCode, HardenerError
 from hardener.files import require_writable
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a report of JUnit too.",
 )
+@home_option
 @verbose_option
 @click.pass_obj
 def prove(
@@ -64,12 +71,14 @@ def prove(
     starts: int,
     seconds: int,
     junit: Path | None,
+    home: Path,
 ) -> ExitCode:
     """Prove that a container works under its profile in DIR, and that it would not with less.
 
     Twins of the container are started: as it is, under a profile that is too tight on purpose, under the
     profile, and under it without each capability and each relaxing setting in turn. Each one is exercised by
-    the command that exercised the recording. DIR/proof.json has all that was seen.
+    the command that exercised the recording. DIR/proof.json has all that was seen, and the history keeps it
+    with the profile, for `hardener evidence export --proof`.
 
     The exit code is 0 for safe, 3 for not safe, 4 for not exercised: the command proves nothing.
 
@@ -150,7 +159,22 @@ def prove(
         write_text(junit, proof_junit(proof, name=document.name, properties=properties))
     for part in screen(found, path):
         console(sys.stdout).print(part)
+    _keep(folder, home)
     return of_proof(proof.verdict)
+
+
+def _keep(folder: Path, home: Path) -> None:
+    """Keep the proof in the history. What goes wrong there is said, and costs the proof nothing."""
+    from hardener.history import Proofs
+    from hardener.text import line
+    from hardener.workload.proven import check, read_folder
+
+    try:
+        kept = Proofs(home).keep(check(read_folder(folder)))
+    except HardenerError as error:
+        click.echo(f"hardener: warning: this proof is not kept: {line(str(error), 2000)}", err=True)
+    else:
+        click.echo(f"kept as proof {kept.id}", err=True)
 
 
 def _left_out(document: Document) -> list[str]:

@@ -1,0 +1,144 @@
+"""A proof with the profile that it is of, as files: whether they belong together, and what they give.
+
+The verdict of a proof follows from its observations. So they are judged again here: a proof whose verdict,
+reasons or list were changed is found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardener import __version__
+from hardener.bounded import read
+from hardener.errors import HardenerError
+from hardener.text import line
+from hardener.workload import profile_document, proof
+from hardener.workload.profile_document import Document, digest
+from hardener.workload.proof import ProofDocument, Removal
+from hardener.workload.settings import SECCOMP
+from hardener.workload.trials import plan
+from hardener.workload.verdict import judge
+
+MOST = 16 << 20  # bytes of a file
+
+
+class InconsistentError(HardenerError):
+    """A file of a proof is not what the others say; ``file`` is its name."""
+
+    def __init__(self, file: str, message: str) -> None:
+        super().__init__(f"{line(file)}: {message}")
+        self.file = file
+        self.reason = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A profile, and a proof of it.
+
+    Args:
+        files: all of it, by name: ``profile.json`` and the files that it names, and ``proof.json``.
+        judge: the other version of hardener that gave the verdict; empty where it was judged again.
+    """
+
+    profile: Document
+    proof: ProofDocument
+    files: Mapping[str, bytes]
+    judge: str = ""
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """The digests of the recordings that the profile was made of."""
+        return tuple(each.digest for each in self.profile.recordings)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files of a profile that was proven, from its folder.
+
+    Raises:
+        HardenerError: one cannot be read.
+    """
+    document = profile_document.load(folder)
+    try:
+        return {
+            name: read(folder / name, most=MOST)
+            for name in (profile_document.NAME, proof.NAME, *document.files)
+        }
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise HardenerError(f"cannot read the proof in {line(str(folder))}: {reason}") from error
+
+
+def check(files: Mapping[str, bytes]) -> Proven:
+    """Check that files belong together, and judge the observations again.
+
+    Raises:
+        InconsistentError: they do not, or the proof says something else than its observations give.
+    """
+    for name in (profile_document.NAME, proof.NAME):
+        if name not in files:
+            raise InconsistentError(name, "missing")
+    profile = _decoded(files)
+    found = _proof(files)
+    extra = set(files) - {profile_document.NAME, proof.NAME, *profile.files}
+    if extra:
+        raise InconsistentError(min(extra), f"extra: {profile_document.NAME} does not name it")
+    for name, expected in profile.files.items():
+        if name not in files:
+            raise InconsistentError(name, "missing")
+        if digest(files[name]) != expected:
+            raise InconsistentError(name, f"altered: not the one that {profile_document.NAME} names")
+    if found.profile != digest(files[profile_document.NAME]):
+        raise InconsistentError(proof.NAME, "of another profile")
+    if (found.name, found.container.digest) != (profile.name, profile.container.digest):
+        raise InconsistentError(proof.NAME, "of another container than its profile")
+    if found.hardener != __version__:
+        return Proven(profile=profile, proof=found, files=files, judge=f"hardener {found.hardener}")
+    _require_same(found, profile, files)
+    return Proven(profile=profile, proof=found, files=files)
+
+
+def _decoded(files: Mapping[str, bytes]) -> Document:
+    try:
+        return profile_document.decode(files[profile_document.NAME], name=profile_document.NAME)
+    except HardenerError as error:
+        raise InconsistentError(profile_document.NAME, error.message) from error
+
+
+def _proof(files: Mapping[str, bytes]) -> ProofDocument:
+    try:
+        found = proof.decode(files[proof.NAME], name=proof.NAME)
+    except HardenerError as error:
+        raise InconsistentError(proof.NAME, error.message) from error
+    if found.hardener == __version__ and proof.text(found).encode() != files[proof.NAME]:
+        raise InconsistentError(proof.NAME, "not as a proof is written")
+    return found
+
+
+def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, bytes]) -> None:
+    """Refuse a proof that is not what judging its observations gives."""
+    try:
+        seccomp = json.loads(files[SECCOMP]) if profile.seccomp else None
+        starts = next((each.starts for each in found.trials if each.kind == "profile"), 1)
+        trials = plan(profile, seccomp=seccomp, starts=starts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InconsistentError(SECCOMP, f"no seccomp profile: {type(error).__name__}") from error
+    planned = [(trial.key, trial.kind, trial.starts) for trial in trials]
+    if [(each.key, each.kind, each.starts) for each in found.trials] != planned:
+        raise InconsistentError(proof.NAME, "its trials are not those of the profile")
+    observations = {each.key: each.observation for each in found.trials if each.observation is not None}
+    user = (profile.user.uid, profile.user.gid) if profile.user else None
+    again = judge(trials, observations, user=user)
+    evidence = tuple(
+        Removal(removed=each.removed, needed=each.needed, observed=each.observed) for each in again.evidence
+    )
+    for what, was, now in (
+        ("verdict", found.verdict, again.verdict.value),
+        ("reasons", found.reasons, again.reasons),
+        ("evidence", found.evidence, evidence),
+        ("refusals", found.refusals, again.refusals),
+    ):
+        if was != now:
+            raise InconsistentError(proof.NAME, f"its {what} is not what its observations give")

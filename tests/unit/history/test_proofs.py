@@ -1,0 +1,76 @@
+"""Proofs that are kept come back as they were, the newest first, and the oldest go."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from hardener.errors import HardenerError
+from hardener.history import Proofs, StoredProof
+from hardener.workload.proven import check
+from tests.unit.workload.proofs import proven_files
+
+
+@pytest.fixture
+def proofs(tmp_path: Path) -> Proofs:
+    return Proofs(tmp_path / "home")
+
+
+def kept(proofs: Proofs, folder: Path, minute: int = 5) -> StoredProof:
+    """Keep a proof that ended at this minute."""
+    folder.mkdir(exist_ok=True)
+    return proofs.keep(check(proven_files(folder, ended=f"2026-11-27T10:{minute:02}:00Z")))
+
+
+def test_a_proof_comes_back_as_it_was(proofs: Proofs, tmp_path: Path) -> None:
+    stored = kept(proofs, tmp_path / "profile")
+    again = proofs.proof("latest")
+    assert again == stored
+    assert again.files() == {
+        path.name: path.read_bytes() for path in again_files(tmp_path / "profile", again)
+    }
+    assert stored.path.stat().st_mode & 0o777 == 0o600
+
+
+def again_files(folder: Path, stored: StoredProof) -> list[Path]:
+    """The files of a folder that a proof has."""
+    return [path for path in folder.iterdir() if path.name in stored.files()]
+
+
+def test_proofs_are_called_by_their_beginning_and_by_their_order(proofs: Proofs, tmp_path: Path) -> None:
+    first, second = (kept(proofs, tmp_path / str(minute), minute) for minute in (5, 6))
+    assert list(proofs.all()) == [second, first]
+    assert proofs.proof("latest~1") == first
+    assert proofs.proof(first.id[:8]) == first
+    for name in ("", "none", "latest~2"):
+        with pytest.raises(HardenerError, match="no proof is called"):
+            proofs.proof(name)
+
+
+def test_one_that_is_kept_twice_is_there_once(proofs: Proofs, tmp_path: Path) -> None:
+    assert kept(proofs, tmp_path / "profile") == kept(proofs, tmp_path / "profile")
+    assert len(list(proofs.all())) == 1
+
+
+def test_the_oldest_go_as_runs_do(proofs: Proofs, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "retention.yml").write_text("keep_runs: 2\n")
+    minutes = [kept(proofs, tmp_path / str(minute), minute).ended for minute in (5, 6, 7)]
+    assert [each.ended for each in proofs.all()] == minutes[:0:-1]
+
+
+def test_a_damaged_file_is_named(proofs: Proofs, tmp_path: Path) -> None:
+    stored = kept(proofs, tmp_path / "profile")
+    whole = stored.path.read_bytes()
+    head, _, body = gzip.decompress(whole).partition(b"\n")
+    texts = {**json.loads(body), "proof.json": "{}"}
+    for damaged in (b"", whole[:100], gzip.compress(b"{}\n{}"), gzip.compress(b"[\n"), b"\0" * 100):
+        stored.path.write_bytes(damaged)
+        with pytest.raises(HardenerError, match=stored.path.name):
+            proofs.proof("latest").files()
+    stored.path.write_bytes(gzip.compress(head + b"\n" + json.dumps(texts).encode()))
+    with pytest.raises(HardenerError, match="is damaged"):
+        proofs.proof("latest").files()

@@ -1,0 +1,83 @@
+"""Files of a proof are taken only as they belong together, and as their observations give them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hardener.workload.proven import InconsistentError, check
+from tests.unit.workload.proofs import proven_files
+
+Files = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return proven_files(tmp_path_factory.mktemp("profile"))
+
+
+def edited(files: Files, name: str, change: Callable[[Any], None]) -> Files:
+    """The files with one document changed, and written as documents are."""
+    document = json.loads(files[name])
+    change(document)
+    return {**files, name: f"{json.dumps(document, indent=1, sort_keys=True)}\n".encode()}
+
+
+def test_the_files_of_a_proof_belong_together(files: Files) -> None:
+    proven = check(files)
+    assert proven.proof.verdict == "safe"
+    assert proven.judge == ""
+    assert proven.recordings == tuple(each.digest for each in proven.profile.recordings)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("proof.json", lambda it: it.update(verdict="not safe"), "its verdict is not what"),
+        ("proof.json", lambda it: it.update(reasons=["it is fine"]), "its reasons is not what"),
+        ("proof.json", lambda it: it["evidence"].pop(), "its evidence is not what"),
+        ("proof.json", lambda it: it["evidence"][0].update(needed=False), "its evidence is not what"),
+        ("proof.json", lambda it: it.update(refusals=[]), "its refusals is not what"),
+        ("proof.json", lambda it: it["trials"].pop(), "its trials are not those of the profile"),
+        ("proof.json", lambda it: it["trials"][0].update(observation=None), "its verdict is not what"),
+        ("proof.json", lambda it: it.update(profile=f"sha256:{'0' * 64}"), "of another profile"),
+        ("proof.json", lambda it: it.update(name="other"), "of another container"),
+        ("proof.json", lambda it: it.update(more=1), "more: Extra inputs"),
+        ("profile.json", lambda it: it["capabilities"].update(kept=[]), "of another profile"),
+        ("profile.json", lambda it: it["files"].update(passwd=f"sha256:{'0' * 64}"), "not one of a profile"),
+        ("seccomp.json", lambda it: it.update(defaultAction="SCMP_ACT_ALLOW"), "altered"),
+    ],
+)
+def test_a_changed_file_is_named(files: Files, name: str, change: Callable[[Any], None], reason: str) -> None:
+    with pytest.raises(InconsistentError, match=reason):
+        check(edited(files, name, change))
+
+
+def test_files_more_or_less_are_refused(files: Files) -> None:
+    for name in files:
+        with pytest.raises(InconsistentError, match=f"{name}: missing"):
+            check({other: content for other, content in files.items() if other != name})
+    with pytest.raises(InconsistentError, match="notes: extra"):
+        check({**files, "notes": b""})
+    with pytest.raises(InconsistentError, match="not as a proof is written"):
+        check({**files, "proof.json": files["proof.json"] + b"\n"})
+
+
+def test_a_proof_by_another_version_is_told_and_not_judged(files: Files) -> None:
+    def other(document: Any) -> None:
+        document.update(hardener="0.0.9", verdict="not safe")
+
+    assert check(edited(files, "proof.json", other)).judge == "hardener 0.0.9"
+
+
+def test_the_capabilities_that_were_proven_cannot_be_exchanged(files: Files) -> None:
+    """Whoever changes the profile and its digest in the proof has trials that are not those of the proof."""
+    changed = edited(files, "profile.json", lambda it: it["capabilities"].update(kept=["CAP_SYS_ADMIN"]))
+    digest = f"sha256:{hashlib.sha256(changed['profile.json']).hexdigest()}"
+    changed = edited(changed, "proof.json", lambda it: it.update(profile=digest))
+    with pytest.raises(InconsistentError, match="its trials are not those of the profile"):
+        check(changed)
