@@ -18,8 +18,15 @@ _ROOT = Path(__file__).resolve().parents[2]
 _THERE = "/root/hardener"
 _CACHE = "/root/.cache/hardener/lab"
 _PACKAGES = (
-    *("ansible-core", "ansible-runner", "apache2-utils", "bind9-dnsutils", "bpftool", "curl"),
-    *("docker-compose", "postgresql-client", "python3-click", "python3-junit.xml", "python3-pydantic"),
+    *("ansible-core", "apache2-utils", "bind9-dnsutils", "bpftool", "curl"),
+    *(
+        "docker-compose",
+        "postgresql-client",
+        "python3-ansible-runner",
+        "python3-click",
+        "python3-junit.xml",
+        "python3-pydantic",
+    ),
     *("python3-rich", "python3-ruamel.yaml", "python3-yaml", "redis-tools", "strace"),
 )
 _PREPARE = f"""

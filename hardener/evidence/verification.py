@@ -240,7 +240,10 @@ def _require_same(found: File, expected: File) -> None:
 
 def _require_exporter(manifest: Manifest, readme: File) -> None:
     """Refuse runs of several exporters, and other instructions than this version's where it was the one."""
-    exporter, *others = {each.exporter for each in (*manifest.runs, *manifest.proofs)}
+    exporter, *others = {
+        *(run.exporter for run in manifest.runs),
+        *(each.exporter for each in manifest.proofs),
+    }
     if others:
         raise Refused(MANIFEST, "its runs name several exporters; an export writes all runs of a bundle")
     if exporter == __version__ and readme.sha256 != hashlib.sha256(instructions()).hexdigest():

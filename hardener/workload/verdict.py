@@ -181,12 +181,22 @@ def _silent(before: Observation, observed: Observation) -> list[Listen]:
 
 
 def fresh(before: Observation, observed: Observation) -> tuple[Refusal, ...]:
-    """What was refused in a trial, and not before. A call that is answered as not known has another way."""
+    """What was refused in a trial, and not before. A call that is answered as not known has another way.
+
+    A read-only file system answers before rights are looked at: what was refused for want of a right before
+    is refused again, with another error. Python does so where it may not write what it compiled.
+    """
     filtered = {(each.program, each.call) for each in before.refusals if each.by == "filter"}
+    unwritable = {
+        (each.program, each.call)
+        for each in before.refusals
+        if each.by == "kernel" and each.error in (errno.EACCES, errno.EPERM)
+    }
     return tuple(
         each
         for each in observed.refusals
         if each not in before.refusals
+        and not (each.error == errno.EROFS and (each.program, each.call) in unwritable)
         and (
             each.by == "kernel" or ((each.program, each.call) not in filtered and each.error != errno.ENOSYS)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,27 @@ UNEXERCISED: list[tuple[dict[str, Observation | None], str]] = [
     ({"profile": Observation(starts=STARTS)}, "did not reach the twin under the profile"),
     ({"profile": None}, "the profile was not tried"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("before", "call", "verdict"),
+    [
+        (errno.EACCES, "mkdir", Verdict.SAFE),
+        (errno.EPERM, "mkdir", Verdict.SAFE),
+        (errno.ENOSYS, "mkdir", Verdict.NOT_SAFE),
+        (errno.EACCES, "openat", Verdict.NOT_SAFE),
+    ],
+)
+def test_a_read_only_root_refuses_again_what_was_refused_before(
+    before: int, call: str, verdict: Verdict
+) -> None:
+    old = Refusal(program="python3", call="mkdir", error=before, by="kernel")
+    new = Refusal(program="python3", call=call, error=errno.EROFS, by="kernel")
+    proof = judged(
+        before=WORKS.model_copy(update={"refusals": (old,)}),
+        profile=EVERY.model_copy(update={"refusals": (new,)}),
+    )
+    assert proof.verdict is verdict
 
 
 @pytest.mark.parametrize(("observed", "reason"), UNEXERCISED, ids=[reason for _, reason in UNEXERCISED])
