@@ -16,10 +16,10 @@ from hardener.fleet import Fleet
 from hardener.fleet.answers import Watcher
 from hardener.text import line
 from hardener.workflows import twins
+from hardener.workload.container import Container, Host
 from hardener.workload.exercise import Exercise, Exerciser
 from hardener.workload.observation import Observation, observation
 from hardener.workload.profile_document import Document
-from hardener.workload.recording import Container, Host
 from hardener.workload.trials import Trial
 from hardener.workload.verdict import settled
 

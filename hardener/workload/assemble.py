@@ -12,7 +12,8 @@ from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import callnames, kernel
 from hardener.workload.fitting import fitted
-from hardener.workload.recording import FORMAT, MAX_SET, PHASES, Recording, build, readable
+from hardener.workload.recording import FORMAT, Recording, build, readable
+from hardener.workload.shapes import MAX_SET, PHASES
 
 # In these calls the kernel asks whether a process may use memory reserved for root. The answer decides only
 # that, and with SYS_ADMIN it is always yes. The tracepoint does not tell such checks apart.

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import normpath
 
+from hardener.workload.container import Mount
 from hardener.workload.merging import Merged, Seen
-from hardener.workload.recording import Mount, Owner
+from hardener.workload.recording import Owner
 
 # The kernel's and the engine's own mounts: a read-only root leaves them as they are.
 _OWN = ("/proc", "/sys", "/dev")

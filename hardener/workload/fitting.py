@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hardener.workload.recording import MAX_NAMES
+from hardener.workload.shapes import MAX_NAMES
 
 _FILES = {
     "written": "written paths",

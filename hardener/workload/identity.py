@@ -16,7 +16,8 @@ from hardener.errors import HardenerError
 from hardener.text import line, visible
 
 if TYPE_CHECKING:
-    from hardener.workload.recording import Container, Host, Recording
+    from hardener.workload.container import Container, Host
+    from hardener.workload.recording import Recording
 
 # What is the same for all containers of a host, but for one that names another runtime.
 OF_HOST = ("architecture", "kernel series", "engine version", "runtime", "user namespaces")

@@ -9,7 +9,8 @@ from typing import TypeVar
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload.identity import require_one
-from hardener.workload.recording import PHASES, Granted, Phase, Recording, Seccomp
+from hardener.workload.recording import Granted, Recording, Seccomp
+from hardener.workload.shapes import PHASES, Phase
 
 _Key = TypeVar("_Key", bound=Hashable)
 # What was seen in one recording: what it is, the programs, the phases.

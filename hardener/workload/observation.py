@@ -10,26 +10,18 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import callnames
 from hardener.workload.exercise import Exercise
 from hardener.workload.kernel import capabilities
-from hardener.workload.recording import PHASES, CallName, Count, Identity, Listen, Name, Phase, Text, Words
+from hardener.workload.recording import Identity, Listen
+from hardener.workload.shapes import PHASES, CallName, Count, Name, Part, Phase, Text, Words, in_sequence
 
 _SETS = ("effective", "permitted", "inheritable", "bounding", "ambient")
 _MOST = 10_000
-
-
-class Part(BaseModel):
-    """A part of a proof: immutable, and with no key that is not described."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    def __lt__(self, other: Part) -> bool:
-        return self.model_dump_json() < other.model_dump_json()
 
 
 class Refusal(Part):
@@ -56,10 +48,6 @@ class PhaseResult(Part):
     reason: Text
 
 
-def _sorted(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(sorted(set(values)))
-
-
 class Observation(Part):
     """What happened in a trial."""
 
@@ -68,9 +56,9 @@ class Observation(Part):
     exercised: bool = Field(default=False, description="whether the exercise happened")
     passed: bool = False
     phases: Annotated[tuple[PhaseResult, ...], Field(max_length=len(PHASES))] = ()
-    identities: Annotated[tuple[Identity, ...], Field(max_length=_MOST), AfterValidator(_sorted)] = ()
-    listens: Annotated[tuple[Listen, ...], Field(max_length=_MOST), AfterValidator(_sorted)] = ()
-    refusals: Annotated[tuple[Refusal, ...], Field(max_length=_MOST), AfterValidator(_sorted)] = ()
+    identities: Annotated[tuple[Identity, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
+    listens: Annotated[tuple[Listen, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
+    refusals: Annotated[tuple[Refusal, ...], Field(max_length=_MOST), AfterValidator(in_sequence)] = ()
     missing: Words = Field(default=(), description="in what the twin differs from the original")
     note: Text = ""
 

@@ -19,10 +19,12 @@ from hardener import __version__
 from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
+from hardener.workload.container import Container, Host
 from hardener.workload.merging import Seen
 from hardener.workload.profile import Profile, Why
-from hardener.workload.recording import Container, Host, Phase, Twin
+from hardener.workload.recording import Twin
 from hardener.workload.settings import tmpfs
+from hardener.workload.shapes import Phase
 
 FORMAT: Literal["hardener.profile/1"] = "hardener.profile/1"
 NAME = "profile.json"

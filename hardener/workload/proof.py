@@ -17,9 +17,10 @@ from hardener import __version__
 from hardener.bounded import parse
 from hardener.errors import HardenerError
 from hardener.text import line
-from hardener.workload.observation import Observation, Part, Refusal
+from hardener.workload.container import Container, Host
+from hardener.workload.observation import Observation, Refusal
 from hardener.workload.profile_document import digest
-from hardener.workload.recording import Container, Digest, Host, Moment
+from hardener.workload.shapes import Digest, Moment, Part
 from hardener.workload.trials import Kind, Trial
 from hardener.workload.verdict import Proof
 

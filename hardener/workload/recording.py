@@ -18,174 +18,47 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from hardener.bounded import parse as parse_json
 from hardener.bounded import read, values
 from hardener.errors import HardenerError
 from hardener.text import line
+from hardener.workload.container import Container, Host
+from hardener.workload.shapes import (
+    MAX_CALLS,
+    MAX_NAMES,
+    MAX_SET,
+    PHASES,
+    Architecture,
+    CallName,
+    CallNames,
+    Capabilities,
+    Capability,
+    Count,
+    Moment,
+    Name,
+    Names,
+    Part,
+    Path_,
+    Paths,
+    Phase,
+    Phases,
+    SetOf,
+    Text,
+    Words,
+    in_order,
+    in_sequence,
+)
 
 FORMAT: Literal["hardener.recording/1"] = "hardener.recording/1"
 MAX_BYTES = 8 << 20
 _MAX_VALUES = 500_000
-MAX_SET = 10_000  # entries of a list of names or paths
-_MAX_CALLS = 2_000  # different system calls of an architecture
-MAX_NAMES = 1_000  # phases, programs and the like at one entry
-
-Phase = Literal[
-    "start-empty",  # with empty volumes, from before the first instruction
-    "start-used",  # again, with what the first start left in volumes and in the writable layer
-    "health-check",
-    "exec",
-    "serve",  # the user's exercise
-    "reload",
-    "crash-restart",
-    "stop",
-]
-PHASES: tuple[Phase, ...] = (
-    "start-empty",
-    "start-used",
-    "health-check",
-    "exec",
-    "serve",
-    "reload",
-    "crash-restart",
-    "stop",
-)
-
-_Item = TypeVar("_Item")
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has characters that cannot be shown")
-    return text
-
-
-def _sorted(values: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    return tuple(sorted(set(values)))  # type: ignore[type-var]  # texts and models with an order of their own
-
-
-def _in_order(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    return tuple(phase for phase in PHASES if phase in phases)
-
-
-def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
-    return text
-
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
-Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
-Path_ = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_printable)]
-# A number that has no name in the table of the host's program is written as `#467`.
-CallName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,63}|#[0-9]{1,4})$")]
-Capability = Annotated[str, StringConstraints(pattern=r"^CAP_[A-Z0-9_]{1,40}$")]
-Architecture = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Moment = Annotated[
-    str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"), AfterValidator(_moment)
-]
-Count = Annotated[int, Field(ge=0, lt=1 << 63)]
-Names = Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES), AfterValidator(_sorted)]
-Paths = Annotated[tuple[Path_, ...], Field(max_length=MAX_SET), AfterValidator(_sorted)]
-CallNames = Annotated[tuple[CallName, ...], Field(max_length=_MAX_CALLS), AfterValidator(_sorted)]
-Capabilities = Annotated[tuple[Capability, ...], Field(max_length=64), AfterValidator(_sorted)]
-Phases = Annotated[tuple[Phase, ...], Field(max_length=len(PHASES)), AfterValidator(_in_order)]
-Words = Annotated[tuple[Text, ...], Field(max_length=MAX_NAMES)]
-
-
-class _Part(BaseModel):
-    """A part of a recording: immutable, and with no key that is not described."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    def __lt__(self, other: _Part) -> bool:
-        return self.model_dump_json() < other.model_dump_json()
-
-
-_Part_ = TypeVar("_Part_", bound=_Part)
-# Lists whose order says nothing.
-SetOf = Annotated[tuple[_Part_, ...], Field(max_length=MAX_SET), AfterValidator(_sorted)]
-
-
-class Runtime(_Part):
-    """The program that starts containers: runc, crun."""
-
-    name: Name
-    version: Text
-
-
-class Host(_Part):
-    """Where it was recorded, as far as the result depends on it."""
-
-    kernel: Text
-    architecture: Architecture
-    engine: Text
-    runtime: Runtime
-    lsm: Names = Field(description="security modules of the kernel; empty where they cannot be read")
-    userns_remap: bool
-
-
-class Mount(_Part):
-    """A mount of the container; its source is not told."""
-
-    kind: Name
-    target: Path_
-    read_only: bool
-
-
-class Published(_Part):
-    """A port of the container that the original publishes."""
-
-    container_port: Annotated[int, Field(ge=1, le=65535)]
-    protocol: Literal["tcp", "udp", "sctp"]
-
-
-class Compose(_Part):
-    """Where the container stands in a compose project."""
-
-    project: Name
-    service: Name
-
-
-class Container(_Part):
-    """The axes of identity: where one of them moves, the recording is of another container."""
-
-    name: Name
-    image: Text
-    digest: Digest = Field(description="of the image: its id")
-    user: Text
-    entrypoint: Words = Field(description="the program; every further word as a digest with the host's key")
-    command: Words = Field(description="every word as a digest with the host's key")
-    mounts: SetOf[Mount]
-    network_mode: Text
-    pid_mode: Text
-    ipc_mode: Text
-    userns_mode: Text
-    devices: Paths = Field(description="paths in the container")
-    sysctls: Annotated[Mapping[Name, Text], Field(max_length=MAX_NAMES)]
-    security_options: Words = Field(description="a seccomp profile of its own as `seccomp=sha256:…`")
-    environment: Names = Field(description="names of variables, without their values")
-    read_only: bool
-    privileged: bool
-    capabilities_added: Names = Field(description="as the user wrote them: ALL, CAP_CHOWN, chown")
-    capabilities_dropped: Names
-    published: SetOf[Published]
-    compose: Compose | None
-
-
-class Recorder(_Part):
+class Recorder(Part):
     """What recorded, and what it could not see there."""
 
     kind: Literal["bpf", "bpftrace", "audit"]
@@ -193,14 +66,14 @@ class Recorder(_Part):
     missing: Words = Field(description="sentences: what was not seen, and why")
 
 
-class Twin(_Part):
+class Twin(Part):
     """What was recorded: a copy of the container, and the network that it had."""
 
     network: Literal["none", "own", "same"]
     companions: Names = Field(default=(), description="services of its project that had twins beside it")
 
 
-class PhaseRun(_Part):
+class PhaseRun(Part):
     """One phase: whether it happened, and why not."""
 
     name: Phase
@@ -209,20 +82,20 @@ class PhaseRun(_Part):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Call(_Part):
+class Call(Part):
     """Who made a system call behind the filter, and when."""
 
     phases: Phases
     programs: Names = Field(description="names of the tasks, as the kernel has them (15 characters)")
 
 
-class RuntimeCall(_Part):
+class RuntimeCall(Part):
     """When the runtime made a system call behind the filter, before it became the program."""
 
     phases: Phases
 
 
-class RuntimeBase(_Part):
+class RuntimeBase(Part):
     """What this host's runtime needs behind the filter for a static program that does nothing."""
 
     calls: CallNames
@@ -230,7 +103,7 @@ class RuntimeBase(_Part):
     starts: Count = Field(description="how many starts of each kind were recorded")
 
 
-class CapabilityUse(_Part):
+class CapabilityUse(Part):
     """A capability check that was granted, audited, and about the container's own user namespace."""
 
     name: Capability
@@ -239,7 +112,7 @@ class CapabilityUse(_Part):
     phases: Phases
 
 
-class FileCapabilities(_Part):
+class FileCapabilities(Part):
     """File capabilities of an executed program; with the effective bit exec fails without all of them."""
 
     path: Path_
@@ -248,7 +121,7 @@ class FileCapabilities(_Part):
     effective: bool
 
 
-class Capset(_Part):
+class Capset(Part):
     """The sets that a program asked for by capset."""
 
     program: Name
@@ -257,7 +130,7 @@ class Capset(_Part):
     inheritable: Capabilities
 
 
-class Setuid(_Part):
+class Setuid(Part):
     """An executed program that runs as another user or group; null: that bit is not set."""
 
     path: Path_
@@ -265,13 +138,13 @@ class Setuid(_Part):
     gid: Count | None
 
 
-class Identity(_Part):
+class Identity(Part):
     """As whom a long-lived program ran."""
 
     program: Name
     uid: Count
     gid: Count
-    groups: Annotated[tuple[Count, ...], Field(max_length=MAX_NAMES), AfterValidator(_sorted)]
+    groups: Annotated[tuple[Count, ...], Field(max_length=MAX_NAMES), AfterValidator(in_sequence)]
     effective: Capabilities
     permitted: Capabilities
     inheritable: Capabilities
@@ -284,7 +157,7 @@ class Identity(_Part):
     phases: Phases
 
 
-class Owner(_Part):
+class Owner(Part):
     """Whose a file or folder is, after the last phase."""
 
     uid: Count
@@ -292,7 +165,7 @@ class Owner(_Part):
     mode: Annotated[int, Field(ge=0, le=0o7777)]
 
 
-class Files(_Part):
+class Files(Part):
     """Paths in the container. ``read`` is null where it could not be seen."""
 
     written: Paths = Field(
@@ -309,14 +182,14 @@ class Files(_Part):
     )
 
 
-class Listen(_Part):
+class Listen(Part):
     """A port that was listened on."""
 
     protocol: Literal["tcp", "tcp6", "udp", "udp6"]
     port: Annotated[int, Field(ge=0, le=65535)]
 
 
-class Network(_Part):
+class Network(Part):
     """Socket families that were asked for, ports, and whether anything connected to an IP address."""
 
     families: Names = Field(description="AF_INET and the like; `AF_#45` for a number without a name")
@@ -329,7 +202,7 @@ _Action = Annotated[str, StringConstraints(pattern=r"^SCMP_ACT_[A-Z_]{1,32}$")]
 _Unsigned = Annotated[int, Field(ge=0, lt=1 << 64)]
 
 
-class SeccompArgument(_Part):
+class SeccompArgument(Part):
     """A condition on an argument of a call."""
 
     index: Annotated[int, Field(ge=0, le=5)]
@@ -338,16 +211,16 @@ class SeccompArgument(_Part):
     op: Annotated[str, StringConstraints(pattern=r"^SCMP_CMP_[A-Z_]{1,32}$")]
 
 
-class SeccompRule(_Part):
+class SeccompRule(Part):
     """An action for some calls."""
 
-    names: Annotated[tuple[CallName, ...], Field(max_length=_MAX_CALLS)]
+    names: Annotated[tuple[CallName, ...], Field(max_length=MAX_CALLS)]
     action: _Action
     errnoRet: Annotated[int, Field(ge=0, le=4095)] | None = None  # noqa: N815
     args: Annotated[tuple[SeccompArgument, ...], Field(max_length=64)] = ()
 
 
-class Seccomp(_Part):
+class Seccomp(Part):
     """``linux.seccomp`` of a container's bundle: the engine's default as it was resolved."""
 
     defaultAction: _Action  # noqa: N815
@@ -357,10 +230,10 @@ class Seccomp(_Part):
         Field(max_length=64),
     ] = ()
     flags: Annotated[tuple[Name, ...], Field(max_length=16)] = ()
-    syscalls: Annotated[tuple[SeccompRule, ...], Field(max_length=_MAX_CALLS)] = ()
+    syscalls: Annotated[tuple[SeccompRule, ...], Field(max_length=MAX_CALLS)] = ()
 
 
-class Granted(_Part):
+class Granted(Part):
     """What the engine grants by default, read from a container's bundle."""
 
     capabilities: Capabilities
@@ -371,14 +244,14 @@ class Granted(_Part):
     )
 
 
-class Peak(_Part):
+class Peak(Part):
     """The most that was in use at once; null where it could not be read."""
 
     pids: Count | None
     memory_bytes: Count | None
 
 
-class Recording(_Part):
+class Recording(Part):
     """A whole recording; see the module's documentation."""
 
     format: Literal["hardener.recording/1"] = FORMAT
@@ -391,10 +264,10 @@ class Recording(_Part):
     recorder: Recorder
     phases: Annotated[tuple[PhaseRun, ...], Field(max_length=len(PHASES))]
     calls: Annotated[
-        Mapping[Architecture, Annotated[Mapping[CallName, Call], Field(max_length=_MAX_CALLS)]],
+        Mapping[Architecture, Annotated[Mapping[CallName, Call], Field(max_length=MAX_CALLS)]],
         Field(max_length=8, description="by architecture: x86_64, i386, x32, aarch64, arm"),
     ]
-    runtime_calls: Annotated[Mapping[CallName, RuntimeCall], Field(max_length=_MAX_CALLS)]
+    runtime_calls: Annotated[Mapping[CallName, RuntimeCall], Field(max_length=MAX_CALLS)]
     runtime_base: RuntimeBase | None
     capabilities: SetOf[CapabilityUse]
     file_capabilities: SetOf[FileCapabilities]
@@ -418,7 +291,7 @@ class Recording(_Part):
     @property
     def exercised(self) -> tuple[Phase, ...]:
         """The phases that happened."""
-        return _in_order(tuple(phase.name for phase in self.phases if phase.exercised))
+        return in_order(tuple(phase.name for phase in self.phases if phase.exercised))
 
     @property
     def digest(self) -> str:

@@ -17,7 +17,8 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
 
-from hardener.workload.recording import PHASES, Recording, load
+from hardener.workload.recording import Recording, load
+from hardener.workload.shapes import PHASES
 from tests.integration.dockerd import Dockerd
 from tests.integration.twinning import BESIDE, begin, end, leaves_nothing, names, programs, runs, worker
 from tests.integration.waiting import until

@@ -21,7 +21,8 @@ from hardener.workload import profile_document as document_module
 from hardener.workload.artefacts import artefacts
 from hardener.workload.page import sections
 from hardener.workload.profile import Profile, make, short_name
-from hardener.workload.recording import PHASES, build
+from hardener.workload.recording import build
+from hardener.workload.shapes import PHASES
 from hardener.workload.syscalls import GO_RESERVE, KERNEL_RESERVE
 from tests.unit.workload.engines import CAPABILITIES, DEFAULTS
 from tests.unit.workload.recordings import document

@@ -1,0 +1,88 @@
+"""The container that was recorded, and the host that ran it: what recordings, profiles and proofs are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hardener.workload.shapes import (
+    MAX_NAMES,
+    Architecture,
+    Digest,
+    Name,
+    Names,
+    Part,
+    Path_,
+    Paths,
+    SetOf,
+    Text,
+    Words,
+)
+
+
+class Runtime(Part):
+    """The program that starts containers: runc, crun."""
+
+    name: Name
+    version: Text
+
+
+class Host(Part):
+    """Where it was recorded, as far as the result depends on it."""
+
+    kernel: Text
+    architecture: Architecture
+    engine: Text
+    runtime: Runtime
+    lsm: Names = Field(description="security modules of the kernel; empty where they cannot be read")
+    userns_remap: bool
+
+
+class Mount(Part):
+    """A mount of the container; its source is not told."""
+
+    kind: Name
+    target: Path_
+    read_only: bool
+
+
+class Published(Part):
+    """A port of the container that the original publishes."""
+
+    container_port: Annotated[int, Field(ge=1, le=65535)]
+    protocol: Literal["tcp", "udp", "sctp"]
+
+
+class Compose(Part):
+    """Where the container stands in a compose project."""
+
+    project: Name
+    service: Name
+
+
+class Container(Part):
+    """The axes of identity: where one of them moves, the recording is of another container."""
+
+    name: Name
+    image: Text
+    digest: Digest = Field(description="of the image: its id")
+    user: Text
+    entrypoint: Words = Field(description="the program; every further word as a digest with the host's key")
+    command: Words = Field(description="every word as a digest with the host's key")
+    mounts: SetOf[Mount]
+    network_mode: Text
+    pid_mode: Text
+    ipc_mode: Text
+    userns_mode: Text
+    devices: Paths = Field(description="paths in the container")
+    sysctls: Annotated[Mapping[Name, Text], Field(max_length=MAX_NAMES)]
+    security_options: Words = Field(description="a seccomp profile of its own as `seccomp=sha256:…`")
+    environment: Names = Field(description="names of variables, without their values")
+    read_only: bool
+    privileged: bool
+    capabilities_added: Names = Field(description="as the user wrote them: ALL, CAP_CHOWN, chown")
+    capabilities_dropped: Names
+    published: SetOf[Published]
+    compose: Compose | None
