@@ -97,7 +97,11 @@ def changed(merged: Merged) -> Iterator[tuple[str, Seen]]:
     for path, seen in passed.items():
         if not any(below(path, own) for own in _OWN):
             yield path, seen
-    plain = {path: seen for path, seen in every.items() if not {path, f"{path}/"} & passed.keys()}
+    plain = {
+        path: seen
+        for path, seen in every.items()
+        if path not in passed and (f"{path}/" not in passed or path in merged.created)
+    }
     # A folder counts as changed where something came into it or went: that is told by what did.
     around = {folder for path in plain for folder in _around(path)}
     for path, seen in plain.items():

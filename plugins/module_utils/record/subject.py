@@ -27,7 +27,8 @@ _STOP_SECONDS = 30
 _MAX_CHANGES = 10_000
 _MAX_TEXT = 2 << 20  # characters of all changed paths: an answer that is too large is lost as a whole
 _TOO_MANY = "more paths were changed than are listed"
-_KINDS = {0: "written", 1: "created", 2: "deleted"}
+_CREATED = 1
+_KINDS = {0: "written", _CREATED: "created", 2: "deleted"}
 # Init programs, which only pass signals on.
 _INITS = frozenset({"docker-init", "tini", "dumb-init"})
 
@@ -309,15 +310,16 @@ class Subject:
         for change in changes[:_MAX_CHANGES]:
             add(_KINDS.get(change.get("Kind"), "written"), str(change.get("Path")))
         inspected = self._engine.get(f"/containers/{self._identity}/json")
-        # A folder that got or lost what the list names is told by that.
+        # A folder that is new, or got or lost what the list names, is told by that.
         told = {os.path.dirname(str(change.get("Path"))) for change in changes if change.get("Kind")}
+        made = {str(change.get("Path")) for change in changes if change.get("Kind") == _CREATED}
         for folder in self._entered(inspected):
-            if folder not in told:
+            if folder not in made and folder not in told:
                 add("written", f"{folder}/")
         for mount in inspected.get("Mounts") or ():
             if mount.get("Type") == "volume":
-                for path, made in volumes.changed(mount["Source"], mount["Destination"], self._started):
-                    add("created" if made else "written", path)
+                for path, is_new in volumes.changed(mount["Source"], mount["Destination"], self._started):
+                    add("created" if is_new else "written", path)
         if (cut or len(changes) > _MAX_CHANGES) and _TOO_MANY not in self.differences:
             self.differences.append(_TOO_MANY)
         if self.has_process():

@@ -399,6 +399,8 @@ def test_a_folder_in_which_files_came_and_went_is_written() -> None:
     assert "/tmp" in [each.path for each in found.writes.folders]
     assert found.writes.obstacles == ()
     assert '"/tmp/**" rwkl' in artefacts(found)["apparmor"]
+    new = profile(recorded(files__created=["/run/a/b"], files__written=["/run/a/b/"], files__read=[]))
+    assert [each.path for each in new.writes.folders] == ["/run/a"]
     found = profile(recorded(files__written=["/srv/"], files__read=[]))
     assert [each.path for each in found.writes.obstacles] == ["/srv/"]
     assert '"/srv/*" rwkl' in artefacts(found)["apparmor"]
