@@ -1,10 +1,11 @@
 """Record, profile, prove and attack the workloads of bench/workloads; print the table of docs/workloads.md.
 
     python -m bench.workload [NAME...] [--starts N] [--guest RELEASE] [--json FILE] [--keep FOLDER]
+    python -m bench.workload --overhead
 
 Starts a private dockerd in a network of its own. Nothing is pulled: the images are made of Debian's packages
 (mmdebstrap), and of two programs from source (a C compiler and Go). Needs root, bpftool, curl, redis-cli,
-psql and dig.
+psql and dig; with --overhead ab and strace.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench.workloads import catalogue, guest, images, running
+from bench.workloads.overhead import overhead
 from bench.workloads.running import ATTACKS, Proven
 from hardener.workload.trials import STARTS
 from tests.integration.dockerd import EngineError, engine_inside
@@ -36,10 +38,13 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help="under each profile")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep recordings, profiles and proofs")
+    parser.add_argument("--overhead", action="store_true", help="what recording costs nginx, and no more")
     parser.add_argument("--guest", metavar="RELEASE", help="in a new guest of the lab, which has AppArmor")
     chosen = parser.parse_args()
     if chosen.guest:
         return guest.run(chosen.guest, [*chosen.names, f"--starts={chosen.starts}"], to=chosen.keep)
+    if chosen.overhead:
+        return measure()
     workloads = [each for each in catalogue.ALL if not chosen.names or each.name in chosen.names]
     found: list[Proven] = []
     failed = 0
@@ -62,6 +67,17 @@ def main() -> int:
     if chosen.json:
         chosen.json.write_text(json.dumps([figures(each) for each in found], indent=1) + "\n")
     return int(bool(failed) or any(each.proof.verdict != "safe" for each in found))
+
+
+def measure() -> int:
+    """Print what a recording costs nginx."""
+    with OwnNetwork() as network, engine_inside(network) as engine, scratch("workloads") as own:
+        images.prepare(engine)
+        with network.inside(), running.container(engine, catalogue.NGINX, images.programs()) as names:
+            found = overhead(engine, names[0], own)
+    for what, requests in found.items():
+        print(f"{what}: {requests:.0f} requests/s, {found['none'] / requests:.2f} times as long")
+    return 0
 
 
 def figures(proven: Proven) -> dict[str, object]:

@@ -16,7 +16,6 @@ import pytest
 from ansible_collections.hardener.docker.plugins.module_utils.record import prove as host_program
 from ansible_collections.hardener.docker.plugins.module_utils.record import workspace
 from ansible_collections.hardener.docker.plugins.module_utils.record.engine import Engine
-from ansible_collections.hardener.docker.plugins.plugin_utils.objects import objects
 from junitparser import JUnitXml
 
 from hardener.errors import HardenerError
@@ -30,7 +29,7 @@ from hardener.workload.proof import ProofDocument, schema
 from hardener.workload.trials import Trial, plan
 from hardener.workload.verdict import Proof, Verdict, judge
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import BESIDE, names, programs, worker
+from tests.integration.twinning import BESIDE, begin_proof, names, programs, worker
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
@@ -45,10 +44,6 @@ SCRIPT = """
 """
 PAGE = 'curl -fsS --max-time 10 "http://$HARDENER_ADDR_80/page" >&2'
 BOTH = PAGE + ' && [ "$(busybox nc -w 5 ${HARDENER_ADDR_81%:*} ${HARDENER_ADDR_81#*:} </dev/null)" = here ]'
-BEGIN = (
-    f"import json, sys; from {host_program.__name__} import begin; "
-    "print(json.dumps(begin(json.loads(sys.stdin.read()))))"
-)
 
 
 def hardener(engine: Dockerd, *words: str) -> subprocess.CompletedProcess[str]:
@@ -149,7 +144,9 @@ def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path,
     def stage(_fleet: object, _verb: str, variables: Mapping[str, Any], _listener: object) -> Any:
         arguments = {name.removeprefix("prove_"): value for name, value in variables.items()}
         name = arguments.pop("stage")
-        answer = begin(dockerd, **arguments) if name == "begin" else getattr(host_program, name)(arguments)
+        answer = (
+            begin_proof(dockerd, **arguments) if name == "begin" else getattr(host_program, name)(arguments)
+        )
         return "host", json.loads(json.dumps(answer))
 
     monkeypatch.setattr(twins, "stage", stage)
@@ -168,21 +165,6 @@ def proven(dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path,
         return judge(trials, tried.observations), tried
 
     return run
-
-
-def begin(engine: Dockerd, **arguments: Any) -> dict[str, Any]:
-    """Begin a proof as the action does: in a process that ends when it has begun."""
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN],
-        input=json.dumps({**arguments, "socket": str(engine.socket), "objects": objects("refusals")}),
-        env=BESIDE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    begun: dict[str, Any] = json.loads(done.stdout)
-    return begun
 
 
 def changed(folder: Path, tmp_path: Path, name: str, change: Callable[[Any], None]) -> Path:
@@ -269,7 +251,7 @@ def test_a_container_of_another_image_is_refused(
 
 def test_what_a_killed_proof_left_is_removed_by_the_next_run(dockerd: Dockerd, server: str) -> None:
     before, attached = names(dockerd), programs("on_return")
-    run = begin(dockerd, container=server, seconds=60)["run"]
+    run = begin_proof(dockerd, container=server, seconds=60)["run"]
     trial = {"kind": "before", "confinement": None, "starts": 1, "whole": True, "seconds": 10}
     assert host_program.attempt({"run": run, "trial": trial})["up"]
     assert len(programs("on_return") - attached) == 1

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.record import prove
 
 from hardener.workload.profile import make
 from hardener.workload.recording import Recording, load
 from tests.integration.dockerd import Dockerd
-from tests.integration.twinning import BESIDE, begin, end, leaves_nothing, names
+from tests.integration.twinning import BESIDE, begin, begin_proof, end, leaves_nothing, names
 from tests.integration.waiting import until
 
 pytestmark = pytest.mark.xdist_group("recorder")  # the kernel has one list of programs
@@ -208,6 +209,34 @@ def test_one_service_is_recorded_among_copies_of_the_others(shop: Shop) -> None:
     assert "serve" in found.exercised
     assert found.container.compose is not None
     assert found.container.compose.service == "queue"
+
+
+def test_one_service_is_tried_among_copies_of_the_others_apart_from_the_host(shop: Shop) -> None:
+    """The exercise reaches another service, as where a worker has no port; copies begin anew each time."""
+    trial = {"kind": "before", "confinement": None, "starts": 1, "whole": False, "seconds": 10}
+    with untouched(shop):
+        begun = begin_proof(shop.engine, container="shop-queue-1", seconds=60)
+        assert begun["addresses"].keys() == {"app_8000", "web_80", "80", "8000"}
+        run: dict[str, Any] = {"run": begun["run"]}
+        for _ in range(2):
+            assert prove.attempt({**run, "exercise": {"seconds": 0.1}, "trial": trial})["up"]
+            assert fetch(begun["addresses"]["web_80"]) == "one\n2\n"
+            assert host_addresses(shop.engine, begun["run"]) == ""
+        seen = prove.attempt({**run, "exercise": {"seconds": 0.1}, "trial": None})["observed"]
+    (serve,) = (each for each in seen["phases"] if each["name"] == "serve")
+    assert serve["exercised"]
+    assert serve["reason"].startswith("the exercise reached another twin")
+
+
+def host_addresses(engine: Dockerd, run: str) -> str:
+    """The addresses that the host has in the networks of the twins."""
+    found = ""
+    for network in engine.api("GET", "/networks"):
+        if run in network["Name"]:
+            bridge = f"br-{network['Id'][:12]}"
+            words = ["ip", "-4", "-o", "address", "show", "dev", bridge]
+            found += subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return found
 
 
 def test_the_same_network_is_asked_for_and_named(shop: Shop) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hardener.docker.plugins.module_utils import record
-from ansible_collections.hardener.docker.plugins.module_utils.record import main, workspace
+from ansible_collections.hardener.docker.plugins.module_utils.record import main, prove, workspace
+from ansible_collections.hardener.docker.plugins.plugin_utils.objects import objects
 
 from hardener.workload.assemble import recording
 from hardener.workload.recording import Recording
@@ -27,9 +28,10 @@ OBJECTS = {
     path.name: b64encode(path.read_bytes()).decode()
     for path in Path(record.__file__).parent.glob("bpf/*.bpf.o")
 }
-BEGIN = (
-    f"import json, sys; from {main.__name__} import begin; "
+_BEGIN, _BEGIN_PROOF = (
+    f"import json, sys; from {module.__name__} import begin; "
     "print(json.dumps(begin(json.loads(sys.stdin.read()))))"
+    for module in (main, prove)
 )
 
 
@@ -74,8 +76,21 @@ def begin(engine: Dockerd, container: str = "", **more: Any) -> dict[str, Any]:
         "socket": str(engine.socket),
         **more,
     }
+    begun: dict[str, Any] = _began(_BEGIN, arguments)
+    return begun
+
+
+def begin_proof(engine: Dockerd, **arguments: Any) -> dict[str, Any]:
+    """Begin a proof as the action does: in a process that ends when it has begun."""
+    found: dict[str, Any] = _began(
+        _BEGIN_PROOF, {**arguments, "socket": str(engine.socket), "objects": objects("refusals")}
+    )
+    return found
+
+
+def _began(program: str, arguments: Mapping[str, Any]) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", BEGIN],
+        [sys.executable, "-c", program],
         input=json.dumps(arguments),
         env=BESIDE,
         capture_output=True,
@@ -83,8 +98,7 @@ def begin(engine: Dockerd, container: str = "", **more: Any) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    begun: dict[str, Any] = json.loads(done.stdout)
-    return begun
+    return json.loads(done.stdout)
 
 
 def end_all(begun: Mapping[str, Any], problem: str = "") -> list[Recording]:

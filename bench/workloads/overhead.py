@@ -1,0 +1,84 @@
+"""What a recording costs the recorded server: requests of ab to nginx, against none and against strace.
+
+ab runs in the network of the server, so that nothing of hardener's lies between them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.workloads.running import hardener
+from tests.integration.dockerd import Dockerd
+
+_REQUESTS, _AT_ONCE, _RUNS = 10_000, 8, 5
+_TWIN = "label=hardener.twin"
+
+
+def overhead(engine: Dockerd, name: str, folder: Path) -> dict[str, float]:
+    """Requests a second of an nginx that runs: alone, under the recorder, and under strace; medians.
+
+    Args:
+        engine: runs it.
+        name: of its container.
+        folder: for the recording.
+    """
+    pid = int(engine.api("GET", f"/containers/{name}/json")["State"]["Pid"])
+    alone = [requests(pid) for _ in range(_RUNS)]
+    answer = folder / "recorded.json"
+    command = f"{sys.executable} -m bench.workloads.overhead {engine.socket} {answer}"
+    hardener(engine, "record", name, "--run", command, "--out", str(folder))
+    recorded = json.loads(answer.read_text())
+    alone += [requests(pid) for _ in range(_RUNS)]
+    tracing = subprocess.Popen(
+        ["strace", "-f", "-c", "-o", str(folder / "strace"), *_threads(pid)], stderr=subprocess.DEVNULL
+    )
+    try:
+        time.sleep(1)
+        traced = [requests(pid) for _ in range(2)]
+    finally:
+        tracing.terminate()
+        tracing.wait()
+    found = {"none": alone, "recorder": recorded, "strace": traced}
+    return {what: round(statistics.median(values)) for what, values in found.items()}
+
+
+def requests(pid: int) -> float:
+    """Requests a second to the server in the network of a process."""
+    words = ["nsenter", f"--net=/proc/{pid}/ns/net", "ab", "-q", "-n", str(_REQUESTS), "-c", str(_AT_ONCE)]
+    done = subprocess.run([*words, "http://127.0.0.1/"], check=True, capture_output=True, text=True)
+    found = re.search(r"Requests per second:\s+([\d.]+)", done.stdout)
+    assert found is not None, done.stdout
+    return float(found[1])
+
+
+def _threads(pid: int) -> list[str]:
+    """Options of strace for a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [f"--attach={each}" for each in (str(pid), *children)]
+
+
+def _exercise(docker_socket: str, answer: Path) -> None:
+    """The exercise of the recording: the same requests to the twin."""
+    docker = ["docker", "--host", f"unix://{docker_socket}"]
+    listed = subprocess.run(
+        [*docker, "ps", "-q", "--filter", _TWIN], check=True, capture_output=True, text=True
+    )
+    inspected = subprocess.run(
+        [*docker, "inspect", "--format={{.State.Pid}}", *listed.stdout.split()],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    pid = int(inspected.stdout.split()[0])
+    answer.write_text(json.dumps([requests(pid) for _ in range(_RUNS)]))
+    subprocess.run('curl -fsS -o /dev/null "http://$HARDENER_ADDR_80/"', shell=True, check=True)
+
+
+if __name__ == "__main__":
+    _exercise(sys.argv[1], Path(sys.argv[2]))
