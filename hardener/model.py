@@ -89,6 +89,7 @@ class Control:
     remediation: Remediation | None
     mappings: tuple[FrameworkMapping, ...]
     benchmarks: Mapping[str, BenchmarkRef]  # benchmark name, e.g. "cis-docker-1.8.0" -> place
+    unseen: str = ""  # what the decision cannot see
 
     def id_in(self, benchmark: str) -> str:
         """The id that people know it by in a benchmark version; its slug where the benchmark has none."""
@@ -126,7 +127,7 @@ class Verdict:
     ``expected`` and ``actual`` are one line each and stand alone. ``evidence`` lists the facts behind the
     verdict; for ``MANUAL`` it is exactly what a person has to look at. ``checked`` counts the objects that
     were looked at, so that "2 of 7 containers" can be said. ``undecided`` is what would be left to say if
-    every offender were waived.
+    every offender were waived. ``severity`` is its own, where it is not the control's.
     """
 
     status: Status
@@ -136,6 +137,7 @@ class Verdict:
     evidence: tuple[str, ...] = ()
     checked: int = 0
     undecided: Undecided | None = None
+    severity: Severity | None = None
 
 
 class Standing(StrEnum):
@@ -241,6 +243,11 @@ class Finding:
     def status(self) -> Status:
         """The verdict's status."""
         return self.verdict.status
+
+    @property
+    def severity(self) -> Severity:
+        """How severe it is: the control's own, unless the verdict says otherwise."""
+        return self.verdict.severity or self.control.severity
 
     @property
     def waived(self) -> bool:

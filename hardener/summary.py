@@ -25,6 +25,7 @@ class Cases:
     control: Control
     id: str
     place: int  # in the benchmark's order
+    severity: Severity  # of the host on which it is most severe
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
     remarks: Counter[str] = field(default_factory=Counter)  # what people decided, and on how many hosts
@@ -91,7 +92,7 @@ class Summary:
         Of those that pass only what a person has attested is kept, and nothing of the others.
         """
         chosen = [cases for (each, _), cases in self._cases.items() if each is status]
-        return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.control.severity), cases.place))
+        return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.severity), cases.place))
 
     def worst(self) -> list[Toll]:
         """The hosts on which most fails, worst first."""
@@ -100,9 +101,11 @@ class Summary:
     def _keep(self, finding: Finding, place: int, assessment: Assessment) -> None:
         control = finding.control
         cases = self._cases.setdefault(
-            (finding.status, control.slug), Cases(control, control.id_in(assessment.benchmark), place)
+            (finding.status, control.slug),
+            Cases(control, control.id_in(assessment.benchmark), place, finding.severity),
         )
         cases.hosts += 1
+        cases.severity = min(cases.severity, finding.severity, key=SEVERITIES.index)
         if len(cases.examples) < _EXAMPLES:
             cases.examples.append((assessment.host, finding.verdict))
         for text in remarks(finding):
@@ -110,7 +113,7 @@ class Summary:
                 cases.remarks[text] += 1
 
     def _rank(self, assessment: Assessment) -> None:
-        severities = Counter(finding.control.severity for finding in assessment.failing())
+        severities = Counter(finding.severity for finding in assessment.failing())
         if severities:
             toll = Toll(tuple(severities[each] for each in SEVERITIES), line(assessment.host))
             heapq.heappush(self._worst, (toll, -self.hosts))  # of equals the first stays

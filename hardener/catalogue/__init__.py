@@ -206,6 +206,7 @@ def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
         remediation=_remediation(entry["remediation"]),
         mappings=tuple(_mappings(entry["mappings"])),
         benchmarks=_places(entry["benchmarks"]),
+        unseen=entry["unseen"],
     )
 
 

@@ -202,7 +202,7 @@ def _spoken(permissions: Iterable[str]) -> str:
 def _if_there(path: Callable[[Snapshot], str], *, tree: bool = False) -> Find:
     def find(snapshot: Snapshot) -> Sequence[Watched]:
         where = path(snapshot)
-        return [Watched(real(snapshot, where), tree)] if exists(snapshot, where) else []
+        return [Watched(real(snapshot, where), tree)] if where and exists(snapshot, where) else []
 
     return find
 

@@ -19,7 +19,13 @@ NO_CONTAINERS = "there are no containers"
 _LONGEST_CHAIN = 64  # of containers that borrow a namespace from each other
 
 # Where HostConfig declares which namespace a container joins.
-_MODES = {"net": "NetworkMode", "pid": "PidMode", "ipc": "IpcMode", "uts": "UTSMode"}
+_MODES = {
+    "net": "NetworkMode",
+    "pid": "PidMode",
+    "ipc": "IpcMode",
+    "uts": "UTSMode",
+    "cgroup": "CgroupnsMode",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from hardener.checks import check, shapes
 from hardener.checks.containers import readable
 from hardener.checks.ports import published
+from hardener.checks.releases import passed_by
 from hardener.checks.settings import TLS, Settings, api_hosts, tls
 from hardener.checks.verdicts import (
     count,
@@ -21,7 +22,7 @@ from hardener.checks.verdicts import (
     passed,
     undecided_by,
 )
-from hardener.model import Offender, Status, Undecided, Verdict
+from hardener.model import Offender, Severity, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
 INFO = "docker.info"
@@ -63,7 +64,14 @@ def tls_verify(snapshot: Snapshot) -> Verdict:
     if weak:
         offenders = [Offender("socket", address, why) for address, why in weak.items()]
         actual = listed([f"{address}: {why}" for address, why in weak.items()], glue="; ")
-        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(endpoints))
+        return failed(
+            expected,
+            actual,
+            offenders=offenders,
+            evidence=evidence,
+            checked=len(endpoints),
+            severity=Severity.HIGH if all(map(_for_whom, weak)) else None,
+        )
     actual = f"{', '.join(endpoints)}: clients are verified against {protection.ca}"
     if running and settings.changed_since_start and not _from_flags(settings):
         look = f"restart the daemon: {settings.path} was changed after it started and only now gives {actual}"
@@ -109,7 +117,7 @@ def _relayed(process: str) -> str:
 
 
 def _for_whom(address: str) -> str:
-    """Says of a socket on loopback who reaches it: severe enough, whoever may call the API is root."""
+    """Says of a socket on loopback who reaches it: severe enough, for each of them is root."""
     return " (local users only)" if _loopback_host(address.removeprefix("tcp://")) else ""
 
 
@@ -250,6 +258,10 @@ def authz_plugin(snapshot: Snapshot) -> Verdict:
     if offenders:
         names = ", ".join(offender.name for offender in offenders)
         return failed(expected, f"not enabled: {names}", offenders=offenders, evidence=evidence)
+    passing = passed_by(snapshot)
+    if passing:
+        offenders = [Offender("package", "engine", passing)]
+        return failed(expected, f"the engine {passing}", offenders=offenders, evidence=evidence)
     return passed(expected, f"asked: {', '.join(active)}", evidence=evidence, checked=len(active))
 
 

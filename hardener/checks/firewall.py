@@ -24,6 +24,7 @@ from hardener.snapshot import FactUnavailable, Snapshot
 _FAMILIES = {4: "ip", 6: "ip6"}
 _BRIDGE_NAME = "com.docker.network.bridge.name"
 _TOOLS = {4: "iptables", 6: "ip6tables"}
+_ENGINES_TABLE = "docker-bridges"  # of its nftables backend, for ip and ip6
 
 
 @check("host-firewall-input-ipv4")
@@ -70,13 +71,13 @@ def docker_user(snapshot: Snapshot) -> Verdict:
     """Published ports are forwarded past the input chain; DOCKER-USER is asked before Docker lets them in."""
     if runs_rootless(snapshot):
         return not_applicable("a rootless daemon forwards ports in its own network namespace")
-    if _backend(snapshot).startswith("nftables"):
-        return not_applicable("the engine's nftables backend has no DOCKER-USER")
     ports = [port for port in published(snapshot) if not port.loopback]
     if not ports:
         return not_applicable("no port is published beyond the host itself")
-    expected = "published ports pass a rule in DOCKER-USER that refuses new connections from outside"
     evidence = [f"published: {port}" for port in ports]
+    if _backend(snapshot).startswith("nftables"):
+        return _filtered_by_nftables(snapshot, ports, evidence)
+    expected = "published ports pass a rule in DOCKER-USER that refuses new connections from outside"
     decided = {version: _user_policy(snapshot, version, ports) for version in _forwarded(snapshot, ports)}
     if not decided:
         return not_applicable(
@@ -93,6 +94,45 @@ def docker_user(snapshot: Snapshot) -> Verdict:
         return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
     actual = "; ".join(reason for _, reason in decided.values())
     return passed(expected, actual, evidence=evidence, checked=len(ports))
+
+
+def _filtered_by_nftables(snapshot: Snapshot, ports: Sequence[Published], evidence: Sequence[str]) -> Verdict:
+    """The engine's nftables backend asks no chain of the site: a table of its own has to refuse."""
+    expected = "published ports pass a chain of the forward hook that refuses new connections from outside"
+    versions = {port.version for port in ports}
+    if not any(network.get("EnableIPv6") for network in snapshot.fact("docker.networks")):
+        versions.discard(6)  # docker-proxy serves it
+    refused = {version: _refusal(snapshot, version, ports) for version in sorted(versions)}
+    if not all(refused.values()):
+        _complete_or_raise(snapshot)
+    offenders = [
+        Offender("firewall", f"IPv{version} forward", "nothing refuses new connections from outside")
+        for version, reason in refused.items()
+        if not reason
+    ]
+    if offenders:
+        actual = "; ".join(f"{offender.name}: {offender.detail}" for offender in offenders)
+        return failed(expected, actual, offenders=offenders, evidence=evidence, checked=len(ports))
+    if not refused:
+        return not_applicable(
+            "ports are published on IPv6 alone and served by docker-proxy: host-firewall-input-ipv6 decides",
+            evidence=evidence,
+        )
+    return passed(expected, "; ".join(refused.values()), evidence=evidence, checked=len(ports))
+
+
+def _refusal(snapshot: Snapshot, version: int, ports: Sequence[Published]) -> str:
+    """What refuses new connections from outside to containers; what one base chain refuses, is refused."""
+    protocols = {port.protocol for port in ports if port.version == version}
+    packets = [forwarded(version, protocols, _bridges(snapshot))]
+    for rules in rulesets(snapshot, version):
+        for chain in rules.hooked("forward", {_FAMILIES[version], "inet"}):
+            if chain.key[1] == _ENGINES_TABLE:
+                continue
+            for box, reason in rules.follow(chain, packets).refused.parts():
+                if from_many(box[Dimension.SOURCE], version):
+                    return reason
+    return ""
 
 
 def _forwarded(snapshot: Snapshot, ports: Sequence[Published]) -> list[int]:

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hardener.checks import all_checks, check, policy
-from hardener.checks.paths import api_sockets, data_root, unit
+from hardener.checks.paths import (
+    CONTAINERD_ROOT,
+    api_sockets,
+    data_root,
+    mount_of,
+    unit,
+    uses_containerd_store,
+)
 from hardener.checks.scans import SOURCE as SCANS
 from hardener.checks.scans import LastScan, last_scan
 from hardener.checks.settings import Settings
@@ -16,9 +23,7 @@ from hardener.model import Offender, Status, Undecided, Verdict
 from hardener.scan.record import Evaluation
 from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
 
-CONTAINERD_ROOT = "/var/lib/containerd"
 _HARDENED = "the operating system follows a hardening baseline"
-_SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
 
 
 @check("host-separate-partition")
@@ -31,7 +36,7 @@ def separate_partition(snapshot: Snapshot) -> Verdict:
     offenders = _on_parents_device(mounts, root)
     evidence = [_where(mounts, root)]
     # Asked only now: a data root on the system's disk fails without an engine that answers.
-    if not offenders and _SNAPSHOTTER in (snapshot.info.get("DriverStatus") or ()):
+    if not offenders and uses_containerd_store(snapshot):
         offenders = _on_parents_device(mounts, CONTAINERD_ROOT)
         evidence.append(_where(mounts, CONTAINERD_ROOT))
     if offenders:
@@ -42,27 +47,20 @@ def separate_partition(snapshot: Snapshot) -> Verdict:
 
 
 def _on_parents_device(mounts: Sequence[JSONObject], path: str) -> list[Offender]:
-    parent = _mount(mounts, posixpath.dirname(path))
-    own = _mount(mounts, path)
+    parent = _mounted(mounts, posixpath.dirname(path))
+    own = _mounted(mounts, path)
     if path != "/" and own["device"] == parent["device"]:
         return [Offender("directory", path, f"lies on the same device as {posixpath.dirname(path)}")]
     return []
 
 
 def _where(mounts: Sequence[JSONObject], path: str) -> str:
-    own = _mount(mounts, path)
+    own = _mounted(mounts, path)
     return f"{path} lies on {own.get('source')} ({own.get('fstype')}), mounted at {own['mount_point']}"
 
 
-def _mount(mounts: Sequence[JSONObject], path: str) -> JSONObject:
-    """The mount a path lies on: the longest, and of several on the same place the last."""
-    found: JSONObject | None = None
-    for mount in mounts:
-        point = mount["mount_point"].rstrip("/")
-        if f"{path}/".startswith(f"{point}/") and (
-            found is None or len(point) >= len(found["mount_point"].rstrip("/"))
-        ):
-            found = mount
+def _mounted(mounts: Sequence[JSONObject], path: str) -> JSONObject:
+    found = mount_of(mounts, path)
     if found is None:
         raise FactUnavailable("mounts", f"nothing is mounted above {path}")
     return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping, Sequence
 
 from hardener.checks.settings import Settings, api_hosts
 from hardener.snapshot import FactAbsent, FactUnavailable, JSONObject, Snapshot
 
+CONTAINERD_ROOT = "/var/lib/containerd"
+_SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
 _REMAPPED = re.compile(r"/\d+\.\d+$")
 
 
@@ -69,8 +72,20 @@ def _hosts(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def containerd_socket(snapshot: Snapshot) -> str:
-    """The socket of the containerd that the engine uses."""
+    """The socket of the containerd that the engine uses; empty where the engine has it inside itself."""
+    if _embeds_containerd(snapshot):
+        return ""
     return str(snapshot.fact("engine").get("containerd_socket") or "/run/containerd/containerd.sock")
+
+
+def _embeds_containerd(snapshot: Snapshot) -> bool:
+    """Whether containerd is a part of the daemon's process, as engines from 29.7 on can have it."""
+    features = Settings(snapshot).get("features").value
+    if isinstance(features, tuple):
+        given = dict(str(feature).partition("=")[::2] for feature in features)
+        features = {name: value in ("", "true", "1") for name, value in given.items()}
+    asked = isinstance(features, Mapping) and features.get("embedded-containerd") is True
+    return asked and snapshot.fact("engine").get("containerd_pid") is None
 
 
 def config_folder(snapshot: Snapshot) -> str:
@@ -90,3 +105,28 @@ def data_root(snapshot: Snapshot) -> str:
     except FactUnavailable:
         root = real(snapshot, str(Settings(snapshot).text("data-root").value))
     return _REMAPPED.sub("", root)
+
+
+def uses_containerd_store(snapshot: Snapshot) -> bool:
+    """Whether images lie in the store of containerd, beside the engine's data root."""
+    return _SNAPSHOTTER in (snapshot.info.get("DriverStatus") or ())
+
+
+def image_roots(snapshot: Snapshot) -> tuple[str, ...]:
+    """The data root, and the place of images in the containerd store; the first alone from a silent engine."""
+    try:
+        beside = uses_containerd_store(snapshot)
+    except FactUnavailable:
+        beside = False
+    return (data_root(snapshot), CONTAINERD_ROOT) if beside else (data_root(snapshot),)
+
+
+def mount_of(mounts: Sequence[JSONObject], path: str) -> JSONObject | None:
+    """The mount a path lies on: the longest, and of several on the same place the last."""
+    found: JSONObject | None = None
+    longest = -1
+    for mount in mounts:
+        point = str(mount["mount_point"]).rstrip("/")
+        if f"{path}/".startswith(f"{point}/") and len(point) >= longest:
+            found, longest = mount, len(point)
+    return found

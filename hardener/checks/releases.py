@@ -7,7 +7,7 @@ published when this file was written. What the data below cannot know is left to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from hardener.checks import check
@@ -30,8 +30,15 @@ PARTS: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]] = {
     "runc": {(1, 1): (1, 3, 6), (1, 2): (1, 3, 6), (1, 3): (1, 3, 6), (1, 4): (1, 4, 3)},
     "containerd": {(1, 7): (1, 7, 29), (2, 0): (2, 0, 7), (2, 1): (2, 1, 5)},
 }
-
-
+# Holes of the engine that were repaired in 2026: the release that did it, their names, and what they permit.
+# A distribution's package may have the repair at an older version number: there the package decides.
+HOLES: Sequence[tuple[tuple[int, ...], str, str]] = (
+    ((29, 3, 1), "CVE-2026-34040", "calls pass an authorization plugin by"),
+    ((29, 4, 3), "CVE-2026-31431", "containers reach the kernel's AF_ALG sockets"),
+    ((29, 5, 1), "CVE-2026-41567, -41568, -42306", "docker cp follows what a container puts in its way"),
+    ((29, 9, 0), "holes of HTTP/2", "a client of the API can exhaust or mislead the daemon"),
+)
+_PAST_PLUGINS = HOLES[0]
 UPSTREAM_PACKAGES = ("docker-ce",)
 DISTRIBUTION_PACKAGES = ("docker.io", "moby-engine", "docker")
 ENGINE_PACKAGES = frozenset(
@@ -123,7 +130,8 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
             Offender(
                 "package",
                 "engine",
-                f"{_dotted(running)} has known holes, {_dotted(MAINTAINED[branch])} repairs them",
+                f"{_dotted(running)} has known holes, {_dotted(MAINTAINED[branch])} repairs them"
+                f"{_named_holes(running)}",
             ),
         )
     elif branch < max(MAINTAINED) and branch not in MAINTAINED and branch not in KEPT_BY_OTHERS:
@@ -142,6 +150,26 @@ def _upstream_release(snapshot: Snapshot, version: JSONObject, evidence: list[st
             evidence=evidence,
         )
     return passed(EXPECTED, f"{_dotted(running)}: no security release after it is known", evidence=evidence)
+
+
+def _named_holes(running: tuple[int, ...]) -> str:
+    names = [f"{name}: {what}" for fixed, name, what in HOLES if running < fixed]
+    return f" ({'; '.join(names)})" if names else ""
+
+
+def passed_by(snapshot: Snapshot) -> str:
+    """Why calls pass an authorization plugin of this engine by; empty where none is known to.
+
+    Of a distribution's package it is not known: ``docker-version-current`` judges that.
+    """
+    installed = snapshot.fact_or("packages", {}).get("installed") or {}
+    if any(name in installed for name in DISTRIBUTION_PACKAGES):
+        return ""
+    fixed, name, what = _PAST_PLUGINS
+    running = snapshot.engine_version
+    if running >= fixed:
+        return ""
+    return f"is {_dotted(running)}, in which {what} ({name}); {_dotted(fixed)} repairs that"
 
 
 def _old_parts(version: JSONObject) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:

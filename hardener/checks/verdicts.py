@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import wraps
 
 from hardener.checks import Check
-from hardener.model import Offender, Status, Undecided, Verdict
+from hardener.model import Offender, Severity, Status, Undecided, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from hardener.text import line
 
@@ -42,11 +42,12 @@ def failed(
     evidence: Sequence[str] = (),
     checked: int = 0,
     undecided: Undecided | None = None,
+    severity: Severity | None = None,
 ) -> Verdict:
     """The control does not hold; ``offenders`` are the objects that break it, every one of them.
 
     ``undecided`` is what the verdict would be without them, where that is not a pass: who waives an offender
-    must not waive what was never looked at.
+    must not waive what was never looked at. ``severity`` is the verdict's own, where it is not the control's.
     """
     return Verdict(
         Status.FAIL,
@@ -56,6 +57,7 @@ def failed(
         tuple(evidence),
         checked or len(offenders),
         undecided,
+        severity,
     )
 
 

@@ -52,6 +52,7 @@ def _describe(control: Control, benchmark: str, width: int) -> Iterator[str]:
     for heading, text in (
         ("Why", control.rationale),
         ("How it is decided", control.decision),
+        ("What it cannot see", control.unseen),
         ("How to fix it", control.fix),
     ):
         yield from ("", click.style(heading, bold=True), _wrapped(text, width))

@@ -89,7 +89,7 @@ _COLUMNS: dict[str, Callable[[Finding, Assessment], str]] = {
     "slug": lambda finding, _: finding.control.slug,
     "section": lambda finding, assessment: finding.control.section_in(assessment.benchmark),
     "level": lambda finding, assessment: _level(finding.control, assessment.benchmark),
-    "severity": lambda finding, _: finding.control.severity.value,
+    "severity": lambda finding, _: finding.severity.value,
     "status": lambda finding, _: finding.status.value,
     "title": lambda finding, _: finding.control.title,
     "expected": lambda finding, _: finding.verdict.expected,

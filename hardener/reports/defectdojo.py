@@ -80,7 +80,7 @@ class DefectDojoReport(Report):
                 place = control.id_in(assessment.benchmark)
                 yield self._common(assessment) | {
                     "title": shorten(line(f"{place} {control.title}: {name}"), _TITLE - 40),
-                    "severity": control.severity.capitalize(),
+                    "severity": finding.severity.capitalize(),
                     "description": _description(finding, assessment),
                     "impact": control.rationale,
                     "mitigation": _mitigation(control),

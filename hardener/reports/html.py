@@ -97,7 +97,7 @@ class HtmlReport(Report):
         facts = tuple((line(name), line(value)) for name, value in sorted(assessment.facts.items()))
         self._only = (line(assessment.host), facts) if self._summary.hosts == 1 else None
         if not assessment.unreachable:
-            severities = Counter(finding.control.severity for finding in assessment.failing())
+            severities = Counter(finding.severity for finding in assessment.failing())
             self._tolls.append(tuple(severities[each] for each in SEVERITIES))
         self._take_workloads(assessment)
         findings = {finding.control.slug: finding for finding in assessment.findings}

@@ -108,7 +108,7 @@ class MarkdownReport(Report):
     def _cases(self, cases: Iterable[Cases]) -> Iterator[str]:
         for each in cases:
             said = "".join(f"  \n  {code(text)}" for text in first(list(each.remarks), _REMARKS))
-            head = f"- **{each.id}** {each.control.severity}: {each.control.title}"
+            head = f"- **{each.id}** {each.severity}: {each.control.title}"
             yield f"{head}  \n  {self._where(each)}{said}\n"
 
     def _decided(self, cases: Iterable[Cases]) -> Iterator[str]:
@@ -116,7 +116,7 @@ class MarkdownReport(Report):
         for each in cases:
             said = "".join(f"  \n  {code(text, 600)}" for text in first(list(each.remarks), _REMARKS))
             where = f" ({each.hosts} of {self._summary.hosts} hosts)" if self._summary.hosts > 1 else ""
-            yield f"- **{each.id}** {each.control.severity}: {each.control.title}{where}{said}\n"
+            yield f"- **{each.id}** {each.severity}: {each.control.title}{where}{said}\n"
 
     def _where(self, cases: Cases) -> str:
         host, verdict = cases.examples[0]

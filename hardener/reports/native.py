@@ -152,7 +152,7 @@ def _finding(finding: Finding, benchmark: str) -> dict[str, Any]:
         "level": place.level if place else None,
         "section": control.section,
         "title": control.title,
-        "severity": control.severity.value,
+        "severity": finding.severity.value,
         "status": verdict.status.value,
         "expected": scalar(verdict.expected),
         "actual": scalar(verdict.actual),

@@ -83,7 +83,7 @@ class OcsfReport(Report):
         control = finding.control
         waived = finding.status is Status.WAIVED
         grave = finding.status is Status.FAIL or waived
-        severity_id, severity = _SEVERITY[control.severity] if grave else _INFORMATIONAL
+        severity_id, severity = _SEVERITY[finding.severity] if grave else _INFORMATIONAL
         metadata = self._metadata | {
             "uid": identifier("ocsf", self.run.run_id, *key, control.slug),
             "event_code": control.slug,
@@ -156,7 +156,7 @@ def _device(assessment: Assessment, key: tuple[str, ...]) -> dict[str, Any]:
 def _compliance(finding: Finding, assessment: Assessment) -> dict[str, Any]:
     control = finding.control
     status_id, status = _COMPLIANCE[finding.status]
-    severity_id, severity = _SEVERITY[control.severity]
+    severity_id, severity = _SEVERITY[finding.severity]
     return {
         "standards": [
             assessment.benchmark,

@@ -105,7 +105,7 @@ class SarifReport(Report):
             "ruleId": control.slug,
             "ruleIndex": rule,
             "kind": "fail",
-            "level": _LEVEL[control.severity],
+            "level": _LEVEL[finding.severity],
             "message": {"text": _plain("; ".join([message, *remarks(finding)]))},
             "locations": [
                 {

@@ -87,7 +87,7 @@ def _cases(title: str, cases: Sequence[Cases], summary: Summary) -> Iterator[Ren
     yield heading(title, len(cases), "red" if title == "Failing" else "magenta")
     table = control_list()
     for each in cases:
-        severity = each.control.severity
+        severity = each.severity
         what = Text(line(each.control.title))
         if summary.hosts == 1:
             detail = verdict_detail(each.examples[0][1])

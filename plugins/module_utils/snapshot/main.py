@@ -29,7 +29,8 @@ SCHEMA = "hardener/snapshot/2"
 _REST = """
     audit.loaded audit.persistent block_devices daemon.config docker.images docker.info docker.networks
     docker.plugins docker.swarm docker.version docker.volumes engine environment files firewall groups
-    hardener.runs hardener.scan hardener.trust listening lsm modules mounts packages sysctl system units users
+    hardener.runs hardener.scan hardener.trust listening lsm modules mounts next_boot packages sysctl
+    system units users
 """
 REST = tuple(_REST.split())  # the sources that the second process reads
 LIMIT = 120  # seconds for all; every source has a shorter one of its own

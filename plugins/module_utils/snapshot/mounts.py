@@ -18,6 +18,18 @@ _LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 _ESCAPED = re.compile(r"\\(.)")
 # What the runtime itself mounts in these folders of a container.
 _RUNTIMES_OWN = ("/proc", "/sys", "/dev")
+# What every engine since 20.10 hides from a container, and what it keeps from being written to.
+HIDDEN = (
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/firmware",
+)
+KEPT = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _PSEUDO = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "tmpfs"})
 
 
@@ -69,6 +81,34 @@ def in_container(
     return found, len(kept) > MAX_MOUNTS
 
 
+def of_the_kernel(text: str) -> dict[str, Any]:
+    """What of the kernel's own files a container reaches: whether it may write to cgroups, and open paths.
+
+    A path of `HIDDEN` is open where nothing is mounted over it, one of `KEPT` where that can be written to.
+    """
+    cgroups, covers = False, {}
+    for line in text.splitlines():
+        fields = line.split(" ", 6)
+        fstype = line.partition(" - ")[2].partition(" ")[0]
+        if len(fields) < 7:
+            continue
+        read_only = "ro" in fields[5].split(",")
+        if fstype in ("cgroup", "cgroup2") and not read_only:
+            cgroups = True
+        covers[fields[4]] = read_only
+    open_paths = [path for path in HIDDEN if path not in covers and _shown(path, covers)]
+    for path in KEPT:
+        folder = next((each for each in (path, "/proc") if each in covers), None)
+        if folder is not None and not covers[folder]:
+            open_paths.append(path)
+    return {"cgroup_writable": cgroups, "open_paths": open_paths}
+
+
+def _shown(path: str, covers: dict[str, bool]) -> bool:
+    """Whether the container has the file system of a path, and this kernel the path."""
+    return path[: path.index("/", 1)] in covers and os.path.exists(path)
+
+
 def _mount(line: str) -> dict[str, Any] | None:
     fixed, _, rest = line.partition(" - ")
     fields, tail = fixed.split(" "), rest.split(" ")
@@ -90,6 +130,10 @@ def _mount(line: str) -> dict[str, Any] | None:
         "options": fields[5],
         "propagation": propagation,
     }
+    if tail[0] == "proc" and len(tail) > 2:
+        hides = [option for option in tail[2].split(",") if option.startswith(("hidepid=", "gid="))]
+        if hides:
+            mount["hides"] = hides
     if tail[0] == "overlay" and len(tail) > 2:
         mount["layers"] = [_real(folder) for folder in layers(tail[2])]
     return mount

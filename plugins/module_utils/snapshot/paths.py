@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
+from ..docker.keys import flag_of
 from .filestat import Files
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterable
     from typing import Any
 
     from ..docker.engine import Engine
@@ -37,6 +39,14 @@ _UNIT_FOLDERS = (
 )
 _MAX_DROP_INS = 64
 _MAX_RUNTIMES = 64
+_MAX_PLUGINS = 256  # files of plugins, and descriptions of devices
+_MAX_OWN = 128
+_CDI = ("/etc/cdi", "/var/run/cdi")
+_NRI = (
+    ("plugin-path", "/usr/libexec/docker/nri-plugins"),
+    ("plugin-config-path", "/etc/docker/nri/conf.d"),
+    ("socket-path", ""),
+)
 _TLS = (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem"))
 
 
@@ -73,8 +83,46 @@ def look(
         if path.startswith("/"):
             files.add(path)
     files.add_tree("/etc/docker/certs.d")
+    for folder in (*cdi_folders(engine), *nri_places(engine)):
+        files.add_tree(folder, _MAX_PLUGINS)
+        for path in _parents(os.path.realpath(folder)):
+            files.add(path)
+    for path in _made_by_the_daemon(engine, root):
+        files.add(path)
     if engine.rootless:
         files.add_tree(f"{os.path.dirname(config)}/certs.d")
+
+
+def cdi_folders(engine: Engine) -> list[str]:
+    """Where the engine looks for descriptions of devices, which name mounts of the host."""
+    declared = engine.flags.get(flag_of("cdi-spec-dirs")) or engine.setting("cdi-spec-dirs")
+    return _absolute(declared if isinstance(declared, list) and declared else _CDI)
+
+
+def nri_places(engine: Engine) -> list[str]:
+    """Folders of the engine's NRI plugins and of their configuration, and the socket that others come by."""
+    options = engine.setting("nri-opts")
+    if isinstance(options, str):
+        options = dict(word.partition("=")[::2] for word in options.split(","))
+    options = options if isinstance(options, dict) else {}
+    return _absolute([options.get(key) or default for key, default in _NRI])
+
+
+def _absolute(paths: Iterable[object]) -> list[str]:
+    return [str(path) for path in paths if str(path).startswith("/")]
+
+
+def _made_by_the_daemon(engine: Engine, root: str) -> list[str]:
+    """What the daemon makes for itself when it starts: two levels of its folders, and its file of the pid."""
+    found = [str(engine.setting("pidfile") or "/run/docker.pid")]
+    folders = [root, str(engine.setting("exec-root") or "/run/docker")]
+    for folder in _absolute(folders):
+        try:
+            names = sorted(os.listdir(folder))[:_MAX_OWN]
+        except OSError:
+            names = []
+        found += [folder, *(f"{folder}/{name}" for name in names)]
+    return _absolute(found)
 
 
 def _drop_ins(unit: str) -> list[str]:

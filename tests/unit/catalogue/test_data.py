@@ -21,7 +21,17 @@ DATA = Path(catalogue.__file__).parent
 CONTROLS = catalogue.every_control()
 OWN = {control.slug for control in CONTROLS if control.section == "protection"}
 
-FIELDS = ["title", "severity", "benchmarks", "rationale", "decision", "fix", "remediation", "mappings"]
+FIELDS = [
+    "title",
+    "severity",
+    "benchmarks",
+    "rationale",
+    "decision",
+    "unseen",
+    "fix",
+    "remediation",
+    "mappings",
+]
 REQUIREMENT = {
     "cis-controls-v8": r"\d{1,2}(\.\d{1,2})?",
     "nist-800-190": r"4\.[1-5]\.[1-5]|6\.4",
@@ -144,7 +154,12 @@ def test_texts_say_something(control: Control) -> None:
     assert 20 <= len(control.title) <= 90
     assert not control.title.endswith(".")
     assert "|" not in control.title  # titles stand in tables
-    for text, least in ((control.rationale, 50), (control.decision, 70), (control.fix, 40)):
+    for text, least in (
+        (control.rationale, 50),
+        (control.decision, 70),
+        (control.unseen, 50),
+        (control.fix, 40),
+    ):
         assert len(text) >= least
         assert text == text.strip()
         assert text.replace("…", "").isascii()
@@ -153,7 +168,7 @@ def test_texts_say_something(control: Control) -> None:
 
 @every_control
 def test_prose_is_markdown_that_hides_nothing(control: Control) -> None:
-    for text in (control.rationale, control.decision, control.fix):
+    for text in (control.rationale, control.decision, control.unseen, control.fix):
         prose = "\n\n".join(part for part in text.split("\n\n") if not part.startswith(" "))
         assert prose.count("`") % 2 == 0
         outside = re.sub(r"`[^`]*`", "", prose)
@@ -166,7 +181,7 @@ def test_controls_named_in_texts_exist(control: Control) -> None:
     slugs = {other.slug for other in CONTROLS}
     named = re.findall(
         r"`((?:audit|daemon|file|image|container|exec|ops|swarm|host)(?:-[a-z0-9]+)+|docker-group[a-z-]*)`",
-        f"{control.rationale} {control.decision} {control.fix}",
+        f"{control.rationale} {control.decision} {control.unseen} {control.fix}",
     )
     assert set(named) <= slugs
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hardener.model import Status, Verdict
+from hardener.model import Severity, Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.unit.checks.conftest import Judge
 from tests.unit.snapshots import container, make, only
@@ -272,6 +272,45 @@ def asked(*names: str) -> dict[str, Any]:
 )
 def test_an_authorization_plugin_is_asked(judge: Judge, sources: Any, status: Status, words: str) -> None:
     by_status(judge("daemon-authz-plugin", make(**sources)), status, words)
+
+
+@pytest.mark.parametrize(
+    ("version", "package", "status"),
+    [
+        ("29.3.0", "docker-ce", Status.FAIL),
+        ("28.5.2", "docker-ce", Status.FAIL),
+        ("29.3.1", "docker-ce", Status.PASS),
+        ("29.9.0", "docker-ce", Status.PASS),
+        ("29.3.0", "none-of-these", Status.FAIL),
+        ("26.1.5+dfsg1", "docker.io", Status.PASS),
+    ],
+)
+def test_a_plugin_that_calls_pass_by_decides_nothing(
+    judge: Judge, version: str, package: str, status: Status
+) -> None:
+    packages = {"installed": only({package: version})}
+    snapshot = make(packages=packages, **{**asked("opa"), "docker.version": {"Version": version}})
+    by_status(
+        judge("daemon-authz-plugin", snapshot), status, "CVE-2026-34040" if status is Status.FAIL else ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("listening", "severity"),
+    [
+        ([("127.0.0.1", 2375)], Severity.HIGH),
+        ([("::1", 2375)], Severity.HIGH),
+        ([("127.0.0.1", 2375), ("::1", 2375)], Severity.HIGH),
+        ([("127.0.0.1", 2375), ("192.0.2.10", 2375)], None),
+        ([("0.0.0.0", 2375)], None),
+    ],
+)
+def test_tcp_on_loopback_has_a_severity_of_its_own(
+    judge: Judge, listening: list[tuple[str, int]], severity: Severity | None
+) -> None:
+    verdict = judge("daemon-tls-verify", told(listening=listening))
+    by_status(verdict, Status.FAIL, "no TLS")
+    assert verdict.severity is severity
 
 
 def logs(driver: str, *containers: dict[str, Any], **options: str) -> Snapshot:

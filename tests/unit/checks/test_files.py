@@ -76,7 +76,8 @@ def names(verdict: Verdict) -> set[str]:
 def test_root_owns_it(judge: Judge, name: str) -> None:
     verdict = judge(f"file-{name}-owner", host(name))
     assert verdict.status is Status.PASS, verdict
-    assert verdict.checked == (2 if name == "docker-service" else 1)  # with the file of its environment
+    # With the file of its environment, and with the folders above.
+    assert verdict.checked == {"docker-service": 2, "etc-docker": 3}.get(name, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -203,6 +204,22 @@ def test_a_rootless_daemons_files_belong_to_its_user(judge: Judge) -> None:
     assert judge("file-containerd-sock-owner", good).status is Status.NOT_APPLICABLE
     others = make(engine=engine, files={path: {**mine, "uid": 1001}}, **config)
     assert judge("file-daemon-json-owner", others).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"exists": True, "parsed": {"features": {"embedded-containerd": True}}},
+        {"flags": {"feature": ["embedded-containerd"]}},
+    ],
+)
+def test_an_engine_with_containerd_inside_has_no_socket_of_it(judge: Judge, told: dict[str, Any]) -> None:
+    left_over = {"/run/containerd/containerd.sock": record("0666")}
+    inside = {"files": left_over, "engine": {"containerd_pid": None}, "daemon.config": told}
+    for slug in ("file-containerd-sock-owner", "file-containerd-sock-mode", "audit-containerd-sock"):
+        assert judge(slug, make(**inside)).status is Status.NOT_APPLICABLE
+    asked_in_vain = {**inside, "engine": {"containerd_pid": 600}}
+    assert judge("file-containerd-sock-mode", make(**asked_in_vain)).status is Status.FAIL
 
 
 def test_the_sticky_bit_of_a_rootless_daemons_socket_gives_nobody_anything(judge: Judge) -> None:

@@ -445,7 +445,6 @@ def test_a_service_of_the_swarm_publishes_too(judge: Judge) -> None:
         make(engine={"rootless": True}),
         make(**{"docker.containers": []}),
         make(**ports("127.0.0.1", "::1")),
-        make(**{"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}),
     ],
 )
 def test_where_nothing_is_forwarded_no_policy_is_needed(judge: Judge, snapshot: Snapshot) -> None:
@@ -463,6 +462,80 @@ def test_where_nothing_is_forwarded_no_policy_is_needed(judge: Judge, snapshot: 
 def test_missing_facts_are_no_verdict(judge: Judge, snapshot: Snapshot) -> None:
     with pytest.raises(FactUnavailable):
         judge(USER, snapshot)
+
+
+def engines(policy: str = "accept") -> list[dict[str, Any]]:
+    """The engine's own table of its nftables backend, as far as it matters here."""
+    chain = {"family": "ip", "table": "docker-bridges", "name": "filter-FORWARD", "type": "filter"}
+    table = {"table": {"family": "ip", "name": "docker-bridges"}}
+    return [table, {"chain": {**chain, "hook": "forward", "prio": 0, "policy": policy}}]
+
+
+def forward(
+    *rules: list[dict[str, Any]], policy: str = "accept", family: str = "inet"
+) -> list[dict[str, Any]]:
+    """A table of the site with one chain on the forward hook."""
+    place = {"family": family, "table": "host", "chain": "in"}
+    listed = [{"rule": {**place, "expr": expressions}} for expressions in rules]
+    return [*inet(policy=policy, family=family, hook="forward"), *listed]
+
+
+def matched(left: dict[str, Any], right: Any) -> dict[str, Any]:
+    return {"match": {"op": "==", "left": left, "right": right}}
+
+
+NFTABLES = {"docker.info": {"FirewallBackend": {"Driver": "nftables"}}}
+IIF = {"meta": {"key": "iifname"}}
+SOURCE_OF = {"payload": {"protocol": "ip", "field": "saddr"}}
+REPLIES = [matched({"ct": {"key": "state"}}, ["established", "related"]), {"accept": None}]
+
+
+@pytest.mark.parametrize(
+    ("tables", "status"),
+    [
+        ([], Status.FAIL),
+        (engines(), Status.FAIL),
+        (engines("drop"), Status.FAIL),
+        (inet(policy="drop"), Status.FAIL),
+        (forward(), Status.FAIL),
+        (forward(policy="drop"), Status.PASS),
+        ([*engines(), *forward(REPLIES, policy="drop")], Status.PASS),
+        (forward(policy="drop", family="ip"), Status.PASS),
+        (forward(policy="drop", family="ip6"), Status.FAIL),
+        (forward([matched(IIF, "eth0"), {"drop": None}]), Status.PASS),
+        (forward([matched(IIF, "lo"), {"drop": None}]), Status.FAIL),
+        (forward([matched(SOURCE_OF, "192.0.2.7"), {"drop": None}]), Status.FAIL),
+        (forward([{"limit": {"rate": 1, "per": "second"}}, {"drop": None}]), Status.FAIL),
+        (forward([{"accept": None}], [{"drop": None}]), Status.FAIL),
+        (forward([REPLIES[0], {"drop": None}]), Status.FAIL),
+    ],
+)
+def test_ports_published_by_nftables_need_a_refusal(judge: Judge, tables: Any, status: Status) -> None:
+    snapshot = filtered(save().replace("FORWARD DROP", "FORWARD ACCEPT"), save(), tables, **NFTABLES)
+    verdict = judge(USER, snapshot)
+    assert verdict.status is status, verdict
+    if status is Status.FAIL:
+        assert [offender.name for offender in verdict.offenders] == ["IPv4 forward"]
+
+
+def test_what_iptables_left_behind_still_refuses(judge: Judge) -> None:
+    assert judge(USER, filtered(save(), save(), engines(), **NFTABLES)).status is Status.PASS
+
+
+def test_ipv6_of_networks_that_have_it_needs_a_refusal_of_its_own(judge: Judge) -> None:
+    network = {"Name": "v6", "Driver": "bridge", "EnableIPv6": True}
+    both = {**NFTABLES, **ports("0.0.0.0", "::"), "docker.networks": [network]}
+    none = save().replace("FORWARD DROP", "FORWARD ACCEPT")
+    verdict = judge(USER, filtered(none, none, forward(policy="drop", family="ip"), **both))
+    assert [offender.name for offender in verdict.offenders] == ["IPv6 forward"]
+    assert judge(USER, filtered(none, none, forward(policy="drop"), **both)).status is Status.PASS
+    only_v6 = {**NFTABLES, **ports("::")}
+    assert judge(USER, filtered(none, none, (), **only_v6)).status is Status.NOT_APPLICABLE
+
+
+def test_rules_of_nftables_that_could_not_be_read_are_no_verdict(judge: Judge) -> None:
+    with pytest.raises(FactUnavailable):
+        judge(USER, make(firewall=failed(), **NFTABLES))
 
 
 MANAGED = "daemon-iptables-managed"

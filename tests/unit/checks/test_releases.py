@@ -77,6 +77,23 @@ def test_who_repairs_the_release(judge: Judge, snapshot: Snapshot, status: Statu
     assert any(fact.startswith("running: ") for fact in verdict.evidence)
 
 
+@pytest.mark.parametrize(
+    ("running", "names"),
+    [
+        ("29.2.0", ["CVE-2026-34040", "CVE-2026-31431", "CVE-2026-41567", "HTTP/2"]),
+        ("29.3.1", ["CVE-2026-31431", "CVE-2026-41567", "HTTP/2"]),
+        ("29.4.3", ["CVE-2026-41567", "HTTP/2"]),
+        ("29.5.1", ["HTTP/2"]),
+        ("29.8.2", ["HTTP/2"]),
+    ],
+)
+def test_holes_that_a_release_still_has_are_named(judge: Judge, running: str, names: list[str]) -> None:
+    every = ["CVE-2026-34040", "CVE-2026-31431", "CVE-2026-41567", "HTTP/2"]
+    verdict = judge(SLUG, host(running, "docker-ce", f"5:{running}-1"))
+    assert verdict.status is Status.FAIL
+    assert [name for name in every if name in verdict.actual] == names
+
+
 @pytest.mark.parametrize("name", ["docker.io", "containerd", "runc", "docker-ce", "containerd.io"])
 def test_a_pending_update_of_a_part_fails(judge: Judge, name: str) -> None:
     update = {"name": name, "installed": "1", "candidate": "2"}

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
-from fnmatch import fnmatchcase
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
+from ...host.sysctlfiles import assignments, dotted, last_word, path_of
 from .. import system
 from ..errors import Failed
 from ..planning import Plan
 from .interface import Activation, Begun, Former, united
 
 ROOT = "/proc/sys"
-# Where settings for the boot stand; a name in an earlier folder hides the same name in a later one.
-FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
-LAST = "/etc/sysctl.conf"
-UFW = "/etc/ufw"
 # Values that only a reboot takes back.
 _FOR_GOOD = (
     "kernel/kexec_load_disabled",
@@ -24,7 +20,6 @@ _FOR_GOOD = (
     "kernel/unprivileged_bpf_disabled",
     "kernel/yama/ptrace_scope",
 )
-_TOO_LONG = 1024 * 1024
 
 
 class Setting(NamedTuple):
@@ -33,14 +28,6 @@ class Setting(NamedTuple):
     path: str
     found: str
     wanted: str
-
-
-class Assignment(NamedTuple):
-    """What a file says for the next boot; ``pattern`` is relative to /proc/sys and may have asterisks."""
-
-    pattern: str
-    value: str
-    file: str
 
 
 class Sysctl(Activation):
@@ -60,7 +47,7 @@ class Sysctl(Activation):
         """Due when a file changes, and when a value in the kernel is not the wanted one."""
         super().prepare(plan)
         self.reasons += [
-            f"{_dotted(setting.path)} is {setting.found}, to be {setting.wanted}"
+            f"{dotted(setting.path)} is {setting.found}, to be {setting.wanted}"
             for setting in self._differing()
         ]
         self.pending = list(dict.fromkeys(self._contradictions(plan)))
@@ -69,7 +56,7 @@ class Sysctl(Activation):
     def _wanted(self) -> dict[str, str]:
         """Pattern of a path to value. What is needed comes first: forwarding resets other settings."""
         wanted = {**self.settings.get("needed", {}), **self.settings.get("values", {})}
-        patterns = {_path(key): str(value) for key, value in wanted.items()}
+        patterns = {path_of(key): str(value) for key, value in wanted.items()}
         return dict(sorted(patterns.items(), key=lambda item: item[0] in _FOR_GOOD))
 
     def _differing(self) -> list[Setting]:
@@ -84,13 +71,13 @@ class Sysctl(Activation):
     def _contradictions(self, plan: Plan) -> Iterator[str]:
         """Settings that will be others after the next boot, since another file has the last word."""
         own = {path: (plan.after(path).content or b"").decode() for path in self.settings.get("when", ())}
-        assignments = list(_assignments(own))
+        said = assignments(own)
         for pattern, value in self._wanted.items():
             for path in [*_existing(pattern), *([pattern] if "*" in pattern else [])]:
-                last = _last_word(path, assignments)
+                last = last_word(path, said)
                 if last is not None and last.value != value and last.file not in own:
                     yield (
-                        f"{last.file} sets {_dotted(last.pattern)} to {last.value}, not to {value}, at the"
+                        f"{last.file} sets {dotted(last.pattern)} to {last.value}, not to {value}, at the"
                         " next boot: change it there"
                     )
 
@@ -106,13 +93,13 @@ class Sysctl(Activation):
                 continue  # the interface is gone
             except OSError as error:
                 raise Failed(
-                    f"{_dotted(setting.path)} cannot be set to {setting.wanted}: {error.strerror}"
+                    f"{dotted(setting.path)} cannot be set to {setting.wanted}: {error.strerror}"
                 ) from error
 
     def problems(self) -> list[str]:
         """Settings that did not take their value."""
         return [
-            f"{_dotted(setting.path)} is {setting.found} after it was set to {setting.wanted}"
+            f"{dotted(setting.path)} is {setting.found} after it was set to {setting.wanted}"
             for setting in self._differing()
         ]
 
@@ -129,7 +116,7 @@ class Sysctl(Activation):
             except FileNotFoundError:
                 continue
             except OSError as error:
-                said = f"{_dotted(setting.path)} cannot be set back to {setting.found}: {error.strerror}"
+                said = f"{dotted(setting.path)} cannot be set back to {setting.found}: {error.strerror}"
                 if setting.path in _FOR_GOOD:
                     self.pending.append(f"{said}; a reboot does it")
                 else:
@@ -158,9 +145,9 @@ class Sysctl(Activation):
             if now is None or now == value:
                 continue
             if now not in ours[path]:
-                kept.append(f"{_dotted(path)} was set to {now} by somebody else meanwhile, and stays so")
+                kept.append(f"{dotted(path)} was set to {now} by somebody else meanwhile, and stays so")
             elif path in _FOR_GOOD:
-                left.append(f"{_dotted(path)} stays {now} until the next boot")
+                left.append(f"{dotted(path)} stays {now} until the next boot")
             else:
                 needed[path] = value
         return Former({"when": united(begun), "needed": needed}, kept, left)
@@ -171,16 +158,6 @@ class Sysctl(Activation):
 
 
 # --- the running kernel -------------------------------------------------------------------------------------
-
-
-def _path(key: str) -> str:
-    """Path of a key below /proc/sys: where the first separator is a dot, dots and slashes change places."""
-    first = next((character for character in key if character in "./"), "/")
-    return key.translate(str.maketrans("./", "/.")) if first == "." else key
-
-
-def _dotted(path: str) -> str:
-    return path.translate(str.maketrans("./", "/."))
 
 
 def _existing(pattern: str) -> list[str]:
@@ -205,42 +182,3 @@ def _read(path: str) -> str | None:
 def _write(path: str, value: str) -> None:
     with open(os.path.join(ROOT, path), "r+", encoding="utf-8") as file:
         file.write(value)
-
-
-# --- files for the boot -------------------------------------------------------------------------------------
-
-
-def _assignments(own: Mapping[str, str]) -> Iterator[Assignment]:
-    """What all files say, in the order in which they are read; ``own`` as they will be."""
-    names: dict[str, str] = {}
-    for folder in reversed(FOLDERS):
-        for path in glob.glob(os.path.join(folder, "*.conf")):
-            names[os.path.basename(path)] = path
-    names.update((os.path.basename(path), path) for path in own)
-    files = [names[name] for name in sorted(names)] + [LAST]
-    if "ENABLED=yes" in system.read(f"{UFW}/ufw.conf").splitlines():
-        files.append(f"{UFW}/sysctl.conf")
-    for path in files:
-        for line in (own[path] if path in own else _content(path)).splitlines():
-            key, equals, value = line.strip().partition("=")
-            if equals and not key.startswith(("#", ";")):
-                yield Assignment(_path(key.strip().lstrip("-").strip()), " ".join(value.split()), path)
-
-
-def _content(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_TOO_LONG)
-    except OSError:
-        return ""
-
-
-def _last_word(path: str, assignments: list[Assignment]) -> Assignment | None:
-    """What decides about a path: the last file that names it, or else the last whose pattern covers it."""
-    named = [assignment for assignment in assignments if assignment.pattern == path]
-    covering = [
-        assignment
-        for assignment in assignments
-        if path.count("/") == assignment.pattern.count("/") and fnmatchcase(path, assignment.pattern)
-    ]
-    return named[-1] if named else covering[-1] if covering else None

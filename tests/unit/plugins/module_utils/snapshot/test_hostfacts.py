@@ -103,6 +103,52 @@ def test_block_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+MOUNTED = (
+    "100 50 0:48 / / rw - overlay overlay rw\n"
+    "101 100 0:50 / /proc rw - proc proc rw\n"
+    "102 100 0:51 / /sys ro - sysfs sysfs ro\n"
+    "103 102 0:52 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
+    "104 102 0:53 / /sys/firmware ro - tmpfs tmpfs ro\n"
+)
+HIDDEN = "".join(
+    f"{200 + i} 101 0:6 /null {path} rw - tmpfs t rw\n" for i, path in enumerate(mounts.HIDDEN[:-1])
+)
+KEPT = "".join(
+    f"{300 + i} 101 0:50 {path[5:]} {path} ro - proc proc rw\n" for i, path in enumerate(mounts.KEPT)
+)
+
+
+def test_what_a_container_reaches_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/acpi")
+    assert mounts.of_the_kernel(MOUNTED + HIDDEN + KEPT) == {"cgroup_writable": False, "open_paths": []}
+    unmasked = mounts.of_the_kernel(MOUNTED)
+    assert unmasked["open_paths"] == [*mounts.HIDDEN[1:-1], *mounts.KEPT]
+    for line in (HIDDEN + KEPT).splitlines():
+        path = line.split()[4]
+        found = mounts.of_the_kernel((MOUNTED + HIDDEN + KEPT).replace(f"{line}\n", ""))
+        assert found["open_paths"] == ([] if path == "/proc/acpi" else [path])
+    privileged = MOUNTED.replace("/sys/fs/cgroup ro", "/sys/fs/cgroup rw").replace(
+        "/sys/firmware ro", "/x ro"
+    )
+    found = mounts.of_the_kernel(privileged)
+    assert found["cgroup_writable"] is True
+    assert "/sys/firmware" in found["open_paths"]
+    first = mounts.of_the_kernel(
+        MOUNTED + "105 102 0:54 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    )
+    assert first["cgroup_writable"] is True
+    assert mounts.of_the_kernel("100 50 0:48 / / rw - overlay overlay rw\n")["open_paths"] == []
+    read_only = MOUNTED.replace("/proc rw", "/proc ro")
+    assert not set(mounts.of_the_kernel(read_only)["open_paths"]) & set(mounts.KEPT)
+
+
+def test_who_hides_processes() -> None:
+    (shown,) = mounts.parse("20 1 0:5 / /proc rw,nosuid - proc proc rw,hidepid=invisible,gid=1001\n")
+    assert shown["hides"] == ["hidepid=invisible", "gid=1001"]
+    (plain,) = mounts.parse("20 1 0:5 / /proc rw,nosuid - proc proc rw\n")
+    assert "hides" not in plain
+
+
 @pytest.mark.parametrize(
     ("kinds", "version"), [(["cgroup2"], 2), (["cgroup"], 1), (["cgroup", "cgroup2"], "hybrid"), ([], 2)]
 )

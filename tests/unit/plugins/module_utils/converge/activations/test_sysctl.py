@@ -9,6 +9,7 @@ from ansible_collections.hardener.docker.plugins.module_utils.converge.activatio
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.interface import Begun
 from ansible_collections.hardener.docker.plugins.module_utils.converge.activations.sysctl import Sysctl
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
+from ansible_collections.hardener.docker.plugins.module_utils.host import sysctlfiles
 
 from tests.unit.plugins.module_utils.converge.conftest import Host
 
@@ -46,9 +47,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     folder.mkdir()
     made = Kernel(folder)
     monkeypatch.setattr(sysctl, "ROOT", str(made.sys))
-    monkeypatch.setattr(sysctl, "FOLDERS", (str(made.etc), str(made.usr)))
-    monkeypatch.setattr(sysctl, "LAST", str(folder / "sysctl.conf"))
-    monkeypatch.setattr(sysctl, "UFW", str(folder / "ufw"))
+    monkeypatch.setattr(sysctlfiles, "FOLDERS", (str(made.etc), str(made.usr)))
+    monkeypatch.setattr(sysctlfiles, "LAST", str(folder / "sysctl.conf"))
+    monkeypatch.setattr(sysctlfiles, "UFW", str(folder / "ufw"))
     return made
 
 
@@ -217,7 +218,7 @@ def test_what_is_needed_and_switched_off_for_the_next_boot_is_said(host: Host, k
 
 
 def test_what_ufw_sets_when_it_starts_has_the_last_word(host: Host, kernel: Kernel) -> None:
-    folder = Path(sysctl.UFW)
+    folder = Path(sysctlfiles.UFW)
     folder.mkdir()
     (folder / "sysctl.conf").write_text("net/ipv4/ip_forward=0\n")
     (folder / "ufw.conf").write_text("ENABLED=no\n")

@@ -1,0 +1,165 @@
+"""Our own controls on files that extend the engine (NRI plugins, descriptions of devices), and on its own."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+
+from hardener.checks import check, shapes
+from hardener.checks.daemon import INFO
+from hardener.checks.paths import data_root
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import count, failed, listed, needs_engine, not_applicable, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+_NRI_SINCE, _CDI_SINCE = (29, 2), (25,)
+# Where the engine looks when it is told of no other place (plugins/module_utils/snapshot/paths.py does too).
+_CDI = ("/etc/cdi", "/var/run/cdi")
+_NRI = {"plugin-path": "/usr/libexec/docker/nri-plugins", "plugin-config-path": "/etc/docker/nri/conf.d"}
+_SOCKET = "socket-path"
+_STICKY, _OTHERS, _GROUP = 0o1000, 0o002, 0o020
+
+
+@check("daemon-nri-trusted")
+@needs_engine
+def nri(snapshot: Snapshot) -> Verdict:
+    """A plugin adds mounts and environment to every container: who can bring one along is root."""
+    expected = "NRI is off, or root alone can bring a plugin along"
+    if snapshot.engine_version < _NRI_SINCE:
+        return not_applicable("engines before 29.2 have no NRI")
+    settings = Settings(snapshot)
+    options = _nri_options(settings)
+    evidence = settings.evidence("nri-opts")
+    if not shapes.table(snapshot.info, "NRI", INFO) and not _is_on(options):
+        return passed(expected, "NRI is off", evidence=evidence)
+    places = [options.get(key) or default for key, default in _NRI.items()]
+    socket = options.get(_SOCKET) or ""
+    offenders = [*_open_trees(snapshot, places), *(_open(snapshot, socket) if socket else ())]
+    plugins = [path for path in snapshot.fact("files") if posixpath.dirname(path) == places[0]]
+    evidence += [f"plugin: {path}" for path in sorted(plugins)]
+    if offenders:
+        return _failed(expected, offenders, evidence)
+    actual = f"NRI is on with {count(len(plugins), 'plugin')}, and root alone can add one"
+    return passed(expected, actual, evidence=evidence, checked=len(places))
+
+
+def _nri_options(settings: Settings) -> Mapping[str, str]:
+    """What the engine is told, as its flag (``enable=true,socket-path=/x``) or as an object."""
+    value = settings.get("nri-opts").value
+    if isinstance(value, tuple):
+        value = dict(word.partition("=")[::2] for text in value for word in str(text).split(","))
+    if value is not None and not isinstance(value, Mapping):
+        raise FactUnavailable("daemon.config", "nri-opts is not an object")
+    return {
+        str(key): str(part).lower() if isinstance(part, bool) else str(part)
+        for key, part in (value or {}).items()
+    }
+
+
+def _is_on(options: Mapping[str, str]) -> bool:
+    return "enable" in options and options["enable"] not in ("false", "0", "f", "F", "FALSE", "False")
+
+
+@check("file-cdi-specs")
+@needs_engine
+def cdi(snapshot: Snapshot) -> Verdict:
+    """A description of a device names mounts, hooks and environment for the containers that ask for it."""
+    expected = "root alone can write descriptions of devices (CDI)"
+    if snapshot.engine_version < _CDI_SINCE:
+        return not_applicable("engines before 25.0 read no descriptions of devices (CDI)")
+    declared = shapes.texts(snapshot.info, "CDISpecDirs", INFO)
+    if "CDISpecDirs" in snapshot.info and not declared:
+        return not_applicable("the engine reads no descriptions of devices (CDI is off)")
+    declared = declared or Settings(snapshot).entries("cdi-spec-dirs").value
+    folders = [posixpath.normpath(path) for path in declared or _CDI]
+    existing = [path for path in folders if snapshot.file(path) is not None]
+    if not existing:
+        return not_applicable(f"there is no folder {' and no '.join(folders)}")
+    offenders = list(_open_trees(snapshot, existing))
+    specs = [path for path in snapshot.fact("files") if posixpath.dirname(path) in existing]
+    evidence = [f"description: {path}" for path in sorted(specs)]
+    if offenders:
+        return _failed(expected, offenders, evidence)
+    actual = f"{', '.join(existing)}: {count(len(specs), 'description')}, written by root alone"
+    return passed(expected, actual, evidence=evidence, checked=len(existing) + len(specs))
+
+
+@check("file-engine-own")
+@needs_engine
+def made_by_the_engine(snapshot: Snapshot) -> Verdict:
+    """Engines from 29.6 on run with umask 0: what they make has the mode that they ask for, and no less."""
+    expected = "nothing that the daemon made for itself can be written to by others"
+    settings = Settings(snapshot)
+    root = str(snapshot.info.get("DockerRootDir") or data_root(snapshot))
+    exec_root = str(settings.text("exec-root").value) or "/run/docker"
+    pidfile = str(settings.text("pidfile").value) or "/run/docker.pid"
+    files: JSONObject = snapshot.fact("files")
+    if exec_root not in files:
+        raise FactUnavailable("files", f"{exec_root} was not collected")
+    own = [
+        path
+        for path in files
+        if path in (root, exec_root, pidfile) or posixpath.dirname(path) in (root, exec_root)
+    ]
+    offenders = [each for path in sorted(own) for each in _open(snapshot, path, owner=False)]
+    version = ".".join(map(str, snapshot.engine_version))
+    evidence = [f"the engine is {version}; from 29.6 on it runs with umask 0"]
+    if offenders:
+        return _failed(expected, offenders, evidence)
+    return passed(expected, f"{count(len(own), 'file')} of the engine's own", evidence=evidence)
+
+
+def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Verdict:
+    shown = listed([f"{each.name} {each.detail}" for each in offenders], 3, glue="; ")
+    return failed(expected, shown, offenders=offenders, evidence=evidence)
+
+
+def _open_trees(snapshot: Snapshot, folders: Iterable[str]) -> Iterator[Offender]:
+    """What another user than root can change: in the folders, the folders, and those above them."""
+    files: JSONObject = snapshot.fact("files")
+    seen: set[str] = set()
+    for folder in folders:
+        record = snapshot.file(folder)
+        if record is None:
+            continue
+        place = str(record.get("target") or folder)
+        inside = [path for path in sorted(files) if path.startswith(f"{folder}/")]
+        above = [path for path in _above(place) if path in files]
+        for path in [folder, *inside, *above]:
+            if path not in seen:
+                seen.add(path)
+                yield from _open(snapshot, path, sticky=path in above)
+
+
+def _above(path: str) -> Iterator[str]:
+    while path not in ("/", ""):
+        path = posixpath.dirname(path)
+        yield path
+
+
+def _open(snapshot: Snapshot, path: str, *, owner: bool = True, sticky: bool = False) -> Iterator[Offender]:
+    """Why others can write to a path.
+
+    Args:
+        snapshot: the host.
+        path: a file or folder.
+        owner: whether it has to be root's.
+        sticky: whether a folder in which everybody removes only what is his own will do.
+    """
+    record = snapshot.file(path)
+    if record is None or record.get("type") == "link":
+        return
+    mode = int(record["mode"], 8)
+    kept = sticky and mode & _STICKY
+    reasons = []
+    if owner and record["uid"] != 0:
+        reasons.append(f"belongs to {record.get('owner') or record['uid']}")
+    if (mode & _OTHERS or (mode & _GROUP and record["gid"] != 0)) and not kept:
+        reasons.append(f"has mode {record['mode']} and group {record.get('group') or record['gid']}")
+    for entry in record.get("acl") or ():
+        if entry.get("id") is not None and "w" in str(entry.get("perms")):
+            name = entry.get("name") or entry["id"]
+            reasons.append(f"has an ACL that gives {entry.get('tag')} {name} {entry['perms']}")
+    if reasons:
+        yield Offender("file", path, ", ".join(reasons))

@@ -1,0 +1,201 @@
+"""Whether the host can still carry Docker, now and after the next boot.
+
+Baselines for servers take away what containers need: forwarding, modules, user namespaces. Such a change
+often shows at the next boot, or when its files are loaded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hardener.checks import check, shapes
+from hardener.checks.daemon import runs_rootless
+from hardener.checks.paths import image_roots, mount_of
+from hardener.checks.settings import Settings
+from hardener.checks.verdicts import count, failed, listed, needs_engine, passed
+from hardener.model import Offender, Verdict
+from hardener.snapshot import FactUnavailable, JSONObject, Snapshot
+
+SOURCE = "next_boot"
+# Modules without which no container starts. The kernel asks for the others by an alias.
+_ALWAYS = ("overlay", "veth", "bridge")
+# Modules that are loaded by name: a line `blacklist` keeps them out of nothing.
+_BY_NAME = frozenset({"overlay", "br_netfilter"})
+_FORWARDING = "net.ipv4.ip_forward"
+_ITS_OTHER_NAME = "net.ipv4.conf.all.forwarding"
+_BRIDGE_FILTER = "net.bridge.bridge-nf-call-iptables"
+_OFF = frozenset({"0", "off"})
+
+
+@check("host-carries-docker")
+@needs_engine
+def carries_docker(snapshot: Snapshot) -> Verdict:
+    """What is missing now, and what files take away at the next boot."""
+    expected = "nothing on the host keeps containers from starting, now or after the next boot"
+    now = [*_settings_now(snapshot), *_modules_now(snapshot), *_mounted_now(snapshot)]
+    later = [*_settings_later(snapshot), *_modules_later(snapshot), *_mounted_later(snapshot)]
+    known = {each.name for each in now}
+    offenders = [*now, *(each for each in later if each.name not in known)]
+    if offenders:
+        shown = listed([f"{each.name} {each.detail}" for each in offenders], glue="; ")
+        return failed(expected, shown, offenders=offenders, evidence=_evidence(snapshot))
+    snapshot.fact(SOURCE)  # what is well now may end with the next boot
+    checked = count(len(_modules(snapshot)), "module")
+    return passed(expected, f"{checked}, settings and mounts are as Docker needs them", evidence=())
+
+
+def _evidence(snapshot: Snapshot) -> list[str]:
+    sysctl = snapshot.fact("sysctl")
+    return [f"{key}: {sysctl[key]}" for key in (_FORWARDING, _BRIDGE_FILTER) if sysctl.get(key) is not None]
+
+
+# --- kernel settings ----------------------------------------------------------------------------------------
+
+
+def _settings_now(snapshot: Snapshot) -> Iterator[Offender]:
+    sysctl = snapshot.fact("sysctl")
+    for key, why in _needed(snapshot).items():
+        if str(sysctl.get(key)).strip() == "0":
+            yield Offender("setting", key, f"is 0: {why}")
+    if str(sysctl.get("kernel.modules_disabled")).strip() == "1":
+        missing = [name for name in _ALWAYS if not _is_loaded(snapshot, name)]
+        if missing:
+            detail = f"is 1 while {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not loaded"
+            yield Offender("setting", "kernel.modules_disabled", detail)
+
+
+def _settings_later(snapshot: Snapshot) -> Iterator[Offender]:
+    declared = shapes.table(_next_boot(snapshot), "sysctl", SOURCE)
+    needed = _needed(snapshot)
+    if _FORWARDING in needed:
+        needed[_ITS_OTHER_NAME] = needed[_FORWARDING]
+    for key, why in {**needed, "kernel.modules_disabled": ""}.items():
+        entry = shapes.table(declared, key, SOURCE)
+        value, file = (shapes.text(entry, name, SOURCE) for name in ("value", "file"))
+        if key == "kernel.modules_disabled":
+            if value not in ("", "0"):
+                detail = f"is set to {value} by {file}: after the next boot the engine can load no module"
+                yield Offender("setting", key, detail)
+        elif value == "0":
+            yield Offender("setting", key, f"is set to 0 by {file}, when its files are next loaded: {why}")
+
+
+def _needed(snapshot: Snapshot) -> dict[str, str]:
+    """Settings that may not be 0 here, and what stops if they are."""
+    settings = Settings(snapshot)
+    rootless = runs_rootless(snapshot)
+    needed = {}
+    if not rootless:
+        needed[_FORWARDING] = "containers lose their network"
+        if _filters_bridges(settings):
+            needed[_BRIDGE_FILTER] = "icc=false and userland-proxy=false need it"
+    if rootless or _remaps(snapshot, settings):
+        needed["user.max_user_namespaces"] = "containers of this engine live in user namespaces"
+    if rootless:
+        needed["kernel.unprivileged_userns_clone"] = "a rootless engine needs user namespaces"
+    return needed
+
+
+def _filters_bridges(settings: Settings) -> bool:
+    try:
+        return not (settings.boolean("icc").value and settings.boolean("userland-proxy").value)
+    except FactUnavailable:
+        return False  # what cannot be read is another control's matter
+
+
+def _remaps(snapshot: Snapshot, settings: Settings) -> bool:
+    try:
+        if "userns" in snapshot.security_options:
+            return True
+    except FactUnavailable:
+        pass  # the engine does not answer: what it was told counts
+    try:
+        return bool(settings.text("userns-remap").value)
+    except FactUnavailable:
+        return False
+
+
+# --- modules ------------------------------------------------------------------------------------------------
+
+
+def _modules_now(snapshot: Snapshot) -> Iterator[Offender]:
+    for name in _ALWAYS:
+        if shapes.text(_module(snapshot, name), "kind", SOURCE) == "missing":
+            yield Offender("module", name, "is not part of this kernel, nor among its modules")
+
+
+def _modules_later(snapshot: Snapshot) -> Iterator[Offender]:
+    for name in _modules(snapshot):
+        module = _module(snapshot, name)
+        kept_out = shapes.table(module, "kept_out", SOURCE)
+        by, file = (shapes.text(kept_out, key, SOURCE) for key in ("by", "file"))
+        # What is a part of the kernel cannot be kept out, and what is unknown need not be a module.
+        if shapes.text(module, "kind", SOURCE) != "module" or not by:
+            continue
+        if by == "install" or name not in _BY_NAME:
+            when = "at the next boot" if module.get("loaded") else "already"
+            yield Offender("module", name, f"is kept out by {file}, {when}")
+
+
+def _modules(snapshot: Snapshot) -> JSONObject:
+    return shapes.table(_next_boot(snapshot), "modules", SOURCE)
+
+
+def _module(snapshot: Snapshot, name: str) -> JSONObject:
+    return shapes.table(_modules(snapshot), name, SOURCE)
+
+
+def _is_loaded(snapshot: Snapshot, name: str) -> bool:
+    module = _module(snapshot, name)
+    if module.get("kind") is None:  # unknown, or a snapshot from before: the other source knows some
+        return snapshot.fact("modules").get(name, True) is True
+    return module.get("loaded") is True
+
+
+def _next_boot(snapshot: Snapshot) -> JSONObject:
+    found: JSONObject = snapshot.fact(SOURCE) if snapshot.has(SOURCE) else {}
+    return found
+
+
+# --- mounts -------------------------------------------------------------------------------------------------
+
+
+def _mounted_now(snapshot: Snapshot) -> Iterator[Offender]:
+    mounts = snapshot.fact("mounts")
+    for root in image_roots(snapshot):
+        mount = mount_of(mounts, root)
+        if mount and "noexec" in str(mount.get("options")).split(","):
+            yield _noexec(root, str(mount["mount_point"]), "is mounted")
+    for mount in mounts:
+        if mount.get("mount_point") == "/proc" and mount.get("fstype") == "proc":
+            yield from _hidden(snapshot, shapes.texts(mount, "hides", "mounts"), "is mounted")
+
+
+def _mounted_later(snapshot: Snapshot) -> Iterator[Offender]:
+    rows = shapes.rows(_next_boot(snapshot), "mounts", SOURCE)
+    for root in image_roots(snapshot):
+        mount = mount_of(rows, root)
+        if mount and _last(shapes.texts(mount, "options", SOURCE), ("noexec", "exec")) == "noexec":
+            yield _noexec(root, str(mount["mount_point"]), "is mounted by /etc/fstab")
+    for mount in rows:
+        if mount.get("mount_point") == "/proc":
+            options = shapes.texts(mount, "options", SOURCE)
+            yield from _hidden(snapshot, options, "is mounted by /etc/fstab")
+
+
+def _last(options: Sequence[str], names: Sequence[str]) -> str:
+    """The option that counts of those that contradict each other: the last one."""
+    return next((each for each in reversed(options) if each in names), "")
+
+
+def _noexec(root: str, point: str, how: str) -> Offender:
+    detail = f"lies on {point}, which {how} noexec: programs in volumes and of plugins cannot start"
+    return Offender("directory", root, detail)
+
+
+def _hidden(snapshot: Snapshot, options: Sequence[str], how: str) -> Iterator[Offender]:
+    """A rootless engine, as every user, no longer sees the processes of others; root's still does."""
+    level = next((each.partition("=")[2] for each in reversed(options) if each.startswith("hidepid=")), "")
+    if level and level not in _OFF and runs_rootless(snapshot):
+        detail = f"{how} with hidepid={level}: a rootless engine cannot see what it needs"
+        yield Offender("mount", "/proc", detail)

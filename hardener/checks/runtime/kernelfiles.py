@@ -1,0 +1,61 @@
+"""How much of the kernel's own files a container reaches: its cgroups, and what the engine hides of /proc.
+
+The mounts of a running container decide. One that does not run, and snapshots of earlier collectors, are
+judged by what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hardener.checks import shapes
+from hardener.checks.containers import SOURCE, Container, container_check, go_bool
+from hardener.checks.every import Note
+
+
+@container_check(
+    "container-cgroups-private", expected="every container has cgroups of its own, and cannot write to them"
+)
+def _cgroups(container: Container) -> Iterator[str]:
+    declared, through = container.declares_host("cgroup")
+    if container.shares("cgroup"):
+        yield f"is in the host's cgroup namespace{f', through container {through}' if through else ''}"
+    elif declared and container.running:
+        yield Note("declared in the host's cgroup namespace, but runs in another")
+    options = container.security_options("writable-cgroups")
+    asked = container.privileged or bool(options and (options[-1] == "" or go_bool(options[-1])))
+    writable = (container.facts or {}).get("cgroup_writable")
+    if writable is None:
+        if asked:
+            yield f"is set to write to its cgroups: {_why(container)}"
+    elif writable:
+        yield f"can write to its cgroups{f': {_why(container)}' if asked else ''}"
+    elif asked:
+        yield Note("is set to write to its cgroups, but cannot")
+
+
+def _why(container: Container) -> str:
+    return "it is privileged" if container.privileged else "writable-cgroups"
+
+
+@container_check(
+    "container-kernel-paths-hidden", expected="the engine's default paths of /proc and /sys are hidden"
+)
+def _paths(container: Container) -> Iterator[str]:
+    found = (container.facts or {}).get("open_paths")
+    if found is not None:
+        paths = shapes.texts(container.facts or {}, "open_paths", SOURCE)
+        if paths:
+            yield f"reaches {', '.join(paths)}{_asked(container)}"
+        elif _asked(container):
+            yield Note("asked for all paths of /proc and /sys, and none is open")
+    elif _asked(container):
+        yield f"is set to reach all paths of /proc and /sys{_asked(container)}"
+
+
+def _asked(container: Container) -> str:
+    """Why the engine hides nothing; it says null for lists that it was not given, and for privileged ones."""
+    if container.privileged:
+        return ": it is privileged"
+    lists = [container.host_config.get(key, ...) for key in ("MaskedPaths", "ReadonlyPaths")]
+    return ": systempaths=unconfined" if [] in lists else ""

@@ -1,0 +1,152 @@
+"""What files decide for the next boot: kernel settings, modules kept out, and options of mounts."""
+
+from __future__ import annotations
+
+import os
+
+from ..host.read import read_or, read_text
+from ..host.sysctlfiles import assignments, last_word, path_of
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator
+    from typing import Any
+
+# Without these containers do not start, or lose their network.
+SETTINGS = (
+    "kernel.modules_disabled",
+    "kernel.unprivileged_userns_clone",
+    "net.bridge.bridge-nf-call-iptables",
+    "net.ipv4.conf.all.forwarding",
+    "net.ipv4.ip_forward",
+    "user.max_user_namespaces",
+)
+# What an engine loads when it starts, and when it makes the first network and the first container.
+MODULES = (
+    "br_netfilter",
+    "bridge",
+    "nf_nat",
+    "overlay",
+    "veth",
+    "xt_addrtype",
+    "xt_conntrack",
+    "xt_MASQUERADE",
+)
+FOLDERS = (
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d",
+    "/lib/modprobe.d",
+)
+FSTAB = "/etc/fstab"
+KERNELS = "/lib/modules"
+LOADED = "/sys/module"
+LISTED = "/proc/modules"
+CMDLINE = "/proc/cmdline"
+_MAX_MOUNTS = 256
+# The first is the kernel's own, and loads nothing; the other one is a line for modprobe.
+_PARAMETERS = {"module_blacklist": "install", "modprobe.blacklist": "blacklist"}
+# Options that say how a mount may be used. Others name servers, users and passwords.
+_OPTIONS = frozenset({"noexec", "exec", "nosuid", "suid", "nodev", "dev", "ro", "rw", "noauto", "defaults"})
+
+
+def read() -> dict[str, Any]:
+    """The source `next_boot`."""
+    said = assignments()
+    settings = {}
+    for key in SETTINGS:
+        last = last_word(path_of(key), said)
+        if last is not None:
+            settings[key] = {"value": last.value[:64], "file": last.file}
+    return {"sysctl": settings, "modules": _modules(), "mounts": _mounts()}
+
+
+def _modules() -> dict[str, dict[str, Any]]:
+    """Of each module what it is to this kernel, whether it is in it now, and what keeps it out."""
+    kept_out: dict[str, dict[str, str]] = {}
+    for name, why in _kept_out():
+        if kept_out.get(name, {}).get("by") != "install":  # which is the stronger one
+            kept_out[name] = why
+    listed = {line.partition(" ")[0] for line in read_or(LISTED, "").splitlines()}
+    kinds = {name: "module" for name in MODULES if name in listed}
+    # What the kernel shows and does not list is a part of it; some parts it does not show.
+    for name in MODULES:
+        if name not in kinds and os.path.isdir(f"{LOADED}/{name}"):
+            kinds[name] = "built-in"
+    if len(kinds) < len(MODULES):
+        kinds = {**_on_disk(), **kinds}
+    return {
+        name: {
+            "kind": kinds.get(name),
+            "loaded": name in listed or kinds.get(name) == "built-in",
+            "kept_out": kept_out.get(name),
+        }
+        for name in MODULES
+    }
+
+
+def _on_disk() -> dict[str, str]:
+    """What each module is to the running kernel; empty where the list of its modules is not on the host."""
+    folder = f"{KERNELS}/{os.uname().release}"
+    index = read_or(f"{folder}/modules.dep", "")
+    if not index:
+        return {}
+    kinds = dict.fromkeys(MODULES, "missing")
+    for file, kind in (("modules.dep", "module"), ("modules.builtin", "built-in")):
+        for line in (index if file == "modules.dep" else read_or(f"{folder}/{file}", "")).splitlines():
+            name = os.path.basename(line.partition(":")[0]).partition(".")[0].replace("-", "_")
+            if name in kinds:
+                kinds[name] = kind
+    return kinds
+
+
+def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:
+    """Modules that are kept out, and how: `install` for good, `blacklist` where an alias asks for them."""
+    for path in _modprobe_files():
+        for line in read_or(path, "").splitlines():
+            words = line.split()
+            if len(words) < 2 or words[0] not in ("install", "blacklist"):
+                continue
+            name = words[1].replace("-", "_")
+            if words[0] == "blacklist":
+                yield name, {"by": "blacklist", "file": path}
+            elif not {"modprobe", "insmod"} & {os.path.basename(word) for word in words[2:]}:
+                yield name, {"by": "install", "file": path}
+    for word in read_or(CMDLINE, "").split():
+        option, _, names = word.partition("=")
+        if option in _PARAMETERS:
+            for name in names.split(","):
+                yield name.replace("-", "_"), {"by": _PARAMETERS[option], "file": CMDLINE}
+
+
+def _modprobe_files() -> list[str]:
+    names: dict[str, str] = {}
+    for folder in reversed(FOLDERS):
+        try:
+            listed = os.listdir(folder)
+        except OSError:
+            continue
+        names.update((name, f"{folder}/{name}") for name in listed if name.endswith(".conf"))
+    return [names[name] for name in sorted(names)]
+
+
+def _mounts() -> list[dict[str, Any]]:
+    """What is mounted at the next boot, without what names a server or a password."""
+    found = []
+    try:
+        lines = read_text(FSTAB).splitlines()
+    except FileNotFoundError:
+        return []
+    for line in lines:
+        words = line.split()
+        if len(words) < 4 or words[0].startswith("#") or not words[1].startswith("/"):
+            continue
+        options = [word for word in words[3].split(",") if word in _OPTIONS or _hides(word)]
+        found.append({"mount_point": words[1], "fstype": words[2], "options": options})
+    return found[:_MAX_MOUNTS]
+
+
+def _hides(option: str) -> bool:
+    """Whether an option of /proc says who sees whose processes."""
+    return option.startswith(("hidepid=", "gid=")) and option.partition("=")[2].isalnum()

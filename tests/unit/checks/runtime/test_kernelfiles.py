@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hardener.model import Status
+from tests.unit.checks.conftest import Judge
+from tests.unit.checks.runtime.cases import broken, held, snapshot_of
+from tests.unit.snapshots import GONE, container, hardened
+
+CGROUPS, PATHS = "container-cgroups-private", "container-kernel-paths-hidden"
+WRITABLE: dict[str, Any] = {"HostConfig": {"SecurityOpt": ["writable-cgroups=true"]}}
+UNCONFINED: dict[str, Any] = {"HostConfig": {"MaskedPaths": [], "ReadonlyPaths": []}}
+HIDDEN: dict[str, Any] = {"HostConfig": {"MaskedPaths": ["/proc/kcore"], "ReadonlyPaths": ["/proc/sys"]}}
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (container("bad", proc={"cgroup_writable": True}), "can write to its cgroups"),
+        (container("bad", proc={"cgroup_writable": True}, **WRITABLE), "writable-cgroups"),
+        (
+            container("bad", proc={"cgroup_writable": True}, HostConfig={"Privileged": True}),
+            "it is privileged",
+        ),
+        (container("bad", proc={"host_namespaces": ["user", "cgroup"]}), "the host's cgroup namespace"),
+        (container("bad", running=False, **WRITABLE), "is set to write"),
+        (
+            container("bad", running=False, HostConfig={"SecurityOpt": ["writable-cgroups"]}),
+            "is set to write",
+        ),
+        (container("bad", running=False, HostConfig={"Privileged": True}), "it is privileged"),
+        (container("bad", running=False, HostConfig={"CgroupnsMode": "host"}), "the host's cgroup namespace"),
+        (container("bad", proc={"cgroup_writable": GONE}, **WRITABLE), "is set to write"),
+    ],
+)
+def test_cgroups_of_others(judge: Judge, bad: dict[str, Any], words: str) -> None:
+    assert words in broken(judge, CGROUPS, bad)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        container("good"),
+        container("good", HostConfig={"SecurityOpt": ["writable-cgroups=false"]}),
+        container("good", running=False, HostConfig={"SecurityOpt": ["writable-cgroups=false"]}),
+        container("good", HostConfig={"CgroupnsMode": "private"}),
+        container("good", proc={"cgroup_writable": GONE}),
+    ],
+)
+def test_cgroups_of_its_own(judge: Judge, good: dict[str, Any]) -> None:
+    held(judge, CGROUPS, good)
+
+
+def test_what_was_asked_for_and_is_not_so_is_a_remark(judge: Judge) -> None:
+    verdict = held(judge, CGROUPS, container("good", **WRITABLE))
+    assert any("but cannot" in fact for fact in verdict.evidence)
+    told = container("good", HostConfig={"CgroupnsMode": "host"})
+    assert any("runs in another" in fact for fact in held(judge, CGROUPS, told).evidence)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (
+            container("bad", proc={"open_paths": ["/proc/kcore", "/proc/sys"]}),
+            "reaches /proc/kcore, /proc/sys",
+        ),
+        (container("bad", proc={"open_paths": ["/proc/kcore"]}, **UNCONFINED), "systempaths=unconfined"),
+        (
+            container("bad", proc={"open_paths": ["/proc/sys"]}, HostConfig={"Privileged": True}),
+            "it is privileged",
+        ),
+        (container("bad", running=False, **UNCONFINED), "is set to reach"),
+        (container("bad", running=False, HostConfig={"ReadonlyPaths": []}), "is set to reach"),
+        (container("bad", proc={"open_paths": GONE}, **UNCONFINED), "is set to reach"),
+    ],
+)
+def test_paths_of_the_kernel(judge: Judge, bad: dict[str, Any], words: str) -> None:
+    assert words in broken(judge, PATHS, bad)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        container("good", **HIDDEN),
+        container("good", running=False, **HIDDEN),
+        container("good", proc={"open_paths": GONE}, **HIDDEN),
+        container("good", running=False, HostConfig={"MaskedPaths": GONE, "ReadonlyPaths": GONE}),
+    ],
+)
+def test_paths_that_are_hidden(judge: Judge, good: dict[str, Any]) -> None:
+    held(judge, PATHS, good)
+
+
+def test_paths_that_were_asked_for_and_are_hidden_are_a_remark(judge: Judge) -> None:
+    verdict = judge(PATHS, snapshot_of(container("good", **UNCONFINED), hardened("twin")))
+    assert verdict.status is Status.PASS
+    assert any("none is open" in fact for fact in verdict.evidence)
