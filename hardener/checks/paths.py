@@ -113,7 +113,7 @@ def uses_containerd_store(snapshot: Snapshot) -> bool:
 
 
 def image_roots(snapshot: Snapshot) -> tuple[str, ...]:
-    """The data root, and the place of images in the containerd store; the first alone from a silent engine."""
+    """The data root, and the place of images in the containerd store; of a silent engine the first alone."""
     try:
         beside = uses_containerd_store(snapshot)
     except FactUnavailable:

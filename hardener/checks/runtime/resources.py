@@ -13,7 +13,7 @@ from hardener.checks import check, policy, shapes
 from hardener.checks.containers import SOURCE, Container, container_check, every_container
 from hardener.checks.every import Note, Question
 from hardener.checks.settings import Settings
-from hardener.checks.verdicts import needs_engine, not_applicable
+from hardener.checks.verdicts import needs_engine
 from hardener.model import Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
@@ -105,21 +105,15 @@ def _declared_processors(container: Container) -> float:
     return nano / 1e9 if nano > 0 else shapes.number(container.host_config, "CpuQuota", SOURCE) / period
 
 
-@check("container-pids-limit")
-@needs_engine
-def pids(snapshot: Snapshot) -> Verdict:
-    """Every container has a limit on its processes."""
-    if snapshot.info.get("PidsLimit") is False:
-        return not_applicable("the engine cannot limit processes on this host: no pids controller")
-    return every_container(snapshot, _pids, expected="every container has a limit on its processes")
-
-
+@container_check("container-pids-limit", expected="every container has a limit on its processes")
 def _pids(container: Container) -> Iterator[str]:
     declared = shapes.number(container.host_config, "PidsLimit", SOURCE)  # null, 0 and -1 set none
     most = _half_of_all_processes(container.snapshot)
     if not container.running:
         if declared <= 0:
             yield "is set to run without a limit on its processes"
+        elif container.snapshot.info.get("PidsLimit") is False:
+            yield f"declares {declared} processes, but the engine cannot limit processes on this host"
         elif most and declared > most:
             yield f"declares {declared} processes, more than half of what the kernel has numbers for"
         return

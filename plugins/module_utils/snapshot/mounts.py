@@ -99,7 +99,7 @@ def of_the_kernel(text: str) -> dict[str, Any]:
     open_paths = [path for path in HIDDEN if path not in covers and _shown(path, covers)]
     for path in KEPT:
         folder = next((each for each in (path, "/proc") if each in covers), None)
-        if folder is not None and not covers[folder]:
+        if folder is not None and not covers[folder] and os.path.exists(path):
             open_paths.append(path)
     return {"cgroup_writable": cgroups, "open_paths": open_paths}
 

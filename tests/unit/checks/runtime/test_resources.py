@@ -8,7 +8,7 @@ from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge
 from tests.unit.checks.runtime.cases import broken, details, held
-from tests.unit.snapshots import hardened, only, with_containers
+from tests.unit.snapshots import GONE, hardened, only, with_containers
 
 MEMORY = "container-memory-limit"
 CPU = "container-cpu-limit"
@@ -161,9 +161,13 @@ class TestProcesses:
         snapshot = with_containers(container, sysctl={"kernel.pid_max": "32768"})
         assert judge(PIDS, snapshot).status is status
 
-    def test_does_not_apply_without_the_controller(self, judge: Judge) -> None:
-        snapshot = with_containers(hardened(), info={"PidsLimit": False})
-        assert judge(PIDS, snapshot).status is Status.NOT_APPLICABLE
+    def test_without_the_controller_nothing_is_limited(self, judge: Judge) -> None:
+        missing = hardened("web", proc={"cgroup": {"pids_max": GONE}})
+        snapshot = with_containers(missing, hardened("rest", running=False), info={"PidsLimit": False})
+        verdict = judge(PIDS, snapshot)
+        assert verdict.status is Status.FAIL
+        assert "runs without a pids controller, though 64 are declared" in verdict.actual
+        assert "rest declares 64 processes, but the engine cannot limit processes" in verdict.actual
 
 
 class TestProcessors:

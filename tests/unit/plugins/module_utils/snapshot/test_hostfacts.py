@@ -138,6 +138,8 @@ def test_what_a_container_reaches_of_the_kernel(monkeypatch: pytest.MonkeyPatch)
     )
     assert first["cgroup_writable"] is True
     assert mounts.of_the_kernel("100 50 0:48 / / rw - overlay overlay rw\n")["open_paths"] == []
+    monkeypatch.setattr(os.path, "exists", lambda path: path != "/proc/sysrq-trigger")
+    assert "/proc/sysrq-trigger" not in mounts.of_the_kernel(MOUNTED)["open_paths"]
     read_only = MOUNTED.replace("/proc rw", "/proc ro")
     assert not set(mounts.of_the_kernel(read_only)["open_paths"]) & set(mounts.KEPT)
 
