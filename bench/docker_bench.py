@@ -183,6 +183,8 @@ def _their_word(report: Report, case: Case) -> str:
         return "no check"
     word = str(result.get("result", "none")).lower()
     said = f" {result.get('details', '')} {' '.join(map(str, result.get('items', ())))} "
+    if word == "info" and not case.name:  # "not listening on TCP"
+        return f"{word}, not for this"
     if word in ("warn", "info") and case.name:
         named = any(sign in said for sign in (f" {case.name} ", f" {case.name}:", f":{case.name} "))
         return word if named else f"{word}, not for this"
