@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
+
 from hardener import catalogue
 from hardener.catalogue.words import FRAMEWORKS, IMPACTS, SOURCES
 from hardener.model import Control
 
 TARGET = Path(__file__).resolve().parent / "controls"
+SETTINGS = "host-kernel-settings"
 ORIGIN = "<!-- Generated from hardener/catalogue by docs/generate_controls.py: change it there. -->"
 
 
@@ -58,6 +61,8 @@ def _page(control: Control) -> Iterator[str]:
     yield from ("", "## Why", "", control.rationale)
     yield from ("", "## How it is decided", "", control.decision)
     yield from ("", "## What it cannot see", "", control.unseen)
+    if control.slug == SETTINGS:
+        yield from ("", *_settings())
     yield from ("", "## How to fix it", "", control.fix)
     yield from ("", "## What hardener does", "", _remediation(control))
     yield from ("", "## Serves", "")
@@ -65,6 +70,14 @@ def _page(control: Control) -> Iterator[str]:
     for mapping in control.mappings:
         requirements = ", ".join(mapping.requirements)
         yield f"| {FRAMEWORKS[mapping.framework]} | {requirements} | {SOURCES[mapping.source]} |"
+
+
+def _settings() -> Iterator[str]:
+    """The kernel settings that are judged or set, with their reasons."""
+    yield from ("| setting | passes | the role sets | why | see |", "| --- | --- | --- | --- | --- |")
+    for each in sysctls.SETTINGS:
+        values = f"{each.words or 'not judged'} | {each.value or 'leaves it to the engine'}"
+        yield f"| `{each.key}` | {values} | {each.reason} | {each.see} |"
 
 
 def _remediation(control: Control) -> str:

@@ -18,11 +18,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
+
 from hardener.errors import HardenerError
 from hardener.model import BenchmarkRef, Control, FrameworkMapping, Impact, Remediation, Severity
 
 DEFAULT_BENCHMARK = "cis-docker-1.8.0"
 
+_SETTINGS = "{kernel settings}"  # in a text: they stand there
 EVERY = "every"  # in place of a benchmark version: the control has the same place in all of them
 
 _DATA = Path(__file__).resolve().parent
@@ -201,13 +204,20 @@ def _control(slug: str, section: str, entry: Mapping[str, Any]) -> Control:
         title=entry["title"],
         severity=Severity(entry["severity"]),
         rationale=entry["rationale"],
-        decision=entry["decision"],
+        decision=entry["decision"].replace(_SETTINGS, _judged_settings()),
         fix=entry["fix"],
         remediation=_remediation(entry["remediation"]),
         mappings=tuple(_mappings(entry["mappings"])),
         benchmarks=_places(entry["benchmarks"]),
         unseen=entry["unseen"],
     )
+
+
+@cache
+def _judged_settings() -> str:
+    """The kernel settings that are judged, as they stand in the one table of them."""
+    told = [f"`{setting.key}` {setting.words}" for setting in sysctls.judged()]
+    return f"{', '.join(told[:-1])} and {told[-1]}."
 
 
 def _remediation(entry: Mapping[str, str] | None) -> Remediation | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
 
 from hardener.checks import check
 from hardener.checks.daemon import runs_rootless
@@ -10,75 +10,26 @@ from hardener.checks.verdicts import count, failed, listed, passed
 from hardener.model import Offender, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 
-Holds = Callable[[int], bool]
-
-
-def _one_of(*values: int) -> tuple[str, Holds]:
-    return " or ".join(str(value) for value in values), lambda found: found in values
-
-
-def _at_least(least: int) -> tuple[str, Holds]:
-    return f"{least} or more", lambda found: found >= least
-
-
-_SCOPES = ("all", "default")
-
-# Value and reason in one place; the catalogue's page of the control says the same to people. Nothing here
-# takes anything from a container: forwarding stays, and user namespaces stay for rootless engines.
-KERNEL_SETTINGS: dict[str, tuple[str, Holds]] = {
-    # Addresses and logs of the kernel are what an exploit needs to aim.
-    "kernel.kptr_restrict": _one_of(1, 2),
-    "kernel.dmesg_restrict": _one_of(1),
-    "kernel.randomize_va_space": _one_of(2),
-    # Interfaces that ordinary processes rarely need and exploits often do.
-    "kernel.unprivileged_bpf_disabled": _one_of(1, 2),
-    "net.core.bpf_jit_harden": _one_of(1, 2),
-    "kernel.perf_event_paranoid": _at_least(2),
-    "kernel.yama.ptrace_scope": _at_least(1),
-    # Races in shared directories, and memory of setuid programs on the disk.
-    "fs.protected_hardlinks": _one_of(1),
-    "fs.protected_symlinks": _one_of(1),
-    "fs.protected_fifos": _one_of(1, 2),
-    "fs.protected_regular": _one_of(1, 2),
-    "fs.suid_dumpable": _one_of(0, 2),
-    # Nobody else decides where this host sends packets.
-    **{f"net.ipv4.conf.{scope}.accept_redirects": _one_of(0) for scope in _SCOPES},
-    **{f"net.ipv6.conf.{scope}.accept_redirects": _one_of(0) for scope in _SCOPES},
-    **{f"net.ipv4.conf.{scope}.accept_source_route": _one_of(0) for scope in _SCOPES},
-    **{f"net.ipv6.conf.{scope}.accept_source_route": _one_of(0) for scope in _SCOPES},
-    **{f"net.ipv4.conf.{scope}.send_redirects": _one_of(0) for scope in _SCOPES},
-    **{f"net.ipv4.conf.{scope}.rp_filter": _one_of(1, 2) for scope in _SCOPES},
-    # Floods and amplification.
-    "net.ipv4.tcp_syncookies": _one_of(1, 2),
-    "net.ipv4.icmp_echo_ignore_broadcasts": _one_of(1),
-    "net.ipv4.icmp_ignore_bogus_error_responses": _one_of(1),
-}
-
-# What a rootful engine needs, and the usual server baselines take away.
-NEEDED_BY_DOCKER: dict[str, tuple[str, Holds]] = {
-    "net.ipv4.ip_forward": _one_of(1),
-    "net.bridge.bridge-nf-call-iptables": _one_of(1),
-}
-
 
 @check("host-kernel-settings")
 def kernel_settings(snapshot: Snapshot) -> Verdict:
     """The values in force; a key that this kernel does not have is no finding."""
     sysctl = snapshot.fact("sysctl")
-    wanted = dict(KERNEL_SETTINGS)
-    if snapshot.engine_installed and not runs_rootless(snapshot):
-        wanted |= NEEDED_BY_DOCKER
+    with_docker = snapshot.engine_installed and not runs_rootless(snapshot)
     offenders = []
     checked = 0
-    for key, (words, holds) in wanted.items():
+    for setting in sysctls.judged():
+        key = setting.key
+        if setting.needed and not with_docker:
+            continue
         if key not in sysctl:
             raise FactUnavailable("sysctl", f"{key} was not collected")
         if sysctl[key] is None:
             continue
         checked += 1
         value = str(sysctl[key]).strip()
-        if not (value.lstrip("-").isdecimal() and holds(int(value))):
-            offenders.append(Offender("setting", key, f"is {value}, should be {words}"))
+        if not (value.lstrip("-").isdecimal() and setting.holds(int(value))):
+            offenders.append(Offender("setting", key, f"is {value}, should be {setting.words}"))
     expected = "kernel settings of the baseline are in force"
     if not offenders:
         return passed(expected, f"all {count(checked, 'setting')} hold", checked=checked)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.hardener.docker.plugins.module_utils import contract
 from ansible_collections.hardener.docker.plugins.module_utils.docker import keys
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hardener"
@@ -36,6 +37,9 @@ PURE = (
 LIBRARY = ROOT / "plugins" / "module_utils"
 PROGRAMS = ("activity", "converge", "record", "scan", "snapshot", "trust")
 FLOOR = {"host", "docker", "contract"}  # what a program may import beside itself
+
+# The table of kernel settings is the collector's, which goes to the host with it, and everybody's.
+SYSCTLS = {"snapshot", "snapshot.sysctls"}
 
 # An import of a test module; parsing hundreds of files takes a second.
 OF_A_TEST = re.compile(
@@ -252,7 +256,8 @@ def test_what_renders_documents_imports_the_library_alone() -> None:
     for path in (LIBRARY / "render").glob("*.py"):
         source = path.read_text(encoding="utf-8")
         ast.parse(source, feature_version=(3, 8))
-        tops = {name.split(".")[0] for name in imports(source, f"render.{path.stem}")} - {""}
+        found = imports(source, f"render.{path.stem}") - {"", *SYSCTLS}
+        tops = {name.split(".")[0] for name in found}
         assert tops <= sys.stdlib_module_names | {"render", "trust", *FLOOR}, path
 
 
@@ -366,6 +371,15 @@ def test_only_what_finds_the_engine_reads_its_file_as_it_stands() -> None:
         "plugins/module_utils/snapshot/daemonconfig.py",
         "plugins/module_utils/snapshot/paths.py",
     }
+
+
+def test_a_kernel_setting_stands_once() -> None:
+    keys = {each.key for each in sysctls.SETTINGS if not each.needed and "*" not in each.key}
+    assert words('SETTINGS = """kernel.sysrq fs.suid_dumpable"""\n', keys) == {"fs.suid_dumpable"}
+    found = {path for path, source in everything() if words(source, keys)}
+    assert found == {"plugins/module_utils/snapshot/sysctls.py"}
+    for data in (*ROOT.glob("roles/kernel/**/*.yml"), *PACKAGE.glob("catalogue/**/*.yaml")):
+        assert not [key for key in keys if key in data.read_text(encoding="utf-8")], data
 
 
 def names(source: str) -> set[str]:

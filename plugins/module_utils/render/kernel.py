@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..contract import CONNECTIVITY, NONE
+from ..snapshot import sysctls
 from .hostview import HostView, name_of
 
 SETTINGS_FILE = "/etc/sysctl.d/60-hardener.conf"
@@ -28,14 +29,14 @@ DECIDED_BY = {"settings_enabled": ("settings",), "modules_enabled": ("modules_ke
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables and its data, ``baseline`` and ``module_baseline``."""
+    """Render the documents by the role's variables and its data, ``module_baseline``."""
     host = HostView(snapshot)
     reason = _unfit(host)
     if reason:
         return [{"name": "kernel", "refused": reason}]
     found = []
     if variables["settings_enabled"]:
-        found += _settings(host, variables["settings"], variables["baseline"])
+        found += _settings(host, variables["settings"])
     if variables["modules_enabled"]:
         found.append(_modules(host, variables["modules_kept"], variables["module_baseline"]))
     if variables["kexec_load_disabled"]:
@@ -81,9 +82,7 @@ def _publishing(host: HostView, protocol: str) -> list[str]:
     )
 
 
-def _settings(
-    host: HostView, overrides: Mapping[str, Any], baseline: Sequence[Entry]
-) -> list[dict[str, Any]]:
+def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The document with the baseline and the site's own settings; those of the network in one of their own.
 
     The baseline is known to leave connections alone. What a site sets there may end them, ours too.
@@ -96,13 +95,13 @@ def _settings(
     wanted: dict[str, str] = {}
     lines = ["# Written by hardener. Forwarding is not here: the engine turns it on itself, and closes the"]
     lines += ["# forwarding between other interfaces only where it was off before.", ""]
-    for entry in baseline:
-        key, value = entry["key"], str(entry["value"])
+    for setting in sysctls.baseline():
+        key, value = setting.key, setting.value
         running = host.data("sysctl").get(key, "")
-        if key in own or running is None or running in map(str, entry.get("stricter", ())):
-            continue  # the site's own is below; the kernel has no such key; somebody chose better
+        if key in own or running is None or running in setting.stricter:
+            continue  # the site's own is below; the kernel has no such key; a better value was chosen
         wanted[key] = value
-        lines += [f"# {entry['reason']}", f"{_optional(key)}{key} = {value}"]
+        lines += [f"# {setting.reason}", f"{_optional(key)}{key} = {value}"]
     needed: dict[str, str] = {}
     if _forwards_for_containers(host):
         needed["net.ipv4.ip_forward"] = "1"

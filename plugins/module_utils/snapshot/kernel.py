@@ -5,34 +5,24 @@ from __future__ import annotations
 import os
 
 from ..host.read import read_or, read_text
+from . import sysctls
 
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from typing import Any
 
-# What checks judge, what roles set, and what explains why networking works or does not.
-_SETTINGS = """
-    dev.tty.ldisc_autoload fs.protected_fifos fs.protected_hardlinks fs.protected_regular
-    fs.protected_symlinks fs.suid_dumpable kernel.core_pattern kernel.dmesg_restrict
-    kernel.io_uring_disabled kernel.kexec_load_disabled kernel.kptr_restrict kernel.modules_disabled
-    kernel.panic_on_oops kernel.perf_event_paranoid kernel.pid_max kernel.randomize_va_space kernel.sysrq
-    kernel.unprivileged_bpf_disabled kernel.unprivileged_userns_clone kernel.yama.ptrace_scope
-    net.bridge.bridge-nf-call-ip6tables net.bridge.bridge-nf-call-iptables net.core.bpf_jit_harden
-    net.ipv4.conf.all.accept_redirects net.ipv4.conf.all.accept_source_route net.ipv4.conf.all.arp_ignore
-    net.ipv4.conf.all.forwarding net.ipv4.conf.all.log_martians net.ipv4.conf.all.route_localnet
-    net.ipv4.conf.all.rp_filter net.ipv4.conf.all.secure_redirects net.ipv4.conf.all.send_redirects
-    net.ipv4.conf.default.accept_redirects net.ipv4.conf.default.accept_source_route
-    net.ipv4.conf.default.log_martians net.ipv4.conf.default.rp_filter
-    net.ipv4.conf.default.secure_redirects net.ipv4.conf.default.send_redirects
-    net.ipv4.icmp_echo_ignore_broadcasts net.ipv4.icmp_ignore_bogus_error_responses net.ipv4.ip_forward
-    net.ipv4.ip_unprivileged_port_start net.ipv4.tcp_rfc1337 net.ipv4.tcp_syncookies
-    net.ipv6.conf.all.accept_ra net.ipv6.conf.all.accept_redirects net.ipv6.conf.all.accept_source_route
-    net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.all.forwarding net.ipv6.conf.default.accept_ra
-    net.ipv6.conf.default.accept_redirects net.ipv6.conf.default.accept_source_route
-    user.max_user_namespaces vm.max_map_count vm.mmap_min_addr vm.overcommit_memory vm.swappiness
-    vm.unprivileged_userfaultfd
+# What nothing judges by a value and no role sets: it explains why networking works or does not.
+_TOLD = """
+    kernel.core_pattern kernel.io_uring_disabled kernel.kexec_load_disabled kernel.modules_disabled
+    kernel.panic_on_oops kernel.pid_max kernel.sysrq kernel.unprivileged_userns_clone
+    net.bridge.bridge-nf-call-ip6tables net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.forwarding
+    net.ipv4.conf.all.route_localnet net.ipv4.conf.all.secure_redirects
+    net.ipv4.conf.default.secure_redirects net.ipv4.ip_unprivileged_port_start
+    net.ipv6.conf.all.accept_ra net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.all.forwarding
+    net.ipv6.conf.default.accept_ra user.max_user_namespaces vm.max_map_count vm.mmap_min_addr
+    vm.overcommit_memory vm.swappiness
 """
-SETTINGS = tuple(_SETTINGS.split())
+SETTINGS = tuple(sorted({*_TOLD.split(), *(each.key for each in sysctls.SETTINGS if "*" not in each.key)}))
 # What engines need, and what a host that uses it would miss.
 _MODULES = """
     algif_aead appletalk atm ax25 br_netfilter can cramfs dccp freevxfs hfs hfsplus ieee802154_socket

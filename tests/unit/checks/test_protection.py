@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
 
-from hardener.checks.protection import KERNEL_SETTINGS, NEEDED_BY_DOCKER
 from hardener.model import Status
 from hardener.snapshot import FactUnavailable
 from tests.unit.checks.conftest import Judge
@@ -51,7 +51,16 @@ BAD = {
 
 
 def test_the_table_is_known_in_full() -> None:
-    assert GOOD.keys() == KERNEL_SETTINGS.keys() | NEEDED_BY_DOCKER.keys()
+    assert GOOD.keys() == {setting.key for setting in sysctls.judged()}
+
+
+@pytest.mark.parametrize("setting", list(sysctls.judged()), ids=lambda setting: setting.key)
+@pytest.mark.parametrize("value", range(-2, 8))
+def test_a_value_passes_by_the_one_table(judge: Judge, setting: sysctls.Setting, value: int) -> None:
+    verdict = judge("host-kernel-settings", make(sysctl={**GOOD, setting.key: str(value)}))
+    assert (verdict.status is Status.PASS) == setting.holds(value)
+    told = {word for word in setting.words.split() if word.lstrip("-").isdecimal()}
+    assert setting.holds(value) == (str(value) in told or ("more" in setting.words and value > int(*told)))
 
 
 def test_the_baseline_passes(judge: Judge) -> None:

@@ -1,0 +1,357 @@
+"""The kernel settings that a host is hardened, judged and documented by: the one table of them.
+
+The collector reads them, the role `kernel` sets them, the control `host-kernel-settings` judges them, and its
+page shows them. A new setting is a new entry here, and nothing else. What is only told, for who looks at a
+host, is in ``kernel.py``.
+"""
+
+from __future__ import annotations
+
+MYPY = False
+if MYPY:  # pragma: no cover - `typing` is not imported on the host
+    from collections.abc import Iterator
+
+
+class Setting:
+    """One setting of the kernel.
+
+    Args:
+        key: its name; an asterisk stands for every network interface, of which none is judged.
+        value: what the role sets; empty where it stands in no file of ours.
+        reason: why.
+        see: where a reader can check it. Documentation/ is the kernel's own; KSPP is the list of recommended
+            settings of the Kernel Self-Protection Project (kspp.github.io).
+        accepts: values that pass the control, "2+" for two and more; empty where it is not judged.
+        stricter: values that the role leaves to who has chosen them.
+        needed: whether a rootful engine needs it, and a host without one is not judged by it.
+    """
+
+    __slots__ = ("accepts", "key", "needed", "reason", "see", "stricter", "value")
+
+    def __init__(
+        self,
+        key: str,
+        value: str,
+        reason: str,
+        see: str,
+        *,
+        accepts: str = "",
+        stricter: str = "",
+        needed: bool = False,
+    ) -> None:
+        self.key = key
+        self.value = value
+        self.reason = reason
+        self.see = see
+        self.accepts = accepts
+        self.stricter = tuple(stricter.split())
+        self.needed = needed
+
+    def holds(self, found: int) -> bool:
+        """Whether a value passes."""
+        if self.accepts.endswith("+"):
+            return found >= int(self.accepts[:-1])
+        return str(found) in self.accepts.split()
+
+    @property
+    def words(self) -> str:
+        """What passes, in words: ``1 or 2``, ``2 or more``."""
+        return (
+            f"{self.accepts[:-1]} or more"
+            if self.accepts.endswith("+")
+            else " or ".join(self.accepts.split())
+        )
+
+
+_SYSCTL = "Documentation/networking/ip-sysctl.rst"
+SETTINGS = (
+    # Addresses and logs of the kernel are what an exploit needs to aim.
+    Setting(
+        "kernel.kptr_restrict",
+        "1",
+        "An exploit needs the kernel's addresses; whoever lacks CAP_SYSLOG, as containers do, reads zeros.",
+        "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
+        accepts="1 2",
+        stricter="2",
+    ),
+    Setting(
+        "kernel.dmesg_restrict",
+        "1",
+        "The kernel's log holds addresses and what other processes crashed on; containers share it.",
+        "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
+        accepts="1",
+    ),
+    Setting(
+        "kernel.randomize_va_space",
+        "2",
+        "Randomises stack, libraries and heap, so that an exploit cannot count on addresses.",
+        "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
+        accepts="2",
+    ),
+    # Interfaces that ordinary processes rarely need and exploits often do.
+    Setting(
+        "kernel.unprivileged_bpf_disabled",
+        "2",
+        "The BPF verifier has let ordinary users into the kernel many times. 2 can be taken back, 1 "
+        "only by a reboot.",
+        "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
+        accepts="1 2",
+        stricter="1",
+    ),
+    Setting(
+        "net.core.bpf_jit_harden",
+        "2",
+        "Blinds constants in compiled BPF programs, which otherwise carry an attacker's code into the "
+        "kernel.",
+        "Documentation/admin-guide/sysctl/net.rst, KSPP",
+        accepts="1 2",
+    ),
+    Setting(
+        "kernel.perf_event_paranoid",
+        "3",
+        "Performance events are for whoever has CAP_PERFMON; the interface has had holes, and tells "
+        "about others.",
+        "Documentation/admin-guide/sysctl/kernel.rst, KSPP",
+        accepts="2+",
+        stricter="4",
+    ),
+    Setting(
+        "kernel.yama.ptrace_scope",
+        "1",
+        "A process reads the memory of its children only, and not the keys of every process of the "
+        "same user.",
+        "Documentation/admin-guide/LSM/Yama.rst",
+        accepts="1+",
+        stricter="2 3",
+    ),
+    # Races in shared directories, and memory of setuid programs on the disk.
+    Setting(
+        "fs.protected_hardlinks",
+        "1",
+        "Nobody keeps a vulnerable setuid program alive by a link to it, nor lures root into another's file.",
+        "Documentation/admin-guide/sysctl/fs.rst, KSPP",
+        accepts="1",
+    ),
+    Setting(
+        "fs.protected_symlinks",
+        "1",
+        "Links in shared directories such as /tmp are followed by their owner only.",
+        "Documentation/admin-guide/sysctl/fs.rst, KSPP",
+        accepts="1",
+    ),
+    Setting(
+        "fs.protected_fifos",
+        "1",
+        "A program that expects its own file in a shared directory does not open somebody else's pipe.",
+        "Documentation/admin-guide/sysctl/fs.rst, KSPP",
+        accepts="1 2",
+        stricter="2",
+    ),
+    Setting(
+        "fs.protected_regular",
+        "2",
+        "The same for files that were put there by somebody else.",
+        "Documentation/admin-guide/sysctl/fs.rst, KSPP",
+        accepts="1 2",
+    ),
+    Setting(
+        "fs.suid_dumpable",
+        "0",
+        "No memory of setuid programs, which holds password hashes, in files that others read.",
+        "Documentation/admin-guide/sysctl/fs.rst, KSPP",
+        accepts="0 2",
+        stricter="2",
+    ),
+    # More interfaces; set, and not judged, since an engine does without.
+    Setting(
+        "dev.tty.ldisc_autoload",
+        "0",
+        "An ordinary user does not load line disciplines, old code with a record of holes, by opening "
+        "a terminal.",
+        "Documentation/admin-guide/sysctl/dev.rst, KSPP",
+    ),
+    Setting(
+        "vm.unprivileged_userfaultfd",
+        "0",
+        "Stopping the kernel in the middle of a page fault is how races in it are won.",
+        "Documentation/admin-guide/sysctl/vm.rst, KSPP",
+    ),
+    # Nobody else decides where this host sends packets.
+    Setting(
+        "net.ipv4.conf.all.accept_redirects",
+        "0",
+        "Nobody in the same network tells this host to send its packets another way.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv4.conf.default.accept_redirects",
+        "0",
+        "For interfaces that come later, as those of containers do.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv4.conf.*.accept_redirects",
+        "0",
+        "On a host that does not forward, one interface that accepts is enough.",
+        _SYSCTL,
+    ),
+    Setting(
+        "net.ipv6.conf.all.accept_redirects",
+        "0",
+        "The same for IPv6, where a router's redirect is part of its discovery.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv6.conf.default.accept_redirects",
+        "0",
+        "For interfaces that come later.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv6.conf.*.accept_redirects",
+        "0",
+        "With IPv6, the interface's own value alone decides.",
+        _SYSCTL,
+    ),
+    Setting(
+        "net.ipv4.conf.all.send_redirects",
+        "0",
+        "A Docker host forwards, and is still no router that sends others elsewhere.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv4.conf.default.send_redirects",
+        "0",
+        "For interfaces that come later.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv4.conf.*.send_redirects",
+        "0",
+        "One interface that sends is enough, whatever all says.",
+        _SYSCTL,
+    ),
+    Setting(
+        "net.ipv4.conf.all.accept_source_route",
+        "0",
+        "The sender of a packet does not choose its way, past whatever filters the usual one.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv4.conf.default.accept_source_route",
+        "0",
+        "For interfaces that come later.",
+        _SYSCTL,
+        accepts="0",
+    ),
+    Setting(
+        "net.ipv6.conf.all.accept_source_route",
+        "0",
+        "The same for IPv6 routing headers.",
+        _SYSCTL,
+        accepts="0 -1",
+        stricter="-1",
+    ),
+    Setting(
+        "net.ipv6.conf.default.accept_source_route",
+        "0",
+        "For interfaces that come later.",
+        _SYSCTL,
+        accepts="0 -1",
+        stricter="-1",
+    ),
+    Setting(
+        "net.ipv4.conf.all.rp_filter",
+        "2",
+        "Packets whose sender no route leads to are forged. 2 accepts every interface that some route "
+        "uses, so that hosts with several networks, and containers in more than one, lose nothing; 1 "
+        "would drop what comes in by another way.",
+        "Documentation/networking/ip-sysctl.rst (RFC 3704)",
+        accepts="1 2",
+        stricter="1",
+    ),
+    Setting(
+        "net.ipv4.conf.default.rp_filter",
+        "2",
+        "For interfaces that come later.",
+        "Documentation/networking/ip-sysctl.rst (RFC 3704)",
+        accepts="1 2",
+        stricter="1",
+    ),
+    Setting(
+        "net.ipv4.conf.all.log_martians",
+        "1",
+        "Packets with impossible addresses are logged, at a limited rate.",
+        _SYSCTL,
+    ),
+    Setting(
+        "net.ipv4.conf.default.log_martians",
+        "1",
+        "For interfaces that come later.",
+        _SYSCTL,
+    ),
+    # Floods and amplification.
+    Setting(
+        "net.ipv4.tcp_syncookies",
+        "1",
+        "A flood of connections that are never completed does not keep out the real ones.",
+        _SYSCTL,
+        accepts="1 2",
+        stricter="2",
+    ),
+    Setting(
+        "net.ipv4.tcp_rfc1337",
+        "1",
+        "A reset that arrives late does not end a connection's waiting state early.",
+        "Documentation/networking/ip-sysctl.rst (RFC 1337)",
+    ),
+    Setting(
+        "net.ipv4.icmp_echo_ignore_broadcasts",
+        "1",
+        "This host amplifies no ping that was sent to a whole network.",
+        _SYSCTL,
+        accepts="1",
+    ),
+    Setting(
+        "net.ipv4.icmp_ignore_bogus_error_responses",
+        "1",
+        "Wrong answers to broadcasts do not fill the log.",
+        _SYSCTL,
+        accepts="1",
+    ),
+    # What a rootful engine needs, and the usual server baselines take away.
+    Setting(
+        "net.ipv4.ip_forward",
+        "",
+        "Without it containers reach nothing. The engine turns it on itself, and closes the "
+        "forwarding between other interfaces only where it was off before.",
+        _SYSCTL,
+        accepts="1",
+        needed=True,
+    ),
+    Setting(
+        "net.bridge.bridge-nf-call-iptables",
+        "",
+        "Without it packets between containers pass the engine's rules by.",
+        _SYSCTL,
+        accepts="1",
+        needed=True,
+    ),
+)
+
+
+def judged() -> Iterator[Setting]:
+    """Those that the control judges."""
+    return (setting for setting in SETTINGS if setting.accepts)
+
+
+def baseline() -> Iterator[Setting]:
+    """Those that the role sets."""
+    return (setting for setting in SETTINGS if setting.value)
