@@ -60,9 +60,9 @@ def _page(control: Control) -> Iterator[str]:
         yield f"| {name} | {place.id} | {place.level} | {place.assessment} |"
     yield from ("", "## Why", "", control.rationale)
     yield from ("", "## How it is decided", "", control.decision)
-    yield from ("", "## What it cannot see", "", control.unseen)
     if control.slug == SETTINGS:
         yield from ("", *_settings())
+    yield from ("", "## What it cannot see", "", control.unseen)
     yield from ("", "## How to fix it", "", control.fix)
     yield from ("", "## What hardener does", "", _remediation(control))
     yield from ("", "## Serves", "")

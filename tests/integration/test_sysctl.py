@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import sysctls
 
 from tests.integration.namespaces import Space
-from tests.unit.plugins.loading import COLLECTIONS, ROLES
+from tests.unit.plugins.loading import COLLECTIONS
 
-BASELINE = yaml.safe_load((ROLES / "kernel/vars/main.yml").read_text())["kernel_baseline"]
 NETWORK = {
-    entry["key"]: str(entry["value"])
-    for entry in BASELINE
-    if entry["key"].startswith(("net.ipv4.conf.", "net.ipv6.conf."))
+    setting.key: setting.value
+    for setting in sysctls.baseline()
+    if setting.key.startswith(("net.ipv4.conf.", "net.ipv6.conf."))
 }
 FORWARD = "net.ipv4.ip_forward"
 
