@@ -37,6 +37,7 @@ TWIN: dict[str, Any] = {
     },
     "host_config": {
         "CapDrop": ["ALL"],
+        "CgroupnsMode": "private",  # with version 1 of cgroups, the host's is the default
         "Memory": 32 << 20,
         "NanoCpus": SECOND // 2,
         "NetworkMode": "app",
@@ -96,6 +97,8 @@ def flaws(engine: Dockerd, ports: Ports) -> dict[str, dict[str, Any]]:
         "host-pid": host(PidMode="host"),
         "host-ipc": host(IpcMode="host"),
         "host-uts": host(UTSMode="host"),
+        "host-cgroups": host(CgroupnsMode="host"),
+        "system-paths": host(MaskedPaths=[], ReadonlyPaths=[]),
         "default-bridge": host(NetworkMode="bridge"),
         "api-socket": bind(str(engine.socket)),
         "linked-socket": bind(str(engine.root / "harmless")),
@@ -136,6 +139,8 @@ EXPECTED: dict[str, set[str]] = {
     "container-no-host-pid": {"host-pid"},
     "container-no-host-ipc": {"host-ipc"},
     "container-no-host-uts": {"host-uts"},
+    "container-cgroups-private": {"privileged", "created-privileged", "host-cgroups"},
+    "container-kernel-paths-hidden": {"privileged", "created-privileged", "system-paths"},
     "container-not-default-bridge": {"default-bridge"},
     "container-no-docker-sock": {"api-socket", "linked-socket", "run-mounted"},
     "container-no-sensitive-mounts": {"run-mounted", "etc-mounted", "etc-volume"},

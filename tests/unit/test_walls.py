@@ -374,7 +374,7 @@ def test_only_what_finds_the_engine_reads_its_file_as_it_stands() -> None:
 
 
 def test_a_kernel_setting_stands_once() -> None:
-    keys = {each.key for each in sysctls.SETTINGS if not each.needed and "*" not in each.key}
+    keys = frozenset(each.key for each in sysctls.SETTINGS if not each.needed and "*" not in each.key)
     assert words('SETTINGS = """kernel.sysrq fs.suid_dumpable"""\n', keys) == {"fs.suid_dumpable"}
     found = {path for path, source in everything() if words(source, keys)}
     assert found == {"plugins/module_utils/snapshot/sysctls.py"}

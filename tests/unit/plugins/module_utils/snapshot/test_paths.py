@@ -81,7 +81,7 @@ def entry(port: int, inode: int = 1) -> dict[str, Any]:
     return {"proto": "tcp", "address": "127.0.0.1", "port": port, "inode": inode, "uid": 0}
 
 
-class Held:
+class Held(sockets.Holders):
     """Sockets of any process."""
 
     def held(self, pid: int) -> set[int]:
