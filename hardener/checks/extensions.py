@@ -46,8 +46,9 @@ def nri(snapshot: Snapshot) -> Verdict:
 
 def _nri_options(settings: Settings) -> Mapping[str, str]:
     """What the engine is told, as its flag (``enable=true,socket-path=/x``) or as an object."""
-    value = settings.get("nri-opts").value
-    if isinstance(value, tuple):
+    declared = settings.get("nri-opts")
+    value = declared.value
+    if isinstance(value, list) and declared.origin.startswith("--"):
         value = dict(word.partition("=")[::2] for text in value for word in str(text).split(","))
     if value is not None and not isinstance(value, Mapping):
         raise FactUnavailable("daemon.config", "nri-opts is not an object")

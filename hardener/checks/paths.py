@@ -81,7 +81,7 @@ def containerd_socket(snapshot: Snapshot) -> str:
 def _embeds_containerd(snapshot: Snapshot) -> bool:
     """Whether containerd is a part of the daemon's process, as engines from 29.7 on can have it."""
     features = Settings(snapshot).get("features").value
-    if isinstance(features, tuple):
+    if isinstance(features, list):
         given = dict(str(feature).partition("=")[::2] for feature in features)
         features = {name: value in ("", "true", "1") for name, value in given.items()}
     asked = isinstance(features, Mapping) and features.get("embedded-containerd") is True

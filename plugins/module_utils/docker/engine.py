@@ -11,7 +11,7 @@ from ..host.errors import Absent, Failed, describe
 from ..host.read import read_or
 from ..host.run import PATH as SYSTEM_PATH
 from ..host.run import find_program
-from . import config, flags
+from . import config, flags, keys
 from .api import DEFAULT_SOCKET, Connection
 from .http import FOREVER
 
@@ -88,6 +88,11 @@ class Engine:
         if values:
             return values[-1]
         return (self.config.get("parsed") or {}).get(key)
+
+    def declared(self, key: str) -> Any:
+        """What a key is declared as: of the command line every word, whatever its flag is called."""
+        told: dict[str, Any] = keys.declared(self.config.get("parsed") or {}, self.flags).get(key) or {}
+        return told.get("value")
 
 
 def find(running: Once, known_units: Once, socket: str | None = None) -> Engine:

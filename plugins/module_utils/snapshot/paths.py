@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from ..docker.keys import flag_of
 from .filestat import Files
 
 MYPY = False
@@ -95,15 +94,15 @@ def look(
 
 def cdi_folders(engine: Engine) -> list[str]:
     """Where the engine looks for descriptions of devices, which name mounts of the host."""
-    declared = engine.flags.get(flag_of("cdi-spec-dirs")) or engine.setting("cdi-spec-dirs")
+    declared = engine.declared("cdi-spec-dirs")
     return _absolute(declared if isinstance(declared, list) and declared else _CDI)
 
 
 def nri_places(engine: Engine) -> list[str]:
     """Folders of the engine's NRI plugins and of their configuration, and the socket that others come by."""
-    options = engine.setting("nri-opts")
-    if isinstance(options, str):
-        options = dict(word.partition("=")[::2] for word in options.split(","))
+    options = engine.declared("nri-opts")
+    if isinstance(options, list):
+        options = dict(word.partition("=")[::2] for text in options for word in str(text).split(","))
     options = options if isinstance(options, dict) else {}
     return _absolute([options.get(key) or default for key, default in _NRI])
 

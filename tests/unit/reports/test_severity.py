@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hardener.model import Assessment, Finding, Severity, Status, Verdict
-from hardener.reports.summary import Summary
+from hardener.summary import Summary
 from tests.unit.reports.conftest import BENCHMARK, Written, control
 
 CONTROL = control("daemon-tls", "2.8", "daemon", severity=Severity.CRITICAL)
