@@ -71,7 +71,8 @@ def export(
     """  # noqa: D301 - click reads the \b
     from hardener.evidence import Seal
     from hardener.evidence import export as write
-    from hardener.history import History, Proofs
+    from hardener.history import History
+    from hardener.history.proofs import Proofs
     from hardener.workflows.evidence import run_evidence
 
     history = History(home)

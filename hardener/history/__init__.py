@@ -12,7 +12,6 @@ A run that is not finished leaves nothing: a killed process or a full disk costs
 
 from hardener.history.assessment_store import AssessmentStore
 from hardener.history.home import default_home
-from hardener.history.proofs import Proofs, StoredProof
 from hardener.history.recording import Recording
 from hardener.history.runs import RunRecord, StoredRun
 from hardener.history.store import History
@@ -20,10 +19,8 @@ from hardener.history.store import History
 __all__ = [
     "AssessmentStore",
     "History",
-    "Proofs",
     "Recording",
     "RunRecord",
-    "StoredProof",
     "StoredRun",
     "default_home",
 ]

@@ -19,7 +19,7 @@ def proofs(*, home: Path) -> None:
     `hardener evidence export --proof PROOF` takes one by its identifier or the beginning of it, or as latest,
     latest~1 (the one before). retention.yml in the folder says how long they are kept, as for runs.
     """
-    from hardener.history import Proofs
+    from hardener.history.proofs import Proofs
     from hardener.text import line
 
     kept = list(Proofs(home).all())

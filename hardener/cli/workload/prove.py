@@ -165,7 +165,7 @@ def prove(
 
 def _keep(folder: Path, home: Path) -> None:
     """Keep the proof in the history. What goes wrong there is said, and costs the proof nothing."""
-    from hardener.history import Proofs
+    from hardener.history.proofs import Proofs
     from hardener.text import line
     from hardener.workload.proven import check, read_folder
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -132,6 +134,22 @@ def test_help_imports_no_engine() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("verb", ["audit", "plan", "harden", "scan", "rollback"])
+def test_ansible_starts_before_slow_imports(verb: str, tmp_path: Path) -> None:
+    """What a verb needs later is imported while Ansible starts, which takes half a second."""
+    code = (
+        "import os, sys; from hardener.fleet.start import Fleet; from hardener.cli import main;"
+        "slow = ('rich', 'jinja2', 'pydantic', 'junit_xml', 'hardener.reports.html');"
+        "show = lambda: print([each for each in slow if each in sys.modules], flush=True);"
+        "Fleet.run = lambda *_, **__: (show(), os._exit(0));"
+        "main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, verb, "-i", "localhost,"]
+    environment = {**os.environ, "HARDENER_HOME": str(tmp_path / "home")}
+    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert result.stdout == "[]\n", result.stderr
 
 
 @pytest.mark.parametrize(

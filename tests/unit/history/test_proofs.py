@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hardener.errors import HardenerError
-from hardener.history import Proofs, StoredProof
+from hardener.history.proofs import Proofs, StoredProof
 from hardener.workload.proven import check
 from tests.unit.workload.proofs import proven_files
 
