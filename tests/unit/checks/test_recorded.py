@@ -22,6 +22,8 @@ NO_INDEX = {
     "host-updates-pending",
     "docker-version-current",
 }  # what an index that was never fetched cannot say
+# Their facts came with a later collector than the one that recorded these hosts.
+LATER = {"file-cdi-specs", "file-engine-own", "host-carries-docker"}
 
 
 @cache
@@ -41,7 +43,7 @@ def test_every_control_of_a_real_host_is_decided(judge: Judge, release: str, slu
     try:
         verdict = judge(slug, recorded(release))
     except FactUnavailable:
-        assert slug in NO_INDEX
+        assert slug in NO_INDEX | LATER
         return
     assert verdict.status in (Status.PASS, Status.FAIL, Status.MANUAL, Status.NOT_APPLICABLE)
 
