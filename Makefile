@@ -143,9 +143,10 @@ update-readme: $(VENV)/.installed ## write the present --help into the README
 	$(BIN)/python .ci/check_readme.py --write README.md
 
 .PHONY: docs
-docs: $(VENV)/.installed ## write docs/controls from the catalogue, and defaults and tables of variables from the roles' specifications
+docs: $(VENV)/.installed ## write docs/controls from the catalogue, variables of roles from their specifications, docs/snapshot.md from the schema
 	$(BIN)/python docs/generate_controls.py
 	$(BIN)/python tools/role_docs.py
+	$(BIN)/python tools/snapshot_docs.py
 
 .PHONY: bpf
 bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang-19, libbpf-dev, bpftool)

@@ -86,6 +86,16 @@ class Host:
         self.begin({"documents": list(documents), **request}).wait()
         return self.result()
 
+    def call(self, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call another function of the transaction, such as ``rollback``."""
+        program = DRIVER.replace("main.converge(", f"main.{what}(")
+        command = [sys.executable, "-c", program, str(COLLECTIONS), str(self.state)]
+        called = subprocess.run(
+            command, input=json.dumps(arguments), capture_output=True, text=True, check=True
+        )
+        answer: dict[str, Any] = json.loads(called.stdout)
+        return answer
+
     def result(self) -> dict[str, Any]:
         """What the control node makes of the answer: nothing of it is lost there."""
         result: dict[str, Any] = json.loads(self.answer.read_text())

@@ -267,6 +267,32 @@ def test_a_real_engine_reloads_and_its_container_goes_on(host: Host, own_engine:
     assert again["outcome"] == "unchanged"
 
 
+@pytest.mark.parametrize("by", ["rollback", "the next run"])
+def test_a_journal_of_0_1_0_is_taken_back(host: Host, own_engine: Dockerd, by: str) -> None:
+    before = own_engine.config_file.read_bytes()
+    done = converge(host, docker(own_engine, {"live-restore": True}))
+    assert done["outcome"] == "changed", done
+    path = host.state / "backups" / done["run"] / "journal.json"
+    journal = json.loads(path.read_text())
+    assert journal["memory"]["docker"].pop("engine")["socket"] == str(own_engine.socket)
+    journal["activations"]["docker"] |= {
+        "config": str(own_engine.config_file),
+        "dockerd": own_engine.command[0],
+        "argv": own_engine.command,
+        "flags": {"host": [own_engine.host]},
+        "socket": str(own_engine.socket),
+        "unit": "docker.service",
+    }
+    if by == "rollback":
+        path.write_text(json.dumps(journal))
+        assert host.call("rollback", {})["outcome"] == "changed"
+    else:
+        host.journal.write_text(json.dumps({**journal, "phase": "changing", "limit": {}}))
+        assert host.converge_all([])["recovered"] == done["run"]
+    assert own_engine.config_file.read_bytes() == before
+    assert own_engine.api("GET", "/info")["LiveRestoreEnabled"] is False
+
+
 def test_an_engine_without_a_unit_is_not_restarted_behind_somebodys_back(
     host: Host, own_engine: Dockerd
 ) -> None:
