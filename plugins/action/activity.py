@@ -33,7 +33,7 @@ class ActionModule(HostScriptAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Listen, and return what was heard."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "seconds": {"type": "int", "required": True},
                 "socket": {"type": "str", "default": USUAL_SOCKET},

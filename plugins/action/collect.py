@@ -31,7 +31,7 @@ class ActionModule(HostScriptAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Collect, store, and return what the play goes on with."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "dest": {"type": "str", "default": ""},  # a path would have what looks like $HOME replaced
                 "facts": {"type": "list", "elements": "str", "default": []},

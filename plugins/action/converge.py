@@ -28,7 +28,7 @@ class ActionModule(GuardedAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Deliver the documents to the host and return what was done there."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "documents": {"type": "list", "elements": "dict", "required": True},
                 "allow": {"type": "str", "default": DAEMON_RESTART},

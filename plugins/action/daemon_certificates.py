@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Make what is missing, and return where everything is."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "directory": {"type": "str", "required": True},
                 "host": {"type": "str", "required": True},

@@ -16,7 +16,7 @@ class ActionModule(HostScriptAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the script that the task names."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "source": {"type": "str", "required": True},
                 "entry": {"type": "str", "default": "main:main"},

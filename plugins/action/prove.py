@@ -23,7 +23,7 @@ class ActionModule(TwinAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do one stage of a proof."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "stage": {"type": "str", "required": True, "choices": ["begin", "attempt", "abandon"]},
                 "container": {"type": "str", "default": ""},

@@ -18,7 +18,7 @@ class ActionModule(GuardedAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Have the host given back, and return what it did."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "role": {"type": "str", "default": ""},
                 "allow": {"type": "str", "default": DAEMON_RESTART},

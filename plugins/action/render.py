@@ -25,7 +25,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Check the role's variables, and return its documents."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(argument_spec={"beside": {"type": "dict", "default": {}}})
+        _checked, args = self.validate_argument_spec(
+            argument_spec={"beside": {"type": "dict", "default": {}}}
+        )
         known = task_vars or {}
         if self._task._role is None:
             raise AnsibleActionFail("render belongs into a role that has meta/argument_specs.yml")

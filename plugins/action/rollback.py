@@ -20,7 +20,7 @@ class ActionModule(TransactionAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Have the host go back, and return what it did."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "run": {"type": "str", "default": ""},
                 "list": {"type": "bool", "default": False},

@@ -23,7 +23,7 @@ class ActionModule(HostScriptAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Have the host verify, and return what it found."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
+        _checked, args = self.validate_argument_spec(
             argument_spec={
                 "policy": {"type": "dict", "required": True},
                 "socket": {"type": "str", "default": ""},

@@ -207,10 +207,10 @@ class HostScriptAction(ActionBase):
         Raises:
             AnsibleActionFail: they are not there or not readable; the message says why.
         """
-        _, found, rest = outcome["stdout"].partition(f"{marker} ")
-        body, ended, _ = rest.partition(marker)
+        _before, found, rest = outcome["stdout"].partition(f"{marker} ")
+        body, ended, _after = rest.partition(marker)
         if found and ended:
-            head, _, blob = body.partition("\n")
+            head, _separator, blob = body.partition("\n")
             try:
                 if len(head) > _MAX_HEAD:
                     raise ValueError("too long a header")

@@ -173,7 +173,7 @@ class _Block:
         signal.signal(signal.SIGALRM, self._time_is_over)
         signal.setitimer(signal.ITIMER_REAL, self._seconds, _AGAIN)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._handler)
         subprocess.Popen = self._popen  # type: ignore[misc]
@@ -372,7 +372,7 @@ def see_it_is_flat(value: Any) -> None:
         AnsibleActionFail: it is.
     """
     level = [value] if isinstance(value, _NESTS) else []
-    for _ in range(LEVELS):
+    for _level in range(LEVELS):
         level = [
             inner
             for each in level

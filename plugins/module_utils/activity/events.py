@@ -41,7 +41,7 @@ def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happe
     """What is worth a line in an event of type container."""
     nanoseconds = event.get("timeNano")
     at = nanoseconds / 1e9 if isinstance(nanoseconds, int) else 0.0
-    action, _, rest = str(event.get("Action", "")).partition(":")
+    action, _separator, rest = str(event.get("Action", "")).partition(":")
     actor = event.get("Actor")
     attributes = actor.get("Attributes") if isinstance(actor, dict) else None
     attributes = attributes if isinstance(attributes, dict) else {}

@@ -21,7 +21,11 @@ class Losses:
         self._days: dict[str, dict[str, int]] = {}
         for day, counts in data.items() if isinstance(data, dict) else ():
             if _DAY.fullmatch(str(day)) and isinstance(counts, dict):
-                self._days[day] = {str(key): number for key, number in counts.items() if type(number) is int}
+                self._days[day] = {
+                    str(key): number
+                    for key, number in counts.items()
+                    if isinstance(number, int) and not isinstance(number, bool)
+                }
 
     def note(self, counts: Mapping[str, int], now: float) -> None:
         """Counts as they stand ``now``; they only ever grow while this process lives."""

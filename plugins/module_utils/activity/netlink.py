@@ -59,7 +59,7 @@ class AuditSocket:
 
     def receive(self) -> Iterator[Record]:
         """What is there now, and no more than some hundred at once."""
-        for _ in range(_AT_ONCE):
+        for _packet in range(_AT_ONCE):
             try:
                 data, sender = self._socket.recvfrom(_LARGEST)
             except BlockingIOError:
@@ -103,7 +103,7 @@ def _status(data: bytes) -> dict[str, int] | None:
         return None
     if kind != _GET or len(body) < _STATUS.size:
         return None
-    _, enabled, _, daemon, _, limit, lost, _ = _STATUS.unpack_from(body)
+    _mask, enabled, _failure, daemon, _rate, limit, lost, _backlog = _STATUS.unpack_from(body)
     return {"enabled": enabled, "daemon": daemon, "backlog_limit": limit, "lost": lost}
 
 

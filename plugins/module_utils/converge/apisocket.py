@@ -72,7 +72,7 @@ def lets_in(address: str) -> str:
     Raises:
         OSError: nobody listens there.
     """
-    host, _, port = address.rpartition(":")
+    host, _separator, port = address.rpartition(":")
     host = host.strip("[]")
     where = (_ANY.get(host, host), int(port))
     with closing(socket.create_connection(where, timeout=_TIMEOUT)) as connection:

@@ -81,7 +81,7 @@ class Choice(NamedTuple):
         lost its audit rules), all that wait for it.
         """
         differing = [document for document in self.documents if document.name in self.plan.differing]
-        explained = {name for document in differing for name, _ in document.activations}
+        explained = {name for document in differing for name, _settings in document.activations}
         unexplained = {activation.name for activation in self.due} - explained
         return [
             document
@@ -143,7 +143,7 @@ class Choice(NamedTuple):
                     before.acl.hex(),
                     digest(before.content),
                 ]
-                for path, before, *_ in self.plan.changes
+                for path, before, *_rest in self.plan.changes
             ],
             "activations": [activation.describe() for activation in self.due],
         }

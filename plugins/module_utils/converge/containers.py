@@ -141,7 +141,7 @@ def excepted(container: Mapping[str, Any], exceptions: Iterable[str]) -> bool:
     service = str(labels.get(_SERVICE) or "")
     services = (service, f"{labels.get(_PROJECT)}/{service}") if service else ()
     for each in exceptions:
-        kind, _, rest = each.partition("=")
+        kind, _separator, rest = each.partition("=")
         key, given, value = rest.partition("=")
         if each == name(container) or (kind == "service" and rest in services):
             return True

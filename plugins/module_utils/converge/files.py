@@ -167,7 +167,7 @@ def obstacle(path: str, *, replaced: bool) -> str:
     """
     with descriptors.at(path) as place:
         above = os.path.dirname(path)
-        for _ in place.missing:
+        for _name in place.missing:
             above = os.path.dirname(above)
         touched = [(path, place.handle)] if place.exists else []
         for name, handle in [*touched, *([(above, place.folder)] if replaced else [])]:
@@ -286,7 +286,7 @@ def missing_directories(path: str) -> list[str]:
     with descriptors.at(path) as place:
         missing = []
         above = os.path.dirname(path)
-        for _ in place.missing:
+        for _name in place.missing:
             missing.append(above)
             above = os.path.dirname(above)
         return missing[::-1]
@@ -342,7 +342,7 @@ def group_bits(state: State) -> int:
 
 def _acl_entries(acl: bytes) -> list[tuple[int, int]]:
     """Tag and permissions of the entries of an ACL, as the kernel stores it."""
-    return [(tag, permissions) for tag, permissions, _ in struct.iter_unpack("<HHI", acl[4:])]
+    return [(tag, permissions) for tag, permissions, _qualifier in struct.iter_unpack("<HHI", acl[4:])]
 
 
 def _kind(mode: int) -> str:

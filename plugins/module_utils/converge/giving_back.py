@@ -46,7 +46,7 @@ def paths(
     book = Bookkeeping(read(store.bookkeeping).content)
     remap = remap_record(book.files)
 
-    def chosen(_: Entry, documents: frozenset[str]) -> bool:
+    def chosen(_entry: Entry, documents: frozenset[str]) -> bool:
         if role and not any(belongs(name, role) for name in documents):
             return False
         return not (remap and documents and all(belongs(name, REMAP) for name in documents))
@@ -147,7 +147,7 @@ class _Keys:
                 for record in records
                 if not jsonkeys.is_ours(merged, record)
             ]
-            merged, _ = jsonkeys.merge(merged, records, jsonkeys.Wish({}))
+            merged, _records = jsonkeys.merge(merged, records, jsonkeys.Wish({}))
             self._book.keep(path, document, [])
         created = self._book.files.get(path, {}).get("created", False)
         exact = before is not None and not before.content_kept and self._is(before.then, merged)

@@ -286,7 +286,9 @@ def _reach(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What each network reaches: name servers, and how well they answer; TCP ports."""
 
     def look(network: Mapping[str, Any]) -> dict[str, Any]:
-        servers = list(dict.fromkeys([*network["servers"], *(address for address, _ in network["targets"])]))
+        servers = list(
+            dict.fromkeys([*network["servers"], *(address for address, _port in network["targets"])])
+        )
         return {
             "resolving": probes.resolving(servers),
             "answering": sorted(

@@ -110,7 +110,9 @@ def _send(driver: str, target: Target) -> None:
     Raises:
         OSError: it is, or there is no such host.
     """
-    family, kind, _, _, address = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)[0]
+    family, kind, _protocol, _canonical, address = socket.getaddrinfo(
+        target.host, target.port, type=socket.SOCK_DGRAM
+    )[0]
     name = socket.gethostname()
     if driver == "gelf":
         line = json.dumps({"version": "1.1", "host": name, "short_message": _WORDS, "level": 6})

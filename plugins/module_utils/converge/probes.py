@@ -43,14 +43,14 @@ def answering(targets: Iterable[Target], *, seconds: float = 2) -> set[Target]:
             ready = poller.poll(left * 1000) if left > 0 else ()
             if not ready:
                 break
-            for handle, _ in ready:
+            for handle, _event in ready:
                 poller.unregister(handle)
                 connection, target = waiting.pop(handle)
                 with connection:
                     if not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                         found.add(target)
     finally:
-        for connection, _ in waiting.values():
+        for connection, _target in waiting.values():
             connection.close()
     return found
 
@@ -76,7 +76,7 @@ def resolving(servers: Collection[str], *, seconds: float = 2) -> dict[str, int]
             ready = poller.poll(left * 1000) if left > 0 else ()
             if not ready:
                 break
-            for handle, _ in ready:
+            for handle, _event in ready:
                 poller.unregister(handle)
                 connection, server = asked[handle]
                 found[server] = 0
@@ -85,7 +85,7 @@ def resolving(servers: Collection[str], *, seconds: float = 2) -> dict[str, int]
                     if len(answer) >= 12 and answer[:2] == _QUESTION[:2]:
                         found[server] = 2 if answer[3] & 15 in _ANSWERED else 1
     finally:
-        for connection, _ in asked.values():
+        for connection, _server in asked.values():
             connection.close()
     return {server: level for server, level in found.items() if level}
 

@@ -161,7 +161,7 @@ def remaining(store: Store, journal: Journal) -> list[str]:
     for entry in store.manifest(journal.run):
         try:
             now = entry.present()
-            before, _ = store.goal(journal.run, entry, now, journal.written)
+            before, _kept = store.goal(journal.run, entry, now, journal.written)
         except (OSError, Refused) as error:
             found.append(f"{entry.path}: {reason_of(error)}")
         else:
@@ -178,7 +178,7 @@ def states_before(store: Store, journal: Journal) -> dict[str, State]:
     found = {}
     for entry in store.manifest(journal.run):
         now = entry.present()
-        found[entry.path], _ = store.goal(journal.run, entry, now, journal.written)
+        found[entry.path], _kept = store.goal(journal.run, entry, now, journal.written)
     return found
 
 
@@ -187,7 +187,7 @@ def taken_back(store: Store, journal: Journal) -> list[Change]:
     found = []
     for entry in store.manifest(journal.run):
         now = entry.present()
-        before, _ = store.goal(journal.run, entry, now, journal.written)
+        before, _kept = store.goal(journal.run, entry, now, journal.written)
         if now != before and entry.path != store.bookkeeping:
             found.append(Change(entry.path, now, before, (f"interrupted run {journal.run}",)))
     return found

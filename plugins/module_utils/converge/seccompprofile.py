@@ -97,4 +97,4 @@ def _objects(value: Any) -> Any:
 
 
 def _whole(value: Any, most: int) -> bool:
-    return type(value) is int and 0 <= value <= most
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most

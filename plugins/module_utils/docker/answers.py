@@ -10,9 +10,9 @@ from __future__ import annotations
 MYPY = False
 if MYPY:  # pragma: no cover - `typing` is not imported on the host
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Union
 
-    Shape = str | Mapping[str, Any]
+    Shape = Union[str, Mapping[str, Any]]
 
 TEXT, NUMBER, FLAG, OBJECT, LIST = "a text", "a number", "true or false", "an object", "a list"
 _OR_NULL = " or null"
@@ -126,8 +126,8 @@ def endpoint(path: str) -> str:
     plain = path.partition("?")[0]
     if plain in SHAPES:
         return plain
-    kind, _, rest = plain[1:].partition("/")
-    _, slash, what = rest.partition("/")
+    kind, _separator, rest = plain[1:].partition("/")
+    _identity, slash, what = rest.partition("/")
     general = f"/{kind}/{{id}}{slash}{what}"
     return general if general in SHAPES else ""
 

@@ -106,7 +106,7 @@ class Connection:
                     self._socket.sendall("".join(batch).encode("ascii"))
                 if not waiting:
                     return
-                for _ in range(max(1, len(waiting) - _WINDOW // 2)):
+                for _answered in range(max(1, len(waiting) - _WINDOW // 2)):
                     path = waiting.pop(0)
                     yield self._begun(path).all(limit)
         except (OSError, ValueError) as error:

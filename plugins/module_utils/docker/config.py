@@ -72,7 +72,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
     def build(pairs: list[tuple[str, Any]]) -> Object:
         made = Object(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
+            names = [name for name, _value in pairs]
             made.repeated = sorted({name for name in names if names.count(name) > 1})
         return made
 

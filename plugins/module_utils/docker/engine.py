@@ -276,7 +276,7 @@ def _ask(engine: Engine, path: str) -> None:
 
 
 def _number(text: Any) -> tuple[int, int]:
-    major, _, minor = str(text).partition(".")
+    major, _separator, minor = str(text).partition(".")
     if not (len(str(text)) < 12 and str(text).isascii() and major.isdigit() and minor.isdigit()):
         raise Failed("what answers there is no Docker engine")
     return int(major), int(minor)

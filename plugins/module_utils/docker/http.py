@@ -92,12 +92,13 @@ class Answer:
 
     def __init__(self, reader: Reader, path: str) -> None:
         first, *lines = reader.until(b"\r\n\r\n").split(b"\r\n")
-        version, _, self._said = first.partition(b" ")
+        version, _separator, self._said = first.partition(b" ")
         if not version.startswith(b"HTTP/1."):
             raise ValueError("it is not HTTP")
         self.status = int(self._said[:3])
         self.head = {
-            name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)
+            name.lower(): value.strip()
+            for name, _separator, value in (line.partition(b":") for line in lines)
         }
         # Where it does not say how long it is.
         self._ends = (

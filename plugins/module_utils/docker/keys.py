@@ -144,6 +144,7 @@ _JOINED = ("runtimes",)
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _BOOLEANS.update(dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False))
 FILE = "file"  # the origin of a value that daemon.json gives; of one from the command line it is ``--flag``
+# True is a number to Python, and none to the engine: looked for in this order.
 _TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str, "list": list, "dict": dict}
 _SPOKEN = {"bool": "true or false", "int": "a number", "str": "a text", "list": "a list", "dict": "an object"}
 
@@ -249,6 +250,7 @@ def problem_before_23(config: Mapping[str, Any]) -> str:
         key = BY_NAME.get(name)
         if key is None or not key.in_version((20, 10)):
             return f"this engine does not know the key {name}"
-        if key.kind in _TYPES and type(value) is not _TYPES[key.kind]:
+        found = next((kind for kind, known in _TYPES.items() if isinstance(value, known)), "")
+        if key.kind in _TYPES and found != key.kind:
             return f"{name} has to be {_SPOKEN[key.kind]}"
     return ""

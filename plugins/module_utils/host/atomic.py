@@ -238,7 +238,7 @@ def make_folders(path: str, mode: int = 0o755) -> None:
     Raises:
         OSError: something else has the name, or one cannot be made.
     """
-    for _ in range(len(path)):  # each turn makes one at least, or another process did
+    for _turn in range(len(path)):  # each turn makes one at least, or another process did
         with descriptors.at(path, follow=True) as place:
             if place.exists:
                 if not stat.S_ISDIR(place.status.st_mode):

@@ -88,6 +88,6 @@ def end_helper(pid: int) -> None:
 
 def _lower(kind: int, limit: int) -> None:
     """Set a limit, where there is no lower one."""
-    _, hard = resource.getrlimit(kind)
+    _soft, hard = resource.getrlimit(kind)
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(kind, (limit, limit))

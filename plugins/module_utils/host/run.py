@@ -94,7 +94,7 @@ class _Process:
                 events = poller.poll(remaining * 1000) if remaining > 0 else []
                 if not events:
                     raise Failed("did not end in time")
-                for descriptor, _ in events:
+                for descriptor, _event in events:
                     piece = os.read(descriptor, 1024 * 1024)
                     size += len(piece)
                     if size > limit:

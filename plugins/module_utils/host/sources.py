@@ -44,7 +44,7 @@ def files(*programs: str) -> dict[str, str]:
 def _modules(package: str) -> list[str]:
     return [
         os.path.join(folder, name)
-        for folder, _, names in os.walk(package)
+        for folder, _folders, names in os.walk(package)
         for name in names
         if name.endswith(".py")
     ]

@@ -66,7 +66,7 @@ def parse(output: str) -> dict[str, dict[str, Any]]:
         unit.update({name: [] for name in _LISTS})
         unit_id = ""
         for line in block.splitlines():
-            name, _, value = line.partition("=")
+            name, _separator, value = line.partition("=")
             if name == "Id":
                 unit_id = value
             elif name in _NUMBERS:

@@ -194,7 +194,7 @@ class _Secret:
     def words(self, words: Iterable[str]) -> list[str]:
         """The words, replaced."""
         if self._redactor.key_source != "host":
-            return ["redacted" for _ in words]
+            return ["redacted" for _word in words]
         return [self._redactor.digest(word) for word in words]
 
 
@@ -222,7 +222,7 @@ def _option(option: str) -> str:
 def _published(bindings: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
     for entry in bindings:
-        number, _, protocol = entry.partition("/")
+        number, _separator, protocol = entry.partition("/")
         if number.isdigit():
             found.append({"container_port": int(number), "protocol": protocol or "tcp"})
     return found

@@ -81,7 +81,7 @@ class Forwarder:
                 self._servers.append(server)
                 own = server.sockets[0].getsockname()[1]
             elif door.protocol == "udp":
-                transport, _ = await self._loop.create_datagram_endpoint(
+                transport, _protocol = await self._loop.create_datagram_endpoint(
                     partial(_Datagrams, door, self._count), ("127.0.0.1", 0)
                 )
                 self._servers.append(transport)

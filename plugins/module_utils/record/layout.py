@@ -126,7 +126,7 @@ def sockets(entries: list[Entry]) -> list[dict[str, Any]]:
 def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
     """Capability checks that were granted, with the system call that they were made in."""
     found = []
-    for key, _ in entries:
+    for key, _value in entries:
         cgroup, comm, number, capability, phase, kind, level = _CAPABILITY.unpack(key)
         found.append(
             {
@@ -145,7 +145,7 @@ def capabilities(entries: list[Entry]) -> list[dict[str, Any]]:
 def refusals(entries: list[Entry]) -> list[dict[str, Any]]:
     """System calls that were refused: by the filter, or by the kernel for want of a right."""
     found = []
-    for key, _ in entries:
+    for key, _value in entries:
         cgroup, comm, number, error, kind, by = _REFUSAL.unpack(key)
         found.append(
             {

@@ -55,7 +55,7 @@ class Cgroup:
         self.folders: dict[str, str] = {}
         mounts = dict(_controllers())
         for line in read_pseudo(f"/proc/{pid}/cgroup").splitlines():
-            _, controllers, path = line.split(":", 2)
+            _number, controllers, path = line.split(":", 2)
             if not controllers:
                 self.folders[""] = tree + path
             for name in controllers.split(","):
@@ -103,8 +103,8 @@ class Cgroup:
 
 def _controllers() -> Iterable[tuple[str, str]]:
     for line in read_pseudo("/proc/self/mountinfo").splitlines():
-        fields, _, rest = line.partition(" - ")
-        kind, _, options = rest.split(" ", 2)
+        fields, _separator, rest = line.partition(" - ")
+        kind, _source, options = rest.split(" ", 2)
         if kind == "cgroup":
             for name in options.split()[-1].split(","):
                 yield name, fields.split()[4]
@@ -280,7 +280,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
             continue
         for line in lines[:10_000]:
             words = line.split()
-            address, _, port = words[1].partition(":")
+            address, _separator, port = words[1].partition(":")
             if words[3] == state and address != _EMBEDDED_DNS:
                 found.add((protocol, int(port, 16)))
     return found

@@ -51,7 +51,7 @@ def unified_cgroups() -> str | None:
     """Where the cgroup tree of version 2 is mounted."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
-            fields, _, rest = line.partition(" - ")
+            fields, _separator, rest = line.partition(" - ")
             if rest.startswith("cgroup2 "):
                 return fields.split()[4]
     return None

@@ -141,7 +141,7 @@ def starts(idle: Idle, want: Callable[[str], None], count: int) -> Base:
         finally:
             idle.remove(identity)
 
-    plans = [(limited, user) for limited in (False, True) for user in _USERS for _ in range(count)]
+    plans = [(limited, user) for limited in (False, True) for user in _USERS for _trial in range(count)]
     found: dict[bool, set[int]] = {False: set(), True: set()}
     with ThreadPoolExecutor(4) as pool:
         for limited, cgroup in pool.map(one, plans):

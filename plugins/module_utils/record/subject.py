@@ -129,7 +129,7 @@ class Subject:
         self.settle()
         if self._has_ended():
             return f"it ended by itself with code {self.state().get('ExitCode')}"
-        silent = sorted(self._tcp_ports() - {port for _, port in observe.listening(self.pid)})
+        silent = sorted(self._tcp_ports() - {port for _protocol, port in observe.listening(self.pid)})
         return f"nothing listens on port {silent[0]}" if silent else "it started"
 
     def _has_ended(self) -> bool:
@@ -153,7 +153,7 @@ class Subject:
             if wanting or ticks - used > 1:
                 quiet = time.monotonic()
             used = ticks
-            listens = wanted <= {port for _, port in observe.listening(self.pid)}
+            listens = wanted <= {port for _protocol, port in observe.listening(self.pid)}
             waited = listens or time.monotonic() - began > _LISTEN
             if waited and time.monotonic() - quiet >= _SETTLED:
                 return

@@ -187,7 +187,7 @@ def published(inspected: Mapping[str, Any]) -> list[tuple[int, str]]:
     ) in ("host",)
     found = set()
     for entry in [*bound, *(exposed if everything or not bound else ())]:
-        number, _, protocol = str(entry).partition("/")
+        number, _separator, protocol = str(entry).partition("/")
         if number.isdigit() and 1 <= int(number) <= 65535:
             found.add((int(number), protocol or "tcp"))
     return sorted(found)

@@ -152,5 +152,5 @@ def _below(path: str, *, deeper: bool = True) -> Iterator[Found]:
                 elif deeper:
                     raise TooDeep
     finally:
-        for descriptor, _, _ in open_folders:
+        for descriptor, _left, _path in open_folders:
             os.close(descriptor)

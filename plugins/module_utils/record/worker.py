@@ -34,15 +34,12 @@ class Task(Protocol):
 
     def begin(self) -> dict[str, Any]:
         """Do what comes first; what who started the run is answered."""
-        ...
 
     def told(self, message: Mapping[str, Any]) -> Any:
         """Do what is told; the answer."""
-        ...
 
     def close(self) -> None:
         """Let go of the twin."""
-        ...
 
 
 class Owner(NamedTuple):
@@ -87,7 +84,7 @@ def start(
     with os.fdopen(reader, "rb") as answer:
         text = answer.read(_MAX_MESSAGE)
     if not text:
-        _, status = os.waitpid(child, 0)
+        _pid, status = os.waitpid(child, 0)
         raise Failed(f"the recorder was killed on the host ({os.waitstatus_to_exitcode(status)})")
     message: dict[str, Any] = json.loads(text)
     if "failed" in message:
@@ -253,10 +250,10 @@ class _Worker:
     def _serve(self, control: socket.socket, task: Task) -> None:
         deadline = time.monotonic() + self._seconds + AFTER
         while time.monotonic() < deadline:
-            ready, _, _ = select.select([control], [], [], 1.0)
+            ready, _writable, _failed = select.select([control], [], [], 1.0)
             if not ready:
                 continue
-            connection, _ = control.accept()
+            connection, _address = control.accept()
             with connection:
                 connection.settimeout(AFTER)
                 message = json.loads(connection.makefile("rb").readline(_MAX_MESSAGE))

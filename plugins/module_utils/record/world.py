@@ -102,7 +102,7 @@ class World:
         mode = _mode(original)
         if mode == "none":
             return Place("none", {})
-        kind, _, other = mode.partition(":")
+        kind, _separator, other = mode.partition(":")
         if kind == "container" and other in self._twins:
             return Place(f"container:{self._twins[other]}", {})
         if self.same:

@@ -339,7 +339,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
 
 def _plain(mirror: str) -> bool:
     """Whether a mirror is reached over plain HTTP on another host."""
-    scheme, _, rest = mirror.lower().partition("://")
+    scheme, _separator, rest = mirror.lower().partition("://")
     name = rest.partition("/")[0].rpartition("@")[2]
     local = name.startswith(("localhost", "127.", "[::1]"))
     return scheme == "http" and not local

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from ..contract import CONNECTIVITY
 from . import firewall_host as facts
@@ -43,7 +43,7 @@ _CONTROL = {
     ],
 }
 
-Network = IPv4Network | IPv6Network
+Network = Union[IPv4Network, IPv6Network]
 # Variables that a document depends on beside the one that it is called by.
 DECIDED_BY = {
     "inbound": ("allow", "published", "published_others", "ssh_ports", "ssh_sources"),
@@ -241,7 +241,7 @@ class _Service(NamedTuple):
 
     def covers(self, protocol: str, port: int) -> bool:
         """Whether it is about this port."""
-        first, _, last = self.port.partition(":")
+        first, _separator, last = self.port.partition(":")
         return self.protocol == protocol and bool(first) and int(first) <= port <= int(last or first)
 
 
@@ -386,7 +386,9 @@ def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> lis
             raise ValueError(f"firewall_ssh_ports: {port!r} is a range; name its ports one by one")
         named.append(int(one))
     known = facts.ssh_ports(host)
-    if connection_port in {port for protocol, port, _, _ in facts.listening(host) if protocol == "tcp"}:
+    if connection_port in {
+        port for protocol, port, _version, _process in facts.listening(host) if protocol == "tcp"
+    }:
         known.add(connection_port)
     return sorted({*named, *(known or {connection_port or 22})})
 
@@ -396,7 +398,9 @@ def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
 
     With ssh.socket it is systemd that listens, and other servers have other names.
     """
-    open_ports = {port: process for protocol, port, _, process in facts.listening(host) if protocol == "tcp"}
+    open_ports = {
+        port: process for protocol, port, _version, process in facts.listening(host) if protocol == "tcp"
+    }
     if wanted.ssh_named or open_ports.keys() & set(wanted.ssh_ports):
         return ""
     servers = sorted(port for port, process in open_ports.items() if process in _SSH_SERVERS)

@@ -175,7 +175,11 @@ def published(host: HostView, family: str) -> list[tuple[str, str]]:
 
 def ssh_ports(host: HostView) -> set[int]:
     """Ports where ssh is served, as far as can be told."""
-    found = {port for protocol, port, _, process in listening(host) if (protocol, process) == ("tcp", "sshd")}
+    found = {
+        port
+        for protocol, port, _version, process in listening(host)
+        if (protocol, process) == ("tcp", "sshd")
+    }
     connection = host.system.get("ssh_port")
     return {*found, *([int(connection)] if connection else ())}
 

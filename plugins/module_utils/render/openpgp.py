@@ -32,7 +32,7 @@ def fingerprints(armored: str) -> list[str]:
         packets = list(_packets(base64.b64decode("".join(block["data"].split()), validate=True)))
     except (binascii.Error, ValueError, IndexError):
         return []
-    if any(tag not in _OF_A_PUBLIC_KEY for tag, _ in packets):
+    if any(tag not in _OF_A_PUBLIC_KEY for tag, _body in packets):
         return []
     keys = [body for tag, body in packets if tag == _KEY]
     if any(body[:1] != b"\x04" for body in keys):  # another version has another fingerprint

@@ -92,7 +92,7 @@ def _document(
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The document that has the engine use a profile."""
-    names = sorted(name_of(inspect) for inspect, _ in host.running)
+    names = sorted(name_of(inspect) for inspect, _process in host.running)
     changes = bool(host.info) and _effective(host) != expected and bool(names)
     when = [host.config_path, *(resource["path"] for resource in resources)]
     return {

@@ -170,7 +170,7 @@ def _restart_costs(host: HostView) -> str:
 
 def is_open(now: str, window: str) -> bool:
     """Whether a time of day, ``HH:MM``, lies in a window such as ``22:00-04:00``, on the same clock."""
-    begin, _, end = window.partition("-")
+    begin, _separator, end = window.partition("-")
     return begin <= now < end if begin <= end else now >= begin or now < end
 
 
@@ -196,7 +196,7 @@ def _unfit(host: HostView) -> str:
     if manager == "apt" and not _family(host.os):
         name = host.os.get("PRETTY_NAME") or "this distribution"
         return f"nobody has said where {name} has its security updates"
-    version = str(host.os.get("VERSION_ID") or "0").split(".")[0]
+    version = str(host.os.get("VERSION_ID") or "0").partition(".")[0]
     if host.os.get("ID") == "fedora" and int(version or 0) >= 41:
         return "this Fedora has dnf5, whose automatic updates are set up otherwise"
     return ""

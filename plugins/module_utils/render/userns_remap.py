@@ -201,7 +201,7 @@ def _ranges(host: HostView, file: str, owner: str) -> list[Range]:
     known = [(start, count) for name, start, count in _subordinate(host, file) if name == owner]
     remap = users.get("remap") or {}
     if not known and remap.get("user") == owner:  # by the number of the account
-        known = [(start, count) for start, count in remap.get(file) or ()]
+        known = [(span[0], span[1]) for span in remap.get(file) or ()]
     return known
 
 
@@ -245,7 +245,7 @@ def _unusable(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], fil
 def _free(taken: Sequence[tuple[int, int, str]], first: int, count: int) -> Range:
     """The first gap that is wide enough."""
     start = first
-    for low, high, _ in sorted(taken):
+    for low, high, _owner in sorted(taken):
         if low < start + count and start <= high:
             start = high + 1
     return start, count

@@ -56,7 +56,7 @@ class ArchiveFiles(Files):
 
     def read(self, path: str) -> bytes | None:
         """Content of a file."""
-        for _ in range(_MAX_LINKS):
+        for _link in range(_MAX_LINKS):
             if path in self._known:
                 return self._known[path]
             member, content = self._first(path)

@@ -106,7 +106,7 @@ class Changelogs:
         if not builds or min(builds)[0] > _MAX_PACKAGE or spent:
             raise Failed(f"no package of {source} {version} is downloaded")
         self._budget -= 1
-        _, name, arch = min(builds)
+        _size, name, arch = min(builds)
         suffix = "" if arch == "all" else f":{arch}"
         here = os.getcwd()
         with tempfile.TemporaryDirectory(prefix="hardener-scan-") as folder:

@@ -18,7 +18,7 @@ def outdated(
         index: the newest version of each name, by architecture.
     """
     found = []
-    natives = {arch for _, arch, _ in packages} - {"all"}
+    natives = {arch for _name, arch, _version in packages} - {"all"}
     for name, arch, version in packages:
         offers = index.get(name)
         if not offers:

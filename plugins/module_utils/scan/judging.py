@@ -51,7 +51,7 @@ class Judge:
         known["index"] = index.record()
         if index.state != "fresh":
             return {**known, **_unknown(index.reason)}
-        missing = {arch for _, arch, _ in found["packages"]} - index.architectures - {"all"}
+        missing = {arch for _name, arch, _version in found["packages"]} - index.architectures - {"all"}
         if missing:
             return {
                 **known,

@@ -52,7 +52,7 @@ class Layers(Files):
     def names(self, path: str) -> list[str]:
         """Names in a folder."""
         try:
-            found, _ = self._look_up(path)
+            found, _entry = self._look_up(path)
             merged: dict[str, bool] = {}
             for folder in found.folders if found else ():
                 for name in bounded(path, os.listdir(folder)):

@@ -54,7 +54,7 @@ def read(folder: str, names: Iterable[str], prefix: str, release: bytes, compone
         if match:
             component, arch = match.groups()
             content = _content(os.path.join(folder, name))
-            expected, _ = signed.get(f"{component.replace('_', '/')}/binary-{arch}/Packages", ("", 0))
+            expected, _size = signed.get(f"{component.replace('_', '/')}/binary-{arch}/Packages", ("", 0))
             if content is not None and expected in ("", hashlib.sha256(content).hexdigest()):
                 found.setdefault(arch, set()).add(component)
                 _add(content, packages)

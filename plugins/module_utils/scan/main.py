@@ -118,7 +118,7 @@ def _wanted(found: Iterable[Inventory]) -> dict[Release, set[str]]:
         if each.get("kind") == "dpkg":
             release = Release(*each["release"])
             if release.compared:
-                wanted.setdefault(release, set()).update(arch for _, arch, _ in each["packages"])
+                wanted.setdefault(release, set()).update(arch for _name, arch, _version in each["packages"])
     return wanted
 
 

@@ -104,7 +104,7 @@ def read(path: str) -> dict[str, Any]:
     counts: dict[str, int] = {}
     failed = []
     try:
-        for _, element in ElementTree.iterparse(path):  # noqa: S314 - oscap has written it, this moment
+        for _event, element in ElementTree.iterparse(path):  # noqa: S314 - oscap has written it, this moment
             if element.tag == f"{_XCCDF}Rule":
                 title = element.find(f"{_XCCDF}title")
                 titles[element.get("id", "")] = one_line(

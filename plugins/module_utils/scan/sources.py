@@ -85,7 +85,7 @@ def _stanzas(text: str) -> Iterator[tuple[Mirror, str]]:
             if line[:1] in (" ", "\t"):
                 fields[name] = f"{fields.get(name, '')}\n{line}"
             else:
-                name, _, value = line.partition(":")
+                name, _separator, value = line.partition(":")
                 name = name.strip().lower()
                 fields[name] = value.strip()
         if fields.get("enabled", "yes").lower() in ("no", "false", "0"):

@@ -41,7 +41,7 @@ def users(remap: str) -> dict[str, Any]:
     Args:
         remap: the daemon's ``userns-remap``; empty where it is not set.
     """
-    user, _, group = remap.partition(":")
+    user, _separator, group = remap.partition(":")
     if user in ("", "default"):
         user = group = "dockremap"
     return {

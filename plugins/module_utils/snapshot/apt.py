@@ -35,7 +35,7 @@ def read(names: tuple[str, ...]) -> dict[str, Any]:
         names: packages whose installed version is reported.
     """
     installed, holds = parse_status(read_bytes(_STATUS, _MAX_STATUS))
-    versions = {name: version for (name, _), version in installed.items()}
+    versions = {name: version for (name, _arch), version in installed.items()}
     configuration = parse_config(run("apt-config", "dump"))
     indexes = security_indexes(LISTS)
     pending: dict[tuple[str, str], dict[str, Any]] = {}
@@ -79,7 +79,7 @@ def candidates(index: bytes, installed: dict[tuple[str, str], str]) -> Iterator[
 
     A list has tens of thousands of stanzas, of which a host has few installed: only those are looked into.
     """
-    wanted = {name.encode() for name, _ in installed}
+    wanted = {name.encode() for name, _arch in installed}
     mark = b"\nPackage: "
     text = b"\n" + index
     position = text.find(mark)
@@ -167,7 +167,7 @@ def parse_config(text: str) -> dict[str, list[str]]:
     """Settings from ``apt-config dump``: name to its values, in order."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
-        name, _, value = line.partition(" ")
+        name, _separator, value = line.partition(" ")
         value = value.rstrip(";")
         if value.startswith('"') and value.endswith('"') and len(value) > 1:
             found.setdefault(name, []).append(value[1:-1])

@@ -33,7 +33,7 @@ def daemon(pid: int | str | None) -> dict[str, str | None]:
     name = read_or(f"{_PROC}/{pid}/comm", "").strip() if pid else ""
     settings: dict[str, str | None] = {"write_logs": None, "local_events": None}
     for line in read_or(_DAEMON, "").splitlines():
-        key, _, value = line.partition("#")[0].partition("=")
+        key, _separator, value = line.partition("#")[0].partition("=")
         if key.strip().lower() in settings:
             settings[key.strip().lower()] = value.strip()
     return {"name": name or None, **settings}
@@ -47,7 +47,7 @@ def parse_status(text: str) -> dict[str, int | str]:
         words = text.split()
         text = "\n".join(f"{name} {value}" for name, value in zip(words[::2], words[1::2]))
     for line in text.splitlines():
-        name, _, value = line.strip().partition(" ")
+        name, _separator, value = line.strip().partition(" ")
         if name:
             status["failure" if name == "flag" else name] = int(value) if value.isdigit() else value
     return status

@@ -48,7 +48,7 @@ def _public() -> set[str]:
 def _sites_own() -> set[str]:
     known: set[str] = set()
     for folder in _OWN:
-        files = [f"{at}/{name}" for at, _, names in os.walk(folder) for name in names]
+        files = [f"{at}/{name}" for at, _folders, names in os.walk(folder) for name in names]
         for path in files[:_MAX_OWN]:
             try:
                 known |= _certificates(read_text(path))

@@ -160,7 +160,7 @@ def _cgroup_folders(text: str, container: str, host: Host) -> tuple[dict[str, st
     """
     folders, own = {}, {}
     for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
+        _number, controllers, path = line.split(":", 2)
         # An init system in the container moves itself deeper: the limits are where the container's id is.
         at = path.find(container)
         if at >= 0:

@@ -41,7 +41,7 @@ def info(engine: Engine, redactor: Redactor) -> dict[str, Any]:
 def networks(engine: Engine, redactor: Redactor) -> list[dict[str, Any]]:
     """The source `docker.networks`."""
     found = []
-    for _, _, network in each(engine, "/networks", "/networks/{id}"):
+    for _identity, _listed, network in each(engine, "/networks", "/networks/{id}"):
         for key in ("Options", "Labels", "IPAM"):
             network[key] = redactor.options(network.get(key), f"network {network.get('Name')} {key.lower()}")
         found.append(network)

@@ -54,7 +54,7 @@ def instruction(
         return head + _values(rest, variables if kind == "ENV" else arguments, redactor, where)
     match = _RUN_WITH_ARGUMENTS.match(command)
     if match:
-        head, _, rest = match.groups()
+        head, _count, rest = match.groups()
         # The command begins after the value of the last argument; an argument's value may hold anything.
         names = _starts(rest, arguments)[: int(match.group(2))]
         begin = names[-1][0] if names else 0
@@ -79,6 +79,6 @@ def _values(text: str, names: frozenset[str], redactor: Redactor, where: str) ->
     if not starts or starts[0][0] != 0:
         value = text.partition("=")[2]
         return "".join(redactor.assignments([text], where)) if value else text[:MAX_TEXT]
-    ends = [position for position, _ in starts[1:]] + [len(text)]
-    pairs = [text[start:end].rstrip() for (start, _), end in zip(starts, ends)]
+    ends = [position for position, _name in starts[1:]] + [len(text)]
+    pairs = [text[start:end].rstrip() for (start, _name), end in zip(starts, ends)]
     return " ".join(redactor.assignments(pairs, where))

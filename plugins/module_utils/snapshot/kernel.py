@@ -85,7 +85,7 @@ def _apparmor() -> dict[str, Any]:
     if enabled:
         # Not readable while enabled is a failure of the source: "no profile is loaded" would be a guess.
         for line in read_text("/sys/kernel/security/apparmor/profiles").splitlines():
-            name, _, mode = line.rpartition(" (")
+            name, _separator, mode = line.rpartition(" (")
             profiles[name] = mode.rstrip(")")
     return {
         "enabled": enabled,

@@ -110,7 +110,7 @@ def _shown(path: str, covers: dict[str, bool]) -> bool:
 
 
 def _mount(line: str) -> dict[str, Any] | None:
-    fixed, _, rest = line.partition(" - ")
+    fixed, _separator, rest = line.partition(" - ")
     fields, tail = fixed.split(" "), rest.split(" ")
     if len(fields) < 6 or len(tail) < 2:
         return None
@@ -157,7 +157,7 @@ def layers(options: str) -> list[str]:
     """The folders that an overlay shows, as its options name them."""
     found = []
     for option in options.split(","):
-        key, _, value = option.partition("=")
+        key, _separator, value = option.partition("=")
         if key in _LAYERS:
             value = _plain(value)
             folders = re.split(r"(?<!\\):+", value) if key == "lowerdir" else [value]

@@ -46,7 +46,7 @@ def read() -> dict[str, Any]:
 def _dnf() -> dict[str, Any]:
     installed = {}
     for line in run("rpm", "--query", "--all", "--queryformat", r"%{NAME} %{EVR}\n").splitlines():
-        name, _, version = line.partition(" ")
+        name, _separator, version = line.partition(" ")
         if name in NAMES:
             installed[name] = version
     data: dict[str, Any] = {

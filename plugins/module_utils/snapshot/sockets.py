@@ -54,7 +54,7 @@ def parse(text: str, protocol: str) -> list[dict[str, Any]]:
         fields = line.split()
         if len(fields) < 10 or fields[3] != _STATES[protocol]:
             continue
-        address, _, port = fields[1].rpartition(":")
+        address, _separator, port = fields[1].rpartition(":")
         found.append(
             {
                 "proto": protocol,

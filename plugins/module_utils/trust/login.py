@@ -106,7 +106,7 @@ def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _decoded(text: str, path: str) -> Login:
     try:
-        user, _, password = b64decode(text, validate=True).decode().partition(":")
+        user, _separator, password = b64decode(text, validate=True).decode().partition(":")
     except ValueError:
         raise Unreachable(f"{path}: a login there cannot be read") from None
     return Login(user, password.strip("\0"))

@@ -81,7 +81,7 @@ def prefix(text: str) -> str:
     name = text.rstrip("/")
     if _is_registry(name) and _HOST.fullmatch(name):
         return _HUB if name == "index.docker.io" else name
-    registry, slash, _ = name.partition("/")
+    registry, slash, _repository = name.partition("/")
     # A folder of the Hub, such as docker.io/library, is a prefix and no repository of its library.
     if registry in (_HUB, "index.docker.io") and slash and _PATH.fullmatch(name[len(registry) + 1 :]):
         return f"{_HUB}/{name[len(registry) + 1 :]}"

@@ -12,7 +12,7 @@ import ssl
 import time
 from base64 import b64encode
 from hashlib import sha256
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence, cast
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from ..host.text import one_line
@@ -149,7 +149,7 @@ class Registry:
     def _ask(self, url: str, limit: int, authorization: str) -> _Answer:
         """The answer of whoever has it: redirects are followed, and only their first host gets the login."""
         place, home = _over_https(url), ""
-        for _ in range(_REDIRECTS + 1):
+        for _redirect in range(_REDIRECTS + 1):
             if place is None:
                 raise Unreachable(f"{self._name} redirects to what is no address over https")
             home = home or place.netloc
@@ -184,9 +184,9 @@ class Registry:
         begun = time.monotonic()
         try:
             connection = self._connected(host)
-            assert isinstance(connection.sock, _Socket)
-            connection.sock.settimeout(_TIMEOUT)
-            connection.sock.deadline = time.monotonic() + _REQUEST
+            socket = cast("_Socket", connection.sock)
+            socket.settimeout(_TIMEOUT)
+            socket.deadline = time.monotonic() + _REQUEST
             return _answer(connection, host, target, head, limit)
         finally:
             self._patience.left -= time.monotonic() - begun
@@ -210,7 +210,7 @@ class Registry:
             Unreachable: there is no login, or it is not taken.
         """
         known = login.find(self._name, self._settings.logins)
-        scheme, _, rest = challenge.partition(" ")
+        scheme, _separator, rest = challenge.partition(" ")
         basic = ""
         if known:
             basic = "Basic " + b64encode(f"{known.user}:{known.password}".encode()).decode()

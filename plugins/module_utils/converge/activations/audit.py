@@ -116,7 +116,7 @@ def audit_rule(line: str) -> tuple[str, ...]:
         elif option == "-k":
             key = value
         elif option == "-F":
-            name, _, text = value.partition("=")
+            name, _separator, text = value.partition("=")
             if name in ("path", "dir"):
                 path = text
             elif name == "key":

@@ -194,7 +194,7 @@ def _users_of_processes_with(gid: int) -> list[str]:
     for path in glob.glob("/proc/[0-9]*/status"):
         fields: dict[str, Any] = {}
         for line in system.read(path).splitlines():
-            name, _, value = line.partition(":")
+            name, _separator, value = line.partition(":")
             fields[name] = value.split()
         uid = int((fields.get("Uid") or ["0"])[0])
         if uid == 0 or len(fields.get("NSpid") or ()) > 1:

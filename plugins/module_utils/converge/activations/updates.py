@@ -145,7 +145,7 @@ def _apt_configuration() -> dict[str, list[str]]:
         raise Failed(f"apt cannot read its configuration: {outcome.said}")
     found: dict[str, list[str]] = {}
     for line in outcome.output.splitlines():
-        name, _, value = line.partition(" ")
+        name, _separator, value = line.partition(" ")
         found.setdefault(name, []).append(value)
     return found
 

@@ -77,8 +77,8 @@ def needs(inspected: Mapping[str, Any]) -> list[str]:
     host = inspected["HostConfig"]
     modes = [str(host.get(mode) or "") for mode in ("NetworkMode", "PidMode", "IpcMode")]
     found = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
-    found += [str(entry).split(":")[0] for entry in host.get("VolumesFrom") or ()]
-    return found + [str(link).split(":")[0].lstrip("/") for link in host.get("Links") or ()]
+    found += [str(entry).partition(":")[0] for entry in host.get("VolumesFrom") or ()]
+    return found + [str(link).partition(":")[0].lstrip("/") for link in host.get("Links") or ()]
 
 
 def network(inspected: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _volumes_from(entry: str, names: Names) -> str:
 
 def _legacy_link(link: str) -> str:
     """``/db:/web/alias`` as it is shown, ``db:alias`` as it is asked for."""
-    target, _, alias = link.partition(":")
+    target, _separator, alias = link.partition(":")
     return f"{target.lstrip('/')}:{alias.rpartition('/')[2]}"
 
 
@@ -158,8 +158,8 @@ def _volumes(host: dict[str, Any], inspected: Mapping[str, Any], empty: frozense
     }
     binds = []
     for bind in host.get("Binds") or ():
-        source, _, rest = str(bind).partition(":")
-        target, _, options = rest.partition(":")
+        source, _separator, rest = str(bind).partition(":")
+        target, _separator, options = rest.partition(":")
         mounted.pop(target.rstrip("/") or "/", None)
         if source in empty and "nocopy" not in options.split(","):
             options = f"{options},nocopy" if options else "nocopy"

@@ -110,7 +110,7 @@ class Migration:
             Failed: it could not be done; ``undo`` puts everything back.
         """
         plan = self.survey()
-        _, obstacles = self.obstacles(plan)
+        _size, obstacles = self.obstacles(plan)
         if obstacles:
             raise Failed("; ".join(obstacles))
         holdings = plan.holdings
@@ -223,7 +223,7 @@ class Migration:
         for moved in plan.volumes:
             folder = new.get(f"/volumes/{quoted(moved.name)}")["Mountpoint"]
             tree.copy(moved.folder, folder, moved.shift)
-            _, _, differences = tree.differences(moved.folder, folder, moved.shift)
+            _count, _size, differences = tree.differences(moved.folder, folder, moved.shift)
             if differences:
                 raise Failed(f"the volume {moved.name} did not arrive as it was: {'; '.join(differences)}")
 
@@ -274,7 +274,7 @@ class Migration:
             target, shift = survey.upper(new), plan.shift_of(old)
             _empty(target)
             tree.copy(folder, target, shift, without=tree.OVERLAY_ORIGIN)
-            _, _, differences = tree.differences(folder, target, shift, without=tree.OVERLAY_ORIGIN)
+            _count, _size, differences = tree.differences(folder, target, shift, without=tree.OVERLAY_ORIGIN)
             if differences:
                 raise Failed(
                     f"{wanted.name}: its files did not arrive as they were: {'; '.join(differences)}"
@@ -291,7 +291,7 @@ class Migration:
         problems = self._down(made[each] for each in self._memory["running"])
         if problems:
             raise Failed(f"do not run with remapped users: {'; '.join(problems)}")
-        missing, _ = health.compare(_translated(self._memory["picture"], made), seconds=_REACHED)
+        missing, _notes = health.compare(_translated(self._memory["picture"], made), seconds=_REACHED)
         if missing:
             raise Failed(f"with remapped users: {'; '.join(missing)}")
         for identity in self._memory["paused"]:

@@ -99,8 +99,7 @@ class Staging:
         wait_for("the engine of the new root does not answer", self._answers, seconds=90)
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
+        if self._process is None or self._process.poll() is not None:
             raise Failed(f"the engine of the new root does not start: {self._last_words()}")
         return self.client.info() is not None
 

@@ -127,9 +127,9 @@ def differences(
             path = "/".join(parts) or "."
             try:
                 with _below(new, parts) as folder:
-                    names = {name for name, _ in _listed(folder)}
+                    names = {name for name, _status in _listed(folder)}
                     mine = _listed(handle)
-                    for name in sorted(names ^ {name for name, _ in mine})[:_SHOWN]:
+                    for name in sorted(names ^ {name for name, _status in mine})[:_SHOWN]:
                         found.append(f"{path}/{name}: only in one of both")
                     for name, status in [(".", os.fstat(handle)), *mine]:
                         if name != "." and name not in names:
