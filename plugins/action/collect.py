@@ -12,6 +12,7 @@ from urllib.parse import quote
 from ansible.errors import AnsibleActionFail
 
 from ..module_utils.contract import beside
+from ..plugin_utils import renamed
 from ..plugin_utils.files import write
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
 
@@ -39,6 +40,7 @@ class ActionModule(HostScriptAction):
                 "socket": {"type": "str", "default": ""},
             }
         )
+        renamed.role(self._task._role)
         answer = self.run_script(
             PACKAGES / "snapshot",
             entry="main:collect",

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import asked, specification
+from ..plugin_utils import asked, renamed, specification
 
 _RENDERERS = f"{__package__.rpartition('.')[0]}.module_utils.render"
 _WAY_OUT = "write it in YAML, or as -e '{\"name\": value}'; INI knows False, 5 and ['a']"
@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
         known = task_vars or {}
         if self._task._role is None:
             raise AnsibleActionFail("render belongs into a role that has meta/argument_specs.yml")
+        renamed.role(self._task._role)
         role = Path(self._task._role._role_path)
         own = specification.variables(role)
         variables = {**self._variables(role.name, own, known), **args["beside"]}

@@ -25,6 +25,13 @@ ROLE = """
 
 def ansible(name: str, *arguments: str | Path, cwd: Path, **environment: str) -> str:
     """What a command of Ansible prints, without anything of a caller's configuration."""
+    return finished(name, *arguments, cwd=cwd, **environment).stdout
+
+
+def finished(
+    name: str, *arguments: str | Path, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A command of Ansible that has succeeded."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     done = subprocess.run(
         [ANSIBLE / name, *arguments],
@@ -35,7 +42,7 @@ def ansible(name: str, *arguments: str | Path, cwd: Path, **environment: str) ->
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done
 
 
 def audited(*arguments: str | Path, cwd: Path, **environment: str) -> Path:
@@ -114,6 +121,25 @@ def test_a_clone_is_found_by_its_own_configuration(tmp_path: Path) -> None:
         audited("playbooks/audit.yml", cwd=clone)
         == clone / ".collections/ansible_collections/hardener/docker"
     )
+
+
+FORMER = """
+- hosts: all
+  gather_facts: false
+  vars: {converge_defer: true}
+  roles: [converge, collect, docker_files]
+  tasks:
+    - converge: {documents: "{{ converge_pending }}"}
+"""
+
+
+def test_a_play_of_0_1_0_runs_beside_a_clone_and_is_told_the_new_names(tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(FORMER)
+    options = ("--inventory=localhost,", "--connection=local", "--check")
+    done = finished("ansible-playbook", *options, tmp_path / "play.yml", cwd=ROOT)
+    words = " ".join(done.stderr.split())
+    for name in ("role collect", "role docker_files", "action converge"):
+        assert f"the {name} is called hardener.docker.{name.partition(' ')[2]} now" in words
 
 
 def test_an_editable_installation_is_found_from_anywhere(tmp_path: Path) -> None:

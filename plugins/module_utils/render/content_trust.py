@@ -13,6 +13,7 @@ from .hostview import HostView
 from .program import program, start
 
 _LIBRARY = "/usr/local/lib/hardener/content_trust"
+_LIBRARY_BEFORE = "/usr/local/lib/hardener"  # of 0.1.0
 _POLICY = "/etc/hardener/trust.json"
 _UNITS = "/etc/systemd/system"
 _PROFILE = "/etc/profile.d/hardener-content-trust.sh"
@@ -123,7 +124,7 @@ def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
     policy_file = {"kind": "file", "path": _POLICY, "content": json.dumps(plain, indent=2) + "\n"}
     return {
         "resources": [
-            *program(_LIBRARY, "trust"),
+            *program(_LIBRARY, "trust", before=[_LIBRARY_BEFORE]),
             *(
                 {"kind": "file", "path": path, "content": text, "mode": "0755"}
                 for path, text in files.items()

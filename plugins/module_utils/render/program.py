@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +39,26 @@ sys.exit(main())
 """
 
 
-def program(folder: str, name: str) -> list[dict[str, Any]]:
+def program(folder: str, name: str, *, before: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return the resources of a program, with all that it imports, below a folder on the host.
 
     Args:
         folder: where the program lies on the host.
         name: of its package, such as ``scan``.
+        before: folders in which earlier versions put it.
     """
     return [
         {"kind": "file", "path": f"{folder}/{PACKAGE}/{place}", "content_from": path, "mode": "0644"}
         for place, path in files(name).items()
-    ] + [{"kind": "absent", "path": path} for path in retired(folder, name)]
+    ] + [{"kind": "absent", "path": path} for path in retired(folder, name, before=before)]
 
 
-def retired(folder: str, name: str) -> list[str]:
+def retired(folder: str, name: str, *, before: Sequence[str] = ()) -> list[str]:
     """Return the paths at which earlier versions put this program, and what it imported."""
-    places = ("host", f"host_{name}", *_IMPORTED.get(name, ()))
-    return [f"{folder}/{place}/{name}.py" for place in places for name in _RETIRED.get(place, "").split()]
+    places = [(folder, "host"), (folder, f"host_{name}")]
+    places += [(folder, place) for place in _IMPORTED.get(name, ())]
+    places += [(earlier, f"host_{name}") for earlier in before]
+    return [f"{at}/{place}/{file}.py" for at, place in places for file in _RETIRED.get(place, "").split()]
 
 
 def start(folder: str, entry: str, what: str, *, interpreter: str = "") -> str:

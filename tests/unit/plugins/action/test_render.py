@@ -19,7 +19,7 @@ def render(role: Path | None, known: dict[str, Any], **args: Any) -> dict[str, A
     """The result of the action as a task of a role."""
     found = MODULE.ActionModule.__new__(MODULE.ActionModule)
     found._task = SimpleNamespace(
-        _role=role and SimpleNamespace(_role_path=str(role)),
+        _role=role and SimpleNamespace(_role_path=str(role), _role_collection="hardener.docker"),
         args=args,
         async_val=0,
         check_mode=False,

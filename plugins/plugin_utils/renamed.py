@@ -1,0 +1,24 @@
+"""Say what roles and actions are called since they are a collection. Their names of 0.1.0 work until 1.0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.utils.display import Display
+
+
+def role(called: Any) -> None:
+    """Warn where a role was found by its name of 0.1.0.
+
+    Args:
+        called: the role around a task, or None.
+    """
+    if called is not None and not called._role_collection:
+        warn("role", called.get_name(include_role_fqcn=False))
+
+
+def warn(kind: str, name: str) -> None:
+    """Warn that a role or an action is called by its name of 0.1.0."""
+    Display().warning(
+        f"the {kind} {name} is called hardener.docker.{name} now: its old name goes with hardener 1.0"
+    )

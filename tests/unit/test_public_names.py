@@ -1,0 +1,45 @@
+"""Names of 0.1.0 that people and scripts rely on stay, from the command line to paths on hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.public_names import names
+
+ROOT = Path(__file__).parents[2]
+RECORDED = frozenset((ROOT / "tests/fixtures/names-0.1.0.txt").read_text().splitlines())
+KINDS = {name.partition(" ")[0] for name in RECORDED}
+
+
+def lost(present: set[str]) -> set[str]:
+    """Recorded names that are not among the present ones."""
+    return {name for name in RECORDED if not name.startswith("path ")} - present
+
+
+@pytest.fixture(scope="module")
+def present() -> set[str]:
+    return names(ROOT)
+
+
+def test_no_name_of_0_1_0_is_lost(present: set[str]) -> None:
+    assert lost(present) == set()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS - {"path"}))
+def test_a_name_that_goes_is_noticed(present: set[str], kind: str) -> None:
+    gone = next(name for name in sorted(RECORDED) if name.startswith(f"{kind} "))
+    assert lost(present - {gone}) == {gone}
+
+
+def test_paths_on_hosts_are_those_of_0_1_0() -> None:
+    """The name of each is in the sources of what writes it."""
+    sources = "".join(
+        path.read_text(errors="replace")
+        for folder in ("plugins", "roles")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and path.suffix in (".py", ".yml", ".service", ".timer")
+    )
+    paths = [name.removeprefix("path ") for name in RECORDED if name.startswith("path ")]
+    assert [path for path in paths if Path(path).name not in sources] == []
