@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -20,9 +20,23 @@ PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 _TIMEOUT = 1800  # seconds
 
 
+class Edition(NamedTuple):
+    """What a version of hardener calls its roles and actions, and where Ansible finds them."""
+
+    prefix: str
+    settings: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which ansible-playbook finds them."""
+        return {**os.environ, **self.settings, "ANSIBLE_PIPELINING": "1"}
+
+
+PRESENT = Edition("hardener.docker.", {"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)})
+
+
 def environment() -> dict[str, str]:
     """The environment in which ansible-playbook finds the collection."""
-    return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_PIPELINING": "1"}
+    return PRESENT.environment()
 
 
 def ansible_playbook(
@@ -50,6 +64,7 @@ class Run:
         folder: where the play and its result are written.
         roles: roles whose documents are made true.
         documents: documents to make true instead of those of the roles.
+        edition: whose roles and actions they are.
         variables: variables of the roles and of ``converge``.
     """
 
@@ -60,9 +75,11 @@ class Run:
         roles: Sequence[str] = (),
         *,
         documents: Any = (),
+        edition: Edition = PRESENT,
         **variables: Any,
     ) -> None:
         self._guest = guest
+        self._edition = edition
         self._folder = folder
         self._result = folder / "result.json"
         self._result.unlink(missing_ok=True)
@@ -75,11 +92,11 @@ class Run:
             "hosts": "all",
             "gather_facts": False,
             "vars": {"converge_defer": True, **variables},
-            "roles": [f"hardener.docker.{role}" for role in ("converge", *roles)],
+            "roles": [f"{edition.prefix}{role}" for role in ("converge", *roles)],
             "tasks": [
                 {
                     "name": "Converge",
-                    "hardener.docker.converge": converge,
+                    f"{edition.prefix}converge": converge,
                     "register": "result",
                     "ignore_errors": True,
                 },
@@ -102,7 +119,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(),
+            env=self._edition.environment(),
             cwd=self._folder,
             start_new_session=True,
         )

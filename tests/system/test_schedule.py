@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from hardener import lab
 from tests.hosts.fixtures import Boot
+from tests.hosts.former import Former
 from tests.hosts.waiting import until
 from tests.integration.overlays import Overlaid
 
@@ -120,3 +122,26 @@ def test_a_crontab_does_it_too(host: lab.Guest) -> None:
     host.ssh("crontab", "-r")
     latest = control.hardener("show latest").stdout
     assert "drift" in latest, latest
+
+
+def test_a_timer_that_0_1_0_has_installed_runs_and_is_removed(host: lab.Guest, tmp_path: Path) -> None:
+    """Its unit, and the history that it compares with, are those of 0.1.0; the program is the new one."""
+    former = Former(tmp_path / "former")
+    archive = tmp_path / "former.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(former.folder, "/root/former")
+    with archive.open("rb") as file:
+        subprocess.run(host.ssh_command("tar", "--extract", "--directory=/"), stdin=file, check=True)
+    control = Control(host, "root")
+    control.shell("rm -rf ~/.local/state/hardener")
+    by_former = "export PYTHONPATH=/root/former; cd ~/site"
+    assert control.shell(f"{by_former} && hardener audit -i hosts.yml").returncode == 3
+    installed = control.shell(f"{by_former} && hardener schedule install drift -i hosts.yml")
+    assert installed.stderr == "drift: installed\n"
+    host.ssh("rm", "-rf", "/root/former")
+
+    assert control.shell("systemctl start hardener-schedule-drift.service").returncode == 0
+    assert "  result  0 (" in control.hardener("schedule status").stdout
+    assert len(control.hardener("runs").stdout.splitlines()) == 2
+    assert control.hardener("schedule remove").stderr == "drift: removed\n"
+    assert "hardener" not in control.shell("systemctl list-unit-files --no-legend").stdout
