@@ -84,14 +84,15 @@ def _wider_than(allowed: int) -> Wrong:
 
     def wrong(_: Snapshot, record: JSONObject) -> str:
         reasons = []
-        folder = record.get("type") == "dir"
-        if int(record["mode"], 8) & ~(allowed | (allowed & 0o444) >> 2 if folder else allowed):
+        # Who may read a folder may search it.
+        most = allowed | (allowed & 0o444) >> 2 if record.get("type") == "dir" else allowed
+        if int(record["mode"], 8) & ~most:
             reasons.append(f"has mode {record['mode']}")
         entries = record.get("acl") or ()
         mask = next((_bits(str(entry["perms"])) for entry in entries if entry.get("tag") == "mask"), 0o7)
         for entry in entries:
             granted = _bits(str(entry.get("perms") or "")) & mask
-            if entry.get("id") is not None and granted & ~(allowed & 0o7):
+            if entry.get("id") is not None and granted & ~(most & 0o7):
                 name = entry.get("name") or entry["id"]
                 reasons.append(f"has an ACL that gives {entry.get('tag')} {name} {entry['perms']}")
         return ", ".join(reasons)

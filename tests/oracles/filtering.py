@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -105,13 +105,13 @@ def _is_in(number: int, side: Intervals) -> bool:
     return any(low <= number <= high for low, high in side)
 
 
-def chosen(dice: random.Random, version: int, protocol: str) -> list[Probe]:
+def chosen(dice: random.Random, version: int, protocol: str, *, number: int = PROBES) -> list[Probe]:
     """Some connections, from ports that rules name and from others."""
     return [
         replace(
             probe, source_port=dice.choice(FROM_PORTS) if dice.random() < 0.3 else dice.randint(33000, 60900)
         )
-        for probe in dice.sample(EVERY[version, protocol], PROBES)
+        for probe in dice.sample(EVERY[version, protocol], number)
     ]
 
 

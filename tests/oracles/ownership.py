@@ -150,14 +150,14 @@ class Tree:
         dice = self.dice
         mode = dice.choice((before ^ 1 << dice.randrange(12), before ^ 1 << dice.randrange(9), 0o777, 0o1777))
         mode = dice.choice((mode, mode, dice.randrange(0o1000)))
-        os.chmod(self._real(node), mode)
+        self._real(node).chmod(mode)
         self._say(f"chmod {mode:04o} {node}")
 
     def _own(self, node: str) -> None:
         user, group = self.dice.choice((0, 0, 1001, 2001)), self.dice.choice((0, 0, 1002, 999, 998, 2002))
         mode = stat.S_IMODE(self._real(node).stat().st_mode)
         os.chown(self._real(node), user, group)
-        os.chmod(self._real(node), mode)
+        self._real(node).chmod(mode)
         self._say(f"chown {user}:{group} {node}")
 
     def _acl(self, node: str) -> None:
@@ -177,8 +177,8 @@ class Tree:
         """Move something to a folder of its own and put a link in its place."""
         if node in {"/", "/etc", "/srv"}:
             return
-        name = os.path.basename(node)
-        above = self._real(os.path.dirname(node))
+        name = Path(node).name
+        above = self._real(str(Path(node).parent))
         here = above / name
         if here.is_symlink():
             return
@@ -193,9 +193,9 @@ class Tree:
         inside = str(above).removeprefix(str(self.base)) or "/"
         here.symlink_to(self.dice.choice((target, os.path.relpath(target, inside))))
         os.chown(here, self.dice.choice((0, 0, 1001)), 0, follow_symlinks=False)
-        self._say(f"moved {node} to {place}, and linked it to {os.readlink(here)}")
+        self._say(f"moved {node} to {place}, and linked it to {here.readlink()}")
         if self.dice.random() < 0.6:
-            self.dice.choice((self._mode, self._own))(self.dice.choice((place, os.path.dirname(place))))
+            self.dice.choice((self._mode, self._own))(self.dice.choice((place, str(Path(place).parent))))
 
 
 def observe(seed: int, number: int, stage: Path) -> Observed:
@@ -227,7 +227,7 @@ def observe(seed: int, number: int, stage: Path) -> Observed:
 
 
 def _look(tree: Tree) -> Observed:
-    """What users can do in a tree, and how the collector sees it. The process lives in the tree afterwards."""
+    """What users can do in a tree, and how the collector sees it; the process is inside afterwards."""
     some = {*(path for _, files in FILES.values() for path in files)}
     some |= {path for _, folders in FOLDERS_JUDGED.values() for path in folders}
     ways = {path: list(_way(tree.base, path)) for path in some}
@@ -263,13 +263,13 @@ def _way(base: Path, path: str) -> Iterator[tuple[str, str]]:
     while names:
         name = names.pop(0)
         if name == "..":
-            folder = os.path.dirname(folder).rstrip("/")
+            folder = folder.rpartition("/")[0]
             continue
         yield folder or "/", name
         here = Path(f"{base}{folder}/{name}")
         if here.is_symlink() and links < _MOST_LINKS:
             links += 1
-            target = os.readlink(here)
+            target = str(here.readlink())
             folder = "" if target.startswith("/") else folder
             names = [part for part in target.split("/") if part] + names
         else:
@@ -316,7 +316,7 @@ def _privileges(*, on: bool) -> None:
 def _granted(path: Path) -> dict[str, str]:
     """What each user gets of a file that it has a handle of: no folder is in the way."""
     handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    here = f"/proc/self/fd/{handle}"
+    here = Path(f"/proc/self/fd/{handle}")
     info = os.fstat(handle)
     found = {}
     try:
@@ -326,21 +326,21 @@ def _granted(path: Path) -> dict[str, str]:
                 letters += "w" if _opens(here, os.O_WRONLY, info) else ""
                 letters += "x" if os.access(here, os.X_OK, effective_ids=True) else ""
                 with suppress(PermissionError):
-                    os.chmod(here, stat.S_IMODE(info.st_mode))
+                    here.chmod(stat.S_IMODE(info.st_mode))
                     letters += "c"
-            os.chmod(here, stat.S_IMODE(info.st_mode))  # a user's chmod may take bits away
+            here.chmod(stat.S_IMODE(info.st_mode))  # a user's chmod may take bits away
             found[user] = letters
     finally:
         os.close(handle)
     return found
 
 
-def _opens(path: str, how: int, info: os.stat_result) -> bool:
+def _opens(path: Path, how: int, info: os.stat_result) -> bool:
     """Whether a file can be opened; a socket connected to, a folder changed."""
     if stat.S_ISSOCK(info.st_mode) and how == os.O_WRONLY:
         with socket.socket(socket.AF_UNIX) as client:
             try:
-                client.connect(path)
+                client.connect(str(path))
             except ConnectionRefusedError:  # it may, and nothing listens
                 return True
             except PermissionError:
@@ -358,7 +358,7 @@ def _opens(path: str, how: int, info: os.stat_result) -> bool:
 def _renames(folder: Path, name: str) -> list[str]:
     """The users that can rename an entry of a folder, after a chmod of the folder where it is theirs."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    here = f"/proc/self/fd/{handle}"
+    here = Path(f"/proc/self/fd/{handle}")
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
     found = []
     try:
@@ -367,9 +367,9 @@ def _renames(folder: Path, name: str) -> list[str]:
                 continue
             with acting(user):
                 with suppress(PermissionError):
-                    os.chmod(here, mode | 0o300)
+                    here.chmod(mode | 0o300)
                 renamed = _rename_there_and_back(handle, name)
-            os.chmod(here, mode)
+            here.chmod(mode)
             if renamed:
                 found.append(user)
     finally:
@@ -403,8 +403,8 @@ def _reached(ways: Mapping[str, Sequence[tuple[str, str]]], config: str) -> Iter
             for folder, name in {step for way in ways.values() for step in way}:
                 here = f"{folder.rstrip('/')}/{name}"
                 with suppress(PermissionError):
-                    os.rename(here, f"{here}.away")
-                    os.rename(f"{here}.away", here)
+                    Path(here).rename(f"{here}.away")
+                    Path(f"{here}.away").rename(here)
                     yield f"{user} can exchange {here}"
 
 

@@ -1,8 +1,7 @@
-"""What the judges say of mounts, compared with what a container can look up: see topologies."""
+"""What containers can look up of the host, and what the judges say of their mounts: see topologies."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import sys
 import pytest
 
 from tests.integration.namespaces import OwnNetwork
+from tests.oracles import topologies
+from tests.oracles.receiving import received
 
 FEW, MANY = 30, 1000
 # What it mounts is nobody else's, and what it starts ends with it.
@@ -22,17 +23,18 @@ def test_what_containers_reach_of_the_host(
     if own_network is None:
         pytest.fail("tests against a real dockerd need root", pytrace=False)
     cases = MANY if all_cases else FEW
-    program = [sys.executable, "-m", "tests.oracles.topologies", str(seed), str(cases)]
-    with own_network.inside():
-        ended = subprocess.run(
-            [*ALONE, *program],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout)
-    assert found["disagreements"] == [], "\n".join(found["disagreements"][:10])
-    assert found["tried"] == cases
-    assert 0 < found["sensitive"] < cases
+    program = [sys.executable, "-m", "tests.oracles.receiving", topologies.__name__, str(seed), str(cases)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    tried = sensitive = 0
+    with (
+        own_network.inside(),
+        subprocess.Popen([*ALONE, *program], stdout=subprocess.PIPE, env=environment) as process,
+    ):
+        for seen in received(process):
+            found = topologies.disagreements(seen)
+            assert not found, f"seed {seed}\n" + "\n".join(found[:10])
+            tried += len(seen.reached)
+            sensitive += sum(topologies.really(*each)[topologies.SENSITIVE] for each in seen.reached.values())
+    assert process.returncode == 0
+    assert tried == cases
+    assert 0 < sensitive < cases

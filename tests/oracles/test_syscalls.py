@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.integration.namespaces import OwnNetwork
 from tests.oracles import syscalls
+from tests.oracles.receiving import received
 
 CASES, ALL_CASES = 30, 500
 
@@ -20,8 +20,8 @@ def test_what_containers_can_call_is_what_the_judges_say(
 ) -> None:
     if own_network is None:
         pytest.fail("tests against a real dockerd need root", pytrace=False)
-    program = [sys.executable, "-m", "tests.oracles.syscalls", str(seed)]
-    program.append(str(ALL_CASES if all_cases else CASES))
+    cases = ALL_CASES if all_cases else CASES
+    program = [sys.executable, "-m", "tests.oracles.receiving", syscalls.__name__, str(seed), str(cases)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ran = opening = 0
     with (
@@ -29,8 +29,7 @@ def test_what_containers_can_call_is_what_the_judges_say(
         # A program of its own: its filter stays in force for all that it starts.
         subprocess.Popen(program, stdout=subprocess.PIPE, env=environment) as process,
     ):
-        assert process.stdout is not None
-        for seen in syscalls.received(process.stdout):
+        for seen in received(process):
             found = syscalls.disagreements(seen)
             assert not found, f"seed {seed}\n" + "\n".join(found[:5])
             ran += len(seen.cases)

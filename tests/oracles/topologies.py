@@ -2,9 +2,9 @@
 
 Run as a program in namespaces of its own (of mounts and processes), it starts an engine, makes folders of
 the host visible under other names, lets containers mount some of them, looks from inside of each container
-for the engine's socket and for marked files of the host, and prints what the judges say otherwise.
+for the engine's socket and for marked files of the host, and prints what it saw, for pickle to read.
 
-    python -m tests.oracles.topologies SEED CASES
+    python -m tests.oracles.receiving tests.oracles.topologies SEED CASES
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +23,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG, S_ISSOCK
 from typing import Any
 
+from hardener.snapshot import Snapshot
 from tests.integration.collecting import collect, judge, named
 from tests.integration.dockerd import Dockerd, EngineError
 
@@ -315,8 +315,17 @@ def _recognised(path: str, status: os.stat_result, machine: Machine) -> Iterator
             yield known
 
 
-def disagreements(machine: Machine, cases: list[Case]) -> Iterator[str]:
-    """What the judges say otherwise than the search from inside, before and after the start."""
+@dataclass(frozen=True)
+class Observed:
+    """Containers as the collector saw them before and after their start, and what they reach."""
+
+    snapshots: dict[str, Any]
+    reached: dict[str, tuple[bool, set[str]]]  # by name: the engine's socket, marked files
+    logs: dict[str, list[str]]
+
+
+def observe(machine: Machine, cases: list[Case]) -> Observed:
+    """Start a container for each case, and look from inside of each."""
     engine = machine.engine
 
     def create(case: Case) -> str:
@@ -329,23 +338,35 @@ def disagreements(machine: Machine, cases: list[Case]) -> Iterator[str]:
     started = _possible(lambda identity: engine.api("POST", f"/containers/{identity}/start"), created)
     running = [(case, identity) for case, identity in created if case in dict(started)]
     after = collect(engine)
-    said = {
-        when: {slug: named(judge(slug, snapshot)) for slug in (SOCKET, SENSITIVE)}
-        for when, snapshot in (("stopped", before), ("running", after))
+    pids = {
+        case.name: engine.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
+        for case, identity in running
     }
-    for case, identity in running:
-        pid = engine.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
-        socket, files = seen_inside(pid, machine)
-        # Runtimes that are not there yet will have their sockets in /run, whatever hides this engine's.
-        real = {SOCKET: socket or "/run/kept" in files, SENSITIVE: socket or bool(files)}
-        counts["socket"] += socket
-        counts["sensitive"] += real[SENSITIVE]
-        counts["tried"] += 1
-        for when, verdicts in said.items():
-            for slug, reached in real.items():
-                if (case.name in verdicts[slug]) != reached:
+    return Observed(
+        {"stopped": before.raw, "running": after.raw},
+        {name: seen_inside(pid, machine) for name, pid in pids.items()},
+        {case.name: case.log for case, _ in running},
+    )
+
+
+def disagreements(seen: Observed) -> list[str]:
+    """What the judges say otherwise than the search from inside, before and after the start."""
+    found = []
+    for when, raw in seen.snapshots.items():
+        snapshot = Snapshot(raw)
+        verdicts = {slug: named(judge(slug, snapshot)) for slug in (SOCKET, SENSITIVE)}
+        for name, (socket, files) in seen.reached.items():
+            for slug, reached in really(socket, files).items():
+                if (name in verdicts[slug]) != reached:
                     detail = f"reality: {'reached' if reached else 'not reached'} {sorted(files)} {socket}"
-                    yield "\n  ".join([f"{case.name} {when} {slug}: {detail}", *case.log])
+                    found.append("\n  ".join([f"{name} {when} {slug}: {detail}", *seen.logs[name]]))
+    return found
+
+
+def really(socket: bool, files: set[str]) -> dict[str, bool]:
+    """By control, whether a container reaches what it must not."""
+    # Runtimes that are not there yet will have their sockets in /run, whatever hides this engine's.
+    return {SOCKET: socket or "/run/kept" in files, SENSITIVE: socket or bool(files)}
 
 
 def _possible(step: Callable[[Any], Any], subjects: list[tuple[Case, Any]]) -> list[tuple[Case, Any]]:
@@ -362,11 +383,8 @@ def _possible(step: Callable[[Any], Any], subjects: list[tuple[Case, Any]]) -> l
         return [found for found in pool.map(tried, subjects) if found]
 
 
-counts = {"tried": 0, "socket": 0, "sensitive": 0}
-
-
-def main(seed: int, number: int) -> None:
-    """Try cases until as many containers have run, and print what came of it."""
+def observed(seed: int, number: int) -> Iterator[Observed]:
+    """Try cases until as many containers have run."""
     prepare()
     engine = Dockerd(flags=["--host=unix:///run/docker.sock", "--iptables=false", "--bridge=none"])
     # The machine itself is read-only here, whatever an engine does with volumes that stand for its folders.
@@ -376,7 +394,7 @@ def main(seed: int, number: int) -> None:
     try:
         engine.start()
         engine.ensure_image()
-        found = list(_tried(marked(engine), seed, number))
+        yield from _tried(marked(engine), seed, number)
         engine.remove_containers()
     finally:
         engine.kill()
@@ -384,17 +402,17 @@ def main(seed: int, number: int) -> None:
             subprocess.run(["umount", "--lazy", point], check=True)
         mount("-o", "remount,bind,rw", "/")
         shutil.rmtree(engine.root)
-    print(json.dumps({**counts, "disagreements": found}))
 
 
-def _tried(machine: Machine, seed: int, number: int) -> Iterator[str]:
-    begun = 0
-    while counts["tried"] < number:
-        size = min(BATCH, number - counts["tried"])
+def _tried(machine: Machine, seed: int, number: int) -> Iterator[Observed]:
+    begun = tried = 0
+    while tried < number:
+        size = min(BATCH, number - tried)
         numbers = range(begun, begun + size)
         begun += size
-        cases = [Case(each, machine, random.Random(f"{seed} {each}")) for each in numbers]
-        yield from disagreements(machine, cases)
+        seen = observe(machine, [Case(each, machine, random.Random(f"{seed} {each}")) for each in numbers])
+        tried += len(seen.reached)
+        yield seen
         machine.engine.remove_containers()
         for point in _mount_points(_STAGE):
             subprocess.run(["umount", "--lazy", point], check=False, stderr=subprocess.DEVNULL)
@@ -405,7 +423,3 @@ def _mount_points(folder: Path) -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split()[4] for line in reversed(lines)]
     return [point for point in points if point.startswith(f"{folder}/")]
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -164,7 +164,7 @@ class Files:
 
 
 def _others_change_entries(mode: int) -> bool:
-    """Whether a folder's group or others may write and search it; an ACL gives no more than the group's bits."""
+    """Whether a folder's group or others may write and search it; an ACL gives no more than the group may."""
     return any(mode >> shift & 0o3 == 0o3 for shift in (3, 0))
 
 

@@ -165,7 +165,7 @@ class _Rules:
 
 
 def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:
-    """What a rule does, or with ``default`` what is done where none is: the action, and the error it gives."""
+    """What a rule does, or with ``default`` what is done where none is: the action, and its error."""
     action = str(rule.get("defaultAction" if default else "action"))
     error = rule.get("defaultErrnoRet" if default else "errnoRet")
     return action, (1 if error is None else error) if action == "SCMP_ACT_ERRNO" else None

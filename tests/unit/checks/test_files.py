@@ -125,6 +125,25 @@ def test_an_acl_counts(judge: Judge, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_others_can_exchange_fails(judge: Judge, name: str) -> None:
+    folder = "/x is of uid 0, mode 0777"
+    verdict = judge(f"file-{name}-mode", host(name, exchangeable=folder))
+    assert verdict.status is Status.FAIL
+    assert f"can be exchanged: {folder}" in verdict.actual
+    wider = judge(f"file-{name}-mode", host(name, exchangeable=folder, mode="0777"))
+    assert f"has mode 0777, can be exchanged: {folder}" in wider.actual
+
+
+def test_the_user_of_a_rootless_daemon_may_exchange_its_files(judge: Judge) -> None:
+    files = {
+        "/home/u/.config/docker": record("0700", type="dir", uid=1000, exchangeable="/home/u is of uid 1000")
+    }
+    config = {"path": "/home/u/.config/docker/daemon.json"}
+    snapshot = make(files=files, engine={"rootless": True, "euid": 1000}, **{"daemon.config": config})
+    assert judge("file-etc-docker-mode", snapshot).status is Status.PASS
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("aspect", ["owner", "mode"])
 def test_what_cannot_be_read_is_no_verdict(judge: Judge, name: str, aspect: str) -> None:
     slug = f"file-{name}-{aspect}"

@@ -67,6 +67,25 @@ def test_what_a_capability_opens_is_not_the_profiles_doing() -> None:
     assert kind(running(profile=profile, HostConfig=OWN), running("other")) == "wider"
 
 
+def test_a_capability_makes_no_profile_wide() -> None:
+    """What the default permits with SYS_ADMIN is nothing that the profile opens, however much it is."""
+    admin = {"cap_bnd": "00000000a82425fb"}
+    mounts = "mount mount_setattr move_mount open_tree umount2 fsconfig fsmount fsopen fspick unshare setns"
+    calls = (
+        f"{mounts} bpf fanotify_init perf_event_open quotactl setdomainname sethostname syslog keyctl acct"
+    )
+    profile = {**NARROW, "open": sorted(calls.split())}
+    found = judged(running(profile=profile, proc=admin, HostConfig=OWN))["web"].has.seccomp
+    assert (found.kind, found.opens) == (FilterKind.WIDER, ("acct", "keyctl"))
+    assert kind(running(profile=profile, HostConfig=OWN)) == "wide"
+
+
+def test_the_default_for_fewer_capabilities_is_no_default_for_more() -> None:
+    admin, net = {"cap_bnd": "00000000a82425fb"}, {"cap_bnd": "00000000a80405fb"}
+    assert kind(running(profile=BUILTIN, proc=admin, HostConfig=OWN), running("other")) != "default"
+    assert kind(running(profile=BUILTIN, proc=net, HostConfig=OWN), running("other")) == "default"
+
+
 def test_the_default_for_the_same_capabilities_is_the_reference() -> None:
     admin = {"cap_bnd": "00000000a82425fb"}
     others = (

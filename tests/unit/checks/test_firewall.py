@@ -223,6 +223,26 @@ def test_packets_that_tracking_passes_over_count_where_there_are_any(judge: Judg
     assert judge(INPUTS[0][0], filtered(raw + save(unseen))).status is Status.FAIL
 
 
+def test_only_what_comes_in_tracked_or_not_comes_in_for_certain(judge: Judge) -> None:
+    """Which packets are untracked is not known: here none that comes in."""
+    raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i eth1 -j CT --notrack\nCOMMIT\n"
+    untracked = "-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT"
+    either = judge(INPUTS[0][0], filtered(raw + save(untracked, policy="DROP")))
+    assert "not understood" in either.offenders[0].detail
+    both = judge(INPUTS[0][0], filtered(raw + save("-A INPUT -j ACCEPT", policy="DROP")))
+    assert "not understood" not in both.offenders[0].detail
+
+
+def test_what_a_chain_may_refuse_does_not_come_in_for_certain(judge: Judge) -> None:
+    """The chain is called by a condition that may hold, from one that every packet passes."""
+    rules = ("-A INPUT -j C0", "-A C0 -m mark --mark 0x1 -j C1", "-A C1 -j DROP")
+    chains = ":C0 - [0:0]\n:C1 - [0:0]\n"
+    verdict = judge(INPUTS[0][0], filtered(save(*rules, docker=chains)))
+    assert "not understood" in verdict.offenders[0].detail
+    through = judge(INPUTS[0][0], filtered(save(rules[0], "-A C0 -i eth0 -j C1", docker=chains)))
+    assert "not understood" not in through.offenders[0].detail
+
+
 def test_what_is_dropped_before_routing_does_not_come_in(judge: Judge) -> None:
     raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING ! -i lo -m conntrack --ctstate NEW -j DROP\nCOMMIT\n"
     assert judge(INPUTS[0][0], filtered(raw + save())).status is Status.PASS

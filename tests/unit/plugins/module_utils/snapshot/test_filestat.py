@@ -127,3 +127,45 @@ def test_a_path_that_a_user_could_have_led_elsewhere_says_so(tmp_path: Path) -> 
     assert found["theirs"].startswith(f"{folder}/theirs: this symbolic link belongs to uid 4711")
     assert "others than root can put one" in found["roots"]
     assert "has 2 names" in found["hard"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+@pytest.mark.parametrize(
+    ("mode", "owner", "exchanged"),
+    [
+        (0o755, 0, False),
+        (0o755, 4711, True),  # who may chmod it
+        (0o1755, 4711, True),
+        (0o775, 0, True),
+        (0o757, 0, True),
+        (0o756, 0, False),  # may write, and not get in
+        (0o765, 0, False),
+        (0o1777, 0, False),  # root's own file stays root's
+    ],
+)
+def test_the_folder_in_which_others_can_exchange_a_file(
+    tmp_path: Path, mode: int, owner: int, exchanged: bool
+) -> None:
+    folder = tmp_path / "reg"
+    folder.mkdir()
+    (folder / "f").write_text("")
+    os.chown(folder, owner, 0)
+    folder.chmod(mode)
+    (tmp_path / "link").symlink_to("reg/f")
+    for path in (folder / "f", tmp_path / "link"):
+        record = Files().add(str(path))
+        assert record is not None
+        found = record.get("exchangeable", "")
+        assert found == (f"{folder} is of uid {owner}, mode {mode:04o}" if exchanged else "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_in_a_sticky_folder_a_file_of_others_and_what_is_missing_can_be_exchanged(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "f").write_text("")
+    os.chown(tmp_path / "f", 4711, 4711)
+    (tmp_path / "link").symlink_to("missing")
+    for name in ("f", "link"):
+        record = Files().add(str(tmp_path / name))
+        assert record is not None
+        assert record["exchangeable"] == f"{tmp_path} is of uid 0, mode 1777"

@@ -1,0 +1,398 @@
+"""Random daemon.json and flags: what the engine answers after a start, and what the judges say of them."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hardener.docker.plugins.module_utils.docker import config, engine, flags
+from ansible_collections.hardener.docker.plugins.module_utils.host.redact import Redactor
+from ansible_collections.hardener.docker.plugins.module_utils.snapshot import daemonconfig
+
+from hardener.checks import all_checks
+from hardener.checks.settings import Settings
+from hardener.model import Status
+from hardener.snapshot import FactUnavailable, Snapshot
+from tests.integration.collecting import collect
+from tests.integration.dockerd import Dockerd, EngineError
+from tests.unit.snapshots import make, only
+
+_UNLIMITED = 1 << 62
+_SWITCHES = ("true", "false", "1", "0", "T", "f", "TRUE", "False", "yes", "")
+_PROFILE = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of daemon.json: what may stand there, and the flag that sets it."""
+
+    name: str
+    flag: str
+    values: tuple[Any, ...]
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag stands alone."""
+        return isinstance(self.values[0], bool)
+
+
+_BOTH = (True, False)
+KEYS = (
+    *(Key(name, name, _BOTH) for name in ("live-restore", "debug", "no-new-privileges", "experimental")),
+    *(Key(name, name, _BOTH) for name in ("userland-proxy", "icc", "icc", "debug", "ip6tables")),
+    Key("log-driver", "log-driver", ("json-file", "local", "none", "journald", "no-such-driver")),
+    Key("log-level", "log-level", ("info", "debug", "warn", "error", "INFO", "loud")),
+    Key("log-level", "log-level", ("info", "warn", "Debug")),
+    Key("log-opts", "log-opt", ({"max-size": "1m"}, {"max-size": "2m", "max-file": "3"}, {})),
+    Key(
+        "default-ulimits",
+        "default-ulimit",
+        (
+            {"nofile": {"Name": "nofile", "Hard": 2048, "Soft": 1024}},
+            {"nofile": {"Name": "nofile", "Hard": -1, "Soft": -1}},
+            {"nproc": {"Name": "nproc", "Hard": 500, "Soft": 400}},
+            {},
+        ),
+    ),
+    Key("default-runtime", "default-runtime", ("runc", "io.containerd.runc.v2", "missing")),
+    Key("labels", "label", (["a=1"], ["a=1", "b=2"], [])),
+    Key(
+        "insecure-registries",
+        "insecure-registry",
+        (["10.0.0.0/8"], ["registry.lan:5000"], ["127.0.0.1:5000"]),
+    ),
+    Key("registry-mirrors", "registry-mirror", (["https://mirror.lan"], ["http://mirror.lan"])),
+    Key("default-shm-size", "default-shm-size", ("64M", "16m", "1g")),
+    Key("default-ipc-mode", "default-ipc-mode", ("private", "shareable", "host")),
+    Key("default-cgroupns-mode", "default-cgroupns-mode", ("private", "host")),
+    Key("seccomp-profile", "seccomp-profile", ("builtin", "unconfined", "{root}/profile.json", "/no/such")),
+    Key("mtu", "mtu", (1400, 1500)),
+    Key("ip", "ip", ("127.0.0.1", "0.0.0.0", "192.0.2.1")),
+    Key("label", "", (["a=1"],)),
+    Key("max-concurrent-downloads", "max-concurrent-downloads", (3, 5)),
+)
+# Those with which the engine here never starts, or not often.
+_REFUSED = (
+    Key("data-root", "", ("/srv/elsewhere",)),
+    Key("no-such-key", "", (True,)),
+    Key("iptables", "iptables", _BOTH),
+    Key("max-concurrent-downloads", "max-concurrent-downloads", (0,)),
+)
+_WRONG: tuple[Any, ...] = ("true", 1, None, [], {}, [True])
+_SPOILED: tuple[Callable[[str], str], ...] = (
+    lambda text: text[:-1] + ",}",
+    lambda text: text + "}",
+    lambda text: "[]",
+    lambda text: "",
+    lambda text: " \n",
+    lambda text: "null",
+    lambda text: text.replace("true", "True"),
+    lambda text: '{"debug": NaN}',
+    lambda text: "// a comment\n" + text,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one daemon is told."""
+
+    flags: tuple[str, ...]
+    text: bytes | None  # of daemon.json; None where there is none
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A start, or why the engine refused it; and what it answers."""
+
+    case: Case
+    argv: tuple[str, ...]
+    declared: Any  # what the collector makes of file and command line, without a running daemon
+    refused: str
+    snapshot: Any
+    answers: dict[str, Any]
+
+
+def _case(dice: random.Random) -> Case:
+    given: list[str] = []
+    content: list[tuple[str, Any]] = []
+    keys = dice.sample(KEYS, dice.choice((1, 2, 3, 4, 6)))
+    for key in keys + ([dice.choice(_REFUSED)] if dice.random() < 0.1 else []):
+        value = dice.choice(key.values)
+        where = "both" if dice.random() < 0.04 else dice.choice(("file", "flag"))
+        if where != "file" and key.flag:
+            given += _words(dice, key, value)
+        if where != "flag" or not key.flag:
+            value = dice.choice(_WRONG) if dice.random() < 0.03 else value
+            content.append((key.name, value))
+            if dice.random() < 0.08:
+                content.insert(0, (key.name, dice.choice(key.values)))
+    if not content and dice.random() < 0.2:  # the engine insists on a file that it is told of
+        return Case(tuple(given), None)
+    body = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content)
+    text = f"{{{body}}}"
+    if dice.random() < 0.07:
+        text = dice.choice(_SPOILED)(text)
+    coded = text.encode()
+    if dice.random() < 0.1:
+        coded = dice.choice((text.encode("utf-16"), text.encode("utf-8-sig"), text.encode("utf-16-be")))
+    return Case(tuple(given), coded)
+
+
+def _words(dice: random.Random, key: Key, value: Any) -> list[str]:
+    """A flag, in one of the ways in which people write it."""
+    if key.is_switch:
+        text = dice.choice(_SWITCHES[:8]) if dice.random() < 0.9 else dice.choice(_SWITCHES)
+        short = ["-D", f"-D={text}"] if key.name == "debug" else []
+        word = dice.choice((f"--{key.flag}", f"--{key.flag}={text}", f"--{key.flag}={text}", *short))
+        return [word, f"--{key.flag}=false"] if dice.random() < 0.05 else [word]
+    if isinstance(value, Mapping):
+        texts = [_option(name, part) for name, part in value.items()]
+    else:
+        texts = [str(part) for part in value] if isinstance(value, list) else [str(value)]
+    letter = {"log-level": "-l"}.get(key.flag)
+    words = []
+    for text in texts:
+        forms = [[f"--{key.flag}={text}"], [f"--{key.flag}", text]]
+        forms += [[f"{letter}{text}"], [letter, text], [f"{letter}={text}"]] if letter else []
+        words += dice.choice(forms)
+    return words
+
+
+def _option(name: str, value: Any) -> str:
+    return f"{name}={value['Soft']}:{value['Hard']}" if isinstance(value, Mapping) else f"{name}={value}"
+
+
+def observe(engine_: Dockerd, dice: random.Random) -> Observed:
+    """Start the engine with random settings, ask it for all that they are about, and stop it."""
+    case = _case(dice)
+    root = str(engine_.root)
+    (engine_.root / "profile.json").write_text(json.dumps(_PROFILE))
+    engine_.flags = tuple(flag.replace("{root}", root) for flag in case.flags)
+    engine_.config_file.unlink(missing_ok=True)
+    if case.text is not None:
+        wide = case.text.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = case.text.decode("utf-16" if wide else "utf-8").replace("{root}", root)
+        engine_.config_file.write_bytes(text.encode("utf-16") if wide else text.encode())
+    declared = _declared(engine_)
+    engine_.log.write_text("")
+    argv = tuple(engine_.command)
+    try:
+        engine_.start()
+    except EngineError as error:
+        engine_.stop()
+        return Observed(case, argv, declared, str(error) or "refused", None, {})
+    try:
+        answers = _answers(engine_)
+        return Observed(case, argv, declared, "", collect(engine_).raw, answers)
+    finally:
+        engine_.remove_containers()
+        engine_.stop()
+
+
+def _declared(engine_: Dockerd) -> Any:
+    """What the collector says of a daemon that would be started like this."""
+    found = engine.Engine()
+    found.binaries = {"dockerd": engine_.command[0]}
+    found.argv = engine_.command
+    found.flags, found.unknown = flags.parse(found.argv[1:])
+    found.config = config.read(config.path_of(found.flags, {}, "/root", rootless=False))
+    return daemonconfig.declared(found, Redactor())
+
+
+def _answers(engine_: Dockerd) -> dict[str, Any]:
+    """What the engine says and does, by what it was asked for."""
+    info = engine_.api("GET", "/info")
+    options = engine_.api("GET", "/networks/bridge")["Options"]
+    version = engine_.api("GET", "/version")
+    ports: Any = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}]}
+    wanted: dict[str, Any] = {"host_config": {"PortBindings": ports}, "ExposedPorts": {"80/tcp": {}}}
+    try:
+        identity = engine_.create("asked", **wanted)
+    except EngineError:  # a logging driver that does not exist; the engine starts all the same
+        wanted["host_config"]["LogConfig"] = {"Type": "none"}
+        identity = engine_.create("asked", **wanted)
+    inspected = engine_.api("GET", f"/containers/{identity}/json")["HostConfig"]
+    answers = {
+        "live-restore": info["LiveRestoreEnabled"],
+        "debug": info["Debug"],
+        "experimental": version.get("Experimental", False) is True,
+        "icc": options["com.docker.network.bridge.enable_icc"] == "true",
+        "mtu": options["com.docker.network.driver.mtu"],
+        "ip": options["com.docker.network.bridge.host_binding_ipv4"],
+        "log-driver": info["LoggingDriver"],
+        "log-opts": inspected["LogConfig"]["Config"],
+        "labels": info["Labels"],
+        "default-runtime": info["DefaultRuntime"],
+        "default-shm-size": inspected["ShmSize"],
+        "default-ipc-mode": inspected["IpcMode"],
+        "default-cgroupns-mode": inspected["CgroupnsMode"],
+        "seccomp-profile": next(
+            (option for option in info["SecurityOptions"] if option.startswith("name=seccomp")), ""
+        ),
+        "insecure": _insecure(info["RegistryConfig"]),
+        "mirrors": info["RegistryConfig"]["Mirrors"],
+    }
+    with suppress(EngineError):
+        engine_.api("POST", f"/containers/{identity}/start")
+        pid = engine_.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
+        answers |= _of_process(pid) | {"userland-proxy": _has_proxy(engine_.pid)}
+    time.sleep(0.02)
+    log = engine_.log.read_text(errors="replace")
+    answers["levels"] = sorted(set(re.findall(r"\blevel=(\w+)", log)))
+    return answers
+
+
+def _of_process(pid: int) -> dict[str, Any]:
+    status = Path(f"/proc/{pid}/status").read_text()
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    found = {
+        name: re.search(rf"^{title} +(\S+) +(\S+)", limits, re.MULTILINE)
+        for name, title in (("nofile", "Max open files"), ("nproc", "Max processes"))
+    }
+    return {
+        "no-new-privileges": "NoNewPrivs:\t1" in status,
+        "seccomp": "Seccomp:\t2" in status,
+        "limits": {name: match.groups() for name, match in found.items() if match},
+    }
+
+
+def _has_proxy(daemon: int) -> bool:
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, IndexError, ValueError):
+            if (folder / "comm").read_text().strip() == "docker-proxy":
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                if int(parent) == daemon:
+                    return True
+    return False
+
+
+def _insecure(registries: Mapping[str, Any]) -> list[str]:
+    named = [name for name, index in registries["IndexConfigs"].items() if not index["Secure"]]
+    return sorted({*(registries["InsecureRegistryCIDRs"] or ()), *named} - {"127.0.0.0/8", "::1/128"})
+
+
+# Keys whose value the engine repeats as it was given.
+_REPEATED = ("log-driver", "default-ipc-mode", "default-cgroupns-mode", "default-runtime")
+
+
+def disagreements(seen: Observed) -> list[str]:
+    """What collector and judges say otherwise than the engine."""
+    found = list(_refusal(seen) if seen.refused else _settings(seen) if seen.answers else ())
+    if not seen.refused:
+        found += _verdicts(seen)
+    told = f"{' '.join(seen.case.flags)} {seen.case.text!r}"
+    return [f"{text}\n  {told}\n  {seen.refused[-300:]}" for text in found]
+
+
+def _settings_of(seen: Observed) -> tuple[Settings, Snapshot]:
+    snapshot = make(**{"daemon.config": only(seen.declared)})
+    return Settings(snapshot), snapshot
+
+
+def _problem(settings: Settings) -> str:
+    """Why the judges take the settings for none that a daemon starts with."""
+    try:
+        if settings.conflicts:
+            return "conflict"
+    except FactUnavailable as unreadable:
+        return f"unreadable: {unreadable.reason}"
+    for key in (key for key in KEYS if key.flag):
+        read = settings.boolean if key.is_switch else settings.text
+        if isinstance(key.values[0], list | dict):
+            read = settings.entries
+        if key.name.startswith(("default-shm", "mtu", "max-")):
+            read = settings.get
+        try:
+            read(key.name)
+        except FactUnavailable as wrong:
+            return wrong.reason
+    return ""
+
+
+def _refusal(seen: Observed) -> Iterator[str]:
+    """Where the engine says why it does not start, the judges have to see that too."""
+    problem = _problem(_settings_of(seen)[0])
+    last = seen.refused.replace("\\", "")
+    if "both as a flag and in the configuration file" in last and problem != "conflict":
+        yield f"the engine sees a conflict, the judges: {problem or 'none'}"
+    if problem == "conflict" and "both as a flag" not in last and "unable to configure" not in last:
+        yield "the judges see a conflict, the engine none"
+    syntax = re.search(r"invalid character|unexpected end of JSON|cannot unmarshal array into Go value", last)
+    if syntax and not problem.startswith("unreadable"):
+        yield f"the engine cannot read the file, the judges: {problem or 'they can'}"
+    if "cannot unmarshal" in last and "bool" in last and not problem:
+        yield "the engine finds a value of the wrong type, the judges none"
+
+
+def _settings(seen: Observed) -> Iterator[str]:
+    """What the judges take for declared is what the running engine has."""
+    for name, settings in (("before", _settings_of(seen)[0]), ("running", Settings(Snapshot(seen.snapshot)))):
+        if problem := _problem(settings):
+            yield f"{name}: the engine runs, and the judges see {problem}"
+            continue
+        answers = seen.answers
+        for key in ("live-restore", "debug", "no-new-privileges", "experimental", "icc", "userland-proxy"):
+            said = settings.boolean(key).value
+            if key in answers and said != answers[key]:
+                yield f"{name}: {key} is said to be {said}, is {answers[key]}"
+        for key in _REPEATED:
+            said = settings.text(key).value
+            if said and said != answers[key]:
+                yield f"{name}: {key} is said to be {said}, is {answers[key]}"
+        if sorted(settings.entries("labels").value) != sorted(answers["labels"] or ()):
+            yield f"{name}: labels are said to be {settings.entries('labels').value}"
+        options = dict(entry.split("=", 1) for entry in settings.entries("log-opts").value)
+        if answers["log-driver"] != "no-such-driver" and options != (answers["log-opts"] or {}):
+            yield f"{name}: log-opts are said to be {options}, are {answers['log-opts']}"
+        mirrors = [mirror.rstrip("/") for mirror in answers["mirrors"] or ()]
+        if sorted(settings.entries("registry-mirrors").value) != sorted(mirrors):
+            yield f"{name}: mirrors are said to be {settings.entries('registry-mirrors').value}"
+        if bool(settings.entries("insecure-registries").value) < bool(answers["insecure"]):
+            yield f"{name}: {answers['insecure']} is insecure, and not said to be declared"
+
+
+def _verdicts(seen: Observed) -> Iterator[str]:
+    """What the verdicts say of the running engine."""
+    judges, snapshot, answers = all_checks(), Snapshot(seen.snapshot), seen.answers
+    limits = answers.get("limits", {})
+    declared = _settings_of(seen)[0].get("default-ulimits").value
+    endless = any(limit[1] == "unlimited" for name, limit in limits.items() if name in str(declared))
+    levels = set(answers["levels"])
+    outside = [name for name in answers["insecure"] if not name.startswith("127.")]
+    outside += [mirror for mirror in answers["mirrors"] or () if mirror.startswith("http://")]
+    profile = answers["seccomp-profile"].partition("profile=")[2]
+    wanted: dict[str, bool | None] = {
+        "daemon-live-restore": answers["live-restore"],
+        "daemon-icc-disabled": not answers["icc"],
+        "daemon-experimental-off": not answers["experimental"],
+        "daemon-no-new-privileges": answers.get("no-new-privileges"),
+        "daemon-userland-proxy-disabled": None
+        if "userland-proxy" not in answers
+        else not answers["userland-proxy"],
+        "daemon-log-level-info": "info" in levels and "debug" not in levels,
+        "daemon-default-ulimits": bool(declared) and not endless if limits else None,
+        "daemon-insecure-registries-none": not outside,
+        "daemon-seccomp-custom": profile == "builtin",
+        "daemon-cgroup-parent-default": True,
+    }
+    for slug, passes in wanted.items():
+        status = judges[slug](snapshot).status
+        if passes is not None and (status is Status.PASS) != passes:
+            yield f"{slug}: {status}, and {answers}"
+
+
+def observed(seed: int, cases: int) -> Iterator[Observed]:
+    """Starts of one engine with random settings."""
+    with Dockerd() as started:
+        started.ensure_image()
+        started.stop()
+        for number in range(cases):
+            yield observe(started, random.Random(f"{seed} {number}"))
+        started.flags = ()

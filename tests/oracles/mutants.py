@@ -1,0 +1,402 @@
+"""Invert every condition of the judges once, and see whether the oracles find it.
+
+    python -m tests.oracles.mutants record FOLDER [--cases N] [--seed N]
+    python -m tests.oracles.mutants run FOLDER [MODULE ...]
+
+What the oracles saw is recorded once, as root; then each mutant judges the same cases again. A mutant is
+found where the oracle disagrees with what its judge says, or the judge fails. Conditions that no recorded
+case asks are listed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import builtins
+import functools
+import gc
+import importlib
+import os
+import pickle
+import random
+import resource
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+from hardener import lab
+from tests.integration.namespaces import OwnNetwork
+from tests.leftovers import scratch
+from tests.oracles import accesses, configurations, filtering, ownership, syscalls, topologies
+from tests.oracles.connecting import Network, Probe
+from tests.oracles.receiving import received, unpickled
+from tests.oracles.test_mounts import ALONE
+
+_SNAPSHOT = "ansible_collections.hardener.docker.plugins.module_utils.snapshot"
+_CHECKS = "hardener.checks"
+_SECONDS = 120  # of the processor, for one mutant
+_FOUND, _SURVIVED, _NOT_ASKED = 10, 11, 12
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """An oracle: what it saw, and what it says of that; and the judges that decide it."""
+
+    name: str
+    modules: tuple[str, ...]
+    record: Callable[[int, int], Iterable[Any]]
+    wrong: Callable[[Any], list[str]]
+    network: Callable[[], AbstractContextManager[object]] = OwnNetwork
+
+
+def _filters(seed: int, cases: int) -> Iterator[tuple[filtering.Observed, dict[Probe, bool]]]:
+    with Network() as network:
+        for case in range(cases):
+            dice = random.Random(f"{seed} {case}")
+            seen = filtering.observe(network, dice)
+            # More of them than the oracle tries: there it asks for those that the verdict is about.
+            probes = [probe for kind in filtering.EVERY for probe in filtering.chosen(dice, *kind, number=80)]
+            probes += [probe for some in seen.probes.values() for probe in some]
+            probes = list(dict.fromkeys(probes))
+            yield seen, network.reached(probes, False)
+
+
+def _filter_wrong(recorded: tuple[filtering.Observed, dict[Probe, bool]]) -> list[str]:
+    seen, real = recorded
+
+    def reach(probes: Sequence[Probe], _: bool) -> dict[Probe, bool]:
+        return {probe: real[probe] for probe in probes if probe in real} or dict.fromkeys(real, True)
+
+    everything: dict[tuple[int, str], list[Probe]] = {}
+    for probe in real:
+        everything.setdefault((probe.version, probe.protocol), []).append(probe)
+    again = filtering.Observed(seen.rules, seen.facts, everything)
+    return filtering.disagreements(again, reach)[0]
+
+
+def _owners(seed: int, cases: int) -> Iterator[ownership.Observed]:
+    with scratch("ownership") as stage:
+        for number in range(cases):
+            yield ownership.observe(seed, number, stage)
+
+
+def _trees(seed: int, cases: int) -> Iterator[tuple[int, int]]:
+    yield from ((seed, number) for number in range(min(cases, 60)))
+
+
+def _read_again(tree: tuple[int, int]) -> list[str]:
+    """What is wrong with a tree that is built and read once more: the collector is what is judged."""
+    with scratch("ownership") as stage:
+        return ownership.disagreements(ownership.observe(*tree, stage))
+
+
+def _settings(seed: int, cases: int) -> Iterator[configurations.Observed]:
+    yield from configurations.observed(seed, cases)
+
+
+def _mounts(seed: int, cases: int) -> Iterator[topologies.Observed]:
+    program = [
+        *ALONE,
+        sys.executable,
+        "-m",
+        "tests.oracles.receiving",
+        topologies.__name__,
+        str(seed),
+        str(cases),
+    ]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+        yield from received(process)
+
+
+def _accesses(seed: int, cases: int) -> Iterator[accesses.Observed]:
+    guest = lab.up(f"test-{os.getpid()}-0", "13", say=print)
+    try:
+        accesses.prepare(guest)
+        yield from accesses.observe(guest, seed, cases)
+    finally:
+        guest.stop()
+
+
+def _calls(seed: int, cases: int) -> Iterator[syscalls.Observed]:
+    yield from syscalls.observed(seed, cases)
+
+
+ORACLES = (
+    Oracle(
+        "packet filter",
+        tuple(
+            f"{_CHECKS}.packetfilter.{name}"
+            for name in ("chains", "iptables", "nftables", "outside", "passage", "sets")
+        ),
+        _filters,
+        _filter_wrong,
+    ),
+    Oracle(
+        "mounts",
+        (f"{_CHECKS}.mounttable", f"{_CHECKS}.runtime.hostmounts", f"{_CHECKS}.runtime.mounts"),
+        _mounts,
+        topologies.disagreements,
+    ),
+    Oracle("audit rules", (f"{_CHECKS}.auditrules",), _accesses, accesses.disagreements, nullcontext),
+    Oracle("files", (f"{_CHECKS}.files",), _owners, ownership.disagreements),
+    Oracle("files read again", (f"{_SNAPSHOT}.filestat",), _trees, _read_again),
+    Oracle(
+        "seccomp profiles",
+        (f"{_CHECKS}.seccomp", f"{_CHECKS}.filters", f"{_SNAPSHOT}.seccomp"),
+        _calls,
+        syscalls.disagreements,
+    ),
+    Oracle(
+        "daemon settings",
+        (f"{_CHECKS}.settings", f"{_CHECKS}.daemon"),
+        _settings,
+        configurations.disagreements,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One condition that is inverted."""
+
+    module: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}: {self.text}"
+
+
+class _Conditions(ast.NodeVisitor):
+    """The conditions of a module: what decides a branch, and comparisons that are a function's answer."""
+
+    def __init__(self) -> None:
+        self.found: list[ast.expr] = []
+        self._inside = False  # of a function: what a module does when it is imported is not asked again
+
+    def _decompose(self, test: ast.expr) -> None:
+        if isinstance(test, ast.BoolOp):
+            for value in test.values:
+                self._decompose(value)
+        elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            self._decompose(test.operand)
+        elif self._inside and not isinstance(test, ast.Constant):
+            self.found.append(test)
+
+    def _visit_function(self, node: ast.FunctionDef | ast.Lambda) -> None:
+        before, self._inside = self._inside, True
+        if isinstance(node, ast.FunctionDef):
+            for statement in node.body:
+                self.visit(statement)
+        else:
+            self._answer(node.body)
+            self.visit(node.body)
+        self._inside = before
+
+    visit_FunctionDef = visit_Lambda = _visit_function  # noqa: N815 - ast's names
+
+    def _visit_test(self, node: ast.If | ast.While | ast.IfExp) -> None:
+        self._decompose(node.test)
+        self.generic_visit(node)
+
+    visit_If = visit_While = visit_IfExp = _visit_test  # noqa: N815
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        """A comprehension's conditions."""
+        for test in node.ifs:
+            self._decompose(test)
+        self.generic_visit(node)
+
+    def visit_match_case(self, node: ast.match_case) -> None:
+        """A case's guard."""
+        if node.guard is not None:
+            self._decompose(node.guard)
+        self.generic_visit(node)
+
+    def visit_Return(self, node: ast.Return) -> None:
+        """A comparison that is the answer."""
+        if node.value is not None:
+            self._answer(node.value)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """What any() and all() ask."""
+        if isinstance(node.func, ast.Name) and node.func.id in {"any", "all"}:
+            for argument in node.args:
+                if isinstance(argument, ast.GeneratorExp):
+                    self._answer(argument.elt)
+        self.generic_visit(node)
+
+    def _answer(self, value: ast.expr) -> None:
+        if isinstance(value, ast.Compare) or (
+            isinstance(value, ast.BoolOp)
+            and all(isinstance(each, ast.Compare | ast.BoolOp | ast.UnaryOp) for each in value.values)
+        ):
+            self._decompose(value)
+
+
+def conditions(source: str) -> list[ast.expr]:
+    """Every condition of a module, once."""
+    visitor = _Conditions()
+    visitor.visit(ast.parse(source))
+    places = {
+        (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset): node for node in visitor.found
+    }
+    return [places[place] for place in sorted(places)]
+
+
+class _Inverted(ast.NodeTransformer):
+    def __init__(self, wanted: ast.expr) -> None:
+        self._wanted = (wanted.lineno, wanted.col_offset, wanted.end_lineno, wanted.end_col_offset)
+
+    def visit(self, node: ast.AST) -> Any:
+        """Put the call in the place of the condition."""
+        place = tuple(
+            getattr(node, name, None) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")
+        )
+        if isinstance(node, ast.expr) and place == self._wanted:
+            self._wanted = (-1, -1, -1, -1)
+            call = ast.Call(ast.Name("__inverted__", ast.Load()), [node], [])
+            return ast.copy_location(call, node)
+        return self.generic_visit(node)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _put_in_force(module: str, source: str, condition: ast.expr) -> None:
+    """Give every function of a module the code that it has with the condition inverted."""
+    path = str(sys.modules[module].__file__)
+    tree = ast.fix_missing_locations(_Inverted(condition).visit(ast.parse(source)))
+    changed = {(code.co_qualname, code.co_firstlineno): code for code in _codes(compile(tree, path, "exec"))}
+    for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
+        if function.__code__.co_filename == path:
+            key = (function.__code__.co_qualname, function.__code__.co_firstlineno)
+            function.__code__ = changed[key]
+    for cached in [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]:
+        cached.cache_clear()
+
+
+def _judged(oracle: Oracle, recorded: Sequence[Any], accepted: Sequence[list[str]]) -> int:
+    """Whether the oracle finds the mutant that is in force."""
+    asked: list[bool] = []
+
+    def inverted(value: object) -> bool:
+        if not asked:
+            asked.append(True)
+        return not value
+
+    builtins.__inverted__ = inverted  # type: ignore[attr-defined]
+    for seen, before in zip(recorded, accepted, strict=True):
+        try:
+            if oracle.wrong(seen) != before:
+                return _FOUND
+        except Exception:  # a judge that fails is an error in the report
+            return _FOUND
+    return _SURVIVED if asked else _NOT_ASKED
+
+
+def _try(oracle: Oracle, module: str, source: str, condition: ast.expr, *cases: Any) -> int:
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        code = _FOUND
+        try:
+            _put_in_force(module, source, condition)
+            code = _judged(oracle, *cases)
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}
+        return _FOUND
+    return os.WEXITSTATUS(status)
+
+
+def run(folder: Path, only: Sequence[str]) -> int:
+    """Try all mutants on what was recorded; print those that are not found, and how many there are."""
+    totals = {_FOUND: 0, _SURVIVED: 0, _NOT_ASKED: 0}
+    for oracle in ORACLES:
+        with (folder / f"{oracle.name}.pickle").open("rb") as file:
+            recorded = list(unpickled(file))
+        accepted = [oracle.wrong(seen) for seen in recorded]
+        print(f"{oracle.name}: {len(recorded)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
+        for module in oracle.modules:
+            if only and not any(module.endswith(name) for name in only):
+                continue
+            source = Path(str(importlib.import_module(module).__file__)).read_text()
+            counts = {_FOUND: 0, _SURVIVED: 0, _NOT_ASKED: 0}
+            for condition in conditions(source):
+                outcome = _try(oracle, module, source, condition, recorded, accepted)
+                counts[outcome] += 1
+                if outcome != _FOUND:
+                    word = "survives" if outcome == _SURVIVED else "not asked"
+                    place = f"{module.rpartition('.')[2]}.py:{condition.lineno}"
+                    print(f"  {word}: {place}: {ast.unparse(condition)}", flush=True)
+            _print_counts(module, counts)
+            totals = {outcome: totals[outcome] + number for outcome, number in counts.items()}
+    _print_counts("all", totals)
+    return 0
+
+
+def _print_counts(name: str, counts: dict[int, int]) -> None:
+    asked = counts[_FOUND] + counts[_SURVIVED]
+    share = 100 * counts[_FOUND] / asked if asked else 100
+    found = f"{counts[_FOUND]} of {asked} found ({share:.1f} %)"
+    print(f"{name}: {found}, {counts[_NOT_ASKED]} not asked", flush=True)
+
+
+def record(folder: Path, seed: int, cases: int, names: Sequence[str]) -> None:
+    """Record what each oracle sees."""
+    for oracle in ORACLES:
+        if names and oracle.name not in names:
+            continue
+        # Each in a process of its own: a filter of system calls stays in force.
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with oracle.network(), (folder / f"{oracle.name}.pickle").open("wb") as file:
+                    for seen in oracle.record(seed, cases):
+                        pickle.dump(seen, file)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0, oracle.name
+
+
+def main() -> int:
+    """Record, or run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.oracles.mutants")
+    parser.add_argument("what", choices=("record", "run"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "names", nargs="*", help="oracles to record; or ends of the names of modules to invert"
+    )
+    parser.add_argument("--cases", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    if asked.what == "run":
+        return run(asked.folder, asked.names)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    record(asked.folder, asked.seed, asked.cases, asked.names)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
