@@ -33,7 +33,7 @@ test: test-packages $(VENV)/.installed ## unit and integration tests, and the pr
 	@$(TOGETHER) guests="$(MAKE) promise" here="$(MAKE) unit integration"
 
 .PHONY: test-all
-test-all: test system faults oracles workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
+test-all: test sanity system faults oracles workloads e2e releases molecule-1 molecule-2 ## everything, one part after the other (root)
 
 .PHONY: unit
 unit: $(VENV)/.installed ## the unit tests

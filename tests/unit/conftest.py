@@ -5,24 +5,25 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compare with a file in golden/ beside the test.
+def golden(request: pytest.FixtureRequest) -> Callable[[str | Path, str], None]:
+    """Compare with a file in golden/ beside the test, or of another absolute path.
 
     HARDENER_UPDATE_GOLDEN=1 writes it instead, and the test fails once.
     """
 
-    def compare(name: str, text: str) -> None:
+    def compare(name: str | Path, text: str) -> None:
         path = request.path.parent / "golden" / name
         if os.environ.get("HARDENER_UPDATE_GOLDEN"):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             pytest.fail(f"wrote {path.name}: look at the difference")
-        assert text == path.read_text(encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), "as intended? HARDENER_UPDATE_GOLDEN=1 writes it"
 
     return compare
 

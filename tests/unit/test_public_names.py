@@ -10,6 +10,11 @@ from tools.public_names import names
 
 ROOT = Path(__file__).parents[2]
 RECORDED = frozenset((ROOT / "tests/fixtures/names-0.1.0.txt").read_text().splitlines())
+# Names that have changed, and what reads the old ones.
+CHANGED = {
+    f"field snapshot .sources.daemon.config.data.{name}": "snapshots of schema 1 (hardener/snapshot.py)"
+    for name in ("flags", "parsed")
+}
 KINDS = {name.partition(" ")[0] for name in RECORDED}
 
 
@@ -24,13 +29,13 @@ def present() -> set[str]:
 
 
 def test_no_name_of_0_1_0_is_lost(present: set[str]) -> None:
-    assert lost(present) == set()
+    assert lost(present) == CHANGED.keys()
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - {"path"}))
 def test_a_name_that_goes_is_noticed(present: set[str], kind: str) -> None:
     gone = next(name for name in sorted(RECORDED) if name.startswith(f"{kind} "))
-    assert lost(present - {gone}) == {gone}
+    assert lost(present - {gone}) == {gone, *CHANGED}
 
 
 def test_paths_on_hosts_are_those_of_0_1_0() -> None:

@@ -261,7 +261,7 @@ def label_file() -> str | None:
 def writable_layer(pid: int) -> str:
     """Where the writable layer of a container's root is on this host; empty where that is not known."""
     for line in read_pseudo(f"/proc/{pid}/mountinfo").splitlines():
-        fields, _, rest = line.partition(" - ")
+        fields, _separator, rest = line.partition(" - ")
         words = rest.split()
         if fields.split()[4:5] == ["/"] and words[:1] == ["overlay"]:
             options = dict(option.partition("=")[::2] for option in words[-1].split(","))

@@ -114,7 +114,7 @@ def _kept_out() -> Iterator[tuple[str, dict[str, str]]]:
             elif not {"modprobe", "insmod"} & {os.path.basename(word) for word in words[2:]}:
                 yield name, {"by": "install", "file": path}
     for word in read_or(CMDLINE, "").split():
-        option, _, names = word.partition("=")
+        option, _separator, names = word.partition("=")
         if option in _PARAMETERS:
             for name in names.split(","):
                 yield name.replace("-", "_"), {"by": _PARAMETERS[option], "file": CMDLINE}

@@ -63,7 +63,7 @@ class Bundles:
 
 def declared(option: str) -> dict[str, Any] | None:
     """What a profile leaves open that stands in a container's options as JSON."""
-    return _first_object(option, lambda _: {})
+    return _first_object(option, lambda _given: {})
 
 
 def of_file(path: str) -> dict[str, Any] | None:
@@ -104,7 +104,7 @@ def meaning(profile: dict[str, Any]) -> dict[str, Any]:
     kept = {name: sorted(encode(each) for each in rules.of(name)) for name in rules.names}
     architectures = sorted(map(str, profile.get("architectures") or ()))
     text = encode([encode([*default, []]), architectures, sorted(kept.items())])
-    permitted = [name for name in kept if any(action in _PASSING for action, _, _ in rules.of(name))]
+    permitted = [name for name in kept if any(action in _PASSING for action, _errno, _args in rules.of(name))]
     return {
         "calls": None if default[0] in _PASSING else len(permitted),
         "unlimited": sorted(name for name, first in _TELLING.items() if rules.passes(name, first)),
@@ -160,8 +160,8 @@ class _Rules:
             return self._decided[name][0] in _PASSING
         limited = self._limited.get(name, [])
         if self._default[0] not in _PASSING:
-            return any(action in _PASSING and _may_hold(args, first) for action, _, args in limited)
-        return first is None or not any(_holds(args, first) for _, _, args in limited)
+            return any(action in _PASSING and _may_hold(args, first) for action, _errno, args in limited)
+        return first is None or not any(_holds(args, first) for _action, _errno, args in limited)
 
 
 def _action(rule: dict[str, Any], default: str = "") -> tuple[str, int | None]:

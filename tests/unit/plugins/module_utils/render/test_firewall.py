@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,11 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_the_rules_are_these(name: str) -> None:
+def test_the_rules_are_these(name: str, golden: Callable[[Path, str], None]) -> None:
     release, variables = GOLDEN[name]
     found = files(documents(recorded(release), **variables))
     text = "".join(f"== {file}\n{content}" for file, content in found.items())
-    assert text == (FIXTURES / "firewall" / f"{name}.rules").read_text()
+    golden(FIXTURES / "firewall" / f"{name}.rules", text)
 
 
 # --- the same for those who judge, load and boot ------------------------------------------------------------

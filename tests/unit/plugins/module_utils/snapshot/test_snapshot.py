@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,43 @@ SCHEMA = json.loads((Path(snapshot.__file__).parent / "snapshot.schema.json").re
 
 
 def problems(document: Any) -> list[str]:
-    """What the schema has against a document."""
-    return [error.message[:200] for error in jsonschema_rs.Draft202012Validator(SCHEMA).iter_errors(document)]
+    """What the schema has against a document, by the part of it that is wrong."""
+    errors = jsonschema_rs.Draft202012Validator(SCHEMA).iter_errors(document)
+    return [told for error in errors for told in reasons(error)]
+
+
+def reasons(error: jsonschema_rs.ValidationError) -> list[str]:
+    """An error, or of one that no alternative fits what is wrong with the alternative that fits best."""
+    alternatives = getattr(error.kind, "context", None)
+    if not alternatives:
+        where = "/".join(map(str, error.instance_path))
+        return [f"{where}: {error.message[-200:]}"]
+    deepest = max(alternatives, key=lambda errors: min(len(each.instance_path) for each in errors))
+    return [told for each in deepest for told in reasons(each)]
+
+
+def test_a_fact_that_the_schema_lacks_is_named(printed: Any) -> None:
+    system = printed["sources"]["system"]
+    more = {**system, "data": {**system["data"], "moon": "full"}}
+    told = problems({**printed, "sources": {**printed["sources"], "system": more}})
+    assert len(told) == 1
+    assert told[0].startswith("sources/system/data: ")
+    assert "'moon'" in told[0]
+
+
+def test_each_fact_of_the_schema_is_documented() -> None:
+    """By name, in docs/snapshot.md; the engine and systemd document their own, in capitals."""
+    text = (Path(__file__).parents[5] / "docs" / "snapshot.md").read_text(encoding="utf-8")
+    names = {name for each in _objects(SCHEMA) for name in each.get("properties", {}) if name[0].islower()}
+    assert {name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)} == set()
+
+
+def _objects(node: Any) -> Iterator[Mapping[str, Any]]:
+    """All objects of the schema, itself first."""
+    if isinstance(node, dict):
+        yield node
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _objects(each)
 
 
 @pytest.fixture(scope="module")
