@@ -75,6 +75,11 @@ faults: test-packages $(VENV)/.installed ## a fault at every call of the transac
 oracles: test-packages $(VENV)/.installed ## thousands of generated cases whose verdicts are compared with what happens (root)
 	$(PYTEST) tests/oracles --all-cases --numprocesses=2 --verbose
 
+.PHONY: mutants
+mutants: test-packages $(VENV)/.installed ## whether the oracles find each condition of the judges that is inverted (root, an hour)
+	$(BIN)/python -m tests.oracles.mutants record test-results/mutants
+	$(BIN)/python -m tests.oracles.mutants run test-results/mutants
+
 .PHONY: workloads
 workloads: test-packages $(VENV)/.installed ## real programs from their containers to proven profiles, and attacks on them (root)
 	@.ci/install-packages $(WORKLOAD_PACKAGES)
