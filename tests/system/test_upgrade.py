@@ -24,7 +24,7 @@ find / -xdev \( -name '*hardener*' -o -path '*/hardener/*' \) -not -type d \
   -not -path '/proc/*' -not -path '/var/lib/*' -not -path '/var/cache/*' -not -path '*/tmp/*' \
   -not -name __pycache__ -exec sha256sum {} + | sort -k2
 systemctl list-unit-files --no-legend 'hardener*'
-systemctl list-units --all --plain --no-legend 'hardener*' | awk '{print $1, $3}'
+systemctl list-units --all --plain --no-legend 'hardener*' | awk '{print $1}'
 iptables-save | grep -e HARDENER -e DOCKER-USER | sed 's/ \[.*//' | sort
 ip6tables-save | grep -e HARDENER -e DOCKER-USER | sed 's/ \[.*//' | sort
 """

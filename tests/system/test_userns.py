@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hardener import lab
+from tests.hosts.command import hardener
 from tests.hosts.fixtures import Boot
 from tests.hosts.play import Run
 from tests.hosts.reboot import reboot
@@ -150,3 +151,14 @@ def test_a_reboot_later_it_is_the_same(host: Host) -> None:
         assert time.monotonic() < deadline, host.held()
         time.sleep(3)
     assert host.maps()["db"] == REMAPPED
+
+
+def test_a_release_leaves_what_the_containers_stand_on_and_names_it(host: Host) -> None:
+    """Without the remapping the engine would look into its old root, which has none of them."""
+    before, maps = host.held(), host.maps()
+    released = hardener("release", host.guest.inventory)
+    assert released.returncode == 0, released.stderr
+    assert "userns-remap" in released.stderr
+    assert "userns-remap" in host.shell("cat /etc/docker/daemon.json")
+    assert host.shell("ls -d /var/lib/hardener /etc/systemd/system/*hardener* 2>/dev/null") == ""
+    assert (host.held(), host.maps()) == (before, maps)

@@ -19,6 +19,19 @@ def test_without_systemd_there_is_nothing_to_tell_it(host: Host, monkeypatch: py
     assert not activation.due
 
 
+def test_a_unit_that_is_gone_is_no_failed_one_any_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(system, "must", lambda *command, timeout: told.append(command))
+    monkeypatch.setattr(system, "run", lambda *command: told.append(command))
+    host.write("here.service", "")
+    here, gone = host.path("here.service"), host.path("gone.service")
+    SystemdReload({"when": [here, gone, host.path("gone.conf")]}).perform()
+    assert told == [("systemctl", "daemon-reload"), ("systemctl", "reset-failed", "gone.service")]
+    told.clear()
+    SystemdReload({"when": [here]}).perform()
+    assert told == [("systemctl", "daemon-reload")]
+
+
 def test_a_setting_that_an_activation_does_not_know_is_refused() -> None:
     with pytest.raises(Refused, match="unknown modules"):
         SystemdReload({"when": [], "modules": []})
