@@ -133,7 +133,7 @@ def record(guest: lab.Guest) -> dict[str, Any]:
 def test_the_role_installs_who_listens_and_a_second_run_changes_nothing(
     host: lab.Guest, tmp_path: Path
 ) -> None:
-    wanted = {"activity_collector": True, "activity_audited_profile": True}
+    wanted: dict[str, Any] = {"activity_collector": True, "activity_audited_profile": True}
     predicted = Run(host, tmp_path, ("activity",), **wanted).result("--check")
     assert predicted["outcome"] == "would_change"
     done = Run(host, tmp_path, ("activity",), **wanted).result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 # All but those that need a kernel of their own.
 ROLES = (
     "security_updates",
@@ -15,7 +17,7 @@ ROLES = (
     "vulnerability_scan",
     "content_trust",
 )
-VARIABLES = {
+VARIABLES: dict[str, Any] = {
     "converge_allow": "connectivity",
     "content_trust_policy": {"registries": [{"prefix": "registry.example.com", "nothing": True}]},
     "activity_collector": True,

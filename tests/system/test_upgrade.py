@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_guard_that_0_1_0_has_armed_takes_its_run_back(
     state, containers = shell(host, STATE), running(shell(host, CONTAINERS))
     timeout = SHORT if what == "timer" else TIMEOUT * 10
     changed = engine(**{"default-shm-size": "71M"})
-    variables = {"converge_allow": "connectivity", "converge_confirm_timeout": timeout}
+    variables: dict[str, Any] = {"converge_allow": "connectivity", "converge_confirm_timeout": timeout}
     process = Run(host, tmp_path, documents=[changed], edition=former.edition, **variables).start()
     host.ssh("sh", "-c", once(UNCONFIRMED))
     kill(process)
