@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -17,8 +19,8 @@ from ansible_collections.hardener.docker.plugins.module_utils.host.redact import
 from ansible_collections.hardener.docker.plugins.module_utils.snapshot import daemonconfig
 
 from hardener.checks import all_checks
-from hardener.checks.settings import Settings
-from hardener.model import Status
+from hardener.checks.settings import Settings, api_hosts
+from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.integration.collecting import collect
 from tests.integration.dockerd import Dockerd, EngineError
@@ -117,6 +119,7 @@ class Observed:
     refused: str
     snapshot: Any
     answers: dict[str, Any]
+    touched: bool = False  # whether daemon.json is younger than the engine
 
 
 def _case(dice: random.Random) -> Case:
@@ -133,6 +136,9 @@ def _case(dice: random.Random) -> Case:
             content.append((key.name, value))
             if dice.random() < 0.08:
                 content.insert(0, (key.name, dice.choice(key.values)))
+    second = "unix://{root}/second.sock"
+    if dice.random() < 0.2:
+        given += dice.choice(([f"--host={second}"], ["--host", second], [f"-H{second}"], ["-H", second]))
     if not content and dice.random() < 0.2:  # the engine insists on a file that it is told of
         return Case(tuple(given), None)
     body = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content)
@@ -190,7 +196,11 @@ def observe(engine_: Dockerd, dice: random.Random) -> Observed:
         return Observed(case, argv, declared, str(error) or "refused", None, {})
     try:
         answers = _answers(engine_)
-        return Observed(case, argv, declared, "", collect(engine_).raw, answers)
+        touched = case.text is not None and dice.random() < 0.3
+        if touched:
+            later = time.time() + 60
+            os.utime(engine_.config_file, (later, later))
+        return Observed(case, argv, declared, "", collect(engine_).raw, answers, touched)
     finally:
         engine_.remove_containers()
         engine_.stop()
@@ -236,6 +246,7 @@ def _answers(engine_: Dockerd) -> dict[str, Any]:
         "seccomp-profile": next(
             (option for option in info["SecurityOptions"] if option.startswith("name=seccomp")), ""
         ),
+        "hosts": sorted(f"unix://{path}" for path in engine_.root.glob("*.sock") if _listens(path)),
         "insecure": _insecure(info["RegistryConfig"]),
         "mirrors": info["RegistryConfig"]["Mirrors"],
     }
@@ -244,9 +255,17 @@ def _answers(engine_: Dockerd) -> dict[str, Any]:
         pid = engine_.api("GET", f"/containers/{identity}/json")["State"]["Pid"]
         answers |= _of_process(pid) | {"userland-proxy": _has_proxy(engine_.pid)}
     time.sleep(0.02)
-    log = engine_.log.read_text(errors="replace")
-    answers["levels"] = sorted(set(re.findall(r"\blevel=(\w+)", log)))
+    log = engine_.log.read_text(errors="replace").splitlines()
+    lines = (line for line in log if "Starting up" not in line)  # that is said before anything is read
+    answers["levels"] = sorted({found[1] for line in lines if (found := re.search(r"\blevel=(\w+)", line))})
     return answers
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+        client.connect(str(path))
+        return True
+    return False
 
 
 def _of_process(pid: int) -> dict[str, Any]:
@@ -346,6 +365,9 @@ def _settings(seen: Observed) -> Iterator[str]:
             said = settings.text(key).value
             if said and said != answers[key]:
                 yield f"{name}: {key} is said to be {said}, is {answers[key]}"
+        hosts = sorted(api_hosts(Snapshot(seen.snapshot), settings))
+        if hosts != answers["hosts"]:
+            yield f"{name}: hosts are said to be {hosts}, are {answers['hosts']}"
         if sorted(settings.entries("labels").value) != sorted(answers["labels"] or ()):
             yield f"{name}: labels are said to be {settings.entries('labels').value}"
         options = dict(entry.split("=", 1) for entry in settings.entries("log-opts").value)
@@ -362,7 +384,10 @@ def _verdicts(seen: Observed) -> Iterator[str]:
     """What the verdicts say of the running engine."""
     judges, snapshot, answers = all_checks(), Snapshot(seen.snapshot), seen.answers
     limits = answers.get("limits", {})
-    declared = _settings_of(seen)[0].get("default-ulimits").value
+    try:
+        declared = _settings_of(seen)[0].get("default-ulimits").value
+    except FactUnavailable:
+        return  # told already
     endless = any(limit[1] == "unlimited" for name, limit in limits.items() if name in str(declared))
     levels = set(answers["levels"])
     outside = [name for name in answers["insecure"] if not name.startswith("127.")]
@@ -382,10 +407,51 @@ def _verdicts(seen: Observed) -> Iterator[str]:
         "daemon-seccomp-custom": profile == "builtin",
         "daemon-cgroup-parent-default": True,
     }
+    settings = Settings(snapshot)
     for slug, passes in wanted.items():
-        status = judges[slug](snapshot).status
-        if passes is not None and (status is Status.PASS) != passes:
-            yield f"{slug}: {status}, and {answers}"
+        verdict = judges[slug](snapshot)
+        key = _FROM_THE_FILE.get(slug)
+        # What only the file proves is not proven by one that was changed since the start.
+        stale = passes and key and seen.touched and not settings.get(key).origin.startswith("--")
+        status = Status.MANUAL if stale else Status.PASS
+        if passes is not None and (verdict.status is status) != bool(passes):
+            yield f"{slug}: {verdict.status}, and {answers}"
+        yield from _misled(slug, verdict, answers)
+    for slug, status in _ALWAYS.items():
+        if judges[slug](snapshot).status is not status:
+            yield f"{slug}: {judges[slug](snapshot).status}, and {answers}"
+
+
+# What this engine's verdicts are whatever it is told here.
+_ALWAYS = {
+    "daemon-rootless": Status.MANUAL,
+    "daemon-storage-aufs-absent": Status.NOT_APPLICABLE,
+    "daemon-storage-devicemapper-absent": Status.NOT_APPLICABLE,
+    "daemon-base-device-size": Status.NOT_APPLICABLE,
+    "daemon-userns-remap": Status.FAIL,
+}
+# The key of which nothing but the file tells the value.
+_FROM_THE_FILE = {
+    "daemon-log-level-info": "log-level",
+    "daemon-default-ulimits": "default-ulimits",
+    "daemon-cgroup-parent-default": "cgroup-parent",
+}
+
+
+def _misled(slug: str, verdict: Verdict, answers: Mapping[str, Any]) -> Iterator[str]:
+    """What a verdict tells of the settings is what they are: they are those of the last start."""
+    if "at the next restart" in verdict.actual:
+        yield f"{slug}: {verdict.actual}"
+    for fact in verdict.evidence:
+        key, _, value = fact.partition(": ")
+        if value.startswith("None "):
+            yield f"{slug}: {fact}"
+        if isinstance(answers.get(key), bool) and value.split()[0] not in _spellings(answers[key]):
+            yield f"{slug}: {fact}, and it is {answers[key]}"
+
+
+def _spellings(value: bool) -> tuple[str, ...]:
+    return ("1", "t", "T", "TRUE", "true", "True") if value else ("0", "f", "F", "FALSE", "false", "False")
 
 
 def observed(seed: int, cases: int) -> Iterator[Observed]:

@@ -41,7 +41,7 @@ from tests.oracles.test_mounts import ALONE
 
 _SNAPSHOT = "ansible_collections.hardener.docker.plugins.module_utils.snapshot"
 _CHECKS = "hardener.checks"
-_SECONDS = 120  # of the processor, for one mutant
+_SECONDS = 30  # of the processor, for one mutant
 _FOUND, _SURVIVED, _NOT_ASKED = 10, 11, 12
 
 
@@ -162,19 +162,6 @@ ORACLES = (
 )
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One condition that is inverted."""
-
-    module: str
-    line: int
-    column: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.module}:{self.line}: {self.text}"
-
-
 class _Conditions(ast.NodeVisitor):
     """The conditions of a module: what decides a branch, and comparisons that are a function's answer."""
 
@@ -276,17 +263,36 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _put_in_force(module: str, source: str, condition: ast.expr) -> None:
-    """Give every function of a module the code that it has with the condition inverted."""
-    path = str(sys.modules[module].__file__)
-    tree = ast.fix_missing_locations(_Inverted(condition).visit(ast.parse(source)))
-    changed = {(code.co_qualname, code.co_firstlineno): code for code in _codes(compile(tree, path, "exec"))}
-    for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
-        if function.__code__.co_filename == path:
+@dataclass(frozen=True)
+class _Module:
+    """A module of a judge that is loaded: its source, its functions, and what any judge remembers."""
+
+    path: str
+    source: str
+    functions: Sequence[FunctionType]
+    caches: Sequence[functools._lru_cache_wrapper[Any]]
+
+    @classmethod
+    def of(cls, name: str) -> _Module:
+        path = str(importlib.import_module(name).__file__)
+        known = gc.get_objects()
+        return cls(
+            path,
+            Path(path).read_text(),
+            [each for each in known if isinstance(each, FunctionType) and each.__code__.co_filename == path],
+            [each for each in known if isinstance(each, functools._lru_cache_wrapper)],
+        )
+
+    def put_in_force(self, condition: ast.expr) -> None:
+        """Give every function the code that it has with the condition inverted."""
+        tree = ast.fix_missing_locations(_Inverted(condition).visit(ast.parse(self.source)))
+        codes = _codes(compile(tree, self.path, "exec"))
+        changed = {(code.co_qualname, code.co_firstlineno): code for code in codes}
+        for function in self.functions:
             key = (function.__code__.co_qualname, function.__code__.co_firstlineno)
             function.__code__ = changed[key]
-    for cached in [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]:
-        cached.cache_clear()
+        for cached in self.caches:
+            cached.cache_clear()
 
 
 def _judged(oracle: Oracle, recorded: Sequence[Any], accepted: Sequence[list[str]]) -> int:
@@ -308,14 +314,14 @@ def _judged(oracle: Oracle, recorded: Sequence[Any], accepted: Sequence[list[str
     return _SURVIVED if asked else _NOT_ASKED
 
 
-def _try(oracle: Oracle, module: str, source: str, condition: ast.expr, *cases: Any) -> int:
+def _try(oracle: Oracle, module: _Module, condition: ast.expr, *cases: Any) -> int:
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
         code = _FOUND
         try:
-            _put_in_force(module, source, condition)
+            module.put_in_force(condition)
             code = _judged(oracle, *cases)
         finally:
             os._exit(code)
@@ -334,19 +340,19 @@ def run(folder: Path, only: Sequence[str]) -> int:
             recorded = list(unpickled(file))
         accepted = [oracle.wrong(seen) for seen in recorded]
         print(f"{oracle.name}: {len(recorded)} recorded, {sum(map(bool, accepted))} disagree", flush=True)
-        for module in oracle.modules:
-            if only and not any(module.endswith(name) for name in only):
+        for name in oracle.modules:
+            if only and not any(name.endswith(end) for end in only):
                 continue
-            source = Path(str(importlib.import_module(module).__file__)).read_text()
+            module = _Module.of(name)
             counts = {_FOUND: 0, _SURVIVED: 0, _NOT_ASKED: 0}
-            for condition in conditions(source):
-                outcome = _try(oracle, module, source, condition, recorded, accepted)
+            for condition in conditions(module.source):
+                outcome = _try(oracle, module, condition, recorded, accepted)
                 counts[outcome] += 1
                 if outcome != _FOUND:
                     word = "survives" if outcome == _SURVIVED else "not asked"
-                    place = f"{module.rpartition('.')[2]}.py:{condition.lineno}"
+                    place = f"{name.rpartition('.')[2]}.py:{condition.lineno}"
                     print(f"  {word}: {place}: {ast.unparse(condition)}", flush=True)
-            _print_counts(module, counts)
+            _print_counts(name, counts)
             totals = {outcome: totals[outcome] + number for outcome, number in counts.items()}
     _print_counts("all", totals)
     return 0

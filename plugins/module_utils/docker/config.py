@@ -52,6 +52,8 @@ def read(path: str) -> dict[str, Any]:
         what = str(error) if isinstance(error, ValueError) else describe(error)
         result["error"] = f"not JSON: {one_line(what)}" if isinstance(error, ValueError) else what
         return result
+    if parsed is None:  # Go reads nothing from it
+        parsed = {}
     if isinstance(parsed, dict):
         result["parsed"] = parsed
     else:

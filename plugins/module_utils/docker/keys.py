@@ -197,6 +197,8 @@ def _number(version: str) -> tuple[int, ...]:
 
 KEYS = tuple(Key(line) for line in _TABLE.strip().splitlines())
 BY_NAME: Mapping[str, Key] = {key.name: key for key in KEYS if key.name}
+# Flags of keys that are called otherwise: dockerd takes their names in the file, and reads nothing there.
+_OTHERWISE = frozenset(key.flag for key in KEYS if key.flag and key.name and key.name != key.flag)
 SWITCHES = frozenset(key.flag for key in KEYS if key.flag and key.is_switch)
 WITH_VALUE = frozenset(key.flag for key in KEYS if key.flag and not key.is_switch)
 
@@ -209,7 +211,7 @@ def flag_of(key: str) -> str:
 
 def exclusive_flag(key: str) -> str:
     """Return the flag that dockerd refuses to be given together with a key; empty where it takes both."""
-    return "" if key in _JOINED else flag_of(key)
+    return "" if key in _JOINED or (key in _OTHERWISE and key not in BY_NAME) else flag_of(key)
 
 
 def declared(file: Mapping[str, Any], flags: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:

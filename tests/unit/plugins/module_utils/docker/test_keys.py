@@ -46,6 +46,10 @@ def test_the_flag_of_a_key(key: str, flag: str) -> None:
 def test_a_runtime_may_stand_in_both_places() -> None:
     assert keys.exclusive_flag("runtimes") == ""
     assert keys.exclusive_flag("hosts") == "host"
+    assert (
+        keys.exclusive_flag("label") == ""
+    )  # the flag's name, which the engine takes in the file and ignores
+    assert keys.exclusive_flag("proxy") == "proxy"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,12 @@ def test_not_an_object(tmp_path: Path) -> None:
     assert (found["parsed"], found["error"]) == (None, "it holds a list, not an object")
 
 
+def test_null_is_what_the_engine_reads_nothing_from(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text("null")
+    assert config.read(str(path))["parsed"] == {}
+
+
 def test_too_large_and_no_file(tmp_path: Path) -> None:
     assert "larger than" in str(read(tmp_path, " " * 2_000_000)["error"])
     folder = tmp_path / "folder.json"
