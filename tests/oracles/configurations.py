@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import os
+import random
 import re
 import socket
 import time
@@ -446,7 +446,8 @@ def _misled(slug: str, verdict: Verdict, answers: Mapping[str, Any]) -> Iterator
         key, _, value = fact.partition(": ")
         if value.startswith("None "):
             yield f"{slug}: {fact}"
-        if isinstance(answers.get(key), bool) and value.split()[0] not in _spellings(answers[key]):
+        last = value.rpartition(" (")[0].rpartition(", ")[2]  # of several the last one counts
+        if isinstance(answers.get(key), bool) and last not in _spellings(answers[key]):
             yield f"{slug}: {fact}, and it is {answers[key]}"
 
 

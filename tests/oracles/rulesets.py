@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tests.oracles.connecting import OWN
 
@@ -21,6 +23,8 @@ STATES = ("new", "established,related", "invalid", "untracked", "new,untracked")
 SPANS = ("1:65535", "1024:65535", "1:1023", "20000:50000", "443:8080", "30000:32767")
 SINGLE = (1, 22, 53, 80, 443, 1024, 8080, 20000, 40000, 65535, 7777)
 FLAGS = ("FIN,SYN,RST,ACK SYN", "SYN,ACK ACK", "SYN SYN", "RST RST", "ALL SYN", "FIN,SYN FIN,SYN")
+# By these the judge cannot say what a rule takes.
+DOUBTFUL = re.compile(r"mark|limit|statistic|pkttype|--ports")
 Conditions = Sequence[Callable[[random.Random, int], str]]
 
 
@@ -107,14 +111,26 @@ def _rule(dice: random.Random, version: int, chain: str, calls: Sequence[str]) -
     return " ".join(["-A", chain, *conditions, dice.choice(targets)])
 
 
-def iptables(dice: random.Random, version: int) -> str:
+def _some(dice: random.Random, made: Callable[[], str], most: int, *, plain: bool) -> list[str]:
+    """Some rules; with ``plain`` none of which it cannot be said what it takes."""
+    rules: list[str] = []
+    for _ in range(dice.randint(0, most)):
+        rule = made()
+        while plain and DOUBTFUL.search(rule):
+            rule = made()
+        rules.append(rule)
+    return rules
+
+
+def iptables(dice: random.Random, version: int, *, plain: bool = False) -> str:
     """Rules for ``iptables-restore``, or ``ip6tables-restore`` where the version is 6."""
     names = [f"C{number}" for number in range(dice.randint(0, 3))]
     lines = ["*filter", f":INPUT {dice.choice(('ACCEPT', 'DROP', 'DROP'))} [0:0]"]
     lines += [f":{name} - [0:0]" for name in names]
     for index, name in enumerate(names):
-        lines += [_rule(dice, version, name, names[index + 1 :]) for _ in range(dice.randint(0, 4))]
-    lines += [_rule(dice, version, "INPUT", names) for _ in range(dice.randint(0, 6))]
+        calls = names[index + 1 :]
+        lines += _some(dice, partial(_rule, dice, version, name, calls), 4, plain=plain)
+    lines += _some(dice, partial(_rule, dice, version, "INPUT", names), 6, plain=plain)
     lines.append("COMMIT")
     if dice.random() < 0.15:
         conditions = dice.choice(("-i eth0", "-p udp", "-p tcp -m tcp --dport 22", f"-d {OWN[version][0]}"))
@@ -197,7 +213,7 @@ def _nft_rule(dice: random.Random, calls: Sequence[str]) -> str:
     return " ".join([*conditions, verdict])
 
 
-def nft(dice: random.Random) -> str:
+def nft(dice: random.Random, *, plain: bool = False) -> str:
     """Rules for ``nft -f``: tables that see both versions of IP."""
     names = [f"c{number}" for number in range(dice.randint(0, 3))]
     lines = ["table inet site {"]
@@ -212,10 +228,10 @@ def nft(dice: random.Random) -> str:
     where = f'"eth0" : {dice.choice(("accept", "drop"))}, "lo" : accept'
     lines += [f"map where {{ type ifname : verdict; elements = {{ {where} }}; }}"]
     for index, name in reversed(list(enumerate(names))):
-        rules = [_nft_rule(dice, names[index + 1 :]) for _ in range(dice.randint(0, 4))]
+        rules = _some(dice, partial(_nft_rule, dice, names[index + 1 :]), 4, plain=plain)
         lines += [f"chain {name} {{", *rules, "}"]
     policy = dice.choice(("accept", "drop", "drop"))
-    rules = [_nft_rule(dice, names) for _ in range(dice.randint(0, 6))]
+    rules = _some(dice, partial(_nft_rule, dice, names), 6, plain=plain)
     lines += ["chain input {", f"type filter hook input priority 0; policy {policy};", *rules, "}", "}"]
     if dice.random() < 0.15:
         verdict = dice.choice(("drop", "notrack"))
