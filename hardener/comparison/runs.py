@@ -54,7 +54,7 @@ class Comparison:
             HardenerError: the two assessments hold different controls.
         """
         pairs = list(_pairs(before, after))
-        changed = []
+        changed: list[tuple[Finding, ChangeKind]] = []
         self.hosts += 1
         self.first = self.first or after
         self.decided.add(after)
