@@ -153,35 +153,3 @@ def test_a_reboot_keeps_it(host: lab.Guest, run: Runs, tmp_path: Path) -> None:
     assert values.split() == ["0", "0"]
     again = run()
     assert (again["outcome"], again["pending"], again["notes"]) == ("unchanged", [], [])
-
-
-MORE = """
-auditctl -l; auditctl -s | grep -e enabled -e failure -e backlog_limit
-find /etc/audit/rules.d /etc/apparmor.d /etc/default/grub.d -type f -exec sha256sum {} + | sort
-sort /sys/kernel/security/apparmor/profiles
-"""
-
-
-def test_a_release_gives_back_what_the_kernel_has_and_names_what_only_a_boot_takes_back(
-    pristine: Boot, tmp_path: Path
-) -> None:
-    guest = pristine("13")
-    try:
-        shell(guest, CONTAINER)
-        shell(guest, "apt-get -q update; apt-get -q -y --no-install-recommends install auditd apparmor")
-        before = shell(guest, SETTINGS + MORE)
-        done = Run(guest, tmp_path, (*ROLES, "audit_rules"), converge_allow="connectivity").result()
-        assert done["outcome"] == "changed", done
-        assert shell(guest, SETTINGS + MORE) != before
-        container = label(guest)
-
-        released = hardener("release", guest.inventory)
-        assert released.returncode == 0, released.stderr
-        after = shell(guest, SETTINGS + MORE)
-        for line in sorted(set(before.splitlines()) ^ set(after.splitlines())):
-            name = line.partition(" ")[0]
-            assert name in released.stderr, f"{line} is not named:\n{released.stderr}"
-        assert label(guest) == container
-        assert shell(guest, "find / -xdev -name '*hardener*' -not -path '/proc/*' -not -path '/tmp/*'") == ""
-    finally:
-        guest.stop()

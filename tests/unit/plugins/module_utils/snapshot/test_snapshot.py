@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +48,6 @@ def test_a_fact_that_the_schema_lacks_is_named(printed: Any) -> None:
     assert len(told) == 1
     assert told[0].startswith("sources/system/data: ")
     assert "'moon'" in told[0]
-
-
-def test_each_fact_of_the_schema_is_documented() -> None:
-    """By name, in docs/snapshot.md; the engine and systemd document their own, in capitals."""
-    text = (Path(__file__).parents[5] / "docs" / "snapshot.md").read_text(encoding="utf-8")
-    names = {name for each in _objects(SCHEMA) for name in each.get("properties", {}) if name[0].islower()}
-    assert {name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)} == set()
-
-
-def _objects(node: Any) -> Iterator[Mapping[str, Any]]:
-    """All objects of the schema, itself first."""
-    if isinstance(node, dict):
-        yield node
-    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _objects(each)
 
 
 @pytest.fixture(scope="module")
