@@ -24,7 +24,7 @@ from hardener.model import Status, Verdict
 from hardener.snapshot import FactUnavailable, Snapshot
 from tests.integration.collecting import collect
 from tests.integration.dockerd import Dockerd, EngineError
-from tests.unit.snapshots import make, only
+from tests.unit.snapshots import make
 
 _UNLIMITED = 1 << 62
 _SWITCHES = ("true", "false", "1", "0", "T", "f", "TRUE", "False", "yes", "")
@@ -310,9 +310,10 @@ def disagreements(seen: Observed) -> list[str]:
     return [f"{text}\n  {told}\n  {seen.refused[-300:]}" for text in found]
 
 
-def _settings_of(seen: Observed) -> tuple[Settings, Snapshot]:
-    snapshot = make(**{"daemon.config": only(seen.declared)})
-    return Settings(snapshot), snapshot
+def _settings_of(seen: Observed) -> Settings:
+    raw = make().raw
+    told = {"daemon.config": {"state": "ok", "ms": 1, "data": seen.declared}}
+    return Settings(Snapshot({**raw, "sources": {**raw["sources"], **told}}))
 
 
 def _problem(settings: Settings) -> str:
@@ -337,7 +338,7 @@ def _problem(settings: Settings) -> str:
 
 def _refusal(seen: Observed) -> Iterator[str]:
     """Where the engine says why it does not start, the judges have to see that too."""
-    problem = _problem(_settings_of(seen)[0])
+    problem = _problem(_settings_of(seen))
     last = seen.refused.replace("\\", "")
     if "both as a flag and in the configuration file" in last and problem != "conflict":
         yield f"the engine sees a conflict, the judges: {problem or 'none'}"
@@ -352,7 +353,7 @@ def _refusal(seen: Observed) -> Iterator[str]:
 
 def _settings(seen: Observed) -> Iterator[str]:
     """What the judges take for declared is what the running engine has."""
-    for name, settings in (("before", _settings_of(seen)[0]), ("running", Settings(Snapshot(seen.snapshot)))):
+    for name, settings in (("before", _settings_of(seen)), ("running", Settings(Snapshot(seen.snapshot)))):
         if problem := _problem(settings):
             yield f"{name}: the engine runs, and the judges see {problem}"
             continue
@@ -385,7 +386,7 @@ def _verdicts(seen: Observed) -> Iterator[str]:
     judges, snapshot, answers = all_checks(), Snapshot(seen.snapshot), seen.answers
     limits = answers.get("limits", {})
     try:
-        declared = _settings_of(seen)[0].get("default-ulimits").value
+        declared = _settings_of(seen).get("default-ulimits").value
     except FactUnavailable:
         return  # told already
     endless = any(limit[1] == "unlimited" for name, limit in limits.items() if name in str(declared))

@@ -319,16 +319,19 @@ def _try(oracle: Oracle, module: _Module, condition: ast.expr, *cases: Any) -> i
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-        code = _FOUND
+        code = 1
         try:
             module.put_in_force(condition)
             code = _judged(oracle, *cases)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}
         return _FOUND
+    assert os.WEXITSTATUS(status) in {_FOUND, _SURVIVED, _NOT_ASKED}
     return os.WEXITSTATUS(status)
 
 
