@@ -14,7 +14,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from ...host import atomic
 from .. import chains, session, system
-from ..errors import Refused
+from ..errors import Failed, Refused
 from ..planning import Plan
 from ..serving import Finder
 from ..session import Session
@@ -201,10 +201,12 @@ def _active() -> bool:
 
 def _forget_unit(*, keep_enabled: bool = False) -> None:
     """No boot loads the rules any more; its file may be gone already, so that systemd cannot disable it."""
-    system.attempt("systemctl", "stop", UNIT, timeout=90)
+    stopped = system.attempt("systemctl", "stop", UNIT, timeout=90)
+    if stopped.code != 0 and _active():  # else systemd does not know it any more
+        raise Failed(f"systemctl stop {UNIT}: {stopped.said or f'ended with code {stopped.code}'}")
     if not keep_enabled:
         _disable()
-    system.attempt("systemctl", "daemon-reload", timeout=90)
+    system.must("systemctl", "daemon-reload", timeout=90)
     system.attempt("systemctl", "reset-failed", UNIT)
 
 

@@ -276,3 +276,24 @@ def test_given_back_no_chain_of_ours_stays_and_an_undo_enables_the_unit_again(
         "systemctl daemon-reload",
         "systemctl start hardener-firewall.service",
     ]
+
+
+@pytest.mark.parametrize(("active", "raises"), [(True, True), (False, False)])
+def test_a_unit_that_could_not_be_stopped_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, *, active: bool, raises: bool
+) -> None:
+    said: list[str] = []
+
+    def run(*command: str, **_: object) -> system.Outcome:
+        said.append(command[1])
+        code = {"stop": 1, "is-active": 0 if active else 3}.get(command[1], 0)
+        return system.Outcome(code, "", "no bus")
+
+    monkeypatch.setattr(system, "run", run)
+    monkeypatch.setattr(system, "has_systemd", lambda: True)
+    if raises:
+        with pytest.raises(Failed, match=r"systemctl stop hardener-firewall\.service: no bus"):
+            firewall._forget_unit(keep_enabled=True)
+    else:
+        firewall._forget_unit(keep_enabled=True)
+        assert said == ["stop", "is-active", "daemon-reload", "reset-failed"]
