@@ -93,7 +93,9 @@ def test_whatever_was_loose_passes_afterwards() -> None:
     failing = {slug for slug, status in verdicts(before, "file-").items() if status is Status.FAIL}
     assert len(failing) == 24
     after = applied(before, document(before))
-    assert set(verdicts(after, "file-").values()) == {Status.PASS}
+    passing = {slug for slug, status in verdicts(after, "file-").items() if status is Status.PASS}
+    assert failing <= passing
+    assert Status.FAIL not in verdicts(after, "file-").values()
 
 
 def test_what_is_tighter_stays_and_roots_group_is_good_enough() -> None:
