@@ -9,6 +9,8 @@ CONSTRAINTS := $(wildcard .ci/constraints-$(PYVER).txt)
 RESULTS := demo-results
 PYTEST = $(BIN)/pytest --junitxml=test-results/$@.xml
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --site-dir
+DOCS_URL ?=
 TOGETHER = $(BIN)/python tools/together.py
 # Build what guests start from, where it is not cached, and say so: pytest would keep it to itself.
 BUILT = $(BIN)/python -c 'from hardener import lab; lab.build(lab.release_named("$(1)"), say=print)'
@@ -139,19 +141,19 @@ format: $(VENV)/.installed ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.PHONY: check-readme
-check-readme: $(VENV)/.installed ## the README shows what --help says, and nothing older
-	$(BIN)/python .ci/check_readme.py README.md
-
-.PHONY: update-readme
-update-readme: $(VENV)/.installed ## write the present --help into the README
-	$(BIN)/python .ci/check_readme.py --write README.md
+.PHONY: check-docs
+check-docs: $(VENV)/.installed ## commands, links and generated pages of the README and the documentation
+	$(BIN)/python -m tools.check_docs
+	$(SITE) build/site
+	$(BIN)/python -m tools.check_site build/site
 
 .PHONY: docs
-docs: $(VENV)/.installed ## write docs/controls from the catalogue, variables of roles from their specifications, docs/snapshot.md from the schema
-	$(BIN)/python docs/generate_controls.py
-	$(BIN)/python tools/role_docs.py
-	$(BIN)/python tools/snapshot_docs.py
+docs: $(VENV)/.installed ## write generated pages: commands, controls, roles, the snapshot
+	$(BIN)/python -m tools.docs
+
+.PHONY: docs-site
+docs-site: $(VENV)/.installed ## build the documentation site into build/site
+	$(SITE) build/site
 
 .PHONY: bpf
 bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang-19, libbpf-dev, bpftool)
@@ -159,8 +161,8 @@ bpf: ## build the BPF objects of the recorder, which are kept in the tree (clang
 	$(MAKE) --no-print-directory -C plugins/module_utils/record/bpf
 
 .PHONY: package
-package: $(VENV)/.installed ## build the wheel and the source archive into dist/
-	$(BIN)/python -m build --no-isolation
+package: $(VENV)/.installed ## build wheel, source archive, collection, SBOM and checksums into dist/ (DOCS_URL=address of the site)
+	HARDENER_DOCS_URL='$(DOCS_URL)' $(BIN)/python -m tools.package dist
 
 .PHONY: lock lock-lowest
 lock: ## write the versions of a fresh environment, with the hashes of their files, to .ci/constraints-X.Y.txt

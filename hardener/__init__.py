@@ -2,6 +2,6 @@
 
 from hardener import content
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 content.make_importable()

@@ -1,13 +1,13 @@
-"""Write what follows from a role's argument specification: `make docs`.
+"""Render what follows from a role's argument specification; `make docs` writes it.
 
-``meta/argument_specs.yml`` is the one place for a variable: its name, type, default and description. From it
-come ``defaults/main.yml`` and the table of variables in the role's README, below the line ``MARK``.
+``meta/argument_specs.yml`` is the one place for a variable: its name, type, default and description. From
+it come ``defaults/main.yml``, the table of variables in the role's README, below the line ``MARK``, and
+the index of roles in the documentation.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from itertools import dropwhile
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 ROLES = Path(__file__).resolve().parents[1] / "roles"
+INDEX = ROLES.parent / "docs" / "reference" / "roles" / "index.md"
 MARK = "<!-- Generated from meta/argument_specs.yml: change it there, then `make docs`. -->"
 
 _HEADING = (
@@ -76,7 +77,25 @@ def written() -> dict[Path, str]:
         role = specification.parents[1]
         found[role / "defaults" / "main.yml"] = defaults(role)
         found[role / "README.md"] = readme(role)
+    found[INDEX] = "".join(f"{line}\n" for line in _index())
     return found
+
+
+def _index() -> Iterator[str]:
+    yield from ("# Roles", "")
+    yield from (
+        "<!-- Generated from roles/*/meta/argument_specs.yml: change it there, then `make docs`. -->",
+        "",
+    )
+    yield "Each role is a protection, or a step that protections need. `ansible-doc --type role"
+    yield "hardener.docker.kernel` shows its variables too. [Use it from Ansible](../../guides/ansible.md)"
+    yield "shows how to call a role."
+    yield from ("", "| role | purpose | variables |", "| --- | --- | --- |")
+    for specification in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        role = specification.parents[1]
+        main = specifications(role)["main"]
+        page = f"../../../roles/{role.name}/README.md"
+        yield f"| [`{role.name}`]({page}) | {main['short_description']} | {len(main['options'])} |"
 
 
 def _table(options: Mapping[str, Any]) -> Iterator[str]:
@@ -111,16 +130,3 @@ def _described(option: Mapping[str, Any]) -> str:
 def _key(name: str, option: Mapping[str, Any]) -> str:
     default = f" (C({option['default']}) by default)" if "default" in option else ""
     return f"C({name}){' (needed)' if option.get('required') else default}"
-
-
-def main() -> None:
-    """Write every file that is not as it should be, and name it."""
-    for path, text in written().items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{path}\n")
-
-
-if __name__ == "__main__":
-    main()

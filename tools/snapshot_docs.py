@@ -1,4 +1,4 @@
-"""Write the sources of a snapshot into docs/snapshot.md from the schema: `make docs`.
+"""Render the sources of a snapshot in docs/snapshot.md from the schema; `make docs` writes them.
 
 ``hardener/snapshot.schema.json`` is the one place for a source: its shape, and what its members mean
 (``description``).
@@ -42,14 +42,3 @@ def _sources(schema: dict[str, dict[str, dict[str, dict[str, str]]]]) -> Iterato
             raise ValueError(f"{SCHEMA}: {name} has no description")
         lines = textwrap.wrap(str(described), 120, break_long_words=False, break_on_hyphens=False)
         yield "\n".join((f"### `{name}`", "", *lines, "", ""))
-
-
-def main() -> None:
-    """Bring the page up to date."""
-    PAGE.write_text(
-        page(PAGE.read_text(encoding="utf-8"), SCHEMA.read_text(encoding="utf-8")), encoding="utf-8"
-    )
-
-
-if __name__ == "__main__":
-    main()

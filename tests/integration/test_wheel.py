@@ -1,9 +1,11 @@
-"""What a user installs: the wheel carries everything, works without a checkout, and comes from the sdist."""
+"""What `make package` builds: complete, installable without a checkout, and the same bytes again."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,6 +16,7 @@ from zipfile import ZipFile
 import pytest
 
 from hardener import __version__, catalogue
+from tools import package
 
 ROOT = Path(__file__).parents[2]
 DATA = {
@@ -30,6 +33,7 @@ DATA = {
 
 
 COLLECTION = "ansible_collections/hardener/docker"
+LOCKED = ROOT / ".ci" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
 
 
 def build(source: Path, folder: Path) -> None:
@@ -49,16 +53,21 @@ def names(wheel: Path) -> set[str]:
 
 
 def sources(folder: str, suffixes: set[str]) -> Iterator[str]:
-    for path in (ROOT / folder).rglob("*"):
-        if path.is_file() and path.suffix in suffixes:
-            yield path.relative_to(ROOT).as_posix()
+    known = subprocess.run(
+        ["git", "-C", ROOT, "ls-files", folder], check=True, capture_output=True, text=True
+    )
+    yield from (name for name in known.stdout.splitlines() if Path(name).suffix in suffixes)
+
+
+def packaged(folder: Path) -> Path:
+    """Build what `make package` builds."""
+    package.build(ROOT, folder, locked=LOCKED)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("built")
-    build(ROOT, folder)
-    return folder
+    return packaged(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +98,79 @@ def test_the_wheel_carries_everything(built: Path) -> None:
 
 
 def test_the_source_archive_builds_the_same_wheel(built: Path, tmp_path: Path) -> None:
-    with tarfile.open(only(built, "*.tar.gz")) as archive:
+    with tarfile.open(built / f"hardener-{__version__}.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     build(only(tmp_path, "hardener-*"), tmp_path / "again")
     assert names(only(tmp_path / "again", "*.whl")) == names(only(built, "*.whl"))
+
+
+def test_another_build_with_another_umask_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        packaged(tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "SHA256SUMS").read_text() == (built / "SHA256SUMS").read_text()
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=tmp_path, check=True)
+    named = {line.split()[1] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()}
+    assert named | {"SHA256SUMS"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_collection_installs_as_it_was_packed(built: Path, tmp_path: Path) -> None:
+    galaxy = Path(sys.executable).with_name("ansible-galaxy")
+    archive = built / f"hardener-docker-{__version__}.tar.gz"
+    # By force: an editable installation is a collection of that name too.
+    options = ["--offline", "--force", "--collections-path", str(tmp_path)]
+    subprocess.run([galaxy, "collection", "install", *options, archive], check=True, capture_output=True)
+    installed = tmp_path / COLLECTION
+    manifest = json.loads((installed / "MANIFEST.json").read_text())
+    assert manifest["collection_info"]["version"] == __version__
+    files = (installed / "FILES.json").read_bytes()
+    assert hashlib.sha256(files).hexdigest() == manifest["file_manifest_file"]["chksum_sha256"]
+    for entry in json.loads(files)["files"]:
+        if entry["ftype"] == "file":
+            text = (installed / entry["name"]).read_bytes()
+            assert hashlib.sha256(text).hexdigest() == entry["chksum_sha256"], entry["name"]
+    found = {path.name for path in installed.iterdir()}
+    assert found == {
+        "CHANGELOG.md",
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "SECURITY.md",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
+    }
+
+
+def test_the_bill_of_materials_has_what_the_wheel_needs(built: Path) -> None:
+    bill = json.loads((built / "sbom.cdx.json").read_text())
+    wheel = only(built, "*.whl")
+    product = bill["metadata"]["component"]
+    assert product["hashes"] == [
+        {"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}
+    ]
+    names = {component["name"] for component in bill["components"]}
+    assert {"ansible-core", "cryptography", "pydantic-core", "rich"} <= names
+    assert not {"pytest", "mypy", "mkdocs-material"} & names
+    references = {component["bom-ref"] for component in bill["components"]} | {product["bom-ref"]}
+    assert {entry["ref"] for entry in bill["dependencies"]} == references
+    assert {each for entry in bill["dependencies"] for each in entry["dependsOn"]} == references - {
+        product["bom-ref"]
+    }
+    for component in bill["components"]:
+        assert all(len(each["hashes"][0]["content"]) == 64 for each in component["externalReferences"])
+        assert component["externalReferences"]
+
+
+def test_the_readme_of_a_package_has_no_link_that_leads_nowhere(built: Path) -> None:
+    with ZipFile(only(built, "*.whl")) as archive:
+        metadata = archive.read(f"hardener-{__version__}.dist-info/METADATA").decode()
+    assert "# hardener" in metadata
+    assert not re.findall(r"\]\((?!https?://)", metadata)
 
 
 def test_what_is_installed_audits_this_machine(installed: Path, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ PURE = (
     "workload",
 )
 LIBRARY = ROOT / "plugins" / "module_utils"
-PROGRAMS = ("activity", "converge", "record", "scan", "snapshot", "trust")
 FLOOR = {"host", "docker", "contract"}  # what a program may import beside itself
+PROGRAMS = sorted({path.parent.name for path in LIBRARY.glob("*/__init__.py")} - FLOOR - {"render"})
 
 # The table of kernel settings is the collector's, which goes to the host with it, and everybody's.
 SYSCTLS = {"snapshot", "snapshot.sysctls"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from hardener import __version__
 from hardener.evidence.layout import README
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import audited, host, kept
@@ -93,7 +94,7 @@ def test_another_judge_is_told_and_code_4(
     monkeypatch.setattr("hardener.evidence.reassess.__version__", "9.9")
     result = verify(hardener)
     assert result.exit_code == 4
-    assert facts(result)["findings"] == "judged by hardener 0.1.0; 0 of them are others by this one"
+    assert facts(result)["findings"] == f"judged by hardener {__version__}; 0 of them are others by this one"
     assert facts(result)["ledger"] == "not compared: --ledger"
 
 

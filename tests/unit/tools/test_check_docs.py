@@ -1,0 +1,96 @@
+"""A command that does not exist is found in a document, and one that does is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools.check_docs import commands, wrong
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("hardener frobnicate", "`hardener frobnicate`: hardener has no command frobnicate"),
+        ("hardener workload frobnicate", "hardener workload has no command frobnicate"),
+        ("hardener audit -i x --frobnicate", "No such option"),
+        ("hardener audit --junit j.xml", "hardener audit needs"),
+        ("hardener audit -i x --junit", "requires an argument"),
+        ("hardener audit -i x extra", "hardener audit takes no extra"),
+        ("hardener plan -i x --allow everything", "everything"),
+        ("hardener audit -i x --level 3", "3"),
+        ("sudo FOO=bar hardener frobnicate", "no command frobnicate"),
+        ("hardener runs && hardener frobnicate | sort", "no command frobnicate"),
+        ('hardener audit -i "$(hardener lab sideways)"', "hardener lab has no command sideways"),
+        ("hardener schedule install drift -i x --frobnicate", "No such option"),
+        ("hardener runs 'half", "is no shell"),
+        ("make frobnicate", "the Makefile has no target frobnicate"),
+        ("python -m bench.frobnicate", "there is no module bench.frobnicate"),
+        ("python -m bench.fleet --frobnicate", "bench.fleet has no --frobnicate"),
+        ("ansible-playbook -i x playbooks/frobnicate.yml", "there is no playbook"),
+        ("ansible-playbook -i x hardener.docker.frobnicate", "there is no playbook"),
+        ("frobnicate --now", "frobnicate is no program"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_named(command: str, message: str) -> None:
+    (found,) = wrong(command)
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "hardener audit -i localhost,",
+        "hardener audit -i x --level 2 --report html=a.html --report csv=b.csv >out 2>&1 # it's a comment",
+        'hardener audit -i "$(hardener lab up)"',
+        "hardener schedule install drift -i x --notify-command /usr/local/bin/tell-me",
+        "hardener lab ssh",
+        "make test SCENARIOS='a b'",
+        "python -m bench.fleet --hosts 10,50",
+        "ansible-playbook -i x hardener.docker.audit -e a=b",
+        "echo 'a # b' | sort",
+        "A=b",
+    ],
+)
+def test_a_command_that_exists_is_not(command: str) -> None:
+    assert list(wrong(command)) == []
+
+
+def test_a_sentence_may_name_a_part_of_a_command() -> None:
+    assert list(wrong("hardener audit --junit", whole=False)) == []
+    assert list(wrong("hardener audit --frobnicate", whole=False))
+
+
+def test_commands_are_found_with_their_lines() -> None:
+    text = """\
+Text with `hardener runs`, `make` and `make unit`.
+
+```console
+hardener audit -i x \\
+    --junit j.xml
+
+hardener runs
+cat >play.yml <<'END'
+frobnicate:
+END
+hardener show latest
+```
+
+```text
+hardener nothing
+```
+
+1. Step:
+
+   ```sh
+   make lint
+   ```
+"""
+    assert list(commands(text)) == [
+        (4, "hardener audit -i x     --junit j.xml", True),
+        (7, "hardener runs", True),
+        (8, "cat >play.yml <<'END'", True),
+        (11, "hardener show latest", True),
+        (21, "make lint", True),
+        (1, "hardener runs", False),
+        (1, "make unit", False),
+    ]

@@ -1,0 +1,21 @@
+"""Pages of controls are what the catalogue says."""
+
+from __future__ import annotations
+
+from hardener import catalogue
+from tools import control_pages
+from tools.docs import DOCS
+
+
+def test_the_committed_pages_are_up_to_date() -> None:
+    committed = {path.name: path.read_text() for path in (DOCS / "controls").glob("*")}
+    wanted = control_pages.pages()
+    assert sorted(committed) == sorted(wanted)
+    stale = [name for name, text in wanted.items() if committed[name] != text]
+    assert stale == [], "run: make docs"
+
+
+def test_the_index_links_every_page() -> None:
+    index = control_pages.pages()["README.md"]
+    for control in catalogue.load(catalogue.benchmarks()[-1]):
+        assert f"[{control.slug}]({control.slug}.md)" in index

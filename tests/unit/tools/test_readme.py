@@ -1,0 +1,46 @@
+"""The README of a package index links to the documentation site, or to nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tools.readme import address, published
+
+TEXT = """\
+![Before and after](docs/images/harden.svg)
+[first](docs/guides/first-steps.md) [ids](docs/controls/README.md#daemon) [role](roles/kernel/README.md)
+[here](#install) [other](https://example.org/) [file](inventories/example/hosts.yml) [changes](CHANGELOG.md)
+"""
+
+
+def test_links_lead_to_the_site() -> None:
+    assert published(TEXT, "https://docs.example.org/h/") == (
+        "![Before and after](https://docs.example.org/h/images/harden.svg)\n"
+        "[first](https://docs.example.org/h/guides/first-steps.html) "
+        "[ids](https://docs.example.org/h/controls/index.html#daemon) "
+        "[role](https://docs.example.org/h/reference/roles/kernel.html)\n"
+        "[here](#install) [other](https://example.org/) "
+        "[file](https://docs.example.org/h/files/inventories/example/hosts.yml) "
+        "[changes](https://docs.example.org/h/changelog.html)\n"
+    )
+
+
+def test_without_a_site_links_are_text() -> None:
+    assert (
+        published(TEXT, "")
+        == "\nfirst ids role\n[here](#install) [other](https://example.org/) file changes\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("README.md", "index.html"),
+        ("CONTRIBUTING.md", "contributing/index.html"),
+        ("docs/guides/index.md", "guides/index.html"),
+        ("docs/decisions/0002-dependencies.md", "decisions/0002-dependencies.html"),
+        ("hardener/snapshot.schema.json", "files/hardener/snapshot.schema.json"),
+    ],
+)  # fmt: skip
+def test_address(path: str, where: str) -> None:
+    assert address(path) == where

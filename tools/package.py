@@ -1,0 +1,141 @@
+"""Build what is published into a folder: ``package.py FOLDER``.
+
+Wheel and source archive, the archive of the Ansible collection, a software bill of materials, and the
+checksums of all. The same commit gives the same bytes: only files that git knows are packed, with the
+time of the commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from gzip import GzipFile
+from pathlib import Path
+
+from tools import sbom
+from tools.readme import published
+
+ROOT = Path(__file__).resolve().parents[1]
+_SUMS = "SHA256SUMS"
+
+
+def build(source: Path, target: Path, *, locked: Path) -> list[Path]:
+    """Build everything from a repository, and return the files.
+
+    Args:
+        source: a work tree of git.
+        target: the folder; what it holds of earlier packages is removed.
+        locked: the file of locked versions that the bill of materials names.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for path in target.iterdir():
+        if path.name in (_SUMS, sbom.NAME) or path.name.startswith(("hardener-", "hardener_")):
+            path.unlink()
+    moment = int(_git(source, "log", "-1", "--format=%ct"))
+    with tempfile.TemporaryDirectory(prefix="hardener-package-") as name:
+        staged = Path(name) / "hardener"
+        _stage(source, staged)
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": str(moment)}
+        hatchling = [
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "-t",
+            "sdist",
+            "-t",
+            "wheel",
+            "-d",
+            str(target),
+        ]
+        subprocess.run(hatchling, cwd=staged, env=environment, check=True, capture_output=True)
+        readme = staged / "README.md"
+        readme.write_text(
+            published(readme.read_text(encoding="utf-8"), os.environ.get("HARDENER_DOCS_URL", ""))
+        )
+        galaxy = [
+            str(Path(sys.executable).with_name("ansible-galaxy")),
+            "collection",
+            "build",
+            "--output-path",
+            name,
+        ]
+        subprocess.run(galaxy, cwd=staged, check=True, stdout=subprocess.DEVNULL)
+        (collection,) = Path(name).glob("hardener-docker-*.tar.gz")
+        repack(collection, target / collection.name, moment=moment)
+    version = next(target.glob("hardener-*.whl")).name.split("-")[1]
+    wheel = next(target.glob("hardener-*.whl"))
+    (target / sbom.NAME).write_text(sbom.document(wheel, version, locked), encoding="utf-8")
+    packed = [*sorted(target.glob("hardener-*")), target / sbom.NAME]
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in packed)
+    (target / _SUMS).write_text(sums, encoding="utf-8")
+    return [*packed, target / _SUMS]
+
+
+def repack(archive: Path, target: Path, *, moment: int) -> None:
+    """Write the archive of a collection anew: members and files in order, with one owner and one time."""
+    with tarfile.open(archive) as packed:
+        members = {member.name: member for member in packed}
+        texts = {name: _text(packed, member) for name, member in members.items() if member.isfile()}
+    listed = json.loads(texts["FILES.json"])
+    listed["files"].sort(key=lambda each: str(each["name"]))
+    texts["FILES.json"] = _json(listed)
+    manifest = json.loads(texts["MANIFEST.json"])
+    manifest["file_manifest_file"]["chksum_sha256"] = hashlib.sha256(texts["FILES.json"]).hexdigest()
+    texts["MANIFEST.json"] = _json(manifest)
+    with target.open("wb") as file, GzipFile("", "wb", mtime=0, fileobj=file) as compressed:
+        _write(compressed, (members[name] for name in sorted(members)), texts, moment)
+
+
+def _write(
+    file: GzipFile, members: Iterable[tarfile.TarInfo], texts: Mapping[str, bytes], moment: int
+) -> None:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as packed:
+        for member in members:
+            plain = tarfile.TarInfo(member.name)
+            plain.type, plain.mtime = member.type, moment
+            plain.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            plain.size = len(texts.get(member.name, b""))
+            packed.addfile(plain, io.BytesIO(texts.get(member.name, b"")))
+
+
+def _text(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = packed.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
+def _json(value: object) -> bytes:
+    """As ansible-galaxy writes it."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _stage(source: Path, target: Path) -> None:
+    """Copy the files that git knows, and no link."""
+    for name in _git(source, "ls-files", "-z").split("\0"):
+        path = source / name
+        if name and path.is_file() and not path.is_symlink():
+            copy = target / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+            copy.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def _git(source: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(source), *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
+if __name__ == "__main__":
+    LOCKED = ROOT / ".ci" / f"constraints-{sys.version_info.major}.{sys.version_info.minor}.txt"
+    for built in build(ROOT, Path(sys.argv[1]).absolute(), locked=LOCKED):
+        print(built)
