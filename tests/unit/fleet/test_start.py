@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from hardener.fleet.start import Credentials, Fleet, ansible_version
 
 
 def options(fleet: Fleet, folder: Path, **changed: Any) -> dict[str, Any]:
+    own = Path(mkdtemp(dir=folder))  # each run has a folder of its own
     return fleet._options(
-        folder, **{"playbook": "audit", "variables": {}, "check": False, "diff": False, **changed}
+        own, **{"playbook": "audit", "variables": {}, "check": False, "diff": False, **changed}
     )
 
 
@@ -74,7 +76,7 @@ def test_passwords_answer_prompts_and_are_nowhere_else(tmp_path: Path) -> None:
     assert "s3cret" not in str(given)
     assert "v4ult" not in str(given)
     assert "s3cret" not in repr(credentials)
-    assert not any("s3cret" in path.read_text() for path in tmp_path.iterdir())
+    assert not any("s3cret" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_an_empty_password_is_a_password(tmp_path: Path) -> None:
