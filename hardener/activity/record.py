@@ -111,7 +111,7 @@ def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HardenerError(
-            f"{line(host)}: its answer cannot be read: {line(str(error) or type(error).__name__)}",
+            f"its answer cannot be read: {line(str(error) or type(error).__name__)}",
             hint="is what answers there still ours?",
         ) from error
 

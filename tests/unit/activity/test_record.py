@@ -82,10 +82,10 @@ def test_the_record_of_a_collector_comes_before() -> None:
         ("elsewhere", None),
     ],
 )
-def test_an_odd_answer_is_refused_and_names_the_host(key: str, value: Any) -> None:
+def test_an_odd_answer_is_refused(key: str, value: Any) -> None:
     answer = copy.deepcopy(ANSWER)
     answer[key] = value
-    with pytest.raises(HardenerError, match="web1: its answer cannot be read: "):
+    with pytest.raises(HardenerError, match=r"^its answer cannot be read: "):
         read("web1", answer)
 
 

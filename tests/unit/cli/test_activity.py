@@ -67,6 +67,11 @@ def test_a_host_that_was_not_wholly_heard_is_incomplete(
     assert "Traceback" not in result.stdout + result.stderr
 
 
+def test_a_host_whose_answer_cannot_be_read_is_named_once(hardener: Hardener, hosts: FakeFleet) -> None:
+    hosts.activity = lambda host: {**QUIET, "entries": "x"} if host == "web2" else QUIET
+    assert "\nweb2: its answer cannot be read: " in f"\n{hardener('activity', '-i', 'inv,').stderr}"
+
+
 def test_all_of_it_as_json(hardener: Hardener, hosts: FakeFleet, tmp_path: Path) -> None:
     hosts.activity = lambda _: ANSWER
     hardener("activity", "-i", "inv,", "--json", str(tmp_path / "a.json"))
