@@ -6,13 +6,12 @@ reasons or list were changed is found.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hardener import __version__
-from hardener.bounded import read
+from hardener.bounded import parse, read
 from hardener.errors import HardenerError
 from hardener.text import line
 from hardener.workload import profile_document, proof
@@ -23,6 +22,7 @@ from hardener.workload.trials import plan
 from hardener.workload.verdict import judge
 
 MOST = 16 << 20  # bytes of a file
+_MOST_VALUES = 20_000  # of a seccomp profile: ten times what an engine's default has
 
 
 class InconsistentError(HardenerError):
@@ -119,11 +119,13 @@ def _proof(files: Mapping[str, bytes]) -> ProofDocument:
 
 def _require_same(found: ProofDocument, profile: Document, files: Mapping[str, bytes]) -> None:
     """Refuse a proof that is not what judging its observations gives."""
+    starts = next((each.starts for each in found.trials if each.kind == "profile"), 1)
+    if starts < 1:
+        raise InconsistentError(proof.NAME, "its profile was to be started no time at all")
     try:
-        seccomp = json.loads(files[SECCOMP]) if profile.seccomp else None
-        starts = next((each.starts for each in found.trials if each.kind == "profile"), 1)
+        seccomp = parse(files[SECCOMP], most_values=_MOST_VALUES) if profile.seccomp else None
         trials = plan(profile, seccomp=seccomp, starts=starts)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InconsistentError(SECCOMP, f"no seccomp profile: {type(error).__name__}") from error
     planned = [(trial.key, trial.kind, trial.starts) for trial in trials]
     if [(each.key, each.kind, each.starts) for each in found.trials] != planned:

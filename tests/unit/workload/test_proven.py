@@ -81,3 +81,35 @@ def test_the_capabilities_that_were_proven_cannot_be_exchanged(files: Files) -> 
     changed = edited(changed, "proof.json", lambda it: it.update(profile=digest))
     with pytest.raises(InconsistentError, match="its trials are not those of the profile"):
         check(changed)
+
+
+def test_a_proof_in_which_the_profile_never_started_is_refused(files: Files) -> None:
+    def never(document: Any) -> None:
+        (trial,) = (each for each in document["trials"] if each["kind"] == "profile")
+        trial["starts"] = 0
+        trial["observation"].update(starts=0, exercised=False, passed=False)
+        document["refusals"] = trial["observation"]["refusals"]
+
+    with pytest.raises(InconsistentError, match="was to be started no time at all"):
+        check(edited(files, "proof.json", never))
+
+
+@pytest.mark.parametrize(
+    "seccomp",
+    [
+        b"[" * 200_000,
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"syscalls":["a"]}',
+        b'{"syscalls":[' + b"[]," * 50_000 + b"[]]}",
+    ],
+)
+def test_a_seccomp_profile_that_is_none_is_refused(files: Files, seccomp: bytes) -> None:
+    def named(data: bytes) -> str:
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+    changed = edited(files, "profile.json", lambda it: it["files"].update({"seccomp.json": named(seccomp)}))
+    changed = edited(changed, "proof.json", lambda it: it.update(profile=named(changed["profile.json"])))
+    with pytest.raises(InconsistentError):
+        check({**changed, "seccomp.json": seccomp})
