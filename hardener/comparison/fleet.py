@@ -106,7 +106,7 @@ class Drift:
 
         def order(group: GroupedChange) -> tuple[int, int]:
             change = group.change
-            severity = change.control.severity
+            severity = change.after.severity
             return CHANGES.index(change.kind), list(type(severity)).index(severity)
 
         return sorted(self._changes.values(), key=order)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hardener.comparison.finding import CHANGES, ChangeKind, change_kind
 from hardener.decisions.remarks import Tally
 from hardener.errors import HardenerError
-from hardener.model import Assessment, Control, Finding, Status, Verdict
+from hardener.model import Assessment, Control, Finding, Severity, Status, Verdict
 from hardener.summary import SEVERITIES
 from hardener.text import line
 
@@ -25,6 +25,7 @@ class ControlChange:
     host: str
     before: Verdict
     after: Verdict
+    severity: Severity  # the gravest of the later findings
     hosts: int = 0
 
 
@@ -80,7 +81,7 @@ class Comparison:
     def changes(self, kind: ChangeKind) -> list[ControlChange]:
         """The controls of which this became on some host, most severe first."""
         chosen = [change for change in self._changes.values() if change.kind is kind]
-        return sorted(chosen, key=lambda each: (SEVERITIES.index(each.control.severity), each.place))
+        return sorted(chosen, key=lambda each: (SEVERITIES.index(each.severity), each.place))
 
     def _note(self, old: Finding, new: Finding, place: int, assessment: Assessment) -> ChangeKind:
         kind = change_kind(old, new)
@@ -98,8 +99,10 @@ class Comparison:
                 host=line(assessment.host),
                 before=old.verdict,
                 after=new.verdict,
+                severity=new.severity,
             ),
         )
+        change.severity = min(change.severity, new.severity, key=SEVERITIES.index)
         change.hosts += 1
         return kind
 

@@ -89,7 +89,7 @@ def _moved(alike: GroupedChange) -> dict[str, Any]:
         "control": move.control.slug,
         "id": move.id,
         "title": move.control.title,
-        "severity": move.control.severity.value,
+        "severity": move.after.severity.value,
         "kind": move.kind.name.lower(),
         "drift": move.kind.is_drift,
         "hosts": [_text(host) for host in alike.hosts[:_HOSTS]],

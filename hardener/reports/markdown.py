@@ -101,7 +101,7 @@ class MarkdownReport(Report):
         where = f" on {_count(change.hosts, 'host')}" if self._summary.hosts > 1 else ""
         host = f"{code(change.host, 60)}: " if self._summary.hosts > 1 else ""
         return (
-            f"- **{change.id}** {change.control.severity}: {change.control.title}: {step}{where}  \n"
+            f"- **{change.id}** {change.severity}: {change.control.title}: {step}{where}  \n"
             f"  {host}{code(change.after.actual)}\n"
         )
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from hardener.comparison import ChangeKind
 from hardener.comparison.runs import compare
 from hardener.errors import HardenerError
-from hardener.model import Assessment, Status
+from hardener.model import Assessment, Severity, Status
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, statuses
 
 P, F, M, N, W, E = Status
@@ -51,6 +52,19 @@ def test_a_fleet_counts_hosts_per_control_and_transition() -> None:
     assert (fixed.id, fixed.hosts, fixed.host) == ("1.1.3", 2, "c")
     (still, other) = result.changes(ChangeKind.STILL_FAILING)
     assert {(still.id, still.hosts), (other.id, other.hosts)} == {("1.1.3", 1), ("1.1.10", 2)}
+
+
+def test_a_change_is_as_severe_as_its_gravest_verdict() -> None:
+    def failing(name: str, severity: Severity | None) -> Assessment:
+        (verdict,) = statuses(F)
+        return assessment(name, [replace(verdict, severity=severity)], controls=CONTROLS[:1])
+
+    before = [host(name, P) for name in "abc"]
+    after = [failing("a", Severity.LOW), failing("b", Severity.MEDIUM), failing("c", Severity.LOW)]
+    assert [each.severity for each in compare(before[:1], after[:1]).changes(ChangeKind.BROKEN)] == [
+        Severity.LOW
+    ]
+    assert [each.severity for each in compare(before, after).changes(ChangeKind.BROKEN)] == [Severity.MEDIUM]
 
 
 def test_an_unreachable_host_is_no_change_of_its_controls() -> None:

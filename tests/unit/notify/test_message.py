@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 import hardener
 from hardener.comparison import ChangedFact, ContainerChange, Drift
 from hardener.errors import ExitCode
-from hardener.model import Assessment, Offender, Status, Verdict
+from hardener.model import Assessment, Offender, Severity, Status, Verdict
 from hardener.notify import Event, message
 from hardener.workload.identity import Axis
 from tests.unit.reports.conftest import CONTROLS, assessment, gone, hostile_text, statuses
@@ -68,6 +69,13 @@ def test_drift_is_told_with_what_was_and_what_is() -> None:
     assert move["new"] == [{"kind": "container", "name": "web0"}]
     assert move["facts"] == [{"name": "files /etc/docker mode", "before": "0755", "after": "0777"}]
     assert document["left"] is None
+
+
+def test_a_verdict_with_a_severity_of_its_own_is_told_with_it() -> None:
+    after = (dataclasses.replace(failing()[0], severity=Severity.LOW), *PASSING[1:])
+    drift = moved([(assessment("a", PASSING), assessment("a", after))])
+    document = told(Event(inventory="prod.yml", exit_code=ExitCode.DRIFTED, run="", against="", found=drift))
+    assert [move["severity"] for move in document["found"]["moved"]] == ["low"]
 
 
 def test_containers_that_are_not_what_they_were_are_told() -> None:
