@@ -64,7 +64,7 @@ def scan(
     if json_file:
         require_writable(json_file)
     request = ScanRequest(images=images, cves=cves, openscap=openscap, reports=reports, json_file=json_file)
-    result = carry_out(hosts.fleet(conversation), request, conversation.listener())
+    result = carry_out(lambda: hosts.fleet(conversation), request, conversation.listener())
 
     from hardener.terminal.scan import table  # after Ansible: it needs rich
 

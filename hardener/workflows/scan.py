@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +62,11 @@ class ScanResult:
     exit_code: ExitCode
 
 
-def scan(fleet: Fleet, request: ScanRequest, listener: AnswerListener) -> ScanResult:
+def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListener) -> ScanResult:
     """Have hosts compare their packages with the security index of their release.
 
     Args:
-        fleet: the hosts.
+        reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
         request: what is scanned.
         listener: is told what happens.
 
@@ -76,7 +76,7 @@ def scan(fleet: Fleet, request: ScanRequest, listener: AnswerListener) -> ScanRe
     images = request.images or bool(request.reports)  # a report is matched with the images that are there
     reports = [imports.load(path) for path in request.reports]
     answers = requests.scan(
-        fleet, images=images, cves=request.cves, openscap=request.openscap, reports=reports
+        reach(), images=images, cves=request.cves, openscap=request.openscap, reports=reports
     )
     scans: dict[str, Scan] = {}
     raw: dict[str, Any] = {}

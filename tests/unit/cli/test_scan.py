@@ -117,3 +117,12 @@ def test_nothing_is_asked_where_a_file_is_wrong(hardener: Hardener, fleet: FakeF
         assert done.exit_code == 2
         assert done.stderr.count("\n") == 1
     assert fleet.runs == []
+
+
+def test_a_report_that_cannot_be_read_is_refused_before_a_password_is_asked_for(
+    hardener: Hardener, fleet: FakeFleet, tmp_path: Path
+) -> None:
+    (tmp_path / "report.json").write_text("{}")
+    result = hardener("scan", "-i", "inv,", "-K", "--import", str(tmp_path / "report.json"), input="secret\n")
+    assert (result.exit_code, fleet.runs) == (2, [])
+    assert "password" not in result.stderr
