@@ -77,7 +77,7 @@ def export(
 
     history = History(home)
     chosen = [run_evidence(history.run(name)) for name in runs]
-    kept = [Proofs(home).proof(name) for name in proofs]
+    kept = {proof.id: proof for proof in map(Proofs(home).proof, proofs)}
     if key is not None:
         click.echo(f"signing with {line(str(key))}", err=True)
     exported = write(
@@ -85,7 +85,7 @@ def export(
         out=out,
         ledger_file=ledger or home / _LEDGER,
         seal=Seal(key=key, tsa_url=tsa_url),
-        proofs={each.id: each.files() for each in kept},
+        proofs={name: proof.files() for name, proof in kept.items()},
     )
     head = exported.entry.link()
     click.echo(f"bundle    {line(str(out))}")

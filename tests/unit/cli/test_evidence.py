@@ -10,9 +10,12 @@ from click.testing import Result
 
 from hardener import __version__
 from hardener.evidence.layout import README
+from hardener.history.proofs import Proofs
+from hardener.workload.proven import check
 from tests.unit.cli.conftest import FakeFleet
 from tests.unit.cli.histories import audited, host, kept
 from tests.unit.evidence.bundles import Desk, contents, repacked
+from tests.unit.workload.proofs import proven_files
 
 Hardener = Callable[..., Result]
 ROOT = Path(__file__).parents[3]
@@ -63,6 +66,17 @@ def test_what_is_exported_is_verified(hardener: Hardener, home: Path, desk: Desk
     assert again["findings"] == "as the facts give, in every report"
     assert again["ledger"].startswith("entry 1 of 1; its last is ")
     assert again["ledger"].split()[-1] == told["ledger"].split()[-1]
+
+
+def test_a_proof_that_is_named_twice_is_in_the_bundle_once(
+    hardener: Hardener, home: Path, desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "profile").mkdir()
+    stored = Proofs(home).keep(check(proven_files(tmp_path / "profile")))
+    exported = export(hardener, "--sign", "key", "--proof", "latest", "--proof", stored.id)
+    assert exported.exit_code == 0, exported.stderr
+    assert facts(exported)["holds"].endswith(", 1 proofs")
+    assert facts(verify(hardener))["proof"].startswith(stored.id)
 
 
 def test_the_manifest_says_what_was_selected(hardener: Hardener, home: Path, desk: Desk) -> None:
