@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from hardener.cli.common import Conversation, FleetOptions, own_fleet_options, verbose_option
 from hardener.errors import ExitCode
 from hardener.files import require_writable
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(short_help="Show what running containers may do; changes nothing.")
