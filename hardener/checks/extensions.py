@@ -117,20 +117,23 @@ def _failed(expected: str, offenders: list[Offender], evidence: list[str]) -> Ve
 
 
 def _open_trees(snapshot: Snapshot, folders: Iterable[str]) -> Iterator[Offender]:
-    """What another user than root can change: in the folders, the folders, and those above them."""
+    """What another user than root can change: in the folders, the folders, and those above them.
+
+    A folder that is missing can be made in the one above it.
+    """
     files: JSONObject = snapshot.fact("files")
     seen: set[str] = set()
     for folder in folders:
         record = snapshot.file(folder)
-        if record is None:
-            continue
-        place = str(record.get("target") or folder)
+        place = str((record or {}).get("target") or folder)
         inside = [path for path in sorted(files) if path.startswith(f"{folder}/")]
-        above = [path for path in _above(place) if path in files]
-        for path in [folder, *inside, *above]:
+        above = [path for path in _above(place) if files.get(path) is not None]
+        # Who may write to the folder in which a missing one belongs can make it, sticky or not.
+        strict = [folder, *inside] if record is not None else above[:1]
+        for path in [*strict, *above]:
             if path not in seen:
                 seen.add(path)
-                yield from _open(snapshot, path, sticky=path in above)
+                yield from _open(snapshot, path, sticky=path not in strict)
 
 
 def _above(path: str) -> Iterator[str]:

@@ -53,6 +53,15 @@ def test_a_plugin_folder_that_others_write_to_fails(judge: Judge, folder: str, b
     assert [offender.name for offender in verdict.offenders] == [folder]
 
 
+@pytest.mark.parametrize("bad", [*OPEN, record("1777")])
+def test_so_does_the_folder_in_which_others_can_make_a_missing_one(judge: Judge, bad: Any) -> None:
+    missing = {"/srv/nri": None, "/srv/nri/plugins": None, "/srv": bad, "/": record()}
+    told = nri_on(missing, **{"plugin-path": "/srv/nri/plugins"})
+    assert [each.name for each in judge(NRI, told).offenders] == ["/srv"]
+    told = nri_on({**missing, "/srv": record()}, **{"plugin-path": "/srv/nri/plugins"})
+    assert judge(NRI, told).status is Status.PASS
+
+
 @pytest.mark.parametrize("bad", OPEN)
 def test_so_do_a_plugin_the_folder_above_and_the_socket(judge: Judge, bad: Any) -> None:
     plugin = f"{PLUGINS}/10-net"
