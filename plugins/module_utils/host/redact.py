@@ -107,6 +107,7 @@ _ANY_FORM = re.compile(
 )
 _FINDABLE = "uthorization :// AKIA ASIA eyJ ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xox SWM sk- npm_"
 _HINTS = (b"PRIVATE KEY", *_FINDABLE.encode().split())  # the same for long texts, where finding is faster
+_MAX_PLAIN = 512  # characters of a value that may be no secret, such as a path; a longer one is always one
 _MAX_KNOWN = 256  # characters of a text that is worth remembering
 _names: dict[str, bool] = {}  # what `_says_secret` has said
 
@@ -235,7 +236,10 @@ class Redactor:
         return self._named(_OPTION, self._named(_ASSIGNED, text, where), where)
 
     def _named(self, pattern: re.Pattern[str], text: str, where: str) -> str:
-        """What is assigned to names that say secret; within a value too (``--log-opt=splunk-token=…``)."""
+        """What is assigned to names that say secret; within a value too (``--log-opt=splunk-token=…``).
+
+        A value that is no secret is read again from each name within it: so it has to be short.
+        """
         pieces: list[str] = []
         done = at = 0
         while True:
@@ -244,7 +248,9 @@ class Redactor:
                 return "".join([*pieces, text[done:]])
             name, at = match.group(1), match.end()
             value = _VALUE.match(text, at) if _says_secret(name) else None
-            if value is None or _NO_SECRET.fullmatch(value.group().strip("\"'")):
+            if value is None:
+                continue
+            if value.end() - at <= _MAX_PLAIN and _NO_SECRET.fullmatch(value.group().strip("\"'")):
                 continue
             self.count(f"{where} {name}", "name")
             pieces += [text[done:at], self.digest(value.group())]

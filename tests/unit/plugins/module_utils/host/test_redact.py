@@ -223,6 +223,10 @@ def test_hostile_texts_take_no_time(redactor: Redactor) -> None:
         "curl " + "-u a" * 15000,
         "mysql " + "-p" * 30000,
         "pass" * 15000,
+        "password=$" * 6500,
+        "password:/" * 6500,
+        "password='$" * 6000,
+        "-password $" * 6000,
     ]
     begun = time.monotonic()
     for text in hostile:
