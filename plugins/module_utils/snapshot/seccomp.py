@@ -122,7 +122,7 @@ class _Rules:
     def __init__(self, default: tuple[str, int | None]) -> None:
         self._default = default
         self._decided: dict[str, tuple[str, int | None]] = {}
-        self._limited: dict[str, list[tuple[str, int | None, list[Any]]]] = {}
+        self._limited: dict[str, dict[str, tuple[str, int | None, list[Any]]]] = {}
         self._doubtful: set[str] = set()
 
     def add(self, rule: dict[str, Any]) -> None:
@@ -136,9 +136,8 @@ class _Rules:
                     self._doubtful.add(name)
             elif rule.get("args"):
                 arguments = sorted((dict(sorted(each.items())) for each in rule["args"]), key=encode)
-                limited = self._limited.setdefault(name, [])
-                if (*action, arguments) not in limited:
-                    limited.append((*action, arguments))
+                limited = (*action, arguments)
+                self._limited.setdefault(name, {}).setdefault(encode(limited), limited)
             else:
                 self._decided.setdefault(name, action)
 
@@ -150,7 +149,7 @@ class _Rules:
     def of(self, name: str) -> list[tuple[str, int | None, list[Any]]]:
         """What becomes of a call: action, error and conditions on the arguments."""
         decided = self._decided.get(name)
-        return self._limited.get(name, []) if decided is None else [(*decided, [])]
+        return list(self._limited.get(name, {}).values()) if decided is None else [(*decided, [])]
 
     def passes(self, name: str, first: int | None = None) -> bool:
         """Whether a call passes with some arguments, or with some of which the first one is given."""
@@ -158,7 +157,7 @@ class _Rules:
             return False
         if name in self._decided:
             return self._decided[name][0] in _PASSING
-        limited = self._limited.get(name, [])
+        limited = self._limited.get(name, {}).values()
         if self._default[0] not in _PASSING:
             return any(action in _PASSING and _may_hold(args, first) for action, _errno, args in limited)
         return first is None or not any(_holds(args, first) for _action, _errno, args in limited)
