@@ -239,6 +239,33 @@ def test_only_the_fleet_starts_ansible() -> None:
             assert not started - {"ansible-core", "ansible-version"}, name  # names in reports
 
 
+# What the syntax does not tell: of Python 3.9 and later. Dictionaries have no `|` before that either.
+AFTER_3_8 = frozenset(
+    ["removeprefix", "removesuffix", "waitstatus_to_exitcode", "is_relative_to", "pairwise"]
+)
+
+
+def later_than_3_8(source: str) -> list[str]:
+    """Lines that need a later Python, as far as that can be told without knowing the types."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in AFTER_3_8:
+            found.append(f"{node.lineno}: {node.attr}")
+        elif isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.BitOr):
+            sides = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.value,)
+            if any(isinstance(side, (ast.Dict, ast.DictComp)) for side in sides):
+                found.append(f"{node.lineno}: | of dictionaries")
+    return found
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, *sorted(FLOOR)])
+def test_what_runs_on_a_host_uses_nothing_of_a_later_python(program: str) -> None:
+    later = 'a |= {"b": 1}\nc = a | {key: 1 for key in a}\nd = "".removesuffix("e")\nf = {1} | {2}\n'
+    assert [line[0] for line in later_than_3_8(later)] == ["1", "2", "3"]
+    for path in [*(LIBRARY / program).rglob("*.py"), *LIBRARY.glob(f"{program}.py")]:
+        assert later_than_3_8(path.read_text(encoding="utf-8")) == [], path
+
+
 @pytest.mark.parametrize("program", [*PROGRAMS, *sorted(FLOOR)])
 def test_what_runs_on_a_host_needs_nothing_but_python_3_8(program: str) -> None:
     allowed = {program, *FLOOR}

@@ -183,7 +183,7 @@ class Transaction:
         try:
             seen: dict[str, Any] = {"look": before.data()}
             if choice.impact != NONE:
-                seen |= {"picture": self._picture(choice, came_in), "stopped": choice.stops}
+                seen.update(picture=self._picture(choice, came_in), stopped=choice.stops)
             journal.remember(**seen)
             self._store.set_aside(run, record)
             outcome = self._change(journal, choice, changes, before)

@@ -85,7 +85,8 @@ def start(
         text = answer.read(_MAX_MESSAGE)
     if not text:
         _pid, status = os.waitpid(child, 0)
-        raise Failed(f"the recorder was killed on the host ({os.waitstatus_to_exitcode(status)})")
+        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        raise Failed(f"the recorder was killed on the host ({code})")
     message: dict[str, Any] = json.loads(text)
     if "failed" in message:
         raise Failed(message["failed"])
