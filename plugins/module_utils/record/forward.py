@@ -11,6 +11,7 @@ import ctypes
 import os
 import socket
 import threading
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from functools import partial
 from typing import Any, Awaitable, Callable, NamedTuple, cast
@@ -20,6 +21,7 @@ from ..host.errors import Failed
 _PIECE = 65536
 _CONNECTIONS = 512
 _PEERS = 512
+_WAITING = 64  # datagrams of one who asks, until there is a socket for them
 _OPEN = 30  # seconds
 _CONNECT = 20  # seconds until the other end has to answer
 _CLOSE = 5  # seconds
@@ -59,9 +61,11 @@ class Forwarder:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        opened = asyncio.run_coroutine_threadsafe(self._open(doors), self._loop)
         try:
-            asyncio.run_coroutine_threadsafe(self._open(doors), self._loop).result(_OPEN)
-        except (OSError, asyncio.TimeoutError, TimeoutError) as error:
+            opened.result(_OPEN)
+        except (OSError, FutureTimeoutError) as error:  # another one than asyncio's before Python 3.11
+            opened.cancel()
             self.close()
             raise Failed(f"no port of the loopback interface can be opened: {error}") from None
 
@@ -228,21 +232,32 @@ class _Datagrams(asyncio.DatagramProtocol):
         if self._transport is None:
             return
         known = self._peers.get(addr)
+        if known is not None and known.transport is None:  # which is being made
+            if len(known.waiting) < _WAITING:
+                known.waiting.append(data)
+            return
         if known is None or known.transport is None or known.transport.is_closing() or known.lost:
             self._forget(addr)
             while len(self._peers) >= _PEERS:  # the one that asked first, and may be gone
                 self._forget(next(iter(self._peers)))
-            answers = self._peers[addr] = _Answers(self._transport, addr)
+            known = self._peers[addr] = _Answers(self._transport, addr)
             try:
                 far = await connected(self._door, socket.SOCK_DGRAM)
-                await asyncio.get_running_loop().create_datagram_endpoint(lambda: answers, sock=far)
+                made, _protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+                    partial(_itself, known), sock=far
+                )
             except (OSError, ValueError, Failed, asyncio.TimeoutError):
-                self._peers.pop(addr, None)
+                if self._peers.get(addr) is known:
+                    del self._peers[addr]
                 return
-        far_transport = self._peers[addr].transport if addr in self._peers else None
-        if far_transport is not None:
-            far_transport.sendto(data)
-            self._count(self._door)
+            if self._peers.get(addr) is not known:  # forgotten meanwhile
+                made.close()
+                return
+        if known.transport is not None:
+            for each in (data, *known.waiting):
+                known.transport.sendto(each)
+                self._count(self._door)
+            known.waiting.clear()
 
     def _forget(self, addr: Any) -> None:
         known = self._peers.pop(addr, None)
@@ -250,11 +265,16 @@ class _Datagrams(asyncio.DatagramProtocol):
             known.transport.close()
 
 
+def _itself(answers: _Answers) -> _Answers:
+    return answers
+
+
 class _Answers(asyncio.DatagramProtocol):
     """The container's answers to one who asked."""
 
     def __init__(self, back: asyncio.DatagramTransport, addr: Any) -> None:
         self.transport: asyncio.DatagramTransport | None = None
+        self.waiting: list[bytes] = []  # what came before there was a way to the container
         self.lost = False  # whether the container's network is another one by now
         self._back = back
         self._addr = addr
