@@ -11,6 +11,8 @@ from ..docker.http import NoAnswer, NotFound
 from ..host.text import one_line
 from .errors import Failed
 
+_PATIENCE = 60  # seconds for all containers: an engine may hold the lock of one for ever
+_SLOWEST = 20  # seconds for one
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -33,11 +35,16 @@ class Engine(client.Engine):
             return {}
 
     def running(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """Inspect data of every container that runs, and the names of those that cannot be inspected."""
+        """Inspect data of every container that runs, and the names of those that cannot be inspected.
+
+        What is not inspected after ``_PATIENCE`` counts among the latter.
+        """
         found, unread = [], []
+        deadline = time.monotonic() + _PATIENCE
         for container in self.get("/containers/json") or ():
             try:
-                found.append(self.inspect(container["Id"]))
+                seconds = min(_SLOWEST, deadline - time.monotonic())
+                found.append(self.inspect(container["Id"], seconds=seconds))
             except NotFound:  # ended since it was listed
                 continue
             except NoAnswer as error:
@@ -48,15 +55,19 @@ class Engine(client.Engine):
                 unread.append(f"{one_line(name)} ({error})")
         return [container for container in found if container["State"].get("Running")], unread
 
-    def inspect(self, container: str) -> dict[str, Any]:
+    def inspect(self, container: str, *, seconds: float = _SLOWEST) -> dict[str, Any]:
         """Inspect data of a container.
+
+        Args:
+            container: its id or name.
+            seconds: until it must be answered.
 
         Raises:
             NotFound: it is gone.
         """
         if not _CONTAINER.fullmatch(container):
             raise NotFound(f"{container!r} is no container")
-        answer: dict[str, Any] = self.get(f"/containers/{container}/json")
+        answer: dict[str, Any] = self.get(f"/containers/{container}/json", seconds=seconds)
         return answer
 
     def start(self, container: str) -> None:

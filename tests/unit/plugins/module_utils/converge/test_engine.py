@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.hardener.docker.plugins.module_utils.converge import engine as engine_module
 from ansible_collections.hardener.docker.plugins.module_utils.converge import health
 from ansible_collections.hardener.docker.plugins.module_utils.converge.engine import Engine
 from ansible_collections.hardener.docker.plugins.module_utils.converge.errors import Failed
@@ -97,3 +100,24 @@ def test_a_container_that_cannot_be_inspected_is_named_and_costs_no_other(tmp_pa
     assert "\x1b" not in unread[0]
     assert picture["unread"] == unread
     assert set(picture["containers"]) == {each["Id"] for each in running}
+
+
+def test_containers_that_hang_cost_no_more_than_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_PATIENCE", 0.6)
+    monkeypatch.setattr(engine_module, "_SLOWEST", 0.4)
+    usual = answering({"/containers/json": json.dumps([{"Id": f"c{n}"} for n in range(50)]).encode()})
+    over = threading.Event()
+
+    def hang(connection: socket.socket) -> None:
+        if not connection.recv(65536, socket.MSG_PEEK).startswith(b"GET /containers/json"):
+            over.wait(30)
+        usual(connection)
+
+    begun = time.monotonic()
+    with serving(tmp_path / "s", hang) as path:
+        found, unread = Engine(path).running()
+        over.set()
+    assert (found, len(unread)) == ([], 50)
+    assert time.monotonic() - begun < 10
