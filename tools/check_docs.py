@@ -20,13 +20,13 @@ import click
 from hardener.cli import main as hardener
 from hardener.errors import ExitCode
 from tools import docs
+from tools.fences import Piece, pieces
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_README = 8 * 1024  # bytes
 _SOURCES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "roles/*/README.md")
 
-_BLOCK = re.compile(r"^( *)```(?:console|sh)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-_ANY_BLOCK = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+
 _INLINE = re.compile(r"`((?:hardener|make) [^`\n]+)`")
 _HERE_DOCUMENT = re.compile(r"<<-?[ ]?['\"]?(\w+)")
 _SUBSTITUTION = re.compile(r"\$\(([^()]*)\)")
@@ -65,21 +65,26 @@ def problems() -> Iterator[Problem]:
 
 def commands(text: str) -> Iterator[tuple[int, str, bool]]:
     """Yield every command of a document with its line, and whether it is whole, as outside of sentences."""
-    for block in _BLOCK.finditer(text):
-        line = text.count("\n", 0, block.start()) + 2
-        lines = iter(block[2].splitlines())
-        for each in lines:
-            command, length = each, 1
-            while command.endswith("\\"):
-                command, length = command[:-1] + next(lines, ""), length + 1
-            if command.strip():
-                yield line, command.strip(), True
-            if document := _HERE_DOCUMENT.search(command):
-                length += 1 + sum(1 for _ in takewhile(lambda text: text.strip() != document[1], lines))
-            line += length
-    prose = _ANY_BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)
-    for inline in _INLINE.finditer(prose):
-        yield prose.count("\n", 0, inline.start()) + 1, inline[1], False
+    for piece in pieces(text):
+        if piece.language in ("console", "sh"):
+            yield from _of_shell(piece)
+        elif piece.language is None:
+            for inline in _INLINE.finditer(piece.text):
+                yield piece.line + piece.text.count("\n", 0, inline.start()), inline[1], False
+
+
+def _of_shell(piece: Piece) -> Iterator[tuple[int, str, bool]]:
+    line = piece.line + 1
+    lines = iter(piece.code)
+    for each in lines:
+        command, length = each, 1
+        while command.endswith("\\"):
+            command, length = command[:-1] + next(lines, ""), length + 1
+        if command.strip():
+            yield line, command.strip(), True
+        if document := _HERE_DOCUMENT.search(command):
+            length += 1 + sum(1 for _ in takewhile(lambda text: text.strip() != document[1], lines))
+        line += length
 
 
 def wrong(command: str, *, whole: bool = True) -> Iterator[str]:

@@ -16,7 +16,9 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^]]*)\]\((?!\w+:|#)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+LINK = re.compile(
+    r"(?P<picture>!?)\[(?P<text>[^][]*)\]\((?!\w+:|#)(?P<path>[^][()\s#]+)(?P<anchor>#[^][()\s]*)?\)"
+)
 
 _PAGES = {
     "README.md": "index.md",

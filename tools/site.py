@@ -16,10 +16,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from tools.fences import pieces
 from tools.readme import LINK, site_path
 
 ROOT = Path(__file__).resolve().parents[1]
-_FENCE = re.compile(r"^( *```+|~~~+).*?^\1 *$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 
 # Where the site has a page from, as paths of the repository, by its path below the site's sources.
@@ -68,16 +68,10 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         target = posixpath.relpath(site_path(path), posixpath.dirname(uri) or ".")
         return f"{link['picture']}[{link['text']}]({target}{link['anchor'] or ''})"
 
-    return _outside_of_code(markdown, rewritten)
-
-
-def _outside_of_code(markdown: str, rewritten: object) -> str:
-    assert callable(rewritten)
-    pieces, at = [], 0
-    for fence in _FENCE.finditer(markdown):
-        pieces += [LINK.sub(rewritten, markdown[at : fence.start()]), fence[0]]
-        at = fence.end()
-    return "".join([*pieces, LINK.sub(rewritten, markdown[at:])])
+    return "".join(
+        LINK.sub(rewritten, piece.text) if piece.language is None else piece.text
+        for piece in pieces(markdown)
+    )
 
 
 def _add(files: Files, config: MkDocsConfig, path: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hardener import catalogue
+from hardener import __version__, catalogue
 from hardener.assess import assess, unreachable
 from hardener.decisions.files import stored_decisions
 from hardener.errors import HardenerError
@@ -86,7 +86,7 @@ def another(evidence: RunEvidence, **changed: Any) -> RunEvidence:
 
 def test_another_catalogue_may_judge_differently_and_it_is_said(tmp_path: Path) -> None:
     result = judged(another(differently(**ICC), catalogue_digest="0123456789abcdef" * 4), tmp_path)
-    assert result.judge == "hardener 0.1.0 with catalogue 0123456789ab"
+    assert result.judge == f"hardener {__version__} with catalogue 0123456789ab"
     assert result.differences > 0
 
 

@@ -86,11 +86,11 @@ hardener nothing
    ```
 """
     assert list(commands(text)) == [
+        (1, "hardener runs", False),
+        (1, "make unit", False),
         (4, "hardener audit -i x     --junit j.xml", True),
         (7, "hardener runs", True),
         (8, "cat >play.yml <<'END'", True),
         (11, "hardener show latest", True),
         (21, "make lint", True),
-        (1, "hardener runs", False),
-        (1, "make unit", False),
     ]
