@@ -1,4 +1,4 @@
-"""hardener: harden Docker hosts, prove it, keep it so, and never break them."""
+"""hardener: harden Docker hosts, prove it, detect drift and roll back what fails."""
 
 from hardener import content
 

@@ -1,4 +1,4 @@
-"""The ``hardener`` command, and ``python -m hardener``."""
+"""Entry point of the ``hardener`` command and of ``python -m hardener``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is still loading just ends it, without a traceback."""
+    """Run the command line; Ctrl-C during the imports ends the process without a traceback."""
     present = signal.getsignal(signal.SIGINT)
     if present is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         command_line()
     finally:
-        gc.freeze()  # to look through everything for cycles once more, on the way out, takes a while
+        gc.freeze()  # no garbage collection at exit: it is slow and useless
 
 
 if __name__ == "__main__":

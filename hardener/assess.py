@@ -29,7 +29,7 @@ def assess(
     host: str = "",
     decisions: Decisions | None = None,
 ) -> Assessment:
-    """Judge one host.
+    """Judge one host by a list of controls.
 
     Args:
         snapshot: the host's facts.
@@ -55,7 +55,7 @@ def assess(
 
 
 def unreachable(host: str, reason: str, controls: Sequence[Control], *, benchmark: str) -> Assessment:
-    """The assessment of a host that gave no facts: as many findings as any other, all of them errors."""
+    """Return the assessment of a host without facts: each finding is an error."""
     reason = reason or "unreachable"
     verdict = Verdict(Status.ERROR, "the host can be reached", f"not evaluated: {reason}")
     return Assessment(
@@ -74,16 +74,16 @@ def _judge(check: Check, snapshot: Snapshot) -> Verdict:
         return Verdict(
             Status.ERROR, "the facts can be read", f"{missing.source} could not be read: {missing.reason}"
         )
-    except Exception as error:  # a defect in one check must not cost the other verdicts
+    except Exception as error:  # A defect in one check must not lose the verdicts of the others.
         return Verdict(
             Status.ERROR, "the check runs", f"the check itself failed: {type(error).__name__}: {error}"
         )
 
 
 def _summary(snapshot: Snapshot) -> dict[str, str]:
-    """The few facts that stand beside a host's name in a report."""
+    """Return the few facts that a report shows next to the name of the host."""
     summary = dict(SUMMARY)
-    # A document may hold anything in any place; what is not as described is not known.
+    # The document may contain any type in any place; a value of an unexpected type counts as unknown.
     with suppress(FactUnavailable, AttributeError):
         system = snapshot.fact("system")
         summary["kernel"] = str(system.get("kernel", "unknown"))
@@ -100,7 +100,7 @@ def _summary(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
-    """The last run, whose record a full disk may have kept from being written."""
+    """Return the last run; an unfinished rollback of it counts as failed, as after a full disk."""
     run, unfinished = snapshot.last_run, snapshot.fact_or("hardener.runs", {}).get("unfinished")
     if run and unfinished and unfinished["run"] == run["run"] and unfinished["phase"] == "rolling back":
         return {**run, "outcome": ROLLBACK_FAILED}
@@ -108,7 +108,7 @@ def _last_run(snapshot: Snapshot) -> Mapping[str, Any] | None:
 
 
 def _not_standing(run: Mapping[str, Any]) -> str:
-    """How a run ended, why, what it had been about, and what of it could not or must not be taken back."""
+    """Describe a run that did not last: outcome, reason, documents, and what was not rolled back."""
     parts = [f"{run['outcome'].replace('_', ' ')}: {run['reason'] or run['run']}{_few(run, 'documents')}"]
     if run.get("kept"):
         parts.append(f"changed on the host since, and left as it is{_few(run, 'kept')}")
@@ -120,7 +120,7 @@ def _not_standing(run: Mapping[str, Any]) -> str:
 
 
 def _few(run: Mapping[str, Any], key: str) -> str:
-    """Some texts of a run in brackets; empty where it has none."""
+    """Return the first texts of a list of a run in brackets; an empty text where there are none."""
     texts = list(map(str, run.get(key, ())))
     more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
     return f" ({', '.join([*texts[:_NAMED], *more])})" if texts else ""

@@ -1,6 +1,6 @@
-"""Read files and JSON that others wrote, no more of them than there is use for.
+"""Read files and JSON from untrusted sources within limits of size and of number of values.
 
-The parser of JSON makes a hundred bytes of three: what it would take is counted before.
+Parsed JSON can take about thirty times the memory of its text, so the values are counted before it is parsed.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-MOST_LEVELS = 100  # of nesting: programs that walk through values call themselves, and Python bounds that
+MOST_LEVELS = 100  # of nesting: functions that walk through values are recursive, which Python limits
 
 
 def read(path: Path, *, most: int) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
 
     Raises:
         OSError: it cannot be read.
@@ -28,12 +28,12 @@ def read(path: Path, *, most: int) -> bytes:
 
 
 def values(data: bytes) -> int:
-    """How many values JSON has at most: what stands in strings counts too, and limits leave room for that."""
+    """Return an upper bound of the number of values in a JSON text; punctuation in strings counts too."""
     return sum(map(data.count, (b"{", b"[", b",", b":")))
 
 
 def parse(data: bytes, *, most_values: int) -> Any:
-    """JSON, strictly: what Python reads beside it (``NaN``, ``1e999``) is no number that can be worked with.
+    """Parse strict JSON: refuse what Python accepts beside the standard (``NaN``) and overflows (``1e999``).
 
     Raises:
         ValueError: it is none, is nested too deeply, or has more values than ``most_values``.

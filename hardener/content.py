@@ -1,4 +1,4 @@
-"""Find the Ansible collection `hardener.docker`: in a checkout, or beside the installed package."""
+"""Find the Ansible collection `hardener.docker`: in a checkout, or next to the installed package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def content_dir() -> Path:
 
 
 def make_importable() -> None:
-    """Have Python import the collection's modules by their name, and those of this version.
+    """Make the modules of this version of the collection importable by name.
 
     What the package `ansible` of distributions installs would hide them in a checkout, and a version of the
     collection that comes first on Python's path would be taken in place of this one.

@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit codes that say so."""
+"""Errors that a user sees, and the exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The contract with scripts: one number for each way a run can end."""
+    """Exit codes: one number for each way in which a command can end. Scripts rely on them."""
 
     COMPLIANT = 0
     INTERNAL = 1
@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 
 class HardenerError(Exception):
-    """A problem the user can solve; shown as one line, never as a traceback.
+    """A problem that the user can solve; shown as one line, never with a traceback.
 
     Args:
         message: what is wrong, naming the file, the key or the host.

@@ -1,4 +1,4 @@
-"""Write files whole or not at all: a full disk or an interrupted run leaves the earlier file as it was."""
+"""Write files atomically: after an error or an interruption the earlier file is unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hardener.text import line
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False) -> None:
-    """Write a text file in one step.
+    """Write a text file atomically.
 
     Args:
         path: the file.
@@ -36,7 +36,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o600, shared: bool = False
 
 
 class OutputFile:
-    """A file that is written beside its place and moved there when it is complete.
+    """A file that is written next to its target, and renamed to it when it is complete.
 
     Args:
         path: where it goes; a device or a pipe is written to directly.
@@ -51,11 +51,11 @@ class OutputFile:
         self._path = path
         self._draft: Path | None = None
         with self._named():
-            # Renaming over a device or a pipe would replace it for everybody: /dev/stdout, /dev/null.
+            # Renaming over a device or a pipe (/dev/stdout, /dev/null) would replace it for all processes.
             if path.exists() and not path.is_file():
                 self._file: IO[str] = path.open("w", encoding="utf-8", newline="\n")
                 return
-            self._path = Path(os.path.realpath(path))  # the file that a link points to, not the link
+            self._path = Path(os.path.realpath(path))  # Replace the file that a link points to, not the link.
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, draft = tempfile.mkstemp(dir=self._path.parent, prefix=".hardener-", suffix=".part")
             self._draft = Path(draft)
@@ -65,12 +65,12 @@ class OutputFile:
             self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="\n")
 
     def write(self, text: str) -> None:
-        """Write text at its end."""
+        """Append text."""
         with self._named():
             self._file.write(text)
 
     def complete(self) -> None:
-        """Have everything on the disk, or know the disk's error."""
+        """Flush the file to the disk and close it; raise the error of the disk, if any."""
         with self._named():
             self._file.flush()
             if self._draft:
@@ -78,15 +78,15 @@ class OutputFile:
             self._file.close()
 
     def publish(self) -> None:
-        """Move it to its place."""
+        """Rename the file to its target."""
         if self._draft:
             with self._named():
                 self._draft.replace(self._path)
             self._draft = None
 
     def discard(self) -> None:
-        """Remove what was not published."""
-        with suppress(OSError):  # what could not be flushed is not wanted any more
+        """Remove the file if it was not published."""
+        with suppress(OSError):  # The file is removed next, so an error of flushing does not matter.
             self._file.close()
         if self._draft:
             self._draft.unlink(missing_ok=True)
@@ -103,19 +103,19 @@ class OutputFile:
 
 
 def _take_over(descriptor: int, path: Path) -> None:
-    """Give an open file the mode and the owner of the one that it will replace."""
+    """Give an open file the mode and the owner of the file that it will replace."""
     try:
         known = path.stat()
     except FileNotFoundError:
         os.fchmod(descriptor, 0o644)
         return
     os.fchmod(descriptor, stat.S_IMODE(known.st_mode))
-    with suppress(PermissionError):  # only root can
+    with suppress(PermissionError):  # Only root can change the owner.
         os.fchown(descriptor, known.st_uid, known.st_gid)
 
 
 def require_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before the work whose result it is to hold.
+    """Check that a file can be written, before the work that produces its content.
 
     Raises:
         HardenerError: it cannot.
@@ -125,7 +125,7 @@ def require_writable(path: Path) -> None:
         raise HardenerError(f"cannot write {path}: there is no folder {folder}", hint="make it first")
     try:
         is_folder = path.is_dir()
-        # A device or a pipe is written to; a file is replaced, for which its folder counts.
+        # A device or a pipe is opened for writing; to replace a file takes write access to its folder.
         regular = path.is_file() or not path.exists()
     except OSError as error:
         raise HardenerError(f"cannot write {line(str(path))}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The words everyone speaks: control, verdict, waiver, attestation, finding, assessment.
+"""The data types of the domain: control, verdict, waiver, attestation, finding, assessment.
 
 Everything here is frozen, knows nothing of hosts, files or Ansible, and can be compared and stored.
 """
@@ -16,7 +16,7 @@ from ansible_collections.hardener.docker.plugins.module_utils import contract
 
 
 class Status(StrEnum):
-    """How a control stands on one host. Every control of a benchmark has exactly one."""
+    """The result of a control on one host. Each control of a benchmark has exactly one."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 
 class Severity(StrEnum):
-    """What an open control can cost: ``critical`` gives the host away, ``low`` is hygiene."""
+    """The damage that a failing control can cause: from ``low`` (hygiene) to ``critical`` (host lost)."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -36,7 +36,7 @@ class Severity(StrEnum):
 
 
 class Impact(StrEnum):
-    """What it costs to remediate a control on a running host, cheapest first."""
+    """The cost of remediating a control on a running host, cheapest first."""
 
     NONE = contract.NONE
     RELOAD = contract.RELOAD
@@ -50,7 +50,7 @@ class Impact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remediation:
-    """The role that fixes a control, and the variable of that role that decides it."""
+    """The role that remediates a control, and the variable of the role that controls it."""
 
     role: str
     variable: str
@@ -59,7 +59,7 @@ class Remediation:
 
 @dataclass(frozen=True, slots=True)
 class FrameworkMapping:
-    """One framework's requirements that a control serves, and who says so."""
+    """The requirements of one framework that a control serves, and the source of that mapping."""
 
     framework: str  # "cis-controls-v8" | "nist-800-190" | "nist-800-53r5" | "pci-dss-4.0"
     requirements: tuple[str, ...]
@@ -68,7 +68,7 @@ class FrameworkMapping:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRef:
-    """A control's place in one benchmark version."""
+    """A control's id, section and level in one benchmark version."""
 
     id: str
     level: int
@@ -77,34 +77,34 @@ class BenchmarkRef:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that must hold on a host, described in our own words."""
+    """One requirement on a host, described in our own words."""
 
     slug: str
     section: str
     title: str
     severity: Severity
     rationale: str
-    decision: str  # which effective fact decides it
-    fix: str  # what to do by hand
+    decision: str  # the fact that decides the control
+    fix: str  # manual remediation
     remediation: Remediation | None
     mappings: tuple[FrameworkMapping, ...]
     benchmarks: Mapping[str, BenchmarkRef]  # benchmark name, e.g. "cis-docker-1.8.0" -> place
-    unseen: str = ""  # what the decision cannot see
+    unseen: str = ""  # limits of the decision
 
     def id_in(self, benchmark: str) -> str:
-        """The id that people know it by in a benchmark version; its slug where the benchmark has none."""
+        """Return the control's id in a benchmark version; its slug where the benchmark has no id for it."""
         place = self.benchmarks.get(benchmark)
         return place.id if place else self.slug
 
     def section_in(self, benchmark: str) -> str:
-        """``5 runtime``: the section's number in a benchmark version, and the name that ``--only`` takes."""
+        """Return number and name of the control's section: ``5 runtime``; ``--only`` takes the name."""
         place = self.benchmarks.get(benchmark)
         return f"{place.id.partition('.')[0]} {self.section}" if place else self.section
 
 
 @dataclass(frozen=True, slots=True)
 class Offender:
-    """One object that breaks a control."""
+    """One object for which a control fails."""
 
     kind: str  # "container" | "image" | "file" | "network" | "setting" | "rule" | "package" | ...
     name: str
@@ -113,16 +113,16 @@ class Offender:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """What is not known of objects beside the offenders: an error, or a question for a person."""
+    """The objects besides the offenders that could not be decided: an error, or a question for a person."""
 
     status: Status
     actual: str
-    offenders: tuple[Offender, ...] = ()  # those that a person has to look at
+    offenders: tuple[Offender, ...] = ()  # the objects that a person has to judge
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check decided from the facts of one host.
+    """The answer of a check for one host.
 
     ``expected`` and ``actual`` are one line each and stand alone. ``evidence`` lists the facts behind the
     verdict; for ``MANUAL`` it is exactly what a person has to look at. ``checked`` counts the objects that
@@ -141,20 +141,20 @@ class Verdict:
 
 
 class Standing(StrEnum):
-    """What becomes of a waiver or an attestation on one host."""
+    """The effect of a waiver or an attestation on one host."""
 
     IN_FORCE = "in_force"
-    EXPIRED = "expired"  # it would still be needed
-    STALE = "stale"  # nothing here needs it any more
+    EXPIRED = "expired"  # expired, and the control still fails
+    STALE = "stale"  # without effect: nothing on this host needs it
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a decision is about: hosts by glob or group, and there the whole control or certain objects."""
+    """The hosts of a waiver or an attestation (by glob or group), and the objects to which it is limited."""
 
     hosts: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    objects: tuple[tuple[str, str], ...] = ()  # kind of an offender, glob of its name
+    objects: tuple[tuple[str, str], ...] = ()  # kind of an offender, and a glob of its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A person's answer to a control that no machine can decide. ``expires`` is its last day, in UTC."""
+    """A person's answer to a control that no program can decide. ``expires`` is its last day, in UTC."""
 
     id: str
     control: str  # slug
@@ -184,13 +184,13 @@ class Attestation:
     attested_on: date
     looked_at: str
     expires: date
-    evidence: str = ""  # path of a file, as it is written in the file of attestations
-    sha256: str = ""  # of that file
+    evidence: str = ""  # path of an evidence file, as the file of attestations has it
+    sha256: str = ""  # SHA-256 of the evidence file
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedWaiver:
-    """A waiver on one host; ``offenders`` are those that it covers, none where it covers the control."""
+    """A waiver on one host; ``offenders`` are those that it covers, empty for the whole control."""
 
     waiver: Waiver
     standing: Standing
@@ -199,7 +199,7 @@ class AppliedWaiver:
 
 @dataclass(frozen=True, slots=True)
 class AppliedAttestation:
-    """An attestation on one host; ``offenders`` are those that it answers for, none where for the control."""
+    """An attestation on one host; ``offenders`` are those that it covers, empty for the whole control."""
 
     attestation: Attestation
     standing: Standing
@@ -208,7 +208,7 @@ class AppliedAttestation:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What people decided about controls, the day by which it counts, and the files as they were written.
+    """The waivers and attestations, the day by which they count, and the content of their files.
 
     The day is in UTC. A file that there is none of is empty.
     """
@@ -221,14 +221,14 @@ class Decisions:
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of the files that there are, by what they hold."""
+        """Return the SHA-256 of each decision file that exists."""
         texts = {"waivers": self.waivers_text, "attestations": self.attestations_text}
         return {what: sha256(text.encode()).hexdigest() for what, text in texts.items() if text}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A control's verdict on one host, as it stands in every report.
+    """A control's verdict on one host after waivers and attestations, as reports show it.
 
     Where a decision bears on it the verdict is what is left: without the offenders that are waived while
     others are not. The decision says which those are.
@@ -241,22 +241,22 @@ class Finding:
 
     @property
     def status(self) -> Status:
-        """The verdict's status."""
+        """Return the status of the verdict."""
         return self.verdict.status
 
     @property
     def severity(self) -> Severity:
-        """How severe it is: the control's own, unless the verdict says otherwise."""
+        """Return the severity: that of the verdict if it has one, otherwise the control's."""
         return self.verdict.severity or self.control.severity
 
     @property
     def waived(self) -> bool:
-        """Whether a waiver is in force, for all of it or for some of its objects."""
+        """Return whether a waiver is in force for the control or for some of its objects."""
         return any(each.standing is Standing.IN_FORCE for each in self.waivers)
 
     @property
     def attested(self) -> bool:
-        """Whether it passes on a person's word."""
+        """Return whether the control passes because of an attestation."""
         return self.status is Status.PASS and any(
             each.standing is Standing.IN_FORCE for each in self.attestations
         )
@@ -264,19 +264,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRisk:
-    """How far a running container is from least privilege: the riskiest of a host stand in reports."""
+    """The distance of one container from least privilege; reports show the riskiest ones of a host."""
 
     container: str
     image: str
     level: Severity
     points: int
-    why: tuple[str, ...]  # what counts most, each the rest of a sentence
-    first: tuple[str, ...]  # what to do first
+    why: tuple[str, ...]  # the main reasons, each a sentence without its subject
+    first: tuple[str, ...]  # the first recommendations
 
 
 @dataclass(frozen=True, slots=True)
 class Workloads:
-    """The running containers of a host: how many there are of each level, and the riskiest of them."""
+    """The running containers of a host: the number at each level of risk, and the riskiest ones."""
 
     levels: Mapping[str, int]
     riskiest: tuple[WorkloadRisk, ...]
@@ -284,7 +284,7 @@ class Workloads:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Every control of a benchmark, judged on one host.
+    """The findings of one host: one for each control of a benchmark.
 
     A host that could not be reached has an ``unreachable`` reason and the same number of findings as any
     other, each of them an error.
@@ -292,16 +292,16 @@ class Assessment:
 
     host: str
     benchmark: str
-    collected_at: str  # RFC 3339, UTC; "" where nothing was collected
+    collected_at: str  # RFC 3339, UTC; empty where no facts were collected
     findings: tuple[Finding, ...]
     unreachable: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)  # a few facts a reader wants: os, docker, kernel
-    workloads: Workloads | None = None  # None where they could not be judged, or nobody looked
+    facts: Mapping[str, str] = field(default_factory=dict)  # for headings: os, docker, kernel
+    workloads: Workloads | None = None  # None where they were not audited or could not be judged
 
     def counts(self) -> Counter[Status]:
-        """Number of findings by status."""
+        """Return the number of findings by status."""
         return Counter(finding.status for finding in self.findings)
 
     def failing(self) -> tuple[Finding, ...]:
-        """The findings that fail, in benchmark order."""
+        """Return the failing findings in benchmark order."""
         return tuple(finding for finding in self.findings if finding.status is Status.FAIL)

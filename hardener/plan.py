@@ -1,7 +1,7 @@
-"""Decide what to change: what fails on a host, what remediates it, and what that costs. Pure.
+"""Plan the remediation of a host: which failing controls which roles remediate, and at what cost. Pure.
 
-``plan`` tells what an assessment lets expect. What becomes of it on the host itself, and at what cost, only
-the host knows: ``outlook`` joins the plan with what its transaction answered, in check mode or afterwards.
+``plan`` predicts from an assessment. The host itself decides what is possible and what it costs: ``outlook``
+joins the plan with the answer of the host's transaction, in check mode or after it was applied.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ansible_collections.hardener.docker.plugins.module_utils.contract import (
 
 from hardener.model import Assessment, Finding, Impact, Standing
 
-_CHEAPEST_FIRST = tuple(Impact)  # as the model lists them
+_CHEAPEST_FIRST = tuple(Impact)  # in the order of the model
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decision of a role: the variable, and the failing controls that it remediates."""
+    """One variable of a role, and the failing controls that it remediates."""
 
     role: str
     variable: str
@@ -33,20 +33,20 @@ class Step:
 
     @property
     def impact(self) -> Impact:
-        """The worst that remediating any of its controls can cost."""
+        """Return the greatest impact of remediating one of its controls."""
         return max(_impacts(self.findings), key=_CHEAPEST_FIRST.index)
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A step that is not taken, since the same variable would repair what is waived."""
+    """A step that is omitted because the same variable would also remediate a waived control."""
 
     step: Step
-    waived: tuple[Finding, ...]  # whole, or some of their objects
+    waived: tuple[Finding, ...]  # waived completely or for some of their objects
 
     @property
     def reason(self) -> str:
-        """What it would repair, and whose decision that is against."""
+        """Describe the waived controls, with the ids of their waivers."""
         waived = ", ".join(
             f"{finding.control.slug} ({', '.join(_in_force(finding))})" for finding in self.waived
         )
@@ -55,17 +55,17 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps for one host, cheapest first; none where nothing fails that a role remediates."""
+    """The steps for one host, cheapest first; empty where no role remediates a failing control."""
 
     host: str
     steps: tuple[Step, ...]
-    beyond: tuple[Finding, ...] = ()  # failing, and no role remediates it
+    beyond: tuple[Finding, ...] = ()  # failing controls that no role remediates
     withheld: tuple[Withheld, ...] = ()
-    waived: frozenset[tuple[str, str]] = frozenset()  # role and variable that would repair what is waived
+    waived: frozenset[tuple[str, str]] = frozenset()  # steps that would also remediate a waived control
 
     @property
     def variables(self) -> dict[str, list[str]]:
-        """The variables to decide, by role, in order: what the playbook wants to know."""
+        """Return the variables to apply, by role, in order, as the playbook takes them."""
         by_role: dict[str, list[str]] = {}
         for step in self.steps:
             by_role.setdefault(step.role, []).append(step.variable)
@@ -73,18 +73,18 @@ class Plan:
 
 
 class Fate(StrEnum):
-    """What becomes of a step on its host."""
+    """The result of a step on its host."""
 
-    CHANGE = "change"  # it is applied, or would be
-    HELD = "held"  # it costs more than is allowed
-    BLOCKED = "blocked"  # it is not possible on this host
-    UNCHANGED = "unchanged"  # there is nothing to change, though the control fails
+    CHANGE = "change"  # it is or would be applied
+    HELD = "held"  # its impact exceeds what is allowed
+    BLOCKED = "blocked"  # it is impossible on this host
+    UNCHANGED = "unchanged"  # the variable changes nothing, but the control still fails
     UNKNOWN = "unknown"  # the host gave no answer
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A step, and what becomes of it on its host."""
+    """A step and its result on its host."""
 
     step: Step
     fate: Fate
@@ -95,21 +95,21 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is done on one host: each step's fate, every change, and what happens once for all of them."""
+    """The outlook for one host: the result of each step, all changes, and the activations."""
 
     plan: Plan
     decisions: tuple[Decision, ...]
-    changes: tuple[Mapping[str, Any], ...] = ()  # path, what, and the diff as "prepared"
-    activations: tuple[Mapping[str, Any], ...] = ()  # action, why, and whom it stops
+    changes: tuple[Mapping[str, Any], ...] = ()  # path, description, and the diff as "prepared"
+    activations: tuple[Mapping[str, Any], ...] = ()  # action, reason, and the containers that it stops
     notes: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()  # what a role wants beside the steps, and is held
-    allow: str = ""  # the worst that was allowed
-    digest: str = ""  # name of exactly this plan on exactly this host
-    failure: str = ""  # why the host gave no answer
+    left: tuple[str, ...] = ()  # documents of a role beside the steps that are held
+    allow: str = ""  # the greatest impact that was allowed
+    digest: str = ""  # digest of this plan on this host
+    failure: str = ""  # the reason why the host gave no answer
 
     @property
     def host(self) -> str:
-        """Name of the host."""
+        """Return the name of the host."""
         return self.plan.host
 
 
@@ -117,7 +117,7 @@ _FATES = {CHANGE: Fate.CHANGE, HELD: Fate.HELD, REFUSED: Fate.BLOCKED, UNCHANGED
 
 
 def plan(assessment: Assessment) -> Plan:
-    """Plan the remediation of one host. A waiver is a decision: what is waived is left as it is."""
+    """Plan the remediation of one host. Waived controls are not remediated."""
     by_variable: dict[tuple[str, str], list[Finding]] = {}
     waived: dict[tuple[str, str], list[Finding]] = {}
     beyond = []
@@ -130,7 +130,7 @@ def plan(assessment: Assessment) -> Plan:
         else:
             beyond.append(finding)
     steps = [Step(role, variable, tuple(findings)) for (role, variable), findings in by_variable.items()]
-    # Stable: of equal impact, the one comes first whose control does.
+    # The sort is stable: steps of equal impact stay in the order of their controls.
     steps.sort(key=lambda step: _CHEAPEST_FIRST.index(step.impact))
     withheld = tuple(
         Withheld(step, tuple(waived[step.role, step.variable]))
@@ -142,7 +142,7 @@ def plan(assessment: Assessment) -> Plan:
 
 
 def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outlook:
-    """Join a plan with what the host's transaction answered.
+    """Join a plan with the answer of the host's transaction.
 
     Args:
         plan: what was asked for.
@@ -167,7 +167,7 @@ def outlook(plan: Plan, answer: Mapping[str, Any], *, failure: str = "") -> Outl
 
 
 def _decision(step: Step, documents: Mapping[str, Mapping[str, Any]]) -> Decision:
-    # A role that can do nothing on a host answers with one document of its own name.
+    # A role that cannot do anything on a host answers with one document that has the role's name.
     document = documents.get(step.variable) or documents.get(step.role)
     if document is None:
         return Decision(step, Fate.UNKNOWN, step.impact)

@@ -1,4 +1,4 @@
-"""A plan as JSON: written for people and programs to review, read again to apply exactly that.
+"""Write a plan as JSON for review, and read it again to apply exactly that plan.
 
 One object: ``schema``, ``tool_version``, ``benchmark``, ``created``, and in ``hosts`` by name ``digest``,
 ``allow``, ``controls`` (each with role, variable, impact, fate, reason and paths), ``changes`` (with their
@@ -24,7 +24,7 @@ from hardener.text import line, scalar, utc
 
 SCHEMA = "hardener/plan/1"
 
-_MOST_BYTES = 1 << 30  # of a thousand hosts with all their differences
+_MOST_BYTES = 1 << 30  # enough for a thousand hosts with all diffs
 _MOST_VALUES = 10_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NAME = re.compile("[a-z][a-z0-9_]*")
@@ -32,7 +32,7 @@ _NAME = re.compile("[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What somebody has reviewed for one host: the variables that are applied, by role, and their bounds."""
+    """The reviewed plan of one host: the variables to apply, by role, and their limits."""
 
     variables: Mapping[str, Sequence[str]]
     allow: Impact
@@ -40,7 +40,7 @@ class Reviewed:
 
 
 def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> str:
-    """The plan of some hosts as JSON, the same text for the same plan.
+    """Return the plan of some hosts as JSON; the same plan always gives the same text.
 
     Args:
         outlooks: what would be done on each host.
@@ -58,14 +58,14 @@ def dump(outlooks: Sequence[Outlook], benchmark: str, *, created: datetime) -> s
 
 
 class Plans(NamedTuple):
-    """What a plan file says, by host: what is to be changed there, or what is wrong with its entry."""
+    """The content of a plan file by host: the reviewed plan, or the error in its entry."""
 
     reviewed: Mapping[str, Reviewed]
     damaged: Mapping[str, str]
 
 
 def load(path: Path) -> Plans:
-    """Read a plan that was written by ``dump``. A damaged entry concerns its own host and no other.
+    """Read a plan that ``dump`` wrote. A damaged entry affects only its own host.
 
     Raises:
         HardenerError: it cannot be read, or is no plan.
@@ -102,10 +102,10 @@ def _applied(plan: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _word(text: Any, pattern: re.Pattern[str]) -> str:
-    """A word that is what it has to be: it becomes a variable of Ansible, which would run a template in it.
+    """Require that a text matches a pattern: Ansible would evaluate a template in it.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it does not match.
     """
     if not isinstance(text, str) or not pattern.fullmatch(text):
         raise ValueError(f"{line(str(text), 60)!r} does not match {pattern.pattern}")

@@ -1,4 +1,4 @@
-"""What every report, the history and the evidence say about one run."""
+"""Metadata of one run, for reports, the history and evidence."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hardener.model import Decisions
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Identify a run: which version judged by which benchmark, when, with which decisions."""
+    """Identify a run: version, benchmark, start and end, applied waivers and attestations."""
 
     run_id: str
     tool_version: str
     benchmark: str
     catalogue_digest: str
-    ansible_version: str  # "" where Ansible had no part in it (stored snapshots)
-    started: datetime  # both moments with their time zone
+    ansible_version: str  # empty where Ansible was not used (stored snapshots)
+    started: datetime  # both with a time zone
     ended: datetime
-    decisions: Decisions | None = None  # that were applied; None where nobody gave any
+    decisions: Decisions | None = None  # the waivers and attestations that were applied; None without any

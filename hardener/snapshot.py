@@ -1,4 +1,4 @@
-"""Typed view of one host's snapshot: what `docs/snapshot.md` describes, and no opinion about it.
+"""Give typed access to the facts of one host's snapshot, as `docs/snapshot.md` describes them.
 
 A check asks for a fact and gets it, or ``FactUnavailable`` when the collector could not read it; the
 assessment turns that into an error, so no check can pass on facts that are not there.
@@ -19,14 +19,14 @@ from hardener.errors import HardenerError
 
 SCHEMA = "hardener/snapshot/2"
 _FORMER = "hardener/snapshot/1"
-# As many bytes and values as an answer of a host may have, and as much again for escapes.
+# The limits of a host's answer, and the same again for JSON escapes.
 MAX_BYTES = 128 << 20
 _MAX_VALUES = 4_000_000
 
 JSONObject = Mapping[str, Any]
 
 
-class FactUnavailable(Exception):  # noqa: N818 - it is a state of the world, not a defect
+class FactUnavailable(Exception):  # noqa: N818 - it describes a state of the host, not a defect
     """A source failed on the host, or was never collected."""
 
     def __init__(self, source: str, reason: str) -> None:
@@ -36,11 +36,11 @@ class FactUnavailable(Exception):  # noqa: N818 - it is a state of the world, no
 
 
 class FactAbsent(FactUnavailable):
-    """The thing itself does not exist on the host (no engine, no auditctl, no systemd)."""
+    """The object of a source does not exist on the host (no engine, no auditctl, no systemd)."""
 
 
 class Snapshot:
-    """Facts of one host at one moment.
+    """The facts of one host at one moment.
 
     Args:
         raw: a parsed snapshot document, of this schema or the one before.
@@ -60,7 +60,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: Path, *, name: str = "") -> Snapshot:
-        """Read a snapshot file; ``name`` is what errors call it in the place of its path.
+        """Read a snapshot file; ``name`` replaces its path in error messages.
 
         Raises:
             HardenerError: the file cannot be read, is not JSON, or is not a snapshot.
@@ -75,7 +75,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, data: bytes, *, name: str) -> Snapshot:
-        """Read a snapshot document; ``name`` says in errors where it came from.
+        """Parse a snapshot document; ``name`` is its origin in error messages.
 
         Raises:
             HardenerError: the document is not JSON, or is not a snapshot.
@@ -89,32 +89,32 @@ class Snapshot:
 
     @property
     def host(self) -> str:
-        """Inventory name of the host."""
+        """Return the inventory name of the host."""
         return str(self.raw.get("host") or "unknown")
 
     @property
     def collected_at(self) -> str:
-        """When it was collected, RFC 3339 in UTC."""
+        """Return the time of collection, RFC 3339 in UTC."""
         return str(self.raw.get("collected_at") or "")
 
     @property
     def groups(self) -> frozenset[str] | None:
-        """Names of the host's groups in the inventory; None where no inventory had a part in it."""
+        """Return the inventory groups of the host; None where no inventory was used."""
         groups = self.raw.get("inventory_groups")
         return frozenset(map(str, groups)) if isinstance(groups, list) else None
 
     @property
     def policy(self) -> JSONObject:
-        """What the site declared for this host (`hardener_policy`)."""
+        """Return the site's declarations for this host (`hardener_policy`)."""
         return self.raw.get("policy") or {}
 
     @property
     def collector(self) -> JSONObject:
-        """What the collector says of itself."""
+        """Return the collector's description of itself."""
         return self.raw.get("collector") or {}
 
     def fact(self, source: str) -> Any:
-        """Data of a source.
+        """Return the data of a source.
 
         Raises:
             FactAbsent: the thing does not exist on the host.
@@ -132,11 +132,11 @@ class Snapshot:
                 raise FactUnavailable(source, str(entry.get("error") or "failed"))
 
     def has(self, source: str) -> bool:
-        """Whether a source is in this snapshot at all: those of an earlier version lack some."""
+        """Return whether the snapshot contains a source; snapshots of an earlier version lack some."""
         return source in self._sources
 
     def fact_or(self, source: str, default: Any) -> Any:
-        """Data of a source, or ``default`` where the thing does not exist; a failed source still raises."""
+        """Return the data of a source, or ``default`` where its object is absent; a failed source raises."""
         try:
             return self.fact(source)
         except FactAbsent:
@@ -146,22 +146,22 @@ class Snapshot:
 
     @cached_property
     def engine_installed(self) -> bool:
-        """Whether any Docker engine is on the host."""
+        """Return whether a Docker engine is installed on the host."""
         return bool(self.fact_or("engine", {}).get("installed"))
 
     @cached_property
     def info(self) -> JSONObject:
-        """What the engine says of itself (``GET /info``)."""
+        """Return the engine's answer to ``GET /info``."""
         return self.fact("docker.info")  # type: ignore[no-any-return]
 
     @cached_property
     def engine_version(self) -> tuple[int, ...]:
-        """Version of the running engine, e.g. ``(26, 1, 5)``."""
+        """Return the version of the running engine, e.g. ``(26, 1, 5)``."""
         return version_tuple(str(self.fact("docker.version").get("Version", "")))
 
     @cached_property
     def security_options(self) -> frozenset[str]:
-        """Names in the engine's SecurityOptions, such as ``apparmor``, ``seccomp``, ``userns``."""
+        """Return the names in the engine's SecurityOptions, such as ``apparmor``, ``seccomp``, ``userns``."""
         names = set()
         for option in self.info.get("SecurityOptions") or ():
             for part in str(option).split(","):
@@ -172,17 +172,17 @@ class Snapshot:
 
     @cached_property
     def containers(self) -> Sequence[JSONObject]:
-        """Every container, running or not: ``{"inspect": …, "proc": … or None}``."""
+        """Return all containers, running or not: ``{"inspect": …, "proc": … or None}``."""
         return self.fact("docker.containers")  # type: ignore[no-any-return]
 
     @cached_property
     def images(self) -> Sequence[JSONObject]:
-        """Every image: ``{"inspect": …, "history": [...]}``."""
+        """Return all images: ``{"inspect": …, "history": [...]}``."""
         return self.fact("docker.images")  # type: ignore[no-any-return]
 
     @cached_property
     def last_run(self) -> JSONObject | None:
-        """The last run of hardener that changed this host, None where there was none."""
+        """Return the last run of hardener that changed this host; None where there was none."""
         runs = self.fact_or("hardener.runs", {}).get("runs") or ()
         return runs[0] if runs else None
 
@@ -190,11 +190,11 @@ class Snapshot:
 
     @cached_property
     def daemon_config(self) -> JSONObject:
-        """The source ``daemon.config``."""
+        """Return the source ``daemon.config``."""
         return self.fact("daemon.config")  # type: ignore[no-any-return]
 
     def file(self, path: str) -> JSONObject | None:
-        """Stat record of a path, ``None`` where it does not exist.
+        """Return the stat record of a path; ``None`` where the path does not exist.
 
         Raises:
             FactUnavailable: the collector did not look at it or could not.
@@ -209,7 +209,7 @@ class Snapshot:
 
 
 def _upgraded(raw: JSONObject) -> JSONObject:
-    """Return a snapshot of schema 1 as schema 2, which has the daemon's settings by key."""
+    """Convert a snapshot of schema 1 to schema 2, which has the daemon's settings by key."""
     sources = raw.get("sources") or {}
     entry = sources.get("daemon.config") or {}
     if entry.get("state") == "ok":
@@ -244,6 +244,6 @@ def _is_mapping_of_mappings(value: object) -> bool:
 
 
 def version_tuple(text: str) -> tuple[int, ...]:
-    """Leading numbers of a version: ``"26.1.5+dfsg1"`` gives ``(26, 1, 5)``, anything else ``()``."""
+    """Parse the leading numbers of a version: ``"26.1.5+dfsg1"`` gives ``(26, 1, 5)``; else return ``()``."""
     found = re.match(r"v?([0-9]{1,9}(?:\.[0-9]{1,9})*)", text)
     return tuple(map(int, found[1].split("."))) if found else ()

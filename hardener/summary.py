@@ -1,4 +1,4 @@
-"""Count what a run found, host by host, keeping only what a summary shows: no findings of a whole fleet."""
+"""Count the findings of a run host by host; only the totals are kept in memory, not the findings."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from hardener.text import line
 
 _EXAMPLES = 3
 _WORST = 5
-_REMARKS = 20  # different ones of a control: objects have names of their own on every host
+_REMARKS = 20  # different texts for one control, since objects have different names on each host
 
-SEVERITIES = tuple(Severity)  # most severe first, as the model lists them
+SEVERITIES = tuple(Severity)  # most severe first, in the order of the model
 
 
 @dataclass(slots=True)
 class Cases:
-    """The hosts on which one control has one status: how many, and the first few."""
+    """The hosts on which one control has one status: their number, and the first few names."""
 
     control: Control
     id: str
-    place: int  # in the benchmark's order
+    place: int  # index of the control in the benchmark
     severity: Severity  # of the host on which it is most severe
     hosts: int = 0
     examples: list[tuple[str, Verdict]] = field(default_factory=list)
-    remarks: Counter[str] = field(default_factory=Counter)  # what people decided, and on how many hosts
+    remarks: Counter[str] = field(default_factory=Counter)  # waivers and attestations, by number of hosts
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Toll:
-    """What fails on one host, by severity; compares by how bad it is."""
+    """The failing controls of one host, by severity; instances compare by severity."""
 
     by_severity: tuple[int, ...]
     host: str = field(compare=False)
 
 
 def compliance(counts: Mapping[Status, int]) -> float | None:
-    """Give the share of passing controls among those that a check could or should have decided."""
+    """Return the share of passing controls among those that a check decided or should have decided."""
     decided = sum(counts.get(status, 0) for status in (Status.PASS, Status.FAIL, Status.ERROR))
     return counts.get(Status.PASS, 0) / decided if decided else None
 
@@ -55,19 +55,19 @@ class Summary:
         self.counts: Counter[Status] = Counter()
         self.sections: dict[str, Counter[Status]] = {}
         self.unreachable: list[tuple[str, str]] = []
-        self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
+        self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self.decided = Tally()
         self._cases: dict[tuple[Status, str], Cases] = {}
         self._worst: list[tuple[Toll, int]] = []
 
     def watch(self, assessments: Iterable[Assessment]) -> Iterator[Assessment]:
-        """Count assessments while they pass on to the reports."""
+        """Yield assessments unchanged and count them."""
         for assessment in assessments:
             self.add(assessment)
             yield assessment
 
     def add(self, assessment: Assessment) -> None:
-        """Count one host."""
+        """Count the assessment of one host."""
         self.hosts += 1
         self.first = self.first or assessment
         self.benchmark = self.benchmark or assessment.benchmark
@@ -87,7 +87,7 @@ class Summary:
             self._rank(assessment)
 
     def cases(self, status: Status) -> list[Cases]:
-        """The controls that have this status on some host, most severe first.
+        """Return the controls that have this status on some host, most severe first.
 
         Of those that pass only what a person has attested is kept, and nothing of the others.
         """
@@ -95,7 +95,7 @@ class Summary:
         return sorted(chosen, key=lambda cases: (SEVERITIES.index(cases.severity), cases.place))
 
     def worst(self) -> list[Toll]:
-        """The hosts on which most fails, worst first."""
+        """Return the hosts with the most severe failures, worst first."""
         return [toll for toll, _ in sorted(self._worst, reverse=True)]
 
     def _keep(self, finding: Finding, place: int, assessment: Assessment) -> None:
@@ -116,6 +116,6 @@ class Summary:
         severities = Counter(finding.severity for finding in assessment.failing())
         if severities:
             toll = Toll(tuple(severities[each] for each in SEVERITIES), line(assessment.host))
-            heapq.heappush(self._worst, (toll, -self.hosts))  # of equals the first stays
+            heapq.heappush(self._worst, (toll, -self.hosts))  # of equal entries keep the first
             if len(self._worst) > _WORST:
                 heapq.heappop(self._worst)

@@ -1,9 +1,9 @@
-"""Make text that strangers wrote safe to show: container names, labels, image history, error messages.
+"""Make untrusted text safe to show: container names, labels, image history, error messages.
 
-Whoever runs a container chooses such text, and it ends in XML, JSON and terminals. What cannot be seen there
-(escape sequences, bidirectional overrides, zero-width characters, halves of surrogate pairs, noncharacters)
-becomes a visible escape, as ``repr`` would show it: nothing is dropped silently, and nothing acts on the
-reader. All that XML 1.0 forbids is among it.
+Any user of Docker can choose such text, and it is shown in XML, JSON and terminals. Each invisible character
+(escape sequences, bidirectional overrides, zero-width characters, unpaired surrogates, noncharacters) is
+replaced by a visible escape, as in ``repr``: nothing is dropped, and nothing affects the terminal. This
+includes all characters that XML 1.0 forbids.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def shorten(text: str, limit: int) -> str:
-    """The first ``limit`` characters, and how many were left out."""
+    """Return the first ``limit`` characters, and the number of characters that were cut off."""
     return text if len(text) <= limit else f"{text[:limit]}… (+{len(text) - limit} characters)"
 
 
 def line(text: str, limit: int = 300) -> str:
-    """One line for a name, a message or a table cell: blanks and line ends become single spaces."""
+    """Return a text on one line: each run of blanks and line ends becomes a single space."""
     return visible(shorten(_BLANKS.sub(" ", text).strip(" "), limit))
 
 
 def block(text: str, limit: int = 20_000) -> str:
-    """Text of several lines: line ends stay, tabs become spaces."""
+    """Return a text of several lines: line ends stay, tabs become spaces."""
     lines = shorten(text, limit).replace("\r\n", "\n").expandtabs(4).split("\n")
     return "\n".join(visible(part) for part in lines)
 
 
 def scalar(text: str, limit: int = 10_000) -> str:
-    """Text for a JSON value, unchanged but for its length and the halves of surrogate pairs.
+    """Prepare a text for a JSON value: limit its length, and escape unpaired surrogates.
 
     Half a pair is no character: strict readers refuse the whole document for it.
     """
@@ -41,7 +41,7 @@ def scalar(text: str, limit: int = 10_000) -> str:
 
 
 def visible(text: str) -> str:
-    """Text of any length with an escape for each character that cannot be seen."""
+    """Replace each invisible character by a visible escape; the length is not limited."""
     if text.isprintable():
         return text
     return "".join(
@@ -51,12 +51,12 @@ def visible(text: str) -> str:
 
 
 def first(items: Sequence[str], limit: int) -> Iterator[str]:
-    """Give the first items, and how many more there are."""
+    """Return the first items and, as a last item, the number of the others."""
     yield from items[:limit]
     if len(items) > limit:
         yield f"+{len(items) - limit} more"
 
 
 def utc(moment: datetime) -> str:
-    """Write a moment as RFC 3339 in UTC, to the second: ``2026-11-25T00:30:00Z``."""
+    """Format a time as RFC 3339 in UTC, to the second: ``2026-11-25T00:30:00Z``."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Keep what this process writes to its user, whatever umask it was started with.
+"""Keep the files of this process private to its user, whatever umask it was started with.
 
 What hardener writes tells an attacker where to begin. Its own files have explicit modes; those that libraries
 open (ansible-runner's artifacts) have none but this.
@@ -13,11 +13,11 @@ _given = 0o022
 
 
 def restrict() -> None:
-    """Take all permissions of others from files that this process makes from now on."""
-    global _given  # noqa: PLW0603 - it is the process's own
+    """Set the umask so that new files are accessible to this user only."""
+    global _given  # noqa: PLW0603 - the umask belongs to the process
     _given = os.umask(_PRIVATE)
 
 
 def given() -> int:
-    """The umask that this process was started with, for other programs; none lets others write."""
+    """Return the umask at the start of this process, for other programs; it denies others to write."""
     return _given | 0o022

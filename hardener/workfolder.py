@@ -1,7 +1,7 @@
-"""Folders to work in that leave nothing behind: a process holds the lock of its folder until it ends.
+"""Create work folders that are removed even after a crash: a process locks its folder until it ends.
 
-``temporary_folder`` is for what lies in ``TMPDIR``; the first one of a process removes those of processes
-that were killed.
+``temporary_folder`` uses ``TMPDIR``; its first call in a process removes the folders of processes that were
+killed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TEMPORARY = "hardener."
-_UNLOCKED = "hardener-"  # on a file system without locks: no sweep takes it for abandoned
+_UNLOCKED = "hardener-"  # The file system has no locks, so the sweep never takes the folder for abandoned.
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder below ``TMPDIR`` that only its owner can enter, and that is gone afterwards.
+    """Create a folder below ``TMPDIR`` that only its owner can enter, and remove it at the end.
 
     Raises:
         OSError: it cannot be made.
@@ -43,7 +43,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @functools.cache
 def _sweep_once(parent: Path) -> None:
-    """Remove the temporary folders in a folder whose processes are gone."""
+    """Remove the temporary folders of processes that no longer run."""
     with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
             if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False):
@@ -51,14 +51,14 @@ def _sweep_once(parent: Path) -> None:
 
 
 def new_folder(parent: Path, *, prefix: str = "") -> tuple[Path, int]:
-    """A new folder that only its owner can enter, and a descriptor that keeps it locked until it is closed.
+    """Create a folder that only its owner can enter; return it with a descriptor that locks it until closed.
 
     Raises:
         OSError: it cannot be made.
     """
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-        # Until it is locked, a process that tidies up may take it for abandoned.
+        # Before the lock is held, the sweep of another process can take the folder for abandoned.
         try:
             descriptor = _locked(folder)
         except (BlockingIOError, FileNotFoundError):
@@ -72,7 +72,7 @@ def new_folder(parent: Path, *, prefix: str = "") -> tuple[Path, int]:
 
 
 def clear_away(folder: Path) -> None:
-    """Remove a folder of this user, unless a process still works in it."""
+    """Remove a folder of this user, unless a process still holds its lock."""
     with suppress(OSError):
         descriptor = _locked(folder)
         try:
@@ -83,7 +83,7 @@ def clear_away(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> int:
-    """A descriptor that holds the lock of a folder.
+    """Return a descriptor that holds the lock of a folder.
 
     Raises:
         OSError: somebody else holds it, or it is no folder.
