@@ -1,8 +1,8 @@
-"""The front door: ``hardener VERB``, one file a verb.
+"""The command line ``hardener VERB``, with one file for each verb.
 
-Standard output is data, standard error is conversation, the exit code is a contract (``ExitCode``). Whatever
-goes wrong is one line on standard error. A verb is imported when it is called, and imports what it needs when
-it runs: ``--help`` is fast.
+Results go to standard output, progress and messages to standard error; the exit code is one of ``ExitCode``.
+An error is one line on standard error. The module of a verb is imported when the verb is called, and its
+heavy imports happen when it runs, so ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hardener.cli.verbs import LazyVerbs, NoVerbError
 from hardener.errors import ExitCode, HardenerError
 from hardener.text import line
 
-# Every verb is the command of that name in the module of that name.
+# Each verb is a command of the same name in the module of the same name.
 VERBS = (
     "activity",
     "assess",
@@ -51,12 +51,12 @@ VERBS = (
 
 
 class _Hardener(LazyVerbs):
-    """The verbs, and one way to end for all of them."""
+    """The group of all verbs; every way to end is handled here."""
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
-        """Run a verb; however it ends becomes an exit code and at most one line."""
+        """Run a verb; turn its result or its error into an exit code and at most one line."""
         _open_standard_streams()
         conversation = Conversation()
         try:
@@ -80,7 +80,7 @@ class _Hardener(LazyVerbs):
 
 
 def _open_standard_streams() -> None:
-    """Give what the caller closed (``>&-``) to /dev/null: a file opened later would get its number."""
+    """Open closed standard streams (``>&-``) as /dev/null: another file would get their numbers."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)
@@ -97,7 +97,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:  # a full disk is no defect
+    if isinstance(error, OSError) and error.strerror:  # A full disk is not a defect of hardener.
         return line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     if isinstance(error, MemoryError):
         return "there is not enough memory"

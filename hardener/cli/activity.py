@@ -1,4 +1,4 @@
-"""``hardener activity``: what containers were denied, and what the engine tells of them."""
+"""``hardener activity``: show denials of containers and events of the engine."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     found = re.fullmatch(r"(\d{1,6})([smh])", value)
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 1 <= seconds <= _LONGEST:
-        raise click.BadParameter(f"{value!r} is no time from 1s to 24h, such as 30s, 10m, 2h")
+        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 30s, 10m, 2h")
     return seconds
 
 
-@click.command(short_help="Listen to what containers are denied.")
+@click.command(short_help="Listen to denials of containers.")
 @fleet_options
 @click.option(
     "--for",
@@ -34,11 +34,13 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str) -
     metavar="TIME",
     help="How long each host listens: 30s, 10m, 2h.",
 )
-@click.option("--json", type=click.Path(path_type=Path), metavar="FILE", help="Write all of it as JSON.")
+@click.option(
+    "--json", type=click.Path(path_type=Path), metavar="FILE", help="Write all observations as JSON."
+)
 @verbose_option
 @click.pass_obj
 def activity(conversation: Conversation, *, hosts: FleetOptions, seconds: int, json: Path | None) -> ExitCode:
-    """Listen to denials by AppArmor, SELinux and seccomp, and to the engine, by container.
+    """Listen to denials by AppArmor, SELinux and seccomp, and to events of the engine, by container.
 
     Nothing is written on the hosts. Where the role activity has installed its collector, what it has seen in
     seven days comes first, and tells what is usual for an image from what is not. docs/activity.md says what

@@ -1,4 +1,4 @@
-"""``hardener assess``: judge stored snapshots; no host, no Ansible."""
+"""``hardener assess``: judge stored snapshots, without hosts and without Ansible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STDIN = Path("-")
 
 
-@click.command(short_help="Judge stored snapshots, without any host.")
+@click.command(short_help="Judge stored snapshots without connecting to hosts.")
 @click.argument("snapshots", nargs=-1, required=True, metavar="SNAPSHOT...", type=click.Path(path_type=Path))
 @selection_options
 @decision_options
@@ -55,7 +55,7 @@ def assess(
 
 
 def _files(path: Path) -> Sequence[Path]:
-    """The snapshots of a folder in the order of their names; what is no folder is one.
+    """Return the snapshots of a folder in the order of their names; return any other path itself.
 
     Raises:
         HardenerError: a folder holds none.
@@ -69,7 +69,7 @@ def _files(path: Path) -> Sequence[Path]:
 
 
 def _load(path: Path) -> Snapshot:
-    """A snapshot.
+    """Load a snapshot.
 
     Raises:
         HardenerError: it cannot be read.

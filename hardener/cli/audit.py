@@ -1,4 +1,4 @@
-"""``hardener audit``: read what is true on the hosts, judge it, report it."""
+"""``hardener audit``: collect facts from hosts, judge them, report the findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hardener.errors import ExitCode
 from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
 
 
-@click.command(short_help="Audit hosts; changes nothing.")
+@click.command(short_help="Audit hosts; change nothing.")
 @fleet_options
 @selection_options
 @decision_options
@@ -30,7 +30,7 @@ from hardener.workflows.options import DecisionFiles, ReportFiles, Selection
     "--snapshots",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keep the collected facts in this folder, a file a host.",
+    help="Keep the collected facts in this folder, one file for each host.",
 )
 @home_option
 @exit_zero_option

@@ -1,4 +1,4 @@
-"""``hardener baseline``: the run that drift is measured against."""
+"""``hardener baseline``: choose the run that drift is measured against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several verbs have, each group of them as one value."""
+"""Groups of options that several verbs share; a verb gets each group as one value."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _Function = Callable[..., Any]
 
 @dataclass(slots=True)
 class Conversation:
-    """How much is said on standard error."""
+    """The amount of output on standard error."""
 
     verbose: bool = False
 
     def listener(self) -> TerminalListener:
-        """Give what shows a workflow on the terminal."""
+        """Return the listener that shows a workflow on the terminal."""
         from hardener.cli.listener import TerminalListener
 
         return TerminalListener(live=not self.verbose)
@@ -42,7 +42,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
-    """Which hosts, and what Ansible needs to reach them."""
+    """Options that select the hosts, and that Ansible needs to reach them."""
 
     inventory: str
     limit: str
@@ -52,7 +52,7 @@ class FleetOptions:
     artifacts: Path | None
 
     def target(self, conversation: Conversation, home: Path) -> Target:
-        """Give the hosts to a workflow that locks and records them.
+        """Return the target of a workflow: the hosts, which the workflow locks and records.
 
         Args:
             conversation: whether what Ansible prints is shown.
@@ -63,7 +63,7 @@ class FleetOptions:
         )
 
     def fleet(self, conversation: Conversation) -> Fleet:
-        """Reach the hosts; asks for the passwords that are needed, as Ansible would.
+        """Prepare the connection to the hosts; ask for the passwords that are needed, as Ansible does.
 
         Args:
             conversation: whether what Ansible prints is shown.
@@ -88,31 +88,31 @@ class FleetOptions:
 
 
 def _ask(what: str) -> str:
-    """A password from the terminal, or from standard input where there is none.
+    """Read a password from the terminal, or from standard input where there is no terminal.
 
     Raises:
         HardenerError: there is neither.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GetPassWarning)  # it says so itself, with a line of its source
+        warnings.simplefilter("ignore", GetPassWarning)  # it would print its own source code
         try:
             return str(click.prompt(what, hide_input=True, err=True, default="", show_default=False))
         except click.Abort:
             if sys.stdin.isatty():
                 raise
             raise HardenerError(
-                f"nobody is there to be asked for the {what}", hint="run it in a terminal, or pipe it in"
+                f"cannot ask for the {what}: there is no terminal", hint="run it in a terminal, or pipe it in"
             ) from None
 
 
 def _only_one(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str:
     if len(values) > 1:
-        raise click.BadParameter("there can be one inventory; it may be a folder of several, or a list 'a,b'")
+        raise click.BadParameter("only one inventory is allowed; it may be a folder or a list 'a,b'")
     return values[0]
 
 
 def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[_Function], _Function]:
-    """Options as one decorator, in the order they are written; the verb gets one ``kind`` as ``name``."""
+    """Return a decorator that adds options in this order; the verb gets one ``kind`` as argument ``name``."""
     fields = [field.name for field in dataclasses.fields(kind)]
 
     def decorate(function: _Function) -> _Function:
@@ -132,14 +132,14 @@ def _group(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callab
 def _chosen_formats(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[Format, Path], ...]:
-    """Each ``FORMAT=PATH`` as its two parts."""
+    """Split each ``FORMAT=PATH`` into its two parts."""
     chosen = []
     for value in values:
         name, _, path = value.partition("=")
         if not path:
             raise click.BadParameter(f"{value!r} is not FORMAT=PATH, such as json=report.json")
         if name not in FORMATS:
-            raise click.BadParameter(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+            raise click.BadParameter(f"unknown format {name!r}; the formats are {', '.join(FORMATS)}")
         chosen.append((FORMATS[name], Path(path)))
     return tuple(chosen)
 
@@ -155,12 +155,12 @@ verbose_option = click.option(
     is_flag=True,
     expose_value=False,
     callback=_be_verbose,
-    help="Show what Ansible prints, and where an internal error is.",
+    help="Show the output of Ansible, and the traceback of an internal error.",
 )
 
 
 def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
-    """The options that say which hosts; without a default ``-i`` is required."""
+    """Return the options that select hosts; without a default, ``-i`` is required."""
     meaning = "Ansible inventory: file, folder, or list of hosts ('db01,'; 'localhost,' is this machine)."
     return _group(
         "hosts",
@@ -170,7 +170,7 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             "--inventory",
             required=not default,
             default=(default,) if default else None,
-            multiple=True,  # so that a second one is refused, and not the first forgotten
+            multiple=True,  # so that a second -i can be refused; click would keep the last
             callback=_only_one,
             metavar="INVENTORY",
             help=f"{meaning}  [default: this machine]" if default else meaning,
@@ -190,7 +190,7 @@ def _fleet_options(*, default: str = "") -> Callable[[_Function], _Function]:
             "--artifacts",
             type=click.Path(file_okay=False, path_type=Path),
             metavar="DIR",
-            help="Keep what Ansible prints, and every event, in this folder.",
+            help="Keep the output and the events of Ansible in this folder.",
         ),
     )
 
@@ -214,13 +214,13 @@ selection_options = _group(
         default=2,
         show_default=True,
         metavar="1|2",
-        help="Highest level of the controls that count.",
+        help="Highest level of controls to judge.",
     ),
     click.option(
         "--only",
         multiple=True,
         metavar="SLUG|CIS-ID|SECTION",
-        help="Only this control or section; repeatable. `hardener controls` lists them.",
+        help="Judge only this control or section; repeatable. `hardener controls` lists them.",
     ),
 )
 
@@ -262,7 +262,7 @@ allow_option = click.option(
     "--allow",
     type=click.Choice([impact.value for impact in Impact]),
     callback=lambda _context, _parameter, value: value and Impact(value),
-    help="The worst that a change may cost a host; what costs more is held and listed."
+    help="Greatest allowed impact of a change; changes with a greater impact are held and listed."
     "  [default: converge_allow of the inventory, else daemon-restart]",
 )
 
@@ -274,10 +274,10 @@ change_options = _group(
         "--confirm-timeout",
         type=click.IntRange(20, 86400),
         metavar="SECONDS",
-        help="How long a host waits for the new connection that confirms a change, before it takes the change"
+        help="How long a host waits for the connection that confirms a change, before it takes the change"
         " back by itself.  [default: converge_confirm_timeout of the inventory, else 180]",
     ),
-    click.option("--check", is_flag=True, help="Change nothing; say what would change."),
+    click.option("--check", is_flag=True, help="Change nothing; show what would change."),
     click.option("--diff", is_flag=True, help="Show every change as a unified diff."),
     click.option(
         "--snapshots",
@@ -300,7 +300,7 @@ home_option = click.option(
     envvar="HARDENER_HOME",
     callback=_home,
     metavar="DIR",
-    help="Where runs are kept.  [default: $HARDENER_HOME, else $XDG_STATE_HOME/hardener]",
+    help="Folder of the history.  [default: $HARDENER_HOME, else $XDG_STATE_HOME/hardener]",
 )
 
 exit_zero_option = click.option(

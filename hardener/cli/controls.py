@@ -1,4 +1,4 @@
-"""``hardener controls``: the controls of a benchmark, one a line."""
+"""``hardener controls``: list the controls of a benchmark, one on each line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hardener diff``: what moved from one run to another."""
+"""``hardener diff``: show what changed between two runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 from hardener.cli.common import home_option
 
 
-@click.command(short_help="Show what moved from one run to another.")
+@click.command(short_help="Show what changed between two runs.")
 @click.argument("before", metavar="[RUN1", default="latest~1")
 @click.argument("after", metavar="RUN2]", default="latest")
 @home_option
 def diff(*, before: str, after: str, home: Path) -> None:
-    """Show what moved from one run to another, the last two where none is named.
+    """Show what changed between two runs; without arguments between the last two.
 
     What fails since, what is fixed, what was waived, each with the facts behind it.
 

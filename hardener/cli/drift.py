@@ -1,4 +1,4 @@
-"""``hardener drift``: what moved since a run, and back to it."""
+"""``hardener drift``: report what changed since an earlier run, and repair it on request."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from hardener.notify import Target
 
 
-@click.command(short_help="Report what moved since a run; repair it on request.")
+@click.command(short_help="Report what changed since a run; repair it on request.")
 @fleet_options
 @click.option(
     "--against",
     default="",
     metavar="RUN",
-    help="The run to hold against.  [default: the baseline of the inventory, else its last complete run]",
+    help="The run to compare with.  [default: the baseline of the inventory, else its last complete run]",
 )
 @decision_options
 @click.option("--remediate", is_flag=True, help="Repair what has drifted, and nothing else.")

@@ -1,4 +1,4 @@
-"""``hardener evidence``: runs as a signed bundle for an auditor, and its verification."""
+"""``hardener evidence``: export runs as a signed bundle for an auditor, and verify a bundle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def evidence() -> None:
     "--tsa-url",
     default="",
     metavar="URL",
-    help="Have the signature stamped by this time-stamping authority (RFC 3161).",
+    help="Get a time stamp for the signature from this authority (RFC 3161).",
 )
 @click.option(
     "--ledger", type=_file, metavar="FILE", help="Ledger of all bundles.  [default: ledger.ndjson in --home]"
@@ -109,14 +109,14 @@ def export(
     "--revoked",
     type=_file,
     metavar="FILE",
-    help="Keys that count no more: public keys, or what ssh-keygen -k writes.",
+    help="Revoked keys: public keys, or a revocation list of ssh-keygen -k.",
 )
 @click.option("--ledger", type=_file, metavar="FILE", help="Ledger that the bundle must be in.")
 @click.option(
     "--tsa-certificates",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Authority whose time stamp you accept, PEM.",
+    help="Certificates of the time-stamping authority that you accept, PEM.",
 )
 @click.option(
     "--at",

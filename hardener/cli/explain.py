@@ -1,4 +1,4 @@
-"""``hardener explain``: everything about one control."""
+"""``hardener explain``: show the description of one control."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hardener.model import Control
 MAX_WIDTH = 100
 
 
-@click.command(short_help="What a control means, how it is decided, how to fix it.")
+@click.command(short_help="Explain a control: its meaning, how it is decided, how to fix it.")
 @click.argument("control", metavar="SLUG|CIS-ID")
 @click.option(
     "--benchmark",
@@ -64,7 +64,7 @@ def _describe(control: Control, benchmark: str, width: int) -> Iterator[str]:
 
 
 def _elsewhere(control: Control, benchmark: str) -> dict[str, list[str]]:
-    """Other controls that have this control's id in other benchmark versions, and in which."""
+    """Return the other controls that have the same id in other benchmark versions, with those versions."""
     identifier = control.id_in(benchmark)
     others: dict[str, list[str]] = {}
     for name in catalogue.benchmarks():
@@ -85,7 +85,7 @@ def _remediation(control: Control) -> str:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """Paragraphs wrapped and indented; indented blocks are commands and stay as they are."""
+    """Wrap and indent paragraphs; indented blocks are commands and stay unchanged."""
     return "\n\n".join(
         "\n".join(f"  {line}" for line in paragraph.splitlines())
         if paragraph.startswith(" ")

@@ -1,4 +1,4 @@
-"""``hardener harden``: audit, change what fails, audit again, show the difference."""
+"""``hardener harden``: audit, remediate failing controls, audit again, show the difference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hardener.errors import ExitCode
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
 
 
-@click.command(short_help="Change what fails, prove it by a second audit.")
+@click.command(short_help="Remediate failing controls, and audit again.")
 @fleet_options
 @selection_options
 @decision_options
@@ -31,7 +31,7 @@ from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Sele
     "plan_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Apply exactly this plan (`hardener plan --json`); a host that has moved since refuses it.",
+    help="Apply exactly this plan (`hardener plan --json`); a host that has changed since refuses it.",
 )
 @report_options
 @home_option
@@ -65,7 +65,7 @@ def harden(
     from hardener.workflows.harden import harden as carry_out
 
     if plan_file and changes.allow:
-        raise click.UsageError("a plan says itself what is allowed: give --plan or --allow")
+        raise click.UsageError("--plan and --allow exclude each other: a plan contains its --allow")
     request = ChangeRequest(
         target=hosts.target(conversation, home),
         selection=selection,

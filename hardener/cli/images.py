@@ -1,4 +1,4 @@
-"""``hardener images``: whether the images of hosts are those that the site trusts."""
+"""``hardener images``: verify the images of hosts by the site's policy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def images() -> None:
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write what was found as JSON.",
+    help="Write the results as JSON.",
 )
 @exit_zero_option
 @verbose_option

@@ -1,4 +1,4 @@
-"""``hardener lab``: the throw-away Docker host."""
+"""``hardener lab``: start and remove disposable Docker hosts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _bare = click.option("--bare", is_flag=True, help="One without Docker.")
 _name = click.option("--name", metavar="NAME", help="Name of the guest. [default: debian and what it is]")
 
 
-@click.group(cls=Verbs, short_help="A throw-away Docker host to try things on.")
+@click.group(cls=Verbs, short_help="Disposable Docker hosts for tests.")
 def lab() -> None:
     """Throw-away Docker hosts: Debian virtual machines under QEMU, reached on loopback only.
 
     The first start of a release installs it from Debian, which takes minutes; later ones take seconds.
     Images and guests are kept below ~/.cache/hardener/lab (or XDG_CACHE_HOME).
     """
-    os.umask(umask.given())  # what the programs write that install Debian is not this machine's
+    os.umask(umask.given())  # The output of the programs that install Debian does not come from this machine.
 
 
 @lab.command(short_help="Start a guest; print its inventory file.")
@@ -65,7 +65,7 @@ def status() -> None:
 @_bare
 @_name
 @click.option(
-    "--user", type=click.Choice(["root", "lab"]), default="root", show_default=True, help="Who logs in."
+    "--user", type=click.Choice(["root", "lab"]), default="root", show_default=True, help="User to log in as."
 )
 @click.argument("command", nargs=-1)
 def ssh(release: str, *, bare: bool, name: str | None, user: str, command: tuple[str, ...]) -> None:
@@ -76,7 +76,7 @@ def ssh(release: str, *, bare: bool, name: str | None, user: str, command: tuple
     from hardener import lab as guests
 
     argv = guests.find(_named(name, release, bare=bare)).ssh_command(*command, user=user)
-    os.execvp(argv[0], argv)  # noqa: S606 - becoming ssh is the point: its terminal and exit code are the user's
+    os.execvp(argv[0], argv)  # noqa: S606 - ssh takes over the terminal and the exit code
 
 
 @lab.command(short_help="End a guest and remove it.")
@@ -88,7 +88,7 @@ def down(release: str, *, bare: bool, name: str | None) -> None:
     from hardener import lab as guests
 
     chosen = _named(name, release, bare=bare)
-    _say(f"guest {chosen} is gone" if guests.down(chosen) else f"there is no guest {chosen}")
+    _say(f"removed guest {chosen}" if guests.down(chosen) else f"there is no guest {chosen}")
 
 
 def _variant(release: str, *, bare: bool) -> str:

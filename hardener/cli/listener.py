@@ -1,4 +1,4 @@
-"""Show what a workflow does: progress and notes on standard error, results on standard output."""
+"""Show the progress of a workflow on standard error, and its results on standard output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = 5
 
 
 class TerminalListener:
-    """Shows everything that workflows tell.
+    """Show all events of a workflow on a terminal.
 
     Args:
         live: whether progress may be a live line; not where other output goes to standard error too.
@@ -39,16 +39,16 @@ class TerminalListener:
         return Phase(label, live=self._live)
 
     def prepare(self) -> None:
-        """Load what the result is shown with."""
+        """Import the modules that show the result."""
         import_module("hardener.terminal.audit")
 
     def file_found(self, what: str, path: Path) -> None:
-        """Name a file beside the inventory that is used."""
+        """Name a file next to the inventory that is used."""
         _say(f"{what}: {line(str(path))}")
 
     def waiting(self, inventory: str) -> None:
-        """Say for what the run waits."""
-        _say(f"another run over {line(inventory, 1000)} is going on: waiting for its end")
+        """Say which other run has to end first."""
+        _say(f"another run over {line(inventory, 1000)} is in progress: waiting for it to finish")
 
     def warning(self, text: str) -> None:
         """Show a warning."""
@@ -57,13 +57,13 @@ class TerminalListener:
     # --- audits -------------------------------------------------------------------------------------------
 
     def audited(self, result: AuditResult, files: ReportFiles) -> None:
-        """Show what an audit has found."""
+        """Show the result of an audit."""
         from hardener.terminal.console import console, show_summary
 
         show_summary(result.summary, console(sys.stdout), files=files.named(), decisions=result.run.decisions)
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
-        """Name decisions by groups that the snapshots of some hosts do not name."""
+        """Name decisions by group that were not applied, as some snapshots do not name the groups."""
         names = line(", ".join(first(hosts, _NAMED)))
         _say(
             f"{', '.join(first(decisions, _NAMED))}: by groups, which the snapshots of {names} do not name:"
@@ -81,25 +81,25 @@ class TerminalListener:
         _say(f"install: {', '.join(map(line, hosts))}")
 
     def planned(self, plans: Sequence[Plan]) -> None:
-        """Show what will be done."""
+        """Show the planned changes."""
         from hardener.terminal import changes
 
         _say(*changes.planned(plans))
 
     def withheld(self, plans: Sequence[Plan]) -> None:
-        """Show what plans leave alone."""
+        """Show the steps that are omitted for the sake of waived controls."""
         from hardener.terminal import changes
 
         _say(*changes.withheld(plans))
 
     def remaining(self, outlooks: Sequence[Outlook]) -> None:
-        """Show what was not done."""
+        """Show the steps that were not carried out."""
         from hardener.terminal import changes
 
         _say(*changes.remaining(outlooks))
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
-        """Show what became of each control, or where nothing was changed, how it stands."""
+        """Show the change of each control; where nothing was changed, its status."""
         from hardener.terminal.console import console, show_comparison, show_summary
 
         screen, decisions = console(sys.stdout), result.run.decisions
@@ -111,7 +111,7 @@ class TerminalListener:
             show_summary(result.summary, screen, files=files.named(), decisions=decisions)
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
-        """Show what has changed since an earlier run."""
+        """Show the changes since an earlier run."""
         from hardener.terminal.console import console, show_drift
         from hardener.workflows.compare_runs import run_title
 

@@ -1,4 +1,4 @@
-"""``hardener metrics``: the last runs as metrics for Prometheus."""
+"""``hardener metrics``: write the results of the last runs as metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from hardener.cli.common import home_option
 from hardener.files import require_writable
 
-# node_exporter runs as a user of its own. It learns how many controls fail on a host, not which.
+# node_exporter runs under its own user. The metrics tell it the number of failing controls, not which.
 _FOR_EVERYBODY = 0o644
 
 
@@ -19,7 +19,7 @@ _FOR_EVERYBODY = 0o644
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to, readable for everybody; standard output without it.",
+    help="File to write, readable by all users.  [default: standard output]",
 )
 @home_option
 def metrics(*, out: Path | None, home: Path) -> None:

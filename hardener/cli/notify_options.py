@@ -1,4 +1,4 @@
-"""Options that say who is notified how a run has ended."""
+"""Options for the targets that are notified of the result of a run."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def _target(kind: Callable[[str], Target], value: str | None) -> Target | None:
 
 
 def notify_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name who is notified."""
+    """Add the options for the targets of notifications."""
     command = click.option(
         "--notify-command",
         callback=_command,
         metavar="COMMAND",
-        help="On drift or failure run this, with what moved as JSON on its standard input.",
+        help="On drift or failure run this command, with the changes as JSON on its standard input.",
     )
     url = click.option(
         "--notify-url",
         envvar="HARDENER_NOTIFY_URL",
         callback=_webhook,
         metavar="URL",
-        help="On drift or failure post the same JSON there. Secrets in it are safer in $HARDENER_NOTIFY_URL.",
+        help="On drift or failure post the same JSON to this URL. For secrets use $HARDENER_NOTIFY_URL.",
     )
     return command(url(function))

@@ -1,4 +1,4 @@
-"""``hardener plan``: what hardening would change, what it would cost, and what it would leave."""
+"""``hardener plan``: show what hardening would change, its impact, and what it would not change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hardener.model import Impact
 from hardener.workflows.options import DecisionFiles, Selection
 
 
-@click.command(short_help="Say what hardening would change and cost; change nothing.")
+@click.command(short_help="Show what hardening would change, and its impact; change nothing.")
 @fleet_options
 @selection_options
 @decision_options

@@ -1,4 +1,4 @@
-"""``hardener provision``: Docker where there is none, configured before it first starts; then harden."""
+"""``hardener provision``: install and configure Docker on hosts without it, then harden them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hardener.errors import ExitCode
 from hardener.workflows.options import Changes, DecisionFiles, ReportFiles, Selection
 
 
-@click.command(short_help="Make bare hosts hardened Docker hosts.")
+@click.command(short_help="Install Docker on hosts without it, and harden them.")
 @fleet_options
 @selection_options
 @decision_options

@@ -1,4 +1,4 @@
-"""``hardener release``: hosts as they were before hardener, with nothing of it left."""
+"""``hardener release``: restore hosts to their state before hardener, and remove all files of hardener."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_
 from hardener.errors import ExitCode
 
 
-@click.command(short_help="Give hosts back as they were before hardener.")
+@click.command(short_help="Restore hosts to their state before hardener.")
 @fleet_options
-@click.option("--role", metavar="ROLE", default="", help="Only what the documents of this role own.")
-@click.option("--check", is_flag=True, help="Change nothing; say what would change.")
+@click.option("--role", metavar="ROLE", default="", help="Restore only the documents of this role.")
+@click.option("--check", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
 @home_option
 @verbose_option

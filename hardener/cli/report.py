@@ -1,4 +1,4 @@
-"""``hardener report``: a report of a run that was made, in any format."""
+"""``hardener report``: write a report of a run of the history, in any format."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hardener.files import require_writable
 from hardener.reports.formats import FORMATS
 
 
-@click.command(short_help="Write a report of a run that is kept.")
+@click.command(short_help="Write a report of a run of the history.")
 @click.argument("run", metavar="[RUN]", default="latest")
 @click.option(
     "--format",
     "name",
     type=click.Choice(list(FORMATS)),
     required=True,
-    help="What to write.",
+    help="Format of the report.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PATH",
-    help="Where to; standard output without it.",
+    help="File to write.  [default: standard output]",
 )
 @home_option
 def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
@@ -52,4 +52,4 @@ def report(*, run: str, name: str, out: Path | None, home: Path) -> None:
         write_reports(stored.assessments(), {out: written})
         return
     for text in pieces(written, stored.assessments()):
-        sys.stdout.buffer.write(text.encode())  # the bytes of the file, whatever the locale
+        sys.stdout.buffer.write(text.encode())  # write the bytes of the file, independent of the locale

@@ -1,4 +1,4 @@
-"""``hardener rollback``: hosts as they were before a run."""
+"""``hardener rollback``: restore hosts to their state before a run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hardener.cli.common import Conversation, FleetOptions, fleet_options, home_
 from hardener.errors import ExitCode
 
 
-@click.command(short_help="Take back what was changed, run by run.")
+@click.command(short_help="Undo the changes of runs, the last run first.")
 @fleet_options
 @click.option(
-    "--run", metavar="ID", default="", help="Back to before this run; without it, before the last one."
+    "--run", metavar="ID", default="", help="Undo this run and all later ones.  [default: the last run]"
 )
-@click.option("--list", "listing", is_flag=True, help="Change nothing; say which runs there were.")
-@click.option("--check", is_flag=True, help="Change nothing; say what would change.")
+@click.option("--list", "listing", is_flag=True, help="Change nothing; list the runs.")
+@click.option("--check", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--diff", is_flag=True, help="Show every change as a unified diff.")
 @home_option
 @verbose_option

@@ -1,4 +1,4 @@
-"""``hardener runs``: what was done, the newest first."""
+"""``hardener runs``: list the runs of the history, newest first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADINGS = ("run", "ended", "verb", "hosts", "pass", "fail", "error", "waived",
 _NUMBERS = slice(3, 9)
 
 
-@click.command(short_help="List the runs that are kept.")
+@click.command(short_help="List the runs of the history.")
 @home_option
 def runs(*, home: Path) -> None:
     """List the runs of audit, harden, provision and drift that are kept, the newest first.
@@ -64,7 +64,7 @@ def _row(run: StoredRun, shown: int, *, baseline: bool) -> Sequence[str]:
 
 
 def _shortest(ids: Sequence[str]) -> int:
-    """How much of an identifier tells all of them apart."""
+    """Return the length of the shortest prefix that tells all identifiers apart."""
     shown = _ID_SHOWN
     while len({each[:shown] for each in ids}) < len(ids):
         shown += 1

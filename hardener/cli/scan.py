@@ -1,4 +1,4 @@
-"""``hardener scan``: which packages of hosts and images have a security update."""
+"""``hardener scan``: list packages of hosts and images for which a security update exists."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hardener.errors import ExitCode
 from hardener.files import require_writable
 
 
-@click.command(short_help="Scan hosts and images for security updates that wait.")
+@click.command(short_help="Scan hosts and images for missing security updates.")
 @fleet_options
 @click.option("--images", is_flag=True, help="Scan the images of the hosts' engines too.")
-@click.option("--cves", is_flag=True, help="Say which CVE ids the updates name; downloads their changelogs.")
+@click.option("--cves", is_flag=True, help="List the CVE ids of the updates; downloads their changelogs.")
 @click.option(
     "--openscap",
     is_flag=True,
-    help="Have OpenSCAP evaluate the hosts too, where it is installed with its content.",
+    help="Evaluate the hosts with OpenSCAP too, where it is installed with its content.",
 )
 @click.option(
     "--import",
@@ -66,7 +66,7 @@ def scan(
     request = ScanRequest(images=images, cves=cves, openscap=openscap, reports=reports, json_file=json_file)
     result = carry_out(lambda: hosts.fleet(conversation), request, conversation.listener())
 
-    from hardener.terminal.scan import table  # after Ansible: it needs rich
+    from hardener.terminal.scan import table  # imported after Ansible has started, since it needs rich
 
     console(sys.stdout).print(table(result.scans, images=result.images))
     return result.exit_code

@@ -1,4 +1,4 @@
-"""``hardener schedule``: have drift looked for again and again."""
+"""``hardener schedule``: run drift or audits at regular times."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from hardener.errors import ExitCode
 from hardener.text import line
 
 _name = click.option(
-    "--name", default="drift", show_default=True, metavar="NAME", help="What the schedule is called."
+    "--name", default="drift", show_default=True, metavar="NAME", help="Name of the schedule."
 )
 _command = click.argument("command", nargs=-1, required=True, metavar="drift|audit [OPTIONS]...")
-_WHOLE_COMMAND = {"allow_interspersed_args": False}  # options behind the verb are the verb's
+_WHOLE_COMMAND = {"allow_interspersed_args": False}  # Options after the verb belong to the verb.
 
 
-@click.group(cls=Verbs, short_help="Look for drift again and again: systemd timers, cron.")
+@click.group(cls=Verbs, short_help="Run drift or audits at regular times: systemd timers, cron.")
 def schedule() -> None:
-    """Have `hardener drift` or `hardener audit` run again and again on this machine.
+    """Run `hardener drift` or `hardener audit` at regular times on this machine.
 
     As root it is a timer of the machine, else one of yours. docs/schedule.md says what a unit may do, where
     secrets go, and how AWX and ansible-pull do the same.
@@ -30,14 +30,14 @@ def schedule() -> None:
     default="daily",
     show_default=True,
     metavar="TIME",
-    help="When, as systemd has it: 'hourly', '*-*-* 03:00', 'Mon..Fri 06:30 Europe/Berlin'.",
+    help="Time of the runs, in systemd's syntax: 'hourly', '*-*-* 03:00', 'Mon..Fri 06:30 Europe/Berlin'.",
 )
 @click.option(
     "--jitter",
     default="1h",
     show_default=True,
     metavar="SPAN",
-    help="At most so much later, at random: many machines do not start in the same second.",
+    help="Greatest random delay: spreads the start times of many machines.",
 )
 @_name
 @_command
@@ -61,7 +61,7 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
     wanted = schedule_job(name, scheduled_command(command), make_folders=True)
     Home(wanted.home).prepare()
     changed = systemd.install(wanted, times)
-    click.echo(f"{line(name)}: {'installed' if changed else 'was installed already'}", err=True)
+    click.echo(f"{line(name)}: {'installed' if changed else 'already installed'}", err=True)
     if not wanted.confined:
         click.echo("this machine is among the hosts: the service is not confined", err=True)
     if systemd.user and not systemd.lingers():
@@ -71,9 +71,9 @@ def install(*, on_calendar: str, jitter: str, name: str, command: tuple[str, ...
         )
 
 
-@schedule.command(short_help="Show the timers, and how their last run has ended.")
+@schedule.command(short_help="Show the timers and the results of their last runs.")
 def status() -> None:
-    """Show each schedule: when it runs next, when it ran last, and how that has ended."""
+    """Show each schedule: its next run, its last run, and the result of that."""
     from hardener.schedule import Systemd
 
     found = list(Systemd.here().status())
@@ -86,18 +86,18 @@ def status() -> None:
         click.echo(f"  result  {_result(each.result, each.code, each.ended, running=each.running)}")
 
 
-@schedule.command(short_help="Take a timer away.")
+@schedule.command(short_help="Remove a timer.")
 @_name
 def remove(*, name: str) -> None:
     """Stop a schedule and take its units away. A run that goes on comes to its end; the history stays."""
     from hardener.schedule import Systemd
 
     gone = Systemd.here().remove(name)
-    click.echo(f"{line(name)}: {'removed' if gone else 'there is no such schedule'}", err=True)
+    click.echo(f"{line(name)}: {'removed' if gone else 'no such schedule'}", err=True)
 
 
-@schedule.command(short_help="Print a line for cron.", context_settings=_WHOLE_COMMAND)
-@click.option("--at", default="17 3 * * *", show_default=True, metavar="TIME", help="When, as cron has it.")
+@schedule.command(short_help="Print a crontab line.", context_settings=_WHOLE_COMMAND)
+@click.option("--at", default="17 3 * * *", show_default=True, metavar="TIME", help="Time in cron's syntax.")
 @_name
 @_command
 def cron(*, at: str, name: str, command: tuple[str, ...]) -> None:
@@ -118,7 +118,7 @@ def _result(result: str, code: int, ended: str, *, running: bool) -> str:
     if running:
         return "is running"
     if not ended:
-        return "none since this machine was started"
+        return "none since this machine started"
     names = {int(each): each.name.lower().replace("_", " ") for each in ExitCode}
     if result in ("success", "exit-code"):
         return f"{code} ({names.get(code, 'unknown')}), {ended}"

@@ -1,4 +1,4 @@
-"""Parse the command that a schedule runs, while a person is there to see what is wrong with it."""
+"""Parse the command of a schedule when the schedule is installed, so that the user sees its errors."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def scheduled_command(command: Sequence[str]) -> ScheduledCommand:
         options: Mapping[str, Any] = context.params
         for key, option in _ASKED.items():
             if options[key]:
-                raise click.UsageError(f"nobody is there to answer {option}")
+                raise click.UsageError(f"{option} needs a terminal, and a schedule has none")
         home: Path = options["home"].absolute()
         if context.get_parameter_source("notify_url") is ParameterSource.COMMANDLINE:
             raise click.UsageError(
-                "everybody on this machine could read --notify-url;"
+                "all users of this machine could read --notify-url;"
                 f" put HARDENER_NOTIFY_URL=… into {line(str(home / 'environment'), 1000)}"
             )
     files = ReportFiles(**{key: options[key] for key in ("junit", "json", "report")})
     return ScheduledCommand(
-        # -P: a folder called hardener where it runs is not what it is to run.
+        # -P: Python must not import a folder named hardener from the current folder.
         command=(sys.executable, "-P", "-m", "hardener", verb, *arguments),
         home=home,
         inventory=options["inventory"],

@@ -1,4 +1,4 @@
-"""``hardener show``: what a run found, as it was shown when it ended."""
+"""``hardener show``: show the result of a run, as it was shown when the run ended."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 from hardener.cli.common import home_option
 
 
-@click.command(short_help="Show what a run found.")
+@click.command(short_help="Show the result of a run.")
 @click.argument("run", metavar="[RUN]", default="latest")
 @home_option
 def show(*, run: str, home: Path) -> None:
-    """Show what a run found, without asking any host; the latest where none is named."""
+    """Show the result of a run without connecting to hosts; by default of the latest run."""
     from hardener.history import History
     from hardener.summary import Summary
     from hardener.terminal.console import console, show_summary

@@ -1,4 +1,4 @@
-"""``hardener trend``: where compliance is going, section by section."""
+"""``hardener trend``: show compliance over time, by section."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hardener.cli.common import home_option
 _RUNS_SHOWN = 40
 
 
-@click.command(short_help="Show how compliance has moved, section by section.")
+@click.command(short_help="Show compliance over time, by section.")
 @click.argument("run", metavar="[RUN]", default="latest")
 @home_option
 def trend(*, run: str, home: Path) -> None:
-    """Show the share of passing controls over the runs up to RUN, the latest where none is named.
+    """Show the share of passing controls over the runs up to RUN, by default the latest.
 
     Counted are its earlier runs over the same inventory by the same controls, 40 at most. The share is of the
     controls that pass or do not: what is manual, waived or not applicable has no part in it.

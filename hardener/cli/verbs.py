@@ -1,4 +1,4 @@
-"""A group of verbs. Without one it shows what there is, and ends as wrong use does."""
+"""A group of verbs: without a verb it prints its help and ends like a usage error."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import click
 
 
 class NoVerbError(click.UsageError):
-    """A group was called without a verb. ``ctx`` has the group's help."""
+    """A group was called without a verb. ``ctx`` provides the help of the group."""
 
 
 class Verbs(click.Group):
-    """A group that says itself what happens without a verb: releases of click differ in it."""
+    """A group that handles a missing verb itself: releases of click differ in that."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the arguments.
+        """Parse the arguments.
 
         Raises:
             NoVerbError: there are none.
@@ -28,7 +28,7 @@ class Verbs(click.Group):
 
 
 class LazyVerbs(Verbs):
-    """A group whose verbs are modules of one package; each is imported when it is called.
+    """A group whose verbs are modules of one package; the module of a verb is imported when it is called.
 
     Args:
         package: full name of the package.
@@ -47,8 +47,8 @@ class LazyVerbs(Verbs):
         return list(self._names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb of a name."""
-        # For an unknown name all are imported: click then suggests similar ones among those it has.
+        """Import a verb by its name."""
+        # For an unknown name import all verbs: click suggests similar names among the imported ones.
         for name in (cmd_name,) if cmd_name in self._names else self._names:
             if name not in self.commands:
                 self.add_command(getattr(import_module(f"{self._package}.{name}"), name))

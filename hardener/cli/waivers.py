@@ -1,4 +1,4 @@
-"""``hardener waivers``: check the files of waivers and attestations, and write a waiver."""
+"""``hardener waivers``: check the files of waivers and attestations, and add a waiver."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 _file_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
 
-@click.group(cls=Verbs, short_help="Check the file of waivers, and write into it.")
+@click.group(cls=Verbs, short_help="Check the file of waivers, and add a waiver.")
 def waivers() -> None:
     """Failing controls that are accepted for a while; docs/waivers.md describes the file."""
 
 
-@waivers.command(short_help="Say what is wrong with a file of waivers or attestations.")
+@waivers.command(short_help="Check a file of waivers or attestations.")
 @_file_argument
 @click.option(
     "-i",
     "--inventory",
     metavar="INVENTORY",
-    help="Ansible inventory that has to have every host and group of the file.",
+    help="Ansible inventory that must contain every host and group of the file.",
 )
 def lint(file: Path, inventory: str | None) -> ExitCode:
     """Check a file of waivers or of attestations: every slip with its line, and what has ended or soon will.
@@ -73,12 +73,12 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
     return exit_codes.of_waivers(unreadable=False, expired=bool(expired))
 
 
-@waivers.command(short_help="Write a waiver into the file.")
+@waivers.command(short_help="Add a waiver to the file.")
 @_file_argument
 @click.option("--control", required=True, metavar="SLUG|CIS-ID", help="The control that is waived.")
-@click.option("--host", "hosts", multiple=True, metavar="GLOB", help="On this host; repeatable.")
+@click.option("--host", "hosts", multiple=True, metavar="GLOB", help="Host to which it applies; repeatable.")
 @click.option(
-    "--group", "groups", multiple=True, metavar="GROUP", help="On the hosts of this group; repeatable."
+    "--group", "groups", multiple=True, metavar="GROUP", help="Group to which it applies; repeatable."
 )
 @click.option(
     "--object",
@@ -88,11 +88,11 @@ def lint(file: Path, inventory: str | None) -> ExitCode:
     help="Only these objects, such as container=traefik; repeatable. Without it the whole control is waived.",
 )
 @click.option("--reason", required=True, metavar="TEXT", help="Why it is accepted.")
-@click.option("--owner", required=True, metavar="WHO", help="Who answers for it.")
-@click.option("--approved-by", required=True, metavar="WHO", help="Who accepted it.")
-@click.option("--ticket", required=True, metavar="ID", help="Where it is tracked.")
+@click.option("--owner", required=True, metavar="WHO", help="Owner of the risk.")
+@click.option("--approved-by", required=True, metavar="WHO", help="Person who accepted it.")
+@click.option("--ticket", required=True, metavar="ID", help="Ticket that tracks it.")
 @click.option("--expires", required=True, metavar="DATE", help="Its last day in UTC, such as 2027-05-25.")
-@click.option("--compensating-control", default="", metavar="TEXT", help="What is done instead.")
+@click.option("--compensating-control", default="", metavar="TEXT", help="Compensating control.")
 @click.option("--id", "identifier", default="", metavar="ID", help="Its name.  [default: the next W-001]")
 def add(
     file: Path,
@@ -137,7 +137,7 @@ def add(
 
 
 def _decisions(document: Document, today: date) -> tuple[str, Waivers | Attestations]:
-    """What a file holds, and the key of its list; a file without one is taken for waivers."""
+    """Return the decisions of a file and the key of its list; the default is a file of waivers."""
     from hardener.decisions import attestations
     from hardener.decisions import waivers as module
 
@@ -147,7 +147,7 @@ def _decisions(document: Document, today: date) -> tuple[str, Waivers | Attestat
 
 
 def _objects(values: Sequence[str]) -> dict[str, list[str]]:
-    """The globs by their kinds."""
+    """Return the globs by kind of object."""
     found: dict[str, list[str]] = {}
     for value in values:
         kind, _, glob = value.partition("=")

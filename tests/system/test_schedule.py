@@ -89,7 +89,7 @@ def test_a_timer_tells_drift_by_how_its_service_ends(host: lab.Guest, user: str,
         return control.shell(f"{systemctl} start hardener-schedule-drift.service").returncode
 
     assert control.hardener("schedule install drift -i hosts.yml").stderr == "drift: installed\n"
-    assert control.hardener("schedule install drift -i hosts.yml").stderr == "drift: was installed already\n"
+    assert control.hardener("schedule install drift -i hosts.yml").stderr == "drift: already installed\n"
     timer = f"{systemctl} is-active hardener-schedule-drift.timer"
     assert control.shell(timer).stdout == "active\n"
     assert run() == 0

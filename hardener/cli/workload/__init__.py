@@ -1,4 +1,4 @@
-"""``hardener workload``: what each container may do, and how little of it it needs. One file a verb."""
+"""``hardener workload``: least privilege for containers. One file for each verb."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from hardener.cli.verbs import LazyVerbs
 
-# Every verb is the command of that name in the module of that name.
+# Each verb is a command of the same name in the module of the same name.
 VERBS = ("audit", "profile", "proofs", "prove", "record")
 
 

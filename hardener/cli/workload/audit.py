@@ -1,4 +1,4 @@
-"""``hardener workload audit``: what each running container may do, the riskiest first."""
+"""``hardener workload audit``: show the privileges of each running container, the riskiest first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hardener.errors import ExitCode
 from hardener.files import require_writable
 
 
-@click.command(short_help="Show what running containers may do; changes nothing.")
+@click.command(short_help="Show the privileges of running containers; change nothing.")
 @own_fleet_options
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="PATH", help="Write all as JSON."
@@ -24,7 +24,7 @@ from hardener.files import require_writable
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     multiple=True,
     metavar="DIR",
-    help="Say of the containers under this profile what is not as it was recorded. May be repeated.",
+    help="Compare the containers under this profile with their recorded identity; repeatable.",
 )
 @verbose_option
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""What verbs that exercise twins have alike on the command line."""
+"""Command line helpers of the verbs that exercise twins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LONGEST = 24 * 3600
 
 
 def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """The seconds of a time such as ``30s``, ``10m``, ``2h``."""
+    """Parse a time such as ``30s``, ``10m``, ``2h`` into seconds."""
     found = re.fullmatch(r"(\d{1,6})([smh])", value)
     seconds = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 1 <= seconds <= _LONGEST:
-        raise click.BadParameter(f"{value!r} is no time from 1s to 24h, such as 30s, 10m, 2h")
+        raise click.BadParameter(f"{value!r} is not a time from 1s to 24h, such as 30s, 10m, 2h")
     return seconds

@@ -1,4 +1,4 @@
-"""``hardener workload profile``: from recordings to the smallest confinement under which the work goes on."""
+"""``hardener workload profile``: make the smallest confinement that permits all recorded use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST = 1 << 20  # bytes of a compose file
 
 
-@click.command(short_help="Make the least privileges from recordings.")
+@click.command(short_help="Make a least-privilege profile from recordings.")
 @click.argument(
     "recordings", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECORDING..."
 )
@@ -34,7 +34,7 @@ _MOST = 1 << 20  # bytes of a compose file
     "--allow-extra",
     multiple=True,
     metavar="CALL",
-    help="Permit a system call that was seen and that the engine's default refuses; repeatable.",
+    help="Permit a recorded system call that the engine's default refuses; repeatable.",
 )
 @click.option(
     "--compose",
@@ -105,13 +105,13 @@ def profile(
         write_text(folder / name, text)
     for part in screen(page):
         console(sys.stdout).print(part)
-    click.echo(f"written: {', '.join(files)} in {folder}", err=True)
+    click.echo(f"wrote {', '.join(files)} in {folder}", err=True)
     if compose:
         _show(compose, before, after)
         if apply and after != before:
             require_writable(compose)
             if _text(compose) != before:
-                raise HardenerError(f"{line(str(compose))} was changed meanwhile", hint="try again")
+                raise HardenerError(f"{line(str(compose))} was changed in the meantime", hint="try again")
             write_text(compose, after, shared=True)
             click.echo(f"written: {compose}", err=True)
     return exit_codes.complete(made.merged.complete)
@@ -121,13 +121,14 @@ def _recorded_service(made: Profile) -> str:
     recorded = made.merged.one.container.compose
     if recorded is None:
         raise HardenerError(
-            "the recorded container is of no compose project", hint="name the service with --service"
+            "the recorded container does not belong to a compose project",
+            hint="name the service with --service",
         )
     return recorded.service
 
 
 def _edited(compose: Path, made: Profile, *, service: str, seccomp: str) -> tuple[str, str]:
-    """The content of a compose file as it is and as it would be."""
+    """Return the content of a compose file before and after the change."""
     from hardener.workload.compose import edited
     from hardener.workload.settings import interpolated, service_keys
 
@@ -137,7 +138,7 @@ def _edited(compose: Path, made: Profile, *, service: str, seccomp: str) -> tupl
 
 
 def _text(compose: Path) -> str:
-    """The content of a compose file."""
+    """Read the content of a compose file."""
     from hardener.bounded import read
     from hardener.text import line
 
@@ -153,17 +154,17 @@ def _text(compose: Path) -> str:
 
 
 def _show(compose: Path, before: str, after: str) -> None:
-    """The change of a compose file, on standard output."""
+    """Print the change of a compose file on standard output."""
     from hardener.text import block, line
     from hardener.workload.difference import difference
 
     if before == after:
-        click.echo(f"{line(str(compose))} has all of it already", err=True)
+        click.echo(f"{line(str(compose))} already contains the whole profile", err=True)
         return
     click.echo(block(difference(before, after, name=str(compose)), limit=1_000_000), nl=False)
 
 
 def _from(project: Path, path: Path) -> str:
-    """A path as compose finds it from the project's folder, with a leading ``./`` or ``../``."""
+    """Return a path relative to the project's folder for compose, with a leading ``./`` or ``../``."""
     found = os.path.relpath(path, project)
     return found if found.startswith("..") else f"./{found}"

@@ -1,4 +1,4 @@
-"""``hardener workload proofs``: the proofs that are kept, the newest first."""
+"""``hardener workload proofs``: list the proofs of the history, newest first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hardener.cli.common import home_option
 _HEADINGS = ("proof", "ended", "verdict", "profile", "image")
 
 
-@click.command(short_help="List the proofs that are kept.")
+@click.command(short_help="List the proofs of the history.")
 @home_option
 def proofs(*, home: Path) -> None:
     """List the proofs of profiles that are kept in the history, the newest first.

@@ -1,4 +1,4 @@
-"""``hardener workload prove``: whether a container works under its profile, and whether less would do."""
+"""``hardener workload prove``: test whether a container works under its profile, and with less than that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hardener.workload.trials import Trial
 
 
-@click.command(short_help="Prove a profile, by taking one thing away after the other.")
+@click.command(short_help="Prove a profile: remove one permission after the other.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @own_fleet_options
 @click.option("--run", "command", metavar="COMMAND", help="Exercise the twins by a shell command, here.")
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     default=20,
     show_default=True,
     metavar="N",
-    help="How often the container is started under the profile.",
+    help="Number of starts of the container under the profile.",
 )
 @click.option(
     "--for",
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
     show_default=True,
     callback=seconds_of,
     metavar="TIME",
-    help="How long all of it may take.",
+    help="Time limit of the whole proof.",
 )
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write a report of JUnit too.",
+    help="Write a JUnit report too.",
 )
 @home_option
 @verbose_option
@@ -164,7 +164,7 @@ def prove(
 
 
 def _keep(folder: Path, home: Path) -> None:
-    """Keep the proof in the history. What goes wrong there is said, and costs the proof nothing."""
+    """Keep the proof in the history; an error there is only a warning."""
     from hardener.history.proofs import Proofs
     from hardener.text import line
     from hardener.workload.proven import check, read_folder
@@ -178,7 +178,7 @@ def _keep(folder: Path, home: Path) -> None:
 
 
 def _left_out(document: Document) -> list[str]:
-    """What of a profile no proof can try where it was recorded."""
+    """Describe the parts of a profile that could not be tried on the recorded host."""
     if document.apparmor is None or document.apparmor.used:
         return []
     return ["the AppArmor profile was not part of the proof: the recorded host has no AppArmor"]

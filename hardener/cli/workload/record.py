@@ -1,4 +1,4 @@
-"""``hardener workload record``: what containers use, by twins of them under the recorder."""
+"""``hardener workload record``: record what containers use, by running their twins under the recorder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hardener.workload.recording import Recording
 
 
-@click.command(short_help="Record what containers use, by twins of them.")
+@click.command(short_help="Record what containers use, by running twins of them.")
 @click.argument("container", required=False, default="")
 @own_fleet_options
 @click.option(
@@ -155,7 +155,7 @@ def _check(
     run_in: tuple[str, str] | None,
     local: bool,
 ) -> None:
-    """Refuse what does not go together."""
+    """Refuse combinations of options that exclude each other."""
     if bool(container) == bool(files):
         raise HardenerError("a container or --compose FILE: one of them says what is recorded")
     if project_name and not files:

@@ -162,7 +162,7 @@ def test_any_report_by_its_format(hardener: Hardener, tmp_path: Path) -> None:
     [
         ("csv", "'csv' is not FORMAT=PATH"),
         ("csv=", "'csv=' is not FORMAT=PATH"),
-        ("pdf=x.pdf", "there is no format 'pdf'; there are csv, "),
+        ("pdf=x.pdf", "unknown format 'pdf'; the formats are csv, "),
     ],
 )
 def test_no_such_report(hardener: Hardener, tmp_path: Path, value: str, message: str) -> None:

@@ -170,7 +170,7 @@ def test_without_a_terminal_and_without_input_there_is_no_password(home: Path) -
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True
     )
     assert result.returncode == 2
-    assert "nobody is there to be asked for the BECOME password" in result.stderr.splitlines()[-1]
+    assert "cannot ask for the BECOME password: there is no terminal" in result.stderr.splitlines()[-1]
 
 
 def test_a_second_inventory_is_refused_and_the_first_not_forgotten(

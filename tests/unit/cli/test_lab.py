@@ -54,7 +54,7 @@ def test_a_bare_guest_is_another_one(guests: dict[str, lab.Guest]) -> None:
     run("up")
     assert run("up", "--bare").stdout == "/cache/guests/debian-13-bare/inventory.yml\n"
     assert guests["debian-13-bare"].release == "13-bare"
-    assert "guest debian-13-bare is gone" in run("down", "--bare").stderr
+    assert "removed guest debian-13-bare" in run("down", "--bare").stderr
     assert list(guests) == ["debian-13"]
 
 
@@ -80,7 +80,7 @@ def test_status_is_one_line_a_guest(guests: dict[str, lab.Guest]) -> None:
 
 def test_down_says_what_it_did(guests: dict[str, lab.Guest]) -> None:
     run("up")
-    assert "guest debian-13 is gone" in run("down").stderr
+    assert "removed guest debian-13" in run("down").stderr
     assert "there is no guest debian-13" in run("down").stderr
     assert not guests
 

@@ -46,13 +46,13 @@ def test_install_status_remove(hardener: Hardener, manager: Manager, home: Path,
         assert folder.is_dir()
     assert "OnCalendar=Sun 03:00\nRandomizedDelaySec=5min\n" in unit(manager, "timer")
     result = hardener("schedule", "install", "--on-calendar", "Sun 03:00", "--jitter", "5min", *arguments)
-    assert result.stderr == "drift: was installed already\n"
+    assert result.stderr == "drift: already installed\n"
 
     shown = "drift\n  next    Thu 2026-11-26 00:12:41 UTC\n  last    not yet\n  result  "
-    assert hardener("schedule", "status").stdout == f"{shown}none since this machine was started\n"
+    assert hardener("schedule", "status").stdout == f"{shown}none since this machine started\n"
     assert hardener("schedule", "remove").stderr == "drift: removed\n"
     assert list(manager.units.iterdir()) == []
-    assert hardener("schedule", "remove").stderr == "drift: there is no such schedule\n"
+    assert hardener("schedule", "remove").stderr == "drift: no such schedule\n"
     result = hardener("schedule", "status")
     assert (result.exit_code, result.stderr) == (0, "no schedule is installed\n")
 
@@ -100,13 +100,13 @@ def test_a_user_who_does_not_linger_is_warned(
     ("arguments", "why"),
     [
         (("harden", "-i", "db01,"), "'harden' cannot be scheduled; drift and audit can"),
-        (("drift", "-i", "db01,", "-K"), "nobody is there to answer --ask-become-pass"),
-        (("drift", "-i", "db01,", "-J"), "nobody is there to answer --ask-vault-pass"),
+        (("drift", "-i", "db01,", "-K"), "--ask-become-pass needs a terminal, and a schedule has none"),
+        (("drift", "-i", "db01,", "-J"), "--ask-vault-pass needs a terminal, and a schedule has none"),
         (("drift",), "Missing option '-i' / '--inventory'"),
         (("drift", "-i", "db01,", "--nonsense"), "No such option"),
         (
             ("drift", "-i", "db01,", "--notify-url", "https://h/geheim"),
-            "everybody on this machine could read",
+            "all users of this machine could read",
         ),
         (("drift", "-i", "db01,", "--report", "html=none/report.html"), "there is no folder"),
         (("drift", "-i", "a\nb,"), "cannot be written into"),

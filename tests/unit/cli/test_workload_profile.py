@@ -60,7 +60,7 @@ def test_the_files_go_to_a_folder_named_after_the_container(recording: Path) -> 
     assert "  system calls: 360 → " in result.stdout
     assert "CAP_CHOWN  the kernel checked it: nginx in chown in start-empty (1 of 1)" in result.stdout
     assert all(len(line.rstrip()) == len(line) or line.endswith(" ") for line in result.stdout.split("\n"))
-    assert result.stderr.startswith("written: seccomp.json, apparmor, docker-run.txt, ")
+    assert result.stderr.startswith("wrote seccomp.json, apparmor, docker-run.txt, ")
 
 
 def test_the_same_recordings_give_the_same_files_elsewhere(recording: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_compose_file_is_changed_on_request(recording: Path) -> None:
     assert '"seccomp=./web-profile/seccomp.json"' in compose.read_text()
     assert compose.stat().st_mode & 0o777 == 0o640
     again = run(recording, "--compose", compose, "--service", "web", "--apply")
-    assert again.stderr.endswith("compose.yaml has all of it already\n")
+    assert again.stderr.endswith("compose.yaml already contains the whole profile\n")
 
 
 def test_the_service_is_the_recorded_one(recording: Path) -> None:
@@ -132,7 +132,10 @@ REFUSED = [
     (["web.json", "--apply"], "--service and --apply are about --compose"),
     (["web.json", "--service", "x"], "--service and --apply are about --compose"),
     (["web.json", "--compose", "none.yaml", "--service", "x"], "cannot read none.yaml: No such file"),
-    (["web.json", "--compose", "compose.yaml"], "the recorded container is of no compose project"),
+    (
+        ["web.json", "--compose", "compose.yaml"],
+        "the recorded container does not belong to a compose project",
+    ),
     (["web.json", "--compose", "compose.yaml", "--service", "x"], "has no service x (it has web)"),
     (["web.json", "--compose", "binary", "--service", "x"], "cannot read binary: it is not UTF-8"),
     (["web.json", "--compose", ".", "--service", "x"], "cannot read .: Is a directory"),
@@ -197,5 +200,5 @@ def test_a_compose_file_that_changes_meanwhile_is_left(
     monkeypatch.setattr("hardener.cli.workload.profile._show", edit)
     result = run(recording, "--compose", compose, "--service", "web", "--apply")
     assert result.exit_code == ExitCode.USAGE
-    assert "was changed meanwhile" in result.stderr
+    assert "was changed in the meantime" in result.stderr
     assert compose.read_text() == later

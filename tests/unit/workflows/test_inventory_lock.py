@@ -37,7 +37,7 @@ def test_a_run_waits_for_one_that_changes_its_hosts(
         assert (thread.is_alive(), fleet.runs) == (True, [])
     thread.join(60)
     (result,) = results
-    assert "another run over inv, is going on: waiting for its end" in result.stderr
+    assert "another run over inv, is in progress: waiting for it to finish" in result.stderr
     assert fleet.runs
 
 
@@ -57,7 +57,7 @@ def test_only_a_run_that_changes_waits_for_one_that_reads(
         thread.join(0.1 if waits else 60)
         assert thread.is_alive() == waits
     thread.join(60)
-    assert ("waiting for its end" in results[0].stderr) == waits
+    assert ("waiting for it to finish" in results[0].stderr) == waits
 
 
 def test_where_nothing_can_be_written_the_run_goes_on(
