@@ -1,1 +1,1 @@
-"""What a person sees in a terminal: one file a screen."""
+"""Show results in a terminal: one module for each screen."""

@@ -1,4 +1,4 @@
-"""Show what a host has observed. Every text goes in as ``Text``, made safe to show."""
+"""Show the observations of a host. All text is passed as ``Text``, made safe to show."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _COLOUR = {"high": "red", "medium": "yellow", "low": "bright_black"}
 _SHOWN = 50
 _LONGEST = 100
 _LOST = {
-    "kernel": "records that the kernel threw away (its audit backlog was full)",
-    "overruns": "times that the kernel found our buffer full, and threw records away",
+    "kernel": "records that the kernel dropped (its audit backlog was full)",
+    "overruns": "times that the kernel dropped records, since our buffer was full",
     "events": "events missing in the kernel's sequence",
-    "engine_cuts": "times that the engine was not heard for a while",
-    "engine_events": "events of the engine that were too many or too long",
-    "not_told": "entries that the answer had no room for",
-    "no_room": "sightings for which there was no room",
-    "silent": "seconds in which no collector listened",
+    "engine_cuts": "interruptions of the engine's event stream",
+    "engine_events": "events of the engine beyond the limits of number or length",
+    "not_told": "entries that did not fit into the answer",
+    "no_room": "observations that did not fit into the record",
+    "silent": "seconds without a listening collector",
 }
 
 
 def screen(activity: HostActivity) -> Iterator[RenderableType]:
-    """Draw what is shown of a host."""
+    """Return the screen of a host."""
     host = line(activity.host)
     if activity.before is not None:
         yield Text(f"{host}: since {utc(activity.before.began)}, by its collector", style="bold")

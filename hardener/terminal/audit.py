@@ -1,4 +1,4 @@
-"""Show the result of an audit, drawn with rich."""
+"""Show the result of an audit with rich."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _HEADING = {
     Status.WAIVED: "Waived",
     Status.ERROR: "Error",
 }
-_REMARKS_SHOWN = 3  # of one control
+_REMARKS_SHOWN = 3  # examples of one control
 
 
 def summary_screen(
     summary: Summary, files: Mapping[str, Path], decisions: Decisions | None
 ) -> RenderableType:
-    """The end of an audit."""
+    """Return the screen at the end of an audit."""
     if summary.first is None:
         return Text("No host was assessed.")
     return Group(
@@ -68,7 +68,7 @@ def _sections_table(summary: Summary) -> Table:
             footer=_number(summary.counts[status], status),
             justify="right",
             no_wrap=True,
-            min_width=len(_HEADING[status]),  # where it is narrow, the bar goes and not the numbers
+            min_width=len(_HEADING[status]),  # On narrow terminals drop the bar, not the numbers.
         )
     table.add_column("", footer=status_bar(summary.counts, 16), no_wrap=True)
     for section, counts in summary.sections.items():

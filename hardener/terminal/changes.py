@@ -1,4 +1,4 @@
-"""Tell a person on standard error what will be done to hosts, and what was left undone."""
+"""Show on standard error which changes are planned, and which were not made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEFT = {Fate.HELD: "held", Fate.BLOCKED: "blocked"}
 
 
 def planned(plans: Sequence[Plan]) -> Iterator[str]:
-    """Say what will be done, once for all hosts that need the same."""
+    """Show the planned changes, with hosts that need the same changes in one line."""
     alike: dict[str, list[str]] = {}
     for plan in plans:
         failing = {
@@ -28,7 +28,7 @@ def planned(plans: Sequence[Plan]) -> Iterator[str]:
 
 
 def withheld(plans: Sequence[Plan]) -> Iterator[str]:
-    """Say what is not repaired for the sake of what is waived."""
+    """Show the steps that are omitted for the sake of waived controls."""
     alike: dict[str, list[str]] = {}
     for plan in plans:
         for each in plan.withheld:
@@ -40,7 +40,7 @@ def withheld(plans: Sequence[Plan]) -> Iterator[str]:
 
 
 def remaining(outlooks: Sequence[Outlook]) -> Iterator[str]:
-    """Say what was not done, and why."""
+    """Show the steps that were not carried out, with reasons."""
     for each in outlooks:
         for decision in each.decisions:
             if decision.fate in _LEFT:

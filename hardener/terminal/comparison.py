@@ -1,4 +1,4 @@
-"""Show what became of the controls between two audits, drawn with rich."""
+"""Show the changes of the controls between two audits with rich."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hardener.terminal.parts import (
 )
 from hardener.text import line
 
-# The order of a comparison's lists, and of its result: what must not happen is counted even where it did not.
+# The order of the lists and of the result. The first kinds are counted even where there are none.
 _LISTED = (
     ChangeKind.BROKEN,
     ChangeKind.WORSE,
@@ -59,7 +59,7 @@ _ALWAYS_COUNTED = (ChangeKind.FIXED, ChangeKind.BROKEN, ChangeKind.STILL_FAILING
 def comparison_screen(
     comparison: Comparison, files: Mapping[str, Path], decisions: Decisions | None
 ) -> RenderableType:
-    """Before and after."""
+    """Return the screen with the state before and after."""
     if comparison.first is None:
         return Group(Text("No host was assessed twice."), *host_list("Not compared", comparison.not_compared))
     return Group(
@@ -111,7 +111,7 @@ def _step(before: int, after: int, *, better: str) -> Text:
 
 
 def _result(comparison: Comparison) -> Iterator[RenderableType]:
-    """The result in one line."""
+    """Return the result in one line."""
     text = Text()
     for kind in _COUNTED:
         count = comparison.kinds[kind]

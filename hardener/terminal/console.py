@@ -1,4 +1,4 @@
-"""Show results in a terminal: one function for each screen, and the console they are shown on.
+"""Show results in a terminal: one function for each screen, and the console that shows it.
 
 rich is imported when something is shown, not before: most of what the command line does needs none of it.
 Standard output is data, so the caller says where things go::
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from hardener.comparison import Drift
 
-_NARROWEST = 40  # columns; below, tables lose some of theirs
+_NARROWEST = 40  # columns; narrower tables omit columns
 _NO_FILES: Mapping[str, Path] = MappingProxyType({})
 _PLAIN = str.maketrans("█▒·→✔✘…▼▁▂▃▄▅▆▇", "#-.>+x~v__..--=")
 
 
 def console(stream: TextIO, *, width: int | None = None) -> Console:
-    """A console that shows text as it is: no markup, no emoji codes, no guessing at what to highlight.
+    """Return a console that shows text literally: no markup, no emoji codes, no highlighting.
 
     Colours only where the stream is a terminal and NO_COLOR is not set. A stream whose encoding lacks our
     shapes gets plainer ones.
@@ -52,7 +52,7 @@ def show_summary(
     files: Mapping[str, Path] = _NO_FILES,
     decisions: Decisions | None = None,
 ) -> None:
-    """Show what an audit found.
+    """Show the result of an audit.
 
     Args:
         summary: the totals.
@@ -86,7 +86,7 @@ def show_comparison(
 
 
 def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str, Path] = _NO_FILES) -> None:
-    """Show what moved between two runs.
+    """Show the changes between two runs.
 
     Args:
         drift: what moved.
@@ -100,7 +100,7 @@ def show_drift(drift: Drift, console: Console, *, title: str, files: Mapping[str
 
 
 def show_plan(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:
-    """Show what would be done.
+    """Show the plans of hosts.
 
     Args:
         outlooks: what each host answered.

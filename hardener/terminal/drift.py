@@ -1,4 +1,4 @@
-"""What moved, for a person's eyes, drawn with rich: each control with what it was and what it is."""
+"""Show the changes between two runs with rich: each control before and after."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _AXES_SHOWN = 12
 
 
 def drift_screen(drift: Drift, title: str, files: Mapping[str, Path]) -> RenderableType:
-    """What moved between two runs.
+    """Return the screen with the changes between two runs.
 
     Args:
         drift: what moved.
@@ -108,7 +108,7 @@ def _facts(facts: Sequence[ChangedFact]) -> Iterator[str]:
 
 
 def _changed(drift: Drift) -> Iterator[RenderableType]:
-    """The containers that are not those of before, and by which axis."""
+    """List the containers whose identity changed, with the changed axes."""
     found = drift.container_changes()
     if not found:
         return

@@ -1,4 +1,4 @@
-"""Describe a bundle that was verified."""
+"""Describe a verified bundle."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hardener.workload.proven import Proven
 
 
 def verified_lines(verified: Verified) -> Iterator[str]:
-    """Describe what is known of a bundle, a line a fact."""
+    """Return the facts about a bundle, one for each line."""
     yield f"sha256    {verified.sha256}"
     signer = verified.signer
     yield f"signed    by {line(signer.principal)} with {signer.fingerprint}, valid at {utc(verified.at)}"
     if stamp := verified.stamp:
-        trust = "" if stamp.trusted else " (by an authority that nobody checked: --tsa-certificates)"
+        trust = "" if stamp.trusted else " (by an unverified authority: --tsa-certificates)"
         yield f"stamped   {utc(stamp.moment)}{trust}"
     yield f"files     {verified.files}, each as it was signed, and no other"
     for run, again in zip(verified.runs, verified.reassessed, strict=True):
@@ -38,14 +38,14 @@ def verified_lines(verified: Verified) -> Iterator[str]:
 
 
 def _judged(proven: Proven) -> str:
-    """Describe what became of a proof when it was judged again."""
+    """Describe the result of judging a proof again."""
     if proven.judge:
         return f"judged by {line(proven.judge)}, not compared"
     return "the verdict is what its observations give"
 
 
 def _compared(again: Reassessed) -> str:
-    """What became of the findings when they were judged again."""
+    """Describe the result of judging the findings again."""
     if again.judge:
         return f"judged by {line(again.judge)}; {again.differences} of them are others by this one"
     if again.writer:

@@ -1,4 +1,4 @@
-"""The images of hosts and whether they are trusted, for a person's eyes, drawn with rich."""
+"""Show the images of hosts and whether they are trusted, with rich."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRUSTED_SHOWN = 20
 
 
 def trust_screen(host: str, images: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """One host: what is not trusted first, then what is, and what that adds up to."""
+    """Return the screen of one host: untrusted images first, then trusted ones, then the totals."""
     yield Padding(Text(line(host, 60), style="bold"), (1, 1, 0, 1))
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -46,12 +46,12 @@ def trust_screen(host: str, images: Sequence[Mapping[str, Any]]) -> Iterator[Ren
 
 
 def image_name(image: Mapping[str, Any]) -> str:
-    """What an image is called: its first name, else the beginning of its id."""
+    """Return the first name of an image; without a name the beginning of its id."""
     return line((image["names"] or [image["id"].removeprefix("sha256:")[:12]])[0], 120)
 
 
 def _use(containers: Sequence[Mapping[str, Any]]) -> str:
-    """The containers that were made from an image, and whether by a digest."""
+    """Describe the containers of an image, and whether they refer to it by digest."""
     if not containers:
         return ""
     names = ", ".join(line(each["name"], 40) for each in containers[:3])

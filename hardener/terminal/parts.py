@@ -1,4 +1,4 @@
-"""Parts that the screens of an audit, a comparison and drift share.
+"""Build the parts that the screens of an audit, a comparison and drift share.
 
 Every text goes in as ``Text``, never as markup: a container named ``[bold]`` stays that. Colour repeats what
 words and shapes already say, so that nothing is lost without it.
@@ -73,7 +73,7 @@ def sections_frame() -> Table:
 
 
 def status_bar(counts: Mapping[Status, int], width: int) -> Text:
-    """Draw the shares of pass, fail, error and the rest; a count above zero has at least one cell."""
+    """Draw the shares of pass, fail, error and the other statuses; each count above zero gets a cell."""
     parts = (
         ("█", STATUS_COLOURS[Status.PASS], counts.get(Status.PASS, 0)),
         ("▒", STATUS_COLOURS[Status.FAIL], counts.get(Status.FAIL, 0)),
@@ -87,7 +87,7 @@ def status_bar(counts: Mapping[Status, int], width: int) -> Text:
 
 
 class Share:
-    """A bar that takes what width there is, so that a table makes it narrower before it cuts numbers."""
+    """A bar of flexible width: a table shrinks it before it cuts off numbers."""
 
     def __init__(self, counts: Mapping[Status, int], width: int) -> None:
         self._counts = counts
@@ -135,7 +135,7 @@ def control_list() -> Table:
     """Make a list of controls: mark or severity, id, text."""
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, min_width=6)  # 1.1.10: the lists stand in line with each other
+    table.add_column(no_wrap=True, min_width=6)  # as wide as 1.1.10, so that the lists are aligned
     table.add_column(ratio=1, overflow="fold")
     return table
 
@@ -151,7 +151,7 @@ def host_list(title: str, hosts: Sequence[tuple[str, str]]) -> Iterator[Renderab
 def decision_notes(
     tally: Tally, counts: Mapping[Status, int], decisions: Decisions | None
 ) -> Iterator[RenderableType]:
-    """How much does not fail by somebody's decision, and the decisions that somebody has to look at."""
+    """Show how many findings do not fail because of decisions, and which decisions need attention."""
     colour = STATUS_COLOURS[Status.WAIVED]
     parts = [f"{waived} waived"] if (waived := counts.get(Status.WAIVED, 0)) else []
     if tally.partly:
@@ -167,7 +167,7 @@ def decision_notes(
 
 
 def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
-    """The files, by what they are called."""
+    """List the written files by title."""
     if files:
         table = Table.grid(padding=(0, 2, 0, 0))
         for name, path in files.items():
@@ -176,5 +176,5 @@ def files_written(files: Mapping[str, Path]) -> Iterator[RenderableType]:
 
 
 def verdict_detail(verdict: Verdict) -> str:
-    """What was found; a verdict's ``actual`` stands alone, so the offenders are left to the reports."""
+    """Return the ``actual`` of a verdict, which is complete in itself; the reports list the offenders."""
     return line(verdict.actual, 200) or "no detail"

@@ -1,4 +1,4 @@
-"""Show a run of Ansible: its progress, and what hosts answer."""
+"""Show a run of Ansible: its progress, and the answers of hosts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Phase(Progress):
-    """A run of Ansible: its progress, and what hosts answer."""
+    """A run of Ansible: its progress, and the answers of hosts."""
 
     def event(self, event: Event) -> None:
-        """Take an event of the run."""
+        """Receive an event of the run."""
         self.show(event)
 
     def difference(self, host: str, difference: Any) -> None:
-        """Show what a task changes as a unified diff, on standard output."""
+        """Show the change of a task as a unified diff, on standard output."""
         from hardener.terminal.unified_diff import render
 
         self.print(render(host, difference))
@@ -41,7 +41,7 @@ class Phase(Progress):
         self.note(f"{line(host)}: {line(text)}", colour="red")
 
     def changed(self, answer: ChangeAnswer) -> None:
-        """Show what a transaction did on a host, and what it left undone."""
+        """Show the changes of a transaction on a host, and the steps that it omitted."""
         host = line(answer.host)
         if answer.message:
             self.note(f"{host}: {line(answer.message, 2000)}")
@@ -55,7 +55,7 @@ class Phase(Progress):
         self.print(run_lines(answer.host, answer.data.get("runs") or ()))
 
     def taken_back(self, answer: ChangeAnswer) -> None:
-        """Show what a host has taken back."""
+        """Show the runs that a host has rolled back."""
         host = line(answer.host)
         if not answer.reason:
             self.note(f"{host}: {'would go ' if answer.would_change else ''}{line(answer.message)}")
@@ -63,16 +63,16 @@ class Phase(Progress):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
     def given_back(self, answer: ChangeAnswer, *, check: bool) -> None:
-        """Show how a host was given back."""
+        """Show the release of a host."""
         host = line(answer.host)
         if not answer.reason:
             self.note(f"{host}: {line(answer.message, 2000)}")
-        kept = ("kept",) if check else ()  # else it is in the reason
+        kept = ("kept",) if check else ()  # otherwise it is part of the reason
         for note in answer.texts(*kept, "left", "notes", "pending"):
             self.note(f"{host}: {line(note)}", colour="yellow")
 
     def observed(self, activity: HostActivity) -> None:
-        """Show what a host has observed, on standard output."""
+        """Show the observations of a host on standard output."""
         from hardener.terminal.activity import screen
         from hardener.terminal.console import console
 

@@ -1,4 +1,4 @@
-"""A plan for a person's eyes, drawn with rich: what would be done where, at what cost, and what not."""
+"""Show a plan with rich: the changes on each host, their impact, and what is not changed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _DIFF = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def show(outlooks: Sequence[Outlook], console: Console, *, benchmark: str) -> None:
-    """Show the plan of some hosts; those that need the very same share their part."""
+    """Show the plans of some hosts; hosts with equal plans share a section."""
     alike: dict[object, list[Outlook]] = {}
     for outlook in outlooks:
         alike.setdefault(_content(outlook), []).append(outlook)
     for group in alike.values():
         for part in _hosts(group, benchmark):
-            # A line of a difference is a line, however long.
+            # Never wrap a line of a diff.
             console.print(part, soft_wrap=isinstance(part, Text))
 
 

@@ -1,4 +1,4 @@
-"""The page of a profile on a terminal, drawn with rich. Every text goes in as ``Text``, made safe to show."""
+"""Show the page of a profile with rich. All text is passed as ``Text``, made safe to show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 def screen(sections: Iterable[Section]) -> Iterator[RenderableType]:
-    """The parts of what is shown."""
+    """Return the parts of the screen."""
     for number, section in enumerate(sections):
         yield Text(f"{chr(10) if number else ''}{section.title}", style="bold")
         for sentence in section.sentences:

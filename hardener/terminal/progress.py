@@ -1,4 +1,4 @@
-"""Progress on standard error: one live line on a terminal, now and then a line anywhere else."""
+"""Show progress on standard error: a live line on a terminal, otherwise a line from time to time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hardener.text import block, line
 
 _REDRAW_S = 0.1
 _LINE_EVERY_S = 10.0
-_SAME_LINE_EVERY_S = 60.0  # neither the task nor the number of hosts has changed
+_SAME_LINE_EVERY_S = 60.0  # if neither the task nor the number of hosts has changed
 _CLEAR = "\r\x1b[K"
 
 
@@ -26,7 +26,7 @@ def echo(text: str) -> None:
 
 
 class Progress:
-    """What a run over the fleet is doing.
+    """The progress of a run over the fleet.
 
     A host is done after its last task, or when it failed; failures are lines that stay.
 
@@ -60,7 +60,7 @@ class Progress:
             self._write(f"{self._status()}\n")
 
     def show(self, event: Event) -> None:
-        """Take an event of the run."""
+        """Receive an event of the run."""
         match event:
             case Hosts(names):
                 self._hosts = names
@@ -81,16 +81,16 @@ class Progress:
             self._write(f"{self._doing()}\n")
 
     def note(self, text: str, *, colour: str | None = None) -> None:
-        """Show a line that stays."""
+        """Print a permanent line."""
         self._write(f"{click.style(text, fg=colour) if colour and self._colour else text}\n")
         self._draw()
 
     def clear(self) -> None:
-        """Take the live line away, before something else is written to the same terminal."""
+        """Clear the live line before other output to the same terminal."""
         self._write("")
 
     def _interval(self) -> float:
-        """Seconds until what is going on is shown again."""
+        """Return the seconds until the progress is shown again."""
         if self._live:
             return _REDRAW_S
         return _SAME_LINE_EVERY_S if self._said == (self._task, len(self._done)) else _LINE_EVERY_S
@@ -105,10 +105,10 @@ class Progress:
         return f"{self._status()} ({self._task})" if self._task else self._status()
 
     def _draw(self) -> None:
-        """Draw the live line again, where there is one."""
+        """Redraw the live line, if there is one."""
         if not self._live:
             return
-        text = self._doing()[: shutil.get_terminal_size().columns - 1]  # what wraps could not be cleared
+        text = self._doing()[: shutil.get_terminal_size().columns - 1]  # a wrapped line could not be cleared
         self._write(click.style(text, dim=True) if self._colour else text)
 
     def _write(self, text: str) -> None:

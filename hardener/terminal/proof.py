@@ -1,4 +1,4 @@
-"""A proof in short: the verdict, what is needed and what is not, and what was refused."""
+"""Summarise a proof: the verdict, what is needed and what is not, and the refused calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STYLES = {"safe": "bold green", "not safe": "bold red", "not exercised": "bold 
 
 
 def screen(proof: ProofDocument, path: Path) -> Iterator[RenderableType]:
-    """The parts of what is shown of a proof.
+    """Return the parts of the screen of a proof.
 
     Args:
         proof: the proof.

@@ -1,4 +1,4 @@
-"""A recording in short: what was exercised, what was used, and what could not be seen."""
+"""Summarise a recording: what was exercised, what was used, and what could not be observed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hardener.workload.recording import Recording
 
 
 def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
-    """The parts of what is shown of a recording.
+    """Return the parts of the screen of a recording.
 
     Args:
         recording: the recording.
@@ -33,7 +33,7 @@ def screen(recording: Recording, path: Path) -> Iterator[RenderableType]:
 
 
 def overview(written: Sequence[tuple[Recording, Path]]) -> Iterator[RenderableType]:
-    """The parts of what is shown of the recordings of a project.
+    """Return the parts of the screen of a project's recordings.
 
     Args:
         written: the recordings, and where each was written.

@@ -12,7 +12,7 @@ _PATHS_SHOWN = 5
 
 
 def run_lines(host: str, runs: Any) -> Iterator[str]:
-    """Describe the runs of a host, the newest first, a line each and one more for why it ended so."""
+    """Describe the runs of a host, newest first: one line for each, and one for its reason."""
     if not runs:
         yield f"{line(host)}: no runs"
     for each in runs:

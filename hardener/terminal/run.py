@@ -9,7 +9,7 @@ from hardener.text import line, utc
 
 
 def run_lines(run: StoredRun) -> Iterator[str]:
-    """Describe a run beside its hosts, line by line."""
+    """Describe a run, apart from its hosts, line by line."""
     record, info = run.record, run.info
     yield f"run        {line(run.id)}"
     yield f"verb       {line(record.verb)}, exit code {record.exit_code}"

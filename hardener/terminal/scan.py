@@ -1,4 +1,4 @@
-"""Show a scan, a line an object: what waits, and what an update closes where it is known."""
+"""Show a scan, one line for each object: the missing updates, and the CVE ids that they close."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STYLES = {State.CLEAN: "green", State.OUTDATED: "red", State.NOT_SCANNED: "yell
 
 
 def table(found: Mapping[str, Scan], *, images: bool) -> RenderableType:
-    """Every host and, where they were asked for, its images: what state each is in, and why."""
+    """Return the table of hosts and images with their states and reasons."""
     rows = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for heading, right in (("host", 0), ("what", 0), ("state", 0), ("packages", 1), ("waiting", 1), ("", 0)):
         rows.add_column(heading, justify="right" if right else "left", overflow="fold")
@@ -56,7 +56,7 @@ def _detail(scanned: Scanned) -> str:
 
 
 def _remarks(scan: Scan) -> Iterator[str]:
-    """What is not about one object's packages."""
+    """Return remarks that are not about the packages of one object."""
     if scan.restarts:
         names = ", ".join(dict.fromkeys(line(each.unit or each.name, 40) for each in scan.restarts))
         yield f"runs what an update has replaced: {shorten(names, 160)}"

@@ -1,4 +1,4 @@
-"""Show how compliance has changed over runs, section by section."""
+"""Show compliance over a series of runs, by section."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TOTAL = "total"
 
 
 def heading(runs: Sequence[StoredRun]) -> Iterator[str]:
-    """Name some runs of one kind, the oldest first."""
+    """Return the heading of a series of runs, oldest first."""
     first, last = runs[0], runs[-1]
     yield f"{line(last.record.inventory, 1000)}: {len(runs)} runs by {line(last.info.benchmark)}"
     yield f"{utc(first.info.ended)} to {utc(last.info.ended)}"
 
 
 def sections(runs: Sequence[StoredRun]) -> RenderableType:
-    """Draw the share of passing controls of each section over some runs."""
+    """Draw the share of passing controls of each section over a series of runs."""
     last = runs[-1]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("section", no_wrap=True)

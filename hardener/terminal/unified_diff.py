@@ -1,4 +1,4 @@
-"""Differences that tasks report, as unified diffs on standard output."""
+"""Show the differences that tasks report as unified diffs on standard output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def render(host: str, diff: Any) -> Iterator[str]:
-    """What a task returned as ``diff``, line by line, each difference below its host and path.
+    """Return the ``diff`` of a task line by line, each difference below its host and path.
 
     A task gives one or a list of them: a text that is ready, or the content before and after.
     """
@@ -38,7 +38,7 @@ def _unified(each: Mapping[str, Any]) -> str:
 
 
 def _lines(content: Any) -> list[str]:
-    """Content as lines; modules report attributes as objects."""
+    """Split content into lines; modules report attributes as objects."""
     if isinstance(content, Mapping):
         return [f"{key}: {value}" for key, value in sorted(content.items())]
     return str(content or "").splitlines()

@@ -1,4 +1,4 @@
-"""The containers of an audit of workloads: what each has, the riskiest first, and what to do about those."""
+"""Show the containers of an audit of workloads: their privileges, riskiest first, and the recommendations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hardener.workload.audit import ContainerAudit, HostAudit, by_risk
 from hardener.workload.privileges import Capabilities, Privileges
 
 _ROWS = 15
-_GROUPS = 3  # of containers that have the same to do
+_GROUPS = 3  # of containers with the same recommendation
 _NAMES = 3
 _HOSTS = 10
 _CONFINED = {
@@ -38,7 +38,7 @@ _Found = Sequence[tuple[str, ContainerAudit]]
 
 
 def screen(audits: Sequence[HostAudit]) -> Iterator[RenderableType]:
-    """The parts of what is shown of the hosts."""
+    """Return the parts of the screen of the hosts."""
     found = by_risk(audits)
     hosts = {host for host, _ in found}
     yield Padding(Text(_headline(audits, found), style="bold"), (0, 1))
@@ -68,7 +68,7 @@ def _headline(audits: Sequence[HostAudit], found: _Found) -> str:
 
 
 def _profiles(found: _Found, *, named: bool) -> Iterator[RenderableType]:
-    """The containers under a profile that was asked about, and what of them is not as it was recorded."""
+    """List the containers under a requested profile, with their differences from the recording."""
     under = [(host, container, container.use) for host, container in found if container.use]
     if not under:
         return
@@ -125,7 +125,7 @@ def _cells(has: Privileges) -> Iterator[str]:
 
 
 def _capabilities(found: Capabilities) -> str:
-    """How many a process has or can get; ``14+2`` where 2 are beyond the engine's default set."""
+    """Format the number of capabilities: ``14+2`` where 2 are beyond the engine's default set."""
     reachable = found.held | found.obtainable
     beyond = reachable - DEFAULT
     if set(CAPABILITIES) - DEFAULT <= reachable:
@@ -151,7 +151,7 @@ def _user(has: Privileges) -> str:
 
 
 def _to_do(found: _Found, *, named: bool) -> Iterator[RenderableType]:
-    """What to do first, once for all containers that have the same to do."""
+    """List the first recommendations, once for all containers that share them."""
     groups: dict[tuple[str, ...], list[tuple[str, ContainerAudit]]] = {}
     for host, container in found:
         if container.first:
