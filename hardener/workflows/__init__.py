@@ -1,1 +1,1 @@
-"""What a verb does, apart from its command line: typed requests in, a listener told, a result returned."""
+"""The application behind the verbs: a typed request in, progress to a listener, a typed result out."""

@@ -1,4 +1,4 @@
-"""Listen to what the containers of a fleet are denied."""
+"""Listen to the denials of the containers of a fleet."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class ActivityPhase(AnswerPhase, Protocol):
-    """Is told of hosts that have listened."""
+    """Receives the observations of hosts."""
 
     def observed(self, activity: HostActivity) -> None:
-        """A host has told what it observed."""
+        """Receive the observations of one host."""
 
 
 class ActivityListener(Listener, Protocol):
-    """Is told what listening does."""
+    """Receives the progress of listening."""
 
     def phase(self, label: str) -> AbstractContextManager[ActivityPhase]:
-        """Ansible runs for a purpose, until the end of the context."""
+        """Show a run of Ansible until the context ends."""
 
 
 def listen(fleet: Fleet, seconds: int, listener: ActivityListener, *, json_file: Path | None) -> ExitCode:
-    """Have every host listen for a while, and tell what its collector has kept.
+    """Have every host listen for a while, and get the observations of its collector.
 
     Args:
         fleet: the hosts.

@@ -1,4 +1,4 @@
-"""Judge stored snapshots; no host, no Ansible."""
+"""Judge stored snapshots, without hosts and without Ansible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hardener.workflows.report import report, run_info
 
 @dataclass(frozen=True, slots=True)
 class AssessResult:
-    """What the snapshots give."""
+    """The result of judging stored snapshots."""
 
     summary: Summary
     decisions: Decisions | None
@@ -29,10 +29,10 @@ class AssessResult:
 
 
 class AssessListener(Protocol):
-    """Is told what judging snapshots does."""
+    """Receives the progress of judging snapshots."""
 
     def not_applied(self, decisions: Sequence[str], hosts: Sequence[str]) -> None:
-        """These decisions go by groups, which the snapshots of these hosts do not name."""
+        """Report decisions by group that were not applied: the snapshots of these hosts name no groups."""
 
 
 def assess_snapshots(

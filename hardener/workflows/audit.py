@@ -1,4 +1,4 @@
-"""Audit a fleet: collect the snapshots, judge each host as it comes, report and record."""
+"""Audit a fleet: collect snapshots, judge each host as it arrives, write the reports, record the run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRequest:
-    """What is audited, by which controls, and what is written.
+    """A request for an audit: hosts, controls and outputs.
 
     Args:
         target: the hosts.
@@ -52,7 +52,7 @@ class AuditRequest:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """What an audit has found, and what its reports say of it."""
+    """The findings of an audit, and their summary."""
 
     summary: Summary
     run: RunInfo
@@ -60,10 +60,10 @@ class AuditResult:
 
 
 class AuditListener(Listener, Protocol):
-    """Is told what an audit does."""
+    """Receives the progress of an audit."""
 
     def audited(self, result: AuditResult, files: ReportFiles) -> None:
-        """The reports are written; Ansible may still be ending."""
+        """Report that the reports are written; Ansible may still be running."""
 
 
 def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
@@ -94,7 +94,7 @@ def audit(request: AuditRequest, listener: AuditListener) -> AuditResult:
             listener=listener,
         ) as assessments,
     ):
-        from hardener.workflows.report import report, run_info  # loaded while Ansible started
+        from hardener.workflows.report import report, run_info  # it was imported while Ansible started
 
         run = run_info(selection, decisions, started=started, ansible_version=ansible_version())
         previous = recorder.previous(run) if files.look_back else None
@@ -117,7 +117,7 @@ def assess_fleet(
     recorder: Recorder | None = None,
     label: str = "audit",
 ) -> Iterator[AssessmentStore]:
-    """Collect and judge: one assessment a host, in the order of the inventory, as often as they are read.
+    """Collect and judge: yield one assessment for each host, in inventory order; can be read repeatedly.
 
     They are there as soon as the last host is judged: Ansible needs a moment more to go, inside the context.
 
@@ -133,7 +133,7 @@ def assess_fleet(
     """
     with _snapshot_folder(snapshots) as folder, requests.collect(fleet, folder) as answers:
         with listener.phase(label) as phase:
-            # Ansible needs half a second to start: what judging and reporting need is loaded meanwhile.
+            # Ansible takes half a second to start: import the modules for judging and reporting meanwhile.
             controls = selection.controls()
             all_checks()
             import_module("hardener.workflows.report").prepare(files)
@@ -147,7 +147,7 @@ def assess_fleet(
 
 @contextmanager
 def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
-    """Give a folder for snapshots: one to keep, or one that is gone afterwards.
+    """Return a folder for snapshots: a permanent one, or a temporary one.
 
     Raises:
         HardenerError: the folder cannot be made.
@@ -157,7 +157,7 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
             yield folder
         return
     try:
-        # Facts about a host are for the eyes of those who guard it.
+        # Facts about a host are confidential.
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise HardenerError(f"cannot keep snapshots in {kept}: {error.strerror}") from error
@@ -165,7 +165,7 @@ def _snapshot_folder(kept: Path | None) -> Iterator[Path]:
 
 
 class _Judge:
-    """Judges each host as soon as its snapshot is there; those that gave none are unreachable."""
+    """Judges each host when its snapshot arrives; hosts without a snapshot are unreachable."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class _Judge:
         return judged
 
     def _one(self, collected: Collected) -> Assessment:
-        host = collected.host  # who the inventory says it is, whatever the document says
+        host = collected.host  # The inventory decides the name of the host, not the document.
         try:
             snapshot = Snapshot.load(collected.snapshot, name="what the host gave")
         except HardenerError as error:

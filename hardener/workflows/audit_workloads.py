@@ -1,4 +1,4 @@
-"""Judge how far the containers of a fleet are from least privilege."""
+"""Judge the distance of the containers of a fleet from least privilege."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hardener.workload.use import MadeProfile, use
 
 @dataclass(frozen=True, slots=True)
 class WorkloadsResult:
-    """What was found on each host, in the order of the inventory."""
+    """The result for each host, in inventory order."""
 
     audits: Sequence[HostAudit]
     exit_code: ExitCode

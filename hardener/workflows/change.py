@@ -1,4 +1,4 @@
-"""Change what an audit found failing, audit again and compare: for ``harden`` and ``provision``."""
+"""Remediate what an audit found failing, audit again and compare: for ``harden`` and ``provision``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hardener.workflows.report import report, report_difference, run_info
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRequest:
-    """Which hosts are changed by which controls, how far, and what is written.
+    """A request for changes: hosts, controls, limits and outputs.
 
     Args:
         target: the hosts.
@@ -48,7 +48,7 @@ class ChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """What became of the hosts: a comparison, or only a summary where nothing was changed."""
+    """The result for the hosts: a comparison, or only a summary where nothing was changed."""
 
     run: RunInfo
     exit_code: ExitCode
@@ -57,15 +57,15 @@ class ChangeResult:
 
 
 class ChangeResultListener(ChangeListener, Protocol):
-    """Is told what ``harden`` and ``provision`` do."""
+    """Receives the progress of ``harden`` and ``provision``."""
 
     def changes_reported(self, result: ChangeResult, files: ReportFiles) -> None:
-        """The reports are written; Ansible may still be ending."""
+        """Report that the reports are written; Ansible may still be running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What stays the same through a run that audits, changes and audits again.
+    """The constant data of a run that audits, changes and audits again.
 
     Args:
         verb: what the run is called in the history.
@@ -86,7 +86,7 @@ class Session:
     listener: ChangeResultListener
 
     def run_info(self) -> RunInfo:
-        """What the reports say about an audit of this run that ends now."""
+        """Return the metadata of an audit of this run that ends now."""
         return run_info(
             self.request.selection, self.decisions, started=self.started, ansible_version=ansible_version()
         )
@@ -94,7 +94,7 @@ class Session:
     def assess_fleet(
         self, *, snapshots: str = "", label: str = "audit"
     ) -> AbstractContextManager[AssessmentStore]:
-        """Audit the fleet; the snapshots are kept under a name, where the user wants to have them."""
+        """Audit the fleet; keep the snapshots under a name where the user asked for them."""
         return assess_fleet(
             self.fleet,
             self.request.selection,
@@ -106,7 +106,7 @@ class Session:
         )
 
     def record_before(self, run: RunInfo, before: AssessmentStore) -> None:
-        """Record how the hosts were before anything is changed."""
+        """Record the state of the hosts before any change."""
         counts = sum((assessment.counts() for assessment in before), Counter[Status]())
         self.recorder.finish(f"before {self.verb}", run, before, exit_codes.of_findings(counts))
 
@@ -164,7 +164,7 @@ def change(
     earlier = baseline_run
     if earlier is None:
         earlier = session.run_info()
-        if changing:  # whatever becomes of this process, it is known how the hosts were
+        if changing:  # Record the earlier state now, in case this process is killed.
             session.record_before(earlier, baseline)
     remediation = remediate(session.fleet, plans, request.changes, listener, reviewed=reviewed)
     listener.remaining(remediation.outlooks)

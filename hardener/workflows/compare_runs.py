@@ -20,7 +20,7 @@ def compare_with(
     *,
     partial_run: bool = False,
 ) -> Drift:
-    """Compare what was found with an earlier run.
+    """Compare findings with an earlier run.
 
     Args:
         before: the earlier run.
@@ -42,12 +42,12 @@ def compare_with(
 
 
 def run_title(run: StoredRun) -> str:
-    """Name a run in a title."""
+    """Return the title of a run."""
     return line(f"{run.record.verb} {run.id} of {utc(run.info.ended)}")
 
 
 class _Facts:
-    """The changes of one host beside its controls: facts, and its containers' identities."""
+    """The changes of one host besides its controls: facts, and identities of containers."""
 
     def __init__(self, before: Callable[[], bytes | None], after: Callable[[], bytes | None]) -> None:
         self._sources = (before, after)
@@ -63,14 +63,14 @@ class _Facts:
         return container_changes(*both) if both else ()
 
     def _both(self) -> tuple[Snapshot, Snapshot] | None:
-        """Both snapshots, where both are there."""
+        """Return both snapshots; None unless both exist."""
         if self._snapshots is None:
             self._snapshots = [snapshot for source in self._sources if (snapshot := _parsed(source))]
         return (self._snapshots[0], self._snapshots[1]) if len(self._snapshots) == 2 else None
 
 
 def _parsed(source: Callable[[], bytes | None]) -> Snapshot | None:
-    """A snapshot, where it is there and can be read: the verdicts tell what moved without it too."""
+    """Return a parsed snapshot; None where there is none or it is unreadable, as the verdicts suffice."""
     try:
         data = source()
         return Snapshot.parse(data, name="snapshot") if data is not None else None

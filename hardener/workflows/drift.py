@@ -1,4 +1,4 @@
-"""Compare a fleet with an earlier run, repair what has drifted on request, and compare again."""
+"""Compare a fleet with an earlier run, repair drift on request, and compare again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BEFORE = f"before {_VERB}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftRequest:
-    """What is compared, what may be repaired, and who is notified.
+    """A request for a comparison: hosts, earlier run, repair, notifications.
 
     Args:
         target: the hosts.
@@ -58,7 +58,7 @@ class DriftRequest:
 
 @dataclass(slots=True)
 class DriftResult:
-    """How far a comparison has come.
+    """The progress of a comparison; filled step by step.
 
     Attributes:
         before: the earlier run.
@@ -76,10 +76,10 @@ class DriftResult:
 
 
 class DriftListener(ChangeListener, Protocol):
-    """Is told what a comparison with an earlier run does."""
+    """Receives the progress of a comparison with an earlier run."""
 
     def compared(self, drift: Drift, before: StoredRun, files: ReportFiles | None) -> None:
-        """The hosts were compared; ``files`` are the reports that were written of it."""
+        """Report that the hosts were compared; ``files`` are the reports that were written."""
 
 
 def drift(request: DriftRequest, listener: DriftListener) -> DriftResult:
@@ -146,14 +146,14 @@ def reference_run(history: History, inventory: str, against: str) -> StoredRun:
                 return run
     what = "baseline" if against else "complete run"
     raise HardenerError(
-        f"there is no {what} of {line(name, 1000)} to hold against",
+        f"there is no {what} of {line(name, 1000)} to compare with",
         hint="`hardener audit` makes a run, `hardener baseline RUN` a baseline; --against names another run",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Comparing:
-    """One run of ``drift``; what is known of it goes into its result as it comes."""
+    """One run of ``drift``; its result is filled as soon as each part is known."""
 
     request: DriftRequest
     listener: DriftListener
@@ -177,7 +177,7 @@ class _Comparing:
         if request.repair and found.is_drift:
             listener.planned(plans)
         changing = bool(plans) and not request.changes.check
-        if changing:  # whatever becomes of this process, it is known what had drifted
+        if changing:  # Record the drift now, in case this process is killed.
             self.recorder.finish(_BEFORE, self._run(), assessments, ExitCode.DRIFTED)
             listener.compared(found, self.result.before, None)
         remediation = remediate(self.fleet, plans, request.changes, listener)
@@ -208,7 +208,7 @@ class _Comparing:
         return compare_with(self.result.before, assessments, self.recorder.snapshot, partial_run=partial_run)
 
     def _end(self, assessments: AssessmentStore, drift: Drift, code: ExitCode) -> ExitCode:
-        """Report what is true at the end, and record it."""
+        """Report the final state, and record it."""
         run, files = self._run(), self.request.files
         previous = self.recorder.previous(run) if files.look_back else None
         write_reports(assessments, files.reports(run, previous))
@@ -224,7 +224,7 @@ class _Comparing:
 
 
 def _plans(assessments: Iterable[Assessment], drift: Drift) -> list[Plan]:
-    """Plan what repairs the controls that have drifted, and nothing else."""
+    """Plan the repair of the controls that have drifted, and of no others."""
     plans = []
     for assessment in assessments:
         drifted = drift.drifted.get(assessment.host, set())

@@ -1,4 +1,4 @@
-"""Make the evidence of runs of the history."""
+"""Prepare runs of the history for a bundle of evidence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hardener.run import RunInfo
 
 
 def run_evidence(run: StoredRun) -> RunEvidence:
-    """Give a run of the history as it goes into a bundle."""
+    """Return a run of the history in the form that a bundle takes."""
     record = run.record
     return RunEvidence(
         info=run.info,
@@ -22,7 +22,7 @@ def run_evidence(run: StoredRun) -> RunEvidence:
 
 
 def _declared(info: RunInfo) -> dict[str, bytes]:
-    """Give the files of waivers and attestations, as they were written."""
+    """Return the files of waivers and attestations exactly as they were at the time of the run."""
     if info.decisions is None:
         return {}
     texts = {"waivers": info.decisions.waivers_text, "attestations": info.decisions.attestations_text}

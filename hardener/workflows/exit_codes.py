@@ -1,4 +1,4 @@
-"""Decide every exit code of the workflows, and which of several counts."""
+"""Decide the exit code of every workflow, and the precedence of exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hardener.scan.record import Scan
     from hardener.workload.verdict import Verdict
 
-# By increasing precedence: of several codes the last in this order counts.
+# By increasing precedence: the last applicable code wins.
 EXIT_PRECEDENCE = (
     ExitCode.COMPLIANT,
     ExitCode.REPAIRED,
@@ -29,36 +29,36 @@ _TRUSTED = ("verified", "pinned", "allowed", "exempt")
 
 
 def highest(*codes: ExitCode) -> ExitCode:
-    """Choose the code that counts where a run has several."""
+    """Return the code with the highest precedence."""
     return max(codes, key=EXIT_PRECEDENCE.index)
 
 
 def of_findings(counts: Mapping[Status, int]) -> ExitCode:
-    """Rate an audit: a failing control counts before one that could not be evaluated."""
+    """Return the code of an audit: a failing control has precedence over an undecided one."""
     if counts.get(Status.FAIL):
         return ExitCode.NOT_COMPLIANT
     return complete(not counts.get(Status.ERROR))
 
 
 def of_change(*, rolled_back: bool, complete: bool) -> ExitCode:
-    """Rate a change of hosts, whatever an audit finds afterwards."""
+    """Return the code of a change, independent of the audit that follows."""
     if rolled_back:
         return ExitCode.ROLLED_BACK
     return ExitCode.COMPLIANT if complete else ExitCode.INCOMPLETE
 
 
 def of_drift(drift: Drift) -> ExitCode:
-    """Rate a comparison with an earlier run."""
+    """Return the code of a comparison with an earlier run."""
     return ExitCode.DRIFTED if drift.is_drift else complete(drift.is_complete)
 
 
 def complete(is_complete: bool) -> ExitCode:
-    """Rate work that either is complete or is not."""
+    """Return the code of work that is either complete or not."""
     return ExitCode.COMPLIANT if is_complete else ExitCode.INCOMPLETE
 
 
 def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: bool) -> ExitCode:
-    """Rate a scan: a waiting update or a failing rule counts before what could not be known.
+    """Return the code of a scan: a missing update or a failing rule has precedence over the unknown.
 
     Args:
         scans: what the hosts found.
@@ -84,7 +84,7 @@ def of_scans(scans: Iterable[Scan], *, all_hosts: bool, images: bool, openscap: 
 
 
 def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCode:
-    """Rate a verification of images: one that is not trusted counts before one that is not known."""
+    """Return the code of a verification of images: an untrusted image has precedence over an unknown one."""
     statuses = {image["status"] for image in images} - set(_TRUSTED)
     if statuses - {"unreachable"}:
         return ExitCode.NOT_COMPLIANT
@@ -92,7 +92,7 @@ def of_images(images: Iterable[Mapping[str, Any]], *, all_hosts: bool) -> ExitCo
 
 
 def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
-    """Rate what hosts told of denials: something unusual counts before a host that told not all.
+    """Return the code of an activity run: unusual entries have precedence over incomplete observation.
 
     Args:
         observed: what was told.
@@ -104,7 +104,7 @@ def of_activity(observed: Sequence[HostActivity], *, hosts: int) -> ExitCode:
 
 
 def of_proof(verdict: Verdict) -> ExitCode:
-    """Rate a proof: one that was not exercised proves nothing."""
+    """Return the code of a proof: one that was not exercised proves nothing."""
     from hardener.workload.verdict import Verdict
 
     if verdict is Verdict.NOT_SAFE:
@@ -113,13 +113,13 @@ def of_proof(verdict: Verdict) -> ExitCode:
 
 
 def of_waivers(*, unreadable: bool, expired: bool) -> ExitCode:
-    """Rate a file of waivers: one that cannot be read counts before one that has expired."""
+    """Return the code of checking a file of waivers: an error has precedence over an expired entry."""
     if unreadable:
         return ExitCode.USAGE
     return ExitCode.NOT_COMPLIANT if expired else ExitCode.COMPLIANT
 
 
 def unless_exit_zero(code: ExitCode, exit_zero: bool) -> ExitCode:
-    """Apply ``--exit-zero``: a job that only reports does not fail for what it has found."""
+    """Apply ``--exit-zero``: replace the codes of findings by success, for jobs that only report."""
     found = (ExitCode.NOT_COMPLIANT, ExitCode.INCOMPLETE)
     return ExitCode.COMPLIANT if exit_zero and code in found else code

@@ -16,10 +16,10 @@ from hardener.workflows.change import ChangeRequest, ChangeResult, ChangeResultL
 
 
 class HardenListener(ChangeResultListener, Protocol):
-    """Is told what hardening does."""
+    """Receives the progress of hardening."""
 
     def plan_damaged(self, file: Path, host: str, problem: str) -> None:
-        """A reviewed plan cannot be read for this host, which is left alone."""
+        """Report that the reviewed plan of this host is unreadable; the host is not changed."""
 
 
 def harden(
@@ -57,7 +57,7 @@ def harden(
 
 
 def _reviewed(file: Path | None, listener: HardenListener) -> tuple[Mapping[str, Reviewed] | None, bool]:
-    """Load a reviewed plan; whether a host of it is damaged."""
+    """Load a reviewed plan; return also whether the entry of a host is damaged."""
     if file is None:
         return None, False
     loaded = planfile.load(file)
@@ -67,7 +67,7 @@ def _reviewed(file: Path | None, listener: HardenListener) -> tuple[Mapping[str,
 
 
 def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> None:
-    """Refuse a reviewed plan that would repair what has been waived since.
+    """Refuse a reviewed plan that would remediate a control that was waived since.
 
     Raises:
         HardenerError: it would; names host and variable.
@@ -77,13 +77,13 @@ def _refuse_waived(plans: Sequence[Plan], reviewed: Mapping[str, Reviewed]) -> N
         for role, variable in each.waived:
             if variable in variables.get(role, ()):
                 raise HardenerError(
-                    f"{line(each.host)}: the plan would repair by {variable} what is waived",
-                    hint="make it anew: `hardener plan --json`",
+                    f"{line(each.host)}: the plan would remediate a waived control by {variable}",
+                    hint="make a new plan with `hardener plan --json`",
                 )
 
 
 def _require_all_hosts(reviewed: Mapping[str, Reviewed], plans: Sequence[Plan], *, limit: str) -> None:
-    """Require every host of a reviewed plan, but for those that a limit leaves out.
+    """Require that the inventory has every host of a reviewed plan, except hosts outside the limit.
 
     Raises:
         HardenerError: the inventory does not have one.

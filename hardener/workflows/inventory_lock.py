@@ -12,7 +12,7 @@ from hardener.workflows.options import Target
 
 @contextmanager
 def inventory_lock(target: Target, listener: Listener, *, changing: bool) -> Iterator[None]:
-    """Wait until no other run over the same inventory is in the way.
+    """Wait for other runs over the same inventory, and hold its lock.
 
     If the lock file cannot be written, the run goes on without it: the recorder warns about the history
     anyway, and a host never runs two changes at once.

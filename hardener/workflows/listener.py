@@ -1,4 +1,4 @@
-"""What every workflow tells while it runs; ``cli.listener`` shows it to a person."""
+"""The interface through which every workflow reports its progress; ``cli.listener`` implements it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is told what a workflow does."""
+    """Receives the progress of a workflow."""
 
     def phase(self, label: str) -> AbstractContextManager[Watcher]:
-        """Ansible runs for a purpose, until the end of the context."""
+        """Show a run of Ansible until the context ends."""
 
     def prepare(self) -> None:
-        """Load what the result is shown with, while there is time for it."""
+        """Import the modules that show the result, while there is time."""
 
     def file_found(self, what: str, path: Path) -> None:
-        """A file beside the inventory is used: ``waivers``, ``attestations`` or ``policy``."""
+        """Report that a file next to the inventory is used: ``waivers``, ``attestations`` or ``policy``."""
 
     def waiting(self, inventory: str) -> None:
-        """Another run over this inventory has to end first."""
+        """Report that another run over this inventory has to end first."""
 
     def warning(self, text: str) -> None:
-        """Something went wrong that costs the run nothing else."""
+        """Report a problem that does not affect the rest of the run."""
 
 
 class ChangePhase(Watcher, Protocol):
-    """Is told of a phase that changes hosts."""
+    """Receives the progress of a phase that changes hosts."""
 
     def changed(self, answer: ChangeAnswer) -> None:
-        """A transaction has ended on a host."""
+        """Report that a transaction has ended on a host."""

@@ -1,4 +1,4 @@
-"""Give the last complete run of every inventory as metrics for Prometheus."""
+"""Export the last complete run of every inventory as metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hardener.reports.metrics import RunMetrics, metrics
 
 
 def metrics_of_history(home: Path) -> str:
-    """Write the metrics of a history.
+    """Return the metrics of a history.
 
     Args:
         home: its folder.

@@ -1,4 +1,4 @@
-"""Notify others how a run has ended, once it has."""
+"""Send a notification when a run has ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Notification:
-    """A context around a run; when it ends with anything but success, every target is told.
+    """A context around a run; at its end every target is notified unless the run was a success.
 
     Args:
         targets: who is told.
@@ -42,7 +42,7 @@ class Notification:
         if isinstance(error, Exception):
             code = error.exit_code if isinstance(error, HardenerError) else ExitCode.INTERNAL
             self._notify(code, str(error) or type(error).__name__)
-        elif error is None and self.ended and self.result and self.result.exit_code:  # not for a Ctrl-C
+        elif error is None and self.ended and self.result and self.result.exit_code:  # not after Ctrl-C
             self._notify(self.result.exit_code)
 
     def _notify(self, code: ExitCode, error: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Options that several workflows take, as the command line or another caller gives them."""
+"""Option types that several workflows share, independent of the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The hosts of a run: how they are reached, and what the history calls them.
+    """The hosts of a run: how they are reached, and their name in the history.
 
     Args:
         reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
@@ -45,14 +45,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which controls count."""
+    """Selects the controls to judge."""
 
     benchmark: str
     level: int
     only: tuple[str, ...]
 
     def controls(self) -> tuple[Control, ...]:
-        """The controls, in the order of the report.
+        """Return the selected controls, in the order of the report.
 
         Raises:
             HardenerError: there is no such benchmark, or a selector names nothing.
@@ -64,14 +64,14 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """Which reports are written, and where; ``junit`` and ``json`` are the short way to say two of them."""
+    """The reports to write, and their paths; ``junit`` and ``json`` are short forms for two formats."""
 
     junit: Path | None = None
     json: Path | None = None
     report: tuple[tuple[Format, Path], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be written while nothing has happened yet.
+        """Refuse paths that cannot be written, before any work is done.
 
         Raises:
             HardenerError: two reports would go to the same file or have the same format, or one would go to a
@@ -87,7 +87,7 @@ class ReportFiles:
             raise HardenerError("two reports would go to the same file", hint="give each a path of its own")
 
     def keep(self, *read: Path | str | None) -> None:
-        """Refuse to write over what is read.
+        """Refuse to overwrite an input file.
 
         Raises:
             HardenerError: a report would go there.
@@ -96,33 +96,33 @@ class ReportFiles:
         for path in read:
             if path and (over := written.get(os.path.realpath(path))):
                 raise HardenerError(
-                    f"{line(str(over))} is read, and a report would take its place",
+                    f"{line(str(over))} is an input file, and a report would overwrite it",
                     hint="give it another path",
                 )
 
     @property
     def look_back(self) -> bool:
-        """Whether one of them tells what moved since the runs before."""
+        """Return whether one of the formats compares with earlier runs."""
         return any(each.looks_back for each, _ in self._chosen())
 
     def load(self) -> None:
-        """Import now what writes them."""
+        """Import the modules of the formats."""
         for each, _ in self._chosen():
             each.load()
 
     def reports(self, run: RunInfo, previous: PreviousRuns | None = None) -> dict[Path, Report]:
-        """The reports of a run by their files."""
+        """Return the reports of a run by their paths."""
         return {path: each.report(run, previous) for each, path in self._chosen()}
 
     def before(self) -> ReportFiles:
-        """Where the reports of what was before a change go: ``report.before.json`` beside ``report.json``.
+        """Return the paths of the reports on the earlier state, such as ``report.before.json``.
 
         Only JSON has one: CI takes every JUnit file there is, and would count what is repaired.
         """
         return ReportFiles(json=self._json_before)
 
     def named(self) -> dict[str, Path]:
-        """The files by what they are called."""
+        """Return the paths by the titles of the reports."""
         return {each.title: path for each, path in self._chosen()}
 
     @property
@@ -137,7 +137,7 @@ class ReportFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFiles:
-    """Where people wrote down what they decided; without a name the files beside the inventory."""
+    """The files of waivers and attestations; without a name, the files next to the inventory."""
 
     waivers: Path | None = None
     attestations: Path | None = None
@@ -145,7 +145,7 @@ class DecisionFiles:
     def read(
         self, today: date, *, inventory: str = "", found: Callable[[str, Path], None] | None = None
     ) -> Decisions | None:
-        """Read the waivers and attestations; None where there is no file of them.
+        """Read the waivers and attestations; None where neither file exists.
 
         Args:
             today: the day by which they count, in UTC.
@@ -170,7 +170,7 @@ class DecisionFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What may be changed, how much of it is shown, and what is kept."""
+    """Which changes are allowed, whether they are shown, and which snapshots are kept."""
 
     allow: Impact | None
     confirm_timeout: int | None
@@ -180,11 +180,11 @@ class Changes:
 
     @property
     def limits(self) -> Limits:
-        """What a transaction may cost, and how long it waits."""
+        """Return the limits of a transaction: its impact, and its time to wait for a confirmation."""
         from hardener.fleet.requests import Limits
 
         return Limits(allow=self.allow, confirm_timeout=self.confirm_timeout)
 
     def kept(self, when: str) -> Path | None:
-        """Name the folder of the snapshots of ``before`` or ``after``."""
+        """Return the folder of the snapshots ``before`` or ``after``."""
         return self.snapshots and self.snapshots / when

@@ -1,4 +1,4 @@
-"""Plan a fleet: audit it, and ask each host in check mode what hardening would change and cost."""
+"""Plan a fleet: audit it, then ask each host in check mode for the changes and their impact."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
-    """What is planned.
+    """A request for a plan: hosts, controls, limits and outputs.
 
     Args:
         reach: gives the fleet; asks for the passwords that are needed, once all else is checked.
@@ -48,14 +48,14 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """What hardening would do on each host, in the order of the inventory."""
+    """The outlook for each host, in inventory order."""
 
     outlooks: Sequence[Outlook]
     exit_code: ExitCode
 
 
 def plan(request: PlanRequest, listener: ChangeListener) -> PlanResult:
-    """Audit hosts, and ask them what would be done about every failing control.
+    """Audit hosts, and ask each host what would change for every failing control.
 
     Args:
         request: what is planned.

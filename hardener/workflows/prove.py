@@ -1,4 +1,4 @@
-"""Prove a profile: start a twin of its container under one confinement after another, and exercise each."""
+"""Prove a profile: run a twin of its container under one confinement after another, and exercise each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hardener.workload.profile_document import Document
 from hardener.workload.trials import Trial
 from hardener.workload.verdict import settled
 
-# What a later exercise may take, by what the first one took: a server that is silent keeps it waiting.
+# The time limit of later exercises, relative to the first one: a server that hangs would use it up.
 _TIMES = 4
 _LEAST = {"profile": 60.0, "control": 5.0, "without": 5.0}  # seconds
 _MOST_PORTS = 1000
@@ -32,7 +32,7 @@ _STARTS = 300  # seconds for the further starts of one trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProveRequest:
-    """What is proven.
+    """A request for a proof.
 
     Args:
         seconds: how long all trials may take.
@@ -49,7 +49,7 @@ class ProveRequest:
 
 @dataclass(slots=True, kw_only=True)
 class Tried:
-    """What the trials have shown.
+    """The results of the trials.
 
     Args:
         host: where they were.
@@ -67,7 +67,7 @@ class Tried:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What was not part of the trials, a sentence each."""
+        """Describe the parts of the proof that are missing, one sentence each."""
         found = list(self.ports)
         for observed in self.observations.values():
             found += [each for each in observed.missing if each not in found]
@@ -75,10 +75,10 @@ class Tried:
 
 
 class Listener(Watcher, Protocol):
-    """Is told what happens."""
+    """Receives the progress of a proof."""
 
     def trying(self, number: int, of: int, trial: Trial) -> None:
-        """The next trial begins."""
+        """Report that the next trial begins."""
 
 
 def prove(
@@ -91,7 +91,7 @@ def prove(
     listener: Listener,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tried:
-    """Try confinements of a container on the one host of a fleet, until one shows that the rest is of no use.
+    """Try confinements of a container on the one host of a fleet; stop when further trials cannot matter.
 
     Args:
         fleet: the host.
@@ -161,7 +161,7 @@ def prove(
 
 
 class _Run:
-    """The process on the host that holds the twins."""
+    """The process on the host that runs the twins."""
 
     def __init__(self, fleet: Fleet, host: str, run: str, listener: Listener) -> None:
         self._fleet = fleet
@@ -171,7 +171,7 @@ class _Run:
         self._ended = False
 
     def attempt(self, done: Exercise | None, trial: Trial | None) -> Mapping[str, Any]:
-        """End the trial that is under way, and begin the next one; without one the run ends."""
+        """End the current trial, and begin the next one; without a next one the process ends."""
         exercise = {"seconds": done.seconds, "problem": done.problem} if done else {}
         _, answer = self._stage({"stage": "attempt", "exercise": exercise, "trial": _told(trial)})
         self._ended = trial is None
@@ -180,10 +180,10 @@ class _Run:
     def seen(
         self, answer: Mapping[str, Any], trial: Trial, done: Exercise | None, where: Host
     ) -> Observation:
-        """What was observed of the trial that has ended."""
+        """Return the observations of the trial that has ended."""
         found = answer.get("observed")
         if not isinstance(found, Mapping):
-            raise HardenerError(f"{line(self._host)}: it told nothing of a trial")
+            raise HardenerError(f"{line(self._host)}: it gave no observations of a trial")
         return observation(
             self._host,
             found,
@@ -193,7 +193,7 @@ class _Run:
         )
 
     def close(self) -> None:
-        """Remove the twin, where the run did not end: it would go on for its time."""
+        """Remove the twin if the process still runs: the twin would live until its time limit."""
         if not self._ended:
             with suppress(HardenerError):
                 self._stage({"stage": "abandon"})
@@ -203,12 +203,12 @@ class _Run:
 
 
 def _most(trial: Trial, usual: float, left: float) -> float:
-    """Seconds that the exercise of a trial may take."""
+    """Return the time limit of the exercise of a trial, in seconds."""
     return left if trial.kind == "before" else min(left, max(_LEAST[trial.kind], _TIMES * usual))
 
 
 def _told(trial: Trial | None) -> dict[str, Any]:
-    """A trial, as the host's program takes it."""
+    """Return a trial in the form that the on-host program takes."""
     if trial is None:
         return {}
     return {
@@ -231,11 +231,7 @@ def _part(host: str, begun: Mapping[str, Any], key: str, kind: type[_Model]) -> 
 
 
 def _require_same(document: Document, tried: Tried) -> None:
-    """Refuse a container of another image, or another architecture, than the profile is of.
-
-    Raises:
-        HardenerError: it is one; names both.
-    """
+    """Refuse a container whose image or architecture differs from that of the profile."""
     for what, before, after in (
         ("image", document.container.digest, tried.container.digest),
         ("architecture", document.host.architecture, tried.host.architecture),

@@ -1,4 +1,4 @@
-"""Provision a fleet: Docker where there is none, configured before it first starts; then harden."""
+"""Provision a fleet: install Docker on hosts without it, configure it before its first start, then harden."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from hardener.workflows.change import (
     open_session,
 )
 
-# What an assessment says of Docker on a host where it is not installed, or has yet to start.
+# The reason in an assessment where Docker is not installed or was not started yet.
 _WITHOUT = ("none", "not answering")
 
 
 class ProvisionListener(ChangeResultListener, Protocol):
-    """Is told what provisioning does."""
+    """Receives the progress of provisioning."""
 
     def installing(self, hosts: Sequence[str]) -> None:
-        """Docker will be installed on these hosts."""
+        """Report that Docker will be installed on these hosts."""
 
 
 def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResult:
@@ -67,7 +67,7 @@ def provision(request: ChangeRequest, listener: ProvisionListener) -> ChangeResu
 
 
 def _install(session: Session, listener: ProvisionListener, hosts: Sequence[str]) -> ExitCode:
-    """Have an engine on these hosts."""
+    """Install Docker on these hosts."""
     changes = session.request.changes
     listener.installing(hosts)
     rolled_back = False

@@ -1,4 +1,4 @@
-"""Record containers: start their twins on their host, exercise them from here, end the recording."""
+"""Record containers: start their twins on the host, exercise them from here, end the recording."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_RECORDINGS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRequest:
-    """What is recorded: a container, or a project.
+    """A request for a recording of a container or a project.
 
     Args:
         seconds: how long the exercise may take.
@@ -50,13 +50,13 @@ class RecordRequest:
 
 
 class Listener(Watcher, Protocol):
-    """Is told what happens."""
+    """Receives the progress of a recording."""
 
     def ready(self, addresses: Mapping[str, str]) -> None:
-        """The twins serve, at these addresses by their ports."""
+        """Report that the twins serve, with their addresses by port."""
 
     def given_up(self, *, removed: bool) -> None:
-        """The recording was given up; whether it is certain that nothing is left of the twins."""
+        """Report that the recording was aborted, and whether all twins are known to be removed."""
 
 
 def record(
@@ -84,7 +84,7 @@ def record(
         answers = _end(fleet, run, done, listener)
         ended = True
     except BaseException as error:
-        # A stage that failed has removed everything; an interrupted one goes on there.
+        # A stage that failed has removed everything; after an interruption the stage continues on the host.
         if (begun or isinstance(error, KeyboardInterrupt)) and not ended:
             listener.given_up(removed=_abandoned(fleet, run, listener))
         raise
@@ -113,7 +113,7 @@ def _this_process() -> dict[str, object]:
 
 
 def _abandoned(fleet: Fleet, run: str, listener: Listener) -> bool:
-    """Give a run up; whether it is certain that nothing is left of it."""
+    """Abort a run; return whether all its twins are known to be removed."""
     try:
         twins.stage(fleet, "record", {"stage": "abandon", "run": run}, listener)
     except HardenerError:

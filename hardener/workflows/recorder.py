@@ -1,4 +1,4 @@
-"""Record audits in the history. An error there is a warning, and costs the audit nothing."""
+"""Record audits in the history. An error there is only a warning, and does not end the audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Records the audits of one verb, each from ``begin`` to ``finish``; what is not finished is forgotten.
+    """Records the audits of a verb, each from ``begin`` to ``finish``; an unfinished one is dropped.
 
     Args:
         target: the hosts, and where their history is.
@@ -44,7 +44,7 @@ class Recorder:
         self._discard()
 
     def begin(self) -> None:
-        """Begin with an audit; to be called while there is time."""
+        """Begin the recording of an audit, while there is time."""
         from hardener.fleet import identify
         from hardener.history import History
 
@@ -64,11 +64,11 @@ class Recorder:
                 self._give_up(error)
 
     def snapshot(self, host: str) -> bytes | None:
-        """The snapshot that was kept of a host; None where none was."""
+        """Return the snapshot of a host that was kept; None without one."""
         return self._recording.snapshot(host) if self._recording else None
 
     def finish(self, verb: str, run: RunInfo, assessments: AssessmentStore, code: ExitCode) -> None:
-        """Make it a run of the history.
+        """Add the audit as a run to the history.
 
         Args:
             verb: what was done.
@@ -86,7 +86,7 @@ class Recorder:
             self._recording = None
 
     def previous(self, run: RunInfo) -> PreviousRuns | None:
-        """The runs before the one that is being recorded, for its reports.
+        """Return the runs before the one that is recorded, for its reports.
 
         A history that cannot be read is said, once, and costs them what it would have told.
         """
@@ -125,7 +125,7 @@ class Recorder:
         self._say("this run is not recorded", error)
 
     def _readable(self, before: Callable[[str], Assessment | None]) -> Callable[[str], Assessment | None]:
-        """Make a reader that gives None after its first error, of which it warns."""
+        """Wrap a reader: after its first error, which becomes a warning, it returns None."""
         failed = False
 
         def read(host: str) -> Assessment | None:

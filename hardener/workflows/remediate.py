@@ -1,4 +1,4 @@
-"""Carry out plans on the hosts of a fleet, in one transaction a host, and tell how it went."""
+"""Carry out plans on the hosts of a fleet, one transaction for each host, and report the results."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from hardener.workflows.options import Changes
 
 
 class ChangeListener(Listener, Protocol):
-    """Is told what a workflow that changes hosts does."""
+    """Receives the progress of a workflow that changes hosts."""
 
     def phase(self, label: str) -> AbstractContextManager[ChangePhase]:
-        """Ansible runs for a purpose, until the end of the context."""
+        """Show a run of Ansible until the context ends."""
 
     def planned(self, plans: Sequence[Plan]) -> None:
-        """These plans will be carried out; hosts without one are not touched."""
+        """Report the plans that will be carried out; hosts without a plan are not changed."""
 
     def withheld(self, plans: Sequence[Plan]) -> None:
-        """What plans leave alone, since it would repair what is waived."""
+        """Report the steps that are omitted, since they would also remediate a waived control."""
 
     def remaining(self, outlooks: Sequence[Outlook]) -> None:
-        """What was not done, and why."""
+        """Report the steps that were not carried out, with reasons."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemediationResult:
-    """How the plans went; ``outlooks`` has one a host with a plan, in their order."""
+    """The results of the plans; ``outlooks`` has one for each host with a plan, in their order."""
 
     outlooks: tuple[Outlook, ...] = ()
     failed: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ class RemediationResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What it means for the whole run, whatever the second audit finds."""
+        """Return the exit code for the whole run, independent of the second audit."""
         return exit_codes.of_change(rolled_back=bool(self.rolled_back), complete=not self.failed)
 
 
@@ -55,7 +55,7 @@ def remediate(
     *,
     reviewed: Mapping[str, Reviewed] | None = None,
 ) -> RemediationResult:
-    """Run the planned roles; hosts without a plan are not touched.
+    """Apply the planned roles; hosts without a plan are not changed.
 
     Args:
         fleet: the hosts.

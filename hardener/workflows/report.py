@@ -1,4 +1,4 @@
-"""Write the reports of audits, and compare two of them."""
+"""Write the reports of audits, and compare two audits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hardener.workflows.options import ReportFiles, Selection
 
 
 def prepare(files: ReportFiles | None) -> None:
-    """Load what is otherwise loaded when the results are there and a person waits for them."""
+    """Import the modules for reports early, so that the user does not wait for them at the end."""
     catalogue.digest()
     if files:
         files.load()
@@ -30,7 +30,7 @@ def report(
     run: RunInfo,
     previous: PreviousRuns | None = None,
 ) -> Summary:
-    """Write the reports of an audit, and count what they say."""
+    """Write the reports of an audit, and count its findings."""
     summary = Summary()
     write_reports(summary.watch(assessments), files.reports(run, previous))
     return summary
@@ -67,7 +67,7 @@ def run_info(
     started: datetime,
     ansible_version: str = "",
 ) -> RunInfo:
-    """What the reports say about an audit that ends now."""
+    """Return the metadata of an audit that ends now."""
     return RunInfo(
         run_id=str(uuid4()),
         tool_version=__version__,

@@ -1,4 +1,4 @@
-"""Take back what was changed on hosts, run by run, or give hosts back as they were before hardener."""
+"""Roll hosts back to before a run, or release them to their state before hardener."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 class RollbackPhase(Watcher, Protocol):
-    """Is told of hosts whose changes are taken back."""
+    """Receives the results of hosts that roll back."""
 
     def runs_listed(self, answer: ChangeAnswer) -> None:
-        """A host has listed its runs."""
+        """Receive the list of runs of a host."""
 
     def taken_back(self, answer: ChangeAnswer) -> None:
-        """A host has taken runs back, or says what it would do."""
+        """Receive the rollback of a host, or its prediction in check mode."""
 
     def given_back(self, answer: ChangeAnswer, *, check: bool) -> None:
-        """A host is as it was before hardener, or says what it would do."""
+        """Receive the release of a host, or its prediction in check mode."""
 
 
 class RollbackListener(Listener, Protocol):
-    """Is told what a rollback or a release does."""
+    """Receives the progress of a rollback or a release."""
 
     def phase(self, label: str) -> AbstractContextManager[RollbackPhase]:
-        """Ansible runs for a purpose, until the end of the context."""
+        """Show a run of Ansible until the context ends."""
 
 
 def roll_back(
     target: Target, listener: RollbackListener, *, run_id: str, listing: bool, check: bool, diff: bool
 ) -> ExitCode:
-    """Take back the last run of every host, or one and all that came after it.
+    """Roll back the last run of every host, or one run and all later ones.
 
     Args:
         target: the hosts.
@@ -65,7 +65,7 @@ def roll_back(
 
 
 def release(target: Target, listener: RollbackListener, *, role: str, check: bool, diff: bool) -> ExitCode:
-    """Give every host back as it was before hardener.
+    """Release every host: restore its state before hardener.
 
     Args:
         target: the hosts.

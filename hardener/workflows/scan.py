@@ -21,22 +21,22 @@ from hardener.workflows.listener import Listener
 
 
 class AnswerPhase(Watcher, Protocol):
-    """Is told of a phase whose answers may be unreadable."""
+    """Receives the problems of a phase whose answers may be unreadable."""
 
     def problem(self, host: str, text: str) -> None:
-        """The answer of a host cannot be read."""
+        """Report that the answer of a host is unreadable."""
 
 
 class AnswerListener(Listener, Protocol):
-    """Is told what a workflow does that reads the answers of hosts."""
+    """Receives the progress of a workflow that reads answers of hosts."""
 
     def phase(self, label: str) -> AbstractContextManager[AnswerPhase]:
-        """Ansible runs for a purpose, until the end of the context."""
+        """Show a run of Ansible until the context ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:
-    """What is scanned.
+    """A request for a scan.
 
     Args:
         images: the images of the hosts' engines too.
@@ -55,7 +55,7 @@ class ScanRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What each host found, by its name; whether images were part of it."""
+    """The findings of each host, by its name, and whether images were scanned."""
 
     scans: Mapping[str, Scan]
     images: bool
@@ -73,7 +73,7 @@ def scan(reach: Callable[[], Fleet], request: ScanRequest, listener: AnswerListe
     Raises:
         HardenerError: a report cannot be read, or Ansible stopped before any host.
     """
-    images = request.images or bool(request.reports)  # a report is matched with the images that are there
+    images = request.images or bool(request.reports)  # a report is matched with the images on the host
     reports = [imports.load(path) for path in request.reports]
     answers = requests.scan(
         reach(), images=images, cves=request.cves, openscap=request.openscap, reports=reports

@@ -1,4 +1,4 @@
-"""Make the job of a schedule: what a command reads and writes, and whether it can be confined."""
+"""Make the job of a schedule: the files that it reads and writes, and whether it can be confined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SSH = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledCommand:
-    """A command that runs without a person.
+    """A command that runs unattended.
 
     Args:
         command: the program and its arguments.

@@ -1,4 +1,4 @@
-"""Twins on the one host of a fleet: what recordings and proofs ask it, one stage after another."""
+"""Ask the one host of a fleet for the stages of a recording or a proof of twins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PORT = re.compile(r"([A-Za-z0-9_]{1,64}_)?[0-9]{1,5}(_udp)?")
 def stage(
     fleet: Fleet, verb: str, values: Mapping[str, object], listener: Watcher
 ) -> tuple[str, Mapping[str, Any]]:
-    """Do a stage on the host; gives its name, and its answer.
+    """Run a stage on the host; return the host's name and its answer.
 
     Args:
         fleet: the host.
@@ -35,8 +35,8 @@ def stage(
             found[answer.host] = answer
     if len(answers.outcomes) != 1:
         raise HardenerError(
-            f"a container is on one host, and these are {len(answers.outcomes)}",
-            hint="name one with --limit",
+            f"a container is on one host, but {len(answers.outcomes)} hosts are selected",
+            hint="select one with --limit",
         )
     ((host, outcome),) = answers.outcomes.items()
     if not outcome.ended_well or host not in found:
@@ -45,7 +45,7 @@ def stage(
 
 
 def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
-    """Where the ports of the twins answer: part of an environment, so that a host can name nothing else."""
+    """Return the addresses of the twins' ports for the environment; an answer with other names is refused."""
     found = begun.get("addresses")
     if not isinstance(found, Mapping) or len(found) > _MAX_PORTS:
         raise HardenerError(f"{line(host)}: its answer has no addresses")
@@ -53,6 +53,6 @@ def addresses(host: str, begun: Mapping[str, Any]) -> dict[str, str]:
     for port, address in found.items():
         head, _, number = str(address).partition(":")
         if head != "127.0.0.1" or not number.isdecimal() or not _PORT.fullmatch(str(port)):
-            raise HardenerError(f"{line(host)}: {line(str(address), 60)} is no address of a twin")
+            raise HardenerError(f"{line(host)}: {line(str(address), 60)} is not an address of a twin")
         answer[str(port)] = str(address)
     return answer

@@ -23,14 +23,14 @@ _SCHEMA = "hardener/images/1"
 
 @dataclass(frozen=True, slots=True)
 class ImagesResult:
-    """What each host that answered found of its images."""
+    """The results of each host that answered."""
 
     images: Mapping[str, Any]
     exit_code: ExitCode
 
 
 def load_policy(named: Path | None, inventory: str, listener: Listener) -> Mapping[str, Any]:
-    """Read the policy of the file that is named, or that stands beside the inventory.
+    """Read the policy file that is given, or the one next to the inventory.
 
     Raises:
         HardenerError: there is none, or a slip in it.

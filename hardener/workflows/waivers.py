@@ -1,4 +1,4 @@
-"""Write a waiver into a file of a person's."""
+"""Add a waiver to a file that a person edits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hardener.files import require_writable, write_text
 
 
 def add_waiver(file: Path, fields: Fields, *, today: date) -> str:
-    """Write a waiver behind the last one of a file, which is made where there is none; gives its id.
+    """Append a waiver to a file, which is created if it is missing; return its id.
 
     Args:
         file: the file of waivers; what stands in it stays.
@@ -37,10 +37,10 @@ def add_waiver(file: Path, fields: Fields, *, today: date) -> str:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock, so that two writers do not lose each other's waiver."""
+    """Hold a lock, so that concurrent writers do not overwrite each other's waiver."""
     folder = os.open(file.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # the file itself is another one afterwards
+        fcntl.flock(folder, fcntl.LOCK_EX)  # The file itself is replaced by the write.
         yield
     finally:
         os.close(folder)

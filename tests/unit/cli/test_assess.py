@@ -136,7 +136,7 @@ def test_a_snapshot_is_not_written_over(
     before = Path(snapshot).read_bytes()
     result = hardener("assess", what, "--json", snapshot)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "a.json is read, and a report would take its place" in result.stderr
+    assert "a.json is an input file, and a report would overwrite it" in result.stderr
     assert Path(snapshot).read_bytes() == before
 
 

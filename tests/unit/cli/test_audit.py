@@ -191,7 +191,7 @@ def test_what_is_read_is_not_written_over(
     options = [word for name, value in named.items() for word in (f"--{name}", value)]
     result = hardener("audit", *options, "--report", f"html={file}")
     assert result.exit_code == 2
-    assert "is read, and a report would take its place" in result.stderr
+    assert "is an input file, and a report would overwrite it" in result.stderr
     assert file.read_text() == "precious"
 
 

@@ -189,7 +189,7 @@ def test_without_a_run_of_this_inventory_there_is_no_drift(
     fleet.snapshots = {"a": host()}
     result = hardener(*DRIFT)
     assert result.exit_code == 2
-    assert "there is no complete run of inv, to hold against (`hardener audit` makes a run" in result.stderr
+    assert "there is no complete run of inv, to compare with (`hardener audit` makes a run" in result.stderr
     hardener("audit", "-i", "other,")
     assert hardener(*DRIFT).exit_code == 2
     assert not fleet.runs[1:]

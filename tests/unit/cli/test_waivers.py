@@ -149,7 +149,7 @@ def test_a_plan_from_before_the_waiver_is_refused(
     hardener("plan", "-i", "inv,", *ONLY, "--json", str(plan))
     result = hardener("harden", "-i", "inv,", *ONLY, "--plan", str(plan), "--waivers", str(file))
     assert result.exit_code == 2
-    assert "web1: the plan would repair by docker_daemon_icc what is waived" in result.stderr
+    assert "web1: the plan would remediate a waived control by docker_daemon_icc" in result.stderr
 
 
 def with_groups(snapshot: Snapshot, host: str, *groups: str) -> dict[str, Any]:

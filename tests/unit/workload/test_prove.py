@@ -166,7 +166,7 @@ def test_when_the_time_is_over_it_says_so(run: Run) -> None:
         ),
         (lambda host: host.begun["host"].update(architecture="riscv64"), "the architecture of web was"),
         (lambda host: host.begun.pop("container"), "its container cannot be read"),
-        (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is no address of a twin"),
+        (lambda host: host.begun.update(addresses={"80": "10.0.0.1:80"}), "is not an address of a twin"),
     ],
 )
 def test_what_does_not_fit_ends_the_run(run: Run, change: Callable[[Host], None], message: str) -> None:
