@@ -1,4 +1,4 @@
-"""Reach hosts: the only room that knows Ansible, ansible-runner, playbooks and their variables.
+"""Reach hosts: the only package that knows Ansible, ansible-runner, playbooks and their variables.
 
     fleet = Fleet(inventory="inventories/prod", limit="web*")
     with requests.collect(fleet, folder) as answers:

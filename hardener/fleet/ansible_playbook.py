@@ -1,6 +1,6 @@
-"""``ansible-playbook`` as ansible-runner gets to start it: the same Ansible, sooner there and sooner gone.
+"""Launch ``ansible-playbook`` with faster start-up and shutdown, for ansible-runner.
 
-It is run as a script, by its path, so that Ansible's process loads nothing else of hardener.
+ansible-runner runs this file by its path as a script, so that no other module of hardener is imported.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from typing import Any
 Parse = Callable[[Any, Any], Mapping[str, Any]]
 
 _LIMITS = "ansible_collections.hardener.docker.plugins.plugin_utils.limits"
-_TABLE = ("ansible.builtin", "runtime.yml")  # what Ansible calls the one that every process reads
+_TABLE = ("ansible.builtin", "runtime.yml")  # Ansible's name of the inventory file that every process reads
 
 
-# They reach no host, and what they return is the control node's own.
+# They connect to no host: their results come from the control node itself.
 _LOCAL = frozenset(
     {"add_host", "assert", "debug", "fail", "group_by", "include_vars", "pause", "set_fact", "set_stats"}
     | {"validate_argument_spec"}
 )
 
-# All control characters but tabs and line ends, and what changes the order of characters.
+# All control characters except tabs and line ends, and those that change the direction of text.
 _ACTING = {
     character: chr(character).encode("unicode_escape").decode("ascii")
     for character in (
@@ -46,40 +46,40 @@ _ACTING = {
         0xFEFF,
     )
 }
-# What ansible-runner answers with a password, wherever it reads it.
+# ansible-runner answers this prompt with a password, wherever it appears in the output.
 _PROMPT = re.compile(r"^(?=[ \t]*(?:BECOME|Vault) password: )", re.MULTILINE)
 
 
 def main() -> None:
-    """Be ``ansible-playbook``, with the arguments of this process.
+    """Run ``ansible-playbook`` with the arguments of this process.
 
     Before them: a file for its number, and the umask of tasks.
     """
-    Path(sys.argv.pop(1)).write_text(str(os.getpid()), encoding="ascii")  # from now on it can be ended
+    Path(sys.argv.pop(1)).write_text(str(os.getpid()), encoding="ascii")  # the caller can stop it from now on
     umask = int(sys.argv.pop(1), 8)
-    os.umask(0o077)  # what is written here is of hosts, and nobody else's to read
-    gc.disable()  # half a thousand modules, and all of them stay: there is no garbage to look for
+    os.umask(0o077)  # the files contain data of hosts, so only this user may read them
+    gc.disable()  # ~500 modules that all stay: collecting garbage is useless
     from ansible.cli.playbook import main as ansible_playbook  # noqa: PLC0415
 
-    with suppress(ImportError, AttributeError):  # an Ansible that has changed is as slow as any
+    with suppress(ImportError, AttributeError):  # with an unexpected Ansible just run it unmodified
         from ansible.utils.collection_loader import _collection_finder as finder  # noqa: PLC0415
 
-        # What became of its plugins is 370 kB of YAML. Ansible lets this be replaced, by a cache for example.
+        # Its table of plugin redirections is 370 kB of YAML. Ansible lets its parser be replaced by a cache.
         finder._meta_yml_to_dict = remembered(finder._meta_yml_to_dict, cache())
     make_messages_inert()
     bound_tasks(umask=umask)
-    gc.freeze()  # nor is there later, here or in a worker, which would have to copy what it looks at
+    gc.freeze()  # frozen objects are not scanned, here or in a forked worker, which would copy their pages
     gc.enable()
-    # The ssh connection looks beside it for what answers ssh's question for a password.
+    # The ssh connection plugin looks for the askpass script beside this path.
     sys.argv[0] = shutil.which("ansible-playbook") or "ansible-playbook"
     try:
         ansible_playbook()
     finally:
-        gc.freeze()  # a process that ends needs no cycles looked for
+        gc.freeze()  # skip the garbage collection at exit
 
 
 def make_messages_inert() -> None:
-    """Have everything that Ansible prints pass through ``inert``, except for its events.
+    """Pass all output of Ansible, except its events, through ``inert``.
 
     ansible-runner reads the events of Ansible's callbacks out of the same stream, as escape sequences. A host
     whose error message contained some would report on other hosts, or end the run.
@@ -88,7 +88,7 @@ def make_messages_inert() -> None:
 
     display = Display.display
 
-    @wraps(display)  # ansible-runner's callback looks at its signature
+    @wraps(display)  # ansible-runner's callback inspects the signature
     def inertly(self: Any, msg: Any, *arguments: Any, **options: Any) -> None:
         display(self, inert(msg) if isinstance(msg, str) else msg, *arguments, **options)
 
@@ -96,12 +96,12 @@ def make_messages_inert() -> None:
 
 
 def inert(text: str) -> str:
-    """The text with visible escapes for what acts on a terminal, and no line that asks for a password."""
+    """Return text with terminal controls escaped, and without lines that look like password prompts."""
     return _PROMPT.sub("> ", text.replace("\r\n", "\n").translate(_ACTING))
 
 
 def bound_tasks(*, umask: int) -> None:
-    """Have every task that reaches a host keep to limits; the workers that Ansible forks inherit that.
+    """Set limits for every task that reaches a host; the forked workers of Ansible inherit them.
 
     Args:
         umask: for modules; on this machine they write what others have to read, such as lists of packages.
@@ -112,18 +112,18 @@ def bound_tasks(*, umask: int) -> None:
 
     def bounded(name: str, *arguments: Any, **options: Any) -> Any:
         action = get(name, *arguments, **options)
-        limits = importlib.import_module(_LIMITS)  # when Ansible has begun to look for collections
+        limits = importlib.import_module(_LIMITS)  # at that time Ansible starts to look for collections
         if action is not None and not isinstance(action, type) and name.rpartition(".")[2] not in _LOCAL:
             limits.hold(action)
             if not getattr(action, "KEEPS_LIMITS", False):
-                os.umask(umask)  # this is the worker
+                os.umask(umask)  # this process is a worker
         return action
 
     action_loader.get = bounded
 
 
 def remembered(parse: Parse, file: Path) -> Parse:
-    """A parser of YAML that parses Ansible's own table once, and then remembers what it is.
+    """Return a YAML parser that caches the result for Ansible's own table.
 
     Args:
         parse: the parser; gets a text and what Ansible calls it.
@@ -147,15 +147,15 @@ def remembered(parse: Parse, file: Path) -> Parse:
 
 
 def cache() -> Path:
-    """Where it is remembered; no path that can be written to where the user has no home."""
+    """Return the path of the cache; a path that cannot be written where the user has no home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if not Path(base).is_absolute():  # then it does not count, says its specification
+    if not Path(base).is_absolute():  # the specification ignores a relative path
         base = os.path.expanduser("~/.cache")  # noqa: PTH111 - pathlib's raises
     return Path(base if Path(base).is_absolute() else os.devnull, "hardener", "ansible-plugins.json")
 
 
 def _own(path: Path) -> str:
-    """Text of a file of this user.
+    """Read a file that belongs to this user alone.
 
     Raises:
         OSError: there is none, or it is not theirs alone.
@@ -168,13 +168,13 @@ def _own(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file of this user, whole or not at all, in a folder that is theirs.
+    """Write a file atomically, in a folder that belongs to this user.
 
     Raises:
         OSError: it cannot be written.
     """
     present = next(folder for folder in path.parents if os.path.lexists(folder))
-    if present.lstat().st_uid != os.geteuid():  # sudo can leave a user's home to root
+    if present.lstat().st_uid != os.geteuid():  # sudo can make root the owner of folders in a user's home
         raise PermissionError
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".")

@@ -1,4 +1,4 @@
-"""The answers of hosts to one request, as they come: the only loop over Ansible's events."""
+"""Yield the answers of hosts to one request as they arrive: the only loop over Ansible's events."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Is told what Ansible does while answers come."""
+    """Receives the events of Ansible while answers arrive."""
 
     def event(self, event: Event) -> None:
-        """Ansible has done something."""
+        """Receive an event of Ansible."""
 
     def difference(self, host: str, difference: Any) -> None:
-        """Take what a task changed on a host, or would change, as Ansible reports it."""
+        """Receive the change that a task made or would make on a host, as Ansible reports it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an action returned for a host; ``reason`` says why it failed, empty where it did not."""
+    """The result of an action on a host; ``reason`` says why it failed, empty where it did not."""
 
     host: str
     state: State
@@ -41,42 +41,42 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """The action's own message; empty where it has none, or has failed."""
+        """Return the action's own message; empty without one, or after a failure."""
         return "" if self.reason else str(self.data.get("msg") or "")
 
     def texts(self, *keys: str) -> tuple[str, ...]:
-        """The texts that the action returned under some keys."""
+        """Return the texts under some keys of the result."""
         return tuple(str(text) for key in keys for text in self.data.get(key) or ())
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeAnswer(Answer):
-    """What a transaction did on a host, or would do."""
+    """The changes that a transaction made or would make on a host."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know, and what a later step of the person's has to do."""
+        """Return notes for the user, and steps that the user has to take later."""
         return self.texts("notes", "pending")
 
     @property
     def rolled_back(self) -> bool:
-        """Whether the transaction was taken back, or will be."""
+        """Return whether the transaction was or will be rolled back."""
         return self.data.get("outcome") in NOT_STANDING
 
     @property
     def would_change(self) -> bool:
-        """Whether it only predicts."""
+        """Return whether it was only a prediction."""
         return self.data.get("outcome") == WOULD_CHANGE
 
     @property
     def nothing_possible(self) -> bool:
-        """Whether the host refused since nothing of the plan is possible there: an answer, not a failure."""
+        """Return whether the host refused because nothing of the plan is possible: an answer, no failure."""
         return self.data.get("outcome") == REFUSED and bool(self.data.get("documents"))
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A host has given its snapshot, in this file."""
+    """The snapshot of a host, in a file."""
 
     host: str
     snapshot: Path
@@ -86,7 +86,7 @@ _T = TypeVar("_T")
 
 
 class Answers(Generic[_T]):
-    """The answers to one request; Ansible starts where it is entered as a context.
+    """The answers to one request; entering the context starts Ansible.
 
     Args:
         run: the playbook.
@@ -124,7 +124,7 @@ class Answers(Generic[_T]):
         self._run.__exit__(kind, error, trace)
 
     def each(self, watcher: Watcher) -> Iterator[_T]:
-        """Give the answers as they come; they are complete when Ansible has done all hosts.
+        """Yield the answers as they arrive; they are complete when Ansible has finished all hosts.
 
         Raises:
             HardenerError: Ansible stopped before it got to any host.
@@ -147,10 +147,10 @@ class Answers(Generic[_T]):
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
-        """How the request ended on each host, in the order of the inventory; complete after the answers."""
+        """Return the outcome of each host in inventory order; complete after all answers."""
         return self._run.outcomes
 
     def all_well(self, hosts: Sequence[str] | None = None) -> bool:
-        """Whether everything was done that was asked for, on all hosts or on these."""
+        """Return whether the request succeeded on all hosts, or on the given ones."""
         outcomes = self.outcomes
         return all(outcomes[host].ended_well for host in (outcomes if hosts is None else hosts))

@@ -1,4 +1,4 @@
-"""How the hosts of an inventory are reached, without reaching any of them."""
+"""Determine the connection plugin of each host without connecting to any."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hardener.fleet.listing import listed
 
 
 def connections(inventory: str, *, vault_password_file: Path | None = None) -> dict[str, str]:
-    """The connection plugin of every host, as the inventory says: ``ssh`` where it says nothing.
+    """Return the connection plugin of every host as the inventory sets it; by default ``ssh``.
 
     Raises:
         HardenerError: it is no inventory, or cannot be read.

@@ -1,4 +1,4 @@
-"""The environment that Ansible runs in: better defaults than its own, and what our content needs.
+"""The environment of Ansible: better defaults, and the settings that our collection needs.
 
 The user's settings win over what is merely a better default, whether they are in the environment or in the
 ``ansible.cfg`` that Ansible would use. Host keys are the exception: only the environment or a variable of the
@@ -19,16 +19,16 @@ from pathlib import Path
 from hardener.content import collections_path
 
 _FORKS_A_CORE = 4
-_MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages, measured 24 MB, and the result it holds
+_MEMORY_A_FORK = 64 * 1024  # KiB: a worker's own pages (measured: 24 MB) and the result that it holds
 _MAX_FORKS = 100
 
-# Ansible's own, and a network that is lost amid a long task is noticed within a minute.
+# Ansible's own options, and keep-alives that detect a lost network within a minute.
 _SSH = "-C -o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 
-# What people decided lies beside the hosts it is about, as group_vars do; it names no hosts.
+# Waivers and attestations lie next to the inventory, as group_vars do; they are not inventory files.
 _NO_INVENTORY = r"^((waivers|trust)\.ya?ml|attestations(\.ya?ml)?)$"
 
-# Variable -> where ansible.cfg says it: section and key.
+# Variable -> section and key of ansible.cfg.
 _IN_CONFIGURATION = {
     "ANSIBLE_FORKS": (("defaults", "forks"),),
     "ANSIBLE_HOME": (("defaults", "home"),),
@@ -45,7 +45,7 @@ _IN_CONFIGURATION = {
 
 
 def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[str, str]:
-    """What Ansible's environment gets beside what is there.
+    """Return the additions to the environment for Ansible.
 
     Args:
         present: the environment of hardener.
@@ -54,9 +54,9 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
     """
     preferred = {
         "ANSIBLE_FORKS": str(forks()),
-        # ansible-runner would turn it off.
+        # ansible-runner would disable it.
         "ANSIBLE_HOST_KEY_CHECKING": "True",
-        # Hosts that are silently left out of an audit are worse than an error.
+        # Hosts that are silently missing from an audit are worse than an error.
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
         "ANSIBLE_INVENTORY_IGNORE_REGEX": _NO_INVENTORY,
@@ -73,45 +73,45 @@ def environment(present: Mapping[str, str], *, cwd: Path, spare: Path) -> dict[s
         if name not in present and not _is_configured(name, configuration)
     }
     collections = _collections({**present, **settings}, configuration, place)
-    # Ours comes first even where another Ansible is in PATH, or none (pipx).
+    # Our ansible comes first, even where PATH has another one or none (pipx).
     path = os.pathsep.join((str(Path(sys.executable).parent), present.get("PATH", os.defpath)))
     settings |= {
-        # Who asks, asks through options of ours: any other question would wait for an answer for ever.
+        # Questions are asked by options of ours: any other prompt would wait for an answer forever.
         "ANSIBLE_ASK_PASS": "False",
         "ANSIBLE_ASK_VAULT_PASS": "False",
         "ANSIBLE_BECOME_ASK_PASS": "False",
         "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
         "ANSIBLE_FORCE_COLOR": "False",
         "ANSIBLE_NOCOLOR": "True",
-        # Results are what we are here for; what is secret among them says so itself.
+        # We need the results in full; secret values are marked with no_log by the tasks.
         "ANSIBLE_NO_LOG": "False",
-        # Ours comes first: another version of the collection would not fit.
+        # Ours comes first: another version of the collection would not match.
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join((str(collections_path()), *collections)),
-        # ansible-runner's own callback builds on this one; others break it.
+        # ansible-runner's callback extends this one; other callbacks break it.
         "ANSIBLE_STDOUT_CALLBACK": "default",
         "MAX_EVENT_RES": str(8 * 1024 * 1024),
         "PATH": path,
     }
-    # The playbooks decide by it whether one has to become root; su and cron leave it wrong or unset.
+    # The playbooks use it to decide whether to become root; su and cron set it wrongly or not at all.
     with suppress(KeyError):
         settings["USER"] = pwd.getpwuid(os.geteuid()).pw_name
     locale = present.get("LC_ALL") or present.get("LC_CTYPE") or present.get("LANG") or "utf"
     if "utf" not in locale.lower():
-        settings["LC_ALL"] = "C.UTF-8"  # Ansible refuses to start in any other encoding
+        settings["LC_ALL"] = "C.UTF-8"  # Ansible does not start with another encoding
     return settings
 
 
 def forks() -> int:
-    """How many hosts at once: by cores and by free memory; Ansible takes no more than there are hosts."""
+    """Return the number of parallel hosts, by cores and free memory."""
     limits = [_FORKS_A_CORE * (os.cpu_count() or 1), _MAX_FORKS]
-    with suppress(OSError, ValueError):  # not Linux: the cores decide alone
+    with suppress(OSError, ValueError):  # not Linux: use the number of cores only
         memory = Path("/proc/meminfo").read_text(encoding="ascii").partition("MemAvailable:")[2].split()[0]
         limits.append(int(memory) // _MEMORY_A_FORK)
     return max(1, min(limits))
 
 
 def _collections(present: Mapping[str, str], configuration: RawConfigParser, folder: Path) -> list[str]:
-    """Where Ansible would look for collections: by the environment, its configuration, or by default."""
+    """Return where Ansible looks for collections: by the environment, its configuration, or by default."""
     if named := present.get("ANSIBLE_COLLECTIONS_PATH"):
         return [named]
     if configured := configuration.get("defaults", "collections_path", fallback=""):
@@ -121,7 +121,7 @@ def _collections(present: Mapping[str, str], configuration: RawConfigParser, fol
 
 
 def _configuration(present: Mapping[str, str], cwd: Path) -> tuple[RawConfigParser, Path]:
-    """The ``ansible.cfg`` that Ansible uses, the first there is, and its folder.
+    """Return the first ``ansible.cfg`` that Ansible would use, and its folder.
 
     What it holds is Ansible's to judge.
     """
@@ -146,18 +146,18 @@ def _is_configured(name: str, configuration: RawConfigParser) -> bool:
 
 
 def _is_public(folder: Path) -> bool:
-    """Whether anybody may write there: then Ansible takes no configuration from it."""
+    """Return whether all users may write to a folder: Ansible then ignores a configuration in it."""
     with suppress(OSError):
         return bool(folder.stat().st_mode & stat.S_IWOTH)
     return True
 
 
 def _expanded(path: str) -> Path:
-    """The path with the user's home in it; as it is where the user has none (a number without a name)."""
+    """Expand the user's home in a path; leave it where the user has none (an id without a name)."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises
 
 
 def _can_be_made(folder: Path) -> bool:
-    """Whether a folder is there to write into, or can be."""
+    """Return whether a folder is writable or can be created."""
     nearest = next((each for each in (folder, *folder.parents) if os.access(each, os.F_OK)), folder)
     return folder.is_absolute() and os.access(nearest, os.W_OK | os.X_OK)

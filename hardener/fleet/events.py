@@ -1,4 +1,4 @@
-"""What Ansible says while it runs, as types; and how each host ended.
+"""Convert Ansible's events into typed objects, and determine the outcome of each host.
 
 ansible-runner hands on Ansible's events as dictionaries. ``translate`` takes what we use out of them and
 nothing else; texts come from hosts, so they are made safe to show here.
@@ -15,7 +15,7 @@ from hardener.text import line
 
 
 class State(StrEnum):
-    """How a task, or a whole run, ended on a host."""
+    """The result of a task, or of a whole run, on a host."""
 
     OK = "ok"
     CHANGED = "changed"
@@ -33,7 +33,7 @@ class Hosts:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """Ansible begins a task."""
+    """Ansible starts a task."""
 
     name: str
 
@@ -47,7 +47,7 @@ class TaskResult:
     """
 
     host: str
-    action: str  # without its collection: "collect", "converge", "apt"
+    action: str  # without the name of its collection: "collect", "converge", "apt"
     state: State
     reason: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing happened for a second: a moment to show that time passes."""
+    """No event for a second, so that the display can update the time."""
 
 
 Event = Hosts | TaskStarted | TaskResult | Idle
@@ -64,14 +64,14 @@ Event = Hosts | TaskStarted | TaskResult | Idle
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended on one host: ``OK``, ``CHANGED``, ``FAILED`` or ``UNREACHABLE``, and why."""
+    """The outcome of a run on one host: ``OK``, ``CHANGED``, ``FAILED`` or ``UNREACHABLE``, with a reason."""
 
     state: State
     reason: str = ""
 
     @property
     def ended_well(self) -> bool:
-        """Whether everything was done that was asked for."""
+        """Return whether everything succeeded."""
         return self.state in (State.OK, State.CHANGED)
 
 
@@ -87,7 +87,7 @@ _TTY_HINT = (
     "sudoers has requiretty: write `Defaults:USER !requiretty` for this user below /etc/sudoers.d, set"
     " ansible_pipelining to false in the inventory, or log in as root"
 )
-# How sudo ends, and what helps.
+# Error messages of sudo, each with a hint.
 _HINTS = {
     "sudo: a password is required": _SUDO_HINT,
     "Missing sudo password": _SUDO_HINT,
@@ -97,7 +97,7 @@ _POPULATION = "ansible_play_hosts_all"
 
 
 def translate(raw: Mapping[str, Any]) -> Event | None:
-    """An event of ansible-runner as ours; None for those that say nothing to us."""
+    """Convert an event of ansible-runner; return None for irrelevant ones."""
     data = raw.get("event_data") or {}
     if raw.get("event") == "playbook_on_task_start":
         return TaskStarted(line(str(data.get("name", ""))))
@@ -105,7 +105,7 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
     if state is None:
         return None
     result = data.get("res") or {}
-    # The playbooks' first task prints this variable, so that hosts that never answer are known too.
+    # The first task of each playbook prints this variable, so that hosts without an answer are known too.
     if _POPULATION in result and data.get("resolved_action") == "ansible.builtin.debug":
         return Hosts(tuple(map(str, result[_POPULATION])))
     reason = ""
@@ -125,17 +125,17 @@ def translate(raw: Mapping[str, Any]) -> Event | None:
 
 
 def explain(result: Mapping[str, Any]) -> str:
-    """Why a task failed, in one line."""
+    """Describe in one line why a task failed."""
     message = str(result.get("msg") or result.get("reason") or "")
-    results = result.get("results")  # of a loop; but what a module returns can have any type
-    for item in results if isinstance(results, list) else ():  # "one or more items failed" says nothing
+    results = result.get("results")  # results of a loop; a module can return any type here
+    for item in results if isinstance(results, list) else ():  # "one or more items failed" is not informative
         if isinstance(item, Mapping) and item.get("failed") and item.get("msg"):
             message = str(item["msg"])
             break
     for prefix in ("Task failed: ", "Action failed: ", "Failed to connect to the host via ssh: "):
         message = message.removeprefix(prefix)
     head, _, said = message.partition(">>> Standard Error")
-    # A host key that has changed comes in a frame of @.
+    # A changed host key is reported in a frame of @.
     lines = [text for text in (each.strip("@ ") for each in head.splitlines()) if text]
     if len(lines) > _LINES_TOLD:
         lines = [lines[0], "…", *lines[-2:]]

@@ -1,4 +1,4 @@
-"""What stopped Ansible before it got to the hosts, from what it printed, as one error.
+"""Find the reason why Ansible stopped before it reached the hosts, from its output.
 
 There are no events for this: Ansible prints ``[ERROR]: …`` with its origin, a list of causes and excerpts of
 files, or the usage of its command line.
@@ -17,7 +17,7 @@ _START = re.compile(r"\[(ERROR|WARNING)\]: |(?:ERROR(?:!|:)|ansible-playbook: er
 _ORIGIN = re.compile(r"^Origin: (?P<place>[^<\n]+)$", re.MULTILINE)
 _UNPARSED = re.compile(r"Completely failed to parse inventory source (?P<path>.+)")
 _PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<cause>.+)")
-# What a plugin says of a file that is not meant for it.
+# Messages of a plugin about a file of another type.
 _NOT_MEANT = ("no root 'plugin' key found", "Exec format error")
 
 _HINTS = (
@@ -32,7 +32,7 @@ _HINTS = (
 
 
 def failure(printed: Iterable[str], *, code: int) -> HardenerError:
-    """The error that says why Ansible gave up.
+    """Return the error that describes why Ansible stopped.
 
     Args:
         printed: what it printed, line by line.
@@ -55,7 +55,7 @@ def failure(printed: Iterable[str], *, code: int) -> HardenerError:
 
 
 def _messages(printed: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The errors and warnings in what was printed, each with the lines that belong to it."""
+    """Split the output into errors and warnings, each with its continuation lines."""
     kind, lines = "", list[str]()
     for printed_line in printed:
         for text in _ESCAPES.sub("", printed_line).splitlines():
@@ -71,7 +71,7 @@ def _messages(printed: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _head(text: str) -> str:
-    """A message's first line, and where the cause is."""
+    """Return the first line of a message, and the location of the cause."""
     head = line(text.partition("\n")[0]).rstrip(".")
     places = _ORIGIN.findall(text)
     if places and places[-1] not in head:
@@ -80,13 +80,13 @@ def _head(text: str) -> str:
 
 
 def _unparsed(path: str, warnings: Sequence[str]) -> str:
-    """Why an inventory cannot be read: every plugin has tried, the one for such a file knows."""
+    """Describe why an inventory is unreadable: the plugin for this type of file knows the reason."""
     causes = [
         (match["plugin"], match["cause"] + text[match.end() :])
         for text in warnings
         if (match := _PLUGIN.match(text)) and not any(told in match["cause"] for told in _NOT_MEANT)
     ]
     if not causes:
-        return f"cannot read inventory {path}: it is no inventory"
+        return f"cannot read inventory {path}: it is not an inventory"
     first = path.endswith((".yml", ".yaml", ".json")) or causes[0][0] == "script"
     return f"cannot read inventory {path}: {causes[0 if first else -1][1]}"

@@ -1,7 +1,7 @@
-"""The inventory as the user names it: a file, a folder, a script, or a list of hosts such as ``db01,db02``.
+"""Check the inventory as the user gives it: a file, a folder, a script, or a list such as ``db01,db02``.
 
-Ansible reads it; here is only what Ansible would not say clearly, or would let pass: a missing file leaves it
-with no host and success.
+Ansible reads it. This module handles only the errors that Ansible reports unclearly or ignores: with a missing
+file it runs without hosts and succeeds.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from hardener.errors import HardenerError
 from hardener.text import line
 
-# The names for which Ansible itself, where no inventory names them, does not connect by ssh.
+# Hosts for which Ansible does not use ssh, unless the inventory names them.
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check(inventory: str) -> None:
-    """Refuse an inventory that cannot be one.
+    """Refuse an invalid inventory.
 
     Raises:
         HardenerError: it does not exist, or a list names no host or an impossible one.
@@ -33,7 +33,7 @@ def check(inventory: str) -> None:
                 f"inventory {line(inventory)} does not exist",
                 hint=f"a host is given as a list: -i '{line(inventory)},'",
             )
-        # Ansible has a terminal of its own, and our open files are not its.
+        # Ansible gets its own terminal, and not our open files.
         if not (Path(inventory).is_file() or Path(inventory).is_dir()):
             raise HardenerError(
                 f"inventory {line(inventory)} is neither a file nor a folder", hint="write it to a file"
@@ -45,13 +45,13 @@ def check(inventory: str) -> None:
     for host in hosts:
         if host.startswith("-") or not host.isprintable() or any(letter in host for letter in " *?"):
             raise HardenerError(
-                f"{line(repr(host))} is no host name",
-                hint="a list names hosts one by one; patterns go into --limit",
+                f"{line(repr(host))} is not a host name",
+                hint="give single hosts in a list, and patterns in --limit",
             )
 
 
 def sources(inventory: str, folder: Path) -> list[str]:
-    """Ansible's inventory sources for what the user named.
+    """Return Ansible's inventory sources for the inventory that the user gave.
 
     In a list, ``localhost`` is the machine that hardener runs on: reached without ssh, as Ansible does where
     no inventory names it. A file in ``folder`` says so; it comes first, so that everything else overrides it.
@@ -66,12 +66,12 @@ def sources(inventory: str, folder: Path) -> list[str]:
 
 
 def is_this_machine(inventory: str) -> bool:
-    """Whether a list of hosts names the machine that hardener runs on, and nothing else."""
+    """Return whether a list of hosts contains only the machine that hardener runs on."""
     return _is_list(inventory) and _LOCAL.issuperset(_hosts(inventory))
 
 
 def identify(inventory: str) -> tuple[str, str]:
-    """What names an inventory wherever hardener is called, and the SHA-256 of what it says now.
+    """Return a name of the inventory that is independent of the current folder, and its SHA-256.
 
     A file or folder is called by its whole path, and what lies beside it in ``group_vars`` and ``host_vars``
     counts too; what cannot be read counts as empty. A list of hosts is its own name.
@@ -102,7 +102,7 @@ def _is_list(inventory: str) -> bool:
 def _exists(inventory: str) -> bool:
     try:
         return Path(inventory).exists()
-    except OSError:  # a list of many hosts is longer than the name of a file may be
+    except OSError:  # a long list of hosts exceeds the limit of a file name
         return False
 
 

@@ -1,4 +1,4 @@
-"""What ``ansible-inventory`` says of an inventory, without reaching any of its hosts."""
+"""Run ``ansible-inventory`` to read an inventory without connecting to hosts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hardener.fleet.environment import environment
 from hardener.fleet.failure import failure
 from hardener.workfolder import temporary_folder
 
-_TIMEOUT_S = 300  # a dynamic inventory asks a cloud
+_TIMEOUT_S = 300  # seconds; a dynamic inventory queries a cloud
 
 
 def listed(
     inventory: str, *, variables: bool = True, vault_password_file: Path | None = None
 ) -> dict[str, Any]:
-    """The groups of an inventory by name, and under ``_meta`` its hosts with their variables.
+    """Return the groups of an inventory by name, and under ``_meta`` its hosts with their variables.
 
     Args:
         inventory: a file, a folder, or a list such as ``db01,db02``.

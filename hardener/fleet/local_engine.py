@@ -1,7 +1,7 @@
-"""The engine that docker on this machine talks to, and why its containers may be out of reach.
+"""Find the engine that docker on this machine uses, or the reason why its containers are out of reach.
 
-The verbs for workloads look at processes: they need the machine that the containers run on, as root. Which
-engine is meant follows docker's own order: DOCKER_HOST, DOCKER_CONTEXT, the context in its configuration.
+The verbs for workloads inspect processes, so they need root on the machine that runs the containers. They
+choose the engine in docker's own order: DOCKER_HOST, DOCKER_CONTEXT, the context in its configuration.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from hardener.errors import HardenerError
 from hardener.text import line
 
 _SYSTEM = frozenset({"/run/docker.sock", "/var/run/docker.sock"})
-_LARGEST = 1 << 20  # bytes of docker's own files
+_LARGEST = 1 << 20  # bytes of a configuration file of docker
 _MOST_VALUES = 10_000
 _OVER_SSH = "name its host in an inventory that ssh reaches, such as -i 'db01,'"
 
 
 def engine_socket(environment: Mapping[str, str], *, platform: str = sys.platform) -> str:
-    """The API socket of the engine that docker on this machine talks to; empty for the system's own.
+    """Return the API socket of the engine that docker on this machine uses; empty for the system's default.
 
     Args:
         environment: the variables of this process.
@@ -67,7 +67,7 @@ def _desktop(why: str) -> HardenerError:
 
 
 def _address(environment: Mapping[str, str]) -> tuple[str, str]:
-    """The engine's address, and who says so; empty where nothing does.
+    """Return the engine's address and where it is configured; empty where it is not.
 
     Raises:
         HardenerError: the chosen context does not exist, or cannot be read.
@@ -94,7 +94,7 @@ def _address(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """An object in a JSON file of docker's; empty where there is no such file.
+    """Read an object from a JSON file of docker; empty where the file does not exist.
 
     Raises:
         HardenerError: it cannot be read.
@@ -109,4 +109,4 @@ def _read(path: Path) -> dict[str, Any]:
         raise HardenerError(f"cannot read {line(str(path))}: {error}") from error
     if isinstance(found, dict):
         return found
-    raise HardenerError(f"cannot read {line(str(path))}: it is no object")
+    raise HardenerError(f"cannot read {line(str(path))}: it is not a JSON object")

@@ -1,4 +1,4 @@
-"""Which hosts and groups an inventory has, without reaching any of them."""
+"""List the hosts and groups of an inventory without connecting to hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hardener.fleet.listing import listed
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The names of an inventory; ``groups`` has those of the hosts in each group, by way of others too."""
+    """The names in an inventory; ``groups`` has the hosts of each group and of its child groups."""
 
     hosts: frozenset[str]
     groups: Mapping[str, frozenset[str]]
@@ -23,7 +23,7 @@ def members(inventory: str) -> Members:
     Raises:
         HardenerError: it is none, or cannot be read.
     """
-    # The variables of groups and hosts say nothing about names.
+    # The variables of groups and hosts do not affect the names.
     return _members(listed(inventory, variables=False))
 
 
@@ -38,7 +38,7 @@ def _members(found: Mapping[str, Any]) -> Members:
             if child not in seen:
                 yield from within(child, seen | {child})
 
-    # A group without hosts stands only in the list of its parent's children.
+    # A group without hosts appears only in its parent's list of children.
     names = {*groups, *(child for group in groups.values() for child in group.get("children", ()))}
     return Members(
         every | frozenset(found.get("_meta", {}).get("hostvars", ())),

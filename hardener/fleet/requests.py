@@ -1,4 +1,4 @@
-"""Ask hosts for one thing: the playbook, action and variables of every verb, and its typed answers.
+"""Send one request to hosts: the playbook, action and variables of each verb, and its typed answers.
 
 with requests.collect(fleet, folder) as answers:
 ...                                 # Ansible needs half a second to start: use it
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a transaction may cost, and how long it waits for its confirmation; else the inventory says it."""
+    """The greatest impact of a transaction, and its confirmation time; by default from the inventory."""
 
     allow: Impact | None = None
     confirm_timeout: int | None = None
 
     def variables(self) -> dict[str, object]:
-        """The variables that say so."""
+        """Return the limits as variables of the playbook."""
         values = {
             "converge_allow": self.allow and self.allow.value,
             "converge_confirm_timeout": self.confirm_timeout,
@@ -44,7 +44,7 @@ class Limits:
 
 
 def collect(fleet: Fleet, folder: Path, *, socket: str = "") -> Answers[Collected]:
-    """Ask for the snapshots of all hosts.
+    """Request the snapshots of all hosts.
 
     Args:
         fleet: the hosts.
@@ -68,7 +68,7 @@ def harden(
     check: bool,
     differences: bool,
 ) -> Answers[ChangeAnswer]:
-    """Have the hosts of some plans carry them out.
+    """Request that hosts carry out their plans.
 
     Args:
         fleet: the hosts.
@@ -85,7 +85,7 @@ def harden(
         variables["harden_reviewed"] = {
             host: {"digest": reviewed[host].digest, "allow": reviewed[host].allow.value} for host in hosts
         }
-    # The differences are part of a prediction whether they are shown or not.
+    # The differences belong to a prediction even if they are not shown.
     run = fleet.run("harden", variables=variables, check=check, diff=check or differences)
     return Answers(run, "converge", _change, hosts=hosts, differences=differences)
 
@@ -93,7 +93,7 @@ def harden(
 def install(
     fleet: Fleet, hosts: Sequence[str], limits: Limits, *, check: bool, differences: bool
 ) -> Answers[ChangeAnswer]:
-    """Have Docker installed on some hosts, configured before it first starts."""
+    """Request the installation of Docker on some hosts, configured before its first start."""
     variables = {**limits.variables(), "provision_hosts": list(hosts), "harden_plan": {}}
     run = fleet.run("provision", variables=variables, check=check, diff=differences)
     return Answers(run, "converge", _change, hosts=hosts, last="set_fact", differences=differences)
@@ -102,14 +102,14 @@ def install(
 def roll_back(
     fleet: Fleet, run_id: str, *, listing: bool, check: bool, differences: bool
 ) -> Answers[ChangeAnswer]:
-    """Have the last run of every host taken back, or one and all after it; or have the runs listed."""
+    """Request the rollback of the last run, or of one run and all later ones; or a list of the runs."""
     variables: dict[str, object] = {"rollback_run": run_id, "rollback_list": listing}
     run = fleet.run("rollback", variables=variables, check=check, diff=differences)
     return Answers(run, "rollback", _change, differences=differences)
 
 
 def release(fleet: Fleet, role: str, *, check: bool, differences: bool) -> Answers[ChangeAnswer]:
-    """Have every host given back as it was before hardener, or only what one role owns there."""
+    """Request the release of every host, or of the documents of one role."""
     run = fleet.run("release", variables={"release_role": role}, check=check, diff=differences)
     return Answers(run, "release", _change, differences=differences)
 
@@ -122,7 +122,7 @@ def _change(result: TaskResult) -> ChangeAnswer | None:
 
 @dataclass(frozen=True, slots=True)
 class ScanAnswer:
-    """What a scan left on a host; ``problem`` says why it cannot be read."""
+    """The result of a scan on a host; ``problem`` says why it is unreadable."""
 
     host: str
     record: Scan | None
@@ -133,7 +133,7 @@ class ScanAnswer:
 def scan(
     fleet: Fleet, *, images: bool, cves: bool, openscap: bool, reports: Sequence[Mapping[str, Any]]
 ) -> Answers[ScanAnswer]:
-    """Have hosts compare their packages with the security index of their release.
+    """Request a comparison of packages with the security index of their release.
 
     Args:
         fleet: the hosts.
@@ -164,7 +164,7 @@ def _scanned(result: TaskResult) -> ScanAnswer | None:
 
 
 def verify_images(fleet: Fleet, policy: Mapping[str, Any]) -> Answers[Answer]:
-    """Have hosts verify their images by a policy."""
+    """Request a verification of images by a policy."""
     run = fleet.run("verify_images", variables={"content_trust_policy": policy})
     return Answers(run, "verify_images", _verified)
 
@@ -175,7 +175,7 @@ def _verified(result: TaskResult) -> Answer | None:
 
 @dataclass(frozen=True, slots=True)
 class ActivityAnswer:
-    """What a host told of its containers' denials; ``problem`` says why it cannot be read."""
+    """The denials of a host's containers; ``problem`` says why the answer is unreadable."""
 
     host: str
     activity: HostActivity | None
@@ -183,7 +183,7 @@ class ActivityAnswer:
 
 
 def listen(fleet: Fleet, seconds: int) -> Answers[ActivityAnswer]:
-    """Have hosts listen for a while to what their containers are denied."""
+    """Request that hosts listen for a while to the denials of their containers."""
     return Answers(fleet.run("activity", variables={"activity_seconds": seconds}), "activity", _observed)
 
 
@@ -199,7 +199,7 @@ def _observed(result: TaskResult) -> ActivityAnswer | None:
 
 
 def stage(fleet: Fleet, verb: str, values: Mapping[str, object]) -> Answers[Answer]:
-    """Ask for a stage of a recording (``record``) or a proof (``prove``), with the values that it takes."""
+    """Request a stage of a recording (``record``) or a proof (``prove``), with its values."""
     variables = {f"{verb}_{name}": value for name, value in values.items()}
     return Answers(fleet.run(verb, variables=variables), verb, _stage_done)
 

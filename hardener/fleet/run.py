@@ -31,10 +31,10 @@ from hardener.text import line
 from hardener.workfolder import temporary_folder
 
 _IDLE_S = 1.0
-_POLL_S = 0.2  # how often ansible-runner asks whether it should stop
-_HEAD_START_S = 0.1  # Ansible takes longest: until it runs, another thread of Python would only be in the way
+_POLL_S = 0.2  # how often ansible-runner checks whether it should stop
+_HEAD_START_S = 0.1  # Ansible's start takes longest; another Python thread would slow it down
 _GRACE_S = 5.0
-_LOOK_S = 0.01  # how often one looks whether Ansible has begun
+_LOOK_S = 0.01  # how often to check whether Ansible has started
 _PRINTED_LINES = 1000
 _PID_FILE = "ansible.pid"
 
@@ -42,7 +42,7 @@ _Options = Callable[[Path], dict[str, Any]]
 
 
 class Run:
-    """A playbook that runs; made by ``Fleet.run``.
+    """A running playbook; created by ``Fleet.run``.
 
     Args:
         options: gives ansible-runner's options, once there is a folder for its files.
@@ -95,7 +95,7 @@ class Run:
         self._leave(interrupted=kind is not None or (self._stats is None and self._end is None))
 
     def __iter__(self) -> Iterator[Event]:
-        """The events, as they come; ends when Ansible has done all hosts.
+        """Yield the events as they arrive; ends when Ansible has finished all hosts.
 
         Raises:
             HardenerError: Ansible stopped before it got to any host.
@@ -114,12 +114,12 @@ class Run:
         if not self._hosts:
             raise self._failure()
         for host, outcome in self.outcomes.items():
-            if not outcome.ended_well and host not in self._reasons:  # nobody has heard of it yet
+            if not outcome.ended_well and host not in self._reasons:  # it was not reported yet
                 yield TaskResult(host, "", State.FAILED, outcome.reason)
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
-        """How the run ended on each host, in the order of the inventory; complete after the events."""
+        """Return the outcome of each host in inventory order; complete after the events."""
         stats = self._stats or {}
         return {host: self._outcome(host, stats) for host in self._hosts}
 
@@ -130,15 +130,13 @@ class Run:
         if host in stats.get("failures", ()):
             return Outcome(State.FAILED, reason)
         if host not in stats.get("processed", ()):
-            return Outcome(
-                State.FAILED, reason or f"Ansible ended before it was done: {self._failure().message}"
-            )
+            return Outcome(State.FAILED, reason or f"Ansible stopped early: {self._failure().message}")
         return Outcome(State.CHANGED if host in stats.get("changed", ()) else State.OK)
 
     def _failure(self) -> HardenerError:
         if self._end and isinstance(self._end.error, UnicodeEncodeError):
             return HardenerError(
-                f"Ansible takes no name that is not UTF-8: {line(self._end.error.object)}",
+                f"Ansible requires names in UTF-8: {line(self._end.error.object)}",
                 hint="rename it, or work elsewhere",
             )
         if self._end and self._end.error:
@@ -162,7 +160,7 @@ class Run:
     # --- the thread that runs Ansible ---------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Run Ansible; whatever happens, the queue gets its end."""
+        """Run Ansible; always put an end marker into the queue."""
         assert self._folder is not None
         ident = self._ident()
         try:
@@ -180,20 +178,20 @@ class Run:
             self._adapt(runner.config)
             if not self._unwanted.is_set():
                 runner.run()
-        except Exception as error:  # whatever it is, the thread that waits must know
+        except Exception as error:  # any error must reach the thread that waits
             self._queue.put(_End(error=error))
         else:
             self._queue.put(_End(code=runner.rc or 0))
         finally:
             self._begun.set()
-            if self._artifacts:  # ansible-runner writes the whole environment there, with whatever secrets
+            if self._artifacts:  # ansible-runner writes the whole environment to it, including secrets
                 (self._artifacts / ident / "command").unlink(missing_ok=True)
 
     def _adapt(self, config: Any) -> None:
-        """Set what ansible-runner has no option for, or forgets where its own files are suppressed."""
+        """Set what ansible-runner has no option for, or ignores when its own files are suppressed."""
         config.pexpect_timeout = _POLL_S
         config.suppress_output_file = self._artifacts is None
-        # -P: a script's own folder is no place to import from.
+        # -P: do not import from the script's own folder.
         script = Path(__file__).with_name("ansible_playbook.py")
         config.command[:1] = (
             sys.executable,
@@ -202,7 +200,7 @@ class Run:
             str(self._pid_file),
             f"{umask.given():o}",
         )
-        # ansible-runner gives up where the environment is no UTF-8.
+        # ansible-runner fails if the environment is not UTF-8.
         config.env = {name: value for name, value in config.env.items() if _is_text(name + value)}
 
     def _on_status(self, status: Mapping[str, Any], **_: Any) -> None:
@@ -210,7 +208,7 @@ class Run:
             self._begun.set()
 
     def _on_event(self, raw: dict[str, Any]) -> bool:
-        """Take an event; the answer says whether ansible-runner writes it to a file."""
+        """Receive an event; the result says whether ansible-runner writes it to a file."""
         if text := raw.get("stdout"):
             self._printed.append(text)
             if self._echo:
@@ -219,7 +217,7 @@ class Run:
         return self._artifacts is not None and not _holds_variables(raw)
 
     def _ident(self) -> str:
-        """A name for this run's artifacts that is not taken."""
+        """Return an unused name for the artifacts of this run."""
         if self._artifacts is None or not (self._artifacts / self._label).exists():
             return self._label
         taken = len(list(self._artifacts.glob(f"{self._label}*")))
@@ -228,42 +226,42 @@ class Run:
     # --- ending -------------------------------------------------------------------------------------------
 
     def _watch_signals(self) -> None:
-        """Let a termination end the run as Ctrl-C does: Ansible has a session of its own and would go on."""
+        """Handle a termination signal like Ctrl-C: Ansible has its own session and would continue."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is signal.SIG_DFL:
                     self._handlers[number] = signal.signal(number, _interrupt)
 
     def _leave(self, *, interrupted: bool) -> None:
-        """Have Ansible ended and nothing left of it."""
+        """End Ansible and remove its files."""
         try:
             self._stop(interrupt=interrupted)
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
             if self._folder:
-                with suppress(OSError):  # under that name ansible-runner finds nothing to write into
+                with suppress(OSError):  # ansible-runner finds no folder of this name to write to
                     self._folder = self._folder.rename(self._folder.with_suffix(".gone"))
                 shutil.rmtree(self._folder, ignore_errors=True)
             self._exit.close()
 
     def _stop(self, *, interrupt: bool) -> None:
-        """Wait for Ansible to end, or make it."""
+        """Wait for Ansible to end, or terminate it."""
         assert self._thread is not None
         ended = False
         try:
             if interrupt:
                 self._unwanted.set()
-                # Ansible passes it on to its workers, which have sessions of their own; a kill would not.
+                # Ansible forwards it to its workers, which have sessions of their own; SIGKILL would not.
                 with suppress(ProcessLookupError):
                     if pid := self._pid(within=_GRACE_S):
                         os.kill(pid, signal.SIGINT)
             elif not (self._artifacts or self._echo) and (pid := self._pid(within=0)):
-                # ansible-runner sleeps a tenth of a second before it writes what nobody reads here.
+                # ansible-runner sleeps 0.1 s before it writes a file that is not used here.
                 ended = _ends(pid, within=_GRACE_S)
             if not ended:
                 self._thread.join(_GRACE_S)
-        finally:  # whatever is left, and however often Ctrl-C is pressed
+        finally:  # end the rest, however often Ctrl-C is pressed
             self._cancelled.set()
             if not ended:
                 self._thread.join()
@@ -274,7 +272,7 @@ class Run:
         return self._folder / _PID_FILE
 
     def _pid(self, *, within: float) -> int:
-        """Ansible's process, which says its number first of all; 0 where there is none, or none any more."""
+        """Return the process id of Ansible, which it writes first; 0 before the start and after the end."""
         assert self._thread is not None
         deadline = time.monotonic() + within
         while self._thread.is_alive():
@@ -287,26 +285,26 @@ class Run:
 
 
 def _is_text(value: str) -> bool:
-    """Whether it is UTF-8; Python has halves of surrogate pairs for bytes that are not."""
+    """Return whether text is valid UTF-8; Python represents invalid bytes as unpaired surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _holds_variables(raw: Mapping[str, Any]) -> bool:
-    """Whether an event repeats what a site has set: a token in log options has no place among artifacts."""
+    """Return whether an event contains variables of the site, which may be secret: it is not kept."""
     action = (raw.get("event_data") or {}).get("resolved_action")
     return raw.get("event") == "runner_on_ok" and action == "ansible.builtin.set_fact"
 
 
 def _ends(pid: int, *, within: float) -> bool:
-    """Whether a process has ended, or does within so many seconds; False where this system cannot tell."""
+    """Return whether a process ends within some seconds; False where the system cannot tell."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
-    except (AttributeError, OSError):  # not Linux, or an old one
+    except (AttributeError, OSError):  # not Linux, or an old kernel
         return False
     try:
-        poll = select.poll()  # select() takes only small numbers
+        poll = select.poll()  # select() accepts only small descriptors
         poll.register(process, select.POLLIN)
         return bool(poll.poll(within * 1000))
     finally:

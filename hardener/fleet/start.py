@@ -1,4 +1,4 @@
-"""How Ansible is started: its options, and the passwords it asks for."""
+"""Start Ansible: its options, and the passwords that it asks for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AS_LONG_AS_ASKED = frozenset({"activity", "prove", "record"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What Ansible may ask for. Keys, users and ports are the inventory's business."""
+    """The passwords that Ansible may need. Keys, users and ports are set in the inventory."""
 
     become_password: str | None = field(default=None, repr=False)
     vault_password: str | None = field(default=None, repr=False)
@@ -32,7 +32,7 @@ class Credentials:
 
 
 class Fleet:
-    """The hosts of an inventory, and how they are reached.
+    """The hosts of an inventory, and the way to reach them.
 
     Args:
         inventory: a file, a folder, or a list such as ``db01,db02``.
@@ -65,7 +65,7 @@ class Fleet:
     def run(
         self, playbook: str, *, variables: Mapping[str, Any], check: bool = False, diff: bool = False
     ) -> Run:
-        """A run of one of our playbooks; it starts where it is entered as a context.
+        """Return a run of one of our playbooks; entering its context starts it.
 
         Args:
             playbook: its name, such as ``audit``.
@@ -95,9 +95,9 @@ class Fleet:
     def _options(
         self, folder: Path, *, playbook: str, variables: Mapping[str, Any], check: bool, diff: bool
     ) -> dict[str, Any]:
-        """Options of ansible-runner for a run with its files in ``folder``."""
+        """Return the options of ansible-runner for a run with its files in ``folder``."""
         options, passwords = self._passwords()
-        extra = folder / "variables.json"  # as an argument they could be too long
+        extra = folder / "variables.json"  # as an argument they could exceed the limit of length
         extra.write_text(json.dumps(_literal(variables)), encoding="utf-8")
         flags = [*options, *(["--check"] if check else []), *(["--diff"] if diff else [])]
         return {
@@ -108,14 +108,14 @@ class Fleet:
             "cmdline": shlex.join(flags) or None,
             "passwords": passwords,
             "envvars": environment(os.environ, cwd=self._cwd, spare=folder) | _times(playbook, folder),
-            # The user's own ansible.cfg, and paths relative to where hardener was called.
+            # Use the user's own ansible.cfg, and paths relative to the folder where hardener was called.
             "project_dir": str(self._cwd),
-            # ansible-runner would point Ansible's fact cache at its own folder.
+            # Otherwise ansible-runner sets Ansible's fact cache to its own folder.
             "fact_cache_type": "memory",
         }
 
     def _passwords(self) -> tuple[list[str], dict[str, str]]:
-        """Ansible's options, and the answers to what it then asks on its terminal.
+        """Return Ansible's options for passwords, and the answers to its prompts.
 
         A password is on no command line, in no environment and in no file.
         """
@@ -133,7 +133,7 @@ class Fleet:
 
 
 def _times(playbook: str, folder: Path) -> dict[str, str]:
-    """Have the workers add up what each host takes, except where it is one task, as long as was asked for."""
+    """Return the environment that makes workers measure each host; empty for runs of a given length."""
     if playbook in _AS_LONG_AS_ASKED:
         return {}
     times = folder / "times"
@@ -142,9 +142,9 @@ def _times(playbook: str, folder: Path) -> dict[str, str]:
 
 
 def _literal(value: Any) -> Any:
-    """The same data as Ansible takes it without looking for templates: a folder may be called ``{{ x }}``."""
+    """Mark strings so that Ansible evaluates no templates: a folder may be called ``{{ x }}``."""
     if isinstance(value, str):
-        value.encode()  # what is no UTF-8 is told as such
+        value.encode()  # invalid UTF-8 is reported elsewhere
         return {"__ansible_unsafe": value}
     if isinstance(value, Mapping):
         return {key: _literal(each) for key, each in value.items()}
@@ -163,5 +163,5 @@ def _working_folder() -> Path:
 
 
 def ansible_version() -> str:
-    """Version of ansible-core."""
+    """Return the version of ansible-core."""
     return version("ansible-core")

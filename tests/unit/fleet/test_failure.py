@@ -89,7 +89,7 @@ Origin: /i/group_vars/all.yml:3:7
         ),
         (
             "[ERROR]: Completely failed to parse inventory source /i/x",
-            "cannot read inventory /i/x: it is no inventory",
+            "cannot read inventory /i/x: it is not an inventory",
             "",
         ),
         (USAGE, "argument -l/--limit: expected one argument", ""),

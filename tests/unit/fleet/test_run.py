@@ -143,7 +143,7 @@ def test_hosts_that_ansible_did_not_get_to_are_failures(play: Callable[[Script],
             code=250,
         )
     )
-    reason = "Ansible ended before it was done: Unexpected Exception: no space left"
+    reason = "Ansible stopped early: Unexpected Exception: no space left"
     with a_run() as run:
         seen = list(run)
     assert run.outcomes == {host: Outcome(State.FAILED, reason) for host in "ab"}
