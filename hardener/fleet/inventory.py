@@ -1,6 +1,6 @@
 """Check the inventory as the user gives it: a file, a folder, a script, or a list such as ``db01,db02``.
 
-Ansible reads it. This module handles only the errors that Ansible reports unclearly or ignores: with a missing
+Ansible reads it. This module handles only errors that Ansible reports unclearly or ignores: with a missing
 file it runs without hosts and succeeds.
 """
 
