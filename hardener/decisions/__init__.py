@@ -1,4 +1,4 @@
-"""What people decided: which failing controls are waived, and what they say of those no machine can decide.
+"""Waivers and attestations: which failing controls are accepted, and which manual controls were reviewed.
 
     decisions = read_decisions(waivers, attestations, today=day)   # errors name file, line and key
     decide = decider(decisions, Place(host, groups))               # pure: the day came with them

@@ -1,8 +1,8 @@
-"""Apply what people decided to what a check found. Pure: no clock, no file.
+"""Apply waivers and attestations to the verdicts of checks. Pure: no clock, no file.
 
-A waiver turns a failure into *waived*, and never anything else: what could not be evaluated stays an error. A
-waiver of objects covers the offenders it names; any other one fails as before. An attestation turns *manual*
-into a pass. Both stand beside the verdict in the finding, in force or not, so that every report can say so.
+A waiver changes a failure to *waived*, and no other status: a control that could not be evaluated stays an
+error. A waiver of objects covers the offenders that it names; others fail as before. An attestation changes
+*manual* to a pass. Both are part of the finding, in force or not, so that every report can show them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hardener.model import (
 )
 from hardener.text import line, shorten
 
-EVERY_HOST = "all"  # Ansible's group of everything
+EVERY_HOST = "all"  # Ansible's group of all hosts
 _NAMED = 3
 
 _Offenders = tuple[Offender, ...]
@@ -38,14 +38,14 @@ _Decision = TypeVar("_Decision", Waiver, Attestation)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A host as decisions know it: its inventory name, and its groups where they are known."""
+    """A host for the scope of decisions: its inventory name, and its groups where they are known."""
 
     host: str
     groups: frozenset[str] | None = None
 
 
 def decider(decisions: Decisions, place: Place) -> Callable[[Control, Verdict], Finding]:
-    """What makes the findings of one host: a verdict, and what people decided about it there."""
+    """Return a function that makes the findings of one host from verdicts and its decisions."""
     waivers = _by_control(decisions.waivers, place)
     attestations = _by_control(decisions.attestations, place)
 
@@ -61,7 +61,7 @@ def decider(decisions: Decisions, place: Place) -> Callable[[Control, Verdict], 
 
 
 def holds_on(scope: Scope, place: Place) -> bool:
-    """Whether a decision is about this host; by a group only where the host's groups are known."""
+    """Return whether a decision applies to this host; by group only where the host's groups are known."""
     return (
         any(fnmatchcase(place.host, glob) for glob in scope.hosts)
         or EVERY_HOST in scope.groups
@@ -70,7 +70,7 @@ def holds_on(scope: Scope, place: Place) -> bool:
 
 
 def covered(scope: Scope, offenders: Sequence[Offender]) -> _Offenders:
-    """Those of the offenders that a decision about objects names."""
+    """Return the offenders that a decision about objects names."""
     return tuple(
         each
         for each in offenders
@@ -79,7 +79,7 @@ def covered(scope: Scope, offenders: Sequence[Offender]) -> _Offenders:
 
 
 def by_groups(decisions: Decisions) -> list[str]:
-    """The ids of the decisions that need to know the groups of a host."""
+    """Return the ids of the decisions that depend on the groups of a host."""
     made: list[Waiver | Attestation] = [*decisions.waivers, *decisions.attestations]
     return [each.id for each in made if set(each.scope.groups) - {EVERY_HOST}]
 
@@ -120,7 +120,7 @@ def _waive(finding: Finding, waivers: Sequence[Waiver], today: date) -> Finding:
 
 
 def _without(verdict: Verdict, waivers: Sequence[AppliedWaiver]) -> Verdict:
-    """A failure's verdict when these waivers are in force."""
+    """Return the verdict of a failure when these waivers are in force."""
     if not waivers:
         return verdict
     if any(not each.waiver.scope.objects for each in waivers):
@@ -138,7 +138,7 @@ def _without(verdict: Verdict, waivers: Sequence[AppliedWaiver]) -> Verdict:
 
 
 def _open(rest: Sequence[Offender], every: Sequence[Offender], word: str) -> str:
-    """``1 of 3 is not waived: db runs privileged``, which stands alone."""
+    """Return a complete sentence such as ``1 of 3 is not waived: db runs privileged``."""
     named = "; ".join(f"{shorten(each.name, 60)} {shorten(each.detail, 120)}" for each in rest[:_NAMED])
     more = f"; and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
     verb = "is" if len(rest) == 1 else "are"
@@ -174,7 +174,7 @@ def _attest(finding: Finding, attestations: Sequence[Attestation], today: date) 
 
 
 def _answered(finding: Finding, answered: set[Offender], *, whole: bool) -> Verdict:
-    """A manual verdict when a person has looked: at everything, or at these objects."""
+    """Return the verdict of a manual control after attestations of all or of some objects."""
     verdict = finding.verdict
     if not whole and not answered:
         return verdict
@@ -183,7 +183,7 @@ def _answered(finding: Finding, answered: set[Offender], *, whole: bool) -> Verd
     if rest:
         status, actual = Status.MANUAL, _open(rest, verdict.offenders, "attested")
     else:
-        # What is waived beside it does not become a pass by what is said of the others.
+        # An attestation of the other objects does not turn waived ones into a pass.
         status = Status.WAIVED if finding.waived else Status.PASS
         actual = "a person has looked at it"
     return replace(

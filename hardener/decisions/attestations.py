@@ -1,4 +1,4 @@
-"""The file of attestations, as people write it; ``docs/waivers.md`` describes it.
+"""Read the file of attestations; ``docs/waivers.md`` describes it.
 
 attestations:
   - id: A-001
@@ -40,7 +40,7 @@ KEY = "attestations"
 
 
 class AttestationEntry(Entry):
-    """One attestation as it is written."""
+    """One attestation in the file."""
 
     attested_by: Text
     attested_on: Day
@@ -67,7 +67,7 @@ class AttestationEntry(Entry):
         return within_horizon(value, info, since="attested_on")
 
     def attestation(self) -> Attestation:
-        """The attestation."""
+        """Return the attestation."""
         return Attestation(
             id=self.id,
             control=self.control,
@@ -94,7 +94,7 @@ class Attestations:
 
 
 def attestations_of(document: Document, today: date, *, evidence: bool = True) -> Attestations:
-    """The attestations that a file holds; an empty file holds none.
+    """Return the attestations of a file; an empty file has none.
 
     Args:
         document: the file.
@@ -113,12 +113,12 @@ def attestations_of(document: Document, today: date, *, evidence: bool = True) -
 
 
 def _evidence(folder: Path, entries: Sequence[AttestationEntry]) -> Iterator[tuple[Path_, str]]:
-    """What is wrong with the evidence; only a regular file is opened."""
+    """Check the evidence of an attestation; only a regular file is opened."""
     for index, entry in enumerate(entries):
         place = (KEY, index, "evidence")
         if not entry.evidence:
             if entry.sha256:
-                yield (KEY, index, "sha256"), "is the digest of no evidence"
+                yield (KEY, index, "sha256"), "is a digest, but there is no evidence"
             continue
         path = folder / entry.evidence
         try:
@@ -131,6 +131,6 @@ def _evidence(folder: Path, entries: Sequence[AttestationEntry]) -> Iterator[tup
             yield place, f"cannot be read: {getattr(error, 'strerror', None) or error}"
             continue
         if not entry.sha256:
-            yield place, f"has no sha256 beside it: it is {digest} now"
+            yield place, f"has no sha256: its digest is {digest} now"
         elif entry.sha256 != digest:
             yield (KEY, index, "sha256"), f"{entry.evidence} is not what was attested: it is {digest} now"

@@ -1,8 +1,8 @@
-"""Read YAML that a person wrote, so that every complaint names the file, the line and the key.
+"""Read YAML that a person wrote, with file, line and key in every error.
 
-Every scalar is the text that was written: ``control: 5.10`` stays ``5.10``, ``owner: no`` stays ``no``, no
-number is ever too large. Anchors, aliases and tags are refused: nothing here needs them, and they can make a
-small file mean a huge one. A key that stands twice is an error; YAML would keep the last.
+Every scalar is read as text: ``control: 5.10`` stays ``5.10``, ``owner: no`` stays ``no``, and numbers have
+no limit. Anchors, aliases and tags are refused: they are not needed, and a small file could expand to a huge
+one. A duplicate key is an error; YAML parsers keep the last one.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ import yaml
 from hardener.errors import HardenerError
 from hardener.text import line
 
-_LARGEST = 1024 * 1024  # bytes; some thousand waivers
+_LARGEST = 1024 * 1024  # bytes; enough for thousands of waivers
 _DEEPEST = 8
-# What a file of that size may hold, so that reading it and telling what is wrong take seconds.
+# Limits of a file's content, so that reading it and reporting its errors take seconds.
 _MOST_VALUES = 100_000
 _MOST_ENTRIES = 10_000  # of one list
 _MOST_PROBLEMS = 1000
 _NULL = ("", "~", "null", "Null", "NULL")
-# What YAML 1.1 does not allow in a document; NUL and escape sequences are among it.
+# Characters that YAML 1.1 forbids in a document; NUL and escape sequences are among them.
 _FORBIDDEN = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-Value = Any  # None, str, a list or a dict of these
-Path_ = tuple[str | int, ...]  # of keys and indices
+Value = Any  # None, str, or a list or dict of these
+Path_ = tuple[str | int, ...]  # keys and indices
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at one place of a file; ``key`` is empty where it is no key's fault."""
+    """An error at one place of a file; ``key`` is empty where it is not about a key."""
 
-    line: int  # from 1 up; 0 is the file as a whole
+    line: int  # from 1; 0 is the whole file
     key: str
     message: str
 
     def at(self, path: Path) -> str:
-        """``waivers.yml:12: expires: is before created``."""
+        """Return the error with its place: ``waivers.yml:12: expires: is before created``."""
         place = f"{path}:{self.line}" if self.line else str(path)
         return line(": ".join(part for part in (place, self.key, self.message) if part), 1000)
 
 
 class DocumentError(HardenerError):
-    """A file that a person wrote is not what it should be; says the first problem and knows all of them."""
+    """A file of a person has errors; the message has the first one, ``problems`` has all of them."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path
@@ -60,21 +60,21 @@ class DocumentError(HardenerError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file's content, and where in it each value stands."""
+    """The content of a file, with the line of each value."""
 
     path: Path
     content: Value
-    lines: dict[Path_, int] = field(repr=False)  # a key's line for a value with a key
+    lines: dict[Path_, int] = field(repr=False)  # for a value with a key the line of the key
     data: bytes = field(repr=False)
 
     def line_of(self, path: Path_) -> int:
-        """The line of a value, or of the nearest thing around it that exists."""
+        """Return the line of a value, or of its nearest existing parent."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def error(self, problems: Iterable[tuple[Path_, str]]) -> DocumentError:
-        """The error that says what is wrong at which values, in the order of the file.
+        """Return an error with the problems at these values, in the order of the file.
 
         Of more problems than a person reads, the first are told, and that there are others.
         """
@@ -104,7 +104,7 @@ def read(path: Path) -> Document:
 
 
 def parse(data: bytes, path: Path) -> Document:
-    """Read the content of a file; ``path`` says in errors which.
+    """Parse the content of a file; ``path`` is its name in errors.
 
     Raises:
         HardenerError: it is too large, or not the YAML described above.
@@ -156,7 +156,7 @@ def _line(event: yaml.Event) -> int:
 
 
 class _Composer:
-    """Values from YAML's events, with the line of each."""
+    """Builds values from YAML's events, with the line of each."""
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:
         self._events = events
@@ -164,7 +164,7 @@ class _Composer:
         self.lines: dict[Path_, int] = {}
 
     def document(self) -> Value:
-        """The one document of a stream; None where it is empty."""
+        """Return the one document of a stream; None where it is empty."""
         content: Value = None
         seen = False
         for event in self._events:
@@ -192,7 +192,7 @@ class _Composer:
             return self._mapping(path)
         assert isinstance(event, yaml.ScalarEvent)
         text: str = event.value
-        if found := _FORBIDDEN.search(text):  # in quotes it can be written as an escape
+        if found := _FORBIDDEN.search(text):  # a quoted scalar can contain it as an escape
             raise _Refused(event, _forbidden(found[0]), _name(path))
         return None if not event.style and text in _NULL else text
 
@@ -212,13 +212,13 @@ class _Composer:
             key = event.value
             if key in items:
                 first = self.lines[(*path, key)]
-                raise _Refused(event, f"stands twice, first in line {first}", _name((*path, key)))
+                raise _Refused(event, f"appears twice, first in line {first}", _name((*path, key)))
             self.lines[(*path, key)] = _line(event)
             items[key] = self._value(next(self._events), (*path, key))
         return items
 
 
 def _name(path: Path_) -> str:
-    """What a reader knows a value by: ``expires`` in ``waivers[3].expires``, ``objects.container``."""
+    """Return the name of a value for errors: ``expires`` in ``waivers[3].expires``, ``objects.container``."""
     names = [part for part in path if isinstance(part, str)]
     return ".".join(names[1:] or names)

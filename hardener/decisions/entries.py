@@ -1,4 +1,4 @@
-"""What waivers and attestations have in common as people write them, and how a slip in one is told."""
+"""The common part of waivers and attestations in files, and the messages for their errors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from hardener.decisions.document import Document, Path_
 from hardener.errors import HardenerError
 from hardener.model import Scope
 
-DEFAULT_HORIZON = 366  # days: the same date next year, leap year or not
+DEFAULT_HORIZON = 366  # days: the same date next year, even in a leap year
 _LONGEST_HORIZON = 3660
 _MOST_GUESSES = 100
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-# The kinds whose offenders a check lists completely: who waives one of them waives nothing unseen.
+# Kinds whose offenders a check lists completely: waiving one of them hides no others.
 Kind = Literal["container", "file", "image", "network", "rule", "service", "user"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -47,7 +47,7 @@ def _identifier(text: str) -> str:
 
 
 def day(text: str) -> date:
-    """A date such as ``2026-11-25``, and no other way to write one.
+    """Parse a date such as ``2026-11-25``; no other format is accepted.
 
     Raises:
         ValueError: it is none.
@@ -57,7 +57,7 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError("is no day of the calendar") from None
+        raise ValueError("is not a day of the calendar") from None
 
 
 def _written_day(value: Any) -> Any:
@@ -77,7 +77,7 @@ def _days(value: Any) -> int:
 def _slug(text: str, info: ValidationInfo) -> str:
     if info.context is not None and not catalogue.is_known(text):
         guesses = info.context["guesses"] = info.context.get("guesses", 0) + 1
-        if guesses > _MOST_GUESSES:  # to look for names like it takes a thousand times as long as the rest
+        if guesses > _MOST_GUESSES:  # searching similar names is a thousand times slower than the rest
             raise ValueError(f"there is no control {text[:60]!r}")
     try:
         return catalogue.find_anywhere(text).slug
@@ -94,7 +94,7 @@ ControlName = Annotated[Text, AfterValidator(_slug)]
 
 
 class Entry(BaseModel):
-    """One decision: about which control, where, until when."""
+    """One decision: its control, its scope, its last day."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -106,7 +106,7 @@ class Entry(BaseModel):
 
     @property
     def scope(self) -> Scope:
-        """What it is about."""
+        """Return the scope of the decision."""
         objects = tuple((kind, glob) for kind, globs in self.objects.items() for glob in globs)
         return Scope(self.hosts, self.groups, objects)
 
@@ -118,7 +118,7 @@ class Entry(BaseModel):
 
 
 class DecisionFile(BaseModel):
-    """A file of decisions; ``horizon_days`` bounds how long each may last."""
+    """A file of decisions; ``horizon_days`` limits how long each may last."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -133,7 +133,7 @@ class DecisionFile(BaseModel):
 
 
 def not_in_future(value: date, info: ValidationInfo) -> date:
-    """A day that has begun somewhere on earth.
+    """Require a day that has begun somewhere on earth.
 
     Raises:
         ValueError: it has not.
@@ -144,13 +144,13 @@ def not_in_future(value: date, info: ValidationInfo) -> date:
 
 
 def within_horizon(value: date, info: ValidationInfo, *, since: str) -> date:
-    """A last day that comes after the day ``since``, and not too long after.
+    """Require a last day that is not before ``since``, and not beyond the horizon.
 
     Raises:
         ValueError: it is before, or past the horizon.
     """
     start: date | None = info.data.get(since)
-    if start is None:  # which is a problem of its own
+    if start is None:  # reported as a separate problem
         return value
     if value < start:
         raise ValueError(f"{value} is before {since} ({start})")
@@ -162,7 +162,7 @@ def within_horizon(value: date, info: ValidationInfo, *, since: str) -> date:
 
 
 def validate(document: Document, kind: type[_AnyFile], *, today: date, entries: str) -> _AnyFile:
-    """A file's content as what it should be.
+    """Validate the content of a file against a model.
 
     Args:
         document: the file.
@@ -179,7 +179,7 @@ def validate(document: Document, kind: type[_AnyFile], *, today: date, entries: 
     for index, entry in enumerate(getattr(file, entries)):
         place = (entries, index, "id")
         if entry.id in first:
-            repeated.append((place, f"{entry.id} stands twice, first in line {first[entry.id]}"))
+            repeated.append((place, f"{entry.id} appears twice, first in line {first[entry.id]}"))
         first.setdefault(entry.id, document.line_of(place))
     if repeated:
         raise document.error(repeated)
@@ -187,7 +187,7 @@ def validate(document: Document, kind: type[_AnyFile], *, today: date, entries: 
 
 
 def validated(document: Document, kind: type[_AnyFile], *, context: dict[str, Any]) -> _AnyFile:
-    """A file's content as what it should be; an empty file has no keys.
+    """Validate the content of a file against a model; an empty file has no keys.
 
     Args:
         document: the file.
@@ -232,11 +232,11 @@ def _problem(error: ErrorDetails, kind: type[BaseModel]) -> tuple[Path_, str]:
 
 def _unknown(key: str, keys: list[str]) -> str:
     near = get_close_matches(key, keys, n=1)
-    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; there are {', '.join(keys)}"
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; the keys are {', '.join(keys)}"
 
 
 def _keys(kind: type[BaseModel], path: Path_) -> list[str]:
-    """The keys that there are where an unknown one is: of the file, or of an entry of its list."""
+    """Return the valid keys at the place of an unknown one: in the file, or in an entry of its list."""
     if len(path) == 1:
         return list(kind.model_fields)
     entry = get_args(kind.model_fields[str(path[0])].annotation)[0]

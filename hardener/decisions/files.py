@@ -1,4 +1,4 @@
-"""Where decisions are read from: the files that are named, or those that stand beside the inventory."""
+"""Find and read the files of decisions: those that are given, or those next to the inventory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ATTESTATIONS = "attestations.yml"
 
 
 def read_decisions(waivers: Path | None, attestations: Path | None, *, today: date) -> Decisions:
-    """Read what people decided; None where there is no such file.
+    """Read waivers and attestations; None where neither file exists.
 
     Raises:
         HardenerError: a file cannot be read, or a person's slip in it; names file, line and key.
@@ -33,7 +33,7 @@ def read_decisions(waivers: Path | None, attestations: Path | None, *, today: da
 
 
 def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -> Decisions | None:
-    """What people decided for a run that was made; None where nobody had decided anything.
+    """Return the decisions that were stored with a run; None where there were none.
 
     Args:
         declared: the files as they were, by what they hold. What was evidence then is not looked for.
@@ -54,7 +54,7 @@ def stored_decisions(declared: Mapping[str, bytes], *, name: str, today: date) -
 def _decisions(
     waivers: Document | None, attestations: Document | None, *, today: date, evidence: bool
 ) -> Decisions:
-    # Imported here: what needs no YAML of a person starts faster.
+    # Imported here: commands without such files start faster.
     from hardener.decisions.attestations import attestations_of  # noqa: PLC0415
     from hardener.decisions.waivers import waivers_of  # noqa: PLC0415
 
@@ -68,11 +68,11 @@ def _decisions(
 
 
 def beside(inventory: str, name: str) -> Path | None:
-    """The file of this name beside an inventory: in its folder, or in the folder that it is."""
+    """Return the path of a file next to an inventory: in its folder, or in the inventory folder itself."""
     try:
         path = Path(inventory)
         folder = path if path.is_dir() else path.parent
         found = folder / name
         return found if inventory and path.exists() and found.exists() else None
-    except (OSError, ValueError):  # a list of hosts is longer than a path may be
+    except (OSError, ValueError):  # a long list of hosts exceeds the limit of a path
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with decisions though each of them is well written: they are about nothing that there is."""
+"""Check well-formed decisions against an inventory: hosts and groups that do not exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def nowhere(
     hosts: Collection[str],
     groups: Collection[str],
 ) -> list[Problem]:
-    """The hosts and groups of decisions that an inventory does not have, in the order of the file.
+    """Return the hosts and groups of decisions that an inventory does not have, in the order of the file.
 
     Args:
         document: the file.

@@ -1,4 +1,4 @@
-"""What reports say about waivers and attestations: beside each finding, and once for the whole run.
+"""Describe waivers and attestations for reports: for each finding, and for the whole run.
 
 Every text here is one line that stands alone.
 """
@@ -29,12 +29,12 @@ _OFFENDERS_SHOWN = 5
 
 
 def remarks(finding: Finding) -> list[str]:
-    """What people decided about this finding, one decision a line."""
+    """Return remarks on the decisions about a finding, one line for each."""
     return [*map(waiver_remark, finding.waivers), *map(attestation_remark, finding.attestations)]
 
 
 def waiver_remark(applied: AppliedWaiver) -> str:
-    """``waived until 2027-01-31 [W-012 by team-x]: the reason``."""
+    """Describe a waiver: ``waived until 2027-01-31 [W-012 by team-x]: the reason``."""
     waiver = applied.waiver
     match applied.standing:
         case Standing.IN_FORCE:
@@ -46,7 +46,7 @@ def waiver_remark(applied: AppliedWaiver) -> str:
 
 
 def attestation_remark(applied: AppliedAttestation) -> str:
-    """``attested until 2027-01-31 [A-001 by J. Doe on 2026-11-25]: what was looked at``."""
+    """Describe an attestation: ``attested until 2027-01-31 [A-001 by J. Doe on 2026-11-25]: …``."""
     said = applied.attestation
     match applied.standing:
         case Standing.IN_FORCE:
@@ -56,23 +56,23 @@ def attestation_remark(applied: AppliedAttestation) -> str:
             return line(f"attested until {said.expires} {who}{about}: {said.looked_at}", 600) + evidence
         case Standing.EXPIRED:
             return line(f"attestation {said.id} expired {said.expires}")
-    return line(f"stale attestation {said.id}: nobody has to look")
+    return line(f"stale attestation {said.id}: no person has to look")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A decision that has ended or soon will; ``days`` to its last one, below 0 after it."""
+    """A decision that has expired or soon will; ``days`` until its last one, negative after it."""
 
     decision: Waiver | Attestation
     days: int
 
     @property
     def kind(self) -> str:
-        """``waiver`` or ``attestation``."""
+        """Return ``waiver`` or ``attestation``."""
         return _kind(self.decision)
 
     def __str__(self) -> str:
-        """``waiver W-012 (daemon-icc-disabled, team-x) expires 2026-12-01, in 6 days``."""
+        """Describe it: ``waiver W-012 (daemon-icc-disabled, team-x) expires 2026-12-01, in 6 days``."""
         when = f"expires {self.decision.expires}, {_in(self.days)}"
         if self.days < 0:
             when = f"expired {self.decision.expires}"
@@ -80,24 +80,24 @@ class Due:
 
 
 def due(decisions: Decisions | None) -> list[Due]:
-    """The decisions that have expired, and those that do within 30 days, the earliest first."""
+    """Return the decisions that have expired or expire within 30 days, earliest first."""
     if decisions is None:
         return []
     return ending([*decisions.waivers, *decisions.attestations], decisions.today)
 
 
 def ending(decisions: Sequence[Waiver | Attestation], today: date) -> list[Due]:
-    """Those of some decisions that have expired, or do within 30 days, the earliest first."""
+    """Return those decisions that have expired or expire within 30 days, earliest first."""
     every = (Due(each, (each.expires - today).days) for each in decisions)
     soon = [each for each in every if each.days <= SOON]
     return sorted(soon, key=lambda each: (each.days, each.kind, each.decision.id))
 
 
 class Tally:
-    """What became of the decisions on all hosts of a run."""
+    """Counts the effects of the decisions on all hosts of a run."""
 
     def __init__(self) -> None:
-        self.partly = 0  # findings that fail, and of which some objects are waived
+        self.partly = 0  # failing findings of which some objects are waived
         self.attested = 0
         self._standings: dict[tuple[str, str], set[Standing]] = {}
         self._decisions: dict[tuple[str, str], Waiver | Attestation] = {}
@@ -113,11 +113,11 @@ class Tally:
                 self._note(attestation.attestation, attestation.standing)
 
     def stale(self) -> list[Waiver | Attestation]:
-        """Those that nothing needs on any host of the run; one whose hosts gave no answer is none."""
+        """Return the decisions that no host of the run needs, except those whose hosts gave no answer."""
         return [self._decisions[key] for key, found in self._standings.items() if found == {Standing.STALE}]
 
     def notices(self, decisions: Decisions | None) -> list[str]:
-        """What somebody has to do about decisions: ended, ending soon, not needed any more."""
+        """Return notices about decisions: expired, expiring soon, not needed any more."""
         stale = (f"{_called(each)} is stale: nothing needs it" for each in self.stale())
         return [*map(str, due(decisions)), *map(line, stale)]
 
@@ -128,7 +128,7 @@ class Tally:
 
 
 def in_force(waivers: Sequence[AppliedWaiver]) -> Iterator[AppliedWaiver]:
-    """The waivers that cover something."""
+    """Return the waivers that cover something."""
     return (each for each in waivers if each.standing is Standing.IN_FORCE)
 
 
@@ -142,7 +142,7 @@ def _kind(decision: Waiver | Attestation) -> str:
 
 
 def _about(scope: Scope, offenders: Sequence[Offender]) -> str:
-    """``for container web, container db`` where a decision is about objects."""
+    """Return ``for container web, container db`` for a decision about objects."""
     if not scope.objects:
         return ""
     names = [line(f"{each.kind} {each.name}", 80) for each in offenders]

@@ -1,4 +1,4 @@
-"""The file of waivers, as people write it; ``docs/waivers.md`` describes it.
+"""Read the file of waivers; ``docs/waivers.md`` describes it.
 
 horizon_days: 180                   # optional: how long a waiver may last, 366 without it
 waivers:
@@ -39,7 +39,7 @@ KEY = "waivers"
 
 
 class WaiverEntry(Entry):
-    """One waiver as it is written."""
+    """One waiver in the file."""
 
     reason: Text
     owner: Text
@@ -60,7 +60,7 @@ class WaiverEntry(Entry):
         return within_horizon(value, info, since="created")
 
     def waiver(self) -> Waiver:
-        """The waiver."""
+        """Return the waiver."""
         return Waiver(
             id=self.id,
             control=self.control,
@@ -89,7 +89,7 @@ class Waivers:
 
 
 def waivers_of(document: Document, today: date) -> Waivers:
-    """The waivers that a file holds; an empty file holds none.
+    """Return the waivers of a file; an empty file has none.
 
     Raises:
         DocumentError: it holds something else; names line and key.

@@ -1,7 +1,7 @@
-"""Write another waiver into a file that people edit: what stands there stays, comments and all.
+"""Add a waiver to a file that people edit; the rest of the file stays unchanged, comments included.
 
-The entry is put behind the last one, indented as that is. The result is read again before anybody writes it:
-it must be what was there and one more, or nothing is changed.
+The entry is inserted after the last one with the same indentation. The result is parsed before it is written:
+it must be the old content and one more entry, otherwise nothing is changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hardener.text import line
 _HEAD = "# Failing controls that are accepted for a while; `hardener waivers lint` checks this file.\n"
 _INDENT = 2
 _NUMBERED = re.compile(r"W-([0-9]{1,9})")
-# What no reader of YAML takes for anything but text.
+# Plain scalars that every YAML parser reads as text.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*( [A-Za-z0-9._/-]+)*|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
@@ -30,7 +30,7 @@ Fields = Mapping[str, str | Sequence[str] | Mapping[str, Sequence[str]]]
 
 
 def with_waiver(data: bytes, fields: Fields, *, path: Path, today: date) -> bytes:
-    """A file's content with one more waiver.
+    """Return a file's content with one more waiver.
 
     Args:
         data: what it holds; nothing where the file is yet to be.
@@ -65,18 +65,18 @@ def with_waiver(data: bytes, fields: Fields, *, path: Path, today: date) -> byte
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a file an entry goes."""
+    """The place in a file where an entry is inserted."""
 
-    line: int  # index of the line before which it is put
+    line: int  # index of the line before which it is inserted
     indent: int
-    listed: bool = True  # the list has been begun
+    listed: bool = True  # the key of the list exists
     opened: int | None = None  # index of the line with an empty list in brackets
 
 
 def _find(text: str, lines: Sequence[str], path: Path) -> _Place:
-    """The place behind the last entry of the list; the end of the file where there is no list yet."""
+    """Find the place after the last entry of the list; the end of the file where there is no list yet."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    flows: list[bool] = []  # of the collections around
+    flows: list[bool] = []  # of the enclosing collections
     key, begin, last = "", None, 0
     for event in yaml.parse(text, loader):
         depth = len(flows)
@@ -92,7 +92,7 @@ def _find(text: str, lines: Sequence[str], path: Path) -> _Place:
                 return _behind(begin, last, lines, path)
             key = "" if len(flows) == 1 else key
         elif isinstance(event, yaml.ScalarEvent) and depth == 1:
-            if key == KEY:  # waivers: and nothing
+            if key == KEY:  # `waivers:` without a value
                 return _Place(_last_line(event) + 1, _INDENT)
             key = "" if key else event.value
     return _Place(len(lines), _INDENT, listed=False)
@@ -111,7 +111,7 @@ def _behind(begin: yaml.CollectionStartEvent, last: int, lines: Sequence[str], p
 
 
 def _last_line(event: yaml.Event) -> int:
-    """Index of the last line that an event has a part of."""
+    """Return the index of the last line that an event covers."""
     assert event.start_mark is not None
     assert event.end_mark is not None
     ends_before = event.end_mark.column == 0 and event.end_mark.line > event.start_mark.line
@@ -120,8 +120,8 @@ def _last_line(event: yaml.Event) -> int:
 
 def _unfit(path: Path) -> HardenerError:
     return HardenerError(
-        f"cannot add to {line(str(path))} the way its list is written",
-        hint=f"write it as `{KEY}:` with an entry a line, each beginning with `- `",
+        f"cannot add to {line(str(path))} in the layout of its list",
+        hint=f"write it as `{KEY}:` with one entry on each line, each beginning with `- `",
     )
 
 

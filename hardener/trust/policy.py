@@ -150,7 +150,7 @@ def _once(document: Document, file: _File) -> None:
         if name.partition("/")[0] == "index.docker.io":  # another name of Docker Hub
             name = name.removeprefix("index.")
         if name in first:
-            raise document.error([(place, f"{name} stands twice, first in line {first[name]}")])
+            raise document.error([(place, f"{name} appears twice, first in line {first[name]}")])
         first[name] = document.line_of(place)
 
 

@@ -303,7 +303,7 @@ def test_add_says_that_there_is_no_folder(hardener: Hardener, tmp_path: Path) ->
         ((*ADD, *UNTIL, "--object", "web"), "'web' is not KIND=GLOB"),
         ((*ADD, *UNTIL, "--object", "pod=web"), "objects.pod: must be"),
         ((*ADD, *UNTIL, "--control", "2.8"), "give the name"),
-        ((*ADD, *UNTIL, "--id", "W-001"), "stands twice"),
+        ((*ADD, *UNTIL, "--id", "W-001"), "appears twice"),
         (ADD, "Missing option '--expires'"),
     ],
 )

@@ -73,7 +73,7 @@ def test_evidence_that_is_not_what_was_looked_at_is_told(path: Path) -> None:
 
 def test_evidence_without_its_digest_is_told_which_it_is(path: Path) -> None:
     path.write_text("".join(line for line in ATTESTATION.good.splitlines(True) if "sha256" not in line))
-    assert problems(path) == [f"attestations.yml:10: evidence: has no sha256 beside it: it is {DIGEST} now"]
+    assert problems(path) == [f"attestations.yml:10: evidence: has no sha256: its digest is {DIGEST} now"]
 
 
 def test_what_was_evidence_once_need_not_be_there_for_ever(path: Path) -> None:
@@ -94,7 +94,7 @@ def test_evidence_that_is_no_file_is_told_and_never_waited_for(path: Path, make:
 
 def test_a_digest_of_nothing_is_told(path: Path) -> None:
     path.write_text("".join(line for line in ATTESTATION.good.splitlines(True) if "evidence" not in line))
-    assert problems(path) == ["attestations.yml:10: sha256: is the digest of no evidence"]
+    assert problems(path) == ["attestations.yml:10: sha256: is a digest, but there is no evidence"]
 
 
 def test_a_digest_is_what_sha256sum_prints(path: Path) -> None:

@@ -58,8 +58,8 @@ def test_every_value_knows_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("a: 1\na: 2", 2, "stands twice, first in line 1"),
-        ("a:\n  b: 1\n  c: 2\n  b: 3", 4, "stands twice, first in line 2"),
+        ("a: 1\na: 2", 2, "appears twice, first in line 1"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3", 4, "appears twice, first in line 2"),
         ("a: &x 1\nb: *x", 1, "anchors and aliases"),
         ("a: 1\nb: *x", 2, "anchors and aliases"),
         ("a: [&x [1]]", 1, "anchors and aliases"),

@@ -63,7 +63,7 @@ def test_a_control_has_names_and_ids(kind: Kind, written: str, slug: str) -> Non
         ("since", "[1]", "must be a date"),
         ("expires", None, "expires: is missing"),
         ("expires", "", "expires: is empty"),
-        ("expires", "2027-02-30", "expires: is no day of the calendar"),
+        ("expires", "2027-02-30", "expires: is not a day of the calendar"),
         ("expires", "2026-11-24", "expires: 2026-11-24 is before {since} (2026-11-25)"),
         ("expires", "2027-11-27", "past the horizon of 366 days: 2027-11-26 at the latest"),
         ("expires", "9" * 5000, "expires: must be a date"),
@@ -121,7 +121,7 @@ def test_unknown_keys_are_told_with_what_was_meant(kind: Kind) -> None:
         f"{kind.file}:{line}: expire: unknown key; did you mean expires?"
     ]
     assert kind.problems(f"{kind.good}version: 1\n") == [
-        f"{kind.file}:{line}: version: unknown key; there are horizon_days, {kind.key}"
+        f"{kind.file}:{line}: version: unknown key; the keys are horizon_days, {kind.key}"
     ]
 
 
@@ -130,7 +130,7 @@ def test_an_id_stands_once(kind: Kind) -> None:
     line = len(kind.good.splitlines()) + 1
     identifier = kind.good.splitlines()[1].partition(": ")[2]
     assert kind.problems(kind.good + kind.good.removeprefix(f"{kind.key}:\n")) == [
-        f"{kind.file}:{line}: id: {identifier} stands twice, first in line 2"
+        f"{kind.file}:{line}: id: {identifier} appears twice, first in line 2"
     ]
 
 

@@ -136,7 +136,7 @@ def test_a_list_in_brackets_is_not_touched() -> None:
     one = f"{texts}, control: daemon-icc-disabled, hosts: [a], created: 2026-11-01, expires: 2027-01-01"
     text = f"waivers: [{{{one}}}]\n"
     assert len(entries(text)) == 1
-    with pytest.raises(HardenerError, match=r"cannot add to waivers\.yml the way its list is written"):
+    with pytest.raises(HardenerError, match=r"cannot add to waivers\.yml in the layout of its list"):
         added(text)
 
 
@@ -152,7 +152,7 @@ def test_the_next_name_is_free() -> None:
         ({"expires": "2029-01-01"}, "expires: 2029-01-01 is past the horizon"),
         ({"expires": "soon"}, "expires: must be a date"),
         ({"hosts": []}, "names neither hosts nor groups"),
-        ({"id": "W-001"}, "id: W-001 stands twice"),
+        ({"id": "W-001"}, "id: W-001 appears twice"),
         ({"objects": {"containers": ["x"]}}, "objects.containers: must be"),
         ({"reason": "\x00"}, r"reason: holds a character that YAML forbids: \x00"),
     ],

@@ -39,7 +39,7 @@ def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
         ("keep_days: 2026-31-12", "keep_days: "),
         ("keep_days: .inf", "keep_days: "),
         ("keep_runs: 12:30", "keep_runs: "),
-        ("keep_runs: 5\nkeep_runs: 1", "keep_runs: stands twice"),
+        ("keep_runs: 5\nkeep_runs: 1", "keep_runs: appears twice"),
         ("!!timestamp x", "is not supported"),
     ],
 )

@@ -75,11 +75,11 @@ exceptions:
         ),
         (
             "registries:\n- {prefix: index.docker.io, nothing: true}\n- {prefix: docker.io, nothing: true}",
-            "trust.yml:3: prefix: docker.io stands twice, first in line 2",
+            "trust.yml:3: prefix: docker.io appears twice, first in line 2",
         ),
         (
             "registries:\n  - {prefix: r, nothing: true}\n  - {prefix: r/, nothing: true}",
-            "trust.yml:3: prefix: r stands twice, first in line 2",
+            "trust.yml:3: prefix: r appears twice, first in line 2",
         ),
         (
             f"{ONE}exceptions: [{{image: x, reason: y}}]",
