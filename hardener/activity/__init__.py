@@ -1,4 +1,4 @@
-"""What hosts tell of denials and of their engine's events: read with distrust, and shown.
+"""Read and check the answers of hosts about denials and events of their engines.
 
 The hosts listen, by ``roles/activity``; ``docs/activity.md`` says what can be seen there, and what cannot.
 """

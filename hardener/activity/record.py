@@ -1,4 +1,4 @@
-"""Read the answer of a host that has listened. A host may be compromised: what is malformed is refused."""
+"""Read the answer of a listening host. The host may be compromised: a malformed answer is refused."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SEVERITIES = ("high", "medium", "low")
 _MAX_ENTRIES = 5000
 _MAX_SENTENCES = 100
 _MAX_EXAMPLES = 10
-_LAST_SECOND = 253402300799.0  # of the year 9999
+_LAST_SECOND = 253402300799.0  # in the year 9999
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was seen of one kind in one container. Texts are those of strangers, not made safe."""
+    """The events of one kind in one container. The texts are untrusted and not yet safe to show."""
 
-    container: str  # an id; empty where it is not known
+    container: str  # id of the container; empty where it is unknown
     name: str
     image: str
     source: str  # "apparmor", "selinux", "seccomp", "docker"
@@ -37,20 +37,20 @@ class Entry:
     last: datetime
     targets: tuple[str, ...]
     commands: tuple[str, ...]
-    unusual: bool | None  # None where no baseline says
+    unusual: bool | None  # None where there is no baseline
 
     @property
     def alarming(self) -> bool:
-        """Whether a person should look at it: it is grave, or new for its image."""
+        """Return whether a person should look at it: it is severe, or new for its image."""
         return self.unusual is True or (self.unusual is None and self.severity == "high")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was observed in a stretch of time.
+    """The observations of a period.
 
-    ``lost`` counts what was not seen or kept, by why; ``deaf`` says what could not be heard at all, ``blind``
-    what leaves no trace there; ``elsewhere`` counts denials of processes in no container.
+    ``lost`` counts what was not seen or kept, by reason; ``deaf`` describes sources that could not be read,
+    ``blind`` events that leave no trace there; ``elsewhere`` counts denials of processes outside containers.
     """
 
     began: datetime
@@ -63,18 +63,18 @@ class Window:
 
     @property
     def alarming(self) -> tuple[Entry, ...]:
-        """The entries that a person should look at."""
+        """Return the entries that a person should look at."""
         return tuple(entry for entry in self.entries if entry.alarming)
 
     @property
     def complete(self) -> bool:
-        """Whether all that can be seen was seen."""
+        """Return whether nothing was lost and every source could be read."""
         return not self.deaf and not any(self.lost.values())
 
 
 @dataclass(frozen=True, slots=True)
 class HostActivity:
-    """What a host has observed now, and before by its resident collector.
+    """The observations of a host: now, and earlier ones by its resident collector.
 
     ``record_problem`` says what is wrong with that collector or its record; empty where nothing is.
     """
@@ -86,17 +86,17 @@ class HostActivity:
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """Both, as far as there are both."""
+        """Return the current period, and the collector's if there is one."""
         return (self.now,) if self.before is None else (self.before, self.now)
 
     @property
     def complete(self) -> bool:
-        """Whether all that can be seen was seen, by its collector too where there is one."""
+        """Return whether both periods are complete, and the collector has no problem."""
         return not self.record_problem and all(window.complete for window in self.windows)
 
 
 def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
-    """Read what a host has answered.
+    """Read the answer of a host.
 
     Raises:
         HardenerError: it is not what a host answers.
@@ -112,7 +112,7 @@ def read(host: str, answer: Mapping[str, Any]) -> HostActivity:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise HardenerError(
             f"its answer cannot be read: {line(str(error) or type(error).__name__)}",
-            hint="is what answers there still ours?",
+            hint="check the on-host program: its answer is malformed",
         ) from error
 
 

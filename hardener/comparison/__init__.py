@@ -1,4 +1,4 @@
-"""What became of each finding between two assessments of a host, and which facts changed.
+"""Compare two assessments of a host: the change of each finding, and the facts that changed.
 
 One rule (``finding.change_kind``) serves ``harden``, ``drift``, ``diff``, the reports and the notifications.
 Pure: no clock, no host, no history.

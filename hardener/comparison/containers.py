@@ -1,6 +1,6 @@
-"""Which axes of the containers' identities moved: what each was, and what it is.
+"""Find the axes of containers' identities that changed, with their values before and after.
 
-A container is the same one over being made again where it has its place in a compose project, else its name.
+A container that was recreated is recognised by its place in a compose project, otherwise by its name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECCOMP = "seccomp=sha256:"
 
 @dataclass(frozen=True, slots=True)
 class ContainerChange:
-    """A container, or all of a host, whose identity moved.
+    """A container whose identity changed, or all containers of a host.
 
     ``container`` is its name, empty where the same axes moved for all containers of the host. ``profiled``
     names the containers that are still under the seccomp profile of their own that they had: it was made for
@@ -43,7 +43,7 @@ class _Pair:
 
 
 def container_changes(before: Snapshot, after: Snapshot) -> tuple[ContainerChange, ...]:
-    """The containers that both snapshots of a host have and whose identity moved, by name."""
+    """Return the containers that are in both snapshots of a host and whose identity changed, by name."""
     pairs = sorted(_pairs(before, after), key=lambda pair: pair.name)
     common = _of_all(pairs)
     profiled = tuple(pair.name for pair in pairs if pair.profiled)
@@ -56,7 +56,7 @@ def container_changes(before: Snapshot, after: Snapshot) -> tuple[ContainerChang
 
 
 def _of_all(pairs: list[_Pair]) -> tuple[Axis, ...]:
-    """The axes of the host that moved alike for every container."""
+    """Return the axes of the host that changed in the same way for all containers."""
     if not pairs:
         return ()
     return tuple(
@@ -69,7 +69,7 @@ def _of_all(pairs: list[_Pair]) -> tuple[Axis, ...]:
 def _pairs(before: Snapshot, after: Snapshot) -> Iterator[_Pair]:
     earlier, later = _placed(before), _placed(after)
     for key in earlier.keys() & later.keys():
-        # What is not as an engine says it is an error of the controls that read it.
+        # Malformed data of an engine are an error of the controls that read them.
         with suppress(FactUnavailable, *MALFORMED):
             old, new = identity(earlier[key]), identity(later[key])
             yield _Pair(
@@ -84,7 +84,7 @@ def _profile(axes: Mapping[str, Any]) -> list[str]:
 
 
 def _placed(snapshot: Snapshot) -> dict[tuple[str, ...], Container]:
-    """The containers of a host by what stays the same; one that shares it with another goes by its name."""
+    """Index the containers of a host by their stable place; those that share a place by their name."""
     found: list[tuple[tuple[str, ...], Container]] = []
     with suppress(FactUnavailable, *MALFORMED):
         for container in containers(snapshot):

@@ -1,7 +1,7 @@
-"""Which facts moved: those that a check read on its way to two verdicts, and that differ.
+"""Find the facts that changed: those that the check read for both verdicts, and that differ.
 
-The check itself says what matters to it. It is run once more on each snapshot, on facts that note what is
-taken from them: a mode, a key of the daemon's configuration, the names of the containers.
+The check itself decides which facts matter. It is run again on each snapshot with traced facts, which note
+every value that is read: a mode, a key of the daemon's configuration, the names of the containers.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _Notes = dict[_Path, Any]
 
 _ABSENT = "absent"
 _PRESENT = "present"
-_NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # what tells the objects of a list apart
-_WHEN = frozenset({"scanned_at", "evaluated_at", "date"})  # of a scan: another every night, whatever it found
-_SETTING = {"value", "origin"}  # of the daemon, as a snapshot declares it
+_NAMES = ("Name", "name", "path", "file", "mount_point", "Id", "id")  # identify the objects of a list
+_WHEN = frozenset({"scanned_at", "evaluated_at", "date"})  # of a scan: they differ every night
+_SETTING = {"value", "origin"}  # of the daemon, as a snapshot has them
 _COUNTS = frozenset({"handle", "packets", "bytes"})
 _COUNTED = re.compile(r"^#.*\n|(?<![ ])[ ]*\[\d+:\d+\]", re.MULTILINE)
 
@@ -38,23 +38,23 @@ class ChangedFact:
 
 
 def changed_facts(slug: str, before: Snapshot, after: Snapshot) -> tuple[ChangedFact, ...]:
-    """The facts that the check of a control reads and that differ, in the order in which it reads them."""
+    """Return the facts that the check of a control reads and that differ, in reading order."""
     earlier, later = _read(slug, before), _read(slug, after)
     moved: dict[_Path, ChangedFact] = {}
     for path in (*later, *(path for path in earlier if path not in later)):
-        # What only one of the two runs got to says nothing: it may well be the same in the other snapshot.
+        # A fact that only one of the two runs read may be the same in the other snapshot.
         old = earlier[path] if path in earlier else _look_up(before, path)
         new = later[path] if path in later else _look_up(after, path)
-        # Below what has come or gone, everything has.
+        # Everything below an added or removed object has changed with it.
         if old != new and not any(path[:length] in moved for length in range(1, len(path))):
             moved[path] = _told(path, old, new)
     return tuple(moved.values())
 
 
 def _read(slug: str, snapshot: Snapshot) -> _Notes:
-    """What the check of a control takes from a snapshot."""
+    """Return the facts that the check of a control reads from a snapshot."""
     traced = _Traced(snapshot.raw)
-    with suppress(Exception):  # how it ends is in its verdict
+    with suppress(Exception):  # the verdict has the result
         all_checks()[slug](traced)
     return traced.notes
 
@@ -63,7 +63,7 @@ def _told(path: _Path, old: Any, new: Any) -> ChangedFact:
     name = " ".join(path)
     if isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         old, new = frozenset(old.splitlines()), frozenset(new.splitlines())
-    if isinstance(old, frozenset) and isinstance(new, frozenset):  # of long lists, only what differs
+    if isinstance(old, frozenset) and isinstance(new, frozenset):  # only the differences of long lists
         return ChangedFact(name, _text(old - new), _text(new - old))
     return ChangedFact(name, _text(old), _text(new))
 
@@ -75,7 +75,7 @@ def _text(value: Any) -> str:
 
 
 def _look_up(snapshot: Snapshot, path: _Path) -> Any:
-    """What a snapshot has at a place that was noted in another one."""
+    """Return the value of a snapshot at a place that was noted in the other one."""
     traced = _Traced(snapshot.raw)
     source, *keys = path
     try:
@@ -88,7 +88,7 @@ def _look_up(snapshot: Snapshot, path: _Path) -> Any:
 
 
 class _Traced(Snapshot):
-    """A snapshot that notes what is taken from it."""
+    """A snapshot that notes the values that are read."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         super().__init__(raw)
@@ -112,7 +112,7 @@ class _Traced(Snapshot):
 
 
 class _Dict(dict[str, Any]):
-    """An object that notes which of its values are taken."""
+    """A dict that notes which of its values are read."""
 
     def __init__(self, value: Mapping[str, Any], path: _Path, notes: _Notes) -> None:
         super().__init__(value)
@@ -144,7 +144,7 @@ class _Dict(dict[str, Any]):
 
 
 class _List(list[Any]):
-    """A list that notes what is in it once it is taken; its objects are told apart by their names."""
+    """A list that notes its content when it is read; its objects are identified by name."""
 
     def __init__(self, value: list[Any], path: _Path, notes: _Notes) -> None:
         self._names = [_name(each) for each in value]
@@ -154,11 +154,11 @@ class _List(list[Any]):
         )
 
     def members(self) -> frozenset[str]:
-        """The names of its objects, or its values."""
+        """Return the names of its objects, or its values."""
         return frozenset(self._names)
 
     def named(self, name: str) -> Any:
-        """The object with a name."""
+        """Return the object with a name."""
         if name not in self._names:
             raise LookupError(name)
         return self[self._names.index(name)]
@@ -171,7 +171,7 @@ def _wrap(value: Any, path: _Path, notes: _Notes) -> Any:
 
 
 def _note(value: Any) -> Any:
-    """What is noted of a value: itself, of an object that it is there, of a setting its value and origin."""
+    """Return the note of a value: itself; for an object its presence; for a setting its value and origin."""
     if isinstance(value, _List):
         return value.members()
     if isinstance(value, str):
@@ -184,7 +184,7 @@ def _note(value: Any) -> Any:
 
 
 def _uncounted(value: Any) -> Any:
-    """What a packet filter says of its rules, without what it has counted and when it was asked."""
+    """Remove the counters and the time from a packet filter's list of rules."""
     if isinstance(value, str):
         return _COUNTED.sub("", value) if "\n" in value else value
     if isinstance(value, dict):
@@ -193,7 +193,7 @@ def _uncounted(value: Any) -> Any:
 
 
 def _name(value: Any) -> str:
-    """What an element of a list is called."""
+    """Return the name of an element of a list."""
     if not isinstance(value, dict):
         return str(value)
     inner = value["inspect"] if isinstance(value.get("inspect"), dict) else value

@@ -1,4 +1,4 @@
-"""Compare the findings of one host: the one rule of what became of a control between two assessments."""
+"""Compare the findings of one host: the one rule that classifies the change of a control."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from hardener.model import Assessment, Control, Finding, Offender, Status
 
 
 class ChangeKind(StrEnum):
-    """What became of a control on a host, most urgent first."""
+    """The change of a control on a host, most urgent first."""
 
-    BROKEN = "broken"  # it fails, and did not
-    WORSE = "worse"  # it failed, and has offenders that it had not
+    BROKEN = "broken"  # it fails, and did not fail before
+    WORSE = "worse"  # it fails as before, with additional offenders
     UNDECIDED = "no longer decided"
-    WAIVED = "waived"  # it fails, and a waiver accepts that since
-    DECIDED = "decided otherwise"  # same status, by another waiver or attestation
+    WAIVED = "waived"  # it fails, and is waived now
+    DECIDED = "decided otherwise"  # the same status with another waiver or attestation
     CHANGED = "changed otherwise"
-    LESS = "fewer offenders"  # it still fails
+    LESS = "fewer offenders"  # it fails as before
     FIXED = "fixed"
-    STILL_FAILING = "still failing"  # for the same offenders
+    STILL_FAILING = "still failing"  # with the same offenders
     UNCHANGED = "unchanged"
 
     @property
     def is_drift(self) -> bool:
-        """Whether the control is worse than before; one that improved, or was waived, is no drift."""
+        """Return whether the control is worse than before; an improved or waived control is no drift."""
         return self in (ChangeKind.BROKEN, ChangeKind.WORSE)
 
 
-# Every kind that is a change, in the order of urgency.
+# All kinds except unchanged ones, by urgency.
 CHANGES = tuple(kind for kind in ChangeKind if kind not in (ChangeKind.STILL_FAILING, ChangeKind.UNCHANGED))
 
 
@@ -54,7 +54,7 @@ class FindingChange:
 
 
 def change_kind(before: Finding, after: Finding) -> ChangeKind:
-    """Decide what became of a control from its findings before and after."""
+    """Classify the change of a control from its findings before and after."""
     old, new = before.verdict.status, after.verdict.status
     if old is new:
         kind = ChangeKind.UNCHANGED if new is not Status.FAIL else _still_failing(before, after)
@@ -73,7 +73,7 @@ def change_kind(before: Finding, after: Finding) -> ChangeKind:
 
 
 def finding_changes(before: Assessment, after: Assessment) -> Iterator[FindingChange]:
-    """List what changed on a host, in benchmark order, for the controls that both assessments judged.
+    """Return the changes of a host, in benchmark order, for the controls that both assessments judged.
 
     A host that could not be reached in one of them gives nothing: its controls were not seen.
     """
@@ -112,14 +112,14 @@ def _offenders(finding: Finding) -> set[tuple[str, str]]:
 
 
 def _same_decisions(before: Finding, after: Finding) -> bool:
-    """Whether the same waivers and attestations bear on both; mostly there are none."""
+    """Return whether the same waivers and attestations apply to both; mostly there are none."""
     if not (before.waivers or after.waivers or before.attestations or after.attestations):
         return True
     return _decisions(before) == _decisions(after)
 
 
 def _decisions(finding: Finding) -> set[object]:
-    """The waivers and attestations that bear on a finding, and how they stand."""
+    """Return the waivers and attestations that apply to a finding, with their standing."""
     waivers = {(each.waiver.id, each.waiver.expires, each.standing) for each in finding.waivers}
     attestations = {
         (each.attestation.id, each.attestation.expires, each.standing) for each in finding.attestations

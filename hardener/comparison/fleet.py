@@ -1,4 +1,4 @@
-"""Collect the changes of all hosts, and group those that are exactly alike."""
+"""Collect the changes of all hosts, and group identical ones."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hardener.text import line
 
 @dataclass(slots=True)
 class GroupedChange:
-    """A change of a control, and all hosts that have exactly the same one."""
+    """A change of a control, with all hosts that have exactly this change."""
 
-    change: FindingChange  # of the first of them
+    change: FindingChange  # of the first host
     hosts: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class GroupedContainerChange:
-    """A change of a container's identity, and all hosts that have exactly the same one."""
+    """A change of a container's identity, with all hosts that have exactly this change."""
 
     change: ContainerChange
     hosts: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Drift:
         facts: Callable[[str], tuple[ChangedFact, ...]] = lambda _: (),
         containers: Sequence[ContainerChange] = (),
     ) -> None:
-        """Compare one host with what it was.
+        """Compare one host with its earlier state.
 
         Args:
             before: its earlier assessment; None where there is none.
@@ -88,21 +88,21 @@ class Drift:
         )
 
     def miss(self, host: str) -> None:
-        """Note a host that is not part of the later run."""
+        """Record a host that is missing in the later run."""
         self.not_compared.append((line(host), "was not assessed this time"))
 
     @property
     def is_drift(self) -> bool:
-        """Whether anything is worse than it was."""
+        """Return whether some control is worse than before."""
         return bool(self.drifted)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every host could be compared, and every control that could be decided still can."""
+        """Return whether every host was compared, and no control became undecided."""
         return not self.not_compared and not self.kinds[ChangeKind.UNDECIDED]
 
     def changes(self) -> list[GroupedChange]:
-        """The changes of controls: most urgent first, and of these the most severe."""
+        """Return the changes of controls: most urgent first, then most severe."""
 
         def order(group: GroupedChange) -> tuple[int, int]:
             change = group.change
@@ -112,7 +112,7 @@ class Drift:
         return sorted(self._changes.values(), key=order)
 
     def container_changes(self) -> list[GroupedContainerChange]:
-        """The changes of containers: first those of containers that have a profile of their own."""
+        """Return the changes of containers: first those of containers with a profile of their own."""
         return sorted(
             self._containers.values(), key=lambda each: (not each.change.profiled, each.change.container)
         )
@@ -134,7 +134,7 @@ def _key(change: ContainerChange) -> object:
 
 
 def _identities(change: FindingChange, containers: Sequence[ContainerChange]) -> Iterator[ChangedFact]:
-    """The changed axes of identity of the containers that a control now names, or names no more."""
+    """Return the changed axes of identity of the containers that are new or gone among the offenders."""
     named = {each.name for each in (*change.new, *change.gone) if each.kind == "container"}
     for each in containers:
         if each.container in named:
@@ -143,7 +143,7 @@ def _identities(change: FindingChange, containers: Sequence[ContainerChange]) ->
 
 
 def _not_compared(before: Assessment | None, after: Assessment) -> str:
-    """Why a host cannot be compared; empty where it can."""
+    """Return the reason why a host cannot be compared; empty where it can."""
     if before is None:
         return "was not assessed before"
     if after.unreachable:

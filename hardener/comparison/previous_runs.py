@@ -15,7 +15,7 @@ from hardener.comparison.runs import Comparison, ControlChange
 from hardener.model import Assessment, Finding, Status
 from hardener.text import line
 
-# How reports call each kind of change, most urgent first.
+# The names of the kinds of change in reports, most urgent first.
 LABELS: Mapping[ChangeKind, str] = {
     ChangeKind.BROKEN: "newly failing",
     ChangeKind.WORSE: "failing for more objects",
@@ -31,7 +31,7 @@ _ALWAYS_COUNTED = (ChangeKind.BROKEN, ChangeKind.FIXED)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An earlier run, counted: a point of the trend."""
+    """An earlier run as a point of the trend."""
 
     run_id: str
     ended: datetime  # with its time zone
@@ -102,33 +102,33 @@ class Since:
 
     @property
     def counts(self) -> Counter[ChangeKind]:
-        """Number of findings by what became of them; unchanged ones too."""
+        """Return the number of findings by kind of change, unchanged ones included."""
         return self._comparison.kinds
 
     @property
     def not_compared(self) -> list[tuple[str, str]]:
-        """Hosts that were not compared, and why: above all those that were not reached."""
+        """Return the hosts that were not compared, with reasons; mostly unreachable ones."""
         return self._comparison.not_compared
 
     @property
     def gone(self) -> list[str]:
-        """Hosts of the previous run that are not part of this one."""
+        """Return the hosts of the previous run that are missing in this one."""
         return sorted(line(host) for host in self._gone)
 
     def totals(self) -> Iterator[tuple[ChangeKind, int]]:
-        """Number of changed findings by kind; newly failing and fixed ones also where there is none."""
+        """Return the number of changed findings by kind; newly failing and fixed ones even if zero."""
         for kind in CHANGES if self.compared else ():
             if self.counts[kind] or kind in _ALWAYS_COUNTED:
                 yield kind, self.counts[kind]
 
     def changes(self) -> Iterator[ControlChange]:
-        """The controls that changed: most urgent first, and of these the most severe."""
+        """Return the controls that changed: most urgent first, then most severe."""
         for kind in CHANGES:
             yield from self._comparison.changes(kind)
 
 
 def _common(before: Assessment, after: Assessment) -> tuple[Assessment, Assessment]:
-    """Both with the controls that both have: a newer catalogue knows more."""
+    """Reduce both assessments to their common controls: a newer catalogue has more."""
     slugs = {finding.control.slug for finding in before.findings}
     slugs &= {finding.control.slug for finding in after.findings}
     return _only(before, slugs), _only(after, slugs)

@@ -1,4 +1,4 @@
-"""Compare two runs over the same hosts: totals, and each control with what became of it."""
+"""Compare two runs over the same hosts: totals, and the change of each control."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from hardener.text import line
 
 @dataclass(slots=True)
 class ControlChange:
-    """One control that changed in one way on some hosts; the first of them is the example."""
+    """A control that changed in the same way on some hosts; the first host is the example."""
 
     control: Control
     id: str
-    place: int  # in the benchmark's order
+    place: int  # index of the control in the benchmark
     kind: ChangeKind
     host: str
     before: Verdict
     after: Verdict
-    severity: Severity  # the gravest of the later findings
+    severity: Severity  # greatest severity of the later findings
     hosts: int = 0
 
 
 class Comparison:
-    """Two assessments of each host, counted against each other."""
+    """The assessments of two runs, counted against each other."""
 
     def __init__(self) -> None:
         self.benchmark = ""
         self.hosts = 0
-        self.first: Assessment | None = None  # of the later ones
+        self.first: Assessment | None = None  # of the later assessments
         self.kinds: Counter[ChangeKind] = Counter()
         self.before: Counter[Status] = Counter()
         self.after: Counter[Status] = Counter()
         self.sections: dict[str, tuple[Counter[Status], Counter[Status]]] = {}
-        self.decided = Tally()  # of the later ones
-        self.not_compared: list[tuple[str, str]] = []  # host, why
-        self.last_runs: list[tuple[str, str]] = []  # of hosts whose last change does not stand
+        self.decided = Tally()  # of the later assessments
+        self.not_compared: list[tuple[str, str]] = []  # host and reason
+        self.last_runs: list[tuple[str, str]] = []  # hosts whose last run was undone
         self._changes: dict[tuple[str, Status, Status, ChangeKind], ControlChange] = {}
 
     def add(self, before: Assessment, after: Assessment) -> list[tuple[Finding, ChangeKind]]:
-        """Compare one host; gives the earlier findings that changed, and what became of them.
+        """Compare one host; yield the earlier findings that changed, with the kind of change.
 
         A host that could not be reached is counted with its errors, but its controls are not listed one by
         one: they did not change, they were not seen.
@@ -79,7 +79,7 @@ class Comparison:
         return changed
 
     def changes(self, kind: ChangeKind) -> list[ControlChange]:
-        """The controls of which this became on some host, most severe first."""
+        """Return the controls with this kind of change on some host, most severe first."""
         chosen = [change for change in self._changes.values() if change.kind is kind]
         return sorted(chosen, key=lambda each: (SEVERITIES.index(each.severity), each.place))
 
@@ -108,14 +108,14 @@ class Comparison:
 
 
 def compare(before: Iterable[Assessment], after: Iterable[Assessment]) -> Comparison:
-    """Compare two runs over the same hosts; a host that only one of them knows is named, not compared.
+    """Compare two runs over the same hosts; a host of only one run is listed, not compared.
 
     Raises:
         HardenerError: the two runs judged different controls.
     """
     comparison = Comparison()
     coming = iter(before)
-    earlier: dict[str, Assessment] = {}  # those that have come: mostly none, both runs have one order
+    earlier: dict[str, Assessment] = {}  # early ones: mostly none, as both runs have one order
     for assessment in after:
         while assessment.host not in earlier and (old := next(coming, None)):
             earlier[old.host] = old
