@@ -1,4 +1,4 @@
-"""Tell somebody that a run has found drift or has failed: a command of theirs, or a webhook.
+"""Notify a user that a run has found drift or has failed: by a command or a webhook.
 
     deliver(targets, message(event), warn=print)
 

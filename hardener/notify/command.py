@@ -1,4 +1,4 @@
-"""A command that gets the message on its standard input. No shell has a part in it."""
+"""Notify by a command that reads the message from standard input. No shell is involved."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hardener.notify.target import NotDelivered, Target
 from hardener.text import line
 
 _TIMEOUT_S = 30.0
-_READ = 4096  # bytes of what it says
+_READ = 4096  # bytes of its output
 
 
 class Command(Target):
-    """A command as the user wrote it, split into words as a shell would, and no more of a shell than that.
+    """A command that the user gave, split into words like in a shell, without other shell syntax.
 
     Args:
         text: the command and its arguments.
@@ -33,19 +33,19 @@ class Command(Target):
         try:
             self._words = shlex.split(text)
         except ValueError as error:
-            raise HardenerError(f"the command to notify cannot be read: {error}") from error
+            raise HardenerError(f"invalid notification command: {error}") from error
         if not self._words or "\0" in text:
-            raise HardenerError("the command to notify is empty")
+            raise HardenerError("the notification command is empty")
         self._timeout = timeout
 
     @property
     def name(self) -> str:
-        """The program; its arguments may be nobody's business."""
+        """Return the program; its arguments may be secret."""
         return self._words[0]
 
     def send(self, message: bytes) -> None:
-        """Run it. What it prints is not ours to print: standard output has the report."""
-        # A file and no pipe: what it leaves running in the background holds nobody up.
+        """Run the command. Its output is not printed: standard output has the report."""
+        # A file instead of a pipe: background processes that it leaves running do not block this one.
         with tempfile.TemporaryFile() as said:
             try:
                 process = subprocess.Popen(
@@ -61,7 +61,7 @@ class Command(Target):
             try:
                 process.communicate(message, timeout=self._timeout)
             except subprocess.TimeoutExpired as error:
-                raise NotDelivered(f"it did not end within {self._timeout:.0f} s") from error
+                raise NotDelivered(f"it did not finish within {self._timeout:.0f} s") from error
             finally:
                 _end(process)
             if process.returncode:
@@ -73,15 +73,15 @@ class Command(Target):
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Where it has not ended, end it with all that it has started."""
+    """End the process and its children if it still runs."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.stdin:
-        with suppress(OSError):  # what it has not read is lost
+        with suppress(OSError):  # input that it has not read is lost
             process.stdin.close()
 
 
 def _ending(code: int) -> str:
-    return f"it was ended by signal {-code}" if code < 0 else f"it ended with {code}"
+    return f"it was ended by signal {-code}" if code < 0 else f"exit code {code}"

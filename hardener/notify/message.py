@@ -1,6 +1,6 @@
-"""What those who are told get: one JSON document, pure ASCII; its schema is ``notification.schema.json``.
+"""Build the notification: one JSON document in ASCII; its schema is ``notification.schema.json``.
 
-It is bounded, since a webhook is no archive: of what is too long, the beginning and the number of the rest.
+Its size is limited: of long lists it has the first entries and the number of the others.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _EVENTS = {
     ExitCode.REPAIRED: "repaired",
 }
 _MOVES = 200
-_HOSTS = 100  # of one move
-_DETAILS = 20  # facts or offenders of one move
+_HOSTS = 100  # of one change
+_DETAILS = 20  # facts or offenders of one change
 _TEXT = 500  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """How a run over an inventory has ended.
+    """The result of a run over an inventory.
 
     ``found`` is what had moved, ``left`` what still had after a repair. ``error`` says why a run has failed
     that could not tell what moved.
@@ -49,7 +49,7 @@ class Event:
 
 
 def message(event: Event) -> bytes:
-    """The document."""
+    """Return the document."""
     document = {
         "schema": SCHEMA,
         "tool_version": __version__,

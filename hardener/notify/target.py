@@ -1,4 +1,4 @@
-"""Who can be told, and the promise that telling costs a run nothing."""
+"""The interface of notification targets; a failed delivery never fails a run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterable
 from hardener.text import line
 
 
-class NotDelivered(Exception):  # noqa: N818 - what happened, not a defect
-    """Why a target did not take a message; safe to show."""
+class NotDelivered(Exception):  # noqa: N818 - an event, not a defect
+    """The reason why a target did not accept a message; safe to show."""
 
 
 class Target(ABC):
-    """One who is told."""
+    """A target of notifications."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called where people read; nothing secret is in it."""
+        """Return a name to show to people, without secrets."""
 
     @abstractmethod
     def send(self, message: bytes) -> None:
-        """Hand a message over, within half a minute.
+        """Deliver a message, within half a minute.
 
         Raises:
             NotDelivered: it did not take it.
@@ -30,7 +30,7 @@ class Target(ABC):
 
 
 def deliver(targets: Iterable[Target], message: bytes, *, warn: Callable[[str], None]) -> None:
-    """Tell everybody; who cannot be told is a warning, one line.
+    """Deliver a message to all targets; each failed delivery is a warning of one line.
 
     Args:
         targets: who.

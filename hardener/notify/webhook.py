@@ -1,4 +1,4 @@
-"""A webhook that gets the message by POST. Its address may hold a secret, and is never shown whole."""
+"""Notify a webhook by POST. Its URL may contain a secret, and is never shown completely."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HINT = "https://… or, on this machine, http://localhost…"
 
 
 class Webhook(Target):
-    """An address, ``https`` or on loopback ``http`` too; a redirection is not followed.
+    """A URL with ``https``, or with ``http`` on loopback; redirections are not followed.
 
     Args:
         url: the address; user and password in it are sent as basic authentication.
@@ -39,12 +39,12 @@ class Webhook(Target):
             self._host = parts.hostname or ""
             port = f":{parts.port}" if parts.port is not None else ""
         except ValueError:
-            raise HardenerError("the address to notify is none", hint=_HINT) from None
+            raise HardenerError("invalid notification URL", hint=_HINT) from None
         self._loopback = _is_loopback(self._host)
         if not self._host or parts.scheme not in ("https", "http"):
-            raise HardenerError("the address to notify is none", hint=_HINT)
+            raise HardenerError("invalid notification URL", hint=_HINT)
         if parts.scheme == "http" and not self._loopback:
-            raise HardenerError("the address to notify is not encrypted", hint=_HINT)
+            raise HardenerError("the notification URL is not encrypted", hint=_HINT)
         place = (f"[{self._host}]" if ":" in self._host else self._host) + port
         self._name = f"{parts.scheme}://{place}"
         self._headers = {"Content-Type": "application/json", "User-Agent": f"hardener/{__version__}"}
@@ -53,12 +53,12 @@ class Webhook(Target):
 
     @property
     def name(self) -> str:
-        """Scheme, host and port; a token may be anywhere in the rest."""
+        """Return scheme, host and port; the rest may contain a token."""
         return self._name
 
     def send(self, message: bytes) -> None:
-        """Post it; an answer of 2xx takes it."""
-        # The timeout of a socket starts anew with every byte, and there is none for resolving a name.
+        """Post the message; a status of 2xx means success."""
+        # A socket timeout restarts with every byte, and name resolution has none.
         failed: list[str] = []
         thread = threading.Thread(target=self._post, args=(message, failed), name="webhook", daemon=True)
         thread.start()
@@ -72,7 +72,7 @@ class Webhook(Target):
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
             self._url, data=message, headers=self._headers, method="POST"
         )
-        # A proxy is no way to this very machine.
+        # Never use a proxy for loopback addresses.
         proxies = [urllib.request.ProxyHandler({})] if self._loopback else []
         try:
             opener = urllib.request.build_opener(_NoRedirection, *proxies)
@@ -80,7 +80,7 @@ class Webhook(Target):
                 pass
         except urllib.error.HTTPError as error:
             error.close()
-            failed.append(f"it answered {error.code}")
+            failed.append(f"it answered with status {error.code}")
         except urllib.error.URLError as error:
             failed.append(_reason(error.reason))
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -88,7 +88,7 @@ class Webhook(Target):
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """Whoever may answer at the address does not choose where the message goes."""
+    """The server must not choose another destination for the message."""
 
     def redirect_request(  # noqa: PLR0917 - the signature is urllib's
         self,
@@ -99,11 +99,11 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> None:
-        """Not followed: the answer is the answer."""
+        """Do not follow a redirection: it is the final answer."""
 
 
 def _reason(error: object) -> str:
-    """Why it failed; of what is no error of the system only its kind: its words may quote the address."""
+    """Describe a failure; of other than system errors only the type, as their text may quote the URL."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:

@@ -1,1 +1,1 @@
-"""What scans found: the record that a host keeps of its own, and the reports of other scanners."""
+"""Read the results of scans: the record of a host's own scan, and the reports of other scanners."""

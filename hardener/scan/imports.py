@@ -1,4 +1,4 @@
-"""Read the reports of other scanners: Trivy's JSON (schema 2) and Grype's, as far as we use them."""
+"""Read the reports of other scanners: the used parts of Trivy's JSON (schema 2) and Grype's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Report = Mapping[str, Any]
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The report in a file: tool, image id, day, and findings with id, package, versions and severity.
+    """Load a report: tool, image id, day, and findings with id, package, versions and severity.
 
     Raises:
         HardenerError: it cannot be read, or is no report about an image that can be matched.
@@ -45,12 +45,12 @@ def load(path: Path) -> dict[str, Any]:
 
 def _report(raw: object) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
-        raise ValueError("is no report of Trivy or Grype")
+        raise ValueError("is not a report of Trivy or Grype")
     if "SchemaVersion" in raw:
         return _trivy(raw)
     if _table(raw.get("descriptor")).get("name") == "grype":
         return _grype(raw)
-    raise ValueError("is no report of Trivy (--format json) or Grype (-o json)")
+    raise ValueError("is not a report of Trivy (--format json) or Grype (-o json)")
 
 
 def _trivy(raw: _Report) -> dict[str, Any]:
@@ -105,12 +105,12 @@ def _grype(raw: _Report) -> dict[str, Any]:
 
 
 def _made(tool: str, image: object, created: object, findings: Iterator[dict[str, str]]) -> dict[str, Any]:
-    """A report as hosts keep it, but for what it says of the operating system.
+    """Return a report in the form of a host's record, with two more keys.
 
-    That is ``system``, whether it is about its packages, and ``ended``, a release without updates any more.
-
-    Raises:
-        ValueError: it names no image, or no day: nobody could say what it holds for, or until when.
+    ``system`` says whether it covers packages of the operating system; ``ended`` is a release that gets no
+    more updates.
+    / Raises:
+        ValueError: it names no image or no day, so that its object or its validity is unknown.
     """
     if not isinstance(image, str) or not _ID.fullmatch(image):
         raise ValueError(f"names no image id, and is matched by that alone: {str(image)[:80]!r}")
@@ -120,7 +120,7 @@ def _made(tool: str, image: object, created: object, findings: Iterator[dict[str
         raise ValueError(f"does not say when it was made: {str(created)[:40]!r}") from None
     if moment.tzinfo is None:
         raise ValueError(f"does not say in which zone it was made at {str(created)[:40]!r}")
-    if not _FIRST_YEAR <= moment.year < _LAST_YEAR:  # Go writes the year 1 for no moment at all
+    if not _FIRST_YEAR <= moment.year < _LAST_YEAR:  # Go writes the year 1 for an unset time
         raise ValueError(f"does not say when it was made: {str(created)[:40]!r}")
     return {
         "tool": tool,
@@ -131,7 +131,7 @@ def _made(tool: str, image: object, created: object, findings: Iterator[dict[str
 
 
 def _bounded(findings: Iterable[dict[str, str]]) -> dict[str, Any]:
-    # What can be repaired comes first: it is what a control decides by.
+    # Fixable findings come first: the control is decided by them.
     found = sorted(findings, key=lambda each: (not each["fixed"], each["id"], each["package"]))
     more = found[_NAMED:]
     return {
@@ -142,7 +142,7 @@ def _bounded(findings: Iterable[dict[str, str]]) -> dict[str, Any]:
 
 
 def _finding(*values: object) -> dict[str, str]:
-    """Id, package, installed and fixed version, severity; empty what a scanner does not say."""
+    """Return id, package, installed and fixed version, severity; empty where the scanner has no value."""
     texts = ("" if value is None else line(str(value), _LONGEST) for value in values)
     return dict(zip(("id", "package", "installed", "fixed", "severity"), texts, strict=True))
 
@@ -152,5 +152,5 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def _without_nanoseconds(text: str) -> str:
-    """A moment with no more digits than Python reads: Go writes nine."""
+    """Cut a time to the digits that Python can parse: Go writes nanoseconds."""
     return re.sub(r"(\.\d{6})\d+", r"\1", text)

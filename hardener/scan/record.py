@@ -1,6 +1,6 @@
-"""Typed view of the record that a scan leaves on a host (``docs/scan.md``); no opinion about it.
+"""Give typed access to the record that a scan leaves on a host (``docs/scan.md``).
 
-A host may say anything: what is not as described is an error, and text stays text until it is shown.
+The host is untrusted: a malformed record is an error, and text is made safe only when it is shown.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 FORMAT = "hardener/scan/1"
 
 
-class BadRecord(Exception):  # noqa: N818 - it is a state of the world, not a defect
-    """A record is not what it should be."""
+class BadRecord(Exception):  # noqa: N818 - a state of the host, not a defect
+    """A record is malformed."""
 
 
 class State(StrEnum):
-    """How the packages of a root file system stand."""
+    """The state of the packages of a root file system."""
 
     CLEAN = "clean"
     OUTDATED = "outdated"
-    NOT_SCANNED = "not-scanned"  # its kind of packages is not compared
-    UNKNOWN = "unknown"  # no database, or no index that can be trusted to be current
+    NOT_SCANNED = "not-scanned"  # its type of packages is not supported
+    UNKNOWN = "unknown"  # no database, or no index that is known to be current
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +40,24 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What was found in one root file system: the host's, or an image's."""
+    """The result for one root file system: the host's, or an image's."""
 
     state: State
-    reason: str  # why it is not known; of what is outdated, what of it was not compared
+    reason: str  # why the state is unknown; for an outdated one, what was not compared
     scanned_at: str
     distribution: str
-    release: str  # its number: "12"
-    title: str  # its name for people
+    release: str  # release number: "12"
+    title: str  # release name for people
     index_date: str
-    could_not: bool  # it was to be compared, and reading it or its index failed
+    could_not: bool  # it could not be read, or its index could not
     checked: int
     packages: tuple[Package, ...]
-    more: int  # outdated packages that the record does not name
+    more: int  # number of outdated packages that the record does not list
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """A process that still runs what an update has replaced."""
+    """A process that still runs files that an update has replaced."""
 
     pid: int
     name: str
@@ -67,20 +67,20 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What another scanner found in an image."""
+    """The findings of another scanner in an image."""
 
     tool: str
     created: str
     findings: tuple[Mapping[str, Any], ...]
-    more: int  # findings that the record does not name
-    more_fixed: int  # those among them for which there is a fix
-    system: bool  # whether it looked at the packages of the operating system
-    ended: str  # the release that gets no updates any more; else empty
+    more: int  # number of findings that the record does not list
+    more_fixed: int  # number of findings for which there is a fix
+    system: bool  # whether it includes packages of the operating system
+    ended: str  # the release that gets no more updates; else empty
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of a benchmark for operating systems that does not hold."""
+    """A failed rule of a benchmark for operating systems."""
 
     name: str
     severity: str
@@ -89,30 +89,30 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a host stands by OpenSCAP; ``error`` says why it could not be told, else it is empty."""
+    """The result of OpenSCAP on a host; ``error`` says why there is none, else it is empty."""
 
     evaluated_at: str
     error: str
     content: str
     profile: str
-    counts: Mapping[str, int]  # rules by result: "pass", "fail", "notapplicable", "error" ...
+    counts: Mapping[str, int]  # number of rules by result: "pass", "fail", "notapplicable", "error" ...
     failed: tuple[Rule, ...]
-    more: int  # failing rules that the record does not name
+    more: int  # number of failing rules that the record does not list
 
     @property
     def doubtful(self) -> int:
-        """How many rules OpenSCAP tried and could not tell of."""
+        """Return the number of rules that OpenSCAP tried and could not decide."""
         return sum(self.counts.get(result, 0) for result in ("error", "unknown"))
 
     @property
     def unchecked(self) -> int:
-        """How many rules it has no check for: a person has to look."""
+        """Return the number of rules without a check: a person has to look."""
         return self.counts.get("notchecked", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A host's record."""
+    """The record of a host."""
 
     scanned_at: str
     host: Scanned
@@ -122,13 +122,13 @@ class Scan:
     restarts: tuple[Restart, ...]
     reboot: bool
     engine_error: str
-    openscap: Evaluation | None  # None where nobody asked for it
-    read: int  # images that were not known already
+    openscap: Evaluation | None  # None where it was not requested
+    read: int  # number of images that were not known before
     elapsed_s: float
 
 
 def parse(raw: object) -> Scan:
-    """A record as it came from a host.
+    """Parse the record of a host.
 
     Raises:
         BadRecord: it is none; says what is wrong.
@@ -228,26 +228,26 @@ def _report(raw: object) -> Report:
 
 def _table(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise BadRecord(f"{what} is no object")
+        raise BadRecord(f"{what} is not an object")
     return value
 
 
 def _rows(raw: Mapping[str, Any], key: str) -> Sequence[Any]:
     value = raw.get(key)
     if not isinstance(value, list):
-        raise BadRecord(f"{key} is no list")
+        raise BadRecord(f"{key} is not a list")
     return value
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str:
     value = raw.get(key)
     if not isinstance(value, str):
-        raise BadRecord(f"{key} is no text")
+        raise BadRecord(f"{key} is not a text")
     return value
 
 
 def _number(raw: Mapping[str, Any], key: str) -> int:
     value = raw.get(key)
     if not isinstance(value, int):
-        raise BadRecord(f"{key} is no number")
+        raise BadRecord(f"{key} is not a number")
     return value

@@ -1,4 +1,4 @@
-"""Have hardener run again and again: a timer of systemd's, or a line for cron.
+"""Run hardener at regular times: a systemd timer, or a crontab line.
 
     Systemd.here().install(job, Times(calendar="daily", jitter="1h"))
     cron_line(job, "17 3 * * *")

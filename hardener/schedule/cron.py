@@ -1,4 +1,4 @@
-"""A line for a crontab, where there is no systemd."""
+"""Write a crontab line, for machines without systemd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT = re.compile(rf"@(?:hourly|daily|midnight|weekly|monthly)|{_FIELD}(?: {_FIEL
 
 
 def cron_line(job: Job, at: str) -> str:
-    """The line: nothing happens where its last run still goes on.
+    """Return the line; it does nothing while its previous run is still in progress.
 
     Args:
         job: what runs.
@@ -25,7 +25,7 @@ def cron_line(job: Job, at: str) -> str:
     """
     if not _AT.fullmatch(at):
         raise HardenerError(
-            f"{line(repr(at))} is no time for cron", hint="such as '17 3 * * *'; man 5 crontab"
+            f"{line(repr(at))} is not a time for cron", hint="such as '17 3 * * *'; man 5 crontab"
         )
     home = shell(str(job.home))
     lock = shell(str(job.home / f"cron-{job.name}.lock"))

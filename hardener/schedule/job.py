@@ -1,4 +1,4 @@
-"""What is to run again and again."""
+"""The command of a schedule, and what it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A command, and what it needs of the machine.
+    """A command, and the files that it needs on the machine.
 
     ``reads`` and ``writes`` are files and folders that it is told to read, and folders that it writes into
     beside its home. A job is ``confined`` unless it looks at this very machine, which it has to see as it is.
@@ -24,15 +24,15 @@ class Job:
     """
 
     name: str
-    command: tuple[str, ...]  # a program with its whole path, and its arguments
-    folder: Path  # where it runs: paths in its arguments are relative to it
+    command: tuple[str, ...]  # the program with its full path, and its arguments
+    folder: Path  # current folder: relative paths in the arguments start here
     home: Path
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
     confined: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a name that cannot be part of a unit's.
+        """Refuse a name that cannot be part of a unit name.
 
         Raises:
             HardenerError: it cannot.
@@ -41,17 +41,17 @@ class Job:
 
     @property
     def environment_file(self) -> Path:
-        """Variables for it alone, such as the address of a webhook."""
+        """Return the path of its environment file, for secrets such as the URL of a webhook."""
         return self.home / "environment"
 
 
 def require_name(name: str) -> None:
-    """Refuse what is no name of a schedule.
+    """Refuse an invalid name of a schedule.
 
     Raises:
         HardenerError: it is none.
     """
     if not _NAME.fullmatch(name):
         raise HardenerError(
-            f"{line(repr(name))} is no name of a schedule", hint="small letters, digits and hyphens"
+            f"{line(repr(name))} is not a name of a schedule", hint="small letters, digits and hyphens"
         )

@@ -1,4 +1,4 @@
-"""Text in unit files and crontabs, so that it means itself there and nothing else."""
+"""Quote text for unit files and crontabs, so that it has no special meaning there."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ _NOT_IN_PROGRAM = "$\"'\\"
 
 
 def value(text: str) -> str:
-    """Text for a setting that takes the rest of the line, such as Description."""
+    """Quote text for a setting that takes the rest of the line, such as Description."""
     _require_printable(text, "a unit file")
     return text.replace("%", "%%")
 
 
 def word(text: str) -> str:
-    """One of the words of a setting that takes several, such as Environment or ReadWritePaths."""
+    """Quote one word of a setting that takes several, such as Environment or ReadWritePaths."""
     return '"' + value(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def argument(text: str) -> str:
-    """An argument of a command line."""
+    """Quote an argument of a command line."""
     return word(text).replace("$", "$$")
 
 
 def program(text: str) -> str:
-    """The program of a command line: systemd takes no path with quotes, and its dollars are not expanded."""
+    """Quote the program of a command line: systemd accepts no quotes there, and does not expand dollars."""
     if any(letter in text for letter in _NOT_IN_PROGRAM):
         raise _refused(text, "a unit file")
     return word(text)
 
 
 def path(where: Path, *, pattern: bool = False) -> str:
-    """A path that takes the rest of the line, which nothing can quote: WorkingDirectory, EnvironmentFile.
+    """Quote a path that takes the rest of the line, where no quotes work: WorkingDirectory, EnvironmentFile.
 
     Args:
         where: the path.
@@ -49,15 +49,15 @@ def path(where: Path, *, pattern: bool = False) -> str:
 
 
 def shell(text: str) -> str:
-    """A word of a line in a crontab, for the shell that cron starts."""
+    """Quote a word of a crontab line for the shell that cron starts."""
     _require_printable(text, "a crontab")
-    if "\\%" in text:  # cron takes the backslash away, whatever stands before it
+    if "\\%" in text:  # cron removes this backslash, whatever stands before it
         raise _refused(text, "a crontab")
     return shlex.quote(text).replace("%", "\\%")
 
 
 def _require_printable(text: str, where: str) -> None:
-    """Refuse line ends above all: what follows one is a setting of its own."""
+    """Refuse control characters, above all line ends: the text after one would be a setting of its own."""
     if not text.isprintable():
         raise _refused(text, where)
 

@@ -1,4 +1,4 @@
-"""Schedules in the hands of systemd: units are written, started, looked at and taken away."""
+"""Install, show and remove schedules as systemd units."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hardener.schedule.job import Job, require_name
 from hardener.schedule.units import MARK, Times, service, timer
 from hardener.text import line
 
-RUNNING = Path("/run/systemd/system")  # is there where systemd is process 1: sd_booted(3)
+RUNNING = Path("/run/systemd/system")  # exists where systemd is process 1: sd_booted(3)
 SYSTEM_UNITS = Path("/etc/systemd/system")
 
 _PREFIX = "hardener-schedule-"
-_FOR_EVERYBODY = 0o644  # as all units: systemd shows them to everybody anyway
+_FOR_EVERYBODY = 0o644  # readable by all users, as other units: systemd shows them anyway
 _NO_CRON = "`hardener schedule cron` prints a line for cron"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduled:
-    """A schedule as systemd sees it; moments are its words, empty where there is none.
+    """A schedule as systemd reports it; times are systemd's texts, empty where there is none.
 
     ``result`` is ``success``, ``exit-code``, ``timeout``, ``signal`` …; ``code`` the exit code.
     """
@@ -41,7 +41,7 @@ class Scheduled:
 
 
 class Systemd:
-    """The manager of the machine, or that of a user.
+    """The systemd manager of the machine, or of a user.
 
     Args:
         units: folder of its unit files.
@@ -54,7 +54,7 @@ class Systemd:
 
     @classmethod
     def here(cls) -> Systemd:
-        """The one that belongs to who asks: the machine's for root, else that of the user.
+        """Return the manager for this user: the machine's for root, else the user's own.
 
         Raises:
             HardenerError: systemd does not run here.
@@ -68,7 +68,7 @@ class Systemd:
         return cls(base / "systemd" / "user", user=True)
 
     def install(self, job: Job, times: Times) -> bool:
-        """Write and start a schedule; the answer says whether anything was other than it is now.
+        """Write and start a schedule; return whether anything changed.
 
         Raises:
             HardenerError: systemd does not take it, or somebody else has units of these names.
@@ -92,7 +92,7 @@ class Systemd:
         return bool(changed) or not stands
 
     def status(self) -> Iterator[Scheduled]:
-        """The schedules that are installed, by name.
+        """Return the installed schedules by name.
 
         Raises:
             HardenerError: systemd does not answer.
@@ -102,7 +102,7 @@ class Systemd:
                 yield self._status(path.stem.removeprefix(_PREFIX))
 
     def remove(self, name: str) -> bool:
-        """Stop a schedule and take its units away; a run that goes on comes to its end.
+        """Stop a schedule and remove its units; a current run continues to its end.
 
         Returns:
             Whether there was one.
@@ -118,17 +118,17 @@ class Systemd:
             return False
         if paths[0] in there:
             self._systemctl("disable", "--now", timers)
-            self._systemctl("clean", "--what=state", timers, check=False)  # when it was started last
+            self._systemctl("clean", "--what=state", timers, check=False)  # time of the last start
         for path in there:
             path.unlink(missing_ok=True)
         self._systemctl("daemon-reload")
         self._systemctl(
             "reset-failed", timers, services, check=False
-        )  # which is an error where nothing failed
+        )  # an error message where nothing failed
         return True
 
     def lingers(self) -> bool:
-        """Whether the timers of this user run while the user is not logged in."""
+        """Return whether the timers of this user run while the user is not logged in."""
         command = ["loginctl", "show-user", str(os.geteuid()), "--property=Linger", "--value"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -156,7 +156,7 @@ class Systemd:
         )
 
     def _show(self, unit: str, *properties: str) -> Mapping[str, str]:
-        """Properties of a unit; what systemd does not know is empty."""
+        """Return properties of a unit; those that systemd does not know are empty."""
         shown = self._systemctl("show", unit, f"--property={','.join(properties)}")
         pairs = (text.partition("=") for text in shown.splitlines())
         return dict.fromkeys(properties, "") | {name: value for name, _, value in pairs}
@@ -165,7 +165,7 @@ class Systemd:
         return self._units / f"{_PREFIX}{name}.{kind}"
 
     def _own(self, path: Path) -> str | None:
-        """The text of a unit of ours; None where there is none.
+        """Return the text of a unit that hardener wrote; None where there is none.
 
         Raises:
             HardenerError: it is somebody else's.
@@ -198,7 +198,7 @@ class Systemd:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether we have written a unit; a link, such as that of a masked one, we have not."""
+    """Return whether hardener wrote a unit; a link, such as that of a masked unit, is not ours."""
     try:
         return path.is_file() and not path.is_symlink() and path.read_text(encoding="utf-8").startswith(MARK)
     except (OSError, ValueError):
@@ -206,13 +206,13 @@ def _is_own(path: Path) -> bool:
 
 
 def _require_times(times: Times) -> None:
-    """Refuse what systemd would, before anything is written.
+    """Refuse times that systemd would refuse, before anything is written.
 
     Raises:
         HardenerError: it is no time, says systemd.
     """
     analyze = shutil.which("systemd-analyze")
-    if analyze is None:  # it comes with systemd nearly everywhere
+    if analyze is None:  # part of systemd on nearly all machines
         return
     for verb, text in (("calendar", times.calendar), ("timespan", times.jitter)):
         done = subprocess.run(
@@ -223,7 +223,7 @@ def _require_times(times: Times) -> None:
             check=False,
         )
         if done.returncode:
-            raise HardenerError(f"{line(repr(text))} is no time", hint="man systemd.time")
+            raise HardenerError(f"{line(repr(text))} is not a time", hint="man systemd.time")
 
 
 def _moment(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A service and its timer as the text of unit files."""
+"""Write a service and its timer as the text of unit files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = "# Written by `hardener schedule install`; `hardener schedule remove` tak
 _CALENDAR = re.compile(r"[A-Za-z0-9*:.,/~+_ -]{1,200}")
 _SPAN = re.compile(r"[a-z0-9. ]{1,50}")
 
-# What needs no other view of the file system than everybody's. Ansible and ssh start processes, open sockets
+# Restrictions that need no other view of the file system. Ansible and ssh start processes, open sockets
 # and terminals; getaddrinfo asks the kernel for its addresses by netlink.
 _CONFINED = """\
 NoNewPrivileges=yes
@@ -30,8 +30,8 @@ SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 SystemCallFilter=@system-service
 """
-# The view that root's service has. ~/.ssh is read and not written: a timer gets to know no new host.
-# A user's manager could give it only inside a user namespace, where ssh finds its files owned by nobody.
+# The view of the file system for root's service. ~/.ssh is read-only: a timer adds no host keys. A user's
+# manager needs a user namespace for it, where ssh finds its files owned by the user nobody.
 _CONFINED_VIEW = """\
 CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH
 PrivateDevices=yes
@@ -46,12 +46,12 @@ ProtectKernelTunables=yes
 ProtectProc=invisible
 ProtectSystem=strict
 """
-_PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - they are what the service does not see
+_PRIVATE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - paths that the service must not see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """When: ``calendar`` as systemd.time(7) has it, and at most how much later, at random, as a time span.
+    """The times of a timer: ``calendar`` as in systemd.time(7), and the greatest random delay as a time span.
 
     Raises:
         HardenerError: this is neither.
@@ -61,18 +61,18 @@ class Times:
     jitter: str
 
     def __post_init__(self) -> None:
-        """Refuse what would be more than a value in a unit file; whether it is a time, systemd knows.
+        """Refuse text that would be more than one value in a unit file; systemd checks whether it is a time.
 
         Raises:
             HardenerError: it would.
         """
         for text, pattern in ((self.calendar, _CALENDAR), (self.jitter, _SPAN)):
             if not pattern.fullmatch(text):
-                raise HardenerError(f"{line(repr(text))} is no time", hint="man systemd.time")
+                raise HardenerError(f"{line(repr(text))} is not a time", hint="man systemd.time")
 
 
 def timer(job: Job, times: Times) -> str:
-    """The timer of a job. What was missed while the machine was off is made up for."""
+    """Return the timer of a job. Runs that were missed while the machine was off are made up for."""
     return f"""\
 {MARK}
 [Unit]
@@ -89,7 +89,7 @@ WantedBy=timers.target
 
 
 def service(job: Job, *, user: bool) -> str:
-    """The service of a job.
+    """Return the service of a job.
 
     Args:
         job: what runs.
@@ -107,11 +107,11 @@ def _service(job: Job, *, user: bool) -> Iterator[str]:
     if view:
         _require_visible(job)
     yield f"{MARK}\n[Unit]\nDescription={_description(job)}\n"
-    if not user:  # a user's manager has no network to wait for
+    if not user:  # a user's manager has no network target
         yield "Wants=network-online.target\nAfter=network-online.target\n"
     yield "\n[Service]\nType=oneshot\n"
     if not user:
-        yield "User=root\n"  # which gives it root's HOME, and so ~/.ssh
+        yield "User=root\n"  # gives the service root's HOME, and so ~/.ssh
     words = [quoting.program(job.command[0]), *map(quoting.argument, job.command[1:])]
     yield f"WorkingDirectory={quoting.path(job.folder)}\n"
     yield f"Environment={quoting.word(f'HARDENER_HOME={job.home}')}\n"
@@ -131,7 +131,7 @@ def _require_visible(job: Job) -> None:
     for path in (job.folder, job.home, *job.reads, *job.writes):
         if any(path.is_relative_to(private) for private in _PRIVATE):
             raise HardenerError(
-                f"the service would not see {line(str(path), 1000)}",
+                f"the service could not access {line(str(path), 1000)}",
                 hint="it has a /tmp of its own; move it elsewhere",
             )
 

@@ -1,1 +1,1 @@
-"""Which images the site trusts: the policy as people write it (``docs/trust.md``)."""
+"""Read the policy of trusted images (``docs/trust.md``)."""

@@ -1,4 +1,4 @@
-"""The policy of images, as people write it; ``docs/trust.md`` describes it.
+"""Read the image policy of a site; ``docs/trust.md`` describes it.
 
 registries:
   - prefix: registry.example.com       # a registry or repository; the longest prefix that matches counts
@@ -32,7 +32,7 @@ NAME = "trust.yml"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(?:/[a-z0-9._-]+)*/?")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+\n-----END PUBLIC KEY-----\n?")
-_LARGEST = 64 * 1024  # of a key
+_LARGEST = 64 * 1024  # bytes of a key
 _HORIZON = 366  # days that an exception may last
 
 
@@ -59,7 +59,7 @@ class _Rule(BaseModel):
     def _are_digests(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for each in value:
             if not _DIGEST.fullmatch(each):
-                raise ValueError(f"{each[:80]!r} is no digest such as sha256:… with 64 digits")
+                raise ValueError(f"{each[:80]!r} is not a digest such as sha256:… with 64 digits")
         return value
 
     @model_validator(mode="after")
@@ -67,7 +67,7 @@ class _Rule(BaseModel):
         if sum(map(bool, (self.keys, self.digests, self.nothing))) != 1:
             raise ValueError("must have one of keys, digests and nothing: true")
         if "need" in self.model_fields_set and not self.keys:
-            raise ValueError("need is about keys, and there are none")
+            raise ValueError("need applies to keys, and there are none")
         return self
 
 
@@ -82,7 +82,7 @@ class _Exception(BaseModel):
     @classmethod
     def _is_not_everything(cls, value: str) -> str:
         if not re.search("[A-Za-z0-9]", value):
-            raise ValueError(f"{value!r} is every image: name some")
+            raise ValueError(f"{value!r} matches every image: name single images")
         return value
 
     @field_validator("expires")
@@ -109,7 +109,7 @@ class _File(BaseModel):
 
 
 def read_policy(path: Path, *, today: date) -> dict[str, Any]:
-    """The policy of a file, as hosts take it: plain data, with the keys themselves in place of their files.
+    """Return the policy of a file as hosts take it: plain data, with keys in place of their file names.
 
     Args:
         path: the file.
@@ -142,7 +142,7 @@ def _rule(rule: _Rule, keys: dict[str, str]) -> dict[str, Any]:
 
 
 def _once(document: Document, file: _File) -> None:
-    """Refuse a prefix that stands twice: nobody could tell which one counts."""
+    """Refuse a duplicate prefix: it is ambiguous which entry applies."""
     first: dict[str, int] = {}
     for index, rule in enumerate(file.registries):
         place: Path_ = ("registries", index, "prefix")
@@ -155,7 +155,7 @@ def _once(document: Document, file: _File) -> None:
 
 
 def _keys(document: Document, file: _File) -> dict[str, str]:
-    """The PEM of each key as it is written: itself, or the content of the file that it names."""
+    """Return the PEM text of each key: given directly, or read from the file that is named."""
     found: dict[str, str] = {}
     problems: list[tuple[Path_, str]] = []
     seen: set[tuple[Path_, str]] = set()
@@ -166,10 +166,10 @@ def _keys(document: Document, file: _File) -> dict[str, str]:
             problems.append((place, f"cannot read {written}: {error.strerror}"))
             continue
         if not _PEM.fullmatch(text):
-            problems.append((place, f"{written.splitlines()[0]} is no public key in PEM"))
+            problems.append((place, f"{written.splitlines()[0]} is not a public key in PEM"))
         found[written] = text
         if (place[:3], text.strip()) in seen:
-            problems.append((place, f"{written.splitlines()[0]} is a key that stands there already"))
+            problems.append((place, f"{written.splitlines()[0]} is a duplicate key"))
         seen.add((place[:3], text.strip()))
     if problems:
         raise document.error(problems)

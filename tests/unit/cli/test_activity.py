@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anybody_listens(
 def test_a_time_that_is_none_is_refused(hardener: Hardener, hosts: FakeFleet, time: str) -> None:
     result = hardener("activity", "-i", "inv,", "--for", time)
     assert result.exit_code == 2
-    assert "is no time from 1s to 24h" in result.stderr
+    assert "is not a time from 1s to 24h" in result.stderr
     assert hosts.runs == []
 
 

@@ -41,8 +41,8 @@ def test_it_need_not_read() -> None:
     [
         ("/nowhere/notify", "No such file or directory"),
         ("/etc/passwd", "Permission denied"),
-        (python("import sys; sys.exit('first\\nno\\troute')"), "it ended with 1: no route"),
-        (python("import sys; sys.stderr.write('x' * 10**7); sys.exit(3)"), "it ended with 3: xxx"),
+        (python("import sys; sys.exit('first\\nno\\troute')"), "exit code 1: no route"),
+        (python("import sys; sys.stderr.write('x' * 10**7); sys.exit(3)"), "exit code 3: xxx"),
         (python("import os; os.kill(os.getpid(), 9)"), "it was ended by signal 9"),
     ],
 )
@@ -61,7 +61,7 @@ def test_what_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
     )
     command = Command(python(source, str(pid)), timeout=2)
     begun = time.monotonic()
-    with pytest.raises(NotDelivered, match="it did not end within 2 s"):
+    with pytest.raises(NotDelivered, match="it did not finish within 2 s"):
         command.send(MESSAGE)
     assert time.monotonic() - begun < 30
     if pid.exists():  # a busy machine may not have come that far
@@ -80,5 +80,5 @@ def test_only_the_program_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["", "  ", "'open", "a\0b"])
 def test_what_are_no_words(text: str) -> None:
-    with pytest.raises(HardenerError, match="the command to notify"):
+    with pytest.raises(HardenerError, match="notification command"):
         Command(text)

@@ -37,5 +37,5 @@ def test_the_line_runs_the_command_where_it_was_typed_and_only_once_at_a_time(tm
     "at", ["", "daily", "* * * *", "* * * * * *", "* * * * *\n* * * * *", "@reboot", "% * * * *"]
 )
 def test_what_is_no_time_for_cron(at: str) -> None:
-    with pytest.raises(HardenerError, match="is no time for cron"):
+    with pytest.raises(HardenerError, match="is not a time for cron"):
         cron_line(job(), at)

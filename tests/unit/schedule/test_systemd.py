@@ -44,7 +44,7 @@ def test_a_timer_that_somebody_has_stopped_is_started(manager: Manager) -> None:
     "times", [Times(calendar="dayly", jitter="1h"), Times(calendar="daily", jitter="1 fortnite")]
 )
 def test_what_systemd_does_not_know_as_a_time_is_not_written(manager: Manager, times: Times) -> None:
-    with pytest.raises(HardenerError, match="is no time"):
+    with pytest.raises(HardenerError, match="is not a time"):
         Systemd.here().install(job(), times)
     assert list(manager.units.iterdir()) == []
 

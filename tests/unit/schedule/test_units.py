@@ -52,7 +52,7 @@ def test_who_looks_at_this_machine_sees_it_as_it_is() -> None:
 def test_what_the_service_would_not_see_is_refused(place: str, path: Path) -> None:
     value = (path,) if place in ("reads", "writes") else path
     there = replace(job(), **{place: value})  # type: ignore[arg-type]
-    with pytest.raises(HardenerError, match="the service would not see /"):
+    with pytest.raises(HardenerError, match="the service could not access /"):
         service(there, user=False)
     assert str(path) in service(replace(there, confined=False), user=False) or place in ("reads", "writes")
 
@@ -74,7 +74,7 @@ def test_the_timer_makes_up_for_what_was_missed() -> None:
 
 @pytest.mark.parametrize("text", ["", "daily\nOnBootSec=1", "%n", "a" * 201, '"daily"', "daily\\"])
 def test_what_is_more_than_a_time(text: str) -> None:
-    with pytest.raises(HardenerError, match="is no time"):
+    with pytest.raises(HardenerError, match="is not a time"):
         Times(calendar=text, jitter="1h")
-    with pytest.raises(HardenerError, match="is no time"):
+    with pytest.raises(HardenerError, match="is not a time"):
         Times(calendar="daily", jitter=text)

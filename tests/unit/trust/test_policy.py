@@ -65,13 +65,13 @@ exceptions:
         ("registries:\n  - {prefix: r, nothing: yes}", "trust.yml:2: nothing: must be 'true'"),
         ("registries:\n  - {prefix: r, nothing: true, need: all}", "need is about keys"),
         ("registries:\n  - {prefix: 'r:1 x', nothing: true}", "prefix: must be a registry or repository"),
-        ("registries:\n  - {prefix: r, digests: ['sha256:1']}", "digests: 'sha256:1' is no digest"),
+        ("registries:\n  - {prefix: r, digests: ['sha256:1']}", "digests: 'sha256:1' is not a digest"),
         ("registries:\n  - {prefix: r, keys: [none.pub]}", "keys: cannot read none.pub: No such file"),
-        ("registries:\n  - {prefix: r, keys: [trust.yml]}", "keys: trust.yml is no public key in PEM"),
+        ("registries:\n  - {prefix: r, keys: [trust.yml]}", "keys: trust.yml is not a public key in PEM"),
         ("registries:\n  - {prefix: r, keys: cosign.pub}", "keys: must be a list"),
         (
             "registries:\n  - prefix: r\n    keys: [cosign.pub, ./cosign.pub]",
-            "trust.yml:3: keys: ./cosign.pub is a key that stands there already",
+            "trust.yml:3: keys: ./cosign.pub is a duplicate key",
         ),
         (
             "registries:\n- {prefix: index.docker.io, nothing: true}\n- {prefix: docker.io, nothing: true}",
