@@ -1,4 +1,4 @@
-"""Listen on the host to denials and to the engine's events for a while (`roles/activity/README.md`)."""
+"""Collect denials and engine events on the host for some time (`roles/activity/README.md`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ..module_utils.docker.api import USUAL_SOCKET
 from ..plugin_utils.host_script import PACKAGES, HostScriptAction
 
-_SPARE = 120  # seconds: what takes longer than it was asked to hangs
+_SPARE = 120  # seconds beyond the requested time after which the host counts as hanging
 _LONGEST = 24 * 3600
 _TOLD = (
     "version",
@@ -31,7 +31,7 @@ class ActionModule(HostScriptAction):
     _VALID_ARGS = frozenset({"seconds", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Listen, and return what was heard."""
+        """Collect for the requested time, and return the result."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -55,7 +55,7 @@ class ActionModule(HostScriptAction):
 
 
 def _told(answer: Any) -> dict[str, Any]:
-    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+    """Return the expected fields of an answer; Ansible interprets some other keys in a result.
 
     Raises:
         AnsibleActionFail: it is no answer.

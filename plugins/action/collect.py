@@ -1,6 +1,7 @@
-"""Collect the facts of a host, in one round trip; changes nothing, there or here but for the file asked for.
+"""Collect the facts of a host in one round trip.
 
-A snapshot has megabytes where containers are many, so it goes to the file and not into Ansible's result.
+Nothing changes on the host; on the controller only the requested file is written. A snapshot can have several
+megabytes, so it goes to that file and not into Ansible's result.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ class ActionModule(HostScriptAction):
     _VALID_ARGS = frozenset({"dest", "facts", "policy", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Collect, store, and return what the play goes on with."""
+        """Collect the facts, store them, and return what the play needs."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
-                "dest": {"type": "str", "default": ""},  # a path would have what looks like $HOME replaced
+                "dest": {"type": "str", "default": ""},  # type path would expand text that looks like $HOME
                 "facts": {"type": "list", "elements": "str", "default": []},
                 "policy": {"type": "dict", "default": {}},
                 "socket": {"type": "str", "default": ""},
@@ -47,13 +48,13 @@ class ActionModule(HostScriptAction):
             arguments={"socket": args["socket"], "limit": _TIMEOUT},
             timeout=_TIMEOUT,
             task_vars=task_vars,
-            parsed=bool(args["facts"]),  # what judges the file parses it
+            parsed=bool(args["facts"]),  # whatever judges the file parses it
         )
         if not answer.encoded.startswith(_BEGINNING) or not answer.encoded.endswith(b"}"):
             raise AnsibleActionFail("the host gave no snapshot")
         variables = task_vars or {}
         host = str(variables.get("inventory_hostname", ""))
-        # Whatever the host says it is: waivers go by these.
+        # The controller sets these fields, whatever the host reports: waivers are matched by them.
         known = {
             "host": host,
             "policy": args["policy"],
@@ -82,7 +83,7 @@ class ActionModule(HostScriptAction):
 
 
 def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
-    """A source without what no role asks for, where that is much: there can be hundreds of containers."""
+    """Return a source without large parts that no role needs; a host can have hundreds of containers."""
     if name != "docker.containers" or source.get("state") != "ok":
         return source
     containers = [
@@ -97,7 +98,7 @@ def _of_use(name: str, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _store(snapshot: bytes, folder: Path, host: str) -> Path:
-    """Write the snapshot so that only its owner reads it, whole or not at all.
+    """Write the snapshot atomically, readable only by its owner.
 
     Raises:
         AnsibleActionFail: it cannot be written.
@@ -107,18 +108,18 @@ def _store(snapshot: bytes, folder: Path, host: str) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write(path, snapshot)
     except OSError as error:
-        # `from error` would have Ansible say it twice
+        # `from error` would make Ansible print the message twice
         raise AnsibleActionFail(f"cannot write the snapshot {path}: {error.strerror}") from None
     return path
 
 
 def file_name(host: str) -> str:
-    """A host's file name: its inventory name, with what no file name should have as in a URL.
+    """Return the inventory name of a host, percent-encoded for use as a file name.
 
-    Two hosts never share one, and ``urllib.parse.unquote`` gives the name back.
+    Two hosts never share a name, and ``urllib.parse.unquote`` restores the original.
     """
     name = quote(host, safe="@+:, ", errors="surrogatepass")
-    # A leading dot would hide the file, or be a folder's own name.
+    # A leading dot would hide the file, or make the name `.` or `..`.
     name = f"%2E{name[1:]}" if name.startswith(".") else name
     if len(name) > _NAME_MAX:
         raise AnsibleActionFail(f"the host name {host[:40]!r}… is too long for a file name")

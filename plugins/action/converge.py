@@ -1,9 +1,8 @@
-"""Make a host what documents say, in one transaction (`roles/converge/README.md` describes them).
+"""Bring a host to the state that documents describe, in one transaction (`roles/converge/README.md`).
 
-A run that costs the host anything is confirmed over a new connection within ``converge_confirm_timeout``
-seconds; without that the host takes it back by itself, whether or not anybody here is still alive. So a
-connection that is lost on the way is no end: what has become of the run is asked for when the host can be
-reached again.
+A run with an impact is confirmed over a new connection within ``converge_confirm_timeout`` seconds; otherwise
+the host rolls it back, even if the controller is gone. A lost connection is therefore not fatal: the action
+asks for the outcome as soon as the host can be reached again.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class ActionModule(GuardedAction):
     _VALID_ARGS = frozenset({"documents", "allow", "only", "plan", "on_refused", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Deliver the documents to the host and return what was done there."""
+        """Deliver the documents to the host and return what changed there."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -76,7 +75,7 @@ class ActionModule(GuardedAction):
 
 
 def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was refused of that which the site has asked for, and why; what is in no role is asked for."""
+    """Return the refused documents that the site requested, with reasons; others count as requested."""
     asked = {str(document.get("name")) for document in documents if document.get("asked", True)}
     return [
         f"{document['name']}: {document['reason']}"
@@ -86,7 +85,7 @@ def _asked_and_refused(result: Mapping[str, Any], documents: Sequence[Mapping[st
 
 
 def _filled(document: dict[str, Any]) -> dict[str, Any]:
-    """A document as the host gets it, with the content of files of this control node in it.
+    """Return the document with the content of the controller's files that it names.
 
     ``content_from`` in the place of ``content`` names one: a private key that were part of a variable would
     be part of every event and log that variables get into.
@@ -109,13 +108,13 @@ def _filled(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _belongs(document: dict[str, Any], names: list[str]) -> bool:
-    """Whether a document is one of those; or bears their role's name, to serve them or refuse them all."""
+    """Return whether a document is listed, or is named after the role of a listed one."""
     own = str(document.get("name"))
     return any(name == own or name.startswith(f"{own}_") for name in names)
 
 
 def _believe(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Take from an answer only what the host can know; what was asked of it is known here.
+    """Copy from an answer only what the host can know; the request is taken from the controller.
 
     Raises:
         AnsibleActionFail: it is no answer to what was asked.
@@ -129,7 +128,7 @@ def _believe(result: dict[str, Any], arguments: Mapping[str, Any]) -> None:
 
 
 def _summary(result: Mapping[str, Any]) -> str:
-    """What happened, in a line."""
+    """Return a one-line summary of the result."""
     if text := ending(result):
         return text
     if not result.get("changed"):

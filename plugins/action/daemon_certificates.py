@@ -1,4 +1,4 @@
-"""Make the certificates of an engine's API on TCP, on the control node (`roles/docker_daemon/README.md`)."""
+"""Issue the TLS certificates of an engine's TCP API, on the controller (`roles/docker_daemon/README.md`)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"directory", "host", "names", "days"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Make what is missing, and return where everything is."""
+        """Issue missing certificates, and return the paths of all files."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
 
 
 class Made(NamedTuple):
-    """Where everything is, and what of it is new."""
+    """Paths of all files, and which of them are new."""
 
     directory: Path
     host: str
@@ -80,7 +80,7 @@ class _Pair(NamedTuple):
 
     @classmethod
     def read(cls, certificate: Path, key: Path) -> _Pair | None:
-        """What is there; None where it is not a pair."""
+        """Read a certificate and its key; return None if they do not belong together."""
         try:
             found = x509.load_pem_x509_certificate(certificate.read_bytes())
             secret = load_pem_private_key(key.read_bytes(), password=None)
@@ -93,19 +93,19 @@ class _Pair(NamedTuple):
         return cls(found, secret) if same == there else None
 
     def write(self, certificate: Path, key: Path) -> None:
-        """Write both, the key for its owner alone."""
+        """Write both files, the key readable only by its owner."""
         secret = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write(key, secret, 0o600)
         _write(certificate, self.certificate.public_bytes(Encoding.PEM), 0o644)
 
     @property
     def fresh(self) -> bool:
-        """Whether it is good for a while."""
+        """Return whether the certificate is valid for long enough."""
         return self.certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW
 
 
 def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made:
-    """Make what is missing, too old, or no longer fits.
+    """Issue certificates that are missing, about to expire, or do not match the host.
 
     Args:
         directory: where it all is; made for its owner alone.
@@ -128,7 +128,7 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
     with _alone(directory):
         ca = _Pair.read(paths["ca"], directory / "ca-key.pem")
         if ca is None and paths["ca"].exists():
-            # A new one locks out all who have a certificate of the old one: nobody does that by accident.
+            # Never replace an authority silently: a new one locks out all clients of the old one.
             raise ValueError("ca.pem has no key: put ca-key.pem back, or remove ca.pem to begin anew")
         if ca is None or not ca.fresh:
             ca = _authority(host)
@@ -149,7 +149,7 @@ def make(directory: Path, *, host: str, names: Sequence[str], days: int) -> Made
 
 
 def _authority(host: str) -> _Pair:
-    """An authority of one's own, for the API of engines and nothing else."""
+    """Create a certificate authority that is used only for the APIs of engines."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(f"hardener Docker API {host}")
     usage = {"key_cert_sign": True, "crl_sign": True}
@@ -244,14 +244,14 @@ def _signed(pair: _Pair, ca: _Pair) -> bool:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """Hosts may share a folder, and Ansible works on several at a time."""
+    """Lock the folder: several hosts may share it, and Ansible works on them in parallel."""
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that never exists half or with another mode; not at all where it is the same."""
+    """Write a file atomically with its mode; leave it alone if it is the same."""
     if path.exists() and path.read_bytes() == content:
         return
     write(path, content, mode=mode, durable=True)

@@ -1,7 +1,7 @@
-"""Try confinements of a container by its twins, one after another (docs/workloads.md).
+"""Try profiles of a container on twins, one after another (docs/workloads.md).
 
-The stage `attempt` without a trial ends the run; `abandon` ends it at once. A run that is not ended ends by
-itself, with its time. The original container is not touched.
+The stage `attempt` without a trial ends the run; `abandon` ends it at once. A run that is not ended stops at
+its time limit. The original container is not touched.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ActionModule(TwinAction):
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Do one stage of a proof."""
+        """Run one stage of a proof."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -44,7 +44,7 @@ class ActionModule(TwinAction):
 
 
 def _told(stage: str, answer: Any) -> dict[str, Any]:
-    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+    """Return the expected fields of an answer; Ansible interprets some other keys in a result.
 
     Raises:
         AnsibleActionFail: it is no answer.

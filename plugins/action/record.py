@@ -1,4 +1,4 @@
-"""Record what a container uses of the kernel, by a twin of it (docs/recordings.md)."""
+"""Record what a container uses of the kernel, on a twin of it (docs/recordings.md)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ActionModule(TwinAction):
     )
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Do one stage of a recording."""
+        """Run one stage of a recording."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -62,7 +62,7 @@ class ActionModule(TwinAction):
 
 
 def _told(stage: str, answer: Any) -> dict[str, Any]:
-    """What we use of an answer and nothing else: Ansible acts on some of what it finds in a result.
+    """Return the expected fields of an answer; Ansible interprets some other keys in a result.
 
     Raises:
         AnsibleActionFail: it is no answer.

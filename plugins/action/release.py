@@ -1,4 +1,4 @@
-"""Give a host back, as it was before hardener and with nothing of it left (`roles/converge/README.md`)."""
+"""Restore a host to its state before hardener, and remove hardener from it (`roles/converge/README.md`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from ..module_utils.contract import CHANGED, DAEMON_RESTART, UNCHANGED, WOULD_CHANGE
 from ..plugin_utils.guarded import PREDICTS, GuardedAction, believe, ending
 
-_NAMED = 10  # paths in a line; all of them are in the result
+_NAMED = 10  # paths in a summary line; the result has all of them
 
 
 class ActionModule(GuardedAction):
@@ -16,7 +16,7 @@ class ActionModule(GuardedAction):
     _VALID_ARGS = frozenset({"role", "allow"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Have the host given back, and return what it did."""
+        """Release the host, and return what changed there."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -45,7 +45,7 @@ class ActionModule(GuardedAction):
 
 
 def _summary(result: dict[str, Any], *, role: str) -> str:
-    """What happened, in a line."""
+    """Return a one-line summary of the result."""
     if text := ending(result):
         return text
     what = f"what the role {role} owns" if role else "the host"

@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         try:
             documents = renderer.documents(snapshot, variables)
             details = renderer.details(snapshot, variables) if hasattr(renderer, "details") else {}
-        except ValueError as error:  # a variable is not what it has to be; the message names it
+        except ValueError as error:  # a variable has a wrong value; the message names the variable
             raise AnsibleActionFail(str(error)) from error
         policy = self._templar.template(known.get("hardener_policy"))
         named = asked.named_variables(self._task, known, own, policy)
@@ -52,11 +52,11 @@ class ActionModule(ActionBase):
             document["asked"] = asked.is_asked(
                 document, role.name, named, variables=own, decided_by=decided_by
             )
-        # What a site has set may be secret, such as a token in log options: the result is for the role alone.
+        # Variables may hold secrets, such as a token in log options: hide the result from logs.
         return {"changed": False, "documents": documents, "details": details, "_ansible_no_log": True}
 
     def _variables(self, role: str, own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-        """The role's own variables, without its name before theirs.
+        """Return the role's own variables, without the role's name as a prefix.
 
         Raises:
             AnsibleActionFail: one of them, or of those that all roles share, is not as it is specified.
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
 
 
 def _renderer(role: str) -> Any:
-    """The module that renders the documents of a role.
+    """Return the module that renders the documents of a role.
 
     Raises:
         AnsibleActionFail: there is none.

@@ -1,4 +1,4 @@
-"""Go back to what a host was before a run, or list its runs (`roles/converge/README.md`)."""
+"""Roll a host back to its state before a run, or list its runs (`roles/converge/README.md`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ..module_utils.contract import PARTLY_ROLLED_BACK, REFUSED
 from ..plugin_utils.transaction import TransactionAction
 
-_TAKES_BACK = 3600  # seconds for all runs that are taken back together
+_TAKES_BACK = 3600  # seconds for rolling back all runs together
 
 
 class ActionModule(TransactionAction):
@@ -18,7 +18,7 @@ class ActionModule(TransactionAction):
     _VALID_ARGS = frozenset({"run", "list"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Have the host go back, and return what it did."""
+        """Roll the host back, and return what changed there."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -44,7 +44,7 @@ class ActionModule(TransactionAction):
 
 
 def _summary(result: dict[str, Any], *, listing: bool) -> str:
-    """What happened, in a line."""
+    """Return a one-line summary of the result."""
     if result["outcome"] == REFUSED:
         return f"nothing was changed: {result['reason']}"
     if result["outcome"] == PARTLY_ROLLED_BACK:

@@ -1,4 +1,4 @@
-"""Verify the images of a host by a policy; writes the record there that the next audit judges."""
+"""Verify the images of a host against a policy, and write the record that the next audit judges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ActionModule(HostScriptAction):
     _VALID_ARGS = frozenset({"policy", "socket"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Have the host verify, and return what it found."""
+        """Verify the images on the host, and return the result."""
         super().run(tmp, task_vars)
         _checked, args = self.validate_argument_spec(
             argument_spec={
@@ -34,7 +34,7 @@ class ActionModule(HostScriptAction):
         answer = self.run_script(
             PACKAGES / "trust",
             entry="main:verify",
-            # YAML knows dates, JSON does not
+            # YAML has dates, JSON has none
             arguments={
                 **args,
                 "policy": json.loads(json.dumps(args["policy"], default=str)),
@@ -52,12 +52,12 @@ class ActionModule(HostScriptAction):
 
 
 def _shaped(answer: Any) -> dict[str, Any]:
-    """What we use of a record and nothing else: Ansible acts on some of what it finds in a result.
+    """Return the expected fields of a record; Ansible interprets some other keys in a result.
 
     Raises:
         KeyError, TypeError, ValueError: it is no record.
     """
-    if not isinstance(answer["elapsed_ms"], int):  # JSON knows Infinity
+    if not isinstance(answer["elapsed_ms"], int):  # json.loads accepts Infinity
         raise ValueError("it took no time that can be told")
     if len(answer["images"]) > _MOST:
         raise ValueError("more images than any host has")

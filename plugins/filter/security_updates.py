@@ -1,4 +1,4 @@
-"""What the role security_updates asks about times of day, and about a snapshot."""
+"""Filters of the role security_updates for times of day and for snapshots."""
 
 from __future__ import annotations
 

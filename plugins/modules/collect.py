@@ -1,4 +1,4 @@
-"""Documentation of the action `collect`, which runs on the control node."""
+"""Document the action `collect`, which runs on the controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documentation of the action `prove`, which runs on the control node."""
+"""Document the action `prove`, which runs on the controller."""
 
 from __future__ import annotations
 

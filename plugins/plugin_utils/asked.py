@@ -1,9 +1,9 @@
-"""Tell what a site has asked for from what a role has by default.
+"""Distinguish the site's settings from a role's defaults.
 
-Ansible merges all variables before a task gets them, and a bool does not say where it comes from. So the
-variables are merged once more without the defaults of the role: what is there then was named in an inventory,
-by ``-e``, in ``vars`` or ``vars_files`` of a play, as a parameter of the role, by ``set_fact``, or by a role
-around it. The way there is no interface of Ansible's; where it has changed, all counts as asked for.
+Ansible merges all variables before a task gets them, so their values do not show their origin. So the
+variables are merged once more without the role's defaults: those that remain were set in an inventory, by
+``-e``, in ``vars`` or ``vars_files`` of a play, as a parameter of the role, by ``set_fact``, or by a
+surrounding role. This uses internals of Ansible; if they have changed, everything counts as set by the site.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ def is_asked(
     variables: Collection[str],
     decided_by: Mapping[str, Collection[str]],
 ) -> bool:
-    """Tell whether a site has asked for a document; true where that can't be told.
+    """Return whether a site has requested a document; true if unknown.
 
     Args:
-        document: with ``asked`` where the renderer itself knows.
+        document: with ``asked`` if the renderer itself knows.
         role: its role.
-        named: variables of the role that the site has named.
+        named: variables of the role that the site has set.
         variables: all variables of the role.
-        decided_by: variables that a document depends on beside the one that it is called by, both without the
+        decided_by: variables that a document depends on beside the one that it is named after, both without
+            the
             role's name.
     """
     if "asked" in document:
         return bool(document["asked"])
     name = str(document["name"])
-    if name == role:  # it serves them all, or refuses them all
+    if name == role:  # it serves or refuses all documents of the role
         return bool(named)
     others = [f"{role}_{other}" for other in decided_by.get(name.removeprefix(f"{role}_"), ())]
     deciding = {name, *others} & set(variables)
@@ -46,13 +47,13 @@ def is_asked(
 def named_variables(
     task: Any, task_vars: Mapping[str, Any], variables: Collection[str], policy: Any
 ) -> frozenset[str]:
-    """Return those of a role's variables that the site has named; all of them where that can't be told.
+    """Return those of a role's variables that the site has set; all of them if unknown.
 
     Args:
         task: a task of the role.
         task_vars: the task's variables.
         variables: of the role.
-        policy: the site's; what it says decides in the place of a variable of its name.
+        policy: the site's; it decides instead of a variable with the same name.
     """
     try:
         manager, play = task.get_variable_manager(), task.get_play()
@@ -67,7 +68,7 @@ def named_variables(
 
 @contextmanager
 def _without_defaults(task: Any, play: Any) -> Iterator[None]:
-    """Take its defaults from the role of a task, as often as the play has it."""
+    """Remove a role's defaults temporarily, from each of its occurrences in the play."""
     path = task._role._role_path
     chain = task.get_dep_chain() or ()
     roles = [role for role in (task._role, *chain, *play.roles) if role._role_path == path]

@@ -1,7 +1,7 @@
-"""Write files on the control node whole or not at all.
+"""Write files on the controller atomically.
 
-On hosts that is `module_utils/host/atomic.py`, which trusts no folder that others than root can write to.
-Here the folders are those of the user who runs Ansible, on whatever system that is.
+The counterpart on hosts is `module_utils/host/atomic.py`, which protects against other users' folders. Here
+the folders belong to the user who runs Ansible, on any operating system.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-    """Replace a file, or make it; a reader sees the old one or the new one.
+    """Replace or create a file; readers see the old file or the new one.
 
     Args:
         path: the file; its folder exists.
-        content: what it is to hold.
+        content: the new content.
         mode: of the file, whatever the umask is.
-        durable: whether it has to be there after a crash of this machine too.
+        durable: whether it must survive a crash of this machine.
 
     Raises:
         OSError: it cannot be written; what was there is still there, whole.

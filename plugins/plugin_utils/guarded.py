@@ -1,7 +1,6 @@
-"""Change a host under its guard: a run is confirmed over a new connection, or the host takes it back.
+"""Change a host under its guard: a run is confirmed over a new connection, or the host rolls it back.
 
-A connection that is lost on the way is no end: what has become of the run is asked for when the host can be
-reached again.
+A lost connection is not fatal: the action asks for the outcome as soon as the host can be reached again.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from ..module_utils.contract import (
 from . import host_time
 from .transaction import TransactionAction
 
-PREDICTS = 600  # seconds for what would be done
+PREDICTS = 600  # seconds for a prediction
 _ENDINGS = {
     REFUSED: "nothing was changed: {reason}",
     ROLLED_BACK: "rolled back, everything is as it was before: {reason}",
@@ -43,19 +42,19 @@ _ENDINGS = {
     INTERRUPTED: "{reason}",
     UNCONFIRMED: "{reason}",
 }
-# A connection of our own: one that is shared was let in before the change, and proves nothing. And one that
-# notices when the host no longer answers.
+# A separate connection: a shared one was accepted before the change, and proves nothing. And with keepalive,
+# to notice a host that no longer answers.
 _ALONE = (
     "-o ControlMaster=no -o ControlPath=none -o ControlPersist=no"
     " -o ServerAliveInterval=5 -o ServerAliveCountMax=4"
 )
 _CONNECT_TIMEOUT = 10
 _PAUSE = 2
-_GRACE = 60  # for a host that has just taken itself back
-# When the first of these is over, the host is asked what has become of the run.
-_PATIENCE = 1800  # seconds for a change: engine and containers started anew, packages, boot loader
-_AT_WORK = 6 * 3600  # seconds for a host that says it is still at work: a migration of data
-# What ssh says where no connection came about at all, so that nothing can have begun.
+_GRACE = 60  # seconds for a host that is rolling back
+# When the first of these is over, the host is asked for the run's outcome.
+_PATIENCE = 1800  # seconds for a change: restarts of engine and containers, packages, boot loader
+_AT_WORK = 6 * 3600  # seconds for a host that reports progress: a migration of data
+# Messages of ssh for a connection that was never established, so that nothing can have begun.
 _NEVER_THERE = (
     "ssh: connect to host",
     "Could not resolve hostname",
@@ -67,7 +66,7 @@ _NEVER_THERE = (
 
 
 class GuardedAction(TransactionAction):
-    """An action whose change the host takes back unless it is confirmed."""
+    """An action whose change the host rolls back unless it is confirmed."""
 
     def _guarded(
         self,
@@ -77,13 +76,13 @@ class GuardedAction(TransactionAction):
         entry: str = "main:converge",
         forgets: bool = False,
     ) -> dict[str, Any]:
-        """Have the host changed, and confirm it over a new connection.
+        """Change the host, and confirm the run over a new connection.
 
         Args:
-            arguments: what the function on the host gets, but for its guard.
+            arguments: of the function on the host, without its guard.
             task_vars: the task's variables.
             entry: that function.
-            forgets: the host forgets the run once it is confirmed.
+            forgets: the host keeps no record of the run once it is confirmed.
         """
         seconds = float(self._templar.template(task_vars.get("converge_confirm_timeout", 180)))
         token = secrets.token_hex(8)
@@ -125,11 +124,11 @@ class GuardedAction(TransactionAction):
     def _never_began_or_forgotten(
         self, entry: str, arguments: Mapping[str, Any], *, task_vars: dict[str, Any], lost: Exception
     ) -> dict[str, Any]:
-        """See what has become of a run of which a host keeps no record once it stays, by what there is to do.
+        """Determine the outcome of a run of which a confirmed host keeps no record, by what remains to do.
 
         Args:
             entry: the function on the host.
-            arguments: what it was given.
+            arguments: its arguments.
             task_vars: the task's variables.
             lost: how the connection was lost.
 
@@ -156,13 +155,13 @@ class GuardedAction(TransactionAction):
     def _reconnected(
         self, token: str, seconds: float, *, task_vars: dict[str, Any], error: Exception | None = None
     ) -> dict[str, Any]:
-        """Confirm a run, or hear what has become of it, over a new connection; try for as long as it has.
+        """Confirm a run over a new connection, or get its outcome; retry until its time is over.
 
         Args:
             token: of the run.
-            seconds: until the host takes it back.
+            seconds: until the host rolls it back.
             task_vars: the task's variables.
-            error: how the connection was lost, where it was.
+            error: how the connection was lost, if it was.
         """
         deadline = time.monotonic() + seconds
         longest = time.monotonic() + min(max(_AT_WORK, seconds + _GRACE), host_time.left())
@@ -182,7 +181,7 @@ class GuardedAction(TransactionAction):
                 if found["outcome"] != WORKING:
                     return found
                 last = last or "it is still at work"
-                # It can be asked again, but not for ever.
+                # It can be asked again, with a limit.
                 deadline = min(longest, max(deadline, time.monotonic() + _GRACE))
             time.sleep(_PAUSE)
         return {
@@ -195,7 +194,7 @@ class GuardedAction(TransactionAction):
 
     @contextmanager
     def _new_connection(self) -> Iterator[None]:
-        """Connect anew, to nothing that was there before; afterwards it is what it was."""
+        """Use a new, unshared connection, and restore the settings afterwards."""
         connection = self._connection
         if connection.transport != "ssh":
             if type(connection).reset is not ConnectionBase.reset:
@@ -213,14 +212,14 @@ class GuardedAction(TransactionAction):
 
 
 def ending(result: Mapping[str, Any]) -> str:
-    """How a run ended that does not stand, in a line; empty where it does."""
+    """Return how a run ended that was not kept, in one line; empty if it was kept."""
     lists = {name: "; ".join(map(str, result.get(name, ()))) for name in ("problems", "kept")}
     text = _ENDINGS.get(result["outcome"], "")
     return text.format(reason=result.get("reason", ""), **lists)
 
 
 def believe(result: dict[str, Any], *, check: bool) -> None:
-    """See that an answer is one to what was asked, and take from it only what the host can know.
+    """Validate an answer against the request, and reduce it to what only the host can know.
 
     Raises:
         AnsibleActionFail: it is none.
@@ -238,7 +237,7 @@ def believe(result: dict[str, Any], *, check: bool) -> None:
 
 
 def _restless(value: Any) -> list[str]:
-    """The containers that are not looked at.
+    """Return the containers that are excepted from the health check.
 
     Raises:
         AnsibleActionFail: that is no list of texts.
@@ -251,5 +250,5 @@ def _restless(value: Any) -> list[str]:
 
 
 def _said(error: Exception) -> str:
-    """An error in a line."""
+    """Return an error as one line."""
     return " ".join(str(error).split())[-300:]

@@ -1,6 +1,6 @@
 """Run a package of this collection's library on a host: one round trip, no AnsiballZ package.
 
-The base of every action that has something done on a host:
+The base class of all actions that work on a host:
 
     class ActionModule(HostScriptAction):
         def run(self, tmp=None, task_vars=None):
@@ -9,13 +9,13 @@ The base of every action that has something done on a host:
             answer.result  # parsed JSON
             answer.facts   # to be returned as ansible_facts (the interpreter that was found)
 
-``run_script`` raises AnsibleActionFail with one line that says what is wrong; connection and become errors
-pass through, so that an unreachable host is unreachable. It runs in check mode as well: the caller decides.
+``run_script`` raises AnsibleActionFail with a one-line reason; connection and become errors are not caught,
+so that Ansible marks the host as unreachable. It runs in check mode as well: the caller decides.
 
-On the host, sources are imported from memory by ``module_utils/bootstrap.py``; they may use only the standard
-library of Python 3.8 and what always goes along (``host.sources.FLOOR``). Where the connection pipelines, the
-script travels on standard input and nothing is written on the host; where it does not (or become cannot), it
-is a file in the remote temporary folder, removed afterwards. Nothing that comes from data is ever part of a
+On the host, ``module_utils/bootstrap.py`` imports the sources from memory; they may use only the standard
+library of Python 3.8 and the packages that are always included (``host.sources.FLOOR``). If the connection
+pipelines, the script is sent on standard input and nothing is written on the host; otherwise, also if become
+cannot pipeline, it is a file in the remote temporary folder, removed afterwards. No data is ever part of a
 shell command: arguments and sources are in the script.
 """
 
@@ -42,7 +42,7 @@ from . import limits
 PACKAGES = Path(__file__).parents[1] / "module_utils"
 _BOOTSTRAP = PACKAGES / "bootstrap.py"
 
-# Python 2 and old Python 3 must be able to read this: here they are turned away, before they touch stdin.
+# Python 2 and old Python 3 must be able to parse this: it refuses them before they read stdin.
 _LOADER = (
     "import sys\n"
     "if sys.version_info<(3,8):"
@@ -53,7 +53,7 @@ _TURNED_AWAY = re.compile(r"(?<!\S)\S{1,300} is Python [\w.+]{1,40}")
 _TOO_OLD = 86
 _NOT_FOUND = 87
 _MAX_LINE = 300
-_MAX_SAID = 20_000  # characters of output that are looked at for the reason of a failure
+_MAX_SAID = 20_000  # characters of output that are searched for the reason of a failure
 _MAX_HEAD = 4096
 _AUTO = frozenset({"", "auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
 
@@ -63,9 +63,9 @@ _VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 
 class Answer(NamedTuple):
-    """What the host said: the function's result, the Python that ran it, facts worth keeping.
+    """The host's answer: the function's result, the Python that ran it, facts to keep.
 
-    ``encoded`` is the result as the host has encoded it: ASCII, and no more is known of it.
+    ``encoded`` is the result as the host has encoded it: ASCII, and not validated further.
     """
 
     result: Any
@@ -78,7 +78,7 @@ class HostScriptAction(ActionBase):
     """An action that runs packages on the host; see the module's documentation."""
 
     TRANSFERS_FILES = False
-    KEEPS_LIMITS = True  # by `run_script`; hardener puts none around the task
+    KEEPS_LIMITS = True  # `run_script` applies them; hardener adds none around the task
 
     def run_script(
         self,
@@ -91,18 +91,20 @@ class HostScriptAction(ActionBase):
         patience: float = 0,
         parsed: bool = True,
     ) -> Answer:
-        """Deliver a package folder to the host, call one function of it, return what it returned.
+        """Deliver a package folder to the host, call a function of it, and return its result.
 
         Args:
             source: package folder (with ``__init__.py``).
             entry: ``module:function`` inside the package; it takes ``arguments`` and returns JSON data, or
-                bytes that are JSON already.
+                bytes that
+                are JSON already.
             arguments: JSON data.
             task_vars: the task's variables.
             timeout: seconds after which the script is killed on the host; 0 for never.
-            patience: seconds after which this side gives up; without it, some more than ``timeout``, or the
+            patience: seconds after which the controller gives up; by default somewhat more than ``timeout``,
+                or the
                 limit of all tasks.
-            parsed: whether the result is parsed here. Whoever parses it later has to be as strict.
+            parsed: whether the result is parsed here. A later parser has to be as strict.
 
         Raises:
             AnsibleActionFail: there is no usable Python on the host, the script failed, or it answered too
@@ -130,7 +132,7 @@ class HostScriptAction(ActionBase):
             raise AnsibleActionFail(f"{source.name} failed on the host: {reason}")
         facts = {}
         python, executable = str(head.get("python", "")), str(head.get("executable", ""))
-        # It becomes part of later commands, on the host that named it.
+        # It becomes part of later commands on the host that sent it.
         if discovering and _PATH.fullmatch(executable) and not self._task.delegate_to:
             facts["discovered_interpreter_python"] = executable
         known = python if _VERSION.fullmatch(python) else ""
@@ -138,7 +140,7 @@ class HostScriptAction(ActionBase):
 
     @staticmethod
     def see_it_fits(result: Any, *, told: bool = True) -> None:
-        """Refuse what is too large for the result of a task; one that is not told may be larger.
+        """Refuse a result that is too large for a task; one that is not shown may be larger.
 
         Raises:
             AnsibleActionFail: it is.
@@ -146,7 +148,7 @@ class HostScriptAction(ActionBase):
         (limits.see_it_can_be_told if told else limits.see_it_fits)(result)
 
     def _interpreters(self, task_vars: dict[str, Any]) -> tuple[list[list[str]], bool]:
-        """Interpreters to try, as argument lists, and whether that is a discovery (nobody has named one)."""
+        """Return interpreters to try, as argument lists, and whether they are discovered, not configured."""
         if self._task.delegate_to:
             task_vars = task_vars.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         named = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
@@ -156,13 +158,13 @@ class HostScriptAction(ActionBase):
         known = (task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python")
         if known:
             return [[str(known)]], False
-        # The system's own Python first: the newest one in PATH may be a shim or somebody's private build.
+        # The system's own Python first: the newest one in PATH may be a shim or a private build.
         fallback = C.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=task_vars)
         names = dict.fromkeys(["/usr/bin/python3", *map(str, fallback), "python3"])
         return [[name] for name in names], True
 
     def _command(self, interpreters: list[list[str]]) -> str:
-        """The shell command: the first interpreter that exists and is new enough runs what is on stdin."""
+        """Return the shell command: the first interpreter that exists and is new enough runs stdin."""
         quote = shlex.quote
         tries = [
             f"if command -v {quote(words[0])} >/dev/null 2>&1;then "
@@ -171,7 +173,7 @@ class HostScriptAction(ActionBase):
             for words in interpreters
         ]
         script = ";".join([*tries, f"exit {_NOT_FOUND}"])
-        # One more sh, so that neither the login shell nor a configured shell has to understand the script.
+        # A nested sh, so that neither the login shell nor a configured shell has to parse the script.
         loader = "exec(" + repr(_LOADER) + ")"  # on one line: csh ends a string at a line's end
         command = f"/bin/sh -c {quote(script)} {quote(loader)}"
         return f"{self._compute_environment_string()} {command}".strip()
@@ -202,7 +204,7 @@ class HostScriptAction(ActionBase):
         timeout: int,
         parsed: bool = True,
     ) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-        """Header and answer from between the markers, and the result in it as the host has encoded it.
+        """Return header and answer between the markers, and the result in it as the host has encoded it.
 
         Raises:
             AnsibleActionFail: they are not there or not readable; the message says why.
@@ -251,7 +253,7 @@ def bundle(
     marker: str,
     timeout: int = 0,
 ) -> bytes:
-    """The script for the host: bootstrap, sources and arguments, compressed, as base64.
+    """Return the script for the host: bootstrap, sources and arguments, compressed, as base64.
 
     Raises:
         AnsibleActionFail: ``source`` is no package folder.
@@ -278,9 +280,9 @@ def bundle(
 
 
 def _result(text: bytes) -> bytes:
-    """The result in an answer, as it is there; empty where the host says something else.
+    """Return the undecoded result in an answer; empty if there is none.
 
-    Other characters than ASCII's, which our encoder does not write, would take four times their room.
+    Non-ASCII characters, which our encoder does not write, would take four times their size.
     """
     head, tail = b'{"result":', b"}"
     if text.startswith(head) and text.endswith(tail) and text.isascii():
@@ -289,7 +291,7 @@ def _result(text: bytes) -> bytes:
 
 
 def _parsed(text: str | bytes) -> Any:
-    """JSON, strictly: what Python reads beside it (``NaN``, ``1e999``) is no number that can be worked with.
+    """Parse JSON strictly: refuse numbers outside the standard that Python accepts (``NaN``, ``1e999``).
 
     Raises:
         ValueError: it is none.

@@ -1,9 +1,8 @@
-"""Bound what all tasks of a run may take on one host, since a deadline for each of many is none for all.
+"""Limit the total time of a run's tasks per host, since a limit per task multiplies with their number.
 
-A host that answers just before every deadline would hold up the others for as long as there are tasks.
-`hardener` names a folder for the run in which the workers add up what each host has taken; a worker is for
-one task on one host, and a host has one at a time. Where no folder is named, as with plain
-``ansible-playbook``, nothing is added up.
+A host that answers just before every deadline would delay the others in each task. `hardener` names a folder
+for the run in which the workers add up the time of each host; a worker is for one task on one host, and a
+host has one worker at a time. If no folder is named, as with plain ``ansible-playbook``, nothing is added up.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from ansible.errors import AnsibleConnectionFailure
 
 FOLDER = "HARDENER_HOST_TIMES"
 RUN = 6 * 3600  # seconds for everything: packages, a migration of data, reboots
-ORDINARY = 3600  # seconds for the tasks that have no limit of their own, and take seconds
+ORDINARY = 3600  # seconds for all tasks without their own limit, which take seconds each
 
 
 class _Account:
-    """What one host has taken, and may take, while this worker's task runs."""
+    """The used and the allowed time of a host, while this worker's task runs."""
 
     def __init__(self, path: Path, *, ordinary: bool) -> None:
         self._path = path
@@ -41,16 +40,16 @@ class _Account:
     def close(self) -> None:
         over = time.monotonic() - self._began
         taken = (self._all + over, self._short + (over if self._ordinary else 0))
-        with suppress(OSError):  # the run is over, and its folder gone
+        with suppress(OSError):  # the run is over, and its folder removed
             self._path.write_text(json.dumps(taken), encoding="ascii")
 
 
-_account: _Account | None = None  # of the host that this worker is for
+_account: _Account | None = None  # of this worker's host
 
 
 @contextmanager
 def counted(host: str, *, ordinary: bool) -> Iterator[None]:
-    """Count the time that the block takes for a host.
+    """Add the time of the block to a host's total.
 
     Args:
         host: its name in the inventory.
@@ -76,12 +75,12 @@ def counted(host: str, *, ordinary: bool) -> Iterator[None]:
 
 
 def left() -> float:
-    """Return the seconds that the host may still take; endless where nothing is counted."""
+    """Return the host's remaining seconds; infinite if nothing is counted."""
     return _account.left() if _account else math.inf
 
 
 def used_up() -> str:
-    """Return why a host is left alone that has taken all that it may."""
+    """Return why a host that has used up its time is skipped."""
     return f"the host's tasks have taken {RUN} s in all, or {ORDINARY} s for short ones: it is left alone"
 
 

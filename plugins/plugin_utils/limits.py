@@ -1,14 +1,14 @@
-"""Bound what one host can cost the control node during a task: time, bytes, memory and the size of a result.
+"""Limit what one host can cost the controller during a task: time, bytes, memory, size of a result.
 
-No plugin of its own: ``host_script`` holds to it for what it runs, and the script by which hardener starts
-Ansible for every other task. All of it concerns the worker process that Ansible forks for one task on one
-host, so that a host which is cut off costs no other host anything.
+Not a plugin: ``host_script`` applies the limits to what it runs, and the script with which hardener starts
+Ansible applies them to all other tasks. They concern the worker process that Ansible forks for one task on
+one host, so that cutting off a host has no effect on others.
 
     with bounded(connection, seconds=180):
-        outcome = ...                 # talk to the host, and read what it answers
+        outcome = ...                 # send requests to the host, and read its answers
 
-Here are the limits of all tasks. What a host may take by itself says each action (``timeout`` of
-``host_script``), since it is enforced there too; the control node waits ``MARGIN`` seconds longer.
+These are the limits of all tasks. The limit on the host is set by each action (``timeout`` of
+``host_script``), since it is enforced there too; the controller waits ``MARGIN`` seconds longer.
 """
 
 from __future__ import annotations
@@ -31,46 +31,42 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 from . import host_time
 
-MARGIN = 60  # seconds beyond a host's own limit: to connect, to carry the script there and the answer back
-TASK = 900  # seconds for a task without a `timeout`: a module of Ansible's own, such as a command
-OUTPUT = 32 << 20  # bytes of output: a thousand containers make two million
-MEMORY = 384 << 20  # bytes of address space beyond what a worker has when its task begins
-ANSWER = (
-    64 << 20
-)  # bytes of JSON that an answer is once it is unpacked: a thousand containers make twenty million
+MARGIN = 60  # seconds beyond a host's own limit: to connect, and to transfer script and answer
+TASK = 900  # seconds for a task without a `timeout`, such as a command
+OUTPUT = 32 << 20  # bytes of output: a thousand containers need two million
+MEMORY = 384 << 20  # bytes of address space beyond that of a worker when its task begins
+ANSWER = 64 << 20  # bytes of JSON in an unpacked answer: a thousand containers need twenty million
 VALUES = 2_000_000  # values in it
-RESULT_VALUES = 1_000_000  # values of a task's result, which goes on to Ansible's own process
+RESULT_VALUES = 1_000_000  # values of a task's result, which is sent to Ansible's main process
 RESULT_CHARACTERS = 32 << 20  # characters of its texts
-LEVELS = 100  # of nesting: a worker that cannot pickle its result ends the run of all hosts
-TOLD = (
-    7 << 20
-)  # bytes of a result that hardener shows: of larger ones ansible-runner keeps nothing (MAX_EVENT_RES)
+LEVELS = 100  # levels of nesting: a worker that cannot pickle its result ends the run of all hosts
+TOLD = 7 << 20  # bytes of a result that hardener shows: ansible-runner drops larger ones (MAX_EVENT_RES)
 
-_AGAIN = 5  # seconds after which a worker that still has not let go is interrupted once more
+_AGAIN = 5  # seconds after which a worker that has not stopped is interrupted again
 _BEFORE = 0.5  # seconds before Ansible's own `timeout` of a task, which would leave processes behind
 _LOCALLY = 5  # seconds for a program that reaches no host
-_ENDS = 5  # seconds for a program that has closed its input to end
-_PIECE = 1 << 20  # bytes: Ansible appends every piece to all that it has, which it copies
-_NESTS = (dict, list, tuple)  # JSON's, and Ansible's kinds of them
+_ENDS = 5  # seconds for a program to end after it has closed its input
+_PIECE = 1 << 20  # bytes: Ansible appends every piece to its whole output, which copies it
+_NESTS = (dict, list, tuple)  # JSON's containers, and Ansible's variants of them
 _INTERPRETER = re.compile("discovered_interpreter_[a-z]+")
 _PATH = re.compile(r"/[\w./+-]{1,200}", re.ASCII)
-# Ansible acts on these wherever it finds them: by the first, one host would set the variables of another.
+# Ansible interprets these keys in any result: with the first, a host would set variables of another.
 _ACTED_ON = ("add_host", "add_group", "ansible_stats")
 
-_silent = ""  # what became of a block in this process, which is for one task on one host
+_silent = ""  # why a block in this process was cut; the process is for one task on one host
 
 
 class Cut(BaseException):
-    """What the host sends is no longer read; no handler of connection errors may take it for one of them."""
+    """The host's output is no longer read; handlers of connection errors must not catch this."""
 
 
 @contextmanager
 def bounded(connection: Any, *, seconds: float) -> Iterator[None]:
-    """Bound what happens in the block: the time, the bytes that are read from programs, and the memory.
+    """Limit the block: its time, the bytes read from programs, and the memory.
 
     Args:
         connection: Ansible's connection to the host.
-        seconds: how long it may take. A shorter ``timeout`` that Ansible watches over itself holds too.
+        seconds: the time limit. A shorter ``timeout`` that Ansible enforces applies too.
 
     Raises:
         AnsibleConnectionFailure: the time is over; no process of this worker is left.
@@ -90,9 +86,9 @@ def bounded(connection: Any, *, seconds: float) -> Iterator[None]:
 
 
 def hold(action: Any) -> None:
-    """Have an action of Ansible's own keep to the limits, and return nothing that is not for its host.
+    """Apply the limits to an action of Ansible, and keep its result to its own host.
 
-    One that says ``KEEPS_LIMITS`` does so itself; what it takes is added up for its host all the same.
+    One with ``KEEPS_LIMITS`` applies them itself; its time is added up for its host all the same.
     """
     run, cleanup = action.run, action.cleanup
     keeps = getattr(action, "KEEPS_LIMITS", False)
@@ -129,7 +125,7 @@ def hold(action: Any) -> None:
 
 
 def of_its_host(result: dict[str, Any]) -> dict[str, Any]:
-    """What a module returned without what would set variables: those of this host are the inventory's.
+    """Return a module's result without keys that set variables: a host's variables come from the inventory.
 
     Raises:
         AnsibleActionFail: it is too large.
@@ -146,14 +142,14 @@ def of_its_host(result: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Block:
-    """The limits of one block, put in place and taken away again."""
+    """The limits of one block, set and removed."""
 
     def __init__(self, seconds: float) -> None:
         self.problem = ""
         self.late = False
         self._seconds = seconds
         self._left = OUTPUT
-        self._last = False  # whether the sum of the host's tasks bounds it
+        self._last = False  # whether the host's total time limits it
         self._began = time.monotonic()
 
     def __enter__(self) -> None:
@@ -194,13 +190,13 @@ class _Block:
         self._cut()
 
     def _cut(self) -> None:
-        """End the processes and what waits for them; again, should that go on.
+        """Kill the processes and interrupt the code that waits for them; repeat if it continues.
 
         Raises:
             Cut: always.
         """
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        # Before the exception: what is left to be written to a process that does not read would block.
+        # Before the exception: buffered data for a process that does not read would block.
         kill_children()
         raise Cut(self.problem)
 
@@ -214,14 +210,14 @@ class _Block:
         return min(limits), self._memory[1]
 
     def _counting(self) -> Any:
-        """A class of processes whose output is read only as far as the limit."""
+        """Return a process class whose output is read only up to the limit."""
         block = self
 
         class Counting(block._popen):  # type: ignore[name-defined]
             """A process of a connection plugin."""
 
             def __init__(self, *arguments: Any, **options: Any) -> None:
-                # The limit of memory is not for programs: some reserve a gigabyte and use little of it.
+                # The memory limit does not apply to programs: some reserve a gigabyte and use little of it.
                 resource.setrlimit(resource.RLIMIT_AS, block._memory)
                 try:
                     super().__init__(*arguments, **options)
@@ -235,7 +231,7 @@ class _Block:
         return Counting
 
     def count(self, data: bytes) -> None:
-        """Count what was read.
+        """Count bytes that were read.
 
         Raises:
             Cut: it is too much.
@@ -247,10 +243,9 @@ class _Block:
 
 
 class _Input:
-    """What a process reads. One that no longer does is about to end, and says why once it has.
+    """A process's input. A process that no longer reads is about to end, and its exit has the reason.
 
-    Ansible's ssh connection gives it a millisecond for that, and then has no better reason than that the data
-    could not be sent.
+    Ansible's ssh connection waits a millisecond for that, and would only report that sending failed.
     """
 
     def __init__(self, pipe: Any, process: Any) -> None:
@@ -258,11 +253,11 @@ class _Input:
         self._process = process
 
     def write(self, data: bytes) -> int:
-        """Write like the pipe does."""
+        """Write to the pipe."""
         return int(self._unless_it_ends(self._pipe.write, data))
 
     def close(self) -> None:
-        """Close it, and write what is left before."""
+        """Write buffered data and close the pipe."""
         self._unless_it_ends(self._pipe.close)
 
     def _unless_it_ends(self, work: Any, *arguments: Any) -> Any:
@@ -283,11 +278,11 @@ class _Pipe:
     def __init__(self, pipe: Any, block: _Block) -> None:
         self._pipe = pipe
         self._block = block
-        with suppress(OSError, AttributeError):  # many pipes, or not Linux: then it only takes longer
+        with suppress(OSError, AttributeError):  # many pipes, or not Linux: then it is only slower
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIECE)
 
     def read(self, size: int = -1) -> bytes | None:
-        """Read like the pipe does; where it does not block, a piece at a time."""
+        """Read from the pipe; if it does not block, in pieces."""
         if size is not None and size >= 0:
             data: bytes | None = self._pipe.read(size)
         elif os.get_blocking(self._pipe.fileno()):
@@ -313,7 +308,7 @@ def kill_children() -> None:
             if entry.name.isdigit():
                 with suppress(OSError, ValueError, IndexError):
                     status = Path(entry.path, "stat").read_bytes()
-                    # The name before it may have any character in it.
+                    # The name before it may contain any character.
                     parent = int(status.rpartition(b")")[2].split()[1])
                     parents.setdefault(parent, []).append(int(entry.name))
     found = [os.getpid()]
@@ -325,14 +320,14 @@ def kill_children() -> None:
 
 
 def _close_shared(connection: Any) -> None:
-    """End the ssh process that stays in the background for the tasks to come (ControlPersist)."""
+    """End the ssh process that stays in the background for later tasks (ControlPersist)."""
     build, host = getattr(connection, "_build_command", None), getattr(connection, "host", None)
     if build is None or not host:
         return
-    with suppress(Exception):  # another Ansible: then it ends by itself, a minute after it was last used
+    with suppress(Exception):  # another Ansible version: then it ends by itself a minute after its last use
         program = connection.get_option("ssh_executable")
         command = list(build(program, "ssh", "-O", "exit", host))
-        del command[: command.index(program.encode())]  # sshpass, which has no password to give here
+        del command[: command.index(program.encode())]  # sshpass, which has no password to provide here
         subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -344,7 +339,7 @@ def _close_shared(connection: Any) -> None:
 
 
 def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = RESULT_CHARACTERS) -> None:
-    """Refuse a result that costs the processes too much to which it goes on.
+    """Refuse a result that costs the processes that receive it too much.
 
     Raises:
         AnsibleActionFail: it has too many values, too much text, or is nested too deeply.
@@ -366,7 +361,7 @@ def see_it_fits(result: Any, *, values: int = RESULT_VALUES, characters: int = R
 
 
 def see_it_is_flat(value: Any) -> None:
-    """Refuse what is nested too deeply to be walked through, pickled or written as JSON.
+    """Refuse data that is nested too deeply to be traversed, pickled or written as JSON.
 
     Raises:
         AnsibleActionFail: it is.
@@ -396,9 +391,9 @@ def see_it_can_be_told(result: Any) -> None:
 
 
 def see_it_parses(text: bytes) -> None:
-    """Refuse JSON that takes far more memory once it is parsed than it does as text, before it is parsed.
+    """Refuse JSON that would need far more memory parsed than as text, before parsing it.
 
-    What stands in strings counts too: the limit leaves room for that.
+    Marks inside strings count too: the limit leaves room for that.
 
     Raises:
         AnsibleActionFail: it has too many values.

@@ -1,4 +1,4 @@
-"""Run the program that records and proves by twins, with the BPF objects that it needs."""
+"""Run the on-host program of recordings and proofs, with the BPF objects that it needs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .host_script import PACKAGES, HostScriptAction
 
 SOURCE = PACKAGES / "record"
 _LONGEST = 24 * 3600  # seconds
-_LIMIT = 660  # seconds on the host for one trial, or for the phases on either side of an exercise
+_LIMIT = 660  # seconds on the host for one trial, or for the phases before or after an exercise
 
 
 def objects(*names: str) -> dict[str, str]:
-    """Objects in base64 by the names of their files.
+    """Return objects in base64 by their file names.
 
     Args:
-        names: how the names of the wanted ones begin.
+        names: prefixes of the wanted names.
     """
     return {
         path.name: b64encode(path.read_bytes()).decode()
@@ -29,7 +29,7 @@ def objects(*names: str) -> dict[str, str]:
 
 
 class TwinAction(HostScriptAction):
-    """An action that has a stage of a recording or of a proof done on the host."""
+    """An action that runs a stage of a recording or of a proof on the host."""
 
     def stage(
         self,
@@ -40,13 +40,13 @@ class TwinAction(HostScriptAction):
         told: Callable[[str, Any], dict[str, Any]],
         task_vars: dict[str, Any] | None,
     ) -> dict[str, Any]:
-        """Do the stage that the arguments name, and return what the action returns.
+        """Run the stage that the arguments name, and return the action's result.
 
         Args:
-            program: the module on the host, with a function a stage.
+            program: the module on the host, with one function per stage.
             args: the action's arguments.
-            needs: how the names of the BPF objects begin that the stage `begin` needs.
-            told: takes from an answer what is used of it.
+            needs: name prefixes of the BPF objects for the stage `begin`.
+            told: reduces an answer to the expected fields.
             task_vars: the task's variables.
 
         Raises:

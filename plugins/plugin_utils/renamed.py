@@ -1,4 +1,4 @@
-"""Say what roles and actions are called since they are a collection. Their names of 0.1.0 work until 1.0."""
+"""Warn about names of roles and actions of 0.1.0, which work until 1.0."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ansible.utils.display import Display
 
 
 def role(called: Any) -> None:
-    """Warn where a role was found by its name of 0.1.0.
+    """Warn if a role was found by its name of 0.1.0.
 
     Args:
         called: the role around a task, or None.

@@ -1,4 +1,4 @@
-"""The variables that a role specifies, and what is wrong with the values that they have."""
+"""Read the argument specification of a role, and validate values against it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleActionFail
 
-_SHARED = Path(__file__).parents[2] / "roles" / "converge"  # whose variables every role with a document has
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C, where PyYAML has it
+# Its variables apply to every role with a document.
+_SHARED = Path(__file__).parents[2] / "roles" / "converge"
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C, if PyYAML has it
 _MEANT: dict[str, tuple[type | tuple[type, ...], str]] = {
     "bool": (bool, "true or false"),
     "int": (int, "a number"),
     "list": ((list, tuple), "a list"),
     "dict": (Mapping, "a mapping"),
 }
-_SHOWN = ("bool", "int")  # what the others hold may be secret
+_SHOWN = ("bool", "int")  # values of other types may be secret
 _MAX_SHOWN = 40
 
 
 def variables(role: Path) -> Mapping[str, Any]:
-    """Return the variables of a role, by their names, as its argument specification has them.
+    """Return the variables of a role, by their names, from its argument specification.
 
     Raises:
         AnsibleActionFail: the role has none.
@@ -44,11 +45,10 @@ def shared() -> Mapping[str, Any]:
 
 
 def fault(name: str, option: Mapping[str, Any], value: Any) -> str:
-    """Say what is wrong with the value of a variable; nothing where it is as specified.
+    """Return what is wrong with the value of a variable; empty if it is as specified.
 
-    Ansible validates a role's variables and converts none: from an INI inventory or ``-e name=false`` comes
-    the text "false", which is true wherever it is asked, and a list that is a text has letters for its
-    elements.
+    Ansible validates a role's variables and does not convert them: an INI inventory or ``-e name=false``
+    gives the text "false", which counts as true, and a list given as text has letters as elements.
     """
     kind = str(option.get("type"))
     if value is None or kind not in _MEANT:

@@ -1,4 +1,4 @@
-"""Ask the transaction on a host, and take from its answer only what has the shape of one."""
+"""Call the transaction on a host, and reduce its answer to the expected form."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from ..module_utils.contract import (
 )
 from .host_script import PACKAGES, HostScriptAction
 
-# What the host returns; "?" ends a key that may be missing. Nothing else of it becomes a result: Ansible acts
-# on some of what it finds in one, and by `add_host` one host would set the variables of another.
+# Fields of a result; "?" ends an optional key. Nothing else becomes part of the task's result: Ansible
+# interprets some keys in it, and with `add_host` one host would set the variables of another.
 _TEXTS = [str]
 _PERHAPS_TEXT = (str, type(None))
 _PERHAPS_TIME = (float, type(None))
@@ -74,7 +74,7 @@ _ANSWER = {
     "reason?": str,
     "run?": _NAME_OF_RUN,
     "who?": str,
-    "plan?": re.compile("[0-9a-f]{64}"),  # it comes back as a variable, and Ansible templates those
+    "plan?": re.compile("[0-9a-f]{64}"),  # returned to Ansible as a variable, which would be templated
     "recovered?": _NAME_OF_RUN,
     "started?": _PERHAPS_TIME,
     "ended?": _PERHAPS_TIME,
@@ -94,7 +94,7 @@ _OF_A_ROLLBACK = {**_ANSWER, "activations?": [str], "runs?": [(_RUN, str)]}
 
 
 class TransactionAction(HostScriptAction):
-    """An action that asks `module_utils/converge` on the host."""
+    """An action that calls `module_utils/converge` on the host."""
 
     def ask(
         self,
@@ -105,14 +105,14 @@ class TransactionAction(HostScriptAction):
         timeout: int = 0,
         patience: float = 0,
     ) -> Any:
-        """Call a function of the transaction on the host, and return what it returned.
+        """Call a function of the transaction on the host, and return its result.
 
         Args:
             entry: ``main:function``.
-            arguments: what it gets.
+            arguments: of the function.
             task_vars: the task's variables.
             timeout: seconds after which it is killed on the host; 0 for never.
-            patience: seconds after which this side waits no longer.
+            patience: seconds after which the controller gives up.
 
         Raises:
             AnsibleActionFail: the host gave no result.
@@ -140,7 +140,7 @@ class TransactionAction(HostScriptAction):
 
     @property
     def whoever(self) -> str:
-        """Who asks for a change, for the host's record."""
+        """Return who requests a change, for the host's record."""
         try:
             name = getpass.getuser()
         except (KeyError, OSError):  # a number without a name
@@ -149,7 +149,7 @@ class TransactionAction(HostScriptAction):
 
 
 def _shaped(value: Any, shape: Any, where: str = "it") -> Any:
-    """As much of what a host returned as has a place in a shape.
+    """Return the part of a host's result that fits a form.
 
     Raises:
         ValueError: it does not have that shape.
