@@ -1,8 +1,8 @@
-"""Run a bundle of Python sources on the host: one script, nothing written, standard library only.
+"""Run a bundle of Python sources on the host: one script, no files written, standard library only.
 
-The action `host_script` sends this file, and after it one line that calls ``run`` with the bundle. Modules
-are imported from memory when they are first needed. What the entry function returns is printed between two
-marker lines, so that a login banner or a lecture of sudo before it does no harm.
+The action `host_script` sends this file, followed by one line that calls ``run`` with the bundle. Modules are
+imported from memory on demand. The entry function's result is printed between two marker lines, so that a
+login banner or a message of sudo before it is ignored.
 """
 
 import sys
@@ -16,13 +16,13 @@ class MemoryImporter:
         self.sources = sources
 
     def find_spec(self, name, _path=None, _target=None):
-        """Spec of a bundled module, None for any other."""
+        """Return the spec of a bundled module, None for any other."""
         if name not in self.sources:
             return None
         return ModuleSpec(name, self, origin="<host_script>/" + name, is_package=self.sources[name][0])
 
     def create_module(self, _spec):
-        """Let Python make the module object as usual."""
+        """Return None, so that Python creates the module object as usual."""
 
     def exec_module(self, module):
         """Compile and run a module's source in its namespace."""
@@ -30,12 +30,12 @@ class MemoryImporter:
         exec(code, module.__dict__)  # noqa: S102 - this is what an importer does
 
     def get_source(self, name):
-        """Source text, for tracebacks."""
+        """Return the source text, for tracebacks."""
         return self.sources[name][1]
 
 
 def run(text):
-    """Import the entry point of a bundle, call it, print the result, leave without waiting for threads."""
+    """Import the entry point of a bundle, call it, print its result, and exit without waiting for threads."""
     import os
     from binascii import b2a_base64
     from json import dumps, loads
@@ -44,17 +44,18 @@ def run(text):
 
     request = loads(text)
     if request["timeout"]:
-        alarm(request["timeout"])  # the default action of SIGALRM ends the process, whatever it hangs in
+        # The default action of SIGALRM ends the process, even if it hangs in a system call.
+        alarm(request["timeout"])
     sys.meta_path.insert(0, MemoryImporter(request["sources"]))
-    output, sys.stdout = sys.stdout.buffer, sys.stderr  # a stray print must not end up in the answer
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # keep stray prints out of the answer
     module, function = request["entry"].split(":")
     try:
         entry = getattr(__import__(module, fromlist=[function]), function)
         result = entry(request["arguments"])
-        # Bytes are JSON already: a large result need not exist twice.
+        # bytes are JSON already: do not copy a large result
         text = result if isinstance(result, bytes) else dumps(result).encode()
         answer = b'{"result":%s}' % text
-    except BaseException as error:  # whatever it is, the controller gets to know
+    except BaseException as error:  # report every exception to the controller
         from traceback import format_exc
 
         answer = dumps({"error": f"{type(error).__name__}: {error}", "traceback": format_exc()}).encode()

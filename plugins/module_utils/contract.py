@@ -1,6 +1,6 @@
-"""What the controller and a host say to each other: impacts, states, outcomes, the fields of a document.
+"""Define the interface between controller and hosts: impacts, states, outcomes, fields of documents.
 
-Every program on a host, every renderer, the actions and hardener itself take these words from here.
+All on-host programs, renderers, actions and the controller take these words from here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if MYPY:  # pragma: no cover - `typing` is not imported on the host
 
     Fields = Mapping[str, tuple[type, Any]]
 
-# What a change can cost a running host, cheapest first.
+# Impacts on a running host, cheapest first.
 NONE = "none"
 RELOAD = "reload"
 DAEMON_RESTART = "daemon-restart"
@@ -34,14 +34,14 @@ IMPACTS = (
     REBOOT,
 )
 
-# What becomes of a document on its host. Two of these words are outcomes of a run as well.
+# States of a document on its host. Two of these words are outcomes of a run as well.
 CHANGE = "change"
 HELD = "held"
 REFUSED = "refused"
 UNCHANGED = "unchanged"
 STATES = (CHANGE, HELD, REFUSED, UNCHANGED)
 
-# How a run ends, or how it stands while it is waited for.
+# Outcomes of a run, or its state while it is awaited.
 WOULD_CHANGE = "would_change"
 CHANGED = "changed"
 WORKING = "working"
@@ -52,10 +52,10 @@ ROLLED_BACK = "rolled_back"
 PARTLY_ROLLED_BACK = "partly_rolled_back"
 ROLLBACK_FAILED = "rollback_failed"
 ABANDONED = "abandoned"
-# Of a run that changed the host, and whose changes do not stand as planned.
+# Outcomes of a run that changed the host and whose changes were not kept as planned.
 NOT_STANDING = (ROLLED_BACK, PARTLY_ROLLED_BACK, ROLLBACK_FAILED, ABANDONED, UNCONFIRMED)
 
-# The fields of a document, and of a resource in it by its kind: type and default of each.
+# Fields of a document, and of a resource by its kind: type and default of each.
 REQUIRED = object()
 DOCUMENT: Fields = {
     "name": (str, REQUIRED),
@@ -82,10 +82,10 @@ RESOURCES: Mapping[str, Fields] = {
 
 
 def beside(document: bytes, members: Mapping[str, Any]) -> bytes:
-    """Return an encoded JSON object with more members, of which nothing is decoded.
+    """Return an encoded JSON object with added members, without decoding it.
 
-    They come last: of two members with one name, readers take the last. So what is said here holds, whatever
-    the document says.
+    They come last: if a name occurs twice, parsers take the last. So these members win over those of the
+    document.
 
     Args:
         document: what a host has encoded; if it is no JSON object that is not empty, neither is the result.

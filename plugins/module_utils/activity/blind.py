@@ -1,4 +1,4 @@
-"""What this host cannot show, so that silence is not taken for peace."""
+"""List what cannot be observed on this host, so that an empty result is not read as clean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOLD = ("kill_process", "kill_thread", "log")
 
 
 def deaf(audit_problem: str, engine_problem: str) -> list[str]:
-    """What cannot be heard at all, though it should.
+    """Return which sources should be readable and are not, and why.
 
     Args:
         audit_problem: why the kernel cannot be heard; empty where it can.
@@ -30,7 +30,7 @@ def deaf(audit_problem: str, engine_problem: str) -> list[str]:
 
 
 def blind(containers: Sequence[Container]) -> list[str]:
-    """What leaves no trace on this host, by the containers that run."""
+    """Return which actions of the running containers leave no trace on this host."""
     return list(_sentences(containers))
 
 

@@ -1,4 +1,4 @@
-"""Which container a process belongs to, and what is known of that container."""
+"""Map processes to containers, and keep what is known about the containers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Callable, NamedTuple
 _MAX_KNOWN = 4096
 _CGROUP = re.compile(r"[/-]([0-9a-f]{64})(?:\.scope)?(?:/| \(deleted\)$|$)", re.MULTILINE)
 _EXITING = 0x4  # PF_EXITING among the flags of /proc/PID/stat
-# The engine's own profile: it confines the steps of builds as well, and of these the engine tells nothing.
+# The engine's default profile also confines build steps, which the engine does not report.
 _DEFAULT = "docker-default"
-_SLACK = 0.1  # seconds: a process's start is known to a hundredth, and clocks are set now and then
+_SLACK = 0.1  # seconds: process start times have a resolution of 0.01 s, and clocks are adjusted now and then
 
 
 class Container(NamedTuple):
-    """A container as the engine tells of it; texts are those of whoever made it."""
+    """A container as the engine reports it; all texts are untrusted."""
 
     identity: str
     name: str
@@ -25,15 +25,16 @@ class Container(NamedTuple):
     profile: str = ""  # AppArmor's
     label: str = ""  # SELinux's
     risks: tuple[str, ...] = ()
-    silent: str = ""  # what about its confinement leaves no record
-    ended: float = 0.0  # when, by the clock on the wall; 0 while it runs
-    inspected: bool = True  # False where it was gone before the engine could be asked how it is confined
+    silent: str = ""  # which denials its confinement does not record
+    ended: float = 0.0  # wall-clock time; 0 while it runs
+    inspected: bool = True  # False if it was gone before its confinement could be inspected
 
 
 class Directory:
-    """The containers of this host: those that run, and the last of those that did.
+    """The containers of this host: the running ones, and those that ended last.
 
-    The thread that listens to the engine fills it, the one that listens to the kernel asks.
+    The thread that reads the engine's events writes it, the thread that reads the kernel's records queries
+    it.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class Directory:
         self._lock = Lock()
 
     def put(self, container: Container) -> None:
-        """Know a container, or know it better. The longest known go when there are too many."""
+        """Add or update a container; drop the oldest entries if there are too many."""
         with self._lock:
             self._known.pop(container.identity, None)
             self._known[container.identity] = container
@@ -50,29 +51,29 @@ class Directory:
                 del self._known[gone.identity]
 
     def end(self, identity: str, now: float) -> None:
-        """A container does not run any more; what it did last may still have to be told."""
+        """Mark a container as ended; its last denials may still arrive."""
         with self._lock:
             container = self._known.get(identity)
             if container is not None:
                 self._known[identity] = container._replace(ended=now)
 
     def get(self, identity: str) -> Container:
-        """A container by its id; of one that nobody knows, the id is all there is."""
+        """Return a container by its id; an unknown container has nothing but the id."""
         with self._lock:
             return self._known.get(identity) or Container(identity, "", "")
 
     def knows(self, identity: str) -> bool:
-        """Whether the engine has told of a container."""
+        """Return whether the engine has reported a container."""
         with self._lock:
             return identity in self._known
 
     def running(self) -> list[Container]:
-        """Those that run."""
+        """Return the running containers."""
         with self._lock:
             return [each for each in self._known.values() if not each.ended]
 
     def by_confinement(self, confinement: str, at: float) -> str:
-        """The id of the one container with that profile or label at a time; empty where there may be more."""
+        """Return the id of the only container with a profile or label at that time; empty if ambiguous."""
         wanted = confinement.partition("//")[0]
         if wanted in ("", "unconfined", _DEFAULT):
             return ""
@@ -88,7 +89,7 @@ class Directory:
         return found[0] if len(found) == 1 else ""
 
     def confines(self, confinement: str) -> bool:
-        """Whether a profile or label is one of containers, of those that build images too."""
+        """Return whether a profile or label belongs to containers, build steps included."""
         wanted = confinement.partition("//")[0]
         if wanted in ("", "unconfined"):
             return False
@@ -98,23 +99,23 @@ class Directory:
 
 
 class Process(NamedTuple):
-    """What a process says of where it runs: its container, or that it is still there and in none."""
+    """Where a process runs: in a container, in none, or unknown because it has ended."""
 
     container: str = ""
     elsewhere: bool = False
 
 
 def ask(pid: int, at: float, read: Callable[[str], str] | None = None) -> Process:
-    """Ask the process that did something, at a time by the clock on the wall.
+    """Return the container of the process that acted at a wall-clock time.
 
-    It may be gone, and its number may be another's by now: then it says nothing.
+    The process may be gone and its number reused: then the result is unknown.
     """
     read = read or _read
     if pid <= 0:
         return Process()
     try:
         cgroup = read(f"/proc/{pid}/cgroup")
-        # Read afterwards: whoever has the number now had it when its cgroup was read.
+        # Read the start time after the cgroup: if it is old enough, the cgroup belongs to the same process.
         stat = read(f"/proc/{pid}/stat")
     except OSError:
         return Process()
@@ -129,7 +130,7 @@ def ask(pid: int, at: float, read: Callable[[str], str] | None = None) -> Proces
     found = _CGROUP.search(cgroup)
     if found:
         return Process(found[1])
-    # One that ends has left its groups of cgroup v1 already: it is in the root there, whosever it was.
+    # An ending process has already left its cgroup v1 groups and is listed in the root group.
     unified = cgroup.startswith("0::")
     return Process(elsewhere=unified or not flags & _EXITING)
 

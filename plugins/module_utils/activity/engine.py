@@ -1,4 +1,4 @@
-"""The engine's events, and its containers, over its socket, in a thread that begins anew when cut off."""
+"""Read the engine's events and containers from its socket, in a thread that reconnects after errors."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from .events import Happening, happenings, risks
 from .text import NAME, shown
 
 _LIST = 16 * 1024 * 1024
-_CONTAINER = 1024 * 1024  # as JSON it takes up to 20 times that: an image may have a million labels
-_LINE = 1024 * 1024  # an event carries all labels of its container
-# A list carries all labels of all containers: it is only looked through. A quote inside a label is escaped.
+# Bytes; parsed JSON takes up to 20 times that, and an image may have a million labels.
+_CONTAINER = 1024 * 1024
+_LINE = 1024 * 1024  # bytes; an event carries all labels of its container
+# A list carries all labels of all containers, so it is searched and not parsed. Quotes inside labels are
+# escaped.
 _IDENTITY = re.compile(rb'"Id": ?"([0-9a-f]{64})"')
 _WAITING = 4096
 _TIMEOUT = 20
@@ -30,10 +32,10 @@ _FILTERS = quote(json.dumps({"type": ["container"]}))
 
 
 class Engine:
-    """Listens to the engine, keeps the directory, and queues what happens.
+    """Reads the engine's events, updates the directory, and queues remarkable events.
 
-    ``problem`` says why the engine is not heard now; ``cuts`` counts how often it was heard no more, ``lost``
-    the events that were too many or too long.
+    ``problem`` says why the engine cannot be read at present; ``cuts`` counts lost connections, ``lost``
+    counts the events that were dropped because they were too many or too long.
     """
 
     def __init__(self, path: str, directory: Directory) -> None:
@@ -41,14 +43,14 @@ class Engine:
         self.problem = "the engine has not answered yet"
         self.cuts = 0
         self.lost = 0
-        self.ready = threading.Event()  # the containers that run are known, or cannot be
+        self.ready = threading.Event()  # set once the running containers are known, or cannot be read
         self._path = path
         self._directory = directory
         self._since = time.time_ns()
-        self._heard = False  # since this connection began
+        self._heard = False  # whether this connection has delivered anything
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the thread."""
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -58,7 +60,7 @@ class Engine:
             try:
                 self._listen()
                 self.problem = "the engine has ended the connection"
-            except Exception as error:  # nobody would see that this thread has ended
+            except Exception as error:  # without this nothing would report that the thread has ended
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 self.problem = shown(f"{self._path}: {reason}", 300)
             if self._heard:
@@ -69,11 +71,11 @@ class Engine:
             failures += 1
 
     def _listen(self) -> None:
-        """Until the connection ends."""
+        """Read events until the connection ends."""
         since = f"{self._since // 10**9}.{self._since % 10**9:09d}"
         with Connection(self._path, idle=_TIMEOUT) as connection:
             lines = Lines(connection.open("GET", f"/events?filters={_FILTERS}&since={since}"))
-            connection.wait_for_ever()  # it may have nothing to tell for days
+            connection.wait_for_ever()  # there may be no event for days
             self._learn_all()
             self.problem = ""
             self._heard = True
@@ -120,7 +122,7 @@ class Engine:
                 self.lost += 1
 
     def _learn_all(self) -> None:
-        """The containers that run now."""
+        """Add all running containers to the directory."""
         body = self._get("/containers/json", _LIST)
         if not body.rstrip().endswith(b"]"):
             raise ValueError(f"the engine answers with {len(body)} bytes, which is no list")
@@ -134,7 +136,7 @@ class Engine:
     def _learn(self, identity: str) -> None:
         try:
             inspected = json.loads(self._get(f"/containers/{quote(identity, safe='')}/json", _CONTAINER))
-        except NotFound:  # it went away meanwhile
+        except NotFound:  # it ended after it was listed
             return
         except (NoAnswer, ValueError, RecursionError):
             inspected = None
@@ -144,12 +146,12 @@ class Engine:
             self.lost += 1
 
     def _get(self, path: str, most: int) -> bytes:
-        """An answer of at most so many bytes."""
+        """Return an answer of at most `most` bytes."""
         return client.Engine(self._path).ask("GET", path, seconds=_TIMEOUT, limit=most)
 
 
 def container(identity: str, inspected: Mapping[str, Any]) -> Container:
-    """What ``/containers/ID/json`` says of a container, as far as it matters here."""
+    """Parse the relevant part of ``/containers/ID/json``."""
     config, host = _object(inspected, "Config"), _object(inspected, "HostConfig")
     profile = str(inspected.get("AppArmorProfile") or "")[:200]
     return Container(
@@ -165,7 +167,7 @@ def container(identity: str, inspected: Mapping[str, Any]) -> Container:
 
 
 def _silent(host: Mapping[str, Any], profile: str) -> str:
-    """What of a container's confinement leaves no record, as a key of the counts that are told."""
+    """Return the key of the counter for denials that this container's confinement does not record."""
     if host.get("Privileged") or profile == "unconfined":
         return "unconfined"
     return "docker-default" if profile == "docker-default" else ""

@@ -1,4 +1,4 @@
-"""What of the engine's events is worth a line: commands run inside, odd ends, starts with rights."""
+"""Select the engine's events to report: commands in containers, unusual ends, privileged starts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPEN = ("apparmor=unconfined", "apparmor:unconfined", "seccomp=unconfined", "se
 
 
 class Happening(NamedTuple):
-    """Something that the engine told of a container."""
+    """A remarkable event of a container, as the engine reported it."""
 
     at: float  # seconds of the epoch
     kind: str
@@ -38,7 +38,7 @@ class Happening(NamedTuple):
 
 
 def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happening]:
-    """What is worth a line in an event of type container."""
+    """Yield what is remarkable in an event of type container."""
     nanoseconds = event.get("timeNano")
     at = nanoseconds / 1e9 if isinstance(nanoseconds, int) else 0.0
     action, _separator, rest = str(event.get("Action", "")).partition(":")
@@ -58,7 +58,7 @@ def happenings(event: Mapping[str, Any], container: Container) -> Iterator[Happe
 
 
 def risks(host_config: Mapping[str, Any]) -> list[str]:
-    """What a container has of the host's, by its settings."""
+    """Return which parts of the host a container can use, by its settings."""
     found = ["privileged"] if host_config.get("Privileged") is True else []
     found += [
         f"in the host's {name} namespace"
@@ -75,6 +75,6 @@ def risks(host_config: Mapping[str, Any]) -> list[str]:
 
 
 def _program(command: str) -> str:
-    """The program of a command line; its arguments may hold a password."""
+    """Return the program of a command line without its arguments, which may hold a password."""
     words = command.split(None, 1)
     return shown(posixpath.basename(words[0])) if words else ""

@@ -1,4 +1,4 @@
-"""Counts by the day, so that what was lost once is not held against a host for ever."""
+"""Count losses per day, so that an old loss expires."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Losses:
-    """What was lost, by the day on which that was noticed, UTC.
+    """Losses by the UTC day on which they were noticed.
 
     Args:
-        data: what ``data`` gave once; what is odd in it is left out.
+        data: an earlier result of ``data``; malformed parts are dropped.
     """
 
     def __init__(self, data: object = None) -> None:
@@ -28,24 +28,24 @@ class Losses:
                 }
 
     def note(self, counts: Mapping[str, int], now: float) -> None:
-        """Counts as they stand ``now``; they only ever grow while this process lives."""
+        """Store the values of counters at ``now``; counters never decrease while this process lives."""
         today = self._days.setdefault(_day(now), {})
         for name, number in counts.items():
             today[name] = today.get(name, 0) + number - self._last.get(name, 0)
             self._last[name] = number
 
     def forget(self, before: float) -> None:
-        """Leave out the days that ended before a time."""
+        """Drop the days that ended before a time."""
         first = _day(before)
         self._days = {day: counts for day, counts in self._days.items() if day >= first}
 
     def total(self) -> dict[str, int]:
-        """The sum of what is kept."""
+        """Return the sum over the stored days."""
         names = dict.fromkeys(name for counts in self._days.values() for name in counts)
         return {name: sum(counts.get(name, 0) for counts in self._days.values()) for name in names}
 
     def data(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the losses as JSON data."""
         return self._days
 
 

@@ -1,4 +1,4 @@
-"""For a while: what an action delivers, and has answered."""
+"""Collect for a limited time: the entry point of the action."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MAX_TOLD = 500  # entries; each is 3 KB at most
 
 
 def listen(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Listen for so many ``seconds``, and tell what was seen, and what the resident collector's record says.
+    """Collect for ``seconds``, and return the result together with the resident collector's record.
 
-    Writes nothing. Ends at once when nobody is there any more to be told. ``arguments``: ``seconds``,
-    ``socket`` (the engine's), ``folder`` (of the record), ``limit`` (seconds after which this process ends,
+    Writes nothing. Ends at once when the connection to the controller is gone. ``arguments``: ``seconds``,
+    ``socket`` (of the engine), ``folder`` (of the record), ``limit`` (seconds after which this process ends,
     which also bounds its memory).
     """
     if arguments.get("limit"):
@@ -53,7 +53,7 @@ def listen(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bounded(told: dict[str, Any]) -> dict[str, Any]:
-    """The gravest entries, as many as an answer can carry; the others are counted."""
+    """Return the gravest entries that fit into an answer, and the number of the others."""
     entries, lost = told["entries"], told["lost"]
     if len(entries) <= _MAX_TOLD:
         return told
@@ -61,7 +61,7 @@ def _bounded(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prove_that_somebody_listens() -> None:
-    """An empty line before the answer; where nobody reads any more, this process has no business here."""
+    """Write an empty line before the answer, so that this process ends if the reader is gone."""
     try:
         os.write(1, b"\n")
     except OSError:

@@ -1,4 +1,4 @@
-"""The kernel's audit records, from the group it sends them to: beside an audit daemon, and without one."""
+"""Receive the kernel's audit records from its multicast group, with or without an audit daemon."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STATUS = struct.Struct("=8I")  # mask, enabled, failure, pid, rate limit, backl
 
 
 class Record(NamedTuple):
-    """A record as the kernel wrote it."""
+    """An audit record as the kernel wrote it."""
 
     kind: int  # AUDIT_AVC is 1400, AUDIT_SECCOMP 1326
     text: str
 
 
 class AuditSocket:
-    """A place in the group. ``overruns`` counts how often the kernel found it full, and threw records away.
+    """A subscription to the audit multicast group. ``overruns`` counts how often the kernel dropped records.
 
     Raises:
         OSError: this kernel has no audit, or CAP_AUDIT_READ is missing.
@@ -42,7 +42,7 @@ class AuditSocket:
             self._socket.setblocking(False)
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
-            except OSError:  # only CAP_NET_ADMIN may have more than the system's bound
+            except OSError:  # a larger buffer than the system limit needs CAP_NET_ADMIN
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             self._socket.bind((0, _READ_LOG))
         except OSError:
@@ -50,15 +50,15 @@ class AuditSocket:
             raise
 
     def fileno(self) -> int:
-        """For ``select``."""
+        """Return the file descriptor for ``select``."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Leave the group."""
+        """Close the socket."""
         self._socket.close()
 
     def receive(self) -> Iterator[Record]:
-        """What is there now, and no more than some hundred at once."""
+        """Yield the records that are available now, at most some hundred."""
         for _packet in range(_AT_ONCE):
             try:
                 data, sender = self._socket.recvfrom(_LARGEST)
@@ -69,13 +69,13 @@ class AuditSocket:
                     raise
                 self.overruns += 1
                 continue
-            if sender[0] == 0 and len(data) > _HEADER.size:  # from the kernel, and nobody else
+            if sender[0] == 0 and len(data) > _HEADER.size:  # accept messages of the kernel only
                 kind = _HEADER.unpack_from(data)[1]
                 yield Record(kind, data[_HEADER.size :].rstrip(b"\0\n").decode("utf-8", "backslashreplace"))
 
 
 def kernel_status(seconds: float = 2.0) -> dict[str, int]:
-    """What the kernel says of its audit: ``enabled``, ``lost``, ``backlog_limit``, ``daemon`` (its pid).
+    """Return the kernel's audit status: ``enabled``, ``lost``, ``backlog_limit``, ``daemon`` (its pid).
 
     Raises:
         OSError: it does not answer; without CAP_AUDIT_CONTROL it may not be asked.
@@ -108,10 +108,10 @@ def _status(data: bytes) -> dict[str, int] | None:
 
 
 class Gaps:
-    """Numbers that are missing in the sequence of audit events: events that the kernel made and nobody got.
+    """Missing numbers in the sequence of audit events: events that were made and not received.
 
-    Events may come a little out of order, so that a number counts as lost when it has not come in ``grace``
-    seconds. ``lost`` is their count.
+    Events may arrive slightly out of order: a number counts as lost after ``grace`` seconds. ``lost`` is
+    their count.
     """
 
     _longest = 10000
@@ -123,7 +123,7 @@ class Gaps:
         self._missing: dict[int, float] = {}
 
     def note(self, serial: int, now: float) -> None:
-        """An event has come; ``now`` on a monotonic clock."""
+        """Note the number of an event; ``now`` is monotonic time."""
         if self._last == 0 or serial <= self._last:
             self._missing.pop(serial, None)
             self._last = self._last or serial
@@ -137,7 +137,7 @@ class Gaps:
         self.expire(now)
 
     def expire(self, now: float) -> None:
-        """Give up on what has been missing for too long; the oldest come first."""
+        """Count numbers that have been missing for too long as lost; the oldest come first."""
         while self._missing:
             number, since = next(iter(self._missing.items()))
             if now - since <= self._grace:

@@ -1,4 +1,4 @@
-"""The resident collector's record: one JSON file, written whole or not at all, read with distrust."""
+"""Write and read the resident collector's record: one JSON file, written atomically, validated when read."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _LARGEST = 16 * 1024 * 1024  # twice what the tally and the baseline can fill
 
 
 def write(record: dict[str, Any], folder: str = FOLDER) -> None:
-    """Put the record in the place of the one before.
+    """Replace the record.
 
     Raises:
         OSError: it cannot be written; the one before is still there.
     """
-    content = BytesIO()  # part by part: as one text it takes four times the memory where it is not ASCII
+    content = BytesIO()  # encode in parts: a single str with non-ASCII text takes four times the memory
     for part in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(record):
         content.write(part.encode())
     atomic.make_folders(folder, 0o700)
-    # One collector writes it, so that what a killed one has left is found by its name.
+    # A fixed temporary name: only one collector writes, and a file left by a killed one is overwritten.
     atomic.write(os.path.join(folder, _NAME), content.getvalue(), temporary=f".{_NAME}{atomic.SUFFIX}")
 
 
 def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
-    """The record, and why there is none; both empty where no collector has ever run."""
+    """Return the record, or the reason why there is none; both empty if no collector has ever run."""
     path = os.path.join(folder, _NAME)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -69,7 +69,7 @@ def read(folder: str = FOLDER) -> tuple[dict[str, Any] | None, str]:
 
 
 def silence(past: dict[str, Any] | None, unit: str = UNIT) -> str:
-    """What is wrong where a collector is installed and has written nothing of late; else empty."""
+    """Return why an installed collector's record is out of date; empty if it is current."""
     try:
         last = os.stat(unit).st_mtime if past is None else float(past["ended"])
     except OSError:

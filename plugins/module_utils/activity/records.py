@@ -1,8 +1,8 @@
-"""An audit record's text as a denial, whoever may have chosen parts of that text.
+"""Parse audit records into denials; parts of a record's text may be chosen by an attacker.
 
-The kernel writes a name that a process chose in quotes if it is harmless, and in hexadecimal if there is a
-blank, a quote or a control character in it: so no name can look like a field. What is not one of the kernel's
-own words here is only ever text.
+The kernel writes a name that a process chose in quotes if it is harmless, and in hexadecimal if it contains a
+blank, a quote or a control character: no name can look like a field. All values that are not the kernel's own
+keywords are treated as text only.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ AVC, SECCOMP = 1400, 1326
 _LONGEST = 16 * 1024
 _MAX_TEXT = 256
 _STAMP = re.compile(r"audit\((\d{1,12})\.(\d{3}):(\d{1,10})\): ?")
-# A field begins behind a blank: a network interface's name, which may hold a quote, is written as it is.
+# A field begins after a blank: the kernel writes interface names, which may contain quotes, unescaped.
 _FIELD = re.compile(r'(?<!\S)([a-zA-Z_][\w-]{0,31})=("[^"]*"|[^\s"]*)')
 _SELINUX = re.compile(r"avc:  (denied|granted)  \{ ([a-z_0-9 ]{1,200}?) \} for ")
 _HEXADECIMAL = re.compile(r"(?:[0-9A-F]{2})+")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NAMES = frozenset({"comm", "exe", "name", "path", "srcname", "target", "peer", "profile", "label"})
-_APPARMOR = {"DENIED": "denied", "ALLOWED": "allowed", "KILLED": "killed"}  # ALLOWED: it only complains
+# ALLOWED: the profile is in complain mode.
+_APPARMOR = {"DENIED": "denied", "ALLOWED": "allowed", "KILLED": "killed"}
 _ACTIONS = {
     0x80000000: "killed",
     0x00000000: "killed",
@@ -36,27 +37,27 @@ _ACTIONS = {
 
 
 class Denial(NamedTuple):
-    """What somebody was refused, or had written down."""
+    """An access that the kernel denied or logged."""
 
     at: float  # seconds of the epoch
     source: str  # "apparmor", "selinux", "seccomp"
-    verdict: str  # "denied", "allowed" (it only complains), "killed", "logged", …
+    verdict: str  # "denied", "allowed" (complain mode), "killed", "logged", …
     operation: str  # mount, capable, a system call, permissions
-    detail: str  # what of it: a capability, a class of objects, a mask
-    target: str  # a path or another profile; chosen by the process
-    command: str  # the process's name; chosen by it
+    detail: str  # object of the operation: a capability, an object class, a mask
+    target: str  # a path or another profile; untrusted text
+    command: str  # the process's name; untrusted text
     pid: int
     confinement: str  # AppArmor's profile, SELinux's context
 
 
 def serial(text: str) -> int:
-    """The number of a record's event; 0 where it has none."""
+    """Return the serial number of a record's event; 0 if it has none."""
     found = _STAMP.match(text)
     return int(found[3]) if found else 0
 
 
 def parse(kind: int, text: str) -> Denial | None:
-    """The denial that a record tells of; None where it tells of something else, or cannot be understood."""
+    """Parse a record into a denial; return None for records of other kinds or of unknown form."""
     stamp = _STAMP.match(text)
     if kind not in (AVC, SECCOMP) or stamp is None:
         return None
@@ -71,7 +72,7 @@ def parse(kind: int, text: str) -> Denial | None:
 
 
 def _fields(body: str) -> dict[str, str]:
-    """Fields by name; the first of a name counts."""
+    """Return the fields by name; the first occurrence of a name counts."""
     fields: dict[str, str] = {}
     for name, value in _FIELD.findall(body):
         if name in fields:

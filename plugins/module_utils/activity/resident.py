@@ -1,4 +1,4 @@
-"""For ever: the collector that a unit of systemd's runs, and its record."""
+"""Collect permanently: the program of the systemd unit, and its record."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .watch import READY, STEP, Watch, summary
 
 _WRITE = 60.0
 _KEEP = 7 * 24 * 3600.0
-_SILENT = 300.0  # seconds without a collector that are worth a word: a restart takes some, and a boot more
-_RENEWED = 75  # the exit code that has systemd start the new version
+_SILENT = 300.0  # seconds without a collector that are reported; restarts and boots take less
+_RENEWED = 75  # exit code that makes systemd start the new version
 
 
 def main() -> None:
-    """Listen until somebody ends it, and write the record every minute."""
+    """Collect until terminated, and write the record every minute."""
     parser = argparse.ArgumentParser(prog="hardener-activity", description=main.__doc__)
     parser.add_argument("--socket", default=USUAL_SOCKET)
     parser.add_argument("--learn-hours", type=float, default=24.0)
@@ -49,11 +49,11 @@ def main() -> None:
     finally:
         watch.finish()
         collector.write()
-    os._exit(collector.code)  # without waiting for the thread that listens to the engine
+    os._exit(collector.code)  # exit without waiting for the engine's thread
 
 
 class _Collector:
-    """Listens, writes, and looks whether it is still wanted."""
+    """Collects, writes the record, and exits when its files are removed or replaced."""
 
     def __init__(
         self, watch: Watch, tally: Tally, baseline: Baseline, *, past: dict[str, Any], folder: str
@@ -69,7 +69,7 @@ class _Collector:
         self._mine = _installed()
 
     def run(self) -> None:
-        """Until its files are gone, or others."""
+        """Run until its files are removed or replaced."""
         seen = self._mine
         due = time.monotonic()
         while True:
@@ -81,13 +81,14 @@ class _Collector:
             now = _installed()
             if self._mine and not now:
                 return
-            if self._mine and now != self._mine and now == seen:  # for a minute: systemd knows of it too
+            # Two equal readings a minute apart: systemd has the change too.
+            if self._mine and now != self._mine and now == seen:
                 self.code = _RENEWED
                 return
             seen = now
 
     def write(self) -> None:
-        """Write the record; where that cannot be done, go on and say so."""
+        """Write the record; on errors, continue and note the problem."""
         now = time.time()
         oldest = now - _KEEP
         told = summary(self._watch, max(self._began, oldest))
@@ -116,7 +117,7 @@ class _Collector:
 
 
 def _restore(tally: Tally, past: dict[str, Any]) -> None:
-    """Go on where the record ends; one that was written by somebody else is not worth more than its shape."""
+    """Restore the counts of a record; its content is untrusted and is validated."""
     try:
         tally.restore(past["entries"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -124,14 +125,14 @@ def _restore(tally: Tally, past: dict[str, Any]) -> None:
 
 
 def _silence(ended: float, now: float) -> int:
-    """For how many seconds of this boot nobody listened; 0 where that was a moment."""
+    """Return for how many seconds of this boot no collector ran; 0 if that is normal for a restart."""
     booted = now - time.clock_gettime(time.CLOCK_BOOTTIME)
     seconds = int(now - max(ended, booted))
     return seconds if seconds > _SILENT else 0
 
 
 def _installed() -> tuple[tuple[str, int, int], ...]:
-    """What this collector is made of, so that it sees when that changes; empty where it is not installed."""
+    """Return names, times and sizes of the installed files, to notice an update; empty if not installed."""
     if not os.path.exists(record.UNIT):
         return ()
     folders = [os.path.dirname(os.path.abspath(file)) for file in (__file__, host.__file__)]

@@ -1,4 +1,4 @@
-"""What kind of act a denial is, and how grave: what a container tries that wants out of it is high."""
+"""Classify denials and rate their severity; attempts to escape from a container are high."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PACKET = {"packet", "raw", "packet_socket", "rawip_socket"}
 
 
 def classify(denial: Denial) -> tuple[str, str]:
-    """The class of an act and its severity."""
+    """Return the class of a denial and its severity."""
     acts = set(denial.operation.split())
     if acts & _MOUNT:
         return "mount", HIGH

@@ -1,18 +1,18 @@
-"""Names of the system calls that profiles of containers refuse; of others, their number."""
+"""Map numbers of the system calls that container profiles refuse to names; keep other numbers."""
 
 from __future__ import annotations
 
 _X86_64, _AARCH64, _I386 = 0xC000003E, 0xC00000B7, 0x40000003
-_X32 = 0x40000000  # the bit by which x86_64 tells calls of its third kind of program
+_X32 = 0x40000000  # the bit that marks system calls of the x32 ABI
 _X32_NUMBERS = {
     521: "ptrace",
     528: "kexec_load",
     533: "move_pages",
     539: "process_vm_readv",
     540: "process_vm_writev",
-}  # the others are those of x86_64
+}  # all other numbers are the same as on x86_64
 
-# Name -> number on x86_64, on aarch64, on i386 (-1: it has none).
+# Name -> number on x86_64, on aarch64, on i386 (-1: does not exist there).
 _NUMBERS = {
     "acct": (163, 89, 51),
     "add_key": (248, 217, 286),
@@ -86,9 +86,9 @@ _NAMES = {
 
 
 def syscall_name(number: int, architecture: str) -> str:
-    """A system call's name; ``architecture`` is an audit record's ``arch=``, in hexadecimal.
+    """Return a system call's name; ``architecture`` is an audit record's ``arch=``, in hexadecimal.
 
-    A call that a program made as one of another kind says so: ``mount (i386)``.
+    A call of a foreign ABI is marked: ``mount (i386)``.
     """
     try:
         which = int(architecture, 16)

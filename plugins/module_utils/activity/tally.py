@@ -1,4 +1,4 @@
-"""Counts of what was seen, by container and kind, in bounded memory; usual things apart from unusual ones."""
+"""Count sightings by container and kind in bounded memory, usual ones apart from unusual ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MAX_OF_A_CONTAINER = 100
 _MAX_EXAMPLES = 3
 _MAX_IMAGES = 200
 _MAX_KINDS = 100
-_IDLE = 3600.0  # seconds after which an image that no container runs gives its place to another one
+_IDLE = 3600.0  # seconds after which an image without running containers may be replaced by another
 
 _Key = Tuple[str, str, str, str, str]
 
 
 class Sighting(NamedTuple):
-    """One thing that was seen."""
+    """One observed event."""
 
     at: float
     source: str
@@ -28,14 +28,14 @@ class Sighting(NamedTuple):
     severity: str
     target: str
     command: str
-    container: str  # an id; empty where nobody knows
+    container: str  # an id; empty if unknown
     name: str
     image: str
     how: str
 
 
 class _Image(NamedTuple):
-    """What is known of an image; times are seconds of the epoch."""
+    """What is known about an image; times are seconds since the epoch."""
 
     since: float
     seen: float  # when one of its containers ran last
@@ -43,10 +43,10 @@ class _Image(NamedTuple):
 
 
 class Baseline:
-    """What is usual for an image: what was seen of it in the first time that it was watched.
+    """Usual events of each image: those seen during its learning time.
 
-    Whatever comes first after that is unusual, and stays so. Where there are too many images, the one that
-    nobody has run for the longest time is forgotten; those that run are not.
+    An event that appears for the first time later is unusual and stays so. If there are too many images, the
+    one whose containers ran longest ago is forgotten; images with running containers are kept.
     """
 
     def __init__(self, learning: float, data: Mapping[str, Any] | None = None) -> None:
@@ -64,7 +64,7 @@ class Baseline:
                 self._images[str(image)] = _Image(float(since), float(seen), times)
 
     def watch(self, image: str, now: float) -> None:
-        """An image's container runs: from now on it is known what is usual for it."""
+        """Note that a container of an image runs, which starts the image's learning time."""
         known = self._images.get(image)
         if known is not None:
             self._images[image] = known._replace(seen=max(known.seen, now))
@@ -81,21 +81,21 @@ class Baseline:
         return True
 
     def learn(self, sighting: Sighting) -> None:
-        """Something was seen."""
+        """Learn from a sighting."""
         self.watch(sighting.image, sighting.at)
         known = self._images.get(sighting.image)
         if known is not None and len(known.kinds) < _MAX_KINDS:
             known.kinds.setdefault(_kind(sighting), sighting.at)
 
     def unusual(self, sighting: Sighting) -> bool | None:
-        """Whether it came first after the time of learning; None where nothing is known of the image."""
+        """Return whether a sighting is new after the learning time; None if the image is unknown."""
         known = self._images.get(sighting.image)
         if known is None:
             return None
         return known.kinds.get(_kind(sighting), sighting.at) - known.since > self.learning
 
     def data(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the baseline as JSON data."""
         return {image: known._asdict() for image, known in self._images.items()}
 
 
@@ -105,7 +105,8 @@ class _Entry:
     __slots__ = ("commands", "count", "first", "last", "sighting", "targets")
 
     def __init__(self, sighting: Sighting) -> None:
-        self.sighting = sighting._replace(target="", command="")  # some of them are examples below
+        # Target and command vary: some are kept as examples below.
+        self.sighting = sighting._replace(target="", command="")
         self.count = 0
         self.first = self.last = sighting.at
         self.targets: list[str] = []
@@ -120,10 +121,10 @@ class _Entry:
 
 
 class Tally:
-    """Entries by container, class and kind. ``dropped`` counts the sightings for which there was no room.
+    """Entries by container, class and kind. ``dropped`` counts the sightings without room.
 
-    Where there is no room the oldest of the least grave goes: a container that does a hundred harmless things
-    hides nothing grave, and takes no room from other containers.
+    If there is no room, the oldest entry of the lowest severity is removed: a container with many harmless
+    events cannot hide a grave one, and takes no room from other containers.
     """
 
     def __init__(self) -> None:
@@ -132,7 +133,7 @@ class Tally:
         self._of_container: dict[str, int] = {}
 
     def add(self, sighting: Sighting) -> None:
-        """Count one."""
+        """Count a sighting."""
         key = _key(sighting)
         entry = self._entries.get(key)
         if entry is None:
@@ -166,12 +167,12 @@ class Tally:
             del self._of_container[key[0]]
 
     def forget(self, before: float) -> None:
-        """Leave out what was seen last before a time."""
+        """Drop entries that were seen last before a time."""
         for key in [key for key, entry in self._entries.items() if entry.last < before]:
             self._remove(key)
 
     def data(self, baseline: Baseline | None) -> list[dict[str, Any]]:
-        """The entries as JSON data, the gravest first."""
+        """Return the entries as JSON data, the gravest first."""
         entries = sorted(
             self._entries.values(),
             key=lambda entry: (-RANKS[entry.sighting.severity], -entry.last, entry.sighting.kind),
@@ -199,7 +200,7 @@ class Tally:
         ]
 
     def restore(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Go on counting where ``data`` was written."""
+        """Restore entries that ``data`` returned."""
         for each in entries:
             sighting = Sighting(
                 float(each["first"]),
@@ -226,7 +227,7 @@ class Tally:
 
 
 def _key(sighting: Sighting) -> _Key:
-    """What counts together: to open sysrq is not what it is to open a log, and only the class says so."""
+    """Return the key under which sightings count together; the class separates grave targets."""
     return sighting.container, sighting.source, sighting.category, sighting.kind, sighting.verdict
 
 

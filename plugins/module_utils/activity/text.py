@@ -1,4 +1,4 @@
-"""Text of strangers, within bounds: what is kept of it is short, printable, and fits into a record."""
+"""Clean untrusted text: bounded, printable, and short enough for a record."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ SHORT, NAME = 120, 200
 
 
 def shown(text: str, limit: int = SHORT) -> str:
-    """At most so many characters of a text; what cannot be seen becomes a visible escape."""
+    """Return at most `limit` characters of a text; unprintable characters are escaped."""
     return visible(text[:limit])[:limit]

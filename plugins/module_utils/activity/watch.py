@@ -1,4 +1,4 @@
-"""The loop: records from the kernel and happenings from the engine, each with the container it belongs to."""
+"""Read kernel records and engine events in one loop, and attribute each to its container."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .severity import classify
 from .tally import Baseline, Sighting, Tally
 from .text import shown
 
-READY = 20.0  # seconds in which the engine is to name the containers that run
+READY = 20.0  # seconds in which the engine must list the running containers
 STEP = 0.5
 
 _MAX_WAITING = 4096
-_PATIENCE = 2.0  # seconds in which the engine tells of a container that has just started
+_PATIENCE = 2.0  # seconds in which the engine must report a container that has just started
 
 
 class _Waiting(NamedTuple):
-    """A denial that is to be attributed when the engine has told of what has just started."""
+    """A denial that is attributed once the engine has reported containers that have just started."""
 
     until: float
     denial: Denial
@@ -34,7 +34,7 @@ class _Waiting(NamedTuple):
 
 
 class Watch:
-    """Listens to the kernel and to the engine, and counts.
+    """Reads the kernel's records and the engine's events, and counts them.
 
     Args:
         socket: the engine's API socket.
@@ -62,7 +62,7 @@ class Watch:
         self.engine.start()
 
     def step(self, seconds: float) -> None:
-        """Take what is there, or comes within so many seconds."""
+        """Process what is available, or arrives within `seconds`."""
         if self._audit is None:
             time.sleep(seconds)
         elif select.select([self._audit], [], [], seconds)[0]:
@@ -84,14 +84,14 @@ class Watch:
                 self._baseline.watch(container.image, time.time())
 
     def finish(self) -> None:
-        """Take what still waits to be attributed."""
+        """Process the denials that still wait to be attributed."""
         until = time.monotonic() + _PATIENCE + 1
         while self._waiting and time.monotonic() < until:
             self.step(0.2)
         self._attribute(float("inf"))
 
     def lost(self) -> dict[str, int]:
-        """What could not be seen or kept, as far as that is known."""
+        """Return what is known to be lost: not seen, or not kept."""
         return {
             "overruns": self._audit.overruns if self._audit else 0,
             "events": self._gaps.lost,
@@ -101,10 +101,10 @@ class Watch:
         }
 
     def _take(self, denial: Denial) -> None:
-        """Ask the process while it is there; the engine may be told later."""
+        """Look up the process while it exists; the container's data may arrive later."""
         process = ask(denial.pid, denial.at)
         if process.elsewhere and self.directory.confines(denial.confinement):
-            # A step of a build, or one that has left its container's control group.
+            # A build step, or a process that has left its container's cgroup.
             self._count(self._of_denial(denial, "", ""))
         elif process.elsewhere:
             self.elsewhere += 1
@@ -141,7 +141,7 @@ class Watch:
             command=denial.command,
             container=identity,
             name=container.name,
-            # Nothing but its profile is known of a process that is gone and shares it with others.
+            # The process is gone and several containers share its profile: the profile is all that is known.
             image=container.image if identity else "",
             how=how or f"not attributed ({shown(denial.confinement) or 'no profile'})",
         )
@@ -170,7 +170,7 @@ def _of_happening(happening: Happening) -> Sighting:
 
 
 def summary(watch: Watch, began: float) -> dict[str, Any]:
-    """What a watch has to say beside its entries."""
+    """Return the data of a watch beside its entries."""
     return {
         "began": began,
         "ended": time.time(),
