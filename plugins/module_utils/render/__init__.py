@@ -1,10 +1,10 @@
-"""From the snapshot of a host and the variables of a role to the documents that it wants: pure functions.
+"""Render documents from a host's snapshot and a role's variables: pure functions.
 
-One module a role, and of its name; the action `render` calls it on the control node. It has
-`documents(snapshot, variables)`, and `details(snapshot, variables)` where the role's tasks have to know more.
-A variable is called there as in the role's argument specification, without the role's name before it.
+One module per role, with the role's name; the action `render` calls it on the controller. It has
+`documents(snapshot, variables)`, and `details(snapshot, variables)` if the role's tasks need more. Variables
+have the names of the role's argument specification, without the role's name as a prefix.
 
-A document is called by the variable that decides it; `DECIDED_BY` names the others that it depends on. Where
-the host can't have it, `refused` is the reason. That fails the task where the site has asked for it, which is
-told by the variables that it has named; a document that says `asked: false` is refused as the site wants it.
+A document has the name of the variable that decides it; `DECIDED_BY` names further variables that it depends
+on. If the host cannot have it, `refused` is the reason. A refusal fails the task if the site requested the
+document, by setting one of its variables; a refused document with `asked: false` was not requested.
 """

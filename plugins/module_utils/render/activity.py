@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the documents that have somebody listen."""
+"""Render the documents of the role activity, which install the resident collector."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SERVICE = "hardener-activity.service"
 _UNIT = f"/etc/systemd/system/{_SERVICE}"
 _PROFILE = "docker-default-audited"
 _PROFILE_FILE = f"/etc/apparmor.d/{_PROFILE}"
-_SOCKET = re.compile(r"/[\w./+@-]+")  # what a unit's command line takes as it is
+_SOCKET = re.compile(r"/[\w./+@-]+")  # characters that need no quoting in a unit's command line
 _LONGEST = 24 * 365  # hours
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"collector": ("learn_hours", "socket")}
 
 
@@ -34,7 +34,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
-    """The collector's sources and its unit, enabled and running."""
+    """Return the document with the collector's sources and its unit, enabled and running."""
     reason = _unfit(host)
     if reason:
         return {"refused": reason}
@@ -59,7 +59,7 @@ def _collector(host: HostView, learn_hours: int, socket: str) -> dict[str, Any]:
 
 
 def _no_collector() -> dict[str, Any]:
-    """Its files go; the collector itself sees that within two minutes, and ends."""
+    """Return the document that removes its files; the collector notices it in two minutes, and exits."""
     return {
         "resources": [
             {"kind": "absent", "path": path}
@@ -93,7 +93,7 @@ def _profile(host: HostView) -> dict[str, Any]:
 
 
 def _no_profile(host: HostView) -> dict[str, Any]:
-    """Its file goes, so that it is not loaded at boot; to unload it would free whoever is under it."""
+    """Return the document that removes its file, so that no boot loads it; it is never unloaded."""
     containers = host.entry("docker.containers")
     loaded = host.data("lsm").get("apparmor") or {}
     failed = containers.get("state") == "failed"
@@ -110,7 +110,7 @@ def _no_profile(host: HostView) -> dict[str, Any]:
 
 
 def _under_it(host: HostView) -> Iterator[str]:
-    """The containers that cannot start where the profile is not loaded, those that do not run too."""
+    """Yield the containers, also stopped ones, that cannot start if the profile is not loaded."""
     for inspect in host.containers:
         options = (inspect.get("HostConfig") or {}).get("SecurityOpt") or ()
         asked = {f"apparmor={_PROFILE}", f"apparmor:{_PROFILE}"} & {str(option) for option in options}
@@ -119,7 +119,7 @@ def _under_it(host: HostView) -> Iterator[str]:
 
 
 def _unfit(host: HostView) -> str:
-    """Why nobody can listen here; empty where somebody can."""
+    """Return why no collector can run here; empty if one can."""
     reason = host.unread("system")
     if not reason and host.in_container:
         return "this host is a container: the kernel tells its denials to the host that runs it"

@@ -1,4 +1,4 @@
-"""From a snapshot to the document that has AppArmor on, and around every container that asks for it."""
+"""Render the document of the role apparmor: AppArmor is on, and confines every container that asks for it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NAME = "apparmor_enabled"
 _PROFILES = "/etc/apparmor.d"
 _DEFAULT = "docker-default"
 _UNIT = "apparmor.service"
-_EXCLUSIVE = ("selinux", "smack")  # the kernel runs one of these and AppArmor
-# The engine looks for AppArmor, and loads its profile, when it starts.
+_EXCLUSIVE = ("selinux", "smack")  # the kernel runs one of these or AppArmor, not both
+# The engine detects AppArmor, and loads its profile, when it starts.
 _ENGINE = {"security": ["apparmor"], "profiles": [_DEFAULT]}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables; none where they want none."""
+    """Render the document by the role's variables; none if they request none."""
     if not variables["enabled"]:
         return []
     host = HostView(snapshot)
@@ -32,7 +32,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 class _AppArmor(NamedTuple):
-    """What the host's AppArmor is."""
+    """The state of the host's AppArmor."""
 
     on: bool
     in_kernel: Any
@@ -42,8 +42,8 @@ class _AppArmor(NamedTuple):
 
     @property
     def boot_words(self) -> list[str]:
-        """What has to stand on the kernel's command line."""
-        if "lsm" in self.parameters:  # the kernel then looks at no other word
+        """Return the words that the kernel's command line must have."""
+        if "lsm" in self.parameters:  # the kernel then ignores all other words
             modules = [name for name in self.parameters["lsm"].split(",") if name not in ("", *_EXCLUSIVE)]
             return ["apparmor=1", f"lsm={','.join([*modules, 'apparmor'])}"]
         return ["apparmor=1", "security=apparmor"]
@@ -62,7 +62,7 @@ def _apparmor(host: HostView) -> _AppArmor:
 
 
 def _unfit(host: HostView, apparmor: _AppArmor) -> str:
-    """Why AppArmor cannot be had here; empty where it can."""
+    """Return why AppArmor is impossible here; empty if it is possible."""
     reason = host.unread("system", "lsm")
     if reason:
         return reason
@@ -70,7 +70,8 @@ def _unfit(host: HostView, apparmor: _AppArmor) -> str:
         return "this host is a container: AppArmor belongs to the host that runs it"
     if apparmor.on:
         return ""
-    # A kernel that has AppArmor off takes the next one it was built with; without a policy, that is none.
+    # With AppArmor off, the kernel uses the next built-in module; without a policy, that one enforces
+    # nothing.
     selinux = host.data("lsm").get("selinux") or {}
     other = apparmor.parameters.get("security", "apparmor")
     if selinux.get("mode") == "enforcing" or (selinux.get("mode") and selinux.get("policy")):
@@ -88,7 +89,7 @@ def _unfit(host: HostView, apparmor: _AppArmor) -> str:
 
 
 def _unconfined(host: HostView) -> Iterator[tuple[str, str]]:
-    """Running containers without the profile they ask for: name and profile, by what /proc says."""
+    """Yield running containers without the profile that they ask for, with that profile."""
     for inspect, proc in host.running:
         label = str(proc.get("label") or "")
         wanted = _wanted(inspect)
@@ -97,7 +98,7 @@ def _unconfined(host: HostView) -> Iterator[tuple[str, str]]:
 
 
 def _wanted(inspect: Mapping[str, Any]) -> str:
-    """The profile a container asks for; empty where it asks for none."""
+    """Return the profile that a container asks for; empty if it asks for none."""
     host_config = inspect.get("HostConfig") or {}
     given = [
         option.partition("apparmor")[2][1:]
@@ -111,7 +112,7 @@ def _wanted(inspect: Mapping[str, Any]) -> str:
 
 
 def _confining(host: HostView, apparmor: _AppArmor) -> dict[str, Any]:
-    """AppArmor is on: its profiles are loaded at boot, and the engine uses it."""
+    """Return the document if AppArmor is on: profiles are loaded at boot, and the engine uses it."""
     notes = []
     if apparmor.profiles.get(_DEFAULT) == "complain":
         notes.append(f"{_DEFAULT} only complains: unload it (apparmor_parser -R) and restart the engine")
@@ -136,9 +137,10 @@ def _confining(host: HostView, apparmor: _AppArmor) -> dict[str, Any]:
 
 
 def _booting(apparmor: _AppArmor) -> dict[str, Any]:
-    """AppArmor is off: the next boot has it on."""
+    """Return the document if AppArmor is off: the next boot switches it on."""
     words = " ".join(apparmor.boot_words)
-    # GRUB puts the one before the other, and not both in every entry; of a word given twice, the last counts.
+    # GRUB puts one variable before the other, and not both in every entry; of a repeated word, the last one
+    # counts.
     text = (
         "# Written by hardener: AppArmor is on from the next boot.\n"
         f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {words}"\n'
@@ -161,6 +163,6 @@ def _document(
 
 
 def _unit(*, active: bool) -> dict[str, Any]:
-    """The unit that loads the profiles; it starts only where AppArmor is on."""
+    """Return the state of the unit that loads the profiles; it starts only if AppArmor is on."""
     wish = {"enabled": True, "active": True} if active else {"enabled": True}
     return {"name": "units", "when": [], "units": {_UNIT: wish}}

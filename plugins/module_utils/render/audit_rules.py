@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the document with the audit rules for this host's paths."""
+"""Render the document of the role audit_rules: audit rules for this host's paths."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _BINARIES = (
     "runc",
 )
 _REMAPPED = re.compile(r"/\d+\.\d+$")
-_SPEAKABLE = re.compile(r"[!-~]+")  # what a rules file can name: it knows no quotes
-# Variables that a document depends on beside the one that it is called by.
+_SPEAKABLE = re.compile(r"[!-~]+")  # paths that a rules file can name: it has no quoting
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"enabled": ("backlog", "exclude")}
 
 
 class _Watch(NamedTuple):
-    """A path to be audited, with all below it where it is a folder."""
+    """A path to audit, with everything below it if it is a folder."""
 
     path: str
     permissions: str = _CHANGE
@@ -94,7 +94,7 @@ def _wish(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str
 
 
 def _unwatchable(watch: _Watch, files: Mapping[str, Any]) -> str:
-    """Why there can be no rule for a path; empty where there can. One that fails ends the loading of all."""
+    """Return why a path cannot have a rule; empty if it can. One bad rule stops the loading of all."""
     if not _SPEAKABLE.fullmatch(watch.path):
         return "an audit rule cannot name it"
     if watch.path.startswith("/run/user/"):
@@ -105,7 +105,7 @@ def _unwatchable(watch: _Watch, files: Mapping[str, Any]) -> str:
 
 
 def _made_at_boot(watch: _Watch) -> Iterator[str]:
-    """The folders below /run that a rule needs; nothing is there when the rules are loaded."""
+    """Yield the folders below /run that a rule needs: they do not exist yet when rules are loaded."""
     folder = watch.path if watch.tree else posixpath.dirname(watch.path)
     while folder.startswith("/run/"):
         yield folder
@@ -113,13 +113,13 @@ def _made_at_boot(watch: _Watch) -> Iterator[str]:
 
 
 def _mode(folder: str, host: HostView) -> str:
-    """The mode that the engine gives a folder of its own; of any other, the one it has now."""
+    """Return the mode that the engine gives its folder; for other folders, the present mode."""
     record = host.data("files").get(folder) or {}
     return _MODES.get(folder) or str(record.get("mode") or "0755")
 
 
 def _unfit(host: HostView) -> str:
-    """Why there can be no audit rules here; empty where there can."""
+    """Return why audit rules are impossible here; empty if they are possible."""
     reason = host.unread("system", "engine", "files")
     if reason:
         return reason
@@ -133,7 +133,7 @@ def _unfit(host: HostView) -> str:
 
 
 def _unusable(host: HostView, backlog: int, exclude: Sequence[str]) -> str:
-    """What is wrong with the role's variables; empty where nothing is."""
+    """Return what is wrong with the role's variables; empty if nothing is."""
     if backlog < 0:
         return f"audit_rules_backlog is {backlog}: it counts events, and 0 is no limit"
     root = _data_root(host)
@@ -148,7 +148,7 @@ def _watches(host: HostView) -> Iterator[_Watch]:
     files = host.data("files")
 
     def at(path: str, *, tree: bool = False) -> Iterator[_Watch]:
-        """The path with its links resolved, if there is something."""
+        """Yield a watch on the path with resolved links, if it exists."""
         path = posixpath.normpath(path)
         record = files.get(path)
         if record or any(files[name] and name.startswith(f"{path}/") for name in files):
@@ -165,7 +165,7 @@ def _watches(host: HostView) -> Iterator[_Watch]:
     yield _Watch(_canonical((files.get(root) or {}).get("target") or root), _CHANGE, tree=True)
     for unit in ("docker.service", "docker.socket", "containerd.service"):
         for path in _unit_files(host.unit(unit)):
-            # Who adds a drop-in changes the unit as well: their folder, where it is not everybody's.
+            # Drop-ins change the unit as well: watch their folder, unless it holds other units' files too.
             drop_ins = f"/etc/systemd/system/{unit}.d"
             tree = posixpath.dirname(path) == drop_ins
             yield from at(drop_ins if tree else path, tree=tree)
@@ -178,7 +178,7 @@ def _watches(host: HostView) -> Iterator[_Watch]:
 
 
 def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
-    """Each path once, and none that a folder's rule covers already."""
+    """Return each path once, without those that a folder's rule covers."""
     found = dict.fromkeys(watches)
     trees = [watch for watch in found if watch.tree]
     return [
@@ -192,7 +192,7 @@ def _without_covered(watches: Iterator[_Watch]) -> list[_Watch]:
 
 
 def _data_root(host: HostView) -> str:
-    """The engine's data root, without the part that a remapped user adds."""
+    """Return the engine's data root, without the folder of a remapped user."""
     declared = host.info.get("DockerRootDir") or host.setting("data-root") or "/var/lib/docker"
     return _canonical(_REMAPPED.sub("", str(declared)))
 
@@ -204,7 +204,7 @@ def _unit_files(unit: Mapping[str, Any]) -> list[str]:
 
 
 def _sockets(host: HostView) -> Iterator[str]:
-    """The API's sockets: the one that answers, those declared, and those that systemd holds."""
+    """Yield the API's sockets: the one that answers, those declared, and those of systemd."""
     yield host.socket
     for each in host.hosts:
         if each.startswith("unix://"):

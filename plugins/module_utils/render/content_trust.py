@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to what verifies images, and what has old clients ask for it."""
+"""Render the documents of the role content_trust: image verification, and the switch of old clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROFILE = "/etc/profile.d/hardener-content-trust.sh"
 _MANAGERS = tuple(
     f"/etc/systemd/{which}.conf.d/50-hardener-content-trust.conf" for which in ("system", "user")
 )
-# As hardener/checks/images.py finds the client, by how surely they bring it.
+# Found as in hardener/checks/images.py: the client's packages, in order of reliability.
 _CLIENTS = ("docker-ce-cli", "docker-cli", "moby-cli", "docker.io", "docker-ce", "docker", "moby-engine")
 _IGNORED_FROM = 29
 _OFF = ("", "0", "f", "F", "false", "FALSE", "False")
@@ -84,7 +84,7 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"verify": ("policy", "schedule"), "client": ("server",)}
 
 
@@ -107,7 +107,7 @@ def _verification(variables: Mapping[str, Any]) -> dict[str, Any]:
     if not variables["verify"]:
         return {"notes": ["content_trust_verify is false: no image is verified here"]}
     schedule = variables["schedule"]
-    plain = json.loads(json.dumps(variables["policy"], default=str))  # YAML knows dates, JSON does not
+    plain = json.loads(json.dumps(variables["policy"], default=str))  # YAML has dates, JSON has none
     wrong = _no_policy(plain)
     if wrong:
         return {"refused": f"content_trust_policy: {wrong}"}
@@ -151,7 +151,7 @@ def _started(module: str, what: str) -> str:
 
 
 def _no_policy(policy: Any) -> str:
-    """What is wrong with a policy, by the judgement of what runs on the host; empty where nothing is."""
+    """Return what is wrong with a policy, as the on-host program judges it; empty if nothing is."""
     try:
         rules = parse(policy).rules
     except PolicyError as error:
@@ -159,7 +159,7 @@ def _no_policy(policy: Any) -> str:
     return "" if rules else "it names no registries, so that no image would be trusted"
 
 
-# --- clients that still ask ---------------------------------------------------------------------------------
+# --- clients with DOCKER_CONTENT_TRUST ----------------------------------------------------------------------
 
 
 def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
@@ -205,18 +205,18 @@ def _client(host: HostView, client: bool, server: str) -> dict[str, Any]:
 
 
 def _switched_off(host: HostView) -> Iterator[str]:
-    """Where somebody else says that clients shall not ask; as the client reads the variable."""
+    """Yield files that switch the variable off, as the client reads it."""
     for entry in host.data("environment") or ():
         if entry.get("name") == "DOCKER_CONTENT_TRUST" and entry.get("value") in _OFF:
             yield f"{entry.get('file')} switches content trust off again: remove that line"
 
 
 def _version(packages: Mapping[str, Any]) -> tuple[int | None, str]:
-    """The major version of the docker client, None where it is not known; and the package that brought it."""
+    """Return the major version of the docker client, None if unknown; and its package."""
     installed = packages.get("installed") or {}
     for name in _CLIENTS:
         if installed.get(name):
             text = str(installed[name])
-            found = re.match("[0-9]+", text.rpartition(":")[2])  # Debian puts an epoch in front
+            found = re.match("[0-9]+", text.rpartition(":")[2])  # Debian versions may have an epoch
             return (int(found[0]) if found else None), f"{name} {text}"
     return None, ""

@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the documents that `converge` makes true."""
+"""Render the documents of the role docker_daemon."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .hostview import HostView, listed
 _MODULES_FILE = "/etc/modules-load.d/hardener-docker.conf"
 _ROTATION = {"max-size": "10m", "max-file": "3"}
 _ROTATING = ("json-file", "local")
-# Keys of which the command line's values are as good, whatever they are.
+# Keys for which any value on the command line is accepted.
 _LEFT_TO_FLAGS = ("default-ulimits", "log-opts")
-# Keys that have a variable, whether or not it wants anything of this host.
+# Keys with a variable, even if it requests nothing for this host.
 _OWN = (
     "authorization-plugins",
     "cgroup-parent",
@@ -30,9 +30,7 @@ _OWN = (
     "log-opts",
 )
 _UNMAINTAINED = ("aufs", "devicemapper")
-_REDACTED = re.compile(
-    r"hmac:[0-9a-f]{16}"
-)  # what stands in a snapshot for a secret, and must never be written
+_REDACTED = re.compile(r"hmac:[0-9a-f]{16}")  # replaces a secret in a snapshot, and must never be written
 _ICC = "com.docker.network.bridge.enable_icc"
 _MODULES_RESOURCE = {
     "kind": "file",
@@ -44,7 +42,7 @@ _MODULES_RESOURCE = {
     ),
 }
 _MODULES_ACTIVATION = {"name": "modules-load", "when": [_MODULES_FILE], "modules": ["br_netfilter"]}
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {
     "log_driver": ("log_opts",),
     "tls": ("tls_days", "tls_directory", "tls_files", "tls_names"),
@@ -56,18 +54,18 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
     Args:
         snapshot: of the host.
-        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` for it.
+        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` there.
     """
     return [*_configuration(snapshot, variables), *docker_daemon_tls.documents(snapshot, variables)]
 
 
 def details(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names for which a certificate has to be made (``certified``)."""
+    """Return the names for which a certificate has to be issued (``certified``)."""
     return {"certified": docker_daemon_tls.names(snapshot, variables)}
 
 
 def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The documents of all variables but those of TLS."""
+    """Return the documents of all variables but those of TLS."""
     host = HostView(snapshot)
     reason = host.unserved()
     if not reason and host.rootless:
@@ -77,7 +75,7 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
     icc, proxy = variables["icc"], variables["userland_proxy"]
     privileges, extra = variables["no_new_privileges"], variables["extra"]
     found = [
-        # What every change of the engine's configuration needs.
+        # Required by every change of the engine's configuration.
         {
             "name": "docker_daemon",
             "activations": [host.activation([host.config_path], stale=host.stale)],
@@ -113,14 +111,14 @@ def _configuration(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) ->
 
 
 def _satisfied(given: Any, value: Any) -> bool:
-    """Tell whether the command line gives a key that value already: the file must not give it again then."""
+    """Return whether the command line sets this value already: then the file must not set it again."""
     if isinstance(given, list) and isinstance(value, list):
         return sorted(map(str, given)) == sorted(map(str, value))
     return type(given) is type(value) and bool(given == value)
 
 
 def _given(host: HostView, key: str) -> str:
-    """Return a flag with what it gives a key."""
+    """Return a flag with the value that it gives a key."""
     value = host.setting(key)
     words = [str(each).lower() if isinstance(each, bool) else str(each) for each in _list(value)]
     return " ".join([host.flag(key), *words])
@@ -131,13 +129,13 @@ def _list(value: Any) -> list[Any]:
 
 
 def _new_containers_only(host: HostView) -> str:
-    """Which containers a new default does not reach; empty where there are none."""
+    """Return which containers a new default does not reach; empty if there are none."""
     reached = "reaches new containers; until they are created again, it is not for"
     return f"{reached} {listed(host.names)}" if host.names else ""
 
 
 def _refused(variable: str, reason: str) -> dict[str, Any]:
-    """The document of a variable that cannot be had on this host."""
+    """Return the document of a variable that this host cannot have."""
     return {"name": f"docker_daemon_{variable}", "refused": reason}
 
 
@@ -156,21 +154,21 @@ def _document(
     chains: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The document of one variable.
+    """Return the document of one variable.
 
     Args:
-        host: it is for.
+        host: the host.
         variable: its name without the role's.
         keys: what daemon.json must have.
-        defaults: what it gets where nobody has decided yet.
-        impact: what bringing it into force costs.
-        costs: that in words, where there is more to say.
-        needs_bridge_module: whether the engine cannot do it without ``br_netfilter``.
+        defaults: values set only if nobody else has set the key.
+        impact: the impact of bringing it into force.
+        costs: details of the impact, in words.
+        needs_bridge_module: whether the engine needs ``br_netfilter`` for it.
         info: values that the engine reports once it is in force.
         bridge: options that its default bridge has then.
-        security: names that stand among its security options then.
-        chains: those of iptables that it has made then.
-        notes: what the reader of the result is told.
+        security: names that are in its security options then.
+        chains: those of iptables that it has created then.
+        notes: for the reader of the result.
     """
     notes = list(notes)
     wish = {"keys": dict(keys), "defaults": dict(defaults or {})}
@@ -201,12 +199,12 @@ def _document(
 
 
 def _ip(host: HostView, address: str) -> list[dict[str, Any]]:
-    """Where ports of the default bridge are published, if the site says so."""
+    """Return the document for the publishing address of the default bridge, if the site sets one."""
     return [_document(host, "ip", {"ip": address}, costs=_new_containers_only(host))] if address else []
 
 
 def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
-    """What networks get that are made from now on, by driver."""
+    """Return the document for the default options of new networks, by driver."""
     if not options:
         return []
     for driver, given in options.items():
@@ -226,7 +224,7 @@ def _new_networks(host: HostView, options: Mapping[str, Mapping[str, str]]) -> l
 
 
 def _log_level(host: HostView, level: str) -> dict[str, Any]:
-    """The level, and no debug mode, which would overrule it."""
+    """Return the document for the log level, and no debug mode, which would override it."""
     said = "debug" in host.declared
     debugging = level != "debug" and (said or bool(host.info.get("Debug")))
     keys = {"log-level": level, **({"debug": False} if level != "debug" and said else {})}
@@ -259,7 +257,7 @@ def _ulimits(limits: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 
 def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[str, Any]:
-    """The site's driver with its options; else rotation, where nobody has chosen anything yet."""
+    """Return the document for the site's log driver with its options; else rotation as a default."""
     texts = {key: str(value) for key, value in options.items()}
     if driver:
         wanted = {**_ROTATION, **texts} if driver in _ROTATING else texts
@@ -288,11 +286,11 @@ def _logging(host: HostView, driver: str, options: Mapping[str, str]) -> dict[st
 
 
 def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
-    """The engine's own rules, where somebody has switched them off or taken them away."""
+    """Return the document that restores the engine's own rules, if they are switched off or missing."""
     if not wanted:
         return []
     switches = [key for key in ("iptables", "ip6tables") if key in host.declared]
-    if host.version < (27,):  # where the other one is an experiment
+    if host.version < (27,):  # the other backend is experimental in older versions
         switches = [key for key in switches if key == "iptables"]
     flushed = _flushed(host)
     if not (switches or flushed):
@@ -302,7 +300,7 @@ def _packet_filter(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
 
 
 def _flushed(host: HostView) -> bool:
-    """Whether an engine that filters with iptables has lost its rules since it started."""
+    """Return whether an engine that filters with iptables has lost its rules since it started."""
     saved = (host.data("firewall").get("iptables") or {}).get("ipv4")
     backend = str((host.info.get("FirewallBackend") or {}).get("Driver", ""))
     if not (host.info and isinstance(saved, str)) or backend.startswith("nftables"):
@@ -314,7 +312,7 @@ def _flushed(host: HostView) -> bool:
 
 
 def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> dict[str, Any]:
-    """No registry without verified TLS but those the site names; no mirror over plain HTTP."""
+    """Return the document that requires verified TLS of registries not named by the site, and of mirrors."""
     keys: dict[str, Any] = {}
     if insecure or "insecure-registries" in host.declared:
         keys["insecure-registries"] = list(insecure)
@@ -338,7 +336,7 @@ def _registries(host: HostView, insecure: Sequence[str], *, mirrors: bool) -> di
 
 
 def _plain(mirror: str) -> bool:
-    """Whether a mirror is reached over plain HTTP on another host."""
+    """Return whether a mirror is reached over plain HTTP on another host."""
     scheme, _separator, rest = mirror.lower().partition("://")
     name = rest.partition("/")[0].rpartition("@")[2]
     local = name.startswith(("localhost", "127.", "[::1]"))
@@ -346,7 +344,7 @@ def _plain(mirror: str) -> bool:
 
 
 def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
-    """Plugins that the site chose; the host looks whether they answer."""
+    """Return the document for the site's authorisation plugins; the host checks whether they answer."""
     if wanted:
         note = "have the plugin start before the engine, which does not start without it"
         keys = {"authorization-plugins": list(wanted)}
@@ -361,7 +359,7 @@ def _authorization(host: HostView, wanted: Sequence[str]) -> dict[str, Any]:
 
 
 def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
-    """Another driver than those that nobody maintains, where nothing is hidden by it."""
+    """Return the document that replaces an unmaintained storage driver, if that hides no data."""
     driver = str(host.info.get("Driver", ""))
     if driver not in _UNMAINTAINED:
         return []
@@ -378,7 +376,7 @@ def _storage(host: HostView, wanted: str) -> list[dict[str, Any]]:
 
 
 def _base_device_size(host: HostView, size: str) -> list[dict[str, Any]]:
-    """The option of devicemapper that lets each container fill more of the pool."""
+    """Return the document without devicemapper's option that enlarges each container's disk."""
     wanted = [f"dm.basesize={size}"] if size else []
     kept = [each for each in _storage_opts(host) if each.partition("=")[0].strip() != "dm.basesize"]
     if host.info.get("Driver") != "devicemapper" or sorted(kept + wanted) == sorted(_storage_opts(host)):
@@ -391,7 +389,7 @@ def _storage_opts(host: HostView) -> list[str]:
 
 
 def _cgroup_parent(host: HostView, wanted: str) -> list[dict[str, Any]]:
-    """The site's parent; else none, where there is one that the site has not approved."""
+    """Return the document for the site's cgroup parent; else for none, if a parent is not approved."""
     declared = host.setting("cgroup-parent")
     approved = host.policy.get("cgroup_parents") or ()
     if not wanted and (not declared or declared in approved):
@@ -410,7 +408,7 @@ def _experimental(host: HostView, *, wanted: bool) -> list[dict[str, Any]]:
 
 
 def _extra(host: HostView, keys: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Keys that have no variable of their own."""
+    """Return the document for keys without their own variable."""
     elsewhere = {"seccomp-profile": "seccomp_profile", "userns-remap": "userns_remap_user"}
     own = {**dict.fromkeys(_OWN, ""), **elsewhere}
     for document in others:

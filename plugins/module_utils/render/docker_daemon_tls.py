@@ -1,4 +1,4 @@
-"""Where the engine's API is on TCP: certificates for it, so that only who has one of the site's gets in."""
+"""Render the document of the TLS settings: an engine on TCP accepts only clients with a site certificate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - they are compared with
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document, where there is something to protect.
+    """Render the document, if the API is on TCP.
 
     Args:
         snapshot: of the host.
@@ -46,19 +46,19 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def names(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str]:
-    """Return what a certificate made for this host has to hold; nothing where none has to be made.
+    """Return the names for a new certificate of this host; none if no certificate is needed.
 
     Args:
         snapshot: of the host.
-        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` for it.
+        variables: the role's, and the inventory's name of the host (``host``) and its ``address`` there.
     """
     host = HostView(snapshot)
     api = _api(host)
     if not variables["tls"] or variables["tls_files"] or not api.addresses or api.protected_by_others:
         return []
     bound = [address.name for address in api.addresses if address.name not in _EVERYWHERE]
-    # An authority that other hosts trust too vouches for nothing that a host says of itself: it could call
-    # itself by another one's name.
+    # Names that a host reports itself are not certified by a shared authority: a host could claim another
+    # one's name.
     alone = variables["host"] in variables["tls_directory"].split("/")
     said = [*bound, str(host.system.get("hostname") or "")] if alone else []
     known_as = (variables["host"], variables["address"], *variables["tls_names"])
@@ -66,11 +66,11 @@ def names(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[str
 
 
 def made(directory: str, host: str) -> dict[str, str]:
-    """Return where the action ``daemon_certificates`` has what it makes for a host.
+    """Return the paths of the files that the action ``daemon_certificates`` creates for a host.
 
     Args:
-        directory: of the control node; ``~`` and variables of the environment stand for what they mean there.
-        host: what the inventory calls it.
+        directory: on the controller; ``~`` and environment variables are expanded there.
+        host: its inventory name.
     """
     folder = Path(os.path.expandvars(directory)).expanduser()
     server = folder / "servers" / quote(host, safe="")
@@ -96,18 +96,18 @@ class _Api(NamedTuple):
     """How the API is declared to be reached and protected on a host."""
 
     addresses: tuple[_Address, ...]
-    files: Mapping[str, str]  # certificates that are declared
+    files: Mapping[str, str]  # declared certificate files
     verified: bool  # clients need a certificate of a named authority
 
     @property
     def protected_by_others(self) -> bool:
-        """Whether it is protected by certificates that are none of ours."""
+        """Return whether certificates from outside hardener protect it."""
         return self.verified and self.files != _OURS
 
 
 def _api(host: HostView) -> _Api:
     files = {key: str(host.setting(key)) for key in _FILES.values() if host.setting(key)}
-    by_flag = bool(host.flag("tlsverify"))  # the engine then has default places for the files
+    by_flag = bool(host.flag("tlsverify"))  # then the engine uses default paths for the files
     return _Api(
         addresses=() if host.rootless else tuple(_addresses(host)),
         files=files,
@@ -126,7 +126,7 @@ def _addresses(host: HostView) -> Iterator[_Address]:
 
 
 def _tcp(host: str) -> _Address | None:
-    """The address of a host that is declared, or that systemd holds; None where it is no TCP socket."""
+    """Return the TCP address of a declared or systemd socket; None for other sockets."""
     text = host.removesuffix("(Stream)").strip()
     if text.isdigit():
         return _Address("", int(text))

@@ -1,9 +1,9 @@
-"""From a snapshot and the role's variables to packages, and to the documents that `converge` makes true.
+"""Render packages and documents of the role docker_engine.
 
-An engine that starts before it is configured has run unprotected, and has made a data root, a bridge and
-firewall rules by its own taste. So its units are held by a condition before its package comes, and are let go
-in the transaction that brings its configuration. The condition is a file that says "not while I am here": it
-needs nobody to take it back in time, and survives a reboot in the middle.
+An engine that starts before it is configured has run unprotected, and has created a data root, a bridge and
+firewall rules with default settings. So a condition holds its units before its package is installed, and the
+transaction that brings its configuration removes the condition. The condition is a file that must not exist
+for the units to start: it needs no timely removal, and survives a reboot in between.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _SOURCES = {
     "dnf": "/etc/yum.repos.d/hardener-docker.repo",
 }
 _PREFERENCES = "/etc/apt/preferences.d/hardener-docker"
-# What Docker signs its own repositories with; another is for whoever has another repository.
+# The key of Docker's own repositories; other repositories have other keys.
 _FINGERPRINTS = {
     "apt": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
     "dnf": "060A61C51B558A7F742B77AAC52FEB6B621E9F35",
 }
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el"}
-_CLIENT_APART = 13  # the Debian from which the client is a package of its own
+_CLIENT_APART = 13  # the Debian version from which the client has its own package
 _FOR_ALL = {"apt": ["apparmor", "ca-certificates"], "dnf": []}
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+/_-]*")
 _VERSION = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.+:~*_-]*")
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?/[A-Za-z0-9._~$/%+-]*")
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {
     "source": (
         "repository_channel",
@@ -55,7 +55,7 @@ DECIDED_BY = {
 
 
 def state(host: HostView) -> str:
-    """How far a host is: ``missing`` (no engine), ``held`` (installed, to be configured) or ``there``."""
+    """Return the host's state: ``missing`` (no engine), ``held`` (installed, not configured) or ``there``."""
     if host.state("engine") == "absent":
         return "missing"
     unit = host.data("units").get(_UNITS[0]) or {}
@@ -69,7 +69,7 @@ def details(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[s
 
 
 def packages(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """What to install (``install``) by what (``manager``), and what is to stay at its version (``hold``)."""
+    """Return what to install (``install``, ``manager``), and what to keep at its version (``hold``)."""
     host = HostView(snapshot)
     engine = _engine(host, variables["source"], client=variables["client"])
     version = variables["version"]
@@ -113,13 +113,13 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _manager(host: HostView) -> str:
-    """What installs packages here; empty where it is neither apt nor dnf."""
+    """Return the package manager; empty if it is neither apt nor dnf."""
     family = {str(host.os.get("ID", "")), *str(host.os.get("ID_LIKE", "")).split()}
     return "apt" if family & {"debian", "ubuntu"} else "dnf" if family & {"fedora", "rhel"} else ""
 
 
 def _unfit(host: HostView, source: str, *, hold: bool) -> str:
-    """Why nothing can be installed here; empty where it can."""
+    """Return why nothing can be installed here; empty if it can."""
     if host.system.get("init") != "systemd":
         return "Docker is not installed: the host is not run by systemd, which has to keep it from starting"
     name = host.os.get("PRETTY_NAME") or host.os.get("ID") or "this system"
@@ -133,7 +133,7 @@ def _unfit(host: HostView, source: str, *, hold: bool) -> str:
 
 
 def _engine(host: HostView, source: str, *, client: bool) -> list[str]:
-    """Packages of the engine itself and of its client."""
+    """Return the packages of the engine and of its client."""
     if source == "docker-ce":
         return ["docker-ce", *(["docker-ce-cli"] if client else []), "containerd.io"]
     if _manager(host) == "dnf":
@@ -144,12 +144,12 @@ def _engine(host: HostView, source: str, *, client: bool) -> list[str]:
 
 
 def _versioned(engine: Sequence[str]) -> list[str]:
-    """The packages that have the engine's version."""
+    """Return the packages that have the engine's version."""
     return [package for package in engine if package != "containerd.io"]
 
 
 def _hold() -> dict[str, Any]:
-    """Keep the engine from starting while it is installed."""
+    """Return the document that keeps the engine from starting while it is installed."""
     return {
         "name": "docker_engine",
         "resources": [{"kind": "file", "path": path, "content": _HOLD} for path in _HOLDS],
@@ -158,7 +158,7 @@ def _hold() -> dict[str, Any]:
 
 
 def _start() -> dict[str, Any]:
-    """Let it start on the configuration that the same transaction brings; if that fails, hold it again."""
+    """Return the document that lets it start in the same transaction as its configuration."""
     return {
         "name": "docker_engine",
         "impact": DAEMON_RESTART,
@@ -168,7 +168,7 @@ def _start() -> dict[str, Any]:
 
 
 def _repository(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> dict[str, Any]:
-    """A repository that may bring the engine and nothing else, and its key."""
+    """Return the document of a repository that may provide only the engine, and its key."""
     name = "docker_engine_source"
     if wanted["fingerprints"] != [wanted["fingerprint"]]:
         held = ", ".join(wanted["fingerprints"]) or "none that can be read"
@@ -200,7 +200,7 @@ def _apt(host: HostView, wanted: Mapping[str, Any], engine: Sequence[str]) -> li
         f"Architectures: {architecture}\n"
         f"Signed-By: {_KEY_FILES['apt']}\n"
     )
-    # The specific form wins over the general one: of this origin, these packages and no others.
+    # apt prefers the specific form over the general one: these packages of this origin, and no others.
     origin = urlsplit(wanted["url"]).hostname
     preferences = (
         "# Written by hardener: this repository brings these packages and no others.\n"
@@ -229,7 +229,7 @@ def _dnf(wanted: Mapping[str, Any], engine: Sequence[str]) -> list[dict[str, Any
 
 
 def _version(host: HostView, version: str, engine: Sequence[str]) -> dict[str, Any]:
-    """This version and no other, where apt is asked; dnf is given it with the name."""
+    """Return the document that pins the version for apt; dnf gets it with the package name."""
     name = "docker_engine_version"
     if not _VERSION.fullmatch(version):
         reason = f"docker_engine_version is {version!r}; a version is needed, which may end in *"

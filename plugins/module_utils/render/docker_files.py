@@ -1,4 +1,4 @@
-"""From a snapshot to the document that gives the engine's files to root and shuts others out."""
+"""Render the document of the role docker_files: root owns the engine's files, with strict modes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 from ..docker.api import DEFAULT_SOCKET
 from .hostview import HostView
 
-_DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"  # the last one counts
+# Sorts last, so that it overrides other drop-ins.
+_DROP_IN = "/etc/systemd/system/docker.socket.d/zz-hardener.conf"
 _SOCKET = 0o660
 _CERTIFICATES = "/etc/docker/certs.d"
 _SHOWN = 10
 
 
 class _Rule(NamedTuple):
-    """Who may have a path: owner root, this group (empty: whichever has it), this mode at most."""
+    """The allowed access to a path: owner root, this group (empty: the present one), at most this mode."""
 
     path: str
     at_most: int
@@ -47,7 +48,7 @@ def _wish(snapshot: Mapping[str, Any], enforce: bool) -> dict[str, Any]:
     left = []
     for path, rule in rules.items():
         record = files.get(path)
-        if not record or "error" in record or record.get("type") == "link":  # a link that leads nowhere
+        if not record or "error" in record or record.get("type") == "link":  # a link without a target
             continue
         reason = record.get("untrusted") or _out_of_its_folder(path, record, files)
         if reason:
@@ -87,7 +88,7 @@ def _rules(host: HostView, files: Mapping[str, Any]) -> Iterator[_Rule]:
     yield _Rule("/etc/docker", 0o755)
     for path, record in files.items():
         if f"{path}/".startswith(f"{_CERTIFICATES}/") and record:
-            folder = record.get("type") == "dir"  # whoever can write it replaces what is in it
+            folder = record.get("type") == "dir"  # users who can write to it can replace its entries
             yield _Rule(path, 0o755 if folder else 0o400 if path.endswith(".key") else 0o444)
     yield from _tls(host)
     yield _Rule(host.config_path, 0o644)
@@ -99,10 +100,10 @@ def _rules(host: HostView, files: Mapping[str, Any]) -> Iterator[_Rule]:
 
 
 def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str, Any]) -> str:
-    """Why what was found among the certificates is none of them; empty where it is one.
+    """Return why a path found among the certificates is not one of them; empty if it is.
 
-    Such a path was found and not configured: where a link leads out of the folder, nobody has said that the
-    engine's rules are to count for the file at its end.
+    Such a path was found and not configured: if a link leads out of the folder, the engine's rules do not
+    apply to its target.
     """
     if not path.startswith(f"{_CERTIFICATES}/"):
         return ""
@@ -114,7 +115,7 @@ def _out_of_its_folder(path: str, record: Mapping[str, Any], files: Mapping[str,
 
 
 def _tls(host: HostView) -> Iterator[_Rule]:
-    """The files that TLS is set up with; default places count only where the command line turns TLS on."""
+    """Yield the files of the TLS settings; default paths count only if the command line switches TLS on."""
     environment = host.config.get("environment") or {}
     folder = (
         environment.get("DOCKER_CERT_PATH")
@@ -133,7 +134,7 @@ def _tls(host: HostView) -> Iterator[_Rule]:
 
 
 def _sockets(host: HostView) -> Iterator[_Rule]:
-    """The API's sockets, and the group that the configuration gives them to."""
+    """Yield the API's sockets, and the group that the configuration gives them."""
     unit = host.unit("docker.socket") if any(each.startswith("fd://") for each in host.hosts) else {}
     group = unit.get("SocketGroup") or host.setting("group") or "docker"
     paths = [str(host.engine.get("socket") or "")]
@@ -141,16 +142,16 @@ def _sockets(host: HostView) -> Iterator[_Rule]:
     paths += [str(entry).partition(" ")[0] for entry in unit.get("Listen") or ()]
     known = host.entry("groups").get("data")
     if known is None:
-        name = ""  # nobody knows: whichever has it
+        name = ""  # unknown: any group
     else:
         names = (name for name, entry in known.items() if str(group) in (name, str(entry.get("gid"))))
-        name = next(names, "root")  # a group that is not on this host leaves root alone
+        name = next(names, "root")  # a group that does not exist on this host leaves root alone
     for path in dict.fromkeys(path for path in paths if path.startswith("/")):
         yield _Rule(path, _SOCKET, name)
 
 
 def _drop_in(unit: Mapping[str, Any]) -> str:
-    """What makes the socket come up right the next time, where its unit would not."""
+    """Return the drop-in that creates the socket with the right mode, if its unit would not."""
     lines = []
     mode = str(unit.get("SocketMode") or "0660")
     if int(mode, 8) & ~_SOCKET:
@@ -161,7 +162,7 @@ def _drop_in(unit: Mapping[str, Any]) -> str:
 
 
 def _gives_more(acl: Any, at_most: int) -> bool:
-    """Whether an access control list gives somebody by name more than everybody may have."""
+    """Return whether an access control list gives a named user or group more than the mode allows."""
     mask = next((_bits(entry) for entry in acl if entry.get("tag") == "mask"), 7)
     return any(entry.get("id") is not None and _bits(entry) & mask & ~(at_most & 7) for entry in acl)
 

@@ -1,4 +1,4 @@
-"""From a snapshot and the approved accounts to what keeps all others out of the engine's group."""
+"""Render the document of the role docker_group: only approved accounts are in the engine's group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILES = {"/etc/group": "0644", "/etc/gshadow": "0640"}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables; the host's policy counts where ``members`` is not set."""
+    """Render the document by the role's variables; without ``members``, by the host's policy."""
     host, members = HostView(snapshot), variables["members"]
     approved = members if members is not None else host.policy.get("docker_group_members")
     reason = _unfit(host) or _unusable(approved)
@@ -29,7 +29,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
         {
             "name": _NAME,
             "impact": NONE,
-            # Who can write these takes any group he likes.
+            # Users who can write these can take any group.
             "resources": [
                 {"kind": "attributes", "path": path, "owner": "root", "at_most": mode, "remove_acl": True}
                 for path, mode in _FILES.items()
@@ -42,7 +42,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _unfit(host: HostView) -> str:
-    """Why the role can do nothing here; empty where it can."""
+    """Return why the role can do nothing here; empty if it can."""
     reason = host.unread("engine", "daemon.config", "groups")
     if reason:
         return reason
@@ -53,7 +53,7 @@ def _unfit(host: HostView) -> str:
 
 
 def _unusable(approved: Any) -> str:
-    """Why nobody can be told from anybody by this list; empty where it is one."""
+    """Return why a list does not identify accounts; empty if it does."""
     if approved is None:
         return (
             "nobody has said who may be in the engine's group: set docker_group_members in hardener_policy"
@@ -65,7 +65,7 @@ def _unusable(approved: Any) -> str:
 
 
 def _group(host: HostView) -> str:
-    """The group that the API's socket is given to, by name or number."""
+    """Return the group of the API's socket, by name or number."""
     if any(each.startswith("fd://") for each in host.hosts):
         held = host.unit("docker.socket").get("SocketGroup")
         if held:

@@ -1,7 +1,7 @@
-"""From a snapshot and the role's variables to the packet filter's rules for this host, as documents.
+"""Render the documents of the role firewall: packet filter rules for this host.
 
-Our chains only take away: what is allowed returns to the kernel's own chain, where the rules of others
-(fail2ban) still see it, and the rest is dropped.
+These chains only drop: allowed packets return to the kernel's chain, where other rules (fail2ban) still
+apply, and the rest is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOADER = "/usr/local/sbin/hardener-firewall"
 _UNIT = "/etc/systemd/system/hardener-firewall.service"
 _TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
-# Numbers where iptables itself knows no name: a minimal host has no /etc/protocols.
+# Numbers of protocols, because a minimal host has no /etc/protocols.
 _PORTLESS = {"ah": "ah", "esp": "esp", "gre": "47", "igmp": "2", "ospf": "89", "vrrp": "112"}
 _COMMENT = re.compile(r"[A-Za-z0-9 ._:/()#,+=@-]{1,200}")  # nothing that quotes, escapes or ends a line
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
@@ -30,7 +30,7 @@ _TRANSLATED = "-m conntrack --ctstate DNAT"
 _EPHEMERAL = 32768
 _SSH_SERVERS = ("systemd", "dropbear", "tinysshd", "lsh")
 _NAMED = 12
-# What a host must be told to work at all: errors, the size of packets, neighbours (RFC 4890), its address.
+# Messages that a host needs: errors, packet sizes, neighbours (RFC 4890), its address.
 _CONTROL = {
     "ipv4": [
         *(f"-p icmp -m icmp --icmp-type {kind}" for kind in (3, 8, 11, 12)),
@@ -44,7 +44,7 @@ _CONTROL = {
 }
 
 Network = Union[IPv4Network, IPv6Network]
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {
     "inbound": ("allow", "published", "published_others", "ssh_ports", "ssh_sources"),
     "docker_user": ("forward", "published", "published_others"),
@@ -52,7 +52,7 @@ DECIDED_BY = {
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables, and the port in the inventory (``connection_port``).
+    """Render the documents by the role's variables and the inventory's port (``connection_port``).
 
     Raises:
         ValueError: a variable is not what it has to be; the message names it.
@@ -101,7 +101,7 @@ def _inbound(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> dict[s
 
 
 def _input_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
-    """What may come in."""
+    """Yield the rules for incoming packets."""
     yield "-i lo -j ACCEPT"
     yield f"{_REPLIES} -j RETURN"
     yield from (f"{match} -j RETURN" for match in _CONTROL[family])
@@ -109,8 +109,8 @@ def _input_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
     ssh = [_Service("tcp", str(port), wanted.ssh_sources, "ssh") for port in wanted.ssh_ports]
     for service in (*ssh, *wanted.allow):
         yield from service.rules(family, "--dport")
-    # Docker's rules take published ports elsewhere: then only containers that call their own host come here,
-    # to the userland proxy. Where it has no rules (IPv6 before 27), all do.
+    # Docker's rules redirect published ports: then only containers that call their own host reach
+    # docker-proxy here. Without such rules (IPv6 before 27), all packets to published ports do.
     places = [f"-i {bridge} " for bridge in facts.bridges(host)] if facts.translates(host, family) else [""]
     for protocol, port in facts.published(host, family):
         rules = list(wanted.published_rules(protocol, port, family))
@@ -147,14 +147,14 @@ def _docker_user(host: HostView, wanted: _Site, *, on: bool, remove: bool) -> di
                 f"{family}: what is forwarded between other interfaces has to be named in firewall_forward"
             )
     if facts.version(host) < 28:
-        # Newer engines do it themselves, a rule for each port.
+        # Newer engines have a rule for each port.
         rules = {"HARDENER-PREROUTING": ["-d 127.0.0.0/8 ! -i lo -j DROP"]}
         files["neighbours.ipv4"] = _text("ipv4", rules, table="raw")
     return _document(name, files, notes=notes)
 
 
 def _docker_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
-    """What may be forwarded to containers; Docker decides on the rest of what returns."""
+    """Yield the rules for packets forwarded to containers; Docker decides on those that return."""
     yield f"{_REPLIES} -j RETURN"
     for path in wanted.forward:
         yield from path.rules(family, "RETURN")
@@ -167,7 +167,7 @@ def _docker_rules(host: HostView, wanted: _Site, family: str) -> Iterator[str]:
 
 
 def _forward_rules(wanted: _Site, family: str) -> Iterator[str]:
-    """What is forwarded of that which nobody has accepted before."""
+    """Yield the rules for forwarded packets that no rule before has accepted."""
     yield f"{_REPLIES} -j ACCEPT"
     for path in wanted.forward:
         yield from path.rules(family, "ACCEPT")
@@ -175,7 +175,7 @@ def _forward_rules(wanted: _Site, family: str) -> Iterator[str]:
 
 
 def _text(family: str, chains: Mapping[str, Iterable[str]], *, table: str = "filter") -> str:
-    """A file that iptables-restore reads."""
+    """Return a file for iptables-restore."""
     lines = [f"# Written by hardener, for {_TOOLS[family]}-restore --noflush.", f"*{table}"]
     lines += [f":{chain} - [0:0]" for chain in chains]
     lines += [f"-A {chain} {rule}" for chain, rules in chains.items() for rule in rules]
@@ -190,7 +190,7 @@ def _document(
     settings: Mapping[str, Any] | None = None,
     remove: bool = False,
 ) -> dict[str, Any]:
-    """A document of rules files; what loads them at boot comes with the first and goes with the last."""
+    """Return a document of rules files; the boot loader is added with the first and removed with the last."""
     resources: list[dict[str, Any]] = [
         {"kind": "absent", "path": f"{_FOLDER}/{file}"}
         if content is None
@@ -218,11 +218,11 @@ def _document(
     }
 
 
-# --- what the site wants ------------------------------------------------------------------------------------
+# --- the site's variables -----------------------------------------------------------------------------------
 
 
 class _Service(NamedTuple):
-    """A port, or a protocol without ports, and who may reach it; nobody named is everybody."""
+    """A port, or a protocol without ports, and its allowed sources; none means any source."""
 
     protocol: str
     port: str
@@ -230,7 +230,7 @@ class _Service(NamedTuple):
     comment: str = ""
 
     def rules(self, family: str, match: str, verdict: str = "RETURN") -> Iterator[str]:
-        """A rule a source; ``match`` is the option that names the port."""
+        """Yield a rule per source; ``match`` is the option that names the port."""
         words = ["-p", _PORTLESS.get(self.protocol, self.protocol)]
         if self.port:
             words += [match, self.port] if match.startswith("-m") else ["-m", self.protocol, match, self.port]
@@ -240,13 +240,13 @@ class _Service(NamedTuple):
             yield " ".join([*source, *words, "-j", verdict])
 
     def covers(self, protocol: str, port: int) -> bool:
-        """Whether it is about this port."""
+        """Return whether it covers this port."""
         first, _separator, last = self.port.partition(":")
         return self.protocol == protocol and bool(first) and int(first) <= port <= int(last or first)
 
 
 class _Path(NamedTuple):
-    """A way that packets may take through this host."""
+    """A route of forwarded packets."""
 
     incoming: str
     outgoing: str
@@ -254,7 +254,7 @@ class _Path(NamedTuple):
     comment: str
 
     def rules(self, family: str, verdict: str) -> Iterator[str]:
-        """A rule a source."""
+        """Yield a rule per source."""
         words = [f"-i {self.incoming}"] if self.incoming else []
         words += [f"-o {self.outgoing}"] if self.outgoing else []
         words += [f'-m comment --comment "{self.comment}"'] if self.comment else []
@@ -263,18 +263,18 @@ class _Path(NamedTuple):
 
 
 class _Site(NamedTuple):
-    """The role's variables, checked."""
+    """The role's variables, validated."""
 
     allow: list[_Service]
     ssh_ports: list[int]
-    ssh_named: bool  # the site has said where it is
+    ssh_named: bool  # the site has set the port
     ssh_sources: tuple[Network, ...]
     published: list[_Service]
     published_others: bool
     forward: list[_Path]
 
     def published_rules(self, protocol: str, port: str, family: str) -> Iterator[str]:
-        """Who may reach a published port that no rule of Docker's translates."""
+        """Yield the allowed sources of a published port that Docker does not translate."""
         first = int(port.partition(":")[0])
         found = [service for service in self.published if service.covers(protocol, first)]
         if not found and self.published_others:
@@ -284,7 +284,7 @@ class _Site(NamedTuple):
 
 
 def _of_family(sources: Sequence[Network], family: str) -> Iterator[list[str]]:
-    """Conditions on the source; one that is none where nobody is named."""
+    """Yield conditions on the source; an empty one if no source is named."""
     if not sources:
         yield []
     for source in sources:
@@ -335,7 +335,7 @@ def _only(where: str, entry: Any, known: Sequence[str]) -> None:
 
 
 def _port(where: str, raw: Any) -> str:
-    """A port, or a range of them as iptables writes it."""
+    """Return a port, or a range in iptables' notation."""
     found = re.fullmatch(r"(\d{1,5})(?:[-:](\d{1,5}))?", str(raw)) if isinstance(raw, str | int) else None
     if not found or isinstance(raw, bool):
         raise ValueError(f"{where}: port is {raw!r}; a number or a range such as 8000-8010 is needed")
@@ -346,7 +346,7 @@ def _port(where: str, raw: Any) -> str:
 
 
 def _sources(where: str, entry: Mapping[str, Any]) -> tuple[Network, ...]:
-    """Who may; a list that turned out empty must not open to everybody what was to be narrowed."""
+    """Parse the allowed sources. An empty list is an error, because it would allow any source."""
     if "sources" in entry and not entry["sources"]:
         raise ValueError(f"{where}: sources is empty; leave it out where everybody is meant")
     return _networks(f"{where}: sources", entry.get("sources", ()))
@@ -356,7 +356,7 @@ def _networks(where: str, raw: Any) -> tuple[Network, ...]:
     if isinstance(raw, str):
         raise ValueError(f"{where} is a text; a list of addresses or networks is needed")
     for network in raw:
-        if "%" in str(network):  # the zone of an IPv6 address, which may be any text at all
+        if "%" in str(network):  # the zone of an IPv6 address, which may be any text
             raise ValueError(f"{where}: {str(network)!r} names a zone, and packets come from none")
     try:
         return tuple(ip_network(str(network)) for network in raw)
@@ -375,9 +375,9 @@ def _comment(where: str, entry: Mapping[str, Any]) -> str:
 
 
 def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> list[int]:
-    """Ports of ssh: where the connection came to, where sshd listens, and what the site adds.
+    """Return the ports of ssh: of the connection, of sshd, and those that the site adds.
 
-    Where the inventory's port is translated on the way, nobody listens to it here, and it does not count.
+    If the inventory's port is translated on the way, nothing listens on it here, and it is left out.
     """
     named = []
     for port in more:
@@ -394,9 +394,9 @@ def _ssh_ports(host: HostView, more: Sequence[int], connection_port: int) -> lis
 
 
 def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
-    """Why ssh may be behind a port that nobody has named; empty where it is known.
+    """Return why ssh may listen on an unknown port; empty if its ports are known.
 
-    With ssh.socket it is systemd that listens, and other servers have other names.
+    With ssh.socket systemd listens, and other servers have other names.
     """
     open_ports = {
         port: process for protocol, port, _version, process in facts.listening(host) if protocol == "tcp"
@@ -412,11 +412,11 @@ def _cuts_ssh_off(host: HostView, wanted: _Site) -> str:
 
 
 def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
-    """Services that no rule lets in."""
+    """Yield services that no rule accepts."""
     for protocol, port, version, process in sorted(set(facts.listening(host))):
         family = "ipv4" if version == 4 else "ipv6"
         if protocol == "udp" and (port >= _EPHEMERAL or port in (68, 546)):
-            continue  # who asks gets its answer; so does the DHCP client
+            continue  # answers to requests are accepted; also to a DHCP client
         if protocol == "tcp" and port in wanted.ssh_ports:
             continue
         if any(service.covers(protocol, port) for service in wanted.allow):
@@ -430,5 +430,5 @@ def _cut_off(host: HostView, wanted: _Site) -> Iterator[str]:
 
 
 def _word(process: str) -> str:
-    """A process's name, which is its own choice, fit for a line."""
+    """Return a process's name, which is untrusted, as a printable word."""
     return re.sub(r"[^A-Za-z0-9._:/@+-]", "?", process)[:32]

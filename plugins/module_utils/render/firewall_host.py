@@ -1,4 +1,4 @@
-"""What the packet filter's rules depend on, as the snapshot of a host shows it."""
+"""Read from a snapshot what the packet filter's rules depend on."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .hostview import NO_ENGINE, HostView
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PORTED = ("tcp", "udp", "sctp")
 INTERFACE = re.compile(r"[A-Za-z0-9._@-]{1,15}|[A-Za-z0-9._@-]{1,14}\+")
-_BRIDGES = ("docker+", "br-+")  # as Docker names them
+_BRIDGES = ("docker+", "br-+")  # in Docker's naming
 
 
 def version(host: HostView) -> int:
-    """Major version of the engine that answers; 0 where none does."""
+    """Return the major version of the running engine; 0 if none answers."""
     found = re.match(r"\d+", str(host.data("docker.version").get("Version") or ""))
     return int(found[0]) if found else 0
 
 
 def unfit(host: HostView, variable: str) -> str:
-    """Why the role can do nothing here, and the way out; empty where it can."""
+    """Return why the role can do nothing here, and the way out; empty if it can."""
     for source in ("firewall", "units", "listening"):
         entry = host.entry(source)
         if entry.get("state") != "ok":
@@ -54,7 +54,7 @@ def unfit(host: HostView, variable: str) -> str:
 
 
 def unfit_engine(host: HostView) -> str:
-    """Why forwarding to containers cannot be decided here."""
+    """Return why forwarding to containers cannot be controlled here; empty if it can."""
     if host.state("engine") != "ok" or not host.engine.get("installed"):
         return NO_ENGINE
     if host.rootless:
@@ -73,13 +73,13 @@ def unfit_engine(host: HostView) -> str:
 
 
 def _set(host: HostView, key: str) -> str:
-    """A setting of the daemon as it was given."""
+    """Return a setting of the daemon as it was given."""
     value = host.setting(key)
     return "" if value is None else str(value)
 
 
 def families(host: HostView) -> list[str]:
-    """The families that this host has rules for."""
+    """Return the address families that this host has rules for."""
     tables = host.data("firewall").get("iptables") or {}
     found = [family for family in FAMILIES if isinstance(tables.get(family), str)]
     return found if _has_ipv6(host) else [family for family in found if family != "ipv6"]
@@ -92,7 +92,7 @@ def _has_ipv6(host: HostView) -> bool:
 
 
 def lacking(host: HostView) -> list[str]:
-    """A family without rules, in words."""
+    """Return the families without rules, in words."""
     if not _has_ipv6(host):
         return ["this kernel has no IPv6: no rules for it"]
     if "ipv6" not in families(host):
@@ -102,7 +102,7 @@ def lacking(host: HostView) -> list[str]:
 
 
 def fragile(host: HostView) -> list[str]:
-    """What may take our rules away later."""
+    """Return what may remove hardener's rules later."""
     unit = host.data("units").get("netfilter-persistent.service") or {}
     if unit.get("UnitFileState") != "enabled":
         return []
@@ -110,7 +110,7 @@ def fragile(host: HostView) -> list[str]:
 
 
 def saved(host: HostView, family: str) -> str:
-    """What iptables-save printed."""
+    """Return the output of iptables-save."""
     text = (host.data("firewall").get("iptables") or {}).get(family)
     return text if isinstance(text, str) else ""
 
@@ -121,18 +121,18 @@ def _has(host: HostView, family: str, chain: str, table: str = "filter") -> bool
 
 
 def forwards(host: HostView, family: str) -> bool:
-    """Whether the host forwards what no rule decides on."""
+    """Return whether the host forwards packets that no rule decides."""
     key = "net.ipv4.ip_forward" if family == "ipv4" else "net.ipv6.conf.all.forwarding"
     return host.data("sysctl").get(key) == "1" and ":FORWARD ACCEPT" in saved(host, family)
 
 
 def translates(host: HostView, family: str) -> bool:
-    """Whether Docker's rules take published ports past the input chain."""
+    """Return whether Docker's rules redirect published ports past the input chain."""
     return not host.rootless and _has(host, family, "DOCKER", "nat")
 
 
 def bridges(host: HostView) -> list[str]:
-    """The interfaces that containers are behind, by pattern and by name."""
+    """Return the interfaces of containers, by pattern and by name."""
     names = [
         str((network.get("Options") or {}).get("com.docker.network.bridge.name") or "")
         for network in host.data("docker.networks") or ()
@@ -143,7 +143,7 @@ def bridges(host: HostView) -> list[str]:
 
 
 def unfiltered_ipv6(host: HostView) -> list[str]:
-    """Networks with IPv6 that the engine does not filter."""
+    """Return IPv6 networks that the engine does not filter."""
     if _has(host, "ipv6", "DOCKER"):
         return []
     networks = host.data("docker.networks") or ()
@@ -151,9 +151,9 @@ def unfiltered_ipv6(host: HostView) -> list[str]:
 
 
 def published(host: HostView, family: str) -> list[tuple[str, str]]:
-    """Protocol and port that containers and services publish beyond the host, whether they run or not.
+    """Return protocol and port of all published ports of containers and services, also stopped ones.
 
-    Those whose number the engine draws at every start are left out: the rules would never stay the same.
+    Ports that the engine assigns at every start are left out: the rules would change each time.
     """
     found = set()
     for inspect in host.containers:
@@ -174,7 +174,7 @@ def published(host: HostView, family: str) -> list[tuple[str, str]]:
 
 
 def ssh_ports(host: HostView) -> set[int]:
-    """Ports where ssh is served, as far as can be told."""
+    """Return the known ports of ssh."""
     found = {
         port
         for protocol, port, _version, process in listening(host)
@@ -185,7 +185,7 @@ def ssh_ports(host: HostView) -> set[int]:
 
 
 def listening(host: HostView) -> list[tuple[str, int, int, str]]:
-    """Protocol, port, IP version and process of what listens to other hosts."""
+    """Return protocol, port, IP version and process of listeners that other hosts can reach."""
     found: list[tuple[str, int, int, str]] = []
     for entry in host.data("listening") or ():
         address = ip_address(str(entry["address"]).partition("%")[0])
@@ -197,7 +197,7 @@ def listening(host: HostView) -> list[tuple[str, int, int, str]]:
 
 
 def _binds(address: str, version: int) -> bool:
-    """Whether a published port is served in this IP version, beyond the host itself."""
+    """Return whether a published port is served in this IP version, beyond loopback."""
     if not address:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What renderers read in the snapshot of a host: the one view that all of them share."""
+"""Read the snapshot of a host: the view that all renderers share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..docker.keys import FILE
 
 NO_ENGINE = "there is no Docker engine on this host"
 
-_PACKAGES = ("docker-ce", "docker.io", "moby-engine")  # that bring an engine, and have its version
-_NETWORKS = ("bridge", "host", "none")  # that every engine has
+_PACKAGES = ("docker-ce", "docker.io", "moby-engine")  # packages of the engine, with its version
+_NETWORKS = ("bridge", "host", "none")  # networks that every engine has
 _NAMED = 10
 
 
 class HostView:
-    """A host as its snapshot shows it; a source that has no data is an empty mapping."""
+    """A host by its snapshot; a source without data is an empty mapping."""
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
         self.sources: Mapping[str, Any] = snapshot["sources"]
@@ -29,23 +29,23 @@ class HostView:
         self.declared: Mapping[str, Mapping[str, Any]] = self.config.get("declared") or {}
         self.config_path = str(self.config.get("path") or "/etc/docker/daemon.json")
 
-    # --- what is known
+    # --- sources
 
     def data(self, source: str) -> Any:
-        """Return the data of a source; an empty mapping where there is none."""
+        """Return the data of a source; an empty mapping if there is none."""
         return self.entry(source).get("data") or {}
 
     def entry(self, source: str) -> Mapping[str, Any]:
-        """Return a source with its state; an empty mapping where it was not collected."""
+        """Return a source with its state; an empty mapping if it was not collected."""
         found: Mapping[str, Any] = self.sources.get(source) or {}
         return found
 
     def state(self, source: str) -> str:
-        """Return the state of a source; empty where it was not collected."""
+        """Return the state of a source; empty if it was not collected."""
         return str(self.entry(source).get("state") or "")
 
     def unread(self, *sources: str) -> str:
-        """Return why one of these sources is not known; empty where all are."""
+        """Return why one of these sources is unknown; empty if all are known."""
         for source in sources:
             if source == "engine" and self.state(source) == "absent":
                 return NO_ENGINE
@@ -57,35 +57,35 @@ class HostView:
 
     @property
     def in_container(self) -> bool:
-        """Whether the host is a container, and its kernel that of another host."""
+        """Return whether the host is a container, and its kernel that of another host."""
         return bool(self.system.get("in_container")) or self.system.get("in_init_userns") is False
 
     def unit(self, name: str) -> Mapping[str, Any]:
-        """Return the properties of a systemd unit that is loaded; none of any other."""
+        """Return the properties of a loaded systemd unit; none for other units."""
         found: Mapping[str, Any] = self.data("units").get(name) or {}
         return found if found.get("LoadState") == "loaded" else {}
 
     # --- the engine
 
     def unserved(self) -> str:
-        """Return why there is no engine here whose configuration is known; empty where there is one."""
+        """Return why there is no engine here with a known configuration; empty if there is one."""
         if self.state("daemon.config") == "absent" and self.state("engine") == "ok":
             return NO_ENGINE
         return self.unread("engine", "daemon.config") or ("" if self.engine.get("installed") else NO_ENGINE)
 
     @property
     def rootless(self) -> bool:
-        """Whether the engine runs as an ordinary user."""
+        """Return whether the engine runs as an ordinary user."""
         return bool(self.engine.get("rootless"))
 
     @property
     def serves(self) -> bool:
-        """Whether there is an engine of the system's own."""
+        """Return whether there is a system-wide engine."""
         return bool(self.engine.get("installed")) and not self.rootless
 
     @property
     def version(self) -> tuple[int, ...]:
-        """The version of the running engine; of its package where it does not answer."""
+        """Return the version of the running engine; of its package if it does not answer."""
         packages = self.data("packages").get("installed") or {}
         packaged = next((str(packages[name]) for name in _PACKAGES if name in packages), "")
         version = str(self.info.get("ServerVersion") or packaged.rpartition(":")[2])
@@ -94,40 +94,40 @@ class HostView:
 
     @property
     def swarm(self) -> bool:
-        """Whether the host is part of a swarm."""
+        """Return whether the host is part of a swarm."""
         return self.info.get("Swarm", {}).get("LocalNodeState", "inactive") not in ("", "inactive")
 
     @property
     def stale(self) -> bool:
-        """Whether daemon.json is younger than the engine's process."""
+        """Return whether daemon.json is younger than the engine's process."""
         record = self.data("files").get(self.config_path) or {}
         return (record.get("mtime") or 0) > (self.engine.get("started") or float("inf"))
 
     @property
     def socket(self) -> str:
-        """The socket of the engine's API."""
+        """Return the socket of the engine's API."""
         return str(self.engine.get("socket") or USUAL_SOCKET)
 
     @property
     def hosts(self) -> list[str]:
-        """Where the API is declared to be."""
+        """Return the declared addresses of the API."""
         return [str(host) for host in self.setting("hosts") or ()]
 
     def setting(self, key: str) -> Any:
-        """Return what the engine is told for a key, on its command line or in the file; None for nothing."""
+        """Return the declared value of a key, from the command line or the file; None if it is not set."""
         return (self.declared.get(key) or {}).get("value")
 
     def flag(self, key: str) -> str:
-        """Return the flag that says it, such as ``--icc``; empty where the command line does not."""
+        """Return the flag that sets a key, such as ``--icc``; empty if the command line does not."""
         origin = str((self.declared.get(key) or {}).get("origin") or FILE)
         return "" if origin == FILE else origin
 
     def in_file(self, key: str) -> Any:
-        """Return what daemon.json says of a key; None where it says nothing, or the command line does."""
+        """Return a key's value in daemon.json; None if it is not set there, or is on the command line."""
         return None if self.flag(key) else self.setting(key)
 
     def secures(self, name: str) -> bool:
-        """Tell whether the running engine lists something among its security options."""
+        """Return whether the running engine lists a security option."""
         options = self.info.get("SecurityOptions") or ()
         return any(f"name={name}" in str(option).split(",") for option in options)
 
@@ -135,16 +135,16 @@ class HostView:
         """Return the activation of the engine, for changes of these paths."""
         return {"name": "docker", "when": list(when), **more}
 
-    # --- what it holds
+    # --- containers and data
 
     @property
     def containers(self) -> list[Mapping[str, Any]]:
-        """Inspect data of every container that could be read; see ``unread_containers`` for the others."""
+        """Return inspect data of every readable container; see ``unread_containers`` for the others."""
         found = self.data("docker.containers") or ()
         return [container["inspect"] for container in found if not container.get("error")]
 
     def unread_containers(self) -> str:
-        """Return which containers could not be read, and why the first could not; empty where all could."""
+        """Return the unreadable containers, and the reason for the first; empty if all are readable."""
         found = [each for each in self.data("docker.containers") or () if each.get("error")]
         if not found:
             return ""
@@ -154,17 +154,17 @@ class HostView:
 
     @property
     def running(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        """Inspect data and processes of the containers that run."""
+        """Return inspect data and processes of the running containers."""
         found = self.data("docker.containers") or ()
         return [(each["inspect"], each["proc"]) for each in found if each.get("proc")]
 
     @property
     def names(self) -> list[str]:
-        """Names of all containers."""
+        """Return the names of all containers."""
         return sorted(name_of(each["inspect"]) for each in self.data("docker.containers") or ())
 
     def holds(self) -> list[str]:
-        """Return what would be hidden by another data root, by kind and number."""
+        """Return what another data root would hide, by kind and number."""
         found = {"containers": self.info.get("Containers") or 0, "images": self.info.get("Images") or 0}
         found["volumes"] = len(self.data("docker.volumes") or ())
         networks = self.data("docker.networks") or ()
@@ -173,11 +173,11 @@ class HostView:
 
 
 def name_of(inspect: Mapping[str, Any]) -> str:
-    """Return a container's name from its inspect data; of one without, its short id."""
+    """Return a container's name from its inspect data; if it has none, its short id."""
     return str(inspect.get("Name") or "").lstrip("/") or str(inspect.get("Id") or "?")[:12]
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names in a line, the first ten of many."""
+    """Return names in one line, at most the first ten."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(names[:_NAMED])}{more}"

@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the documents with this host's kernel settings and modules."""
+"""Render the documents of the role kernel: kernel settings and modules for this host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OFF = re.compile(r"0+|0x0+")
 _NAMESPACES = ("user.max_user_namespaces", "kernel.unprivileged_userns_clone")
 
 Entry = Mapping[str, Any]
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"settings_enabled": ("settings",), "modules_enabled": ("modules_kept",)}
 
 
@@ -45,7 +45,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _unfit(host: HostView) -> str:
-    """Why the role can do nothing here; empty where it can."""
+    """Return why the role can do nothing here; empty if it can."""
     reason = host.unread("system", "sysctl")
     if reason:
         return reason
@@ -59,19 +59,19 @@ def _unfit(host: HostView) -> str:
 
 
 def _forwards_for_containers(host: HostView) -> bool:
-    """Whether an engine is here that needs the kernel to forward, which it sees to by default."""
+    """Return whether an engine is present that needs IP forwarding, which it switches on by default."""
     return host.serves and host.setting("ip-forward") is not False
 
 
 def _needs_user_namespaces(host: HostView) -> bool:
-    """Whether containers run in user namespaces."""
+    """Return whether containers run in user namespaces."""
     if "userns-remap" in host.declared:
         return True
     return host.rootless or host.secures("userns")
 
 
 def _publishing(host: HostView, protocol: str) -> list[str]:
-    """Names of containers with a published port of a protocol."""
+    """Return the names of containers with a published port of a protocol."""
     return sorted(
         name_of(inspect)
         for inspect in host.containers
@@ -83,9 +83,10 @@ def _publishing(host: HostView, protocol: str) -> list[str]:
 
 
 def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The document with the baseline and the site's own settings; those of the network in one of their own.
+    """Return the document with the baseline and the site's settings; the site's network settings apart.
 
-    The baseline is known to leave connections alone. What a site sets there may end them, ours too.
+    The baseline is known not to break connections. A site's network settings may break them, including the
+    one in use.
     """
     name = "kernel_settings_enabled"
     own = {_dotted(str(key)): _text(value) for key, value in overrides.items()}
@@ -99,7 +100,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
         key, value = setting.key, setting.value
         running = host.data("sysctl").get(key, "")
         if key in own or running is None or running in setting.stricter:
-            continue  # the site's own is below; the kernel has no such key; a better value was chosen
+            continue  # set by the site below; unknown to the kernel; or already at a better value
         wanted[key] = value
         lines += [f"# {setting.reason}", f"{_optional(key)}{key} = {value}"]
     needed: dict[str, str] = {}
@@ -139,7 +140,7 @@ def _settings(host: HostView, overrides: Mapping[str, Any]) -> list[dict[str, An
 
 
 def _network(settings: Mapping[str, str]) -> dict[str, Any]:
-    """The document with what a site sets of the network."""
+    """Return the document with the site's network settings."""
     lines = ["# Written by hardener.", *_wanted_by_the_site(settings), ""]
     return {
         "name": "kernel_settings",
@@ -156,7 +157,7 @@ def _wanted_by_the_site(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def _bad(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong with the site's own settings."""
+    """Yield what is wrong with the site's settings."""
     for key, value in settings.items():
         if not _KEY.fullmatch(key) or ".." in key or "//" in key:
             yield f"kernel_settings: {key!r} is no name of a kernel setting"
@@ -175,12 +176,12 @@ def _bad(host: HostView, settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def _optional(key: str) -> str:
-    """A mark that failing is no error: older programs know no pattern."""
+    """Return the prefix that makes a failure no error: older programs know no pattern."""
     return "-" if "*" in key else ""
 
 
 def _dotted(key: str) -> str:
-    """A key with dots between its parts, as the kernel's documentation writes it."""
+    """Return a key with dots between its parts, as in the kernel's documentation."""
     separators = re.findall(r"[./]", key)
     return key.translate(str.maketrans("./", "/.")) if separators[:1] == ["/"] else key
 
@@ -192,7 +193,7 @@ def _text(value: Any) -> str:
 
 
 def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> dict[str, Any]:
-    """The document that keeps modules out; one that is in use is left alone, and said."""
+    """Return the document that blocks modules; modules in use are left alone, with a note."""
     name = "kernel_modules_enabled"
     unknown = sorted(set(kept) - {entry["name"] for entry in baseline})
     if unknown:
@@ -224,7 +225,7 @@ def _modules(host: HostView, kept: Sequence[str], baseline: Sequence[Entry]) -> 
 
 
 def _kexec(host: HostView) -> dict[str, Any]:
-    """The document that no other kernel can be started from this one."""
+    """Return the document that disables kexec."""
     name, key = "kernel_kexec_load_disabled", "kernel.kexec_load_disabled"
     if host.data("sysctl").get(key) is None:
         return {"name": name, "refused": "this kernel cannot start another one: there is nothing to forbid"}

@@ -1,4 +1,4 @@
-"""Which keys an armored OpenPGP public key block holds (RFC 9580), without asking a tool of the host."""
+"""Parse the keys in an armored OpenPGP public key block (RFC 9580), without external tools."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TWO_OCTETS, _FIVE_OCTETS, _PARTIAL = 192, 255, 224
 
 
 def fingerprints(armored: str) -> list[str]:
-    """Fingerprints of the primary keys, in capital hexadecimal digits; none where it is no public key block.
+    """Return the fingerprints of the primary keys, in capital hexadecimal digits; none if it is invalid.
 
-    Whoever trusts a file of keys trusts all of them: what is not understood to the last octet counts as none.
+    Package managers trust every key in a file: so a block that is not understood completely has no result.
     """
     block = _BLOCK.fullmatch(armored)
     if block is None:
@@ -35,7 +35,7 @@ def fingerprints(armored: str) -> list[str]:
     if any(tag not in _OF_A_PUBLIC_KEY for tag, _body in packets):
         return []
     keys = [body for tag, body in packets if tag == _KEY]
-    if any(body[:1] != b"\x04" for body in keys):  # another version has another fingerprint
+    if any(body[:1] != b"\x04" for body in keys):  # other key versions have other fingerprints
         return []
     return [
         hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest().upper()  # noqa: S324 - RFC 9580
@@ -44,7 +44,7 @@ def fingerprints(armored: str) -> list[str]:
 
 
 def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and body of each packet.
+    """Yield tag and body of each packet.
 
     Raises:
         ValueError, IndexError: it is no sequence of whole packets.
@@ -67,7 +67,7 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
                 raise ValueError("keys have no parts")
         else:
             tag, octets = (head & 0x3C) >> 2, 1 << (head & 3)
-            if octets > 4:  # the type of length that says none
+            if octets > 4:  # the length type without a length
                 raise ValueError("a packet without a length")
             size, at = int.from_bytes(data[at : at + octets], "big"), at + octets
         if at + size > len(data):

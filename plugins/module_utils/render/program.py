@@ -1,4 +1,4 @@
-"""The files of a program that stays on a host: what a unit starts, and the packages that this imports."""
+"""Return the files of a program that is installed on a host: its entry script and its packages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from ..host.sources import PACKAGE, files
 
-FILES = Path(__file__).with_name("files")  # what is written to hosts as it is
-# Where 0.1.0 put the same packages, in the same folders on hosts: what a host still has of it goes.
+FILES = Path(__file__).with_name("files")  # files that are written to hosts unchanged
+# The folder of 0.1.0, which had the same packages: its remains on hosts are removed.
 _RETIRED = {
     "host": "__init__ answers atomic descriptors limits reserve sources",
     "host_activity": """
@@ -40,12 +40,12 @@ sys.exit(main())
 
 
 def program(folder: str, name: str, *, before: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return the resources of a program, with all that it imports, below a folder on the host.
+    """Return the resources of a program with all that it imports, below a folder on the host.
 
     Args:
-        folder: where the program lies on the host.
+        folder: of the program on the host.
         name: of its package, such as ``scan``.
-        before: folders in which earlier versions put it.
+        before: folders of earlier versions.
     """
     return [
         {"kind": "file", "path": f"{folder}/{PACKAGE}/{place}", "content_from": path, "mode": "0644"}
@@ -54,7 +54,7 @@ def program(folder: str, name: str, *, before: Sequence[str] = ()) -> list[dict[
 
 
 def retired(folder: str, name: str, *, before: Sequence[str] = ()) -> list[str]:
-    """Return the paths at which earlier versions put this program, and what it imported."""
+    """Return the paths of this program and its imports in earlier versions."""
     places = [(folder, "host"), (folder, f"host_{name}")]
     places += [(folder, place) for place in _IMPORTED.get(name, ())]
     places += [(earlier, f"host_{name}") for earlier in before]
@@ -65,10 +65,10 @@ def start(folder: str, entry: str, what: str, *, interpreter: str = "") -> str:
     """Return the script that starts a program.
 
     Args:
-        folder: where the program lies on the host.
+        folder: of the program on the host.
         entry: the module with ``main``, such as ``scan.main``.
-        what: what it does, for a comment.
-        interpreter: the command of the script's first line, where it is to be run by itself.
+        what: its purpose, for a comment.
+        interpreter: for the script's first line, if it is executed directly.
     """
     first = f"#!{interpreter}\n" if interpreter else ""
     return _START.format(first=first, what=what, folder=folder, package=PACKAGE, entry=entry)

@@ -1,4 +1,4 @@
-"""From a snapshot to the document that gives containers the engine's own seccomp profile, or the site's."""
+"""Render the document of the role seccomp: the engine's built-in seccomp profile, or the site's."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NAME = "seccomp_profile"
 _BUILT_IN = ("", "builtin", "default")
 _FILTERED = 2  # SECCOMP_MODE_FILTER in /proc/PID/status
 _ALLOWING = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
-# What a container has unless it asks for more or less.
+# Capabilities of a container with default settings.
 _USUAL = """
     AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP
     SETUID SYS_CHROOT
 """
 _CAPABILITIES = frozenset(f"CAP_{name}" for name in _USUAL.split())
-# What the built-in profile of every engine from 20.10 on denies a container that has these and no more.
+# Calls that the built-in profile of every engine from 20.10 on denies to such a container.
 _REFUSED = """
     acct add_key bpf clone3 clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen
     init_module ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mount mount_setattr
@@ -54,7 +54,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 def _unfit(host: HostView) -> str:
-    """Why nothing can be had here; empty where it can."""
+    """Return why no profile can be set here; empty if one can."""
     if host.state("daemon.config") == "absent" or not host.engine.get("installed"):
         return NO_ENGINE
     reason = host.unread("daemon.config")
@@ -70,12 +70,12 @@ def _unfit(host: HostView) -> str:
 
 
 def _flag(host: HostView) -> str:
-    """The profile on the engine's command line."""
+    """Return the profile on the engine's command line."""
     return str(host.setting("seccomp-profile") or "") if host.flag("seccomp-profile") else ""
 
 
 def _effective(host: HostView) -> str:
-    """The profile that the engine reports; ``none`` where it knows no seccomp."""
+    """Return the profile that the engine reports; ``none`` if it has no seccomp support."""
     for option in host.info.get("SecurityOptions") or ():
         fields = dict(part.partition("=")[::2] for part in str(option).split(","))
         if fields.get("name") == "seccomp":
@@ -91,7 +91,7 @@ def _document(
     resources: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The document that has the engine use a profile."""
+    """Return the document that makes the engine use a profile."""
     names = sorted(name_of(inspect) for inspect, _process in host.running)
     changes = bool(host.info) and _effective(host) != expected and bool(names)
     when = [host.config_path, *(resource["path"] for resource in resources)]
@@ -106,16 +106,16 @@ def _document(
 
 
 def _built_in(host: HostView) -> dict[str, Any]:
-    """The engine's own profile, which follows its updates: whatever says otherwise goes."""
+    """Return the document for the built-in profile, which engine updates keep current."""
     if _flag(host) not in _BUILT_IN:
         return _by_flag(host)
-    # Once taken away it is still asked for, or the next run would give back what was there before.
+    # The absence must stay in the document, or the next run would restore the former value.
     said = "seccomp-profile" in host.declared and not _flag(host)
     return _document(host, {"seccomp-profile": ""} if said else {}, "builtin")
 
 
 def _sites(host: HostView, profile: str, content: str) -> dict[str, Any]:
-    """The site's profile, compared with the engine's own."""
+    """Return the document for the site's profile, with a comparison to the built-in one."""
     if _flag(host):
         return _by_flag(host)
     try:
@@ -147,7 +147,7 @@ def _by_flag(host: HostView) -> dict[str, Any]:
 
 
 def _compared(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[str]:
-    """What there is to say about a profile beside the engine's own."""
+    """Return remarks about a profile, compared with the built-in one."""
     engine = ".".join(map(str, version)) or "of this host"
     default = str(profile.get("defaultAction"))
     allowed = _allowed(profile)
@@ -172,7 +172,7 @@ def _compared(profile: Mapping[str, Any], version: tuple[int, ...]) -> list[str]
 
 
 def _allowed(profile: Mapping[str, Any]) -> set[str]:
-    """System calls that a container without further capabilities may make whatever their arguments."""
+    """Return system calls allowed to a container with default capabilities, whatever their arguments."""
     open_by_default = profile.get("defaultAction") in _ALLOWING
     named: dict[bool, set[str]] = {True: set(), False: set()}
     for rule in _rules(profile):
@@ -185,7 +185,7 @@ def _allowed(profile: Mapping[str, Any]) -> set[str]:
 
 
 def _takes_family(profile: Mapping[str, Any], allowed: set[str], number: int) -> bool:
-    """Whether sockets of an address family can be had."""
+    """Return whether sockets of an address family are allowed."""
     if "socket" in allowed:
         return True
     rules = [rule for rule in _rules(profile) if "socket" in _names(rule) and rule.get("action") in _ALLOWING]
@@ -201,7 +201,7 @@ def _takes_family(profile: Mapping[str, Any], allowed: set[str], number: int) ->
 
 
 def _rules(profile: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The rules that count for a container without further capabilities."""
+    """Yield the rules that apply to a container with default capabilities."""
     rules = profile.get("syscalls")
     for rule in rules if isinstance(rules, list) else ():
         if not isinstance(rule, Mapping):
@@ -225,7 +225,7 @@ def _names(rule: Mapping[str, Any]) -> list[str]:
 
 
 def _unconfined(host: HostView) -> list[str]:
-    """Containers whose first process has no filter, whatever their settings say; and what to do."""
+    """Return containers whose first process has no filter, whatever their settings say; with advice."""
     by_remedy: dict[str, list[str]] = {}
     for inspect, proc in host.running:
         if proc.get("seccomp") not in (None, _FILTERED):
@@ -243,5 +243,5 @@ def _remedy(inspect: Mapping[str, Any]) -> str:
         return "create them again without --security-opt seccomp=unconfined"
     if settings.get("Privileged"):
         return "create them again without --privileged, with the capabilities and devices that they need"
-    # The engine writes that into what it keeps of a container, and keeps to it whenever it starts it.
+    # The engine stores this setting with the container, and uses it at every start.
     return "they were started by an engine without a profile, and stay so: create them again"

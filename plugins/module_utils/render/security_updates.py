@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the documents that have security updates install themselves."""
+"""Render the documents of the role security_updates: automatic installation of security updates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PERIODIC = {
     "APT::Periodic::Unattended-Upgrade": "1",
 }
 
-# What each distribution calls the place of its security updates, and of all the others.
+# Names of security repositories and of all others, by distribution.
 _ORIGINS = {
     "debian": (
         (
@@ -43,7 +43,7 @@ _ORIGINS = {
         ("origin=Ubuntu,archive=${distro_codename}", "origin=Ubuntu,archive=${distro_codename}-updates"),
     ),
 }
-# An upgrade of these restarts the engine, or the containerd beneath it.
+# Packages whose upgrade restarts the engine or its containerd.
 _ENGINE = (
     "containerd",
     "containerd.io",
@@ -53,15 +53,15 @@ _ENGINE = (
     "moby-containerd",
     "moby-engine",
 )
-_SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # what an option of apt or dnf can hold
+_SPEAKABLE = re.compile(r'[^"\x00-\x1f\x7f]+')  # values that an option of apt or dnf can hold
 _HOUR = 3600
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"automatic": ("all", "apply", "exclude", "origins", "reboot", "reboot_window")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the documents by the role's variables, and the worst impact that may happen (``allow``)."""
+    """Render the documents by the role's variables, and the worst allowed impact (``allow``)."""
     host = HostView(snapshot)
     apply, engine, reboot = variables["apply"], variables["engine"], variables["reboot"]
     origins, exclude = variables["origins"], variables["exclude"]
@@ -74,7 +74,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     if reason:
         return [{"name": "security_updates", "refused": reason}]
     cost = _restart_costs(host)
-    # What may not happen in this run must not happen by the installer's hand either.
+    # The installer must not have an impact either that this run must not have.
     with_engine = engine and not exceeds(cost, variables["allow"])
     choice = _Choice(
         automatic=variables["automatic"],
@@ -96,7 +96,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 class _Choice(NamedTuple):
-    """What the site has chosen, as far as it stands in a file."""
+    """The site's choices, as far as files hold them."""
 
     automatic: bool
     everything: bool
@@ -111,29 +111,29 @@ def _manager(host: HostView) -> str:
 
 
 def _updates(host: HostView, *, engine: bool) -> list[Mapping[str, Any]]:
-    """Security updates that wait: those that restart the engine, or all the others."""
+    """Return pending security updates: those that restart the engine, or all others."""
     pending = host.data("packages").get("pending_security") or ()
     return [update for update in pending if (update["name"] in _ENGINE) is engine]
 
 
 def _installation(host: HostView, *, engine: bool) -> dict[str, Any]:
-    """What is to be installed after the transaction."""
+    """Return the document with the updates to install after the transaction."""
     updates = [_spoken(update) for update in _updates(host, engine=engine) if not update.get("held")]
     return {"name": "pending-updates", "when": [], "updates": updates, "unknown": _unknown(host)}
 
 
 def _unknown(host: HostView) -> str:
-    """Why nobody knows what waits; empty where it is known."""
+    """Return why pending updates are unknown; empty if they are known."""
     if host.data("packages").get("pending_error"):
         return str(host.data("packages")["pending_error"])
     age: int | None = host.data("packages").get("index_age_s")
-    if age is None:  # dnf has its own ways
+    if age is None:  # dnf works differently
         return "there is no index of security updates yet" if _manager(host) == "apt" else ""
     return f"the index of security updates is {age // _HOUR} hours old" if age > 24 * _HOUR else ""
 
 
 def _notes(host: HostView, *, apply: bool, engine: bool, reboot: bool) -> list[str]:
-    """What waits, and for whom."""
+    """Return notes about pending updates and what they affect."""
     notes = []
     for update in [*_updates(host, engine=False), *(_updates(host, engine=True) if engine else ())]:
         if update.get("held"):
@@ -148,7 +148,7 @@ def _notes(host: HostView, *, apply: bool, engine: bool, reboot: bool) -> list[s
 
 
 def _awaits_reboot(host: HostView) -> str:
-    """Why the host should be booted again; empty where it need not be."""
+    """Return why the host needs a reboot; empty if it needs none."""
     running = str(host.system.get("kernel"))
     newest = host.data("packages").get("newest_kernel")
     if newest and newest != running:
@@ -160,7 +160,7 @@ def _awaits_reboot(host: HostView) -> str:
 
 
 def _restart_costs(host: HostView) -> str:
-    """The impact of a restart of the engine here."""
+    """Return the impact of an engine restart here."""
     if not _updates(host, engine=True):
         return NONE
     if host.info.get("ContainersRunning") and not host.info.get("LiveRestoreEnabled"):
@@ -169,13 +169,13 @@ def _restart_costs(host: HostView) -> str:
 
 
 def is_open(now: str, window: str) -> bool:
-    """Whether a time of day, ``HH:MM``, lies in a window such as ``22:00-04:00``, on the same clock."""
+    """Return whether a time of day, ``HH:MM``, is in a window such as ``22:00-04:00``, on the same clock."""
     begin, _separator, end = window.partition("-")
     return begin <= now < end if begin <= end else now >= begin or now < end
 
 
 def returning(snapshot: Mapping[str, Any]) -> list[str]:
-    """Ids of the containers that run, and that the engine starts again after a reboot."""
+    """Return ids of running containers that the engine starts again after a reboot."""
     return [
         str(inspect["Id"])
         for inspect in HostView(snapshot).containers
@@ -186,7 +186,7 @@ def returning(snapshot: Mapping[str, Any]) -> list[str]:
 
 
 def _unfit(host: HostView) -> str:
-    """Why the role can do nothing here; empty where it can."""
+    """Return why the role can do nothing here; empty if it can."""
     reason = host.unread("system", "packages")
     if reason:
         return reason
@@ -221,7 +221,7 @@ def _no_window(window: str) -> str:
 
 
 def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
-    """Two files of apt, since the engine's part of it is decided on apart."""
+    """Return the document with two files of apt, since updates of the engine are decided separately."""
     security, others = _ORIGINS[_family(host.os)]
     origins = [*security, *(others if choice.everything else ()), *choice.origins]
     settings = {
@@ -231,7 +231,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
     }
     lines = [
         *(f'{name} "{value}";' for name, value in settings.items()),
-        # A list grows from file to file: the distribution's own would let more in.
+        # A list of apt is extended by each file: the distribution's own entries would allow more.
         "#clear Unattended-Upgrade::Allowed-Origins;",
         "#clear Unattended-Upgrade::Origins-Pattern;",
         *(f'Unattended-Upgrade::Origins-Pattern:: "{origin}";' for origin in origins),
@@ -256,7 +256,7 @@ def _apt(host: HostView, choice: _Choice) -> dict[str, Any]:
 
 
 def _dnf(host: HostView, choice: _Choice) -> dict[str, Any]:
-    """One file for all, since dnf-automatic reads no second, and a unit that reads it."""
+    """Return the document with one file for dnf-automatic, which reads no second, and its unit."""
     excluded = [*(() if choice.engine else _ENGINE), *choice.exclude]
     lines = [
         "[commands]",
@@ -293,12 +293,12 @@ def _timers(names: Sequence[str], choice: _Choice) -> list[dict[str, Any]]:
 
 
 def _engine(host: HostView, *, engine: bool, cost: str, apply: bool) -> list[dict[str, Any]]:
-    """What becomes of updates that restart the engine; nothing where none waits and none may be installed."""
+    """Return the document for updates that restart the engine; none if there are none."""
     updates = _updates(host, engine=True)
     if not engine:
         waiting = ", ".join(map(_spoken, updates))
         reason = f"{waiting}: restarts the engine; security_updates_engine: true has it installed"
-        # The site has them left alone.
+        # The site excludes them.
         return [{"name": _ENGINE_TOO, "refused": reason, "asked": False}] if updates else []
     if _manager(host) != "apt":
         return []

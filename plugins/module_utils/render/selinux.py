@@ -1,4 +1,4 @@
-"""From a snapshot to the documents that have SELinux enforce, and the engine label its containers."""
+"""Render the documents of the role selinux: SELinux enforces, and the engine labels its containers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
 
 
 class _SELinux(NamedTuple):
-    """What the host's SELinux is."""
+    """The state of the host's SELinux."""
 
     mode: Any
     on: bool
@@ -41,7 +41,7 @@ def _selinux(host: HostView) -> _SELinux:
     mode = found.get("mode")
     return _SELinux(
         mode=mode,
-        # A kernel that has AppArmor off takes SELinux though nobody has installed a policy.
+        # With AppArmor off, the kernel uses SELinux even if no policy is installed.
         on=mode == "enforcing" or bool(mode and found.get("policy")),
         config=found.get("config") or {},
         parameters=(lsm.get("boot") or {}).get("parameters") or {},
@@ -49,7 +49,7 @@ def _selinux(host: HostView) -> _SELinux:
 
 
 def _unfit(host: HostView, selinux: _SELinux) -> str:
-    """Why SELinux cannot be had here; empty where it can."""
+    """Return why SELinux is impossible here; empty if it is possible."""
     reason = host.unread("system", "lsm")
     if reason:
         return reason
@@ -73,7 +73,7 @@ def _unfit(host: HostView, selinux: _SELinux) -> str:
 
 
 def _keeps_off(name: str, value: str) -> bool:
-    """Whether a parameter of the kernel keeps SELinux from starting."""
+    """Return whether a kernel parameter prevents SELinux from starting."""
     if name == "selinux":
         return value == "0"
     return (name == "security" and value != "selinux") or (
@@ -82,8 +82,8 @@ def _keeps_off(name: str, value: str) -> bool:
 
 
 def _enforcing(selinux: _SELinux) -> dict[str, Any]:
-    """Now and at every boot; from off by way of permissive, which labels the disk and denies nothing."""
-    # Also where nothing is to be written: a document without a resource decides nothing.
+    """Return the document for enforcing mode; a disabled SELinux becomes permissive first."""
+    # Also if no file changes: a document without a resource decides nothing.
     resources = [
         {"kind": "attributes", "path": CONFIG_FILE, "owner": "root", "group": "root", "at_most": "0644"}
     ]
@@ -112,7 +112,7 @@ def _enforcing(selinux: _SELinux) -> dict[str, Any]:
 
 
 def _config(config: Mapping[str, str], mode: str) -> str:
-    """The file with the mode, and all that it said beside."""
+    """Return the file with the mode, and all its other content."""
     lines = {"SELINUX": mode, **{key: value for key, value in config.items() if key != "SELINUX"}}
     text = "\n".join(f"{key}={value}" for key, value in lines.items())
     return f"# Written by hardener; what stood here before is in its backup.\n{text}\n"
@@ -123,7 +123,7 @@ def _file(path: str, content: str) -> dict[str, Any]:
 
 
 def _docker(host: HostView) -> list[dict[str, Any]]:
-    """The engine labels containers, where there is one."""
+    """Return the document that makes the engine label containers, if there is one."""
     if not host.serves:
         return []
     if not host.config:
@@ -140,7 +140,7 @@ def _docker(host: HostView) -> list[dict[str, Any]]:
         "activations": [host.activation([host.config_path], expect={"security": ["selinux"]})],
     }
     if host.names and not host.secures("selinux"):
-        # An unlabelled one goes on; one that is created anew gets a label, and loses what it mounts.
+        # An unlabelled container continues; once recreated it gets a label, and loses access to its mounts.
         document |= {
             "impact": CONTAINERS_RECREATE,
             "costs": (

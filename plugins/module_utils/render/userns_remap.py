@@ -1,4 +1,4 @@
-"""From a snapshot and the role's variables to the document that `converge` makes true."""
+"""Render the document of the role userns_remap."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..contract import CONTAINERS_RECREATE, DAEMON_RESTART, DATA_HIDDEN
 from .hostview import HostView, listed, name_of
 
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_FIRST_ID = 65536  # below are the accounts of the host itself
+_FIRST_ID = 65536  # lower ids belong to accounts of the host
 _KEY = "userns-remap"
-_DEFAULT_USER = "dockremap"  # whom the engine means by "default"
+_DEFAULT_USER = "dockremap"  # the user that "default" stands for
 _LAST_ID = 600_100_000  # SUB_UID_MAX of shadow
 _ENOUGH = 65536
 _FILES = {"subuid": "uids", "subgid": "gids"}
 
 Range = tuple[int, int]  # first id, how many
-# Variables that a document depends on beside the one that it is called by.
+# Variables that a document depends on, beside the one that it is named after.
 DECIDED_BY = {"enabled": ("exempt", "first_id", "ids", "migrate", "user")}
 
 
 def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Render the document by the role's variables; none where they decide nothing."""
+    """Render the document by the role's variables; none if they decide nothing."""
     if not variables["enabled"]:
         return []
     user, migrate, exempt = variables["user"], variables["migrate"], variables["exempt"]
@@ -37,10 +37,10 @@ def documents(snapshot: Mapping[str, Any], variables: Mapping[str, Any]) -> list
     if reason:
         return [_refused(reason)]
     if host.flag(_KEY):
-        return []  # on the command line, and so out of the file
+        return []  # on the command line, so it must not be in the file
     if _remaps(host):
         return [_kept(host)]
-    # Without the users nobody can tell which ids are free.
+    # Without the list of users, free ids are unknown.
     users = host.entry("users")
     reason = f"users could not be read: {users.get('error')}" if users.get("state") == "failed" else ""
     reason = reason or _impossible(host) or (_obstacles(host, exempt) if migrate and host.holds() else "")
@@ -68,7 +68,7 @@ def _refused(reason: str) -> dict[str, Any]:
 
 
 def _kept(host: HostView) -> dict[str, Any]:
-    """What is on stays on, by whomever it was switched on."""
+    """Return the document that keeps remapping on, however it was switched on."""
     return {
         "name": "userns_remap_enabled",
         "impact": DAEMON_RESTART,
@@ -126,12 +126,12 @@ def _document(
 
 
 def _remaps(host: HostView) -> bool:
-    """Whether the engine remaps users; where it does not answer, whether it is to."""
+    """Return whether the engine remaps users; if it does not answer, whether it is configured to."""
     return host.secures("userns") if host.info else bool(host.setting(_KEY))
 
 
 def _impossible(host: HostView) -> str:
-    """Why this engine cannot remap users; empty where it can."""
+    """Return why this engine cannot remap users; empty if it can."""
     if not host.info and host.engine.get("ever_ran") is not False:
         return "the engine does not answer, so that nobody knows what it holds: start it first"
     if host.swarm:
@@ -147,7 +147,7 @@ def _impossible(host: HostView) -> str:
 
 
 def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
-    """What cannot move, all of it in one line; empty where everything can."""
+    """Return what cannot be migrated, in one line; empty if everything can."""
     found = []
     for container in host.containers:
         config, name = container.get("HostConfig") or {}, name_of(container)
@@ -176,7 +176,7 @@ def _obstacles(host: HostView, exempt: Sequence[str]) -> str:
 
 
 def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:
-    """What a person should see to."""
+    """Return notes about what the user must do."""
     found = []
     for container in host.containers:
         config = container.get("HostConfig") or {}
@@ -196,17 +196,17 @@ def _notes(host: HostView, exempt: Sequence[str]) -> list[str]:
 
 
 def _ranges(host: HostView, file: str, owner: str) -> list[Range]:
-    """Ranges that an account has."""
+    """Return the subordinate ranges of an account."""
     users = host.data("users")
     known = [(start, count) for name, start, count in _subordinate(host, file) if name == owner]
     remap = users.get("remap") or {}
-    if not known and remap.get("user") == owner:  # by the number of the account
+    if not known and remap.get("user") == owner:  # listed by the account's number
         known = [(span[0], span[1]) for span in remap.get(file) or ()]
     return known
 
 
 def _taken(host: HostView, file: str, owner: str) -> list[tuple[int, int, str]]:
-    """First and last id of what is somebody else's, and whose."""
+    """Return first and last id of ranges of other accounts, with their owners."""
     mine = set(_ranges(host, file, owner))
     found = [
         (start, start + count - 1, name)
@@ -223,7 +223,7 @@ def _subordinate(host: HostView, file: str) -> list[tuple[str, int, int]]:
 
 
 def _unusable(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], file: str, owner: str) -> str:
-    """Why the ranges of an account cannot be used; empty where they can."""
+    """Return why the ranges of an account cannot be used; empty if they can."""
     if len(known) > 1:
         return f"{owner} has {len(known)} ranges in {file}: leave one"
     start, count = known[0]
@@ -243,7 +243,7 @@ def _unusable(known: Sequence[Range], taken: Sequence[tuple[int, int, str]], fil
 
 
 def _free(taken: Sequence[tuple[int, int, str]], first: int, count: int) -> Range:
-    """The first gap that is wide enough."""
+    """Return the first gap that is wide enough."""
     start = first
     for low, high, _owner in sorted(taken):
         if low < start + count and start <= high:
@@ -252,7 +252,7 @@ def _free(taken: Sequence[tuple[int, int, str]], first: int, count: int) -> Rang
 
 
 def _claims(host: Mapping[str, Any]) -> list[str]:
-    """Why a container cannot be in a user namespace of its own."""
+    """Return why a container cannot be in a user namespace of its own."""
     found = ["privileged"] if host.get("Privileged") else []
     found += ["network of the host"] if host.get("NetworkMode") == "host" else []
     return found + (["processes of the host"] if host.get("PidMode") == "host" else [])
