@@ -1,9 +1,9 @@
-"""Which packages of this host and of its images have a security update: compared with the signed index.
+"""Compare the packages of this host and of its images with the signed index of security updates.
 
-Runs on the host: standard library of Python 3.8 only.
-The verb brings it along and calls ``main:scan``; the timer starts ``host_scan.py``, which lies beside it.
+Runs on the host: standard library of Python 3.8 only. The verb delivers it and calls ``main:scan``; the timer
+starts ``host_scan.py``, which is installed beside it.
 
-What it cannot know is ``unknown`` and says why; nothing here is clean because it could not be looked at.
+What it cannot determine is ``unknown``, with a reason; nothing counts as clean because it could not be read.
 """
 
 VERSION = "2"

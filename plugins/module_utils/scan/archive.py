@@ -1,7 +1,8 @@
-"""The files of an image by way of the engine, where its layers cannot be read on the disk.
+"""Read the files of an image through the engine, if its layers cannot be read from the disk.
 
-A container is created and never started, since the engine gives files of containers only; the export of a
-whole image takes a hundred times as long. It is removed again, and what a killed run left by the next one.
+A container is created and never started, since the engine serves only files of containers; exporting a whole
+image takes a hundred times as long. The container is removed again; the next run removes those of a killed
+run.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _MAX_LINKS = 8
 
 
 class ArchiveFiles(Files):
-    """An image's files; to be used as a context.
+    """An image's files, as a context manager.
 
     Args:
-        engine: the engine that has it.
+        engine: the engine with the image.
         identity: the image's id.
     """
 
@@ -40,7 +41,7 @@ class ArchiveFiles(Files):
     def __enter__(self) -> ArchiveFiles:
         body = {
             "Image": self._image,
-            "Entrypoint": ["/never-started"],  # an image without a command is none that can be created
+            "Entrypoint": ["/never-started"],  # a container cannot be created without a command
             "Labels": {_LABEL: "reading"},
             "NetworkDisabled": True,
             "HostConfig": {"NetworkMode": "none"},
@@ -51,11 +52,11 @@ class ArchiveFiles(Files):
 
     def __exit__(self, kind: object, *_: object) -> None:
         if not _remove(self._engine, self._container) and kind is None:
-            # `docker container prune` takes it as well; then nothing that was not there says anything.
+            # `docker container prune` removes it as well; then a missing file is an error, not an absence.
             raise Failed("the container to read the image by was removed meanwhile: scan again")
 
     def read(self, path: str) -> bytes | None:
-        """Content of a file."""
+        """Return the content of a file."""
         for _link in range(_MAX_LINKS):
             if path in self._known:
                 return self._known[path]
@@ -66,7 +67,7 @@ class ArchiveFiles(Files):
         return None
 
     def names(self, path: str) -> list[str]:
-        """Names of the files and links in a folder; the content of files has come along."""
+        """Return the names of files and links in a folder; the content of files is read with them."""
         found: list[str] = []
         for member, content in self._members(path):
             parts = member.name.strip("/").split("/")
@@ -80,7 +81,7 @@ class ArchiveFiles(Files):
         return next(iter(self._members(path)), (None, None))
 
     def _members(self, path: str) -> list[tuple[tarfile.TarInfo, bytes | None]]:
-        """What the engine packs of a path: entries, and the content of those that are files."""
+        """Return the engine's archive of a path: entries, with the content of files."""
         url = f"/containers/{self._container}/archive?path={quoted(path)}"
         try:
             data = self._engine.ask("GET", url, limit=MAX_FILE)
@@ -101,17 +102,18 @@ def _content(packed: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
 
 
 def remove_leftovers(engine: Engine) -> None:
-    """Remove containers of a run that was killed; one run is on a host at a time."""
+    """Remove containers of a killed run; there is only one run at a time on a host."""
     query = quoted(f'{{"label":["{_LABEL}=reading"],"status":["created"]}}')
     listed: list[dict[str, Any]] = engine.call("GET", f"/containers/json?all=1&filters={query}") or []
     for container in listed:
-        # A label may be the image's, and so on somebody else's container; a name is given by who makes it.
+        # The label may come from the image, and so be on another user's container; the name is set by the
+        # creator.
         if any(str(name).startswith(f"/{_NAME}") for name in container.get("Names") or ()):
             _remove(engine, str(container["Id"]))
 
 
 def _remove(engine: Engine, container: str) -> bool:
-    """Remove a container, and the volumes that the image had it make; whether it was there."""
+    """Remove a container with its anonymous volumes; return whether it existed."""
     try:
         engine.call("DELETE", f"/containers/{container}?force=1&v=1")
     except NotFound:

@@ -1,7 +1,7 @@
-"""Which holes an update closes: the CVE ids in the changelog of the package that has it.
+"""Find the CVE ids that an update fixes in the changelog of its package.
 
-The smallest package of the source is downloaded by apt, which checks it against the signed index; its
-changelog is read and kept. There are no severities in it, and not every fix names an id.
+apt downloads the smallest package of the source and verifies it against the signed index; its changelog is
+read and cached. Changelogs have no severities, and not every fix names an id.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _HEADING = re.compile(r"^(\S+) \(([^)\s]+)\) [^;\n]*;", re.MULTILINE)
 _CVE = re.compile(r"\bCVE-(?:19|20)\d\d-\d{4,7}\b")
 _MAX_PACKAGE = 64 * 1024 * 1024
 _MAX_KEPT = 16 * 1024 * 1024
-_MAX_UNPACKED = 256 * 1024 * 1024  # it is held twice, and the timer's service has 1 GiB
+_MAX_UNPACKED = 256 * 1024 * 1024  # held twice in memory, and the timer's service has 1 GiB
 _MAX_CHANGELOG = 16 * 1024 * 1024
-_LIMIT = 60  # seconds for one package
-_LIMIT_OF_ALL = 900  # a mirror that hangs must not cost the record
+_LIMIT = 60  # seconds per package
+_LIMIT_OF_ALL = 900  # seconds in all: a mirror that hangs must not delay the record
 _NAMED = 40
 
 
@@ -39,7 +39,7 @@ class Changelogs:
     """Changelogs of fixed packages.
 
     Args:
-        folder: where ids are kept by source and version, once they are known.
+        folder: cache of ids by source and version.
         indexes: whose apt downloads.
         budget: how many packages may be downloaded in this run.
         seconds: how long that may take.
@@ -55,7 +55,7 @@ class Changelogs:
         self._known: dict[str, list[list[Any]] | None] = {}
 
     def add(self, found: Iterable[dict[str, Any]], offers: Mapping[str, Mapping[str, Fix]]) -> None:
-        """Say of each outdated package which ids its update names; None where that cannot be known."""
+        """Add to each outdated package the ids that its update fixes; None if unknown."""
         for each in found:
             entries = self._entries(each["source"], each["fixed"], offers)
             if entries is None:
@@ -67,7 +67,7 @@ class Changelogs:
     def _entries(
         self, source: str, version: str, offers: Mapping[str, Mapping[str, Fix]]
     ) -> list[list[Any]] | None:
-        """Versions of a changelog and the ids that each names; None where it cannot be had in this run."""
+        """Return versions of a changelog with the ids of each; None if unavailable in this run."""
         key = re.sub(r"[^A-Za-z0-9.+~-]", "_", f"{source}_{version}")[:200]
         if key not in self._known:
             path = os.path.join(self._folder, f"{key}.json")
@@ -123,7 +123,7 @@ class Changelogs:
 
 
 def changelog(package: str) -> str:
-    """The changelog in a package file.
+    """Return the changelog in a package file.
 
     Raises:
         Failed: there is none.
@@ -131,7 +131,8 @@ def changelog(package: str) -> str:
     unpacked = run_bytes("dpkg-deb", "--fsys-tarfile", package, timeout=_LIMIT, limit=_MAX_UNPACKED)
     with tarfile.open(fileobj=BytesIO(unpacked)) as packed:
         members = {member.name: member for member in packed if member.isreg() and "/doc/" in member.name}
-        for ending in ("/changelog.Debian.gz", "/changelog.gz"):  # the second in packages of Debian's own
+        # The second one is in native Debian packages.
+        for ending in ("/changelog.Debian.gz", "/changelog.gz"):
             for name, member in members.items():
                 file = packed.extractfile(member) if name.endswith(ending) else None
                 if file:
@@ -141,7 +142,7 @@ def changelog(package: str) -> str:
 
 
 def parse(text: str) -> list[list[Any]]:
-    """Versions of a changelog, the newest first, and the ids that each entry names."""
+    """Parse a changelog: versions, newest first, with the ids that each entry names."""
     marks = list(_HEADING.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     return [

@@ -1,4 +1,4 @@
-"""Installed packages against the security index of their release: what has a newer version there."""
+"""Compare installed packages with the security index of their release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .lists import Fix
 def outdated(
     packages: Sequence[Sequence[str]], index: Mapping[str, Mapping[str, Fix]]
 ) -> list[dict[str, Any]]:
-    """The packages that have a security update.
+    """Return the packages that have a security update.
 
     Args:
         packages: name, architecture and version of what is installed.
@@ -23,7 +23,7 @@ def outdated(
         offers = index.get(name)
         if not offers:
             continue
-        # A package may become one for all architectures, and the other way round.
+        # A package may change to or from architecture all.
         arches = [arch, "all"] if arch != "all" else ["all", *sorted(natives)]
         fixes = [offers[each] for each in arches if each in offers and newer(offers[each].version, version)]
         if fixes:

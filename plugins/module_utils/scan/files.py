@@ -1,4 +1,4 @@
-"""What the package database of a root file system is read by, wherever that lies."""
+"""Read files of a root file system, wherever it is stored, for its package database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_NAMES = 20000
 
 
 class TooLarge(Failed):
-    """It is there, and more than would be read by anybody who has to get on."""
+    """The file exists and is too large to be read."""
 
 
 class Files(ABC):
@@ -23,7 +23,7 @@ class Files(ABC):
 
     @abstractmethod
     def read(self, path: str) -> bytes | None:
-        """Content of a regular file; None where there is none.
+        """Return the content of a regular file; None if there is none.
 
         Raises:
             TooLarge: it is there and larger than ``MAX_FILE``.
@@ -32,7 +32,7 @@ class Files(ABC):
 
     @abstractmethod
     def names(self, path: str) -> list[str]:
-        """Names in a folder; none where there is no such folder.
+        """Return the names in a folder; none if there is no such folder.
 
         Raises:
             TooLarge: it has more than ``MAX_NAMES``.
@@ -41,10 +41,10 @@ class Files(ABC):
 
 
 class HostFiles(Files):
-    """The host's own."""
+    """The host's own root file system."""
 
     def read(self, path: str) -> bytes | None:
-        """Content of a file."""
+        """Return the content of a file."""
         try:
             found = os.stat(path)
             if found.st_size > MAX_FILE:
@@ -56,7 +56,7 @@ class HostFiles(Files):
             raise Failed(describe(error)) from None
 
     def names(self, path: str) -> list[str]:
-        """Names in a folder."""
+        """Return the names in a folder."""
         try:
             return bounded(path, os.listdir(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +66,7 @@ class HostFiles(Files):
 
 
 def bounded(path: str, names: Iterable[str]) -> list[str]:
-    """These names of a folder in order: all of them, since what is left out would not be looked at.
+    """Return the names of a folder in order, all of them: a missing name would stay unread.
 
     Raises:
         TooLarge: there are more than ``MAX_NAMES``.

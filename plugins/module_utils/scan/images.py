@@ -1,4 +1,4 @@
-"""The images of the host's engine, and the files of each."""
+"""List the images of the host's engine, and read the files of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Image(NamedTuple):
 
 
 def listed(engine: Engine) -> list[Image]:
-    """Every image of the engine, each once.
+    """Return every image of the engine once.
 
     Raises:
         Failed: the engine does not say, or has too many.
@@ -45,7 +45,7 @@ def listed(engine: Engine) -> list[Image]:
 
 
 def read(engine: Engine, identity: str, take: Callable[[Files], dict[str, Any]]) -> dict[str, Any]:
-    """What is taken from the files of an image: from its layers on the disk, else by way of the engine.
+    """Read an image with `take`: from its layers on the disk, else through the engine.
 
     Raises:
         NotFound: there is no such image any more.
@@ -56,22 +56,22 @@ def read(engine: Engine, identity: str, take: Callable[[Files], dict[str, Any]])
         try:
             return take(Layers(layers))
         except TooLarge:
-            raise  # and the engine has no less of it
+            raise  # the engine would return no less
         except Failed:
-            pass  # something about them that only the engine's own driver knows
+            pass  # metadata that only the engine's own driver interprets
     with ArchiveFiles(engine, identity) as files:
         return take(files)
 
 
 def layer_folders(inspected: Any) -> list[str]:
-    """The folders of an image's layers, the topmost first; none where they are not read from the disk."""
+    """Return the folders of an image's layers, topmost first; none if they cannot be read from the disk."""
     driver = inspected.get("GraphDriver") or {}
     data = driver.get("Data") or {}
     if driver.get("Name") != "overlay2" or not data.get("UpperDir"):
         return []
     folders = [str(data["UpperDir"]), *str(data.get("LowerDir") or "").split(":")]
     folders = [folder for folder in folders if folder]
-    # An engine behind a forwarded socket may name folders that are not of this machine.
+    # An engine behind a forwarded socket may name folders of another machine.
     usable = (
         len(folders) <= _MAX_LAYERS and all(map(os.path.isabs, folders)) and all(map(os.path.isdir, folders))
     )

@@ -1,4 +1,4 @@
-"""The security index of a release: fetched by apt, which checks who signed it; dated by what is signed."""
+"""Fetch the security index of a release with apt, which verifies its signature; date it by signed data."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _DAY = 86400
 _MAX_RELEASE_FILE = 1024 * 1024
 _MAX_RELEASES = 24
 _MAX_SAID = 65536
-# Of the host's configuration only how to reach an archive, and by which keys: hooks are for its own index.
+# The host's settings for reaching archives are used, its hooks are not: they are for its own index.
 _KEPT = re.compile(
     r"^(Acquire::(?:https?|ftp|socks5h|tor)\S*|Acquire::ForceIPv[46]|Dir::Etc::(?:netrc|trusted)\S*) .*;$"
 )
-# An image names what it likes, and any number; of another one there are no security updates.
+# An image can claim any release; for unknown ones there are no security updates.
 _ARCHITECTURES = frozenset(
     {"amd64", "arm64", "armel", "armhf", "i386", "mips64el", "mipsel", "ppc64el", "riscv64", "s390x"}
 )
@@ -49,10 +49,10 @@ class Index:
         self.state = "missing"
         self.reason = ""
         self.packages: dict[str, dict[str, Fix]] = {}
-        self.architectures: set[str] = set()  # whose packages it has
+        self.architectures: set[str] = set()  # of its packages
 
     def record(self) -> dict[str, Any]:
-        """What is kept of it beside the results."""
+        """Return what the record has of it beside the results."""
         return {
             "suite": self.suite,
             "date": self.date,
@@ -63,12 +63,12 @@ class Index:
 
 
 class Indexes:
-    """The indexes of several releases, in one folder that apt keeps.
+    """The indexes of several releases, in one folder that apt maintains.
 
     Args:
-        folder: for apt's lists; everybody may read it, apt downloads as somebody who is nobody.
-        mirrors: where each distribution has its updates.
-        oldest: days that an index may be old.
+        folder: for apt's lists; readable by all, since apt downloads as an unprivileged user.
+        mirrors: of each distribution's updates.
+        oldest: maximum age of an index in days.
     """
 
     def __init__(self, folder: str, mirrors: Mapping[str, Mirror], oldest: int) -> None:
@@ -79,9 +79,9 @@ class Indexes:
         self.errors: list[str] = []
 
     def fetch(self, wanted: Mapping[Release, Iterable[str]]) -> None:
-        """Have apt refresh the indexes of these releases and architectures; ``errors`` says what failed.
+        """Refresh the indexes of these releases and architectures with apt; ``errors`` has the failures.
 
-        What cannot be fetched stays as it was: how old it is then decides.
+        An index that cannot be fetched stays as it was, and its age decides.
         """
         asked: dict[tuple[str, str], tuple[Release, set[str]]] = {}
         for release, architectures in wanted.items():
@@ -99,7 +99,7 @@ class Indexes:
             self.errors = (str(error) if isinstance(error, Failed) else describe(error)).splitlines()
 
     def _source(self, release: Release, architectures: Iterable[str]) -> str:
-        """A release's part of apt's list of sources."""
+        """Return a release's entry for apt's list of sources."""
         mirror = self._mirrors[release.distribution]
         fields = {
             "Types": "deb",
@@ -141,7 +141,7 @@ class Indexes:
             raise Failed("\n".join(errors) or f"apt-get {command[0]} ended with code {done.returncode}")
 
     def _configuration(self) -> str:
-        """All that apt is told: options of its command line come after the host's files have been read."""
+        """Return apt's configuration file; command line options would take effect after the host's files."""
         try:
             kept = [line for line in run("apt-config", "dump").splitlines() if _KEPT.match(line)]
         except Absent as error:
@@ -167,7 +167,7 @@ class Indexes:
         return "\n".join([*kept, *(f'{name} "{value}";' for name, value in settings.items()), ""])
 
     def of(self, release: Release, now: float) -> Index:
-        """The index of a release as it lies there, read once."""
+        """Return the index of a release as it is on the disk, read once."""
         if release.archive not in self._loaded:
             self._loaded[release.archive] = self._load(release, now)
         return self._loaded[release.archive]
@@ -210,8 +210,8 @@ class Indexes:
         )
 
     def _error(self, release: Release) -> str:
-        """Why it could not be refreshed; empty where nothing is known to have failed."""
-        # What names no release failed for all; what names another one only there.
+        """Return why it could not be refreshed; empty if no failure is known."""
+        # An error without a release's name concerns all; one with another name does not concern this release.
         about = [line for line in self.errors if release.suite in line]
         general = [line for line in self.errors if "/dists/" not in line and " Release'" not in line]
         return one_line(next(iter((*about, *general)), ""))
@@ -232,7 +232,7 @@ class Indexes:
 
 
 def _sandbox() -> str:
-    """Whom apt downloads as: its own user, root where there is none."""
+    """Return the user as which apt downloads: its own, or root if there is none."""
     try:
         import pwd
 
@@ -249,5 +249,5 @@ def _seconds(date: str | None) -> float | None:
 
 
 def _write(path: str, text: str) -> None:
-    """Write for root alone: an address may hold a password."""
+    """Write a file for root alone: a URL may contain a password."""
     atomic.write(path, text.encode())

@@ -1,4 +1,4 @@
-"""The packages of a root file system: which kind of database it has, and what that says is installed."""
+"""Determine the package database of a root file system, and the installed packages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from . import releases
 from .files import Files, TooLarge
 
 _STATUS = "/var/lib/dpkg/status"
-# Images without a package manager have a file a package here ("distroless").
+# Images without a package manager have one file per package here ("distroless").
 _STATUS_FILES = "/var/lib/dpkg/status.d"
 _RELEASE = ("/etc/os-release", "/usr/lib/os-release")
-# Recognised, so that it is said why they are not compared.
+# Recognised only to explain why their packages are not compared.
 _OTHERS = {
     "apk": ("/lib/apk/db/installed", "/usr/lib/apk/db/installed"),
     "rpm": (
@@ -30,7 +30,7 @@ _MAX_ALL = 64 * 1024 * 1024
 
 
 def take(files: Files) -> dict[str, Any]:
-    """Release, kind of the database (None where none is known), packages, and other kinds beside them.
+    """Return the release, the kind of database (None if unknown), packages, and further kinds.
 
     A package is its name, architecture and version.
 
@@ -56,13 +56,13 @@ def _has(files: Files, paths: tuple[str, ...]) -> bool:
         try:
             if files.read(path) is not None:
                 return True
-        except TooLarge:  # it is there
+        except TooLarge:  # it exists
             return True
     return False
 
 
 def _dpkg(files: Files) -> list[list[str]]:
-    # What is in both has both versions: which of them is there nobody can say.
+    # A package in both has both versions: which one is present is unknown.
     installed = _installed(files.read(_STATUS) or b"") | _installed(b"\n\n".join(_status_files(files)))
     if len(installed) > _MAX_PACKAGES:
         raise TooLarge(f"there are more than {_MAX_PACKAGES} packages")
@@ -74,7 +74,7 @@ def _installed(data: bytes) -> set[tuple[str, str, str]]:
 
 
 def _bounded(data: bytes) -> bytes:
-    """Data that may be taken apart: of nothing but empty lines there may be millions."""
+    """Return data that is safe to split: a file may consist of millions of empty lines."""
     if data.count(b"\n\n") > 2 * _MAX_PACKAGES:
         raise TooLarge(f"there are more than {_MAX_PACKAGES} packages")
     return data
@@ -91,5 +91,5 @@ def _status_files(files: Files) -> Iterator[bytes]:
         if size > _MAX_ALL:
             raise TooLarge(f"{_STATUS_FILES} is larger than {_MAX_ALL} bytes")
         for stanza in filter(None, map(bytes.strip, _bounded(data).split(b"\n\n"))):
-            # They say nothing of their state: they are there.
+            # These files have no state: their packages are installed.
             yield stanza + (b"" if b"\nStatus: " in stanza else b"\nStatus: install ok installed")

@@ -1,4 +1,4 @@
-"""The result for one root file system: its packages against the index of its release."""
+"""Build the result for one root file system: its packages compared with the index of its release."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _KINDS = {"apk": "Alpine's packages", "rpm": "packages of the RPM family"}
 
 
 class Judge:
-    """Gives results.
+    """Compares installed packages with the security index.
 
     Args:
         indexes: of the releases.
-        changelogs: which say what an update closes; None where nobody asked.
+        changelogs: for the ids that an update fixes; None if not requested.
         now: seconds since the epoch.
-        stamp: the same for people.
-        named: how many packages a result names; how many more there are is said.
+        stamp: the same as text.
+        named: how many packages a result names; the others are counted.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Judge:
         self._named = named
 
     def result(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """What is known of a root file system with these packages."""
+        """Return the result for a root file system with these packages."""
         nothing = {"scanned_at": self._stamp, "packages": [], "more": 0, "index": None}
         if "error" in found:
             return {**nothing, **_unknown(found["error"]), "release": None, "kind": None, "checked": 0}

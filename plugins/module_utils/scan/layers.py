@@ -1,7 +1,7 @@
-"""The files of an image from its layers on the disk, merged as overlayfs would, without mounting anything.
+"""Read the files of an image from its layers on the disk, merged like overlayfs, without a mount.
 
-Layers are what somebody packed: every step goes through a descriptor of the folder before and follows no
-link, and a link's target is looked up in the image again.
+Layers are untrusted: every step uses a descriptor of the parent folder and follows no link; a link's target
+is looked up inside the image again.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..host.errors import Failed, describe
 from .files import MAX_FILE, Files, TooLarge, bounded
 
 _MAX_LINKS = 40
-_XATTRS = ("trusted.overlay.", "user.overlay.")  # the second in a user namespace
+_XATTRS = ("trusted.overlay.", "user.overlay.")  # the second one in a user namespace
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class _Found(NamedTuple):
-    """What a name is in a merged folder: the folders below it, or the one thing that it is."""
+    """The entry of a name in a merged folder: the layers' folders, or one other entry."""
 
     folders: list[int]
     holder: int = -1
@@ -32,7 +32,7 @@ class Layers(Files):
     """An image's files.
 
     Args:
-        folders: its layers, the topmost first.
+        folders: its layers, topmost first.
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ class Layers(Files):
         self._open: list[int] = []
 
     def read(self, path: str) -> bytes | None:
-        """Content of a file."""
+        """Return the content of a file."""
         try:
             found, name = self._look_up(path)
             return _content(found.holder, name) if found and stat.S_ISREG(found.mode) else None
@@ -50,7 +50,7 @@ class Layers(Files):
             self._close()
 
     def names(self, path: str) -> list[str]:
-        """Names in a folder."""
+        """Return the names in a folder."""
         try:
             found, _entry = self._look_up(path)
             merged: dict[str, bool] = {}
@@ -73,7 +73,7 @@ class Layers(Files):
         return descriptor
 
     def _look_up(self, path: str) -> tuple[_Found | None, str]:
-        """What a path leads to, and the last name on the way; None where it leads nowhere."""
+        """Resolve a path; return its entry with its last name, or None if it does not exist."""
         above = [_Found([self._folder(layer) for layer in self._layers])]
         rest, links = deque(path.split("/")), 0
         name = ""
@@ -101,7 +101,7 @@ class Layers(Files):
         return above[-1], name
 
     def _child(self, folders: Sequence[int], name: str) -> _Found | None:
-        """A name in a merged folder: the topmost layer that has it decides, and folders are merged."""
+        """Return an entry of a merged folder: from the topmost layer that has it; folders are merged."""
         merged: list[int] = []
         for folder in folders:
             try:
@@ -142,7 +142,7 @@ def _is_whiteout(folder: int, name: str) -> bool:
 
 
 def _overlay(descriptor: int, what: str) -> bytes | None:
-    """An attribute by which overlayfs marks what it made; None where it did not."""
+    """Return an attribute of overlayfs; None if it is not set."""
     for prefix in _XATTRS:
         try:
             return os.getxattr(descriptor, prefix + what)

@@ -1,4 +1,4 @@
-"""The packages of every image of the engine; what an id stands for never changes, so each is read once."""
+"""Cache the packages of every image; the content of an id never changes, so each is read once."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ..host.once import Once
 from . import VERSION, images, inventory, record
 from .archive import remove_leftovers
 
-Inventory = Mapping[str, Any]  # as `inventory.take` gives it; or ``error``, why it could not
+Inventory = Mapping[str, Any]  # result of `inventory.take`; or ``error``, why it failed
 
 
 class Library:
     """Packages by image.
 
     Args:
-        folder: where they are kept.
-        socket: the engine's, where it is not to be found out.
+        folder: of the cache.
+        socket: the engine's, if it is not to be searched.
     """
 
     def __init__(self, folder: str, socket: str | None) -> None:
         self._folder = folder
         self._socket = socket
-        self.read = 0  # how many were not known already
+        self.read = 0  # how many were not in the cache
 
     def packages(self) -> dict[images.Image, Inventory]:
-        """Every image of the engine; none where there is no engine.
+        """Return the packages of every image of the engine; none if there is no engine.
 
         Raises:
             Failed: the engine does not answer.
@@ -51,7 +51,7 @@ class Library:
         return found
 
     def _engine(self) -> Engine:
-        """The host's engine, found as the collector does."""
+        """Return the host's engine, found as the collector finds it."""
         found = engine.find(Once(processes.scan), Once(units.read), self._socket)
         if not found.installed:
             raise Absent("no Docker engine is installed")
@@ -75,7 +75,7 @@ class Library:
         return taken
 
     def _forget(self, names: set[str]) -> None:
-        """Take away what is kept of images that are gone."""
+        """Remove removed images from the cache."""
         if os.path.isdir(self._folder):
             for name in set(descriptors.names(self._folder)) - names:
                 atomic.remove(os.path.join(self._folder, name))

@@ -1,4 +1,4 @@
-"""The lists of packages of an index as apt left them: read where they are those that were signed with it."""
+"""Read the package lists of an index, if they match the signed Release file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIST = re.compile(r"(.+)_binary-([a-z0-9-]+)_Packages(?:\.[a-z0-9]+)?")
 
 
 class Fix(NamedTuple):
-    """What the index has of a package: its newest version, and what it is built from."""
+    """The index's data of a package: its newest version, and its source package."""
 
     version: str
     source: str
@@ -27,7 +27,7 @@ class Fix(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """Newest versions, name → architecture → fix, and the architectures of which every list is there."""
+    """Newest versions, name → architecture → fix, and the architectures with complete lists."""
 
     packages: dict[str, dict[str, Fix]]
     architectures: set[str]
@@ -36,15 +36,15 @@ class Lists(NamedTuple):
 def read(folder: str, names: Iterable[str], prefix: str, release: bytes, components: str) -> Lists:
     """Read the lists of one index.
 
-    Of a list that is not what was signed nothing counts: apt asks for some architectures at a time, and what
-    it was not asked for stays as old as it is.
+    A list that differs from the signed hash is ignored: apt fetches some architectures at a time, and leaves
+    the lists of others as old as they are.
 
     Args:
-        folder: where they are.
-        names: what is there.
-        prefix: how the names of this index begin.
+        folder: of the lists.
+        names: of the files in it.
+        prefix: of this index's file names.
         release: the signed file.
-        components: what was asked for.
+        components: the requested ones.
     """
     signed = {path.decode(): (digest.decode(), int(size)) for digest, size, path in _SUM.findall(release)}
     packages: dict[str, dict[str, Fix]] = {}
@@ -62,13 +62,13 @@ def read(folder: str, names: Iterable[str], prefix: str, release: bytes, compone
 
 
 def _needed(components: str, arch: str, signed: Mapping[str, tuple[str, int]]) -> set[str]:
-    """The components that have packages for an architecture; apt keeps no empty list."""
+    """Return the components with packages for an architecture; apt keeps no empty lists."""
     paths = {component: f"{component}/binary-{arch}/Packages" for component in components.split()}
     return {component for component, path in paths.items() if signed.get(path, ("", 0))[1]}
 
 
 def _content(path: str) -> bytes | None:
-    """A list; apt may keep it compressed. None where it cannot be read."""
+    """Return the content of a list, which may be compressed. None if it cannot be read."""
     try:
         if path.endswith("_Packages"):
             return read_bytes(path, _LARGEST)
@@ -78,7 +78,7 @@ def _content(path: str) -> bytes | None:
 
 
 def _add(content: bytes, packages: dict[str, dict[str, Fix]]) -> None:
-    """Add a list of packages; of several versions the newest counts, as with apt."""
+    """Add a list of packages; of several versions the newest counts, as in apt."""
     for stanza in content.split(b"\n\n"):
         name, arch, version = (field(stanza, key) for key in (b"Package", b"Architecture", b"Version"))
         if not (name and arch and version):

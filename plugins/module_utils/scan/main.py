@@ -1,4 +1,4 @@
-"""Scan the host and its images, keep the record, and return it."""
+"""Scan the host and its images, write the record, and return it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .sources import mirrors
 
 FOLDER = "/var/lib/hardener/scan"
 CACHE = "/var/cache/hardener/scan"
-# Packages that a record names, of all objects together and of one.
+# Packages that a record names, in all and per object.
 _NAMED = 40_000
 _NAMED_OF_ONE = 1000
 
 
 def scan(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Scan, and keep the record.
+    """Scan, and write the record.
 
     Args:
         arguments: ``images`` (bool: those too), ``cves`` (bool: read changelogs), ``mirrors`` (distribution
@@ -45,7 +45,7 @@ def scan(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     if arguments.get("limit"):
         limits.hold(int(arguments["limit"]))
-    os.umask(0o022)  # apt downloads as a user of its own; what is for root alone is made so
+    os.umask(0o022)  # apt downloads as its own user; private files get their own mode
     folder = str(arguments.get("folder") or FOLDER)
     with record.locked(folder):
         found = _scan(arguments, record.load(folder))
@@ -57,7 +57,7 @@ def _scan(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
     begun = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun))
     cache = str(arguments.get("cache") or CACHE)
-    changed = restarts.packages_changed()  # before they are read: what is installed later has changed them
+    changed = restarts.packages_changed()  # before they are read: a later installation changes them
     host = _own_packages()
     library = Library(os.path.join(cache, "images"), arguments.get("socket"))
     asked, engine_error = bool(arguments.get("images")), None
@@ -83,7 +83,7 @@ def _scan(arguments: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, 
         "version": VERSION,
         "scanned_at": stamp,
         "host": {**judge.result(host), **restarts.running(), "packages_changed": changed},
-        # Where nobody looked, what was known stays, with the day it was found.
+        # Without a new evaluation, the former one is kept with its date.
         "images": results if asked else before.get("images") or {},
         "imported": {name: each for name, each in imported.items() if name in results or not asked},
         "engine_error": engine_error,
@@ -101,7 +101,7 @@ def _own_packages() -> Inventory:
 
 
 def _evaluated(arguments: Mapping[str, Any], own: Release, stamp: str) -> dict[str, Any] | None:
-    """How the host stands by OpenSCAP; None where nobody asked."""
+    """Return the OpenSCAP evaluation of the host; None if not requested."""
     if not arguments.get("openscap"):
         return None
     choice = {name: str(arguments.get(f"openscap_{name}") or "") for name in ("profile", "content")}
@@ -112,7 +112,7 @@ def _evaluated(arguments: Mapping[str, Any], own: Release, stamp: str) -> dict[s
 
 
 def _wanted(found: Iterable[Inventory]) -> dict[Release, set[str]]:
-    """The releases that an index is needed of, the host's first, and the architectures."""
+    """Return the releases and architectures that need an index, the host's first."""
     wanted: dict[Release, set[str]] = {}
     for each in found:
         if each.get("kind") == "dpkg":
@@ -123,7 +123,7 @@ def _wanted(found: Iterable[Inventory]) -> dict[Release, set[str]]:
 
 
 def _imported(before: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Reports of other scanners by image; of each scanner the last one."""
+    """Return the imported reports of other scanners by image; of each scanner the last one."""
     kept: dict[str, Any] = dict(before)
     for report in reports:
         others = [each for each in kept.get(report["image"], ()) if each["tool"] != report["tool"]]
@@ -132,7 +132,7 @@ def _imported(before: Mapping[str, Any], reports: Iterable[Mapping[str, Any]]) -
 
 
 def main() -> None:
-    """Scan by the settings in the file that is named; say in a line how it went."""
+    """Scan with the settings in the given file; print a line about the result."""
     arguments: dict[str, Any] = {"images": True}
     try:
         if len(sys.argv) > 1:

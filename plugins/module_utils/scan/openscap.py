@@ -1,4 +1,4 @@
-"""How the host stands by a benchmark of its operating system: OpenSCAP, where it is installed."""
+"""Evaluate the host against a benchmark of its operating system with OpenSCAP, if it is installed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DECIDED = ("pass", "fail", "fixed")
 
 
 def evaluate(release: Release, *, profile: str = "", content: str = "") -> dict[str, Any]:
-    """What was found: tool, content, profile, how many rules came to which result, and those that fail.
+    """Return tool, content, profile, the number of rules by result, and the failing rules.
 
     Args:
         release: the host's.
@@ -57,7 +57,7 @@ def evaluate(release: Release, *, profile: str = "", content: str = "") -> dict[
 
 
 def _run(oscap: str, content: str, profile: str, folder: str) -> str:
-    """Path of the results of an evaluation."""
+    """Run an evaluation; return the path of its results."""
     results, own = os.path.join(folder, "results.xml"), os.path.join(folder, "tailoring.xml")
     with open(own, "w", encoding="utf-8") as file:
         file.write(tailoring.document(profile))
@@ -78,7 +78,7 @@ def _run(oscap: str, content: str, profile: str, folder: str) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=limits.release,  # it reads the host's own content, and that takes what it takes
+            preexec_fn=limits.release,  # it reads the host's own content, without our limits
             timeout=_LIMIT,
             check=False,
         )
@@ -93,7 +93,7 @@ def _run(oscap: str, content: str, profile: str, folder: str) -> str:
 
 
 def read(path: str) -> dict[str, Any]:
-    """How many rules came to which result, and those that fail, from an XCCDF file with results.
+    """Return the number of rules by result, and the failing rules, from an XCCDF result file.
 
     Raises:
         Failed: it is none.

@@ -1,4 +1,4 @@
-"""What a scan leaves on the host: its record, whole or not at all, and what it need not read again."""
+"""Store what a scan leaves on the host: its record, written atomically, and its cache."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LARGEST = 64 * 1024 * 1024
 
 @contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Hold the folder of records for one run; it is made where there is none.
+    """Lock the folder of records for one run, and create it if needed.
 
-    What a killed run left of a record goes.
+    Temporary files of a killed run are removed.
 
     Raises:
         Failed: another run holds it, or it cannot be made.
@@ -46,7 +46,7 @@ def locked(folder: str) -> Iterator[None]:
 
 
 def load(folder: str) -> dict[str, Any]:
-    """The record of the last run; empty where there is none that can be used."""
+    """Return the record of the last run; empty if there is no valid one."""
     found = read_json(os.path.join(folder, _NAME))
     return found if found.get("format") == FORMAT else {}
 
@@ -61,7 +61,7 @@ def store(folder: str, record: dict[str, Any]) -> None:
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """A JSON object that we wrote; empty where it cannot be read."""
+    """Return a JSON object that hardener wrote; empty if it cannot be read."""
     try:
         found = json.loads(descriptors.content(path, _LARGEST))
     except (OSError, ValueError, RecursionError):
@@ -70,7 +70,7 @@ def read_json(path: str) -> dict[str, Any]:
 
 
 def write_json(path: str, data: dict[str, Any]) -> None:
-    """Write a file for root alone, whole or not at all.
+    """Write a file for root alone, atomically.
 
     Raises:
         Failed: it cannot be written.

@@ -1,11 +1,11 @@
-"""Which release of which distribution a root file system is, and where that has its security updates."""
+"""Identify the release and distribution of a root file system, and its source of security updates."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-# It ends up in apt's list of sources, and an image says of itself what it likes.
+# It becomes part of apt's list of sources, and an image can claim anything.
 _CODENAME = re.compile(r"[a-z]{2,20}")
 _LINE = re.compile(r"""^[ \t]*([A-Z_]+)=(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"']*))[ \t\r]*$""", re.MULTILINE)
 _IN_VERSION = re.compile(r"\(([a-zA-Z]+)\)")
@@ -19,7 +19,7 @@ _LONGEST = 60
 
 
 class Release(NamedTuple):
-    """A distribution's release as its ``os-release`` names it; empty what it does not say."""
+    """A distribution's release from its ``os-release``; missing fields are empty."""
 
     distribution: str  # "debian"
     version: str  # "13"
@@ -28,28 +28,28 @@ class Release(NamedTuple):
 
     @property
     def compared(self) -> bool:
-        """Whether its security updates can be known here: a codename is needed to ask for them.
+        """Return whether its security updates can be determined, which needs a codename.
 
-        Testing and unstable have no number. Their fixes come with all other updates: what their security
-        index holds, often nothing, says nothing of them.
+        Testing and unstable have no version number. They get fixes together with all other updates: their
+        security index, often empty, is not meaningful.
         """
         return self.distribution in _COMPONENTS and bool(self.codename and self.version)
 
     @property
     def archive(self) -> tuple[str, str]:
-        """What stands for its index, whatever else an image calls itself."""
+        """Return the key of its index, whatever else an image claims."""
         return self.distribution, self.suite
 
     @property
     def suite(self) -> str:
-        """The part of the archive that holds its security updates."""
+        """Return the archive's suite with its security updates."""
         if self.distribution == "debian" and self.codename in _BEFORE_SECURITY_SUITES:
             return f"{self.codename}/updates"
         return f"{self.codename}-security"
 
     @property
     def components(self) -> str:
-        """The parts of that, as a list of sources has them."""
+        """Return the components of the suite, as in a list of sources."""
         components = _COMPONENTS[self.distribution]
         if self.codename in _FIRMWARE_IN_NON_FREE:
             return components.replace(" non-free-firmware", "")
@@ -57,7 +57,7 @@ class Release(NamedTuple):
 
 
 def parse(text: str) -> Release:
-    """The release that an ``os-release`` file names."""
+    """Parse an ``os-release`` file."""
     fields = {name: one or two or three for name, one, two, three in _LINE.findall(text)}
     said = fields.get("VERSION_CODENAME") or fields.get("UBUNTU_CODENAME") or ""
     if not said:  # Debian before 11

@@ -1,4 +1,4 @@
-"""What an update has replaced on the host and something still runs: programs, libraries, the kernel."""
+"""Find outdated programs, libraries and kernels that still run after an update."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
 
 
 def running() -> dict[str, Any]:
-    """Processes to be started again, and whether a reboot is asked for."""
+    """Return processes that need a restart, and whether a reboot is needed."""
     kernel = os.uname().release
     reboot = {
         "required": os.path.exists(_REBOOT),
@@ -35,7 +35,7 @@ def running() -> dict[str, Any]:
 
 
 def packages_changed() -> int | None:
-    """When packages were last installed or removed; None where there are none."""
+    """Return when packages were last installed or removed; None without packages."""
     try:
         return int(os.stat(_STATUS).st_mtime)
     except OSError:
@@ -43,9 +43,9 @@ def packages_changed() -> int | None:
 
 
 def waiting() -> list[dict[str, Any]]:
-    """Processes that have to be started again: pid, when it began, name, unit, and some of the files.
+    """Return processes that need a restart: pid, start time, name, unit, and some of the files.
 
-    Only the host's own: a container is started again from a new image.
+    Only those of the host: a container must be recreated from a new image.
     """
     found = []
     for pid, name in sorted(processes.scan().items()):
@@ -54,7 +54,7 @@ def waiting() -> list[dict[str, Any]]:
                 continue
             maps = read_text(f"/proc/{pid}/maps", _MAX_MAPS)
         except (OSError, Failed):
-            continue  # it has ended, or is nobody's business
+            continue  # it has ended, or must not be read
         files = sorted({path for path in _MAPPED.findall(maps) if _replaced(path)})
         if files:
             entry = {"pid": pid, "began": processes.started(pid), "name": one_line(name), "unit": _unit(pid)}
@@ -65,7 +65,7 @@ def waiting() -> list[dict[str, Any]]:
 
 
 def _replaced(path: str) -> bool:
-    """Whether another file has taken the place: what was merely removed has no newer version."""
+    """Return whether another file has replaced it; a removed file has no newer version."""
     return path.startswith(_CODE) and os.path.exists(path)
 
 

@@ -1,4 +1,4 @@
-"""Where this host has its security updates from: the other releases of its distribution are there too."""
+"""Find the sources of this host's security updates, which have other releases of its distribution too."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LONGEST_KEY = 65536
 
 
 class Mirror(NamedTuple):
-    """An archive, and by which keys apt knows it; without a word on these it is apt's own keys."""
+    """An archive, and the keys for it; without keys, apt's own."""
 
     uri: str
-    signed_by: str  # as a deb822 source has it
+    signed_by: str  # in the form of a deb822 source
 
 
 def mirrors(host: Release, given: Mapping[str, Mapping[str, Any]], folder: str = FOLDER) -> dict[str, Mirror]:
-    """The mirror of each distribution that is known: what the site gives, else what the host itself uses.
+    """Return the mirror of each known distribution: the site's setting, else the host's own source.
 
     Raises:
         Failed: what the site gives is none; names the key.
@@ -43,7 +43,7 @@ def mirrors(host: Release, given: Mapping[str, Mapping[str, Any]], folder: str =
 
 
 def without_password(text: str) -> str:
-    """A text whose addresses name nobody and no password."""
+    """Return a text without user names and passwords in URLs."""
     return _SECRET.sub(r"\1", text)
 
 
@@ -60,7 +60,7 @@ def _given(distribution: str, entry: Mapping[str, Any]) -> Mirror:
 
 
 def _entries(folder: str) -> Iterator[tuple[Mirror, str]]:
-    """Mirror and suite of every source that is not switched off."""
+    """Yield mirror and suite of every enabled source."""
     parts = os.path.join(folder, "sources.list.d")
     names = sorted(os.listdir(parts)) if os.path.isdir(parts) else []
     for path in (os.path.join(folder, "sources.list"), *(os.path.join(parts, name) for name in names)):

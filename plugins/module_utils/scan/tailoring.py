@@ -1,7 +1,7 @@
-"""What of a benchmark for operating systems is left out on a Docker host, each with the reason.
+"""Define which rules of operating system benchmarks do not apply to a Docker host, with reasons.
 
-A rule is here that stops containers when it is made to hold, or that walks into the layers of images: these
-hold the files of other systems, whose owners and modes are none of this host's business, by the million.
+Excluded are rules whose remediation stops containers, and rules that walk through image layers: these hold
+millions of files of other systems, whose owners and modes do not concern this host.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LEFT_OUT = {
 
 
 def document(profile: str) -> str:
-    """The tailoring file that takes these out of a profile, given by its full id."""
+    """Return the tailoring file that excludes these rules from a profile, given by its full id."""
     selects = "\n".join(
         f'    <select idref={quoteattr(f"{PREFIX}rule_{rule}")} selected="false"/>' for rule in LEFT_OUT
     )

@@ -1,4 +1,4 @@
-"""From an image's id to what the registry has, and to what the policy asks of that."""
+"""Verify an image from its id over the registry's data to the policy's rule."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from .words import (
     Unreachable,
 )
 
-_MOST = 32  # digests of an image that are looked at
-_MOST_MANIFESTS = 32  # of a list
+_MOST = 32  # maximum digests of an image to check
+_MOST_MANIFESTS = 32  # maximum manifests of a list
 
 
 class Verifier:
-    """Judges images by a policy.
+    """Judges images against a policy.
 
     Args:
-        policy: what is asked.
-        registries: who is asked.
+        policy: the rules.
+        registries: the clients of the registries.
         keys: the policy's keys.
         containerd: whether an id is a manifest's digest, as in the containerd image store.
-        today: the day by which exceptions count, ``YYYY-MM-DD`` in UTC.
+        today: date for exceptions, ``YYYY-MM-DD`` in UTC.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Verifier:
         self._accepted: dict[tuple[str, str], Finding] = {}
 
     def image(self, image: Mapping[str, Any]) -> Finding:
-        """What is true of an image of the engine: ``Id``, ``RepoTags``, ``RepoDigests``."""
+        """Return the finding for an image of the engine: ``Id``, ``RepoTags``, ``RepoDigests``."""
         identity = str(image.get("Id"))
         tags = [tag for tag in texts(image, "RepoTags") if not tag.startswith("<none>")]
         digests = [digest for digest in texts(image, "RepoDigests") if not digest.startswith("<none>")]
@@ -68,7 +68,7 @@ class Verifier:
         return _best([*self._misnamed(tags, claims)] or [best])
 
     def exempt(self, *names: str) -> Finding | None:
-        """The exception for an image known by these names, ids and digests; None where there is none."""
+        """Return the exception for an image with these names, ids and digests; None if there is none."""
         known = (form for name in names for form in references.forms(name))
         found = self._policy.exemption(known, self._today)
         if found is None:
@@ -76,7 +76,7 @@ class Verifier:
         return Finding(EXEMPT, f"until {found.expires}: {found.reason}", until=found.expires)
 
     def reference(self, image: references.Reference, digest: str) -> Finding:
-        """Whether the policy accepts a digest of a repository, whatever the engine has."""
+        """Return whether the policy accepts a digest of a repository, independent of the engine."""
         known = (image.repository, digest)
         if known not in self._accepted:
             self._accepted[known] = self._accepts(image, digest)
@@ -98,7 +98,7 @@ class Verifier:
         return found._replace(rule=rule.prefix)
 
     def matches(self, identity: str, image: references.Reference, digest: str) -> Iterator[str]:
-        """Digests that an image may be signed under, the claimed one first; none where it is another image.
+        """Yield digests that may be signed for an image, the claimed one first; none if it differs.
 
         Raises:
             NotThere: the registry has no such digest.
@@ -116,7 +116,7 @@ class Verifier:
                 continue
             try:
                 found = parsed(registry.manifest(image.path, child))
-            except NotThere:  # nobody has pushed the other architectures
+            except NotThere:  # the other architectures may be missing in the registry
                 continue
             if self._is(identity, child, found):
                 yield digest
@@ -130,13 +130,13 @@ class Verifier:
         return isinstance(config, dict) and config.get("digest") == identity
 
     def _claim(self, identity: str, claimed: str) -> Finding:
-        """What is true of one digest that the engine claims an image was pulled as."""
+        """Return the finding for one digest that the engine claims for an image."""
         try:
             image = references.parse(claimed)
         except ValueError as error:
             return Finding(NO_DIGEST, str(error))
         rule = self._policy.rule(image.repository)
-        if rule is None:  # nobody is asked whom the policy does not name
+        if rule is None:  # registries that the policy does not name are not queried
             return Finding(NOT_ALLOWED, f"the policy does not name {image.repository}")
         try:
             return self._proven(identity, image, rule)
@@ -161,9 +161,9 @@ class Verifier:
         return found
 
     def _misnamed(self, tags: list[str], claims: Mapping[str, Finding]) -> Iterator[Finding]:
-        """What is wrong with the tags of an image that one of its repositories vouches for.
+        """Yield findings for tags of an image that one of its repositories verifies.
 
-        Each name asks what its own repository must have: what another one vouches for says nothing of it.
+        Each name requires a check in its own repository: another one's result does not apply to it.
         """
         known = {each: finding for digest, finding in claims.items() if (each := _parsed(digest))}
         for tag in tags:
@@ -184,7 +184,7 @@ class Verifier:
     def _moved_there(
         self, image: references.Reference, own: Mapping[str, Finding], rule: str
     ) -> Iterator[Finding]:
-        """A tag that leads elsewhere in the registry by now, to what the policy does not accept."""
+        """Yield tags that have moved in the registry to something that the policy does not accept."""
         try:
             now = digest_of(self._registries.at(image.registry).manifest(image.path, image.tag))
             if now in own and own[now].status in GOOD:
@@ -192,7 +192,7 @@ class Verifier:
             there = self.reference(image, now)
         except Tampered as error:
             there = Finding(SWAPPED, str(error), rule)
-        except NotThere:  # the tag is gone; the image is what it was
+        except NotThere:  # the tag was removed; the image is unchanged
             return
         except Unreachable as error:
             yield Finding(UNREACHABLE, str(error), rule)

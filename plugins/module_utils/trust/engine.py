@@ -1,4 +1,4 @@
-"""Ask the engine of this host for its images, and have it pull one."""
+"""Query the engine for its images, and let it pull one."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from ..docker.http import NoAnswer, NotFound, parse
 from ..host.errors import Failed
 from ..host.text import one_line
 
-_SILENT = 600.0  # seconds of a pull without a word of progress
+_SILENT = 600.0  # seconds of a pull without progress
 _LARGEST = 64 * 1024 * 1024
 
 
 class Engine(client.Engine):
-    """The engine behind a socket; the usual one where none is named."""
+    """The engine behind a socket; the default one if none is named."""
 
     def __init__(self, path: str = "") -> None:
         super().__init__(path or USUAL_SOCKET)
 
     def has_containerd_store(self) -> bool:
-        """Whether an image's id is the digest of its manifest, and not of its configuration."""
+        """Return whether an image's id is the digest of its manifest, and not of its configuration."""
         status = self._object("/info").get("DriverStatus")
         pairs = [pair for pair in status if isinstance(pair, list)] if isinstance(status, list) else []
         return ["driver-type", "io.containerd.snapshotter.v1"] in pairs
 
     def images(self) -> list[dict[str, Any]]:
-        """Every image that is present: ``Id``, ``RepoTags``, ``RepoDigests``."""
+        """Return every present image: ``Id``, ``RepoTags``, ``RepoDigests``."""
         return self._list("/images/json")
 
     def containers(self) -> list[dict[str, Any]]:
-        """Every container: ``Names``, ``Image`` as it was called, ``ImageID``, ``State``."""
+        """Return every container: ``Names``, ``Image`` as it was named, ``ImageID``, ``State``."""
         return self._list("/containers/json?all=1")
 
     def image(self, name: str) -> dict[str, Any]:
-        """One image.
+        """Return one image.
 
         Raises:
             KeyError: there is none.
@@ -48,7 +48,7 @@ class Engine(client.Engine):
             raise KeyError(str(error)) from None
 
     def pull(self, repository: str, digest: str, authorization: str) -> None:
-        """Have the engine pull a digest.
+        """Pull a digest with the engine.
 
         Raises:
             Failed: it does not.
@@ -58,7 +58,7 @@ class Engine(client.Engine):
         try:
             with self.connect(idle=_SILENT) as connection:
                 lines = Lines(connection.open("POST", pull, headers=headers))
-                # One object of progress after the other; each is short.
+                # A stream of progress objects; each is short.
                 for line in iter(lines.next, b""):
                     progress = json.loads(line) if line.strip() else {}
                     if isinstance(progress, dict) and "error" in progress:
@@ -67,7 +67,7 @@ class Engine(client.Engine):
             raise Failed(f"the engine does not pull: {one_line(str(error))}") from None
 
     def tag(self, image: str, repository: str, tag: str) -> None:
-        """Give an image a tag.
+        """Tag an image.
 
         Raises:
             Failed: it does not get it.
@@ -82,7 +82,7 @@ class Engine(client.Engine):
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         found = self._ask("GET", path)
-        if found is None:  # so it says that there are none
+        if found is None:  # null means an empty list
             return []
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             raise Failed(f"the engine at {self.path} answers {path} with no list of objects")
@@ -97,6 +97,6 @@ class Engine(client.Engine):
 
 
 def texts(image: Mapping[str, Any], key: str) -> list[str]:
-    """A list of texts of an image; the engine says null where it has none."""
+    """Return a list of texts of an image; the engine's null is an empty list."""
     found = image.get(key)
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []

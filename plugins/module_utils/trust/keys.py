@@ -1,4 +1,4 @@
-"""The policy's keys, and the host's `openssl`, which verifies with them: no shell, nothing left behind."""
+"""Verify signatures with the policy's keys and the host's `openssl`: no shell, no remaining files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENVIRONMENT = {
 
 
 class Keys:
-    """The keys of the policy, as files that `openssl` reads, for as long as the context lasts.
+    """The keys of the policy, as files for `openssl`, while the context lasts.
 
     Raises:
         Failed: `openssl` is missing, or there is no room for files.
@@ -52,7 +52,7 @@ class Keys:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def signed(self, key: str, data: bytes, signature: bytes) -> bool:
-        """Whether this key has signed these bytes: ECDSA or RSA over SHA-256."""
+        """Return whether this key has signed these bytes: ECDSA or RSA over SHA-256."""
         path = os.path.join(self._folder, "signature")
         _write(path, signature)
         arguments = ("dgst", "-sha256", "-verify", self._files[key], "-signature", path)
@@ -85,7 +85,7 @@ def _unwritable(error: OSError) -> Failed:
 
 
 def _openssl(*arguments: str, data: bytes = b"") -> tuple[int, str]:
-    """Exit code of `openssl`, and what it printed."""
+    """Return exit code and output of `openssl`."""
     try:
         outcome = subprocess.run(
             [_OPENSSL, *arguments],

@@ -1,4 +1,4 @@
-"""Logins at registries, from where `docker login` leaves them; and the certificates that dockerd trusts."""
+"""Read registry logins of `docker login`, and the certificates that dockerd trusts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "reg
 
 
 class Login(NamedTuple):
-    """Who asks a registry."""
+    """Credentials for a registry."""
 
     user: str
     password: str
@@ -32,7 +32,7 @@ class Login(NamedTuple):
 
 
 def find(registry: str, files: Sequence[str] = LOGINS) -> Login | None:
-    """The login at a registry, from the first file that has one; None where nobody has logged in.
+    """Return the login for a registry from the first file with one; None if there is none.
 
     Raises:
         Unreachable: there is one that cannot be used; says why.
@@ -42,7 +42,8 @@ def find(registry: str, files: Sequence[str] = LOGINS) -> Login | None:
         helper = (_table(config, "credHelpers").get(registry)) or config.get("credsStore")
         for name in _HUB_KEYS if registry == "docker.io" else (registry, "https://" + registry):
             entry = _table(config, "auths").get(name)
-            if isinstance(entry, dict) and entry.get("identitytoken"):  # beside a name that stands for it
+            # It replaces the password of the entry.
+            if isinstance(entry, dict) and entry.get("identitytoken"):
                 raise Unreachable(f"{path}: a login by identity token is not supported")
             if isinstance(entry, dict) and entry.get("auth"):
                 return _decoded(str(entry["auth"]), path)
@@ -54,14 +55,14 @@ def find(registry: str, files: Sequence[str] = LOGINS) -> Login | None:
 
 
 def tls(registry: str, folder: str = CERTIFICATES) -> ssl.SSLContext:
-    """How a registry proves who it is, and we do: as dockerd does, from its folder of certificates.
+    """Return a TLS context for a registry with the certificates of its folder, as dockerd uses them.
 
     Raises:
         Unreachable: a certificate or key there cannot be read.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # What Python asks for from 3.13 on, dockerd does not: a site's own authority seldom names its key usage.
+    # Python requires this from 3.13 on, dockerd does not: private authorities often omit the key usage.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     place = os.path.join(folder, registry)
     try:
@@ -81,7 +82,7 @@ def tls(registry: str, folder: str = CERTIFICATES) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Without this, a key with a password would be asked for on the terminal."""
+    """Return an empty password: otherwise OpenSSL would prompt for the password of an encrypted key."""
     raise ValueError("the key has a password")
 
 
@@ -113,7 +114,7 @@ def _decoded(text: str, path: str) -> Login:
 
 
 def _from_helper(helper: str, server: str, path: str) -> Login | None:
-    """What a credential helper of docker knows; None where it knows nothing of this server."""
+    """Return the login from a credential helper of docker; None if it has none for this server."""
     if not _HELPER.fullmatch(helper):
         raise Unreachable(f"{path}: {helper[:80]!r} is no name of a credential helper")
     program = "docker-credential-" + helper
@@ -134,6 +135,6 @@ def _from_helper(helper: str, server: str, path: str) -> Login | None:
         known = Login(str(found["Username"]), str(found["Secret"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         raise Unreachable(f"{program} gives no login for {server}") from None
-    if known.user == "<token>":  # how a helper says that the secret is one
+    if known.user == "<token>":  # a helper marks an identity token with this user name
         raise Unreachable(f"{program}: a login by identity token is not supported")
     return known

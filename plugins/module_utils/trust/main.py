@@ -1,4 +1,4 @@
-"""Judge every image that is present and every image that a container was made from; write the record."""
+"""Verify every present image and every image of a container; write the record."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _MOST_NAMES = 16
 
 
 def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The record: what is true of each image, also written to its place on this host.
+    """Return the record with the finding of each image, after writing it on this host.
 
     Args:
-        arguments: ``policy``, as ``trust.policy`` describes it; ``socket``, where the engine's is not
-            the usual one; ``record``, ``certificates`` and ``logins``, where these are kept elsewhere;
-            ``limit``, seconds after which this process ends, which also bounds its memory.
+        arguments: ``policy``, see ``trust.policy``; ``socket``, if the engine's is not the default one;
+            ``record``, ``certificates`` and ``logins``, if their paths are not the default ones; ``limit``,
+            seconds
+            after which this process ends, which also bounds its memory.
 
     Raises:
         Failed, PolicyError: nothing could be judged, and the record is the one before.
@@ -66,7 +67,7 @@ def verify(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Verify by the installed policy, as the timer does; says which images are not trusted."""
+    """Verify with the installed policy, as the timer does; print the images that are not trusted."""
     try:
         found = verify({"policy": read_policy()})
     except (Failed, PolicyError) as error:
@@ -85,7 +86,7 @@ def main() -> int:
 
 
 def read_policy(path: str = POLICY) -> Any:
-    """The installed policy.
+    """Return the installed policy.
 
     Raises:
         PolicyError: there is none that can be read.
@@ -100,13 +101,13 @@ def read_policy(path: str = POLICY) -> Any:
 
 
 def _present(engine: Engine) -> Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Every image, with the containers that were made from it."""
+    """Return every image, with its containers."""
     images = {str(image.get("Id")): image for image in engine.images()}
     containers: dict[str, list[dict[str, Any]]] = {}
     for container in engine.containers():
         containers.setdefault(str(container.get("ImageID")), []).append(container)
     for identity in containers:
-        if identity not in images:  # its last tag went to another image, or it was removed by force
+        if identity not in images:  # its last tag was moved to another image, or it was removed by force
             try:
                 images[identity] = engine.image(identity)
             except KeyError:
@@ -132,12 +133,12 @@ def _entry(image: dict[str, Any], containers: list[dict[str, Any]], verifier: Ve
 
 
 def _judged(image: dict[str, Any], verifier: Verifier) -> Finding:
-    """What is true of an image; one that cannot be judged is no reason to leave the record as it was."""
+    """Return the finding of an image; an error becomes a finding, so that the record is written."""
     try:
         return verifier.image(image)
     except Failed:
         raise
-    except Exception as error:  # whatever it is: the other images are judged, and this one never passes
+    except Exception as error:  # any error: the other images are verified, and this one never passes
         return Finding(UNREACHABLE, f"it could not be judged: {type(error).__name__}: {error}")
 
 
@@ -147,6 +148,6 @@ def _container(container: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": one_line((names or [str(container.get("Id"))])[0].lstrip("/")),
         "running": container.get("State") == "running",
-        # By a tag it may be another image the next time it is made.
+        # A tag may refer to another image the next time the container is created.
         "by_digest": "@sha256:" in called or called.startswith("sha256:"),
     }

@@ -1,4 +1,4 @@
-r"""What the site wants of images, as data (``docs/trust.md`` shows what a person writes).
+r"""Parse the site's policy for images (``docs/trust.md`` describes its form in the inventory).
 
     {"registries": [
        {"prefix": "registry.example.com", "keys": ["-----BEGIN PUBLIC KEY-----\n…"], "need": "any"},
@@ -6,7 +6,7 @@ r"""What the site wants of images, as data (``docs/trust.md`` shows what a perso
        {"prefix": "docker.io/library", "nothing": true}],
      "exceptions": [{"image": "registry.example.com/old:1", "reason": "…", "expires": "2026-12-31"}]}
 
-The longest prefix that matches decides. What no prefix matches is not allowed.
+The longest matching prefix decides. An image without a matching prefix is not allowed.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _KEYS = {"prefix", "keys", "need", "digests", "nothing"}
 
 
 class Rule(NamedTuple):
-    """What one registry or repository needs: a signature, a digest of a list, or nothing."""
+    """The requirement of a registry or repository: a signature, a digest of a list, or nothing."""
 
     prefix: str
     keys: tuple[str, ...] = ()  # PEM
-    every: bool = False  # all keys must have signed, and not any of them
+    every: bool = False  # all keys must have signed, not only one of them
     digests: tuple[str, ...] = ()
 
 
 class Exemption(NamedTuple):
-    """An image that needs nothing until the end of a day."""
+    """An image without requirements until the end of a day."""
 
     image: str  # glob of a name, or an id or digest
     reason: str
@@ -45,14 +45,14 @@ class Exemption(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """The policy, and the hash of what it says."""
+    """The policy, and the hash of its content."""
 
     rules: tuple[Rule, ...]
     exemptions: tuple[Exemption, ...]
     digest: str
 
     def rule(self, repository: str) -> Rule | None:
-        """The rule for a repository; None where it is not allowed."""
+        """Return the rule for a repository; None if it is not allowed."""
         matching = (
             rule
             for rule in self.rules
@@ -61,7 +61,7 @@ class Policy(NamedTuple):
         return max(matching, key=lambda rule: len(rule.prefix), default=None)
 
     def exemption(self, names: Iterable[str], today: str) -> Exemption | None:
-        """The exception for an image known by these names, ids and digests, where it has not ended."""
+        """Return the exception for an image with these names, ids and digests, unless it has expired."""
         known = list(names)
         for each in self.exemptions:
             if today <= each.expires and any(fnmatchcase(name, each.image) for name in known):
@@ -70,7 +70,7 @@ class Policy(NamedTuple):
 
 
 def parse(data: Any) -> Policy:
-    """The policy that this data says.
+    """Parse a policy.
 
     Raises:
         PolicyError: it says none.
@@ -115,7 +115,7 @@ def _rule(item: dict[str, Any], where: str) -> Rule:
 
 
 def _keys(item: dict[str, Any], where: str) -> tuple[str, ...]:
-    """The keys, each once: what is secret, or is the name of a file, must not get to the host as one."""
+    """Return the keys without duplicates; private keys and file names are refused."""
     keys = tuple(key.replace("\r\n", "\n").strip() + "\n" for key in _texts(item, "keys", where))
     if not all(_PEM.fullmatch(key.rstrip()) for key in keys):
         raise PolicyError(f"{where}.keys must be public keys in PEM, and not their files")

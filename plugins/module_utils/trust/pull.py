@@ -1,7 +1,7 @@
-"""``hardener-pull``: verify what a tag leads to, pull exactly that by its digest, then give it the tag.
+"""Pull a verified image (``hardener-pull``): resolve a tag, verify and pull the digest, set the tag.
 
-dockerd itself verifies nothing. What this pulls was accepted by the policy before the engine got it, and the
-engine gets a digest, which nobody can move.
+dockerd itself verifies nothing. The policy accepts the image before the engine gets it, and the engine gets a
+digest, which cannot be moved.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a defect
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Pull every image of the command line, until one is refused; the exit code says how it went."""
+    """Pull every image of the command line until one is refused; return the exit code."""
     wanted = list(arguments or sys.argv[1:])
     if not wanted or any(word.startswith("-") for word in wanted):
         print(_USAGE, end="", file=sys.stdout if wanted in (["-h"], ["--help"]) else sys.stderr)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def pull(image: references.Reference, *, policy: Any, socket: str = "", settings: Settings = USUAL) -> str:
-    """Pull an image that the policy accepts; returns what was pulled, by its digest.
+    """Pull an image that the policy accepts; return its digest reference.
 
     Raises:
         Refused: the policy does not accept it.
@@ -99,7 +99,7 @@ def _pull(
             today=time.strftime("%Y-%m-%d", time.gmtime()),
         )
         name = f"{image.repository}:{tag}" if tag else ""
-        # Nobody is asked whom the policy does not name.
+        # Registries that the policy does not name are not queried.
         if not rule and not verifier.exempt(name, f"{image.repository}@{image.digest}"):
             raise Refused(f"{NOT_ALLOWED}: the policy does not name {image.repository}")
         digest = image.digest
@@ -125,12 +125,12 @@ def _pull(
 def _present(engine: Engine, pulled: str) -> dict[str, Any]:
     try:
         return engine.image(pulled)
-    except KeyError:  # an engine that is stopped ends its answer without a word
+    except KeyError:  # an engine that is stopped ends its answer without an error
         raise Failed(f"the engine does not have {pulled}: its pull was cut off") from None
 
 
 def _authorization(known: login.Login | None, registry: str) -> str:
-    """The login as the engine's API takes it."""
+    """Return the login in the form of the engine's API."""
     if known is None:
         return ""
     server = "https://index.docker.io/v1/" if registry == "docker.io" else registry

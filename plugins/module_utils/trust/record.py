@@ -1,4 +1,4 @@
-"""What was found, as a file that the next audit reads: whole or not at all, for root alone."""
+"""Write the findings to a file for the next audit: atomically, for root alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATH = "/var/lib/hardener/trust/record.json"
 
 
 def write(record: Mapping[str, Any], path: str = PATH) -> None:
-    """Write the record in place of the one before.
+    """Replace the record.
 
     Raises:
         Failed: it cannot be written; the one before stays.

@@ -1,4 +1,4 @@
-"""Names of images, spelled out: ``nginx`` is ``docker.io/library/nginx:latest``."""
+"""Parse names of images and complete them: ``nginx`` is ``docker.io/library/nginx:latest``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 500
 
 
 class Reference(NamedTuple):
-    """A repository of a registry, and what is meant in it: a tag, a digest, or neither."""
+    """A repository of a registry, with a tag, a digest, or neither."""
 
     registry: str
     path: str
@@ -25,7 +25,7 @@ class Reference(NamedTuple):
 
     @property
     def repository(self) -> str:
-        """The repository with its registry."""
+        """Return the repository with its registry."""
         return f"{self.registry}/{self.path}"
 
     def __str__(self) -> str:
@@ -35,14 +35,14 @@ class Reference(NamedTuple):
 
 
 def parse(text: str) -> Reference:
-    """A reference, as the engine completes it but for the tag.
+    """Parse a reference and complete it as the engine does, except the tag.
 
     Raises:
-        ValueError: it is none. Whatever stands in it goes into addresses of requests.
+        ValueError: it is invalid. All of its parts become parts of URLs.
     """
     name, at, digest = text.partition("@")
     before, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:  # a colon before a slash is a registry's port
+    if not colon or "/" in tag:  # a colon before a slash belongs to a registry's port
         before, tag = name, ""
     registry, path = _split(before)
     fits = (
@@ -58,8 +58,8 @@ def parse(text: str) -> Reference:
 
 
 def forms(text: str) -> list[str]:
-    """A name as it is, spelled out, and as the engine shows it: without what stands for Docker Hub."""
-    if DIGEST.fullmatch(text):  # an id, and no tag of a repository of Docker Hub's
+    """Return a name as it is, completed, and in the engine's short form for Docker Hub."""
+    if DIGEST.fullmatch(text):  # an id, and no tag of a Docker Hub repository
         return [text]
     try:
         full = str(parse(text))
@@ -73,7 +73,7 @@ def forms(text: str) -> list[str]:
 
 
 def prefix(text: str) -> str:
-    """A registry or repository as a policy names it, spelled out.
+    """Complete a registry or repository as a policy names it.
 
     Raises:
         ValueError: it is none.
@@ -82,7 +82,7 @@ def prefix(text: str) -> str:
     if _is_registry(name) and _HOST.fullmatch(name):
         return _HUB if name == "index.docker.io" else name
     registry, slash, _repository = name.partition("/")
-    # A folder of the Hub, such as docker.io/library, is a prefix and no repository of its library.
+    # A folder of Docker Hub, such as docker.io/library, is a prefix and not a repository in its library.
     if registry in (_HUB, "index.docker.io") and slash and _PATH.fullmatch(name[len(registry) + 1 :]):
         return f"{_HUB}/{name[len(registry) + 1 :]}"
     found = parse(name)

@@ -1,6 +1,6 @@
-"""Ask registries over TLS: one kept connection a host, and bounds on everything that they may answer.
+"""Query registries over TLS: one persistent connection per host, and limits for all answers.
 
-What a registry says is believed in one case only: a body whose SHA-256 is the digest that was asked for.
+The only trusted answer of a registry is a body whose SHA-256 is the requested digest.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_MAX_MANIFEST = 4 * 1024 * 1024  # what registries themselves accept
+_MAX_MANIFEST = 4 * 1024 * 1024  # the limit of registries themselves
 _MAX_BLOB = 1024 * 1024  # a signature's payload; some hundred bytes
 _TIMEOUT = 10.0  # seconds without a byte
-_REQUEST = 30.0  # seconds for one answer, however slowly it drips
-_PATIENCE = 720.0  # seconds for all answers: the record is written before the unit, or the verb, is ended
+_REQUEST = 30.0  # seconds for one answer, however slowly it arrives
+# Seconds for all answers: the record must be written before the unit, or the verb, times out.
+_PATIENCE = 720.0
 _REDIRECTS = 3
 _HUB = "registry-1.docker.io"
-_NO_SUCH_API = (400, 404, 405, 501)  # what registries answer that do not know it
+_NO_SUCH_API = (400, 404, 405, 501)  # status codes of registries without this API
 _PARAMETER = re.compile(r'(?<![a-z])([a-z]+)="([^"]*)"')
 _PLACE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class Settings(NamedTuple):
-    """Where logins and certificates are."""
+    """Paths of logins and certificates."""
 
     logins: tuple[str, ...] = login.LOGINS
     certificates: str = login.CERTIFICATES
@@ -55,14 +56,14 @@ class _Answer(NamedTuple):
 
 
 class _Patience:
-    """How long registries may still take, all together."""
+    """The remaining time of all registries together."""
 
     def __init__(self) -> None:
         self.left = _PATIENCE
 
 
 class _Socket(ssl.SSLSocket):
-    """One whose answer ends: its status and head too, and whatever is sent before these."""
+    """A socket with a deadline for the whole answer, including status, header and anything before these."""
 
     deadline = 0.0
 
@@ -75,7 +76,7 @@ class _Socket(ssl.SSLSocket):
 
 
 class Registries:
-    """Every registry that is asked, each over one connection. Who did not answer is not asked again."""
+    """Every queried registry, with one connection each. One that did not answer is not queried again."""
 
     def __init__(self, settings: Settings = USUAL) -> None:
         self._settings = settings
@@ -83,19 +84,19 @@ class Registries:
         self._known: dict[str, Registry] = {}
 
     def at(self, name: str) -> Registry:
-        """The registry of this name."""
+        """Return the registry of this name."""
         if name not in self._known:
             self._known[name] = Registry(name, self._settings, self._patience)
         return self._known[name]
 
     def close(self) -> None:
-        """Hang up everywhere."""
+        """Close all connections."""
         for each in self._known.values():
             each.close()
 
 
 class Registry:
-    """One registry, as one who is logged in there, or nobody."""
+    """A registry, with a login or anonymous."""
 
     def __init__(self, name: str, settings: Settings, patience: _Patience) -> None:
         self._host = _HUB if name == "docker.io" else name
@@ -104,10 +105,10 @@ class Registry:
         self._patience = patience
         self._connections: dict[str, http.client.HTTPSConnection] = {}
         self._authorization: dict[str, str] = {}  # of each repository
-        self._gone: dict[str, str] = {}  # why a host is not asked any more
+        self._gone: dict[str, str] = {}  # why a host is no longer queried
 
     def manifest(self, path: str, reference: str) -> bytes:
-        """The manifest of a tag or digest, as it came; the body of a digest has this digest.
+        """Return the raw manifest of a tag or digest; the body of a digest has this digest.
 
         Raises:
             NotThere: the registry has none.
@@ -118,25 +119,25 @@ class Registry:
         return _checked(body, reference)
 
     def blob(self, path: str, digest: str) -> bytes:
-        """A small blob; see ``manifest``."""
+        """Return a small blob; see ``manifest``."""
         return _checked(self._get(path, "blobs/" + digest, _MAX_BLOB), digest)
 
     def referrers(self, path: str, digest: str) -> bytes:
-        """The index of what refers to a manifest; see ``manifest``."""
+        """Return the index of a manifest's referrers; see ``manifest``."""
         return self._get(path, "referrers/" + digest, _MAX_MANIFEST, absent=_NO_SUCH_API)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
 
-    # --- one question ---------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------------------
 
     def _get(self, path: str, what: str, limit: int, absent: Sequence[int] = (404,)) -> bytes:
         url = f"https://{self._host}/v2/{path}/{what}"
         answer = self._ask(url, limit, self._authorization.get(path, ""))
-        if answer.status == 401 and answer.host == self._host:  # who it redirects to gets no login
+        if answer.status == 401 and answer.host == self._host:  # a host of a redirect gets no login
             self._authorization[path] = self._log_in(answer.head.get("www-authenticate", ""), path)
             answer = self._ask(url, limit, self._authorization[path])
         if answer.status == 200:
@@ -147,7 +148,7 @@ class Registry:
         raise Unreachable("login required: " + said if answer.status in (401, 403) else said)
 
     def _ask(self, url: str, limit: int, authorization: str) -> _Answer:
-        """The answer of whoever has it: redirects are followed, and only their first host gets the login."""
+        """Return the answer after redirects, of which only the first host gets the login."""
         place, home = _over_https(url), ""
         for _redirect in range(_REDIRECTS + 1):
             if place is None:
@@ -163,8 +164,8 @@ class Registry:
         raise Unreachable(f"{self._name} redirects more than {_REDIRECTS} times")
 
     def _exchange(self, host: str, target: str, head: dict[str, str], limit: int) -> _Answer:
-        """One request; again over a new connection where a kept one turns out to be closed."""
-        if host in self._gone:  # fifty images do not wait fifty times
+        """Send one request; repeat it over a new connection if a persistent one was closed."""
+        if host in self._gone:  # do not wait again for each of many images
             raise Unreachable(self._gone[host])
         if self._patience.left <= 0:
             raise Unreachable(f"{host} is not asked any more: the registries have taken too long")
@@ -201,10 +202,10 @@ class Registry:
             connection.connect()
         return connection
 
-    # --- who asks -------------------------------------------------------------------------------------------
+    # --- authorization --------------------------------------------------------------------------------------
 
     def _log_in(self, challenge: str, path: str) -> str:
-        """The authorization that a challenge asks for.
+        """Return the authorization that a challenge requests.
 
         Raises:
             Unreachable: there is no login, or it is not taken.
@@ -247,19 +248,19 @@ def _answer(
             raise ValueError(f"it says more than {limit} bytes")
         pieces.append(piece)
     if response.length:
-        raise ValueError("its answer was cut off")  # which is not the same as another answer
-    response.close()  # `read1` leaves it open, and the connection would take no other request
+        raise ValueError("its answer was cut off")  # not the same as another answer
+    response.close()  # `read1` leaves it open, and the connection would accept no other request
     fields = {name.lower(): value for name, value in response.getheaders()}
     return _Answer(host, response.status, fields, b"".join(pieces))
 
 
 def digest_of(body: bytes) -> str:
-    """The digest of a manifest or blob."""
+    """Return the digest of a manifest or blob."""
     return "sha256:" + sha256(body).hexdigest()
 
 
 def parsed(body: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Parse a JSON object.
 
     Raises:
         Unreachable: it is none.
@@ -280,7 +281,7 @@ def _checked(body: bytes, reference: str) -> bytes:
 
 
 def _over_https(url: str, base: str = "") -> SplitResult | None:
-    """The parts of an address that may be asked; None where it is none, whatever a registry says there."""
+    """Return the parts of an allowed URL; None if a registry sent an invalid or insecure one."""
     try:
         place = urlsplit(urljoin(base, url))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whether an image is signed as the policy asks."""
+"""Decide whether an image is signed as the policy requires."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def verify(
     wanted: Sequence[str],
     every: bool,
 ) -> Finding:
-    """Whether a digest of a repository is signed by one of the wanted keys, or by all of them.
+    """Return whether a digest is signed by one of the required keys, or by all of them.
 
     Raises:
         Tampered, Unreachable: of the registry.

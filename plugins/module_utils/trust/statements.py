@@ -1,10 +1,10 @@
-"""What somebody has signed about an image, in the two forms that cosign leaves in a registry.
+"""Read signed statements about an image in the two forms that cosign stores in a registry.
 
-The classic one: a manifest under the tag ``sha256-<digest>.sig``, each layer of which is a payload (JSON that
-names digest and repository) with the signature in an annotation; what is signed is the payload's bytes.
+Classic: a manifest under the tag ``sha256-<digest>.sig``, each layer of which is a payload (JSON that names
+digest and repository) with the signature in an annotation; the payload's bytes are signed.
 
-Bundles, as cosign 3 makes them: manifests that refer to the image, each with a bundle (JSON), whose statement
-names the digest and no repository; what is signed is its DSSE encoding.
+Bundles, written by cosign 3: manifests that refer to the image, each with a bundle (JSON), whose statement
+names the digest and no repository; its DSSE encoding is signed.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _CERTIFICATE = "dev.sigstore.cosign/certificate"
 _KIND = "cosign container image signature"
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
 _IN_TOTO = "application/vnd.in-toto+json"
-_SIGNATURE = "https://sigstore.dev/cosign/sign/v1"  # attestations are of other types, and no signatures
+_SIGNATURE = "https://sigstore.dev/cosign/sign/v1"  # attestations have other types, and are not signatures
 _NOTATION = re.compile(r"cncf\.notary\.signature")
 _KEYLESS = "a signature with a certificate (keyless)"
 _OTHER_IMAGE = "the signature is of another image"
-_MOST = 32  # of each form that are looked at
-_LARGEST = 16 * 1024  # of a signature
+_MOST = 32  # maximum of each form
+_LARGEST = 16 * 1024  # bytes of a signature
 
 
 class Statement(NamedTuple):
-    """What is signed, by somebody, and whether it is about this image."""
+    """A signed content, and whether it is about this image."""
 
     data: bytes
     signature: bytes
-    about_other: str = ""  # why it says nothing of this image
-    unreadable: str = ""  # of what kind it is, where no key of the policy may be able to verify it
+    about_other: str = ""  # why it is not about this image
+    unreadable: str = ""  # its kind, if no key of a policy can verify it
 
 
 def classic(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
-    """Statements of the classic form.
+    """Yield statements of the classic form.
 
     Raises:
         Tampered, Unreachable: of the registry.
@@ -71,12 +71,12 @@ def _payload(
 
 
 def bundles(registry: Registry, image: references.Reference, digest: str) -> Iterator[Statement]:
-    """Statements of bundles, and signatures of other kinds, which are only named.
+    """Yield statements of bundles; signatures of other kinds are only named.
 
     Raises:
         Tampered, Unreachable: of the registry.
     """
-    # Each of what refers to the image may hold many signatures.
+    # Each referrer of the image may hold many signatures.
     yield from islice(_bundles(registry, image, digest), _MOST)
 
 
@@ -89,12 +89,12 @@ def _bundles(registry: Registry, image: references.Reference, digest: str) -> It
             manifest = parsed(registry.manifest(image.path, child))
         except NotThere:
             continue
-        # The list of a registry before 1.1 of the specification does not tell the kind, or tells another.
+        # A registry's list before 1.1 of the specification lacks the kind, or has another one.
         kinds = f"{entry.get('artifactType')} {manifest.get('artifactType')}"
         if _NOTATION.search(kinds):
             yield Statement(b"", b"", unreadable="notation")
         for layer in _objects(manifest.get("layers")):
-            yield from _payload(registry, image, digest, layer)  # the classic form, kept as bundles are
+            yield from _payload(registry, image, digest, layer)  # the classic form, stored like a bundle
             blob = layer.get("digest")
             if not str(layer.get("mediaType")).startswith(_BUNDLE):
                 continue
@@ -103,7 +103,7 @@ def _bundles(registry: Registry, image: references.Reference, digest: str) -> It
 
 
 def _referring(registry: Registry, image: references.Reference, digest: str) -> Iterator[dict[str, Any]]:
-    """What refers to a manifest, by the registry's own list or the one that clients keep under a tag."""
+    """Yield the referrers of a manifest, from the registry's list or from the fallback tag of clients."""
     try:
         yield from _objects(parsed(registry.referrers(image.path, digest)).get("manifests"))
     except NotThere:
@@ -141,12 +141,12 @@ def _bundle(data: bytes, digest: str) -> Iterator[Statement]:
 
 
 def _pre_authentication(kind: bytes, payload: bytes) -> bytes:
-    """The bytes that DSSE has signed: nothing in them can be taken for anything else."""
+    """Return the bytes that DSSE signs: an unambiguous encoding of type and payload."""
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def _other_payload(payload: bytes, image: references.Reference, digest: str) -> str:
-    """Why a classic payload says nothing of this image; empty where it does."""
+    """Return why a classic payload is not about this image; empty if it is."""
     try:
         critical = json.loads(payload)["critical"]
         named = critical["image"]["docker-manifest-digest"]
@@ -170,12 +170,12 @@ def _blob(registry: Registry, image: references.Reference, digest: str) -> bytes
 
 
 def _objects(listed: Any) -> list[dict[str, Any]]:
-    """The objects of a list, as many as are looked at."""
+    """Return the objects of a list, up to the limit."""
     return [each for each in (listed if isinstance(listed, list) else [])[:_MOST] if isinstance(each, dict)]
 
 
 def _decoded(encoded: Any) -> bytes:
-    """A signature; empty where it is none."""
+    """Decode a signature; empty if it is invalid."""
     if not isinstance(encoded, str) or len(encoded) > _LARGEST:
         return b""
     try:

@@ -1,26 +1,26 @@
-"""What can be said of an image, and what can go wrong while asking."""
+"""Define the statuses of an image, and the errors of a verification."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Nothing else is a pass. They are in the order of what they prove.
-VERIFIED = "verified"  # signed by a key of the policy, and the registry's image is this one
-PINNED = "pinned"  # the policy names its digest, and the registry's image is this one
-ALLOWED = "allowed"  # the policy asks for no more than the registry, whose image is this one
+# Statuses that pass, in the order of what they prove.
+VERIFIED = "verified"  # signed by a key of the policy, and the registry has the same image
+PINNED = "pinned"  # the policy names its digest, and the registry has the same image
+ALLOWED = "allowed"  # the policy requires only the registry, which has the same image
 EXEMPT = "exempt"  # an exception of the policy, until a day
 
-SWAPPED = "swapped-image"  # the registry has another image under the digest that this one claims
-WRONG_KEY = "wrong-key"  # there are signatures, and none that counts
-UNSIGNED = "unsigned"  # there is none
-UNVERIFIABLE = "unverifiable"  # there is one, of a kind that is not verified here
-MOVED = "moved-tag"  # a tag leads to something that the policy does not accept
-NO_DIGEST = "no-registry-digest"  # built or loaded here, or the registry does not have it
-NOT_ALLOWED = "not-allowed"  # the policy names no such registry or repository
-UNREACHABLE = "unreachable"  # the registry cannot be asked: nothing is known
+SWAPPED = "swapped-image"  # the registry has another image under the claimed digest
+WRONG_KEY = "wrong-key"  # there are signatures, but none by a key of the policy
+UNSIGNED = "unsigned"  # there is no signature
+UNVERIFIABLE = "unverifiable"  # there is a signature of a kind that is not verified here
+MOVED = "moved-tag"  # a tag refers to something that the policy does not accept
+NO_DIGEST = "no-registry-digest"  # built or loaded locally, or missing in the registry
+NOT_ALLOWED = "not-allowed"  # the policy has no such registry or repository
+UNREACHABLE = "unreachable"  # the registry does not answer: nothing is known
 
 GOOD = (VERIFIED, PINNED, ALLOWED)
-# Of several digests of an image the best counts; where none is good, the one that tells most.
+# Of several digests of an image the best counts; if none passes, the most informative one.
 ORDER = (
     *GOOD,
     SWAPPED,
@@ -35,7 +35,7 @@ ORDER = (
 
 
 class Finding(NamedTuple):
-    """What is true of one digest, or of one image."""
+    """The finding about one digest, or about one image."""
 
     status: str
     detail: str
@@ -44,16 +44,16 @@ class Finding(NamedTuple):
 
 
 class PolicyError(Exception):
-    """The policy is none; says what and where."""
+    """The policy is invalid; the message says what and where."""
 
 
 class Unreachable(Exception):  # noqa: N818 - it is a state of the world, not a defect
-    """The registry cannot be asked: no answer, no trust in its certificate, no login, nonsense."""
+    """The registry cannot be used: no answer, no trusted certificate, no login, an invalid answer."""
 
 
 class Tampered(Exception):  # noqa: N818 - as above
-    """The registry answers something else than the digest says that was asked for."""
+    """The registry's answer does not have the requested digest."""
 
 
 class NotThere(Exception):  # noqa: N818 - as above
-    """The registry answers that it has no such thing."""
+    """The registry answers that the object does not exist."""
